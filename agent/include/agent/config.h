@@ -1,0 +1,127 @@
+/* config.h - what the operator said: files and flags, merged and checked, as one struct.
+ *
+ * Every key of spec/agent-behaviour.md 2.2 is one row of the table in agent/config.c: it works, is
+ * accepted without effect yet (one warning), or is refused by name where silence would be unsafe.
+ * The reference page and deploy/example.json are printed from the same rows.
+ *
+ * Thread:  the loop's; read-only after loading.
+ * Memory:  all strings live in the config's arena and die with config_free().
+ * Errors:  MU_INVALID with the sentence that stands behind "==> " (agent-behaviour 1.1, 2.1).
+ */
+#ifndef AGENT_CONFIG_H
+#define AGENT_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/definition.h"
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/log.h"
+
+struct config_ports { /* -1: off. `*_given`: configured, so that a taken port is fatal */
+    int dns, http, https, grpc, serf_lan, serf_wan, server, serf_rpc, etcd;
+    bool serf_rpc_given, etcd_given;
+};
+
+struct config_gossip {
+    int64_t gossip_ms, probe_ms, probe_timeout_ms;
+    int64_t gossip_nodes, suspicion_mult, retransmit_mult;
+};
+
+struct config_service_ttl { /* dns_config.service_ttl: key (folded, may end in *), seconds */
+    const char *key;
+    uint32_t seconds;
+};
+
+struct config_dns {
+    bool allow_stale, only_passing, enable_truncate, disable_compression, node_meta_txt;
+    int64_t max_stale_ms;
+    uint32_t node_ttl_s;
+    struct config_service_ttl *service_ttl;
+    size_t service_ttl_count;
+    int64_t udp_answer_limit, a_record_limit;
+    uint32_t soa_refresh, soa_retry, soa_expire, soa_min_ttl;
+    uint32_t udp_payload_max, ent_negative_ttl; /* bytes; seconds */
+};
+
+struct config {
+    struct mu_arena arena;
+
+    /* identity */
+    const char *node_name, *datacenter;
+    const char *node_id; /* NULL: from the data directory, else random */
+    struct mu_pairs node_meta, tagged_addresses;
+    const char *data_dir; /* NULL only with is_dev: a temporary one is made and removed */
+    bool is_dev, is_server, is_bootstrap;
+    int64_t bootstrap_expect;
+
+    /* addresses: literals after templates were expanded; several are space-separated in the file */
+    struct mu_addr bind_addr;                              /* port 0 */
+    struct mu_addr advertise_addr, advertise_addr_wan;     /* ip_bytes 0: to be chosen */
+    struct mu_addr serf_lan_bind;                          /* ip_bytes 0: bind_addr */
+    struct mu_addr *client_addrs, *dns_addrs, *http_addrs; /* without ports */
+    size_t client_addrs_count, dns_addrs_count, http_addrs_count;
+    const char **http_sockets; /* paths of unix:// entries of addresses.http */
+    size_t http_sockets_count;
+    struct config_ports ports;
+
+    /* joining */
+    const char **retry_join; /* start_join and retry_join together */
+    size_t retry_join_count;
+    int64_t retry_interval_ms, retry_max;
+    bool rejoin_after_leave, leave_on_terminate, skip_leave_on_interrupt;
+    int64_t reconnect_timeout_ms;
+    struct config_gossip gossip_lan;
+
+    /* behaviour */
+    struct {
+        int64_t remove_failed_after_ms, pause_max_ms, absent_after_ms;
+    } reconcile;
+    int64_t raft_multiplier, leave_drain_ms, rpc_hold_ms;
+    int64_t http_max_conns_per_client, kv_max_value_size;
+    int64_t default_query_ms, max_query_ms;
+    int64_t check_update_interval_ms, check_output_max_size;
+    bool discard_check_output;
+    int64_t discovery_max_stale_ms;
+    const char *domain;       /* lower case, without the last dot: "consul" */
+    const char **alt_domains; /* likewise; default: "muster" */
+    size_t alt_domains_count;
+    struct config_dns dns;
+    struct mu_pairs response_headers;
+    const char **block_endpoints;
+    size_t block_endpoints_count;
+    bool disable_unprintable_filter;
+
+    /* logs */
+    enum mu_log_level log_level;
+    bool log_json;
+    const char *log_file, *pid_file;
+
+    /* definitions from files, checked (agent-behaviour 2.3) */
+    struct service_definition *services;
+    size_t services_count;
+    struct check_definition *checks; /* stand-alone */
+    size_t checks_count;
+
+    const char **warnings; /* to be logged once the agent runs */
+    size_t warnings_count;
+};
+
+/* From the arguments behind `agent`: flags, and the files they name, in the order given. On
+ * success `out` is complete and valid. `wants_help` is set when -h was among them (then nothing
+ * else is). */
+MU_MUST_CHECK enum mu_code config_load(struct config **out, int argc, const char *const *argv,
+                                       bool *wants_help, struct mu_err *err);
+void config_free(struct config *c); /* NULL is fine */
+
+/* The flags of `agent` with their help, from the table. */
+void config_print_flags(struct mu_buf *to);
+/* deploy/docs/configuration.md and deploy/example.json, from the table. */
+void config_print_reference(struct mu_buf *to);
+void config_print_example(struct mu_buf *to);
+
+#endif

@@ -1,0 +1,81 @@
+/* definition.h - services and checks as people define them, in bodies and in files.
+ *
+ * One shape per object serves the HTTP API (http-api 3.3, 3.4) and configuration files
+ * (agent-behaviour 2.3): same names, aliases, rules and error texts.
+ *
+ * Memory:  spans point into the arena that was used for decoding, or into a copy's own arena.
+ * Errors:  MU_INVALID with the API's text, without a prefix such as "Invalid check: ".
+ */
+#ifndef AGENT_DEFINITION_H
+#define AGENT_DEFINITION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/span.h"
+
+struct check_definition {
+    struct mu_span id; /* CheckID, else ID, else (on registering) the name */
+    struct mu_span name, notes, status, service_id, token;
+    int64_t interval_ns, timeout_ns, ttl_ns;
+    struct mu_span http, method, body, tcp, grpc, alias_node, alias_service, docker, shell;
+    struct mu_multi header;
+    struct mu_texts script_args;
+    bool tls_skip_verify, grpc_use_tls;
+    int64_t success_before_passing, failures_before_critical;
+    int64_t deregister_after_ns, output_max_size;
+    struct mu_span udp, h2ping, os_service; /* newer types: refused by name for now */
+    bool tcp_use_tls, h2ping_use_tls, disable_redirects;
+    struct mu_span tls_server_name, ns, partition;
+    int64_t failures_before_warning;
+    uint64_t given; /* bit per field of check_shape */
+};
+
+struct service_tagged_definition {
+    struct mu_span name, address;
+    int64_t port;
+};
+
+struct service_definition {
+    struct mu_span id, name, kind, address, token;
+    struct mu_texts tags;
+    int64_t port;
+    struct service_tagged_definition *tagged_addresses;
+    size_t tagged_addresses_count;
+    struct mu_pairs meta;
+    bool has_meta;
+    int64_t weight_passing, weight_warning;
+    bool has_weights;
+    bool enable_tag_override;
+    struct check_definition *checks; /* Check first, then Checks */
+    size_t checks_count;
+    struct mu_span proxy, connect; /* compact JSON of those members, or empty */
+};
+
+/* Decode one object and check what can be checked without an agent: defaults filled (ID = Name,
+ * weights 1/1, lan_ipv4/wan_ipv4 from a literal address), limits and texts of http-api 3.3. The
+ * tree may be freed afterwards. */
+MU_MUST_CHECK enum mu_code service_definition_read(const struct mu_json *object,
+                                                   struct service_definition *out,
+                                                   struct mu_arena *arena, struct mu_err *err);
+MU_MUST_CHECK enum mu_code check_definition_read(const struct mu_json *object,
+                                                 struct check_definition *out,
+                                                 struct mu_arena *arena, struct mu_err *err);
+/* The rules about intervals, TTL and types (http-api 3.4). */
+MU_MUST_CHECK enum mu_code check_definition_valid(const struct check_definition *d,
+                                                  struct mu_err *err);
+
+/* Deep copies, for what outlives its request. */
+void service_definition_copy(struct service_definition *to, const struct service_definition *from,
+                             struct mu_arena *arena);
+void check_definition_copy(struct check_definition *to, const struct check_definition *from,
+                           struct mu_arena *arena);
+
+/* As JSON that *_read() reads back equal: what is kept under services/ and checks/. */
+void service_definition_write(struct mu_json_out *o, const struct service_definition *d);
+void check_definition_write(struct mu_json_out *o, const struct check_definition *d);
+
+#endif

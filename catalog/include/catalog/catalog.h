@@ -1,0 +1,93 @@
+/* catalog.h - the replicated state: one SQLite file, changed only by applying log entries.
+ *
+ * What is registered (nodes, services, checks) and Consul's key space. The owner takes committed
+ * entries in order, opens one transaction over many of them, and tells waiters after the commit.
+ * The applied index lies in the same transaction as the data, so after a crash the log replays from
+ * exactly what the file contains (spec/consensus.md 1.10, 3.4).
+ *
+ * Thread:  a struct catalog belongs to the apply thread, which is the only writer and the only one
+ *          that checkpoints. Others read through query.h on connections of their own.
+ * Time:    comes in the command's stamp; nothing here reads a clock.
+ * Memory:  results and changes are the caller's; see each call.
+ * Errors:  a command that cannot be carried out (CAS mismatch, unknown node) is a *result*, equal
+ *          on every server. A failure of storage (MU_FULL, MU_IO, MU_CORRUPT) or a command this
+ *          binary does not know (MU_UNSUPPORTED) is a failure of the call: roll back and stop.
+ */
+#ifndef CATALOG_CATALOG_H
+#define CATALOG_CATALOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+
+struct catalog; /* opaque */
+
+struct catalog_options {
+    const char *path;       /* the database file; NULL: in memory (simulator, tests) */
+    const char *datacenter; /* shown in rows; not part of the replicated state */
+    uint32_t cache_bytes;   /* page cache of this connection; 0: 64 MiB ceiling, grown as needed */
+};
+
+/* Where the state stands: one row, changed in the same transaction as everything else. */
+struct catalog_applied {
+    uint64_t index, term; /* of the last entry applied; 0, 0: none */
+    uint64_t stamp_ms;    /* its stamp, or that of an earlier one that had a stamp */
+    uint8_t hash[16];     /* sum of the hashes of all rows (spec/consensus.md 3.6) */
+};
+
+/* What became of one command. */
+struct catalog_result {
+    enum mu_code code; /* MU_OK; else why it had no effect */
+    bool did_apply;    /* what PUT and DELETE of a key answer: false when a CAS did not match */
+    char *text;        /* set with a code other than MU_OK: the API's error text; mu_free() it */
+};
+
+/* Create or open. Checks pragmas by reading them back, the schema version, and that no other
+ * process has it open. Errors: MU_IO, MU_FULL, MU_CORRUPT, MU_UNSUPPORTED (newer schema). */
+MU_MUST_CHECK enum mu_code catalog_open(struct catalog **out, const struct catalog_options *options,
+                                        struct mu_err *err);
+void catalog_close(struct catalog *c); /* NULL is fine; writes nothing */
+
+struct catalog_applied catalog_applied(const struct catalog *c); /* inside a transaction: its own */
+
+/* -- one transaction over many entries ----------------------------------------------------------
+ */
+
+struct catalog_changes; /* what a transaction touched: see watch.h */
+
+MU_MUST_CHECK enum mu_code catalog_begin(struct catalog *c, struct mu_err *err);
+
+/* Apply entry `index`, which follows the last one applied (gaps are allowed: entries that are no
+ * commands; going back is asserted). `command` is encoded (proto/command.h); empty for an entry
+ * without one (a no-op, a configuration): then only the applied index moves. */
+MU_MUST_CHECK enum mu_code catalog_apply(struct catalog *c, uint64_t index, uint64_t term,
+                                         struct mu_span command, struct catalog_result *result,
+                                         struct mu_err *err);
+
+/* Commit. *changes receives what the transaction touched, *given* to the caller (end it with
+ * catalog_changes_free()). */
+MU_MUST_CHECK enum mu_code catalog_commit(struct catalog *c, struct catalog_changes **changes,
+                                          struct mu_err *err);
+void catalog_rollback(struct catalog *c);
+
+/* -- care, on the apply thread between transactions
+ * ------------------------------------------------ */
+
+/* Write the WAL back when it is due: above 8000 pages, or when `is_idle` above 500. *durable gets
+ * the applied index that is flushed in the database file, unchanged when nothing was done. */
+MU_MUST_CHECK enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durable,
+                                              struct mu_err *err);
+/* The applied index known to be flushed when the file was opened. */
+uint64_t catalog_durable(const struct catalog *c);
+
+/* Compute the hash from all rows anew: equals catalog_applied().hash, or something is broken. */
+MU_MUST_CHECK enum mu_code catalog_recount(struct catalog *c, uint8_t hash[16], struct mu_err *err);
+
+/* All rows as text, tables and keys in order: two servers at one index give equal bytes. For tests
+ * and the simulator. */
+MU_MUST_CHECK enum mu_code catalog_dump(struct catalog *c, struct mu_buf *to, struct mu_err *err);
+
+#endif

@@ -1,0 +1,163 @@
+/* driver.h - the loop around the consensus core: entries in, committed entries out.
+ *
+ * The driver owns the core, the entry pool and the durable log (store.h, its thread inside). Peers
+ * are reached through the vtable of transport.h, which the agent implements on its RPC connections.
+ *
+ * Life:    new -> start -> stop -> (stopped callback) -> free.
+ * Thread:  the loop's. The log thread lives inside the store.
+ * Memory:  bytes given to propose are *copied*; spans in callbacks are *borrowed*.
+ * Errors:  each call and callback says. When the node may not go on (a failed flush, divergence)
+ *          `dead` is called once with a sentence; the owner stops the process.
+ */
+#ifndef CONSENSUS_DRIVER_H
+#define CONSENSUS_DRIVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/id.h"
+#include "base/span.h"
+#include "consensus/transport.h"
+
+struct uv_loop_s;
+struct consensus_driver; /* opaque */
+
+/* Entries that may be applied: in order, without a gap, each exactly once per boot. */
+struct consensus_entry_view {
+    uint64_t index, term;
+    bool is_command;      /* else a no-op or a configuration: only the index moves */
+    struct mu_span bytes; /* of a command */
+    uint64_t ticket;      /* of the proposal on this server that it came from; 0: none */
+};
+
+struct consensus_callbacks {
+    /* Take these for applying (copy the bytes). Later report with consensus_driver_applied(). */
+    void (*apply)(void *data, const struct consensus_entry_view *entries, size_t count);
+    /* Role or leader changed. leader: none when unknown. is_ready: this server leads and has
+     * committed an entry of its own term. */
+    void (*changed)(void *data, const struct mu_id *leader, bool is_leader, bool is_ready);
+    /* The cluster was formed or joined: from now on there are voters. */
+    void (*formed)(void *data, const struct mu_id *cluster);
+    /* This server must stop, now. */
+    void (*dead)(void *data, const char *why);
+};
+
+enum consensus_timing {
+    CONSENSUS_LAN,  /* heartbeat 100 ms, election 500..1000 ms (spec/consensus.md 1.13) */
+    CONSENSUS_FAST, /* 20 ms, 150..300 ms: tests, -dev */
+    CONSENSUS_WAN,
+};
+
+struct consensus_driver_options {
+    struct mu_id server; /* this server: its node id */
+    const char *dir;     /* data-dir/consensus: meta and log; created when missing */
+    enum consensus_timing timing;
+    unsigned multiplier; /* performance.raft_multiplier, 1..10: scales all times */
+    unsigned expect;     /* bootstrap_expect; 1 for -bootstrap and -dev; 0: never bootstraps */
+    const struct consensus_transport *transport; /* borrowed until stopped */
+    void *transport_self;
+    struct consensus_callbacks callbacks;
+    void *callbacks_data;
+    uint64_t applied, applied_term; /* what the state contains already */
+    uint64_t durable_applied;
+};
+
+/* Opens the log. Errors: MU_IO, MU_FULL, MU_CORRUPT (file, offset and what to do), MU_FOREIGN (the
+ * directory of another node), MU_UNSUPPORTED (written by a newer version). */
+MU_MUST_CHECK enum mu_code consensus_driver_new(struct consensus_driver **out,
+                                                struct uv_loop_s *loop,
+                                                const struct consensus_driver_options *options,
+                                                struct mu_err *err);
+void consensus_driver_start(struct consensus_driver *d);
+typedef void consensus_stopped_fn(void *data);
+void consensus_driver_stop(struct consensus_driver *d, consensus_stopped_fn *stopped, void *data);
+void consensus_driver_free(struct consensus_driver *d); /* NULL is fine */
+
+/* -- identity, for gossip tags and Hello ---------------------------------------------------------
+ */
+
+struct consensus_identity {
+    struct mu_id server, disk, cluster; /* cluster: none while fresh */
+    uint64_t epoch;                     /* recovery epoch */
+    uint64_t boot_count;
+    bool is_fresh; /* an empty store: waits for bootstrap, or to be added */
+};
+struct consensus_identity consensus_driver_identity(const struct consensus_driver *d);
+
+/* -- work
+ * ------------------------------------------------------------------------------------------ */
+
+/* Propose one command. Exactly one of the outcomes of spec 1.5 follows, from the loop, never from
+ * inside this call:
+ *   MU_OK         committed at `index`; the answer to the client follows after apply (the entry
+ *                 carries the ticket)
+ *   MU_NOT_LEADER certainly not accepted; ask somebody else
+ *   MU_BUSY       refused by a limit; certainly not accepted
+ *   MU_NO_LEADER  leads, but without contact to a quorum; certainly not accepted
+ *   MU_FULL       no space in this server's data directory; certainly not accepted
+ *   MU_LOST       was appended, then leadership went away: outcome unknown
+ * Returns the ticket (> 0). */
+typedef void consensus_proposed_fn(void *data, enum mu_code code, uint64_t index);
+uint64_t consensus_driver_propose(struct consensus_driver *d, struct mu_span command,
+                                  consensus_proposed_fn *done, void *data);
+
+/* A linearizable read point (ReadIndex, spec 2.7): MU_OK with the index that must be applied before
+ * the read is answered; MU_NOT_LEADER, MU_NO_LEADER, MU_BUSY. Leaders only. */
+typedef void consensus_read_fn(void *data, enum mu_code code, uint64_t index);
+void consensus_driver_read(struct consensus_driver *d, consensus_read_fn *done, void *data);
+
+/* Report progress of the apply thread. */
+void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64_t durable_index,
+                              const uint8_t hash[16]);
+
+/* -- peers
+ * ----------------------------------------------------------------------------------------- */
+
+/* A message of the stream `Raft` or a call of `Bootstrap` from an authenticated peer. Malformed
+ * ones are counted and dropped. */
+void consensus_driver_receive(struct consensus_driver *d, const struct mu_id *from,
+                              const struct mu_id *from_disk, struct mu_span message);
+
+/* The connection to a peer came up or went down; bulk: the one for entries. */
+void consensus_driver_peer(struct consensus_driver *d, const struct mu_id *peer, bool is_up);
+
+/* What gossip knows of a server that is or may become one of ours: fed at each change. */
+struct consensus_candidate {
+    struct mu_id server, disk;
+    struct mu_id cluster; /* none: fresh */
+    unsigned expect;
+    bool is_alive;
+};
+void consensus_driver_candidates(struct consensus_driver *d,
+                                 const struct consensus_candidate *candidates, size_t count);
+
+/* -- what can be seen
+ * -------------------------------------------------------------------------------- */
+
+enum consensus_role {
+    CONSENSUS_FOLLOWER,
+    CONSENSUS_PRE_CANDIDATE,
+    CONSENSUS_CANDIDATE,
+    CONSENSUS_LEADER,
+    CONSENSUS_OBSERVER, /* not in the configuration, quarantined, or fresh */
+};
+
+#define CONSENSUS_PEERS_MAX 16
+
+struct consensus_status {
+    enum consensus_role role;
+    uint64_t term;
+    struct mu_id leader; /* none: unknown */
+    bool is_ready;       /* leader with a committed entry of its own term */
+    uint64_t last_index, last_term, commit, applied, durable_applied, first_index;
+    uint64_t config_index;
+    struct mu_id voters[CONSENSUS_PEERS_MAX];
+    size_t voters_count;
+    uint64_t leader_heard_ms; /* monotonic ms of the last contact with the leader; 0: never */
+    uint64_t elections_started, elections_won, pauses_seen;
+};
+void consensus_driver_status(const struct consensus_driver *d, struct consensus_status *out);
+bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server);
+
+#endif

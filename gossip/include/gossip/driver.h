@@ -1,0 +1,75 @@
+/* driver.h - sockets, timers and files around the gossip core.
+ *
+ * Life: new -> start -> stop -> (stopped callback) -> free.
+ * Thread: the loop's. Nothing here waits: names are resolved and files written on libuv's pool.
+ * Memory: options are copied. Views die when the call or callback returns.
+ * Errors: each call says; a running driver reports trouble in log lines.
+ */
+#ifndef GOSSIP_DRIVER_H
+#define GOSSIP_DRIVER_H
+
+#include "base/err.h"
+#include "gossip/gossip.h"
+
+struct uv_loop_s;
+struct gossip_driver; /* opaque */
+
+struct gossip_driver_options {
+    struct gossip_options core; /* incarnation, boot_id, seed: set by the driver itself */
+    struct mu_addr bind;        /* UDP and TCP; port 0: any free one, the same for both */
+    const char *state_dir;      /* where incarnation and known peers are kept; NULL: nowhere */
+    bool rejoin_after_leave;
+};
+
+/* Notices in the order they happened; never from inside a call into the driver. */
+typedef void gossip_notify_fn(void *data, const struct gossip_notice *notices, size_t count);
+typedef void gossip_stopped_fn(void *data);
+/* How many addresses were contacted; `why` (view) explains failures, as spec 9.3 words them. */
+typedef void gossip_joined_fn(void *data, unsigned contacted, const char *why);
+typedef void gossip_left_fn(void *data);
+
+MU_MUST_CHECK enum mu_code gossip_driver_new(struct gossip_driver **out, struct uv_loop_s *loop,
+                                             const struct gossip_driver_options *options,
+                                             struct mu_err *err);
+
+/* Bind and start to probe. Errors: MU_INVALID (address), MU_IO (bind: "listen udp 1.2.3.4:8301:
+ * address already in use"); the driver may then be freed. */
+MU_MUST_CHECK enum mu_code gossip_driver_start(struct gossip_driver *d, gossip_notify_fn *notify,
+                                               void *data, struct mu_err *err);
+void gossip_driver_stop(struct gossip_driver *d, gossip_stopped_fn *stopped, void *data);
+void gossip_driver_free(struct gossip_driver *d); /* NULL is fine; only stopped or never started */
+
+struct mu_addr gossip_driver_address(const struct gossip_driver *d); /* advertised, with its port */
+
+/* Contact each of these ("host", "host:port", "name/host:port"; default port: our own); `joined`
+ * comes exactly once. */
+void gossip_driver_join(struct gossip_driver *d, const char *const *addresses, size_t count,
+                        gossip_joined_fn *joined, void *data);
+
+/* Leave gracefully; `left` comes when others confirmed it or the time for that is over. */
+void gossip_driver_leave(struct gossip_driver *d, gossip_left_fn *left, void *data);
+
+/* A failed member becomes left; with prune it is forgotten. MU_NOT_FOUND: no such member. */
+MU_MUST_CHECK enum mu_code gossip_driver_force_leave(struct gossip_driver *d, const char *name,
+                                                     bool prune, struct mu_err *err);
+
+/* Replace our tags; others see it as an update. MU_TOO_BIG above MU_GOSSIP_META_MAX encoded. */
+MU_MUST_CHECK enum mu_code gossip_driver_set_tags(struct gossip_driver *d,
+                                                  const struct mu_pairs *tags, struct mu_err *err);
+
+/* All members, ourselves included, in no particular order. */
+typedef void gossip_member_fn(void *data, const struct gossip_view *member);
+void gossip_driver_each(const struct gossip_driver *d, gossip_member_fn *each, void *data);
+bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct gossip_view *out);
+
+struct gossip_stats {
+    size_t members, alive, failed, left;
+    unsigned health_score;
+    uint64_t intent_queue, event_queue, query_queue;
+    uint64_t member_time, event_time, query_time;
+    uint64_t packets_in, packets_out, packets_dropped;
+    uint64_t incarnation;
+};
+struct gossip_stats gossip_driver_stats(const struct gossip_driver *d);
+
+#endif

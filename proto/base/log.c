@@ -1,0 +1,199 @@
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/json.h"
+
+/* Settings change rarely and from one thread; lines come from all of them. */
+static struct {
+    pthread_mutex_t lock;
+    int level; /* read without the lock, atomically */
+    int tap_level;
+    int fd;
+    bool is_json;
+    mu_log_tap_fn *tap;
+    void *tap_data;
+} sink = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .level = MU_INFO, .tap_level = MU_ERROR + 1, .fd = 1
+};
+
+static const struct {
+    const char *tag;  /* padded to 7 */
+    const char *name; /* as configured and in JSON */
+} levels[] = {
+    // clang-format off
+    [MU_TRACE] = { "[TRACE]", "trace" },
+    [MU_DEBUG] = { "[DEBUG]", "debug" },
+    [MU_INFO]  = { "[INFO] ", "info" },
+    [MU_WARN]  = { "[WARN] ", "warn" },
+    [MU_ERROR] = { "[ERROR]", "error" },
+}; // clang-format on
+
+bool mu_log_on(enum mu_log_level level)
+{
+    return (int)level >= __atomic_load_n(&sink.level, __ATOMIC_RELAXED) ||
+           (int)level >= __atomic_load_n(&sink.tap_level, __ATOMIC_RELAXED);
+}
+
+void mu_log_set_level(enum mu_log_level level)
+{
+    __atomic_store_n(&sink.level, (int)level, __ATOMIC_RELAXED);
+}
+
+void mu_log_set_fd(int fd)
+{
+    pthread_mutex_lock(&sink.lock);
+    sink.fd = fd;
+    pthread_mutex_unlock(&sink.lock);
+}
+
+void mu_log_set_json(bool is_json)
+{
+    pthread_mutex_lock(&sink.lock);
+    sink.is_json = is_json;
+    pthread_mutex_unlock(&sink.lock);
+}
+
+void mu_log_set_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level)
+{
+    pthread_mutex_lock(&sink.lock);
+    sink.tap = tap;
+    sink.tap_data = data;
+    __atomic_store_n(&sink.tap_level, tap != NULL ? (int)level : MU_ERROR + 1, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&sink.lock);
+}
+
+bool mu_log_level_parse(struct mu_span text, enum mu_log_level *out)
+{
+    for (size_t i = 0; i < MU_LEN(levels); i++) {
+        if (mu_span_eq_fold(text, mu_span_text(levels[i].name))) {
+            *out = (enum mu_log_level)i;
+            return true;
+        }
+    }
+    if (mu_span_eq_fold(text, MU_SPAN_LIT("err"))) {
+        *out = MU_ERROR;
+        return true;
+    }
+    return false;
+}
+
+static bool needs_quotes(struct mu_span v)
+{
+    for (size_t i = 0; i < v.bytes; i++) {
+        if (v.data[i] <= ' ' || v.data[i] == '"' || v.data[i] == '=' || v.data[i] >= 0x7f) {
+            return true;
+        }
+    }
+    return v.bytes == 0;
+}
+
+static void add_value_text(struct mu_buf *line, struct mu_span v)
+{
+    struct mu_json_out quoted;
+
+    if (!needs_quotes(v)) {
+        mu_buf_add_span(line, v);
+        return;
+    }
+    mu_json_out_init(&quoted, line, false); /* the quoting of JSON: nothing can break the line */
+    mu_json_put_span(&quoted, v);
+}
+
+static void add_value(struct mu_buf *line, const struct mu_log_field *f)
+{
+    switch (f->kind) {
+    case MU_LOG_TEXT: add_value_text(line, mu_span_text(f->text != NULL ? f->text : "")); break;
+    case MU_LOG_SPAN: add_value_text(line, f->span); break;
+    case MU_LOG_U64: mu_buf_add_u64(line, f->u64); break;
+    case MU_LOG_I64: mu_buf_addf(line, "%lld", (long long)f->i64); break;
+    case MU_LOG_MS: mu_buf_addf(line, "%llums", (unsigned long long)f->u64); break;
+    }
+}
+
+static void line_text(struct mu_buf *line, enum mu_log_level level, const char *module,
+                      const char *sentence, const struct mu_log_field *fields, const char *when)
+{
+    mu_buf_addf(line, "%s %s %s: %s", when, levels[level].tag, module, sentence);
+    for (size_t i = 0; fields[i].key != NULL; i++) {
+        mu_buf_addf(line, "%s%s=", i == 0 ? ": " : " ", fields[i].key);
+        add_value(line, &fields[i]);
+    }
+}
+
+static void line_json(struct mu_buf *line, enum mu_log_level level, const char *module,
+                      const char *sentence, const struct mu_log_field *fields, const char *when)
+{
+    struct mu_json_out o;
+    struct mu_buf value = MU_BUF_NONE;
+
+    mu_json_out_init(&o, line, false);
+    mu_json_open(&o, '{');
+    mu_json_text(&o, "@level", levels[level].name);
+    mu_json_text(&o, "@message", sentence);
+    mu_json_text(&o, "@module", module);
+    mu_json_text(&o, "@timestamp", when);
+    for (size_t i = 0; fields[i].key != NULL; i++) {
+        if (fields[i].kind == MU_LOG_U64) {
+            mu_json_u64(&o, fields[i].key, fields[i].u64);
+            continue;
+        }
+        if (fields[i].kind == MU_LOG_TEXT) {
+            mu_json_text(&o, fields[i].key, fields[i].text != NULL ? fields[i].text : "");
+            continue;
+        }
+        mu_buf_clear(&value);
+        add_value(&value, &fields[i]);
+        mu_json_span(&o, fields[i].key, mu_buf_span(&value));
+    }
+    mu_json_close(&o, '}');
+    mu_json_out_end(&o);
+    mu_buf_deinit(&value);
+}
+
+void mu_log_write(enum mu_log_level level, const char *module, const char *sentence,
+                  const struct mu_log_field *fields)
+{
+    struct mu_buf line = MU_BUF_NONE;
+    char when[MU_TIME_TEXT_MAX];
+
+    mu_time_text(mu_clock_wall_ns(), 3, when);
+    pthread_mutex_lock(&sink.lock);
+    if (sink.is_json) {
+        line_json(&line, level, module, sentence, fields, when);
+    } else {
+        line_text(&line, level, module, sentence, fields, when);
+    }
+    if (sink.tap != NULL && (int)level >= sink.tap_level) {
+        sink.tap(sink.tap_data, level, mu_buf_span(&line));
+    }
+    mu_buf_add_byte(&line, '\n');
+    if (sink.fd >= 0 && (int)level >= sink.level) {
+        ssize_t ignored = write(sink.fd, line.data, line.bytes); /* a full pipe loses the line */
+
+        (void)ignored;
+    }
+    pthread_mutex_unlock(&sink.lock);
+    mu_buf_deinit(&line);
+}
+
+void mu_logf(enum mu_log_level level, const char *module, const char *fmt, ...)
+{
+    struct mu_buf sentence = MU_BUF_NONE;
+    va_list args;
+
+    if (!mu_log_on(level)) {
+        return;
+    }
+    va_start(args, fmt);
+    mu_buf_vaddf(&sentence, fmt, args);
+    va_end(args);
+    mu_log_write(level, module, mu_buf_text(&sentence), &MU_LOG_END);
+    mu_buf_deinit(&sentence);
+}

@@ -1,0 +1,46 @@
+/* file.h - whole files and directories, with durability where it is asked for.
+ *
+ * Thread:  any; these calls block, so the loop uses them at start and on small files only.
+ * Errors:  MU_NOT_FOUND, MU_IO, MU_FULL (no space), MU_TOO_BIG, MU_FOREIGN (locked by another
+ *          process), each naming the path and the system's reason.
+ */
+#ifndef MU_BASE_FILE_H
+#define MU_BASE_FILE_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+
+/* All bytes of a file, at most `bytes_max`. Appends to `to`. */
+MU_MUST_CHECK enum mu_code mu_file_read(const char *path, size_t bytes_max, struct mu_buf *to,
+                                        struct mu_err *err);
+
+/* Replace a file atomically and durably: temporary file beside it (mode), fsync, rename, fsync of
+ * the directory. A crash leaves the old or the new content, never a part. */
+MU_MUST_CHECK enum mu_code mu_file_replace(const char *path, struct mu_span bytes, unsigned mode,
+                                           struct mu_err *err);
+
+/* Remove; an absent file is fine. The directory is flushed. */
+MU_MUST_CHECK enum mu_code mu_file_remove(const char *path, struct mu_err *err);
+
+/* mkdir -p with mode 0755 for what is missing. MU_INVALID when something else has that name. */
+MU_MUST_CHECK enum mu_code mu_dir_make(const char *path, struct mu_err *err);
+MU_MUST_CHECK enum mu_code mu_dir_sync(const char *path, struct mu_err *err);
+
+/* Remove a directory and everything below it (for temporary ones we made). */
+MU_MUST_CHECK enum mu_code mu_dir_remove(const char *path, struct mu_err *err);
+
+/* Names in a directory without "." and "..", sorted. Called once per name. */
+typedef enum mu_code mu_dir_fn(void *data, const char *name, struct mu_err *err);
+MU_MUST_CHECK enum mu_code mu_dir_each(const char *path, mu_dir_fn *each, void *data,
+                                       struct mu_err *err);
+
+/* flock(LOCK_EX) on a file made for it. The descriptor holds the lock until it is closed. */
+MU_MUST_CHECK enum mu_code mu_file_lock(const char *path, int *fd, struct mu_err *err);
+
+/* The code for an errno of a file call: ENOSPC and EDQUOT are MU_FULL, ENOENT is MU_NOT_FOUND. */
+enum mu_code mu_file_code(int error_number);
+
+#endif

@@ -1,0 +1,81 @@
+/* limits.h - every bound of the product by name, with its reason and what happens when it is met.
+ *
+ * Sizes that come from outside are compared with one of these before anything is allocated.
+ */
+#ifndef MU_BASE_LIMITS_H
+#define MU_BASE_LIMITS_H
+
+/* -- names (DESIGN section 6) -------------------------------------------------------------------
+ */
+#define MU_NODE_NAME_MAX 128 /* bytes; longer is refused at start, and in packets */
+#define MU_NAME_MAX      255 /* services, ids, checks, tags: refused with the API's 400 */
+
+/* -- commands, the log ------------------------------------------------------------------------- */
+/* A command is one log entry; a log batch, a frame and a stream window each hold at least one.
+ * Refused with 413 before consensus sees it. */
+#define MU_COMMAND_BYTES_MAX (2U * 1024 * 1024)
+#define MU_BODY_BYTES_MAX    (2U * 1024 * 1024) /* HTTP bodies without a smaller limit: 413 */
+#define MU_KV_VALUE_DEFAULT  (512U * 1024)      /* limits.kv_max_value_size: Consul's; 413 */
+#define MU_KV_VALUE_MAX      (1536U * 1024)     /* what that setting may be: fits a command */
+#define MU_KV_KEY_MAX        4096               /* bytes; Consul has no limit, a request head has */
+
+/* -- HTTP ----------------------------------------------------------------------------------------
+ */
+#define MU_HTTP_HEAD_MAX        (64U * 1024) /* request line and headers: 431 */
+#define MU_HTTP_HEADERS_MAX     128          /* count: 431 */
+#define MU_HTTP_CONNECTIONS_MAX 16384        /* all listeners together: the newest is closed */
+#define MU_HTTP_PER_CLIENT      200          /* limits.http_max_conns_per_client: Consul's */
+#define MU_HTTP_PIPELINE_MAX    64           /* requests in flight on one HTTP/1.1 connection */
+#define MU_H2_STREAMS_MAX       256   /* concurrent streams a peer may open: REFUSED_STREAM */
+#define MU_BLOCKING_MAX         65536 /* reads parked on watches: 429 */
+
+/* -- RPC between agents -------------------------------------------------------------------------
+ */
+/* A message: a command, or an HTTP answer of many instances, with its envelope. The connection is
+ * closed on a larger one. */
+#define MU_RPC_MESSAGE_MAX     (8U * 1024 * 1024)
+#define MU_RPC_CONNECTIONS_MAX 8192 /* incoming; the newest is closed */
+#define MU_RPC_FORWARDS_MAX    4096 /* requests in flight from one client agent: 429 */
+
+/* -- consensus (spec/consensus.md 1.11, 1.12) -----------------------------------------------------
+ */
+#define MU_PROPOSALS_MAX       16384               /* uncommitted: 429 */
+#define MU_UNCOMMITTED_MAX     (32U * 1024 * 1024) /* bytes: 429 */
+#define MU_ENTRY_POOL_MAX      (64U * 1024 * 1024) /* tail cache; older entries come from disk */
+#define MU_APPLY_BATCH_ENTRIES 256 /* one SQLite transaction: the measured optimum */
+#define MU_APPLY_BATCH_BYTES   (1024U * 1024)
+#define MU_APPLY_QUEUE_MAX     5000           /* committed, not applied: 429 */
+#define MU_LOG_BATCH_BYTES     (1024U * 1024) /* one fdatasync: past the knee of the curve */
+
+/* -- DNS (spec/dns.md 22) -------------------------------------------------------------------------
+ */
+#define MU_DNS_UDP_QUERY_MAX 4096  /* larger datagrams are dropped */
+#define MU_DNS_TCP_MAX       65535 /* a message over TCP */
+#define MU_DNS_TCP_CONNS     4096  /* the longest idle is closed */
+
+/* -- gossip (spec/gossip.md 2.2)
+ * ------------------------------------------------------------------- */
+#define MU_GOSSIP_PACKET_MAX  1400                /* bytes of a datagram we send */
+#define MU_GOSSIP_RECEIVE_MAX 4096                /* larger ones are dropped unread */
+#define MU_GOSSIP_META_MAX    512                 /* encoded tags */
+#define MU_GOSSIP_MEMBERS_MAX (1U << 20)          /* in one exchange */
+#define MU_GOSSIP_STREAM_MAX  (20U * 1024 * 1024) /* bytes of one exchange */
+#define MU_GOSSIP_INBOUND_MAX 128                 /* concurrent streams: "busy, retry after" */
+
+/* -- the agent ------------------------------------------------------------------------------------
+ */
+#define MU_LOCAL_SERVICES_MAX 8192 /* registered with one agent: 429 */
+#define MU_LOCAL_CHECKS_MAX   16384
+#define MU_CHECK_OUTPUT_MAX   4096 /* bytes kept of a check's output: Consul's default */
+#define MU_CONFIG_BYTES_MAX   (4U * 1024 * 1024) /* one configuration file */
+#define MU_META_PAIRS_MAX     64                 /* node and service metadata: Consul's limits */
+#define MU_META_KEY_MAX       128
+#define MU_META_VALUE_MAX     512
+
+_Static_assert(MU_KV_VALUE_MAX + MU_KV_KEY_MAX + 4096 < MU_COMMAND_BYTES_MAX,
+               "a command holds the largest value, its key and its envelope");
+_Static_assert(MU_COMMAND_BYTES_MAX + 65536 < MU_RPC_MESSAGE_MAX,
+               "a forwarded command fits a message");
+_Static_assert(MU_GOSSIP_PACKET_MAX <= MU_GOSSIP_RECEIVE_MAX, "we read what we send");
+
+#endif

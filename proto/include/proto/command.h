@@ -1,0 +1,122 @@
+/* command.h - what enters the log: structs, encoding, validation.
+ *
+ * Every write, whoever asks for it, is one of these, handled by one row of catalog/apply.c. The
+ * leader stamps it before it is proposed; applying it reads no clock, no randomness and no local
+ * configuration, so all servers at one index hold equal state.
+ *
+ * Memory:  command_decode() copies into the arena; spans point there. Encoding appends to a buffer.
+ * Errors:  MU_CORRUPT for bytes that are no command, MU_UNSUPPORTED for a kind or version of a
+ *          newer binary (a server that reads one from its log stops), MU_TOO_BIG, MU_INVALID.
+ */
+#ifndef MU_PROTO_COMMAND_H
+#define MU_PROTO_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/span.h"
+
+/* Numbers are for ever. */
+enum command_kind {
+    COMMAND_NONE = 0,
+    COMMAND_REGISTER = 1,
+    COMMAND_DEREGISTER = 2,
+    COMMAND_KV_SET = 3,
+    COMMAND_KV_DELETE = 4,
+};
+
+struct command_origin {
+    struct mu_id server; /* none: not known */
+    uint64_t boot, seq;
+};
+
+struct command_service_address {
+    struct mu_span name, address;
+    uint16_t port;
+};
+
+struct command_node {
+    struct mu_span name, id, address; /* id: UUID text or empty */
+    struct mu_pairs tagged_addresses, meta;
+    bool has_tagged_addresses, has_meta; /* null and {} differ in answers */
+};
+
+struct command_service {
+    struct mu_span id, name, kind;
+    struct mu_texts tags;
+    struct mu_span address;
+    uint16_t port;
+    struct command_service_address *tagged_addresses;
+    size_t tagged_addresses_count;
+    struct mu_pairs meta;
+    bool has_meta;
+    uint32_t weight_passing, weight_warning;
+    bool enable_tag_override;
+    struct mu_span proxy, connect; /* compact JSON as it is shown, or empty */
+};
+
+struct command_check {
+    struct mu_span id, name, status, notes, output, service_id, type;
+    struct mu_span definition; /* compact JSON as it is shown, or empty */
+};
+
+struct command_register {
+    struct command_node node;
+    bool has_service;
+    struct command_service service;
+    struct command_check *checks;
+    size_t checks_count;
+    bool skip_node_update;
+};
+
+struct command_deregister {
+    struct mu_span node, service_id, check_id;
+};
+
+struct command_kv_set {
+    struct mu_span key, value;
+    uint64_t flags;
+    bool has_cas;
+    uint64_t cas;
+};
+
+struct command_kv_delete {
+    struct mu_span key;
+    bool recurse, has_cas;
+    uint64_t cas;
+};
+
+struct command {
+    enum command_kind kind;
+    struct command_origin origin;
+    uint64_t stamp_ms; /* since 1970; 0 until a leader stamps it */
+    union {
+        struct command_register reg;
+        struct command_deregister dereg;
+        struct command_kv_set kv_set;
+        struct command_kv_delete kv_delete;
+    };
+};
+
+/* Append the encoding. MU_TOO_BIG above MU_COMMAND_BYTES_MAX, nothing is appended then. */
+MU_MUST_CHECK enum mu_code command_encode(const struct command *c, struct mu_buf *to,
+                                          struct mu_err *err);
+
+/* Decode and validate. Names and ids at most MU_NAME_MAX bytes (node names MU_NODE_NAME_MAX), text
+ * valid UTF-8, keys at most MU_KV_KEY_MAX, ports 0..65535. */
+MU_MUST_CHECK enum mu_code command_decode(struct mu_span bytes, struct mu_arena *arena,
+                                          struct command *out, struct mu_err *err);
+
+/* Set stamp and origin in an encoded command without decoding its body: what a leader does with a
+ * command that somebody else encoded. Appends the result to `to`. */
+MU_MUST_CHECK enum mu_code command_stamp(struct mu_span bytes, const struct command_origin *origin,
+                                         uint64_t stamp_ms, struct mu_buf *to, struct mu_err *err);
+
+const char *command_kind_text(enum command_kind kind); /* "register", ...; "unknown" */
+
+#endif

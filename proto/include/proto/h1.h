@@ -1,0 +1,85 @@
+/* h1.h - HTTP/1.1 without sockets: bytes to messages (http-parser inside), and heads to bytes.
+ *
+ * What Debian's http-parser lets through and RFC 9112 forbids is refused here: a bare LF as line
+ * end, a blank before the colon, folded headers, NUL in values, Transfer-Encoding with
+ * Content-Length, several Content-Lengths, an unknown Transfer-Encoding. That is how requests get
+ * smuggled.
+ *
+ * Life:    new -> feed ... feed -> free. One object per connection and role.
+ * Thread:  one owner, no locks.
+ * Memory:  spans handed to callbacks are *borrowed*: valid until the callback returns.
+ * Errors:  mu_h1_feed() fails once and for all (`status` says what to answer: 400, 413, 431, 501,
+ *          505); the owner answers, closes and frees.
+ */
+#ifndef MU_PROTO_H1_H
+#define MU_PROTO_H1_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+
+struct mu_h1; /* opaque */
+
+enum mu_h1_role {
+    MU_H1_SERVER, /* reads requests */
+    MU_H1_CLIENT, /* reads responses */
+};
+
+struct mu_header {
+    struct mu_span name, value; /* name as sent; compare with mu_span_eq_fold() */
+};
+
+struct mu_h1_head {
+    struct mu_span method; /* server: "GET" */
+    struct mu_span target; /* server: "/v1/kv/a?raw", as sent */
+    unsigned status;       /* client: 200 */
+    unsigned minor;        /* 0 or 1: HTTP/1.x */
+    const struct mu_header *headers;
+    size_t headers_count;
+    bool keeps_alive;           /* by version and Connection */
+    bool expects_continue;      /* Expect: 100-continue */
+    bool upgrades_to_h2c;       /* Upgrade: h2c with HTTP2-Settings, RFC 7540 section 3.2 */
+    struct mu_span h2_settings; /* decoded base64url of that header */
+    bool has_body;              /* Content-Length above 0, or chunked */
+    bool is_chunked;
+    uint64_t content_length; /* 0 unless given */
+};
+
+struct mu_h1_events {
+    /* Return false to pause: mu_h1_feed() returns after this callback with *used set, and goes on
+     * with the rest when it is fed again. A server pauses at `end` to answer in order. */
+    bool (*head)(void *data, const struct mu_h1_head *head);
+    bool (*body)(void *data, struct mu_span part);
+    bool (*end)(void *data); /* the message is complete */
+};
+
+struct mu_h1_options {
+    size_t head_bytes_max;    /* 431 */
+    size_t headers_count_max; /* 431 */
+    uint64_t body_bytes_max;  /* 413, also for chunked bodies; 0: no limit */
+};
+
+struct mu_h1 *mu_h1_new(enum mu_h1_role role, const struct mu_h1_options *options,
+                        const struct mu_h1_events *events, void *data);
+void mu_h1_free(struct mu_h1 *h); /* NULL is fine; not from inside a callback */
+
+/* Feed bytes; *used says how many were consumed (less than all only after a pause). */
+MU_MUST_CHECK enum mu_code mu_h1_feed(struct mu_h1 *h, struct mu_span bytes, size_t *used,
+                                      struct mu_err *err);
+unsigned mu_h1_status(const struct mu_h1 *h); /* after a failure: the status to answer with */
+
+/* Client: the next response answers a HEAD (no body follows). */
+void mu_h1_expect_no_body(struct mu_h1 *h);
+
+/* Client: the peer closed. MU_OK when that ends a message legally, else MU_INVALID. */
+MU_MUST_CHECK enum mu_code mu_h1_eof(struct mu_h1 *h, struct mu_err *err);
+
+/* "HTTP/1.1 200 OK\r\n", and the reason phrase of a status. */
+void mu_h1_status_line(struct mu_buf *to, unsigned status);
+const char *mu_http_reason(unsigned status);
+void mu_h1_header(struct mu_buf *to, const char *name, struct mu_span value);
+
+#endif
