@@ -25,6 +25,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/span.h"
 
 /* What users see (Serf's words and numbers). Suspicion is not visible: a suspect is alive. */
@@ -55,19 +56,20 @@ struct gossip_view {
 
 enum gossip_notice_kind {
     GOSSIP_JOINED,      /* new, or back from failed or left */
-    GOSSIP_UPDATED,     /* tags changed */
+    GOSSIP_UPDATED,     /* tags, address or boot id changed */
     GOSSIP_FAILED,      /* declared dead by suspicion */
     GOSSIP_LEFT,        /* said so itself, or was forced */
     GOSSIP_REAPED,      /* forgotten */
     GOSSIP_REFUTED,     /* this node was accused and refuted: catalogs may hold it failed */
-    GOSSIP_CONFLICT,    /* another living node claims our name or id; `text` says whose address */
+    GOSSIP_CONFLICT,    /* a peer turned our name or id down: `member` holds it; `text` names both.
+                         * Comes again as long as we try, at most every 5 s */
     GOSSIP_UNREACHABLE, /* a peer says that our advertised address cannot be reached; `text` */
 };
 
 struct gossip_notice {
     enum gossip_notice_kind kind;
     struct gossip_view member; /* of CONFLICT: the other one */
-    const char *text;
+    const char *text;          /* NULL except of CONFLICT and UNREACHABLE */
 };
 
 struct gossip_profile { /* spec/gossip.md 2.1; all in milliseconds unless named otherwise */
@@ -79,6 +81,16 @@ struct gossip_profile { /* spec/gossip.md 2.1; all in milliseconds unless named 
 };
 
 extern const struct gossip_profile gossip_profile_lan, gossip_profile_wan, gossip_profile_local;
+
+/* A line for people and tests; the core writes nothing itself. MU_TRACE lines tell each step of the
+ * protocol, the others are the sentences that operators know (19). */
+typedef void gossip_log_fn(void *data, enum mu_log_level level, const char *fmt, va_list args);
+
+/* Whom we knew before we stopped (13.12): the core tries them while it is alone. */
+struct gossip_known {
+    const char *name;
+    struct mu_addr addr;
+};
 
 struct gossip_options {
     const char *name; /* 1..MU_NODE_NAME_MAX bytes */
@@ -95,8 +107,190 @@ struct gossip_options {
      * accept, or a sentence that says why not. Called from inside a step; may be NULL. */
     const char *(*refuse)(void *data, const struct gossip_view *member);
     void *refuse_data;
+    gossip_log_fn *log; /* may be NULL */
+    void *log_data;
+    const struct gossip_known *known; /* copied */
+    size_t known_count;
+    uint64_t member_time; /* Lamport time reached before we stopped; 0: none */
 };
 
-struct gossip; /* opaque; the step interface follows in core terms below */
+struct gossip; /* opaque */
+
+/* -- one event in -------------------------------------------------------------------------------
+ */
+
+enum gossip_event_kind {
+    GOSSIP_EV_START,           /* first, once */
+    GOSSIP_EV_WAKE,            /* wake_at_ms has come; read the socket empty before (5.6) */
+    GOSSIP_EV_PACKET,          /* a datagram came */
+    GOSSIP_EV_SEND_FAILED,     /* a datagram of ours did not reach `failed.to` */
+    GOSSIP_EV_STREAM_ACCEPTED, /* a peer opened a stream; its id is even */
+    GOSSIP_EV_STREAM_OPENED,   /* a stream of ours is connected */
+    GOSSIP_EV_STREAM_DATA,
+    GOSSIP_EV_STREAM_CLOSED, /* once per stream, except after GOSSIP_STREAM_DROP */
+    GOSSIP_EV_JOIN,
+    GOSSIP_EV_LEAVE,
+    GOSSIP_EV_FORCE_LEAVE, /* an unknown name changes nothing */
+    GOSSIP_EV_TAGS,        /* at most MU_GOSSIP_META_MAX encoded: gossip_tags_bytes() */
+};
+
+enum gossip_end { /* why a stream ended */
+                  GOSSIP_END_EOF,
+                  GOSSIP_END_REFUSED,     /* nobody listens there */
+                  GOSSIP_END_UNREACHABLE, /* any other failure to connect */
+                  GOSSIP_END_RESET,       /* any failure afterwards */
+                  GOSSIP_END_LOCAL, /* our own lack of something: says nothing about the peer */
+};
+
+struct gossip_target {
+    const char *given;  /* as the user wrote it; names it in errors when `failed` is set */
+    const char *failed; /* NULL, or why it has no address: "lookup x: no such host" */
+    struct mu_addr addr;
+};
+
+struct gossip_event {
+    uint64_t now_ms; /* never earlier than in the event before */
+    enum gossip_event_kind kind;
+    union { /* everything borrowed for the call */
+        struct {
+            struct mu_addr from;
+            struct mu_span data;
+        } packet;
+        struct {
+            struct mu_addr to;
+            bool is_remote; /* the other side's host said so (port or host unreachable) */
+        } failed;
+        struct {
+            uint32_t id;
+            struct mu_addr from; /* ACCEPTED */
+            struct mu_span data; /* DATA */
+            enum gossip_end end; /* CLOSED, with the reason in words: */
+            const char *text;    /* "connect: connection refused" */
+        } stream;
+        struct {
+            uint64_t id; /* comes back in gossip_done */
+            const struct gossip_target *targets;
+            size_t targets_count;
+        } join;
+        struct {
+            uint64_t id;
+        } leave;
+        struct {
+            const char *name;
+            bool prune;
+        } force;
+        struct mu_pairs tags;
+    };
+};
+
+/* -- effects out --------------------------------------------------------------------------------
+ */
+
+struct gossip_send { /* a datagram */
+    struct mu_addr to;
+    struct mu_span data;
+};
+
+enum gossip_stream_verb {
+    GOSSIP_STREAM_OPEN,  /* connect to `to`; the id is odd */
+    GOSSIP_STREAM_WRITE, /* `data`, after what was written before */
+    GOSSIP_STREAM_END,   /* once all is written: half-close, discard what comes, then CLOSED */
+    GOSSIP_STREAM_DROP,  /* close at once; nothing more is heard of it */
+};
+
+struct gossip_stream_op {
+    enum gossip_stream_verb verb;
+    uint32_t id;
+    struct mu_addr to;
+    struct mu_span data;
+};
+
+struct gossip_done { /* the answer to a JOIN or LEAVE event */
+    uint64_t id;
+    unsigned contacted;
+    const char *why; /* "1 error occurred:\n\t* Failed to join ...\n\n"; "" without failures */
+};
+
+struct gossip_effects {
+    const struct gossip_send *sends;
+    size_t sends_count;
+    const struct gossip_stream_op *streams; /* in this order */
+    size_t streams_count;
+    const struct gossip_notice *notices; /* in the order they happened */
+    size_t notices_count;
+    const struct gossip_done *dones;
+    size_t dones_count;
+    uint64_t wake_at_ms; /* 0: nothing is pending */
+};
+
+/* Errors: MU_INVALID (name, address, profile), MU_TOO_BIG (tags). */
+MU_MUST_CHECK enum mu_code gossip_new(struct gossip **out, const struct gossip_options *options,
+                                      struct mu_err *err);
+void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_effects *fx);
+void gossip_free(struct gossip *g); /* NULL is fine */
+
+/* Encoded size of tags; SIZE_MAX: a key or value that cannot be encoded (over 255 or 512 bytes). */
+size_t gossip_tags_bytes(const struct mu_pairs *tags);
+
+/* -- questions, between steps -------------------------------------------------------------------
+ */
+
+typedef void gossip_each_fn(void *data, const struct gossip_view *member);
+void gossip_each(const struct gossip *g, gossip_each_fn *each, void *data);
+bool gossip_find(const struct gossip *g, const char *name, struct gossip_view *out);
+
+/* Everything that is counted: name in the core, name in metrics. */
+#define GOSSIP_COUNTERS(X)                         \
+    X(PACKETS_IN, "packets.in")                    \
+    X(PACKETS_OUT, "packets.out")                  \
+    X(BYTES_OUT, "bytes.out")                      \
+    X(BAD_MAGIC, "dropped.magic")                  \
+    X(BAD_VERSION, "dropped.version")              \
+    X(OTHER_CLUSTER, "dropped.label_mismatch")     \
+    X(ENCRYPTED, "dropped.unknown_key")            \
+    X(BAD_CHECKSUM, "dropped.checksum")            \
+    X(MALFORMED, "dropped.malformed")              \
+    X(PARTS_UNKNOWN, "parts.unknown")              \
+    X(PARTS_MALFORMED, "parts.malformed")          \
+    X(INCARNATION_REFUSED, "refused.incarnation")  \
+    X(TIME_REFUSED, "refused.lamport_time")        \
+    X(ADDRESS_REFUSED, "refused.address")          \
+    X(MEMBER_REFUSED, "refused.member")            \
+    X(CONFLICTS, "refused.conflict")               \
+    X(STALE_ANSWERED, "stale_alive_answered")      \
+    X(PAUSES, "pause_detected")                    \
+    X(PROBES, "probe.sent")                        \
+    X(PROBES_FAILED, "probe.failed")               \
+    X(PROBES_TCP_ONLY, "probe.tcp_only")           \
+    X(SUSPICIONS, "suspicion.started")             \
+    X(SUSPICIONS_CONFIRMED, "suspicion.confirmed") \
+    X(SUSPICIONS_REFUTED, "suspicion.refuted")     \
+    X(REFUTATIONS, "refutations")                  \
+    X(RUMORS_DROPPED, "queue.dropped")             \
+    X(STREAMS_IN, "streams.in")                    \
+    X(STREAMS_OUT, "streams.out")                  \
+    X(STREAMS_BUSY, "streams.busy")                \
+    X(SYNCS, "push_pull")                          \
+    X(SYNCS_EQUAL, "push_pull.equal")
+
+enum gossip_counter {
+#define GOSSIP_COUNTER_ENUM(name, text) GOSSIP_COUNT_##name,
+    GOSSIP_COUNTERS(GOSSIP_COUNTER_ENUM)
+#undef GOSSIP_COUNTER_ENUM
+        GOSSIP_COUNTERS_COUNT
+};
+
+const char *gossip_counter_text(enum gossip_counter counter); /* "packets.in" */
+
+struct gossip_summary {
+    size_t members, alive, failed, left; /* members: all; alive: with suspects and leaving ones */
+    size_t listed;                       /* records in the table of the detector */
+    unsigned health_score;               /* 0: healthy */
+    size_t core_queue, intent_queue;
+    uint64_t member_time, event_time, query_time;
+    uint64_t incarnation; /* our own: persist it */
+    uint64_t counters[GOSSIP_COUNTERS_COUNT];
+};
+void gossip_summarize(const struct gossip *g, struct gossip_summary *out);
 
 #endif

@@ -1,0 +1,577 @@
+/* core.h - the private struct of the gossip core, for this folder and its tests only.
+ *
+ * Each file owns one part of the struct and the functions named after it; step.c routes events and
+ * the table of timers. A function `gossip__x_due` says when x wants to be called next
+ * (GOSSIP__NEVER: not on its own), `gossip__x_tick` does what is due.
+ */
+#ifndef GOSSIP_CORE_H
+#define GOSSIP_CORE_H
+
+#include "base/arena.h"
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/rand.h"
+#include "base/table.h"
+#include "gossip/gossip.h"
+#include "message.h"
+
+#define GOSSIP__NEVER UINT64_MAX
+
+struct gossip__stream;
+
+/* -- suspicion.c: accusers and deadlines (6) ----------------------------------------------------
+ */
+
+#define GOSSIP__ACCUSERS_MAX 16 /* more change nothing: k stays below */
+
+struct gossip__suspicion {
+    uint64_t since_ms, deadline_ms;
+    uint64_t postponed_ms;                   /* by pauses of our own (5.6) */
+    uint64_t accusers[GOSSIP__ACCUSERS_MAX]; /* hashes of names; the first one started it */
+    unsigned accusers_count;
+    enum gossip__evidence evidence; /* the most patient one heard */
+};
+
+struct gossip__suspicion_terms {
+    uint64_t min_ms, max_ms;
+    unsigned wanted; /* k: confirmations that bring the timeout down to min */
+};
+
+/* The arithmetic of section 6, for `listed` records of which `alive` could confirm. */
+struct gossip__suspicion_terms gossip__suspicion_terms(const struct gossip_profile *p,
+                                                       size_t listed, size_t alive,
+                                                       enum gossip__evidence evidence);
+uint64_t gossip__suspicion_timeout(const struct gossip__suspicion_terms *t, unsigned confirmations);
+
+/* -- member.c: the table of the detector; the only place where a member changes state ----------
+ */
+
+struct gossip__claim {          /* a living member's name, claimed from another address (10) */
+    struct gossip__alive alive; /* views into the member and the buffers */
+    struct mu_buf part, meta;
+};
+
+struct gossip__member {
+    /* what it says of itself */
+    char *name;
+    struct mu_addr addr;
+    struct mu_id node_id;
+    uint64_t boot_id, incarnation;
+    uint8_t versions[6];
+    struct mu_buf meta;
+    struct mu_pairs tags; /* views into meta */
+
+    /* what the detector makes of it */
+    enum gossip__state state;
+    uint64_t state_ms;
+    bool is_listed; /* in the table of the detector; else only users and tombstones know it */
+    size_t index;   /* there */
+    unsigned slot;  /* small number, unique while there are at most 64 */
+    struct mu_link suspects; /* in gossip.suspects while SUSPECT */
+    struct gossip__suspicion suspicion;
+    struct gossip__rumor *rumor; /* the queued word about it */
+    struct gossip__claim *claim; /* being looked into */
+    uint64_t accused_ms;         /* when we last told it what we hold against it */
+    uint64_t conflict_ms;        /* when a rival was last told, and */
+    uint64_t conflict_log_ms;    /* when that was last logged */
+    uint64_t tcp_only_ms;        /* when its silent UDP was last logged */
+
+    /* what users see (serf.c) */
+    enum gossip_status status;
+    uint64_t status_ltime, status_ms;
+    uint64_t prune_ms; /* 0, or when a leaving one that was pruned is forgotten */
+    uint64_t retry_ms; /* no reconnect before this */
+    unsigned retries;
+};
+
+/* Where a message came from. */
+struct gossip__source {
+    struct mu_addr addr;           /* none: our own conclusion */
+    bool is_stream;                /* then no datagram goes back to that address */
+    struct gossip__member *sender; /* NULL: nobody we know */
+};
+
+struct gossip__member *gossip__member_find(const struct gossip *g, const char *name);
+struct gossip__member *gossip__member_by_id(const struct gossip *g, const struct mu_id *id);
+/* A new record, unlisted, dead at incarnation 0, seen by no user yet. */
+struct gossip__member *gossip__member_add(struct gossip *g, const char *name);
+void gossip__member_list(struct gossip *g, struct gossip__member *m); /* at a random place */
+void gossip__member_unlist(struct gossip *g, struct gossip__member *m);
+/* Forget it; the memory lives until the next step, since notices show it. */
+void gossip__member_drop(struct gossip *g, struct gossip__member *m);
+void gossip__member_free(struct gossip__member *m);
+void gossip__member_move(struct gossip *g, struct gossip__member *m, enum gossip__state to,
+                         const char *why);
+void gossip__member_describe(struct gossip *g, struct gossip__member *m,
+                             const struct gossip__alive *a);
+struct gossip_view gossip__member_view(const struct gossip *g, const struct gossip__member *m);
+struct gossip__alive gossip__member_record(const struct gossip__member *m);
+uint64_t gossip__member_mark(const struct gossip__member *m); /* its bit in served masks */
+bool gossip__member_is_live(const struct gossip__member *m);  /* alive or suspect */
+/* Up to `want` random listed others that `fits` accepts, each once (5.7). */
+typedef bool gossip__fits_fn(const struct gossip *g, const struct gossip__member *m,
+                             const void *data);
+size_t gossip__member_pick(struct gossip *g, size_t want, gossip__fits_fn *fits, const void *data,
+                           struct gossip__member **out);
+
+/* -- precedence.c: the tables of section 4 ------------------------------------------------------
+ */
+
+/* `bytes` is the part to pass on; `a` and the others come decoded and validated. */
+void gossip__on_alive(struct gossip *g, const struct gossip__alive *a, struct mu_span bytes,
+                      const struct gossip__source *src);
+void gossip__on_suspect(struct gossip *g, const struct gossip__suspect *s, struct mu_span bytes,
+                        const struct gossip__source *src);
+void gossip__on_dead(struct gossip *g, const struct gossip__dead *d, struct mu_span bytes,
+                     const struct gossip__source *src);
+/* Why this record may not enter the cluster as it is; NULL: it may. *held: who is in its way. */
+const char *gossip__alive_refused(struct gossip *g, const struct gossip__alive *a,
+                                  const struct gossip__member **held);
+void gossip__claim_free(struct gossip__claim *claim);
+void gossip__claim_settle(struct gossip *g, struct gossip__member *m, bool holder_lives);
+/* Tell `to` what we hold against m, so that it can refute (3, item 4); at most once a period. */
+void gossip__accuse(struct gossip *g, struct gossip__member *m, const struct mu_addr *to);
+void gossip__refute(struct gossip *g, uint64_t accused, const struct gossip__source *src);
+void gossip__announce(struct gossip *g); /* queue our own alive */
+void gossip__conclude_suspect(struct gossip *g, struct gossip__member *m,
+                              enum gossip__evidence evidence);
+void gossip__conclude_dead(struct gossip *g, struct gossip__member *m, bool has_left);
+
+/* -- suspicion.c --------------------------------------------------------------------------------
+ */
+
+uint64_t gossip__hash_name(const char *name);
+void gossip__suspicion_start(struct gossip *g, struct gossip__member *m, const char *from,
+                             enum gossip__evidence evidence);
+/* True: `from` is a new accuser whose word is still wanted. */
+bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const char *from,
+                               enum gossip__evidence evidence);
+void gossip__suspicion_refresh(struct gossip *g); /* after the number of alive members changed */
+void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms);
+uint64_t gossip__suspicion_due(const struct gossip *g);
+void gossip__suspicion_tick(struct gossip *g);
+
+/* -- health.c: our own trouble (5.5, 5.6) -------------------------------------------------------
+ */
+
+void gossip__health_add(struct gossip *g, int delta);
+/* Was the owner late? Then nobody else is to blame for what was missed. */
+void gossip__health_pause(struct gossip *g, const struct gossip_event *ev);
+
+/* -- probe.c: one ping a period (5.1, 5.2) ------------------------------------------------------
+ */
+
+enum gossip__probe_stage { GOSSIP__PROBE_IDLE, GOSSIP__PROBE_DIRECT, GOSSIP__PROBE_INDIRECT };
+
+#define GOSSIP__HELPERS_MAX 8
+
+struct gossip__probe {
+    enum gossip__probe_stage stage;
+    struct gossip__member *target; /* NULL when idle */
+    uint64_t seq, direct_ms, deadline_ms;
+    struct gossip__member *helpers[GOSSIP__HELPERS_MAX];
+    bool has_nacked[GOSSIP__HELPERS_MAX], has_refused[GOSSIP__HELPERS_MAX];
+    unsigned helpers_count, nacks_count, refused_count, stalled_count;
+    uint32_t stream;            /* our own TCP ping; 0: ended */
+    bool is_dialled;            /* it was answered */
+    enum gossip__evidence dial; /* it was not */
+};
+
+uint64_t gossip__probe_due(const struct gossip *g);
+void gossip__probe_tick(struct gossip *g);
+void gossip__probe_wake(struct gossip *g); /* there is somebody to probe again */
+void gossip__probe_abandon(struct gossip *g, const char *why);
+void gossip__probe_forget(struct gossip *g, const struct gossip__member *m);
+void gossip__on_ping(struct gossip *g, const struct gossip__ping *p,
+                     const struct gossip__source *src);
+void gossip__on_ack(struct gossip *g, const struct gossip__ack *a);
+void gossip__on_nack(struct gossip *g, const struct gossip__nack *n,
+                     const struct gossip__source *src);
+void gossip__on_wrong_node(struct gossip *g, const struct gossip__source *src);
+void gossip__on_send_failed(struct gossip *g, const struct mu_addr *to, bool is_remote);
+void gossip__send_ping(struct gossip *g, uint64_t seq, const char *target,
+                       const struct mu_addr *to);
+
+/* -- inquiry.c: does this address answer? asked for others, or about a claim (5.3, 10, 11) ------
+ */
+
+enum gossip__inquiry_kind {
+    GOSSIP__INQUIRY_RELAY, /* for a prober that asked us */
+    GOSSIP__INQUIRY_CLAIM, /* does the holder of a claimed name still live? */
+    GOSSIP__INQUIRY_REACH, /* can a joiner be reached where it says? */
+};
+
+struct gossip__inquiry {
+    struct mu_link link;
+    enum gossip__inquiry_kind kind;
+    uint64_t seq;
+    char name[MU_NODE_NAME_MAX + 1];
+    struct mu_addr addr;
+    uint64_t deadline_ms, again_ms; /* the end; the next ping */
+    bool udp_ok, tcp_ok, tcp_ended;
+    enum gossip__evidence dial;
+    uint32_t stream;       /* the TCP ping; 0: ended */
+    struct mu_addr origin; /* RELAY: who asked, and its number for it */
+    uint64_t origin_seq, nack_ms;
+    bool nack_wanted, answered;
+    uint32_t reply_stream; /* REACH */
+};
+
+void gossip__on_indirect(struct gossip *g, const struct gossip__indirect *p,
+                         const struct gossip__source *src);
+bool gossip__inquiry_ack(struct gossip *g, uint64_t seq);
+void gossip__inquiry_claim(struct gossip *g, struct gossip__member *m);
+void gossip__inquiry_reach(struct gossip *g, const char *name, const struct mu_addr *addr,
+                           uint32_t reply_stream);
+void gossip__inquiry_stream_gone(struct gossip *g, uint32_t reply_stream);
+uint64_t gossip__inquiry_due(const struct gossip *g);
+void gossip__inquiry_tick(struct gossip *g);
+void gossip__inquiry_free_all(struct gossip *g);
+
+/* A TCP ping (5.4), for the probe or an inquiry; both get its result by the number `seq`. */
+uint32_t gossip__dial(struct gossip *g, uint64_t seq, const char *target, const struct mu_addr *to);
+/* How far did it get? Ends it when it still runs. */
+enum gossip__evidence gossip__dial_end(struct gossip *g, uint32_t stream);
+void gossip__probe_dialled(struct gossip *g, uint64_t seq, bool ok, enum gossip__evidence evidence);
+void gossip__inquiry_dialled(struct gossip *g, uint64_t seq, bool ok,
+                             enum gossip__evidence evidence);
+
+/* -- broadcast.c: what is to be spread (7, 8) ---------------------------------------------------
+ */
+
+enum gossip__queue_kind { GOSSIP__QUEUE_CORE, GOSSIP__QUEUE_INTENT, GOSSIP__QUEUES };
+
+#define GOSSIP__TIERS 64 /* by number of sends */
+
+struct gossip__rumor {
+    struct mu_link link;          /* in its tier */
+    struct gossip__member *about; /* core: whom a newer one replaces */
+    uint64_t id, served;
+    unsigned sends_count;
+    enum gossip__queue_kind queue;
+    bool is_leave; /* our own farewell: leave.c waits for it */
+    size_t bytes;
+    uint8_t data[];
+};
+
+struct gossip__queue {
+    struct mu_link tiers[GOSSIP__TIERS];
+    size_t count;
+};
+
+/* Queue a part. `about`: NULL for intents. `from`: who told us and so has it; may be NULL. */
+struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kind queue,
+                                        struct gossip__member *about, struct mu_span part,
+                                        const struct gossip__member *from);
+struct gossip__letter;
+void gossip__rumor_fill(struct gossip *g, struct gossip__letter *l);
+void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l); /* after it was sent */
+void gossip__rumor_forget(struct gossip *g, struct gossip__member *about);
+unsigned gossip__rumor_limit(const struct gossip_profile *p, size_t members);
+void gossip__rumor_free_all(struct gossip *g);
+uint64_t gossip__rumor_due(const struct gossip *g);
+void gossip__rumor_tick(struct gossip *g);
+void gossip__rumor_wake(struct gossip *g); /* somebody new may be told */
+
+/* -- packet.c: parts to datagrams and back (11, 15) ---------------------------------------------
+ */
+
+#define GOSSIP__HEADER_BYTES 24
+#define GOSSIP__PARTS_MAX    128
+
+struct gossip__letter { /* a datagram being written */
+    struct mu_addr to;
+    struct gossip__member *peer; /* NULL: a stranger, who gets no rumors */
+    struct mu_span parts[GOSSIP__PARTS_MAX];
+    size_t parts_count, left;
+    struct gossip__rumor *taken[GOSSIP__PARTS_MAX]; /* those parts that are rumors */
+    size_t taken_count;
+};
+
+void gossip__header_write(const struct gossip *g, uint8_t flags, struct mu_span body,
+                          uint8_t out[GOSSIP__HEADER_BYTES]);
+/* Is it one of our pool's, whole, with exactly these flags? Else *reason counts it. */
+bool gossip__header_ok(const struct gossip *g, struct mu_span header, struct mu_span body,
+                       uint8_t flags, enum gossip_counter *reason);
+void gossip__letter_begin(struct gossip *g, struct gossip__letter *l, const struct mu_addr *to,
+                          struct gossip__member *peer);
+bool gossip__letter_add(struct gossip__letter *l, struct mu_span part);
+/* Fill up with rumors and send; an empty letter is not sent. Returns whether it was. */
+bool gossip__letter_send(struct gossip *g, struct gossip__letter *l);
+void gossip__send_part(struct gossip *g, const struct mu_addr *to, struct gossip__member *peer,
+                       struct gossip__part *part);
+void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_span data);
+void gossip__on_part(struct gossip *g, const struct gossip__part *p,
+                     const struct gossip__source *src);
+
+/* -- stream.c: frames on byte streams -----------------------------------------------------------
+ */
+
+#define GOSSIP__FRAME_BYTES_MAX (64U * 1024)
+
+enum gossip__role {
+    GOSSIP__ROLE_CLOSING, /* nothing more is expected of it */
+    GOSSIP__ROLE_HELLO,   /* accepted, says what it wants next */
+    GOSSIP__ROLE_PINGED,  /* accepted, asks whether we live */
+    GOSSIP__ROLE_PING,    /* ours: a TCP ping */
+    GOSSIP__ROLE_SYNC,    /* ours: a push/pull; sync.c */
+    GOSSIP__ROLE_SYNCED,  /* accepted: a push/pull */
+    GOSSIP__ROLE_DELIVER, /* ours: our farewell; leave.c */
+    GOSSIP__ROLE_DELIVERED,
+};
+
+struct gossip__sync; /* what a push/pull has gathered; sync.c */
+
+struct gossip__stream {
+    struct mu_link link;
+    uint32_t id;
+    enum gossip__role role;
+    struct mu_addr peer;
+    char name[MU_NODE_NAME_MAX + 1]; /* whom we mean, or who said hello */
+    bool is_open;
+    bool head_sent, head_seen; /* the clear header that begins each direction */
+    uint64_t deadline_ms;
+    struct mu_buf in; /* not yet a whole frame */
+    size_t received;
+    uint64_t seq; /* PING */
+    struct gossip__sync *sync;
+};
+
+struct gossip__stream *gossip__stream_open(struct gossip *g, enum gossip__role role,
+                                           const struct mu_addr *to);
+struct gossip__stream *gossip__stream_find(const struct gossip *g, uint32_t id);
+/* The first frame of a stream of ours: hello, with our name and boot id filled in. */
+void gossip__stream_hello(struct gossip *g, struct gossip__stream *s, struct gossip__hello hello);
+void gossip__stream_frame(struct gossip *g, struct gossip__stream *s, struct gossip__frame *frame);
+void gossip__stream_end(struct gossip *g, struct gossip__stream *s);  /* gracefully */
+void gossip__stream_drop(struct gossip *g, struct gossip__stream *s); /* at once; frees it */
+void gossip__on_stream(struct gossip *g, const struct gossip_event *ev);
+uint64_t gossip__stream_due(const struct gossip *g);
+void gossip__stream_tick(struct gossip *g);
+void gossip__stream_free_all(struct gossip *g);
+
+/* What a role does; each called for streams of that role only. `ended` is for ends that somebody
+ * else brought about; the stream is gone afterwards. */
+struct gossip__role_row {
+    void (*opened)(struct gossip *g, struct gossip__stream *s);
+    void (*frame)(struct gossip *g, struct gossip__stream *s, struct gossip__frame *frame,
+                  struct mu_span bytes);
+    void (*ended)(struct gossip *g, struct gossip__stream *s, enum gossip_end end,
+                  const char *text);
+};
+
+extern const struct gossip__role_row gossip__role_ping, gossip__role_pinged, gossip__role_sync,
+    gossip__role_synced, gossip__role_deliver, gossip__role_delivered;
+
+/* -- sync.c: full state exchange (9) ------------------------------------------------------------
+ */
+
+struct gossip__merge { /* received chunks on their way into the tables */
+    struct mu_link link;
+    struct mu_buf *chunks;
+    size_t chunks_count, next;
+    uint64_t attempt; /* of join.c, that is done with it; 0: none */
+    struct mu_addr peer;
+};
+
+/* Start one with this address. `attempt` not 0: a join, whole, and gossip__join_tried() hears of
+ * the end. Else periodic: by digest. */
+void gossip__sync_start(struct gossip *g, const struct mu_addr *to, uint64_t attempt);
+void gossip__sync_hello(struct gossip *g, struct gossip__stream *s,
+                        const struct gossip__hello *hello);
+void gossip__sync_free(struct gossip__sync *sync);
+void gossip__sync_wake(struct gossip *g); /* there is somebody to compare with again */
+uint64_t gossip__sync_interval(const struct gossip_profile *p, size_t listed);
+void gossip__sync_digest(const struct gossip *g, struct gossip__digest *out);
+uint64_t gossip__sync_due(const struct gossip *g);
+void gossip__sync_tick(struct gossip *g);
+void gossip__merge_free_all(struct gossip *g);
+
+/* -- join.c: first contact, and contact again (9.3, 13.10, 13.12) -------------------------------
+ */
+
+enum gossip__join_kind {
+    GOSSIP__JOIN_USER,
+    GOSSIP__JOIN_REJOIN,    /* whom we knew, while alone */
+    GOSSIP__JOIN_RECONNECT, /* one failed member */
+};
+
+struct gossip__join_try {
+    struct mu_addr addr;
+    char *label;      /* named in errors */
+    uint64_t attempt; /* 0: not begun; unique over all joins */
+    bool is_over;
+};
+
+struct gossip__join {
+    struct mu_link link;
+    enum gossip__join_kind kind;
+    uint64_t id; /* the owner's */
+    struct gossip__join_try *tries;
+    size_t tries_count, next;
+    unsigned running, contacted;
+    unsigned failures_count;
+    struct mu_buf failures; /* bullets */
+    uint64_t until_ms;      /* after the first success: when to stop waiting for a second */
+};
+
+void gossip__on_join(struct gossip *g, const struct gossip_event *ev);
+/* An attempt ended: NULL, it worked; else why not. */
+void gossip__join_tried(struct gossip *g, uint64_t attempt, const char *failed);
+void gossip__join_failed(struct gossip *g); /* a member has failed */
+uint64_t gossip__join_due(const struct gossip *g);
+void gossip__join_tick(struct gossip *g);
+void gossip__join_free_all(struct gossip *g);
+void gossip__join_known(struct gossip *g, const struct gossip_options *options);
+
+/* -- leave.c: going in good order (10) ----------------------------------------------------------
+ */
+
+enum gossip__leave_stage {
+    GOSSIP__LEAVE_NONE,
+    GOSSIP__LEAVE_TELLING,   /* until two confirmed, all was sent, or time is over */
+    GOSSIP__LEAVE_LINGERING, /* the queues still carry it on */
+    GOSSIP__LEAVE_OVER,
+};
+
+struct gossip__leave {
+    enum gossip__leave_stage stage;
+    uint64_t id, until_ms;
+    unsigned asked, confirmed, running;
+    unsigned queued;            /* of our farewells in the queues */
+    struct mu_buf intent, dead; /* encoded parts */
+};
+
+void gossip__on_leave(struct gossip *g, uint64_t id);
+void gossip__leave_sent(struct gossip *g); /* one of our farewells left its queue */
+uint64_t gossip__leave_due(const struct gossip *g);
+void gossip__leave_tick(struct gossip *g);
+
+/* -- serf.c: what users see (13) ----------------------------------------------------------------
+ */
+
+struct gossip__buffered { /* an intent about somebody we do not know (13.4) */
+    uint64_t ltime, at_ms;
+    bool is_leave;
+};
+
+struct gossip__tombstone { /* somebody we have forgotten */
+    char *name;
+    uint64_t incarnation, ltime, since_ms, keep_ms;
+    bool is_pruned; /* told to others, so that nobody re-teaches it */
+};
+
+void gossip__serf_alive(struct gossip *g, struct gossip__member *m);   /* core join */
+void gossip__serf_updated(struct gossip *g, struct gossip__member *m); /* core update */
+void gossip__serf_gone(struct gossip *g, struct gossip__member *m);    /* core dead or left */
+/* True: new, so it is to be passed on. */
+bool gossip__serf_leave_intent(struct gossip *g, const struct gossip__intent *in);
+bool gossip__serf_join_intent(struct gossip *g, const struct gossip__intent *in);
+void gossip__serf_broadcast_join(struct gossip *g);
+void gossip__conflict_notice(struct gossip *g, const char *text, const struct gossip__alive *held);
+void gossip__serf_probed(struct gossip *g, struct gossip__member *m); /* a leaving one answered */
+void gossip__on_force_leave(struct gossip *g, const char *name, bool prune);
+bool gossip__serf_witness(struct gossip *g, uint64_t ltime);
+const struct gossip__tombstone *gossip__tombstone_find(const struct gossip *g, const char *name);
+void gossip__tombstone_remove(struct gossip *g, const char *name);
+void gossip__tombstone_learn(struct gossip *g, const struct gossip__tombstone_record *r);
+uint64_t gossip__serf_due(const struct gossip *g);
+void gossip__serf_tick(struct gossip *g);
+void gossip__serf_free_all(struct gossip *g);
+
+/* -- the core itself ----------------------------------------------------------------------------
+ */
+
+struct gossip {
+    struct gossip_profile profile;
+    const char *(*refuse)(void *data, const struct gossip_view *member);
+    void *refuse_data;
+    gossip_log_fn *log;
+    void *log_data;
+    uint8_t cluster_id[8];
+
+    uint64_t now_ms, wake_at_ms;
+    bool has_started;
+    struct mu_rand rand;
+    struct mu_arena in;   /* what is decoded from one packet or frame; bounded */
+    struct mu_arena step; /* what is made in one step: effects, texts */
+
+    /* the table: by name and by id all, in `list` those of the detector */
+    struct mu_table *members, *ids;
+    struct gossip__member *self;
+    struct gossip__member **list;
+    size_t list_count, list_room;
+    size_t alive_count, suspect_count; /* of `list`; we count as alive */
+    uint64_t slots;                    /* taken, of the first 64 */
+    struct mu_link suspects;
+    bool is_alive_count_new;
+    struct gossip__member **graveyard; /* freed at the next step */
+    size_t graveyard_count, graveyard_room;
+
+    unsigned health; /* 0 .. awareness_max - 1 */
+    uint64_t seq;    /* of pings; last given */
+    uint64_t packet_counter;
+    struct gossip__probe probe;
+    uint64_t probe_at_ms;
+    size_t probe_next; /* place in `list` */
+    uint64_t probe_turn;
+    struct mu_link inquiries;
+    size_t inquiries_count;
+
+    struct gossip__queue queues[GOSSIP__QUEUES];
+    uint64_t rumor_id, rumor_at_ms, rumor_last_ms;
+
+    struct mu_link streams;
+    size_t streams_count, inbound_count, inbound_bytes;
+    uint32_t stream_id;
+    struct mu_link merges;
+    uint64_t sync_at_ms;
+
+    struct mu_link joins;
+    uint64_t join_attempt;
+    struct gossip__join_try *known;
+    size_t known_count;
+    uint64_t rejoin_at_ms, rejoin_wait_ms;
+    uint64_t reconnect_at_ms;
+    bool is_reconnecting;
+
+    struct gossip__leave leave;
+
+    /* what users see */
+    uint64_t member_time, event_time, query_time;
+    size_t failed_count, left_count, leaving_count;
+    struct mu_table *buffered, *tombstones;
+    uint64_t reap_at_ms, prune_at_ms;
+    uint64_t conflict_notice_ms, self_claim_ms, refused_log_ms;
+
+    /* effects of this step */
+    struct gossip_send *sends;
+    size_t sends_count, sends_room;
+    struct gossip_stream_op *ops;
+    size_t ops_count, ops_room;
+    struct gossip_notice *notices;
+    size_t notices_count, notices_room;
+    struct gossip_done *dones;
+    size_t dones_count, dones_room;
+
+    uint64_t counters[GOSSIP_COUNTERS_COUNT];
+};
+
+void gossip__log(const struct gossip *g, enum mu_log_level level, const char *fmt, ...)
+    MU_PRINTF(3, 4);
+void gossip__count(struct gossip *g, enum gossip_counter counter);
+void gossip__send(struct gossip *g, const struct mu_addr *to, struct mu_span datagram);
+void gossip__stream_op(struct gossip *g, enum gossip_stream_verb verb, uint32_t id,
+                       const struct mu_addr *to, struct mu_span data);
+void gossip__notice(struct gossip *g, enum gossip_notice_kind kind,
+                    const struct gossip_view *member, const char *text);
+void gossip__done(struct gossip *g, uint64_t id, unsigned contacted, const char *why);
+uint64_t gossip__seq(struct gossip *g);
+size_t gossip__others_live(const struct gossip *g); /* alive or suspect, without ourselves */
+
+/* Every claim that must hold between steps; asserts. Costly: for tests and the simulator. */
+void gossip__check(const struct gossip *g);
+
+#endif

@@ -1,0 +1,724 @@
+/* message.c - protobuf messages to plain structs and back; nothing else sees the generated code.
+ *
+ * One function per message and direction. Decoding copies, and refuses what the rules of message.h
+ * do not allow. A part of a kind we do not know is no error: a later version sent it (12.4).
+ */
+#include "message.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+#include <pb/gossip.pb-c.h>
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/wire.h"
+#include "proto/pb.h"
+
+#define TEXT_MAX    255  /* bytes of a sentence from a peer */
+#define RECORDS_MAX 4096 /* of one kind in a frame: more do not fit one we would send */
+
+typedef Mu__Gossip__Alive PbAlive;
+typedef Mu__Gossip__Endpoint PbEndpoint;
+typedef Mu__Gossip__Frame PbFrame;
+typedef Mu__Gossip__Part PbPart;
+typedef Mu__Gossip__PushPull PbPushPull;
+typedef Mu__Gossip__SerfState PbSerf;
+
+/* -- vocabulary ---------------------------------------------------------------------------------
+ */
+
+static char *text_out(const char *text)
+{
+    union {
+        const char *in;
+        char *out; /* what protobuf-c declares; it does not write to it */
+    } u = { .in = text };
+
+    return u.out;
+}
+
+static ProtobufCBinaryData bytes_out(const void *data, size_t bytes)
+{
+    union {
+        const void *in;
+        uint8_t *out;
+    } u = { .in = data };
+
+    return (ProtobufCBinaryData){ bytes, u.out };
+}
+
+static struct mu_span span_in(ProtobufCBinaryData b)
+{
+    return mu_span_of(b.data, b.len);
+}
+
+static bool text_ok(const char *text, size_t bytes_max)
+{
+    struct mu_span s = mu_span_text(text);
+
+    if (s.bytes > bytes_max || !mu_span_is_utf8(s)) {
+        return false;
+    }
+    for (size_t i = 0; i < s.bytes; i++) {
+        if (s.data[i] < ' ' || s.data[i] == 0x7f) {
+            return false; /* names and sentences reach log lines */
+        }
+    }
+    return true;
+}
+
+bool gossip__name_ok(const char *name)
+{
+    return name[0] != '\0' && text_ok(name, MU_NODE_NAME_MAX);
+}
+
+static bool incarnation_ok(uint64_t incarnation)
+{
+    return incarnation <= GOSSIP__INCARNATION_MAX;
+}
+
+static PbEndpoint *endpoint_out(const struct mu_addr *a, struct mu_arena *arena)
+{
+    if (a->ip_bytes == 0) {
+        return NULL;
+    }
+    PbEndpoint *m = mu_arena_new(arena, sizeof *m);
+
+    mu__gossip__endpoint__init(m);
+    m->ip = bytes_out(a->ip, a->ip_bytes);
+    m->port = a->port;
+    return m;
+}
+
+/* An absent one is no address. IPv4 in IPv6 becomes IPv4, as everywhere. */
+static bool endpoint_in(const PbEndpoint *m, struct mu_addr *out)
+{
+    struct mu_addr a = MU_ADDR_NONE;
+    struct sockaddr_storage plain;
+
+    *out = MU_ADDR_NONE;
+    if (m == NULL) {
+        return true;
+    }
+    if ((m->ip.len != 4 && m->ip.len != 16) || m->port < 1 || m->port > UINT16_MAX) {
+        return false;
+    }
+    memcpy(a.ip, m->ip.data, m->ip.len);
+    a.ip_bytes = (uint8_t)m->ip.len;
+    a.port = (uint16_t)m->port;
+    mu_addr_to_sockaddr(&a, &plain);
+    return mu_addr_from_sockaddr((const struct sockaddr *)&plain, out);
+}
+
+/* -- alive, suspect, dead -----------------------------------------------------------------------
+ */
+
+static PbAlive *alive_out(const struct gossip__alive *a, struct mu_arena *arena)
+{
+    PbAlive *m = mu_arena_new(arena, sizeof *m);
+    Mu__Gossip__Versions *v = mu_arena_new(arena, sizeof *v);
+
+    mu__gossip__alive__init(m);
+    mu__gossip__versions__init(v);
+    m->incarnation = a->incarnation;
+    m->node = text_out(a->node);
+    m->at = endpoint_out(&a->at, arena);
+    m->meta = bytes_out(a->meta.data, a->meta.bytes);
+    v->pmin = a->versions[0];
+    v->pmax = a->versions[1];
+    v->pcur = a->versions[2];
+    v->dmin = a->versions[3];
+    v->dmax = a->versions[4];
+    v->dcur = a->versions[5];
+    m->vsn = v;
+    m->boot_id = a->boot_id;
+    if (!mu_id_is_none(&a->node_id)) {
+        m->node_id = bytes_out(a->node_id.b, sizeof a->node_id.b);
+    }
+    return m;
+}
+
+static bool alive_in(const PbAlive *m, struct gossip__alive *out)
+{
+    const Mu__Gossip__Versions *v = m->vsn;
+
+    memset(out, 0, sizeof *out);
+    if (!gossip__name_ok(m->node) || !incarnation_ok(m->incarnation) || m->at == NULL ||
+        !endpoint_in(m->at, &out->at) || m->meta.len > MU_GOSSIP_META_MAX ||
+        (m->node_id.len != 0 && m->node_id.len != sizeof out->node_id.b)) {
+        return false;
+    }
+    if (v != NULL) { /* without it all are 0, which table 4.1 refuses */
+        const uint32_t all[6] = { v->pmin, v->pmax, v->pcur, v->dmin, v->dmax, v->dcur };
+
+        for (size_t i = 0; i < MU_LEN(all); i++) {
+            if (all[i] > UINT8_MAX) {
+                return false;
+            }
+            out->versions[i] = (uint8_t)all[i];
+        }
+    }
+    out->node = m->node;
+    out->incarnation = m->incarnation;
+    out->meta = span_in(m->meta);
+    out->boot_id = m->boot_id;
+    if (m->node_id.len > 0) {
+        memcpy(out->node_id.b, m->node_id.data, sizeof out->node_id.b);
+    }
+    return true;
+}
+
+static bool suspect_in(const Mu__Gossip__Suspect *m, struct gossip__suspect *out)
+{
+    *out = (struct gossip__suspect){ .node = m->node,
+                                     .from = m->from,
+                                     .incarnation = m->incarnation,
+                                     .evidence = (enum gossip__evidence)m->evidence };
+    return gossip__name_ok(m->node) && gossip__name_ok(m->from) && incarnation_ok(m->incarnation) &&
+           m->evidence <= GOSSIP__STALLED;
+}
+
+static bool dead_in(const Mu__Gossip__Dead *m, struct gossip__dead *out)
+{
+    *out = (struct gossip__dead){ .node = m->node, .from = m->from, .incarnation = m->incarnation };
+    return gossip__name_ok(m->node) && gossip__name_ok(m->from) && incarnation_ok(m->incarnation);
+}
+
+/* -- ping and its kin ---------------------------------------------------------------------------
+ */
+
+static bool ping_in(const Mu__Gossip__Ping *m, struct gossip__ping *out)
+{
+    *out =
+        (struct gossip__ping){ .seq = m->seq, .target = m->target, .target_boot = m->target_boot };
+    return gossip__name_ok(m->target) && endpoint_in(m->reply_to, &out->reply_to);
+}
+
+static bool indirect_in(const Mu__Gossip__IndirectPing *m, struct gossip__indirect *out)
+{
+    *out = (struct gossip__indirect){ .seq = m->seq,
+                                      .target_name = m->target_name,
+                                      .origin = m->origin,
+                                      .want_nack = m->want_nack,
+                                      .nack_after_ms = m->nack_after_ms };
+    return m->target != NULL && endpoint_in(m->target, &out->target) &&
+           endpoint_in(m->reply_to, &out->reply_to) && gossip__name_ok(m->target_name) &&
+           gossip__name_ok(m->origin);
+}
+
+static bool error_in(const Mu__Gossip__ErrorMsg *m, struct gossip__error *out)
+{
+    *out = (struct gossip__error){ .code = m->code, .text = m->text, .has_held = m->held != NULL };
+    return text_ok(m->text, TEXT_MAX) && (m->held == NULL || alive_in(m->held, &out->held));
+}
+
+static PbAlive *held_out(bool has_held, const struct gossip__alive *held, struct mu_arena *arena)
+{
+    return has_held ? alive_out(held, arena) : NULL;
+}
+
+/* -- parts --------------------------------------------------------------------------------------
+ */
+
+bool gossip__part_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__part *out)
+{
+    const PbPart *m = mu_pb_unpack(&mu__gossip__part__descriptor, bytes, arena);
+
+    *out = (struct gossip__part){ .kind = GOSSIP__PART_UNKNOWN, .bytes = bytes };
+    if (m == NULL) {
+        return false;
+    }
+    switch (m->m_case) {
+    case MU__GOSSIP__PART__M_PING:
+        out->kind = GOSSIP__PART_PING;
+        return ping_in(m->ping, &out->ping);
+    case MU__GOSSIP__PART__M_INDIRECT:
+        out->kind = GOSSIP__PART_INDIRECT;
+        return indirect_in(m->indirect, &out->indirect);
+    case MU__GOSSIP__PART__M_ACK:
+        out->kind = GOSSIP__PART_ACK;
+        out->ack = (struct gossip__ack){ .seq = m->ack->seq, .relayed = m->ack->relayed };
+        return true;
+    case MU__GOSSIP__PART__M_NACK:
+        out->kind = GOSSIP__PART_NACK;
+        out->nack = (struct gossip__nack){ .seq = m->nack->seq,
+                                           .evidence = (enum gossip__evidence)m->nack->evidence };
+        return m->nack->evidence <= GOSSIP__STALLED;
+    case MU__GOSSIP__PART__M_SUSPECT:
+        out->kind = GOSSIP__PART_SUSPECT;
+        return suspect_in(m->suspect, &out->suspect);
+    case MU__GOSSIP__PART__M_ALIVE:
+        out->kind = GOSSIP__PART_ALIVE;
+        return alive_in(m->alive, &out->alive);
+    case MU__GOSSIP__PART__M_DEAD:
+        out->kind = GOSSIP__PART_DEAD;
+        return dead_in(m->dead, &out->dead);
+    case MU__GOSSIP__PART__M_ERROR:
+        out->kind = GOSSIP__PART_ERROR;
+        return error_in(m->error, &out->error);
+    case MU__GOSSIP__PART__M_JOIN:
+        out->kind = GOSSIP__PART_JOIN;
+        out->intent = (struct gossip__intent){ .node = m->join->node, .ltime = m->join->ltime };
+        return gossip__name_ok(m->join->node);
+    case MU__GOSSIP__PART__M_LEAVE:
+        out->kind = GOSSIP__PART_LEAVE;
+        out->intent = (struct gossip__intent){ .node = m->leave->node,
+                                               .ltime = m->leave->ltime,
+                                               .prune = m->leave->prune };
+        return gossip__name_ok(m->leave->node);
+    /* Lamport events and queries are a later version's; so is what has no case at all. */
+    case MU__GOSSIP__PART__M_EVENT:
+    case MU__GOSSIP__PART__M_QUERY:
+    case MU__GOSSIP__PART__M_RESPONSE:
+    case MU__GOSSIP__PART__M_RELAY:
+    case MU__GOSSIP__PART__M_APP:
+    case MU__GOSSIP__PART__M__NOT_SET:
+    case _MU__GOSSIP__PART__M__CASE_IS_INT_SIZE: return true;
+    }
+    return true;
+}
+
+static void ping_out(PbPart *m, const struct gossip__ping *p, struct mu_arena *arena)
+{
+    m->m_case = MU__GOSSIP__PART__M_PING;
+    m->ping = mu_arena_new(arena, sizeof *m->ping);
+    mu__gossip__ping__init(m->ping);
+    m->ping->seq = p->seq;
+    m->ping->target = text_out(p->target);
+    m->ping->reply_to = endpoint_out(&p->reply_to, arena);
+    m->ping->target_boot = p->target_boot;
+}
+
+static void indirect_out(PbPart *m, const struct gossip__indirect *p, struct mu_arena *arena)
+{
+    m->m_case = MU__GOSSIP__PART__M_INDIRECT;
+    m->indirect = mu_arena_new(arena, sizeof *m->indirect);
+    mu__gossip__indirect_ping__init(m->indirect);
+    m->indirect->seq = p->seq;
+    m->indirect->target = endpoint_out(&p->target, arena);
+    m->indirect->target_name = text_out(p->target_name);
+    m->indirect->want_nack = p->want_nack;
+    m->indirect->reply_to = endpoint_out(&p->reply_to, arena);
+    m->indirect->origin = text_out(p->origin);
+    m->indirect->nack_after_ms = p->nack_after_ms;
+}
+
+static void ack_out(PbPart *m, const struct gossip__ack *p, struct mu_arena *arena)
+{
+    m->m_case = MU__GOSSIP__PART__M_ACK;
+    m->ack = mu_arena_new(arena, sizeof *m->ack);
+    mu__gossip__ack__init(m->ack);
+    m->ack->seq = p->seq;
+    m->ack->relayed = p->relayed;
+}
+
+static void nack_out(PbPart *m, const struct gossip__nack *p, struct mu_arena *arena)
+{
+    m->m_case = MU__GOSSIP__PART__M_NACK;
+    m->nack = mu_arena_new(arena, sizeof *m->nack);
+    mu__gossip__nack__init(m->nack);
+    m->nack->seq = p->seq;
+    m->nack->evidence = (uint32_t)p->evidence;
+}
+
+static void suspect_out(PbPart *m, const struct gossip__suspect *p, struct mu_arena *arena)
+{
+    m->m_case = MU__GOSSIP__PART__M_SUSPECT;
+    m->suspect = mu_arena_new(arena, sizeof *m->suspect);
+    mu__gossip__suspect__init(m->suspect);
+    m->suspect->incarnation = p->incarnation;
+    m->suspect->node = text_out(p->node);
+    m->suspect->from = text_out(p->from);
+    m->suspect->evidence = (uint32_t)p->evidence;
+}
+
+static void dead_out(PbPart *m, const struct gossip__dead *p, struct mu_arena *arena)
+{
+    m->m_case = MU__GOSSIP__PART__M_DEAD;
+    m->dead = mu_arena_new(arena, sizeof *m->dead);
+    mu__gossip__dead__init(m->dead);
+    m->dead->incarnation = p->incarnation;
+    m->dead->node = text_out(p->node);
+    m->dead->from = text_out(p->from);
+}
+
+static void error_out(PbPart *m, const struct gossip__error *p, struct mu_arena *arena)
+{
+    m->m_case = MU__GOSSIP__PART__M_ERROR;
+    m->error = mu_arena_new(arena, sizeof *m->error);
+    mu__gossip__error_msg__init(m->error);
+    m->error->code = p->code;
+    m->error->text = text_out(p->text);
+    m->error->held = held_out(p->has_held, &p->held, arena);
+}
+
+static void intent_out(PbPart *m, const struct gossip__part *p, struct mu_arena *arena)
+{
+    if (p->kind == GOSSIP__PART_JOIN) {
+        m->m_case = MU__GOSSIP__PART__M_JOIN;
+        m->join = mu_arena_new(arena, sizeof *m->join);
+        mu__gossip__join_intent__init(m->join);
+        m->join->ltime = p->intent.ltime;
+        m->join->node = text_out(p->intent.node);
+        return;
+    }
+    m->m_case = MU__GOSSIP__PART__M_LEAVE;
+    m->leave = mu_arena_new(arena, sizeof *m->leave);
+    mu__gossip__leave_intent__init(m->leave);
+    m->leave->ltime = p->intent.ltime;
+    m->leave->node = text_out(p->intent.node);
+    m->leave->prune = p->intent.prune;
+}
+
+static struct mu_span pack(const ProtobufCMessage *m, struct mu_arena *arena)
+{
+    size_t bytes = protobuf_c_message_get_packed_size(m);
+    uint8_t *to = mu_arena_new(arena, bytes > 0 ? bytes : 1);
+
+    MU_ASSERT(protobuf_c_message_pack(m, to) == bytes);
+    return mu_span_of(to, bytes);
+}
+
+struct mu_span gossip__part_encode(struct gossip__part *part, struct mu_arena *arena)
+{
+    PbPart m = MU__GOSSIP__PART__INIT;
+
+    switch (part->kind) {
+    case GOSSIP__PART_UNKNOWN: MU_UNREACHABLE_CODE(); break;
+    case GOSSIP__PART_PING: ping_out(&m, &part->ping, arena); break;
+    case GOSSIP__PART_INDIRECT: indirect_out(&m, &part->indirect, arena); break;
+    case GOSSIP__PART_ACK: ack_out(&m, &part->ack, arena); break;
+    case GOSSIP__PART_NACK: nack_out(&m, &part->nack, arena); break;
+    case GOSSIP__PART_SUSPECT: suspect_out(&m, &part->suspect, arena); break;
+    case GOSSIP__PART_ALIVE:
+        m.m_case = MU__GOSSIP__PART__M_ALIVE;
+        m.alive = alive_out(&part->alive, arena);
+        break;
+    case GOSSIP__PART_DEAD: dead_out(&m, &part->dead, arena); break;
+    case GOSSIP__PART_ERROR: error_out(&m, &part->error, arena); break;
+    case GOSSIP__PART_JOIN:
+    case GOSSIP__PART_LEAVE: intent_out(&m, part, arena); break;
+    }
+    part->bytes = pack(&m.base, arena);
+    return part->bytes;
+}
+
+/* -- packets ------------------------------------------------------------------------------------
+ */
+
+static Mu__Gossip__Packet packet_head(const struct gossip__packet *packet)
+{
+    Mu__Gossip__Packet m = MU__GOSSIP__PACKET__INIT;
+
+    m.from = text_out(packet->from);
+    m.boot_id = packet->boot_id;
+    m.counter = packet->counter;
+    m.incarnation = packet->incarnation;
+    return m;
+}
+
+size_t gossip__packet_bytes(const struct gossip__packet *packet)
+{
+    Mu__Gossip__Packet m = packet_head(packet);
+
+    return protobuf_c_message_get_packed_size(&m.base);
+}
+
+size_t gossip__packet_part_bytes(size_t part_bytes)
+{
+    return 1 + (part_bytes < 128 ? 1U : part_bytes < 16384 ? 2U : 3U) + part_bytes;
+}
+
+struct mu_span gossip__packet_encode(const struct gossip__packet *packet, struct mu_arena *arena)
+{
+    Mu__Gossip__Packet m = packet_head(packet);
+
+    m.n_parts = packet->parts_count;
+    m.parts = mu_arena_array(arena, packet->parts_count, sizeof *m.parts);
+    for (size_t i = 0; i < packet->parts_count; i++) {
+        m.parts[i] = bytes_out(packet->parts[i].data, packet->parts[i].bytes);
+    }
+    return pack(&m.base, arena);
+}
+
+bool gossip__packet_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__packet *out)
+{
+    const Mu__Gossip__Packet *m = mu_pb_unpack(&mu__gossip__packet__descriptor, bytes, arena);
+
+    if (m == NULL || !gossip__name_ok(m->from) || !incarnation_ok(m->incarnation)) {
+        return false;
+    }
+    struct mu_span *parts = mu_arena_try(arena, (m->n_parts + 1) * sizeof *parts);
+
+    if (parts == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < m->n_parts; i++) {
+        parts[i] = span_in(m->parts[i]);
+    }
+    *out = (struct gossip__packet){ .from = m->from,
+                                    .boot_id = m->boot_id,
+                                    .counter = m->counter,
+                                    .incarnation = m->incarnation,
+                                    .parts = parts,
+                                    .parts_count = m->n_parts };
+    return true;
+}
+
+/* -- frames of streams: encode ------------------------------------------------------------------
+ */
+
+static void hello_out(PbFrame *f, const struct gossip__hello *p, struct mu_arena *arena)
+{
+    f->m_case = MU__GOSSIP__FRAME__M_HELLO;
+    f->hello = mu_arena_new(arena, sizeof *f->hello);
+    mu__gossip__stream_hello__init(f->hello);
+    f->hello->kind = (uint32_t)p->kind;
+    f->hello->from = text_out(p->from);
+    f->hello->boot_id = p->boot_id;
+    f->hello->join = p->join;
+    f->hello->advertised = endpoint_out(&p->advertised, arena);
+}
+
+static PbSerf *serf_out(const struct gossip__sync_state *p, struct mu_arena *arena)
+{
+    PbSerf *s = mu_arena_new(arena, sizeof *s);
+
+    mu__gossip__serf_state__init(s);
+    s->ltime = p->ltime;
+    s->event_ltime = p->event_ltime;
+    s->query_ltime = p->query_ltime;
+    s->n_status_ltime = p->times_count;
+    s->status_ltime = mu_arena_array(arena, p->times_count, sizeof *s->status_ltime);
+    for (size_t i = 0; i < p->times_count; i++) {
+        s->status_ltime[i] = mu_arena_new(arena, sizeof **s->status_ltime);
+        mu__gossip__serf_state__status_ltime_entry__init(s->status_ltime[i]);
+        s->status_ltime[i]->key = text_out(p->times[i].node);
+        s->status_ltime[i]->value = p->times[i].ltime;
+    }
+    s->n_left = p->left_count;
+    s->left = mu_arena_array(arena, p->left_count, sizeof *s->left);
+    for (size_t i = 0; i < p->left_count; i++) {
+        s->left[i] = mu_arena_new(arena, sizeof **s->left);
+        mu__gossip__serf_state__left_entry__init(s->left[i]);
+        s->left[i]->key = text_out(p->left[i].node);
+        s->left[i]->value = p->left[i].ltime;
+    }
+    s->n_pruned = p->pruned_count;
+    s->pruned = mu_arena_array(arena, p->pruned_count, sizeof *s->pruned);
+    for (size_t i = 0; i < p->pruned_count; i++) {
+        s->pruned[i] = mu_arena_new(arena, sizeof **s->pruned);
+        mu__gossip__tombstone__init(s->pruned[i]);
+        s->pruned[i]->node = text_out(p->pruned[i].node);
+        s->pruned[i]->incarnation = p->pruned[i].incarnation;
+        s->pruned[i]->ltime = p->pruned[i].ltime;
+        s->pruned[i]->age_ms = p->pruned[i].age_ms;
+    }
+    return s;
+}
+
+static void state_out(PbFrame *f, const struct gossip__sync_state *p, struct mu_arena *arena)
+{
+    PbPushPull *m = mu_arena_new(arena, sizeof *m);
+
+    mu__gossip__push_pull__init(m);
+    m->n_nodes = p->nodes_count;
+    m->nodes = mu_arena_array(arena, p->nodes_count, sizeof *m->nodes);
+    for (size_t i = 0; i < p->nodes_count; i++) {
+        m->nodes[i] = mu_arena_new(arena, sizeof **m->nodes);
+        mu__gossip__node_state__init(m->nodes[i]);
+        m->nodes[i]->node = alive_out(&p->nodes[i].node, arena);
+        m->nodes[i]->state = (uint32_t)p->nodes[i].state;
+        m->nodes[i]->age_ms = p->nodes[i].age_ms;
+    }
+    m->serf = serf_out(p, arena);
+    m->more = p->more;
+    f->m_case = MU__GOSSIP__FRAME__M_STATE;
+    f->state = m;
+}
+
+static void digest_out(PbFrame *f, struct gossip__digest *p, struct mu_arena *arena)
+{
+    f->m_case = MU__GOSSIP__FRAME__M_DIGEST;
+    f->digest = mu_arena_new(arena, sizeof *f->digest);
+    mu__gossip__digest__init(f->digest);
+    f->digest->nodes = p->nodes;
+    f->digest->n_bucket = GOSSIP__BUCKETS;
+    f->digest->bucket = p->buckets;
+}
+
+static void reject_out(PbFrame *f, const struct gossip__reject *p, struct mu_arena *arena)
+{
+    f->m_case = MU__GOSSIP__FRAME__M_REJECT;
+    f->reject = mu_arena_new(arena, sizeof *f->reject);
+    mu__gossip__reject__init(f->reject);
+    f->reject->code = p->code;
+    f->reject->text = text_out(p->text);
+    f->reject->retry_after_ms = p->retry_after_ms;
+    f->reject->held = held_out(p->has_held, &p->held, arena);
+}
+
+struct mu_span gossip__frame_encode(struct gossip__frame *frame, struct mu_arena *arena)
+{
+    PbFrame m = MU__GOSSIP__FRAME__INIT;
+
+    switch (frame->kind) {
+    case GOSSIP__FRAME_UNKNOWN: MU_UNREACHABLE_CODE(); break;
+    case GOSSIP__FRAME_HELLO: hello_out(&m, &frame->hello, arena); break;
+    case GOSSIP__FRAME_PART:
+        m.m_case = MU__GOSSIP__FRAME__M_PART;
+        m.part = bytes_out(frame->part.bytes.data, frame->part.bytes.bytes);
+        break;
+    case GOSSIP__FRAME_STATE: state_out(&m, &frame->state, arena); break;
+    case GOSSIP__FRAME_DIGEST: digest_out(&m, &frame->digest, arena); break;
+    case GOSSIP__FRAME_REJECT: reject_out(&m, &frame->reject, arena); break;
+    case GOSSIP__FRAME_REACH:
+        m.m_case = MU__GOSSIP__FRAME__M_REACH;
+        m.reach = mu_arena_new(arena, sizeof *m.reach);
+        mu__gossip__reach__init(m.reach);
+        m.reach->udp = frame->reach.udp;
+        m.reach->tcp = frame->reach.tcp;
+        break;
+    case GOSSIP__FRAME_DONE:
+        m.m_case = MU__GOSSIP__FRAME__M_DONE;
+        m.done = mu_arena_new(arena, sizeof *m.done);
+        mu__gossip__done__init(m.done);
+        break;
+    }
+    return pack(&m.base, arena);
+}
+
+/* -- frames of streams: decode ------------------------------------------------------------------
+ */
+
+static bool hello_in(const Mu__Gossip__StreamHello *m, struct gossip__hello *out)
+{
+    *out = (struct gossip__hello){ .kind = (enum gossip__hello_kind)m->kind,
+                                   .from = m->from,
+                                   .boot_id = m->boot_id,
+                                   .join = m->join };
+    return m->kind >= GOSSIP__HELLO_PING && m->kind <= GOSSIP__HELLO_DELIVER &&
+           gossip__name_ok(m->from) && endpoint_in(m->advertised, &out->advertised);
+}
+
+static bool serf_in(const PbSerf *s, struct mu_arena *arena, struct gossip__sync_state *out)
+{
+    if (s->n_status_ltime > RECORDS_MAX || s->n_left > RECORDS_MAX || s->n_pruned > RECORDS_MAX) {
+        return false;
+    }
+    out->ltime = s->ltime;
+    out->event_ltime = s->event_ltime;
+    out->query_ltime = s->query_ltime;
+    out->times = mu_arena_try(arena, (s->n_status_ltime + 1) * sizeof *out->times);
+    out->left = mu_arena_try(arena, (s->n_left + 1) * sizeof *out->left);
+    out->pruned = mu_arena_try(arena, (s->n_pruned + 1) * sizeof *out->pruned);
+    if (out->times == NULL || out->left == NULL || out->pruned == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < s->n_status_ltime; i++) {
+        out->times[out->times_count++] =
+            (struct gossip__named_time){ s->status_ltime[i]->key, s->status_ltime[i]->value };
+        if (!gossip__name_ok(s->status_ltime[i]->key)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < s->n_left; i++) {
+        out->left[out->left_count++] =
+            (struct gossip__named_time){ s->left[i]->key, s->left[i]->value };
+        if (!gossip__name_ok(s->left[i]->key)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < s->n_pruned; i++) {
+        const Mu__Gossip__Tombstone *t = s->pruned[i];
+
+        out->pruned[out->pruned_count++] =
+            (struct gossip__tombstone_record){ t->node, t->incarnation, t->ltime, t->age_ms };
+        if (!gossip__name_ok(t->node) || !incarnation_ok(t->incarnation)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool state_in(const PbPushPull *m, struct mu_arena *arena, struct gossip__sync_state *out)
+{
+    memset(out, 0, sizeof *out);
+    if (m->n_nodes > RECORDS_MAX) {
+        return false;
+    }
+    out->more = m->more;
+    out->nodes = mu_arena_try(arena, (m->n_nodes + 1) * sizeof *out->nodes);
+    if (out->nodes == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < m->n_nodes; i++) {
+        const Mu__Gossip__NodeState *n = m->nodes[i];
+        struct gossip__node_state *to = &out->nodes[out->nodes_count++];
+
+        if (n->node == NULL || n->state > GOSSIP__GONE || !alive_in(n->node, &to->node)) {
+            return false;
+        }
+        to->state = (enum gossip__state)n->state;
+        to->age_ms = n->age_ms;
+    }
+    return m->serf == NULL || serf_in(m->serf, arena, out);
+}
+
+static bool reject_in(const Mu__Gossip__Reject *m, struct gossip__reject *out)
+{
+    *out = (struct gossip__reject){ .code = m->code,
+                                    .text = m->text,
+                                    .retry_after_ms = m->retry_after_ms,
+                                    .has_held = m->held != NULL };
+    return text_ok(m->text, TEXT_MAX) && (m->held == NULL || alive_in(m->held, &out->held));
+}
+
+static bool digest_in(const Mu__Gossip__Digest *m, struct gossip__digest *out)
+{
+    out->nodes = m->nodes;
+    if (m->n_bucket != GOSSIP__BUCKETS) {
+        return false;
+    }
+    memcpy(out->buckets, m->bucket, sizeof out->buckets);
+    return true;
+}
+
+bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__frame *out)
+{
+    const PbFrame *m = mu_pb_unpack(&mu__gossip__frame__descriptor, bytes, arena);
+
+    out->kind = GOSSIP__FRAME_UNKNOWN;
+    if (m == NULL) {
+        return false;
+    }
+    switch (m->m_case) {
+    case MU__GOSSIP__FRAME__M_HELLO:
+        out->kind = GOSSIP__FRAME_HELLO;
+        return hello_in(m->hello, &out->hello);
+    case MU__GOSSIP__FRAME__M_PART:
+        out->kind = GOSSIP__FRAME_PART;
+        return gossip__part_decode(span_in(m->part), arena, &out->part);
+    case MU__GOSSIP__FRAME__M_STATE:
+        out->kind = GOSSIP__FRAME_STATE;
+        return state_in(m->state, arena, &out->state);
+    case MU__GOSSIP__FRAME__M_DIGEST:
+        out->kind = GOSSIP__FRAME_DIGEST;
+        return digest_in(m->digest, &out->digest);
+    case MU__GOSSIP__FRAME__M_REJECT:
+        out->kind = GOSSIP__FRAME_REJECT;
+        return reject_in(m->reject, &out->reject);
+    case MU__GOSSIP__FRAME__M_REACH:
+        out->kind = GOSSIP__FRAME_REACH;
+        out->reach.udp = m->reach->udp;
+        out->reach.tcp = m->reach->tcp;
+        return true;
+    case MU__GOSSIP__FRAME__M_DONE: out->kind = GOSSIP__FRAME_DONE; return true;
+    case MU__GOSSIP__FRAME__M__NOT_SET:
+    case _MU__GOSSIP__FRAME__M__CASE_IS_INT_SIZE: return true;
+    }
+    return true;
+}

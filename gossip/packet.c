@@ -1,0 +1,244 @@
+/* packet.c - parts to datagrams and back: the clear header, many messages in one (11, 15).
+ *
+ *    0  'm' 'u'   2 wire version   3 flags   4 cluster id, 8 bytes   12 core versions, 4 bytes
+ *   16  key id    20 CRC-32C of bytes 0..19 and the body             24 body: one Packet
+ *
+ * All big-endian. The cluster id keeps strangers apart before anything is parsed. Sealing has its
+ * place (flag 1, the key id and a nonce behind the header); until it is built such a packet is
+ * counted and dropped.
+ */
+#include <string.h>
+
+#include "base/crc.h"
+#include "base/wire.h"
+#include "core.h"
+
+#define WIRE_VERSION 1
+#define FLAG_SEALED  1
+#define FLAG_CHECKED 4
+#define CRC_AT       20
+#define VERSION_CORE 1
+
+/* -- header -------------------------------------------------------------------------------------
+ */
+
+static uint32_t checksum(const uint8_t *header, struct mu_span body)
+{
+    return mu_crc32c(mu_crc32c(0, header, CRC_AT), body.data, body.bytes);
+}
+
+void gossip__header_write(const struct gossip *g, uint8_t flags, struct mu_span body,
+                          uint8_t out[GOSSIP__HEADER_BYTES])
+{
+    struct mu_wr w = mu_wr_of(out, GOSSIP__HEADER_BYTES);
+
+    mu_wr_bytes(&w, "mu", 2);
+    mu_wr_u8(&w, WIRE_VERSION);
+    mu_wr_u8(&w, flags | FLAG_CHECKED);
+    mu_wr_bytes(&w, g->cluster_id, sizeof g->cluster_id);
+    mu_wr_u8(&w, VERSION_CORE);
+    mu_wr_u8(&w, VERSION_CORE);
+    mu_wr_u8(&w, VERSION_CORE);
+    mu_wr_u8(&w, 0);
+    mu_wr_u32be(&w, 0); /* key id */
+    mu_wr_u32be(&w, checksum(out, body));
+    MU_ASSERT(mu_wr_ok(&w) && w.used == GOSSIP__HEADER_BYTES);
+}
+
+bool gossip__header_ok(const struct gossip *g, struct mu_span header, struct mu_span body,
+                       uint8_t flags, enum gossip_counter *reason)
+{
+    struct mu_rd r = mu_rd_of(header);
+
+    *reason = GOSSIP_COUNT_BAD_MAGIC;
+    if (header.bytes < GOSSIP__HEADER_BYTES || !mu_span_eq_text(mu_rd_take(&r, 2), "mu")) {
+        return false;
+    }
+    *reason = GOSSIP_COUNT_BAD_VERSION;
+    if (mu_rd_u8(&r) != WIRE_VERSION) {
+        return false;
+    }
+    uint8_t given = mu_rd_u8(&r);
+
+    *reason = GOSSIP_COUNT_OTHER_CLUSTER;
+    if (memcmp(mu_rd_take(&r, 8).data, g->cluster_id, sizeof g->cluster_id) != 0) {
+        return false;
+    }
+    *reason = GOSSIP_COUNT_ENCRYPTED;
+    if ((given & FLAG_SEALED) != 0) {
+        return false;
+    }
+    *reason = GOSSIP_COUNT_BAD_CHECKSUM;
+    mu_rd_skip(&r, 8);
+    return given == (flags | FLAG_CHECKED) && mu_rd_u32be(&r) == checksum(header.data, body);
+}
+
+/* -- out ----------------------------------------------------------------------------------------
+ */
+
+static struct gossip__packet our_packet(const struct gossip *g)
+{
+    return (struct gossip__packet){ .from = g->self->name,
+                                    .boot_id = g->self->boot_id,
+                                    .counter = g->packet_counter,
+                                    .incarnation = g->self->incarnation };
+}
+
+void gossip__letter_begin(struct gossip *g, struct gossip__letter *l, const struct mu_addr *to,
+                          struct gossip__member *peer)
+{
+    g->packet_counter++;
+    struct gossip__packet p = our_packet(g);
+
+    l->to = *to;
+    l->peer = peer;
+    l->parts_count = l->taken_count = 0;
+    l->left = MU_GOSSIP_PACKET_MAX - GOSSIP__HEADER_BYTES - gossip__packet_bytes(&p);
+}
+
+bool gossip__letter_add(struct gossip__letter *l, struct mu_span part)
+{
+    size_t bytes = gossip__packet_part_bytes(part.bytes);
+
+    if (bytes > l->left || l->parts_count == GOSSIP__PARTS_MAX) {
+        return false;
+    }
+    l->parts[l->parts_count++] = part;
+    l->left -= bytes;
+    return true;
+}
+
+static void post(struct gossip *g, const struct gossip__letter *l)
+{
+    struct gossip__packet p = our_packet(g);
+
+    p.parts = l->parts;
+    p.parts_count = l->parts_count;
+    struct mu_span body = gossip__packet_encode(&p, &g->step);
+    uint8_t *datagram = mu_arena_new(&g->step, GOSSIP__HEADER_BYTES + body.bytes);
+
+    MU_ASSERT(GOSSIP__HEADER_BYTES + body.bytes <= MU_GOSSIP_PACKET_MAX);
+    gossip__header_write(g, 0, body, datagram);
+    memcpy(datagram + GOSSIP__HEADER_BYTES, body.data, body.bytes);
+    gossip__send(g, &l->to, mu_span_of(datagram, GOSSIP__HEADER_BYTES + body.bytes));
+}
+
+bool gossip__letter_send(struct gossip *g, struct gossip__letter *l)
+{
+    if (l->peer != NULL && l->peer->is_listed) {
+        gossip__rumor_fill(g, l);
+    }
+    if (l->parts_count == 0) {
+        return false;
+    }
+    post(g, l);
+    gossip__rumor_settle(g, l);
+    return true;
+}
+
+void gossip__send_part(struct gossip *g, const struct mu_addr *to, struct gossip__member *peer,
+                       struct gossip__part *part)
+{
+    struct gossip__letter l;
+
+    gossip__letter_begin(g, &l, to, peer);
+    MU_ASSERT(gossip__letter_add(&l, gossip__part_encode(part, &g->step)));
+    (void)gossip__letter_send(g, &l);
+}
+
+/* -- in -----------------------------------------------------------------------------------------
+ */
+
+/* We turned a peer's predicate or our name down: say who holds it (13.9, DESIGN 3). */
+static void on_error(struct gossip *g, const struct gossip__error *e,
+                     const struct gossip__source *src)
+{
+    if (e->code == GOSSIP__ERROR_WRONG_NODE) {
+        gossip__on_wrong_node(g, src);
+    } else if (e->code == GOSSIP__ERROR_CONFLICT && e->has_held) {
+        gossip__conflict_notice(g, e->text, &e->held);
+    } else {
+        gossip__count(g, GOSSIP_COUNT_PARTS_UNKNOWN);
+    }
+}
+
+static void on_intent(struct gossip *g, const struct gossip__part *p,
+                      const struct gossip__source *src)
+{
+    bool is_new = p->kind == GOSSIP__PART_LEAVE ? gossip__serf_leave_intent(g, &p->intent)
+                                                : gossip__serf_join_intent(g, &p->intent);
+
+    if (is_new) {
+        (void)gossip__rumor_add(g, GOSSIP__QUEUE_INTENT, NULL, p->bytes, src->sender);
+    }
+}
+
+void gossip__on_part(struct gossip *g, const struct gossip__part *p,
+                     const struct gossip__source *src)
+{
+    switch (p->kind) {
+    case GOSSIP__PART_UNKNOWN: gossip__count(g, GOSSIP_COUNT_PARTS_UNKNOWN); break;
+    case GOSSIP__PART_PING: gossip__on_ping(g, &p->ping, src); break;
+    case GOSSIP__PART_INDIRECT: gossip__on_indirect(g, &p->indirect, src); break;
+    case GOSSIP__PART_ACK: gossip__on_ack(g, &p->ack); break;
+    case GOSSIP__PART_NACK: gossip__on_nack(g, &p->nack, src); break;
+    case GOSSIP__PART_SUSPECT: gossip__on_suspect(g, &p->suspect, p->bytes, src); break;
+    case GOSSIP__PART_ALIVE: gossip__on_alive(g, &p->alive, p->bytes, src); break;
+    case GOSSIP__PART_DEAD: gossip__on_dead(g, &p->dead, p->bytes, src); break;
+    case GOSSIP__PART_ERROR: on_error(g, &p->error, src); break;
+    case GOSSIP__PART_JOIN:
+    case GOSSIP__PART_LEAVE: on_intent(g, p, src); break;
+    }
+}
+
+/* NULL also for a stranger who has our name. */
+static struct gossip__member *other_named(const struct gossip *g, const char *name)
+{
+    struct gossip__member *m = gossip__member_find(g, name);
+
+    return m != g->self ? m : NULL;
+}
+
+/* One that we hold suspect or dead, and that does not know it, is talking to us (3, item 4). */
+static void answer_stale(struct gossip *g, struct gossip__member *sender,
+                         const struct gossip__packet *p, const struct mu_addr *from)
+{
+    if (sender != NULL && sender->state != GOSSIP__ALIVE && p->incarnation <= sender->incarnation &&
+        mu_addr_eq(from, &sender->addr)) {
+        gossip__accuse(g, sender, from);
+    }
+}
+
+void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_span data)
+{
+    struct mu_span body = mu_span_sub(data, GOSSIP__HEADER_BYTES, data.bytes);
+    enum gossip_counter reason = GOSSIP_COUNT_MALFORMED;
+    struct gossip__packet p;
+
+    gossip__count(g, GOSSIP_COUNT_PACKETS_IN);
+    if (data.bytes > MU_GOSSIP_RECEIVE_MAX || !gossip__header_ok(g, data, body, 0, &reason)) {
+        gossip__count(g, reason);
+        return;
+    }
+    mu_arena_reset(&g->in);
+    if (!gossip__packet_decode(body, &g->in, &p)) {
+        gossip__count(g, GOSSIP_COUNT_MALFORMED);
+        return;
+    }
+    if (p.boot_id == g->self->boot_id && strcmp(p.from, g->self->name) == 0) {
+        return; /* our own voice */
+    }
+    struct gossip__source src = { .addr = *from, .sender = other_named(g, p.from) };
+
+    for (size_t i = 0; i < p.parts_count; i++) {
+        struct gossip__part part;
+
+        if (gossip__part_decode(p.parts[i], &g->in, &part)) {
+            gossip__on_part(g, &part, &src);
+        } else {
+            gossip__count(g, GOSSIP_COUNT_PARTS_MALFORMED);
+        }
+        src.sender = other_named(g, p.from); /* a part may have brought it in, or out */
+    }
+    answer_stale(g, src.sender, &p, from);
+}

@@ -1,0 +1,505 @@
+/* precedence.c - whose word counts: the tables of section 4, one function each.
+ *
+ * Evidence is monotone (3, [M] 1): the stored incarnation rises with every accepted word about a
+ * member, also when its state does not change, and never falls. A member is shown alive only at an
+ * incarnation above any it was held dead or left at; one that claims less is told what is held
+ * against it (gossip__accuse), so that it can jump past that and speak again. This replaces the
+ * reference's "accept a returned name regardless of its number".
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "core.h"
+
+#define JUMP_MAX         (1ULL << 52) /* above what is stored: a corrupt or hostile number */
+#define CONFLICT_LOG_MS  60000
+#define CONFLICT_TELL_MS 5000
+#define SELF_CLAIM_MS    5000 /* between refutations of a double with our own id */
+#define REFUSED_LOG_MS   10000
+
+/* -- telling ------------------------------------------------------------------------------------
+ */
+
+void gossip__announce(struct gossip *g)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+
+    part.alive = gossip__member_record(g->self);
+    (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, g->self, gossip__part_encode(&part, &g->step),
+                            NULL);
+}
+
+static struct gossip__part dead_part(const struct gossip *g, const struct gossip__member *m)
+{
+    return (
+        struct gossip__part){ .kind = GOSSIP__PART_DEAD,
+                              .dead = { .node = m->name,
+                                        .from = m->state == GOSSIP__GONE ? m->name : g->self->name,
+                                        .incarnation = m->incarnation } };
+}
+
+static struct gossip__part suspect_part(const struct gossip *g, const struct gossip__member *m)
+{
+    return (struct gossip__part){ .kind = GOSSIP__PART_SUSPECT,
+                                  .suspect = { .node = m->name,
+                                               .from = g->self->name,
+                                               .incarnation = m->incarnation,
+                                               .evidence = m->suspicion.evidence } };
+}
+
+void gossip__accuse(struct gossip *g, struct gossip__member *m, const struct mu_addr *to)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+
+    if (m->accused_ms != 0 && g->now_ms < m->accused_ms + g->profile.probe_ms) {
+        return;
+    }
+    m->accused_ms = g->now_ms;
+    switch (m->state) {
+    case GOSSIP__ALIVE: part.alive = gossip__member_record(m); break; /* its own earlier life */
+    case GOSSIP__SUSPECT: part = suspect_part(g, m); break;
+    case GOSSIP__DEAD:
+    case GOSSIP__GONE: part = dead_part(g, m); break;
+    }
+    gossip__count(g, GOSSIP_COUNT_STALE_ANSWERED);
+    gossip__log(g, MU_TRACE, "tell %s that it is held at incarnation %llu", m->name,
+                (unsigned long long)m->incarnation);
+    gossip__send_part(g, to, NULL, &part);
+}
+
+void gossip__refute(struct gossip *g, uint64_t accused, const struct gossip__source *src)
+{
+    struct gossip__member *self = g->self;
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+
+    MU_ASSERT(self->state == GOSSIP__ALIVE);
+    self->incarnation = accused >= self->incarnation ? accused + 1 : self->incarnation + 1;
+    gossip__count(g, GOSSIP_COUNT_REFUTATIONS);
+    gossip__health_add(g, 1);
+    gossip__log(g, MU_TRACE, "refute, incarnation %llu", (unsigned long long)self->incarnation);
+    gossip__announce(g);
+    if (src->addr.ip_bytes > 0 && !src->is_stream) { /* whoever told us hears it first */
+        part.alive = gossip__member_record(self);
+        gossip__send_part(g, &src->addr, src->sender, &part);
+    }
+}
+
+/* -- what may not enter -------------------------------------------------------------------------
+ */
+
+static bool jumps_too_far(struct gossip *g, const struct gossip__member *m, uint64_t incarnation)
+{
+    if (incarnation < GOSSIP__INCARNATION_MAX &&
+        (incarnation <= m->incarnation || m->incarnation == 0 ||
+         incarnation - m->incarnation <= JUMP_MAX)) {
+        return false;
+    }
+    gossip__count(g, GOSSIP_COUNT_INCARNATION_REFUSED);
+    return true;
+}
+
+/* An address that nobody else can use (11 [M] 3). */
+static bool address_ok(const struct mu_addr *at, const struct mu_addr *from)
+{
+    bool is_remote = from->ip_bytes > 0 && !mu_addr_is_loopback(from);
+
+    return at->port != 0 && at->ip_bytes > 0 && !mu_addr_is_any(at) && !mu_addr_is_multicast(at) &&
+           !(is_remote && mu_addr_is_loopback(at));
+}
+
+static bool versions_ok(const struct gossip__alive *a)
+{
+    return a->versions[0] != 0 && a->versions[1] != 0 && a->versions[0] <= a->versions[1];
+}
+
+static const char *id_conflict(struct gossip *g, const struct gossip__alive *a,
+                               const struct gossip__member *other)
+{
+    char id[MU_ID_TEXT_BYTES + 1];
+
+    mu_id_text(&a->node_id, id);
+    if (other == g->self) {
+        return mu_arena_printf(
+            &g->step, "Member '%s' has conflicting node ID '%s' with this agent's ID", a->node, id);
+    }
+    return mu_arena_printf(&g->step, "Member '%s' has conflicting node ID '%s' with member '%s'",
+                           a->node, id, other->name);
+}
+
+const char *gossip__alive_refused(struct gossip *g, const struct gossip__alive *a,
+                                  const struct gossip__member **held)
+{
+    const struct gossip__member *other = gossip__member_by_id(g, &a->node_id);
+    struct gossip_view view = { .name = a->node,
+                                .addr = a->at,
+                                .status = GOSSIP_STATUS_ALIVE,
+                                .node_id = a->node_id,
+                                .boot_id = a->boot_id,
+                                .incarnation = a->incarnation };
+
+    *held = NULL;
+    if (strcmp(a->node, g->self->name) == 0) {
+        return NULL;
+    }
+    if (other != NULL && gossip__member_is_live(other) && strcmp(other->name, a->node) != 0) {
+        *held = other;
+        return id_conflict(g, a, other);
+    }
+    if (g->refuse == NULL) {
+        return NULL;
+    }
+    if (!gossip__tags_decode(a->meta, &g->step, &view.tags)) {
+        view.tags.count = 0;
+    }
+    return g->refuse(g->refuse_data, &view);
+}
+
+static void tell_conflict(struct gossip *g, const struct mu_addr *to,
+                          const struct gossip__member *held, const char *text)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ERROR,
+                                 .error = { .code = GOSSIP__ERROR_CONFLICT,
+                                            .text = text,
+                                            .has_held = true,
+                                            .held = gossip__member_record(held) } };
+
+    gossip__send_part(g, to, NULL, &part);
+}
+
+/* Somebody else holds this name: log it now and then, and tell the one who came later (13.9). */
+static void conflict(struct gossip *g, struct gossip__member *m, const struct gossip__alive *a)
+{
+    char mine[MU_ADDR_TEXT_MAX];
+    char theirs[MU_ADDR_TEXT_MAX];
+
+    gossip__count(g, GOSSIP_COUNT_CONFLICTS);
+    if (m->conflict_ms != 0 && g->now_ms < m->conflict_ms + CONFLICT_TELL_MS) {
+        return;
+    }
+    m->conflict_ms = g->now_ms;
+    if (m->conflict_log_ms == 0 || g->now_ms >= m->conflict_log_ms + CONFLICT_LOG_MS) {
+        m->conflict_log_ms = g->now_ms;
+        mu_addr_text(&m->addr, mine);
+        mu_addr_text(&a->at, theirs);
+        gossip__log(g, MU_WARN, "serf: Name conflict for '%s' both %s and %s are claiming", m->name,
+                    mine, theirs);
+    }
+    if (m != g->self) {
+        tell_conflict(g, &a->at, m, mu_arena_printf(&g->step, "name '%s' is in use", m->name));
+    }
+}
+
+/* -- 4.1 alive(i) about another -----------------------------------------------------------------
+ */
+
+static bool is_described(const struct gossip__member *m, const struct gossip__alive *a)
+{
+    return mu_addr_eq(&m->addr, &a->at) && m->boot_id == a->boot_id &&
+           mu_span_eq(mu_buf_span(&m->meta), a->meta) &&
+           memcmp(m->versions, a->versions, sizeof m->versions) == 0;
+}
+
+static void accept_alive(struct gossip *g, struct gossip__member *m, const struct gossip__alive *a,
+                         struct mu_span bytes, const struct gossip__source *src)
+{
+    enum gossip__state was = m->state;
+    bool is_changed = !is_described(m, a);
+
+    gossip__member_describe(g, m, a);
+    m->incarnation = a->incarnation;
+    m->accused_ms = 0;
+    gossip__member_list(g, m);
+    if (was != GOSSIP__ALIVE) {
+        gossip__member_move(g, m, GOSSIP__ALIVE, "it says so");
+    }
+    (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
+    if (was == GOSSIP__SUSPECT) {
+        gossip__count(g, GOSSIP_COUNT_SUSPICIONS_REFUTED);
+    }
+    if (was == GOSSIP__DEAD || was == GOSSIP__GONE) {
+        gossip__serf_alive(g, m);
+    } else if (is_changed) {
+        gossip__serf_updated(g, m);
+    }
+    gossip__probe_wake(g);
+    gossip__rumor_wake(g);
+    gossip__sync_wake(g);
+}
+
+/* May the name move to the address in `a`? Not while its holder lives there. */
+static bool may_move(struct gossip *g, struct gossip__member *m, const struct gossip__alive *a,
+                     struct mu_span bytes)
+{
+    bool is_same = !mu_id_is_none(&a->node_id) && mu_id_eq(&a->node_id, &m->node_id);
+    uint32_t reclaim = g->profile.reclaim_ms;
+
+    if (m->state == GOSSIP__GONE ||
+        (m->state == GOSSIP__DEAD &&
+         (is_same || (reclaim > 0 && g->now_ms >= m->state_ms + reclaim)))) {
+        return true;
+    }
+    if (!is_same) {
+        conflict(g, m, a);
+        return false;
+    }
+    if (a->incarnation <= m->incarnation) {
+        if (a->boot_id != m->boot_id) {
+            gossip__accuse(g, m, &a->at); /* the same node, without its memory */
+        }
+        return false;
+    }
+    if (m->claim == NULL) { /* moved, or a copy of its directory? ask at the old address */
+        m->claim = mu_new(sizeof *m->claim);
+        mu_buf_add_span(&m->claim->part, bytes);
+        mu_buf_add_span(&m->claim->meta, a->meta);
+        m->claim->alive = *a;
+        m->claim->alive.node = m->name;
+        m->claim->alive.meta = mu_buf_span(&m->claim->meta);
+        gossip__inquiry_claim(g, m);
+    }
+    return false;
+}
+
+void gossip__claim_free(struct gossip__claim *claim)
+{
+    if (claim != NULL) {
+        mu_buf_deinit(&claim->part);
+        mu_buf_deinit(&claim->meta);
+        mu_free(claim);
+    }
+}
+
+void gossip__claim_settle(struct gossip *g, struct gossip__member *m, bool holder_lives)
+{
+    struct gossip__claim *claim = m->claim;
+    struct gossip__source src = { .addr = MU_ADDR_NONE };
+
+    MU_ASSERT(claim != NULL);
+    m->claim = NULL;
+    if (holder_lives) {
+        conflict(g, m, &claim->alive);
+    } else if (claim->alive.incarnation > m->incarnation) {
+        gossip__log(g, MU_TRACE, "%s moved, its old address is silent", m->name);
+        accept_alive(g, m, &claim->alive, mu_buf_span(&claim->part), &src);
+    }
+    gossip__claim_free(claim);
+}
+
+/* Our name from elsewhere, or from an earlier life of ours (4.4). */
+static void on_alive_self(struct gossip *g, const struct gossip__alive *a,
+                          const struct gossip__source *src)
+{
+    struct gossip__member *self = g->self;
+    bool is_here = mu_addr_eq(&a->at, &self->addr);
+    bool is_us = !mu_id_is_none(&a->node_id) && mu_id_eq(&a->node_id, &self->node_id);
+
+    if (self->state == GOSSIP__GONE || g->leave.stage != GOSSIP__LEAVE_NONE) {
+        return;
+    }
+    if (!is_here && !is_us) {
+        conflict(g, self, a);
+        return;
+    }
+    if (a->incarnation < self->incarnation ||
+        (a->incarnation == self->incarnation && is_described(self, a)) ||
+        jumps_too_far(g, self, a->incarnation)) {
+        return;
+    }
+    if (!is_here) { /* we moved; or our double lives, and must not race us upwards for ever */
+        if (g->self_claim_ms != 0 && g->now_ms < g->self_claim_ms + SELF_CLAIM_MS) {
+            return;
+        }
+        g->self_claim_ms = g->now_ms;
+    }
+    gossip__log(g, MU_DEBUG, "memberlist: Refuting an alive message for '%s'", self->name);
+    gossip__refute(g, a->incarnation, src);
+}
+
+static void refused(struct gossip *g, const struct gossip__alive *a, const char *why,
+                    const struct gossip__member *held)
+{
+    gossip__count(g, GOSSIP_COUNT_MEMBER_REFUSED);
+    if (g->refused_log_ms != 0 && g->now_ms < g->refused_log_ms + REFUSED_LOG_MS) {
+        return;
+    }
+    g->refused_log_ms = g->now_ms;
+    gossip__log(g, MU_WARN, "memberlist: ignoring alive message for '%s': %s", a->node, why);
+    if (held != NULL) {
+        tell_conflict(g, &a->at, held, why);
+    }
+}
+
+void gossip__on_alive(struct gossip *g, const struct gossip__alive *a, struct mu_span bytes,
+                      const struct gossip__source *src)
+{
+    struct gossip__member *m = gossip__member_find(g, a->node);
+    const struct gossip__tombstone *grave = m == NULL ? gossip__tombstone_find(g, a->node) : NULL;
+    const struct gossip__member *held;
+
+    if (!versions_ok(a)) {
+        gossip__log(g, MU_WARN, "memberlist: ignoring an alive message for '%s' with version 0",
+                    a->node);
+        return;
+    }
+    if (a->incarnation == 0) {
+        gossip__count(g, GOSSIP_COUNT_INCARNATION_REFUSED);
+        return;
+    }
+    if (!address_ok(&a->at, &src->addr)) {
+        gossip__count(g, GOSSIP_COUNT_ADDRESS_REFUSED);
+        return;
+    }
+    if (m == g->self) {
+        on_alive_self(g, a, src);
+        return;
+    }
+    const char *why = gossip__alive_refused(g, a, &held);
+
+    if (why != NULL) {
+        refused(g, a, why, held);
+        return;
+    }
+    if (grave != NULL && a->incarnation <= grave->incarnation) {
+        struct gossip__part part = {
+            .kind = GOSSIP__PART_DEAD,
+            .dead = { .node = a->node, .from = g->self->name, .incarnation = grave->incarnation }
+        };
+
+        gossip__count(g, GOSSIP_COUNT_STALE_ANSWERED);
+        gossip__send_part(g, &a->at, NULL, &part);
+        return;
+    }
+    if (m == NULL) {
+        if (mu_table_count(g->members) >= MU_GOSSIP_MEMBERS_MAX) {
+            gossip__count(g, GOSSIP_COUNT_MEMBER_REFUSED);
+            return;
+        }
+        gossip__tombstone_remove(g, a->node);
+        m = gossip__member_add(g, a->node);
+    } else if (jumps_too_far(g, m, a->incarnation)) {
+        return;
+    } else if (!mu_addr_eq(&m->addr, &a->at) && !may_move(g, m, a, bytes)) {
+        return;
+    }
+    if (a->incarnation > m->incarnation) {
+        accept_alive(g, m, a, bytes, src);
+    } else if (m->state != GOSSIP__ALIVE) {
+        gossip__accuse(g, m, &a->at);
+    }
+}
+
+/* -- 4.2 suspect(i, from) -----------------------------------------------------------------------
+ */
+
+static void raise(struct gossip__member *m, uint64_t incarnation)
+{
+    if (incarnation > m->incarnation) {
+        m->incarnation = incarnation;
+    }
+}
+
+static void refute_accusation(struct gossip *g, uint64_t accused, const char *what,
+                              const char *from, const struct gossip__source *src)
+{
+    struct gossip__member *self = g->self;
+
+    if (self->state == GOSSIP__GONE || g->leave.stage != GOSSIP__LEAVE_NONE ||
+        accused < self->incarnation || jumps_too_far(g, self, accused)) {
+        return;
+    }
+    gossip__log(g, MU_WARN, "memberlist: Refuting a %s message (from: %s)", what, from);
+    gossip__refute(g, accused, src);
+    struct gossip_view view = gossip__member_view(g, self);
+
+    gossip__notice(g, GOSSIP_REFUTED, &view, NULL);
+}
+
+void gossip__on_suspect(struct gossip *g, const struct gossip__suspect *s, struct mu_span bytes,
+                        const struct gossip__source *src)
+{
+    struct gossip__member *m = gossip__member_find(g, s->node);
+
+    if (m == NULL) {
+        return;
+    }
+    if (m == g->self) {
+        refute_accusation(g, s->incarnation, "suspect", s->from, src);
+        return;
+    }
+    if (s->incarnation < m->incarnation || jumps_too_far(g, m, s->incarnation)) {
+        return;
+    }
+    raise(m, s->incarnation);
+    switch (m->state) {
+    case GOSSIP__ALIVE:
+        gossip__member_move(g, m, GOSSIP__SUSPECT,
+                            mu_arena_printf(&g->step, "accused by %s", s->from));
+        gossip__suspicion_start(g, m, s->from, s->evidence);
+        (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
+        break;
+    case GOSSIP__SUSPECT:
+        if (gossip__suspicion_confirm(g, m, s->from, s->evidence)) {
+            (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
+        }
+        break;
+    case GOSSIP__DEAD:
+    case GOSSIP__GONE: break;
+    }
+}
+
+/* Our own probe failed. The suspect hears it at once, so that it can refute in time (17). */
+void gossip__conclude_suspect(struct gossip *g, struct gossip__member *m,
+                              enum gossip__evidence evidence)
+{
+    struct gossip__source src = { .addr = MU_ADDR_NONE };
+    bool is_first = m->state == GOSSIP__ALIVE;
+    struct gossip__part part = suspect_part(g, m);
+
+    part.suspect.evidence = evidence;
+    gossip__on_suspect(g, &part.suspect, gossip__part_encode(&part, &g->step), &src);
+    if (is_first) {
+        gossip__send_part(g, &m->addr, NULL, &part);
+    }
+}
+
+/* -- 4.3 dead(i, from) --------------------------------------------------------------------------
+ */
+
+void gossip__on_dead(struct gossip *g, const struct gossip__dead *d, struct mu_span bytes,
+                     const struct gossip__source *src)
+{
+    struct gossip__member *m = gossip__member_find(g, d->node);
+    bool has_left = strcmp(d->node, d->from) == 0;
+
+    if (m == NULL) {
+        return;
+    }
+    if (m == g->self) {
+        refute_accusation(g, d->incarnation, "dead", d->from, src);
+        return;
+    }
+    if (d->incarnation < m->incarnation || jumps_too_far(g, m, d->incarnation)) {
+        return;
+    }
+    raise(m, d->incarnation);
+    if (m->state == GOSSIP__GONE || (m->state == GOSSIP__DEAD && !has_left)) {
+        return;
+    }
+    gossip__member_move(g, m, has_left ? GOSSIP__GONE : GOSSIP__DEAD,
+                        has_left ? "it says so"
+                                 : mu_arena_printf(&g->step, "declared by %s", d->from));
+    (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
+    if (g->probe.target == m) {
+        gossip__probe_abandon(g, "it is gone");
+    }
+    gossip__serf_gone(g, m);
+}
+
+void gossip__conclude_dead(struct gossip *g, struct gossip__member *m, bool has_left)
+{
+    struct gossip__source src = { .addr = MU_ADDR_NONE };
+    struct gossip__part part = dead_part(g, m);
+
+    part.dead.from = has_left ? m->name : g->self->name;
+    gossip__on_dead(g, &part.dead, gossip__part_encode(&part, &g->step), &src);
+}

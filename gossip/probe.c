@@ -1,0 +1,440 @@
+/* probe.c - one ping a period, and what its failure means (5.1 to 5.4).
+ *
+ *           ping               no ack in time,               deadline, or refused by
+ *   IDLE --------> DIRECT ----- or refused -----> INDIRECT ---- two of us ---------> IDLE, suspect
+ *    ^               |                               |
+ *    '----- ack -----'------ ack, relayed or TCP ----'
+ *
+ * The walk goes once through the list in random order before it is shuffled again, so that no
+ * member waits longer than two rounds. While asking others for help we dial the target over TCP:
+ * a live process whose UDP is blocked is not suspected, and how the dial fails is evidence.
+ */
+#include <string.h>
+
+#include "core.h"
+
+#define NACK_PERCENT 80 /* of what a helper has: its nack must reach us before we decide (5.3) */
+#define TCP_LOG_MS   3600000
+
+/* -- the end of a probe -------------------------------------------------------------------------
+ */
+
+static void probe_end(struct gossip *g)
+{
+    struct gossip__probe *p = &g->probe;
+
+    if (p->stream != 0) {
+        (void)gossip__dial_end(g, p->stream);
+    }
+    *p = (struct gossip__probe){ .stage = GOSSIP__PROBE_IDLE };
+}
+
+void gossip__probe_abandon(struct gossip *g, const char *why)
+{
+    if (g->probe.stage != GOSSIP__PROBE_IDLE) {
+        gossip__log(g, MU_TRACE, "give up the probe of %s, %s", g->probe.target->name, why);
+        probe_end(g);
+    }
+}
+
+void gossip__probe_forget(struct gossip *g, const struct gossip__member *m)
+{
+    struct gossip__probe *p = &g->probe;
+
+    if (p->target == m) {
+        probe_end(g);
+        return;
+    }
+    for (unsigned i = 0; i < p->helpers_count; i++) {
+        p->helpers[i] = p->helpers[i] == m ? NULL : p->helpers[i];
+    }
+}
+
+static void succeed(struct gossip *g, bool is_tcp_only)
+{
+    struct gossip__member *m = g->probe.target;
+
+    probe_end(g);
+    gossip__health_add(g, -1);
+    gossip__serf_probed(g, m);
+    if (!is_tcp_only) {
+        return;
+    }
+    gossip__count(g, GOSSIP_COUNT_PROBES_TCP_ONLY);
+    if (m->tcp_only_ms == 0 || g->now_ms >= m->tcp_only_ms + TCP_LOG_MS) {
+        m->tcp_only_ms = g->now_ms;
+        gossip__log(g, MU_WARN,
+                    "memberlist: Was able to connect to %s over TCP but UDP probes failed, "
+                    "network may be misconfigured",
+                    m->name);
+    }
+}
+
+/* Refused counts only when a helper says so too, or when there is nobody to ask: our own way to
+ * the host might end at something that refuses for it. Stalled wins over everything. */
+static enum gossip__evidence evidence_of(const struct gossip__probe *p)
+{
+    if (p->dial == GOSSIP__STALLED || p->stalled_count > 0) {
+        return GOSSIP__STALLED;
+    }
+    return p->dial == GOSSIP__REFUSED && (p->refused_count > 0 || p->helpers_count == 0)
+               ? GOSSIP__REFUSED
+               : GOSSIP__SILENT;
+}
+
+/* Missing nacks say that the trouble may be ours; a confirmed refusal says that it is not. */
+static int health_delta(const struct gossip__probe *p, enum gossip__evidence evidence)
+{
+    if (evidence == GOSSIP__REFUSED) {
+        return 0;
+    }
+    return p->helpers_count == 0 ? 1 : (int)(p->helpers_count - p->nacks_count);
+}
+
+static void fail(struct gossip *g)
+{
+    struct gossip__probe was = g->probe;
+    struct gossip__member *m = was.target;
+
+    if (was.stream != 0) {
+        was.dial = gossip__dial_end(g, was.stream);
+        g->probe.stream = 0;
+    }
+    enum gossip__evidence evidence = evidence_of(&was);
+
+    probe_end(g);
+    gossip__count(g, GOSSIP_COUNT_PROBES_FAILED);
+    gossip__health_add(g, health_delta(&was, evidence));
+    if (!gossip__member_is_live(m)) {
+        return;
+    }
+    if (m->status == GOSSIP_STATUS_LEAVING) { /* it announced its departure (10) */
+        gossip__conclude_dead(g, m, true);
+        return;
+    }
+    gossip__log(g, MU_INFO, "memberlist: Suspect %s has failed, no acks received", m->name);
+    gossip__conclude_suspect(g, m, evidence);
+    for (unsigned i = 0; i < was.helpers_count && evidence == GOSSIP__REFUSED; i++) {
+        if (was.has_refused[i] && was.helpers[i] != NULL && m->state == GOSSIP__SUSPECT) {
+            (void)gossip__suspicion_confirm(g, m, was.helpers[i]->name, evidence);
+        }
+    }
+}
+
+/* The rest of the period need not be waited for once the refusal is confirmed. */
+static void decide_early(struct gossip *g)
+{
+    const struct gossip__probe *p = &g->probe;
+
+    if (p->stage == GOSSIP__PROBE_INDIRECT && evidence_of(p) == GOSSIP__REFUSED) {
+        fail(g);
+    }
+}
+
+/* -- asking others ------------------------------------------------------------------------------
+ */
+
+static bool fits_helper(const struct gossip *g, const struct gossip__member *m, const void *data)
+{
+    (void)g;
+    return m->state == GOSSIP__ALIVE && m != data;
+}
+
+static void ask_helpers(struct gossip *g)
+{
+    struct gossip__probe *p = &g->probe;
+    uint64_t left = p->deadline_ms > g->now_ms ? p->deadline_ms - g->now_ms : 1;
+    uint32_t budget =
+        left < g->profile.probe_timeout_ms ? (uint32_t)left : g->profile.probe_timeout_ms;
+    size_t want = g->profile.indirect_checks < GOSSIP__HELPERS_MAX ? g->profile.indirect_checks
+                                                                   : GOSSIP__HELPERS_MAX;
+
+    p->helpers_count = (unsigned)gossip__member_pick(g, want, fits_helper, p->target, p->helpers);
+    for (unsigned i = 0; i < p->helpers_count; i++) {
+        struct gossip__part part = { .kind = GOSSIP__PART_INDIRECT,
+                                     .indirect = { .seq = p->seq,
+                                                   .target = p->target->addr,
+                                                   .target_name = p->target->name,
+                                                   .origin = g->self->name,
+                                                   .reply_to = g->self->addr,
+                                                   .want_nack = true,
+                                                   .nack_after_ms = budget * NACK_PERCENT / 100 } };
+
+        gossip__send_part(g, &p->helpers[i]->addr, p->helpers[i], &part);
+    }
+}
+
+static void trace_helpers(struct gossip *g, const char *what)
+{
+    const struct gossip__probe *p = &g->probe;
+    struct mu_buf names = MU_BUF_NONE;
+
+    for (unsigned i = 0; i < p->helpers_count; i++) {
+        mu_buf_addf(&names, "%s%s", i == 0 ? ", ask " : " ", p->helpers[i]->name);
+    }
+    gossip__log(g, MU_TRACE, "%s %s%s", what, p->target->name, mu_buf_text(&names));
+    mu_buf_deinit(&names);
+}
+
+static void go_indirect(struct gossip *g, const char *what)
+{
+    struct gossip__probe *p = &g->probe;
+
+    p->stage = GOSSIP__PROBE_INDIRECT;
+    ask_helpers(g);
+    trace_helpers(g, what);
+    p->stream = gossip__dial(g, p->seq, p->target->name, &p->target->addr);
+}
+
+void gossip__probe_dialled(struct gossip *g, uint64_t seq, bool ok, enum gossip__evidence evidence)
+{
+    struct gossip__probe *p = &g->probe;
+
+    if (p->stage != GOSSIP__PROBE_INDIRECT || p->seq != seq) {
+        return;
+    }
+    p->stream = 0;
+    p->dial = evidence;
+    p->is_dialled = ok;
+    decide_early(g);
+}
+
+/* -- the walk -----------------------------------------------------------------------------------
+ */
+
+static bool is_probed(const struct gossip *g, const struct gossip__member *m)
+{
+    return m != g->self && gossip__member_is_live(m);
+}
+
+/* The end of the list: let go of the long dead, then a new order. */
+static void wrap(struct gossip *g)
+{
+    for (size_t i = g->list_count; i-- > 0;) {
+        struct gossip__member *m = g->list[i];
+
+        if (m != g->self && !gossip__member_is_live(m) &&
+            g->now_ms >= m->state_ms + g->profile.gossip_to_dead_ms) {
+            gossip__member_unlist(g, m);
+        }
+    }
+    for (size_t i = g->list_count; i > 1; i--) {
+        size_t at = (size_t)mu_rand_below(&g->rand, i);
+        struct gossip__member *m = g->list[at];
+
+        g->list[at] = g->list[i - 1];
+        g->list[i - 1] = m;
+        g->list[at]->index = at;
+        m->index = i - 1;
+    }
+    g->probe_next = 0;
+}
+
+/* One that is leaving goes first, every other time: it is expected to be gone soon (10). */
+static struct gossip__member *leaving_one(struct gossip *g)
+{
+    g->probe_turn++;
+    if (g->leaving_count == 0 || g->probe_turn % 2 == 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < g->list_count; i++) {
+        size_t at = (i + g->probe_turn / 2) % g->list_count;
+
+        if (g->list[at]->status == GOSSIP_STATUS_LEAVING && is_probed(g, g->list[at])) {
+            return g->list[at];
+        }
+    }
+    return NULL;
+}
+
+static struct gossip__member *next_target(struct gossip *g)
+{
+    struct gossip__member *m = leaving_one(g);
+
+    for (size_t seen = 0; m == NULL && seen <= g->list_count; seen++) {
+        if (g->probe_next >= g->list_count) {
+            wrap(g);
+        }
+        struct gossip__member *candidate = g->list[g->probe_next++];
+
+        m = is_probed(g, candidate) ? candidate : NULL;
+    }
+    return m;
+}
+
+void gossip__send_ping(struct gossip *g, uint64_t seq, const char *target, const struct mu_addr *to)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_PING,
+                                 .ping = {
+                                     .seq = seq, .target = target, .reply_to = g->self->addr } };
+
+    gossip__send_part(g, to, NULL, &part);
+}
+
+static void begin(struct gossip *g, struct gossip__member *m)
+{
+    struct gossip__probe *p = &g->probe;
+    struct gossip__letter l;
+    struct gossip__part ping = {
+        .kind = GOSSIP__PART_PING,
+        .ping = { .target = m->name, .reply_to = g->self->addr, .target_boot = m->boot_id }
+    };
+
+    p->stage = GOSSIP__PROBE_DIRECT;
+    p->target = m;
+    p->seq = ping.ping.seq = gossip__seq(g);
+    p->direct_ms = g->now_ms + g->profile.probe_timeout_ms;
+    p->deadline_ms = g->now_ms + (uint64_t)g->profile.probe_ms * (g->health + 1);
+    gossip__count(g, GOSSIP_COUNT_PROBES);
+    gossip__log(g, MU_TRACE, "ping %s", m->name);
+    gossip__letter_begin(g, &l, &m->addr, m);
+    MU_ASSERT(gossip__letter_add(&l, gossip__part_encode(&ping, &g->step)));
+    if (m->state == GOSSIP__SUSPECT) { /* the buddy system: it must learn that it is to refute */
+        struct gossip__part suspect = { .kind = GOSSIP__PART_SUSPECT,
+                                        .suspect = { .node = m->name,
+                                                     .from = g->self->name,
+                                                     .incarnation = m->incarnation,
+                                                     .evidence = m->suspicion.evidence } };
+
+        MU_ASSERT(gossip__letter_add(&l, gossip__part_encode(&suspect, &g->step)));
+    }
+    (void)gossip__letter_send(g, &l);
+}
+
+/* -- time ---------------------------------------------------------------------------------------
+ */
+
+static uint64_t step_due(const struct gossip__probe *p)
+{
+    switch (p->stage) {
+    case GOSSIP__PROBE_IDLE: return GOSSIP__NEVER;
+    case GOSSIP__PROBE_DIRECT: return p->direct_ms;
+    case GOSSIP__PROBE_INDIRECT: return p->deadline_ms;
+    }
+    MU_UNREACHABLE_CODE();
+}
+
+uint64_t gossip__probe_due(const struct gossip *g)
+{
+    uint64_t due = step_due(&g->probe);
+
+    return due < g->probe_at_ms ? due : g->probe_at_ms;
+}
+
+/* Random phase: nodes that start together must not probe together (5.1). */
+void gossip__probe_wake(struct gossip *g)
+{
+    if (g->probe_at_ms == GOSSIP__NEVER) {
+        g->probe_at_ms = g->now_ms + mu_rand_below(&g->rand, g->profile.probe_ms);
+    }
+}
+
+static void period(struct gossip *g)
+{
+    bool is_alone = g->list_count <= 1;
+
+    g->probe_at_ms += g->profile.probe_ms;
+    if (g->probe_at_ms <= g->now_ms) { /* missed ones are skipped, never made up for */
+        g->probe_at_ms = g->now_ms + g->profile.probe_ms;
+    }
+    if (is_alone || g->leave.stage != GOSSIP__LEAVE_NONE) {
+        g->probe_at_ms = GOSSIP__NEVER;
+    } else if (g->probe.stage == GOSSIP__PROBE_IDLE) {
+        struct gossip__member *m = next_target(g);
+
+        if (m != NULL) {
+            begin(g, m);
+        }
+    }
+}
+
+void gossip__probe_tick(struct gossip *g)
+{
+    struct gossip__probe *p = &g->probe;
+
+    if (p->stage == GOSSIP__PROBE_DIRECT && p->direct_ms <= g->now_ms) {
+        go_indirect(g, "no ack in time from");
+    }
+    if (p->stage == GOSSIP__PROBE_INDIRECT && p->deadline_ms <= g->now_ms) {
+        if (p->is_dialled) {
+            succeed(g, true);
+        } else {
+            fail(g);
+        }
+    }
+    if (g->probe_at_ms <= g->now_ms) {
+        period(g);
+    }
+}
+
+/* -- what comes in ------------------------------------------------------------------------------
+ */
+
+void gossip__on_ping(struct gossip *g, const struct gossip__ping *p,
+                     const struct gossip__source *src)
+{
+    bool use_stated = p->reply_to.ip_bytes > 0 &&
+                      (!mu_addr_is_private(&p->reply_to) || mu_addr_is_private(&src->addr)) &&
+                      (!mu_addr_is_loopback(&p->reply_to) || mu_addr_is_loopback(&src->addr));
+    const struct mu_addr *to = use_stated ? &p->reply_to : &src->addr;
+    struct gossip__part part = { .kind = GOSSIP__PART_ACK, .ack = { .seq = p->seq } };
+    bool is_known = src->sender != NULL && mu_addr_eq(to, &src->sender->addr);
+
+    if (strcmp(p->target, g->self->name) != 0) { /* its record of this address is out of date */
+        gossip__log(g, MU_WARN, "memberlist: Got ping for unexpected node '%s'", p->target);
+        part.kind = GOSSIP__PART_ERROR;
+        part.error =
+            (struct gossip__error){ .code = GOSSIP__ERROR_WRONG_NODE, .text = g->self->name };
+    }
+    gossip__send_part(g, to, is_known ? src->sender : NULL, &part);
+}
+
+void gossip__on_ack(struct gossip *g, const struct gossip__ack *a)
+{
+    if (g->probe.stage != GOSSIP__PROBE_IDLE && a->seq == g->probe.seq) {
+        succeed(g, false);
+    } else {
+        (void)gossip__inquiry_ack(g, a->seq);
+    }
+}
+
+void gossip__on_nack(struct gossip *g, const struct gossip__nack *n,
+                     const struct gossip__source *src)
+{
+    struct gossip__probe *p = &g->probe;
+
+    if (p->stage != GOSSIP__PROBE_INDIRECT || n->seq != p->seq || src->sender == NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < p->helpers_count; i++) {
+        if (p->helpers[i] != src->sender || p->has_nacked[i]) {
+            continue;
+        }
+        p->has_nacked[i] = true;
+        p->nacks_count++;
+        p->has_refused[i] = n->evidence == GOSSIP__REFUSED;
+        p->refused_count += n->evidence == GOSSIP__REFUSED;
+        p->stalled_count += n->evidence == GOSSIP__STALLED;
+    }
+    decide_early(g);
+}
+
+/* The address was recycled: whoever answers there is not the one we meant. */
+void gossip__on_wrong_node(struct gossip *g, const struct gossip__source *src)
+{
+    if (g->probe.stage == GOSSIP__PROBE_DIRECT && mu_addr_eq(&src->addr, &g->probe.target->addr)) {
+        go_indirect(g, "another node answers for");
+    }
+}
+
+void gossip__on_send_failed(struct gossip *g, const struct mu_addr *to, bool is_remote)
+{
+    if (g->probe.stage != GOSSIP__PROBE_DIRECT || !mu_addr_eq(to, &g->probe.target->addr)) {
+        return;
+    }
+    if (is_remote) {
+        go_indirect(g, "no way to");
+    } else {
+        gossip__probe_abandon(g, "our own send failed");
+    }
+}

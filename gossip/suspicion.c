@@ -1,0 +1,194 @@
+/* suspicion.c - accusers and deadlines: Lifeguard's dynamic timeout with evidence (6).
+ *
+ * A suspicion starts out patient (max) and comes down to min as independent accusers confirm it, by
+ * the logarithm of their number. How long min is depends on what the dials said: a refused
+ * connection is nearly proof, a stalled one asks for patience.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "core.h"
+
+#define PERIODS_MIN 2 /* probe intervals: time enough for a refutation to come round */
+
+uint64_t gossip__hash_name(const char *name)
+{
+    uint64_t h = 0xcbf29ce484222325ULL; /* FNV-1a, then mixed so that every bit depends on all */
+
+    for (const char *c = name; *c != '\0'; c++) {
+        h = (h ^ (uint8_t)*c) * 0x100000001b3ULL;
+    }
+    h ^= h >> 32;
+    h *= 0x9e3779b97f4a7c15ULL;
+    return h ^ h >> 29;
+}
+
+/* -- arithmetic ---------------------------------------------------------------------------------
+ */
+
+static unsigned periods_of(const struct gossip_profile *p, enum gossip__evidence evidence)
+{
+    switch (evidence) {
+    case GOSSIP__SILENT: return p->suspicion_mult;
+    case GOSSIP__STALLED: return 4 * p->suspicion_mult;
+    case GOSSIP__REFUSED: return PERIODS_MIN;
+    }
+    MU_UNREACHABLE_CODE();
+}
+
+struct gossip__suspicion_terms gossip__suspicion_terms(const struct gossip_profile *p,
+                                                       size_t listed, size_t alive,
+                                                       enum gossip__evidence evidence)
+{
+    double scale = listed > 10 && evidence != GOSSIP__REFUSED ? log10((double)listed) : 1.0;
+    unsigned wanted = p->suspicion_mult > 4 ? p->suspicion_mult - 2 : 2;
+    struct gossip__suspicion_terms t;
+
+    t.min_ms = (uint64_t)(periods_of(p, evidence) * scale * p->probe_ms);
+    if (t.min_ms < (uint64_t)PERIODS_MIN * p->probe_ms) {
+        t.min_ms = (uint64_t)PERIODS_MIN * p->probe_ms;
+    }
+    t.max_ms = p->suspicion_max_mult * t.min_ms;
+    /* Those alive, without the accuser and one to spare: somebody may be slow (6 [M]). */
+    t.wanted = alive < 2 ? 0 : alive - 2 < wanted ? (unsigned)(alive - 2) : wanted;
+    return t;
+}
+
+uint64_t gossip__suspicion_timeout(const struct gossip__suspicion_terms *t, unsigned confirmations)
+{
+    if (t->wanted < 1) {
+        return t->min_ms;
+    }
+    double spent = log(confirmations + 1.0) / log(t->wanted + 1.0);
+    double ms = (double)t->max_ms - (double)(t->max_ms - t->min_ms) * spent;
+
+    return ms > (double)t->min_ms ? (uint64_t)ms : t->min_ms;
+}
+
+static unsigned patience(enum gossip__evidence evidence)
+{
+    static const unsigned rank[] = {
+        [GOSSIP__REFUSED] = 0, [GOSSIP__SILENT] = 1, [GOSSIP__STALLED] = 2
+    };
+
+    return rank[evidence];
+}
+
+static unsigned confirmations_of(const struct gossip__member *m)
+{
+    return m->suspicion.accusers_count > 0 ? m->suspicion.accusers_count - 1 : 0;
+}
+
+/* -- one suspicion ------------------------------------------------------------------------------
+ */
+
+static unsigned deadline_set(struct gossip *g, struct gossip__member *m)
+{
+    struct gossip__suspicion *s = &m->suspicion;
+    struct gossip__suspicion_terms t =
+        gossip__suspicion_terms(&g->profile, g->list_count, g->alive_count, s->evidence);
+
+    s->deadline_ms =
+        s->since_ms + s->postponed_ms + gossip__suspicion_timeout(&t, confirmations_of(m));
+    return t.wanted;
+}
+
+void gossip__suspicion_start(struct gossip *g, struct gossip__member *m, const char *from,
+                             enum gossip__evidence evidence)
+{
+    MU_ASSERT(m->state == GOSSIP__SUSPECT);
+    m->suspicion = (struct gossip__suspicion){ .since_ms = g->now_ms,
+                                               .accusers = { gossip__hash_name(from) },
+                                               .accusers_count = 1,
+                                               .evidence = evidence };
+    (void)deadline_set(g, m);
+    gossip__count(g, GOSSIP_COUNT_SUSPICIONS);
+}
+
+bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const char *from,
+                               enum gossip__evidence evidence)
+{
+    struct gossip__suspicion *s = &m->suspicion;
+    uint64_t hash = gossip__hash_name(from);
+    bool is_new = s->accusers_count < GOSSIP__ACCUSERS_MAX;
+
+    for (unsigned i = 0; i < s->accusers_count; i++) {
+        is_new = is_new && s->accusers[i] != hash;
+    }
+    if (patience(evidence) > patience(s->evidence)) {
+        s->evidence = evidence;
+    }
+    unsigned wanted = deadline_set(g, m);
+
+    if (!is_new || confirmations_of(m) >= wanted) {
+        return false;
+    }
+    s->accusers[s->accusers_count++] = hash;
+    (void)deadline_set(g, m);
+    gossip__count(g, GOSSIP_COUNT_SUSPICIONS_CONFIRMED);
+    gossip__log(g, MU_TRACE, "%s: suspected by %s too", m->name, from);
+    return true;
+}
+
+/* -- all of them --------------------------------------------------------------------------------
+ */
+
+static struct gossip__member *member_of(struct mu_link *link)
+{
+    return MU_CONTAINER(link, struct gossip__member, suspects);
+}
+
+void gossip__suspicion_refresh(struct gossip *g)
+{
+    if (!g->is_alive_count_new) {
+        return;
+    }
+    g->is_alive_count_new = false;
+    MU_LIST_EACH(link, &g->suspects)
+    {
+        (void)deadline_set(g, member_of(link));
+    }
+}
+
+/* What was to expire while we did not run: the answer may wait in the socket. */
+void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms)
+{
+    MU_LIST_EACH(link, &g->suspects)
+    {
+        struct gossip__member *m = member_of(link);
+
+        if (m->suspicion.deadline_ms <= g->now_ms) {
+            m->suspicion.postponed_ms += pause_ms;
+            m->suspicion.deadline_ms += pause_ms;
+        }
+    }
+}
+
+uint64_t gossip__suspicion_due(const struct gossip *g)
+{
+    uint64_t due = GOSSIP__NEVER;
+
+    MU_LIST_EACH(link, &g->suspects)
+    {
+        const struct gossip__member *m = member_of(link);
+
+        due = m->suspicion.deadline_ms < due ? m->suspicion.deadline_ms : due;
+    }
+    return due;
+}
+
+void gossip__suspicion_tick(struct gossip *g)
+{
+    MU_LIST_EACH_SAFE(link, &g->suspects)
+    {
+        struct gossip__member *m = member_of(link);
+
+        if (m->suspicion.deadline_ms <= g->now_ms) {
+            gossip__log(g, MU_INFO,
+                        "memberlist: Marking %s as failed, suspect timeout reached (%u peer "
+                        "confirmations)",
+                        m->name, confirmations_of(m));
+            gossip__conclude_dead(g, m, false);
+        }
+    }
+}

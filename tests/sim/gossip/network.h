@@ -1,0 +1,116 @@
+/* network.h - inside the simulator: the heap of what is to happen, and the streams. */
+#ifndef SIM_GOSSIP_NETWORK_H
+#define SIM_GOSSIP_NETWORK_H
+
+#include "base/list.h"
+#include "base/table.h"
+#include "core.h"
+#include "world.h"
+
+enum sim_kind {
+    SIM_PACKET,
+    SIM_SEND_FAILED,
+    SIM_WAKE,
+    SIM_RESUME,
+    SIM_STREAM,  /* `stream_kind` for one end of a connection */
+    SIM_CONNECT, /* a connection attempt reaches the other host */
+};
+
+struct sim_event {
+    uint64_t at_us, order;
+    enum sim_kind kind;
+    uint32_t node, life; /* whom it is for; nothing happens to a later life of that node */
+    struct mu_addr addr;
+    uint8_t *data;
+    size_t bytes;
+    uint64_t mark; /* WAKE: generation; STREAM, CONNECT: connection */
+    unsigned tries;
+    /* STREAM: which end it is for, its place in the order of that end (0: none), and what */
+    unsigned side;
+    uint64_t seq;
+    enum gossip_event_kind stream_kind;
+    enum gossip_end end;
+};
+
+struct sim_end { /* one end of a connection */
+    uint32_t node, life, id;
+    bool is_open;             /* its core knows of it and expects to hear more */
+    uint64_t sent, delivered; /* segments towards it: they arrive in order */
+};
+
+struct sim_connection {
+    uint64_t id;
+    struct sim_end ends[2]; /* 0 opened it */
+};
+
+struct sim_node {
+    char name[MU_NODE_NAME_MAX + 1], label[MU_NODE_NAME_MAX + 1];
+    bool is_double; /* its name is another's too: who issued an incarnation is not to be told */
+    struct gossip *core;
+    enum world_life life_kind;
+    uint32_t life; /* counts up with each start */
+    uint32_t host; /* number of its address */
+    unsigned group;
+    uint64_t wake_mark;
+    uint64_t resume_us;
+    uint32_t accepted_id;
+    bool is_leaving;
+    char refuse[MU_NODE_NAME_MAX + 1];
+    struct sim_event *held; /* while paused */
+    size_t held_count, held_room;
+    /* its disk */
+    struct mu_id node_id;
+    uint64_t incarnation, member_time;
+    struct gossip_known *known;
+    size_t known_count;
+    /* the outside view: name -> struct sim_record */
+    struct mu_table *records;
+    uint64_t issued_max; /* highest incarnation it ever had */
+    struct world *world;
+};
+
+struct world {
+    struct world_options options;
+    struct mu_rand rand;
+    uint64_t now_us, order;
+    struct sim_event *heap;
+    size_t heap_count, heap_room;
+    struct sim_node **nodes;
+    size_t nodes_count;
+    uint32_t *hosts; /* host number -> node */
+    size_t hosts_count;
+    struct mu_table *names;
+    struct mu_table *connections;
+    uint64_t connection_id;
+    uint8_t cut[WORLD_GROUPS][WORLD_GROUPS]; /* bit 1 datagrams, bit 2 streams */
+    uint64_t hash;
+    uint64_t epoch_ms; /* of printed times */
+    world_notice_fn *notice;
+    world_done_fn *done;
+    void *listener;
+};
+
+#define SIM_CUT_UDP 1
+#define SIM_CUT_TCP 2
+
+void sim_push(struct world *w, struct sim_event e);
+bool sim_pop(struct world *w, uint64_t until_us, struct sim_event *out);
+struct mu_addr sim_addr(uint32_t host);
+struct sim_node *sim_node_at(struct world *w, const struct mu_addr *addr); /* NULL: no such host */
+bool sim_link_ok(const struct world *w, const struct sim_node *from, const struct sim_node *to,
+                 uint8_t bit);
+
+void sim_datagram(struct world *w, struct sim_node *from, const struct gossip_send *send);
+void sim_stream_op(struct world *w, struct sim_node *from, const struct gossip_stream_op *op);
+void sim_connect(struct world *w, struct sim_event *e);
+void sim_streams_cut(struct world *w, struct sim_node *node, bool tell_peers);
+/* Is the stream event still meant for anybody? Fills in what the core is told. */
+bool sim_stream_event(struct world *w, const struct sim_event *e, struct gossip_event *out);
+
+void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev);
+void sim_check(struct world *w, struct sim_node *n);
+void sim_check_notice(struct world *w, struct sim_node *n, const struct gossip_notice *notice);
+void sim_records_free(struct sim_node *n);
+void sim_hash(struct world *w, const void *data, size_t bytes);
+
+#endif

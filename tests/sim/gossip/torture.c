@@ -1,0 +1,294 @@
+/* torture.c - faults by chance: crash, vanish, restart with and without memory, at the old address
+ * or a new one, pauses, leaves, forced leaves, cuts of every kind, loss, doubles, disorder.
+ *
+ * A node that runs and has contacted nobody keeps trying to join, as an agent does. At the end the
+ * network is healed and time passes; then everybody must see the truth (18.3).
+ */
+#include "torture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "world.h"
+
+#define NODES_MAX    12
+#define HEAL_MS      300000 /* two reconnect intervals, jitter, two exchanges, and patience */
+#define HEAL_STEP_MS 5000
+#define BEGIN_MS     3000
+
+struct torture {
+    struct world *world;
+    struct mu_rand rand;
+    size_t count;
+    bool wants_join[NODES_MAX];
+    bool verbose;
+};
+
+static size_t below(struct torture *t, size_t bound)
+{
+    return (size_t)mu_rand_below(&t->rand, bound);
+}
+
+static bool is_running(const struct torture *t, size_t node)
+{
+    return world_life(t->world, node) == WORLD_RUNNING;
+}
+
+/* A random running node other than this one; false: there is none. */
+static bool other_running(struct torture *t, size_t not, size_t *out)
+{
+    size_t first = below(t, t->count);
+
+    for (size_t i = 0; i < t->count; i++) {
+        *out = (first + i) % t->count;
+        if (*out != not &&is_running(t, *out)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void say(const struct torture *t, const char *what, size_t node)
+{
+    if (t->verbose) {
+        (void)printf("[%llu] %s %s\n", (unsigned long long)world_now_ms(t->world), what,
+                     world_name(t->world, node));
+    }
+}
+
+static void on_done(void *data, size_t node, const struct gossip_done *done)
+{
+    struct torture *t = data;
+
+    t->wants_join[node] = done->contacted == 0;
+}
+
+static void on_notice(void *data, size_t node, const struct gossip_notice *notice)
+{
+    const struct torture *t = data;
+
+    if (t->verbose) {
+        (void)printf("[%llu] %s: notice %d about %s %s\n",
+                     (unsigned long long)world_now_ms(t->world), world_name(t->world, node),
+                     (int)notice->kind, notice->member.name,
+                     notice->text != NULL ? notice->text : "");
+    }
+}
+
+static void retry_joins(struct torture *t)
+{
+    size_t to;
+
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->wants_join[i] && is_running(t, i) && other_running(t, i, &to)) {
+            t->wants_join[i] = false; /* until the answer */
+            world_join(t->world, i, to);
+        }
+    }
+}
+
+/* -- actions ------------------------------------------------------------------------------------
+ */
+
+static void act_crash(struct torture *t, size_t node)
+{
+    say(t, "crash", node);
+    world_crash(t->world, node);
+}
+
+static void act_vanish(struct torture *t, size_t node)
+{
+    say(t, "vanish", node);
+    world_vanish(t->world, node);
+}
+
+static void act_pause(struct torture *t, size_t node)
+{
+    say(t, "pause", node);
+    world_pause(t->world, node, 100 + below(t, below(t, 4) == 0 ? 20000 : 2000));
+}
+
+static void act_leave(struct torture *t, size_t node)
+{
+    say(t, "leave", node);
+    world_leave(t->world, node);
+    t->wants_join[node] = false;
+}
+
+static void act_force_leave(struct torture *t, size_t node)
+{
+    size_t whom = below(t, t->count);
+
+    say(t, "force-leave of", whom);
+    world_force_leave(t->world, node, world_name(t->world, whom), false);
+}
+
+static void act_tag(struct torture *t, size_t node)
+{
+    char value[32];
+
+    say(t, "tag", node);
+    (void)snprintf(value, sizeof value, "%zu", below(t, 1000));
+    world_tag(t->world, node, "v", value);
+}
+
+static void act_join(struct torture *t, size_t node)
+{
+    t->wants_join[node] = true;
+}
+
+static void act_cut(struct torture *t, size_t node)
+{
+    unsigned a = (unsigned)below(t, 3);
+    unsigned b = (unsigned)below(t, 3);
+    bool udp = below(t, 4) != 0;
+    bool tcp = !udp || below(t, 3) != 0;
+
+    say(t, "cut, moved", node);
+    world_group(t->world, node, (unsigned)below(t, 3));
+    if (a != b) {
+        world_cut(t->world, a, b, udp, tcp);
+        if (below(t, 4) != 0) {
+            world_cut(t->world, b, a, udp, tcp);
+        }
+    }
+}
+
+static void act_faults(struct torture *t, size_t node)
+{
+    say(t, "faults, seen by", node);
+    world_faults(t->world, (double)below(t, 30) / 100, (double)below(t, 10) / 100,
+                 (double)below(t, 10) / 100);
+}
+
+static void act_heal(struct torture *t, size_t node)
+{
+    say(t, "heal, seen by", node);
+    world_heal(t->world);
+}
+
+static void restart(struct torture *t, size_t node)
+{
+    struct world_start how = { .keep_state = below(t, 3) != 0, .move = below(t, 3) == 0 };
+
+    say(t, how.move ? "restart, moved" : "restart", node);
+    world_start(t->world, node, how);
+    t->wants_join[node] = true;
+}
+
+static const struct {
+    unsigned weight;
+    void (*act)(struct torture *t, size_t node);
+} actions[] = {
+    // clang-format off
+    { 6, act_crash }, { 4, act_vanish }, { 6, act_pause }, { 3, act_leave },
+    { 2, act_force_leave }, { 3, act_tag }, { 2, act_join }, { 6, act_cut },
+    { 2, act_faults }, { 3, act_heal },
+}; // clang-format on
+
+static void act(struct torture *t)
+{
+    size_t node = below(t, t->count);
+    unsigned total = 0;
+    enum world_life life = world_life(t->world, node);
+
+    if (life != WORLD_RUNNING) {
+        if (life != WORLD_PAUSED && below(t, 2) == 0) {
+            restart(t, node);
+        }
+        return;
+    }
+    for (size_t i = 0; i < MU_LEN(actions); i++) {
+        total += actions[i].weight;
+    }
+    size_t drawn = below(t, total);
+
+    for (size_t i = 0; i < MU_LEN(actions); i++) {
+        if (drawn < actions[i].weight) {
+            actions[i].act(t, node);
+            return;
+        }
+        drawn -= actions[i].weight;
+    }
+}
+
+/* -- a run --------------------------------------------------------------------------------------
+ */
+
+static void begin(struct torture *t, uint64_t seed)
+{
+    struct world_options options = { .seed = seed,
+                                     .profile = gossip_profile_lan,
+                                     .latency_us_min = 50,
+                                     .latency_us_max = 500,
+                                     .reorder_us_max = 2000000,
+                                     .is_checked = true };
+
+    mu_rand_seed(&t->rand, seed ^ 0x5eed);
+    options.has_icmp = below(t, 2) == 0;
+    options.latency_us_max += (uint32_t)below(t, 20000);
+    t->world = world_new(&options);
+    world_listen(t->world, on_notice, on_done, t);
+    t->count = 2 + below(t, NODES_MAX - 1);
+    for (size_t i = 0; i < t->count; i++) {
+        char name[24];
+
+        (void)snprintf(name, sizeof name, "n%zu", i);
+        (void)world_add(t->world, name);
+        world_start(t->world, i, (struct world_start){ .keep_state = false });
+        if (i > 0) { /* one cluster from the start: islands that never met need not meet */
+            world_join(t->world, i, below(t, i));
+        }
+    }
+    world_run(t->world, BEGIN_MS);
+}
+
+static bool is_anybody_paused(const struct torture *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (world_life(t->world, i) == WORLD_PAUSED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool settles(struct torture *t, struct mu_buf *why)
+{
+    world_heal(t->world);
+    for (uint64_t ms = 0; ms < HEAL_MS; ms += HEAL_STEP_MS) {
+        retry_joins(t);
+        world_run(t->world, HEAL_STEP_MS);
+        if (!is_anybody_paused(t) && world_agrees(t->world, NULL)) {
+            world_run(t->world, HEAL_STEP_MS); /* and it stays so */
+            return world_agrees(t->world, why);
+        }
+    }
+    return world_agrees(t->world, why);
+}
+
+struct torture_result torture_run(uint64_t seed, uint64_t seconds, bool verbose)
+{
+    struct torture t = { .verbose = verbose };
+    struct torture_result result = { .steps = 0 };
+    struct mu_buf why = MU_BUF_NONE;
+
+    begin(&t, seed);
+    for (uint64_t ms = 0; ms < seconds * 1000;) {
+        uint64_t wait = 100 + below(&t, below(&t, 3) == 0 ? 10000 : 2000);
+
+        world_run(t.world, wait);
+        ms += wait;
+        retry_joins(&t);
+        act(&t);
+        result.steps++;
+    }
+    result.agreed = settles(&t, &why);
+    result.hash = world_hash(t.world);
+    (void)snprintf(result.why_not, sizeof result.why_not, "%s", mu_buf_text(&why));
+    mu_buf_deinit(&why);
+    world_free(t.world);
+    return result;
+}

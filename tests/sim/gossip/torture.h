@@ -1,0 +1,18 @@
+/* torture.h - a random schedule of faults over a small cluster, and what must hold at its end. */
+#ifndef SIM_GOSSIP_TORTURE_H
+#define SIM_GOSSIP_TORTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct torture_result {
+    uint64_t hash, steps;
+    bool agreed; /* everybody saw the truth in the end */
+    char why_not[256];
+};
+
+/* The seed decides on everything: members, faults, their order. Prints each action with `verbose`.
+ * Safety rules are asserted inside, and name the seed. */
+struct torture_result torture_run(uint64_t seed, uint64_t seconds, bool verbose);
+
+#endif

@@ -1,0 +1,367 @@
+/* transcript.c - runs tests/data/gossip: what a small cluster does, told by its own trace.
+ *
+ *   nodes a b c            add, start, join to the first, wait until all know all; time is 0 then
+ *   add d [as=c]           a node that does not run yet; as: it claims another's name
+ *   start d [state] [move] [id=c]     its earlier state, a new address, another's node id
+ *   join d a               run 2s    crash|vanish|leave b    pause b 3s    heal
+ *   force-leave a b [prune]           tag a key value        refuse a prefix
+ *   cut b | cut a b [udp|tcp] [oneway]   from all others, or from one; from first to second only
+ *   faults loss=25         percent of datagrams
+ *   show ping              lines with this beginning are told; most of the routine is not
+ *   members a              what users of a see
+ *   options seed=2 icmp=1 latency=1000   before the first node
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "script.h"
+#include "world.h"
+
+#define SHOWN_MAX 16
+#define SETTLE_MS 10000
+
+static const char *const routine[] = { "ping ", "push/pull", "health score", "join ", "tell " };
+
+struct player {
+    struct world *world;
+    struct world_options options;
+    struct mu_buf trace;
+    char shown[SHOWN_MAX][32];
+    size_t shown_count;
+};
+
+static void *open_player(const char *file)
+{
+    struct player *p = mu_new(sizeof *p);
+
+    (void)file;
+    p->options = (struct world_options){ .seed = 1,
+                                         .profile = gossip_profile_lan,
+                                         .latency_us_min = 200,
+                                         .latency_us_max = 400,
+                                         .is_checked = true,
+                                         .trace = &p->trace };
+    return p;
+}
+
+static void close_player(void *data)
+{
+    struct player *p = data;
+
+    if (p->world != NULL) {
+        world_free(p->world);
+    }
+    mu_buf_deinit(&p->trace);
+    mu_free(p);
+}
+
+static struct world *world_of(struct player *p)
+{
+    if (p->world == NULL) {
+        p->world = world_new(&p->options);
+    }
+    return p->world;
+}
+
+/* -- what is told -------------------------------------------------------------------------------
+ */
+
+static bool is_told(const struct player *p, struct mu_span line)
+{
+    struct mu_span rest;
+
+    (void)mu_span_split(line, ' ', &rest, NULL); /* [time] */
+    (void)mu_span_split(rest, ' ', &rest, NULL); /* name: */
+    for (size_t i = 0; i < p->shown_count; i++) {
+        if (mu_span_starts(rest, mu_span_text(p->shown[i]))) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < MU_LEN(routine); i++) {
+        if (mu_span_starts(rest, mu_span_text(routine[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void tell(struct player *p, struct mu_buf *out)
+{
+    struct mu_span rest = mu_buf_span(&p->trace);
+
+    while (rest.bytes > 0) {
+        struct mu_span line = mu_span_split(rest, '\n', &rest, NULL);
+
+        if (is_told(p, line)) {
+            mu_buf_add_span(out, line);
+            mu_buf_add_byte(out, '\n');
+        }
+    }
+    mu_buf_clear(&p->trace);
+}
+
+/* -- commands -----------------------------------------------------------------------------------
+ */
+
+static size_t node_of(struct player *p, const char *label)
+{
+    size_t node = 0;
+
+    MU_ASSERT(world_find(world_of(p), label, &node));
+    return node;
+}
+
+static size_t add(struct player *p, const char *label, const char *name)
+{
+    size_t node = world_add_as(world_of(p), label, name);
+
+    world_group(p->world, node, (unsigned)node);
+    return node;
+}
+
+static bool has_word(const struct script_command *c, const char *word)
+{
+    for (size_t i = 1; i < c->words_count; i++) {
+        if (strcmp(c->words[i], word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool run_nodes(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    struct world *w = world_of(p);
+
+    (void)out;
+    for (size_t i = 1; i < c->words_count; i++) {
+        size_t node = add(p, c->words[i], c->words[i]);
+
+        world_start(w, node, (struct world_start){ .keep_state = false });
+        if (node > 0) {
+            world_join(w, node, 0);
+            world_run(w, 100);
+        }
+    }
+    world_run(w, SETTLE_MS);
+    MU_ASSERT(world_agrees(w, NULL));
+    mu_buf_clear(&p->trace);
+    world_epoch(w);
+    return true;
+}
+
+static bool run_add(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    (void)add(p, c->words[1], script_option(c, "as", c->words[1]));
+    return true;
+}
+
+static bool run_start(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    world_start(p->world, node_of(p, c->words[1]),
+                (struct world_start){ .keep_state = has_word(c, "state"),
+                                      .move = has_word(c, "move"),
+                                      .as_id = script_option(c, "id", NULL) });
+    return true;
+}
+
+static bool run_join(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    world_join(p->world, node_of(p, c->words[1]), node_of(p, c->words[2]));
+    return true;
+}
+
+static bool run_run(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    world_run(p->world, script_ms(c->words[1]));
+    return true;
+}
+
+static bool run_end(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    size_t node = node_of(p, c->words[1]);
+
+    (void)out;
+    if (strcmp(c->words[0], "crash") == 0) {
+        world_crash(p->world, node);
+    } else if (strcmp(c->words[0], "vanish") == 0) {
+        world_vanish(p->world, node);
+    } else {
+        world_leave(p->world, node);
+    }
+    return true;
+}
+
+static bool run_pause(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    world_pause(p->world, node_of(p, c->words[1]), script_ms(c->words[2]));
+    return true;
+}
+
+static bool run_force_leave(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    world_force_leave(p->world, node_of(p, c->words[1]), c->words[2], has_word(c, "prune"));
+    return true;
+}
+
+static bool run_tag(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    world_tag(p->world, node_of(p, c->words[1]), c->words[2], c->words[3]);
+    return true;
+}
+
+static bool run_refuse(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    world_refuse(p->world, node_of(p, c->words[1]), c->words[2]);
+    return true;
+}
+
+static bool run_cut(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    bool udp = !has_word(c, "tcp");
+    bool tcp = !has_word(c, "udp");
+    unsigned from = (unsigned)node_of(p, c->words[1]);
+    size_t other = 0;
+    bool has_other = c->words_count > 2 && world_find(p->world, c->words[2], &other);
+
+    (void)out;
+    for (unsigned i = 0; i < world_count(p->world); i++) {
+        if (i == from || (has_other && i != other)) {
+            continue;
+        }
+        world_cut(p->world, from, i, udp, tcp);
+        if (!has_word(c, "oneway")) {
+            world_cut(p->world, i, from, udp, tcp);
+        }
+    }
+    return true;
+}
+
+static bool run_heal(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)c;
+    (void)out;
+    world_heal(p->world);
+    return true;
+}
+
+static bool run_faults(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    world_faults(p->world, (double)script_number(c, "loss", 0) / 100,
+                 (double)script_number(c, "duplicate", 0) / 100,
+                 (double)script_number(c, "reorder", 0) / 100);
+    return true;
+}
+
+static bool run_show(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    MU_ASSERT(p->shown_count < SHOWN_MAX);
+    (void)snprintf(p->shown[p->shown_count++], sizeof p->shown[0], "%s", c->words[1]);
+    return true;
+}
+
+struct listing {
+    struct player *player;
+    struct mu_buf *out;
+};
+
+static void list_member(void *data, const struct gossip_view *m)
+{
+    struct listing *l = data;
+    char addr[MU_ADDR_TEXT_MAX];
+
+    mu_addr_text(&m->addr, addr);
+    mu_buf_addf(l->out, "%s %s %s%s", m->name, addr, gossip_status_text(m->status),
+                m->is_suspect ? " suspect" : "");
+    for (size_t i = 0; i < m->tags.count; i++) {
+        mu_buf_addf(l->out, " %.*s=%.*s", MU_SPAN_FMT(m->tags.items[i].key),
+                    MU_SPAN_FMT(m->tags.items[i].value));
+    }
+    mu_buf_add_byte(l->out, '\n');
+}
+
+static bool run_members(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    struct listing l = { p, out };
+
+    tell(p, out);
+    gossip_each(world_core(p->world, node_of(p, c->words[1])), list_member, &l);
+    return true;
+}
+
+static bool run_options(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    MU_ASSERT(p->world == NULL);
+    p->options.seed = script_number(c, "seed", p->options.seed);
+    p->options.has_icmp = script_number(c, "icmp", 0) != 0;
+    p->options.profile.reclaim_ms =
+        (uint32_t)script_number(c, "reclaim_ms", p->options.profile.reclaim_ms);
+    p->options.profile.tombstone_ms =
+        (uint32_t)script_number(c, "tombstone_ms", p->options.profile.tombstone_ms);
+    p->options.profile.reconnect_timeout_ms =
+        (uint32_t)script_number(c, "reconnect_timeout_ms", p->options.profile.reconnect_timeout_ms);
+    return true;
+}
+
+static const struct {
+    const char *name;
+    size_t words_min;
+    bool (*run)(struct player *p, const struct script_command *c, struct mu_buf *out);
+} commands[] = {
+    // clang-format off
+    { "nodes",       2, run_nodes },
+    { "add",         2, run_add },
+    { "start",       2, run_start },
+    { "join",        3, run_join },
+    { "run",         2, run_run },
+    { "crash",       2, run_end },
+    { "vanish",      2, run_end },
+    { "leave",       2, run_end },
+    { "pause",       3, run_pause },
+    { "force-leave", 3, run_force_leave },
+    { "tag",         4, run_tag },
+    { "refuse",      3, run_refuse },
+    { "cut",         2, run_cut },
+    { "heal",        1, run_heal },
+    { "faults",      2, run_faults },
+    { "show",        2, run_show },
+    { "members",     2, run_members },
+    { "options",     2, run_options },
+}; // clang-format on
+
+static bool run_command(void *data, const struct script_command *c, struct mu_buf *out)
+{
+    struct player *p = data;
+
+    for (size_t i = 0; i < MU_LEN(commands); i++) {
+        if (strcmp(commands[i].name, c->words[0]) == 0) {
+            bool ok = c->words_count >= commands[i].words_min && commands[i].run(p, c, out);
+
+            tell(p, out);
+            return ok;
+        }
+    }
+    return false;
+}
+
+int main(void)
+{
+    static const struct script_world world = { open_player, run_command, close_player };
+
+    mu_log_set_fd(-1);
+    return script_run_dir("data/gossip", &world) == 0 ? 0 : 1;
+}

@@ -1,0 +1,670 @@
+/* world.c - nodes, time and what is done to them; network.c carries their words, oracle.c watches.
+ */
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "network.h"
+
+#define CLOCK_OFFSET_MS 1000 /* a monotonic clock seldom begins at 0 */
+#define DONE_JOIN       1
+#define DONE_LEAVE      2
+#define WALL_SECONDS    200000000ULL /* since 2020, at the beginning of every run */
+
+void sim_hash(struct world *w, const void *data, size_t bytes)
+{
+    const uint8_t *b = data;
+
+    for (size_t i = 0; i < bytes; i++) {
+        w->hash = (w->hash ^ b[i]) * 0x100000001b3ULL;
+    }
+}
+
+static void hash_u64(struct world *w, uint64_t v)
+{
+    sim_hash(w, &v, sizeof v);
+}
+
+uint64_t world_hash(const struct world *w)
+{
+    return w->hash;
+}
+
+uint64_t world_now_ms(const struct world *w)
+{
+    return w->now_us / 1000;
+}
+
+void world_epoch(struct world *w)
+{
+    w->epoch_ms = world_now_ms(w);
+}
+
+/* -- life of the world --------------------------------------------------------------------------
+ */
+
+struct world *world_new(const struct world_options *options)
+{
+    struct world *w = mu_new(sizeof *w);
+
+    w->options = *options;
+    w->hash = 0xcbf29ce484222325ULL;
+    mu_rand_seed(&w->rand, options->seed);
+    w->names = mu_table_new();
+    w->connections = mu_table_new();
+    return w;
+}
+
+static void known_free(struct sim_node *n)
+{
+    union {
+        const char *in;
+        void *out;
+    } u;
+
+    for (size_t i = 0; i < n->known_count; i++) {
+        u.in = n->known[i].name;
+        mu_free(u.out);
+    }
+    mu_free(n->known);
+    n->known = NULL;
+    n->known_count = 0;
+}
+
+static void node_free(struct sim_node *n)
+{
+    for (size_t i = 0; i < n->held_count; i++) {
+        mu_free(n->held[i].data);
+    }
+    mu_free(n->held);
+    known_free(n);
+    sim_records_free(n);
+    gossip_free(n->core);
+    mu_free(n);
+}
+
+void world_free(struct world *w)
+{
+    struct mu_table_at at = { .started = false };
+
+    for (size_t i = 0; i < w->nodes_count; i++) {
+        node_free(w->nodes[i]);
+    }
+    for (size_t i = 0; i < w->heap_count; i++) {
+        mu_free(w->heap[i].data);
+    }
+    while (mu_table_next(w->connections, &at)) {
+        mu_free(at.value);
+    }
+    mu_table_free(w->connections);
+    mu_table_free(w->names);
+    mu_free(w->nodes);
+    mu_free(w->hosts);
+    mu_free(w->heap);
+    mu_free(w);
+}
+
+void world_listen(struct world *w, world_notice_fn *notice, world_done_fn *done, void *data)
+{
+    w->notice = notice;
+    w->done = done;
+    w->listener = data;
+}
+
+/* -- nodes --------------------------------------------------------------------------------------
+ */
+
+static uint32_t host_new(struct world *w, uint32_t node)
+{
+    w->hosts = mu_grow(w->hosts, (w->hosts_count + 1) * sizeof *w->hosts);
+    w->hosts[w->hosts_count] = node;
+    return (uint32_t)w->hosts_count++;
+}
+
+size_t world_add(struct world *w, const char *name)
+{
+    return world_add_as(w, name, name);
+}
+
+bool world_find(const struct world *w, const char *label, size_t *node)
+{
+    for (size_t i = 0; i < w->nodes_count; i++) {
+        if (strcmp(w->nodes[i]->label, label) == 0) {
+            *node = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t world_add_as(struct world *w, const char *label, const char *name)
+{
+    struct sim_node *n = mu_new(sizeof *n);
+    struct sim_node *first = mu_table_find(w->names, mu_span_text(name));
+
+    if (w->hosts_count == 0) {
+        (void)host_new(w, UINT32_MAX); /* 10.0.0.0 is nobody */
+    }
+    (void)snprintf(n->name, sizeof n->name, "%s", name);
+    (void)snprintf(n->label, sizeof n->label, "%s", label);
+    n->world = w;
+    n->records = mu_table_new();
+    n->node_id = mu_id_drawn(&w->rand);
+    w->nodes = mu_grow(w->nodes, (w->nodes_count + 1) * sizeof(struct sim_node *));
+    w->nodes[w->nodes_count] = n;
+    n->host = host_new(w, (uint32_t)w->nodes_count);
+    if (first != NULL) {
+        first->is_double = n->is_double = true;
+    } else {
+        (void)mu_table_put(w->names, mu_span_text(n->name), n);
+    }
+    return w->nodes_count++;
+}
+
+size_t world_count(const struct world *w)
+{
+    return w->nodes_count;
+}
+
+const char *world_name(const struct world *w, size_t node)
+{
+    return w->nodes[node]->name;
+}
+
+enum world_life world_life(const struct world *w, size_t node)
+{
+    return w->nodes[node]->life_kind;
+}
+
+struct gossip *world_core(const struct world *w, size_t node)
+{
+    return w->nodes[node]->core;
+}
+
+struct mu_addr world_addr(const struct world *w, size_t node)
+{
+    return sim_addr(w->nodes[node]->host);
+}
+
+/* -- one step of one core -----------------------------------------------------------------------
+ */
+
+static void aim(struct world *w, struct sim_node *n, uint64_t wake_at_ms)
+{
+    n->wake_mark++;
+    if (wake_at_ms != 0) {
+        uint64_t at = (wake_at_ms - CLOCK_OFFSET_MS) * 1000;
+
+        sim_push(w, (struct sim_event){ .at_us = at > w->now_us ? at : w->now_us,
+                                        .kind = SIM_WAKE,
+                                        .node = w->hosts[n->host],
+                                        .life = n->life,
+                                        .mark = n->wake_mark });
+    }
+}
+
+static void on_notices(struct world *w, struct sim_node *n, const struct gossip_effects *fx)
+{
+    for (size_t i = 0; i < fx->notices_count; i++) {
+        const struct gossip_notice *notice = &fx->notices[i];
+
+        hash_u64(w, notice->kind);
+        sim_hash(w, notice->member.name, strlen(notice->member.name));
+        if (w->options.is_checked) {
+            sim_check_notice(w, n, notice);
+        }
+        if (w->notice != NULL) {
+            w->notice(w->listener, w->hosts[n->host], notice);
+        }
+    }
+}
+
+static void stop(struct world *w, struct sim_node *n, enum world_life how, bool tell_peers);
+
+void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
+{
+    struct gossip_effects fx;
+    bool is_over = false;
+
+    ev->now_ms = world_now_ms(w) + CLOCK_OFFSET_MS;
+    hash_u64(w, w->now_us);
+    hash_u64(w, (uint64_t)ev->kind << 32 | w->hosts[n->host]);
+    gossip_step(n->core, ev, &fx);
+    for (size_t i = 0; i < fx.sends_count; i++) {
+        sim_hash(w, fx.sends[i].data.data, fx.sends[i].data.bytes);
+        sim_datagram(w, n, &fx.sends[i]);
+    }
+    for (size_t i = 0; i < fx.streams_count; i++) {
+        hash_u64(w, fx.streams[i].verb);
+        sim_stream_op(w, n, &fx.streams[i]);
+    }
+    on_notices(w, n, &fx);
+    for (size_t i = 0; i < fx.dones_count; i++) {
+        is_over = is_over || fx.dones[i].id == DONE_LEAVE;
+        if (w->done != NULL) {
+            w->done(w->listener, w->hosts[n->host], &fx.dones[i]);
+        }
+    }
+    aim(w, n, fx.wake_at_ms);
+    n->incarnation = n->core->self->incarnation;
+    n->member_time = n->core->member_time;
+    n->issued_max = n->incarnation > n->issued_max ? n->incarnation : n->issued_max;
+    if (w->options.is_checked) {
+        sim_check(w, n);
+    }
+    if (is_over) {
+        stop(w, n, WORLD_LEFT, true);
+    }
+}
+
+static void print_line(void *data, enum mu_log_level level, const char *fmt, va_list args)
+{
+    const struct sim_node *n = data;
+    struct mu_buf *to = n->world->options.trace;
+
+    (void)level;
+    if (to != NULL) {
+        mu_buf_addf(to, "[%llu] %s: ",
+                    (unsigned long long)(world_now_ms(n->world) - n->world->epoch_ms), n->label);
+        mu_buf_vaddf(to, fmt, args);
+        mu_buf_add_byte(to, '\n');
+    }
+}
+
+static const char *refuse(void *data, const struct gossip_view *member)
+{
+    const struct sim_node *n = data;
+
+    return n->refuse[0] != '\0' && strncmp(member->name, n->refuse, strlen(n->refuse)) == 0
+               ? "it is not one of us"
+               : NULL;
+}
+
+/* -- start and end ------------------------------------------------------------------------------
+ */
+
+static uint64_t start_incarnation(struct world *w, const struct sim_node *n, bool keep_state)
+{
+    return keep_state && n->incarnation > 0 ? n->incarnation + 1024
+                                            : (WALL_SECONDS + w->now_us / 1000000) << 20;
+}
+
+void world_start(struct world *w, size_t node, struct world_start how)
+{
+    struct sim_node *n = w->nodes[node];
+    struct mu_err err = MU_ERR_NONE;
+
+    MU_ASSERT(n->core == NULL);
+    if (how.move) {
+        w->hosts[n->host] = UINT32_MAX;
+        n->host = host_new(w, (uint32_t)node);
+    }
+    if (!how.keep_state && n->life > 0) {
+        n->node_id = mu_id_drawn(&w->rand);
+        known_free(n);
+    }
+    if (how.as_id != NULL) {
+        n->node_id = ((struct sim_node *)mu_table_find(w->names, mu_span_text(how.as_id)))->node_id;
+    }
+    struct gossip_options options = {
+        .name = n->name,
+        .node_id = n->node_id,
+        .boot_id = mu_rand_u64(&w->rand) | 1,
+        .pool = "sim/lan",
+        .advertise = sim_addr(n->host),
+        .profile = w->options.profile,
+        .incarnation = start_incarnation(w, n, how.keep_state),
+        .seed = mu_rand_u64(&w->rand),
+        .refuse = refuse,
+        .refuse_data = n,
+        .log = print_line,
+        .log_data = n,
+        .known = how.keep_state ? n->known : NULL,
+        .known_count = how.keep_state ? n->known_count : 0,
+        .member_time = how.keep_state ? n->member_time : 0,
+    };
+
+    MU_ASSERT(gossip_new(&n->core, &options, &err) == MU_OK);
+    n->life++;
+    n->life_kind = WORLD_RUNNING;
+    n->is_leaving = false;
+    sim_records_free(n);
+    n->records = mu_table_new();
+    sim_feed(w, n, &(struct gossip_event){ .kind = GOSSIP_EV_START });
+}
+
+static void remember(void *data, const struct gossip_view *member)
+{
+    struct sim_node *n = data;
+
+    if (!member->is_self &&
+        (member->status == GOSSIP_STATUS_ALIVE || member->status == GOSSIP_STATUS_FAILED)) {
+        n->known = mu_grow(n->known, (n->known_count + 1) * sizeof *n->known);
+        n->known[n->known_count++] =
+            (struct gossip_known){ .name = mu_strdup(member->name), .addr = member->addr };
+    }
+}
+
+static void stop(struct world *w, struct sim_node *n, enum world_life how, bool tell_peers)
+{
+    known_free(n);
+    gossip_each(n->core, remember, n);
+    gossip_free(n->core);
+    n->core = NULL;
+    n->life_kind = how;
+    n->life++; /* nothing on its way reaches a later start */
+    for (size_t i = 0; i < n->held_count; i++) {
+        mu_free(n->held[i].data);
+    }
+    n->held_count = 0;
+    sim_streams_cut(w, n, tell_peers);
+}
+
+void world_crash(struct world *w, size_t node)
+{
+    stop(w, w->nodes[node], WORLD_CRASHED, true);
+}
+
+void world_vanish(struct world *w, size_t node)
+{
+    stop(w, w->nodes[node], WORLD_VANISHED, false);
+}
+
+void world_pause(struct world *w, size_t node, uint64_t ms)
+{
+    struct sim_node *n = w->nodes[node];
+
+    MU_ASSERT(n->life_kind == WORLD_RUNNING);
+    n->life_kind = WORLD_PAUSED;
+    n->resume_us = w->now_us + ms * 1000;
+    sim_push(w, (struct sim_event){ .at_us = n->resume_us,
+                                    .kind = SIM_RESUME,
+                                    .node = (uint32_t)node,
+                                    .life = n->life });
+}
+
+/* -- what is asked of them ----------------------------------------------------------------------
+ */
+
+void world_join(struct world *w, size_t node, size_t to)
+{
+    struct gossip_target target = { .given = w->nodes[to]->name,
+                                    .addr = sim_addr(w->nodes[to]->host) };
+    struct gossip_event ev = { .kind = GOSSIP_EV_JOIN };
+
+    ev.join.id = DONE_JOIN;
+    ev.join.targets = &target;
+    ev.join.targets_count = 1;
+    sim_feed(w, w->nodes[node], &ev);
+}
+
+void world_leave(struct world *w, size_t node)
+{
+    struct gossip_event ev = { .kind = GOSSIP_EV_LEAVE };
+
+    ev.leave.id = DONE_LEAVE;
+    w->nodes[node]->is_leaving = true;
+    sim_feed(w, w->nodes[node], &ev);
+}
+
+void world_force_leave(struct world *w, size_t node, const char *name, bool prune)
+{
+    struct gossip_event ev = { .kind = GOSSIP_EV_FORCE_LEAVE };
+
+    ev.force.name = name;
+    ev.force.prune = prune;
+    sim_feed(w, w->nodes[node], &ev);
+}
+
+void world_tag(struct world *w, size_t node, const char *key, const char *value)
+{
+    struct mu_pair pair = { mu_span_text(key), mu_span_text(value) };
+    struct gossip_event ev = { .kind = GOSSIP_EV_TAGS };
+
+    ev.tags = (struct mu_pairs){ &pair, 1 };
+    sim_feed(w, w->nodes[node], &ev);
+}
+
+void world_refuse(struct world *w, size_t node, const char *prefix)
+{
+    struct sim_node *n = w->nodes[node];
+
+    (void)snprintf(n->refuse, sizeof n->refuse, "%s", prefix != NULL ? prefix : "");
+}
+
+/* -- the network --------------------------------------------------------------------------------
+ */
+
+void world_group(struct world *w, size_t node, unsigned group)
+{
+    MU_ASSERT(group < WORLD_GROUPS);
+    w->nodes[node]->group = group;
+}
+
+void world_cut(struct world *w, unsigned from, unsigned to, bool udp, bool tcp)
+{
+    w->cut[from][to] = (uint8_t)((udp ? SIM_CUT_UDP : 0) | (tcp ? SIM_CUT_TCP : 0));
+}
+
+void world_faults(struct world *w, double loss, double duplicate, double reorder)
+{
+    w->options.loss = loss;
+    w->options.duplicate = duplicate;
+    w->options.reorder = reorder;
+}
+
+void world_heal(struct world *w)
+{
+    memset(w->cut, 0, sizeof w->cut);
+    world_faults(w, 0, 0, 0);
+}
+
+/* -- time ---------------------------------------------------------------------------------------
+ */
+
+static void hold(struct sim_node *n, struct sim_event e)
+{
+    if (n->held_count == n->held_room) {
+        n->held_room = n->held_room * 2 + 16;
+        n->held = mu_grow(n->held, n->held_room * sizeof *n->held);
+    }
+    n->held[n->held_count++] = e;
+}
+
+static void handle(struct world *w, struct sim_node *n, const struct sim_event *e)
+{
+    struct gossip_event ev = { .kind = GOSSIP_EV_WAKE };
+
+    switch (e->kind) {
+    case SIM_PACKET:
+        ev.kind = GOSSIP_EV_PACKET;
+        ev.packet.from = e->addr;
+        ev.packet.data = mu_span_of(e->data, e->bytes);
+        sim_feed(w, n, &ev);
+        break;
+    case SIM_SEND_FAILED:
+        ev.kind = GOSSIP_EV_SEND_FAILED;
+        ev.failed.to = e->addr;
+        ev.failed.is_remote = true;
+        sim_feed(w, n, &ev);
+        break;
+    case SIM_WAKE:
+        if (e->mark == n->wake_mark) {
+            sim_feed(w, n, &ev);
+        }
+        break;
+    case SIM_STREAM:
+        if (!sim_stream_event(w, e, &ev)) {
+            return; /* its data is cared for */
+        }
+        sim_feed(w, n, &ev);
+        break;
+    case SIM_RESUME:
+    case SIM_CONNECT: break; /* not for a core */
+    }
+    mu_free(e->data);
+}
+
+/* What waited in the socket comes first, then streams, then time (5.6). */
+static void resume(struct world *w, struct sim_node *n)
+{
+    static const enum sim_kind order[] = { SIM_PACKET, SIM_SEND_FAILED, SIM_STREAM, SIM_WAKE };
+    struct sim_event *held = n->held;
+    size_t count = n->held_count;
+
+    n->life_kind = WORLD_RUNNING;
+    n->held = NULL;
+    n->held_count = n->held_room = 0;
+    for (size_t k = 0; k < MU_LEN(order); k++) {
+        for (size_t i = 0; i < count; i++) {
+            if (held[i].kind == order[k]) {
+                handle(w, n, &held[i]);
+            }
+        }
+    }
+    mu_free(held);
+}
+
+static void dispatch(struct world *w, struct sim_event *e)
+{
+    struct sim_node *n = w->nodes[e->node];
+
+    if (e->life != n->life) {
+        mu_free(e->data);
+    } else if (e->kind == SIM_CONNECT) {
+        sim_connect(w, e);
+    } else if (e->kind == SIM_RESUME) {
+        resume(w, n);
+    } else if (n->life_kind == WORLD_PAUSED) {
+        hold(n, *e);
+    } else {
+        handle(w, n, e);
+    }
+}
+
+void world_run(struct world *w, uint64_t ms)
+{
+    uint64_t until = w->now_us + ms * 1000;
+    struct sim_event e;
+
+    while (sim_pop(w, until, &e)) {
+        w->now_us = e.at_us > w->now_us ? e.at_us : w->now_us;
+        dispatch(w, &e);
+    }
+    w->now_us = until;
+}
+
+/* -- views --------------------------------------------------------------------------------------
+ */
+
+enum gossip_status world_sees(const struct world *w, size_t node, const char *name)
+{
+    struct gossip_view view;
+
+    return gossip_find(w->nodes[node]->core, name, &view) ? view.status : GOSSIP_STATUS_NONE;
+}
+
+/* A farewell that reached nobody who still lives is a failure to all. */
+static bool farewell_is_known(const struct world *w, const char *name)
+{
+    for (size_t i = 0; i < w->nodes_count; i++) {
+        if (w->nodes[i]->life_kind == WORLD_RUNNING &&
+            world_sees(w, i, name) == GOSSIP_STATUS_LEFT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool agrees_about(const struct world *w, const struct sim_node *n,
+                         const struct sim_node *other)
+{
+    struct gossip_view view = { .status = GOSSIP_STATUS_NONE };
+    struct mu_addr addr = sim_addr(other->host);
+
+    (void)gossip_find(n->core, other->name, &view);
+    switch (other->life_kind) {
+    case WORLD_NEVER: return view.status == GOSSIP_STATUS_NONE;
+    case WORLD_RUNNING:
+    case WORLD_PAUSED:
+        return view.status == (other->is_leaving ? GOSSIP_STATUS_LEFT : GOSSIP_STATUS_ALIVE) &&
+               view.incarnation == other->incarnation && mu_addr_eq(&view.addr, &addr);
+    case WORLD_CRASHED:
+    case WORLD_VANISHED:
+        return view.status != GOSSIP_STATUS_ALIVE && view.status != GOSSIP_STATUS_LEAVING;
+    case WORLD_LEFT:
+        return view.status == GOSSIP_STATUS_LEFT || view.status == GOSSIP_STATUS_NONE ||
+               (view.status == GOSSIP_STATUS_FAILED && !farewell_is_known(w, other->name));
+    }
+    return false;
+}
+
+/* Does n know, of a past or present life of other, where it lives now? Who left is not looked for.
+ */
+static bool knows_where(const struct sim_node *n, const struct sim_node *other)
+{
+    struct gossip_view view;
+    struct mu_addr addr = sim_addr(other->host);
+
+    if (gossip_find(n->core, other->name, &view) && mu_addr_eq(&view.addr, &addr) &&
+        view.status != GOSSIP_STATUS_LEFT) {
+        return true;
+    }
+    for (size_t i = 0; i < n->core->known_count; i++) {
+        if (mu_addr_eq(&n->core->known[i].addr, &addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The lowest node of the island each running node is on. */
+static void islands(const struct world *w, size_t *island)
+{
+    bool changed = true;
+
+    for (size_t i = 0; i < w->nodes_count; i++) {
+        island[i] = i;
+    }
+    while (changed) {
+        changed = false;
+        for (size_t i = 0; i < w->nodes_count; i++) {
+            for (size_t j = 0; j < w->nodes_count; j++) {
+                if (island[i] != island[j] && w->nodes[i]->core != NULL &&
+                    w->nodes[j]->core != NULL && knows_where(w->nodes[i], w->nodes[j])) {
+                    size_t low = island[i] < island[j] ? island[i] : island[j];
+
+                    island[i] = island[j] = low;
+                    changed = true;
+                }
+            }
+        }
+    }
+}
+
+bool world_agrees(const struct world *w, struct mu_buf *first)
+{
+    size_t *island = mu_new_array(w->nodes_count, sizeof *island);
+    bool agrees = true;
+
+    islands(w, island);
+    for (size_t i = 0; i < w->nodes_count && agrees; i++) {
+        const struct sim_node *n = w->nodes[i];
+
+        for (size_t j = 0; j < w->nodes_count && agrees && n->life_kind == WORLD_RUNNING; j++) {
+            bool is_apart = w->nodes[j]->core != NULL && island[i] != island[j];
+
+            agrees = is_apart || agrees_about(w, n, w->nodes[j]);
+            if (!agrees && first != NULL) {
+                mu_buf_addf(first, "%s sees %s as %s, which it is not", n->name, w->nodes[j]->name,
+                            gossip_status_text(world_sees(w, i, w->nodes[j]->name)));
+            }
+        }
+    }
+    mu_free(island);
+    return agrees;
+}
