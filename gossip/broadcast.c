@@ -166,8 +166,7 @@ void gossip__rumor_free_all(struct gossip *g)
 {
     for (size_t q = 0; q < GOSSIP__QUEUES; q++) {
         for (size_t tier = 0; tier < GOSSIP__TIERS; tier++) {
-            MU_LIST_EACH_SAFE(link, &g->queues[q].tiers[tier])
-            {
+            MU_LIST_EACH_SAFE (link, &g->queues[q].tiers[tier]) {
                 mu_free(rumor_of(link));
             }
         }
@@ -184,8 +183,7 @@ static void take(struct gossip *g, enum gossip__queue_kind queue, struct gossip_
     size_t stop = l->left > room ? l->left - room : 0; /* what must stay free */
 
     for (size_t tier = 0; tier < GOSSIP__TIERS; tier++) {
-        MU_LIST_EACH(link, &g->queues[queue].tiers[tier])
-        {
+        MU_LIST_EACH (link, &g->queues[queue].tiers[tier]) {
             struct gossip__rumor *r = rumor_of(link);
 
             if (l->left < stop + PART_MIN) {

@@ -72,8 +72,7 @@ static void check_queues(const struct gossip *g)
         size_t count = 0;
 
         for (unsigned tier = 0; tier < GOSSIP__TIERS; tier++) {
-            MU_LIST_EACH(link, &g->queues[q].tiers[tier])
-            {
+            MU_LIST_EACH (link, &g->queues[q].tiers[tier]) {
                 const struct gossip__rumor *r = MU_CONTAINER(link, struct gossip__rumor, link);
 
                 MU_ASSERT(r->sends_count == tier);
@@ -98,8 +97,7 @@ static void check_streams(const struct gossip *g)
 {
     size_t inbound = 0;
 
-    MU_LIST_EACH(link, &g->streams)
-    {
+    MU_LIST_EACH (link, &g->streams) {
         const struct gossip__stream *s = MU_CONTAINER(link, struct gossip__stream, link);
 
         inbound += (s->id & 1) == 0 && s->role != GOSSIP__ROLE_CLOSING;

@@ -19,6 +19,7 @@
 
 #define GOSSIP__NEVER UINT64_MAX
 
+struct gossip__letter;
 struct gossip__stream;
 
 /* -- suspicion.c: accusers and deadlines (6) ----------------------------------------------------
@@ -29,6 +30,7 @@ struct gossip__stream;
 struct gossip__suspicion {
     uint64_t since_ms, deadline_ms;
     uint64_t postponed_ms;                   /* by pauses of our own (5.6) */
+    uint64_t called_ms;                      /* when it was last asked to speak up */
     uint64_t accusers[GOSSIP__ACCUSERS_MAX]; /* hashes of names; the first one started it */
     unsigned accusers_count;
     enum gossip__evidence evidence; /* the most patient one heard */
@@ -133,6 +135,7 @@ void gossip__claim_free(struct gossip__claim *claim);
 void gossip__claim_settle(struct gossip *g, struct gossip__member *m, bool holder_lives);
 /* Tell `to` what we hold against m, so that it can refute (3, item 4); at most once a period. */
 void gossip__accuse(struct gossip *g, struct gossip__member *m, const struct mu_addr *to);
+void gossip__letter_accuse(struct gossip *g, struct gossip__letter *l, struct gossip__member *m);
 void gossip__refute(struct gossip *g, uint64_t accused, const struct gossip__source *src);
 void gossip__announce(struct gossip *g); /* queue our own alive */
 void gossip__conclude_suspect(struct gossip *g, struct gossip__member *m,
@@ -171,6 +174,7 @@ struct gossip__probe {
     enum gossip__probe_stage stage;
     struct gossip__member *target; /* NULL when idle */
     uint64_t seq, direct_ms, deadline_ms;
+    uint64_t again_ms; /* when the ping is repeated */
     struct gossip__member *helpers[GOSSIP__HELPERS_MAX];
     bool has_nacked[GOSSIP__HELPERS_MAX], has_refused[GOSSIP__HELPERS_MAX];
     unsigned helpers_count, nacks_count, refused_count, stalled_count;
@@ -265,7 +269,6 @@ struct gossip__queue {
 struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kind queue,
                                         struct gossip__member *about, struct mu_span part,
                                         const struct gossip__member *from);
-struct gossip__letter;
 void gossip__rumor_fill(struct gossip *g, struct gossip__letter *l);
 void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l); /* after it was sent */
 void gossip__rumor_forget(struct gossip *g, struct gossip__member *about);

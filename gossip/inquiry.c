@@ -15,7 +15,6 @@
 #include "core.h"
 
 #define INQUIRIES_MAX 1024 /* a prober asks k helpers a period; more is not ours to serve */
-#define AGAIN_MS      300  /* between pings of one inquiry: one may be lost */
 #define REACH_MS_MIN  1000
 
 /* -- the TCP ping -------------------------------------------------------------------------------
@@ -121,6 +120,11 @@ static struct gossip__inquiry *inquiry_of(struct mu_link *link)
     return MU_CONTAINER(link, struct gossip__inquiry, link);
 }
 
+static uint64_t again(const struct gossip *g)
+{
+    return g->now_ms + (g->profile.probe_timeout_ms + 1) / 2; /* a ping may be lost */
+}
+
 static struct gossip__inquiry *begin(struct gossip *g, enum gossip__inquiry_kind kind,
                                      const char *name, const struct mu_addr *addr, uint64_t ms)
 {
@@ -130,7 +134,7 @@ static struct gossip__inquiry *begin(struct gossip *g, enum gossip__inquiry_kind
     q->seq = gossip__seq(g);
     q->addr = *addr;
     q->deadline_ms = g->now_ms + ms;
-    q->again_ms = g->now_ms + AGAIN_MS;
+    q->again_ms = again(g);
     q->nack_ms = GOSSIP__NEVER;
     (void)snprintf(q->name, sizeof q->name, "%s", name);
     mu_list_push_back(&g->inquiries, &q->link);
@@ -195,8 +199,7 @@ void gossip__inquiry_reach(struct gossip *g, const char *name, const struct mu_a
 
 void gossip__inquiry_stream_gone(struct gossip *g, uint32_t reply_stream)
 {
-    MU_LIST_EACH(link, &g->inquiries)
-    {
+    MU_LIST_EACH (link, &g->inquiries) {
         struct gossip__inquiry *q = inquiry_of(link);
 
         if (q->kind == GOSSIP__INQUIRY_REACH && q->reply_stream == reply_stream) {
@@ -280,8 +283,7 @@ static void answered(struct gossip *g, struct gossip__inquiry *q)
 
 bool gossip__inquiry_ack(struct gossip *g, uint64_t seq)
 {
-    MU_LIST_EACH(link, &g->inquiries)
-    {
+    MU_LIST_EACH (link, &g->inquiries) {
         struct gossip__inquiry *q = inquiry_of(link);
 
         if (q->seq == seq) {
@@ -296,8 +298,7 @@ bool gossip__inquiry_ack(struct gossip *g, uint64_t seq)
 void gossip__inquiry_dialled(struct gossip *g, uint64_t seq, bool ok,
                              enum gossip__evidence evidence)
 {
-    MU_LIST_EACH(link, &g->inquiries)
-    {
+    MU_LIST_EACH (link, &g->inquiries) {
         struct gossip__inquiry *q = inquiry_of(link);
 
         if (q->seq == seq) {
@@ -315,8 +316,7 @@ uint64_t gossip__inquiry_due(const struct gossip *g)
 {
     uint64_t due = GOSSIP__NEVER;
 
-    MU_LIST_EACH(link, &g->inquiries)
-    {
+    MU_LIST_EACH (link, &g->inquiries) {
         const struct gossip__inquiry *q = inquiry_of(link);
 
         due = q->deadline_ms < due ? q->deadline_ms : due;
@@ -328,8 +328,7 @@ uint64_t gossip__inquiry_due(const struct gossip *g)
 
 void gossip__inquiry_tick(struct gossip *g)
 {
-    MU_LIST_EACH_SAFE(link, &g->inquiries)
-    {
+    MU_LIST_EACH_SAFE (link, &g->inquiries) {
         struct gossip__inquiry *q = inquiry_of(link);
 
         if (q->nack_ms <= g->now_ms) {
@@ -338,7 +337,7 @@ void gossip__inquiry_tick(struct gossip *g)
         if (q->deadline_ms <= g->now_ms) {
             finish(g, q);
         } else if (!q->udp_ok && q->again_ms <= g->now_ms) {
-            q->again_ms = g->now_ms + AGAIN_MS;
+            q->again_ms = again(g);
             gossip__send_ping(g, q->seq, q->name, &q->addr);
         }
     }
@@ -346,8 +345,7 @@ void gossip__inquiry_tick(struct gossip *g)
 
 void gossip__inquiry_free_all(struct gossip *g)
 {
-    MU_LIST_EACH_SAFE(link, &g->inquiries)
-    {
+    MU_LIST_EACH_SAFE (link, &g->inquiries) {
         inquiry_free(g, inquiry_of(link));
     }
 }

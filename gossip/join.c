@@ -155,8 +155,7 @@ static void advance(struct gossip *g, struct gossip__join *j)
 static struct gossip__join *join_with(const struct gossip *g, uint64_t attempt,
                                       struct gossip__join_try **try)
 {
-    MU_LIST_EACH(link, &g->joins)
-    {
+    MU_LIST_EACH (link, &g->joins) {
         struct gossip__join *j = join_of(link);
 
         for (size_t i = 0; i < j->next; i++) {
@@ -363,8 +362,7 @@ uint64_t gossip__join_due(const struct gossip *g)
 {
     uint64_t due = g->rejoin_at_ms < g->reconnect_at_ms ? g->rejoin_at_ms : g->reconnect_at_ms;
 
-    MU_LIST_EACH(link, &g->joins)
-    {
+    MU_LIST_EACH (link, &g->joins) {
         const struct gossip__join *j = join_of(link);
 
         due = j->until_ms < due ? j->until_ms : due;
@@ -374,8 +372,7 @@ uint64_t gossip__join_due(const struct gossip *g)
 
 static struct gossip__join *overdue(const struct gossip *g)
 {
-    MU_LIST_EACH(link, &g->joins)
-    {
+    MU_LIST_EACH (link, &g->joins) {
         if (join_of(link)->until_ms <= g->now_ms) {
             return join_of(link);
         }
@@ -408,8 +405,7 @@ void gossip__join_tick(struct gossip *g)
 
 void gossip__join_free_all(struct gossip *g)
 {
-    MU_LIST_EACH_SAFE(link, &g->joins)
-    {
+    MU_LIST_EACH_SAFE (link, &g->joins) {
         join_free(join_of(link));
     }
     for (size_t i = 0; i < g->known_count; i++) {

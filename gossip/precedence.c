@@ -47,6 +47,13 @@ static struct gossip__part suspect_part(const struct gossip *g, const struct gos
                                                .evidence = m->suspicion.evidence } };
 }
 
+void gossip__letter_accuse(struct gossip *g, struct gossip__letter *l, struct gossip__member *m)
+{
+    struct gossip__part part = suspect_part(g, m);
+
+    MU_ASSERT(gossip__letter_add(l, gossip__part_encode(&part, &g->step)));
+}
+
 void gossip__accuse(struct gossip *g, struct gossip__member *m, const struct mu_addr *to)
 {
     struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
@@ -55,8 +62,8 @@ void gossip__accuse(struct gossip *g, struct gossip__member *m, const struct mu_
         return;
     }
     m->accused_ms = g->now_ms;
-    switch (m->state) {
-    case GOSSIP__ALIVE: part.alive = gossip__member_record(m); break; /* its own earlier life */
+    switch (m->state) { /* of an ALIVE one: its own earlier life */
+    case GOSSIP__ALIVE: part.alive = gossip__member_record(m); break;
     case GOSSIP__SUSPECT: part = suspect_part(g, m); break;
     case GOSSIP__DEAD:
     case GOSSIP__GONE: part = dead_part(g, m); break;
@@ -67,10 +74,19 @@ void gossip__accuse(struct gossip *g, struct gossip__member *m, const struct mu_
     gossip__send_part(g, to, NULL, &part);
 }
 
+static void reply_alive(struct gossip *g, const struct gossip__source *src)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+
+    if (src->addr.ip_bytes > 0 && !src->is_stream) {
+        part.alive = gossip__member_record(g->self);
+        gossip__send_part(g, &src->addr, src->sender, &part);
+    }
+}
+
 void gossip__refute(struct gossip *g, uint64_t accused, const struct gossip__source *src)
 {
     struct gossip__member *self = g->self;
-    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
 
     MU_ASSERT(self->state == GOSSIP__ALIVE);
     self->incarnation = accused >= self->incarnation ? accused + 1 : self->incarnation + 1;
@@ -78,10 +94,7 @@ void gossip__refute(struct gossip *g, uint64_t accused, const struct gossip__sou
     gossip__health_add(g, 1);
     gossip__log(g, MU_TRACE, "refute, incarnation %llu", (unsigned long long)self->incarnation);
     gossip__announce(g);
-    if (src->addr.ip_bytes > 0 && !src->is_stream) { /* whoever told us hears it first */
-        part.alive = gossip__member_record(self);
-        gossip__send_part(g, &src->addr, src->sender, &part);
-    }
+    reply_alive(g, src); /* whoever told us hears it first */
 }
 
 /* -- what may not enter -------------------------------------------------------------------------
@@ -404,7 +417,13 @@ static void refute_accusation(struct gossip *g, uint64_t accused, const char *wh
     struct gossip__member *self = g->self;
 
     if (self->state == GOSSIP__GONE || g->leave.stage != GOSSIP__LEAVE_NONE ||
-        accused < self->incarnation || jumps_too_far(g, self, accused)) {
+        jumps_too_far(g, self, accused)) {
+        return;
+    }
+    if (accused < self->incarnation) { /* refuted long ago, but the accuser did not hear of it */
+        if (src->sender != NULL && strcmp(src->sender->name, from) == 0) {
+            reply_alive(g, src);
+        }
         return;
     }
     gossip__log(g, MU_WARN, "memberlist: Refuting a %s message (from: %s)", what, from);

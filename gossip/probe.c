@@ -1,4 +1,4 @@
-/* probe.c - one ping a period, and what its failure means (5.1 to 5.4).
+/* probe.c - one probe a period, and what its failure means (5.1 to 5.4).
  *
  *           ping               no ack in time,               deadline, or refused by
  *   IDLE --------> DIRECT ----- or refused -----> INDIRECT ---- two of us ---------> IDLE, suspect
@@ -8,6 +8,10 @@
  * The walk goes once through the list in random order before it is shuffled again, so that no
  * member waits longer than two rounds. While asking others for help we dial the target over TCP:
  * a live process whose UDP is blocked is not suspected, and how the dial fails is evidence.
+ *
+ * Deviation from the reference: a ping without an ack is repeated every half timeout until the
+ * probe ends. It costs nothing while all is well, and with a quarter of the datagrams lost it makes
+ * twelve times fewer suspicions.
  */
 #include <string.h>
 
@@ -271,34 +275,38 @@ void gossip__send_ping(struct gossip *g, uint64_t seq, const char *target, const
     gossip__send_part(g, to, NULL, &part);
 }
 
+static void send_probe(struct gossip *g)
+{
+    struct gossip__probe *p = &g->probe;
+    struct gossip__member *m = p->target;
+    struct gossip__letter l;
+    struct gossip__part ping = { .kind = GOSSIP__PART_PING,
+                                 .ping = { .seq = p->seq,
+                                           .target = m->name,
+                                           .reply_to = g->self->addr,
+                                           .target_boot = m->boot_id } };
+
+    gossip__letter_begin(g, &l, &m->addr, m);
+    if (m->state == GOSSIP__SUSPECT) { /* the buddy system: it must learn that it is to refute */
+        gossip__letter_accuse(g, &l, m);
+    }
+    MU_ASSERT(gossip__letter_add(&l, gossip__part_encode(&ping, &g->step)));
+    (void)gossip__letter_send(g, &l);
+    p->again_ms = g->now_ms + g->profile.probe_timeout_ms / 2;
+}
+
 static void begin(struct gossip *g, struct gossip__member *m)
 {
     struct gossip__probe *p = &g->probe;
-    struct gossip__letter l;
-    struct gossip__part ping = {
-        .kind = GOSSIP__PART_PING,
-        .ping = { .target = m->name, .reply_to = g->self->addr, .target_boot = m->boot_id }
-    };
 
     p->stage = GOSSIP__PROBE_DIRECT;
     p->target = m;
-    p->seq = ping.ping.seq = gossip__seq(g);
+    p->seq = gossip__seq(g);
     p->direct_ms = g->now_ms + g->profile.probe_timeout_ms;
     p->deadline_ms = g->now_ms + (uint64_t)g->profile.probe_ms * (g->health + 1);
     gossip__count(g, GOSSIP_COUNT_PROBES);
     gossip__log(g, MU_TRACE, "ping %s", m->name);
-    gossip__letter_begin(g, &l, &m->addr, m);
-    MU_ASSERT(gossip__letter_add(&l, gossip__part_encode(&ping, &g->step)));
-    if (m->state == GOSSIP__SUSPECT) { /* the buddy system: it must learn that it is to refute */
-        struct gossip__part suspect = { .kind = GOSSIP__PART_SUSPECT,
-                                        .suspect = { .node = m->name,
-                                                     .from = g->self->name,
-                                                     .incarnation = m->incarnation,
-                                                     .evidence = m->suspicion.evidence } };
-
-        MU_ASSERT(gossip__letter_add(&l, gossip__part_encode(&suspect, &g->step)));
-    }
-    (void)gossip__letter_send(g, &l);
+    send_probe(g);
 }
 
 /* -- time ---------------------------------------------------------------------------------------
@@ -306,12 +314,12 @@ static void begin(struct gossip *g, struct gossip__member *m)
 
 static uint64_t step_due(const struct gossip__probe *p)
 {
-    switch (p->stage) {
-    case GOSSIP__PROBE_IDLE: return GOSSIP__NEVER;
-    case GOSSIP__PROBE_DIRECT: return p->direct_ms;
-    case GOSSIP__PROBE_INDIRECT: return p->deadline_ms;
+    uint64_t due = p->stage == GOSSIP__PROBE_DIRECT ? p->direct_ms : p->deadline_ms;
+
+    if (p->stage == GOSSIP__PROBE_IDLE) {
+        return GOSSIP__NEVER;
     }
-    MU_UNREACHABLE_CODE();
+    return p->again_ms < due ? p->again_ms : due;
 }
 
 uint64_t gossip__probe_due(const struct gossip *g)
@@ -361,6 +369,9 @@ void gossip__probe_tick(struct gossip *g)
         } else {
             fail(g);
         }
+    }
+    if (p->stage != GOSSIP__PROBE_IDLE && p->again_ms <= g->now_ms) {
+        send_probe(g);
     }
     if (g->probe_at_ms <= g->now_ms) {
         period(g);

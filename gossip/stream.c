@@ -73,8 +73,7 @@ struct gossip__stream *gossip__stream_open(struct gossip *g, enum gossip__role r
 
 struct gossip__stream *gossip__stream_find(const struct gossip *g, uint32_t id)
 {
-    MU_LIST_EACH(link, &g->streams)
-    {
+    MU_LIST_EACH (link, &g->streams) {
         if (stream_of(link)->id == id) {
             return stream_of(link);
         }
@@ -344,8 +343,7 @@ uint64_t gossip__stream_due(const struct gossip *g)
 {
     uint64_t due = GOSSIP__NEVER;
 
-    MU_LIST_EACH(link, &g->streams)
-    {
+    MU_LIST_EACH (link, &g->streams) {
         uint64_t deadline = stream_of(link)->deadline_ms;
 
         due = deadline < due ? deadline : due;
@@ -355,8 +353,7 @@ uint64_t gossip__stream_due(const struct gossip *g)
 
 static struct gossip__stream *overdue(const struct gossip *g)
 {
-    MU_LIST_EACH(link, &g->streams)
-    {
+    MU_LIST_EACH (link, &g->streams) {
         if (stream_of(link)->deadline_ms <= g->now_ms) {
             return stream_of(link);
         }
@@ -376,8 +373,7 @@ void gossip__stream_tick(struct gossip *g)
 
 void gossip__stream_free_all(struct gossip *g)
 {
-    MU_LIST_EACH_SAFE(link, &g->streams)
-    {
+    MU_LIST_EACH_SAFE (link, &g->streams) {
         stream_free(g, stream_of(link));
     }
 }

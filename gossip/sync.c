@@ -349,8 +349,7 @@ static void merge_free(struct gossip__merge *merge)
 
 void gossip__merge_free_all(struct gossip *g)
 {
-    MU_LIST_EACH_SAFE(link, &g->merges)
-    {
+    MU_LIST_EACH_SAFE (link, &g->merges) {
         merge_free(merge_of(link));
     }
 }
