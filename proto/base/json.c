@@ -148,6 +148,19 @@ bool mu_json_next(const struct mu_json *object, struct mu_json_at *at)
     return true;
 }
 
+static int compact_add(const char *bytes, size_t count, void *to)
+{
+    mu_buf_add(to, bytes, count);
+    return 0;
+}
+
+void mu_json_compact(const struct mu_json *v, struct mu_buf *to)
+{
+    int rc = json_dump_callback(in(v), compact_add, to, JSON_COMPACT | JSON_ENCODE_ANY);
+
+    MU_ASSERT(rc == 0); /* a parsed tree holds nothing that cannot be written */
+}
+
 /* -- decoding by a table ------------------------------------------------------------------------
  */
 

@@ -64,6 +64,9 @@ struct mu_json_at {
 };
 bool mu_json_next(const struct mu_json *object, struct mu_json_at *at);
 
+/* Append the value as compact JSON, members in the order they were read. */
+void mu_json_compact(const struct mu_json *v, struct mu_buf *to);
+
 /* -- reading: by a table of fields --------------------------------------------------------------
  */
 
