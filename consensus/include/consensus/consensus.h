@@ -234,9 +234,8 @@ struct consensus_msg {
         } ack; /* APPEND_RES */
         struct {
             uint64_t session, read_seq;
-            uint64_t commit;    /* clamped to the peer's match */
-            uint64_t sent_last; /* last index sent to this peer */
-        } heartbeat;            /* HEARTBEAT */
+            uint64_t commit; /* clamped to the peer's match */
+        } heartbeat;         /* HEARTBEAT */
         struct {
             uint64_t session, read_seq;
             uint64_t last_index, applied;
