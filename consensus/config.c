@@ -1,4 +1,7 @@
-/* config.c - configurations: what they may be, and their bytes in the log.
+/* config.c - configurations: what they may be, their bytes in the log, and which is in force.
+ *
+ * The newest configuration in the log is in force, committed or not. When it is truncated the one
+ * before it is again: so the core keeps a list, never one "previous" slot (spec/consensus.md 2.8).
  *
  * Layout, little-endian, so that equal configurations have equal bytes:
  *   u8 version = 1 | u8 flags (1: joint) | u16 servers
@@ -6,12 +9,11 @@
  *     id 16 | disk 16 | u64 joined_index | u8 priority | u8 roles | u8 address bytes | u8 = 0
  *     address
  */
-#include "consensus/consensus.h"
-
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/wire.h"
+#include "core.h"
 
 enum {
     VERSION = 1,
@@ -170,4 +172,64 @@ const struct consensus_server *consensus_config_find(const struct consensus_conf
         }
     }
     return NULL;
+}
+
+/* -- the history ------------------------------------------------------------------------------- */
+
+const struct consensus_config *consensus__config(const struct consensus *c)
+{
+    return &c->configs[c->configs_count > 0 ? c->configs_count - 1 : 0];
+}
+
+const struct consensus_config *consensus_config_now(const struct consensus *c)
+{
+    return consensus__config(c);
+}
+
+static void in_force_changed(struct consensus *c)
+{
+    const struct consensus_config *now = consensus__config(c);
+    uint64_t voters = 0;
+
+    for (uint32_t i = 0; i < now->servers_count; i++) {
+        voters += now->servers[i].is_voter;
+    }
+    c->has_peers_change = true;
+    consensus__note(c, CONSENSUS_T_CONFIG, NULL, now->index, voters, now->servers_count);
+    consensus__peers_align(c);
+    consensus__role_settle(c);
+}
+
+bool consensus__config_can_push(const struct consensus *c)
+{
+    return c->configs_count < CONSENSUS_CONFIGS_MAX;
+}
+
+/* Effective on append. */
+void consensus__config_push(struct consensus *c, const struct consensus_config *config)
+{
+    MU_ASSERT(config != NULL && consensus__config_can_push(c));
+    MU_ASSERT(c->configs_count == 0 || config->index > consensus__config(c)->index);
+    c->configs[c->configs_count++] = *config;
+    in_force_changed(c);
+}
+
+void consensus__config_truncate(struct consensus *c, uint64_t first)
+{
+    uint32_t count = c->configs_count;
+
+    while (c->configs_count > 1 && c->configs[c->configs_count - 1].index >= first) {
+        c->configs_count--;
+    }
+    if (c->configs_count != count) {
+        in_force_changed(c);
+    }
+}
+
+void consensus__config_committed(struct consensus *c)
+{
+    while (c->configs_count > 1 && c->configs[1].index <= c->commit) {
+        memmove(c->configs, c->configs + 1, (c->configs_count - 1) * sizeof *c->configs);
+        c->configs_count--;
+    }
 }
