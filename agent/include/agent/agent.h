@@ -210,6 +210,9 @@ struct agent_front {
     void *(*dns)(void *data, const struct agent_dns_request *request, agent_dns_fn *reply,
                  void *reply_data);
     void (*dns_cancel)(void *data, void *running);
+    /* A service of this agent was set or removed: wakes requests that wait for its hash to change.
+     * From the loop, after the change; may be NULL. */
+    void (*services_changed)(void *data);
     void *data;
 };
 void agent_set_front(struct agent *a, const struct agent_front *front); /* copied; NULL: none */
