@@ -244,7 +244,7 @@ static size_t take_idle(struct mu_h1 *h, struct mu_span bytes)
             fail(h, 431, "head too large");
         }
         return 1;
-    } else if (has_cr || !h1__is_token(first)) {
+    } else if (has_cr || !mu_http_is_token(first)) {
         fail(h, 400, "this is not HTTP/1.1");
         return 0;
     }

@@ -28,7 +28,7 @@ static bool is_token_byte(uint8_t c)
            (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
-bool h1__is_token(struct mu_span text)
+bool mu_http_is_token(struct mu_span text)
 {
     for (size_t i = 0; i < text.bytes; i++) {
         if (!is_token_byte(text.data[i])) {
@@ -73,7 +73,7 @@ static bool field_split(struct mu_span line, struct mu_header *out)
     bool has_colon = false;
 
     out->name = mu_span_split(line, ':', &value, &has_colon);
-    if (!has_colon || !h1__is_token(out->name)) {
+    if (!has_colon || !mu_http_is_token(out->name)) {
         return false;
     }
     for (size_t i = 0; i < value.bytes; i++) {
@@ -132,7 +132,7 @@ static enum mu_code request_line(struct h1_head *out, struct mu_span line, struc
 
     out->head.method = mu_span_split(line, ' ', &rest, NULL);
     out->head.target = mu_span_split(rest, ' ', &rest, NULL);
-    if (!h1__is_token(out->head.method)) {
+    if (!mu_http_is_token(out->head.method)) {
         return refuse(out, 400, "malformed method in the request line", err);
     }
     if (!is_target(out->head.target)) {

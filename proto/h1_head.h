@@ -32,9 +32,6 @@ MU_MUST_CHECK enum mu_code h1__head_read(struct h1_head *out, enum mu_h1_role ro
                                          bool expects_no_body, struct mu_err *err);
 void h1__head_deinit(struct h1_head *out);
 
-/* Is it a token (RFC 9110 section 5.6.2), at least one byte? */
-bool h1__is_token(struct mu_span text);
-
 /* A line of a trailer section: name, colon, value. */
 bool h1__is_field_line(struct mu_span line);
 

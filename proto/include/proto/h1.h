@@ -91,6 +91,7 @@ MU_MUST_CHECK enum mu_code mu_h1_eof(struct mu_h1 *h, struct mu_err *err);
 /* "HTTP/1.1 200 OK\r\n", and the reason phrase of a status in Go's words ("Unknown" for others). */
 void mu_h1_status_line(struct mu_buf *to, unsigned status);
 const char *mu_http_reason(unsigned status);
+bool mu_http_is_token(struct mu_span text); /* a method, a field name: RFC 9110 section 5.6.2 */
 /* "Name: value\r\n"; control bytes in the value become blanks. */
 void mu_h1_header(struct mu_buf *to, const char *name, struct mu_span value);
 
