@@ -199,16 +199,16 @@ enum mu_code check_definition_valid_alone(const struct check_definition *d, stru
 /* -- services ------------------------------------------------------------------------------------
  */
 
-static enum mu_code weights_valid(const struct service_definition *d, struct mu_err *err)
+enum mu_code definition_weights_valid(const struct service_definition *d, struct mu_err *err)
 {
     if (d->weight_passing < 1) {
-        return mu_fail(err, MU_INVALID, "Invalid Weights: Passing must be greater than 0");
+        return mu_fail(err, MU_INVALID, "Passing must be greater than 0");
     }
     if (d->weight_warning < 0) {
-        return mu_fail(err, MU_INVALID, "Invalid Weights: Warning must be greater or equal than 0");
+        return mu_fail(err, MU_INVALID, "Warning must be greater or equal than 0");
     }
     if (d->weight_passing > WEIGHT_MAX || d->weight_warning > WEIGHT_MAX) {
-        return mu_fail(err, MU_INVALID, "Invalid Weights: DNS Weight must be between 0 and 65535");
+        return mu_fail(err, MU_INVALID, "DNS Weight must be between 0 and 65535");
     }
     return MU_OK;
 }
@@ -354,11 +354,14 @@ enum mu_code service_definition_valid(const struct service_definition *d, struct
     if (mu_addr_parse_ip(d->address, &literal) && mu_addr_is_any(&literal)) {
         return mu_fail(err, MU_INVALID, "Invalid service address");
     }
-    enum mu_code rc = weights_valid(d, err);
+    enum mu_code rc = definition_weights_valid(d, err);
 
-    if (rc == MU_OK) {
-        rc = definition_meta_valid(&d->meta, err);
-        rc = rc == MU_OK ? MU_OK : mu_wrap(err, rc, "Invalid Service Meta");
+    if (rc != MU_OK) {
+        return mu_wrap(err, rc, "Invalid Weights");
+    }
+    rc = definition_meta_valid(&d->meta, err);
+    if (rc != MU_OK) {
+        return mu_wrap(err, rc, "Invalid Service Meta");
     }
     for (size_t i = 0; rc == MU_OK && i < MU_LEN(rules); i++) {
         rc = rules[i](d, err);

@@ -87,6 +87,9 @@ MU_MUST_CHECK enum mu_code check_definition_valid_alone(const struct check_defin
 
 /* Up to 64 pairs of node or service metadata (http-api 3.3): "Key cannot be blank", ... */
 MU_MUST_CHECK enum mu_code definition_meta_valid(const struct mu_pairs *meta, struct mu_err *err);
+/* Between 1 (warning: 0) and 65535: "Passing must be greater than 0", ... */
+MU_MUST_CHECK enum mu_code definition_weights_valid(const struct service_definition *d,
+                                                    struct mu_err *err);
 
 /* Both steps; a check's rules are those of check_definition_valid_alone(). */
 MU_MUST_CHECK enum mu_code service_definition_read(const struct mu_json *object,
