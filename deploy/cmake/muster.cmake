@@ -61,7 +61,6 @@ muster_given(sqlite3 libsqlite3.a sqlite3.h m dl)
 muster_given(sodium libsodium.a sodium.h)
 muster_given(jansson libjansson.a jansson.h)
 muster_given(http_parser libhttp_parser.a http_parser.h)
-muster_given(zstd libzstd.a zstd.h)
 
 # -- libraries -----------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@
 #include "catalog/query.h"
 #include "catalog/watch.h"
 #include "proto/command.h"
+#include "proto/h1.h"
 
 #define AGENT_CONSUL_VERSION "1.9.8" /* what Consul's clients look for */
 #define AGENT_MUSTER_VERSION "0.1.0"
