@@ -475,9 +475,10 @@ static enum mu_code pack_envelope(const pb_command *m, struct mu_buf *to, struct
     return MU_OK;
 }
 
-/* The envelope of `bytes`, in the arena, of a kind that this binary knows. */
+/* The envelope of `bytes`, in the arena, and the row of its kind. */
 static enum mu_code unpack_envelope(struct mu_span bytes, struct mu_arena *arena,
-                                    const pb_command **out, struct mu_err *err)
+                                    const pb_command **out, const struct codec **codec,
+                                    struct mu_err *err)
 {
     if (bytes.bytes > MU_COMMAND_BYTES_MAX) {
         return mu_fail(err, MU_TOO_BIG, "the command has %zu bytes, at most %u are allowed",
@@ -488,7 +489,8 @@ static enum mu_code unpack_envelope(struct mu_span bytes, struct mu_arena *arena
     if (m == NULL || m->kind == COMMAND_NONE || m->version == 0) {
         return mu_fail(err, MU_CORRUPT, "these %zu bytes are no command", bytes.bytes);
     }
-    if (codec_find(m->kind) == NULL) {
+    *codec = codec_find(m->kind);
+    if (*codec == NULL) {
         return mu_fail(err, MU_UNSUPPORTED,
                        "command kind %u is not known to this binary: a newer one wrote it",
                        m->kind);
@@ -497,7 +499,7 @@ static enum mu_code unpack_envelope(struct mu_span bytes, struct mu_arena *arena
         return mu_fail(err, MU_UNSUPPORTED,
                        "version %u of command '%s' is not known to this binary: a newer one wrote "
                        "it",
-                       m->version, codec_find(m->kind)->text);
+                       m->version, (*codec)->text);
     }
     *out = m;
     return MU_OK;
@@ -536,8 +538,9 @@ out:
 static enum mu_code unpack_command(struct mu_span bytes, struct mu_arena *arena,
                                    struct command *out, struct mu_err *err)
 {
+    const struct codec *codec = NULL;
     const pb_command *m = NULL;
-    enum mu_code rc = unpack_envelope(bytes, arena, &m, err);
+    enum mu_code rc = unpack_envelope(bytes, arena, &m, &codec, err);
 
     if (rc == MU_OK) {
         rc = origin_from_pb(m->origin, &out->origin, err);
@@ -545,7 +548,6 @@ static enum mu_code unpack_command(struct mu_span bytes, struct mu_arena *arena,
     if (rc != MU_OK) {
         return rc;
     }
-    const struct codec *codec = codec_find(m->kind);
     struct unpack u = { .body = span_of(m->body), .arena = arena };
 
     out->kind = (enum command_kind)m->kind;
@@ -574,12 +576,13 @@ enum mu_code command_decode(struct mu_span bytes, struct mu_arena *arena, struct
 enum mu_code command_stamp(struct mu_span bytes, const struct command_origin *origin,
                            uint64_t stamp_ms, struct mu_buf *to, struct mu_err *err)
 {
+    const struct codec *codec = NULL;
     const pb_command *m = NULL;
     struct mu_arena arena;
     pb_origin room;
 
     mu_arena_init(&arena, 0);
-    enum mu_code rc = unpack_envelope(bytes, &arena, &m, err);
+    enum mu_code rc = unpack_envelope(bytes, &arena, &m, &codec, err);
 
     if (rc == MU_OK) {
         pb_command stamped = *m;
