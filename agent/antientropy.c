@@ -338,7 +338,8 @@ void antientropy_partial(struct antientropy_plan *p, struct local *local,
 static void judge_service(void *data, const struct local_service *service)
 {
     struct pass *p = data;
-    struct mu_span id = service->definition->id;
+    /* A copy: adopting the catalog's tags replaces the definition. */
+    struct mu_span id = mu_arena_span(&p->plan->arena, service->definition->id);
     const struct command_service *there = remote_service(p->remote, id);
     struct command_service here;
 
