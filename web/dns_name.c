@@ -184,8 +184,9 @@ static void place_service(const struct dns_labels *n, size_t parts, struct dns_p
 
     out->kind = DNS_NOWHERE;
     if (!join(n, name_at, name_at + 1, out->text, &name_bytes) ||
-        !join(n, tag_from, tag_end, out->text + name_bytes, &tag_bytes) || name_bytes == skip) {
-        return;
+        !join(n, tag_from, tag_end, out->text + name_bytes, &tag_bytes) || name_bytes == skip ||
+        (is_2782 && tag_bytes == skip)) {
+        return; /* a lone underscore names nothing */
     }
     out->kind = DNS_SERVICE;
     out->name = mu_span_of(out->text + skip, name_bytes - skip);
@@ -194,8 +195,6 @@ static void place_service(const struct dns_labels *n, size_t parts, struct dns_p
     out->is_protocol = parts == 1 && is_underscored(n, 0);
     if (is_2782 && mu_span_eq_text(out->tag, "tcp")) {
         out->tag = MU_SPAN_NONE;
-    } else if (is_2782 && out->tag.bytes == 0) {
-        out->kind = DNS_NOWHERE; /* a lone underscore is no tag */
     }
 }
 
