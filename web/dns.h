@@ -22,10 +22,12 @@ struct dns *dns_new(struct agent *agent); /* the agent is borrowed until dns_fre
 /* Bind UDP and TCP on every configured address. On failure nothing stays open. */
 MU_MUST_CHECK enum mu_code dns_start(struct dns *d, struct mu_err *err);
 typedef void dns_stopped_fn(void *data);
-/* Close everything; queries in flight end without an answer. `stopped` comes once, from the loop,
- * never from inside this call; also when dns_start() was not called or failed. */
+/* Close everything; queries in flight end without an answer, forwarded ones with MU_CANCELLED.
+ * `stopped` comes once, from the loop, never from inside this call; also when dns_start() was not
+ * called or failed. */
 void dns_stop(struct dns *d, dns_stopped_fn *stopped, void *data);
-void dns_free(struct dns *d); /* NULL is fine; not between dns_start and the stopped callback */
+/* NULL is fine; before the first dns_start() or dns_serve(), or after the stopped callback. */
+void dns_free(struct dns *d);
 
 /* Answer a query that another agent forwarded: agent_front.dns and .dns_cancel. `reply` comes
  * exactly once, perhaps before this returns (then NULL is returned). A message that deserves no

@@ -339,22 +339,23 @@ static bool may_serve(const struct conn *c)
            uv_stream_get_write_queue_size((const uv_stream_t *)&c->handle) < l->unsent_bytes;
 }
 
-/* Answer complete messages, as many as one turn allows. Returns the bytes served; a length that no
- * query has closes the connection. */
+/* A length that no query has. */
+static bool is_nonsense(const uint8_t *data, size_t bytes)
+{
+    return bytes >= LENGTH_BYTES && ((size_t)data[0] << 8 | data[1]) < DNS_HEADER_BYTES;
+}
+
+/* Answer complete messages, as many as one turn allows. Returns the bytes served; nonsense closes
+ * the connection, once what came before it is answered. */
 static size_t serve(struct conn *c, const uint8_t *data, size_t bytes)
 {
     unsigned left = c->tcp->sockets->limits.turn_messages;
     size_t at = 0;
 
     while (left-- > 0 && c->state != CONN_CLOSING && may_serve(c)) {
-        if (bytes - at >= LENGTH_BYTES &&
-            ((size_t)data[at] << 8 | data[at + 1]) < DNS_HEADER_BYTES) {
-            conn_close(c);
-            break;
-        }
         size_t whole = message_bytes(data + at, bytes - at);
 
-        if (whole == 0) {
+        if (whole < LENGTH_BYTES + DNS_HEADER_BYTES) {
             break;
         }
         serve_one(c, mu_span_of(data + at + LENGTH_BYTES, whole - LENGTH_BYTES));
@@ -364,6 +365,9 @@ static size_t serve(struct conn *c, const uint8_t *data, size_t bytes)
         flush(c);
     }
     c->tcp->out_used = 0;
+    if (is_nonsense(data + at, bytes - at)) {
+        conn_close(c);
+    }
     return at;
 }
 
