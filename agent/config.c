@@ -319,6 +319,24 @@ enum mu_code config_load(struct config **out, int argc, const char *const *argv,
     return rc;
 }
 
+enum mu_code config_services(const char *path, struct mu_arena *arena,
+                             struct service_definition **out, size_t *count, struct mu_err *err)
+{
+    struct config_draft *d = mu_new(sizeof *d);
+    struct command_line line = { .d = d };
+    enum mu_code rc;
+
+    mu_arena_init(&d->c.arena, 0);
+    rc = apply_path(&line, path, err);
+    *count = rc == MU_OK ? d->c.services_count : 0;
+    *out = mu_arena_array(arena, *count, sizeof **out);
+    for (size_t i = 0; i < *count; i++) {
+        service_definition_copy(&(*out)[i], &d->c.services[i], arena);
+    }
+    config_free(&d->c);
+    return rc;
+}
+
 void config_free(struct config *c)
 {
     if (c != NULL) {
