@@ -1,21 +1,18 @@
 /* One HTTP request out.
  *
- *   BEGUN --> RESOLVING --> CONNECTING --> TALKING --> DONE
- *     ^------------ a redirect ---------------'
+ *   BEGUN --> DIALING --> TALKING --> DONE
+ *     ^-- a redirect ---------'
  *
- * A name may have several addresses: they are tried in turn, and when all fail the first failure is
- * told, as it is the one people expect. Each connection is an `attempt` of its own that outlives
- * its client until libuv has closed it, likewise a look-up that cannot be cancelled; both point
- * back to the client, or nowhere when they were given up.
+ * Each connection is a `talk` of its own, which outlives its client until libuv has closed it; it
+ * points back to the client, or nowhere when it was given up.
  *
  * Everything begins on a timer of zero: so no callback comes from inside start. The same timer is
- * the deadline afterwards, and closing it is what frees the client.
+ * the deadline for everything together afterwards, and closing it is what frees the client.
  */
 #include "agent/http_client.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 
 #include <sodium.h>
 #include <uv.h>
@@ -25,18 +22,17 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "dial.h"
 #include "url.h"
 
-#define CLIENT_MAGIC  0x68747470U
-#define READ_BYTES    (16U * 1024)
-#define HEADERS_MAX   256 /* of a response: twice what our own server takes */
-#define HEAD_BYTES    (64U * 1024)
-#define ADDRESSES_MAX 8 /* of one name that are tried */
+#define CLIENT_MAGIC 0x68747470U
+#define READ_BYTES   (16U * 1024)
+#define HEADERS_MAX  256 /* of a response: twice what our own server takes */
+#define HEAD_BYTES   (64U * 1024)
 
 enum state {
     CLIENT_BEGUN,
-    CLIENT_RESOLVING,
-    CLIENT_CONNECTING,
+    CLIENT_DIALING,
     CLIENT_TALKING,
     CLIENT_DONE,
 };
@@ -44,30 +40,19 @@ enum state {
 #define BIT(state) (1U << (unsigned)(state))
 
 static const unsigned may_follow[] = {
-    [CLIENT_BEGUN] = BIT(CLIENT_RESOLVING) | BIT(CLIENT_CONNECTING) | BIT(CLIENT_DONE),
-    [CLIENT_RESOLVING] = BIT(CLIENT_CONNECTING) | BIT(CLIENT_DONE),
-    [CLIENT_CONNECTING] = BIT(CLIENT_TALKING) | BIT(CLIENT_DONE),
+    [CLIENT_BEGUN] = BIT(CLIENT_DIALING) | BIT(CLIENT_DONE),
+    [CLIENT_DIALING] = BIT(CLIENT_TALKING) | BIT(CLIENT_DONE),
     [CLIENT_TALKING] = BIT(CLIENT_BEGUN) | BIT(CLIENT_DONE),
     [CLIENT_DONE] = 0,
 };
 
-struct attempt {
+struct talk {
     struct http_client *client; /* NULL: given up, waits for its close */
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } io;
-    uv_connect_t connect;
+    uv_stream_t *stream;
+    struct mu_addr peer; /* without an ip: a unix socket */
     uv_write_t write;
     struct mu_buf request;
     uint8_t room[READ_BYTES];
-};
-
-struct lookup {
-    struct http_client *client; /* NULL: given up */
-    uv_getaddrinfo_t req;
 };
 
 struct http_client {
@@ -83,21 +68,17 @@ struct http_client {
     struct mu_span authorization; /* from the URL's userinfo; empty: none */
     unsigned redirects_count;
 
-    struct lookup *lookup; /* in flight, or NULL */
-    struct attempt *attempt;
-    struct mu_addr addrs[ADDRESSES_MAX];
-    size_t addrs_count, addrs_next;
-
+    struct dial *dial; /* while dialing, else NULL */
+    struct talk *talk; /* while talking, else NULL */
     struct mu_h1 *h1;
     struct http_client_response response;
     struct mu_buf body;
     struct mu_span location; /* a redirect to be followed; data NULL: none */
     bool has_head, is_complete;
-    struct mu_err err; /* why it failed; while connecting, of the first address */
+    struct mu_err err; /* why it failed */
 };
 
 static void hop_begin(struct http_client *c);
-static void connect_next(struct http_client *c);
 
 static struct http_client *client_of(void *data)
 {
@@ -113,24 +94,7 @@ static void move(struct http_client *c, enum state to)
     c->state = to;
 }
 
-/* -- words ---------------------------------------------------------------------------------- */
-
-#define REASON_MAX 128
-
-/* The system's reason as Go spells it: "connection refused". */
-static void reason_text(int uv_error, char out[REASON_MAX])
-{
-    const char *text = uv_error > -4000 && uv_error < 0 ? strerror(-uv_error) : "";
-
-    if (text[0] == '\0') { /* libuv's own: no errno */
-        (void)uv_strerror_r(uv_error, out, REASON_MAX);
-        return;
-    }
-    (void)snprintf(out, REASON_MAX, "%s", text);
-    if (out[0] >= 'A' && out[0] <= 'Z' && !(out[1] >= 'A' && out[1] <= 'Z')) {
-        out[0] = (char)(out[0] + ('a' - 'A'));
-    }
-}
+/* -- the end ---------------------------------------------------------------------------------- */
 
 /* `Get "http://a/": ` in front of what went wrong before an answer came. */
 static void wrap_request(struct http_client *c)
@@ -146,22 +110,26 @@ static void wrap_request(struct http_client *c)
     (void)mu_wrap(&c->err, c->err.code, "%s \"%.*s\"", method, MU_SPAN_FMT(shown));
 }
 
-/* -- the end -------------------------------------------------------------------------------- */
-
-static void on_attempt_closed(uv_handle_t *handle)
+static void on_talk_closed(uv_handle_t *handle)
 {
-    struct attempt *a = handle->data;
+    struct talk *t = handle->data;
 
-    mu_buf_deinit(&a->request);
-    mu_free(a);
+    mu_buf_deinit(&t->request);
+    mu_free(t->stream);
+    mu_free(t);
 }
 
-static void attempt_drop(struct http_client *c)
+/* Whatever connection there is. */
+static void hang_up(struct http_client *c)
 {
-    if (c->attempt != NULL) {
-        c->attempt->client = NULL;
-        uv_close(&c->attempt->io.handle, on_attempt_closed);
-        c->attempt = NULL;
+    if (c->dial != NULL) {
+        dial_cancel(c->dial);
+        c->dial = NULL;
+    }
+    if (c->talk != NULL) {
+        c->talk->client = NULL;
+        uv_close((uv_handle_t *)c->talk->stream, on_talk_closed);
+        c->talk = NULL;
     }
     mu_h1_free(c->h1);
     c->h1 = NULL;
@@ -180,12 +148,7 @@ static void on_client_closed(uv_handle_t *handle)
 static void client_close(struct http_client *c)
 {
     move(c, CLIENT_DONE);
-    attempt_drop(c);
-    if (c->lookup != NULL) {
-        c->lookup->client = NULL;
-        (void)uv_cancel((uv_req_t *)&c->lookup->req); /* too late is fine: it finds nobody */
-        c->lookup = NULL;
-    }
+    hang_up(c);
     uv_close((uv_handle_t *)&c->timer, on_client_closed);
 }
 
@@ -331,7 +294,7 @@ static void follow(struct http_client *c)
         return;
     }
     c->redirects_count++;
-    attempt_drop(c);
+    hang_up(c);
     move(c, CLIENT_BEGUN);
     if (status < 307 && strcmp(c->request.method, "GET") != 0 &&
         strcmp(c->request.method, "HEAD") != 0) {
@@ -385,36 +348,36 @@ static void on_read_failed(struct http_client *c, int uv_error)
     int bytes = sizeof ss;
     char local[MU_ADDR_TEXT_MAX] = "";
     char remote[MU_ADDR_TEXT_MAX] = "";
-    char reason[REASON_MAX];
+    char reason[DIAL_REASON_MAX];
     struct mu_addr addr = MU_ADDR_NONE;
 
-    reason_text(uv_error, reason);
-    if (c->addrs_count == 0) { /* a unix socket */
+    dial_reason(uv_error, reason);
+    if (c->talk->peer.ip_bytes == 0) {
         (void)mu_fail(&c->err, MU_LOST, "read unix %s: read: %s", c->request.url + 7, reason);
         finish(c, MU_LOST);
         return;
     }
-    if (uv_tcp_getsockname(&c->attempt->io.tcp, (struct sockaddr *)&ss, &bytes) == 0 &&
+    if (uv_tcp_getsockname((uv_tcp_t *)c->talk->stream, (struct sockaddr *)&ss, &bytes) == 0 &&
         mu_addr_from_sockaddr((const struct sockaddr *)&ss, &addr)) {
         mu_addr_text(&addr, local);
     }
-    mu_addr_text(&c->addrs[c->addrs_next - 1], remote);
+    mu_addr_text(&c->talk->peer, remote);
     (void)mu_fail(&c->err, MU_LOST, "read tcp %s->%s: read: %s", local, remote, reason);
     finish(c, MU_LOST);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-    struct attempt *a = handle->data;
+    struct talk *t = handle->data;
 
     (void)suggested;
-    *buf = uv_buf_init((char *)a->room, sizeof a->room);
+    *buf = uv_buf_init((char *)t->room, sizeof t->room);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
 {
-    struct attempt *a = stream->data;
-    struct http_client *c = a->client;
+    struct talk *t = stream->data;
+    struct http_client *c = t->client;
     size_t used = 0;
 
     if (c == NULL || count == 0) {
@@ -476,167 +439,47 @@ static void request_write(struct http_client *c, struct mu_buf *to)
     mu_buf_add_span(to, r->body);
 }
 
-static void talk(struct http_client *c)
+static void talk_begin(struct http_client *c)
 {
     static const struct mu_h1_events events = { on_head, on_body, on_end };
-    struct attempt *a = c->attempt;
+    struct talk *t = c->talk;
     struct mu_h1_options options = { .head_bytes_max = c->request.head_bytes_max,
                                      .headers_count_max = HEADERS_MAX };
 
-    move(c, CLIENT_TALKING);
-    c->err = MU_ERR_NONE; /* of addresses that failed before this one */
     c->h1 = mu_h1_new(MU_H1_CLIENT, &options, &events, c);
     if (strcmp(c->request.method, "HEAD") == 0) {
         mu_h1_expect_no_body(c->h1);
     }
-    request_write(c, &a->request);
-    uv_buf_t buf = uv_buf_init((char *)a->request.data, (unsigned)a->request.bytes);
-    int rc = uv_read_start(&a->io.stream, on_alloc, on_read);
+    request_write(c, &t->request);
+    uv_buf_t buf = uv_buf_init((char *)t->request.data, (unsigned)t->request.bytes);
+    int rc = uv_read_start(t->stream, on_alloc, on_read);
 
     if (rc == 0) {
-        rc = uv_write(&a->write, &a->io.stream, &buf, 1, on_written);
+        rc = uv_write(&t->write, t->stream, &buf, 1, on_written);
     }
     if (rc != 0) {
         on_read_failed(c, rc);
     }
 }
 
-/* -- connecting ----------------------------------------------------------------------------- */
-
-static struct attempt *attempt_new(struct http_client *c)
+static void on_dialed(void *data, enum mu_code code, struct uv_stream_s *stream,
+                      const struct mu_addr *peer, const struct mu_err *err)
 {
-    struct attempt *a = mu_new(sizeof *a);
+    struct http_client *c = client_of(data);
 
-    a->client = c;
-    c->attempt = a;
-    return a;
-}
-
-/* "dial tcp 127.0.0.1:80: connect: connection refused", of the first address that failed. */
-static void note_failed(struct http_client *c, int uv_error)
-{
-    char reason[REASON_MAX];
-    char addr[MU_ADDR_TEXT_MAX];
-
-    if (c->err.code != MU_OK) {
+    c->dial = NULL;
+    if (code != MU_OK) {
+        c->err = *err;
+        finish(c, code);
         return;
     }
-    reason_text(uv_error, reason);
-    if (c->addrs_count == 0) {
-        (void)mu_fail(&c->err, MU_UNREACHABLE, "dial unix %s: connect: %s", c->request.url + 7,
-                      reason);
-        return;
-    }
-    mu_addr_text(&c->addrs[c->addrs_next - 1], addr);
-    (void)mu_fail(&c->err, MU_UNREACHABLE, "dial tcp %s: connect: %s", addr, reason);
-}
-
-static void on_connect(uv_connect_t *req, int status)
-{
-    struct attempt *a = req->data;
-    struct http_client *c = a->client;
-
-    if (c == NULL) {
-        return;
-    }
-    if (status == 0) {
-        talk(c);
-        return;
-    }
-    note_failed(c, status);
-    attempt_drop(c);
-    connect_next(c);
-}
-
-static void connect_next(struct http_client *c)
-{
-    while (c->addrs_next < c->addrs_count) {
-        struct sockaddr_storage ss;
-        struct attempt *a = attempt_new(c);
-
-        mu_addr_to_sockaddr(&c->addrs[c->addrs_next++], &ss);
-        MU_ASSERT(uv_tcp_init(c->loop, &a->io.tcp) == 0);
-        a->io.handle.data = a;
-        a->connect.data = a;
-        int rc = uv_tcp_connect(&a->connect, &a->io.tcp, (const struct sockaddr *)&ss, on_connect);
-
-        if (rc == 0) {
-            return;
-        }
-        note_failed(c, rc);
-        attempt_drop(c);
-    }
-    finish(c, c->err.code);
-}
-
-static void connect_unix(struct http_client *c)
-{
-    move(c, CLIENT_CONNECTING);
-    c->url.text = mu_span_text(mu_arena_printf(&c->arena, "http://localhost%s", c->request.target));
-    if (strlen(c->request.url + 7) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-        note_failed(c, UV_EINVAL); /* libuv would cut the name */
-        finish(c, MU_UNREACHABLE);
-        return;
-    }
-    struct attempt *a = attempt_new(c);
-
-    MU_ASSERT(uv_pipe_init(c->loop, &a->io.pipe, 0) == 0);
-    a->io.handle.data = a;
-    a->connect.data = a;
-    uv_pipe_connect(&a->connect, &a->io.pipe, c->request.url + 7, on_connect);
-}
-
-/* -- names ---------------------------------------------------------------------------------- */
-
-static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
-{
-    struct lookup *l = req->data;
-    struct http_client *c = l->client;
-    uint16_t port = c != NULL && c->url.port > 0 ? c->url.port : 80;
-
-    mu_free(l);
-    for (const struct addrinfo *at = found; c != NULL && status == 0 && at != NULL;
-         at = at->ai_next) {
-        if (c->addrs_count < ADDRESSES_MAX &&
-            mu_addr_from_sockaddr(at->ai_addr, &c->addrs[c->addrs_count])) {
-            c->addrs[c->addrs_count++].port = port;
-        }
-    }
-    uv_freeaddrinfo(found);
-    if (c == NULL) {
-        return;
-    }
-    c->lookup = NULL;
-    if (c->addrs_count == 0) {
-        bool is_unknown = status == 0 || status == UV_EAI_NONAME || status == UV_EAI_NODATA;
-
-        (void)mu_fail(&c->err, MU_UNREACHABLE, "dial tcp: lookup %.*s: %s",
-                      MU_SPAN_FMT(c->url.host), is_unknown ? "no such host" : uv_strerror(status));
-        finish(c, MU_UNREACHABLE);
-        return;
-    }
-    move(c, CLIENT_CONNECTING);
-    connect_next(c);
-}
-
-static void resolve(struct http_client *c)
-{
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-    struct lookup *l = mu_new(sizeof *l);
-
-    move(c, CLIENT_RESOLVING);
-    l->client = c;
-    l->req.data = l;
-    c->lookup = l;
-    char *host = mu_arena_text(&c->arena, c->url.host.data, c->url.host.bytes);
-    int rc = uv_getaddrinfo(c->loop, &l->req, on_resolved, host, NULL, &hints);
-
-    if (rc != 0) { /* a name that cannot be one, such as 300 bytes */
-        mu_free(l);
-        c->lookup = NULL;
-        (void)mu_fail(&c->err, MU_UNREACHABLE, "dial tcp: lookup %s: no such host", host);
-        finish(c, MU_UNREACHABLE);
-    }
+    move(c, CLIENT_TALKING);
+    c->talk = mu_new(sizeof *c->talk);
+    c->talk->client = c;
+    c->talk->stream = stream;
+    c->talk->peer = *peer;
+    stream->data = c->talk;
+    talk_begin(c);
 }
 
 /* -- the beginning -------------------------------------------------------------------------- */
@@ -698,29 +541,28 @@ static enum mu_code url_check(struct http_client *c)
 /* One connection, to where c->request.url points. */
 static void hop_begin(struct http_client *c)
 {
-    c->addrs_count = c->addrs_next = 0;
+    struct dial_to to = { .port = 80 };
+
     c->err = MU_ERR_NONE;
     if (c->request.target != NULL) {
-        connect_unix(c);
-        return;
-    }
-    enum mu_code rc = url_check(c);
+        to.path = c->request.url + 7;
+        c->url.text =
+            mu_span_text(mu_arena_printf(&c->arena, "http://localhost%s", c->request.target));
+    } else {
+        enum mu_code rc = url_check(c);
 
-    if (rc != MU_OK) {
-        finish(c, rc);
-        return;
+        if (rc != MU_OK) {
+            finish(c, rc);
+            return;
+        }
+        to.host = c->url.host;
+        to.port = c->url.port > 0 ? c->url.port : 80;
     }
     if (c->redirects_count == 0) {
         c->authorization = authorization_of(c);
     }
-    if (!mu_addr_parse_ip(c->url.host, &c->addrs[0])) {
-        resolve(c);
-        return;
-    }
-    c->addrs[0].port = c->url.port > 0 ? c->url.port : 80;
-    c->addrs_count = 1;
-    move(c, CLIENT_CONNECTING);
-    connect_next(c);
+    move(c, CLIENT_DIALING);
+    c->dial = dial_start(c->loop, &to, on_dialed, c);
 }
 
 static void on_begin(uv_timer_t *timer)
