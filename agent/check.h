@@ -35,7 +35,7 @@ struct checks_options {
     size_t output_bytes_max; /* check_output_max_size; a check may set less */
     bool discards_output;    /* discard_check_output */
     uint64_t (*now)(void *owner);
-    /* Call checks_wake() at this time; replaces what was said before. 0: not needed. */
+    /* Call checks_wake() at this time, once; replaces what was said before. 0: not needed. */
     void (*aim)(void *owner, uint64_t at_ms);
     void *owner;
     const struct check_type *types; /* NULL: check_types; tests bring their own */

@@ -14,229 +14,38 @@
 #include <uv.h>
 
 #include "agent/http_client.h"
-#include "base/addr.h"
 #include "base/assert.h"
 #include "base/buf.h"
-#include "base/mem.h"
-
-enum then {
-    THEN_CLOSE, /* after the reply */
-    THEN_HANG,
-    THEN_RESET,
-};
-
-struct world;
-
-struct peer {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } io;
-    uv_write_t write;
-    struct world *world;
-    struct mu_buf seen;
-    char room[4096];
-    bool has_replied;
-};
+#include "peer.h"
 
 struct world {
     uv_loop_t loop;
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } listener;
-    bool is_pipe;
-    unsigned port;
-    const char *const *replies; /* one per connection, the last for all that follow; "P" after a
-                                 * colon stands for the port */
-    enum then then;
-    struct peer *peers[32];
-    size_t peers_count;
-    struct mu_buf heard; /* what the requests were, a block each */
+    struct peer *peer;
     struct mu_buf result;
     unsigned done_count;
-    bool response_was_given;
 };
 
-/* -- the server ---------------------------------------------------------------------------------
- */
-
-/* ":P" becomes the port, and back: expectations do not depend on it. */
-static void add_replaced(struct mu_buf *to, const char *text, const char *from, const char *by)
+static void world_init(struct world *w, const char *unix_path)
 {
-    const char *hit;
-
-    while ((hit = strstr(text, from)) != NULL) {
-        mu_buf_add(to, text, (size_t)(hit - text));
-        mu_buf_add_text(to, by);
-        text = hit + strlen(from);
-    }
-    mu_buf_add_text(to, text);
-}
-
-static void add_with_port(const struct world *w, struct mu_buf *to, const char *text)
-{
-    char port[16];
-
-    (void)snprintf(port, sizeof port, ":%u", w->port);
-    add_replaced(to, text, ":P", port);
-}
-
-static void peer_end(struct peer *p)
-{
-    if (!uv_is_closing(&p->io.handle)) {
-        uv_close(&p->io.handle, NULL);
-    }
-}
-
-static void peer_reset(struct peer *p)
-{
-    if (!uv_is_closing(&p->io.handle)) {
-        assert_int_equal(uv_tcp_close_reset(&p->io.tcp, NULL), 0);
-    }
-}
-
-static void on_replied(uv_write_t *req, int status)
-{
-    struct peer *p = req->data;
-
-    (void)status;
-    if (p->world->then == THEN_CLOSE) {
-        peer_end(p);
-    } else if (p->world->then == THEN_RESET) {
-        peer_reset(p);
-    }
-}
-
-static void reply(struct peer *p)
-{
-    struct world *w = p->world;
-    size_t index = w->peers_count - 1;
-
-    for (size_t i = 0; i < index; i++) {
-        index = w->replies[i + 1] == NULL ? i : index;
-    }
-    mu_buf_add_span(&w->heard, mu_buf_span(&p->seen));
-    mu_buf_clear(&p->seen);
-    add_with_port(w, &p->seen, w->replies[index]);
-    uv_buf_t buf = uv_buf_init((char *)p->seen.data, (unsigned)p->seen.bytes);
-
-    p->has_replied = true;
-    p->write.data = p;
-    assert_int_equal(uv_write(&p->write, &p->io.stream, &buf, 1, on_replied), 0);
-}
-
-static void on_server_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-    struct peer *p = handle->data;
-
-    (void)suggested;
-    *buf = uv_buf_init(p->room, sizeof p->room);
-}
-
-/* A request is complete when its head and as many bytes as Content-Length says are there. */
-static bool is_request_complete(struct mu_buf *seen)
-{
-    const char *text = mu_buf_text(seen);
-    const char *end = strstr(text, "\r\n\r\n");
-    const char *length = strstr(text, "Content-Length: ");
-
-    if (end == NULL) {
-        return false;
-    }
-    size_t wanted = length != NULL ? strtoull(length + 16, NULL, 10) : 0;
-
-    return seen->bytes >= (size_t)(end + 4 - text) + wanted;
-}
-
-static void on_server_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
-{
-    struct peer *p = stream->data;
-
-    if (count < 0) {
-        peer_end(p);
-        return;
-    }
-    if (!p->has_replied) {
-        mu_buf_add(&p->seen, buf->base, (size_t)count);
-        if (is_request_complete(&p->seen)) {
-            reply(p);
-        }
-    }
-}
-
-static void on_connection(uv_stream_t *server, int status)
-{
-    struct world *w = server->data;
-    struct peer *p = mu_new(sizeof *p);
-
-    assert_int_equal(status, 0);
-    assert_true(w->peers_count < MU_LEN(w->peers));
-    w->peers[w->peers_count++] = p;
-    p->world = w;
-    assert_int_equal(
-        w->is_pipe ? uv_pipe_init(&w->loop, &p->io.pipe, 0) : uv_tcp_init(&w->loop, &p->io.tcp), 0);
-    p->io.handle.data = p;
-    assert_int_equal(uv_accept(server, &p->io.stream), 0);
-    assert_int_equal(uv_read_start(&p->io.stream, on_server_alloc, on_server_read), 0);
-}
-
-static void world_init(struct world *w, const char *pipe_path)
-{
-    struct sockaddr_in any;
-    struct sockaddr_storage bound = { 0 };
-    int bytes = sizeof bound;
-    struct mu_addr addr;
-
-    *w = (struct world){ .is_pipe = pipe_path != NULL };
+    *w = (struct world){ .done_count = 0 };
     assert_int_equal(uv_loop_init(&w->loop), 0);
-    if (pipe_path != NULL) {
-        assert_int_equal(uv_pipe_init(&w->loop, &w->listener.pipe, 0), 0);
-        assert_int_equal(uv_pipe_bind(&w->listener.pipe, pipe_path), 0);
-    } else {
-        assert_int_equal(uv_ip4_addr("127.0.0.1", 0, &any), 0);
-        assert_int_equal(uv_tcp_init(&w->loop, &w->listener.tcp), 0);
-        assert_int_equal(uv_tcp_bind(&w->listener.tcp, (const struct sockaddr *)&any, 0), 0);
-        assert_int_equal(uv_tcp_getsockname(&w->listener.tcp, (struct sockaddr *)&bound, &bytes),
-                         0);
-        assert_true(mu_addr_from_sockaddr((const struct sockaddr *)&bound, &addr));
-        w->port = addr.port;
-    }
-    w->listener.handle.data = w;
-    assert_int_equal(uv_listen(&w->listener.stream, 16, on_connection), 0);
+    w->peer = peer_new(&w->loop, unix_path);
 }
 
 /* Everything is closed, and nothing of the client is left in the loop. */
 static void world_deinit(struct world *w)
 {
-    if (!uv_is_closing(&w->listener.handle)) {
-        uv_close(&w->listener.handle, NULL);
-    }
-    for (size_t i = 0; i < w->peers_count; i++) {
-        peer_end(w->peers[i]);
-    }
+    peer_close(w->peer);
     assert_int_equal(uv_run(&w->loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&w->loop), 0);
-    for (size_t i = 0; i < w->peers_count; i++) {
-        mu_buf_deinit(&w->peers[i]->seen);
-        mu_free(w->peers[i]);
-    }
-    mu_buf_deinit(&w->heard);
+    peer_free(w->peer);
     mu_buf_deinit(&w->result);
 }
 
-/* -- the client ---------------------------------------------------------------------------------
- */
-
-/* The source port of "read tcp 127.0.0.1:40000->" becomes ":L". */
-static void add_error(const struct world *w, struct mu_buf *to, const char *text)
+/* The source port of "read tcp 127.0.0.1:40000->" becomes ":L", the server's ":P". */
+static void add_error(const struct world *w, const char *text, struct mu_buf *to)
 {
     struct mu_buf b = MU_BUF_NONE;
-    char port[16];
     const char *arrow = strstr(text, "->");
     const char *colon = arrow;
 
@@ -245,15 +54,9 @@ static void add_error(const struct world *w, struct mu_buf *to, const char *text
     }
     mu_buf_add(&b, text, colon != NULL ? (size_t)(colon - text) : strlen(text));
     if (arrow != NULL) {
-        mu_buf_add_text(&b, ":L");
-        mu_buf_add_text(&b, arrow);
+        mu_buf_addf(&b, ":L%s", arrow);
     }
-    (void)snprintf(port, sizeof port, ":%u", w->port);
-    if (w->port > 0) {
-        add_replaced(to, mu_buf_text(&b), port, ":P");
-    } else {
-        mu_buf_add_text(to, text);
-    }
+    peer_without_port(w->peer, to, mu_buf_text(&b));
     mu_buf_deinit(&b);
 }
 
@@ -274,7 +77,7 @@ static void on_done(void *data, enum mu_code code, const struct http_client_resp
     }
     if (code != MU_OK) {
         mu_buf_addf(&w->result, "%s[%s] ", response != NULL ? " " : "", mu_code_text(code));
-        add_error(w, &w->result, err->text);
+        add_error(w, err->text, &w->result);
     }
 }
 
@@ -282,7 +85,7 @@ static void run_request(struct world *w, struct http_client_request *request, co
 {
     struct mu_buf text = MU_BUF_NONE;
 
-    add_with_port(w, &text, url);
+    peer_with_port(w->peer, &text, url);
     request->url = mu_buf_text(&text);
     request->method = request->method != NULL ? request->method : "GET";
     assert_non_null(http_client_start(&w->loop, request, on_done, w));
@@ -298,7 +101,7 @@ struct exchange {
     const char *const *replies;
     struct http_client_request request;
     const char *url, *result;
-    enum then then;
+    enum peer_then then;
 };
 
 static void check_exchanges(const struct exchange *cases, size_t count)
@@ -308,8 +111,7 @@ static void check_exchanges(const struct exchange *cases, size_t count)
         struct world w;
 
         world_init(&w, NULL);
-        w.replies = cases[i].replies;
-        w.then = cases[i].then;
+        peer_replies(w.peer, cases[i].replies, cases[i].then);
         run_request(&w, &request, cases[i].url);
         if (strcmp(mu_buf_text(&w.result), cases[i].result) != 0) {
             fail_msg("%s: got <%s>, not <%s>", cases[i].why, mu_buf_text(&w.result),
@@ -327,7 +129,7 @@ static void answers_arrive(void **state)
     const struct exchange cases[] = {
         { .why = "a counted body",
           .replies = SAYS(OK_HI),
-          .then = THEN_HANG, /* the length is enough */
+          .then = PEER_HANGS, /* the length is enough */
           .url = "http://127.0.0.1:P/a",
           .result = "200 'OK' (hi) seen a" },
         { .why = "until the end",
@@ -337,18 +139,18 @@ static void answers_arrive(void **state)
         { .why = "chunked",
           .replies = SAYS("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                           "2\r\nhi\r\n1\r\n!\r\n0\r\n\r\n"),
-          .then = THEN_HANG,
+          .then = PEER_HANGS,
           .url = "http://127.0.0.1:P",
           .result = "200 'OK' (hi!)" },
         { .why = "HEAD has no body",
           .replies = SAYS("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
-          .then = THEN_HANG,
+          .then = PEER_HANGS,
           .request = { .method = "HEAD" },
           .url = "http://127.0.0.1:P/",
           .result = "200 'OK' ()" },
         { .why = "a long body is cut at its end, and what follows not waited for",
           .replies = SAYS("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789"),
-          .then = THEN_HANG,
+          .then = PEER_HANGS,
           .request = { .body_bytes_max = 4 },
           .url = "http://127.0.0.1:P/",
           .result = "200 'OK' (0123) cut" },
@@ -419,33 +221,33 @@ static void failures_are_told_in_words(void **state)
           .result = "200 'OK' (hi) [outcome unknown] unexpected EOF" },
         { .why = "reset",
           .replies = SAYS(""),
-          .then = THEN_RESET,
+          .then = PEER_RESETS,
           .url = "http://127.0.0.1:P/",
           .result = "[outcome unknown] Get \"http://127.0.0.1:P/\": read tcp "
                     "127.0.0.1:L->127.0.0.1:P: read: connection reset by peer" },
         { .why = "not HTTP",
           .replies = SAYS("SSH-2.0-x\r\n"),
-          .then = THEN_HANG,
+          .then = PEER_HANGS,
           .url = "http://127.0.0.1:P/",
           .result = "[invalid argument] Get \"http://127.0.0.1:P/\": malformed HTTP response: this "
                     "is not HTTP/1.1" },
         { .why = "a head above the limit",
           .replies = SAYS("HTTP/1.1 200 OK\r\nA: 0123456789012345678901234567890\r\n\r\n"),
-          .then = THEN_HANG,
+          .then = PEER_HANGS,
           .request = { .head_bytes_max = 40 },
           .url = "http://127.0.0.1:P/",
           .result = "[invalid argument] Get \"http://127.0.0.1:P/\": malformed HTTP response: head "
                     "too large" },
         { .why = "no answer in time",
           .replies = SAYS(""),
-          .then = THEN_HANG,
+          .then = PEER_HANGS,
           .request = { .timeout_ms = 20 },
           .url = "http://127.0.0.1:P/",
           .result = "[timed out] Get \"http://127.0.0.1:P/\": context deadline exceeded "
                     "(Client.Timeout exceeded while awaiting headers)" },
         { .why = "no end in time",
           .replies = SAYS("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi"),
-          .then = THEN_HANG,
+          .then = PEER_HANGS,
           .request = { .timeout_ms = 50 },
           .url = "http://127.0.0.1:P/",
           .result = "200 'OK' (hi) [timed out] context deadline exceeded (Client.Timeout or "
@@ -509,11 +311,11 @@ static void check_heard(const char *why, const char *const *replies,
     struct mu_buf with_port = MU_BUF_NONE;
 
     world_init(&w, NULL);
-    w.replies = replies;
+    peer_replies(w.peer, replies, PEER_CLOSES);
     run_request(&w, &request, url);
-    add_with_port(&w, &with_port, expected);
-    if (strcmp(mu_buf_text(&w.heard), mu_buf_text(&with_port)) != 0) {
-        fail_msg("%s: the server heard <%s>, not <%s>", why, mu_buf_text(&w.heard),
+    peer_with_port(w.peer, &with_port, expected);
+    if (strcmp(mu_buf_text(peer_heard(w.peer)), mu_buf_text(&with_port)) != 0) {
+        fail_msg("%s: the server heard <%s>, not <%s>", why, mu_buf_text(peer_heard(w.peer)),
                  mu_buf_text(&with_port));
     }
     mu_buf_deinit(&with_port);
@@ -577,7 +379,7 @@ static void nobody_listens(void **state)
 
     (void)state;
     world_init(&w, NULL);
-    uv_close(&w.listener.handle, NULL); /* the port was ours a moment ago */
+    peer_stop_listening(w.peer); /* so the port was ours a moment ago */
     (void)uv_run(&w.loop, UV_RUN_NOWAIT);
     run_request(&w, &request, "http://127.0.0.1:P/");
     assert_string_equal(mu_buf_text(&w.result),
@@ -601,16 +403,15 @@ static void unix_sockets_are_spoken_to(void **state)
     (void)snprintf(path, sizeof path, "%s/s", dir);
     (void)snprintf(url, sizeof url, "unix://%s", path);
     world_init(&w, path);
-    w.replies = SAYS(OK_HI);
+    peer_replies(w.peer, SAYS(OK_HI), PEER_CLOSES);
     run_request(&w, &request, url);
     assert_string_equal(mu_buf_text(&w.result), "200 'OK' (hi) seen a");
-    assert_string_equal(mu_buf_text(&w.heard),
+    assert_string_equal(mu_buf_text(peer_heard(w.peer)),
                         "GET /v1/a?b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     world_deinit(&w);
 
     (void)unlink(path);
     world_init(&w, NULL);
-    w.port = 0;
     run_request(&w, &request, url);
     (void)snprintf(expected, sizeof expected,
                    "[peer unreachable] Get \"http://localhost/v1/a?b\": dial unix %s: connect: no "
@@ -649,9 +450,9 @@ static void a_cancelled_request_is_silent(void **state)
             struct world w;
 
             world_init(&w, NULL);
-            w.replies = SAYS("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi");
-            w.then = THEN_HANG;
-            add_with_port(&w, &url, urls[i]);
+            peer_replies(w.peer, SAYS("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi"),
+                         PEER_HANGS);
+            peer_with_port(w.peer, &url, urls[i]);
             struct http_client_request request = { .method = "GET",
                                                    .url = mu_buf_text(&url),
                                                    .timeout_ms = 60000 };
