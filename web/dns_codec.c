@@ -25,6 +25,9 @@
 #define POINTER        0xc0U   /* both upper bits of a length byte (RFC 1035 4.1.4) */
 #define POINTER_AT_MAX 0x3fffU /* what a pointer can reach */
 
+#define POINTER_BYTES 2
+#define FIXED_BYTES   10 /* of a record: type, class, TTL, length of data */
+
 #define OPT_BYTES           11 /* without options */
 #define OPTION_HEAD_BYTES   4
 #define OPTION_SUBNET       8
@@ -422,19 +425,25 @@ uint16_t dns_put_name(struct dns_reply *r, enum dns_section s, const struct dns_
 /* -- writing: records ---------------------------------------------------------------------------
  */
 
+/* Type, class, TTL and length: all that stands between owner and data. */
+static void store_fixed(uint8_t *to, enum dns_type type, uint32_t ttl, size_t bytes)
+{
+    store16(to, (uint16_t)type);
+    store16(to + 2, DNS_IN);
+    store32(to + 4, ttl);
+    store16(to + 8, (uint16_t)bytes);
+}
+
 void dns_record_open(struct dns_reply *r, enum dns_section s, const struct dns_name *owner,
                      enum dns_type type, uint32_t ttl)
 {
     (void)dns_put_name(r, s, owner, false);
-    uint8_t *fixed = take(r, s, 10);
+    uint8_t *fixed = take(r, s, FIXED_BYTES);
 
-    if (fixed == NULL) {
-        return;
+    if (fixed != NULL) {
+        store_fixed(fixed, type, ttl, 0);
+        r->record_start = region_of(r, s)->used;
     }
-    store16(fixed, (uint16_t)type);
-    store16(fixed + 2, DNS_IN);
-    store32(fixed + 4, ttl);
-    r->record_start = region_of(r, s)->used;
 }
 
 void dns_record_close(struct dns_reply *r, enum dns_section s)
@@ -451,6 +460,17 @@ void dns_record_close(struct dns_reply *r, enum dns_section s)
 void dns_put_record(struct dns_reply *r, enum dns_section s, const struct dns_name *owner,
                     enum dns_type type, uint32_t ttl, const void *data, size_t bytes)
 {
+    if (r->compress && owner->at != 0) { /* nearly always: in one piece */
+        uint8_t *to = take(r, s, POINTER_BYTES + FIXED_BYTES + bytes);
+
+        if (to != NULL) {
+            store16(to, (uint16_t)(POINTER << 8 | owner->at));
+            store_fixed(to + POINTER_BYTES, type, ttl, bytes);
+            memcpy(to + POINTER_BYTES + FIXED_BYTES, data, bytes);
+            r->counts[s]++;
+        }
+        return;
+    }
     dns_record_open(r, s, owner, type, ttl);
     dns_put_bytes(r, s, data, bytes);
     dns_record_close(r, s);
