@@ -1,4 +1,10 @@
-/* dns_catalog.c - looking up, preparing, keeping. */
+/* dns_catalog.c - looking up, preparing, keeping.
+ *
+ * Beside the prepared rows two sets of names are kept, read whole and watched, so that questions
+ * for what does not exist are answered without asking SQLite each time: the names of all services,
+ * and everything that stands behind a dot in some node's name, because those names are parents
+ * (spec/dns.md 10.2).
+ */
 #include "dns_catalog.h"
 
 #include <string.h>
@@ -9,16 +15,18 @@
 #include "base/table.h"
 
 #define KEY_BYTES       300  /* "dns/service/" and a name of at most 255 bytes */
-#define PARENTS_AGE_MS  1000 /* between two readings of all node names */
+#define READ_AGAIN_MS   1000 /* between two readings of all names */
+#define MISSES_MIN      64   /* look-ups of nothing before all names of services are read */
+#define MISSES_SHARE    4    /* and a quarter of the names there were: reading is paid for then */
 #define LOG_INTERVAL_MS 60000
 
-/* Everything that stands behind a dot in some node's name: those names are parents (10.2). They
- * are read when a node is asked for that does not exist, and again when nodes changed, but not
- * more than once a second: a parent known a second late does no harm. */
-struct parents {
+/* Read when something is asked for that does not exist, and again when names changed, but not more
+ * than once a second. */
+struct names {
     struct mu_table *names;
     struct catalog_wait *wait; /* NULL: something changed since */
     uint64_t read_ms;
+    size_t misses; /* since it changed */
 };
 
 struct dns_catalog {
@@ -29,7 +37,7 @@ struct dns_catalog {
     uint64_t now_ms;
     struct dns_source source;
     struct mu_arena rows; /* of one look-up */
-    struct parents parents;
+    struct names services, parents;
     uint64_t *skipped;
     uint64_t logged_ms; /* when bad rows were last complained about; 0: never */
 };
@@ -84,6 +92,125 @@ static void tell_skipped(struct dns_catalog *c, struct mu_span name, uint32_t sk
     }
 }
 
+/* -- all names of a kind
+ * -------------------------------------------------------------------------- */
+
+static void on_names_changed(void *data)
+{
+    struct names *n = data;
+
+    n->wait = NULL;
+    n->misses = 0;
+}
+
+/* Empty it, to be filled with what is there in this turn. */
+static void names_begin(struct dns_catalog *c, struct names *n, enum catalog_topic_kind kind)
+{
+    struct catalog_topic topic = { kind, MU_SPAN_NONE };
+
+    mu_table_free(n->names);
+    n->names = mu_table_new();
+    n->read_ms = c->now_ms;
+    n->wait = catalog_watch_add(c->watch, &topic, 1, on_names_changed, n);
+}
+
+static bool is_due(const struct dns_catalog *c, const struct names *n)
+{
+    return n->names == NULL || (n->wait == NULL && c->now_ms - n->read_ms >= READ_AGAIN_MS);
+}
+
+static void names_deinit(struct names *n)
+{
+    catalog_watch_cancel(n->wait);
+    mu_table_free(n->names);
+}
+
+static void services_read(struct dns_catalog *c)
+{
+    struct catalog_service_names rows;
+    struct mu_err err = MU_ERR_NONE;
+
+    mu_arena_reset(&c->rows);
+    if (catalog_query_service_names(c->reader, &c->rows, NULL, &rows, &err) != MU_OK) {
+        (void)unreadable(c, &err);
+        return;
+    }
+    names_begin(c, &c->services, CATALOG_SERVICES);
+    for (size_t i = 0; i < rows.count; i++) {
+        uint8_t folded[MU_NAME_MAX];
+        struct mu_span name = rows.items[i].name;
+
+        if (name.bytes <= sizeof folded) {
+            mu_span_fold(name, folded);
+            (void)mu_table_put(c->services.names, mu_span_of(folded, name.bytes), c);
+        }
+    }
+    mu_arena_reset(&c->rows);
+}
+
+/* Is it certain that no service has this name? While names change, and as long as few ask for what
+ * does not exist, nothing is certain: then the catalog is asked. */
+static bool is_no_service(struct dns_catalog *c, struct mu_span folded_name)
+{
+    struct names *n = &c->services;
+    size_t known = n->names != NULL ? mu_table_count(n->names) : 0;
+
+    if (n->wait == NULL && n->misses >= MISSES_MIN + known / MISSES_SHARE && is_due(c, n)) {
+        services_read(c);
+    }
+    return n->wait != NULL && mu_table_find(n->names, folded_name) == NULL;
+}
+
+static void parents_add(struct names *p, struct mu_span name)
+{
+    uint8_t folded[MU_NODE_NAME_MAX];
+    bool has_dot = true;
+
+    if (name.bytes > sizeof folded) {
+        return;
+    }
+    mu_span_fold(name, folded);
+    name.data = folded;
+    for (;;) {
+        (void)mu_span_split(name, '.', &name, &has_dot);
+        if (!has_dot) {
+            return;
+        }
+        if (name.bytes > 0) {
+            (void)mu_table_put(p->names, name, p);
+        }
+    }
+}
+
+static void parents_read(struct dns_catalog *c)
+{
+    struct catalog_nodes rows;
+    struct mu_err err = MU_ERR_NONE;
+
+    mu_arena_reset(&c->rows);
+    if (catalog_query_nodes(c->reader, &c->rows, NULL, &rows, &err) != MU_OK) {
+        (void)unreadable(c, &err);
+        return;
+    }
+    names_begin(c, &c->parents, CATALOG_NODES);
+    for (size_t i = 0; i < rows.count; i++) {
+        parents_add(&c->parents, rows.items[i].name);
+    }
+    mu_arena_reset(&c->rows);
+}
+
+/* A parent known a second late does no harm. */
+static bool has_node_below(void *data, struct mu_span folded_name)
+{
+    struct dns_catalog *c = data;
+    struct names *p = &c->parents;
+
+    if (is_due(c, p)) {
+        parents_read(c);
+    }
+    return p->names != NULL && mu_table_find(p->names, folded_name) != NULL;
+}
+
 /* -- services and nodes
  * --------------------------------------------------------------------------- */
 
@@ -124,11 +251,15 @@ static enum dns_lookup find_service(void *data, struct mu_span name, struct dns_
     if (ready != NULL) {
         return hold(out, ready, true);
     }
+    if (is_no_service(c, name)) {
+        return DNS_ABSENT;
+    }
     mu_arena_reset(&c->rows);
     if (catalog_query_instances(c->reader, &c->rows, name, NULL, true, &rows, &err) != MU_OK) {
         return unreadable(c, &err);
     }
     if (rows.count == 0) {
+        c->services.misses++;
         return DNS_ABSENT;
     }
     struct dns_service *s = dns_service_new(c->rules, name, &rows);
@@ -207,69 +338,6 @@ static enum dns_lookup find_address(void *data, const struct mu_addr *address,
     return DNS_FOUND;
 }
 
-/* -- parents of dotted node names
- * ------------------------------------------------------------------ */
-
-static void on_nodes_changed(void *data)
-{
-    struct dns_catalog *c = data;
-
-    c->parents.wait = NULL;
-}
-
-static void parents_add(struct parents *p, struct mu_span name)
-{
-    uint8_t folded[MU_NODE_NAME_MAX];
-    bool has_dot = true;
-
-    if (name.bytes > sizeof folded) {
-        return;
-    }
-    mu_span_fold(name, folded);
-    name.data = folded;
-    for (;;) {
-        (void)mu_span_split(name, '.', &name, &has_dot);
-        if (!has_dot) {
-            return;
-        }
-        if (name.bytes > 0) {
-            (void)mu_table_put(p->names, name, p);
-        }
-    }
-}
-
-static void parents_read(struct dns_catalog *c)
-{
-    struct catalog_topic topic = { CATALOG_NODES, MU_SPAN_NONE };
-    struct catalog_nodes rows;
-    struct mu_err err = MU_ERR_NONE;
-
-    mu_arena_reset(&c->rows);
-    if (catalog_query_nodes(c->reader, &c->rows, NULL, &rows, &err) != MU_OK) {
-        (void)unreadable(c, &err);
-        return;
-    }
-    mu_table_free(c->parents.names);
-    c->parents.names = mu_table_new();
-    c->parents.read_ms = c->now_ms;
-    c->parents.wait = catalog_watch_add(c->watch, &topic, 1, on_nodes_changed, c);
-    for (size_t i = 0; i < rows.count; i++) {
-        parents_add(&c->parents, rows.items[i].name);
-    }
-    mu_arena_reset(&c->rows);
-}
-
-static bool has_node_below(void *data, struct mu_span folded_name)
-{
-    struct dns_catalog *c = data;
-    struct parents *p = &c->parents;
-
-    if (p->names == NULL || (p->wait == NULL && c->now_ms - p->read_ms >= PARENTS_AGE_MS)) {
-        parents_read(c);
-    }
-    return p->names != NULL && mu_table_find(p->names, folded_name) != NULL;
-}
-
 /* -- life ---------------------------------------------------------------------------------------
  */
 
@@ -291,8 +359,8 @@ struct dns_catalog *dns_catalog_new(const struct dns_rules *rules, struct catalo
 void dns_catalog_free(struct dns_catalog *c)
 {
     if (c != NULL) {
-        catalog_watch_cancel(c->parents.wait);
-        mu_table_free(c->parents.names);
+        names_deinit(&c->services);
+        names_deinit(&c->parents);
         mu_arena_deinit(&c->rows);
         mu_free(c);
     }

@@ -196,8 +196,31 @@ static void names_that_do_not_exist_leave_nothing(void **state)
         assert_null(node_of(&b, name));
         assert_false(b.source->has_node_below(b.source->data, mu_span_text(name)));
     }
-    /* the names of nodes are watched, for parents: once */
-    assert_int_equal(catalog_watch_count(b.watch), 1);
+    /* all names of services and of nodes are watched, each once */
+    assert_int_equal(catalog_watch_count(b.watch), 2);
+    bench_deinit(&b);
+}
+
+/* Even when it is known that most names do not exist, a new one does at once. */
+static void a_new_service_is_found_among_many_misses(void **state)
+{
+    struct bench b;
+    struct registration late = { .node = "n2", .address = "10.1.0.2", .service = "Random7" };
+
+    (void)state;
+    bench_init(&b);
+    enroll(&b, &web1);
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < 200; i++) {
+            assert_null(service_of(&b, "random7"));
+            assert_non_null(service_of(&b, "web"));
+        }
+        enroll(&b, &late);
+        assert_non_null(service_of(&b, "random7"));
+        assert_null(service_of(&b, "random8"));
+        deregister(&b, "n2", "Random7");
+        at(&b, b.now_ms + (round % 2 == 0 ? 10 : 2000));
+    }
     bench_deinit(&b);
 }
 
@@ -309,6 +332,7 @@ int main(void)
         cmocka_unit_test(a_service_is_prepared_once_per_change),
         cmocka_unit_test(a_service_follows_its_nodes),
         cmocka_unit_test(names_that_do_not_exist_leave_nothing),
+        cmocka_unit_test(a_new_service_is_found_among_many_misses),
         cmocka_unit_test(a_node_is_found_by_name_and_id_and_kept_once),
         cmocka_unit_test(addresses_name_nodes_before_services),
         cmocka_unit_test(parents_of_dotted_nodes_are_known),
