@@ -63,7 +63,7 @@ struct process {
     struct agent *agent;
     struct web *web;
     int log_fd;
-    bool has_pid_file;
+    bool has_pid_file, has_started;
 };
 
 /* -- the end -------------------------------------------------------------------------------------
@@ -104,8 +104,10 @@ static void stop(struct process *p, int status)
     (void)uv_timer_start(&p->patience, on_patience, PATIENCE_MS, 0);
     if (p->web != NULL) {
         web_stop(p->web, on_web_stopped, p);
-    } else {
+    } else if (p->has_started) {
         on_web_stopped(p);
+    } else {
+        on_agent_stopped(p);
     }
 }
 
@@ -258,6 +260,7 @@ static enum mu_code start(struct process *p, struct mu_err *err)
         rc = write_pid(p, err);
     }
     if (rc == MU_OK) {
+        p->has_started = true; /* whatever it says: it may hold things that must be stopped */
         rc = agent_start(p->agent, err);
     }
     if (rc == MU_OK) {
