@@ -197,10 +197,11 @@ void config__texts_add(struct mu_arena *arena, struct config_texts *list, const 
 
 void config__add_text(struct config_draft *d, const struct config_item *item, struct mu_span text)
 {
+    struct config_texts *list = place(d, item);
+
     config__see(d, item, true, true);
-    if (place(d, item) != NULL) {
-        config__texts_add(&d->c.arena, place(d, item),
-                          mu_arena_text(&d->c.arena, text.data, text.bytes));
+    if (list != NULL) {
+        config__texts_add(&d->c.arena, list, mu_arena_text(&d->c.arena, text.data, text.bytes));
     }
 }
 
