@@ -12,6 +12,7 @@
 #include "connection.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -257,6 +258,22 @@ enum mu_code catalog__connection_open(struct connection *c, const char *path,
     enum mu_code rc = apply_switches(c, err);
 
     return rc == MU_OK ? apply_settings(c, role, cache_bytes, err) : rc;
+}
+
+/* From this many bytes of pages on it is worth asking the heap for what lies between its blocks,
+ * which takes its locks for a moment. */
+#define TRIM_BYTES (1024 * 1024)
+
+void catalog__connection_rest(const struct connection *c)
+{
+    int used = 0;
+    int highest = 0;
+
+    (void)sqlite3_db_status(c->db, SQLITE_DBSTATUS_CACHE_USED, &used, &highest, 0);
+    (void)sqlite3_db_release_memory(c->db);
+    if (used > TRIM_BYTES) {
+        (void)malloc_trim(0);
+    }
 }
 
 void catalog__connection_close(struct connection *c)

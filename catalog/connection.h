@@ -33,6 +33,9 @@ MU_MUST_CHECK enum mu_code catalog__connection_open(struct connection *c, const 
                                                     struct mu_err *err);
 void catalog__connection_close(struct connection *c); /* all statements are finalized before */
 
+/* Give the memory of pages back. Not inside of a transaction. */
+void catalog__connection_rest(const struct connection *c);
+
 /* MU_FULL, MU_CORRUPT, MU_FOREIGN or MU_IO for what SQLite said last, with its words. */
 enum mu_code catalog__connection_fail(const struct connection *c, const char *doing,
                                       struct mu_err *err);

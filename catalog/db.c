@@ -387,7 +387,7 @@ static enum mu_code rest(struct catalog *c, struct mu_err *err)
         c->has_idle_memory = false;
         mu_arena_deinit(&c->arena);
         c->arena.block = 16 * 1024;
-        (void)sqlite3_db_release_memory(c->db.db);
+        catalog__connection_rest(&c->db);
     }
     return rc;
 }

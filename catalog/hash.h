@@ -31,12 +31,13 @@ struct row_value {
     enum row_kind kind;
     int64_t number;
     struct mu_span bytes;
+    const uint8_t *digest; /* of the bytes where it is known already, HASH_BYTES long; or NULL */
 };
 
 /* The term of one row. */
 struct hash_sum catalog__hash_row(uint8_t table, const struct row_value *values, size_t count);
-/* Of bytes alone, cut to 63 bits: tells values apart without reading them. */
-int64_t catalog__hash_bytes(struct mu_span bytes);
+/* Of bytes alone: what goes into the term of a row with a long column. */
+void catalog__hash_bytes(struct mu_span bytes, uint8_t out[HASH_BYTES]);
 
 void catalog__hash_add(struct hash_sum *sum, struct hash_sum term);
 void catalog__hash_subtract(struct hash_sum *sum, struct hash_sum term);

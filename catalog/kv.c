@@ -35,8 +35,10 @@ enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS)
     if (rc != MU_OK || (set->has_cas && !cas_matches(&was, set->cas))) {
         return rc;
     }
+    struct mvcc_value value = catalog__mvcc_value(set->value);
+
     result->did_apply = true;
-    rc = catalog__mvcc_is_same(c, &was, set->value, set->flags, &is_same, err);
+    rc = catalog__mvcc_is_same(c, &was, &value, set->flags, &is_same, err);
     if (rc != MU_OK || is_same) {
         return rc;
     }
@@ -45,7 +47,7 @@ enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS)
 
     attributes.flags = set->flags;
     key_changed(c, set->key);
-    return catalog__mvcc_put(c, &was, set->key, set->value, &attributes, err);
+    return catalog__mvcc_put(c, &was, set->key, &value, &attributes, err);
 }
 
 /* -- deleting ------------------------------------------------------------------------------------

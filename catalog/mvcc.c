@@ -62,15 +62,33 @@ struct mvcc_attributes catalog__mvcc_lock(const struct mvcc_key *k)
     };
 }
 
+struct mvcc_value catalog__mvcc_value(struct mu_span bytes)
+{
+    struct mvcc_value value = { .bytes = bytes };
+
+    catalog__hash_bytes(bytes, value.digest);
+    return value;
+}
+
+/* What the current table keeps of a value: enough to tell that it is another one, and short, for
+ * the rows of this table are what each put has to find, change and write back. */
+static struct row_value digest_value(const struct mvcc_value *value)
+{
+    const uint8_t *d = value->digest;
+
+    return row_number((uint64_t)d[0] | (uint64_t)d[1] << 8 | (uint64_t)d[2] << 16 |
+                      (uint64_t)(d[3] & 0x7f) << 24);
+}
+
 enum mu_code catalog__mvcc_is_same(struct catalog *c, const struct mvcc_key *k,
-                                   struct mu_span value, uint64_t flags, bool *same,
+                                   const struct mvcc_value *value, uint64_t flags, bool *same,
                                    struct mu_err *err)
 {
     sqlite3_stmt *s = c->kv_version;
     bool has_row = false;
 
     *same = false;
-    if (!k->is_live || k->row.v[CUR_DIGEST].number != catalog__hash_bytes(value)) {
+    if (!k->is_live || k->row.v[CUR_DIGEST].number != digest_value(value).number) {
         return MU_OK; /* nearly always: and the old value stays on its page */
     }
     bind_number(s, 1, k->row.v[CUR_ID].number);
@@ -81,8 +99,8 @@ enum mu_code catalog__mvcc_is_same(struct catalog *c, const struct mvcc_key *k,
                        (long long)k->row.v[CUR_ID].number);
     }
     if (rc == MU_OK) {
-        *same =
-            mu_span_eq(column_bytes(s, 0), value) && (uint64_t)sqlite3_column_int64(s, 1) == flags;
+        *same = mu_span_eq(column_bytes(s, 0), value->bytes) &&
+                (uint64_t)sqlite3_column_int64(s, 1) == flags;
         (void)sqlite3_reset(s);
     }
     return rc;
@@ -148,8 +166,8 @@ static enum mu_code store(struct catalog *c, const struct mvcc_key *was, struct 
 }
 
 enum mu_code catalog__mvcc_put(struct catalog *c, const struct mvcc_key *was, struct mu_span key,
-                               struct mu_span value, const struct mvcc_attributes *attributes,
-                               struct mu_err *err)
+                               const struct mvcc_value *value,
+                               const struct mvcc_attributes *attributes, struct mu_err *err)
 {
     uint64_t rev = c->now.counters.now[REV] + (c->turn.index != c->now.index);
     const struct row_value *old = was->row.v;
@@ -162,8 +180,11 @@ enum mu_code catalog__mvcc_put(struct catalog *c, const struct mvcc_key *was, st
     cur.v[CUR_SESSION] = row_bytes_or_nothing(attributes->session);
     cur.v[CUR_LOCK_INDEX] = row_number(attributes->lock_index);
     cur.v[CUR_CREATE_INDEX] = was->is_live ? old[CUR_CREATE_INDEX] : row_number(c->now.index);
-    cur.v[CUR_DIGEST] = (struct row_value){ .kind = ROW_INT, .number = catalog__hash_bytes(value) };
-    return store(c, was, &cur, row_bytes(value), attributes->flags, err);
+    cur.v[CUR_DIGEST] = digest_value(value);
+    struct row_value stored = row_bytes(value->bytes);
+
+    stored.digest = value->digest;
+    return store(c, was, &cur, stored, attributes->flags, err);
 }
 
 enum mu_code catalog__mvcc_delete(struct catalog *c, const struct mvcc_key *was, struct mu_err *err)

@@ -41,14 +41,21 @@ MU_MUST_CHECK enum mu_code catalog__mvcc_find(struct catalog *c, struct mu_span 
 uint64_t catalog__mvcc_index(const struct mvcc_key *k); /* entry of the last change; is_live */
 struct mvcc_attributes catalog__mvcc_lock(const struct mvcc_key *k); /* session and lock index */
 
+/* A value and its hash, which is computed once however often it is needed. */
+struct mvcc_value {
+    struct mu_span bytes;
+    uint8_t digest[HASH_BYTES];
+};
+struct mvcc_value catalog__mvcc_value(struct mu_span bytes);
+
 /* Would putting this value and these flags leave a live key as it is? */
 MU_MUST_CHECK enum mu_code catalog__mvcc_is_same(struct catalog *c, const struct mvcc_key *k,
-                                                 struct mu_span value, uint64_t flags, bool *same,
-                                                 struct mu_err *err);
+                                                 const struct mvcc_value *value, uint64_t flags,
+                                                 bool *same, struct mu_err *err);
 
 /* A new version of the key. `was` is what mvcc_find said of it just now. */
 MU_MUST_CHECK enum mu_code catalog__mvcc_put(struct catalog *c, const struct mvcc_key *was,
-                                             struct mu_span key, struct mu_span value,
+                                             struct mu_span key, const struct mvcc_value *value,
                                              const struct mvcc_attributes *attributes,
                                              struct mu_err *err);
 MU_MUST_CHECK enum mu_code catalog__mvcc_delete(struct catalog *c, const struct mvcc_key *was,

@@ -146,7 +146,7 @@ void catalog_reader_rest(struct catalog_reader *r)
 {
     MU_ASSERT(!r->in_turn);
     if (r->in_memory == NULL) {
-        (void)sqlite3_db_release_memory(r->own.db);
+        catalog__connection_rest(&r->own);
     }
 }
 

@@ -20,6 +20,7 @@
 #include "catalog/catalog.h"
 #include "catalog/query.h"
 #include "catalog/watch.h"
+#include "core.h"
 #include "proto/command.h"
 
 struct fixture {
@@ -145,6 +146,15 @@ static inline void fixture_check_hash(struct fixture *f)
         fail_msg("at index %llu the hash is not that of the rows",
                  (unsigned long long)applied.index);
     }
+}
+
+/* A number that SQL counts in the catalog's own connection. */
+static inline uint64_t fixture_count(struct fixture *f, const char *sql)
+{
+    int64_t count = 0;
+
+    CHECK(catalog__exec_number(&f->catalog->db, sql, &count, err));
+    return (uint64_t)count;
 }
 
 static inline void fixture_dump(struct fixture *f, struct mu_buf *to)
