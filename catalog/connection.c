@@ -14,8 +14,10 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 
@@ -30,7 +32,7 @@ static enum mu_code code_of(sqlite3 *db, int rc)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_CONSTRAINT: return MU_CORRUPT; /* a row that we know is not there, or is */
-    case SQLITE_BUSY: return MU_FOREIGN;       /* one writer per process: so another process */
+    case SQLITE_BUSY: return MU_FOREIGN;       /* after all the waiting: another process */
     default: break;
     }
     int system = db != NULL ? sqlite3_system_errno(db) : 0;
@@ -120,6 +122,31 @@ static void configure_library(void)
 {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* a mutex around each allocation */
     (void)sqlite3_config(SQLITE_CONFIG_MULTITHREAD);  /* no mutexes inside of connections */
+}
+
+/* Writers do not meet, but a reader that looks at the wal-index in the moment in which a commit
+ * changes it takes the write lock for an instant to look again, and the next transaction finds it
+ * taken. So there is somebody to wait for, who needs microseconds unless the machine stands still.
+ * While opening, on the other hand, it is nearly always another process, and that one stays. */
+#define BUSY_YIELDS     100
+#define BUSY_NAP_NS     200000
+#define BUSY_NAPS_OPEN  2500  /* half a second */
+#define BUSY_NAPS_LATER 50000 /* ten seconds */
+
+static int on_busy(void *data, int times)
+{
+    const struct timespec nap = { .tv_nsec = BUSY_NAP_NS };
+    const struct connection *c = data;
+
+    if (c->is_hurried) {
+        return 0;
+    }
+    if (times < BUSY_YIELDS) {
+        (void)sched_yield();
+        return 1;
+    }
+    (void)nanosleep(&nap, NULL);
+    return times - BUSY_YIELDS < (c->is_open ? BUSY_NAPS_LATER : BUSY_NAPS_OPEN);
 }
 
 #define FILES    (1U << CONNECTION_WRITER | 1U << CONNECTION_READER)
@@ -255,9 +282,14 @@ enum mu_code catalog__connection_open(struct connection *c, const char *path,
                         is_file ? "unix-excl" : NULL) != SQLITE_OK) {
         return catalog__connection_fail(c, "opening", err);
     }
+    (void)sqlite3_busy_handler(c->db, on_busy, c);
     enum mu_code rc = apply_switches(c, err);
 
-    return rc == MU_OK ? apply_settings(c, role, cache_bytes, err) : rc;
+    if (rc == MU_OK) {
+        rc = apply_settings(c, role, cache_bytes, err);
+    }
+    c->is_open = rc == MU_OK;
+    return rc;
 }
 
 /* From this many bytes of pages on it is worth asking the heap for what lies between its blocks,
@@ -283,5 +315,5 @@ void catalog__connection_close(struct connection *c)
 
     MU_ASSERT(rc == SQLITE_OK); /* else a statement was forgotten */
     mu_free(c->path);
-    *c = (struct connection){ NULL, NULL };
+    *c = (struct connection){ .db = NULL };
 }

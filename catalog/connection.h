@@ -24,10 +24,13 @@ enum connection_role {
 
 struct connection {
     sqlite3 *db;
-    char *path; /* for messages */
+    char *path;      /* for messages */
+    bool is_open;    /* settings are made: whoever has the lock now is one of us */
+    bool is_hurried; /* rather not done than waited for */
 };
 
-/* Errors: MU_FOREIGN (another process has it open), MU_CORRUPT, MU_FULL, MU_IO. */
+/* `c` stays where it is as long as it is open. Errors: MU_FOREIGN (another process has it open),
+ * MU_CORRUPT, MU_FULL, MU_IO. */
 MU_MUST_CHECK enum mu_code catalog__connection_open(struct connection *c, const char *path,
                                                     enum connection_role role, uint32_t cache_bytes,
                                                     struct mu_err *err);

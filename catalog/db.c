@@ -341,8 +341,11 @@ static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, s
     uint64_t index = c->committed.index; /* before the call: what comes later is not in it */
     int pages = 0;
     int written = 0;
+
+    c->db.is_hurried = true; /* a reader that never lets go must not hold up applying */
     int rc = sqlite3_wal_checkpoint_v2(c->db.db, NULL, mode, &pages, &written);
 
+    c->db.is_hurried = false;
     /* BUSY: a reader still looks at the WAL, so that it cannot start over. All that could be
      * written was. */
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/limits.h"
+#include "base/clock.h"
 
 /* -- helpers -------------------------------------------------------------------------------------
  */
@@ -295,6 +295,34 @@ static void a_reader_in_its_turn_holds_up_what_is_durable(void **state)
     catalog_reader_release(f.reader); /* twice is fine */
     CHECK(catalog_checkpoint(f.catalog, true, &durable, err));
     assert_int_equal(durable, 30);
+    fixture_deinit(&f);
+}
+
+/* A WAL beyond all bounds, because of a reader that never lets go: applying goes on at once. */
+static void a_stuck_reader_does_not_stop_the_writer(void **state)
+{
+    struct catalog_applied seen;
+    struct fixture f;
+    uint64_t durable = 0;
+
+    (void)state;
+    fixture_init(&f, true);
+    fixture_put(&f, "a", "1");
+    CHECK(catalog_reader_applied(f.reader, &seen, err)); /* the turn begins */
+    while (f.index < 140) {
+        put_bulk(&f, 500000);
+    }
+    assert_true(f.catalog->wal_pages > 16384);
+    uint64_t start_ms = mu_clock_ms();
+
+    CHECK(catalog_checkpoint(f.catalog, false, &durable, err));
+    assert_true(mu_clock_ms() - start_ms < 8000); /* waiting for a lock would take ten seconds */
+    assert_int_equal(durable, 0);
+    catalog_reader_release(f.reader);
+    CHECK(catalog_checkpoint(f.catalog, false, &durable, err));
+    assert_int_equal(durable, 140);
+    fixture_put(&f, "a", "2");
+    assert_true(f.catalog->wal_pages < 100); /* it has started over */
     fixture_deinit(&f);
 }
 
@@ -670,6 +698,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(large_logs_are_written_back_and_small_ones_when_idle),
         cmocka_unit_test(the_file_alone_holds_what_is_durable),
         cmocka_unit_test(a_reader_in_its_turn_holds_up_what_is_durable),
+        cmocka_unit_test(a_stuck_reader_does_not_stop_the_writer),
         cmocka_unit_test(a_cut_wal_gives_an_earlier_commit),
         cmocka_unit_test(a_full_disk_fails_the_call_and_keeps_the_past),
         cmocka_unit_test(a_failed_commit_keeps_the_past),
