@@ -10,7 +10,7 @@
 #define NAME_BYTES_MAX 64
 #define SHOWN_MAX      5 /* about what an error's text holds */
 
-/* Levenshtein distance of two folded names, or more than `limit`. */
+/* Levenshtein distance of two folded names; overlong ones are far from everything. */
 static unsigned distance(const char *a, const char *b)
 {
     unsigned row[NAME_BYTES_MAX + 1];

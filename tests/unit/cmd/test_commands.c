@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cmocka.h>
 
@@ -108,21 +109,27 @@ static void *serve(void *data)
     return NULL;
 }
 
+static void server_run(struct server *s, const struct exchange *exchanges)
+{
+    s->exchanges = exchanges;
+    while (s->count < EXCHANGES_MAX && exchanges[s->count].request != NULL) {
+        s->count++;
+    }
+    assert_int_equal(listen(s->fd, 8), 0);
+    assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
 static void server_start(struct server *s, const struct exchange *exchanges)
 {
     struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t bytes = sizeof sa;
 
-    *s = (struct server){ .exchanges = exchanges, .fd = socket(AF_INET, SOCK_STREAM, 0) };
-    while (s->count < EXCHANGES_MAX && exchanges[s->count].request != NULL) {
-        s->count++;
-    }
+    *s = (struct server){ .fd = socket(AF_INET, SOCK_STREAM, 0) };
     assert_true(s->fd >= 0);
     assert_int_equal(bind(s->fd, (struct sockaddr *)&sa, bytes), 0);
-    assert_int_equal(listen(s->fd, 8), 0);
     assert_int_equal(getsockname(s->fd, (struct sockaddr *)&sa, &bytes), 0);
     s->port = ntohs(sa.sin_port);
-    assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+    server_run(s, exchanges);
 }
 
 static void server_stop(struct server *s)
@@ -583,6 +590,34 @@ static void what_cannot_be_asked_says_why(void **state)
     }
 }
 
+static void a_unix_socket_is_asked_too(void **state)
+{
+    static const struct exchange exchanges[EXCHANGES_MAX] = {
+        { "PUT /v1/agent/leave", NULL, 200, "" },
+    };
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    char dir[] = "/tmp/muster-test-XXXXXX", address[80];
+    struct server s = { .fd = socket(AF_UNIX, SOCK_STREAM, 0) };
+    struct ran r;
+
+    (void)state;
+    assert_true(s.fd >= 0 && mkdtemp(dir) != NULL);
+    (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s/sock", dir);
+    assert_int_equal(bind(s.fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    server_run(&s, exchanges);
+    (void)snprintf(address, sizeof address, "unix://%s", sa.sun_path);
+    run_with(&r, address, NULL);
+    server_stop(&s);
+    assert_string_equal(r.err, "");
+    assert_string_equal(r.out, "Graceful leave complete\n");
+    assert_string_equal(mu_buf_text(&s.seen), "PUT /v1/agent/leave\n");
+    (void)unlink(sa.sun_path);
+    (void)rmdir(dir);
+    mu_buf_deinit(&s.seen);
+    mu_buf_deinit(&s.headers);
+    ran_free(&r);
+}
+
 static void nobody_there_is_said_in_go_s_words(void **state)
 {
     static const struct exchange none[EXCHANGES_MAX] = { { NULL, NULL, 0, NULL } };
@@ -755,6 +790,7 @@ int main(void)
         cmocka_unit_test(services_from_a_file),
         cmocka_unit_test(a_token_comes_from_flag_or_environment),
         cmocka_unit_test(what_cannot_be_asked_says_why),
+        cmocka_unit_test(a_unix_socket_is_asked_too),
         cmocka_unit_test(nobody_there_is_said_in_go_s_words),
         cmocka_unit_test(the_list_is_printed),
         cmocka_unit_test(the_version_is_consul_s_with_ours),
