@@ -596,7 +596,7 @@ static void a_unix_socket_is_asked_too(void **state)
         { "PUT /v1/agent/leave", NULL, 200, "" },
     };
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
-    char dir[] = "/tmp/muster-test-XXXXXX", address[80];
+    char dir[] = "/tmp/muster-test-XXXXXX", address[128];
     struct server s = { .fd = socket(AF_UNIX, SOCK_STREAM, 0) };
     struct ran r;
 
