@@ -347,6 +347,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     }
     a->advertise = gossip_driver_address(a->gossip);
     if (a->consensus != NULL) {
+        a->has_consensus_started = true;
         consensus_driver_start(a->consensus);
         agent__peers_refresh(a);
     }
@@ -455,7 +456,7 @@ static void on_gossip_stopped(void *data)
 {
     struct agent *a = data;
 
-    if (a->consensus != NULL) {
+    if (a->has_consensus_started) {
         consensus_driver_stop(a->consensus, on_consensus_stopped, a);
         return;
     }
@@ -485,7 +486,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         a->stops_pending++;
         persist_stop(a->persist, on_persist_stopped, a);
     }
-    if (a->gossip != NULL) {
+    if (a->has_gossip_started) {
         gossip_driver_stop(a->gossip, on_gossip_stopped, a);
     } else {
         on_gossip_stopped(a);

@@ -75,6 +75,7 @@ struct agent {
     struct join *join;       /* join.c: the retry_join loop */
 
     /* leaving and stopping (agent.c) */
+    bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;
     void *stopped_data;
     unsigned stops_pending;

@@ -369,6 +369,7 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
     rc = gossip_driver_new(&a->gossip, a->loop, &options, err);
     if (rc == MU_OK) {
         rc = gossip_driver_start(a->gossip, on_notices, a, err);
+        a->has_gossip_started = rc == MU_OK;
     }
     mu_arena_deinit(&t.arena);
     mu_buf_deinit(&pool);

@@ -4,7 +4,8 @@
  * agent it is forwarded whole to a server. The front doors (web/) see only this header: they do
  * not know that gossip or consensus exist.
  *
- * Life:    agent_new -> agent_start -> ... -> agent_stop -> (stopped callback) -> agent_free.
+ * Life:    agent_new -> agent_start -> ... -> agent_stop -> (stopped callback) -> agent_free; a
+ *          start that failed is stopped in the same way.
  * Thread:  the loop's.
  * Memory:  results in callbacks are *borrowed*.
  * Errors:  MU_NO_LEADER ("No cluster leader"), MU_NO_SERVERS ("No known Consul servers"),
