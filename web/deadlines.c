@@ -1,119 +1,57 @@
 #include "deadlines.h"
 
 #include "base/assert.h"
-#include "base/mem.h"
 
-void deadlines_init(struct deadlines *t)
+void deadlines_init(struct deadlines *all)
 {
-    *t = (struct deadlines){ NULL, 0, 0 };
+    all->heap = MU_HEAP_NONE;
 }
 
-void deadlines_deinit(struct deadlines *t)
+void deadlines_deinit(struct deadlines *all)
 {
-    MU_ASSERT(t->count == 0);
-    mu_free(t->heap);
-    deadlines_init(t);
+    MU_ASSERT(all->heap.count == 0);
+    mu_heap_deinit(&all->heap);
 }
 
-static void place(struct deadlines *t, size_t slot, struct deadline *d)
-{
-    t->heap[slot] = d;
-    d->slot = slot + 1;
-}
-
-static void rise(struct deadlines *t, size_t slot)
-{
-    struct deadline *d = t->heap[slot];
-
-    while (slot > 0 && t->heap[(slot - 1) / 2]->at_ms > d->at_ms) {
-        place(t, slot, t->heap[(slot - 1) / 2]);
-        slot = (slot - 1) / 2;
-    }
-    place(t, slot, d);
-}
-
-static void sink(struct deadlines *t, size_t slot)
-{
-    struct deadline *d = t->heap[slot];
-
-    for (;;) {
-        size_t child = 2 * slot + 1;
-
-        if (child + 1 < t->count && t->heap[child + 1]->at_ms < t->heap[child]->at_ms) {
-            child++;
-        }
-        if (child >= t->count || t->heap[child]->at_ms >= d->at_ms) {
-            break;
-        }
-        place(t, slot, t->heap[child]);
-        slot = child;
-    }
-    place(t, slot, d);
-}
-
-void deadline_set(struct deadlines *t, struct deadline *d, uint64_t at_ms, deadline_fn *fire,
+void deadline_set(struct deadlines *all, struct deadline *d, uint64_t at_ms, deadline_fn *fire,
                   void *data)
 {
     MU_ASSERT(at_ms > 0 && fire != NULL);
     d->fire = fire;
     d->data = data;
-    if (d->slot == 0) {
-        if (t->count == t->room) {
-            t->room = t->room > 0 ? t->room * 2 : 64;
-            t->heap = mu_grow(t->heap, t->room * sizeof(struct deadline *));
-        }
-        d->at_ms = at_ms;
-        place(t, t->count++, d);
-        rise(t, d->slot - 1);
-        return;
-    }
-    bool is_later = at_ms > d->at_ms;
-
-    d->at_ms = at_ms;
-    if (is_later) {
-        sink(t, d->slot - 1);
-    } else {
-        rise(t, d->slot - 1);
-    }
+    mu_heap_put(&all->heap, &d->node, at_ms);
 }
 
-void deadline_clear(struct deadlines *t, struct deadline *d)
+void deadline_clear(struct deadlines *all, struct deadline *d)
 {
-    if (d->slot == 0) {
-        return;
-    }
-    size_t slot = d->slot - 1;
-    struct deadline *last = t->heap[--t->count];
-
-    MU_ASSERT(t->heap[slot] == d);
-    d->slot = 0;
-    if (last == d) {
-        return;
-    }
-    place(t, slot, last);
-    if (slot > 0 && t->heap[(slot - 1) / 2]->at_ms > last->at_ms) {
-        rise(t, slot);
-    } else {
-        sink(t, slot);
-    }
+    mu_heap_remove(&all->heap, &d->node);
 }
 
 bool deadline_is_set(const struct deadline *d)
 {
-    return d->slot != 0;
+    return mu_heap_has(&d->node);
 }
 
-uint64_t deadlines_next(const struct deadlines *t)
+uint64_t deadline_at(const struct deadline *d)
 {
-    return t->count > 0 ? t->heap[0]->at_ms : 0;
+    return d->node.key;
 }
 
-void deadlines_run(struct deadlines *t, uint64_t now_ms)
+uint64_t deadlines_next(const struct deadlines *all)
 {
-    while (t->count > 0 && t->heap[0]->at_ms <= now_ms) {
-        struct deadline *d = t->heap[0];
+    const struct mu_heap_node *first = mu_heap_first(&all->heap);
 
-        deadline_clear(t, d);
+    return first != NULL ? first->key : 0;
+}
+
+void deadlines_run(struct deadlines *all, uint64_t now_ms)
+{
+    struct mu_heap_node *first;
+
+    while ((first = mu_heap_first(&all->heap)) != NULL && first->key <= now_ms) {
+        struct deadline *d = MU_CONTAINER(first, struct deadline, node);
+
+        mu_heap_remove(&all->heap, first);
         d->fire(d->data);
     }
 }

@@ -312,7 +312,7 @@ static void deadline_aim(struct client *c)
 {
     uint64_t at = conn_deadline(&c->conn);
 
-    if (at != 0 && (!deadline_is_set(&c->deadline) || c->deadline.at_ms > at)) {
+    if (at != 0 && (!deadline_is_set(&c->deadline) || deadline_at(&c->deadline) > at)) {
         deadline_set(&c->server->front->deadlines, &c->deadline, at, on_deadline, c);
     }
 }

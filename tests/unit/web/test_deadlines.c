@@ -18,8 +18,8 @@ static void on_fire(void *data)
     struct fired *f = data;
 
     assert_false(deadline_is_set(&f->deadline)); /* cleared before the call */
-    assert_true(f->deadline.at_ms >= latest_ms); /* earliest first */
-    latest_ms = f->deadline.at_ms;
+    assert_true(deadline_at(&f->deadline) >= latest_ms); /* earliest first */
+    latest_ms = deadline_at(&f->deadline);
     f->count++;
 }
 
@@ -61,7 +61,7 @@ static void again(void *data)
 
     f->count++;
     if (f->count < 3) {
-        deadline_set(f->all, &f->deadline, f->deadline.at_ms + 10, again, f);
+        deadline_set(f->all, &f->deadline, deadline_at(&f->deadline) + 10, again, f);
     }
 }
 
