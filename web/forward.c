@@ -156,10 +156,30 @@ struct forwarded { /* in the request's arena */
     bool *is_answered; /* of front_forwarded() while it runs */
 };
 
+#define ENVELOPE_BYTES 65536U /* headers and framing of a message, generously */
+
+/* A message between agents is bounded; the client's own agent cannot pass on more. */
+static void refuse_huge(struct request *r)
+{
+    size_t bytes = r->response.body.bytes;
+
+    response_reset(r);
+    r->response.status = 500;
+    r->response.content_type = "text/plain; charset=utf-8";
+    mu_buf_addf(&r->out,
+                "The answer has %zu bytes, a client agent passes on at most %u: ask a server",
+                bytes, MU_RPC_MESSAGE_MAX - ENVELOPE_BYTES);
+    r->response.body = mu_buf_span(&r->out);
+}
+
 static void answer(struct request *r)
 {
     struct forwarded *f = r->sink_data;
     struct mu_header headers[RESPONSE_LIST_MAX];
+
+    if (r->response.body.bytes > MU_RPC_MESSAGE_MAX - ENVELOPE_BYTES) {
+        refuse_huge(r);
+    }
     struct agent_http_response response = {
         .status = r->response.status,
         .headers = headers,

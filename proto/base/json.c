@@ -706,10 +706,62 @@ void mu_json_put_base64(struct mu_json_out *o, struct mu_span bytes)
     mu_buf_add_byte(o->to, '"');
 }
 
+/* One byte of a compact document outside of strings, with the blanks that go around it. */
+static void put_raw_byte(struct mu_json_out *o, uint8_t c, uint8_t before, uint8_t next)
+{
+    bool opens = c == '{' || c == '[';
+    bool closes = c == '}' || c == ']';
+    bool is_empty =
+        (opens && (next == '}' || next == ']')) || (closes && (before == '{' || before == '['));
+
+    if (closes && !is_empty) {
+        o->depth--;
+        new_line(o);
+    }
+    mu_buf_add_byte(o->to, c);
+    if (c == ':') {
+        mu_buf_add_byte(o->to, ' ');
+    }
+    if (opens && !is_empty) {
+        o->depth++;
+    }
+    if (c == ',' || (opens && !is_empty)) {
+        new_line(o);
+    }
+}
+
+/* Indented like the rest. Nothing but depth is used of the levels inside, so they may be more than
+ * the writer's own. */
+static void put_raw_pretty(struct mu_json_out *o, struct mu_span json)
+{
+    bool is_text = false;
+
+    for (size_t i = 0; i < json.bytes; i++) {
+        uint8_t c = json.data[i];
+
+        if (c == '"') {
+            is_text = !is_text;
+        }
+        if (is_text || c == '"') {
+            mu_buf_add_byte(o->to, c);
+            if (c == '\\' && i + 1 < json.bytes) {
+                mu_buf_add_byte(o->to, json.data[++i]);
+            }
+        } else {
+            put_raw_byte(o, c, i > 0 ? json.data[i - 1] : 0,
+                         i + 1 < json.bytes ? json.data[i + 1] : 0);
+        }
+    }
+}
+
 void mu_json_put_raw(struct mu_json_out *o, struct mu_span json)
 {
     before_value(o);
-    mu_buf_add_span(o->to, json);
+    if (o->is_pretty) {
+        put_raw_pretty(o, json);
+    } else {
+        mu_buf_add_span(o->to, json);
+    }
 }
 
 void mu_json_text(struct mu_json_out *o, const char *name, const char *text)

@@ -16,8 +16,9 @@ A transcript (http/*.txt) is a list of blocks, separated by lines of ====:
     Content-Type: application/json      a header: name with its casing, and its value
     -X-Consul-Index                     a header that must not be there
 
-    true                                the body; lines that begin with two blanks continue the one
-                                        before them
+    true                                the body; a line that begins with two blanks (not more)
+                                        continues the one before it, an empty line at the end is a
+                                        line end
 
 In expected values <?> is any text, <#> a number, <name=#> a number that later requests and answers
 may use as {name}. {node}, {address} and {client} are set. `wait: 300 1000` in front of the status
@@ -83,8 +84,7 @@ def read_block(file, number, lines):
         else:
             block.wanted.append(tuple(text.split(": ", 1)) if ": " in text else (text[:-1], ""))
         at += 1
-    body = "\n".join(lines[at + 1:])
-    block.expected = re.sub(r"\n  +", "", body).rstrip("\n") if "\n  " in body else body.rstrip("\n")
+    block.expected = re.sub(r"\n  (?=[^ ])", "", "\n".join(lines[at + 1:]))
     return block
 
 

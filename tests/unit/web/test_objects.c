@@ -283,6 +283,24 @@ static void pretty_is_four_blanks_and_a_newline(void **state)
                   "        \"CreateIndex\": 0,\n        \"ModifyIndex\": 0\n    }\n]\n");
 }
 
+static void stored_json_is_indented_with_the_rest(void **state)
+{
+    struct mu_buf text = MU_BUF_NONE;
+    struct mu_json_out o;
+
+    (void)state;
+    mu_json_out_init(&o, &text, true);
+    mu_json_open(&o, '{');
+    mu_json_key(&o, "Proxy");
+    mu_json_put_raw(&o, T("{\"a\":[1,{\"b\":\"x,{\\\"\"}],\"c\":{},\"d\":[]}"));
+    mu_json_text(&o, "e", "f");
+    mu_json_close(&o, '}');
+    mu_json_out_end(&o);
+    expect(&text, "{\n    \"Proxy\": {\n        \"a\": [\n            1,\n            {\n"
+                  "                \"b\": \"x,{\\\"\"\n            }\n        ],\n"
+                  "        \"c\": {},\n        \"d\": []\n    },\n    \"e\": \"f\"\n}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +311,7 @@ int main(void)
         cmocka_unit_test(key_values),
         cmocka_unit_test(the_agents_own),
         cmocka_unit_test(pretty_is_four_blanks_and_a_newline),
+        cmocka_unit_test(stored_json_is_indented_with_the_rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
