@@ -226,6 +226,9 @@ enum mu_code check_definition_decode(const struct mu_json *object, struct check_
     enum mu_code rc = mu_json_decode(object, &check_definition_shape, &raw, arena, err);
 
     *out = check_finished(&raw);
+    if (out->id.bytes == 0) {
+        out->id = out->name;
+    }
     return rc;
 }
 
@@ -243,6 +246,27 @@ static void take_checks(const struct raw_service *raw, struct service_definition
     for (size_t i = 0; i < raw->checks.count; i++) {
         if (!is_empty(&items[i])) {
             out->checks[out->checks_count++] = check_finished(&items[i]);
+        }
+    }
+}
+
+/* A check of a service is known by it, unless it has an id and a name of its own. */
+static void name_checks(struct service_definition *out, struct mu_arena *arena)
+{
+    bool is_alone = out->checks_count == 1;
+
+    for (size_t i = 0; i < out->checks_count; i++) {
+        struct check_definition *c = &out->checks[i];
+
+        if (c->id.bytes == 0 && is_alone) {
+            c->id = mu_span_text(mu_arena_printf(arena, "service:%.*s", MU_SPAN_FMT(out->id)));
+        } else if (c->id.bytes == 0) {
+            c->id = mu_span_text(
+                mu_arena_printf(arena, "service:%.*s:%zu", MU_SPAN_FMT(out->id), i + 1));
+        }
+        if (c->name.bytes == 0) {
+            c->name = mu_span_text(
+                mu_arena_printf(arena, "Service '%.*s' check", MU_SPAN_FMT(out->name)));
         }
     }
 }
@@ -348,6 +372,7 @@ enum mu_code service_definition_decode(const struct mu_json *object, struct serv
         qsort(out->meta.items, out->meta.count, sizeof *out->meta.items, by_key);
     }
     take_checks(&raw, out, arena);
+    name_checks(out, arena);
     take_tagged(&raw, out, arena);
     rc = take_object(raw.proxy, "Proxy", &out->proxy, arena, err);
     if (rc != MU_OK) {

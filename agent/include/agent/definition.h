@@ -23,7 +23,7 @@
 #include "base/span.h"
 
 struct check_definition {
-    struct mu_span id; /* CheckID, else ID, else (on registering) the name */
+    struct mu_span id; /* CheckID, else ID, else the name; of a service: see decode */
     struct mu_span name, notes, status, service_id, token;
     int64_t interval_ns, timeout_ns, ttl_ns;
     struct mu_span http, method, body, tcp, grpc, alias_node, alias_service, docker, shell;
@@ -66,7 +66,8 @@ extern const struct mu_json_shape service_definition_shape, check_definition_sha
 
 /* Decode one object and fill the defaults: ID = Name, weights 1/1, lan_ipv4/wan_ipv4 (or _ipv6)
  * from a literal address, `Check: {}` and nulls dropped, metadata and tagged addresses sorted by
- * key. The tree may be freed afterwards. */
+ * key; checks of a service are `service:<id>`, or `service:<id>:<n>` when there are several, and
+ * `Service '<name>' check`. The tree may be freed afterwards. */
 MU_MUST_CHECK enum mu_code service_definition_decode(const struct mu_json *object,
                                                      struct service_definition *out,
                                                      struct mu_arena *arena, struct mu_err *err);

@@ -247,7 +247,9 @@ static void services_are_understood_and_written(void **state)
         { "snake case", "{\"name\":\"web\",\"enable_tag_override\":true}", "{\"ID\":\"web\",\"Name\":\"web\",\"EnableTagOverride\":true}" },
         { "null is absent", "{\"Name\":\"web\",\"Tags\":null,\"Check\":null,\"Checks\":null,\"Connect\":null,\"Weights\":null}", "{\"ID\":\"web\",\"Name\":\"web\"}" },
         { "empty checks are dropped", "{\"Name\":\"web\",\"Check\":{},\"Checks\":[null,{}]}", "{\"ID\":\"web\",\"Name\":\"web\"}" },
-        { "Check comes before Checks", "{\"Name\":\"web\",\"Checks\":[{\"TTL\":\"2s\"}],\"Check\":{\"TTL\":\"1s\"}}", "{\"ID\":\"web\",\"Name\":\"web\",\"Checks\":[{\"TTL\":\"1s\"},{\"TTL\":\"2s\"}]}" },
+        { "Check comes before Checks", "{\"Name\":\"web\",\"Checks\":[{\"TTL\":\"2s\"}],\"Check\":{\"TTL\":\"1s\"}}", "{\"ID\":\"web\",\"Name\":\"web\",\"Checks\":[{\"ID\":\"service:web:1\",\"Name\":\"Service 'web' check\",\"TTL\":\"1s\"},{\"ID\":\"service:web:2\",\"Name\":\"Service 'web' check\",\"TTL\":\"2s\"}]}" },
+        { "one check has no number, and its own name stays", "{\"Name\":\"web\",\"ID\":\"w\",\"Check\":{\"Name\":\"n\",\"TTL\":\"1s\"}}", "{\"ID\":\"w\",\"Name\":\"web\",\"Checks\":[{\"ID\":\"service:w\",\"Name\":\"n\",\"TTL\":\"1s\"}]}" },
+        { "an own id counts all the same", "{\"Name\":\"web\",\"Checks\":[{\"CheckID\":\"c\",\"TTL\":\"1s\"},{\"TTL\":\"2s\"}]}", "{\"ID\":\"web\",\"Name\":\"web\",\"Checks\":[{\"ID\":\"c\",\"Name\":\"Service 'web' check\",\"TTL\":\"1s\"},{\"ID\":\"service:web:2\",\"Name\":\"Service 'web' check\",\"TTL\":\"2s\"}]}" },
         { "tags keep their order", "{\"Name\":\"web\",\"Tags\":[\"b\",\"a\",\"b\"]}", "{\"ID\":\"web\",\"Name\":\"web\",\"Tags\":[\"b\",\"a\",\"b\"]}" },
         { "metadata is sorted", "{\"Name\":\"web\",\"Meta\":{\"b\":\"1\",\"a\":\"2\"}}", "{\"Meta\":{\"a\":\"2\",\"b\":\"1\"},\"ID\":\"web\",\"Name\":\"web\"}" },
         { "empty metadata differs from none", "{\"Name\":\"web\",\"Meta\":{}}", "{\"ID\":\"web\",\"Name\":\"web\",\"Meta\":{}}" },
@@ -291,18 +293,18 @@ static void checks_are_understood_and_written(void **state)
         const char *why, *text, *written;
     } rows[] = {
         // clang-format off
-        { "CheckID beats ID", "{\"Name\":\"c\",\"ID\":\"a\",\"CheckID\":\"b\",\"TTL\":\"1s\"}", "{\"ID\":\"b\",\"Name\":\"c\",\"TTL\":\"1s\"}" },
-        { "ID alone", "{\"Name\":\"c\",\"ID\":\"a\",\"TTL\":\"1s\"}", "{\"ID\":\"a\",\"Name\":\"c\",\"TTL\":\"1s\"}" },
-        { "numbers are nanoseconds", "{\"Name\":\"c\",\"TTL\":1500000000}", "{\"Name\":\"c\",\"TTL\":\"1.5s\"}" },
-        { "Args", "{\"Name\":\"c\",\"Args\":[\"true\"],\"Interval\":\"1m\"}", "{\"Name\":\"c\",\"Interval\":\"1m0s\",\"ScriptArgs\":[\"true\"]}" },
-        { "args", "{\"Name\":\"c\",\"args\":[\"true\"],\"Interval\":\"1m\"}", "{\"Name\":\"c\",\"Interval\":\"1m0s\",\"ScriptArgs\":[\"true\"]}" },
-        { "ScriptArgs", "{\"Name\":\"c\",\"ScriptArgs\":[\"true\"],\"Interval\":\"1m\"}", "{\"Name\":\"c\",\"Interval\":\"1m0s\",\"ScriptArgs\":[\"true\"]}" },
-        { "script_args", "{\"Name\":\"c\",\"script_args\":[\"true\"],\"Interval\":\"1m\"}", "{\"Name\":\"c\",\"Interval\":\"1m0s\",\"ScriptArgs\":[\"true\"]}" },
-        { "squashed spellings", "{\"name\":\"c\",\"serviceid\":\"s\",\"scriptargs\":[\"x\"],\"dockercontainerid\":\"d\",\"tlsskipverify\":true,\"deregistercriticalserviceafter\":\"1m\",\"interval\":\"1s\"}", "{\"Name\":\"c\",\"ServiceID\":\"s\",\"Interval\":\"1s\",\"TLSSkipVerify\":true,\"ScriptArgs\":[\"x\"],\"DockerContainerID\":\"d\",\"DeregisterCriticalServiceAfter\":\"1m0s\"}" },
-        { "snake case", "{\"name\":\"c\",\"service_id\":\"s\",\"alias_node\":\"n\",\"alias_service\":\"a\",\"success_before_passing\":1,\"failures_before_critical\":3,\"failures_before_warning\":2,\"output_max_size\":9}", "{\"Name\":\"c\",\"ServiceID\":\"s\",\"AliasNode\":\"n\",\"AliasService\":\"a\",\"SuccessBeforePassing\":1,\"FailuresBeforeWarning\":2,\"FailuresBeforeCritical\":3,\"OutputMaxSize\":9}" },
-        { "HTTP with everything", "{\"Name\":\"c\",\"HTTP\":\"http://x\",\"Method\":\"POST\",\"Header\":{\"A\":[\"b\",\"c\"]},\"Body\":\"z\",\"Interval\":\"10s\",\"Timeout\":\"2s\",\"Notes\":\"n\",\"Status\":\"passing\"}", "{\"Name\":\"c\",\"Notes\":\"n\",\"Status\":\"passing\",\"Interval\":\"10s\",\"Timeout\":\"2s\",\"HTTP\":\"http://x\",\"Method\":\"POST\",\"Header\":{\"A\":[\"b\",\"c\"]},\"Body\":\"z\"}" },
-        { "newer members", "{\"Name\":\"c\",\"TTL\":\"1s\",\"TLSServerName\":\"t\",\"DisableRedirects\":true,\"H2PingUseTLS\":true,\"Namespace\":\"\",\"Partition\":\"default\",\"ExposedPort\":1}", "{\"Name\":\"c\",\"TTL\":\"1s\",\"DisableRedirects\":true,\"TLSServerName\":\"t\",\"H2PingUseTLS\":true,\"Partition\":\"default\"}" },
-        { "gRPC", "{\"Name\":\"c\",\"GRPC\":\"x:1/s\",\"grpc_use_tls\":true,\"Interval\":\"1s\"}", "{\"Name\":\"c\",\"Interval\":\"1s\",\"GRPC\":\"x:1/s\",\"GRPCUseTLS\":true}" },
+        { "CheckID beats ID", "{\"ID\":\"c\",\"Name\":\"c\",\"ID\":\"a\",\"CheckID\":\"b\",\"TTL\":\"1s\"}", "{\"ID\":\"b\",\"Name\":\"c\",\"TTL\":\"1s\"}" },
+        { "ID alone", "{\"ID\":\"c\",\"Name\":\"c\",\"ID\":\"a\",\"TTL\":\"1s\"}", "{\"ID\":\"a\",\"Name\":\"c\",\"TTL\":\"1s\"}" },
+        { "numbers are nanoseconds", "{\"ID\":\"c\",\"Name\":\"c\",\"TTL\":1500000000}", "{\"ID\":\"c\",\"Name\":\"c\",\"TTL\":\"1.5s\"}" },
+        { "Args", "{\"ID\":\"c\",\"Name\":\"c\",\"Args\":[\"true\"],\"Interval\":\"1m\"}", "{\"ID\":\"c\",\"Name\":\"c\",\"Interval\":\"1m0s\",\"ScriptArgs\":[\"true\"]}" },
+        { "args", "{\"ID\":\"c\",\"Name\":\"c\",\"args\":[\"true\"],\"Interval\":\"1m\"}", "{\"ID\":\"c\",\"Name\":\"c\",\"Interval\":\"1m0s\",\"ScriptArgs\":[\"true\"]}" },
+        { "ScriptArgs", "{\"ID\":\"c\",\"Name\":\"c\",\"ScriptArgs\":[\"true\"],\"Interval\":\"1m\"}", "{\"ID\":\"c\",\"Name\":\"c\",\"Interval\":\"1m0s\",\"ScriptArgs\":[\"true\"]}" },
+        { "script_args", "{\"ID\":\"c\",\"Name\":\"c\",\"script_args\":[\"true\"],\"Interval\":\"1m\"}", "{\"ID\":\"c\",\"Name\":\"c\",\"Interval\":\"1m0s\",\"ScriptArgs\":[\"true\"]}" },
+        { "squashed spellings", "{\"name\":\"c\",\"serviceid\":\"s\",\"scriptargs\":[\"x\"],\"dockercontainerid\":\"d\",\"tlsskipverify\":true,\"deregistercriticalserviceafter\":\"1m\",\"interval\":\"1s\"}", "{\"ID\":\"c\",\"Name\":\"c\",\"ServiceID\":\"s\",\"Interval\":\"1s\",\"TLSSkipVerify\":true,\"ScriptArgs\":[\"x\"],\"DockerContainerID\":\"d\",\"DeregisterCriticalServiceAfter\":\"1m0s\"}" },
+        { "snake case", "{\"name\":\"c\",\"service_id\":\"s\",\"alias_node\":\"n\",\"alias_service\":\"a\",\"success_before_passing\":1,\"failures_before_critical\":3,\"failures_before_warning\":2,\"output_max_size\":9}", "{\"ID\":\"c\",\"Name\":\"c\",\"ServiceID\":\"s\",\"AliasNode\":\"n\",\"AliasService\":\"a\",\"SuccessBeforePassing\":1,\"FailuresBeforeWarning\":2,\"FailuresBeforeCritical\":3,\"OutputMaxSize\":9}" },
+        { "HTTP with everything", "{\"ID\":\"c\",\"Name\":\"c\",\"HTTP\":\"http://x\",\"Method\":\"POST\",\"Header\":{\"A\":[\"b\",\"c\"]},\"Body\":\"z\",\"Interval\":\"10s\",\"Timeout\":\"2s\",\"Notes\":\"n\",\"Status\":\"passing\"}", "{\"ID\":\"c\",\"Name\":\"c\",\"Notes\":\"n\",\"Status\":\"passing\",\"Interval\":\"10s\",\"Timeout\":\"2s\",\"HTTP\":\"http://x\",\"Method\":\"POST\",\"Header\":{\"A\":[\"b\",\"c\"]},\"Body\":\"z\"}" },
+        { "newer members", "{\"ID\":\"c\",\"Name\":\"c\",\"TTL\":\"1s\",\"TLSServerName\":\"t\",\"DisableRedirects\":true,\"H2PingUseTLS\":true,\"Namespace\":\"\",\"Partition\":\"default\",\"ExposedPort\":1}", "{\"ID\":\"c\",\"Name\":\"c\",\"TTL\":\"1s\",\"DisableRedirects\":true,\"TLSServerName\":\"t\",\"H2PingUseTLS\":true,\"Partition\":\"default\"}" },
+        { "gRPC", "{\"ID\":\"c\",\"Name\":\"c\",\"GRPC\":\"x:1/s\",\"grpc_use_tls\":true,\"Interval\":\"1s\"}", "{\"ID\":\"c\",\"Name\":\"c\",\"Interval\":\"1s\",\"GRPC\":\"x:1/s\",\"GRPCUseTLS\":true}" },
     }; // clang-format on
 
     (void)state;
