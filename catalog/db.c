@@ -36,6 +36,9 @@
 /* Free pages worth giving back when idle, and how many at a time: one slice takes milliseconds. */
 #define VACUUM_PAGES 256
 
+/* Most commands fit the block of the entry's arena that is kept from one to the next. */
+#define ARENA_BLOCK ((size_t)16 * 1024)
+
 /* -- opening -------------------------------------------------------------------------------------
  */
 
@@ -222,7 +225,7 @@ enum mu_code catalog_open(struct catalog **out, const struct catalog_options *op
 
     c->is_in_memory = options->path == NULL;
     mu_arena_init(&c->arena, 0);
-    c->arena.block = 16 * 1024; /* most commands fit the block that stays */
+    c->arena.block = ARENA_BLOCK;
     enum mu_code rc = open_all(c, options, err);
 
     if (rc == MU_OK) {
@@ -389,7 +392,7 @@ static enum mu_code rest(struct catalog *c, struct mu_err *err)
     if (rc == MU_OK && c->has_idle_memory) {
         c->has_idle_memory = false;
         mu_arena_deinit(&c->arena);
-        c->arena.block = 16 * 1024;
+        c->arena.block = ARENA_BLOCK;
         catalog__connection_rest(&c->db);
     }
     return rc;
