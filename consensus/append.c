@@ -88,10 +88,10 @@ static uint32_t fitting(const struct consensus *c, const struct consensus_msg *m
         const struct consensus_entry *e = &m->append.entries[i];
         bool is_config = e->kind == CONSENSUS_CONFIG;
 
-        bytes += e->bytes;
         if (!is_overwriting && !consensus__log_has_room(c, count + 1, bytes, 0)) {
             break;
         }
+        bytes += e->bytes;
         if (is_config && !consensus__config_can_push(c)) {
             break;
         }
@@ -205,6 +205,9 @@ void consensus__on_append_req(struct consensus *c, const struct consensus_msg *m
     }
     uint32_t take = fitting(c, m, skip);
 
+    if (take > 0 && !consensus__tickets_are_told(c)) {
+        take = 0; /* it led until this message: first everybody who waits is answered */
+    }
     if (take > 0) {
         overwrite(c, m, skip, take);
     }

@@ -575,8 +575,11 @@ static void on_pong(struct consensus_bootstrap *b, const struct consensus_bootst
 {
     int i = place_of(&b->asked, &m->from, &m->from_disk);
 
-    if (b->phase == PINGING && i >= 0 && m->expect == b->options.expect) {
-        b->answers |= BIT(i);
+    if (b->phase == PINGING && i >= 0 && m->expect == b->options.expect && !(b->answers & BIT(i))) {
+        uint64_t grace_at = b->now_ms + 2 * (uint64_t)b->options.retry_ms;
+
+        b->answers |= BIT(i); /* the views are growing together: give the others a moment */
+        b->ends_at_ms = grace_at > b->ends_at_ms ? grace_at : b->ends_at_ms;
     }
 }
 

@@ -29,8 +29,8 @@ enum {
     CONSENSUS_NOTICES_MAX = 64,
     CONSENSUS_CONFIGS_MAX = 8,
     CONSENSUS_PENDING_MAX = 32,
-    CONSENSUS_WRITES_RESERVED = 4,  /* slots that entries of others may not take */
-    CONSENSUS_TAIL_RESERVED = 16,   /* the same, of the tail */
+    CONSENSUS_WRITES_RESERVED = 4, /* slots that entries of others may not take */
+    CONSENSUS_TAIL_RESERVED = 16,  /* the same, of the tail */
 };
 
 #define CONSENSUS_NEVER UINT64_MAX
@@ -90,7 +90,7 @@ struct consensus__pending {
 struct consensus__peer {
     struct mu_id id, disk; /* as servers[i] of the configuration in force */
     uint64_t match, next;
-    uint64_t session;     /* nonce; acks of another one are dropped (spec 1.11) */
+    uint64_t session;     /* nonce and attempt; acks of another nonce are dropped (spec 1.11) */
     uint64_t acked_ms;    /* last reply of this session; 0: unknown */
     uint64_t read_echo;   /* highest read_seq it has answered */
     uint64_t commit_sent; /* the commit index it was told last */
@@ -173,8 +173,9 @@ struct consensus {
     uint64_t leader_heard_ms; /* in this term; 0: not heard */
     uint64_t contact_ms;      /* the same, not reset with the term: for status */
     uint64_t election_at_ms;
-    uint64_t round;     /* of pre-votes */
-    uint64_t warned_ms; /* when an identity was complained about last */
+    uint64_t round;         /* of pre-votes */
+    uint64_t complain_at_ms; /* not before: about identities */
+    uint64_t slow_since_ms; /* since when the store has said so */
 
     uint64_t commit, applied, durable_applied;
     uint64_t answered;             /* tickets up to here have their COMMITTED */
@@ -202,8 +203,6 @@ struct consensus {
     bool has_write;
     bool wants_again;
     struct consensus_write write;
-    const struct consensus_entry *fetched; /* entries of the event, while its effects are out */
-    uint64_t fetched_first;
 };
 
 /* -- step.c --------------------------------------------------------------------------------------
@@ -263,7 +262,10 @@ void consensus__peers_align(struct consensus *c); /* the configuration changed *
 void consensus__peer_begin(struct consensus *c, struct consensus__peer *p); /* a new session */
 void consensus__peer_move(struct consensus *c, struct consensus__peer *p,
                           enum consensus_progress to);
-void consensus__peer_acked(struct consensus *c, struct consensus__peer *p, uint64_t match);
+bool consensus__session_is(const struct consensus__peer *p, uint64_t session);
+/* is_current: the ack answers the attempt that is under way. */
+void consensus__peer_acked(struct consensus *c, struct consensus__peer *p, uint64_t match,
+                           bool is_current);
 void consensus__peer_sent(struct consensus *c, struct consensus__peer *p, uint64_t last,
                           uint64_t bytes);
 bool consensus__peer_is_full(const struct consensus *c, const struct consensus__peer *p);
@@ -304,6 +306,7 @@ void consensus__write_flush(struct consensus *c); /* at the end of the step: one
 bool consensus__write_has_room(const struct consensus *c);
 uint64_t consensus__write_covering(const struct consensus *c, uint64_t index);
 uint64_t consensus__write_age_ms(const struct consensus *c);    /* of the oldest outstanding */
+uint64_t consensus__stall_ms(const struct consensus *c);        /* for how long nothing completes */
 void consensus__writes_shift(struct consensus *c, uint64_t ms); /* do not count a pause */
 void consensus__reply_when(struct consensus *c, const struct consensus__pending *p);
 void consensus__replies_release(struct consensus *c);
@@ -314,7 +317,8 @@ enum consensus_health consensus__health(const struct consensus *c);
  * ------------------------------------------------------------------------------------- */
 
 void consensus__on_propose(struct consensus *c, const struct consensus_event *ev);
-void consensus__tickets_lose(struct consensus *c);  /* leaving the office */
+void consensus__tickets_lose(struct consensus *c); /* leaving the office */
+bool consensus__tickets_are_told(struct consensus *c);
 void consensus__tickets_drain(struct consensus *c); /* answers, as many as fit */
 
 /* -- read.c

@@ -171,15 +171,14 @@ void consensus__log_load(struct consensus *c, const struct consensus_loaded *loa
 /* -- the tail -------------------------------------------------------------------------------------
  */
 
+/* bytes: what comes before the last of these entries. The bound may be passed by one entry, or a
+ * bound below one entry would stand still for ever. */
 bool consensus__log_has_room(const struct consensus *c, size_t count, uint64_t bytes, uint32_t keep)
 {
     uint64_t used = c->log.last_index + 1 - c->log.tail_first;
 
-    if (used + count + keep > c->options.tail_entries) {
-        return false;
-    }
-    /* the first entry always fits, or a bound below one entry would stand still for ever */
-    return used == 0 || c->log.tail_bytes + bytes <= c->options.tail_bytes_max;
+    return used + count + keep <= c->options.tail_entries &&
+           c->log.tail_bytes + bytes <= c->options.tail_bytes_max;
 }
 
 void consensus__log_push(struct consensus *c, const struct consensus_entry *e)
@@ -260,16 +259,43 @@ static uint64_t trim_limit(const struct consensus *c)
     return limit;
 }
 
-void consensus__log_trim(struct consensus *c)
+/* A server that does not lead may forget whatever is on its disk, also what is not yet committed: a
+ * ring full of such entries would else stand in the way of the entry that commits them. */
+static uint64_t trim_limit_tight(const struct consensus *c)
 {
-    uint64_t limit = trim_limit(c);
+    uint64_t limit = c->writes.stable;
 
+    if (c->role == CONSENSUS_LEADER) {
+        return trim_limit(c);
+    }
+    if (c->answered < c->commit && c->answered < limit) {
+        limit = c->answered;
+    }
+    if (c->lost_next <= c->lost_last && c->lost_next - 1 < limit) {
+        limit = c->lost_next - 1; /* these tickets are still to be told */
+    }
+    return limit;
+}
+
+static void trim_to(struct consensus *c, uint64_t limit, uint64_t bytes, uint64_t entries)
+{
     while (c->log.tail_first <= limit &&
-           (c->log.tail_bytes > c->options.cache_bytes ||
-            c->log.last_index + 1 - c->log.tail_first > c->options.tail_entries / 2)) {
+           (c->log.tail_bytes > bytes || c->log.last_index + 1 - c->log.tail_first > entries)) {
+        if (c->log.tail_first > c->commit) {
+            c->log.uncommitted_bytes -= consensus__log_bytes(c, c->log.tail_first);
+        }
         slot_clear(c, c->log.tail_first);
         c->log.tail_first++;
     }
+}
+
+void consensus__log_trim(struct consensus *c)
+{
+    uint64_t bytes = c->options.tail_bytes_max;
+    uint32_t entries = c->options.tail_entries;
+
+    trim_to(c, trim_limit(c), c->options.cache_bytes, entries / 2);
+    trim_to(c, trim_limit_tight(c), bytes - bytes / 4, entries - entries / 4);
 }
 
 void consensus__log_compact(struct consensus *c, uint64_t index)

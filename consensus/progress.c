@@ -11,6 +11,8 @@
 #include "base/assert.h"
 #include "core.h"
 
+enum { ATTEMPT_BITS = 16 };
+
 static struct consensus__inflight *inflight_at(const struct consensus *c,
                                                const struct consensus__peer *p, uint32_t i)
 {
@@ -47,7 +49,7 @@ void consensus__peer_begin(struct consensus *c, struct consensus__peer *p)
     *p = (struct consensus__peer){ .id = id, .disk = disk };
     p->state = CONSENSUS_PROBE;
     p->next = c->log.last_index + 1;
-    p->session = mu_rand_u64(&c->rand) | 1; /* 0 is no session */
+    p->session = (mu_rand_u64(&c->rand) | 1) << ATTEMPT_BITS; /* 0 is no session */
     p->moved_ms = c->now_ms;
 }
 
@@ -92,6 +94,11 @@ void consensus__peer_move(struct consensus *c, struct consensus__peer *p,
     inflight_clear(p);
     p->is_probing = false;
     p->fetch_ticket = 0; /* an answer that still comes is of no use */
+    if (to == CONSENSUS_PROBE) {
+        uint64_t attempt = (p->session + 1) & ((1U << ATTEMPT_BITS) - 1);
+
+        p->session = (p->session >> ATTEMPT_BITS << ATTEMPT_BITS) | attempt;
+    }
     if (p->state != to) {
         p->state = to;
         consensus__note(c, CONSENSUS_T_PROGRESS, &p->id, to, p->match, p->next);
@@ -119,9 +126,15 @@ void consensus__peer_sent(struct consensus *c, struct consensus__peer *p, uint64
     p->next = last + 1;
 }
 
+bool consensus__session_is(const struct consensus__peer *p, uint64_t session)
+{
+    return p->session >> ATTEMPT_BITS == session >> ATTEMPT_BITS;
+}
+
 /* An ack frees *every* slot up to its match, with the bytes that were put on it: acks may be
  * coalesced or lost (row 40). */
-void consensus__peer_acked(struct consensus *c, struct consensus__peer *p, uint64_t match)
+void consensus__peer_acked(struct consensus *c, struct consensus__peer *p, uint64_t match,
+                           bool is_current)
 {
     if (match > p->match) {
         p->match = match;
@@ -132,7 +145,7 @@ void consensus__peer_acked(struct consensus *c, struct consensus__peer *p, uint6
         p->inflight_head = (p->inflight_head + 1) % c->options.inflight_max;
         p->inflight_count--;
     }
-    if (p->state == CONSENSUS_PROBE ||
+    if ((p->state == CONSENSUS_PROBE && is_current) ||
         (p->state == CONSENSUS_SNAPSHOT && p->match >= c->log.base_index)) {
         p->next = p->match + 1;
         consensus__peer_move(c, p, CONSENSUS_REPLICATE);

@@ -64,7 +64,7 @@ static enum consensus_refusal refusal_of(const struct consensus *c,
     if (uncommitted + ev->propose.count > c->options.proposals_max ||
         (c->log.uncommitted_bytes > 0 && bytes > 0 &&
          c->log.uncommitted_bytes + bytes > c->options.uncommitted_bytes_max) ||
-        !consensus__log_has_room(c, ev->propose.count, bytes, CONSENSUS_TAIL_RESERVED)) {
+        !consensus__log_has_room(c, ev->propose.count, 0, CONSENSUS_TAIL_RESERVED)) {
         return CONSENSUS_BUSY_PROPOSALS;
     }
     return CONSENSUS_NOT_REFUSED;
@@ -130,6 +130,13 @@ static void answer(struct consensus *c, uint64_t index, enum consensus_outcome o
     if (outcome == CONSENSUS_LOST) {
         *ticket = 0; /* whoever waited has been told; apply must not find it again */
     }
+}
+
+/* Is nobody left who waits for an entry that may now be overwritten? */
+bool consensus__tickets_are_told(struct consensus *c)
+{
+    consensus__tickets_drain(c);
+    return c->lost_next > c->lost_last;
 }
 
 void consensus__tickets_drain(struct consensus *c)

@@ -12,6 +12,9 @@
 #include "base/limits.h"
 #include "core.h"
 
+/* How often a peer that was too far behind is asked again. */
+#define SNAPSHOT_RETRIES_MS(c) (10 * (uint64_t)(c)->options.election_ms_min)
+
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -85,17 +88,40 @@ static void step_down(struct consensus *c, enum consensus_trace why, uint64_t ms
     consensus__timer_reset(c);
 }
 
+/* A server whose disk is full leads only as long as nobody else could (spec 2.15): one that has all
+ * that is committed and said so lately, with a healthy disk. */
+static bool gives_way(const struct consensus *c)
+{
+    if (c->health != CONSENSUS_STORE_FULL ||
+        c->now_ms < c->office.since_ms + c->options.election_ms_min) {
+        return false;
+    }
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        const struct consensus__peer *p = &c->peers[i];
+
+        if (i != c->self && consensus__config(c)->servers[i].is_voter && !p->is_store_slow &&
+            p->match >= c->commit && p->acked_ms + 2 * c->options.heartbeat_ms >= c->now_ms) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool must_step_down(struct consensus *c)
 {
-    uint64_t age = consensus__write_age_ms(c);
+    uint64_t stall_ms = consensus__stall_ms(c);
 
     if (c->now_ms >= consensus__office_ends_ms(c)) {
         step_down(c, CONSENSUS_T_QUORUM_LOST,
                   c->now_ms + c->options.election_ms_min - consensus__office_ends_ms(c));
         return true;
     }
-    if (age > c->options.stall_ms) { /* or a dead disk would keep office for ever (spec 2.15) */
-        step_down(c, CONSENSUS_T_DISK_STALLED, age);
+    if (stall_ms > c->options.stall_ms) { /* or a dead disk would keep office for ever (2.15) */
+        step_down(c, CONSENSUS_T_DISK_STALLED, stall_ms);
+        return true;
+    }
+    if (gives_way(c)) {
+        step_down(c, CONSENSUS_T_DISK_FULL, 0);
         return true;
     }
     return false;
@@ -275,8 +301,8 @@ static void pump(struct consensus *c, struct consensus__peer *p)
         return;
     }
     if (p->state != CONSENSUS_SNAPSHOT && p->next <= c->log.base_index) {
-        consensus__note(c, CONSENSUS_T_PEER_TOO_OLD, &p->id, p->next, c->log.base_index, 0);
-        consensus__peer_move(c, p, CONSENSUS_SNAPSHOT);
+        p->next = c->log.base_index + 1; /* it may have more than we know: ask (row 35) */
+        consensus__peer_move(c, p, CONSENSUS_PROBE);
     }
     switch ((enum consensus_progress)p->state) {
     case CONSENSUS_PROBE:
@@ -320,7 +346,7 @@ static struct consensus__peer *answering(struct consensus *c, const struct conse
 {
     struct consensus__peer *p = consensus__peer_find(c, &m->from);
 
-    if (c->role != CONSENSUS_LEADER || p == NULL || p->session != session) {
+    if (c->role != CONSENSUS_LEADER || p == NULL || !consensus__session_is(p, session)) {
         return NULL; /* row 32 */
     }
     p->acked_ms = c->now_ms;
@@ -332,8 +358,14 @@ static void on_reject(struct consensus *c, struct consensus__peer *p, const stru
     bool is_stale = p->state == CONSENSUS_PROBE ? m->ack.prev_index != p->next - 1
                                                 : m->ack.prev_index <= p->match;
 
-    if (is_stale || p->state == CONSENSUS_SNAPSHOT) {
+    if (m->ack.session != p->session || is_stale || p->state == CONSENSUS_SNAPSHOT) {
         return; /* of a request that was overtaken (row 31) */
+    }
+    if (m->ack.prev_index <= c->log.base_index) { /* it does not even have the last that is gone */
+        consensus__note(c, CONSENSUS_T_PEER_TOO_OLD, &p->id, m->ack.hint_index + 1,
+                        c->log.base_index, 0);
+        consensus__peer_move(c, p, CONSENSUS_SNAPSHOT);
+        return;
     }
     /* Both sides skip whole terms: at most one round trip per diverging term (row 39). */
     uint64_t next = consensus__log_hint(c, m->ack.hint_index, m->ack.hint_term) + 1;
@@ -355,7 +387,7 @@ void consensus__on_append_res(struct consensus *c, const struct consensus_msg *m
     if (!m->ack.is_accepted) {
         on_reject(c, p, m);
     } else if (m->ack.match <= c->log.last_index) {
-        consensus__peer_acked(c, p, m->ack.match);
+        consensus__peer_acked(c, p, m->ack.match, m->ack.session == p->session);
     } else {
         consensus__note(c, CONSENSUS_T_MALFORMED, &m->from, m->kind, 0, 0);
         c->counters.messages_dropped++;
@@ -389,7 +421,9 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
     }
     p->applied = m->alive.applied;
     p->is_store_slow = m->alive.is_store_slow;
-    if (is_stuck(c, p, m)) {
+    if (p->state == CONSENSUS_SNAPSHOT && c->now_ms - p->sent_ms > SNAPSHOT_RETRIES_MS(c)) {
+        consensus__peer_move(c, p, CONSENSUS_PROBE); /* has it been helped from elsewhere? */
+    } else if (is_stuck(c, p, m)) {
         p->next = p->match + 1;
         consensus__peer_move(c, p, CONSENSUS_PROBE);
     } else if ((p->is_probing || p->is_blocked) &&

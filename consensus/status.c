@@ -141,7 +141,8 @@ static void check_role(const struct consensus *c)
     if (c->role != CONSENSUS_LEADER) {
         return;
     }
-    MU_ASSERT(consensus_term_at(c, c->office.first_index) == c->hard.term);
+    MU_ASSERT(c->office.first_index <= c->log.base_index ||
+              consensus_term_at(c, c->office.first_index) == c->hard.term);
     for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
         if (i != c->self) {
             check_peer(c, &c->peers[i]);

@@ -160,8 +160,8 @@ static void complain(struct consensus *c, enum consensus_trace kind, const struc
                      uint64_t a, uint64_t b)
 {
     c->counters.messages_dropped++;
-    if (c->warned_ms == 0 || c->now_ms - c->warned_ms >= 1000) {
-        c->warned_ms = c->now_ms;
+    if (c->now_ms >= c->complain_at_ms) {
+        c->complain_at_ms = c->now_ms + 1000;
         consensus__note(c, kind, &m->from, a, b, 0);
     }
 }
@@ -227,7 +227,9 @@ static bool term_judge(struct consensus *c, const struct consensus_msg *m)
         }
         break;
     case UNLESS_STICKY:
-        if (consensus__is_sticky(c)) { /* ignored, not refused: no term is adopted (spec 2.3) */
+        /* Ignored, not refused: no term is adopted (spec 2.3). But a leader that asks itself no
+         * longer leads: whoever gave it a pre-vote must give it the vote as well (row 7). */
+        if (consensus__is_sticky(c) && !mu_id_eq(&c->leader, &m->from)) {
             consensus__note(c, CONSENSUS_T_VOTE_IGNORED, &m->from, m->term, 0, 0);
             return false;
         }
@@ -279,6 +281,9 @@ static void on_applied(struct consensus *c, uint64_t index, uint64_t durable)
 static void on_store(struct consensus *c, enum consensus_health health)
 {
     MU_ASSERT(c->health != CONSENSUS_STORE_FAILED); /* for good */
+    if (c->health != health) {
+        c->slow_since_ms = c->now_ms;
+    }
     c->health = (uint8_t)health;
     if (health == CONSENSUS_STORE_FAILED) {
         consensus__die(c, CONSENSUS_DEATH_STORE); /* a failed flush is never tried again (2.15) */
@@ -371,9 +376,9 @@ static uint64_t next_wake(const struct consensus *c)
         break;
     case CONSENSUS_LEADER:
         at = sooner(c->office.heartbeat_at_ms, consensus__office_ends_ms(c));
-        if (c->writes.count > 0) {
+        if (c->writes.count > 0 || c->health == CONSENSUS_STORE_SLOW) {
             at = sooner(at, c->now_ms + 1 + c->options.stall_ms -
-                                sooner(consensus__write_age_ms(c), c->options.stall_ms));
+                                sooner(consensus__stall_ms(c), c->options.stall_ms));
         }
         break;
     }
@@ -385,6 +390,7 @@ static uint64_t next_wake(const struct consensus *c)
 
 static void settle(struct consensus *c)
 {
+    consensus__log_trim(c); /* before anything is sent: what a send names must still be there */
     consensus__election_run(c);
     if (c->role == CONSENSUS_LEADER) {
         consensus__lead_run(c);
@@ -392,7 +398,6 @@ static void settle(struct consensus *c)
     consensus__replies_release(c);
     consensus__tickets_drain(c);
     consensus__reads_drain(c);
-    consensus__log_trim(c);
     consensus__write_flush(c);
 }
 

@@ -132,6 +132,15 @@ void consensus__on_persisted(struct consensus *c, uint64_t seq)
     stable_update(c);
 }
 
+/* By its silence, or by its own word. */
+uint64_t consensus__stall_ms(const struct consensus *c)
+{
+    uint64_t age = consensus__write_age_ms(c);
+    uint64_t said = c->health == CONSENSUS_STORE_SLOW ? c->now_ms - c->slow_since_ms : 0;
+
+    return said > age ? said : age;
+}
+
 /* As the store says, or as its silence says (spec 2.15). */
 enum consensus_health consensus__health(const struct consensus *c)
 {

@@ -391,8 +391,8 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
 void consensus_step(struct consensus *c, const struct consensus_event *ev,
                     struct consensus_effects *fx);
 
-/* Entry `index`, which a write of this step names, or any other the tail still holds (those above
- * the applied index are certain). False: not in memory, fetch it from the store. */
+/* Entry `index`. Those that a write or send of this step names are certain, others are there as
+ * long as the tail has room. False: not in memory; it is durable, so the store has it. */
 bool consensus_entry_at(const struct consensus *c, uint64_t index, struct consensus_entry *out);
 /* Entry i (0 ..) of an APPEND_REQ among the sends of this step. */
 struct consensus_entry consensus_sent_entry(const struct consensus *c,

@@ -21,7 +21,8 @@
     X(CAMPAIGN,        DEBUG, "stands for term {a}, last entry {b} of term {c}") \
     X(HOLDS_BACK,      DEBUG, "does not campaign: its store does not complete its writes") \
     X(QUORUM_LOST,     WARN,  "no quorum heard for {a} ms, steps down from term {b}") \
-    X(DISK_STALLED,    WARN,  "the oldest write is {a} ms old, steps down from term {b}") \
+    X(DISK_STALLED,    WARN,  "its disk has completed nothing for {a} ms, steps down from term {b}") \
+    X(DISK_FULL,       WARN,  "its disk is full and another server's is not, steps down from term {b}") \
     X(PAUSED,          WARN,  "this process stood still for {a} ms") \
     X(STOPPED,         INFO,  "says no more") \
     /* votes */ \
