@@ -450,56 +450,6 @@ static void a_failed_commit_keeps_the_past(void **state)
     fixture_deinit(&f);
 }
 
-static void entries_that_are_no_commands_of_ours_stop_it(void **state)
-{
-    /* kind 9; version 2 of kind 3; no protobuf at all */
-    static const struct {
-        struct mu_span bytes;
-        enum mu_code code;
-        const char *text;
-    } cases[] = {
-        { MU_SPAN_LIT("\x08\x09\x10\x01"), MU_UNSUPPORTED, "entry 1: command kind 9 is not known" },
-        { MU_SPAN_LIT("\x08\x03\x10\x02"), MU_UNSUPPORTED, "entry 1: version 2 of command" },
-        { MU_SPAN_LIT("garbage"), MU_CORRUPT, "entry 1: these 7 bytes are no command" },
-    };
-    struct fixture f;
-
-    (void)state;
-    fixture_init(&f, false);
-    for (size_t i = 0; i < MU_LEN(cases); i++) {
-        struct mu_err err = MU_ERR_NONE;
-        struct catalog_result result;
-
-        fixture_begin(&f);
-        assert_int_equal(catalog_apply(f.catalog, 1, 1, cases[i].bytes, &result, &err),
-                         cases[i].code);
-        assert_non_null(strstr(err.text, cases[i].text));
-        catalog_rollback(f.catalog);
-        assert_int_equal(catalog_applied(f.catalog).index, 0);
-    }
-    fixture_deinit(&f);
-}
-
-/* A body that no honest peer sends: every server refuses it, none stops. */
-static void a_malformed_body_is_refused_like_any_bad_command(void **state)
-{
-    struct mu_span bytes = MU_SPAN_LIT("\x08\x03\x10\x01\x20\x07\x2a\x02\x0a\x05");
-    struct catalog_result result;
-    struct fixture f;
-
-    (void)state;
-    fixture_init(&f, false);
-    fixture_begin(&f);
-    assert_int_equal(catalog_apply(f.catalog, 1, 1, bytes, &result, NULL), MU_OK);
-    assert_int_equal(result.code, MU_INVALID);
-    assert_string_equal(result.text, "kv-set: bad body: malformed");
-    mu_free(result.text);
-    catalog_changes_free(fixture_commit(&f));
-    assert_int_equal(catalog_applied(f.catalog).index, 1);
-    assert_int_equal(catalog_applied(f.catalog).stamp_ms, 0);
-    fixture_deinit(&f);
-}
-
 /* A bit that rots inside of a value is nothing SQLite could notice: the hash does. */
 static void rot_shows_in_the_hash(void **state)
 {
@@ -702,8 +652,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_cut_wal_gives_an_earlier_commit),
         cmocka_unit_test(a_full_disk_fails_the_call_and_keeps_the_past),
         cmocka_unit_test(a_failed_commit_keeps_the_past),
-        cmocka_unit_test(entries_that_are_no_commands_of_ours_stop_it),
-        cmocka_unit_test(a_malformed_body_is_refused_like_any_bad_command),
         cmocka_unit_test(rot_shows_in_the_hash),
         cmocka_unit_test(free_pages_go_back_in_slices),
         cmocka_unit_test(pages_in_memory_go_back_when_idle),
