@@ -68,15 +68,22 @@ struct dns_counts *dns_engine_counts(struct dns_engine *e)
 /* -- answering ----------------------------------------------------------------------------------
  */
 
+/* What is at hand: rows, how old they are, and why there are none if there are none. */
+struct at_hand {
+    const struct dns_source *source;
+    bool is_stale;
+    enum dns_why why;
+};
+
 static struct dns_answered answer_from(struct dns_engine *e, const struct dns_query *q, bool is_tcp,
-                                       const struct dns_source *source, bool is_stale, uint8_t *to)
+                                       const struct at_hand *hand, uint8_t *to)
 {
     struct dns_asked asked = {
         .query = q,
-        .source = source,
+        .source = hand->source,
         .is_tcp = is_tcp,
-        .is_stale = is_stale,
-        .unknown = DNS_WHY_NOT_READY,
+        .is_stale = hand->is_stale,
+        .unknown = hand->why,
         .now_s = e->now.wall_s,
     };
 
@@ -140,11 +147,12 @@ static void wait_end(struct dns_wait *w, struct mu_span answer)
 static void wait_answer(struct dns_wait *w, const struct dns_source *source)
 {
     struct dns_engine *e = w->engine;
+    struct at_hand hand = { source, false, DNS_WHY_NO_AUTHORITY };
     struct dns_query q;
     bool is_query = dns_query_read(&q, mu_span_of(w->message, w->bytes));
 
     MU_ASSERT(is_query); /* it was one when it came */
-    struct dns_answered a = answer_from(e, &q, w->is_tcp, source, false, e->answer);
+    struct dns_answered a = answer_from(e, &q, w->is_tcp, &hand, e->answer);
 
     count(e, &a);
     wait_end(w, mu_span_of(e->answer, a.bytes));
@@ -223,8 +231,7 @@ static struct dns_wait *wait_new(struct dns_engine *e, const struct agent_dns_re
 enum dns_done dns_engine_ask(struct dns_engine *e, const struct agent_dns_request *request,
                              struct dns_now now, uint8_t *to, size_t *bytes, struct dns_wait **wait)
 {
-    const struct dns_source *source = NULL;
-    bool is_stale = false;
+    struct at_hand hand = { .source = NULL };
     struct dns_query q;
 
     e->now = now;
@@ -233,10 +240,11 @@ enum dns_done dns_engine_ask(struct dns_engine *e, const struct agent_dns_reques
         e->counts.dropped++;
         return DNS_DONE_NOTHING;
     }
-    enum dns_way way = e->upstream.way(e->upstream.data, &source, &is_stale);
+    enum dns_way way = e->upstream.way(e->upstream.data, &hand.source, &hand.is_stale);
 
-    MU_ASSERT((way == DNS_HERE) == (source != NULL));
-    struct dns_answered a = answer_from(e, &q, request->is_tcp, source, is_stale, to);
+    MU_ASSERT((way == DNS_HERE) == (hand.source != NULL));
+    hand.why = way == DNS_NOWAY ? DNS_WHY_NOT_READY : DNS_WHY_NO_AUTHORITY;
+    struct dns_answered a = answer_from(e, &q, request->is_tcp, &hand, to);
     bool is_elsewhere = a.needs_catalog && (way == DNS_CONFIRM || way == DNS_FORWARD);
 
     if (is_elsewhere && e->waits_count < DNS_WAITS_MAX) {

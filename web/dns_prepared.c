@@ -250,7 +250,8 @@ static void target_literal(const struct dns_rules *rules, struct mu_arena *arena
         hex[2 * i] = digits[a->ip[i] >> 4];
         hex[2 * i + 1] = digits[a->ip[i] & 0xf];
     }
-    size_t bytes = dns_local_labels(rules->zones, mu_span_of(hex, 2U * a->bytes), "addr", labels);
+    size_t bytes =
+        dns_local_labels(rules->zones, mu_span_of(hex, (size_t)a->bytes * 2), "addr", labels);
 
     out->target_kind = bytes > 0 ? DNS_TARGET_LITERAL : DNS_NO_TARGET;
     out->target = keep(arena, labels, bytes);

@@ -26,7 +26,7 @@
 
 #define LENGTH_BYTES   2
 #define READ_BYTES     16384 /* at a time; what one turn leaves of it is kept */
-#define OUT_BYTES      (2 * (LENGTH_BYTES + MU_DNS_TCP_MAX))
+#define OUT_BYTES      (2 * ((size_t)LENGTH_BYTES + MU_DNS_TCP_MAX))
 #define LISTEN_QUEUE   511
 #define SHARE_OF_FILES 4 /* a quarter of what the process may open */
 
@@ -107,7 +107,7 @@ struct dns_tcp_limits dns_tcp_limits_default(void)
         .connections = share,
         .connections_of_one = 64,
         .waits = 100,
-        .unsent_bytes = 256 * 1024,
+        .unsent_bytes = (size_t)256 * 1024,
         .turn_messages = 16,
     };
 }

@@ -19,7 +19,7 @@
 
 #define BATCH         32 /* datagrams in one system call */
 #define TURN_BATCHES  8  /* then the loop gets its turn */
-#define OUT_BYTES     (2 * (MU_DNS_TCP_MAX + 1))
+#define OUT_BYTES     (2 * ((size_t)MU_DNS_TCP_MAX + 1))
 #define RECEIVE_BYTES (1 << 20) /* asked of the kernel: a tenth of a second at full speed */
 
 /* Where a query was sent to, as control data holds it, and as it is given back. */
