@@ -5,6 +5,8 @@
  */
 #include "dns_work.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 
 #define ALIAS_ADDRESSES_MAX 16 /* behind one SRV target, so that it cannot push others out */
@@ -66,9 +68,27 @@ static void put_texts(struct dns_work *a, enum dns_section section, const struct
 /* -- SRV (6.3)
  * ------------------------------------------------------------------------------------ */
 
+/* The target as it stands in the message, folded. */
+static void target_labels(const struct dns_name *target, struct dns_labels *to)
+{
+    uint8_t wire[DNS_NAME_MAX];
+
+    memcpy(wire, target->head, target->head_bytes);
+    memcpy(wire + target->head_bytes, target->tail, target->tail_bytes);
+    dns_labels_cut(wire, (size_t)target->head_bytes + target->tail_bytes, to);
+}
+
 static void put_target_addresses(struct dns_work *a, const struct dns_instance *in,
                                  const struct dns_name *target, uint32_t ttl)
 {
+    struct dns_labels labels;
+
+    if (a->has_hosts) {
+        target_labels(target, &labels);
+        if (!dns_is_first(a, &labels, in->target_kind != DNS_TARGET_HOST)) {
+            return;
+        }
+    }
     if (in->target_kind != DNS_TARGET_HOST) {
         const struct dns_address *address = &in->picks.by[DNS_PICK_ANY];
 
@@ -78,13 +98,11 @@ static void put_target_addresses(struct dns_work *a, const struct dns_instance *
         return;
     }
     struct dns_walk w;
-    struct dns_labels labels;
 
     dns_walk_init(&w, a, DNS_PICKS_BOTH, ttl);
     w.section = DNS_ADDITIONAL;
     w.owner = *target;
     w.left = ALIAS_ADDRESSES_MAX;
-    dns_labels_cut(in->target, in->target_bytes, &labels);
     dns_resolve(a, &w, &labels);
     dns_follow(a, &w, &labels);
 }
@@ -93,6 +111,7 @@ static void put_target_addresses(struct dns_work *a, const struct dns_instance *
 static bool put_srv(struct dns_work *a, struct dns_service *s, const struct dns_instance *in)
 {
     struct dns_mark mark = dns_reply_mark(&a->reply);
+    uint32_t named = a->named_count;
     const struct dns_node *node = in->node;
     struct dns_name target = in->target_kind == DNS_TARGET_HOST
                                  ? dns_name_of(a->query, in->target, in->target_bytes)
@@ -109,6 +128,7 @@ static bool put_srv(struct dns_work *a, struct dns_service *s, const struct dns_
     }
     if (a->reply.overflow) {
         dns_reply_rewind(&a->reply, &mark);
+        a->named_count = named;
         return false;
     }
     dns_mark_shown(s, DNS_SHOWN_TARGET, in->same[DNS_SAME_TARGET]);
@@ -159,6 +179,8 @@ static enum dns_outcome answer_srv(struct dns_work *a, struct dns_service *s, st
     bool is_free = dns_draw_begin(&draw, s, list, a->responder->rand);
 
     MU_ASSERT(is_free); /* nobody else answers meanwhile */
+    a->has_hosts = list->hosts[DNS_PICK_ANY] > 0;
+    a->named_count = 0;
     dns_marks_clear(s, DNS_SHOWN_SRV);
     dns_marks_clear(s, DNS_SHOWN_TARGET);
     dns_marks_clear(s, DNS_SHOWN_NODE);

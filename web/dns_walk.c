@@ -234,6 +234,25 @@ void dns_resolve(struct dns_work *a, struct dns_walk *w, const struct dns_labels
     }
 }
 
+bool dns_is_first(struct dns_work *a, const struct dns_labels *name, bool when_full)
+{
+    uint64_t hash = 0xcbf29ce484222325U; /* FNV-1a: a collision costs an address, nothing more */
+
+    for (size_t i = 0; i < name->at[name->count]; i++) {
+        hash = (hash ^ name->wire[i]) * 0x100000001b3U;
+    }
+    for (uint32_t i = 0; i < a->named_count; i++) {
+        if (a->named[i] == hash) {
+            return false;
+        }
+    }
+    if (a->named_count == DNS_NAMED_MAX) {
+        return when_full;
+    }
+    a->named[a->named_count++] = hash;
+    return true;
+}
+
 static bool labels_eq(const struct dns_labels *a, const struct dns_labels *b)
 {
     return a->count == b->count && a->at[a->count] == b->at[b->count] &&
@@ -268,7 +287,8 @@ void dns_follow(struct dns_work *a, struct dns_walk *w, const struct dns_labels 
         dns_record_open(&a->reply, w->section, &w->owner, DNS_CNAME, w->ttl);
         host.at = dns_put_name(&a->reply, w->section, &host, false);
         dns_record_close(&a->reply, w->section);
-        if (a->reply.overflow || is_in(labels, seen, seen_count) || seen_count > DNS_ALIASES_MAX) {
+        if (a->reply.overflow || is_in(labels, seen, seen_count) || seen_count > DNS_ALIASES_MAX ||
+            (w->section == DNS_ADDITIONAL && !dns_is_first(a, labels, false))) {
             return;
         }
         seen_count++;

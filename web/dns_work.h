@@ -10,6 +10,7 @@
 
 #define DNS_ALIASES_MAX 3 /* followed (6.5) */
 #define DNS_UNLIMITED   UINT32_MAX
+#define DNS_NAMED_MAX   64 /* names resolved for SRV targets of one answer; further ones are not */
 
 #define DNS_PICK_BIT(pick) (1U << (pick))
 #define DNS_PICKS_BOTH     (DNS_PICK_BIT(DNS_PICK_4) | DNS_PICK_BIT(DNS_PICK_6))
@@ -37,6 +38,9 @@ struct dns_work {
     bool is_cut;                  /* answers were left out: by number */
     bool is_full;                 /* by size */
     bool needs_catalog;
+    bool has_hosts;       /* SRV targets may meet in one name: see dns_is_first() */
+    uint32_t named_count; /* hashes of names whose addresses are in the additional section */
+    uint64_t named[DNS_NAMED_MAX];
 };
 
 /* Where addresses go while aliases are followed. */
@@ -83,6 +87,10 @@ void dns_resolve(struct dns_work *a, struct dns_walk *w, const struct dns_labels
  * left out once the one before it is written: then `overflow` stays, and whoever began takes the
  * whole back. */
 void dns_follow(struct dns_work *a, struct dns_walk *w, const struct dns_labels *from);
+/* Is this the first time that the addresses of a name go into the additional section? Targets may
+ * meet: two aliases of one service, an alias of a node beside the node. `when_full`: what to say of
+ * a name that cannot be remembered. */
+bool dns_is_first(struct dns_work *a, const struct dns_labels *name, bool when_full);
 /* What the walk left in the answer section; `start` is where to return to. */
 enum dns_outcome dns_walked(struct dns_work *a, const struct dns_mark *start);
 
