@@ -125,6 +125,8 @@ def ask_http1(host, port, method, target, headers, body):
             if not part:
                 break
             data += part
+    if not data:
+        raise AssertionError("the connection was closed without an answer")
     head, _, rest = data.partition(b"\r\n\r\n")
     status, got = parse_head(head.decode("latin-1"))
     length = [int(v) for n, v in got if n.lower() == "content-length"]
