@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <jansson.h>
-#include <sodium.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -693,17 +692,38 @@ void mu_json_put_null(struct mu_json_out *o)
     mu_buf_add_text(o->to, "null");
 }
 
+/* RFC 4648 section 4. Not libsodium's, which takes the same time whatever the bytes are: values are
+ * no keys, and it was a third of the cost of reading one. */
 void mu_json_put_base64(struct mu_json_out *o, struct mu_span bytes)
 {
-    size_t room = sodium_base64_ENCODED_LEN(bytes.bytes, sodium_base64_VARIANT_ORIGINAL);
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *from = bytes.data;
+    size_t left = bytes.bytes;
 
     before_value(o);
-    mu_buf_add_byte(o->to, '"');
-    char *to = (char *)mu_buf_reserve(o->to, room);
+    uint8_t *start = mu_buf_reserve(o->to, (left + 2) / 3 * 4 + 2);
+    uint8_t *to = start;
 
-    (void)sodium_bin2base64(to, room, bytes.data, bytes.bytes, sodium_base64_VARIANT_ORIGINAL);
-    o->to->bytes += room - 1; /* room counts the NUL */
-    mu_buf_add_byte(o->to, '"');
+    *to++ = '"';
+    for (; left >= 3; left -= 3, from += 3, to += 4) {
+        uint32_t group = (uint32_t)from[0] << 16 | (uint32_t)from[1] << 8 | from[2];
+
+        to[0] = (uint8_t)digits[group >> 18];
+        to[1] = (uint8_t)digits[group >> 12 & 63];
+        to[2] = (uint8_t)digits[group >> 6 & 63];
+        to[3] = (uint8_t)digits[group & 63];
+    }
+    if (left > 0) {
+        uint32_t group = (uint32_t)from[0] << 16 | (left > 1 ? (uint32_t)from[1] << 8 : 0);
+
+        to[0] = (uint8_t)digits[group >> 18];
+        to[1] = (uint8_t)digits[group >> 12 & 63];
+        to[2] = left > 1 ? (uint8_t)digits[group >> 6 & 63] : '=';
+        to[3] = '=';
+        to += 4;
+    }
+    *to++ = '"';
+    o->to->bytes += (size_t)(to - start);
 }
 
 /* One byte of a compact document outside of strings, with the blanks that go around it. */

@@ -217,6 +217,28 @@ static void key_values(void **state)
                   "\"ModifyIndex\":9}");
 }
 
+static void values_are_padded_base64(void **state)
+{
+    static const struct {
+        const char *plain, *encoded; /* RFC 4648 section 10 */
+    } cases[] = {
+        // clang-format off
+        { "", "\"\"" }, { "f", "\"Zg==\"" }, { "fo", "\"Zm8=\"" }, { "foo", "\"Zm9v\"" },
+        { "foob", "\"Zm9vYg==\"" }, { "fooba", "\"Zm9vYmE=\"" }, { "foobar", "\"Zm9vYmFy\"" },
+        { "\xff\xfe\xfb\xef", "\"//777w==\"" },
+    }; // clang-format on
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct mu_buf text = MU_BUF_NONE;
+        struct mu_json_out o;
+
+        mu_json_out_init(&o, &text, false);
+        mu_json_put_base64(&o, mu_span_text(cases[i].plain));
+        expect(&text, cases[i].encoded);
+    }
+}
+
 static void the_agents_own(void **state)
 {
     struct service_definition d = {
@@ -309,6 +331,7 @@ int main(void)
         cmocka_unit_test(node_services),
         cmocka_unit_test(checks_and_health_entries),
         cmocka_unit_test(key_values),
+        cmocka_unit_test(values_are_padded_base64),
         cmocka_unit_test(the_agents_own),
         cmocka_unit_test(pretty_is_four_blanks_and_a_newline),
         cmocka_unit_test(stored_json_is_indented_with_the_rest),
