@@ -24,7 +24,7 @@ uint8_t *mu_buf_reserve(struct mu_buf *b, size_t bytes)
     MU_ASSERT(bytes <= SIZE_MAX / 2 - b->bytes);
     size_t need = b->bytes + bytes;
 
-    if (need > b->room) {
+    if (need > b->room || b->data == NULL) { /* so that room for nothing is a place, too */
         size_t room = b->room > 0 ? b->room * 2 : FIRST_ROOM;
 
         b->room = room > need ? room : need;

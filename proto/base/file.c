@@ -113,42 +113,59 @@ static enum mu_code write_all(int fd, struct mu_span bytes, const char *path, st
     return MU_OK;
 }
 
-enum mu_code mu_file_replace(const char *path, struct mu_span bytes, unsigned mode,
-                             struct mu_err *err)
+/* Write `bytes` to a new file beside `path`. */
+static enum mu_code write_beside(const char *temporary, struct mu_span bytes, unsigned mode,
+                                 bool is_durable, struct mu_err *err)
 {
-    struct mu_buf name = MU_BUF_NONE;
-    enum mu_code rc;
-    int fd;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
 
-    mu_buf_addf(&name, "%s.tmp", path);
-    const char *temporary = mu_buf_text(&name);
-
-    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
     if (fd < 0) {
-        rc = fail_errno(err, "create", temporary);
-        goto out;
+        return fail_errno(err, "create", temporary);
     }
-    rc = fchmod(fd, (mode_t)mode) == 0 ? MU_OK : fail_errno(err, "chmod", temporary);
+    enum mu_code rc = fchmod(fd, (mode_t)mode) == 0 ? MU_OK : fail_errno(err, "chmod", temporary);
+
     if (rc == MU_OK) {
         rc = write_all(fd, bytes, temporary, err);
     }
-    if (rc == MU_OK && fsync(fd) != 0) {
+    if (rc == MU_OK && is_durable && fsync(fd) != 0) {
         rc = fail_errno(err, "sync", temporary);
     }
     if (close(fd) != 0 && rc == MU_OK) {
         rc = fail_errno(err, "close", temporary);
     }
+    return rc;
+}
+
+static enum mu_code replace(const char *path, struct mu_span bytes, unsigned mode, bool is_durable,
+                            struct mu_err *err)
+{
+    struct mu_buf name = MU_BUF_NONE;
+
+    mu_buf_addf(&name, "%s.tmp", path);
+    const char *temporary = mu_buf_text(&name);
+    enum mu_code rc = write_beside(temporary, bytes, mode, is_durable, err);
+
     if (rc == MU_OK && rename(temporary, path) != 0) {
         rc = fail_errno(err, "rename to", path);
     }
     if (rc != MU_OK) {
         (void)unlink(temporary);
-        goto out;
+    } else if (is_durable) {
+        rc = sync_parent(path, err);
     }
-    rc = sync_parent(path, err);
-out:
     mu_buf_deinit(&name);
     return rc;
+}
+
+enum mu_code mu_file_replace(const char *path, struct mu_span bytes, unsigned mode,
+                             struct mu_err *err)
+{
+    return replace(path, bytes, mode, true, err);
+}
+
+enum mu_code mu_file_swap(const char *path, struct mu_span bytes, unsigned mode, struct mu_err *err)
+{
+    return replace(path, bytes, mode, false, err);
 }
 
 enum mu_code mu_file_remove(const char *path, struct mu_err *err)

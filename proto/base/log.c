@@ -15,13 +15,15 @@ static struct {
     pthread_mutex_t lock;
     int level; /* read without the lock, atomically */
     int tap_level;
-    int fd;
+    int fd, copy_fd;
     bool is_json;
     mu_log_tap_fn *tap;
     void *tap_data;
-} sink = {
-    .lock = PTHREAD_MUTEX_INITIALIZER, .level = MU_INFO, .tap_level = MU_ERROR + 1, .fd = 1
-};
+} sink = { .lock = PTHREAD_MUTEX_INITIALIZER,
+           .level = MU_INFO,
+           .tap_level = MU_ERROR + 1,
+           .fd = 1,
+           .copy_fd = -1 };
 
 static const struct {
     const char *tag;  /* padded to 7 */
@@ -50,6 +52,13 @@ void mu_log_set_fd(int fd)
 {
     pthread_mutex_lock(&sink.lock);
     sink.fd = fd;
+    pthread_mutex_unlock(&sink.lock);
+}
+
+void mu_log_set_copy_fd(int fd)
+{
+    pthread_mutex_lock(&sink.lock);
+    sink.copy_fd = fd;
     pthread_mutex_unlock(&sink.lock);
 }
 
@@ -157,6 +166,15 @@ static void line_json(struct mu_buf *line, enum mu_log_level level, const char *
     mu_buf_deinit(&value);
 }
 
+static void write_line(int fd, const struct mu_buf *line)
+{
+    if (fd >= 0) {
+        ssize_t ignored = write(fd, line->data, line->bytes); /* a full pipe loses the line */
+
+        (void)ignored;
+    }
+}
+
 void mu_log_write(enum mu_log_level level, const char *module, const char *sentence,
                   const struct mu_log_field *fields)
 {
@@ -174,10 +192,9 @@ void mu_log_write(enum mu_log_level level, const char *module, const char *sente
         sink.tap(sink.tap_data, level, mu_buf_span(&line));
     }
     mu_buf_add_byte(&line, '\n');
-    if (sink.fd >= 0 && (int)level >= sink.level) {
-        ssize_t ignored = write(sink.fd, line.data, line.bytes); /* a full pipe loses the line */
-
-        (void)ignored;
+    if ((int)level >= sink.level) {
+        write_line(sink.fd, &line);
+        write_line(sink.copy_fd, &line);
     }
     pthread_mutex_unlock(&sink.lock);
     mu_buf_deinit(&line);

@@ -137,28 +137,44 @@ static int utf8_lead(uint8_t c, uint32_t *bits, uint32_t *least)
     return -1;
 }
 
+/* How many bytes the character at the front has; 0: it is none. */
+static size_t utf8_take(struct mu_span a)
+{
+    uint32_t point = 0;
+    uint32_t least = 0;
+    int more = utf8_lead(a.data[0], &point, &least);
+
+    if (more < 0 || a.bytes <= (size_t)more) {
+        return 0;
+    }
+    for (size_t i = 1; i <= (size_t)more; i++) {
+        if ((a.data[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+        point = point << 6 | (a.data[i] & 0x3fU);
+    }
+    if (point < least || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) {
+        return 0;
+    }
+    return (size_t)more + 1;
+}
+
+size_t mu_span_utf8_prefix(struct mu_span a)
+{
+    size_t at = 0;
+
+    while (at < a.bytes) {
+        size_t taken = utf8_take(mu_span_sub(a, at, a.bytes));
+
+        if (taken == 0) {
+            break;
+        }
+        at += taken;
+    }
+    return at;
+}
+
 bool mu_span_is_utf8(struct mu_span a)
 {
-    size_t i = 0;
-
-    while (i < a.bytes) {
-        uint32_t point = 0;
-        uint32_t least = 0;
-        int more = utf8_lead(a.data[i], &point, &least);
-
-        if (more < 0 || a.bytes - i <= (size_t)more) {
-            return false;
-        }
-        i++;
-        for (; more > 0; more--, i++) {
-            if ((a.data[i] & 0xc0) != 0x80) {
-                return false;
-            }
-            point = point << 6 | (a.data[i] & 0x3fU);
-        }
-        if (point < least || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) {
-            return false;
-        }
-    }
-    return true;
+    return mu_span_utf8_prefix(a) == a.bytes;
 }

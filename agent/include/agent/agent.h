@@ -4,7 +4,8 @@
  * agent it is forwarded whole to a server. The front doors (web/) see only this header: they do
  * not know that gossip or consensus exist.
  *
- * Life:    agent_new -> agent_start -> ... -> agent_stop -> (stopped callback) -> agent_free.
+ * Life:    agent_new -> agent_start -> ... -> agent_stop -> (stopped callback) -> agent_free; a
+ *          start that failed is stopped in the same way.
  * Thread:  the loop's.
  * Memory:  results in callbacks are *borrowed*.
  * Errors:  MU_NO_LEADER ("No cluster leader"), MU_NO_SERVERS ("No known Consul servers"),
@@ -29,6 +30,7 @@
 #include "catalog/query.h"
 #include "catalog/watch.h"
 #include "proto/command.h"
+#include "proto/h1.h"
 
 #define AGENT_CONSUL_VERSION "1.9.8" /* what Consul's clients look for */
 #define AGENT_MUSTER_VERSION "0.1.0"
@@ -210,6 +212,9 @@ struct agent_front {
     void *(*dns)(void *data, const struct agent_dns_request *request, agent_dns_fn *reply,
                  void *reply_data);
     void (*dns_cancel)(void *data, void *running);
+    /* A service of this agent was set or removed: wakes requests that wait for its hash to change.
+     * From the loop, after the change; may be NULL. */
+    void (*services_changed)(void *data);
     void *data;
 };
 void agent_set_front(struct agent *a, const struct agent_front *front); /* copied; NULL: none */

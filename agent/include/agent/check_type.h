@@ -25,6 +25,7 @@ struct check_type {
     const char *key;                                   /* "http": as the catalog shows it */
     bool (*matches)(const struct check_definition *d); /* is this definition of this type? */
     bool is_scheduled;                                 /* has runs; false: ttl, alias */
+    const char *refusal; /* why none can be registered here; NULL: it works */
     struct check_run *(*start)(struct uv_loop_s *loop, const struct check_definition *d,
                                check_done_fn *done, void *data);
     void (*stop)(struct check_run *run); /* no `done` after this; the run frees itself */

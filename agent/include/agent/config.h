@@ -118,6 +118,11 @@ MU_MUST_CHECK enum mu_code config_load(struct config **out, int argc, const char
                                        bool *wants_help, struct mu_err *err);
 void config_free(struct config *c); /* NULL is fine */
 
+/* The services that a file or the files of a directory define, for registering them by hand. */
+MU_MUST_CHECK enum mu_code config_services(const char *path, struct mu_arena *arena,
+                                           struct service_definition **out, size_t *count,
+                                           struct mu_err *err);
+
 /* The flags of `agent` with their help, from the table. */
 void config_print_flags(struct mu_buf *to);
 /* deploy/docs/configuration.md and deploy/example.json, from the table. */

@@ -3,8 +3,13 @@
  * One shape per object serves the HTTP API (http-api 3.3, 3.4) and configuration files
  * (agent-behaviour 2.3): same names, aliases, rules and error texts.
  *
+ * Two steps, because the API words their failures differently: *_decode() turns an object into a
+ * struct ("json: unknown field \"Foo\"", which a body's handler prefixes with "Request decode
+ * failed: "), *_valid() judges it (its text is the whole answer). *_read() does both.
+ *
  * Memory:  spans point into the arena that was used for decoding, or into a copy's own arena.
- * Errors:  MU_INVALID with the API's text, without a prefix such as "Invalid check: ".
+ * Errors:  MU_INVALID with the API's text; MU_CONFLICT for a tagged address that does not fit its
+ *          name (a 500 in the reference, where the others are 400).
  */
 #ifndef AGENT_DEFINITION_H
 #define AGENT_DEFINITION_H
@@ -18,7 +23,7 @@
 #include "base/span.h"
 
 struct check_definition {
-    struct mu_span id; /* CheckID, else ID, else (on registering) the name */
+    struct mu_span id; /* CheckID, else ID, else the name; of a service: see decode */
     struct mu_span name, notes, status, service_id, token;
     int64_t interval_ns, timeout_ns, ttl_ns;
     struct mu_span http, method, body, tcp, grpc, alias_node, alias_service, docker, shell;
@@ -31,7 +36,7 @@ struct check_definition {
     bool tcp_use_tls, h2ping_use_tls, disable_redirects;
     struct mu_span tls_server_name, ns, partition;
     int64_t failures_before_warning;
-    uint64_t given; /* bit per field of check_shape */
+    uint64_t given; /* bit per field of check_definition_shape */
 };
 
 struct service_tagged_definition {
@@ -53,20 +58,47 @@ struct service_definition {
     struct check_definition *checks; /* Check first, then Checks */
     size_t checks_count;
     struct mu_span proxy, connect; /* compact JSON of those members, or empty */
+    struct mu_span ns, partition;  /* "" or "default", anything else is refused */
 };
 
-/* Decode one object and check what can be checked without an agent: defaults filled (ID = Name,
- * weights 1/1, lan_ipv4/wan_ipv4 from a literal address), limits and texts of http-api 3.3. The
- * tree may be freed afterwards. */
+/* The members that are known, for whoever must name an unknown one by its path. */
+extern const struct mu_json_shape service_definition_shape, check_definition_shape;
+
+/* Decode one object and fill the defaults: ID = Name, weights 1/1, lan_ipv4/wan_ipv4 (or _ipv6)
+ * from a literal address, `Check: {}` and nulls dropped, metadata and tagged addresses sorted by
+ * key; checks of a service are `service:<id>`, or `service:<id>:<n>` when there are several, and
+ * `Service '<name>' check`. The tree may be freed afterwards. */
+MU_MUST_CHECK enum mu_code service_definition_decode(const struct mu_json *object,
+                                                     struct service_definition *out,
+                                                     struct mu_arena *arena, struct mu_err *err);
+MU_MUST_CHECK enum mu_code check_definition_decode(const struct mu_json *object,
+                                                   struct check_definition *out,
+                                                   struct mu_arena *arena, struct mu_err *err);
+
+/* Limits and texts of http-api 3.3, what can be judged without an agent. */
+MU_MUST_CHECK enum mu_code service_definition_valid(const struct service_definition *d,
+                                                    struct mu_err *err);
+/* The rules about intervals, TTL and types (http-api 3.4), without the prefix "Invalid check: ". */
+MU_MUST_CHECK enum mu_code check_definition_valid(const struct check_definition *d,
+                                                  struct mu_err *err);
+/* The same and what a check that stands alone needs: "Missing check name", "Bad check status",
+ * "Invalid check: ...". */
+MU_MUST_CHECK enum mu_code check_definition_valid_alone(const struct check_definition *d,
+                                                        struct mu_err *err);
+
+/* Up to 64 pairs of node or service metadata (http-api 3.3): "Key cannot be blank", ... */
+MU_MUST_CHECK enum mu_code definition_meta_valid(const struct mu_pairs *meta, struct mu_err *err);
+/* Between 1 (warning: 0) and 65535: "Passing must be greater than 0", ... */
+MU_MUST_CHECK enum mu_code definition_weights_valid(const struct service_definition *d,
+                                                    struct mu_err *err);
+
+/* Both steps; a check's rules are those of check_definition_valid_alone(). */
 MU_MUST_CHECK enum mu_code service_definition_read(const struct mu_json *object,
                                                    struct service_definition *out,
                                                    struct mu_arena *arena, struct mu_err *err);
 MU_MUST_CHECK enum mu_code check_definition_read(const struct mu_json *object,
                                                  struct check_definition *out,
                                                  struct mu_arena *arena, struct mu_err *err);
-/* The rules about intervals, TTL and types (http-api 3.4). */
-MU_MUST_CHECK enum mu_code check_definition_valid(const struct check_definition *d,
-                                                  struct mu_err *err);
 
 /* Deep copies, for what outlives its request. */
 void service_definition_copy(struct service_definition *to, const struct service_definition *from,

@@ -26,12 +26,14 @@ struct http_client_request {
     const char *method; /* "GET" */
     const char *url;    /* "http://host:port/path?query", or "unix:///path" with `target` */
     const char *target; /* path for unix sockets; else NULL */
+    /* Host, User-Agent, Authorization: as given here; Content-Length and Connection are ours. */
     const struct mu_header *headers;
     size_t headers_count;
     struct mu_span body;
     uint64_t timeout_ms; /* for everything together; 0: none */
     uint64_t head_bytes_max,
         body_bytes_max;     /* a larger body is cut, not an error; 0: 64 KiB, none */
+    bool keeps_tail;        /* of a larger body the end is kept: it is read to its end */
     unsigned redirects_max; /* 0: a redirect is the answer */
 };
 
@@ -44,7 +46,8 @@ struct http_client_response {
     bool is_cut; /* the body was longer than body_bytes_max */
 };
 
-/* `response` is NULL when code is not MU_OK; then err says why. Never from inside start. */
+/* When code is not MU_OK, err says why, and `response` is NULL unless its head had come: then it is
+ * what there was of it when the body broke off. Never from inside start. */
 typedef void http_client_fn(void *data, enum mu_code code,
                             const struct http_client_response *response, const struct mu_err *err);
 
@@ -52,6 +55,7 @@ typedef void http_client_fn(void *data, enum mu_code code,
 struct http_client *http_client_start(struct uv_loop_s *loop,
                                       const struct http_client_request *request,
                                       http_client_fn *done, void *data);
-void http_client_cancel(struct http_client *c); /* no callback after this */
+/* No callback after this. Not after the callback: the object is gone then. */
+void http_client_cancel(struct http_client *c);
 
 #endif

@@ -49,6 +49,7 @@ struct local_check {
     enum check_status status;
     struct mu_span output;
     uint64_t critical_since_ms; /* 0: not critical */
+    bool has_new_output;        /* only its output changed since it was synced: may be deferred */
     enum local_source source;
     bool is_synced, is_deleted;
 };
@@ -69,7 +70,8 @@ MU_MUST_CHECK enum mu_code local_check_add(struct local *l, const struct check_d
                                            enum local_source source, struct mu_err *err);
 MU_MUST_CHECK enum mu_code local_check_remove(struct local *l, struct mu_span id,
                                               struct mu_err *err);
-/* A result. False: no such check. */
+/* A result; one that changes nothing tells nobody. A change of output alone leaves the check in
+ * sync (has_new_output): the owner decides when that is worth a write. False: no such check. */
 bool local_check_update(struct local *l, struct mu_span id, enum check_status status,
                         struct mu_span output, uint64_t now_ms);
 
@@ -77,8 +79,9 @@ bool local_service_find(const struct local *l, struct mu_span id, struct local_s
 bool local_check_find(const struct local *l, struct mu_span id, struct local_check *out);
 typedef void local_service_fn(void *data, const struct local_service *service);
 typedef void local_check_fn(void *data, const struct local_check *check);
+/* In the order of registration. `each` may end the item it is called with, and no other. */
 void local_each_service(const struct local *l, bool with_deleted, local_service_fn *each,
-                        void *data); /* in the order of registration */
+                        void *data);
 void local_each_check(const struct local *l, bool with_deleted, local_check_fn *each, void *data);
 size_t local_services_count(const struct local *l);
 size_t local_checks_count(const struct local *l);

@@ -10,8 +10,9 @@
  * Time:    comes in the command's stamp; nothing here reads a clock.
  * Memory:  results and changes are the caller's; see each call.
  * Errors:  a command that cannot be carried out (CAS mismatch, unknown node) is a *result*, equal
- *          on every server. A failure of storage (MU_FULL, MU_IO, MU_CORRUPT) or a command this
- *          binary does not know (MU_UNSUPPORTED) is a failure of the call: roll back and stop.
+ *          on every server, and so is one whose body is malformed. A failure of storage (MU_FULL,
+ *          MU_IO, MU_CORRUPT), bytes that are no command (MU_CORRUPT) or one this binary does not
+ *          know (MU_UNSUPPORTED) is a failure of the call: roll back and stop.
  */
 #ifndef CATALOG_CATALOG_H
 #define CATALOG_CATALOG_H
@@ -26,9 +27,8 @@
 struct catalog; /* opaque */
 
 struct catalog_options {
-    const char *path;       /* the database file; NULL: in memory (simulator, tests) */
-    const char *datacenter; /* shown in rows; not part of the replicated state */
-    uint32_t cache_bytes;   /* page cache of this connection; 0: 64 MiB ceiling, grown as needed */
+    const char *path;     /* the database file; NULL: in memory (simulator, tests) */
+    uint32_t cache_bytes; /* page cache of this connection; 0: 64 MiB ceiling, grown as needed */
 };
 
 /* Where the state stands: one row, changed in the same transaction as everything else. */
@@ -40,13 +40,17 @@ struct catalog_applied {
 
 /* What became of one command. */
 struct catalog_result {
-    enum mu_code code; /* MU_OK; else why it had no effect */
-    bool did_apply;    /* what PUT and DELETE of a key answer: false when a CAS did not match */
-    char *text;        /* set with a code other than MU_OK: the API's error text; mu_free() it */
+    /* MU_OK; else why it had no effect: MU_INVALID (the command itself), MU_CONFLICT (a name is
+     * held by another node), MU_NOT_FOUND (the service of a check), MU_TOO_BIG (a deletion of more
+     * than a million keys). The API answers all of them 500 with `text` (http-api 4). */
+    enum mu_code code;
+    bool did_apply; /* what PUT and DELETE of a key answer: false when a CAS did not match */
+    char *text;     /* set with a code other than MU_OK: the API's error text; mu_free() it */
 };
 
 /* Create or open. Checks pragmas by reading them back, the schema version, and that no other
- * process has it open. Errors: MU_IO, MU_FULL, MU_CORRUPT, MU_UNSUPPORTED (newer schema). */
+ * process has it open. Errors: MU_IO, MU_FULL, MU_CORRUPT, MU_FOREIGN (another process has it open,
+ * or another program made it), MU_UNSUPPORTED (newer schema). */
 MU_MUST_CHECK enum mu_code catalog_open(struct catalog **out, const struct catalog_options *options,
                                         struct mu_err *err);
 void catalog_close(struct catalog *c); /* NULL is fine; writes nothing */
@@ -76,11 +80,12 @@ void catalog_rollback(struct catalog *c);
 /* -- care, on the apply thread between transactions
  * ------------------------------------------------ */
 
-/* Write the WAL back when it is due: above 8000 pages, or when `is_idle` above 500. *durable gets
- * the applied index that is flushed in the database file, unchanged when nothing was done. */
+/* Write the WAL back when it is due: above 8000 pages, or when `is_idle` (nothing was applied for a
+ * second) above 500. Idle calls also give memory and a slice of free pages back. *durable gets the
+ * applied index that is flushed in the database file, unchanged when nothing was done. */
 MU_MUST_CHECK enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durable,
                                               struct mu_err *err);
-/* The applied index known to be flushed when the file was opened. */
+/* The applied index known to be flushed: since it was opened, or since the last checkpoint. */
 uint64_t catalog_durable(const struct catalog *c);
 
 /* Compute the hash from all rows anew: equals catalog_applied().hash, or something is broken. */

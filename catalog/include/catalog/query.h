@@ -30,11 +30,14 @@
 struct catalog_reader; /* opaque */
 
 /* Open beside a writer of the same process. For an in-memory catalog pass the writer instead of a
- * path: then both must be used by one thread. */
+ * path: then both must be used by one thread, the reader is closed first, and nothing is read
+ * inside of a transaction (asserted). Errors as for catalog_open(). */
 MU_MUST_CHECK enum mu_code catalog_reader_open(struct catalog_reader **out, const char *path,
                                                struct catalog *in_memory, struct mu_err *err);
 void catalog_reader_close(struct catalog_reader *r);   /* NULL is fine */
 void catalog_reader_release(struct catalog_reader *r); /* end the turn's read transaction, if any */
+/* Give memory of pages back, between turns: for an owner that has been idle for a while. */
+void catalog_reader_rest(struct catalog_reader *r);
 
 /* The applied index of the state that the reader sees now. */
 MU_MUST_CHECK enum mu_code catalog_reader_applied(struct catalog_reader *r,

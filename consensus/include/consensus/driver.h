@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/span.h"
+#include "consensus/consensus.h"
 #include "consensus/transport.h"
 
 struct uv_loop_s;
@@ -41,12 +42,6 @@ struct consensus_callbacks {
     void (*formed)(void *data, const struct mu_id *cluster);
     /* This server must stop, now. */
     void (*dead)(void *data, const char *why);
-};
-
-enum consensus_timing {
-    CONSENSUS_LAN,  /* heartbeat 100 ms, election 500..1000 ms (spec/consensus.md 1.13) */
-    CONSENSUS_FAST, /* 20 ms, 150..300 ms: tests, -dev */
-    CONSENSUS_WAN,
 };
 
 struct consensus_driver_options {
@@ -135,28 +130,6 @@ void consensus_driver_candidates(struct consensus_driver *d,
 /* -- what can be seen
  * -------------------------------------------------------------------------------- */
 
-enum consensus_role {
-    CONSENSUS_FOLLOWER,
-    CONSENSUS_PRE_CANDIDATE,
-    CONSENSUS_CANDIDATE,
-    CONSENSUS_LEADER,
-    CONSENSUS_OBSERVER, /* not in the configuration, quarantined, or fresh */
-};
-
-#define CONSENSUS_PEERS_MAX 16
-
-struct consensus_status {
-    enum consensus_role role;
-    uint64_t term;
-    struct mu_id leader; /* none: unknown */
-    bool is_ready;       /* leader with a committed entry of its own term */
-    uint64_t last_index, last_term, commit, applied, durable_applied, first_index;
-    uint64_t config_index;
-    struct mu_id voters[CONSENSUS_PEERS_MAX];
-    size_t voters_count;
-    uint64_t leader_heard_ms; /* monotonic ms of the last contact with the leader; 0: never */
-    uint64_t elections_started, elections_won, pauses_seen;
-};
 void consensus_driver_status(const struct consensus_driver *d, struct consensus_status *out);
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server);
 

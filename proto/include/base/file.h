@@ -22,6 +22,11 @@ MU_MUST_CHECK enum mu_code mu_file_read(const char *path, size_t bytes_max, stru
 MU_MUST_CHECK enum mu_code mu_file_replace(const char *path, struct mu_span bytes, unsigned mode,
                                            struct mu_err *err);
 
+/* The same without the flushes, for what may be lost with the machine's power but not with the
+ * process: then the old content, the new, or an empty file is there. */
+MU_MUST_CHECK enum mu_code mu_file_swap(const char *path, struct mu_span bytes, unsigned mode,
+                                        struct mu_err *err);
+
 /* Remove; an absent file is fine. The directory is flushed. */
 MU_MUST_CHECK enum mu_code mu_file_remove(const char *path, struct mu_err *err);
 

@@ -64,6 +64,9 @@ struct mu_json_at {
 };
 bool mu_json_next(const struct mu_json *object, struct mu_json_at *at);
 
+/* Append the value as compact JSON, members in the order they were read. */
+void mu_json_compact(const struct mu_json *v, struct mu_buf *to);
+
 /* -- reading: by a table of fields --------------------------------------------------------------
  */
 
@@ -172,7 +175,8 @@ void mu_json_put_real(struct mu_json_out *o, double v); /* shortest form that re
 void mu_json_put_bool(struct mu_json_out *o, bool v);
 void mu_json_put_null(struct mu_json_out *o);
 void mu_json_put_base64(struct mu_json_out *o, struct mu_span bytes); /* standard, padded */
-void mu_json_put_raw(struct mu_json_out *o, struct mu_span json);     /* a finished compact value */
+/* A finished compact value; it is indented with the rest. */
+void mu_json_put_raw(struct mu_json_out *o, struct mu_span json);
 
 /* key and value in one line */
 void mu_json_text(struct mu_json_out *o, const char *name, const char *text);

@@ -8,12 +8,14 @@
 /* -- names (DESIGN section 6) -------------------------------------------------------------------
  */
 #define MU_NODE_NAME_MAX 128 /* bytes; longer is refused at start, and in packets */
-#define MU_NAME_MAX      255 /* services, ids, checks, tags: refused with the API's 400 */
+#define MU_NAME_MAX      255 /* services, ids, checks, addresses: refused with the API's 400 */
 
 /* -- commands, the log ------------------------------------------------------------------------- */
 /* A command is one log entry; a log batch, a frame and a stream window each hold at least one.
  * Refused with 413 before consensus sees it. */
 #define MU_COMMAND_BYTES_MAX (2U * 1024 * 1024)
+/* Tags, pairs, addresses or checks in one command: what decoding may allocate. The API's 400. */
+#define MU_COMMAND_LIST_MAX  4096
 #define MU_BODY_BYTES_MAX    (2U * 1024 * 1024) /* HTTP bodies without a smaller limit: 413 */
 #define MU_KV_VALUE_DEFAULT  (512U * 1024)      /* limits.kv_max_value_size: Consul's; 413 */
 #define MU_KV_VALUE_MAX      (1536U * 1024)     /* what that setting may be: fits a command */

@@ -44,5 +44,6 @@ bool mu_span_u64(struct mu_span a, uint64_t *out);
 
 /* Is it valid UTF-8 without NUL (RFC 3629)? */
 bool mu_span_is_utf8(struct mu_span a);
+size_t mu_span_utf8_prefix(struct mu_span a); /* how many bytes at the front are */
 
 #endif

@@ -5,8 +5,10 @@
  * configuration, so all servers at one index hold equal state.
  *
  * Memory:  command_decode() copies into the arena; spans point there. Encoding appends to a buffer.
- * Errors:  MU_CORRUPT for bytes that are no command, MU_UNSUPPORTED for a kind or version of a
- *          newer binary (a server that reads one from its log stops), MU_TOO_BIG, MU_INVALID.
+ * Errors:  MU_CORRUPT for bytes that are no command and MU_UNSUPPORTED for a kind or version of a
+ *          newer binary: both judged by the envelope, so command_stamp() keeps them out of a log,
+ *          and a server that reads one from its log stops. MU_INVALID for a body that is malformed
+ *          or out of bounds: it is refused alike by every server. MU_TOO_BIG.
  */
 #ifndef MU_PROTO_COMMAND_H
 #define MU_PROTO_COMMAND_H
@@ -107,8 +109,11 @@ struct command {
 MU_MUST_CHECK enum mu_code command_encode(const struct command *c, struct mu_buf *to,
                                           struct mu_err *err);
 
-/* Decode and validate. Names and ids at most MU_NAME_MAX bytes (node names MU_NODE_NAME_MAX), text
- * valid UTF-8, keys at most MU_KV_KEY_MAX, ports 0..65535. */
+/* Decode and validate. Names, ids, addresses and keys of metadata at most MU_NAME_MAX bytes (node
+ * names MU_NODE_NAME_MAX), text (all but check output) valid UTF-8 without NUL, lists at most
+ * MU_COMMAND_LIST_MAX long, KV keys at most MU_KV_KEY_MAX, ports 0..65535. What may be empty is not
+ * judged here: the catalog answers that in the API's words. Encoding judges the same, so what one
+ * server encoded every server decodes. */
 MU_MUST_CHECK enum mu_code command_decode(struct mu_span bytes, struct mu_arena *arena,
                                           struct command *out, struct mu_err *err);
 

@@ -1,0 +1,550 @@
+/* agent.c - this node: what is started, in which order, and how it ends.
+ *
+ * Start (a server):  data directory -> catalog -> log and consensus -> RPC listener -> gossip ->
+ * local registrations -> anti-entropy; then the front doors (not here), then joining.
+ * Stop runs backwards: nothing that is still running may call something that is gone. What ends
+ * asynchronously (gossip, consensus, RPC) is counted; the last one tells the owner.
+ *
+ * Leave (graceful): gossip tells the others; with their confirmation, or after the time for it, the
+ * owner hears AGENT_LEFT and stops everything.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core.h"
+#include "persist.h"
+#include "requests.h"
+
+#define CACHE_BYTES_MAX (8U * 1024 * 1024)
+#define PHASE_LIMIT_MS  5000U /* after a leave: how long others may take to hear of it */
+
+/* -- small things
+ * ----------------------------------------------------------------------------------------- */
+
+const struct config *agent_config(const struct agent *a)
+{
+    return a->config;
+}
+
+bool agent_is_server(const struct agent *a)
+{
+    return a->config->is_server;
+}
+
+const char *agent_node_name(const struct agent *a)
+{
+    return a->config->node_name;
+}
+
+void agent_node_id(const struct agent *a, char out[MU_ID_TEXT_BYTES + 1])
+{
+    mu_id_text(&a->data.node, out);
+}
+
+const char *agent_datacenter(const struct agent *a)
+{
+    return a->config->datacenter;
+}
+
+struct mu_addr agent_advertised(const struct agent *a)
+{
+    return a->advertise;
+}
+
+struct mu_rand *agent_rand(struct agent *a)
+{
+    return &a->rand;
+}
+
+struct uv_loop_s *agent_loop(struct agent *a)
+{
+    return a->loop;
+}
+
+uint64_t agent_now_ms(const struct agent *a)
+{
+    return timers_now(a->timers);
+}
+
+struct local *agent_local(struct agent *a)
+{
+    return a->local;
+}
+
+struct catalog_watch *agent_watch(struct agent *a)
+{
+    return a->watch;
+}
+
+struct catalog_cache *agent_cache(struct agent *a)
+{
+    return a->cache;
+}
+
+void agent_set_front(struct agent *a, const struct agent_front *front)
+{
+    a->has_front = front != NULL;
+    if (front != NULL) {
+        a->front = *front;
+    }
+}
+
+struct later {
+    struct timer timer;
+    agent_done_fn *done;
+    void *data;
+    enum mu_code code;
+    struct mu_err err;
+};
+
+static void on_later(void *data)
+{
+    struct later *l = data;
+
+    l->done(l->data, l->code, &l->err);
+    mu_free(l);
+}
+
+void agent__later(struct agent *a, agent_done_fn *done, void *data, enum mu_code code,
+                  const char *text)
+{
+    struct later *l = mu_new(sizeof *l);
+
+    l->done = done;
+    l->data = data;
+    l->code = code;
+    if (code != MU_OK) {
+        (void)mu_fail(&l->err, code, "%s", text);
+    }
+    timer_set(a->timers, &l->timer, 0, on_later, l);
+}
+
+void agent__end(struct agent *a, enum agent_end how)
+{
+    if (a->phase >= AGENT_ENDING) {
+        return;
+    }
+    a->phase = AGENT_ENDING;
+    a->owner.ended(a->owner.data, how);
+}
+
+static void on_turn(void *data)
+{
+    struct agent *a = data;
+
+    if (a->reader != NULL) {
+        catalog_reader_release(a->reader); /* or checkpoints would wait for us */
+    }
+}
+
+/* -- start: the state
+ * ----------------------------------------------------------------------------------------- */
+
+static void on_applied(void *data, const struct apply_report *report)
+{
+    struct agent *a = data;
+
+    a->applied = report->applied;
+    if (a->consensus != NULL) {
+        consensus_driver_applied(a->consensus, report->applied.index, report->durable,
+                                 report->applied.hash);
+    }
+    if (report->changes != NULL) {
+        catalog_reader_release(a->reader); /* what is read from now on sees the commit */
+        catalog_watch_fire(a->watch, report->changes);
+    }
+    agent__requests_applied(a, report);
+}
+
+static void on_storage_failed(void *data, const char *why)
+{
+    struct agent *a = data;
+
+    mu_log(MU_ERROR, "agent.server", "The state cannot be written, this server stops",
+           mu_kv("error", why));
+    agent__end(a, AGENT_FAILED);
+}
+
+static enum mu_code state_open(struct agent *a, struct mu_err *err)
+{
+    struct catalog *catalog = NULL;
+    enum mu_code rc;
+
+    a->state_path = agent__data_path(a, "state/state-1.db");
+    struct catalog_options options = { .path = a->state_path };
+
+    rc = catalog_open(&catalog, &options, err);
+    if (rc != MU_OK) {
+        return rc;
+    }
+    a->applied = catalog_applied(catalog);
+    a->watch = catalog_watch_new();
+    a->cache = catalog_cache_new(a->watch, CACHE_BYTES_MAX);
+    agent__requests_open(a);
+    uint64_t durable = catalog_durable(catalog);
+
+    a->apply = apply_new(a->loop, catalog, on_applied, on_storage_failed, a);
+    rc = catalog_reader_open(&a->reader, a->state_path, NULL, err);
+    a->durable_at_start = durable;
+    return rc;
+}
+
+/* -- start: consensus
+ * ------------------------------------------------------------------------------------------ */
+
+static void on_entries(void *data, const struct consensus_entry_view *entries, size_t count)
+{
+    struct agent *a = data;
+    struct apply_entry *list = mu_new_array(count, sizeof *list);
+
+    for (size_t i = 0; i < count; i++) {
+        list[i] = (struct apply_entry){
+            .index = entries[i].index,
+            .term = entries[i].term,
+            .ticket = entries[i].ticket,
+            .command = entries[i].is_command ? entries[i].bytes : MU_SPAN_NONE,
+        };
+    }
+    apply_push(a->apply, list, count);
+    mu_free(list);
+}
+
+static void on_leader(void *data, const struct mu_id *leader, bool is_leader, bool is_ready)
+{
+    agent__leader_changed(data, leader, is_leader, is_ready);
+}
+
+static void on_formed(void *data, const struct mu_id *cluster)
+{
+    struct agent *a = data;
+    char text[MU_ID_TEXT_BYTES + 1];
+
+    mu_id_text(cluster, text);
+    mu_log(MU_INFO, "agent.server", "This server belongs to a cluster", mu_kv("cluster", text));
+    agent__tags_refresh(a);
+    agent__peers_refresh(a);
+}
+
+static void on_dead(void *data, const char *why)
+{
+    struct agent *a = data;
+
+    mu_log(MU_ERROR, "agent.server.raft", "This server must stop", mu_kv("error", why));
+    agent__end(a, AGENT_FAILED);
+}
+
+static enum mu_code consensus_open(struct agent *a, struct mu_err *err)
+{
+    const struct config *c = a->config;
+    char *dir = agent__data_path(a, "consensus");
+    struct consensus_driver_options options = {
+        .server = a->data.node,
+        .dir = dir,
+        .timing = c->is_dev ? CONSENSUS_FAST : CONSENSUS_LAN,
+        .multiplier = (unsigned)c->raft_multiplier,
+        .expect = c->is_bootstrap ? 1 : (unsigned)c->bootstrap_expect,
+        .transport = &agent__transport,
+        .transport_self = a,
+        .callbacks = {
+            .apply = on_entries,
+            .changed = on_leader,
+            .formed = on_formed,
+            .dead = on_dead,
+        },
+        .callbacks_data = a,
+        .applied = a->applied.index,
+        .applied_term = a->applied.term,
+        .durable_applied = a->durable_at_start,
+    };
+    enum mu_code rc = consensus_driver_new(&a->consensus, a->loop, &options, err);
+
+    mu_free(dir);
+    return rc;
+}
+
+static enum mu_code server_open(struct agent *a, struct mu_err *err)
+{
+    enum mu_code rc = state_open(a, err);
+
+    if (rc != MU_OK) {
+        return rc;
+    }
+    agent__peers_open(a);
+    agent__leader_open(a);
+    return consensus_open(a, err);
+}
+
+/* -- life
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop, const struct config *config,
+                       const struct agent_owner *owner, struct mu_err *err)
+{
+    struct agent *a = mu_new(sizeof *a);
+    enum mu_code rc;
+
+    a->loop = loop;
+    a->config = config;
+    a->owner = *owner;
+    a->data.lock_fd = -1;
+    mu_rand_seed(&a->rand, mu_rand_system());
+    rc = agent__identity_open(a, err);
+    if (rc != MU_OK) {
+        agent_free(a);
+        return rc;
+    }
+    *out = a;
+    return MU_OK;
+}
+
+static void on_local_change(void *data, enum local_change_kind kind, struct mu_span id)
+{
+    struct agent *a = data;
+
+    agent__registration_changed(a, kind, id);
+    agent__sync_changed(a, kind, id);
+}
+
+static enum mu_code listen_rpc(struct agent *a, struct mu_err *err)
+{
+    struct mu_addr at = a->config->bind_addr;
+
+    if (!agent_is_server(a)) {
+        return MU_OK; /* nobody calls a client agent */
+    }
+    at.port = (uint16_t)a->config->ports.server;
+    return rpc_listen(a->rpc, &at, err);
+}
+
+enum mu_code agent_start(struct agent *a, struct mu_err *err)
+{
+    enum mu_code rc = MU_OK;
+
+    a->phase = AGENT_RUNNING;
+    a->timers = timers_new(a->loop);
+    a->turn = turn_new(a->loop, on_turn, a);
+    a->local = local_new();
+    agent__join_open(a);
+    if (agent_is_server(a)) {
+        rc = server_open(a, err);
+    } else {
+        agent__servers_open(a);
+    }
+    if (rc != MU_OK) {
+        return rc;
+    }
+    agent__serve_open(a);
+    rc = listen_rpc(a, err);
+    if (rc == MU_OK) {
+        rc = agent__gossip_start(a, err);
+    }
+    if (rc != MU_OK) {
+        return rc;
+    }
+    a->advertise = gossip_driver_address(a->gossip);
+    if (a->consensus != NULL) {
+        a->has_consensus_started = true;
+        consensus_driver_start(a->consensus);
+        agent__peers_refresh(a);
+    }
+    agent__sync_open(a);
+    rc = agent__registration_open(a, err);
+    if (rc != MU_OK) {
+        return rc;
+    }
+    local_set_listener(a->local, on_local_change, a);
+    rc = agent__registration_restore(a, err);
+    if (rc == MU_OK) {
+        agent__sync_full(a, "start");
+    }
+    return rc;
+}
+
+/* -- leaving
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+struct leaving {
+    struct agent *agent;
+    agent_done_fn *done;
+    void *data;
+};
+
+static void on_left(void *data)
+{
+    struct leaving *l = data;
+    struct agent *a = l->agent;
+    struct mu_err none = MU_ERR_NONE;
+
+    mu_log(MU_INFO, "agent", "Graceful leave complete");
+    l->done(l->data, MU_OK, &none);
+    mu_free(l);
+    agent__end(a, AGENT_LEFT);
+}
+
+void agent_leave(struct agent *a, agent_done_fn *done, void *data)
+{
+    if (a->phase != AGENT_RUNNING) {
+        agent__later(a, done, data, MU_OK, NULL);
+        return;
+    }
+    struct leaving *l = mu_new(sizeof *l);
+
+    mu_log(MU_INFO, "agent", "Gracefully leaving the cluster");
+    a->phase = AGENT_LEAVING;
+    l->agent = a;
+    l->done = done;
+    l->data = data;
+    gossip_driver_leave(a->gossip, on_left, l);
+}
+
+enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune, struct mu_err *err)
+{
+    struct gossip_view view;
+
+    if (!gossip_driver_find(a->gossip, name, &view)) {
+        return mu_fail(err, MU_NOT_FOUND, "agent: No node found with name '%s'", name);
+    }
+    return gossip_driver_force_leave(a->gossip, name, prune, err);
+}
+
+/* -- stop
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static void stopped_one(struct agent *a)
+{
+    MU_ASSERT(a->stops_pending > 0);
+    a->stops_pending--;
+    if (a->stops_pending == 0) {
+        a->stopped(a->stopped_data);
+    }
+}
+
+static void on_rpc_closed(void *data)
+{
+    struct agent *a = data;
+
+    a->rpc = NULL;
+    stopped_one(a);
+}
+
+/* Consensus and gossip are silent: now nothing uses the connections any more. */
+static void stop_rest(struct agent *a)
+{
+    agent__peers_close(a);
+    agent__join_close(a);
+    if (a->rpc != NULL) {
+        a->stops_pending++;
+        rpc_close(a->rpc, on_rpc_closed, a);
+    }
+    apply_close(a->apply);
+    a->apply = NULL;
+    stopped_one(a);
+}
+
+static void on_consensus_stopped(void *data)
+{
+    stop_rest(data);
+}
+
+static void on_gossip_stopped(void *data)
+{
+    struct agent *a = data;
+
+    if (a->has_consensus_started) {
+        consensus_driver_stop(a->consensus, on_consensus_stopped, a);
+        return;
+    }
+    stop_rest(a);
+}
+
+static void on_persist_stopped(void *data)
+{
+    stopped_one(data);
+}
+
+void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
+{
+    MU_ASSERT(a->phase != AGENT_STOPPING);
+    a->phase = AGENT_STOPPING;
+    a->stopped = stopped;
+    a->stopped_data = data;
+    a->stops_pending = 1;
+    if (a->leader != NULL) {
+        agent__leader_close(a);
+    }
+    agent__registration_close(a);
+    agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
+    agent__servers_close(a);
+    agent__sync_close(a);
+    if (a->persist != NULL) {
+        a->stops_pending++;
+        persist_stop(a->persist, on_persist_stopped, a);
+    }
+    if (a->has_gossip_started) {
+        gossip_driver_stop(a->gossip, on_gossip_stopped, a);
+    } else {
+        on_gossip_stopped(a);
+    }
+}
+
+void agent_free(struct agent *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    if (a->timers != NULL) {
+        timers_close(a->timers);
+        turn_close(a->turn);
+    }
+    gossip_driver_free(a->gossip);
+    consensus_driver_free(a->consensus);
+    catalog_reader_close(a->reader);
+    catalog_cache_free(a->cache);
+    catalog_watch_free(a->watch);
+    persist_free(a->persist);
+    local_free(a->local);
+    mu_free(a->state_path);
+    agent__identity_close(a);
+    mu_free(a);
+}
+
+/* -- status
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+struct mu_addr agent_leader_address(struct agent *a)
+{
+    struct consensus_status status;
+    struct agent__server server;
+
+    if (a->consensus == NULL) {
+        return MU_ADDR_NONE;
+    }
+    consensus_driver_status(a->consensus, &status);
+    if (mu_id_is_none(&status.leader) || !agent__server_find(a, &status.leader, &server)) {
+        return MU_ADDR_NONE;
+    }
+    return server.rpc;
+}
+
+void agent_each_peer(struct agent *a, agent_address_fn *each, void *data)
+{
+    struct consensus_status status;
+    struct agent__server server;
+
+    if (a->consensus == NULL) {
+        return;
+    }
+    consensus_driver_status(a->consensus, &status);
+    for (size_t i = 0; i < status.voters_count; i++) {
+        if (agent__server_find(a, &status.voters[i], &server)) {
+            each(data, &server.rpc);
+        }
+    }
+}

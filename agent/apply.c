@@ -1,0 +1,383 @@
+#include "apply.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "timer.h"
+
+/* How long without work before a checkpoint is worth while (spec/consensus.md 3.4). */
+#define IDLE_MS 1000
+
+/* What one push brought: entries whose commands lie in `bytes`. */
+struct order {
+    struct mu_link place;
+    struct apply_entry *entries;
+    size_t count;
+    struct mu_buf bytes;
+};
+
+/* What one transaction leaves. */
+struct outcome {
+    struct mu_link place;
+    struct apply_result *results;
+    size_t results_count, entries_count;
+    struct catalog_changes *changes;
+    struct catalog_applied applied;
+    uint64_t durable;
+};
+
+struct apply {
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards the two mailboxes and the flags, nothing else */
+    pthread_cond_t filled;
+    struct mu_link orders, outcomes;
+    bool is_stopping;
+    bool has_failed;
+    struct mu_err error;
+
+    struct catalog *catalog; /* the thread's */
+    uint64_t durable;        /* the thread's */
+    bool is_dirty;           /* the thread's: applied since the last checkpoint */
+
+    struct waker *waker; /* the loop's, as all below */
+    apply_done_fn *done;
+    apply_failed_fn *failed;
+    void *data;
+    size_t waiting;
+    bool failure_told;
+};
+
+/* -- the thread
+ * ------------------------------------------------------------------------------------ */
+
+static void outcome_free(struct outcome *o)
+{
+    for (size_t i = 0; i < o->results_count; i++) {
+        mu_free(o->results[i].result.text);
+    }
+    catalog_changes_free(o->changes);
+    mu_free(o->results);
+    mu_free(o);
+}
+
+static void order_free(struct order *o)
+{
+    mu_buf_deinit(&o->bytes);
+    mu_free(o->entries);
+    mu_free(o);
+}
+
+static void outcome_post(struct apply *a, struct outcome *o)
+{
+    pthread_mutex_lock(&a->lock);
+    mu_list_push_back(&a->outcomes, &o->place);
+    pthread_mutex_unlock(&a->lock);
+    waker_wake(a->waker);
+}
+
+static void failure_post(struct apply *a, const struct mu_err *err)
+{
+    pthread_mutex_lock(&a->lock);
+    a->has_failed = true;
+    a->error = *err;
+    pthread_mutex_unlock(&a->lock);
+    waker_wake(a->waker);
+}
+
+/* One transaction over entries[0..count). */
+static enum mu_code run_entries(struct apply *a, const struct apply_entry *entries, size_t count,
+                                struct outcome *o, struct mu_err *err)
+{
+    enum mu_code rc = catalog_begin(a->catalog, err);
+
+    if (rc != MU_OK) {
+        return rc;
+    }
+    o->results = mu_new_array(count, sizeof *o->results);
+    o->entries_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct apply_result r = { .ticket = entries[i].ticket, .index = entries[i].index };
+
+        rc = catalog_apply(a->catalog, entries[i].index, entries[i].term, entries[i].command,
+                           &r.result, err);
+        if (rc != MU_OK) {
+            catalog_rollback(a->catalog);
+            return mu_wrap(err, rc, "applying entry %llu", (unsigned long long)entries[i].index);
+        }
+        if (r.ticket == 0) {
+            mu_free(r.result.text);
+            continue;
+        }
+        o->results[o->results_count++] = r;
+    }
+    rc = catalog_commit(a->catalog, &o->changes, err);
+    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "committing applied entries");
+}
+
+static enum mu_code checkpoint(struct apply *a, bool is_idle, struct mu_err *err)
+{
+    enum mu_code rc = catalog_checkpoint(a->catalog, is_idle, &a->durable, err);
+
+    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "checkpoint of the state");
+}
+
+/* How many entries from `from` on make the next transaction. */
+static size_t batch_size(const struct order *o, size_t from)
+{
+    size_t count = 0;
+    size_t bytes = 0;
+
+    while (from + count < o->count && count < MU_APPLY_BATCH_ENTRIES &&
+           (count == 0 || bytes + o->entries[from + count].command.bytes <= MU_APPLY_BATCH_BYTES)) {
+        bytes += o->entries[from + count].command.bytes;
+        count++;
+    }
+    return count;
+}
+
+static enum mu_code run_order(struct apply *a, const struct order *o, struct mu_err *err)
+{
+    for (size_t at = 0; at < o->count;) {
+        size_t count = batch_size(o, at);
+        struct outcome *out = mu_new(sizeof *out);
+        enum mu_code rc = run_entries(a, o->entries + at, count, out, err);
+
+        if (rc == MU_OK) {
+            rc = checkpoint(a, false, err);
+        }
+        if (rc != MU_OK) {
+            outcome_free(out);
+            return rc;
+        }
+        out->applied = catalog_applied(a->catalog);
+        out->durable = a->durable;
+        a->is_dirty = true;
+        outcome_post(a, out);
+        at += count;
+    }
+    return MU_OK;
+}
+
+static enum mu_code run_idle(struct apply *a, struct mu_err *err)
+{
+    uint64_t before = a->durable;
+    enum mu_code rc = checkpoint(a, true, err);
+
+    a->is_dirty = false;
+    if (rc == MU_OK && a->durable != before) {
+        struct outcome *out = mu_new(sizeof *out);
+
+        out->applied = catalog_applied(a->catalog);
+        out->durable = a->durable;
+        outcome_post(a, out);
+    }
+    return rc;
+}
+
+/* Join neighbouring orders, so that a burst of small ones becomes few transactions. */
+static struct order *orders_take(struct apply *a)
+{
+    struct mu_link *first = mu_list_pop_front(&a->orders);
+
+    if (first == NULL) {
+        return NULL;
+    }
+    struct order *o = MU_CONTAINER(first, struct order, place);
+    struct mu_link *link;
+
+    while (o->count < MU_APPLY_BATCH_ENTRIES && (link = mu_list_pop_front(&a->orders)) != NULL) {
+        struct order *next = MU_CONTAINER(link, struct order, place);
+        size_t offset = o->bytes.bytes;
+
+        mu_buf_add_span(&o->bytes, mu_buf_span(&next->bytes));
+        o->entries = mu_grow(o->entries, (o->count + next->count) * sizeof *o->entries);
+        for (size_t i = 0; i < next->count; i++) {
+            o->entries[o->count] = next->entries[i];
+            /* Offsets for now: the buffer may still move. */
+            o->entries[o->count++].command.data =
+                (const uint8_t *)(uintptr_t)(offset + (uintptr_t)next->entries[i].command.data);
+        }
+        order_free(next);
+    }
+    return o;
+}
+
+/* Commands were kept as offsets into the order's bytes; now that those stay, make them spans. */
+static void order_settle(struct order *o)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        struct mu_span *c = &o->entries[i].command;
+
+        *c = mu_span_sub(mu_buf_span(&o->bytes), (uintptr_t)c->data, c->bytes);
+    }
+}
+
+/* The next order; NULL with *is_idle after a quiet time, NULL without it when we stop. */
+static struct order *order_wait(struct apply *a, bool *is_idle)
+{
+    struct timespec until;
+    struct order *o;
+
+    *is_idle = false;
+    pthread_mutex_lock(&a->lock);
+    MU_ASSERT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+    until.tv_sec += IDLE_MS / 1000;
+    while ((o = orders_take(a)) == NULL && !a->is_stopping) {
+        if (!a->is_dirty) {
+            pthread_cond_wait(&a->filled, &a->lock);
+        } else if (pthread_cond_timedwait(&a->filled, &a->lock, &until) == ETIMEDOUT) {
+            *is_idle = true;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&a->lock);
+    return o;
+}
+
+static void *apply_main(void *data)
+{
+    struct apply *a = data;
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc = MU_OK;
+
+    while (rc == MU_OK) {
+        bool is_idle = false;
+        struct order *o = order_wait(a, &is_idle);
+
+        if (o != NULL) {
+            order_settle(o);
+            rc = run_order(a, o, &err);
+            order_free(o);
+        } else if (is_idle) {
+            rc = run_idle(a, &err);
+        } else {
+            return NULL;
+        }
+    }
+    failure_post(a, &err);
+    return NULL;
+}
+
+/* -- the loop's side
+ * ----------------------------------------------------------------------------------- */
+
+static void on_woken(void *data)
+{
+    struct apply *a = data;
+    struct mu_link taken;
+    struct mu_link *link;
+    bool has_failed;
+
+    mu_list_init(&taken);
+    pthread_mutex_lock(&a->lock);
+    while ((link = mu_list_pop_front(&a->outcomes)) != NULL) {
+        mu_list_push_back(&taken, link);
+    }
+    has_failed = a->has_failed;
+    pthread_mutex_unlock(&a->lock);
+    while ((link = mu_list_pop_front(&taken)) != NULL) {
+        struct outcome *o = MU_CONTAINER(link, struct outcome, place);
+        struct apply_report report = {
+            .results = o->results,
+            .results_count = o->results_count,
+            .changes = o->changes,
+            .applied = o->applied,
+            .durable = o->durable,
+        };
+
+        MU_ASSERT(a->waiting >= o->entries_count);
+        a->waiting -= o->entries_count;
+        a->done(a->data, &report);
+        outcome_free(o);
+    }
+    if (has_failed && !a->failure_told) {
+        a->failure_told = true;
+        a->failed(a->data, a->error.text);
+    }
+}
+
+struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_done_fn *done,
+                        apply_failed_fn *failed, void *data)
+{
+    struct apply *a = mu_new(sizeof *a);
+    pthread_condattr_t attr;
+    sigset_t all, old;
+
+    a->catalog = catalog;
+    a->durable = catalog_durable(catalog);
+    a->done = done;
+    a->failed = failed;
+    a->data = data;
+    mu_list_init(&a->orders);
+    mu_list_init(&a->outcomes);
+    MU_ASSERT(pthread_mutex_init(&a->lock, NULL) == 0);
+    MU_ASSERT(pthread_condattr_init(&attr) == 0);
+    MU_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    MU_ASSERT(pthread_cond_init(&a->filled, &attr) == 0);
+    (void)pthread_condattr_destroy(&attr);
+    a->waker = waker_new(loop, on_woken, a);
+    sigfillset(&all); /* signals are the loop's */
+    MU_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &old) == 0);
+    MU_ASSERT(pthread_create(&a->thread, NULL, apply_main, a) == 0);
+    MU_ASSERT(pthread_sigmask(SIG_SETMASK, &old, NULL) == 0);
+    return a;
+}
+
+void apply_push(struct apply *a, const struct apply_entry *entries, size_t count)
+{
+    struct order *o = mu_new(sizeof *o);
+
+    o->entries = mu_new_array(count, sizeof *entries);
+    o->count = count;
+    for (size_t i = 0; i < count; i++) {
+        o->entries[i] = entries[i];
+        o->entries[i].command.data = (const uint8_t *)(uintptr_t)o->bytes.bytes;
+        mu_buf_add_span(&o->bytes, entries[i].command);
+    }
+    a->waiting += count;
+    pthread_mutex_lock(&a->lock);
+    mu_list_push_back(&a->orders, &o->place);
+    pthread_cond_signal(&a->filled);
+    pthread_mutex_unlock(&a->lock);
+}
+
+size_t apply_waiting(const struct apply *a)
+{
+    return a->waiting;
+}
+
+void apply_close(struct apply *a)
+{
+    struct mu_link *link;
+
+    if (a == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&a->lock);
+    a->is_stopping = true;
+    pthread_cond_signal(&a->filled);
+    pthread_mutex_unlock(&a->lock);
+    MU_ASSERT(pthread_join(a->thread, NULL) == 0);
+    waker_close(a->waker);
+    while ((link = mu_list_pop_front(&a->outcomes)) != NULL) {
+        outcome_free(MU_CONTAINER(link, struct outcome, place));
+    }
+    while ((link = mu_list_pop_front(&a->orders)) != NULL) {
+        order_free(MU_CONTAINER(link, struct order, place)); /* after a failure */
+    }
+    catalog_close(a->catalog);
+    (void)pthread_cond_destroy(&a->filled);
+    (void)pthread_mutex_destroy(&a->lock);
+    mu_free(a);
+}

@@ -1,0 +1,364 @@
+/* muster agent: from flags to a running agent, and its end.
+ *
+ *            SIGINT, SIGTERM with a leave                left
+ *   RUNNING ------------------------------> LEAVING --------------> STOPPING --> the loop ends
+ *      |                                      |  second signal,        ^
+ *      |  signal without a leave, the agent   |  15 s: status 1        |
+ *      '--- wants to end --------------------------------------------- '
+ *
+ * STOPPING closes what START opened, in the other order: the front doors, the agent, our signals.
+ * A signal in STOPPING, or 15 s of it, ends the process where it stands: who asks twice means it.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#include "agent/agent.h"
+#include "base/assert.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "commands.h"
+#include "web/web.h"
+
+#define PATIENCE_MS 15000 /* agent-behaviour 1.2 */
+
+#define BIT(state) (1U << (state))
+
+enum state {
+    RUNNING,
+    LEAVING,
+    STOPPING,
+};
+
+static const struct {
+    const char *text;
+    unsigned next; /* bit set of the states that may follow */
+} states[] = {
+    // clang-format off
+    [RUNNING]  = { "running",  BIT(LEAVING) | BIT(STOPPING) },
+    [LEAVING]  = { "leaving",  BIT(STOPPING) },
+    [STOPPING] = { "stopping", 0 },
+}; // clang-format on
+
+static const struct {
+    int number;
+    const char *name; /* as Go shows it */
+} signals[] = {
+    { SIGHUP, "hangup" },
+    { SIGINT, "interrupt" },
+    { SIGTERM, "terminated" },
+};
+
+struct process {
+    uv_loop_t loop;
+    uv_signal_t signals[MU_LEN(signals)];
+    uv_timer_t patience;
+    enum state state;
+    int status; /* what the process will exit with */
+    const struct config *config;
+    struct agent *agent;
+    struct web *web;
+    int log_fd;
+    bool has_pid_file, has_started;
+};
+
+/* -- the end -------------------------------------------------------------------------------------
+ */
+
+static void move(struct process *p, enum state to)
+{
+    MU_ASSERT(states[p->state].next & BIT(to));
+    mu_log(MU_DEBUG, "agent", "Process state changed", mu_kv("from", states[p->state].text),
+           mu_kv("to", states[to].text));
+    p->state = to;
+}
+
+static void on_patience(uv_timer_t *timer);
+
+static void on_agent_stopped(void *data)
+{
+    struct process *p = data;
+
+    for (size_t i = 0; i < MU_LEN(signals); i++) {
+        uv_close((uv_handle_t *)&p->signals[i], NULL);
+    }
+    uv_close((uv_handle_t *)&p->patience, NULL);
+    uv_stop(&p->loop);
+}
+
+static void on_web_stopped(void *data)
+{
+    struct process *p = data;
+
+    agent_stop(p->agent, on_agent_stopped, p);
+}
+
+static void stop(struct process *p, int status)
+{
+    move(p, STOPPING);
+    p->status = status;
+    (void)uv_timer_start(&p->patience, on_patience, PATIENCE_MS, 0);
+    if (p->web != NULL) {
+        web_stop(p->web, on_web_stopped, p);
+    } else if (p->has_started) {
+        on_web_stopped(p);
+    } else {
+        on_agent_stopped(p);
+    }
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+    struct process *p = timer->data;
+
+    if (p->state == LEAVING) {
+        mu_log(MU_ERROR, "agent", "Leave on graceful exit timed out");
+        stop(p, 1);
+        return;
+    }
+    mu_log(MU_ERROR, "agent", "Shutdown does not end, exiting");
+    _exit(1);
+}
+
+static void on_ended(void *data, enum agent_end how)
+{
+    struct process *p = data;
+
+    if (p->state != STOPPING) {
+        stop(p, how == AGENT_LEFT ? 0 : 1);
+    }
+}
+
+/* -- signals -------------------------------------------------------------------------------------
+ */
+
+static void on_left(void *data, enum mu_code code, const struct mu_err *err)
+{
+    (void)data; /* the agent says on_ended() when it is done */
+    if (code != MU_OK) {
+        mu_log(MU_ERROR, "agent", "Error on leave", mu_kv("error", err->text));
+    }
+}
+
+static bool leaves_on(const struct config *c, int number)
+{
+    return number == SIGINT ? !c->skip_leave_on_interrupt : c->leave_on_terminate;
+}
+
+static void end_on(struct process *p, int number)
+{
+    if (!leaves_on(p->config, number)) {
+        mu_log(MU_INFO, "agent", "Shutting down without leaving the cluster");
+        stop(p, 1);
+        return;
+    }
+    move(p, LEAVING);
+    mu_log(MU_INFO, "agent", "Gracefully shutting down agent...");
+    (void)uv_timer_start(&p->patience, on_patience, PATIENCE_MS, 0);
+    agent_leave(p->agent, on_left, p);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct process *p = handle->data;
+    const char *name = "";
+
+    for (size_t i = 0; i < MU_LEN(signals); i++) {
+        name = signals[i].number == number ? signals[i].name : name;
+    }
+    mu_log(MU_INFO, "agent", "Caught", mu_kv("signal", name));
+    if (number == SIGHUP) {
+        mu_log(MU_WARN, "agent",
+               "Reloading the configuration is not supported yet: nothing was changed, a restart "
+               "reads it again");
+        return;
+    }
+    switch (p->state) {
+    case RUNNING: end_on(p, number); return;
+    case LEAVING:
+        mu_log(MU_INFO, "agent", "Caught second signal, Exiting", mu_kv("signal", name));
+        stop(p, 1);
+        return;
+    case STOPPING: _exit(1);
+    }
+}
+
+static enum mu_code watch_signals(struct process *p, struct mu_err *err)
+{
+    int rc = uv_timer_init(&p->loop, &p->patience);
+
+    p->patience.data = p;
+    for (size_t i = 0; i < MU_LEN(signals); i++) {
+        int one = uv_signal_init(&p->loop, &p->signals[i]);
+
+        p->signals[i].data = p;
+        if (one == 0) {
+            one = uv_signal_start(&p->signals[i], on_signal, signals[i].number);
+        }
+        rc = rc == 0 ? one : rc;
+    }
+    return rc == 0 ? MU_OK : mu_fail(err, MU_IO, "signals: %s", uv_strerror(rc));
+}
+
+/* -- the start -----------------------------------------------------------------------------------
+ */
+
+static enum mu_code open_log(struct process *p, struct mu_err *err)
+{
+    const struct config *c = p->config;
+
+    mu_log_set_level(c->log_level);
+    mu_log_set_json(c->log_json);
+    if (c->log_file == NULL) {
+        return MU_OK;
+    }
+    p->log_fd = open(c->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (p->log_fd < 0) {
+        return mu_fail(err, MU_IO, "log_file %s: %s", c->log_file, strerror(errno));
+    }
+    mu_log_set_copy_fd(p->log_fd);
+    return MU_OK;
+}
+
+static enum mu_code write_pid(struct process *p, struct mu_err *err)
+{
+    char text[32];
+
+    if (p->config->pid_file == NULL) {
+        return MU_OK;
+    }
+    (void)snprintf(text, sizeof text, "%lld", (long long)getpid());
+    enum mu_code rc = mu_file_replace(p->config->pid_file, mu_span_text(text), 0644, err);
+
+    p->has_pid_file = rc == MU_OK;
+    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "pid_file");
+}
+
+static void print_banner(struct cli *cli, const struct process *p)
+{
+    struct mu_buf banner = MU_BUF_NONE;
+
+    agent_print_banner(p->agent, &banner);
+    (void)fwrite(banner.data, 1, banner.bytes, cli->out);
+    (void)fflush(cli->out); /* the log writes to the same place without a buffer */
+    mu_buf_deinit(&banner);
+    for (size_t i = 0; i < p->config->warnings_count; i++) {
+        mu_log(MU_WARN, "agent", p->config->warnings[i]);
+    }
+}
+
+/* The order of agent-behaviour 1.1: what others rely on comes up before them. */
+static enum mu_code start(struct process *p, struct mu_err *err)
+{
+    enum mu_code rc = watch_signals(p, err);
+
+    if (rc == MU_OK) {
+        rc = write_pid(p, err);
+    }
+    if (rc == MU_OK) {
+        p->has_started = true; /* whatever it says: it may hold things that must be stopped */
+        rc = agent_start(p->agent, err);
+    }
+    if (rc == MU_OK) {
+        p->web = web_new(p->agent);
+        rc = web_start(p->web, err);
+    }
+    if (rc == MU_OK) {
+        mu_log(MU_INFO, "agent", "Consul agent running!");
+        agent_join_configured(p->agent);
+    }
+    return rc;
+}
+
+static void close_all(struct process *p)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    web_free(p->web);
+    agent_free(p->agent);
+    (void)uv_run(&p->loop, UV_RUN_DEFAULT); /* the handles that were just closed */
+    int rc = uv_loop_close(&p->loop);
+
+    MU_ASSERT(rc == 0);
+    if (p->has_pid_file && mu_file_remove(p->config->pid_file, &err) != MU_OK) {
+        mu_log(MU_WARN, "agent", "Could not remove the pid file", mu_kv("error", err.text));
+    }
+}
+
+/* From the banner on everything is told in the log. */
+static int run(struct cli *cli, struct process *p)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    print_banner(cli, p);
+    if (start(p, &err) != MU_OK) {
+        mu_log(MU_ERROR, "agent", "Error starting agent", mu_kv("error", err.text));
+        stop(p, 1);
+    }
+    (void)uv_run(&p->loop, UV_RUN_DEFAULT);
+    close_all(p);
+    mu_log(MU_INFO, "agent", "Exit code", mu_kv_i("code", p->status));
+    return p->status;
+}
+
+static int run_with_config(struct cli *cli, const struct config *config)
+{
+    struct process p = { .config = config, .log_fd = -1 };
+    const struct agent_owner owner = { .ended = on_ended, .data = &p };
+    struct mu_err err = MU_ERR_NONE;
+    int status = 1;
+
+    if (open_log(&p, &err) != MU_OK) {
+        return cli_fail(cli, "==> %s", err.text);
+    }
+    if (uv_loop_init(&p.loop) != 0) {
+        status = cli_fail(cli, "==> the system gives no event loop");
+    } else if (agent_new(&p.agent, &p.loop, config, &owner, &err) != MU_OK) {
+        status = cli_fail(cli, "==> %s", err.text);
+        (void)uv_run(&p.loop, UV_RUN_DEFAULT);
+        (void)uv_loop_close(&p.loop);
+    } else {
+        status = run(cli, &p);
+    }
+    mu_log_set_copy_fd(-1);
+    if (p.log_fd >= 0) {
+        (void)close(p.log_fd);
+    }
+    return status;
+}
+
+static int print_help(struct cli *cli)
+{
+    struct mu_buf text = MU_BUF_NONE;
+
+    mu_buf_add_text(&text,
+                    "Usage: muster agent [options]\n\n  Run an agent until it is told to end."
+                    "\n\nCommand Options\n\n");
+    config_print_flags(&text);
+    (void)fwrite(text.data, 1, text.bytes, cli->out);
+    mu_buf_deinit(&text);
+    return 0;
+}
+
+int cmd_agent(struct cli *cli, const void *options, int argc, const char *const *argv)
+{
+    struct mu_err err = MU_ERR_NONE;
+    struct config *config = NULL;
+    bool wants_help = false;
+    int status;
+
+    (void)options;
+    if (config_load(&config, argc, argv, &wants_help, &err) != MU_OK) {
+        return cli_fail(cli, "==> %s", err.text);
+    }
+    if (wants_help) {
+        return print_help(cli);
+    }
+    status = run_with_config(cli, config);
+    config_free(config);
+    return status;
+}

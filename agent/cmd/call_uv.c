@@ -1,0 +1,272 @@
+/* One question to an agent, on a loop that lives as long as the question.
+ *
+ * Flags win over the environment, as in the reference: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN,
+ * CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH, CONSUL_HTTP_SSL.
+ */
+#include "cli.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include <sodium.h>
+#include <uv.h>
+
+#include "agent/http_client.h"
+#include "base/assert.h"
+#include "base/file.h"
+#include "base/flags.h"
+#include "base/mem.h"
+
+#define ADDRESS_DEFAULT   "127.0.0.1:8500"
+#define TOKEN_BYTES_MAX   4096
+#define HEADERS_COUNT_MAX 2
+
+/* -- the question --------------------------------------------------------------------------------
+ */
+
+void cli_call_init(struct cli_call *c, const char *method, const char *path)
+{
+    *c = (struct cli_call){ .method = method };
+    mu_buf_add_text(&c->target, path);
+}
+
+void cli_call_deinit(struct cli_call *c)
+{
+    mu_buf_deinit(&c->target);
+    mu_buf_deinit(&c->answer);
+}
+
+static void add_escaped(struct mu_buf *to, const char *text, const char *kept)
+{
+    for (; *text != '\0'; text++) {
+        if (isalnum((unsigned char)*text) || strchr(kept, *text) != NULL) {
+            mu_buf_add_byte(to, (uint8_t)*text);
+        } else {
+            mu_buf_addf(to, "%%%02X", (unsigned)(unsigned char)*text);
+        }
+    }
+}
+
+void cli_call_add(struct cli_call *c, const char *segment, bool keeps_slashes)
+{
+    add_escaped(&c->target, segment, keeps_slashes ? "-_.~$&+:=@/" : "-_.~$&+:=@");
+}
+
+void cli_call_param(struct cli_call *c, const char *name, const char *value)
+{
+    mu_buf_addf(&c->target, "%c%s", c->has_query ? '&' : '?', name);
+    c->has_query = true;
+    if (value != NULL) {
+        mu_buf_add_byte(&c->target, '=');
+        add_escaped(&c->target, value, "-_.~");
+    }
+}
+
+void cli_call_node_meta(struct cli_call *c, const struct cli_texts *pairs)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        struct mu_buf text = MU_BUF_NONE;
+        struct mu_span value;
+        struct mu_span key = mu_span_split(mu_span_text(pairs->items[i]), '=', &value, NULL);
+
+        mu_buf_addf(&text, "%.*s:%.*s", MU_SPAN_FMT(key), MU_SPAN_FMT(value));
+        cli_call_param(c, "node-meta", mu_buf_text(&text));
+        mu_buf_deinit(&text);
+    }
+}
+
+/* -- whom to ask, and as who ---------------------------------------------------------------------
+ */
+
+static const char *said(const struct cli *cli, const char *flag, const char *name)
+{
+    const char *value = flag != NULL ? flag : cli->env(name);
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+struct asker {
+    struct mu_buf url;
+    const char *target; /* for a socket: the path, which its URL has no place for */
+    struct mu_buf token;
+    struct mu_buf basic; /* "Basic ..." */
+    struct mu_header headers[HEADERS_COUNT_MAX];
+    size_t headers_count;
+};
+
+static void asker_deinit(struct asker *a)
+{
+    mu_buf_deinit(&a->url);
+    mu_buf_deinit(&a->token);
+    mu_buf_deinit(&a->basic);
+}
+
+static void add_header(struct asker *a, const char *name, const struct mu_buf *value)
+{
+    MU_ASSERT(a->headers_count < HEADERS_COUNT_MAX);
+    a->headers[a->headers_count++] = (struct mu_header){ mu_span_text(name), mu_buf_span(value) };
+}
+
+static enum mu_code take_token(struct cli *cli, struct asker *a, struct mu_err *err)
+{
+    const char *file = said(cli, cli->client.token_file, "CONSUL_HTTP_TOKEN_FILE");
+    const char *token = said(cli, cli->client.token, "CONSUL_HTTP_TOKEN");
+
+    if (cli->client.token == NULL && file != NULL) {
+        enum mu_code rc = mu_file_read(file, TOKEN_BYTES_MAX, &a->token, err);
+
+        if (rc != MU_OK) {
+            return mu_wrap(err, rc, "Error loading token file");
+        }
+        while (a->token.bytes > 0 && isspace(a->token.data[a->token.bytes - 1])) {
+            a->token.bytes--;
+        }
+    } else if (token != NULL) {
+        mu_buf_add_text(&a->token, token);
+    }
+    if (a->token.bytes > 0) {
+        add_header(a, "X-Consul-Token", &a->token);
+    }
+    return MU_OK;
+}
+
+/* CONSUL_HTTP_AUTH: user:password */
+static void take_auth(struct cli *cli, struct asker *a)
+{
+    const char *auth = said(cli, NULL, "CONSUL_HTTP_AUTH");
+    const int variant = sodium_base64_VARIANT_ORIGINAL;
+
+    if (auth == NULL) {
+        return;
+    }
+    size_t room = sodium_base64_encoded_len(strlen(auth), variant);
+
+    mu_buf_add_text(&a->basic, "Basic ");
+    (void)sodium_bin2base64((char *)mu_buf_reserve(&a->basic, room), room,
+                            (const unsigned char *)auth, strlen(auth), variant);
+    a->basic.bytes += room - 1; /* room counts the NUL */
+    add_header(a, "Authorization", &a->basic);
+}
+
+static bool wants_tls(struct cli *cli, const char *address)
+{
+    const char *ssl = said(cli, NULL, "CONSUL_HTTP_SSL");
+    bool on = false;
+
+    if (strstr(address, "://") != NULL) {
+        return strncmp(address, "https://", strlen("https://")) == 0;
+    }
+    return ssl != NULL && mu_flags_parse_bool(mu_span_text(ssl), &on) && on;
+}
+
+static enum mu_code take_address(struct cli *cli, const struct cli_call *c, struct asker *a,
+                                 struct mu_err *err)
+{
+    const char *address = said(cli, cli->client.http_addr, "CONSUL_HTTP_ADDR");
+    struct mu_span target = mu_buf_span(&c->target);
+
+    address = address != NULL ? address : ADDRESS_DEFAULT;
+    if (wants_tls(cli, address)) {
+        return mu_fail(err, MU_UNSUPPORTED,
+                       "%s: https is not supported yet, use http:// or unix://", address);
+    }
+    if (strncmp(address, "unix://", strlen("unix://")) == 0) {
+        mu_buf_add_text(&a->url, address);
+        a->target = (const char *)target.data; /* NUL-terminated by cli_send() */
+        return MU_OK;
+    }
+    if (strncmp(address, "http://", strlen("http://")) == 0) {
+        address += strlen("http://");
+    } else if (strstr(address, "://") != NULL) {
+        return mu_fail(err, MU_INVALID, "Unknown protocol scheme: %.*s",
+                       (int)(strstr(address, "://") - address), address);
+    }
+    size_t bytes = strlen(address);
+
+    while (bytes > 0 && address[bytes - 1] == '/') {
+        bytes--;
+    }
+    mu_buf_addf(&a->url, "http://%.*s%.*s", (int)bytes, address, MU_SPAN_FMT(target));
+    return MU_OK;
+}
+
+/* -- the answer ----------------------------------------------------------------------------------
+ */
+
+struct pending {
+    struct cli_call *call;
+    bool is_done;
+};
+
+static void on_answer(void *data, enum mu_code code, const struct http_client_response *response,
+                      const struct mu_err *err)
+{
+    struct pending *p = data;
+    struct cli_call *c = p->call;
+
+    p->is_done = true;
+    c->code = code;
+    if (code != MU_OK) {
+        (void)snprintf(c->error, sizeof c->error, "%s", err->text); /* Get "http://...": ... */
+        return;
+    }
+    c->status = response->status;
+    mu_buf_add_span(&c->answer, response->body);
+    if (c->status != 200) {
+        (void)snprintf(c->error, sizeof c->error, "Unexpected response code: %u (%.*s)", c->status,
+                       MU_SPAN_FMT(response->body));
+    }
+}
+
+static void ask(struct cli_call *c, struct asker *a)
+{
+    struct http_client_request request = {
+        .method = c->method,
+        .url = mu_buf_text(&a->url),
+        .target = a->target,
+        .headers = a->headers,
+        .headers_count = a->headers_count,
+        .body = c->body,
+        .redirects_max = 10,
+    };
+    struct pending p = { .call = c };
+    uv_loop_t loop;
+
+    if (uv_loop_init(&loop) != 0) {
+        (void)snprintf(c->error, sizeof c->error, "the system gives no event loop");
+        c->code = MU_IO;
+        return;
+    }
+    (void)http_client_start(&loop, &request, on_answer, &p);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    MU_ASSERT(p.is_done); /* the callback comes exactly once */
+    int rc = uv_loop_close(&loop);
+
+    MU_ASSERT(rc == 0);
+}
+
+bool cli_send(struct cli *cli, struct cli_call *c)
+{
+    struct asker a = { .target = NULL };
+    struct mu_err err = MU_ERR_NONE;
+
+    if (cli->client.datacenter != NULL) {
+        cli_call_param(c, "dc", cli->client.datacenter);
+    }
+    if (cli->client.is_stale) {
+        cli_call_param(c, "stale", NULL);
+    }
+    (void)mu_buf_text(&c->target);
+    c->code = take_address(cli, c, &a, &err);
+    if (c->code == MU_OK) {
+        c->code = take_token(cli, &a, &err);
+    }
+    if (c->code == MU_OK) {
+        take_auth(cli, &a);
+        ask(c, &a);
+    } else {
+        (void)snprintf(c->error, sizeof c->error, "%s", err.text);
+    }
+    asker_deinit(&a);
+    return c->code == MU_OK && c->status == 200;
+}

@@ -1,0 +1,164 @@
+/* From a command line to a row of commands.c, and from there to its function. */
+#include "cli.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#define EXIT_UNKNOWN 127 /* as a shell says it */
+
+int cli_fail(struct cli *cli, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vfprintf(cli->err, fmt, args);
+    va_end(args);
+    (void)fputc('\n', cli->err);
+    return 1;
+}
+
+/* -- the list ------------------------------------------------------------------------------------
+ */
+
+static void list_all(struct mu_buf *to)
+{
+    mu_buf_add_text(to, "Usage: muster [--version] [--help] <command> [<args>]\n\n"
+                        "Available commands are:\n");
+    for (size_t i = 0; i < cli_commands_count; i++) {
+        const struct cli_command *c = &cli_commands[i];
+
+        if (!c->is_hidden && strchr(c->name, ' ') == NULL) {
+            mu_buf_addf(to, "    %-14s %s\n", c->name, c->summary);
+        }
+    }
+    mu_buf_add_text(to, "\n");
+}
+
+static void list_group(const char *group, struct mu_buf *to)
+{
+    size_t bytes = strlen(group);
+
+    mu_buf_addf(to, "Usage: muster %s <subcommand> [options] [args]\n\nSubcommands:\n", group);
+    for (size_t i = 0; i < cli_commands_count; i++) {
+        const struct cli_command *c = &cli_commands[i];
+
+        if (strncmp(c->name, group, bytes) == 0 && c->name[bytes] == ' ') {
+            mu_buf_addf(to, "    %-14s %s\n", c->name + bytes + 1, c->summary);
+        }
+    }
+    mu_buf_add_text(to, "\n");
+}
+
+static void print(FILE *to, struct mu_buf *text)
+{
+    (void)fwrite(text->data, 1, text->bytes, to);
+    mu_buf_deinit(text);
+}
+
+/* -- which command -------------------------------------------------------------------------------
+ */
+
+/* The row whose name is the first two words, else the first; *words says how many. */
+static const struct cli_command *find(int argc, const char *const *argv, int *words)
+{
+    const struct cli_command *found = NULL;
+
+    for (size_t i = 0; argc > 0 && i < cli_commands_count; i++) {
+        const char *name = cli_commands[i].name;
+        size_t bytes = strcspn(name, " ");
+
+        if (strlen(argv[0]) != bytes || strncmp(argv[0], name, bytes) != 0) {
+            continue;
+        }
+        if (name[bytes] == '\0') {
+            found = &cli_commands[i];
+            *words = 1;
+        } else if (argc > 1 && strcmp(argv[1], name + bytes + 1) == 0) {
+            *words = 2;
+            return &cli_commands[i];
+        }
+    }
+    return found;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "-h") == 0 || strcmp(word, "-help") == 0 || strcmp(word, "--help") == 0 ||
+           strcmp(word, "help") == 0;
+}
+
+static bool is_version(const char *word)
+{
+    return strcmp(word, "-v") == 0 || strcmp(word, "-version") == 0 ||
+           strcmp(word, "--version") == 0;
+}
+
+/* -- running one ---------------------------------------------------------------------------------
+ */
+
+static int run(struct cli *cli, const struct cli_command *command, int argc,
+               const char *const *argv)
+{
+    void *options = mu_new(command->options != NULL ? command->options->bytes : 1);
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_buf help = MU_BUF_NONE;
+    int at = 0, status;
+    enum mu_code rc = MU_OK;
+
+    cli->command = command;
+    if (!command->reads_flags) {
+        rc = cli_read(cli, command, argc, argv, options, &at, &err);
+    }
+    if (rc == MU_OK) {
+        status = command->run(cli, options, argc - at, argv + at);
+    } else {
+        status = rc == MU_NOT_FOUND ? 0 : cli_fail(cli, "%s", err.text);
+        cli_help(command, &help);
+        print(status == 0 ? cli->out : cli->err, &help);
+    }
+    cli_options_free(command->options, options);
+    return status;
+}
+
+static int print_group(struct cli *cli, const struct cli_command *group, int argc,
+                       const char *const *argv)
+{
+    struct mu_buf text = MU_BUF_NONE;
+    bool asked = argc > 0 && is_help(argv[0]);
+
+    list_group(group->name, &text);
+    print(asked ? cli->out : cli->err, &text);
+    return asked ? 0 : 1;
+}
+
+static int print_all(struct cli *cli, int argc, const char *const *argv)
+{
+    struct mu_buf text = MU_BUF_NONE;
+    bool asked = argc > 0 && is_help(argv[0]);
+
+    list_all(&text);
+    print(asked ? cli->out : cli->err, &text);
+    return asked ? 0 : EXIT_UNKNOWN;
+}
+
+int cli_main(struct cli *cli, int argc, const char *const *argv)
+{
+    static const char *const version[] = { "version" };
+    int words = 0;
+    const struct cli_command *command;
+
+    if (argc > 0 && is_version(argv[0])) {
+        argc = 1;
+        argv = version;
+    }
+    command = find(argc, argv, &words);
+    if (command == NULL) {
+        return print_all(cli, argc, argv);
+    }
+    return command->run != NULL ? run(cli, command, argc - words, argv + words)
+                                : print_group(cli, command, argc - words, argv + words);
+}

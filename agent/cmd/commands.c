@@ -1,0 +1,33 @@
+/* commands.c - every command, once, in the order of the list that `muster help` prints. A
+ * row without a function is a group: its commands have its name as their first word. */
+#include "commands.h"
+
+#include "base/assert.h"
+
+const struct cli_command cli_commands[] = {
+// clang-format off
+#ifdef MUSTER_HAS_AGENT
+    { .name = "agent", .run = cmd_agent, .arguments = "", .summary = "Run an agent", .reads_flags = true },
+#endif
+    { .name = "catalog", .summary = "Ask the catalog" },
+    { .name = "catalog datacenters", .run = cmd_catalog_datacenters, .arguments = "", .summary = "List the datacenters", .asks_agent = true },
+    { .name = "catalog nodes", .run = cmd_catalog_nodes, .arguments = "", .summary = "List the nodes", .options = &cmd_catalog_nodes_options, .asks_agent = true },
+    { .name = "catalog services", .run = cmd_catalog_services, .arguments = "", .summary = "List the services", .options = &cmd_catalog_services_options, .asks_agent = true },
+    { .name = "docs", .run = cmd_docs, .arguments = "reference|example", .summary = "Print the reference page of the configuration, or an example", .is_hidden = true },
+    { .name = "force-leave", .run = cmd_force_leave, .arguments = "NODE", .summary = "Turn a failed member into one that left", .options = &cmd_force_leave_options, .asks_agent = true },
+    { .name = "info", .run = cmd_info, .arguments = "", .summary = "Print figures of the agent", .asks_agent = true },
+    { .name = "join", .run = cmd_join, .arguments = "ADDRESS...", .summary = "Tell the agent to join a cluster", .options = &cmd_join_options, .asks_agent = true },
+    { .name = "kv", .summary = "Read and write the key-value store" },
+    { .name = "kv delete", .run = cmd_kv_delete, .arguments = "KEY", .summary = "Remove a key, or all below a prefix", .options = &cmd_kv_delete_options, .asks_agent = true },
+    { .name = "kv get", .run = cmd_kv_get, .arguments = "[KEY]", .summary = "Print a value, or a list of keys", .options = &cmd_kv_get_options, .asks_agent = true },
+    { .name = "kv put", .run = cmd_kv_put, .arguments = "KEY [DATA]", .summary = "Store a value", .options = &cmd_kv_put_options, .asks_agent = true },
+    { .name = "leave", .run = cmd_leave, .arguments = "", .summary = "Let the agent leave the cluster and end", .asks_agent = true },
+    { .name = "members", .run = cmd_members, .arguments = "", .summary = "List the members of the cluster", .options = &cmd_members_options, .asks_agent = true },
+    { .name = "services", .summary = "Register services with the agent" },
+    { .name = "services deregister", .run = cmd_services_deregister, .arguments = "[FILE...]", .summary = "Deregister services of the agent", .options = &cmd_services_deregister_options, .asks_agent = true },
+    { .name = "services register", .run = cmd_services_register, .arguments = "[FILE...]", .summary = "Register services with the agent", .options = &cmd_services_register_options, .asks_agent = true },
+    { .name = "validate", .run = cmd_validate, .arguments = "FILE_OR_DIRECTORY...", .summary = "Check configuration files", .options = &cmd_validate_options },
+    { .name = "version", .run = cmd_version, .arguments = "", .summary = "Print the version", .options = &cmd_version_options },
+}; // clang-format on
+
+const size_t cli_commands_count = MU_LEN(cli_commands);

@@ -1,0 +1,207 @@
+/* core.h - the agent's private struct and what its files share. For agent/ only.
+ *
+ * Who owns what: the loop thread owns everything here. The apply thread owns the catalog's writer
+ * (apply.c), the log thread the log (consensus/). What a file keeps for itself is an opaque struct.
+ */
+#ifndef AGENT_CORE_H
+#define AGENT_CORE_H
+
+#include "agent/agent.h"
+#include "apply.h"
+#include "base/list.h"
+#include "base/table.h"
+#include "consensus/driver.h"
+#include "gossip/driver.h"
+#include "rpc.h"
+#include "timer.h"
+
+struct checks;
+struct persist;
+
+enum agent_phase {
+    AGENT_NEW,
+    AGENT_RUNNING,
+    AGENT_LEAVING,  /* a graceful leave is under way */
+    AGENT_ENDING,   /* the owner was told to stop us */
+    AGENT_STOPPING, /* agent_stop() was called */
+};
+
+struct agent {
+    struct uv_loop_s *loop;
+    const struct config *config;
+    struct agent_owner owner;
+    enum agent_phase phase;
+    struct mu_rand rand;
+    struct timers *timers;
+    struct turn *turn;
+
+    /* identity.c: the data directory */
+    struct {
+        char *dir;
+        bool is_temporary;
+        int lock_fd; /* -1: none */
+        struct mu_id node;
+        uint64_t boot; /* drawn at each start */
+    } data;
+    struct mu_addr advertise, advertise_wan; /* chosen; advertise has the serf_lan port */
+
+    /* parts */
+    struct gossip_driver *gossip;
+    struct rpc *rpc;
+    struct local *local;
+    struct checks *checks;
+    struct persist *persist;
+    struct timer checks_timer;
+    bool is_restoring; /* registrations come from files: they need not be written */
+    struct agent_front front;
+    bool has_front;
+
+    /* on servers */
+    struct consensus_driver *consensus;
+    struct apply *apply;
+    struct catalog_applied applied; /* as last reported by the apply thread */
+    struct catalog_reader *reader;
+    struct catalog_watch *watch;
+    struct catalog_cache *cache;
+    struct peers *peers;       /* peers.c: connections to the other servers */
+    struct leader *leader;     /* leader.c: what a leader does */
+    struct requests *requests; /* request.c, read.c: in flight */
+    char *state_path;
+    uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
+
+    /* on all */
+    struct servers *servers; /* servers.c: client agents: the server they talk to */
+    struct sync *sync;       /* sync.c: anti-entropy */
+    struct join *join;       /* join.c: the retry_join loop */
+
+    /* leaving and stopping (agent.c) */
+    bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
+    agent_stopped_fn *stopped;
+    void *stopped_data;
+    unsigned stops_pending;
+};
+
+/* -- identity.c -----------------------------------------------------------------------------------
+ */
+
+/* Data directory, format, lock, node id; choose addresses. */
+MU_MUST_CHECK enum mu_code agent__identity_open(struct agent *a, struct mu_err *err);
+void agent__identity_close(struct agent *a);                     /* removes a temporary directory */
+char *agent__data_path(const struct agent *a, const char *name); /* mu_free() it */
+
+/* -- member.c
+ * ----------------------------------------------------------------------------------------- */
+
+struct agent__server { /* a server that gossip knows */
+    const char *name;
+    struct mu_id node, disk, cluster;
+    struct mu_addr rpc; /* address of its RPC port */
+    unsigned expect;    /* 1 for bootstrap */
+    bool is_alive, is_self;
+};
+MU_MUST_CHECK enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err);
+void agent__tags_refresh(struct agent *a); /* after a cluster was formed */
+typedef void agent__server_fn(void *data, const struct agent__server *server);
+void agent__each_server(struct agent *a, agent__server_fn *each, void *data);
+bool agent__server_find(struct agent *a, const struct mu_id *node, struct agent__server *out);
+struct mu_span agent__tag(const struct mu_pairs *tags, const char *key); /* empty: not there */
+
+/* -- request.c, read.c
+ * ------------------------------------------------------------------------------------ */
+
+void agent__requests_open(struct agent *a);
+void agent__requests_close(struct agent *a); /* answers all with MU_CANCELLED */
+/* Propose here and only here: what a follower forwarded. */
+void agent__propose_here(struct agent *a, struct mu_span command, agent_written_fn *done,
+                         void *data);
+/* The apply thread came to a.applied: results of proposals, and reads that waited for it. */
+void agent__requests_applied(struct agent *a, const struct apply_report *report);
+/* Role or leader changed: what waits for a leader is tried again at once. */
+void agent__requests_retry(struct agent *a);
+bool agent__leads(const struct agent *a);
+
+/* A write from this agent itself, also on client agents. Held like any other. */
+void agent__write(struct agent *a, const struct command *command, agent_written_fn *done,
+                  void *data);
+
+/* -- peers.c
+ * --------------------------------------------------------------------------------------------- */
+
+extern const struct consensus_transport agent__transport; /* self: struct agent */
+void agent__peers_open(struct agent *a);
+void agent__peers_close(struct agent *a);
+void agent__peers_refresh(struct agent *a);           /* gossip changed: addresses, candidates */
+struct rpc_link *agent__leader_link(struct agent *a); /* for calls; NULL: nobody to ask now */
+
+/* -- leader.c
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void agent__leader_open(struct agent *a);
+void agent__leader_close(struct agent *a);
+void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_leader,
+                           bool is_ready);
+void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
+
+/* -- servers.c: client agents
+ * ------------------------------------------------------------------------------- */
+
+void agent__servers_open(struct agent *a);
+void agent__servers_close(struct agent *a);
+void agent__servers_refresh(struct agent *a); /* gossip changed */
+/* Call a method on the server we keep, and another one when it was certainly not sent. */
+struct servers_call;
+struct servers_call *agent__servers_call(struct agent *a, enum rpc_method method,
+                                         struct mu_span message, bool is_repeatable,
+                                         uint64_t timeout_ms, rpc_answer_fn *answer, void *data);
+void agent__servers_cancel(struct servers_call *call);
+size_t agent__servers_count(const struct agent *a); /* alive ones */
+
+/* -- sync.c
+ * -------------------------------------------------------------------------------------------------
+ */
+
+void agent__sync_open(struct agent *a);
+void agent__sync_close(struct agent *a);
+void agent__sync_full(struct agent *a, const char *why); /* soon, and again until it succeeds */
+void agent__sync_changed(struct agent *a, enum local_change_kind kind, struct mu_span id);
+/* After the next attempt to sync what is out of sync now: `done` (never from inside). */
+void agent__sync_then(struct agent *a, agent_done_fn *done, void *data);
+/* What the catalog holds of a node, from this server's state: for our own and for clients. */
+MU_MUST_CHECK enum mu_code agent__node_state(struct agent *a, const char *node, struct mu_buf *to,
+                                             struct mu_err *err);
+
+/* -- join.c
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+void agent__join_open(struct agent *a);
+void agent__join_close(struct agent *a);
+void agent__join_lost(struct agent *a); /* no server is alive any more: client agents rejoin */
+void agent__join_conflict(struct agent *a,
+                          const char *text); /* our name or id is held by another */
+
+/* -- serve.c: methods that others call
+ * ------------------------------------------------------------------------- */
+
+extern const struct rpc_handler agent__handlers[RPC_METHODS];
+void agent__serve_open(struct agent *a);
+
+/* -- registration.c
+ * ------------------------------------------------------------------------------------ */
+
+MU_MUST_CHECK enum mu_code agent__registration_open(struct agent *a, struct mu_err *err);
+/* Definitions from the configuration and the data directory; starts the checks. */
+MU_MUST_CHECK enum mu_code agent__registration_restore(struct agent *a, struct mu_err *err);
+void agent__registration_changed(struct agent *a, enum local_change_kind kind, struct mu_span id);
+void agent__registration_close(struct agent *a);
+
+/* -- agent.c
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+void agent__end(struct agent *a, enum agent_end how); /* tell the owner, once */
+void agent__later(struct agent *a, agent_done_fn *done, void *data, enum mu_code code,
+                  const char *text); /* answer from a later turn */
+
+#endif

@@ -1,0 +1,313 @@
+/* identity.c - the data directory, who this node is, and which address it tells others.
+ *
+ * Layout (DESIGN 6): format, lock, node-id, services/, checks/, gossip/, consensus/, state/. A
+ * directory that is not empty and has no `format` belongs to somebody else and is refused.
+ */
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core.h"
+
+#define FORMAT       "muster 1\n"
+#define FORMAT_BYTES 64
+
+char *agent__data_path(const struct agent *a, const char *name)
+{
+    struct mu_buf path = MU_BUF_NONE;
+
+    mu_buf_addf(&path, "%s/%s", a->data.dir, name);
+    return mu_buf_take(&path, NULL);
+}
+
+/* -- format and lock
+ * ---------------------------------------------------------------------------------- */
+
+struct strangers {
+    bool has_format;
+    struct mu_buf names;
+    size_t count;
+};
+
+static enum mu_code look(void *data, const char *name, struct mu_err *err)
+{
+    struct strangers *s = data;
+
+    (void)err;
+    s->has_format = s->has_format || strcmp(name, "format") == 0;
+    if (strcmp(name, "lost+found") != 0 && s->count++ < 5) {
+        mu_buf_addf(&s->names, "%s%s", s->names.bytes > 0 ? ", " : "", name);
+    }
+    return MU_OK;
+}
+
+static enum mu_code format_check(const struct agent *a, struct mu_err *err)
+{
+    char *path = agent__data_path(a, "format");
+    struct mu_buf text = MU_BUF_NONE;
+    enum mu_code rc = mu_file_read(path, FORMAT_BYTES, &text, err);
+
+    if (rc == MU_OK && !mu_span_eq_text(mu_buf_span(&text), FORMAT)) {
+        while (text.bytes > 0 && text.data[text.bytes - 1] == '\n') {
+            text.bytes--;
+        }
+        rc = mu_fail(err, MU_UNSUPPORTED,
+                     "data_dir \"%s\" has the format '%.*s', this version reads 'muster 1'",
+                     a->data.dir, MU_SPAN_FMT(mu_buf_span(&text)));
+    }
+    mu_buf_deinit(&text);
+    mu_free(path);
+    return rc;
+}
+
+static enum mu_code format_write(const struct agent *a, struct mu_err *err)
+{
+    char *path = agent__data_path(a, "format");
+    enum mu_code rc = mu_file_replace(path, MU_SPAN_LIT(FORMAT), 0644, err);
+
+    mu_free(path);
+    return rc;
+}
+
+static enum mu_code dir_claim(struct agent *a, struct mu_err *err)
+{
+    struct strangers s = { .names = MU_BUF_NONE };
+    enum mu_code rc = mu_dir_each(a->data.dir, look, &s, err);
+
+    if (rc == MU_OK && s.has_format) {
+        rc = format_check(a, err);
+    } else if (rc == MU_OK && s.count > 0) {
+        rc = mu_fail(err, MU_FOREIGN,
+                     "data_dir \"%s\" is not empty and not of muster (it holds %s%s): name an "
+                     "empty or new directory",
+                     a->data.dir, mu_buf_text(&s.names), s.count > 5 ? ", ..." : "");
+    } else if (rc == MU_OK) {
+        rc = format_write(a, err);
+    }
+    mu_buf_deinit(&s.names);
+    return rc;
+}
+
+static enum mu_code dir_open(struct agent *a, struct mu_err *err)
+{
+    static const char *const folders[] = { "services", "checks", "gossip", "consensus", "state" };
+    enum mu_code rc;
+
+    if (a->config->data_dir == NULL) {
+        char template[] = "/tmp/muster-dev-XXXXXX";
+
+        if (mkdtemp(template) == NULL) {
+            return mu_fail(err, mu_file_code(errno), "create a temporary data directory: %s",
+                           strerror(errno));
+        }
+        a->data.dir = mu_strdup(template);
+        a->data.is_temporary = true;
+    } else {
+        a->data.dir = mu_strdup(a->config->data_dir);
+    }
+    rc = mu_dir_make(a->data.dir, err);
+    if (rc == MU_INVALID) {
+        return mu_fail(err, MU_INVALID, "data_dir \"%s\" is not a directory", a->data.dir);
+    }
+    if (rc == MU_OK) {
+        rc = dir_claim(a, err);
+    }
+    if (rc != MU_OK) {
+        return rc;
+    }
+    char *lock = agent__data_path(a, "lock");
+
+    rc = mu_file_lock(lock, &a->data.lock_fd, err);
+    mu_free(lock);
+    if (rc == MU_FOREIGN) {
+        return mu_fail(err, rc, "data_dir \"%s\" is in use by another running agent", a->data.dir);
+    }
+    for (size_t i = 0; i < MU_LEN(folders) && rc == MU_OK; i++) {
+        char *path = agent__data_path(a, folders[i]);
+
+        rc = mu_dir_make(path, err);
+        mu_free(path);
+    }
+    return rc;
+}
+
+/* -- node id
+ * ---------------------------------------------------------------------------------------------- */
+
+static enum mu_code node_id_save(const struct agent *a, const char *path, struct mu_err *err)
+{
+    char text[MU_ID_TEXT_BYTES + 1];
+
+    mu_id_text(&a->data.node, text);
+    return mu_file_replace(path, mu_span_text(text), 0644, err);
+}
+
+static enum mu_code node_id_open(struct agent *a, struct mu_err *err)
+{
+    char *path = agent__data_path(a, "node-id");
+    struct mu_buf text = MU_BUF_NONE;
+    enum mu_code rc = mu_file_read(path, 128, &text, err);
+
+    while (text.bytes > 0 && (text.data[text.bytes - 1] == '\n')) {
+        text.bytes--;
+    }
+    if (rc == MU_OK && !mu_id_parse(mu_buf_span(&text), &a->data.node)) {
+        rc = mu_fail(err, MU_CORRUPT, "%s holds '%.*s', which is no node id", path,
+                     MU_SPAN_FMT(mu_buf_span(&text)));
+    } else if (rc == MU_NOT_FOUND) {
+        a->data.node = mu_id_random();
+        rc = a->config->node_id != NULL ? MU_OK : node_id_save(a, path, err);
+    }
+    if (rc == MU_OK && a->config->node_id != NULL) {
+        /* A configured id wins; it is checked by the configuration. */
+        MU_ASSERT(mu_id_parse(mu_span_text(a->config->node_id), &a->data.node));
+        rc = node_id_save(a, path, err);
+    }
+    mu_buf_deinit(&text);
+    mu_free(path);
+    return rc;
+}
+
+/* -- addresses
+ * -----------------------------------------------------------------------------------------------
+ */
+
+/* The address the kernel would use towards `to`: a socket that is connected but never sends. */
+static bool source_towards(const struct mu_addr *to, struct mu_addr *out)
+{
+    struct sockaddr_storage sa;
+    socklen_t bytes = sizeof sa;
+    bool is_found = false;
+
+    mu_addr_to_sockaddr(to, &sa);
+    int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        return false;
+    }
+    if (connect(fd, (const struct sockaddr *)&sa, sizeof sa) == 0 &&
+        getsockname(fd, (struct sockaddr *)&sa, &bytes) == 0) {
+        is_found = mu_addr_from_sockaddr((const struct sockaddr *)&sa, out) && !mu_addr_is_any(out);
+    }
+    (void)close(fd);
+    out->port = 0;
+    return is_found;
+}
+
+/* The first join target that is a literal tells which way the cluster lies. */
+static bool first_target(const struct config *c, uint8_t ip_bytes, struct mu_addr *out)
+{
+    for (size_t i = 0; i < c->retry_join_count; i++) {
+        if (mu_addr_parse(mu_span_text(c->retry_join[i]), 1, out, NULL) == MU_OK &&
+            out->ip_bytes == ip_bytes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Any address of an interface that is up: loopback only when there is nothing else. */
+static bool any_interface(uint8_t ip_bytes, struct mu_addr *out)
+{
+    struct ifaddrs *all = NULL;
+    bool has_loopback = false;
+    bool is_found = false;
+    struct mu_addr at;
+
+    if (getifaddrs(&all) != 0) {
+        return false;
+    }
+    for (const struct ifaddrs *i = all; i != NULL && !is_found; i = i->ifa_next) {
+        if (i->ifa_addr == NULL || (i->ifa_flags & IFF_UP) == 0 ||
+            !mu_addr_from_sockaddr(i->ifa_addr, &at) || at.ip_bytes != ip_bytes) {
+            continue;
+        }
+        if (mu_addr_is_loopback(&at)) {
+            has_loopback = true;
+            continue;
+        }
+        *out = at;
+        is_found = true;
+    }
+    freeifaddrs(all);
+    if (!is_found && has_loopback && ip_bytes == 4) {
+        is_found = mu_addr_parse_ip(MU_SPAN_LIT("127.0.0.1"), out);
+    }
+    out->port = 0;
+    return is_found;
+}
+
+/* What to advertise when we bind to every address (spec/gossip.md 11): the family of the bind, the
+ * route towards the first join target, else the default route, else an interface. */
+static enum mu_code advertise_choose(struct agent *a, struct mu_err *err)
+{
+    uint8_t ip_bytes = a->config->bind_addr.ip_bytes;
+    struct mu_addr to;
+    char text[MU_ADDR_TEXT_MAX];
+
+    /* TEST-NET-1 and the documentation prefix: addresses of the outside that nobody owns. */
+    MU_ASSERT(mu_addr_parse_ip(
+        ip_bytes == 4 ? MU_SPAN_LIT("192.0.2.1") : MU_SPAN_LIT("2001:db8::1"), &to));
+    to.port = 9;
+    (void)first_target(a->config, ip_bytes, &to);
+    if (!source_towards(&to, &a->advertise) && !any_interface(ip_bytes, &a->advertise)) {
+        return mu_fail(err, MU_INVALID,
+                       "No private IPv4 address found. Please configure one with 'bind' and/or "
+                       "'advertise'.");
+    }
+    mu_addr_ip_text(&a->advertise, text);
+    mu_log(MU_INFO, "agent", "Bound to every address, chose the one to advertise",
+           mu_kv("address", text));
+    return MU_OK;
+}
+
+static enum mu_code addresses_open(struct agent *a, struct mu_err *err)
+{
+    const struct config *c = a->config;
+    enum mu_code rc = MU_OK;
+
+    if (c->advertise_addr.ip_bytes > 0) {
+        a->advertise = c->advertise_addr;
+    } else if (!mu_addr_is_any(&c->bind_addr)) {
+        a->advertise = c->bind_addr;
+    } else {
+        rc = advertise_choose(a, err);
+    }
+    a->advertise.port = (uint16_t)c->ports.serf_lan;
+    a->advertise_wan = c->advertise_addr_wan.ip_bytes > 0 ? c->advertise_addr_wan : a->advertise;
+    return rc;
+}
+
+enum mu_code agent__identity_open(struct agent *a, struct mu_err *err)
+{
+    enum mu_code rc = dir_open(a, err);
+
+    a->data.boot = mu_rand_u64(&a->rand) | 1; /* never 0: that means unknown */
+    if (rc == MU_OK) {
+        rc = node_id_open(a, err);
+    }
+    return rc == MU_OK ? addresses_open(a, err) : rc;
+}
+
+void agent__identity_close(struct agent *a)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    if (a->data.dir != NULL && a->data.is_temporary && mu_dir_remove(a->data.dir, &err) != MU_OK) {
+        mu_log(MU_WARN, "agent", "Cannot remove the temporary data directory",
+               mu_kv("error", err.text));
+    }
+    if (a->data.lock_fd >= 0) {
+        (void)close(a->data.lock_fd);
+    }
+    mu_free(a->data.dir);
+}

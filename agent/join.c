@@ -1,0 +1,248 @@
+/* join.c - finding the others: the retry_join loop.
+ *
+ * `join` means retry_join. Tries after 0.2, 0.4, 0.8 ... s up to retry_interval; only those a whole
+ * interval apart count towards retry_max (DESIGN 3). Servers also try the nodes of their catalog,
+ * so that a cluster whose machines were all restarted finds itself without a list. A client agent
+ * that lost every server tries each second.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core.h"
+
+#define FIRST_MS          200U
+#define LOST_MS           1000U
+#define CONFLICT_MS       30000U /* the holder of our name may be our own dead self */
+#define CATALOG_NODES_MAX 16     /* addresses of the catalog tried besides the configured ones */
+
+struct join {
+    struct agent *agent;
+    bool is_running; /* a join is under way: its callback comes */
+    bool is_joined;  /* some other member was contacted in this life */
+    bool is_closed;
+    bool has_lost; /* client: no server is alive */
+    uint64_t pause_ms;
+    int64_t whole_tries;  /* a whole interval apart */
+    uint64_t conflict_ms; /* since when somebody else holds our name; 0: nobody does */
+    struct timer timer;
+};
+
+static void join_try(void *data);
+
+/* -- addresses
+ * ------------------------------------------------------------------------------------------ */
+
+struct addresses {
+    struct mu_arena arena;
+    const char **items;
+    size_t count, room;
+};
+
+static void address_add(struct addresses *l, const char *text)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        if (strcmp(l->items[i], text) == 0) {
+            return;
+        }
+    }
+    if (l->count < l->room) {
+        l->items[l->count++] = mu_arena_strdup(&l->arena, text);
+    }
+}
+
+/* The state from before the restart knows where the others lived. */
+static void addresses_of_catalog(struct agent *a, struct addresses *l)
+{
+    struct catalog_nodes nodes = { .count = 0 };
+    struct mu_err err = MU_ERR_NONE;
+
+    if (catalog_query_nodes(a->reader, &l->arena, NULL, &nodes, &err) != MU_OK) {
+        mu_log(MU_WARN, "agent", "Cannot read the catalog's nodes", mu_kv("error", err.text));
+        return;
+    }
+    for (size_t i = 0; i < nodes.count && i < CATALOG_NODES_MAX; i++) {
+        if (!mu_span_eq_text(nodes.items[i].name, a->config->node_name)) {
+            address_add(l, mu_arena_text(&l->arena, nodes.items[i].address.data,
+                                         nodes.items[i].address.bytes));
+        }
+    }
+}
+
+static void addresses_gather(struct agent *a, struct addresses *l)
+{
+    const struct config *c = a->config;
+
+    mu_arena_init(&l->arena, 0);
+    l->count = 0;
+    l->room = c->retry_join_count + CATALOG_NODES_MAX;
+    l->items = mu_arena_array(&l->arena, l->room, sizeof *l->items);
+    for (size_t i = 0; i < c->retry_join_count; i++) {
+        address_add(l, c->retry_join[i]);
+    }
+    if (agent_is_server(a)) {
+        addresses_of_catalog(a, l);
+    }
+}
+
+/* -- the loop
+ * ---------------------------------------------------------------------------------------------- */
+
+static bool wants_more(const struct join *j)
+{
+    return j->has_lost || (!j->is_joined && j->agent->config->retry_join_count > 0);
+}
+
+static void join_again(struct join *j)
+{
+    struct agent *a = j->agent;
+    uint64_t interval = (uint64_t)a->config->retry_interval_ms;
+    uint64_t pause = j->has_lost ? LOST_MS : j->pause_ms;
+
+    if (pause >= interval && !j->has_lost) {
+        pause = interval;
+        j->whole_tries++;
+    }
+    j->pause_ms = j->pause_ms * 2 < interval ? j->pause_ms * 2 : interval;
+    timer_set(a->timers, &j->timer, pause, join_try, j);
+}
+
+static void on_joined(void *data, unsigned contacted, const char *why)
+{
+    struct join *j = data;
+    struct agent *a = j->agent;
+
+    j->is_running = false;
+    if (j->is_closed) {
+        mu_free(j);
+        return;
+    }
+    if (contacted > 0) {
+        mu_log(MU_INFO, "agent", "Join cluster completed. Synced with initial agents",
+               mu_kv_u("num_agents", contacted));
+        j->is_joined = true;
+        j->has_lost = false;
+        j->conflict_ms = 0;
+        return;
+    }
+    if (!wants_more(j) || a->phase >= AGENT_LEAVING) {
+        return;
+    }
+    mu_log(MU_WARN, "agent", "Join cluster failed, will retry", mu_kv("error", why));
+    if (a->config->retry_max > 0 && j->whole_tries >= a->config->retry_max) {
+        mu_log(MU_ERROR, "agent", "max join LAN retry exhausted, exiting");
+        agent__end(a, AGENT_FAILED);
+        return;
+    }
+    join_again(j);
+}
+
+static void join_try(void *data)
+{
+    struct join *j = data;
+    struct agent *a = j->agent;
+    struct addresses l;
+
+    if (j->is_running || a->phase >= AGENT_LEAVING) {
+        return;
+    }
+    addresses_gather(a, &l);
+    if (l.count > 0) {
+        if (a->config->retry_join_count > 0) {
+            mu_log(MU_INFO, "agent", "Joining cluster...");
+        }
+        j->is_running = true;
+        gossip_driver_join(a->gossip, l.items, l.count, on_joined, j);
+    }
+    mu_arena_deinit(&l.arena);
+}
+
+void agent_join_configured(struct agent *a)
+{
+    timer_set(a->timers, &a->join->timer, 0, join_try, a->join);
+}
+
+void agent__join_lost(struct agent *a)
+{
+    struct join *j = a->join;
+
+    if (j == NULL || j->has_lost || a->phase >= AGENT_LEAVING) {
+        return;
+    }
+    mu_log(MU_WARN, "agent.client", "No server is alive any more, looking for one");
+    j->has_lost = true;
+    join_again(j);
+}
+
+void agent__join_conflict(struct agent *a, const char *text)
+{
+    struct join *j = a->join;
+    uint64_t now_ms = timers_now(a->timers);
+
+    /* Who is a member already holds the name rightly; the newcomer gives way. */
+    if (j == NULL || j->is_joined || a->phase >= AGENT_LEAVING) {
+        return;
+    }
+    if (j->conflict_ms == 0) {
+        j->conflict_ms = now_ms > 0 ? now_ms : 1;
+        return;
+    }
+    if (now_ms - j->conflict_ms >= CONFLICT_MS) {
+        mu_log(MU_ERROR, "agent", "Giving up: this node's name or id stays taken",
+               mu_kv("conflict", text));
+        agent__end(a, AGENT_FAILED);
+    }
+}
+
+void agent__join_open(struct agent *a)
+{
+    a->join = mu_new(sizeof *a->join);
+    a->join->agent = a;
+    a->join->pause_ms = FIRST_MS;
+}
+
+void agent__join_close(struct agent *a)
+{
+    struct join *j = a->join;
+
+    if (j == NULL) {
+        return;
+    }
+    a->join = NULL;
+    timer_cancel(&j->timer);
+    if (j->is_running) {
+        j->is_closed = true; /* its callback ends it */
+        return;
+    }
+    mu_free(j);
+}
+
+/* -- the API's join
+ * ------------------------------------------------------------------------------------------ */
+
+struct api_join {
+    agent_done_fn *done;
+    void *data;
+};
+
+static void on_api_joined(void *data, unsigned contacted, const char *why)
+{
+    struct api_join *j = data;
+    struct mu_err err = MU_ERR_NONE;
+
+    if (contacted == 0) {
+        (void)mu_fail(&err, MU_UNREACHABLE, "%s", why);
+    }
+    j->done(j->data, err.code, &err);
+    mu_free(j);
+}
+
+void agent_join(struct agent *a, const char *address, agent_done_fn *done, void *data)
+{
+    struct api_join *j = mu_new(sizeof *j);
+
+    j->done = done;
+    j->data = data;
+    gossip_driver_join(a->gossip, &address, 1, on_api_joined, j);
+}

@@ -1,0 +1,378 @@
+/* member.c - what gossip means to the agent: tags, the members people see, the servers we use. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core.h"
+
+#define TAGS_MAX 24
+
+struct mu_span agent__tag(const struct mu_pairs *tags, const char *key)
+{
+    for (size_t i = 0; i < tags->count; i++) {
+        if (mu_span_eq_text(tags->items[i].key, key)) {
+            return tags->items[i].value;
+        }
+    }
+    return MU_SPAN_NONE;
+}
+
+/* -- our own tags
+ * ----------------------------------------------------------------------------------- */
+
+struct tags {
+    struct mu_arena arena;
+    struct mu_pair items[TAGS_MAX];
+    size_t count;
+};
+
+static void tag_add(struct tags *t, const char *key, const char *value)
+{
+    MU_ASSERT(t->count < TAGS_MAX);
+    t->items[t->count].key = mu_span_text(key);
+    t->items[t->count++].value = mu_span_text(mu_arena_strdup(&t->arena, value));
+}
+
+static void tag_add_number(struct tags *t, const char *key, int64_t value)
+{
+    tag_add(t, key, mu_arena_printf(&t->arena, "%lld", (long long)value));
+}
+
+static void tag_add_id(struct tags *t, const char *key, const struct mu_id *id)
+{
+    char text[MU_ID_TEXT_BYTES + 1];
+
+    mu_id_text(id, text);
+    tag_add(t, key, text);
+}
+
+/* Consul's tags (http-api 2.6), and ours with the prefix mu_ (gossip 12.3). */
+static void tags_make(struct agent *a, struct tags *t)
+{
+    const struct config *c = a->config;
+
+    t->count = 0;
+    mu_arena_init(&t->arena, 0);
+    tag_add(t, "role", c->is_server ? "consul" : "node");
+    tag_add(t, "dc", c->datacenter);
+    tag_add(t, "segment", "");
+    tag_add_id(t, "id", &a->data.node);
+    tag_add(t, "vsn", "2");
+    tag_add(t, "vsn_min", "2");
+    tag_add(t, "vsn_max", "3");
+    tag_add(t, "build", AGENT_CONSUL_VERSION ":");
+    tag_add(t, "acls", "0");
+    if (!c->is_server) {
+        return;
+    }
+    struct consensus_identity id = consensus_driver_identity(a->consensus);
+
+    tag_add_number(t, "port", rpc_address(a->rpc).port);
+    tag_add(t, "raft_vsn", "3");
+    tag_add(t, "ft_fs", "1");
+    tag_add(t, "ft_si", "1");
+    if (c->ports.serf_wan > 0) {
+        tag_add_number(t, "wan_join_port", c->ports.serf_wan);
+    }
+    if (c->is_bootstrap) {
+        tag_add(t, "bootstrap", "1");
+    } else if (c->bootstrap_expect > 0) {
+        tag_add_number(t, "expect", c->bootstrap_expect);
+    }
+    tag_add_id(t, "mu_disk", &id.disk);
+    if (mu_id_is_none(&id.cluster)) {
+        tag_add(t, "mu_fresh", "1");
+    } else {
+        tag_add_id(t, "mu_cluster", &id.cluster);
+    }
+}
+
+void agent__tags_refresh(struct agent *a)
+{
+    struct tags t;
+    struct mu_err err = MU_ERR_NONE;
+
+    if (a->gossip == NULL || a->phase >= AGENT_LEAVING) {
+        return;
+    }
+    tags_make(a, &t);
+    if (gossip_driver_set_tags(a->gossip, &(struct mu_pairs){ t.items, t.count }, &err) != MU_OK) {
+        mu_log(MU_ERROR, "agent", "Cannot change this node's tags", mu_kv("error", err.text));
+    }
+    mu_arena_deinit(&t.arena);
+}
+
+/* -- who may be a member (gossip 16)
+ * -------------------------------------------------------------------- */
+
+static const char *refuse_member(void *data, const struct gossip_view *m)
+{
+    static char why[MU_ERR_TEXT_MAX]; /* read at once by the caller, on the loop */
+    struct agent *a = data;
+    struct mu_span dc = agent__tag(&m->tags, "dc");
+    struct mu_span cluster = agent__tag(&m->tags, "mu_cluster");
+
+    if (mu_id_eq(&m->node_id, &a->data.node) && !m->is_self &&
+        strcmp(m->name, a->config->node_name) != 0 && m->status != GOSSIP_STATUS_LEFT) {
+        char id[MU_ID_TEXT_BYTES + 1];
+
+        mu_id_text(&m->node_id, id);
+        (void)snprintf(why, sizeof why,
+                       "Member '%s' has conflicting node ID '%s' with this agent's ID", m->name,
+                       id);
+        return why;
+    }
+    if (!mu_span_eq_text(dc, a->config->datacenter)) {
+        (void)snprintf(why, sizeof why, "Member '%s' part of wrong datacenter '%.*s'", m->name,
+                       MU_SPAN_FMT(dc));
+        return why;
+    }
+    if (a->consensus != NULL && cluster.bytes > 0) {
+        struct consensus_identity id = consensus_driver_identity(a->consensus);
+        struct mu_id theirs;
+
+        if (!mu_id_is_none(&id.cluster) && mu_id_parse(cluster, &theirs) &&
+            !mu_id_eq(&theirs, &id.cluster)) {
+            (void)snprintf(why, sizeof why,
+                           "Member '%s' is a server of another cluster (%.*s) in datacenter '%s'",
+                           m->name, MU_SPAN_FMT(cluster), a->config->datacenter);
+            return why;
+        }
+    }
+    return NULL;
+}
+
+/* -- servers
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static bool server_read(const struct gossip_view *m, struct agent__server *out)
+{
+    struct mu_span expect = agent__tag(&m->tags, "expect");
+    uint64_t port = 0;
+    uint64_t number = 0;
+
+    if (!mu_span_eq_text(agent__tag(&m->tags, "role"), "consul") ||
+        !mu_id_parse(agent__tag(&m->tags, "id"), &out->node) ||
+        !mu_span_u64(agent__tag(&m->tags, "port"), &port) || port < 1 || port > 65535) {
+        return false;
+    }
+    out->name = m->name;
+    out->rpc = m->addr;
+    out->rpc.port = (uint16_t)port;
+    out->disk = out->cluster = MU_ID_NONE;
+    (void)mu_id_parse(agent__tag(&m->tags, "mu_disk"), &out->disk);
+    (void)mu_id_parse(agent__tag(&m->tags, "mu_cluster"), &out->cluster);
+    out->expect = 0;
+    if (agent__tag(&m->tags, "bootstrap").bytes > 0) {
+        out->expect = 1;
+    } else if (mu_span_u64(expect, &number) && number <= CONSENSUS_PEERS_MAX) {
+        out->expect = (unsigned)number;
+    }
+    out->is_alive = m->status == GOSSIP_STATUS_ALIVE;
+    out->is_self = m->is_self;
+    return true;
+}
+
+struct server_walk {
+    agent__server_fn *each;
+    void *data;
+};
+
+static void walk_server(void *data, const struct gossip_view *m)
+{
+    struct server_walk *w = data;
+    struct agent__server server;
+
+    if (server_read(m, &server)) {
+        w->each(w->data, &server);
+    }
+}
+
+void agent__each_server(struct agent *a, agent__server_fn *each, void *data)
+{
+    struct server_walk w = { each, data };
+
+    if (a->gossip != NULL) {
+        gossip_driver_each(a->gossip, walk_server, &w);
+    }
+}
+
+struct server_search {
+    const struct mu_id *node;
+    struct agent__server *out;
+    bool is_found;
+};
+
+static void match_server(void *data, const struct agent__server *server)
+{
+    struct server_search *s = data;
+
+    /* The living one counts, when an old record of the same id is still about. */
+    if (mu_id_eq(&server->node, s->node) && (!s->is_found || server->is_alive)) {
+        *s->out = *server;
+        s->is_found = true;
+    }
+}
+
+bool agent__server_find(struct agent *a, const struct mu_id *node, struct agent__server *out)
+{
+    struct server_search s = { node, out, false };
+
+    agent__each_server(a, match_server, &s);
+    return s.is_found;
+}
+
+/* -- members as people see them
+ * --------------------------------------------------------------------------- */
+
+static const uint8_t consul_versions[6] = { 1, 5, 2, 2, 5, 4 };
+
+static void member_show(const struct gossip_view *from, struct mu_pair *room,
+                        struct agent_member *to)
+{
+    to->name = from->name;
+    to->addr = from->addr;
+    to->status = (int)from->status;
+    to->tags = (struct mu_pairs){ room, 0 };
+    memcpy(to->versions, consul_versions, sizeof to->versions);
+    for (size_t i = 0; i < from->tags.count && to->tags.count < TAGS_MAX; i++) {
+        if (!mu_span_starts(from->tags.items[i].key, MU_SPAN_LIT("mu_"))) {
+            room[to->tags.count++] = from->tags.items[i];
+        }
+    }
+}
+
+struct member_walk {
+    agent_member_fn *each;
+    void *data;
+};
+
+static void walk_member(void *data, const struct gossip_view *m)
+{
+    struct member_walk *w = data;
+    struct mu_pair room[TAGS_MAX];
+    struct agent_member member;
+
+    member_show(m, room, &member);
+    w->each(w->data, &member);
+}
+
+void agent_each_member(struct agent *a, agent_member_fn *each, void *data)
+{
+    struct member_walk w = { each, data };
+
+    gossip_driver_each(a->gossip, walk_member, &w);
+}
+
+bool agent_find_member(struct agent *a, const char *name, struct agent_member *out)
+{
+    static struct mu_pair room[TAGS_MAX]; /* a view until the next call, as the header says */
+    struct gossip_view view;
+
+    if (!gossip_driver_find(a->gossip, name, &view)) {
+        return false;
+    }
+    member_show(&view, room, out);
+    return true;
+}
+
+/* -- notices
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static bool is_server_member(const struct gossip_view *m)
+{
+    return mu_span_eq_text(agent__tag(&m->tags, "role"), "consul");
+}
+
+static void on_notice(struct agent *a, const struct gossip_notice *n)
+{
+    switch (n->kind) {
+    case GOSSIP_REFUTED:
+        /* Others held us failed: the catalog may have lost what we had registered. */
+        agent__sync_full(a, "this node was held failed and refuted it");
+        break;
+    case GOSSIP_CONFLICT:
+        mu_log(MU_ERROR, "agent", "Another living node claims this name or id",
+               mu_kv("conflict", n->text));
+        agent__join_conflict(a, n->text);
+        break;
+    case GOSSIP_UNREACHABLE:
+        mu_log(MU_WARN, "agent", n->text != NULL ? n->text : "Advertised address unreachable");
+        break;
+    case GOSSIP_JOINED:
+    case GOSSIP_UPDATED:
+    case GOSSIP_FAILED:
+    case GOSSIP_LEFT:
+    case GOSSIP_REAPED:
+        if (is_server_member(&n->member)) {
+            agent__peers_refresh(a);
+            agent__servers_refresh(a);
+        }
+        break;
+    }
+    agent__leader_notice(a, n);
+}
+
+static void on_notices(void *data, const struct gossip_notice *notices, size_t count)
+{
+    struct agent *a = data;
+
+    for (size_t i = 0; i < count; i++) {
+        on_notice(a, &notices[i]);
+    }
+}
+
+/* -- start
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
+{
+    const struct config *c = a->config;
+    char *state_dir = agent__data_path(a, "gossip");
+    struct mu_buf pool = MU_BUF_NONE;
+    struct tags t;
+    enum mu_code rc;
+
+    tags_make(a, &t);
+    mu_buf_addf(&pool, "%s/lan", c->datacenter);
+    struct gossip_driver_options options = {
+        .core = {
+            .name = c->node_name,
+            .node_id = a->data.node,
+            .boot_id = a->data.boot,
+            .pool = mu_buf_text(&pool),
+            .advertise = a->advertise,
+            .tags = { t.items, t.count },
+            .profile = gossip_profile_lan,
+            .refuse = refuse_member,
+            .refuse_data = a,
+        },
+        .bind = c->serf_lan_bind.ip_bytes > 0 ? c->serf_lan_bind : c->bind_addr,
+        .state_dir = state_dir,
+        .rejoin_after_leave = c->rejoin_after_leave,
+    };
+    struct gossip_profile *profile = &options.core.profile;
+
+    options.bind.port = (uint16_t)c->ports.serf_lan;
+    profile->gossip_ms = (uint32_t)c->gossip_lan.gossip_ms;
+    profile->probe_ms = (uint32_t)c->gossip_lan.probe_ms;
+    profile->probe_timeout_ms = (uint32_t)c->gossip_lan.probe_timeout_ms;
+    profile->gossip_nodes = (uint32_t)c->gossip_lan.gossip_nodes;
+    profile->suspicion_mult = (uint32_t)c->gossip_lan.suspicion_mult;
+    profile->retransmit_mult = (uint32_t)c->gossip_lan.retransmit_mult;
+    profile->reconnect_timeout_ms = (uint32_t)c->reconnect_timeout_ms;
+    rc = gossip_driver_new(&a->gossip, a->loop, &options, err);
+    if (rc == MU_OK) {
+        rc = gossip_driver_start(a->gossip, on_notices, a, err);
+        a->has_gossip_started = rc == MU_OK;
+    }
+    mu_arena_deinit(&t.arena);
+    mu_buf_deinit(&pool);
+    mu_free(state_dir);
+    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "Failed to start lan serf");
+}

@@ -1,0 +1,295 @@
+/* read.c - linearizable reads on a server: rounds of ReadIndex (spec/consensus.md 2.7).
+ *
+ * All reads that begin in one turn share a round. The round asks once for a read point: the own
+ * consensus when this server leads, the leader otherwise. When this server has applied that index,
+ * every read of the round is told that the local state may be read. A read never joins a round that
+ * was already sent: its point may lie before the read began.
+ */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "core.h"
+#include "requests.h"
+#include "rpc_codec.h"
+
+#define READ_TIMEOUT_MS 2000U /* a leader that does not answer: ask again, it may be another one \
+                               */
+
+struct round {
+    struct agent *agent;
+    struct mu_link place;
+    struct mu_link reads; /* struct agent_read.place */
+    struct timer timer;   /* before it is sent: the end of the turn */
+    struct rpc_call *call;
+    bool is_asking_core; /* consensus will call back: the struct must stay */
+    bool is_dead;
+    bool has_index;
+    uint64_t index;
+};
+
+struct agent_read {
+    struct agent *agent;
+    struct mu_link place; /* in a round's list, or in requests.reads while it pauses */
+    enum agent_consistency consistency;
+    uint64_t deadline_ms;
+    struct timer timer;
+    agent_read_fn *ready;
+    void *data;
+};
+
+static void read_join(void *data);
+static void round_send(void *data);
+
+struct agent_view agent_view_now(struct agent *a)
+{
+    struct consensus_status status;
+    struct agent_view view = { .reader = a->reader };
+
+    consensus_driver_status(a->consensus, &status);
+    view.known_leader = !mu_id_is_none(&status.leader);
+    if (status.role != CONSENSUS_LEADER && status.leader_heard_ms > 0) {
+        uint64_t now_ms = timers_now(a->timers);
+
+        view.last_contact_ms =
+            now_ms > status.leader_heard_ms ? now_ms - status.leader_heard_ms : 0;
+    }
+    return view;
+}
+
+static void read_free(struct agent_read *r)
+{
+    timer_cancel(&r->timer);
+    mu_list_remove(&r->place);
+    mu_free(r);
+}
+
+void agent_read_cancel(struct agent_read *r)
+{
+    read_free(r);
+}
+
+static void read_answer(struct agent_read *r, enum mu_code code, const char *text)
+{
+    struct agent_view view = agent_view_now(r->agent);
+    struct mu_err err = MU_ERR_NONE;
+    agent_read_fn *ready = r->ready;
+    void *data = r->data;
+
+    read_free(r);
+    if (code != MU_OK) {
+        (void)mu_fail(&err, code, "%s", text);
+    }
+    ready(data, code, &view, &err);
+}
+
+/* Nobody leads, or the one who did does no more: again after a pause, within the hold. */
+static void read_pause(struct agent_read *r)
+{
+    struct agent *a = r->agent;
+
+    mu_list_remove(&r->place);
+    mu_list_push_back(&a->requests->reads, &r->place);
+    if (timers_now(a->timers) >= r->deadline_ms || a->phase >= AGENT_ENDING) {
+        read_answer(r, MU_NO_LEADER, agent__refusal_text(MU_NO_LEADER));
+        return;
+    }
+    timer_set(a->timers, &r->timer, agent__hold_pause(a), read_join, r);
+}
+
+/* -- rounds
+ * ----------------------------------------------------------------------------------------- */
+
+static void round_free(struct round *r)
+{
+    MU_ASSERT(mu_list_empty(&r->reads));
+    timer_cancel(&r->timer);
+    mu_list_remove(&r->place);
+    if (r->agent->requests->next == r) {
+        r->agent->requests->next = NULL;
+    }
+    if (r->call != NULL) {
+        rpc_cancel(r->call);
+    }
+    mu_free(r);
+}
+
+static void round_fail(struct round *r, enum mu_code code)
+{
+    MU_LIST_EACH_SAFE(place, &r->reads)
+    {
+        struct agent_read *read = MU_CONTAINER(place, struct agent_read, place);
+
+        if (code == MU_BUSY || code == MU_CANCELLED) {
+            read_answer(read, code, agent__refusal_text(code));
+        } else {
+            read_pause(read);
+        }
+    }
+    round_free(r);
+}
+
+/* The point is known: answer now, or when it is applied here. */
+static void round_check(struct round *r)
+{
+    if (r->agent->applied.index < r->index) {
+        return;
+    }
+    while (!mu_list_empty(&r->reads)) {
+        read_answer(MU_CONTAINER(r->reads.next, struct agent_read, place), MU_OK, NULL);
+    }
+    round_free(r);
+}
+
+static void on_core_point(void *data, enum mu_code code, uint64_t index)
+{
+    struct round *r = data;
+
+    r->is_asking_core = false;
+    if (r->is_dead) {
+        mu_free(r);
+        return;
+    }
+    if (code != MU_OK) {
+        round_fail(r, code);
+        return;
+    }
+    r->has_index = true;
+    r->index = index;
+    round_check(r);
+}
+
+static void on_leader_point(void *data, enum mu_code code, struct mu_span answer,
+                            const struct mu_err *err)
+{
+    struct round *r = data;
+    struct mu_err why = MU_ERR_NONE;
+
+    (void)err;
+    r->call = NULL;
+    if (code == MU_OK) {
+        code = rpc_read_point_decode(answer, &r->index, &why);
+    }
+    if (code != MU_OK) {
+        round_fail(r, code);
+        return;
+    }
+    r->has_index = true;
+    round_check(r);
+}
+
+static void round_send(void *data)
+{
+    struct round *r = data;
+    struct agent *a = r->agent;
+
+    a->requests->next = NULL; /* closed: later reads make a new one */
+    if (mu_list_empty(&r->reads)) {
+        round_free(r);
+        return;
+    }
+    if (agent__leads(a)) {
+        r->is_asking_core = true;
+        consensus_driver_read(a->consensus, on_core_point, r);
+        return;
+    }
+    struct rpc_link *link = agent__leader_link(a);
+
+    if (link == NULL) {
+        round_fail(r, MU_NO_LEADER);
+        return;
+    }
+    r->call = rpc_call(link, RPC_READ_INDEX, MU_SPAN_NONE, READ_TIMEOUT_MS, on_leader_point, r);
+}
+
+static void read_join(void *data)
+{
+    struct agent_read *read = data;
+    struct agent *a = read->agent;
+    struct requests *q = a->requests;
+
+    mu_list_remove(&read->place);
+    if (q->next == NULL) {
+        q->next = mu_new(sizeof *q->next);
+        q->next->agent = a;
+        mu_list_init(&q->next->reads);
+        mu_list_push_back(&q->rounds, &q->next->place);
+        timer_set(a->timers, &q->next->timer, 0, round_send, q->next);
+    }
+    mu_list_push_back(&q->next->reads, &read->place);
+}
+
+static void on_stale(void *data)
+{
+    read_answer(data, MU_OK, NULL);
+}
+
+struct agent_read *agent_read(struct agent *a, enum agent_consistency consistency,
+                              agent_read_fn *ready, void *data)
+{
+    struct agent_read *r = mu_new(sizeof *r);
+
+    MU_ASSERT(agent_is_server(a));
+    r->agent = a;
+    r->consistency = consistency;
+    r->ready = ready;
+    r->data = data;
+    r->deadline_ms = timers_now(a->timers) + (uint64_t)a->config->rpc_hold_ms;
+    if (consistency == AGENT_STALE) {
+        mu_list_push_back(&a->requests->reads, &r->place);
+        timer_set(a->timers, &r->timer, 0, on_stale, r);
+    } else {
+        read_join(r);
+    }
+    return r;
+}
+
+/* -- progress
+ * -------------------------------------------------------------------------------------------- */
+
+void agent__reads_applied(struct agent *a)
+{
+    MU_LIST_EACH_SAFE(place, &a->requests->rounds)
+    {
+        struct round *r = MU_CONTAINER(place, struct round, place);
+
+        if (r->has_index) {
+            round_check(r);
+        }
+    }
+}
+
+void agent__reads_retry(struct agent *a)
+{
+    MU_LIST_EACH(place, &a->requests->reads)
+    {
+        struct agent_read *r = MU_CONTAINER(place, struct agent_read, place);
+
+        if (r->consistency != AGENT_STALE) {
+            timer_set(a->timers, &r->timer, 0, read_join, r);
+        }
+    }
+}
+
+void agent__reads_close(struct agent *a)
+{
+    struct requests *q = a->requests;
+
+    while (!mu_list_empty(&q->rounds)) {
+        struct round *r = MU_CONTAINER(q->rounds.next, struct round, place);
+
+        while (!mu_list_empty(&r->reads)) {
+            read_answer(MU_CONTAINER(r->reads.next, struct agent_read, place), MU_CANCELLED,
+                        agent__refusal_text(MU_CANCELLED));
+        }
+        if (r->is_asking_core) { /* consensus answers it while it stops */
+            timer_cancel(&r->timer);
+            mu_list_remove(&r->place);
+            r->is_dead = true;
+            continue;
+        }
+        round_free(r);
+    }
+    while (!mu_list_empty(&q->reads)) {
+        read_answer(MU_CONTAINER(q->reads.next, struct agent_read, place), MU_CANCELLED,
+                    agent__refusal_text(MU_CANCELLED));
+    }
+}

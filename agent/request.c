@@ -1,0 +1,415 @@
+/* request.c - one write from submit to reply, on a server.
+ *
+ *                 leads                    committed               applied here
+ *   TRYING ----------------> PROPOSED --------------------> (same) -------------> answered
+ *     |  ^                      | not accepted
+ *     |  '----- a pause --------'
+ *     |  does not lead, knows who                 index
+ *     '----------------> FORWARDED ----------------------> APPLYING ------------> answered
+ *
+ * While nobody leads it pauses and tries again, until rpc_hold_timeout has passed (DESIGN: "held").
+ * What was certainly not accepted is repeated; what may have been (MU_LOST) never is.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core.h"
+#include "requests.h"
+#include "rpc_codec.h"
+
+#define FORWARD_TIMEOUT_MS 30000U /* a leader that accepted a command and never answers */
+
+struct write {
+    struct agent *agent;
+    struct mu_link place;
+    enum write_state { WRITE_TRYING, WRITE_PROPOSED, WRITE_FORWARDED, WRITE_APPLYING } state;
+    bool is_here_only;   /* a follower's: no second hop */
+    bool is_asking_core; /* consensus will call back: the struct must stay */
+    bool is_dead;
+    struct mu_buf command; /* encoded, without stamp and origin */
+    uint64_t deadline_ms;
+    struct timer timer;
+    struct rpc_call *call;
+    uint64_t ticket;
+    struct agent_written written; /* APPLYING: what the leader answered */
+    char *text;
+    agent_written_fn *done;
+    void *data;
+};
+
+static void write_try(void *data);
+
+static struct mu_span ticket_key(const uint64_t *ticket)
+{
+    return mu_span_of(ticket, sizeof *ticket);
+}
+
+static void write_free(struct write *w)
+{
+    if (w->ticket > 0) {
+        (void)mu_table_remove(w->agent->requests->by_ticket, ticket_key(&w->ticket));
+    }
+    if (w->call != NULL) {
+        rpc_cancel(w->call);
+    }
+    timer_cancel(&w->timer);
+    mu_list_remove(&w->place);
+    mu_buf_deinit(&w->command);
+    mu_free(w->text);
+    w->text = NULL;
+    if (w->is_asking_core) {
+        w->is_dead = true; /* on_proposed() ends it */
+        return;
+    }
+    mu_free(w);
+}
+
+static void write_answer(struct write *w, const struct agent_written *written)
+{
+    w->done(w->data, written);
+    write_free(w);
+}
+
+static void write_fail(struct write *w, enum mu_code code, const char *text)
+{
+    write_answer(w, &(struct agent_written){ .code = code, .text = text });
+}
+
+const char *agent__refusal_text(enum mu_code code)
+{
+    switch (code) {
+    case MU_NO_LEADER:
+    case MU_NOT_LEADER: return "No cluster leader";
+    case MU_NO_SERVERS: return "No known Consul servers";
+    case MU_BUSY: return "RPC rate limit exceeded";
+    case MU_LOST: return "outcome unknown: leadership or connection was lost before the answer";
+    case MU_FULL: return "No space left in the data directory of the leader";
+    case MU_CANCELLED: return "the agent is stopping";
+    case MU_OK:
+    case MU_INVALID:
+    case MU_NOT_FOUND:
+    case MU_EXISTS:
+    case MU_CONFLICT:
+    case MU_DENIED:
+    case MU_UNREACHABLE:
+    case MU_TIMEOUT:
+    case MU_TOO_BIG:
+    case MU_CORRUPT:
+    case MU_IO:
+    case MU_FOREIGN:
+    case MU_UNSUPPORTED: return mu_code_text(code);
+    }
+    MU_UNREACHABLE_CODE();
+}
+
+uint64_t agent__hold_pause(struct agent *a)
+{
+    uint64_t hold = (uint64_t)a->config->rpc_hold_ms;
+
+    return 1 + mu_rand_below(&a->rand, hold / 16 + 1);
+}
+
+/* Certainly not accepted: again after a pause, unless the time to hold it is over. */
+static void write_again(struct write *w, enum mu_code code)
+{
+    struct agent *a = w->agent;
+
+    w->state = WRITE_TRYING;
+    if (w->is_here_only) {
+        write_fail(w, code, agent__refusal_text(code));
+        return;
+    }
+    if (timers_now(a->timers) >= w->deadline_ms || a->phase >= AGENT_ENDING) {
+        write_fail(w, MU_NO_LEADER, agent__refusal_text(MU_NO_LEADER));
+        return;
+    }
+    timer_set(a->timers, &w->timer, agent__hold_pause(a), write_try, w);
+}
+
+static void on_proposed(void *data, enum mu_code code, uint64_t index)
+{
+    struct write *w = data;
+
+    (void)index;
+    w->is_asking_core = false;
+    if (w->is_dead) {
+        mu_free(w);
+        return;
+    }
+    if (code == MU_OK) {
+        return; /* committed; its result comes from the apply thread, by ticket */
+    }
+    if (code == MU_NOT_LEADER || code == MU_NO_LEADER) {
+        (void)mu_table_remove(w->agent->requests->by_ticket, ticket_key(&w->ticket));
+        w->ticket = 0;
+        write_again(w, code);
+        return;
+    }
+    write_fail(w, code, agent__refusal_text(code));
+}
+
+/* The leader's stamp: never back, and it runs at real speed (spec/consensus.md 1.10). */
+static uint64_t stamp_now(struct agent *a)
+{
+    struct requests *q = a->requests;
+    uint64_t wall_ms = (uint64_t)(mu_clock_wall_ns() / MU_NS_PER_MS);
+    uint64_t least = q->stamp_ms > a->applied.stamp_ms ? q->stamp_ms : a->applied.stamp_ms;
+
+    q->stamp_ms = wall_ms > least ? wall_ms : least;
+    return q->stamp_ms;
+}
+
+static void propose(struct write *w)
+{
+    struct agent *a = w->agent;
+    struct requests *q = a->requests;
+    struct consensus_identity id = consensus_driver_identity(a->consensus);
+    struct command_origin origin = { id.server, id.boot_count, ++q->seq };
+    struct mu_buf stamped = MU_BUF_NONE;
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc =
+        command_stamp(mu_buf_span(&w->command), &origin, stamp_now(a), &stamped, &err);
+
+    if (rc != MU_OK) {
+        mu_buf_deinit(&stamped);
+        write_fail(w, rc, err.text);
+        return;
+    }
+    w->state = WRITE_PROPOSED;
+    w->is_asking_core = true;
+    w->ticket = consensus_driver_propose(a->consensus, mu_buf_span(&stamped), on_proposed, w);
+    (void)mu_table_put(q->by_ticket, ticket_key(&w->ticket), w);
+    mu_buf_deinit(&stamped);
+}
+
+/* -- at the leader
+ * ------------------------------------------------------------------------------------- */
+
+static void on_forwarded(void *data, enum mu_code code, struct mu_span answer,
+                         const struct mu_err *err)
+{
+    struct write *w = data;
+    struct mu_arena arena;
+    struct mu_err why = MU_ERR_NONE;
+
+    w->call = NULL;
+    if (code == MU_UNREACHABLE || code == MU_NOT_LEADER || code == MU_NO_LEADER) {
+        write_again(w, code);
+        return;
+    }
+    if (code != MU_OK) {
+        bool is_unknown = code == MU_TIMEOUT || code == MU_LOST;
+
+        write_fail(w, is_unknown ? MU_LOST : code,
+                   is_unknown ? agent__refusal_text(MU_LOST) : err->text);
+        return;
+    }
+    mu_arena_init(&arena, 0);
+    if (rpc_proposed_decode(answer, &arena, &w->written, &why) != MU_OK) {
+        mu_arena_deinit(&arena);
+        write_fail(w, MU_LOST, why.text);
+        return;
+    }
+    w->text = mu_strdup(w->written.text != NULL ? w->written.text : "");
+    w->written.text = w->text;
+    mu_arena_deinit(&arena);
+    if (w->agent->applied.index >= w->written.index) {
+        write_answer(w, &w->written);
+        return;
+    }
+    /* Applied there, not yet here: whoever reads from us next shall see it. */
+    w->state = WRITE_APPLYING;
+}
+
+static void forward(struct write *w, struct rpc_link *link)
+{
+    struct mu_buf message = MU_BUF_NONE;
+
+    rpc_propose_encode(mu_buf_span(&w->command), &message);
+    w->state = WRITE_FORWARDED;
+    w->call =
+        rpc_call(link, RPC_PROPOSE, mu_buf_span(&message), FORWARD_TIMEOUT_MS, on_forwarded, w);
+    mu_buf_deinit(&message);
+}
+
+static void write_try(void *data)
+{
+    struct write *w = data;
+    struct agent *a = w->agent;
+
+    if (agent__leads(a)) {
+        propose(w);
+        return;
+    }
+    struct rpc_link *link = w->is_here_only ? NULL : agent__leader_link(a);
+
+    if (link != NULL) {
+        forward(w, link);
+        return;
+    }
+    write_again(w, MU_NOT_LEADER);
+}
+
+static struct write *write_new(struct agent *a, agent_written_fn *done, void *data)
+{
+    struct write *w = mu_new(sizeof *w);
+
+    w->agent = a;
+    w->done = done;
+    w->data = data;
+    w->deadline_ms = timers_now(a->timers) + (uint64_t)a->config->rpc_hold_ms;
+    mu_list_push_back(&a->requests->writes, &w->place);
+    return w;
+}
+
+static void write_start(struct write *w)
+{
+    if (agent__leads(w->agent)) {
+        propose(w); /* its answer comes later in any case */
+        return;
+    }
+    timer_set(w->agent->timers, &w->timer, 0, write_try, w);
+}
+
+void agent__propose_here(struct agent *a, struct mu_span command, agent_written_fn *done,
+                         void *data)
+{
+    struct write *w = write_new(a, done, data);
+
+    w->is_here_only = true;
+    mu_buf_add_span(&w->command, command);
+    write_start(w);
+}
+
+static void on_write_invalid(void *data)
+{
+    struct write *w = data;
+
+    write_fail(w, w->written.code, w->text);
+}
+
+void agent_write(struct agent *a, const struct command *command, agent_written_fn *done, void *data)
+{
+    struct write *w = write_new(a, done, data);
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc = command_encode(command, &w->command, &err);
+
+    MU_ASSERT(agent_is_server(a));
+    if (rc != MU_OK) {
+        w->written.code = rc;
+        w->text = mu_strdup(err.text);
+        timer_set(a->timers, &w->timer, 0, on_write_invalid, w);
+        return;
+    }
+    write_start(w);
+}
+
+void agent__write_encoded(struct agent *a, struct mu_span command, agent_written_fn *done,
+                          void *data)
+{
+    struct write *w = write_new(a, done, data);
+
+    mu_buf_add_span(&w->command, command);
+    write_start(w);
+}
+
+/* -- progress
+ * ------------------------------------------------------------------------------------------ */
+
+static void result_answer(struct agent *a, const struct apply_result *r)
+{
+    struct write *w = mu_table_remove(a->requests->by_ticket, ticket_key(&r->ticket));
+
+    if (w == NULL) {
+        return; /* its asker is gone */
+    }
+    w->ticket = 0;
+    write_answer(w, &(struct agent_written){
+                        .code = r->result.code,
+                        .did_apply = r->result.did_apply,
+                        .index = r->index,
+                        .text = r->result.text,
+                    });
+}
+
+static void applied_writes(struct agent *a)
+{
+    MU_LIST_EACH_SAFE(place, &a->requests->writes)
+    {
+        struct write *w = MU_CONTAINER(place, struct write, place);
+
+        if (w->state == WRITE_APPLYING && a->applied.index >= w->written.index) {
+            write_answer(w, &w->written);
+        }
+    }
+}
+
+void agent__requests_applied(struct agent *a, const struct apply_report *report)
+{
+    for (size_t i = 0; i < report->results_count; i++) {
+        result_answer(a, &report->results[i]);
+    }
+    if (!agent__leads(a)) {
+        applied_writes(a); /* only a follower has any */
+    }
+    agent__reads_applied(a);
+}
+
+void agent__requests_retry(struct agent *a)
+{
+    MU_LIST_EACH(place, &a->requests->writes)
+    {
+        struct write *w = MU_CONTAINER(place, struct write, place);
+
+        if (w->state == WRITE_TRYING) {
+            timer_set(a->timers, &w->timer, 0, write_try, w);
+        }
+    }
+    agent__reads_retry(a);
+}
+
+bool agent__leads(const struct agent *a)
+{
+    return a->requests->is_ready;
+}
+
+/* -- life
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void agent__requests_open(struct agent *a)
+{
+    struct requests *q = mu_new(sizeof *q);
+
+    q->by_ticket = mu_table_new();
+    mu_list_init(&q->writes);
+    mu_list_init(&q->reads);
+    mu_list_init(&q->rounds);
+    a->requests = q;
+}
+
+void agent__requests_close(struct agent *a)
+{
+    struct requests *q = a->requests;
+
+    if (q == NULL) {
+        return;
+    }
+    while (!mu_list_empty(&q->writes)) {
+        struct write *w = MU_CONTAINER(q->writes.next, struct write, place);
+
+        /* What was proposed or sent may yet be committed by others. */
+        bool is_unknown = w->state == WRITE_PROPOSED || w->state == WRITE_FORWARDED;
+        enum mu_code code = is_unknown ? MU_LOST : MU_CANCELLED;
+
+        write_fail(w, code, agent__refusal_text(code));
+    }
+    agent__reads_close(a);
+    mu_table_free(q->by_ticket);
+    mu_free(q);
+    a->requests = NULL;
+}

@@ -1,0 +1,63 @@
+/* rpc_codec.h - the messages of peer.proto, to bytes and back, copied into our structs at once.
+ *
+ * Thread: any. Memory: decoded spans point into the arena; encoding appends to the buffer.
+ * Errors: MU_CORRUPT for malformed bytes, with what was wrong.
+ */
+#ifndef AGENT_RPC_CODEC_H
+#define AGENT_RPC_CODEC_H
+
+#include "agent/agent.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "proto/grpc.h"
+#include "rpc.h"
+
+void rpc_hello_encode(const struct rpc_identity *id, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_hello_decode(struct mu_span bytes, struct rpc_identity *out,
+                                            struct mu_err *err);
+
+/* Codes travel by name, so that an older or newer peer does not read another one. */
+const char *rpc_code_name(enum mu_code code);
+enum mu_code rpc_code_of(struct mu_span name, enum mu_code fallback);
+enum mu_grpc_status rpc_grpc_status(enum mu_code code);
+/* From the trailers: "grpc-status" and, when the peer is one of ours, "mu-code". */
+enum mu_code rpc_code_decode(struct mu_span grpc_status, struct mu_span mu_code);
+
+void rpc_propose_encode(struct mu_span command, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_propose_decode(struct mu_span bytes, struct mu_arena *arena,
+                                              struct mu_span *command, struct mu_err *err);
+void rpc_proposed_encode(const struct agent_written *written, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_proposed_decode(struct mu_span bytes, struct mu_arena *arena,
+                                               struct agent_written *out, struct mu_err *err);
+
+void rpc_read_point_encode(uint64_t index, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_read_point_decode(struct mu_span bytes, uint64_t *index,
+                                                 struct mu_err *err);
+
+void rpc_http_request_encode(const struct agent_http_request *request, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_http_request_decode(struct mu_span bytes, struct mu_arena *arena,
+                                                   struct agent_http_request *out,
+                                                   struct mu_err *err);
+void rpc_http_response_encode(const struct agent_http_response *response, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_http_response_decode(struct mu_span bytes, struct mu_arena *arena,
+                                                    struct agent_http_response *out,
+                                                    struct mu_err *err);
+
+void rpc_dns_query_encode(const struct agent_dns_request *request, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_dns_query_decode(struct mu_span bytes, struct mu_arena *arena,
+                                                struct agent_dns_request *out, struct mu_err *err);
+void rpc_dns_answer_encode(struct mu_span message, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_dns_answer_decode(struct mu_span bytes, struct mu_arena *arena,
+                                                 struct mu_span *message, struct mu_err *err);
+
+/* What the catalog holds of a node: registers that would make exactly that. */
+struct rpc_node_state {
+    bool exists;
+    struct mu_span *registers; /* encoded commands */
+    size_t count;
+};
+void rpc_node_state_encode(const struct rpc_node_state *state, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_node_state_decode(struct mu_span bytes, struct mu_arena *arena,
+                                                 struct rpc_node_state *out, struct mu_err *err);
+
+#endif

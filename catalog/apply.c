@@ -1,0 +1,106 @@
+/* apply.c - one log entry: its command, and the function that carries it out.
+ *
+ * The same entry must do the same on every server, for ever: nothing here or below reads a clock,
+ * draws a number, looks at configuration or depends on the order in which SQLite happens to find
+ * rows. A kind never changes its meaning; new behaviour is a new row of the table.
+ */
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "core.h"
+
+static catalog_apply_fn *const functions[] = {
+    [COMMAND_REGISTER] = catalog__register,
+    [COMMAND_DEREGISTER] = catalog__deregister,
+    [COMMAND_KV_SET] = catalog__kv_set,
+    [COMMAND_KV_DELETE] = catalog__kv_delete,
+};
+
+/* -- what the functions share --------------------------------------------------------------------
+ */
+
+void catalog__refuse(struct catalog_result *result, enum mu_code code, const char *fmt, ...)
+{
+    struct mu_buf text = MU_BUF_NONE;
+    va_list args;
+
+    MU_ASSERT(code != MU_OK && result->code == MU_OK);
+    va_start(args, fmt);
+    mu_buf_vaddf(&text, fmt, args);
+    va_end(args);
+    result->code = code;
+    result->text = mu_buf_take(&text, NULL);
+}
+
+struct mu_span catalog__fold(struct mu_arena *arena, struct mu_span name)
+{
+    uint8_t *key = mu_arena_new(arena, name.bytes);
+
+    mu_span_fold(name, key);
+    return mu_span_of(key, name.bytes);
+}
+
+struct row_value catalog__ip_value(struct mu_arena *arena, struct mu_span address)
+{
+    struct mu_addr a;
+
+    if (!mu_addr_parse_ip(address, &a)) {
+        return row_nothing();
+    }
+    return row_bytes(mu_arena_span(arena, mu_span_of(a.ip, a.ip_bytes)));
+}
+
+void catalog__touch(struct catalog *c, enum counter counter)
+{
+    c->now.counters.now[counter] = c->now.index;
+}
+
+void catalog__changed(struct catalog *c, enum catalog_topic_kind kind, struct mu_span name)
+{
+    catalog_changes_add(c->changes, kind, name);
+}
+
+/* -- one entry -----------------------------------------------------------------------------------
+ */
+
+static enum mu_code apply_command(struct catalog *c, struct mu_span bytes,
+                                  struct catalog_result *result, struct mu_err *err)
+{
+    struct mu_err why = MU_ERR_NONE;
+    struct command command;
+    enum mu_code rc = command_decode(bytes, &c->arena, &command, &why);
+
+    if (rc == MU_INVALID) { /* a bad body: every server refuses it alike */
+        catalog__refuse(result, MU_INVALID, "%s", why.text);
+        return MU_OK;
+    }
+    if (rc != MU_OK) {
+        return mu_fail(err, rc, "%s", why.text);
+    }
+    if (command.stamp_ms > c->now.stamp_ms) {
+        c->now.stamp_ms = command.stamp_ms;
+    }
+    MU_ASSERT((size_t)command.kind < MU_LEN(functions) && functions[command.kind] != NULL);
+    rc = functions[command.kind](c, &command, result, err);
+    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "%s", command_kind_text(command.kind));
+}
+
+enum mu_code catalog_apply(struct catalog *c, uint64_t index, uint64_t term, struct mu_span command,
+                           struct catalog_result *result, struct mu_err *err)
+{
+    MU_ASSERT(c->in_transaction);
+    MU_ASSERT(index > c->now.index && index <= INT64_MAX);
+    MU_ASSERT(term >= c->now.term);
+
+    *result = (struct catalog_result){ .code = MU_OK };
+    c->now.index = index;
+    c->now.term = term;
+    if (command.bytes == 0) {
+        return MU_OK;
+    }
+    mu_arena_reset(&c->arena);
+    enum mu_code rc = apply_command(c, command, result, err);
+
+    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "entry %llu", (unsigned long long)index);
+}

@@ -1,0 +1,163 @@
+/* core.h - the private struct of the catalog, and what its files call of each other.
+ *
+ * One entry at a time: apply.c decodes its command, the function of its kind judges it against the
+ * rows, and only then writes. So a command that is refused has written nothing, and no savepoint
+ * is needed.
+ */
+#ifndef CATALOG_CORE_H
+#define CATALOG_CORE_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "catalog/catalog.h"
+#include "catalog/watch.h"
+#include "connection.h"
+#include "hash.h"
+#include "proto/command.h"
+#include "row.h"
+
+/* -- counters: rows of `idx` that change with nearly every entry (counter.c) --------------------
+ */
+
+/* Kept in memory during a transaction and written once, at its end; the state hash counts them as
+ * written at once. "Index of the last change" unless said otherwise. */
+enum counter {
+    COUNTER_NODES,
+    COUNTER_SERVICES,
+    COUNTER_CHECKS,
+    COUNTER_KVS,
+    COUNTER_TOMBSTONES,
+    COUNTER_EXTINCTION, /* index at which any service last lost its last instance */
+    COUNTER_KVS_REV,    /* how many entries have changed Consul's key space: its revision */
+    COUNTERS_COUNT
+};
+
+struct counters {
+    uint64_t now[COUNTERS_COUNT];    /* 0: never, no row */
+    uint64_t stored[COUNTERS_COUNT]; /* in the table */
+};
+
+struct mu_span catalog__counter_name(enum counter counter);
+/* Add what the unwritten counters change in the sum. */
+void catalog__counters_hash(const struct counters *k, struct hash_sum *sum);
+MU_MUST_CHECK enum mu_code catalog__counters_load(struct catalog *c, struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog__counters_store(struct catalog *c, struct mu_err *err);
+
+/* -- the catalog --------------------------------------------------------------------------------
+ */
+
+/* Everything in memory that a rollback takes back. */
+struct state {
+    uint64_t index, term, stamp_ms;
+    struct hash_sum sum;
+    struct counters counters;
+};
+
+/* The ids of one entry's changes in a key space (mvcc.c). */
+struct mvcc_turn {
+    uint64_t index; /* of the entry that has taken the revision now in the counter */
+    uint64_t sub;   /* next number within it */
+};
+
+struct catalog {
+    struct connection db;
+    struct rows rows;
+    sqlite3_stmt *begin, *commit, *rollback, *set_applied;
+    sqlite3_stmt *node_by_uuid, *any_instance, *kv_range, *kv_version;
+
+    bool is_in_memory;
+    bool in_transaction;
+    struct state now;       /* inside of a transaction ahead of: */
+    struct state committed; /* what the file says */
+    struct mvcc_turn turn;
+    struct catalog_changes *changes; /* of the transaction */
+    struct mu_arena arena;           /* of the entry */
+
+    uint64_t durable;      /* applied index that is flushed in the file */
+    int wal_pages;         /* frames in the WAL after the last commit */
+    int wal_pages_written; /* of these in the database file */
+    bool has_idle_memory;  /* pages were taken since they were last given back */
+};
+
+/* -- what one command does ----------------------------------------------------------------------
+ */
+
+/* Refuse the command, in the API's words; nothing may have been written for it. */
+void catalog__refuse(struct catalog_result *result, enum mu_code code, const char *fmt, ...)
+    MU_PRINTF(3, 4);
+
+/* `now` is the index of the entry that is applied. All return failures of storage only. */
+#define CATALOG_APPLY_ARGS                                                           \
+    struct catalog *c, const struct command *command, struct catalog_result *result, \
+        struct mu_err *err
+typedef enum mu_code catalog_apply_fn(CATALOG_APPLY_ARGS);
+enum mu_code catalog__register(CATALOG_APPLY_ARGS);
+enum mu_code catalog__deregister(CATALOG_APPLY_ARGS);
+enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS);
+enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
+
+/* A name as the catalog compares it: A-Z folded, in the arena. */
+struct mu_span catalog__fold(struct mu_arena *arena, struct mu_span name);
+/* The address in 4 or 16 bytes, or NULL when it is a name. */
+struct row_value catalog__ip_value(struct mu_arena *arena, struct mu_span address);
+/* Raise a counter to the entry's index. */
+void catalog__touch(struct catalog *c, enum counter counter);
+/* Remember that something changed in this transaction. */
+void catalog__changed(struct catalog *c, enum catalog_topic_kind kind, struct mu_span name);
+
+/* -- rows of each kind, changed with everything that hangs on them -------------------------------
+ *
+ * Rows that are given are as they are stored. Each of these raises the indexes and names the topics
+ * of what it changed (spec/http-api.md 1.7); one that changes nothing raises nothing. */
+
+/* node.c */
+MU_MUST_CHECK enum mu_code catalog__node_find(struct catalog *c, struct mu_span key,
+                                              struct row *out, bool *found, struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog__node_find_uuid(struct catalog *c, struct mu_span uuid,
+                                                   struct row *out, bool *found,
+                                                   struct mu_err *err);
+/* All columns but the two indexes. */
+void catalog__node_row(struct catalog *c, const struct command_node *node, struct row *out);
+MU_MUST_CHECK enum mu_code catalog__node_put(struct catalog *c, const struct row *old,
+                                             const struct row *new_row, struct mu_err *err);
+/* With its services and checks. */
+MU_MUST_CHECK enum mu_code catalog__node_remove(struct catalog *c, const struct row *node,
+                                                struct mu_err *err);
+/* Something that judges every instance on this node has changed. */
+MU_MUST_CHECK enum mu_code catalog__node_touch_services(struct catalog *c, struct mu_span node_key,
+                                                        struct mu_err *err);
+
+/* service.c */
+MU_MUST_CHECK enum mu_code catalog__service_find(struct catalog *c, struct mu_span node_key,
+                                                 struct mu_span key, struct row *out, bool *found,
+                                                 struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog__service_put(struct catalog *c, struct mu_span node_key,
+                                                const struct command_service *service,
+                                                struct mu_err *err);
+/* With its checks. */
+MU_MUST_CHECK enum mu_code catalog__service_remove(struct catalog *c, const struct row *service,
+                                                   struct mu_err *err);
+/* Raise the index of the service of this (folded) name. */
+MU_MUST_CHECK enum mu_code catalog__service_touch(struct catalog *c, struct mu_span name_key,
+                                                  struct mu_err *err);
+/* The row of `idx` that holds it. */
+struct mu_span catalog__service_counter(struct mu_arena *arena, struct mu_span name_key);
+/* The id that a registration means: its name where none is given. */
+struct mu_span catalog__service_id(const struct command_service *service);
+
+/* check.c */
+MU_MUST_CHECK enum mu_code catalog__check_find(struct catalog *c, struct mu_span node_key,
+                                               struct mu_span key, struct row *out, bool *found,
+                                               struct mu_err *err);
+/* `service` is the row that it is attached to, or NULL. */
+MU_MUST_CHECK enum mu_code catalog__check_put(struct catalog *c, struct mu_span node_key,
+                                              const struct row *service,
+                                              const struct command_check *check,
+                                              struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog__check_remove(struct catalog *c, const struct row *check,
+                                                 struct mu_err *err);
+/* Checks of an instance whose service has another name now: they go with it. */
+MU_MUST_CHECK enum mu_code catalog__checks_follow(struct catalog *c, const struct row *service,
+                                                  struct mu_err *err);
+
+#endif

@@ -1,0 +1,432 @@
+/* db.c - the file of the state: created or opened, changed in transactions, written back.
+ *
+ * One transaction holds the changes of many log entries and the row that says which. Committing it
+ * flushes nothing: what is durable is the log. After a crash the file is at some earlier commit,
+ * the applied row says which one, and the log is replayed from there. A checkpoint flushes the WAL
+ * and copies it into the file; the entry applied before it is from then on durable here, and the
+ * log behind it may go (spec/consensus.md 3.4).
+ *
+ * This connection is the only one that writes and the only one that checkpoints, both on the apply
+ * thread. That is also what keeps clear of a race in all SQLite versions before 3.51.3, in which a
+ * checkpoint by one connection and a commit by another at the same instant can lose pages.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "core.h"
+
+#define SCHEMA_VERSION 1
+#define APPLICATION_ID 0x6d757374 /* "must" */
+
+#define CACHE_BYTES (64U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
+
+/* When the WAL is written back, in pages (spec/consensus.md 3.4). Fewer, larger checkpoints halve
+ * the cost of writing; idle ones keep a restart short. */
+#define CHECKPOINT_PAGES      8000
+#define CHECKPOINT_PAGES_IDLE 500
+/* Beyond these a reader that never lets go holds the WAL: try to start it over, then to cut it. */
+#define RESTART_PAGES  (64 * 1024 / 4)
+#define TRUNCATE_PAGES (256 * 1024 / 4)
+/* Free pages worth giving back when idle, and how many at a time: one slice takes milliseconds. */
+#define VACUUM_PAGES 256
+
+/* Most commands fit the block of the entry's arena that is kept from one to the next. */
+#define ARENA_BLOCK ((size_t)16 * 1024)
+
+/* -- opening -------------------------------------------------------------------------------------
+ */
+
+/* An empty file is a database without a table. Made here and not by SQLite for its mode: it holds
+ * keys and values of others. */
+static enum mu_code create_file(const char *path, struct mu_err *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        return mu_fail(err, mu_file_code(errno), "state %s: %s", path, strerror(errno));
+    }
+    (void)close(fd);
+    return MU_OK;
+}
+
+static enum mu_code sync_dir_of(const char *path, struct mu_err *err)
+{
+    char *copy = mu_strdup(path);
+    enum mu_code rc = mu_dir_sync(dirname(copy), err);
+
+    mu_free(copy);
+    return rc;
+}
+
+static enum mu_code create_schema(struct catalog *c, struct mu_err *err)
+{
+    struct mu_buf sql = MU_BUF_NONE;
+
+    mu_buf_addf(&sql,
+                "BEGIN IMMEDIATE; %s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+                catalog__row_schema(), APPLICATION_ID, SCHEMA_VERSION);
+    enum mu_code rc = catalog__exec(&c->db, mu_buf_text(&sql), err);
+
+    mu_buf_deinit(&sql);
+    return rc;
+}
+
+/* Ours, of this schema; or empty, then it becomes so. */
+static enum mu_code settle_schema(struct catalog *c, struct mu_err *err)
+{
+    int64_t application = 0;
+    int64_t version = 0;
+    int64_t tables = 0;
+    enum mu_code rc = catalog__exec_number(&c->db, "PRAGMA application_id", &application, err);
+
+    if (rc == MU_OK) {
+        rc = catalog__exec_number(&c->db, "PRAGMA user_version", &version, err);
+    }
+    if (rc == MU_OK) {
+        rc = catalog__exec_number(&c->db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    }
+    if (rc != MU_OK) {
+        return rc;
+    }
+    if (application == 0 && version == 0 && tables == 0) {
+        return create_schema(c, err);
+    }
+    if (application != APPLICATION_ID) {
+        return mu_fail(err, MU_FOREIGN, "state %s: a database of another program", c->db.path);
+    }
+    if (version > SCHEMA_VERSION) {
+        return mu_fail(err, MU_UNSUPPORTED,
+                       "state %s: schema version %lld is newer than %d, which this binary knows",
+                       c->db.path, (long long)version, SCHEMA_VERSION);
+    }
+    if (version < SCHEMA_VERSION) {
+        return mu_fail(err, MU_CORRUPT, "state %s: schema version %lld was never written",
+                       c->db.path, (long long)version);
+    }
+    return MU_OK;
+}
+
+static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
+{
+    char by_uuid[256];
+    char range[256];
+    const struct {
+        sqlite3_stmt **to;
+        const char *sql;
+    } statements[] = {
+        { &c->begin, "BEGIN IMMEDIATE" },
+        { &c->commit, "COMMIT" },
+        { &c->rollback, "ROLLBACK" },
+        { &c->set_applied, "UPDATE applied SET idx = ?, term = ?, stamp = ?, hash = ?" },
+        { &c->node_by_uuid, by_uuid },
+        { &c->any_instance, "SELECT 1 FROM services WHERE name_key = ? LIMIT 1" },
+        { &c->kv_range, range },
+        { &c->kv_version, "SELECT value, flags FROM kv_hist_1 WHERE id = ?" },
+    };
+    enum mu_code rc = MU_OK;
+
+    (void)snprintf(by_uuid, sizeof by_uuid, "SELECT %s FROM nodes WHERE uuid = ? ORDER BY key",
+                   catalog__row_columns(ROW_NODES));
+    (void)snprintf(range, sizeof range, "SELECT %s FROM kv_cur_1 WHERE key >= ? ORDER BY key",
+                   catalog__row_columns(ROW_KV_CUR_1));
+    for (size_t i = 0; rc == MU_OK && i < MU_LEN(statements); i++) {
+        rc = catalog__prepare(&c->db, statements[i].sql, statements[i].to, err);
+    }
+    return rc == MU_OK ? catalog__rows_init(&c->rows, &c->db, &c->now.sum, err) : rc;
+}
+
+static enum mu_code load_applied(struct catalog *c, struct mu_err *err)
+{
+    sqlite3_stmt *s = NULL;
+    bool has_row = false;
+    enum mu_code rc =
+        catalog__prepare(&c->db, "SELECT idx, term, stamp, hash FROM applied", &s, err);
+
+    if (rc == MU_OK) {
+        rc = catalog__step(&c->db, s, &has_row, err);
+    }
+    if (rc == MU_OK && (!has_row || sqlite3_column_bytes(s, 3) != HASH_BYTES)) {
+        rc = mu_fail(err, MU_CORRUPT, "state %s: no applied index in it", c->db.path);
+    }
+    if (rc == MU_OK) {
+        c->now.index = (uint64_t)sqlite3_column_int64(s, 0);
+        c->now.term = (uint64_t)sqlite3_column_int64(s, 1);
+        c->now.stamp_ms = (uint64_t)sqlite3_column_int64(s, 2);
+        c->now.sum = catalog__hash_read(sqlite3_column_blob(s, 3));
+    }
+    (void)sqlite3_finalize(s);
+    return rc;
+}
+
+/* Frames in the WAL after a commit: the only place where SQLite tells. */
+static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
+{
+    struct catalog *c = data;
+
+    (void)db;
+    (void)name;
+    if (pages < c->wal_pages_written) {
+        c->wal_pages_written = 0; /* it was started over */
+    }
+    c->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, struct mu_err *err);
+
+/* What a crash left in the WAL may not be flushed yet: from here on it is. */
+static enum mu_code settle_file(struct catalog *c, struct mu_err *err)
+{
+    enum mu_code rc = write_back(c, SQLITE_CHECKPOINT_TRUNCATE, &c->durable, err);
+
+    return rc == MU_OK ? sync_dir_of(c->db.path, err) : rc;
+}
+
+static enum mu_code open_all(struct catalog *c, const struct catalog_options *options,
+                             struct mu_err *err)
+{
+    uint32_t cache_bytes = options->cache_bytes > 0 ? options->cache_bytes : CACHE_BYTES;
+    enum connection_role role = c->is_in_memory ? CONNECTION_MEMORY : CONNECTION_WRITER;
+    enum mu_code rc = c->is_in_memory ? MU_OK : create_file(options->path, err);
+
+    if (rc == MU_OK) {
+        rc = catalog__connection_open(&c->db, options->path, role, cache_bytes, err);
+    }
+    if (rc == MU_OK) {
+        rc = settle_schema(c, err);
+    }
+    if (rc == MU_OK) {
+        rc = prepare_all(c, err);
+    }
+    if (rc == MU_OK) {
+        rc = load_applied(c, err);
+    }
+    if (rc == MU_OK) {
+        rc = catalog__counters_load(c, err);
+    }
+    if (rc != MU_OK) {
+        return rc;
+    }
+    c->committed = c->now;
+    (void)sqlite3_wal_hook(c->db.db, on_commit, c);
+    return c->is_in_memory ? MU_OK : settle_file(c, err);
+}
+
+enum mu_code catalog_open(struct catalog **out, const struct catalog_options *options,
+                          struct mu_err *err)
+{
+    struct catalog *c = mu_new(sizeof *c);
+
+    c->is_in_memory = options->path == NULL;
+    mu_arena_init(&c->arena, 0);
+    c->arena.block = ARENA_BLOCK;
+    enum mu_code rc = open_all(c, options, err);
+
+    if (rc == MU_OK) {
+        *out = c;
+        c = NULL;
+    }
+    catalog_close(c);
+    return rc;
+}
+
+void catalog_close(struct catalog *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    catalog__rows_deinit(&c->rows);
+    sqlite3_stmt *const statements[] = { c->begin,       c->commit,       c->rollback,
+                                         c->set_applied, c->node_by_uuid, c->any_instance,
+                                         c->kv_range,    c->kv_version };
+
+    for (size_t i = 0; i < MU_LEN(statements); i++) {
+        (void)sqlite3_finalize(statements[i]);
+    }
+    catalog__connection_close(&c->db); /* rolls back what is open */
+    catalog_changes_free(c->changes);
+    mu_arena_deinit(&c->arena);
+    mu_free(c);
+}
+
+struct catalog_applied catalog_applied(const struct catalog *c)
+{
+    struct catalog_applied applied = {
+        .index = c->now.index,
+        .term = c->now.term,
+        .stamp_ms = c->now.stamp_ms,
+    };
+    struct hash_sum sum = c->now.sum;
+
+    catalog__counters_hash(&c->now.counters, &sum);
+    catalog__hash_write(sum, applied.hash);
+    return applied;
+}
+
+uint64_t catalog_durable(const struct catalog *c)
+{
+    return c->durable;
+}
+
+/* -- transactions --------------------------------------------------------------------------------
+ */
+
+enum mu_code catalog_begin(struct catalog *c, struct mu_err *err)
+{
+    MU_ASSERT(!c->in_transaction);
+    enum mu_code rc = catalog__run(&c->db, c->begin, err);
+
+    if (rc == MU_OK) {
+        c->in_transaction = true;
+        c->changes = catalog_changes_new();
+    }
+    return rc;
+}
+
+static enum mu_code store_applied(struct catalog *c, struct mu_err *err)
+{
+    struct catalog_applied applied = catalog_applied(c);
+    sqlite3_stmt *s = c->set_applied;
+
+    bind_number(s, 1, (int64_t)applied.index);
+    bind_number(s, 2, (int64_t)applied.term);
+    bind_number(s, 3, (int64_t)applied.stamp_ms);
+    bind_bytes(s, 4, mu_span_of(applied.hash, sizeof applied.hash));
+    return catalog__run(&c->db, s, err);
+}
+
+enum mu_code catalog_commit(struct catalog *c, struct catalog_changes **changes, struct mu_err *err)
+{
+    MU_ASSERT(c->in_transaction);
+    enum mu_code rc = catalog__counters_store(c, err);
+
+    if (rc == MU_OK) {
+        rc = store_applied(c, err);
+    }
+    if (rc == MU_OK) {
+        rc = catalog__run(&c->db, c->commit, err);
+    }
+    mu_arena_reset(&c->arena); /* a large entry's memory is not kept until the next one */
+    if (rc != MU_OK) {
+        return rc; /* still open: the caller rolls back */
+    }
+    c->in_transaction = false;
+    c->has_idle_memory = true;
+    c->committed = c->now;
+    *changes = c->changes;
+    c->changes = NULL;
+    return MU_OK;
+}
+
+void catalog_rollback(struct catalog *c)
+{
+    MU_ASSERT(c->in_transaction);
+    (void)sqlite3_step(c->rollback); /* fails where SQLite has rolled back on its own */
+    (void)sqlite3_reset(c->rollback);
+    c->in_transaction = false;
+    c->now = c->committed;
+    c->turn = (struct mvcc_turn){ .index = 0 };
+    catalog_changes_free(c->changes);
+    c->changes = NULL;
+}
+
+/* -- care ----------------------------------------------------------------------------------------
+ */
+
+static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, struct mu_err *err)
+{
+    uint64_t index = c->committed.index; /* before the call: what comes later is not in it */
+    int pages = 0;
+    int written = 0;
+
+    c->db.is_hurried = true; /* a reader that never lets go must not hold up applying */
+    int rc = sqlite3_wal_checkpoint_v2(c->db.db, NULL, mode, &pages, &written);
+
+    c->db.is_hurried = false;
+    /* BUSY: a reader still looks at the WAL, so that it cannot start over. All that could be
+     * written was. */
+    if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
+        return catalog__connection_fail(&c->db, "checkpoint", err);
+    }
+    c->wal_pages = pages;
+    c->wal_pages_written = written;
+    if (pages == written) { /* not with a reader that still needs the old pages */
+        c->durable = index;
+        *durable = index;
+    }
+    return MU_OK;
+}
+
+static int mode_for(int pages)
+{
+    return pages > TRUNCATE_PAGES  ? SQLITE_CHECKPOINT_TRUNCATE
+           : pages > RESTART_PAGES ? SQLITE_CHECKPOINT_RESTART
+                                   : SQLITE_CHECKPOINT_PASSIVE;
+}
+
+/* Deleted rows leave free pages; a slice of them goes back to the file system. */
+static enum mu_code give_back_pages(struct catalog *c, struct mu_err *err)
+{
+    int64_t free_pages = 0;
+    char sql[48];
+    enum mu_code rc = catalog__exec_number(&c->db, "PRAGMA freelist_count", &free_pages, err);
+
+    if (rc != MU_OK || free_pages < VACUUM_PAGES) {
+        return rc;
+    }
+    (void)snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%d)", VACUUM_PAGES);
+    return catalog__exec(&c->db, sql, err);
+}
+
+/* Nothing came for a while: what was taken for speed goes back, once. */
+static enum mu_code rest(struct catalog *c, struct mu_err *err)
+{
+    enum mu_code rc = give_back_pages(c, err);
+
+    if (rc == MU_OK && c->has_idle_memory) {
+        c->has_idle_memory = false;
+        mu_arena_deinit(&c->arena);
+        c->arena.block = ARENA_BLOCK;
+        catalog__connection_rest(&c->db);
+    }
+    return rc;
+}
+
+enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durable,
+                                struct mu_err *err)
+{
+    MU_ASSERT(!c->in_transaction);
+    enum mu_code rc = is_idle ? rest(c, err) : MU_OK;
+    int due = is_idle ? CHECKPOINT_PAGES_IDLE : CHECKPOINT_PAGES;
+
+    if (rc != MU_OK || c->is_in_memory || c->wal_pages - c->wal_pages_written <= due) {
+        return rc;
+    }
+    return write_back(c, mode_for(c->wal_pages), durable, err);
+}
+
+enum mu_code catalog_recount(struct catalog *c, uint8_t hash[16], struct mu_err *err)
+{
+    struct hash_sum sum;
+    enum mu_code rc = catalog__rows_recount(&c->db, &sum, err);
+
+    MU_ASSERT(!c->in_transaction); /* counters are not in their rows yet */
+    catalog__hash_write(sum, hash);
+    return rc;
+}
+
+enum mu_code catalog_dump(struct catalog *c, struct mu_buf *to, struct mu_err *err)
+{
+    const struct state *s = &c->committed;
+
+    MU_ASSERT(!c->in_transaction);
+    mu_buf_addf(to, "applied %llu %llu %llu\n", (unsigned long long)s->index,
+                (unsigned long long)s->term, (unsigned long long)s->stamp_ms);
+    return catalog__rows_dump(&c->db, to, err);
+}

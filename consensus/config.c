@@ -1,0 +1,235 @@
+/* config.c - configurations: what they may be, their bytes in the log, and which is in force.
+ *
+ * The newest configuration in the log is in force, committed or not. When it is truncated the one
+ * before it is again: so the core keeps a list, never one "previous" slot (spec/consensus.md 2.8).
+ *
+ * Layout, little-endian, so that equal configurations have equal bytes:
+ *   u8 version = 1 | u8 flags (1: joint) | u16 servers
+ *   per server, by id ascending:
+ *     id 16 | disk 16 | u64 joined_index | u8 priority | u8 roles | u8 address bytes | u8 = 0
+ *     address
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/wire.h"
+#include "core.h"
+
+enum {
+    VERSION = 1,
+    FLAG_JOINT = 1,
+    ROLE_VOTER = 1,
+    ROLE_VOTER_OLD = 2,
+    ROLE_LEARNER = 4,
+};
+
+static void encode_server(struct mu_wr *w, const struct consensus_server *s)
+{
+    size_t address_bytes = strnlen(s->address, sizeof s->address);
+
+    MU_ASSERT(address_bytes < sizeof s->address);
+    mu_wr_bytes(w, s->id.b, sizeof s->id.b);
+    mu_wr_bytes(w, s->disk.b, sizeof s->disk.b);
+    mu_wr_u64le(w, s->joined_index);
+    mu_wr_u8(w, s->priority);
+    mu_wr_u8(w, (uint8_t)((s->is_voter ? ROLE_VOTER : 0) | (s->is_voter_old ? ROLE_VOTER_OLD : 0) |
+                          (s->is_learner ? ROLE_LEARNER : 0)));
+    mu_wr_u8(w, (uint8_t)address_bytes);
+    mu_wr_u8(w, 0);
+    mu_wr_bytes(w, s->address, address_bytes);
+}
+
+size_t consensus_config_encode(const struct consensus_config *config,
+                               uint8_t out[CONSENSUS_CONFIG_BYTES_MAX])
+{
+    struct mu_wr w = mu_wr_of(out, CONSENSUS_CONFIG_BYTES_MAX);
+
+    MU_ASSERT(config->servers_count <= CONSENSUS_PEERS_MAX);
+    mu_wr_u8(&w, VERSION);
+    mu_wr_u8(&w, config->is_joint ? FLAG_JOINT : 0);
+    mu_wr_u16le(&w, (uint16_t)config->servers_count);
+    for (uint32_t i = 0; i < config->servers_count; i++) {
+        encode_server(&w, &config->servers[i]);
+    }
+    MU_ASSERT(mu_wr_ok(&w));
+    return w.used;
+}
+
+static void read_id(struct mu_rd *r, struct mu_id *out)
+{
+    struct mu_span s = mu_rd_take(r, sizeof out->b);
+
+    if (s.bytes == sizeof out->b) {
+        memcpy(out->b, s.data, sizeof out->b);
+    }
+}
+
+static enum mu_code decode_server(struct mu_rd *r, struct consensus_server *s, struct mu_err *err)
+{
+    read_id(r, &s->id);
+    read_id(r, &s->disk);
+    s->joined_index = mu_rd_u64le(r);
+    s->priority = mu_rd_u8(r);
+    uint8_t roles = mu_rd_u8(r);
+    uint8_t address_bytes = mu_rd_u8(r);
+    uint8_t reserved = mu_rd_u8(r);
+    struct mu_span address = mu_rd_take(r, address_bytes);
+
+    if (!mu_rd_ok(r)) {
+        return mu_fail(err, MU_INVALID, "a server record ends too early");
+    }
+    if (reserved != 0 || (roles & ~(ROLE_VOTER | ROLE_VOTER_OLD | ROLE_LEARNER)) != 0) {
+        return mu_fail(err, MU_INVALID, "a server record has unknown bits");
+    }
+    if (address.bytes >= sizeof s->address ||
+        (address.bytes > 0 && memchr(address.data, 0, address.bytes) != NULL)) {
+        return mu_fail(err, MU_INVALID, "an address of %zu bytes", address.bytes);
+    }
+    if (address.bytes > 0) {
+        memcpy(s->address, address.data, address.bytes);
+    }
+    s->is_voter = (roles & ROLE_VOTER) != 0;
+    s->is_voter_old = (roles & ROLE_VOTER_OLD) != 0;
+    s->is_learner = (roles & ROLE_LEARNER) != 0;
+    return MU_OK;
+}
+
+enum mu_code consensus_config_decode(struct mu_span bytes, uint64_t index,
+                                     struct consensus_config *out, struct mu_err *err)
+{
+    struct mu_rd r = mu_rd_of(bytes);
+    enum mu_code rc;
+
+    memset(out, 0, sizeof *out);
+    uint8_t version = mu_rd_u8(&r);
+    uint8_t flags = mu_rd_u8(&r);
+
+    out->index = index;
+    out->servers_count = mu_rd_u16le(&r);
+    out->is_joint = flags == FLAG_JOINT;
+    if (!mu_rd_ok(&r) || version != VERSION || flags > FLAG_JOINT) {
+        return mu_fail(err, MU_INVALID, "configuration %llu: unknown layout",
+                       (unsigned long long)index);
+    }
+    if (out->servers_count > CONSENSUS_PEERS_MAX) {
+        return mu_fail(err, MU_INVALID, "configuration %llu: %u servers, at most %d",
+                       (unsigned long long)index, out->servers_count, CONSENSUS_PEERS_MAX);
+    }
+    for (uint32_t i = 0; i < out->servers_count; i++) {
+        rc = decode_server(&r, &out->servers[i], err);
+        if (rc != MU_OK) {
+            return mu_wrap(err, rc, "configuration %llu", (unsigned long long)index);
+        }
+    }
+    if (!mu_rd_done(&r)) {
+        return mu_fail(err, MU_INVALID, "configuration %llu: %zu bytes too many",
+                       (unsigned long long)index, r.left);
+    }
+    rc = consensus_config_check(out, err);
+    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "configuration %llu", (unsigned long long)index);
+}
+
+enum mu_code consensus_config_check(const struct consensus_config *config, struct mu_err *err)
+{
+    uint32_t voters = 0;
+    uint32_t voters_old = 0;
+
+    for (uint32_t i = 0; i < config->servers_count; i++) {
+        const struct consensus_server *s = &config->servers[i];
+
+        if (mu_id_is_none(&s->id) || mu_id_is_none(&s->disk)) {
+            return mu_fail(err, MU_INVALID, "a server without an id");
+        }
+        if (i > 0 && memcmp(config->servers[i - 1].id.b, s->id.b, sizeof s->id.b) >= 0) {
+            return mu_fail(err, MU_INVALID, "ids are not unique and ascending");
+        }
+        /* learners_next of spec 2.8: a voter of the outgoing set may become a learner */
+        if (!s->is_voter && !s->is_voter_old && !s->is_learner) {
+            return mu_fail(err, MU_INVALID, "a server without a role");
+        }
+        if (s->is_voter && s->is_learner) {
+            return mu_fail(err, MU_INVALID, "a server is voter and learner");
+        }
+        voters += s->is_voter;
+        voters_old += s->is_voter_old;
+    }
+    if (voters < 1 || voters > CONSENSUS_VOTERS_MAX) {
+        return mu_fail(err, MU_INVALID, "%u voters, allowed are 1 to %d", voters,
+                       CONSENSUS_VOTERS_MAX);
+    }
+    if (config->is_joint ? voters_old < 1 || voters_old > CONSENSUS_VOTERS_MAX : voters_old > 0) {
+        return mu_fail(err, MU_INVALID, "%u voters in the outgoing set", voters_old);
+    }
+    return MU_OK;
+}
+
+const struct consensus_server *consensus_config_find(const struct consensus_config *config,
+                                                     const struct mu_id *id)
+{
+    for (uint32_t i = 0; i < config->servers_count; i++) {
+        if (mu_id_eq(&config->servers[i].id, id)) {
+            return &config->servers[i];
+        }
+    }
+    return NULL;
+}
+
+/* -- the history ------------------------------------------------------------------------------- */
+
+const struct consensus_config *consensus__config(const struct consensus *c)
+{
+    return &c->configs[c->configs_count > 0 ? c->configs_count - 1 : 0];
+}
+
+const struct consensus_config *consensus_config_now(const struct consensus *c)
+{
+    return consensus__config(c);
+}
+
+static void in_force_changed(struct consensus *c)
+{
+    const struct consensus_config *now = consensus__config(c);
+    uint64_t voters = 0;
+
+    for (uint32_t i = 0; i < now->servers_count; i++) {
+        voters += now->servers[i].is_voter;
+    }
+    c->has_peers_change = true;
+    consensus__note(c, CONSENSUS_T_CONFIG, NULL, now->index, voters, now->servers_count);
+    consensus__peers_align(c);
+    consensus__role_settle(c);
+}
+
+bool consensus__config_can_push(const struct consensus *c)
+{
+    return c->configs_count < CONSENSUS_CONFIGS_MAX;
+}
+
+/* Effective on append. */
+void consensus__config_push(struct consensus *c, const struct consensus_config *config)
+{
+    MU_ASSERT(config != NULL && consensus__config_can_push(c));
+    MU_ASSERT(c->configs_count == 0 || config->index > consensus__config(c)->index);
+    c->configs[c->configs_count++] = *config;
+    in_force_changed(c);
+}
+
+void consensus__config_truncate(struct consensus *c, uint64_t first)
+{
+    uint32_t count = c->configs_count;
+
+    while (c->configs_count > 1 && c->configs[c->configs_count - 1].index >= first) {
+        c->configs_count--;
+    }
+    if (c->configs_count != count) {
+        in_force_changed(c);
+    }
+}
+
+void consensus__config_committed(struct consensus *c)
+{
+    while (c->configs_count > 1 && c->configs[1].index <= c->commit) {
+        memmove(c->configs, c->configs + 1, (c->configs_count - 1) * sizeof *c->configs);
+        c->configs_count--;
+    }
+}

@@ -1,0 +1,342 @@
+/* core.h - the private struct of the consensus core, for this folder and its tests.
+ *
+ * One arena: struct consensus, then its arrays at offsets computed once from the options. No
+ * pointers inside, so that memcpy is a clone (spec/consensus.md 1.2). What a step produces lies
+ * behind `state_bytes`: it is scratch, everything before is state and may be hashed.
+ *
+ *   step.c       one event in, effects out; the order of work behind every event
+ *   election.c   roles, terms, votes, pre-vote, stickiness
+ *   replicate.c  leader: what to send to whom
+ *   append.c     follower: what to take
+ *   progress.c   what each peer has
+ *   commit.c     quorum arithmetic and nothing else
+ *   log.c        terms of the whole log, shapes of its tail
+ *   write.c      writes outstanding, what is durable, and who waits for it
+ *   propose.c    admission, tickets
+ *   read.c       linearizable reads
+ *   config.c     configurations and their history
+ */
+#ifndef CONSENSUS_CORE_H
+#define CONSENSUS_CORE_H
+
+#include "base/rand.h"
+#include "consensus/consensus.h"
+#include "consensus/trace.h"
+
+enum {
+    CONSENSUS_SENDS_MAX = 96,
+    CONSENSUS_RESULTS_MAX = CONSENSUS_ENTRIES_MAX + 256,
+    CONSENSUS_NOTICES_MAX = 64,
+    CONSENSUS_CONFIGS_MAX = 8,
+    CONSENSUS_PENDING_MAX = 32,
+    CONSENSUS_WRITES_RESERVED = 4, /* slots that entries of others may not take */
+    CONSENSUS_TAIL_RESERVED = 16,  /* the same, of the tail */
+};
+
+#define CONSENSUS_NEVER UINT64_MAX
+
+/* A message that names a term further away is corrupt or hostile (spec 2.20). */
+#define CONSENSUS_TERM_JUMP_MAX (UINT64_C(1) << 32)
+
+enum consensus_death {
+    CONSENSUS_ALIVE,
+    CONSENSUS_DEATH_STORE,
+    CONSENSUS_DEATH_CONFLICT,
+    CONSENSUS_DEATH_RUNS,
+};
+const char *consensus__dead_text(enum consensus_death why);
+
+/* -- parts of the state ------------------------------------------------------------------------ */
+
+struct consensus__log {
+    uint64_t base_index, base_term; /* entries up to here are gone; their last term is known */
+    uint64_t last_index;
+    uint64_t tail_first;        /* tail: tail_first .. last_index, empty when last + 1 */
+    uint64_t tail_bytes;        /* payload bytes of the tail */
+    uint64_t uncommitted_bytes; /* of those above commit */
+    uint32_t runs_count;
+    uint32_t reserved;
+};
+
+struct consensus__write_slot {
+    uint64_t seq, first, last; /* first > last: hard state only */
+    uint64_t submitted_ms;
+    uint64_t bytes;
+};
+
+struct consensus__writes {
+    uint64_t next_seq;      /* of the write that what is dirty now will be part of */
+    uint64_t persisted_seq; /* all up to here are durable */
+    uint64_t stable;      /* largest m so that every write that touches an index <= m is durable */
+    uint64_t term_seq;    /* the write that first carried the current term */
+    uint64_t vote_seq;    /* and the current vote */
+    uint64_t dirty_first; /* entries from here on are not yet in a write; 0: none */
+    uint64_t dirty_bytes;
+    uint64_t outstanding_bytes;
+    uint32_t head, count; /* ring of slots */
+    bool is_hard_dirty;
+    uint8_t reserved[7];
+};
+
+/* An answer that may leave once write `seq` is durable (rules O2, O3 of spec 1.7). */
+struct consensus__pending {
+    uint64_t seq;
+    uint64_t round_or_session, prev_index, match;
+    struct mu_id to;
+    uint32_t kind; /* VOTE_RES or APPEND_RES */
+    uint32_t reserved;
+};
+
+struct consensus__peer {
+    struct mu_id id, disk; /* as servers[i] of the configuration in force */
+    uint64_t match, next;
+    uint64_t session;     /* nonce and attempt; acks of another nonce are dropped (spec 1.11) */
+    uint64_t acked_ms;    /* last reply of this session; 0: unknown */
+    uint64_t read_echo;   /* highest read_seq it has answered */
+    uint64_t commit_sent; /* the commit index it was told last */
+    uint64_t applied;     /* as it says */
+    uint64_t sent_ms;     /* when entries or a probe were sent last */
+    uint64_t moved_ms;    /* when match grew last */
+    uint64_t inflight_bytes;
+    uint32_t inflight_head, inflight_count;
+    uint32_t state;        /* enum consensus_progress */
+    uint32_t fetch_ticket; /* outstanding; 0: none */
+    bool is_probing;       /* PROBE: one request is out */
+    bool is_blocked;       /* its bulk connection takes nothing */
+    bool is_store_slow;
+    uint8_t reserved[5];
+};
+
+struct consensus__inflight {
+    uint64_t last, bytes;
+};
+
+/* Only on a leader; cleared on leaving the role. */
+struct consensus__office {
+    uint64_t first_index; /* its no-op: when that is committed, everything before is too */
+    uint64_t since_ms;    /* check-quorum looks back no further */
+    uint64_t heartbeat_at_ms;
+    uint64_t read_seq;    /* drawn per heartbeat, never repeated in a term (spec 2.7) */
+    uint64_t confirm_seq; /* after a pause: nothing is answered before a quorum echoes this */
+    bool is_heartbeat_due;
+    bool is_ready;
+    uint8_t reserved[6];
+};
+
+/* Only on a (pre-)candidate. */
+struct consensus__campaign {
+    uint64_t ask_at_ms; /* when to ask again those that did not answer */
+    uint32_t votes;     /* bit i: servers[i] of the configuration */
+    bool has_asked;     /* the own vote is durable and counted, requests are out (rule O1) */
+    uint8_t reserved[3];
+};
+
+/* Tickets in order: first those that may be answered, then those whose confirmation flies, then
+ * those that wait for the next one. */
+struct consensus__reads {
+    uint32_t head, count; /* ring of tickets */
+    uint32_t ready, flying;
+    uint64_t ready_index;
+    uint64_t flying_seq, flying_index;
+    bool is_void; /* no longer leader: all but the ready ones are answered NOT_LEADER */
+    uint8_t reserved[7];
+};
+
+struct consensus__counters {
+    uint64_t elections_started, elections_won, prevotes_started, pauses_seen;
+    uint64_t messages_dropped, reads_batched, refused;
+};
+
+struct consensus {
+    struct consensus_options options;
+
+    /* where the arrays are, from the start of the arena */
+    struct {
+        size_t runs, tickets, handles, sizes, kinds, writes, inflight, reads;
+        size_t state_bytes; /* scratch begins here */
+        size_t sends, results, notices, fetches, drops, total;
+    } at;
+
+    uint64_t now_ms, wake_at_ms;
+    struct mu_rand rand;
+    struct consensus_hard hard;
+
+    uint32_t role;  /* enum consensus_role; changed by consensus__role_move() only */
+    uint32_t death; /* enum consensus_death */
+    bool is_stopped;
+    bool is_again;         /* the last effects asked for another WAKE */
+    bool has_peers_change; /* to be told in the effects */
+    uint8_t health;        /* enum consensus_health, as the store said */
+    uint8_t reserved[4];
+
+    struct mu_id leader;
+    uint64_t leader_heard_ms; /* in this term; 0: not heard */
+    uint64_t contact_ms;      /* the same, not reset with the term: for status */
+    uint64_t election_at_ms;
+    uint64_t round;         /* of pre-votes */
+    uint64_t complain_at_ms; /* not before: about identities */
+    uint64_t slow_since_ms; /* since when the store has said so */
+
+    uint64_t commit, applied, durable_applied;
+    uint64_t answered;             /* tickets up to here have their COMMITTED */
+    uint64_t lost_next, lost_last; /* tickets of this range get LOST; next > last: none */
+
+    struct consensus__log log;
+    struct consensus__writes writes;
+    struct consensus__pending pending[CONSENSUS_PENDING_MAX];
+    uint32_t pending_count;
+    uint32_t fetch_ticket_last;
+
+    struct consensus_config
+        configs[CONSENSUS_CONFIGS_MAX]; /* the first is committed, or the only */
+    uint32_t configs_count;
+    uint32_t self; /* own place in the newest of them, or CONSENSUS_PEERS_MAX */
+    struct consensus__peer peers[CONSENSUS_PEERS_MAX]; /* as its servers, own place included */
+
+    struct consensus__office office;
+    struct consensus__campaign campaign;
+    struct consensus__reads reads;
+    struct consensus__counters counters;
+
+    /* scratch: what this step has produced so far */
+    uint32_t sends_count, results_count, notices_count, fetches_count, drops_count;
+    bool has_write;
+    bool wants_again;
+    struct consensus_write write;
+};
+
+/* -- step.c --------------------------------------------------------------------------------------
+ */
+
+void *consensus__array(struct consensus *c, size_t at);
+struct consensus_msg *consensus__send(struct consensus *c, enum consensus_msg_kind kind,
+                                      const struct mu_id *to);
+bool consensus__send_has_room(const struct consensus *c);
+void consensus__result(struct consensus *c, uint64_t ticket, enum consensus_outcome outcome,
+                       enum consensus_refusal why, uint64_t index);
+bool consensus__results_have_room(const struct consensus *c);
+void consensus__drop(struct consensus *c, uint32_t handle);
+void consensus__note(struct consensus *c, enum consensus_trace kind, const struct mu_id *peer,
+                     uint64_t a, uint64_t b, uint64_t d);
+void consensus__die(struct consensus *c, enum consensus_death why);
+
+/* -- election.c ----------------------------------------------------------------------------------
+ */
+
+void consensus__role_move(struct consensus *c, enum consensus_role to);
+void consensus__role_settle(struct consensus *c); /* the configuration changed: may it vote? */
+void consensus__term_adopt(struct consensus *c, uint64_t term, const struct mu_id *from);
+void consensus__timer_reset(struct consensus *c);
+bool consensus__follow(struct consensus *c, const struct consensus_msg *m);
+bool consensus__is_sticky(const struct consensus *c); /* a leader is alive (spec 2.3) */
+void consensus__election_run(struct consensus *c);    /* timers and quorums of votes */
+void consensus__on_prevote_req(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_prevote_res(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_vote_req(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_vote_res(struct consensus *c, const struct consensus_msg *m);
+
+/* -- replicate.c ----------------------------------------------------------------------------------
+ */
+
+void consensus__lead(struct consensus *c);             /* on winning */
+void consensus__lead_run(struct consensus *c);         /* timers, commit, heartbeats, entries out */
+bool consensus__has_quorum(const struct consensus *c); /* confirmed since the last pause */
+uint64_t consensus__quorum_read_echo(const struct consensus *c);
+uint64_t consensus__office_ends_ms(const struct consensus *c);
+void consensus__on_append_res(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev);
+void consensus__commit_to(struct consensus *c, uint64_t index);
+
+/* -- append.c -------------------------------------------------------------------------------------
+ */
+
+void consensus__on_append_req(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_heartbeat(struct consensus *c, const struct consensus_msg *m);
+
+/* -- progress.c -----------------------------------------------------------------------------------
+ */
+
+struct consensus__peer *consensus__peer_find(struct consensus *c, const struct mu_id *id);
+void consensus__peers_align(struct consensus *c); /* the configuration changed */
+void consensus__peer_begin(struct consensus *c, struct consensus__peer *p); /* a new session */
+void consensus__peer_move(struct consensus *c, struct consensus__peer *p,
+                          enum consensus_progress to);
+bool consensus__session_is(const struct consensus__peer *p, uint64_t session);
+/* is_current: the ack answers the attempt that is under way. */
+void consensus__peer_acked(struct consensus *c, struct consensus__peer *p, uint64_t match,
+                           bool is_current);
+void consensus__peer_sent(struct consensus *c, struct consensus__peer *p, uint64_t last,
+                          uint64_t bytes);
+bool consensus__peer_is_full(const struct consensus *c, const struct consensus__peer *p);
+void consensus__on_peer(struct consensus *c, const struct consensus_event *ev);
+
+/* -- commit.c -------------------------------------------------------------------------------------
+ */
+
+/* The highest value that a quorum has reached in every set of voters; values[i] is servers[i]'s. */
+uint64_t consensus__quorum_value(const struct consensus_config *config,
+                                 const uint64_t values[CONSENSUS_PEERS_MAX]);
+/* Are the servers of these bits a quorum in every set? */
+bool consensus__quorum_of(const struct consensus_config *config, uint32_t bits);
+
+/* -- log.c
+ * ----------------------------------------------------------------------------------------- */
+
+void consensus__log_load(struct consensus *c, const struct consensus_loaded *loaded);
+uint64_t consensus__log_last_term(const struct consensus *c);
+bool consensus__log_has(const struct consensus *c, uint64_t index, uint64_t term);
+/* The largest index <= `index` whose term is <= `term`; never below the base. */
+uint64_t consensus__log_hint(const struct consensus *c, uint64_t index, uint64_t term);
+bool consensus__log_has_room(const struct consensus *c, size_t count, uint64_t bytes,
+                             uint32_t keep);
+void consensus__log_push(struct consensus *c, const struct consensus_entry *e);
+void consensus__log_truncate(struct consensus *c, uint64_t first); /* drop first and all behind */
+void consensus__log_trim(struct consensus *c); /* of the tail what nobody needs */
+void consensus__log_compact(struct consensus *c, uint64_t index);
+uint64_t *consensus__log_ticket(struct consensus *c, uint64_t index);
+uint32_t consensus__log_bytes(const struct consensus *c, uint64_t index);
+
+/* -- write.c
+ * --------------------------------------------------------------------------------------- */
+
+void consensus__write_hard(struct consensus *c); /* the hard state changed */
+void consensus__write_entries(struct consensus *c, uint64_t first, uint64_t bytes);
+void consensus__write_flush(struct consensus *c); /* at the end of the step: one write, or none */
+bool consensus__write_has_room(const struct consensus *c);
+uint64_t consensus__write_covering(const struct consensus *c, uint64_t index);
+uint64_t consensus__write_age_ms(const struct consensus *c);    /* of the oldest outstanding */
+uint64_t consensus__stall_ms(const struct consensus *c);        /* for how long nothing completes */
+void consensus__writes_shift(struct consensus *c, uint64_t ms); /* do not count a pause */
+void consensus__reply_when(struct consensus *c, const struct consensus__pending *p);
+void consensus__replies_release(struct consensus *c);
+void consensus__on_persisted(struct consensus *c, uint64_t seq);
+enum consensus_health consensus__health(const struct consensus *c);
+
+/* -- propose.c
+ * ------------------------------------------------------------------------------------- */
+
+void consensus__on_propose(struct consensus *c, const struct consensus_event *ev);
+void consensus__tickets_lose(struct consensus *c); /* leaving the office */
+bool consensus__tickets_are_told(struct consensus *c);
+void consensus__tickets_drain(struct consensus *c); /* answers, as many as fit */
+
+/* -- read.c
+ * ---------------------------------------------------------------------------------------- */
+
+void consensus__on_read(struct consensus *c, uint64_t ticket);
+void consensus__reads_run(struct consensus *c); /* confirm what flies, launch what waits */
+void consensus__reads_void(struct consensus *c);
+void consensus__reads_pause(struct consensus *c);
+void consensus__reads_drain(struct consensus *c);
+
+/* -- config.c
+ * -------------------------------------------------------------------------------------- */
+
+const struct consensus_config *consensus__config(const struct consensus *c);
+bool consensus__config_can_push(const struct consensus *c);
+void consensus__config_push(struct consensus *c, const struct consensus_config *config);
+void consensus__config_truncate(struct consensus *c, uint64_t first);
+void consensus__config_committed(struct consensus *c);
+
+#endif

@@ -1,0 +1,450 @@
+/* consensus.h - what the servers agree on, decided without I/O, clocks, threads or heap.
+ *
+ * The owner feeds one event at a time to consensus_step() and then carries out the effects, in this
+ * order: writes to the store (FIFO), sends (at once, any order), fetches, results, notices, then
+ * drops. There is no rule about what must be durable before what is said: the core keeps votes and
+ * acks to itself until PERSISTED reports the write they depend on (spec/consensus.md 1.7).
+ *
+ * The whole state is one arena, allocated by the owner, without pointers into itself: memcpy of it
+ * is a clone. The same seed and events give the same effects, byte for byte.
+ *
+ * Thread:  one owner thread, no locks inside.
+ * Time:    milliseconds of one boot-time clock, never smaller than in the event before.
+ * Memory:  effects are *views* into the core; they die at the next step. Arrays in an event are
+ *          *borrowed* until its effects are carried out. Entry handles are *given* to the core,
+ *          also when refused; it returns each exactly once through `drops`.
+ * Errors:  malformed or impossible messages are counted and dropped. A broken owner asserts. A
+ *          server that may not go on says so in `dead`.
+ */
+#ifndef CONSENSUS_CONSENSUS_H
+#define CONSENSUS_CONSENSUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/id.h"
+#include "base/span.h"
+
+struct consensus; /* the arena; opaque */
+
+/* -- bounds ---------------------------------------------------------------------------------- */
+
+#define CONSENSUS_PEERS_MAX   16   /* servers in one configuration, learners included */
+#define CONSENSUS_VOTERS_MAX  9    /* in one set of voters */
+#define CONSENSUS_ENTRIES_MAX 1024 /* in one PROPOSE, one APPEND_REQ, one FETCHED */
+#define CONSENSUS_ADDRESS_MAX 64   /* bytes of an address hint, NUL included */
+
+/* -- roles ------------------------------------------------------------------------------------- */
+
+enum consensus_role {
+    CONSENSUS_FOLLOWER,
+    CONSENSUS_PRE_CANDIDATE,
+    CONSENSUS_CANDIDATE,
+    CONSENSUS_LEADER,
+    CONSENSUS_OBSERVER, /* not a voter of its configuration, fresh, or stopped */
+};
+
+/* -- configurations (spec 2.8) ------------------------------------------------------------------
+ * Log entries, effective on append. One or two sets of voters: a quorum is a quorum in each. */
+
+struct consensus_server {
+    struct mu_id id, disk;
+    uint64_t joined_index; /* where it entered the configuration */
+    uint8_t priority;
+    bool is_voter;     /* in the incoming, usually the only, set */
+    bool is_voter_old; /* in the outgoing set of a joint configuration */
+    bool is_learner;
+    uint8_t reserved[4];
+    char address[CONSENSUS_ADDRESS_MAX]; /* a hint until gossip knows better; may be "" */
+};
+
+struct consensus_config {
+    uint64_t index; /* of its entry; not part of the encoded bytes */
+    uint32_t servers_count;
+    bool is_joint;
+    uint8_t reserved[3];
+    struct consensus_server servers[CONSENSUS_PEERS_MAX]; /* by id, ascending */
+};
+
+/* The payload of a configuration entry. Equal configurations have equal bytes. */
+#define CONSENSUS_CONFIG_BYTES_MAX (16 + CONSENSUS_PEERS_MAX * (2 * 16 + 8 + 4 + 64))
+size_t consensus_config_encode(const struct consensus_config *config,
+                               uint8_t out[CONSENSUS_CONFIG_BYTES_MAX]);
+MU_MUST_CHECK enum mu_code consensus_config_decode(struct mu_span bytes, uint64_t index,
+                                                   struct consensus_config *out,
+                                                   struct mu_err *err);
+/* MU_INVALID with a sentence: ids unique and ascending, 1..9 voters a set, nobody voter and
+ * learner of one set. */
+MU_MUST_CHECK enum mu_code consensus_config_check(const struct consensus_config *config,
+                                                  struct mu_err *err);
+const struct consensus_server *consensus_config_find(const struct consensus_config *config,
+                                                     const struct mu_id *id); /* NULL: absent */
+
+/* -- entries --------------------------------------------------------------------------------------
+ * The core knows shapes only; the bytes live in the owner's entry pool under `handle`. */
+
+enum consensus_entry_kind {                     /* stored and sent as these numbers */
+                            CONSENSUS_NOOP = 1, /* no payload, handle 0 */
+                            CONSENSUS_COMMAND = 2,
+                            CONSENSUS_CONFIG = 3,
+};
+
+struct consensus_entry {
+    uint64_t index, term;
+    uint64_t ticket; /* of the proposal on this server it came from; else 0 */
+    uint32_t bytes;  /* of the payload */
+    uint32_t handle; /* 0: no payload */
+    enum consensus_entry_kind kind;
+    /* CONSENSUS_CONFIG in an event: its payload, decoded. Else NULL. */
+    const struct consensus_config *config;
+};
+
+/* Entries first_index .. up to the next run have this term. */
+struct consensus_run {
+    uint64_t first_index, term;
+};
+
+/* -- durable state --------------------------------------------------------------------------------
+ */
+
+struct consensus_hard {
+    uint64_t term;
+    uint64_t epoch;         /* recovery epoch */
+    struct mu_id voted_for; /* in `term`; none: nobody */
+    struct mu_id cluster;
+};
+
+/* One write, atomic up to a torn tail: the complete hard state and the entries first..last. `first`
+ * may be at or below an index written earlier: that *is* the truncation. The bytes of entry i are
+ * under consensus_entry_at(c, i). */
+struct consensus_write {
+    uint64_t seq; /* ascending by 1; PERSISTED(seq) acknowledges all up to seq */
+    struct consensus_hard hard;
+    uint64_t first, last;             /* first > last: hard state only */
+    uint64_t reset_term, reset_index; /* after an install: log restarts behind this point; else 0 */
+};
+
+/* What store->open() found; borrowed for the call of consensus_init(). */
+struct consensus_loaded {
+    struct consensus_hard hard;
+    const struct consensus_run *runs; /* of base_index + 1 .. last_index, ascending */
+    size_t runs_count;
+    const struct consensus_config *configs; /* the base's first, then those in the log, ascending */
+    size_t configs_count;
+    uint64_t base_index, base_term, last_index;
+    uint64_t applied, durable_applied; /* what the state contains */
+    uint64_t seq;                      /* highest write submitted in this boot already */
+    uint64_t boot_count;
+    uint64_t seed;          /* from the system; or the run's, in the simulator */
+    bool campaigns_at_once; /* it has just formed the cluster: nobody else will be first */
+};
+
+/* -- options
+ * ------------------------------------------------------------------------------------------ */
+
+enum consensus_timing {
+    CONSENSUS_LAN,  /* heartbeat 100 ms, election 500..1000 ms (spec/consensus.md 1.13) */
+    CONSENSUS_FAST, /* 20 ms, 150..300 ms: tests, -dev */
+    CONSENSUS_WAN,  /* 500 ms, 5..10 s */
+};
+
+struct consensus_options {
+    struct mu_id server, disk; /* this server */
+
+    uint32_t heartbeat_ms;
+    uint32_t election_ms_min; /* each timeout is uniform in [min, 2 min) */
+    uint32_t pause_ms;        /* a jump of the clock that counts as a local pause */
+    uint32_t slow_ms;         /* a write outstanding for longer: leader refuses proposals */
+    uint32_t stall_ms;        /* and for longer still: leader steps down */
+
+    uint32_t tail_entries;          /* ring of entries above the applied index, and a cache below */
+    uint32_t tail_bytes_max;        /* payload bytes of those (MU_ENTRY_POOL_MAX) */
+    uint32_t cache_bytes;           /* of which this much stays when nobody needs it */
+    uint32_t proposals_max;         /* uncommitted entries: REFUSED */
+    uint32_t uncommitted_bytes_max; /* REFUSED */
+    uint32_t unsynced_bytes_max;    /* in writes not yet PERSISTED: refuse, or do not take more */
+    uint32_t apply_lag_max;         /* committed but not applied entries: REFUSED */
+    uint32_t reads_max;             /* waiting for a confirmation: REFUSED */
+    uint32_t runs_max;              /* term changes in the retained log */
+    uint32_t writes_max;            /* outstanding */
+    uint32_t inflight_max;          /* APPEND_REQs unacknowledged by one follower */
+    uint32_t inflight_bytes_max;
+    uint32_t append_entries_max; /* in one APPEND_REQ, <= CONSENSUS_ENTRIES_MAX */
+    uint32_t append_bytes_max;   /* in one APPEND_REQ; a larger entry goes alone */
+
+    bool with_trace; /* notices of level trace too */
+};
+
+/* Everything but server and disk. multiplier: 1..10, scales all times. */
+void consensus_options_init(struct consensus_options *o, enum consensus_timing timing,
+                            unsigned multiplier);
+/* MU_INVALID with a sentence: the relations between the times of spec 1.13, sizes above zero. */
+MU_MUST_CHECK enum mu_code consensus_options_check(const struct consensus_options *o,
+                                                   struct mu_err *err);
+
+/* -- messages (spec 1.6) --------------------------------------------------------------------------
+ * Decoded; in sends and RECV alike. Encoding is the transport's business. */
+
+enum consensus_msg_kind { /* sent as these numbers */
+                          CONSENSUS_PREVOTE_REQ = 1,
+                          CONSENSUS_PREVOTE_RES = 2,
+                          CONSENSUS_VOTE_REQ = 3,
+                          CONSENSUS_VOTE_RES = 4,
+                          CONSENSUS_APPEND_REQ = 5,
+                          CONSENSUS_APPEND_RES = 6,
+                          CONSENSUS_HEARTBEAT = 7,
+                          CONSENSUS_HEARTBEAT_RES = 8,
+};
+#define CONSENSUS_MSG_KINDS 8
+
+struct consensus_msg {
+    enum consensus_msg_kind kind;
+    struct mu_id from, from_disk; /* the authenticated sender */
+    struct mu_id to;
+    struct mu_id cluster;
+    uint64_t epoch;
+    uint64_t term; /* of the sender */
+    union {
+        struct {
+            uint64_t next_term; /* PREVOTE_REQ: term + 1; VOTE_REQ: term */
+            uint64_t last_term, last_index;
+            uint64_t round; /* PREVOTE_REQ: echoed */
+        } ask;              /* PREVOTE_REQ, VOTE_REQ */
+        struct {
+            uint64_t asked_term, round;
+            bool is_granted;
+        } answer; /* PREVOTE_RES, VOTE_RES */
+        struct {
+            uint64_t session; /* nonce of (leader term, peer, its joined_index) */
+            uint64_t prev_index, prev_term, commit;
+            bool is_push; /* only carries `commit`: no ack wanted */
+            uint32_t entries_count;
+            /* In RECV: handles given. In sends: ask consensus_sent_entry(). */
+            const struct consensus_entry *entries;
+        } append; /* APPEND_REQ */
+        struct {
+            uint64_t session;
+            uint64_t prev_index; /* of the request it answers */
+            uint64_t match;      /* accepted: prev_index + entries of exactly that request */
+            uint64_t hint_index, hint_term; /* not accepted: where logs may still agree */
+            uint64_t last_index, applied;
+            bool is_accepted, is_store_slow;
+        } ack; /* APPEND_RES */
+        struct {
+            uint64_t session, read_seq;
+            uint64_t commit; /* clamped to the peer's match */
+        } heartbeat;         /* HEARTBEAT */
+        struct {
+            uint64_t session, read_seq;
+            uint64_t last_index, applied;
+            bool is_store_slow;
+        } alive; /* HEARTBEAT_RES */
+    };
+};
+
+/* -- events (spec 1.4) ------------------------------------------------------------------------- */
+
+enum consensus_event_kind {
+    CONSENSUS_EV_WAKE,      /* only time passed */
+    CONSENSUS_EV_RECV,      /* decoded message from an authenticated peer */
+    CONSENSUS_EV_PROPOSE,   /* n entries with one ticket each; all or none accepted */
+    CONSENSUS_EV_READ,      /* ticket: say from which applied index it may be answered */
+    CONSENSUS_EV_PERSISTED, /* store: write `seq` and all before it are durable */
+    CONSENSUS_EV_STORE,     /* store health */
+    CONSENSUS_EV_APPLIED,   /* applied index, durable applied index */
+    CONSENSUS_EV_FETCHED,   /* entries asked for by a fetch */
+    CONSENSUS_EV_PEER,      /* connection up, down, blocked, writable */
+    CONSENSUS_EV_COMPACTED, /* log now starts behind index i */
+    CONSENSUS_EV_STOP,      /* say no more */
+};
+
+enum consensus_health { /* of the store */
+                        CONSENSUS_STORE_OK,
+                        CONSENSUS_STORE_SLOW,
+                        CONSENSUS_STORE_FULL,
+                        CONSENSUS_STORE_FAILED, /* for good: a write or flush failed */
+};
+
+enum consensus_fetch_code {
+    CONSENSUS_FETCH_OK,
+    CONSENSUS_FETCH_COMPACTED, /* the first is below the log's start */
+    CONSENSUS_FETCH_DAMAGED,
+};
+
+enum consensus_link { /* the bulk connection to a peer */
+                      CONSENSUS_LINK_UP,
+                      CONSENSUS_LINK_DOWN,
+                      CONSENSUS_LINK_BLOCKED, /* a send was refused: budget used up */
+                      CONSENSUS_LINK_WRITABLE,
+};
+
+struct consensus_proposal {
+    uint64_t ticket; /* > 0, chosen by the owner */
+    uint32_t bytes;
+    uint32_t handle;
+    bool is_relief; /* frees space: allowed while the store is full */
+};
+
+struct consensus_event {
+    uint64_t now_ms;
+    enum consensus_event_kind kind;
+    union {
+        const struct consensus_msg *msg; /* RECV */
+        struct {
+            const struct consensus_proposal *proposals;
+            size_t count; /* 1..CONSENSUS_ENTRIES_MAX */
+        } propose;
+        uint64_t read_ticket;   /* READ; > 0 */
+        uint64_t persisted_seq; /* PERSISTED */
+        enum consensus_health health;
+        struct {
+            uint64_t index, durable_index;
+        } applied;
+        struct {
+            uint32_t ticket;
+            enum consensus_fetch_code code;
+            const struct consensus_entry *entries; /* contiguous from the first asked for */
+            size_t count;                          /* OK: at least 1 */
+        } fetched;
+        struct {
+            struct mu_id id;
+            enum consensus_link link;
+        } peer;
+        uint64_t compacted_index; /* COMPACTED: the new base */
+    };
+};
+
+/* -- effects (spec 1.5) ------------------------------------------------------------------------ */
+
+enum consensus_outcome {
+    CONSENSUS_COMMITTED,  /* proposal: at `index`; the answer to the client follows after apply */
+    CONSENSUS_READABLE,   /* read: once `index` is applied */
+    CONSENSUS_NOT_LEADER, /* certainly not accepted */
+    CONSENSUS_REFUSED,    /* certainly not accepted, `why` */
+    CONSENSUS_LOST,       /* was appended, then leadership went away: outcome unknown */
+};
+
+enum consensus_refusal {
+    CONSENSUS_NOT_REFUSED,
+    CONSENSUS_BUSY_PROPOSALS, /* uncommitted entries or bytes, or memory of the tail */
+    CONSENSUS_BUSY_STORE,     /* unsynced writes */
+    CONSENSUS_BUSY_APPLY,     /* committed entries not applied */
+    CONSENSUS_BUSY_READS,
+    CONSENSUS_NO_QUORUM, /* no contact to a quorum */
+    CONSENSUS_DISK_SLOW, /* the store does not complete its writes */
+    CONSENSUS_DISK_FULL,
+};
+
+struct consensus_result {
+    uint64_t ticket;
+    uint64_t index; /* COMMITTED, READABLE */
+    enum consensus_outcome outcome;
+    enum consensus_refusal why; /* REFUSED */
+};
+
+/* Entries first..last are needed in memory: answer with FETCHED of as many, from `first` on, as fit
+ * in bytes_max (at least one). */
+struct consensus_fetch {
+    uint32_t ticket;
+    uint32_t bytes_max;
+    uint64_t first, last;
+};
+
+/* Something that happened; its sentence is in trace.h. */
+struct consensus_notice {
+    uint32_t kind; /* enum consensus_trace */
+    uint32_t reserved;
+    struct mu_id peer; /* none: not about one */
+    uint64_t a, b, c;
+};
+
+struct consensus_effects {
+    const struct consensus_write *writes; /* at most one a step, as it is now */
+    size_t writes_count;
+    const struct consensus_msg *sends;
+    size_t sends_count;
+    const struct consensus_result *results;
+    size_t results_count;
+    const struct consensus_fetch *fetches;
+    size_t fetches_count;
+    const struct consensus_notice *notices;
+    size_t notices_count;
+    const uint32_t *drops; /* entry handles no longer referenced by the core */
+    size_t drops_count;
+    uint64_t commit_to;  /* apply may go this far: min(commit, locally durable) */
+    uint64_t compact_to; /* log up to here may be recycled; 0: nothing */
+    uint64_t wake_at_ms; /* UINT64_MAX: silence means nothing */
+    bool again;          /* more is waiting: the next event must be WAKE, at once */
+    bool peers_changed;  /* the configuration changed: see consensus_config_now() */
+    const char *dead;    /* non-NULL: this server must stop; the text says why */
+};
+
+/* -- the core
+ * ----------------------------------------------------------------------------------------- */
+
+size_t consensus_arena_bytes(const struct consensus_options *options);
+/* c: an arena of that size, zeroed, aligned for any type. */
+void consensus_init(struct consensus *c, const struct consensus_options *options,
+                    const struct consensus_loaded *loaded, uint64_t now_ms);
+void consensus_step(struct consensus *c, const struct consensus_event *ev,
+                    struct consensus_effects *fx);
+
+/* Entry `index`. Those that a write or send of this step names are certain, others are there as
+ * long as the tail has room. False: not in memory; it is durable, so the store has it. */
+bool consensus_entry_at(const struct consensus *c, uint64_t index, struct consensus_entry *out);
+/* Entry i (0 ..) of an APPEND_REQ among the sends of this step. */
+struct consensus_entry consensus_sent_entry(const struct consensus *c,
+                                            const struct consensus_msg *send, uint32_t i);
+/* The configuration in force: who to keep connections to. A view until the next step. */
+const struct consensus_config *consensus_config_now(const struct consensus *c);
+/* Term of a retained index, without I/O; 0: not retained, or beyond the end. */
+uint64_t consensus_term_at(const struct consensus *c, uint64_t index);
+
+/* The expensive invariants; asserts. Debug builds and simulation. */
+void consensus__check(const struct consensus *c);
+
+/* -- what can be seen (spec 1.14) ------------------------------------------------------------ */
+
+enum consensus_progress {
+    CONSENSUS_PROBE,     /* one request outstanding, then wait */
+    CONSENSUS_REPLICATE, /* pipeline */
+    CONSENSUS_SNAPSHOT,  /* needs what the log no longer has */
+};
+
+struct consensus_peer_status { /* filled on a leader */
+    struct mu_id id;
+    enum consensus_progress state;
+    uint64_t match, next;
+    uint64_t acked_ms; /* last reply of any kind in this term; 0: none */
+    uint64_t applied;  /* as it said last */
+    uint32_t inflight;
+    bool is_store_slow;
+};
+
+struct consensus_status {
+    enum consensus_role role;
+    uint64_t term;
+    struct mu_id leader; /* none: unknown */
+    bool is_ready;       /* leader with a committed entry of its own term */
+    uint64_t last_index, last_term, commit, applied, durable_applied, first_index;
+    uint64_t stable; /* durable on this server */
+    uint64_t config_index;
+    struct mu_id voters[CONSENSUS_PEERS_MAX];
+    size_t voters_count;
+    struct consensus_peer_status peers[CONSENSUS_PEERS_MAX];
+    size_t peers_count;
+    uint64_t leader_heard_ms; /* monotonic ms of the last contact with the leader; 0: never */
+    uint64_t elections_started, elections_won, prevotes_started, pauses_seen;
+    uint64_t messages_dropped; /* wrong cluster, epoch, disk or receiver; malformed; impossible */
+    uint64_t reads_batched, refused;
+    uint64_t unsynced_bytes, uncommitted_bytes, tail_bytes;
+    uint32_t writes_outstanding;
+    enum consensus_health health;
+};
+void consensus_status(const struct consensus *c, struct consensus_status *out);
+
+const char *consensus_role_text(enum consensus_role role); /* "follower" */
+
+#endif

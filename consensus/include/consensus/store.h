@@ -1,0 +1,111 @@
+/* store.h - the durable log, as a vtable: hard state, entries, and who this disk is.
+ *
+ * Two implementations: segment files with a thread of their own (what ships), and SQLite (the
+ * oracle of the tests). Writes are reported in the order they were submitted; how many share one
+ * flush is the store's business (group commit: everything that is queued when the disk is free).
+ *
+ *   open -> submit, fetch, record, compact, collect ... -> close -> (is_closed) -> free
+ *
+ * Thread:  all calls from the loop; none but `open` touches the disk in a way that the loop would
+ *          wait for, except in the SQLite store. `wake` is called from any thread, also from inside
+ *          submit: it only schedules a collect() on the loop.
+ * Memory:  bytes of records in submit are *borrowed* until the write's seq is collected as
+ *          persisted, or the store is freed; the array of spans is *copied*. What collect() hands
+ *          out is *given*.
+ * Errors:  the first failed write, flush, or read-back makes the store FAILED for good: it touches
+ *          the disk no more, and what was not reported by then may or may not be there (a flush is
+ *          never repeated, spec/consensus.md 2.15). FULL is a warning: writes wait until there is
+ *          space again.
+ */
+#ifndef CONSENSUS_STORE_H
+#define CONSENSUS_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/span.h"
+#include "consensus/consensus.h"
+
+#define CONSENSUS_STORE_RECORD_MAX 512   /* bytes of the bootstrap record */
+#define CONSENSUS_STORE_JOBS_MAX   65536 /* queued; more is a broken owner (asserted) */
+
+/* What open found. Entry bytes stay on disk until they are fetched. */
+struct consensus_opened {
+    /* What the core starts from. applied, durable_applied, seed and campaigns_at_once are the
+     * owner's to fill in; runs and configs are views into this struct. */
+    struct consensus_loaded loaded;
+    struct mu_id disk;    /* made with the durable state; another one means: another history */
+    struct mu_buf record; /* what bootstrap.c wants to survive; empty: nothing */
+    bool is_fresh;        /* the log holds nothing at all */
+    bool was_rewritten;   /* the last stop was a crash: the end of the log was written again */
+    struct consensus_run *runs;
+    struct consensus_config *configs;
+};
+void consensus_opened_deinit(struct consensus_opened *o);
+
+/* The answer to a fetch. */
+struct consensus_fetched {
+    uint32_t ticket;
+    enum consensus_fetch_code code;
+    struct mu_buf records; /* one behind the other, exactly as they were submitted */
+};
+void consensus_fetched_deinit(struct consensus_fetched *f);
+
+struct consensus_store_report {
+    uint64_t persisted_seq;  /* this write and all before it are durable */
+    uint64_t recorded_count; /* how many calls of record() are durable */
+    uint64_t base_index;     /* the log starts behind this entry */
+    enum consensus_health health;
+    char why[MU_ERR_TEXT_MAX];         /* FULL, FAILED: the sentence */
+    struct consensus_fetched *fetched; /* mu_free() after deinit of each */
+    size_t fetched_count;
+    uint64_t flushes_count, flush_ns_sum, flush_ns_max; /* since open */
+    bool is_closed;                                     /* nothing more will come */
+};
+
+struct consensus_store_ops {
+    /* Find what is there, prove it, and take possession. Blocks; once, before all else. Errors:
+     * MU_CORRUPT (file, offset and what to do), MU_FOREIGN (another node's, or locked by another
+     * process), MU_UNSUPPORTED (of a newer version), MU_FULL, MU_IO. After an error only free(). */
+    enum mu_code (*open)(void *self, struct consensus_opened *out, struct mu_err *err);
+    /* records: one (record.h) for each entry w->first .. w->last. */
+    void (*submit)(void *self, const struct consensus_write *w, const struct mu_span *records);
+    void (*fetch)(void *self, const struct consensus_fetch *f);
+    /* Replace the bootstrap record, at most CONSENSUS_STORE_RECORD_MAX bytes; copied. */
+    void (*record)(void *self, struct mu_span bytes);
+    /* Entries up to here may go; whole segments do. */
+    void (*compact)(void *self, uint64_t upto);
+    /* What has happened; cheap, any time. */
+    void (*collect)(void *self, struct consensus_store_report *out);
+    /* Finish what is queued, then report is_closed. No call but collect and free afterwards. */
+    void (*close)(void *self);
+    /* Only before open, after a failed open, or after is_closed. */
+    void (*free)(void *self);
+};
+
+struct consensus_store {
+    const struct consensus_store_ops *ops;
+    void *self;
+};
+
+typedef void consensus_store_wake_fn(void *data);
+
+struct consensus_store_options {
+    const char *dir;        /* made when missing; copied */
+    struct mu_id server;    /* a directory of another node is refused */
+    uint32_t segment_bytes; /* 0: 16 MiB */
+    uint32_t spares_count;  /* zero-filled segments kept ready; 0: 2 */
+    consensus_store_wake_fn *wake;
+    void *wake_data;
+};
+
+void consensus_store_segment_new(struct consensus_store *out,
+                                 const struct consensus_store_options *options);
+void consensus_store_sqlite_new(struct consensus_store *out,
+                                const struct consensus_store_options *options);
+
+#endif

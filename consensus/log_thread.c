@@ -1,0 +1,515 @@
+/* log_thread.c - the durable log with a thread of its own.
+ *
+ *   loop                          log thread
+ *   write --> mailbox ----------> as many as share a batch: one write, one flush
+ *   fetch, record --------------> in the order of arrival, between batches
+ *   compact --------------------> between any two of these
+ *   collect <-- report <--------- persisted_seq, fetched, health; wake()
+ *
+ * No timer collects writes: while one flush runs, the next batch gathers by itself. When nothing is
+ * queued the thread proves the last batch with a MARK (50 ms after its flush), fills spare
+ * segments, a piece at a time, and notes in meta how far the log is durable.
+ *
+ * A disk that is full stops nothing but growth: spares are there so that votes and terms can always
+ * be written. Only when they are used up do writes wait, tried again each 200 ms.
+ */
+#include "log_thread.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define MARK_AFTER_MS 50U
+#define TEND_PAUSE_MS 8U     /* 256 KiB each: about 32 MiB/s */
+#define FULL_PAUSE_MS 200U   /* between tries to write on a full disk */
+#define FULL_TEND_MS  10000U /* between tries to make a spare on a full disk */
+#define GROUP_MAX     1024U  /* writes in one batch */
+
+_Static_assert(CONSENSUS_STORE_RECORD_MAX == CONSENSUS_META_RECORD_MAX, "the record is in meta");
+
+/* -- queues -------------------------------------------------------------------------------- */
+
+static void queue_init(struct consensus_job_queue *q)
+{
+    q->first = NULL;
+    q->end = &q->first;
+    q->count = 0;
+}
+
+static void queue_push(struct consensus_job_queue *q, struct consensus_job *job)
+{
+    job->next = NULL;
+    *q->end = job;
+    q->end = &job->next;
+    q->count++;
+}
+
+static struct consensus_job *queue_pop(struct consensus_job_queue *q)
+{
+    struct consensus_job *job = q->first;
+
+    if (job != NULL) {
+        q->first = job->next;
+        q->end = q->first == NULL ? &q->first : q->end;
+        q->count--;
+    }
+    return job;
+}
+
+static void queue_clear(struct consensus_job_queue *q)
+{
+    struct consensus_job *job;
+
+    while ((job = queue_pop(q)) != NULL) {
+        mu_free(job);
+    }
+}
+
+void consensus__log_post(struct consensus_log *l, struct consensus_job *job)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    MU_ASSERT(!l->is_closing);
+    MU_ASSERT(l->inbox.count < CONSENSUS_STORE_JOBS_MAX);
+    queue_push(&l->inbox, job);
+    (void)pthread_cond_signal(&l->arrived);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+/* -- reports ------------------------------------------------------------------------------- */
+
+static void say(struct consensus_log *l)
+{
+    l->wake(l->wake_data);
+}
+
+static void report_health(struct consensus_log *l, enum consensus_health health, const char *why)
+{
+    bool is_news;
+
+    (void)pthread_mutex_lock(&l->lock);
+    is_news = l->report.health != health;
+    l->report.health = health;
+    (void)snprintf(l->report.why, sizeof l->report.why, "%s", why);
+    (void)pthread_mutex_unlock(&l->lock);
+    if (is_news) {
+        say(l);
+    }
+}
+
+/* After this the disk is not touched any more. */
+static void fail(struct consensus_log *l, const struct mu_err *err)
+{
+    l->journal.has_failed = true;
+    report_health(l, CONSENSUS_STORE_FAILED, err->text);
+}
+
+static void report_space(struct consensus_log *l, const struct mu_err *err)
+{
+    bool is_full = l->is_blocked || l->full_until_ms != 0;
+
+    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, err->text);
+}
+
+/* -- meta ---------------------------------------------------------------------------------- */
+
+static enum mu_code meta_save(struct consensus_log *l, struct mu_err *err)
+{
+    const struct consensus_journal *j = &l->journal;
+
+    l->meta.durable_seq = j->seq;
+    l->meta_segment = j->segments_count > 0 ? j->segments[j->segments_count - 1].number : 0;
+    return consensus__meta_save(&l->disk, &l->meta, err);
+}
+
+/* A cluster or an epoch that the log knows must not be missing where the log is looked for. */
+enum mu_code consensus__log_meta_follow(struct consensus_log *l, struct mu_err *err)
+{
+    const struct consensus_hard *hard = &l->journal.hard;
+
+    if (mu_id_eq(&l->meta.cluster, &hard->cluster) && l->meta.epoch == hard->epoch) {
+        return MU_OK;
+    }
+    l->meta.cluster = hard->cluster;
+    l->meta.epoch = hard->epoch;
+    return meta_save(l, err);
+}
+
+/* -- the work of the log thread ------------------------------------------------------------ */
+
+static void report_written(struct consensus_log *l, uint64_t seq, uint64_t flushes, uint64_t ns)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    l->report.persisted_seq = seq;
+    l->report.flushes_count += flushes;
+    l->report.flush_ns_sum += ns;
+    l->report.flush_ns_max = ns > l->report.flush_ns_max ? ns : l->report.flush_ns_max;
+    (void)pthread_mutex_unlock(&l->lock);
+    say(l);
+}
+
+static size_t gather(const struct consensus_log *l, struct consensus_journal_write *out)
+{
+    size_t count = 0;
+
+    for (const struct consensus_job *job = l->todo.first;
+         job != NULL && job->kind == CONSENSUS_JOB_WRITE && count < GROUP_MAX; job = job->next) {
+        out[count++] = (struct consensus_journal_write){ &job->write, job->records };
+    }
+    return consensus__journal_group(&l->journal, out, count);
+}
+
+static void write_batch(struct consensus_log *l)
+{
+    struct consensus_journal_write group[GROUP_MAX];
+    struct mu_err err = MU_ERR_NONE;
+    size_t count = gather(l, group);
+    uint64_t began = mu_clock_ns();
+    uint64_t batch_before = l->journal.seq;
+    enum mu_code rc = consensus__journal_append(&l->journal, group, count, &err);
+
+    rc = rc == MU_OK ? consensus__log_meta_follow(l, &err) : rc;
+    if (rc != MU_OK && (rc != MU_FULL || l->journal.has_failed)) {
+        fail(l, &err);
+        return;
+    }
+    l->is_blocked = rc == MU_FULL;
+    report_space(l, &err);
+    if (l->is_blocked) {
+        return;
+    }
+    uint64_t seq = group[count - 1].write->seq;
+
+    for (size_t i = 0; i < count; i++) {
+        mu_free(queue_pop(&l->todo));
+    }
+    l->flushed_ms = mu_clock_ms();
+    report_written(l, seq, l->journal.seq - batch_before, mu_clock_ns() - began);
+}
+
+/* Records as they were submitted: the chain is the log's own. */
+static void chains_blank(struct mu_buf *records)
+{
+    for (size_t at = 0; at < records->bytes;) {
+        struct consensus_record r;
+        size_t room = 0;
+
+        MU_ASSERT(consensus__record_read(mu_span_sub(mu_buf_span(records), at, records->bytes - at),
+                                         &r, &room));
+        memset(records->data + at + 4, 0, 4);
+        at += room;
+    }
+}
+
+static void do_fetch(struct consensus_log *l, const struct consensus_fetch *f)
+{
+    struct consensus_fetched got = { .ticket = f->ticket, .records = MU_BUF_NONE };
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc =
+        consensus__journal_read(&l->journal, f->first, f->last, f->bytes_max, &got.records, &err);
+
+    if (rc == MU_OK) {
+        got.code = CONSENSUS_FETCH_OK;
+        chains_blank(&got.records);
+    } else {
+        got.code = rc == MU_NOT_FOUND ? CONSENSUS_FETCH_COMPACTED : CONSENSUS_FETCH_DAMAGED;
+        mu_buf_deinit(&got.records);
+    }
+    (void)pthread_mutex_lock(&l->lock);
+    struct consensus_store_report *r = &l->report;
+
+    r->fetched = mu_grow(r->fetched, (r->fetched_count + 1) * sizeof *r->fetched);
+    r->fetched[r->fetched_count++] = got;
+    (void)pthread_mutex_unlock(&l->lock);
+    if (got.code == CONSENSUS_FETCH_DAMAGED) {
+        fail(l, &err);
+    }
+    say(l);
+}
+
+static void do_record(struct consensus_log *l, const struct consensus_job *job)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    l->meta.record_bytes = (uint32_t)job->record_bytes;
+    memcpy(l->meta.record, job->record, job->record_bytes);
+    if (meta_save(l, &err) != MU_OK) {
+        fail(l, &err);
+        return;
+    }
+    (void)pthread_mutex_lock(&l->lock);
+    l->report.recorded_count++;
+    (void)pthread_mutex_unlock(&l->lock);
+    say(l);
+}
+
+static void do_compact(struct consensus_log *l, uint64_t upto)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    if (consensus__journal_compact(&l->journal, upto, &err) != MU_OK) {
+        fail(l, &err);
+        return;
+    }
+    (void)pthread_mutex_lock(&l->lock);
+    l->report.base_index = l->journal.base.index;
+    (void)pthread_mutex_unlock(&l->lock);
+    say(l);
+}
+
+static void do_next(struct consensus_log *l)
+{
+    struct consensus_job *job = l->todo.first;
+
+    if (job->kind == CONSENSUS_JOB_WRITE) {
+        write_batch(l);
+        return;
+    }
+    (void)queue_pop(&l->todo);
+    switch (job->kind) {
+    case CONSENSUS_JOB_FETCH: do_fetch(l, &job->fetch); break;
+    case CONSENSUS_JOB_RECORD: do_record(l, job); break;
+    case CONSENSUS_JOB_WRITE:
+    case CONSENSUS_JOB_COMPACT: MU_UNREACHABLE_CODE();
+    }
+    mu_free(job);
+}
+
+static bool is_behind_with_meta(const struct consensus_log *l)
+{
+    const struct consensus_journal *j = &l->journal;
+
+    return j->segments_count > 0 && j->segments[j->segments_count - 1].number != l->meta_segment;
+}
+
+static bool has_chores(const struct consensus_log *l)
+{
+    return is_behind_with_meta(l) || consensus__journal_wants(&l->journal);
+}
+
+/* What can wait. */
+static void tend(struct consensus_log *l, uint64_t now_ms)
+{
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc = MU_OK;
+
+    if (is_behind_with_meta(l)) {
+        rc = meta_save(l, &err);
+    } else if (now_ms >= l->full_until_ms) {
+        rc = consensus__journal_tend(&l->journal, &err);
+        l->full_until_ms = rc == MU_FULL ? now_ms + FULL_TEND_MS : 0;
+        if (rc == MU_OK || rc == MU_FULL) {
+            report_space(l, &err);
+            return;
+        }
+    }
+    if (rc != MU_OK) {
+        fail(l, &err);
+    }
+}
+
+static void prove(struct consensus_log *l)
+{
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc = consensus__journal_mark(&l->journal, &err);
+
+    if (rc != MU_OK && rc != MU_FULL) {
+        fail(l, &err);
+    }
+    l->flushed_ms = mu_clock_ms(); /* on a full disk: not again at once */
+}
+
+/* -- the thread ---------------------------------------------------------------------------- */
+
+/* How long the thread may sleep when nothing arrives; 0: not at all; UINT64_MAX: for ever. */
+static uint64_t nap_ms(const struct consensus_log *l, uint64_t now_ms)
+{
+    uint64_t nap = UINT64_MAX;
+
+    if (l->todo.first != NULL) {
+        return l->is_blocked ? FULL_PAUSE_MS : 0;
+    }
+    if (!l->journal.is_marked) {
+        uint64_t due = l->flushed_ms + MARK_AFTER_MS;
+
+        nap = due > now_ms ? due - now_ms : 0;
+    }
+    if (has_chores(l)) {
+        uint64_t pause =
+            l->full_until_ms > now_ms ? l->full_until_ms - now_ms : (uint64_t)TEND_PAUSE_MS;
+
+        nap = nap < pause ? nap : pause;
+    }
+    return nap;
+}
+
+static struct timespec after_ms(uint64_t ms)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_sec += (time_t)(ms / 1000);
+    ts.tv_nsec += (long)(ms % 1000) * 1000000L;
+    if (ts.tv_nsec >= 1000000000L) {
+        ts.tv_sec++;
+        ts.tv_nsec -= 1000000000L;
+    }
+    return ts;
+}
+
+/* Take what has arrived, sleeping up to `nap` for it. False: closing, and nothing is left. */
+static bool receive(struct consensus_log *l, uint64_t nap)
+{
+    struct timespec until = after_ms(nap == UINT64_MAX ? 0 : nap);
+    bool goes_on;
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&l->lock);
+    while (rc == 0 && nap > 0 && l->inbox.first == NULL && !l->is_closing) {
+        rc = nap == UINT64_MAX ? pthread_cond_wait(&l->arrived, &l->lock)
+                               : pthread_cond_timedwait(&l->arrived, &l->lock, &until);
+    }
+    struct consensus_job *job;
+
+    while ((job = queue_pop(&l->inbox)) != NULL) {
+        queue_push(job->kind == CONSENSUS_JOB_COMPACT ? &l->compacts : &l->todo, job);
+    }
+    goes_on = !l->is_closing || (l->todo.first != NULL && !l->is_blocked);
+    (void)pthread_mutex_unlock(&l->lock);
+    return goes_on && !l->journal.has_failed;
+}
+
+static void work(struct consensus_log *l)
+{
+    uint64_t now = mu_clock_ms();
+    struct consensus_job *compact = queue_pop(&l->compacts);
+
+    if (compact != NULL) {
+        do_compact(l, compact->upto);
+        mu_free(compact);
+    } else if (l->todo.first != NULL) {
+        do_next(l);
+    } else if (!l->journal.is_marked && now >= l->flushed_ms + MARK_AFTER_MS) {
+        prove(l);
+    } else if (has_chores(l)) {
+        tend(l, now);
+    }
+    /* In a steady stream of writes too: the next segment must be at hand. */
+    if (!l->journal.has_failed && consensus__journal_is_pressed(&l->journal)) {
+        tend(l, now);
+    }
+}
+
+/* A stop that was asked for leaves nothing unproven. */
+static void finish(struct consensus_log *l)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    if (!l->journal.has_failed) {
+        prove(l);
+    }
+    if (!l->journal.has_failed && meta_save(l, &err) != MU_OK) {
+        fail(l, &err);
+    }
+}
+
+/* After a failure there is nothing left to do but to let the owner close. */
+static void wait_for_close(struct consensus_log *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    while (!l->is_closing) {
+        (void)pthread_cond_wait(&l->arrived, &l->lock);
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+static void *log_thread(void *data)
+{
+    struct consensus_log *l = data;
+
+    while (receive(l, nap_ms(l, mu_clock_ms()))) {
+        work(l);
+    }
+    finish(l);
+    wait_for_close(l);
+    (void)pthread_mutex_lock(&l->lock);
+    l->report.is_closed = true;
+    (void)pthread_mutex_unlock(&l->lock);
+    say(l);
+    return NULL;
+}
+
+void consensus__log_start(struct consensus_log *l)
+{
+    sigset_t all;
+    sigset_t before;
+
+    (void)sigfillset(&all); /* signals are for the loop */
+    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+    int rc = pthread_create(&l->thread, NULL, log_thread, l);
+
+    MU_ASSERT(rc == 0);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    l->is_running = true;
+}
+
+/* -- the owner's side -- */
+
+void consensus__log_init(struct consensus_log *l, consensus_store_wake_fn *wake, void *wake_data)
+{
+    pthread_condattr_t attr;
+
+    l->wake = wake;
+    l->wake_data = wake_data;
+    queue_init(&l->inbox);
+    queue_init(&l->todo);
+    queue_init(&l->compacts);
+    (void)pthread_mutex_init(&l->lock, NULL); /* Linux: none of these can fail */
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&l->arrived, &attr);
+    (void)pthread_condattr_destroy(&attr);
+}
+
+void consensus__log_collect(struct consensus_log *l, struct consensus_store_report *out)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    *out = l->report;
+    l->report.fetched = NULL;
+    l->report.fetched_count = 0;
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void consensus__log_close(struct consensus_log *l)
+{
+    MU_ASSERT(l->is_running);
+    (void)pthread_mutex_lock(&l->lock);
+    MU_ASSERT(!l->is_closing);
+    l->is_closing = true;
+    (void)pthread_cond_signal(&l->arrived);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void consensus__log_deinit(struct consensus_log *l)
+{
+    if (l->is_running) {
+        (void)pthread_join(l->thread, NULL);
+        MU_ASSERT(l->report.is_closed);
+    }
+    if (l->journal.disk != NULL) {
+        consensus__journal_close(&l->journal);
+    }
+    queue_clear(&l->inbox);
+    queue_clear(&l->todo);
+    queue_clear(&l->compacts);
+    for (size_t i = 0; i < l->report.fetched_count; i++) {
+        consensus_fetched_deinit(&l->report.fetched[i]);
+    }
+    mu_free(l->report.fetched);
+    (void)pthread_cond_destroy(&l->arrived);
+    (void)pthread_mutex_destroy(&l->lock);
+}

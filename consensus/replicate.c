@@ -1,0 +1,491 @@
+/* replicate.c - entries from the leader to its peers.
+ *
+ * Leader: after every event consensus__lead_run() does what is due: steps down without a quorum or
+ * with a stalled disk, advances the commit index, confirms reads, sends heartbeats, and gives each
+ * peer what its window takes. The own write is under way at the same time (O12): an entry may
+ * commit on the disks of the followers alone.
+ *
+ * Follower: takes what follows its log, drops what contradicts the leader, and answers when the
+ * entries of exactly that request are durable (O3).
+ */
+#include "base/assert.h"
+#include "base/limits.h"
+#include "core.h"
+
+/* How often a peer that was too far behind is asked again. */
+#define SNAPSHOT_RETRIES_MS(c) (10 * (uint64_t)(c)->options.election_ms_min)
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* -- leader: office
+ * ---------------------------------------------------------------------------------- */
+
+/* On winning: a no-op of the new term at once, and everybody is probed (spec 2.1). */
+void consensus__lead(struct consensus *c)
+{
+    consensus__role_move(c, CONSENSUS_LEADER);
+    c->counters.elections_won++;
+    c->office.first_index = c->log.last_index + 1;
+    c->office.since_ms = c->now_ms;
+    c->office.heartbeat_at_ms = c->now_ms + c->options.heartbeat_ms;
+    consensus__note(c, CONSENSUS_T_LEADS, NULL, c->hard.term, c->office.first_index, 0);
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        if (i != c->self) {
+            consensus__peer_begin(c, &c->peers[i]);
+        }
+    }
+    consensus__log_push(c, &(struct consensus_entry){
+                               .index = c->office.first_index,
+                               .term = c->hard.term,
+                               .kind = CONSENSUS_NOOP,
+                           });
+    consensus__write_entries(c, c->office.first_index, 0);
+}
+
+static uint64_t quorum_acked_ms(const struct consensus *c)
+{
+    uint64_t values[CONSENSUS_PEERS_MAX];
+
+    for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+        values[i] = i == c->self ? c->now_ms : c->peers[i].acked_ms;
+    }
+    return consensus__quorum_value(consensus__config(c), values);
+}
+
+uint64_t consensus__quorum_read_echo(const struct consensus *c)
+{
+    uint64_t values[CONSENSUS_PEERS_MAX];
+
+    for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+        values[i] = i == c->self ? c->office.read_seq : c->peers[i].read_echo;
+    }
+    return consensus__quorum_value(consensus__config(c), values);
+}
+
+/* Nothing is accepted or answered between a pause and the first round that a quorum confirms. */
+bool consensus__has_quorum(const struct consensus *c)
+{
+    return consensus__quorum_read_echo(c) >= c->office.confirm_seq;
+}
+
+/* When check-quorum ends this office, as things stand (spec 2.3). */
+uint64_t consensus__office_ends_ms(const struct consensus *c)
+{
+    uint64_t acked = quorum_acked_ms(c);
+    uint64_t from = acked > c->office.since_ms ? acked : c->office.since_ms;
+
+    return from + c->options.election_ms_min;
+}
+
+/* In the same term, keeping the vote; needs no disk. */
+static void step_down(struct consensus *c, enum consensus_trace why, uint64_t ms)
+{
+    consensus__note(c, why, NULL, ms, c->hard.term, 0);
+    consensus__role_move(c, CONSENSUS_FOLLOWER);
+    consensus__timer_reset(c);
+}
+
+/* A server whose disk is full leads only as long as nobody else could (spec 2.15): one that has all
+ * that is committed and said so lately, with a healthy disk. */
+static bool gives_way(const struct consensus *c)
+{
+    if (c->health != CONSENSUS_STORE_FULL ||
+        c->now_ms < c->office.since_ms + c->options.election_ms_min) {
+        return false;
+    }
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        const struct consensus__peer *p = &c->peers[i];
+
+        if (i != c->self && consensus__config(c)->servers[i].is_voter && !p->is_store_slow &&
+            p->match >= c->commit && p->acked_ms + 2 * c->options.heartbeat_ms >= c->now_ms) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool must_step_down(struct consensus *c)
+{
+    uint64_t stall_ms = consensus__stall_ms(c);
+
+    if (c->now_ms >= consensus__office_ends_ms(c)) {
+        step_down(c, CONSENSUS_T_QUORUM_LOST,
+                  c->now_ms + c->options.election_ms_min - consensus__office_ends_ms(c));
+        return true;
+    }
+    if (stall_ms > c->options.stall_ms) { /* or a dead disk would keep office for ever (2.15) */
+        step_down(c, CONSENSUS_T_DISK_STALLED, stall_ms);
+        return true;
+    }
+    if (gives_way(c)) {
+        step_down(c, CONSENSUS_T_DISK_FULL, 0);
+        return true;
+    }
+    return false;
+}
+
+/* -- commit
+ * ---------------------------------------------------------------------------------------- */
+
+/* Never back, in memory or visibly (row 22). */
+void consensus__commit_to(struct consensus *c, uint64_t index)
+{
+    MU_ASSERT(index <= c->log.last_index);
+    if (index <= c->commit) {
+        return;
+    }
+    uint64_t from = c->commit + 1 > c->log.tail_first ? c->commit + 1 : c->log.tail_first;
+
+    for (uint64_t i = from; i <= index; i++) {
+        c->log.uncommitted_bytes -= consensus__log_bytes(c, i);
+    }
+    c->commit = index;
+    consensus__config_committed(c);
+    consensus__note(c, CONSENSUS_T_COMMITS, NULL, index, 0, 0);
+}
+
+/* By counting only entries of the own term; older ones commit with them (spec 2.6, row 21). The
+ * leader counts itself by what is durable (O4). */
+static void commit_advance(struct consensus *c)
+{
+    uint64_t values[CONSENSUS_PEERS_MAX];
+
+    for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+        values[i] = i == c->self ? c->writes.stable : c->peers[i].match;
+    }
+    uint64_t index = consensus__quorum_value(consensus__config(c), values);
+
+    if (index > c->commit && consensus_term_at(c, index) == c->hard.term) {
+        consensus__commit_to(c, index);
+    }
+    if (!c->office.is_ready && c->commit >= c->office.first_index) {
+        c->office.is_ready = true;
+        consensus__note(c, CONSENSUS_T_READY, NULL, c->hard.term, c->office.first_index, 0);
+    }
+}
+
+/* -- heartbeats
+ * ---------------------------------------------------------------------------------------- */
+
+/* One round: a new read_seq, never repeated, so that no delayed answer to an older round can
+ * confirm a newer read (spec 2.7, row 66). */
+static void heartbeat_all(struct consensus *c)
+{
+    c->office.is_heartbeat_due = false;
+    c->office.heartbeat_at_ms = c->now_ms + c->options.heartbeat_ms;
+    c->office.read_seq++;
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        struct consensus__peer *p = &c->peers[i];
+
+        if (i == c->self) {
+            continue;
+        }
+        struct consensus_msg *m = consensus__send(c, CONSENSUS_HEARTBEAT, &p->id);
+
+        m->heartbeat.session = p->session;
+        m->heartbeat.read_seq = c->office.read_seq;
+        m->heartbeat.commit = min_u64(c->commit, p->match);
+        if (m->heartbeat.commit > p->commit_sent) {
+            p->commit_sent = m->heartbeat.commit;
+        }
+    }
+}
+
+/* -- entries out
+ * ------------------------------------------------------------------------------------- */
+
+static struct consensus_msg *append_req(struct consensus *c, struct consensus__peer *p,
+                                        uint64_t prev_index)
+{
+    struct consensus_msg *m = consensus__send(c, CONSENSUS_APPEND_REQ, &p->id);
+
+    m->append.session = p->session;
+    m->append.prev_index = prev_index;
+    m->append.prev_term = consensus_term_at(c, prev_index);
+    m->append.commit = c->commit;
+    return m;
+}
+
+/* How many entries from `next` on go into one request. */
+static uint32_t batch_of(const struct consensus *c, const struct consensus__peer *p,
+                         uint64_t *bytes)
+{
+    uint32_t count_max = p->state == CONSENSUS_PROBE ? 1 : c->options.append_entries_max;
+    uint32_t count = 0;
+
+    *bytes = 0;
+    while (count < count_max && p->next + count <= c->log.last_index) {
+        uint32_t size = consensus__log_bytes(c, p->next + count);
+
+        if (count > 0 && *bytes + size > c->options.append_bytes_max) {
+            break; /* one that is larger goes alone */
+        }
+        *bytes += size;
+        count++;
+    }
+    return count;
+}
+
+static void send_entries(struct consensus *c, struct consensus__peer *p)
+{
+    uint64_t bytes = 0;
+    uint32_t count = 0;
+
+    if (p->next >= c->log.tail_first) {
+        count = batch_of(c, p, &bytes);
+    } /* else a probe without entries: a wrong guess should cost no read of the disk either */
+    struct consensus_msg *m = append_req(c, p, p->next - 1);
+
+    m->append.entries_count = count;
+    p->commit_sent = min_u64(c->commit, p->next - 1 + count);
+    consensus__peer_sent(c, p, p->next + count - 1, bytes);
+}
+
+/* What is no longer in memory is asked of the store; the answer is sent by on_fetched(). */
+static void fetch(struct consensus *c, struct consensus__peer *p)
+{
+    struct consensus_fetch *all = (struct consensus_fetch *)consensus__array(c, c->at.fetches);
+
+    if (p->fetch_ticket != 0) {
+        return;
+    }
+    MU_ASSERT(c->fetches_count < CONSENSUS_PEERS_MAX);
+    c->fetch_ticket_last += c->fetch_ticket_last == UINT32_MAX ? 2 : 1; /* 0 is none */
+    p->fetch_ticket = c->fetch_ticket_last;
+    all[c->fetches_count++] = (struct consensus_fetch){
+        .ticket = p->fetch_ticket,
+        .bytes_max = c->options.append_bytes_max,
+        .first = p->next,
+        .last = min_u64(c->log.tail_first - 1, p->next + c->options.append_entries_max - 1),
+    };
+}
+
+/* A new commit index travels with the next entries, or by itself when the pipe is idle, so that
+ * followers apply a network hop later and not a heartbeat later (spec 2.6). */
+static void push_commit(struct consensus *c, struct consensus__peer *p)
+{
+    uint64_t known = min_u64(c->commit, p->match);
+
+    if (p->next > c->log.last_index && p->commit_sent < known) {
+        struct consensus_msg *m = append_req(c, p, p->match);
+
+        m->append.is_push = true;
+        p->commit_sent = known;
+    }
+}
+
+static void pump_pipeline(struct consensus *c, struct consensus__peer *p)
+{
+    while (p->next <= c->log.last_index && !consensus__peer_is_full(c, p)) {
+        if (!consensus__send_has_room(c)) {
+            c->wants_again = true;
+            return;
+        }
+        if (p->next < c->log.tail_first) {
+            fetch(c, p);
+            return;
+        }
+        send_entries(c, p);
+    }
+    if (consensus__send_has_room(c)) {
+        push_commit(c, p);
+    }
+}
+
+static void pump(struct consensus *c, struct consensus__peer *p)
+{
+    if (p->is_blocked) {
+        return;
+    }
+    if (p->state != CONSENSUS_SNAPSHOT && p->next <= c->log.base_index) {
+        p->next = c->log.base_index + 1; /* it may have more than we know: ask (row 35) */
+        consensus__peer_move(c, p, CONSENSUS_PROBE);
+    }
+    switch ((enum consensus_progress)p->state) {
+    case CONSENSUS_PROBE:
+        if (!p->is_probing && consensus__send_has_room(c)) {
+            send_entries(c, p);
+        }
+        c->wants_again |= !p->is_probing;
+        break;
+    case CONSENSUS_REPLICATE: pump_pipeline(c, p); break;
+    case CONSENSUS_SNAPSHOT: break;
+    }
+}
+
+void consensus__lead_run(struct consensus *c)
+{
+    if (must_step_down(c)) {
+        return;
+    }
+    commit_advance(c);
+    if (c->now_ms >= c->office.heartbeat_at_ms) {
+        c->office.is_heartbeat_due = true;
+    }
+    consensus__reads_run(c);
+    if (c->office.is_heartbeat_due) {
+        heartbeat_all(c);
+        consensus__reads_run(c); /* a lone voter has confirmed it by that */
+    }
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        if (i != c->self) {
+            pump(c, &c->peers[i]);
+        }
+    }
+}
+
+/* -- leader: answers
+ * ---------------------------------------------------------------------------------- */
+
+/* The peer an answer of this session came from; NULL: of a former life, or of nobody we serve. */
+static struct consensus__peer *answering(struct consensus *c, const struct consensus_msg *m,
+                                         uint64_t session)
+{
+    struct consensus__peer *p = consensus__peer_find(c, &m->from);
+
+    if (c->role != CONSENSUS_LEADER || p == NULL || !consensus__session_is(p, session)) {
+        return NULL; /* row 32 */
+    }
+    p->acked_ms = c->now_ms;
+    return p;
+}
+
+static void on_reject(struct consensus *c, struct consensus__peer *p, const struct consensus_msg *m)
+{
+    bool is_stale = p->state == CONSENSUS_PROBE ? m->ack.prev_index != p->next - 1
+                                                : m->ack.prev_index <= p->match;
+
+    if (m->ack.session != p->session || is_stale || p->state == CONSENSUS_SNAPSHOT) {
+        return; /* of a request that was overtaken (row 31) */
+    }
+    if (m->ack.prev_index <= c->log.base_index) { /* it does not even have the last that is gone */
+        consensus__note(c, CONSENSUS_T_PEER_TOO_OLD, &p->id, m->ack.hint_index + 1,
+                        c->log.base_index, 0);
+        consensus__peer_move(c, p, CONSENSUS_SNAPSHOT);
+        return;
+    }
+    /* Both sides skip whole terms: at most one round trip per diverging term (row 39). */
+    uint64_t next = consensus__log_hint(c, m->ack.hint_index, m->ack.hint_term) + 1;
+
+    next = min_u64(next, m->ack.prev_index);
+    p->next = next > p->match ? next : p->match + 1;
+    consensus__peer_move(c, p, CONSENSUS_PROBE);
+}
+
+void consensus__on_append_res(struct consensus *c, const struct consensus_msg *m)
+{
+    struct consensus__peer *p = answering(c, m, m->ack.session);
+
+    if (p == NULL) {
+        return;
+    }
+    p->applied = m->ack.applied;
+    p->is_store_slow = m->ack.is_store_slow;
+    if (!m->ack.is_accepted) {
+        on_reject(c, p, m);
+    } else if (m->ack.match <= c->log.last_index) {
+        consensus__peer_acked(c, p, m->ack.match, m->ack.session == p->session);
+    } else {
+        consensus__note(c, CONSENSUS_T_MALFORMED, &m->from, m->kind, 0, 0);
+        c->counters.messages_dropped++;
+    }
+}
+
+/* Is something this peer was sent lost, with nothing behind it that would bring a rejection? Its
+ * last index says so after two quiet heartbeats; should it lie (an old tail of its own), or should
+ * the ack be what was lost, silence says so after an election timeout (spec 1.11, row 34). */
+static bool is_stuck(const struct consensus *c, const struct consensus__peer *p,
+                     const struct consensus_msg *m)
+{
+    uint64_t quiet_ms = c->now_ms - (p->sent_ms > p->moved_ms ? p->sent_ms : p->moved_ms);
+
+    if (p->state != CONSENSUS_REPLICATE || p->match + 1 >= p->next) {
+        return false;
+    }
+    return (m->alive.last_index < p->next - 1 && quiet_ms > 2 * c->options.heartbeat_ms) ||
+           quiet_ms > c->options.election_ms_min;
+}
+
+void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg *m)
+{
+    struct consensus__peer *p = answering(c, m, m->alive.session);
+
+    if (p == NULL || m->alive.read_seq > c->office.read_seq) {
+        return;
+    }
+    if (m->alive.read_seq > p->read_echo) {
+        p->read_echo = m->alive.read_seq;
+    }
+    p->applied = m->alive.applied;
+    p->is_store_slow = m->alive.is_store_slow;
+    if (p->state == CONSENSUS_SNAPSHOT && c->now_ms - p->sent_ms > SNAPSHOT_RETRIES_MS(c)) {
+        consensus__peer_move(c, p, CONSENSUS_PROBE); /* has it been helped from elsewhere? */
+    } else if (is_stuck(c, p, m)) {
+        p->next = p->match + 1;
+        consensus__peer_move(c, p, CONSENSUS_PROBE);
+    } else if ((p->is_probing || p->is_blocked) &&
+               c->now_ms - p->sent_ms >= c->options.heartbeat_ms) {
+        p->is_probing = false; /* it is there, and the probe or its answer is not */
+        p->is_blocked = false;
+    }
+}
+
+/* -- leader: entries from the store
+ * ---------------------------------------------------------------------- */
+
+static void fetched_drop(struct consensus *c, const struct consensus_event *ev)
+{
+    for (size_t i = 0; i < ev->fetched.count; i++) {
+        consensus__drop(c, ev->fetched.entries[i].handle);
+    }
+}
+
+/* Do they follow what the peer has, without a hole (row 30)? */
+static bool fetched_fit(const struct consensus *c, const struct consensus__peer *p,
+                        const struct consensus_event *ev)
+{
+    for (size_t i = 0; i < ev->fetched.count; i++) {
+        const struct consensus_entry *e = &ev->fetched.entries[i];
+
+        if (e->index != p->next + i || !consensus__log_has(c, e->index, e->term)) {
+            return false;
+        }
+    }
+    return ev->fetched.count > 0;
+}
+
+void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev)
+{
+    struct consensus__peer *p = NULL;
+    uint64_t bytes = 0;
+
+    MU_ASSERT(ev->fetched.count <= CONSENSUS_ENTRIES_MAX);
+    fetched_drop(c, ev); /* at the end of the step, behind the send */
+    for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+        if (c->peers[i].fetch_ticket == ev->fetched.ticket && ev->fetched.ticket != 0) {
+            p = &c->peers[i];
+        }
+    }
+    if (p == NULL || c->role != CONSENSUS_LEADER) {
+        return;
+    }
+    p->fetch_ticket = 0;
+    if (ev->fetched.code != CONSENSUS_FETCH_OK || !fetched_fit(c, p, ev)) {
+        consensus__note(c, CONSENSUS_T_FETCH_FAILED, &p->id, p->next, 0, 0);
+        p->sent_ms = c->now_ms;
+        p->is_blocked = true; /* until its next heartbeat: nothing is sent with a hole */
+        return;
+    }
+    for (size_t i = 0; i < ev->fetched.count; i++) {
+        bytes += ev->fetched.entries[i].bytes;
+    }
+    struct consensus_msg *m = append_req(c, p, p->next - 1);
+
+    m->append.entries = ev->fetched.entries;
+    m->append.entries_count = (uint32_t)ev->fetched.count;
+    p->commit_sent = min_u64(c->commit, p->next - 1 + ev->fetched.count);
+    consensus__peer_sent(c, p, p->next + ev->fetched.count - 1, bytes);
+}

@@ -1,0 +1,278 @@
+/* store_segment.c - the vtable of store.h on segment files: who this disk is, what it holds, and
+ * the way to the log thread, which does everything else.
+ */
+#include "store_segment.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "log_thread.h"
+
+#define SEGMENT_BYTES_DEFAULT (16U * 1024 * 1024)
+#define SPARES_DEFAULT        2U
+
+struct segment_store {
+    struct consensus_log log;
+    bool owns_disk;
+    char *dir;
+    struct consensus_store_options options;
+};
+
+/* -- open ---------------------------------------------------------------------------------- */
+
+static enum mu_code is_log(void *data, const char *name, struct mu_err *err)
+{
+    bool *has_logs = data;
+    uint64_t number;
+
+    (void)err;
+    *has_logs = *has_logs || consensus__journal_name_parse(name, "log-", &number);
+    return MU_OK;
+}
+
+/* Who this disk is: as meta says, or made now. */
+static enum mu_code identify(struct segment_store *s, struct mu_err *err)
+{
+    const struct consensus_disk *disk = &s->log.disk;
+    bool has_logs = false;
+    enum mu_code rc = disk->ops->lock(disk->self, CONSENSUS_META_NAME, err);
+
+    if (rc != MU_OK) {
+        return rc;
+    }
+    rc = consensus__meta_load(disk, &s->options.server, &s->log.meta, err);
+    if (rc == MU_OK) {
+        s->log.meta.boot_count++;
+        return consensus__meta_save(disk, &s->log.meta, err);
+    }
+    if (rc != MU_NOT_FOUND) {
+        return rc;
+    }
+    rc = disk->ops->list(disk->self, is_log, &has_logs, err);
+    if (rc == MU_OK && has_logs) {
+        return mu_fail(err, MU_CORRUPT,
+                       "%s holds a log, but its file \"" CONSENSUS_META_NAME "\" is missing or "
+                       "blank: restore it, or move the data directory away and let the server "
+                       "join as a new one",
+                       disk->ops->path(disk->self));
+    }
+    s->log.meta = (struct consensus_meta){ .server = s->options.server,
+                                           .disk = mu_id_random(),
+                                           .boot_count = 1 };
+    return rc == MU_OK ? consensus__meta_save(disk, &s->log.meta, err) : rc;
+}
+
+static enum mu_code configs_decode(const struct consensus_journal *j, struct consensus_opened *out,
+                                   struct mu_err *err)
+{
+    out->configs = mu_new_array(j->configs_count, sizeof *out->configs);
+    for (size_t i = 0; i < j->configs_count; i++) {
+        enum mu_code rc = consensus_config_decode(mu_buf_span(&j->configs[i].bytes),
+                                                  j->configs[i].index, &out->configs[i], err);
+
+        if (rc != MU_OK) {
+            return mu_wrap(err, rc, "configuration at entry %llu",
+                           (unsigned long long)j->configs[i].index);
+        }
+    }
+    out->loaded.configs = out->configs;
+    out->loaded.configs_count = j->configs_count;
+    return MU_OK;
+}
+
+/* The cluster of meta is written after the log's: a log without it has lost it. */
+static enum mu_code cross_check(const struct segment_store *s, struct mu_err *err)
+{
+    const struct mu_id *log = &s->log.journal.hard.cluster;
+
+    if (mu_id_is_none(&s->log.meta.cluster) || mu_id_eq(&s->log.meta.cluster, log)) {
+        return MU_OK;
+    }
+    char ours[MU_ID_TEXT_BYTES + 1];
+    char theirs[MU_ID_TEXT_BYTES + 1];
+
+    mu_id_text(&s->log.meta.cluster, ours);
+    mu_id_text(log, theirs);
+    return mu_fail(err, MU_CORRUPT,
+                   "%s: \"" CONSENSUS_META_NAME "\" says cluster %s, the log says %s: files of "
+                   "two histories are mixed, or log files are missing",
+                   s->log.disk.ops->path(s->log.disk.self), ours, theirs);
+}
+
+static enum mu_code journal_open(struct segment_store *s, struct consensus_opened *out,
+                                 struct mu_err *err)
+{
+    struct consensus_journal_options options = {
+        .server = s->options.server,
+        .disk = s->log.meta.disk,
+        .segment_bytes = s->options.segment_bytes,
+        .spares_count = s->options.spares_count,
+        .durable_seq = s->log.meta.durable_seq,
+        .seed = mu_rand_system(),
+    };
+    struct consensus_journal_found found;
+    struct consensus_journal *j = &s->log.journal;
+    enum mu_code rc = consensus__journal_open(j, &s->log.disk, &options, &found, err);
+
+    if (rc != MU_OK) {
+        return rc;
+    }
+    out->runs = found.runs;
+    out->was_rewritten = found.was_rewritten;
+    out->is_fresh = found.was_empty;
+    out->loaded = (struct consensus_loaded){
+        .hard = j->hard,
+        .runs = found.runs,
+        .runs_count = found.runs_count,
+        .base_index = j->base.index,
+        .base_term = j->base.term,
+        .last_index = j->tail.index,
+        .boot_count = s->log.meta.boot_count,
+    };
+    s->log.report.base_index = j->base.index;
+    rc = configs_decode(j, out, err);
+    rc = rc == MU_OK ? cross_check(s, err) : rc;
+    /* A crash may have come between the log's write of a cluster and meta's. */
+    return rc == MU_OK ? consensus__log_meta_follow(&s->log, err) : rc;
+}
+
+static enum mu_code segment_open(void *self, struct consensus_opened *out, struct mu_err *err)
+{
+    struct segment_store *s = self;
+    enum mu_code rc = MU_OK;
+
+    MU_ASSERT(!s->log.is_running);
+    *out = (struct consensus_opened){ .record = MU_BUF_NONE };
+    if (s->log.disk.ops == NULL) {
+        rc = consensus__disk_open(&s->log.disk, s->dir, err);
+        s->owns_disk = rc == MU_OK;
+    }
+    rc = rc == MU_OK ? identify(s, err) : rc;
+    rc = rc == MU_OK ? journal_open(s, out, err) : rc;
+    if (rc != MU_OK) {
+        consensus_opened_deinit(out);
+        return rc;
+    }
+    out->disk = s->log.meta.disk;
+    mu_buf_add(&out->record, s->log.meta.record, s->log.meta.record_bytes);
+    s->log.flushed_ms = mu_clock_ms();
+    consensus__log_start(&s->log);
+    return MU_OK;
+}
+
+/* -- calls of the loop --------------------------------------------------------------------- */
+
+static void segment_submit(void *self, const struct consensus_write *w,
+                           const struct mu_span *records)
+{
+    struct segment_store *s = self;
+    size_t count = w->first <= w->last ? (size_t)(w->last - w->first) + 1 : 0;
+    struct consensus_job *job = mu_new(sizeof *job + count * sizeof *records);
+
+    job->kind = CONSENSUS_JOB_WRITE;
+    job->write = *w;
+    if (count > 0) {
+        memcpy(job->records, records, count * sizeof *records);
+    }
+    consensus__log_post(&s->log, job);
+}
+
+static void segment_fetch(void *self, const struct consensus_fetch *f)
+{
+    struct segment_store *s = self;
+    struct consensus_job *job = mu_new(sizeof *job);
+
+    job->kind = CONSENSUS_JOB_FETCH;
+    job->fetch = *f;
+    consensus__log_post(&s->log, job);
+}
+
+static void segment_record(void *self, struct mu_span bytes)
+{
+    struct segment_store *s = self;
+    struct consensus_job *job = mu_new(sizeof *job + bytes.bytes);
+
+    MU_ASSERT(bytes.bytes <= CONSENSUS_STORE_RECORD_MAX);
+    job->kind = CONSENSUS_JOB_RECORD;
+    job->record_bytes = bytes.bytes;
+    if (bytes.bytes > 0) {
+        memcpy(job->record, bytes.data, bytes.bytes);
+    }
+    consensus__log_post(&s->log, job);
+}
+
+static void segment_compact(void *self, uint64_t upto)
+{
+    struct segment_store *s = self;
+    struct consensus_job *job = mu_new(sizeof *job);
+
+    job->kind = CONSENSUS_JOB_COMPACT;
+    job->upto = upto;
+    consensus__log_post(&s->log, job);
+}
+
+static void segment_collect(void *self, struct consensus_store_report *out)
+{
+    struct segment_store *s = self;
+
+    consensus__log_collect(&s->log, out);
+}
+
+static void segment_close(void *self)
+{
+    struct segment_store *s = self;
+
+    consensus__log_close(&s->log);
+}
+
+static void segment_free(void *self)
+{
+    struct segment_store *s = self;
+
+    consensus__log_deinit(&s->log);
+    if (s->owns_disk) {
+        consensus__disk_close(&s->log.disk);
+    }
+    mu_free(s->dir);
+    mu_free(s);
+}
+
+static const struct consensus_store_ops segment_ops = {
+    .open = segment_open,
+    .submit = segment_submit,
+    .fetch = segment_fetch,
+    .record = segment_record,
+    .compact = segment_compact,
+    .collect = segment_collect,
+    .close = segment_close,
+    .free = segment_free,
+};
+
+void consensus__store_segment_on(struct consensus_store *out,
+                                 const struct consensus_store_options *options,
+                                 const struct consensus_disk *disk)
+{
+    struct segment_store *s = mu_new(sizeof *s);
+
+    s->options = *options;
+    s->options.dir = NULL;
+    s->dir = options->dir != NULL ? mu_strdup(options->dir) : NULL;
+    s->options.segment_bytes =
+        options->segment_bytes != 0 ? options->segment_bytes : SEGMENT_BYTES_DEFAULT;
+    s->options.spares_count = options->spares_count != 0 ? options->spares_count : SPARES_DEFAULT;
+    if (disk != NULL) {
+        s->log.disk = *disk;
+    }
+    consensus__log_init(&s->log, options->wake, options->wake_data);
+    *out = (struct consensus_store){ &segment_ops, s };
+}
+
+void consensus_store_segment_new(struct consensus_store *out,
+                                 const struct consensus_store_options *options)
+{
+    MU_ASSERT(options->dir != NULL);
+    consensus__store_segment_on(out, options, NULL);
+}

@@ -1,0 +1,497 @@
+/* transport.c - peer messages to bytes and back, and which connection they take.
+ *
+ * One row of `bodies` says for each kind which body of the protobuf message it has and how that is
+ * copied in and out. What comes in is checked here as far as it can be without knowing the log: a
+ * request whose entries do not follow one another, or that are of a later term than its sender's,
+ * never reaches the core.
+ */
+#include "transport_wire.h"
+
+#include <string.h>
+
+#include <pb/consensus.pb-c.h>
+
+#include "base/assert.h"
+#include "base/crc.h"
+#include "base/limits.h"
+#include "base/wire.h"
+#include "proto/pb.h"
+
+#define FRAME_HEAD      8U
+#define BOOTSTRAP_KINDS 64U   /* added to the kinds of bootstrap.h */
+#define RAFT_BYTES_MAX  1024U /* of the protobuf part: ids, numbers, one body */
+
+typedef Muster__Consensus__Raft pb_raft;
+typedef Muster__Consensus__Bootstrap pb_bootstrap;
+typedef Muster__Consensus__Member pb_member;
+
+/* -- ids ----------------------------------------------------------------------------------- */
+
+static ProtobufCBinaryData id_out(const struct mu_id *id)
+{
+    /* protobuf-c reads only, but its type says nothing of const */
+    return (ProtobufCBinaryData){ sizeof id->b, (uint8_t *)(uintptr_t)id->b };
+}
+
+static ProtobufCBinaryData id_out_unless_none(const struct mu_id *id)
+{
+    return mu_id_is_none(id) ? (ProtobufCBinaryData){ 0, NULL } : id_out(id);
+}
+
+static bool id_in(const ProtobufCBinaryData *from, struct mu_id *id)
+{
+    if (from->len != sizeof id->b) {
+        return false;
+    }
+    memcpy(id->b, from->data, sizeof id->b);
+    return !mu_id_is_none(id);
+}
+
+static bool id_in_or_none(const ProtobufCBinaryData *from, struct mu_id *id)
+{
+    *id = MU_ID_NONE;
+    return from->len == 0 || id_in(from, id);
+}
+
+/* -- bodies: out --------------------------------------------------------------------------- */
+
+/* Room for whichever body a message has, while it is packed. */
+union body {
+    Muster__Consensus__Ask ask;
+    Muster__Consensus__Answer answer;
+    Muster__Consensus__Append append;
+    Muster__Consensus__Ack ack;
+    Muster__Consensus__Heartbeat heartbeat;
+    Muster__Consensus__Alive alive;
+};
+
+static void ask_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__ask__init(&b->ask);
+    b->ask.next_term = m->ask.next_term;
+    b->ask.last_term = m->ask.last_term;
+    b->ask.last_index = m->ask.last_index;
+    b->ask.round = m->ask.round;
+    to->ask = &b->ask;
+}
+
+static void answer_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__answer__init(&b->answer);
+    b->answer.asked_term = m->answer.asked_term;
+    b->answer.round = m->answer.round;
+    b->answer.is_granted = m->answer.is_granted;
+    to->answer = &b->answer;
+}
+
+static void append_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__append__init(&b->append);
+    b->append.session = m->append.session;
+    b->append.prev_index = m->append.prev_index;
+    b->append.prev_term = m->append.prev_term;
+    b->append.commit = m->append.commit;
+    b->append.is_push = m->append.is_push;
+    b->append.entries_count = m->append.entries_count;
+    to->append = &b->append;
+}
+
+static void ack_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__ack__init(&b->ack);
+    b->ack.session = m->ack.session;
+    b->ack.prev_index = m->ack.prev_index;
+    b->ack.match = m->ack.match;
+    b->ack.hint_index = m->ack.hint_index;
+    b->ack.hint_term = m->ack.hint_term;
+    b->ack.last_index = m->ack.last_index;
+    b->ack.applied = m->ack.applied;
+    b->ack.is_accepted = m->ack.is_accepted;
+    b->ack.is_store_slow = m->ack.is_store_slow;
+    to->ack = &b->ack;
+}
+
+static void heartbeat_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__heartbeat__init(&b->heartbeat);
+    b->heartbeat.session = m->heartbeat.session;
+    b->heartbeat.read_seq = m->heartbeat.read_seq;
+    b->heartbeat.commit = m->heartbeat.commit;
+    to->heartbeat = &b->heartbeat;
+}
+
+static void alive_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__alive__init(&b->alive);
+    b->alive.session = m->alive.session;
+    b->alive.read_seq = m->alive.read_seq;
+    b->alive.last_index = m->alive.last_index;
+    b->alive.applied = m->alive.applied;
+    b->alive.is_store_slow = m->alive.is_store_slow;
+    to->alive = &b->alive;
+}
+
+/* -- bodies: in ---------------------------------------------------------------------------- */
+
+static bool ask_in(const pb_raft *from, struct consensus_msg *m)
+{
+    if (from->ask == NULL) {
+        return false;
+    }
+    m->ask.next_term = from->ask->next_term;
+    m->ask.last_term = from->ask->last_term;
+    m->ask.last_index = from->ask->last_index;
+    m->ask.round = from->ask->round;
+    return true;
+}
+
+static bool answer_in(const pb_raft *from, struct consensus_msg *m)
+{
+    if (from->answer == NULL) {
+        return false;
+    }
+    m->answer.asked_term = from->answer->asked_term;
+    m->answer.round = from->answer->round;
+    m->answer.is_granted = from->answer->is_granted != 0;
+    return true;
+}
+
+static bool append_in(const pb_raft *from, struct consensus_msg *m)
+{
+    if (from->append == NULL || from->append->entries_count > CONSENSUS_ENTRIES_MAX) {
+        return false;
+    }
+    m->append.session = from->append->session;
+    m->append.prev_index = from->append->prev_index;
+    m->append.prev_term = from->append->prev_term;
+    m->append.commit = from->append->commit;
+    m->append.is_push = from->append->is_push != 0;
+    m->append.entries_count = from->append->entries_count;
+    m->append.entries = NULL;
+    return m->append.prev_index < UINT64_MAX - CONSENSUS_ENTRIES_MAX;
+}
+
+static bool ack_in(const pb_raft *from, struct consensus_msg *m)
+{
+    if (from->ack == NULL) {
+        return false;
+    }
+    m->ack.session = from->ack->session;
+    m->ack.prev_index = from->ack->prev_index;
+    m->ack.match = from->ack->match;
+    m->ack.hint_index = from->ack->hint_index;
+    m->ack.hint_term = from->ack->hint_term;
+    m->ack.last_index = from->ack->last_index;
+    m->ack.applied = from->ack->applied;
+    m->ack.is_accepted = from->ack->is_accepted != 0;
+    m->ack.is_store_slow = from->ack->is_store_slow != 0;
+    return true;
+}
+
+static bool heartbeat_in(const pb_raft *from, struct consensus_msg *m)
+{
+    if (from->heartbeat == NULL) {
+        return false;
+    }
+    m->heartbeat.session = from->heartbeat->session;
+    m->heartbeat.read_seq = from->heartbeat->read_seq;
+    m->heartbeat.commit = from->heartbeat->commit;
+    return true;
+}
+
+static bool alive_in(const pb_raft *from, struct consensus_msg *m)
+{
+    if (from->alive == NULL) {
+        return false;
+    }
+    m->alive.session = from->alive->session;
+    m->alive.read_seq = from->alive->read_seq;
+    m->alive.last_index = from->alive->last_index;
+    m->alive.applied = from->alive->applied;
+    m->alive.is_store_slow = from->alive->is_store_slow != 0;
+    return true;
+}
+
+static const struct {
+    void (*out)(const struct consensus_msg *m, union body *b, pb_raft *to);
+    bool (*in)(const pb_raft *from, struct consensus_msg *m);
+} bodies[CONSENSUS_MSG_KINDS + 1] = {
+    // clang-format off
+    [CONSENSUS_PREVOTE_REQ]   = { ask_out, ask_in },
+    [CONSENSUS_PREVOTE_RES]   = { answer_out, answer_in },
+    [CONSENSUS_VOTE_REQ]      = { ask_out, ask_in },
+    [CONSENSUS_VOTE_RES]      = { answer_out, answer_in },
+    [CONSENSUS_APPEND_REQ]    = { append_out, append_in },
+    [CONSENSUS_APPEND_RES]    = { ack_out, ack_in },
+    [CONSENSUS_HEARTBEAT]     = { heartbeat_out, heartbeat_in },
+    [CONSENSUS_HEARTBEAT_RES] = { alive_out, alive_in },
+}; // clang-format on
+
+/* -- frames -------------------------------------------------------------------------------- */
+
+static uint32_t frame_crc(const uint8_t *frame, size_t bytes)
+{
+    return mu_crc32c(mu_crc32c(0, frame, 4), frame + FRAME_HEAD, bytes - FRAME_HEAD);
+}
+
+/* Room for the head at the end of `to`; returns where the frame begins. */
+static size_t frame_begin(struct mu_buf *to, uint8_t kind)
+{
+    size_t start = to->bytes;
+    uint8_t *head = mu_buf_reserve(to, FRAME_HEAD);
+
+    memset(head, 0, FRAME_HEAD);
+    head[0] = kind;
+    to->bytes += FRAME_HEAD;
+    return start;
+}
+
+static void u32_put(struct mu_buf *to, size_t at, uint32_t value)
+{
+    struct mu_wr w = mu_wr_of(to->data + at, 4);
+
+    mu_wr_u32le(&w, value);
+}
+
+static void frame_end(struct mu_buf *to, size_t start)
+{
+    MU_ASSERT(to->bytes - start <= MU_RPC_MESSAGE_MAX);
+    u32_put(to, start + 4, frame_crc(to->data + start, to->bytes - start));
+}
+
+/* Records carry the chain value of the log they were read from; it is nobody else's business. */
+static void record_add(struct mu_buf *to, struct mu_span record)
+{
+    size_t at = to->bytes;
+
+    mu_buf_add_span(to, record);
+    u32_put(to, at + 4, 0);
+}
+
+void consensus__wire_encode(const struct consensus_msg *m, const struct mu_span *records,
+                            struct mu_buf *to)
+{
+    size_t start = frame_begin(to, (uint8_t)m->kind);
+    pb_raft raft = MUSTER__CONSENSUS__RAFT__INIT;
+    union body body;
+
+    MU_ASSERT(m->kind >= CONSENSUS_PREVOTE_REQ && m->kind <= CONSENSUS_MSG_KINDS);
+    raft.cluster = id_out(&m->cluster);
+    raft.epoch = m->epoch;
+    raft.from = id_out(&m->from);
+    raft.from_disk = id_out(&m->from_disk);
+    raft.to = id_out(&m->to);
+    raft.term = m->term;
+    bodies[m->kind].out(m, &body, &raft);
+    if (m->kind != CONSENSUS_APPEND_REQ) {
+        (void)mu_pb_pack(&raft.base, to);
+        frame_end(to, start);
+        return;
+    }
+    size_t size_at = to->bytes;
+
+    mu_buf_add(to, (const uint8_t[4]){ 0 }, 4);
+    u32_put(to, size_at, (uint32_t)mu_pb_pack(&raft.base, to));
+    for (uint32_t i = 0; i < m->append.entries_count; i++) {
+        record_add(to, records[i]);
+    }
+    frame_end(to, start);
+}
+
+void consensus__wire_encode_bootstrap(const struct consensus_bootstrap_msg *m, struct mu_buf *to)
+{
+    size_t start = frame_begin(to, (uint8_t)(BOOTSTRAP_KINDS + m->kind));
+    pb_bootstrap message = MUSTER__CONSENSUS__BOOTSTRAP__INIT;
+    pb_member members[CONSENSUS_VOTERS_MAX];
+    pb_member *list[CONSENSUS_VOTERS_MAX];
+
+    message.from = id_out(&m->from);
+    message.from_disk = id_out(&m->from_disk);
+    message.to = id_out(&m->to);
+    message.cluster = id_out_unless_none(&m->cluster);
+    message.coordinator = id_out_unless_none(&m->coordinator);
+    message.expect = m->expect;
+    message.why = m->why;
+    MU_ASSERT(m->set.count <= CONSENSUS_VOTERS_MAX);
+    for (uint32_t i = 0; i < m->set.count; i++) {
+        muster__consensus__member__init(&members[i]);
+        members[i].server = id_out(&m->set.members[i].server);
+        members[i].disk = id_out(&m->set.members[i].disk);
+        list[i] = &members[i];
+    }
+    message.n_members = m->set.count;
+    message.members = list;
+    (void)mu_pb_pack(&message.base, to);
+    frame_end(to, start);
+}
+
+/* -- decoding ------------------------------------------------------------------------------ */
+
+static enum mu_code malformed(struct mu_err *err, const char *what)
+{
+    return mu_fail(err, MU_CORRUPT, "malformed message: %s", what);
+}
+
+static bool config_ok(const struct consensus_record *r)
+{
+    struct consensus_config config;
+
+    return consensus_config_decode(r->payload, r->index, &config, NULL) == MU_OK;
+}
+
+static bool payload_ok(const struct consensus_record *r)
+{
+    switch (r->kind) {
+    case CONSENSUS_NOOP: return r->payload.bytes == 0;
+    case CONSENSUS_COMMAND: return true;
+    case CONSENSUS_CONFIG: return config_ok(r);
+    default: return false;
+    }
+}
+
+/* Entries follow prev and one another, in terms that do not go back or beyond the sender's. */
+static enum mu_code records_check(const struct consensus_msg *m, struct mu_span records,
+                                  struct mu_err *err)
+{
+    uint64_t index = m->append.prev_index;
+    uint64_t term = m->append.prev_term;
+
+    for (uint32_t i = 0; i < m->append.entries_count; i++) {
+        struct consensus_record r;
+        size_t room;
+
+        if (!consensus__record_read(records, &r, &room)) {
+            return malformed(err, "an entry fails its checksum");
+        }
+        if (r.index != index + 1 || r.term < term || r.term > m->term || r.chain != 0) {
+            return malformed(err, "an entry is out of order");
+        }
+        if (!payload_ok(&r)) {
+            return malformed(err, "an entry is of an unknown kind, or its payload is not one");
+        }
+        index = r.index;
+        term = r.term;
+        records = mu_span_sub(records, room, records.bytes - room);
+    }
+    return records.bytes == 0 ? MU_OK : malformed(err, "bytes behind the last entry");
+}
+
+static enum mu_code decode_raft(uint8_t kind, struct mu_span body, struct mu_arena *arena,
+                                struct consensus_frame *out, struct mu_err *err)
+{
+    struct mu_rd r = mu_rd_of(body);
+    struct consensus_msg *m = &out->msg;
+    struct mu_span head = body;
+
+    if (kind == CONSENSUS_APPEND_REQ) {
+        head = mu_rd_take(&r, mu_rd_u32le(&r));
+        out->records = mu_rd_take(&r, r.left);
+    }
+    if (!mu_rd_ok(&r) || head.bytes > RAFT_BYTES_MAX) {
+        return malformed(err, "its size");
+    }
+    const pb_raft *raft = mu_pb_unpack(&muster__consensus__raft__descriptor, head, arena);
+
+    if (raft == NULL || !id_in(&raft->cluster, &m->cluster) || !id_in(&raft->from, &m->from) ||
+        !id_in(&raft->from_disk, &m->from_disk) || !id_in(&raft->to, &m->to)) {
+        return malformed(err, "its head");
+    }
+    m->kind = (enum consensus_msg_kind)kind;
+    m->epoch = raft->epoch;
+    m->term = raft->term;
+    if (!bodies[kind].in(raft, m)) {
+        return malformed(err, "its body");
+    }
+    return kind == CONSENSUS_APPEND_REQ ? records_check(m, out->records, err) : MU_OK;
+}
+
+static bool members_in(const pb_bootstrap *from, struct consensus_bootstrap_set *set)
+{
+    if (from->n_members > CONSENSUS_VOTERS_MAX) {
+        return false;
+    }
+    set->count = (uint32_t)from->n_members;
+    for (size_t i = 0; i < from->n_members; i++) {
+        if (!id_in(&from->members[i]->server, &set->members[i].server) ||
+            !id_in(&from->members[i]->disk, &set->members[i].disk) ||
+            (i > 0 && memcmp(&set->members[i - 1].server, &set->members[i].server,
+                             sizeof(struct mu_id)) >= 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum mu_code decode_bootstrap(uint8_t kind, struct mu_span body, struct mu_arena *arena,
+                                     struct consensus_frame *out, struct mu_err *err)
+{
+    struct consensus_bootstrap_msg *m = &out->bootstrap;
+
+    if (body.bytes > RAFT_BYTES_MAX) {
+        return malformed(err, "its size");
+    }
+    const pb_bootstrap *b = mu_pb_unpack(&muster__consensus__bootstrap__descriptor, body, arena);
+
+    if (b == NULL || !id_in(&b->from, &m->from) || !id_in(&b->from_disk, &m->from_disk) ||
+        !id_in(&b->to, &m->to) || !id_in_or_none(&b->cluster, &m->cluster) ||
+        !id_in_or_none(&b->coordinator, &m->coordinator) || !members_in(b, &m->set)) {
+        return malformed(err, "its fields");
+    }
+    out->is_bootstrap = true;
+    m->kind = (enum consensus_bootstrap_msg_kind)(kind - BOOTSTRAP_KINDS);
+    m->expect = b->expect;
+    m->why = b->why;
+    return MU_OK;
+}
+
+enum mu_code consensus__wire_decode(struct mu_span bytes, struct mu_arena *arena,
+                                    struct consensus_frame *out, struct mu_err *err)
+{
+    struct mu_rd r = mu_rd_of(bytes);
+    uint8_t kind = mu_rd_u8(&r);
+    uint8_t flags = mu_rd_u8(&r);
+    uint16_t reserved = mu_rd_u16le(&r);
+    uint32_t crc = mu_rd_u32le(&r);
+
+    memset(out, 0, sizeof *out);
+    if (bytes.bytes > MU_RPC_MESSAGE_MAX) {
+        return mu_fail(err, MU_TOO_BIG, "a message of %zu bytes, allowed are %u", bytes.bytes,
+                       MU_RPC_MESSAGE_MAX);
+    }
+    if (!mu_rd_ok(&r) || crc != frame_crc(bytes.data, bytes.bytes)) {
+        return malformed(err, "its checksum");
+    }
+    struct mu_span body = mu_rd_take(&r, r.left);
+
+    if (flags != 0 || reserved != 0) {
+        return mu_fail(err, MU_UNSUPPORTED, "a message with flags 0x%x", flags);
+    }
+    if (kind >= CONSENSUS_PREVOTE_REQ && kind <= CONSENSUS_MSG_KINDS) {
+        return decode_raft(kind, body, arena, out, err);
+    }
+    if (kind >= BOOTSTRAP_KINDS + BOOTSTRAP_PING && kind <= BOOTSTRAP_KINDS + BOOTSTRAP_ASK) {
+        return decode_bootstrap(kind, body, arena, out, err);
+    }
+    return mu_fail(err, MU_UNSUPPORTED, "a message of kind %u", kind);
+}
+
+bool consensus__wire_next(struct mu_span *records, struct consensus_record *out)
+{
+    size_t room = 0;
+
+    if (records->bytes == 0) {
+        return false;
+    }
+    bool is_one = consensus__record_read(*records, out, &room);
+
+    MU_ASSERT(is_one); /* they were checked when they came in */
+    *records = mu_span_sub(*records, room, records->bytes - room);
+    return true;
+}
+
+/* Entries go where their size holds up nobody else; so do requests without any, or one that carries
+ * a commit index would overtake the entries it is about. */
+enum consensus_channel consensus__wire_channel(const struct consensus_msg *m)
+{
+    return m->kind == CONSENSUS_APPEND_REQ ? CONSENSUS_BULK : CONSENSUS_CONTROL;
+}

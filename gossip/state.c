@@ -1,0 +1,130 @@
+#include "state.h"
+
+#include <string.h>
+
+#include "base/crc.h"
+
+#define HEAD "muster gossip 1"
+
+/* Cut " #crc" off a line and check it. */
+static bool line_open(struct mu_span *line)
+{
+    uint32_t crc = 0;
+
+    if (line->bytes < 11 || memcmp(line->data + line->bytes - 10, " #", 2) != 0) {
+        return false;
+    }
+    for (size_t i = line->bytes - 8; i < line->bytes; i++) {
+        uint8_t c = line->data[i];
+
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
+            return false;
+        }
+        crc = crc << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    *line = mu_span_sub(*line, 0, line->bytes - 10);
+    return mu_crc32c(0, line->data, line->bytes) == crc;
+}
+
+static void line_close(struct mu_buf *to, size_t start)
+{
+    mu_buf_addf(to, " #%08x\n", mu_crc32c(0, to->data + start, to->bytes - start));
+}
+
+/* "NAME ADDR:PORT": names may hold blanks, so the last one separates. */
+static bool read_peer(struct mu_span rest, struct mu_arena *arena, struct gossip_known *out)
+{
+    size_t cut = rest.bytes;
+
+    while (cut > 0 && rest.data[cut - 1] != ' ') {
+        cut--;
+    }
+    if (cut < 2 || cut - 1 > MU_NODE_NAME_MAX ||
+        mu_addr_parse(mu_span_sub(rest, cut, rest.bytes), 0, &out->addr, NULL) != MU_OK ||
+        out->addr.port == 0) {
+        return false;
+    }
+    out->name = mu_arena_text(arena, rest.data, cut - 1);
+    return true;
+}
+
+static bool read_line(struct mu_span line, struct mu_arena *arena, struct gossip__state *out)
+{
+    struct mu_span rest;
+
+    if (!line_open(&line)) {
+        return false;
+    }
+    struct mu_span word = mu_span_split(line, ' ', &rest, NULL);
+
+    if (mu_span_eq_text(word, "incarnation")) {
+        return mu_span_u64(rest, &out->incarnation);
+    }
+    if (mu_span_eq_text(word, "clock")) {
+        return mu_span_u64(rest, &out->member_time);
+    }
+    if (mu_span_eq_text(word, "leave")) {
+        out->has_left = true;
+        return true;
+    }
+    bool is_peer = mu_span_eq_text(word, "alive") || mu_span_eq_text(word, "failed");
+
+    if (!is_peer || out->known_count == GOSSIP__KNOWN_MAX ||
+        !read_peer(rest, arena, &out->known[out->known_count])) {
+        return false;
+    }
+    out->known_count++;
+    return true;
+}
+
+void gossip__state_read(struct mu_span text, struct mu_arena *arena, struct gossip__state *out)
+{
+    struct mu_span line = mu_span_split(text, '\n', &text, NULL);
+
+    *out = (struct gossip__state){ .incarnation = 0 };
+    out->known = mu_arena_array(arena, GOSSIP__KNOWN_MAX, sizeof *out->known);
+    if (!mu_span_eq_text(line, HEAD)) {
+        out->skipped = 1;
+        return;
+    }
+    while (text.bytes > 0) {
+        line = mu_span_split(text, '\n', &text, NULL);
+        out->skipped += line.bytes > 0 && !read_line(line, arena, out);
+    }
+}
+
+static void add_number(struct mu_buf *to, const char *word, uint64_t value)
+{
+    size_t start = to->bytes;
+
+    mu_buf_addf(to, "%s %llu", word, (unsigned long long)value);
+    line_close(to, start);
+}
+
+void gossip__state_begin(struct mu_buf *to, uint64_t incarnation, uint64_t member_time,
+                         bool has_left)
+{
+    mu_buf_add_text(to, HEAD "\n");
+    add_number(to, "incarnation", incarnation);
+    add_number(to, "clock", member_time);
+    if (has_left) {
+        size_t start = to->bytes;
+
+        mu_buf_add_text(to, "leave");
+        line_close(to, start);
+    }
+}
+
+void gossip__state_add(struct mu_buf *to, const struct gossip_view *member)
+{
+    bool is_failed = member->status == GOSSIP_STATUS_FAILED;
+    char addr[MU_ADDR_TEXT_MAX];
+    size_t start = to->bytes;
+
+    if (member->is_self || (!is_failed && member->status != GOSSIP_STATUS_ALIVE)) {
+        return;
+    }
+    mu_addr_text(&member->addr, addr);
+    mu_buf_addf(to, "%s %s %s", is_failed ? "failed" : "alive", member->name, addr);
+    line_close(to, start);
+}

@@ -1,0 +1,181 @@
+/* command_check.c - what a command may hold: lengths, counts, and text that is text.
+ *
+ * Only what every user of a command relies on is judged here (a name fits a buffer, a list fits an
+ * arena, text can be written as JSON). What may be empty, and what belongs together, is the
+ * catalog's to say, in the API's words.
+ */
+#include "command_check.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+struct text_rule {
+    const char *what;
+    struct mu_span text;
+    size_t bytes_max;
+};
+
+static enum mu_code check_texts(const struct text_rule *rules, size_t count, struct mu_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct text_rule *r = &rules[i];
+
+        if (r->text.bytes > r->bytes_max) {
+            return mu_fail(err, MU_INVALID, "%s has %zu bytes, at most %zu are allowed", r->what,
+                           r->text.bytes, r->bytes_max);
+        }
+        if (!mu_span_is_utf8(r->text)) {
+            return mu_fail(err, MU_INVALID, "%s is not valid UTF-8", r->what);
+        }
+    }
+    return MU_OK;
+}
+
+static enum mu_code check_count(const char *what, size_t count, struct mu_err *err)
+{
+    if (count > MU_COMMAND_LIST_MAX) {
+        return mu_fail(err, MU_INVALID, "%zu %s, at most %d are allowed", count, what,
+                       MU_COMMAND_LIST_MAX);
+    }
+    return MU_OK;
+}
+
+static enum mu_code check_pairs(const char *what, const struct mu_pairs *pairs, struct mu_err *err)
+{
+    enum mu_code rc = check_count(what, pairs->count, err);
+
+    for (size_t i = 0; rc == MU_OK && i < pairs->count; i++) {
+        const struct text_rule rules[] = {
+            { what, pairs->items[i].key, MU_NAME_MAX },
+            { what, pairs->items[i].value, MU_COMMAND_BYTES_MAX },
+        };
+
+        rc = check_texts(rules, MU_LEN(rules), err);
+    }
+    return rc;
+}
+
+static enum mu_code check_node(const struct command_node *n, struct mu_err *err)
+{
+    const struct text_rule rules[] = {
+        { "the node name", n->name, MU_NODE_NAME_MAX },
+        { "the node id", n->id, MU_NAME_MAX },
+        { "the node address", n->address, MU_NAME_MAX },
+    };
+    enum mu_code rc = check_texts(rules, MU_LEN(rules), err);
+
+    if (rc == MU_OK) {
+        rc = check_pairs("tagged addresses of the node", &n->tagged_addresses, err);
+    }
+    if (rc == MU_OK) {
+        rc = check_pairs("metadata of the node", &n->meta, err);
+    }
+    return rc;
+}
+
+static enum mu_code check_addresses(const struct command_service *s, struct mu_err *err)
+{
+    static const char what[] = "tagged addresses of the service";
+    enum mu_code rc = check_count(what, s->tagged_addresses_count, err);
+
+    for (size_t i = 0; rc == MU_OK && i < s->tagged_addresses_count; i++) {
+        const struct text_rule rules[] = {
+            { what, s->tagged_addresses[i].name, MU_NAME_MAX },
+            { what, s->tagged_addresses[i].address, MU_NAME_MAX },
+        };
+
+        rc = check_texts(rules, MU_LEN(rules), err);
+    }
+    return rc;
+}
+
+static enum mu_code check_service(const struct command_service *s, struct mu_err *err)
+{
+    const struct text_rule rules[] = {
+        { "the service id", s->id, MU_NAME_MAX },
+        { "the service name", s->name, MU_NAME_MAX },
+        { "the service kind", s->kind, MU_NAME_MAX },
+        { "the service address", s->address, MU_NAME_MAX },
+        { "the service proxy", s->proxy, MU_COMMAND_BYTES_MAX },
+        { "the service connect", s->connect, MU_COMMAND_BYTES_MAX },
+    };
+    enum mu_code rc = check_texts(rules, MU_LEN(rules), err);
+
+    if (rc == MU_OK) {
+        rc = check_count("tags of the service", s->tags.count, err);
+    }
+    for (size_t i = 0; rc == MU_OK && i < s->tags.count; i++) {
+        /* Long ones are in use: some proxies keep whole rules in tags. */
+        rc = check_texts(
+            &(struct text_rule){ "a service tag", s->tags.items[i], MU_COMMAND_BYTES_MAX }, 1, err);
+    }
+    if (rc == MU_OK) {
+        rc = check_addresses(s, err);
+    }
+    if (rc == MU_OK) {
+        rc = check_pairs("metadata of the service", &s->meta, err);
+    }
+    return rc;
+}
+
+static enum mu_code check_check(const struct command_check *c, struct mu_err *err)
+{
+    const struct text_rule rules[] = {
+        { "the check id", c->id, MU_NAME_MAX },
+        { "the check name", c->name, MU_NAME_MAX },
+        { "the check status", c->status, MU_NAME_MAX },
+        { "the check type", c->type, MU_NAME_MAX },
+        { "the service id of the check", c->service_id, MU_NAME_MAX },
+        { "the check notes", c->notes, MU_COMMAND_BYTES_MAX },
+        { "the check definition", c->definition, MU_COMMAND_BYTES_MAX },
+    };
+
+    return check_texts(rules, MU_LEN(rules), err); /* output: any bytes a program printed */
+}
+
+enum mu_code command__check_register(const struct command *c, struct mu_err *err)
+{
+    const struct command_register *reg = &c->reg;
+    enum mu_code rc = check_node(&reg->node, err);
+
+    if (rc == MU_OK && reg->has_service) {
+        rc = check_service(&reg->service, err);
+    }
+    if (rc == MU_OK) {
+        rc = check_count("checks", reg->checks_count, err);
+    }
+    for (size_t i = 0; rc == MU_OK && i < reg->checks_count; i++) {
+        rc = check_check(&reg->checks[i], err);
+    }
+    return rc;
+}
+
+enum mu_code command__check_deregister(const struct command *c, struct mu_err *err)
+{
+    const struct text_rule rules[] = {
+        { "the node name", c->dereg.node, MU_NODE_NAME_MAX },
+        { "the service id", c->dereg.service_id, MU_NAME_MAX },
+        { "the check id", c->dereg.check_id, MU_NAME_MAX },
+    };
+
+    return check_texts(rules, MU_LEN(rules), err);
+}
+
+static enum mu_code check_key(struct mu_span key, struct mu_err *err)
+{
+    if (key.bytes > MU_KV_KEY_MAX) {
+        return mu_fail(err, MU_INVALID, "the key has %zu bytes, at most %d are allowed", key.bytes,
+                       MU_KV_KEY_MAX);
+    }
+    return MU_OK;
+}
+
+enum mu_code command__check_kv_set(const struct command *c, struct mu_err *err)
+{
+    return check_key(c->kv_set.key, err);
+}
+
+enum mu_code command__check_kv_delete(const struct command *c, struct mu_err *err)
+{
+    return check_key(c->kv_delete.key, err);
+}

@@ -1,0 +1,162 @@
+"""Wrong flags, taken ports, foreign directories, hostile bytes: a clear word, and life goes on."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+
+from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_for
+
+
+def run(*words):
+    return subprocess.run([MUSTER, *words], capture_output=True, text=True, timeout=PATIENCE)
+
+
+class Start(ClusterTest):
+    def refused(self, words, *texts):
+        result = run("agent", *words)
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        for text in texts:
+            self.assertIn(text, result.stderr + result.stdout)
+
+    def test_flags_and_files(self):
+        cluster = self.cluster()
+        bad = os.path.join(cluster.dir, "bad.json")
+        with open(bad, "w") as f:
+            f.write('{\n "server": true,\n "bootsrap": true\n}\n')
+        broken = os.path.join(cluster.dir, "broken.json")
+        with open(broken, "w") as f:
+            f.write('{"server": ')
+        self.refused([], "==> data_dir cannot be empty")
+        self.refused(["-nope"], "-nope")
+        self.refused(["-data-dir", "/x", "extra"], "Unexpected extra arguments")
+        self.refused(["-config-file", bad], "invalid config key bootsrap", "line 3",
+                     "did you mean 'bootstrap'?")
+        self.refused(["-config-file", broken], "unexpected end of JSON input")
+        self.refused(["-config-file", "/nonexistent.json"], "no such file or directory")
+        self.refused(["-data-dir", "/x", "-bootstrap"], "'bootstrap = true' requires")
+        self.refused(["-data-dir", "/x", "-encrypt", "pUqJrVyVRj5jsiYEkM/tFQ=="], "encrypt")
+        self.refused(["-data-dir", "/x", "-bind", "nonsense"], "bind_addr")
+        self.assertEqual(run("nope").returncode, 127)
+        self.assertEqual(run("agent", "-h").returncode, 0)
+
+    def test_a_foreign_or_unwritable_data_directory(self):
+        cluster = self.cluster()
+        foreign = os.path.join(cluster.dir, "foreign")
+        os.mkdir(foreign)
+        with open(os.path.join(foreign, "raft.db"), "w") as f:
+            f.write("somebody else's")
+        agent = cluster.add("a", True, ["-bootstrap-expect", "1"])
+        agent.data = foreign
+        agent.start()
+        self.assertEqual(agent.wait(), 1)
+        self.assertIn("raft.db", agent.log_text())
+        self.assertIn(foreign, agent.log_text())
+        plain = os.path.join(cluster.dir, "plain")
+        with open(plain, "w") as f:
+            f.write("a file")
+        self.refused(["-data-dir", plain, "-bind", "127.0.0.1"], f'data_dir "{plain}"')
+        newer = os.path.join(cluster.dir, "newer")
+        os.mkdir(newer)
+        with open(os.path.join(newer, "format"), "w") as f:
+            f.write("muster 2\n")
+        self.refused(["-data-dir", newer, "-bind", "127.0.0.1"], "muster 2")
+
+    def test_a_taken_port_and_a_directory_in_use(self):
+        cluster = self.cluster()
+        first = cluster.add("first", True, ["-bootstrap-expect", "1"]).start()
+        wait_for("it to lead", first.leader)
+        second = cluster.add("second", False, [], address=first.address).start()
+        self.assertEqual(second.wait(), 1)
+        self.assertIn("address already in use", second.log_text())
+        third = cluster.add("third", False, [])
+        third.data = first.data
+        third.start()
+        self.assertEqual(third.wait(), 1)
+        self.assertIn("in use", third.log_text())
+        self.assertTrue(first.leader())
+
+    def test_a_second_node_of_one_name_gives_way(self):
+        cluster = self.cluster(servers=1, clients=1)
+        cluster.start().wait_ready()
+        s1, c1 = cluster.agents["s1"], cluster.agents["c1"]
+        twin = cluster.add("twin", False, list(c1.args))
+        twin.command = lambda base=twin.command: [
+            "c1" if word == "twin" else word for word in base()]
+        twin.data = os.path.join(cluster.dir, "twin-data")
+        twin.start()
+        wait_for("the twin to say who holds the name",
+                 lambda: c1.address in twin.log_text() and "c1" in twin.log_text())
+        self.assertEqual(twin.wait(90), 1)
+        self.assertEqual(s1.members()["c1"], 1)
+        self.assertTrue(c1.running())
+
+    def test_wrong_bytes_on_every_port(self):
+        cluster = self.cluster(servers=1, clients=1)
+        cluster.start().wait_ready()
+        s1 = cluster.agents["s1"]
+        seed = random.randrange(1 << 30)
+        rand = random.Random(seed)
+        print("seed", seed)
+        for port in (8300, 8301, 8500, 8600):
+            for _ in range(40):
+                data = rand.randbytes(rand.randrange(1, 3000))
+                with socket.socket() as s:
+                    s.settimeout(2)
+                    s.connect((s1.address, port))
+                    try:
+                        s.sendall(data)
+                    except OSError:
+                        pass
+        for port in (8301, 8600):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                for _ in range(300):
+                    s.sendto(rand.randbytes(rand.randrange(1, 1400)), (s1.address, port))
+                for _ in range(100):  # the right beginning, then nonsense
+                    s.sendto(b"um\x01\x04" + rand.randbytes(rand.randrange(1, 1000)),
+                             (s1.address, port))
+        self.assertEqual(s1.get("/v1/agent/self").status, 200)
+        s1.ok("PUT", "/v1/kv/still", "alive")
+        self.assertEqual(s1.dig("s1.node.consul"), [s1.address])
+
+    def test_requests_that_are_wrong(self):
+        cluster = self.cluster(servers=1, clients=1)
+        cluster.start().wait_ready()
+        s1 = cluster.agents["s1"]
+        for agent in cluster.agents.values():
+            for method, path, body, status, text in (
+                ("PUT", "/v1/agent/service/register", "{", 400, "unexpected EOF"),
+                ("PUT", "/v1/agent/service/register", "{}", 400, "Missing service name"),
+                ("PUT", "/v1/agent/service/register", '{"Name":"a","Foo":1}', 400,
+                 'unknown field "Foo"'),
+                ("PUT", "/v1/agent/service/register", '{"Name":"a","Port":"x"}', 400,
+                 "Request decode failed"),
+                ("PUT", "/v1/agent/check/pass/nope", None, 500, "nope"),
+                ("GET", "/v1/kv/a?index=x", None, 400, "Invalid index"),
+                ("GET", "/v1/kv/a?wait=10&index=1", None, 400, "Invalid wait time"),
+                ("GET", "/v1/catalog/nodes?stale&consistent", None, 400, "conflicting semantics"),
+                ("PUT", "/v1/kv/big", "x" * (512 * 1024 + 1), 413, "too large, max size: 524288"),
+                ("PUT", "/v1/catalog/register", "{}", 500, "Must provide node"),
+                ("POST", "/v1/catalog/nodes", None, 405, "method POST not allowed"),
+                ("GET", "/v1/nope", None, 404, ""),
+                ("GET", "/v1/catalog/nodes?dc=dc9", None, 500, "No path to datacenter"),
+            ):
+                answer = agent.http(method, path, body)
+                self.assertEqual((agent.name, path, answer.status), (agent.name, path, status),
+                                 answer.text)
+                self.assertIn(text, answer.text)
+        self.assertEqual(s1.get("/v1/agent/self").status, 200)
+
+    def test_second_signal_and_sighup(self):
+        cluster = self.cluster(servers=1, clients=0)
+        cluster.start().wait_ready()
+        s1 = cluster.agents["s1"]
+        s1.signal(signal.SIGHUP)
+        wait_for("a word about reload", lambda: "reload" in s1.log_text().lower())
+        self.assertTrue(s1.running())
+        self.assertEqual(s1.terminate(signal.SIGTERM), 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Killed, stopped and restarted processes: what is promised stays true."""
+
+import signal
+import threading
+import time
+
+from cluster import PATIENCE, ClusterTest, main, wait_for
+
+
+def register(agent, name="web", port=80):
+    agent.ok("PUT", "/v1/agent/service/register",
+             {"Name": name, "ID": f"{name}-{agent.name}", "Port": port,
+              "Check": {"TTL": "1h", "Status": "passing"}})
+
+
+class Clients(ClusterTest):
+    def test_a_killed_client_leaves_dns_then_the_catalog_and_returns(self):
+        cluster = self.cluster(servers=3, clients=2)
+        cluster.start().wait_ready()
+        c1, c2, s1 = (cluster.agents[n] for n in ("c1", "c2", "s1"))
+        register(c1)
+        register(c2)
+        both = sorted([c1.address, c2.address])
+        wait_for("both instances", lambda: s1.dig("web.service.consul") == both)
+
+        killed = time.monotonic()
+        c2.kill()
+        wait_for("the dead one to leave DNS", lambda: s1.dig("web.service.consul") == [c1.address])
+        print(f"out of DNS after {time.monotonic() - killed:.2f} s")
+        self.assertEqual(s1.dig("c2.node.consul"), [c2.address])
+        checks = {c["CheckID"]: c["Status"] for c in s1.get("/v1/health/node/c2").json()}
+        self.assertEqual(checks["serfHealth"], "critical")
+        wait_for("the dead one to leave the catalog", lambda: "c2" not in s1.catalog_nodes())
+        print(f"out of the catalog after {time.monotonic() - killed:.2f} s")
+        self.assertEqual(s1.members()["c2"], 4)
+        self.assertEqual(s1.rcode("c2.node.consul"), "NXDOMAIN")
+
+        c2.start()
+        wait_for("it to be back with its service", lambda: s1.dig("web.service.consul") == both)
+        self.assertEqual(c1.members()["c2"], 1)
+
+    def test_a_paused_client_returns_with_everything(self):
+        cluster = self.cluster(servers=3, clients=1, args=[
+            "-hcl", 'reconcile { remove_failed_after = "1s" }'])
+        cluster.start().wait_ready()
+        c1, s1 = cluster.agents["c1"], cluster.agents["s1"]
+        register(c1)
+        wait_for("the service", lambda: s1.dig("web.service.consul") == [c1.address])
+        c1.signal(signal.SIGSTOP)
+        wait_for("its removal", lambda: "c1" not in s1.catalog_nodes(), PATIENCE * 2)
+        c1.signal(signal.SIGCONT)
+        wait_for("it to be back", lambda: s1.dig("web.service.consul") == [c1.address])
+
+    def test_leaving_is_seen_at_once(self):
+        cluster = self.cluster(servers=3, clients=2)
+        cluster.start().wait_ready()
+        c1, c2, s1 = (cluster.agents[n] for n in ("c1", "c2", "s1"))
+        register(c1)
+        wait_for("the service", lambda: s1.dig("web.service.consul") == [c1.address])
+        self.assertEqual(c1.ok("PUT", "/v1/agent/leave").body, b"")
+        self.assertEqual(s1.members()["c1"], 3)
+        self.assertEqual(c1.wait(), 0)
+        wait_for("the node to go", lambda: "c1" not in s1.catalog_nodes())
+        # SIGTERM on a client is a graceful leave too.
+        self.assertEqual(c2.terminate(signal.SIGTERM), 0)
+        wait_for("the other to go", lambda: "c2" not in s1.catalog_nodes())
+        self.assertEqual(s1.members()["c2"], 3)
+
+    def test_force_leave_removes_at_once(self):
+        cluster = self.cluster(servers=3, clients=1, args=[
+            "-hcl", 'reconcile { remove_failed_after = "1h" }'])
+        cluster.start().wait_ready()
+        c1, s1 = cluster.agents["c1"], cluster.agents["s1"]
+        c1.kill()
+        wait_for("it to be failed", lambda: s1.members()["c1"] == 4)
+        self.assertIn("c1", s1.catalog_nodes())
+        s1.cli("force-leave", "c1", check=0)
+        wait_for("it to be left", lambda: s1.members()["c1"] == 3)
+        wait_for("its node to go", lambda: "c1" not in s1.catalog_nodes())
+        gone = s1.cli("force-leave", "nope")
+        self.assertEqual(gone.returncode, 1)
+        self.assertIn("agent: No node found with name 'nope'", gone.stderr)
+
+
+class Writer(threading.Thread):
+    """Writes numbered keys through some agents and remembers which were acknowledged."""
+
+    def __init__(self, agents):
+        super().__init__()
+        self.agents = agents
+        self.stopping = threading.Event()
+        self.acknowledged = []
+        self.times = []
+
+    def run(self):
+        number = 0
+        while not self.stopping.is_set():
+            agent = self.agents[number % len(self.agents)]
+            number += 1
+            try:
+                answer = agent.put(f"/v1/kv/log/{number:08d}", str(number), timeout=10)
+                if answer.status == 200 and answer.text.strip() == "true":
+                    self.acknowledged.append(number)
+                    self.times.append(time.monotonic())
+            except OSError:
+                pass
+
+    def stop(self):
+        self.stopping.set()
+        self.join()
+
+
+def keys(agent):
+    answer = agent.get("/v1/kv/log/?keys")
+    return {int(k.split("/")[1]) for k in answer.json()} if answer.status == 200 else set()
+
+
+class Servers(ClusterTest):
+    def test_a_killed_leader_loses_no_acknowledged_write(self):
+        cluster = self.cluster(servers=3, clients=1)
+        cluster.start().wait_ready()
+        leader = cluster.leader()
+        others = [s for s in cluster.servers() if s is not leader]
+        writer = Writer(others)
+        writer.start()
+        wait_for("some writes", lambda: len(writer.acknowledged) > 20)
+        killed = time.monotonic()
+        leader.kill()
+        wait_for("writes again", lambda: writer.times[-1] > killed + 0.2
+                 and len([t for t in writer.times if t > killed]) > 20)
+        gap = max(b - a for a, b in zip(writer.times, writer.times[1:]))
+        print(f"longest time without a write: {gap:.2f} s")
+        leader.start()
+        wait_for("the killed one to follow", leader.leader)
+        writer.stop()
+        for server in cluster.servers():
+            wait_for(f"{server.name} to have all {len(writer.acknowledged)} writes",
+                     lambda s=server: set(writer.acknowledged) <= keys(s))
+
+    def test_all_servers_restart_at_once_and_everything_is_there(self):
+        cluster = self.cluster(servers=3, clients=2)
+        cluster.start().wait_ready()
+        c1, s1 = cluster.agents["c1"], cluster.agents["s1"]
+        register(c1)
+        for i in range(50):
+            s1.ok("PUT", f"/v1/kv/log/{i:08d}", str(i))
+        wait_for("the service", lambda: s1.dig("web.service.consul") == [c1.address])
+        for server in cluster.servers():
+            server.kill()
+        for server in cluster.servers():
+            server.start()
+        cluster.wait_ready()
+        self.assertEqual(keys(s1), set(range(50)))
+        for agent in cluster.agents.values():
+            wait_for(f"{agent.name} to resolve the service",
+                     lambda a=agent: a.dig("web.service.consul") == [c1.address])
+        # Also with everybody down, clients included.
+        for agent in cluster.agents.values():
+            agent.kill()
+        cluster.start().wait_ready()
+        self.assertEqual(keys(s1), set(range(50)))
+        wait_for("the client's registration", lambda: s1.dig("web.service.consul") == [c1.address])
+
+    def test_without_quorum_reads_go_stale_and_writes_wait(self):
+        cluster = self.cluster(servers=3, clients=0)
+        cluster.start().wait_ready()
+        s1 = cluster.leader()
+        others = [s for s in cluster.servers() if s is not s1]
+        s1.ok("PUT", "/v1/kv/log/1", "1")
+        for server in others:
+            server.kill()
+        answer = wait_for("a refusal", lambda: s1.put("/v1/kv/log/2", "2", timeout=20), 40)
+        self.assertEqual(answer.status, 500)
+        self.assertEqual(answer.text, "No cluster leader")
+        stale = s1.get("/v1/kv/log/1?stale&raw")
+        self.assertEqual((stale.status, stale.text), (200, "1"))
+        self.assertEqual(stale.headers["X-Consul-Knownleader"], "false")
+        for server in others:
+            server.start()
+        wait_for("a leader", s1.leader)
+        s1.ok("PUT", "/v1/kv/log/2", "2")
+
+    def test_sigint_on_a_server_is_no_leave(self):
+        cluster = self.cluster(servers=3, clients=0)
+        cluster.start().wait_ready()
+        leader = cluster.leader()
+        other = next(s for s in cluster.servers() if s is not leader)
+        self.assertEqual(leader.terminate(signal.SIGINT), 1)
+        wait_for("another leader", lambda: other.leader() not in ("", f"{leader.address}:8300"))
+        wait_for("it to be failed", lambda: other.members()[leader.name] == 4)
+
+
+if __name__ == "__main__":
+    main()

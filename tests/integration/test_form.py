@@ -1,0 +1,57 @@
+"""Clusters form in any order; services registered anywhere resolve everywhere."""
+
+import random
+
+from cluster import ClusterTest, main, wait_for
+
+
+class Form(ClusterTest):
+    def test_any_order_of_start(self):
+        cluster = self.cluster(servers=3, clients=2)
+        names = list(cluster.agents)
+        random.shuffle(names)
+        with self.subTest(order=names):
+            cluster.start(names).wait_ready()
+            for agent in cluster.agents.values():
+                wait_for(f"{agent.name} to see five members alive",
+                         lambda a=agent: sorted(a.members().values()) == [1] * 5)
+
+    def test_register_on_each_and_resolve_on_every_agent(self):
+        cluster = self.cluster(servers=3, clients=2)
+        cluster.start().wait_ready()
+        for i, agent in enumerate(cluster.agents.values()):
+            agent.ok("PUT", "/v1/agent/service/register",
+                     {"Name": "web", "ID": f"web-{agent.name}", "Port": 8000 + i,
+                      "Tags": [agent.name], "Meta": {"where": agent.name},
+                      "Check": {"TTL": "1h", "Status": "passing"}})
+        addresses = sorted(a.address for a in cluster.agents.values())
+        for agent in cluster.agents.values():
+            wait_for(f"{agent.name} to resolve five instances",
+                     lambda a=agent: a.dig("web.service.consul", "A", "+bufsize=1232") == addresses)
+            self.assertEqual(agent.dig("c1.web.service.consul"),
+                             [cluster.agents["c1"].address])
+            srv = agent.dig("_web._s2.service.consul", "SRV")
+            self.assertEqual(srv, ["1 1 8001 s2.node.dc1.consul."])
+            self.assertEqual(agent.dig("s3.node.muster"), [cluster.agents["s3"].address])
+            health = agent.ok("GET", "/v1/health/service/web?passing").json()
+            self.assertEqual([e["Service"]["ID"] for e in health],
+                             sorted(f"web-{n}" for n in cluster.agents))
+        # A critical check leaves DNS everywhere.
+        cluster.agents["c1"].ok("PUT", "/v1/agent/check/fail/service:web-c1")
+        rest = sorted(a.address for a in cluster.agents.values() if a.name != "c1")
+        for agent in cluster.agents.values():
+            wait_for(f"{agent.name} to drop the failed instance",
+                     lambda a=agent: a.dig("web.service.consul", "A", "+bufsize=1232") == rest)
+
+    def test_a_single_dev_agent_needs_nothing(self):
+        cluster = self.cluster()
+        agent = cluster.add("solo", False, ["-dev"])
+        agent.start()
+        wait_for("a leader", agent.leader)
+        agent.ok("PUT", "/v1/kv/a/b", "one")
+        self.assertEqual(agent.ok("GET", "/v1/kv/a/b?raw").text, "one")
+        self.assertIn(agent.terminate(), (0, 1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+/* Entries in order, results to those who wait, and what a reader sees afterwards. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <uv.h>
+
+#include "apply.h"
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "catalog/query.h"
+#include "proto/command.h"
+
+struct world {
+    uv_loop_t loop;
+    char dir[32];
+    char path[64];
+    struct apply *apply;
+    uint64_t applied;
+    uint64_t results, last_ticket, refused;
+    size_t changes;
+    char failure[MU_ERR_TEXT_MAX];
+};
+
+static void on_done(void *data, const struct apply_report *report)
+{
+    struct world *w = data;
+
+    assert_true(report->applied.index >= w->applied);
+    w->applied = report->applied.index;
+    for (size_t i = 0; i < report->results_count; i++) {
+        assert_true(report->results[i].ticket > w->last_ticket);
+        w->last_ticket = report->results[i].ticket;
+        w->refused += report->results[i].result.code != MU_OK;
+        w->results++;
+    }
+    if (report->changes != NULL) {
+        w->changes += catalog_changes_count(report->changes);
+    }
+}
+
+static void on_failed(void *data, const char *why)
+{
+    struct world *w = data;
+
+    (void)snprintf(w->failure, sizeof w->failure, "%s", why);
+}
+
+static int setup(void **state)
+{
+    struct world *w = mu_new(sizeof *w);
+    struct catalog *catalog = NULL;
+
+    mu_log_set_fd(-1);
+    (void)snprintf(w->dir, sizeof w->dir, "/tmp/muster-apply-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    (void)snprintf(w->path, sizeof w->path, "%s/state.db", w->dir);
+    assert_int_equal(uv_loop_init(&w->loop), 0);
+    struct catalog_options options = { .path = w->path };
+
+    assert_int_equal(catalog_open(&catalog, &options, NULL), MU_OK);
+    w->apply = apply_new(&w->loop, catalog, on_done, on_failed, w);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    apply_close(w->apply);
+    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&w->loop), 0);
+    assert_int_equal(mu_dir_remove(w->dir, NULL), MU_OK);
+    mu_free(w);
+    return 0;
+}
+
+static void encode(const char *key, bool has_cas, struct mu_buf *to)
+{
+    struct command c = {
+        .kind = COMMAND_KV_SET,
+        .stamp_ms = 1,
+        .kv_set = { .key = mu_span_text(key), .value = MU_SPAN_LIT("v"), .has_cas = has_cas },
+    };
+
+    assert_int_equal(command_encode(&c, to, NULL), MU_OK);
+}
+
+static void push(struct world *w, uint64_t index, uint64_t ticket, const char *key, bool has_cas)
+{
+    struct mu_buf command = MU_BUF_NONE;
+
+    encode(key, has_cas, &command);
+    struct apply_entry e = { index, 1, ticket, mu_buf_span(&command) };
+
+    apply_push(w->apply, &e, 1);
+    mu_buf_deinit(&command); /* it was copied */
+}
+
+static void run_until(struct world *w, uint64_t index)
+{
+    while (w->applied < index && w->failure[0] == '\0') {
+        (void)uv_run(&w->loop, UV_RUN_ONCE);
+    }
+    assert_string_equal(w->failure, "");
+}
+
+static void a_thousand_entries_come_through_in_order(void **state)
+{
+    struct world *w = *state;
+    struct catalog_reader *reader = NULL;
+    struct catalog_keys keys;
+    struct mu_arena arena;
+
+    for (uint64_t i = 1; i <= 1000; i++) {
+        char key[16];
+
+        (void)snprintf(key, sizeof key, "k%04u", (unsigned)i);
+        push(w, i, i, key, false);
+    }
+    run_until(w, 1000);
+    assert_int_equal(w->results, 1000);
+    assert_int_equal(apply_waiting(w->apply), 0);
+    assert_true(w->changes >= 1000);
+    assert_int_equal(catalog_reader_open(&reader, w->path, NULL, NULL), MU_OK);
+    mu_arena_init(&arena, 0);
+    assert_int_equal(
+        catalog_query_keys(reader, &arena, MU_SPAN_LIT("k"), MU_SPAN_NONE, &keys, NULL), MU_OK);
+    assert_int_equal(keys.count, 1000);
+    mu_arena_deinit(&arena);
+    catalog_reader_close(reader);
+}
+
+static void only_those_with_a_ticket_are_answered(void **state)
+{
+    struct world *w = *state;
+    struct apply_entry empty = { .index = 2, .term = 1 };
+
+    push(w, 1, 0, "a", false);
+    apply_push(w->apply, &empty, 1);
+    push(w, 3, 9, "a", true); /* cas 0 on a key that is there: applied, without effect */
+    run_until(w, 3);
+    assert_int_equal(w->results, 1);
+    assert_int_equal(w->last_ticket, 9);
+    assert_int_equal(w->refused, 0);
+}
+
+static void bytes_that_are_no_command_stop_the_server(void **state)
+{
+    struct world *w = *state;
+    struct apply_entry e = { 1, 1, 1, MU_SPAN_LIT("\xff\xff nonsense") };
+
+    apply_push(w->apply, &e, 1);
+    while (w->failure[0] == '\0') {
+        (void)uv_run(&w->loop, UV_RUN_ONCE);
+    }
+    assert_non_null(strstr(w->failure, "applying entry 1"));
+    assert_int_equal(w->applied, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_thousand_entries_come_through_in_order),
+        TEST(only_those_with_a_ticket_are_answered),
+        TEST(bytes_that_are_no_command_stop_the_server),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

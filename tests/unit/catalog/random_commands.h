@@ -1,0 +1,172 @@
+/* random_commands.h - commands drawn from a small world, so that they meet each other often.
+ *
+ * Everything a drawn command points to is static text or lies in the arena.
+ */
+#ifndef TESTS_CATALOG_RANDOM_COMMANDS_H
+#define TESTS_CATALOG_RANDOM_COMMANDS_H
+
+#include "base/arena.h"
+#include "base/assert.h"
+#include "base/rand.h"
+#include "proto/command.h"
+
+static const char *const drawn_nodes[] = { "n1", "n2", "n3", "n4", "n5" };
+static const char *const drawn_services[] = { "web", "db", "api" };
+static const char *const drawn_service_ids[] = { "", "s1", "s2", "S3" };
+static const char *const drawn_checks[] = { "serfHealth", "c1", "c2", "C3" };
+static const char *const drawn_statuses[] = { "passing", "passing", "warning", "critical", "" };
+static const char *const drawn_addresses[] = { "10.0.0.1", "10.0.0.2", "2001:db8::1",
+                                               "host.example" };
+
+#define DRAW(r, list) mu_span_text((list)[mu_rand_below(r, MU_LEN(list))])
+
+/* Keys over few letters and slashes, with now and then a byte that is no text. */
+static inline struct mu_span draw_key(struct mu_rand *r, struct mu_arena *arena, size_t bytes_max)
+{
+    static const uint8_t letters[] = { 'a', 'a', 'b', '/', '/', 0, 0xff };
+    size_t bytes = mu_rand_below(r, bytes_max + 1);
+    uint8_t *key = mu_arena_new(arena, bytes + 1);
+
+    for (size_t i = 0; i < bytes; i++) {
+        key[i] = letters[mu_rand_below(r, MU_LEN(letters))];
+    }
+    return mu_span_of(key, bytes);
+}
+
+static inline bool draw_bool(struct mu_rand *r, uint64_t one_in)
+{
+    return mu_rand_below(r, one_in) == 0;
+}
+
+static inline struct mu_span draw_uuid(struct mu_rand *r, struct mu_arena *arena)
+{
+    return mu_span_text(mu_arena_printf(arena, "00000000-0000-0000-0000-%012llu",
+                                        (unsigned long long)mu_rand_below(r, 6)));
+}
+
+static inline struct mu_pairs draw_pairs(struct mu_rand *r, struct mu_arena *arena)
+{
+    static const char *const keys[] = { "a", "b", "c" };
+    struct mu_pairs pairs = { mu_arena_array(arena, 3, sizeof *pairs.items), mu_rand_below(r, 4) };
+
+    for (size_t i = 0; i < pairs.count; i++) {
+        pairs.items[i] = (struct mu_pair){ DRAW(r, keys), DRAW(r, keys) };
+    }
+    return pairs;
+}
+
+static inline void draw_node(struct mu_rand *r, struct mu_arena *arena, struct command_node *n)
+{
+    n->name = DRAW(r, drawn_nodes);
+    n->id = draw_bool(r, 3) ? draw_uuid(r, arena) : MU_SPAN_NONE;
+    n->address = DRAW(r, drawn_addresses);
+    n->has_meta = draw_bool(r, 2);
+    n->has_tagged_addresses = draw_bool(r, 2);
+    if (n->has_meta) {
+        n->meta = draw_pairs(r, arena);
+    }
+    if (n->has_tagged_addresses) {
+        n->tagged_addresses = draw_pairs(r, arena);
+    }
+}
+
+static inline void draw_service(struct mu_rand *r, struct mu_arena *arena,
+                                struct command_service *s)
+{
+    s->name = DRAW(r, drawn_services);
+    s->id = DRAW(r, drawn_service_ids);
+    s->port = (uint16_t)mu_rand_below(r, 2);
+    s->address = draw_bool(r, 3) ? DRAW(r, drawn_addresses) : MU_SPAN_NONE;
+    s->weight_passing = (uint32_t)mu_rand_below(r, 3);
+    s->tags =
+        (struct mu_texts){ mu_arena_array(arena, 2, sizeof *s->tags.items), mu_rand_below(r, 3) };
+    for (size_t i = 0; i < s->tags.count; i++) {
+        s->tags.items[i] = DRAW(r, drawn_services);
+    }
+    s->has_meta = draw_bool(r, 4);
+    if (draw_bool(r, 40)) {
+        s->address = MU_SPAN_LIT("0.0.0.0"); /* refused */
+    }
+}
+
+static inline void draw_check(struct mu_rand *r, struct command_check *c)
+{
+    c->id = DRAW(r, drawn_checks);
+    c->status = DRAW(r, drawn_statuses);
+    c->output = draw_bool(r, 2) ? MU_SPAN_LIT("out\0\xff") : MU_SPAN_NONE;
+    if (draw_bool(r, 2)) {
+        c->service_id = draw_bool(r, 2) ? DRAW(r, drawn_services) : DRAW(r, drawn_service_ids);
+    }
+}
+
+static inline void draw_register(struct mu_rand *r, struct mu_arena *arena, struct command *c)
+{
+    struct command_register *reg = &c->reg;
+
+    c->kind = COMMAND_REGISTER;
+    draw_node(r, arena, &reg->node);
+    reg->skip_node_update = draw_bool(r, 2);
+    reg->has_service = draw_bool(r, 2);
+    if (reg->has_service) {
+        draw_service(r, arena, &reg->service);
+    }
+    reg->checks_count = mu_rand_below(r, 3);
+    reg->checks = mu_arena_array(arena, 3, sizeof *reg->checks);
+    for (size_t i = 0; i < reg->checks_count; i++) {
+        draw_check(r, &reg->checks[i]);
+    }
+    if (reg->checks_count == 2 && mu_span_eq(reg->checks[0].id, reg->checks[1].id)) {
+        reg->checks_count = 1; /* of one id twice the first would be seen by nobody */
+    }
+}
+
+static inline void draw_deregister(struct mu_rand *r, struct command *c)
+{
+    c->kind = COMMAND_DEREGISTER;
+    c->dereg.node = DRAW(r, drawn_nodes);
+    if (draw_bool(r, 2)) {
+        c->dereg.check_id = DRAW(r, drawn_checks);
+    } else if (!draw_bool(r, 4)) {
+        c->dereg.service_id =
+            draw_bool(r, 2) ? DRAW(r, drawn_services) : DRAW(r, drawn_service_ids);
+    }
+}
+
+static inline void draw_kv(struct mu_rand *r, struct mu_arena *arena, uint64_t index,
+                           struct command *c)
+{
+    bool has_cas = draw_bool(r, 5);
+    uint64_t cas = draw_bool(r, 3) ? 0 : mu_rand_below(r, index + 2);
+
+    if (draw_bool(r, 3)) {
+        c->kind = COMMAND_KV_DELETE;
+        c->kv_delete.key = draw_key(r, arena, 4);
+        c->kv_delete.recurse = draw_bool(r, 6);
+        c->kv_delete.has_cas = has_cas;
+        c->kv_delete.cas = cas;
+        return;
+    }
+    c->kind = COMMAND_KV_SET;
+    c->kv_set.key = draw_key(r, arena, 4);
+    c->kv_set.value =
+        draw_bool(r, 8) ? mu_span_of(mu_arena_new(arena, 5000), 5000) : draw_key(r, arena, 2);
+    c->kv_set.flags = mu_rand_below(r, 3);
+    c->kv_set.has_cas = has_cas;
+    c->kv_set.cas = cas;
+}
+
+/* `index`: that of the entry it will be, for plausible check-and-sets. */
+static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint64_t index,
+                                struct command *c)
+{
+    *c = (struct command){ .stamp_ms = draw_bool(r, 2) ? 1000 + mu_rand_below(r, 1000) : 0 };
+    switch (mu_rand_below(r, 6)) {
+    case 0:
+    case 1:
+    case 2: draw_register(r, arena, c); break;
+    case 3: draw_deregister(r, c); break;
+    default: draw_kv(r, arena, index, c); break;
+    }
+}
+
+#endif

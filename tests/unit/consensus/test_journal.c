@@ -1,0 +1,1080 @@
+/* test_journal.c - the log as segment files, on a disk that forgets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/crc.h"
+#include "base/wire.h"
+#include "journal.h"
+#include "log_model.h"
+#include "memory_disk.h"
+
+#define SMALL_SEGMENT (64U * 1024)
+
+static struct consensus_journal_options options_of(uint64_t durable_seq)
+{
+    return (struct consensus_journal_options){
+        .server = model_id(1),
+        .disk = model_id(2),
+        .segment_bytes = SMALL_SEGMENT,
+        .spares_count = 1,
+        .durable_seq = durable_seq,
+        .seed = 7,
+    };
+}
+
+struct opened {
+    struct consensus_disk view;
+    struct consensus_journal j;
+    struct consensus_journal_found found;
+    struct mu_err err;
+    enum mu_code rc;
+};
+
+static enum mu_code open_on(struct opened *o, struct memory_disk *d, uint64_t durable_seq)
+{
+    struct consensus_journal_options options = options_of(durable_seq);
+
+    memset(o, 0, sizeof *o);
+    o->view = memory_disk_view(d);
+    o->rc = consensus__journal_open(&o->j, &o->view, &options, &o->found, &o->err);
+    return o->rc;
+}
+
+static void must_open(struct opened *o, struct memory_disk *d)
+{
+    if (open_on(o, d, 0) != MU_OK) {
+        fail_msg("open: %s", o->err.text);
+    }
+}
+
+static void shut(struct opened *o)
+{
+    mu_free(o->found.runs);
+    consensus__journal_close(&o->j);
+}
+
+/* NULL when the journal holds exactly what the model says; else what differs. */
+static const char *difference(struct opened *o, const struct model *m)
+{
+    const struct consensus_journal *j = &o->j;
+    struct mu_buf got = MU_BUF_NONE;
+    const char *what = NULL;
+    size_t configs = 0;
+
+    if (j->base.index != m->base_index || j->tail.index != m->last) {
+        return "base or last index";
+    }
+    if (j->hard.term != m->hard.term || !mu_id_eq(&j->hard.voted_for, &m->hard.voted_for)) {
+        return "hard state";
+    }
+    for (uint64_t i = m->base_index + 1; i <= m->last; i++) {
+        configs += m->entries[i].kind == CONSENSUS_CONFIG;
+        if (o->found.runs != NULL &&
+            model_run_term(o->found.runs, o->found.runs_count, i) != m->entries[i].term) {
+            return "terms by runs";
+        }
+    }
+    configs += j->configs_count > 0 && j->configs[0].index <= m->base_index;
+    if (configs != j->configs_count) {
+        return "configurations";
+    }
+    if (m->last > m->base_index && consensus__journal_read(&o->j, m->base_index + 1, m->last,
+                                                           SIZE_MAX, &got, &o->err) != MU_OK) {
+        return "read back";
+    }
+    for (size_t at = 0; at < got.bytes;) {
+        struct consensus_record r;
+        size_t room = 0;
+
+        if (!consensus__record_read(mu_span_sub(mu_buf_span(&got), at, got.bytes), &r, &room)) {
+            what = "a record";
+            break;
+        }
+        memset(got.data + at + 4, 0, 4);
+        at += room;
+    }
+    if (what == NULL && !model_records_equal(m, m->base_index + 1, m->last, mu_buf_span(&got))) {
+        what = "bytes of entries";
+    }
+    mu_buf_deinit(&got);
+    return what;
+}
+
+static void must_equal(struct opened *o, const struct model *m, const char *when)
+{
+    const char *what = difference(o, m);
+
+    if (what != NULL) {
+        fail_msg("%s: %s differ: log %llu..%llu term %llu, expected %llu..%llu term %llu (%s)",
+                 when, what, (unsigned long long)o->j.base.index,
+                 (unsigned long long)o->j.tail.index, (unsigned long long)o->j.hard.term,
+                 (unsigned long long)m->base_index, (unsigned long long)m->last,
+                 (unsigned long long)m->hard.term, o->err.text);
+    }
+}
+
+static enum mu_code append_one(struct opened *o, const struct model_write *mw)
+{
+    struct consensus_journal_write w = { &mw->w, mw->records };
+
+    mu_free(o->found.runs); /* they say what open found, and that changes now */
+    o->found.runs = NULL;
+    return consensus__journal_append(&o->j, &w, 1, &o->err);
+}
+
+/* Write entries to both. */
+static void put(struct opened *o, struct model *m, uint64_t first, size_t count, uint32_t bytes)
+{
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct model_entry like = { m->hard.term, bytes, CONSENSUS_COMMAND };
+
+    model_write(m, mw, 1, first, count, like);
+    if (append_one(o, mw) != MU_OK) {
+        fail_msg("append %llu: %s", (unsigned long long)first, o->err.text);
+    }
+    model_write_deinit(mw);
+    mu_free(mw);
+}
+
+static struct model *model_new(void)
+{
+    struct model *m = mu_new(sizeof *m);
+
+    m->hard.term = 1;
+    m->hard.cluster = model_id(9);
+    return m;
+}
+
+static void reopen(struct opened *o, struct memory_disk *d)
+{
+    shut(o);
+    memory_crash(d);
+    must_open(o, d);
+}
+
+/* -- what is written is found -------------------------------------------------------------- */
+
+static void a_new_directory_is_an_empty_log(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = mu_new(sizeof *m);
+    struct opened o;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        must_open(&o, d);
+        assert_true(o.found.was_empty);
+        must_equal(&o, m, "empty");
+        shut(&o);
+    }
+    assert_int_equal(d->open_count, 0);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
+static void payloads_of_every_size_come_back(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    for (uint32_t bytes = 0; bytes < 4095; bytes += bytes < 70 || bytes > 4000 ? 1 : 61) {
+        put(&o, m, m->last + 1, 1, bytes);
+    }
+    put(&o, m, m->last + 1, 1, 4095);
+    put(&o, m, m->last + 1, 1, 4096);
+    put(&o, m, m->last + 1, 1, 4097);
+    reopen(&o, d);
+    assert_true(o.found.was_rewritten);
+    must_equal(&o, m, "after a crash");
+    reopen(&o, d);
+    assert_false(o.found.was_rewritten);
+    must_equal(&o, m, "after another");
+    shut(&o);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
+static void the_largest_command_fits_the_smallest_segments(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    put(&o, m, 1, 1, 100);
+    put(&o, m, 2, 1, MU_COMMAND_BYTES_MAX);
+    put(&o, m, 3, 1, 100);
+    put(&o, m, 4, 1, MU_COMMAND_BYTES_MAX);
+    reopen(&o, d);
+    must_equal(&o, m, "after a crash");
+    shut(&o);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
+static void many_writes_share_a_batch(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct model_write *mw = mu_new_array(8, sizeof *mw);
+    struct consensus_journal_write w[8];
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    for (size_t i = 0; i < 8; i++) {
+        struct model_entry like = { m->hard.term, 20, CONSENSUS_COMMAND };
+
+        /* The sixth overwrites: it may not share a batch with what it overwrites. */
+        model_write(m, &mw[i], i + 1, i == 5 ? 4 : m->last + 1, 2, like);
+        w[i] = (struct consensus_journal_write){ &mw[i].w, mw[i].records };
+    }
+    uint64_t syncs = d->syncs;
+
+    assert_int_equal(consensus__journal_group(&o.j, w, 8), 5);
+    assert_int_equal(consensus__journal_append(&o.j, w, 5, &o.err), MU_OK);
+    assert_int_equal(d->syncs - syncs, 1);
+    assert_int_equal(consensus__journal_group(&o.j, w + 5, 3), 3);
+    assert_int_equal(consensus__journal_append(&o.j, w + 5, 3, &o.err), MU_OK);
+    assert_int_equal(d->syncs - syncs, 2);
+    must_equal(&o, m, "at once");
+    reopen(&o, d);
+    must_equal(&o, m, "after a crash");
+    shut(&o);
+    for (size_t i = 0; i < 8; i++) {
+        model_write_deinit(&mw[i]);
+    }
+    mu_free(mw);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
+static void an_idle_log_proves_its_end_and_goes_on_in_place(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    put(&o, m, 1, 3, 50);
+    assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+    uint64_t syncs = d->syncs;
+
+    assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+    assert_int_equal(d->syncs, syncs); /* proven already */
+    reopen(&o, d);
+    assert_false(o.found.was_rewritten);
+    assert_int_equal(o.j.segments_count, 1);
+    put(&o, m, 4, 1, 50);
+    reopen(&o, d);
+    must_equal(&o, m, "after going on in place");
+    shut(&o);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
+/* -- compaction, overwriting across segments, reset ---------------------------------------- */
+
+static void compaction_recycles_whole_segments_and_keeps_the_configuration(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    model_write(m, mw, 1, 1, 1, (struct model_entry){ 1, 0, CONSENSUS_CONFIG });
+    assert_int_equal(append_one(&o, mw), MU_OK);
+    model_write_deinit(mw);
+    for (int i = 0; i < 400; i++) {
+        put(&o, m, m->last + 1, 3, 200);
+        if (m->last > 30) {
+            assert_int_equal(consensus__journal_compact(&o.j, m->last - 30, &o.err), MU_OK);
+            m->base_index = o.j.base.index;
+            assert_true(m->base_index <= m->last - 30);
+        }
+        if (i % 20 == 19) {
+            must_equal(&o, m, "after compaction");
+        }
+        if (i % 50 == 49) {
+            reopen(&o, d);
+            must_equal(&o, m, "after a crash");
+        }
+    }
+    assert_true(m->base_index > m->last - 200); /* whole segments went, all the time */
+    assert_true(o.j.segments_count < 6);
+    assert_int_equal(o.j.configs_count, 1);
+    assert_int_equal(o.j.configs[0].index, 1);
+    assert_int_equal(consensus__journal_read(&o.j, m->base_index, m->last, 1, &mw->bytes, &o.err),
+                     MU_NOT_FOUND);
+    shut(&o);
+    mu_free(mw);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
+/* A leader of a later term overwrites a tail that spans several segments; later the prefix is
+ * compacted. Cut the power at each call of all that. */
+static void run_overwrite_and_compact(struct memory_disk *d, struct model *m, struct model *before,
+                                      uint64_t stop_at)
+{
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct opened o;
+
+    must_open(&o, d);
+    for (int i = 0; i < 56; i++) {
+        put(&o, m, m->last + 1, 4, 900);
+    }
+    d->calls = 0;
+    d->stop_at = stop_at;
+    *before = *m;
+    m->hard.term = 5;
+    model_write(m, mw, 1, 21, 2, (struct model_entry){ 5, 10, CONSENSUS_COMMAND });
+    enum mu_code rc = append_one(&o, mw);
+
+    model_write_deinit(mw);
+    for (int i = 0; rc == MU_OK && i < 60; i++) {
+        *before = *m;
+        model_write(m, mw, 1, m->last + 1, 4, (struct model_entry){ 5, 900, CONSENSUS_COMMAND });
+        rc = append_one(&o, mw);
+        model_write_deinit(mw);
+    }
+    if (rc == MU_OK) {
+        *before = *m;
+        rc = consensus__journal_compact(&o.j, 200, &o.err);
+        assert_true(rc != MU_OK || o.j.base.index > 20);
+    }
+    shut(&o);
+    mu_free(mw);
+}
+
+static void a_long_tail_is_overwritten_and_compacted_with_the_power_cut_anywhere(void **state)
+{
+    struct mu_rand r;
+
+    (void)state;
+    mu_rand_seed(&r, 3);
+    for (uint64_t stop_at = 1;; stop_at++) {
+        struct memory_disk *d = memory_disk_new();
+        struct model *m = model_new();
+        struct model *before = mu_new(sizeof *before);
+        struct opened o;
+
+        run_overwrite_and_compact(d, m, before, stop_at);
+        bool was_cut = memory_is_dead(d);
+
+        memory_power_cut(d, &r);
+        must_open(&o, d);
+        m->base_index = before->base_index = o.j.base.index;
+        assert_true(o.j.base.index <= 200);
+        if (difference(&o, m) != NULL) {
+            must_equal(&o, before, "cut short");
+        }
+        shut(&o);
+        memory_disk_free(d);
+        mu_free(m);
+        mu_free(before);
+        if (!was_cut) {
+            assert_true(stop_at > 100);
+            return;
+        }
+    }
+}
+
+static void a_reset_restarts_the_log_behind_a_snapshot(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    for (int i = 0; i < 60; i++) {
+        put(&o, m, m->last + 1, 4, 900);
+    }
+    model_write(m, mw, 1, 0, 0, (struct model_entry){ 0 });
+    mw->w.reset_index = 1000;
+    mw->w.reset_term = 1;
+    assert_int_equal(append_one(&o, mw), MU_OK);
+    m->base_index = m->last = 1000;
+    must_equal(&o, m, "after the reset");
+    put(&o, m, 1001, 2, 10);
+    reopen(&o, d);
+    must_equal(&o, m, "after a crash");
+    assert_int_equal(consensus__journal_compact(&o.j, 0, &o.err), MU_OK);
+    assert_true(o.j.segments_count <= 2); /* what was before is of no use to anybody */
+    reopen(&o, d);
+    must_equal(&o, m, "after compaction");
+    put(&o, m, 1003, 1, 10);
+    reopen(&o, d);
+    must_equal(&o, m, "at last");
+    shut(&o);
+    mu_free(mw);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
+/* -- crashes ------------------------------------------------------------------------------- */
+
+/* A scripted run that is cut short at one call. Afterwards `acked` is what was reported durable,
+ * `latest` what a write in flight would have made of it. */
+static void scripted_run(struct memory_disk *d, struct model *acked, struct model *latest,
+                         uint64_t seed)
+{
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct mu_rand r;
+    struct opened o;
+    enum mu_code rc = open_on(&o, d, 0);
+
+    mu_rand_seed(&r, seed);
+    for (uint64_t seq = 1; rc == MU_OK && seq <= 40; seq++) {
+        uint64_t committed = acked->last > 6 ? acked->last - 6 : 0;
+
+        committed = committed > acked->base_index ? committed : acked->base_index;
+        model_random_write(latest, &r, seq, committed, mw);
+        rc = append_one(&o, mw);
+        model_write_deinit(mw);
+        if (rc != MU_OK) {
+            break;
+        }
+        *acked = *latest;
+        if (seq % 8 == 0 && committed > 0) {
+            rc = consensus__journal_compact(&o.j, committed, &o.err);
+            acked->base_index = latest->base_index = o.j.base.index;
+        }
+        if (rc == MU_OK && seq % 5 == 0) {
+            rc = consensus__journal_mark(&o.j, &o.err);
+        }
+        for (int i = 0; rc == MU_OK && consensus__journal_wants(&o.j) && i < 3; i++) {
+            rc = consensus__journal_tend(&o.j, &o.err);
+        }
+    }
+    if (o.rc == MU_OK) {
+        shut(&o);
+    }
+    mu_free(mw);
+}
+
+/* Open what a crash has left and compare; then go on, crash again, and compare again. */
+static void must_recover(struct memory_disk *d, struct model *acked, struct model *latest,
+                         uint64_t at, uint64_t sectors)
+{
+    struct opened o;
+    char when[96];
+
+    (void)snprintf(when, sizeof when, "cut at call %llu after %llu sectors", (unsigned long long)at,
+                   (unsigned long long)sectors);
+    if (open_on(&o, d, 0) != MU_OK) {
+        fail_msg("%s: open: %s", when, o.err.text);
+    }
+    /* A compaction in flight may or may not have happened. */
+    if (o.j.base.index > acked->base_index) {
+        acked->base_index = latest->base_index = o.j.base.index;
+    }
+    if (difference(&o, latest) == NULL) {
+        *acked = *latest;
+    }
+    must_equal(&o, acked, when);
+    put(&o, acked, acked->last + 1, 1, 30);
+    shut(&o);
+    memory_crash(d);
+    must_open(&o, d);
+    must_equal(&o, acked, when);
+    shut(&o);
+}
+
+static uint64_t calls_of_run(uint64_t seed)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *acked = model_new();
+    struct model *latest = model_new();
+
+    scripted_run(d, acked, latest, seed);
+    uint64_t calls = d->calls;
+
+    memory_disk_free(d);
+    mu_free(acked);
+    mu_free(latest);
+    return calls;
+}
+
+static void nothing_acknowledged_is_lost_wherever_the_power_goes(void **state)
+{
+    uint64_t calls = calls_of_run(11);
+    struct mu_rand r;
+
+    (void)state;
+    mu_rand_seed(&r, 1);
+    assert_true(calls > 100);
+    for (uint64_t at = 1; at <= calls; at++) {
+        for (uint64_t sectors = 0; sectors < 18; sectors = sectors * 2 + 1) {
+            struct memory_disk *d = memory_disk_new();
+            struct model *acked = mu_new(sizeof *acked);
+            struct model *latest = mu_new(sizeof *latest);
+
+            latest->hard.cluster = model_id(9);
+            d->stop_at = at;
+            d->stop_sectors = sectors;
+            scripted_run(d, acked, latest, 11);
+            if (sectors % 2 == 0) {
+                memory_crash(d);
+            } else {
+                memory_power_cut(d, &r);
+            }
+            must_recover(d, acked, latest, at, sectors);
+            memory_disk_free(d);
+            mu_free(acked);
+            mu_free(latest);
+        }
+    }
+}
+
+static void every_prefix_of_sectors_of_the_last_batch_opens(void **state)
+{
+    (void)state;
+    for (uint64_t sectors = 0; sectors <= 40; sectors++) {
+        struct memory_disk *d = memory_disk_new();
+        struct model *acked = model_new();
+        struct model *latest = mu_new(sizeof *latest);
+        struct model_write *mw = mu_new(sizeof *mw);
+        struct opened o;
+
+        must_open(&o, d);
+        put(&o, acked, 1, 3, 700);
+        *latest = *acked;
+        model_write(latest, mw, 2, 4, 10, (struct model_entry){ 1, 1900, CONSENSUS_COMMAND });
+        d->calls = 0;
+        d->stop_at = 1;
+        d->stop_sectors = sectors;
+        assert_int_equal(append_one(&o, mw), MU_IO);
+        shut(&o);
+        memory_crash(d);
+        must_open(&o, d);
+        must_equal(&o, sectors * MEMORY_SECTOR >= 48 + mw->bytes.bytes ? latest : acked, "torn");
+        shut(&o);
+        model_write_deinit(mw);
+        mu_free(mw);
+        mu_free(acked);
+        mu_free(latest);
+        memory_disk_free(d);
+    }
+}
+
+static void a_crash_while_opening_changes_nothing(void **state)
+{
+    struct mu_rand r;
+
+    (void)state;
+    mu_rand_seed(&r, 5);
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        for (uint64_t at = 1; at <= 24; at++) {
+            struct memory_disk *d = memory_disk_new();
+            struct model *acked = mu_new(sizeof *acked);
+            struct model *latest = mu_new(sizeof *latest);
+            struct opened o;
+
+            latest->hard.cluster = model_id(9);
+            d->stop_at = 40 + 5 * seed;
+            d->stop_sectors = seed;
+            scripted_run(d, acked, latest, seed);
+            memory_power_cut(d, &r);
+            d->calls = 0;
+            d->stop_at = at;
+            d->stop_sectors = at % 9;
+            if (open_on(&o, d, 0) == MU_OK) {
+                shut(&o);
+            }
+            memory_power_cut(d, &r);
+            must_recover(d, acked, latest, at, d->stop_sectors);
+            memory_disk_free(d);
+            mu_free(acked);
+            mu_free(latest);
+        }
+    }
+}
+
+static void random_histories_survive_random_crashes(void **state)
+{
+    struct model_write *mw = mu_new(sizeof *mw);
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        struct memory_disk *d = memory_disk_new();
+        struct model *acked = mu_new(sizeof *acked);
+        struct model *latest = mu_new(sizeof *latest);
+        struct mu_rand r;
+        struct opened o;
+
+        mu_rand_seed(&r, seed * 7919);
+        latest->hard.cluster = acked->hard.cluster = model_id(9);
+        must_open(&o, d);
+        for (uint64_t seq = 1; seq <= 120 && latest->last < MODEL_ENTRIES_MAX - 8; seq++) {
+            uint64_t committed = acked->last > 20 ? acked->last - 20 : 0;
+
+            committed = committed > acked->base_index ? committed : acked->base_index;
+            model_random_write(latest, &r, seq, committed, mw);
+            if (mu_rand_below(&r, 10) == 0) {
+                d->calls = 0;
+                d->stop_at = 1 + mu_rand_below(&r, 3);
+                d->stop_sectors = mu_rand_below(&r, 20);
+            }
+            enum mu_code rc = append_one(&o, mw);
+
+            model_write_deinit(mw);
+            if (rc == MU_OK) {
+                *acked = *latest;
+                if (mu_rand_below(&r, 6) == 0) {
+                    rc = consensus__journal_compact(&o.j, committed, &o.err);
+                    acked->base_index = latest->base_index =
+                        rc == MU_OK ? o.j.base.index : acked->base_index;
+                }
+            }
+            if (rc != MU_OK || mu_rand_below(&r, 12) == 0) {
+                shut(&o);
+                if (mu_rand_below(&r, 2) == 0) {
+                    memory_power_cut(d, &r);
+                } else {
+                    memory_crash(d);
+                }
+                must_recover(d, acked, latest, seed, seq);
+                *latest = *acked;
+                must_open(&o, d);
+            }
+        }
+        must_equal(&o, acked, "at the end");
+        shut(&o);
+        assert_int_equal(d->open_count, 0);
+        memory_disk_free(d);
+        mu_free(acked);
+        mu_free(latest);
+    }
+    mu_free(mw);
+}
+
+/* The MARK that the log went on behind was in the page cache only; then the power goes while the
+ * next batch is written. */
+static void a_mark_that_was_not_flushed_is_not_missed(void **state)
+{
+    struct mu_rand r;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 64; seed++) {
+        struct memory_disk *d = memory_disk_new();
+        struct model *m = model_new();
+        struct model *after = mu_new(sizeof *after);
+        struct model_write *mw = mu_new(sizeof *mw);
+        struct opened o;
+
+        mu_rand_seed(&r, seed);
+        must_open(&o, d);
+        put(&o, m, 1, 3, 100);
+        d->calls = 0;
+        d->stop_at = 2; /* written, and killed before the flush */
+        assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_IO);
+        shut(&o);
+        memory_crash(d);
+        must_open(&o, d);
+        assert_false(o.found.was_rewritten);
+        *after = *m;
+        model_write(after, mw, 1, 4, 1, (struct model_entry){ 1, 10, CONSENSUS_COMMAND });
+        d->calls = 0;
+        d->stop_at = 2;
+        assert_int_equal(append_one(&o, mw), MU_IO);
+        shut(&o);
+        memory_power_cut(d, &r);
+        must_open(&o, d);
+        if (difference(&o, after) != NULL) {
+            must_equal(&o, m, "the flush never came");
+        }
+        shut(&o);
+        model_write_deinit(mw);
+        mu_free(mw);
+        mu_free(after);
+        mu_free(m);
+        memory_disk_free(d);
+    }
+}
+
+/* -- damage -------------------------------------------------------------------------------- */
+
+static const char *first_segment = "log-0000000000000001.seg";
+
+/* Three batches of entries and a MARK, in one segment. */
+static struct memory_disk *small_log(struct model *m)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct opened o;
+
+    must_open(&o, d);
+    put(&o, m, 1, 2, 40);
+    put(&o, m, 3, 1, 5000);
+    put(&o, m, 4, 2, 40);
+    assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+    shut(&o);
+    memory_crash(d);
+    return d;
+}
+
+/* Where nothing but padding stands one byte in 64 is enough. */
+static bool is_padding(const struct mu_buf *segment, size_t at)
+{
+    struct consensus_batch batch;
+
+    for (size_t page = CONSENSUS_PAGE; page <= at;) {
+        struct mu_span here = mu_span_of(segment->data + page, segment->bytes - page);
+
+        if (!consensus__batch_read(here, &batch)) {
+            return true;
+        }
+        if (at < page + batch.room) {
+            return at >= page + CONSENSUS_BATCH_HEAD + batch.records.bytes;
+        }
+        page += batch.room;
+    }
+    return at >= 80; /* the head page */
+}
+
+static void a_flipped_byte_is_reported_and_never_cuts_the_log(void **state)
+{
+    struct model *m = model_new();
+    struct memory_disk *d = small_log(m);
+    size_t used = 4096 * 6; /* head, 1, 2 (two pages), 3, MARK */
+    size_t reported = 0;
+
+    (void)state;
+    for (size_t at = 0; at < used; at++) {
+        if (at % 64 != 0 && is_padding(memory_bytes(d, first_segment), at)) {
+            continue;
+        }
+        struct memory_disk *copy = memory_disk_copy(d);
+        struct opened o;
+
+        memory_bytes(copy, first_segment)->data[at] ^= 0x40;
+        if (open_on(&o, copy, 0) == MU_OK) {
+            must_equal(&o, m, "a flip that is harmless");
+            shut(&o);
+        } else {
+            bool names_it = strstr(o.err.text, first_segment) != NULL;
+
+            if (o.rc != MU_CORRUPT || !names_it || strstr(o.err.text, " at byte ") == NULL) {
+                fail_msg("flip at %zu: %s", at, o.err.text);
+            }
+            reported++;
+        }
+        assert_int_equal(copy->open_count, 0);
+        memory_disk_free(copy);
+    }
+    /* All bytes but those of padding and of the MARK itself. */
+    assert_true(reported > 80 + 3 * 48 + 4 * 32 + 4 * 40 + 5000);
+    memory_disk_free(d);
+    mu_free(m);
+}
+
+static void meta_tells_rot_of_the_last_batch_from_a_torn_one(void **state)
+{
+    struct model *m = model_new();
+    struct memory_disk *d = small_log(m);
+    struct opened o;
+
+    (void)state;
+    /* The MARK is batch 4; break it and batch 3 before it. */
+    memory_bytes(d, first_segment)->data[4096 * 5 + 20] ^= 1;
+    memory_bytes(d, first_segment)->data[4096 * 4 + 60] ^= 1;
+    struct memory_disk *copy = memory_disk_copy(d);
+
+    assert_int_equal(open_on(&o, copy, 3), MU_CORRUPT);
+    assert_non_null(strstr(o.err.text, "ends with batch 2, but 3 were durable"));
+    memory_disk_free(copy);
+    must_open(&o, d); /* without that knowledge it looks like the torn end */
+    assert_int_equal(o.j.tail.index, 3);
+    shut(&o);
+    memory_disk_free(d);
+    mu_free(m);
+}
+
+static void files_that_are_missing_cut_or_foreign_are_reported(void **state)
+{
+    static const struct {
+        const char *why;
+        enum { REMOVE, CUT, RENAME, VERSION, OTHER_NODE, OTHER_DISK, HEAD } what;
+        unsigned segment;
+        uint64_t durable;
+        enum mu_code code;
+        const char *text;
+    } cases[] = {
+        // clang-format off
+        { "a segment in the middle is gone", REMOVE, 2, 0, MU_CORRUPT, "log-0000000000000002.seg at byte 0: this segment is missing" },
+        { "the newest is gone, meta knows it", REMOVE, 4, 60, MU_CORRUPT, "were durable" },
+        { "a segment was cut short", CUT, 2, 0, MU_CORRUPT, "cut short" },
+        { "the head of a segment is lost", HEAD, 3, 0, MU_CORRUPT, "log-0000000000000003.seg at byte 0" },
+        { "the head of the last one is lost", HEAD, 4, 0, MU_CORRUPT, "log-0000000000000004.seg at byte 0" },
+        { "of a newer version", VERSION, 3, 0, MU_UNSUPPORTED, "format 9 is of a newer muster" },
+        { "of another node", OTHER_NODE, 1, 0, MU_FOREIGN, "belongs to node 4d" },
+        { "of another disk", OTHER_DISK, 1, 0, MU_FOREIGN, "belongs to disk 4d" },
+    }; // clang-format on
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct memory_disk *d = memory_disk_new();
+        struct model *m = model_new();
+        char name[CONSENSUS_JOURNAL_NAME_MAX];
+        struct consensus_segment_head head;
+        struct opened o;
+        uint32_t version;
+
+        must_open(&o, d);
+        while (o.j.segments_count < 4) {
+            put(&o, m, m->last + 1, 3, 900);
+        }
+        put(&o, m, m->last + 1, 1, 900);
+        shut(&o);
+        memory_crash(d);
+        consensus__journal_name(cases[i].segment, name);
+        struct mu_buf *bytes = memory_bytes(d, name);
+
+        assert_int_equal(consensus__segment_head_read(mu_buf_span(bytes), &head, &version),
+                         CONSENSUS_HEAD_OK);
+        switch (cases[i].what) {
+        case REMOVE: memory_unname(&d->live, name); break;
+        case CUT: bytes->bytes = 8192; break;
+        case HEAD: bytes->data[30] ^= 4; break;
+        case RENAME: break;
+        case OTHER_NODE:
+            head.server = model_id(0x4d);
+            consensus__segment_head_write(&head, bytes->data);
+            break;
+        case OTHER_DISK:
+            head.disk = model_id(0x4d);
+            consensus__segment_head_write(&head, bytes->data);
+            break;
+        case VERSION: {
+            uint8_t *at = bytes->data + 8;
+            static const uint8_t zero[4];
+
+            *at = 9;
+            memcpy(bytes->data + 12, zero, 4);
+            uint32_t crc = mu_crc32c(0, bytes->data, CONSENSUS_PAGE);
+            struct mu_wr w = mu_wr_of(bytes->data + 12, 4);
+
+            mu_wr_u32le(&w, crc);
+            break;
+        }
+        }
+        if (open_on(&o, d, cases[i].durable) != cases[i].code ||
+            strstr(o.err.text, cases[i].text) == NULL) {
+            fail_msg("%s: %s, '%s'", cases[i].why, mu_code_text(o.rc), o.err.text);
+        }
+        assert_int_equal(d->open_count, 0);
+        memory_disk_free(d);
+        mu_free(m);
+    }
+}
+
+/* Put another payload in place, with every checksum right but the chain. */
+static void forge_first_entry(struct mu_buf *segment)
+{
+    struct consensus_batch batch;
+    struct mu_buf forged = MU_BUF_NONE;
+    struct consensus_record r;
+    size_t room = 0;
+    size_t at = CONSENSUS_BATCH_HEAD;
+
+    assert_true(consensus__batch_read(mu_span_of(segment->data + 4096, 4096), &batch));
+    uint64_t salt = batch.salt;
+
+    mu_buf_add(&forged, segment->data + 4096, CONSENSUS_BATCH_HEAD + batch.records.bytes);
+    for (; at < forged.bytes; at += room) {
+        assert_true(
+            consensus__record_read(mu_span_of(forged.data + at, forged.bytes - at), &r, &room));
+        if (r.index == 1) {
+            break;
+        }
+    }
+    forged.data[at + CONSENSUS_RECORD_HEAD] ^= 1;
+    uint32_t crc = mu_crc32c(0, forged.data + at + 8, CONSENSUS_RECORD_HEAD - 8 + r.payload.bytes);
+    struct mu_wr w = mu_wr_of(forged.data + at, 4);
+
+    mu_wr_u32le(&w, crc);
+    assert_true(consensus__record_read(mu_span_of(forged.data + at, forged.bytes - at), &r, &room));
+    (void)consensus__batch_seal(&forged, batch.seq, batch.durable_upto, batch.prev_crc,
+                                batch.records_count, salt);
+    memcpy(segment->data + 4096, forged.data, forged.bytes);
+    mu_buf_deinit(&forged);
+}
+
+static void an_intact_entry_of_another_history_is_damage(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    put(&o, m, 1, 2, 40);
+    shut(&o);
+    memory_crash(d);
+    forge_first_entry(memory_bytes(d, first_segment));
+    assert_int_equal(open_on(&o, d, 0), MU_CORRUPT);
+    assert_non_null(strstr(o.err.text, "does not continue the one before"));
+    memory_disk_free(d);
+    mu_free(m);
+}
+
+static void a_damaged_entry_is_reported_when_it_is_read(void **state)
+{
+    struct model *m = model_new();
+    struct memory_disk *d = small_log(m);
+    struct mu_buf got = MU_BUF_NONE;
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    memory_bytes(d, first_segment)->data[4096 * 2 + 100] ^= 1;
+    assert_int_equal(consensus__journal_read(&o.j, 3, 3, 10, &got, &o.err), MU_CORRUPT);
+    assert_non_null(strstr(o.err.text, "log-0000000000000001.seg at byte 8192"));
+    mu_buf_deinit(&got);
+    shut(&o);
+    memory_disk_free(d);
+    mu_free(m);
+}
+
+/* -- disks that fail or fill --------------------------------------------------------------- */
+
+static void a_failed_flush_is_never_repeated(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    put(&o, m, 1, 1, 10);
+    d->fail_sync_at = d->syncs + 1;
+    model_write(m, mw, 2, 2, 1, (struct model_entry){ 1, 10, CONSENSUS_COMMAND });
+    assert_int_equal(append_one(&o, mw), MU_IO);
+    assert_non_null(strstr(o.err.text, "/disk/log-0000000000000001.seg: flush"));
+    assert_true(o.j.has_failed);
+    shut(&o);
+    assert_int_equal(d->syncs_after_failure, 0);
+    model_write_deinit(mw);
+    mu_free(mw);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
+static void a_full_disk_stops_growth_and_nothing_else(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct model *before = mu_new(sizeof *before);
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct opened o;
+    enum mu_code rc;
+
+    (void)state;
+    d->capacity = 3 * SMALL_SEGMENT;
+    must_open(&o, d);
+    do {
+        *before = *m;
+        model_write(m, mw, 2, m->last + 1, 4, (struct model_entry){ 1, 900, CONSENSUS_COMMAND });
+        rc = append_one(&o, mw);
+        model_write_deinit(mw);
+    } while (rc == MU_OK);
+    assert_int_equal(rc, MU_FULL);
+    assert_non_null(strstr(o.err.text, "no space left"));
+    assert_false(o.j.has_failed);
+    must_equal(&o, before, "nothing was changed");
+    assert_int_equal(consensus__journal_compact(&o.j, before->last, &o.err), MU_OK);
+    before->base_index = o.j.base.index;
+    put(&o, before, before->last + 1, 4, 900);
+    reopen(&o, d);
+    must_equal(&o, before, "after compaction made room");
+    shut(&o);
+    mu_free(mw);
+    mu_free(before);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
+static void a_disk_that_is_full_at_the_start_is_an_error(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct opened o;
+
+    (void)state;
+    d->capacity = SMALL_SEGMENT / 2;
+    assert_int_equal(open_on(&o, d, 0), MU_FULL);
+    assert_non_null(strstr(o.err.text, "no space left"));
+    assert_int_equal(d->open_count, 0);
+    d->capacity = 0;
+    must_open(&o, d);
+    shut(&o);
+    memory_disk_free(d);
+}
+
+static void spares_are_filled_in_pieces_used_and_made_again(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    while (consensus__journal_wants(&o.j)) {
+        assert_int_equal(consensus__journal_tend(&o.j, &o.err), MU_OK);
+    }
+    assert_int_equal(o.j.spares_count, 1);
+    while (o.j.segments_count < 3) {
+        put(&o, m, m->last + 1, 4, 900);
+    }
+    assert_int_equal(o.j.spares_count, 0);
+    assert_true(consensus__journal_wants(&o.j));
+    assert_int_equal(consensus__journal_tend(&o.j, &o.err), MU_OK);
+    reopen(&o, d); /* half-made ones are thrown away */
+    must_equal(&o, m, "after a crash");
+    assert_null(memory_find(&d->live, CONSENSUS_FILL_NAME));
+    shut(&o);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_directory_is_an_empty_log),
+        cmocka_unit_test(payloads_of_every_size_come_back),
+        cmocka_unit_test(the_largest_command_fits_the_smallest_segments),
+        cmocka_unit_test(many_writes_share_a_batch),
+        cmocka_unit_test(an_idle_log_proves_its_end_and_goes_on_in_place),
+        cmocka_unit_test(compaction_recycles_whole_segments_and_keeps_the_configuration),
+        cmocka_unit_test(a_long_tail_is_overwritten_and_compacted_with_the_power_cut_anywhere),
+        cmocka_unit_test(a_reset_restarts_the_log_behind_a_snapshot),
+        cmocka_unit_test(nothing_acknowledged_is_lost_wherever_the_power_goes),
+        cmocka_unit_test(every_prefix_of_sectors_of_the_last_batch_opens),
+        cmocka_unit_test(a_crash_while_opening_changes_nothing),
+        cmocka_unit_test(random_histories_survive_random_crashes),
+        cmocka_unit_test(a_flipped_byte_is_reported_and_never_cuts_the_log),
+        cmocka_unit_test(meta_tells_rot_of_the_last_batch_from_a_torn_one),
+        cmocka_unit_test(files_that_are_missing_cut_or_foreign_are_reported),
+        cmocka_unit_test(a_mark_that_was_not_flushed_is_not_missed),
+        cmocka_unit_test(an_intact_entry_of_another_history_is_damage),
+        cmocka_unit_test(a_damaged_entry_is_reported_when_it_is_read),
+        cmocka_unit_test(a_failed_flush_is_never_repeated),
+        cmocka_unit_test(a_full_disk_stops_growth_and_nothing_else),
+        cmocka_unit_test(a_disk_that_is_full_at_the_start_is_an_error),
+        cmocka_unit_test(spares_are_filled_in_pieces_used_and_made_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,234 @@
+#include "conn.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+/* How long the driver lets things last. Generous where honest clients wait: pooled connections of
+ * Go clients stay idle for 90 s, and one that we close under a request costs it an error. */
+#define IDLE_MS (600U * 1000) /* between requests */
+#define HEAD_MS (30U * 1000)  /* from the first byte of a head to its end: slow loris */
+#define BODY_MS (60U * 1000)  /* between two parts of a body */
+#define SEND_MS (60U * 1000)  /* without the peer taking a byte of its answer */
+#define END_MS  (2U * 1000)   /* of reading on after a refusal, so that the peer sees the answer */
+
+static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 section 3.4 */
+#define PREFACE_BYTES (sizeof preface - 1)
+
+void conn_init(struct conn *c, struct conn_host *host, const struct mu_addr *client)
+{
+    *c = (struct conn){ .host = host, .client = *client, .state = CONN_NEW };
+    c->since_ms = host->now_ms;
+    mu_list_init(&c->streams);
+}
+
+void conn_deinit(struct conn *c)
+{
+    http1_deinit(c);
+    http2_deinit(c);
+    mu_buf_deinit(&c->in);
+    mu_buf_deinit(&c->out);
+    mu_buf_deinit(&c->h2_settings);
+}
+
+void conn__end(struct conn *c)
+{
+    if (c->state == CONN_ENDING) {
+        return;
+    }
+    c->state = CONN_ENDING;
+    c->since_ms = c->host->now_ms;
+    mu_buf_deinit(&c->in);
+    c->host->touch(c->host->touch_data, c);
+}
+
+void conn__body(struct request *r, struct mu_span part, uint64_t *discarded)
+{
+    bool fits = r->verdict != VERDICT_TOO_BIG && part.bytes <= r->body_bytes_max &&
+                r->body.bytes <= r->body_bytes_max - part.bytes;
+
+    if (fits) {
+        mu_buf_add_span(&r->body, part);
+        return;
+    }
+    *discarded += r->body.bytes + part.bytes;
+    if (r->content_length < *discarded) {
+        r->content_length = *discarded; /* a chunked body has none: what is known of it */
+    }
+    mu_buf_deinit(&r->body);
+    r->verdict = VERDICT_TOO_BIG;
+}
+
+/* -- bytes in -----------------------------------------------------------------------------------
+ */
+
+/* Which protocol is it? Decided at the first byte that differs from the preface, or when all of it
+ * is there. */
+static void detect(struct conn *c)
+{
+    size_t known = c->in.bytes < PREFACE_BYTES ? c->in.bytes : PREFACE_BYTES;
+
+    if (memcmp(c->in.data, preface, known) != 0) {
+        c->state = CONN_H1;
+        http1_start(c);
+    } else if (known == PREFACE_BYTES) {
+        c->state = CONN_H2;
+        http2_start(c);
+    }
+}
+
+/* Hand over what waits in `in`, as far as it is taken. */
+static void feed_waiting(struct conn *c)
+{
+    struct mu_buf in = c->in;
+    size_t used = 0;
+
+    if (c->in.bytes == 0) {
+        return;
+    }
+    c->in = MU_BUF_NONE; /* the protocol may end the connection meanwhile */
+    if (c->state == CONN_H1) {
+        used = http1_feed(c, mu_buf_span(&in));
+    }
+    if (c->state == CONN_H2) { /* perhaps only now, by an upgrade */
+        http2_feed(c, mu_span_sub(mu_buf_span(&in), used, in.bytes));
+        used = in.bytes;
+    }
+    if (c->state == CONN_ENDING || used == in.bytes) {
+        mu_buf_deinit(&in);
+        return;
+    }
+    mu_buf_drop(&in, used);
+    c->in = in;
+}
+
+void conn_feed(struct conn *c, struct mu_span bytes)
+{
+    if (c->state == CONN_ENDING) {
+        return; /* a refused body goes by */
+    }
+    if (c->state == CONN_NEW) {
+        mu_buf_add_span(&c->in, bytes);
+        detect(c);
+        feed_waiting(c);
+        return;
+    }
+    if (c->in.bytes > 0) {
+        mu_buf_add_span(&c->in, bytes);
+        return; /* conn_turn() goes on with it once the request before it is answered */
+    }
+    size_t used = 0;
+
+    if (c->state == CONN_H1) {
+        used = http1_feed(c, bytes);
+    }
+    if (c->state == CONN_H2) {
+        http2_feed(c, mu_span_sub(bytes, used, bytes.bytes));
+        used = bytes.bytes;
+    }
+    if (c->state != CONN_ENDING && used < bytes.bytes) {
+        mu_buf_add_span(&c->in, mu_span_sub(bytes, used, bytes.bytes));
+    }
+}
+
+void conn_eof(struct conn *c)
+{
+    c->is_eof = true;
+    if (c->request != NULL && c->request->state == REQUEST_SERVING) {
+        c->request->is_half_closed = true; /* a peer may stop sending and still read its answer */
+        if (c->request->is_held) {
+            conn__end(c); /* nobody waits that long behind a closed pipe (http-api 1.7) */
+        }
+        return;
+    }
+    if (c->state == CONN_H1 && c->in.bytes > 0) {
+        c->host->touch(c->host->touch_data, c); /* pipelined requests are answered first */
+    } else {
+        conn__end(c);
+    }
+}
+
+/* -- the turn -----------------------------------------------------------------------------------
+ */
+
+bool conn__is_clogged(const struct conn *c)
+{
+    return c->out.bytes + c->unsent >= CONN_OUT_MAX;
+}
+
+void conn_turn(struct conn *c)
+{
+    c->turn_answers = 0;
+    if (c->state == CONN_H1 && c->request == NULL && !conn__is_clogged(c)) {
+        feed_waiting(c);
+    }
+    while (c->state == CONN_H2 && !conn__is_clogged(c) && http2_pull(c)) {
+    }
+    if (c->is_eof && c->state == CONN_H1 && c->request == NULL && c->in.bytes == 0) {
+        conn__end(c);
+    }
+}
+
+void conn_stop(struct conn *c)
+{
+    if (c->is_stopping) {
+        return;
+    }
+    c->is_stopping = true;
+    if (c->state == CONN_H2) {
+        http2_stop(c);
+    } else {
+        http1_stop(c);
+    }
+    c->host->touch(c->host->touch_data, c);
+}
+
+bool conn_wants_read(const struct conn *c)
+{
+    if (c->is_eof) {
+        return false;
+    }
+    return c->state == CONN_ENDING ||
+           (c->in.bytes < CONN_IN_MAX && !conn__is_clogged(c) && c->backlog < CONN_OUT_MAX);
+}
+
+void conn_sent(struct conn *c, size_t unsent)
+{
+    c->unsent = unsent;
+    c->since_ms = c->host->now_ms;
+}
+
+static bool is_done(const struct conn *c)
+{
+    return c->state == CONN_ENDING && c->out.bytes == 0 && c->unsent == 0;
+}
+
+bool conn_wants_shutdown(const struct conn *c)
+{
+    return is_done(c) && !c->is_eof && c->discarded > 0;
+}
+
+bool conn_is_over(const struct conn *c)
+{
+    return is_done(c) && !conn_wants_shutdown(c);
+}
+
+uint64_t conn_deadline(const struct conn *c)
+{
+    bool has_unsent = c->out.bytes + c->unsent > 0;
+
+    if (c->state == CONN_ENDING && !has_unsent) {
+        return c->since_ms + END_MS;
+    }
+    if (has_unsent) {
+        return c->since_ms + SEND_MS;
+    }
+    if (c->request != NULL) {
+        return c->request->state == REQUEST_READING ? c->since_ms + BODY_MS : 0;
+    }
+    if (c->streams_count > 0) {
+        return 0;
+    }
+    return c->since_ms + (c->has_head_part ? HEAD_MS : IDLE_MS);
+}

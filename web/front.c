@@ -1,0 +1,119 @@
+#include "front.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "blocking.h"
+#include "forward.h"
+#include "hash_wait.h"
+
+#define LOOKS_MAX     256 /* woken reads evaluated in one turn: some milliseconds */
+#define SCRATCH_BYTES (64U * 1024)
+
+void front_init(struct front *f, struct agent *agent)
+{
+    const struct config *c = agent_config(agent);
+
+    *f = (struct front){ .agent = agent, .config = c };
+    request_pool_init(&f->pool);
+    deadlines_init(&f->deadlines);
+    response_style_init(&f->style, &c->response_headers);
+    route_table_init(&f->table, web_routes, web_routes_count);
+    f->table.disable_unprintable_filter = c->disable_unprintable_filter;
+    f->table.block_endpoints = c->block_endpoints;
+    f->table.block_endpoints_count = c->block_endpoints_count;
+    mu_arena_init(&f->scratch, 0);
+    f->scratch.block = SCRATCH_BYTES; /* the first block is the one that is kept */
+    mu_list_init(&f->woken);
+    mu_list_init(&f->parked);
+    mu_list_init(&f->hashed);
+}
+
+void front_deinit(struct front *f)
+{
+    MU_ASSERT(f->parked_count == 0);
+    request_pool_deinit(&f->pool);
+    deadlines_deinit(&f->deadlines);
+    response_style_deinit(&f->style);
+    mu_arena_deinit(&f->scratch);
+    mu_buf_deinit(&f->text);
+}
+
+/* -- a request
+ * -------------------------------------------------------------------------------------- */
+
+void front_begin(void *data, struct request *r)
+{
+    struct front *f = data;
+    bool is_value;
+
+    r->front = f;
+    route_find(&f->table, r);
+    is_value = r->route != NULL && (r->route->traits & ROUTE_VALUE) != 0;
+    r->body_bytes_max = is_value ? (uint64_t)f->config->kv_max_value_size : MU_BODY_BYTES_MAX;
+}
+
+static bool is_elsewhere(const struct request *r)
+{
+    struct mu_span dc = params_text(&r->params, "dc");
+
+    return dc.bytes > 0 && (r->route->traits & ROUTE_LOCAL) == 0 &&
+           !mu_span_eq_fold(dc, mu_span_text(agent_datacenter(r->front->agent)));
+}
+
+static bool is_foreign(const struct request *r)
+{
+    return (r->route->traits & ROUTE_LOCAL) == 0 && !r->is_forwarded &&
+           !agent_is_server(r->front->agent);
+}
+
+void front_serve(void *data, struct request *r)
+{
+    struct front *f = data;
+    struct mu_err err = MU_ERR_NONE;
+
+    if (route_refuse(&f->table, r)) {
+        return;
+    }
+    bool discovers = (r->route->traits & ROUTE_DISCOVERS) != 0;
+    struct read_defaults defaults = {
+        .wait_ms = (uint64_t)f->config->default_query_ms,
+        .wait_ms_max = (uint64_t)f->config->max_query_ms,
+        .discovery_max_stale_ms = discovers ? (uint64_t)f->config->discovery_max_stale_ms : 0,
+        .traits = r->route->traits,
+    };
+
+    r->is_pretty = f->config->is_dev || params_has(&r->params, "pretty");
+    if (params_read_options(&r->params, r->cache_control, r->ns, &defaults, &r->read, &err) !=
+        MU_OK) {
+        answer_text(r, 400, err.text);
+    } else if (is_elsewhere(r)) {
+        answer_text(r, 500, "No path to datacenter");
+    } else if (is_foreign(r)) {
+        forward_request(r);
+    } else {
+        r->route->handler(r);
+    }
+}
+
+/* -- turns
+ * ------------------------------------------------------------------------------------------ */
+
+bool front_turn(struct front *f)
+{
+    for (unsigned i = 0; i < LOOKS_MAX && !mu_list_empty(&f->woken); i++) {
+        blocking_look(MU_CONTAINER(f->woken.next, struct request, link));
+    }
+    return !mu_list_empty(&f->woken);
+}
+
+void front_stop(struct front *f)
+{
+    f->is_stopping = true;
+    hash_wait_changed(f);
+    while (!mu_list_empty(&f->parked)) {
+        blocking_end(MU_CONTAINER(f->parked.next, struct request, link));
+    }
+    while (!mu_list_empty(&f->woken)) {
+        blocking_end(MU_CONTAINER(f->woken.next, struct request, link));
+    }
+}

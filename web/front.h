@@ -1,0 +1,53 @@
+/* front.h - what all requests share: the agent, the routes, parked reads, memory.
+ *
+ * Requests come from connections (server_uv.c) and from client agents (agent_set_front); both walk
+ * the same routes. Here is the order in which that happens; the rules of each step are in route.c,
+ * blocking.c, forward.c and the handlers.
+ *
+ * Thread:  the loop's.
+ */
+#ifndef WEB_FRONT_H
+#define WEB_FRONT_H
+
+#include "agent/agent.h"
+#include "deadlines.h"
+#include "request.h"
+#include "response.h"
+#include "route.h"
+
+struct front {
+    struct agent *agent;
+    const struct config *config;
+    struct request_pool pool;
+    struct deadlines deadlines;
+    struct response_style style;
+    struct route_table table;
+    struct mu_arena scratch; /* rows of the evaluation that runs; empty between them */
+    struct mu_buf text;      /* scratch for keys and error texts */
+    struct mu_link woken;    /* reads whose watch fired: looked at at the end of the turn */
+    struct mu_link parked;   /* reads that wait on a watch */
+    struct mu_link hashed;   /* reads of local services that wait for another hash */
+    size_t parked_count;     /* in all three: at most MU_BLOCKING_MAX */
+    bool is_stopping;
+};
+
+void front_init(struct front *f, struct agent *agent);
+void front_deinit(struct front *f);
+
+/* A request's two steps, as struct conn_host wants them (data: the front). */
+void front_begin(void *data, struct request *r);
+void front_serve(void *data, struct request *r);
+
+/* The end of a turn (the driver calls it in each, and then aims its timer at f->deadlines): look at
+ * what was woken, a bounded number. True: more is left. */
+MU_MUST_CHECK bool front_turn(struct front *f);
+
+/* From now on nothing waits: what is parked is answered as it is. */
+void front_stop(struct front *f);
+
+/* What client agents forward to this server: see agent_front. */
+void *front_forwarded(void *data, const struct agent_http_request *request, agent_http_fn *reply,
+                      void *reply_data);
+void front_forwarded_cancel(void *data, void *running);
+
+#endif

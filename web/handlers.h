@@ -1,0 +1,60 @@
+/* handlers.h - the functions behind the rows of routes.c, one file an area. Each answers its
+ * request once, now or later; params are parsed, traits were applied.
+ */
+#ifndef WEB_HANDLERS_H
+#define WEB_HANDLERS_H
+
+#include "request.h"
+
+/* api_agent.c: this agent and its members */
+void api_agent_self(struct request *r);
+void api_agent_members(struct request *r);
+void api_agent_join(struct request *r);
+void api_agent_leave(struct request *r);
+void api_agent_force_leave(struct request *r);
+void api_agent_maintenance(struct request *r);
+
+/* api_agent_service.c: what is registered here */
+void api_agent_services(struct request *r);
+void api_agent_service(struct request *r);
+void api_agent_service_put(struct request *r);
+void api_agent_service_drop(struct request *r);
+void api_agent_service_maintenance(struct request *r);
+
+/* api_agent_check.c: checks of this agent, local health */
+void api_agent_checks(struct request *r);
+void api_agent_check_put(struct request *r);
+void api_agent_check_drop(struct request *r);
+void api_agent_check_pass(struct request *r);
+void api_agent_check_warn(struct request *r);
+void api_agent_check_fail(struct request *r);
+void api_agent_check_update(struct request *r);
+void api_agent_health_by_id(struct request *r);
+void api_agent_health_by_name(struct request *r);
+
+/* api_catalog.c */
+void api_catalog_register(struct request *r);
+void api_catalog_deregister(struct request *r);
+void api_catalog_datacenters(struct request *r);
+void api_catalog_nodes(struct request *r);
+void api_catalog_services(struct request *r);
+void api_catalog_service(struct request *r);
+void api_catalog_node(struct request *r);
+void api_catalog_node_services(struct request *r);
+
+/* api_health.c */
+void api_health_node(struct request *r);
+void api_health_checks(struct request *r);
+void api_health_state(struct request *r);
+void api_health_service(struct request *r);
+
+/* api_kv.c */
+void api_kv_get(struct request *r);
+void api_kv_put(struct request *r);
+void api_kv_delete(struct request *r);
+
+/* api_status.c */
+void api_status_leader(struct request *r);
+void api_status_peers(struct request *r);
+
+#endif

@@ -1,0 +1,207 @@
+/* request.h - one HTTP request and its answer, whichever protocol carried it.
+ *
+ * proto/h1, proto/h2 and the agent's RPC all end in a struct request: a protocol fills in what came
+ * (request_head, request_body), the routes find a handler, the handler answers once with one of the
+ * answer_* functions, and the sink that the protocol set carries the response away.
+ *
+ *              head, body                answer_*
+ *   READING ---------------> SERVING -------------------> ANSWERED -> free
+ *      '-- refused or gone ----'-- client gone: cancelled, or ORPHANED until its write ended
+ *
+ * A handler that has to wait (for a read index, a watch, a write, a server) sets r->pending. When
+ * the client goes away meanwhile, pending->cancel ends the wait; a write has no cancel: the request
+ * then lives on without a sink until the write is done.
+ *
+ * Thread:  the loop's.
+ * Memory:  everything made for a request is in r->arena, its body and rendered answer in r->body
+ *          and r->out; requests are pooled, so that none of this is allocated anew each time.
+ */
+#ifndef WEB_REQUEST_H
+#define WEB_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/list.h"
+#include "catalog/cache.h"
+#include "catalog/watch.h"
+#include "deadlines.h"
+#include "params.h"
+#include "proto/h1.h"
+
+struct agent_read;
+struct agent_forward;
+struct front;
+struct request;
+struct web_route;
+
+enum web_method { /* single bits: a path's methods are a set */
+                  WEB_OTHER = 0,
+                  WEB_GET = 1,
+                  WEB_PUT = 2,
+                  WEB_POST = 4,
+                  WEB_DELETE = 8,
+                  WEB_OPTIONS = 16,
+                  WEB_HEAD = 32,
+};
+const char *web_method_text(enum web_method method);
+
+/* -- the answer -------------------------------------------------------------------------------- */
+
+#define RESPONSE_EXTRA_MAX  16 /* headers beyond those that have a field */
+#define RESPONSE_HEADER_MAX (RESPONSE_EXTRA_MAX + 12)
+
+struct response {
+    unsigned status;             /* 0: none yet */
+    const char *content_type;    /* NULL: no header */
+    struct mu_span body;         /* view into r->out, r->arena, or `ready` */
+    struct catalog_ready *ready; /* held until the bytes were copied; NULL: none */
+    bool has_meta;               /* the index group of http-api 1.3 */
+    bool known_leader;
+    uint64_t index, last_contact_ms;
+    const char *consistency;                    /* X-Consul-Effective-Consistency; NULL: absent */
+    struct mu_header extra[RESPONSE_EXTRA_MAX]; /* names in their casing on the wire */
+    size_t extra_count;
+};
+
+/* Where an answer goes. Called once; afterwards the request is gone. */
+struct request_sink {
+    void (*answer)(struct request *r);
+};
+
+/* What a request waits for. */
+struct request_pending {
+    const char *name;                  /* for people: "read", "watch", "write", "forward" */
+    void (*cancel)(struct request *r); /* NULL: cannot be recalled */
+};
+
+/* -- the request ------------------------------------------------------------------------------- */
+
+enum request_state {
+    REQUEST_READING,
+    REQUEST_SERVING,
+    REQUEST_ANSWERED,
+    REQUEST_ORPHANED,
+};
+
+/* Why a request is answered without its handler. */
+enum request_verdict {
+    VERDICT_SERVE,
+    VERDICT_BAD_TARGET,  /* 400 */
+    VERDICT_UNPRINTABLE, /* 400, empty */
+    VERDICT_MOVED,       /* 301 */
+    VERDICT_UNKNOWN,     /* 404 */
+    VERDICT_ROOT,        /* GET / */
+    VERDICT_TOO_BIG,     /* 413 */
+};
+
+/* A read that is evaluated as often as it is woken. It fills in r->response (index, body, status)
+ * and r->topics; rows live in the front's scratch arena until it returns. */
+typedef enum mu_code request_read_fn(struct request *r, const struct agent_view *view,
+                                     struct mu_err *err);
+
+struct request {
+    /* what came */
+    enum web_method method;
+    struct mu_span method_text, target; /* as sent */
+    struct mu_span path, query;         /* path: decoded */
+    struct params params;
+    struct mu_span accept, authorization, cache_control, content_type, token, ns; /* headers */
+    uint64_t content_length; /* 0 unless given */
+    uint64_t body_bytes_max; /* from the route; more is refused */
+    struct mu_buf body;
+    struct mu_addr client;
+    bool is_forwarded; /* came from a client agent: never forwarded again */
+
+    /* where it goes */
+    const struct web_route *route;
+    unsigned allowed;        /* methods of its path */
+    struct mu_span argument; /* what the path holds behind a prefix route */
+    enum request_verdict verdict;
+    struct read_options read;
+    bool is_pretty;
+
+    /* what it waits for */
+    const struct request_pending *pending;
+    request_read_fn *evaluate;       /* blocking.h */
+    void (*look)(struct request *r); /* hash_wait.h */
+    struct catalog_topic topics[CATALOG_WAIT_TOPICS_MAX];
+    size_t topics_count;
+    struct agent_read *agent_read;
+    struct agent_forward *forward;
+    struct catalog_wait *wait;
+    struct deadline deadline;
+    uint64_t until_ms;   /* of the wait for another hash; 0: not yet */
+    bool is_last_look;   /* the deadline passed: answer whatever is there */
+    bool was_fresh;      /* max_stale sent it to the leader */
+    bool is_held;        /* waits for a change: nobody but its client misses it */
+    bool is_half_closed; /* the client sends no more: do not begin to wait */
+    void *mine;          /* the handler's, in the arena */
+
+    /* the answer */
+    struct response response;
+    struct mu_buf out;
+
+    /* life */
+    enum request_state state;
+    struct front *front;
+    const struct request_sink *sink; /* NULL: orphaned */
+    void *sink_data;
+    int32_t stream;             /* HTTP/2 */
+    struct mu_link stream_link; /* in conn->streams */
+    uint64_t began_ns;          /* only where it is going to be logged */
+    struct mu_arena arena;
+    struct request_pool *pool;
+    struct mu_link link; /* in the pool, or in a queue of the front */
+};
+
+/* -- pool -------------------------------------------------------------------------------------- */
+
+struct request_pool {
+    struct mu_link free;
+    size_t free_count, used_count;
+};
+
+void request_pool_init(struct request_pool *p);
+void request_pool_deinit(struct request_pool *p); /* asserts that none is in use */
+struct request *request_new(struct request_pool *p, const struct request_sink *sink, void *data);
+void request_free(struct request *r); /* not while something is pending; NULL is fine */
+
+/* -- what protocols do --------------------------------------------------------------------------
+ */
+
+enum web_method web_method_of(struct mu_span text);
+/* Take method, target and the headers that matter, all copied. */
+void request_head(struct request *r, struct mu_span method, struct mu_span target,
+                  const struct mu_header *headers, size_t headers_count);
+/* The client went away: recall what is pending. True: the request may be freed now; false: it is
+ * orphaned and frees itself. */
+MU_MUST_CHECK bool request_cancel(struct request *r);
+
+/* -- what handlers do: answer once ---------------------------------------------------------------
+ */
+
+/* Forget what an earlier evaluation left in the response. */
+void response_reset(struct request *r);
+/* A header; both are borrowed until the answer was carried away (literals, or r->arena). */
+void response_header(struct request *r, const char *name, struct mu_span value);
+
+/* JSON into r->out; response_json_end() makes it the body. */
+void response_json(struct request *r, struct mu_json_out *o);
+void response_json_end(struct request *r, struct mu_json_out *o); /* the body, with its type */
+
+/* r->response is filled in: hand it to the sink. The request is gone afterwards. */
+void request_answer(struct request *r);
+void answer_empty(struct request *r, unsigned status);
+void answer_text(struct request *r, unsigned status, const char *text); /* errors: plain text */
+void answer_textf(struct request *r, unsigned status, const char *fmt, ...) MU_PRINTF(3, 4);
+void answer_json(struct request *r, struct mu_json_out *o); /* ends the document */
+void answer_bool(struct request *r, bool value);
+/* A failure of the agent or of a query: its text, else the fixed one for its code. */
+void answer_code(struct request *r, enum mu_code code, const struct mu_err *err);
+
+#endif

@@ -1,0 +1,64 @@
+/* Every HTTP endpoint, once. Rows of one path stand together: their order is that of Allow. */
+#include "base/assert.h"
+#include "handlers.h"
+#include "route.h"
+
+#define GET    WEB_GET
+#define PUT    WEB_PUT
+#define DELETE WEB_DELETE
+
+#define LOCAL    (ROUTE_LOCAL)
+#define LOCAL_NS (ROUTE_LOCAL | ROUTE_TENANT)
+#define READ     (ROUTE_READS | ROUTE_BLOCKS | ROUTE_TENANT)
+#define FIND     (READ | ROUTE_DISCOVERS)
+#define CACHED   (FIND | ROUTE_CACHED)
+#define WRITE    (ROUTE_WRITES | ROUTE_TENANT)
+
+const struct web_route web_routes[] = {
+    // clang-format off
+    /* method, path, traits, permission, handler, summary */
+    { GET, "/v1/agent/self", LOCAL, ACL_AGENT_READ, api_agent_self, "Configuration, member and statistics of this agent" },
+    { GET, "/v1/agent/members", LOCAL, ACL_NODE_READ, api_agent_members, "Members of the cluster as gossip knows them" },
+    { PUT, "/v1/agent/join/:address", LOCAL, ACL_AGENT_WRITE, api_agent_join, "Join the cluster of an address" },
+    { PUT, "/v1/agent/leave", LOCAL, ACL_AGENT_WRITE, api_agent_leave, "Leave the cluster and end" },
+    { PUT, "/v1/agent/force-leave/:node", LOCAL, ACL_OPERATOR_WRITE, api_agent_force_leave, "Turn a failed member into one that left" },
+    { PUT, "/v1/agent/maintenance", LOCAL, ACL_NODE_WRITE, api_agent_maintenance, "Maintenance mode of this node" },
+    { GET, "/v1/agent/services", LOCAL_NS, ACL_SERVICE_READ, api_agent_services, "Services registered with this agent" },
+    { GET, "/v1/agent/service/:id", LOCAL_NS | ROUTE_BLOCKS, ACL_SERVICE_READ, api_agent_service, "One service of this agent with its hash" },
+    { PUT, "/v1/agent/service/register", LOCAL_NS, ACL_SERVICE_WRITE, api_agent_service_put, "Register a service with this agent" },
+    { PUT, "/v1/agent/service/deregister/:id", LOCAL_NS, ACL_SERVICE_WRITE, api_agent_service_drop, "Deregister a service of this agent" },
+    { PUT, "/v1/agent/service/maintenance/:id", LOCAL_NS, ACL_SERVICE_WRITE, api_agent_service_maintenance, "Maintenance mode of a service" },
+    { GET, "/v1/agent/checks", LOCAL_NS, ACL_NODE_READ, api_agent_checks, "Checks registered with this agent" },
+    { PUT, "/v1/agent/check/register", LOCAL_NS, ACL_NODE_WRITE, api_agent_check_put, "Register a check with this agent" },
+    { PUT, "/v1/agent/check/deregister/:id", LOCAL_NS, ACL_NODE_WRITE, api_agent_check_drop, "Deregister a check of this agent" },
+    { PUT, "/v1/agent/check/pass/:id", LOCAL_NS, ACL_NODE_WRITE, api_agent_check_pass, "Pass a TTL check" },
+    { PUT, "/v1/agent/check/warn/:id", LOCAL_NS, ACL_NODE_WRITE, api_agent_check_warn, "Set a TTL check to warning" },
+    { PUT, "/v1/agent/check/fail/:id", LOCAL_NS, ACL_NODE_WRITE, api_agent_check_fail, "Fail a TTL check" },
+    { PUT, "/v1/agent/check/update/:id", LOCAL_NS, ACL_NODE_WRITE, api_agent_check_update, "Status and output of a TTL check" },
+    { GET, "/v1/agent/health/service/id/:id", LOCAL_NS, ACL_SERVICE_READ, api_agent_health_by_id, "Aggregated health of an instance on this agent" },
+    { GET, "/v1/agent/health/service/name/:name", LOCAL_NS, ACL_SERVICE_READ, api_agent_health_by_name, "Aggregated health of a service on this agent" },
+
+    { PUT, "/v1/catalog/register", WRITE, ACL_NODE_WRITE, api_catalog_register, "Register a node, a service or checks" },
+    { PUT, "/v1/catalog/deregister", WRITE, ACL_NODE_WRITE, api_catalog_deregister, "Deregister a node, a service or a check" },
+    { GET, "/v1/catalog/datacenters", LOCAL, ACL_NONE, api_catalog_datacenters, "Known datacenters, the own one first" },
+    { GET, "/v1/catalog/nodes", FIND, ACL_NODE_READ, api_catalog_nodes, "All nodes" },
+    { GET, "/v1/catalog/services", CACHED, ACL_SERVICE_READ, api_catalog_services, "Service names and their tags" },
+    { GET, "/v1/catalog/service/:service", CACHED, ACL_SERVICE_READ, api_catalog_service, "Instances of a service" },
+    { GET, "/v1/catalog/node/:node", FIND, ACL_NODE_READ, api_catalog_node, "A node and its services by id" },
+    { GET, "/v1/catalog/node-services/:node", FIND, ACL_NODE_READ, api_catalog_node_services, "A node and a list of its services" },
+
+    { GET, "/v1/health/node/:node", FIND, ACL_NODE_READ, api_health_node, "Checks of a node" },
+    { GET, "/v1/health/checks/:service", FIND, ACL_SERVICE_READ, api_health_checks, "Checks of a service" },
+    { GET, "/v1/health/state/:state", FIND, ACL_NODE_READ, api_health_state, "Checks in a state" },
+    { GET, "/v1/health/service/:service", CACHED, ACL_SERVICE_READ, api_health_service, "Instances of a service with node and checks" },
+
+    { GET, "/v1/kv/*key", READ, ACL_KEY_READ, api_kv_get, "A value, or what lies below a prefix" },
+    { PUT, "/v1/kv/*key", WRITE | ROUTE_VALUE, ACL_KEY_WRITE, api_kv_put, "Store a value" },
+    { DELETE, "/v1/kv/*key", WRITE, ACL_KEY_WRITE, api_kv_delete, "Delete a key, or what lies below a prefix" },
+
+    { GET, "/v1/status/leader", 0, ACL_NONE, api_status_leader, "Address of the leader" },
+    { GET, "/v1/status/peers", 0, ACL_NONE, api_status_peers, "Addresses of the consensus peers" },
+}; // clang-format on
+
+const size_t web_routes_count = MU_LEN(web_routes);
+_Static_assert(MU_LEN(web_routes) <= ROUTES_MAX, "the table of shapes holds all rows");
