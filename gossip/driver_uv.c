@@ -9,13 +9,15 @@
  * most once a second, and ahead: the incarnation in it is one that was not used yet.
  */
 #include <errno.h>
-#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include <time.h>
+
+#include <linux/errqueue.h> /* needs struct timespec first */
 
 #include "base/assert.h"
 #include "base/clock.h"
