@@ -169,7 +169,7 @@ static void make_puts(struct bench *b, size_t count, size_t first, size_t salt)
 
 static void bench_puts(struct bench *b)
 {
-    static const size_t batches[] = { 1, 64, 256, 1000 };
+    static const size_t batches[] = { 1, 64, 256, 1024 };
 
     for (size_t i = 0; i < MU_LEN(batches); i++) {
         size_t count = batches[i] == 1 ? PUTS / 10 : PUTS;

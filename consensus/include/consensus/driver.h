@@ -3,7 +3,7 @@
  * The driver owns the core, the entry pool and the durable log (store.h, its thread inside). Peers
  * are reached through the vtable of transport.h, which the agent implements on its RPC connections.
  *
- * Life:    new -> start -> stop -> (stopped callback) -> free.
+ * Life:    new -> start -> stop -> (stopped callback) -> free. Without start only free is left.
  * Thread:  the loop's. The log thread lives inside the store.
  * Memory:  bytes given to propose are *copied*; spans in callbacks are *borrowed*.
  * Errors:  each call and callback says. When the node may not go on (a failed flush, divergence)
@@ -38,9 +38,9 @@ struct consensus_callbacks {
     /* Role or leader changed. leader: none when unknown. is_ready: this server leads and has
      * committed an entry of its own term. */
     void (*changed)(void *data, const struct mu_id *leader, bool is_leader, bool is_ready);
-    /* The cluster was formed or joined: from now on there are voters. */
+    /* The cluster was formed or joined: from now on there are voters. Once after each start. */
     void (*formed)(void *data, const struct mu_id *cluster);
-    /* This server must stop, now. */
+    /* This server must stop, now. At most once. */
     void (*dead)(void *data, const char *why);
 };
 
@@ -56,6 +56,8 @@ struct consensus_driver_options {
     void *callbacks_data;
     uint64_t applied, applied_term; /* what the state contains already */
     uint64_t durable_applied;
+    /* Of the log (consensus/store.h); 0: 16 MiB and 2, with CONSENSUS_FAST 1 MiB and 1. */
+    uint32_t segment_bytes, spares_count;
 };
 
 /* Opens the log. Errors: MU_IO, MU_FULL, MU_CORRUPT (file, offset and what to do), MU_FOREIGN (the
@@ -92,7 +94,9 @@ struct consensus_identity consensus_driver_identity(const struct consensus_drive
  *   MU_NO_LEADER  leads, but without contact to a quorum; certainly not accepted
  *   MU_FULL       no space in this server's data directory; certainly not accepted
  *   MU_LOST       was appended, then leadership went away: outcome unknown
- * Returns the ticket (> 0). */
+ * Also MU_NOT_LEADER or MU_LOST, by the same meaning, for what waits when it stops. At most
+ * MU_COMMAND_BYTES_MAX (asserted: the encoder of commands has checked). Returns the ticket (> 0).
+ */
 typedef void consensus_proposed_fn(void *data, enum mu_code code, uint64_t index);
 uint64_t consensus_driver_propose(struct consensus_driver *d, struct mu_span command,
                                   consensus_proposed_fn *done, void *data);

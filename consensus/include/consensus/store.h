@@ -83,7 +83,8 @@ struct consensus_store_ops {
     void (*collect)(void *self, struct consensus_store_report *out);
     /* Finish what is queued, then report is_closed. No call but collect and free afterwards. */
     void (*close)(void *self);
-    /* Only before open, after a failed open, or after is_closed. */
+    /* Before open, after a failed open, or after close: then it waits for the thread, unless
+     * is_closed was collected. */
     void (*free)(void *self);
 };
 

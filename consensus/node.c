@@ -1,0 +1,759 @@
+/* node.c - the life of one server: open, turns, what arrives, stop. */
+#include "node.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+
+#define PROPOSE_BYTES_MAX MU_LOG_BATCH_BYTES /* in one event: all or none of it is accepted */
+#define REFUSALS_MAX      64
+#define ROUNDS_MAX        4 /* in one turn: callbacks may ask for more */
+
+/* -- phases -------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *text;
+    unsigned next; /* bit set of the phases that may follow */
+} phases[] = {
+    // clang-format off
+    [CONSENSUS_NODE_FRESH]    = { "fresh",    1U << CONSENSUS_NODE_RUNS | 1U << CONSENSUS_NODE_DEAD | 1U << CONSENSUS_NODE_STOPPING },
+    [CONSENSUS_NODE_RUNS]     = { "runs",     1U << CONSENSUS_NODE_DEAD | 1U << CONSENSUS_NODE_STOPPING },
+    [CONSENSUS_NODE_DEAD]     = { "dead",     1U << CONSENSUS_NODE_STOPPING },
+    [CONSENSUS_NODE_STOPPING] = { "stopping", 1U << CONSENSUS_NODE_STOPPED },
+    [CONSENSUS_NODE_STOPPED]  = { "stopped",  0 },
+}; // clang-format on
+
+void consensus__node_move(struct consensus_node *n, enum consensus_phase to)
+{
+    MU_ASSERT((phases[n->phase].next & (1U << to)) != 0);
+    mu_log(MU_DEBUG, CONSENSUS_LOG_MODULE, "Phase changes", mu_kv("from", phases[n->phase].text),
+           mu_kv("to", phases[to].text));
+    n->phase = to;
+}
+
+void consensus__node_die(struct consensus_node *n, const char *why)
+{
+    if (n->phase != CONSENSUS_NODE_FRESH && n->phase != CONSENSUS_NODE_RUNS) {
+        return;
+    }
+    consensus__node_move(n, CONSENSUS_NODE_DEAD);
+    (void)snprintf(n->dead_text, sizeof n->dead_text, "%s", why);
+    n->options.callbacks.dead(n->options.callbacks_data, n->dead_text);
+}
+
+static void clock_set(struct consensus_node *n, uint64_t now_ms)
+{
+    n->now_ms = now_ms > n->now_ms ? now_ms : n->now_ms;
+}
+
+/* -- open ---------------------------------------------------------------------------------- */
+
+/* State and log must be of one history: the state never contains what the log had not durable. */
+static enum mu_code check_applied(const struct consensus_node *n, struct mu_err *err)
+{
+    const struct consensus_loaded *l = &n->opened.loaded;
+    uint64_t applied = n->options.applied;
+    uint64_t term = l->base_term;
+
+    if (applied < l->base_index || applied > l->last_index) {
+        return mu_fail(err, MU_CORRUPT,
+                       "%s: the state contains entries up to %llu, the log holds %llu to %llu: one "
+                       "of them is older than the other; move the data directory away and let the "
+                       "server join as a new one",
+                       n->options.dir, (unsigned long long)applied,
+                       (unsigned long long)l->base_index + 1, (unsigned long long)l->last_index);
+    }
+    for (size_t i = 0; i < l->runs_count && l->runs[i].first_index <= applied; i++) {
+        term = l->runs[i].term;
+    }
+    if (applied > 0 && term != n->options.applied_term) {
+        return mu_fail(err, MU_CORRUPT,
+                       "%s: entry %llu is of term %llu in the state and of term %llu in the log: "
+                       "they are of two histories",
+                       n->options.dir, (unsigned long long)applied,
+                       (unsigned long long)n->options.applied_term, (unsigned long long)term);
+    }
+    return MU_OK;
+}
+
+static void identify(struct consensus_node *n)
+{
+    n->identity = (struct consensus_identity){
+        .server = n->options.server,
+        .disk = n->opened.disk,
+        .cluster = n->opened.loaded.hard.cluster,
+        .epoch = n->opened.loaded.hard.epoch,
+        .boot_count = n->opened.loaded.boot_count,
+        .is_fresh = mu_id_is_none(&n->opened.loaded.hard.cluster),
+    };
+}
+
+enum mu_code consensus__node_open(struct consensus_node *n,
+                                  const struct consensus_driver_options *options,
+                                  const struct consensus_store *store, uint64_t now_ms,
+                                  struct mu_err *err)
+{
+    enum mu_code rc;
+
+    *n = (struct consensus_node){ .options = *options, .store = *store, .now_ms = now_ms };
+    n->core_wake_ms = n->bootstrap_wake_ms = UINT64_MAX;
+    n->commit_to = n->delivered = n->applied = n->applied_fed = options->applied;
+    n->durable_applied = n->durable_applied_fed = options->durable_applied;
+    consensus__tickets_init(&n->tickets);
+    mu_list_init(&n->inbox);
+    mu_list_init(&n->flights);
+    mu_arena_init(&n->arena, CONSENSUS_WIRE_ARENA_MAX);
+    rc = store->ops->open(store->self, &n->opened, err);
+    if (rc != MU_OK) {
+        n->phase = CONSENSUS_NODE_STOPPED; /* nothing runs: only deinit is left */
+        return rc;
+    }
+    identify(n);
+    rc = check_applied(n, err);
+    return rc == MU_OK ? consensus__node_bootstrap_open(n, err) : rc;
+}
+
+static void log_open(const struct consensus_node *n)
+{
+    const struct consensus_loaded *l = &n->opened.loaded;
+
+    mu_log(MU_INFO, CONSENSUS_LOG_MODULE, "Opened the log", mu_kv_u("last_index", l->last_index),
+           mu_kv_u("term", l->hard.term), mu_kv_u("applied", n->options.applied),
+           mu_kv_u("boot", l->boot_count));
+    if (n->opened.was_rewritten) {
+        mu_log(MU_INFO, CONSENSUS_LOG_MODULE,
+               "The last stop was a crash: the end of the log was written again");
+    }
+}
+
+void consensus__node_start(struct consensus_node *n, uint64_t now_ms)
+{
+    MU_ASSERT(n->phase == CONSENSUS_NODE_FRESH);
+    clock_set(n, now_ms);
+    log_open(n);
+    if (!n->identity.is_fresh) {
+        consensus__node_core_start(n);
+    }
+    struct consensus_bootstrap_event wake = { .kind = BOOTSTRAP_EV_WAKE };
+
+    consensus__node_bootstrap_feed(n, &wake);
+}
+
+void consensus__node_core_start(struct consensus_node *n)
+{
+    struct consensus_options options;
+    struct consensus_loaded *l = &n->opened.loaded;
+
+    consensus_options_init(&options, n->options.timing, n->options.multiplier);
+    options.server = n->options.server;
+    options.disk = n->opened.disk;
+    l->applied = n->options.applied;
+    l->durable_applied = n->options.durable_applied;
+    l->seed = mu_rand_system();
+    l->campaigns_at_once = n->campaigns_at_once;
+    n->core = mu_new(consensus_arena_bytes(&options));
+    consensus_init(n->core, &options, l, n->now_ms);
+    n->identity.cluster = l->hard.cluster;
+    n->identity.epoch = l->hard.epoch;
+    n->identity.is_fresh = false;
+    consensus_opened_deinit(&n->opened);
+    consensus__node_move(n, CONSENSUS_NODE_RUNS);
+    consensus__node_peers(n);
+
+    struct consensus_event wake = { .kind = CONSENSUS_EV_WAKE };
+
+    consensus__node_feed(n, &wake);
+}
+
+/* -- time ---------------------------------------------------------------------------------- */
+
+uint64_t consensus__node_wake_at(const struct consensus_node *n)
+{
+    if (n->phase != CONSENSUS_NODE_FRESH && n->phase != CONSENSUS_NODE_RUNS) {
+        return UINT64_MAX;
+    }
+    return n->core_wake_ms < n->bootstrap_wake_ms ? n->core_wake_ms : n->bootstrap_wake_ms;
+}
+
+uint64_t consensus__node_pause_ms(const struct consensus_node *n)
+{
+    struct consensus_options options;
+
+    consensus_options_init(&options, n->options.timing, n->options.multiplier);
+    return options.pause_ms;
+}
+
+void consensus__node_wake(struct consensus_node *n, uint64_t now_ms)
+{
+    clock_set(n, now_ms);
+    if (n->phase == CONSENSUS_NODE_RUNS && n->now_ms >= n->core_wake_ms) {
+        struct consensus_event ev = { .kind = CONSENSUS_EV_WAKE };
+
+        consensus__node_feed(n, &ev);
+    }
+    if (n->now_ms >= n->bootstrap_wake_ms) {
+        struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_WAKE };
+
+        consensus__node_bootstrap_feed(n, &ev);
+    }
+}
+
+/* -- what the caller wants ----------------------------------------------------------------- */
+
+uint64_t consensus__node_propose(struct consensus_node *n, struct mu_span command,
+                                 consensus_proposed_fn *done, void *data)
+{
+    struct consensus_waiter waiter = { .proposed = done, .data = data };
+    uint64_t ticket = consensus__tickets_add(&n->tickets, &waiter);
+
+    MU_ASSERT(command.bytes <= MU_COMMAND_BYTES_MAX); /* the command's encoder has checked */
+    if (n->proposals_count == n->proposals_room) {
+        n->proposals_room = n->proposals_room == 0 ? 64 : n->proposals_room * 2;
+        n->proposals = mu_grow(n->proposals, n->proposals_room * sizeof *n->proposals);
+    }
+    n->proposals[n->proposals_count++] = (struct consensus_proposal){
+        .ticket = ticket,
+        .bytes = (uint32_t)command.bytes,
+        .handle = consensus__pool_add_payload(&n->pool, command),
+    };
+    return ticket;
+}
+
+void consensus__node_read(struct consensus_node *n, consensus_read_fn *done, void *data)
+{
+    struct consensus_waiter waiter = { .read = done, .data = data };
+
+    if (n->reads_count == n->reads_room) {
+        n->reads_room = n->reads_room == 0 ? 64 : n->reads_room * 2;
+        n->reads = mu_grow(n->reads, n->reads_room * sizeof *n->reads);
+    }
+    n->reads[n->reads_count++] = consensus__tickets_add(&n->tickets, &waiter);
+}
+
+void consensus__node_applied(struct consensus_node *n, uint64_t index, uint64_t durable_index)
+{
+    MU_ASSERT(index >= n->applied && index <= n->delivered);
+    MU_ASSERT(durable_index <= index);
+    n->applied = index;
+    n->durable_applied = durable_index > n->durable_applied ? durable_index : n->durable_applied;
+    consensus__node_applied_upto(n, index);
+}
+
+void consensus__node_candidates(struct consensus_node *n,
+                                const struct consensus_candidate *candidates, size_t count)
+{
+    mu_free(n->candidates);
+    n->candidates = mu_new_array(count, sizeof *n->candidates);
+    for (size_t i = 0; i < count; i++) {
+        n->candidates[i] = (struct consensus_bootstrap_candidate){
+            .server = candidates[i].server,
+            .disk = candidates[i].disk,
+            .cluster = candidates[i].cluster,
+            .expect = candidates[i].expect,
+            .is_alive = candidates[i].is_alive,
+        };
+    }
+    n->candidates_count = count;
+    n->has_candidates = true;
+}
+
+/* -- what arrives -------------------------------------------------------------------------- */
+
+static struct consensus_deferred *defer(struct consensus_node *n, const struct mu_id *peer)
+{
+    struct consensus_deferred *item = mu_new(sizeof *item);
+
+    item->peer = *peer;
+    mu_list_push_back(&n->inbox, &item->link);
+    return item;
+}
+
+static void receive_raft(struct consensus_node *n, struct consensus_frame *frame)
+{
+    struct consensus_entries entries = { 0 };
+    struct consensus_event ev = { .kind = CONSENSUS_EV_RECV, .msg = &frame->msg };
+
+    if (frame->msg.kind == CONSENSUS_APPEND_REQ) {
+        consensus__node_entries(n, frame->records, frame->msg.append.entries_count, &entries);
+        MU_ASSERT(entries.count == frame->msg.append.entries_count);
+        frame->msg.append.entries = entries.list;
+    }
+    consensus__node_feed(n, &ev);
+    mu_free(entries.list);
+    mu_free(entries.configs);
+}
+
+static void receive_now(struct consensus_node *n, const struct mu_id *from,
+                        const struct mu_id *from_disk, struct mu_span message)
+{
+    struct consensus_frame frame;
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc = consensus__wire_decode(message, &n->arena, &frame, &err);
+
+    mu_arena_reset(&n->arena);
+    if (rc == MU_OK) {
+        const struct mu_id *said = frame.is_bootstrap ? &frame.bootstrap.from : &frame.msg.from;
+        const struct mu_id *disk =
+            frame.is_bootstrap ? &frame.bootstrap.from_disk : &frame.msg.from_disk;
+
+        if (!mu_id_eq(said, from) || !mu_id_eq(disk, from_disk)) {
+            rc = mu_fail(&err, MU_DENIED, "the sender is not who its connection belongs to");
+        }
+    }
+    if (rc != MU_OK) {
+        n->malformed_count++;
+        mu_log(MU_DEBUG, CONSENSUS_LOG_MODULE, "Dropped a message", mu_kv("error", err.text));
+        return;
+    }
+    if (frame.is_bootstrap) {
+        struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_RECV,
+                                                .msg = &frame.bootstrap };
+
+        consensus__node_bootstrap_feed(n, &ev);
+    } else if (n->phase == CONSENSUS_NODE_RUNS) {
+        receive_raft(n, &frame);
+    }
+}
+
+void consensus__node_receive(struct consensus_node *n, uint64_t now_ms, const struct mu_id *from,
+                             const struct mu_id *from_disk, struct mu_span message)
+{
+    if (n->is_feeding) {
+        struct consensus_deferred *item = defer(n, from);
+
+        item->disk = *from_disk;
+        mu_buf_add_span(&item->message, message);
+        return;
+    }
+    clock_set(n, now_ms);
+    receive_now(n, from, from_disk, message);
+}
+
+static void peer_now(struct consensus_node *n, const struct mu_id *peer, enum consensus_link state)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_PEER };
+
+    ev.peer.id = *peer;
+    ev.peer.link = state;
+    if (n->phase == CONSENSUS_NODE_RUNS) {
+        consensus__node_feed(n, &ev);
+    }
+}
+
+void consensus__node_peer(struct consensus_node *n, uint64_t now_ms, const struct mu_id *peer,
+                          enum consensus_link state)
+{
+    if (n->is_feeding) {
+        struct consensus_deferred *item = defer(n, peer);
+
+        item->is_link = true;
+        item->state = state;
+        return;
+    }
+    clock_set(n, now_ms);
+    peer_now(n, peer, state);
+}
+
+static void deferred_free(struct consensus_deferred *item)
+{
+    mu_buf_deinit(&item->message);
+    mu_free(item);
+}
+
+/* Only what is there now: carrying these out may bring more. */
+static void inbox_run(struct consensus_node *n)
+{
+    struct mu_link now;
+    struct mu_link *link;
+
+    mu_list_init(&now);
+    while ((link = mu_list_pop_front(&n->inbox)) != NULL) {
+        mu_list_push_back(&now, link);
+    }
+    while ((link = mu_list_pop_front(&now)) != NULL) {
+        struct consensus_deferred *item = MU_CONTAINER(link, struct consensus_deferred, link);
+
+        if (item->is_link) {
+            peer_now(n, &item->peer, item->state);
+        } else {
+            receive_now(n, &item->peer, &item->disk, mu_buf_span(&item->message));
+        }
+        deferred_free(item);
+    }
+}
+
+/* -- what the store says ------------------------------------------------------------------- */
+
+static void flights_land(struct consensus_node *n, uint64_t upto)
+{
+    while (!mu_list_empty(&n->flights)) {
+        struct consensus_flight *f = MU_CONTAINER(n->flights.next, struct consensus_flight, link);
+
+        if (f->seq > upto) {
+            return;
+        }
+        for (size_t i = 0; i < f->count; i++) {
+            consensus__pool_unref(&n->pool, f->handles[i]);
+        }
+        mu_list_remove(&f->link);
+        mu_free(f);
+    }
+}
+
+static void on_persisted(struct consensus_node *n, uint64_t seq)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_PERSISTED, .persisted_seq = seq };
+
+    if (seq == n->persisted_seq) {
+        return;
+    }
+    n->persisted_seq = seq;
+    flights_land(n, seq);
+    if (n->adopting.count > 0) {
+        consensus__node_adopted(n);
+    } else if (n->phase == CONSENSUS_NODE_RUNS) {
+        consensus__node_feed(n, &ev);
+    }
+}
+
+static void on_fetched(struct consensus_node *n, struct consensus_fetched *f)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_FETCHED };
+    struct consensus_entries entries = { 0 };
+
+    if (f->ticket == CONSENSUS_REPLAY_TICKET) {
+        consensus__node_replayed(n, f);
+        return;
+    }
+    if (n->phase != CONSENSUS_NODE_RUNS) {
+        return;
+    }
+    consensus__node_entries(n, mu_buf_span(&f->records), CONSENSUS_ENTRIES_MAX, &entries);
+    ev.fetched.ticket = f->ticket;
+    ev.fetched.code = f->code;
+    ev.fetched.entries = entries.list;
+    ev.fetched.count = entries.count;
+    consensus__node_feed(n, &ev);
+    mu_free(entries.list);
+    mu_free(entries.configs);
+}
+
+static void on_health(struct consensus_node *n, const struct consensus_store_report *r)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_STORE, .health = r->health };
+
+    if (r->health == n->health) {
+        return;
+    }
+    n->health = r->health;
+    if (r->health == CONSENSUS_STORE_FAILED) {
+        mu_log(MU_ERROR, CONSENSUS_LOG_MODULE, "The log cannot be written any more",
+               mu_kv("error", r->why));
+    } else if (r->health == CONSENSUS_STORE_FULL) {
+        mu_log(MU_WARN, CONSENSUS_LOG_MODULE, "The log cannot grow", mu_kv("error", r->why));
+    }
+    if (n->phase == CONSENSUS_NODE_RUNS) {
+        consensus__node_feed(n, &ev);
+    } else if (r->health == CONSENSUS_STORE_FAILED) {
+        consensus__node_die(n, r->why);
+    }
+}
+
+static void on_recorded(struct consensus_node *n, uint64_t count)
+{
+    struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_RECORDED };
+
+    for (; n->recorded_count < count; n->recorded_count++) {
+        consensus__node_bootstrap_feed(n, &ev);
+    }
+}
+
+void consensus__node_collect(struct consensus_node *n, uint64_t now_ms)
+{
+    struct consensus_store_report r;
+
+    MU_ASSERT(!n->is_feeding);
+    if (n->phase == CONSENSUS_NODE_STOPPED) {
+        return;
+    }
+    clock_set(n, now_ms);
+    n->store.ops->collect(n->store.self, &r);
+    on_persisted(n, r.persisted_seq);
+    on_recorded(n, r.recorded_count);
+    for (size_t i = 0; i < r.fetched_count; i++) {
+        on_fetched(n, &r.fetched[i]);
+        consensus_fetched_deinit(&r.fetched[i]);
+    }
+    mu_free(r.fetched);
+    on_health(n, &r);
+    if (r.is_closed && n->phase == CONSENSUS_NODE_STOPPING) {
+        consensus__node_move(n, CONSENSUS_NODE_STOPPED);
+    }
+}
+
+/* Whoever still waits gets an answer now: of what the core had, nobody knows the outcome. */
+static void waiters_dismiss(struct consensus_node *n)
+{
+    while (n->tickets.oldest < n->tickets.next) {
+        uint64_t ticket = n->tickets.oldest;
+        const struct consensus_waiter *w = consensus__tickets_find(&n->tickets, ticket);
+
+        consensus__node_answer(n, ticket,
+                               w->proposed != NULL && w->is_fed ? MU_LOST : MU_NOT_LEADER, 0);
+    }
+}
+
+/* -- turns --------------------------------------------------------------------------------- */
+
+/* As many as one event may carry; what a refusal of one would cost the others stays bounded. */
+static size_t chunk_of(const struct consensus_proposal *list, size_t left)
+{
+    size_t bytes = 0;
+    size_t count = 0;
+
+    while (count < left && count < CONSENSUS_ENTRIES_MAX) {
+        bytes += list[count].bytes;
+        if (count > 0 && bytes > PROPOSE_BYTES_MAX) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
+/* There is no core to ask, or it may not be asked any more. */
+static void proposals_refuse(struct consensus_node *n, const struct consensus_proposal *list,
+                             size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        consensus__pool_unref(&n->pool, list[i].handle);
+        consensus__node_answer(n, list[i].ticket, MU_NOT_LEADER, 0);
+    }
+}
+
+static void proposals_feed(struct consensus_node *n, const struct consensus_proposal *list,
+                           size_t count)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_PROPOSE };
+
+    for (size_t i = 0; i < count; i++) {
+        consensus__tickets_find(&n->tickets, list[i].ticket)->is_fed = true;
+    }
+    ev.propose.proposals = list;
+    ev.propose.count = count;
+    consensus__node_feed(n, &ev);
+}
+
+static void proposals_run(struct consensus_node *n)
+{
+    struct consensus_proposal *list = n->proposals;
+    size_t count = n->proposals_count;
+
+    /* Callbacks may propose: into a list of its own. */
+    n->proposals = NULL;
+    n->proposals_count = n->proposals_room = 0;
+    for (size_t at = 0; at < count;) {
+        size_t chunk = chunk_of(list + at, count - at);
+
+        if (n->phase == CONSENSUS_NODE_RUNS) {
+            proposals_feed(n, list + at, chunk);
+        } else {
+            proposals_refuse(n, list + at, chunk);
+        }
+        at += chunk;
+    }
+    mu_free(list);
+}
+
+static void reads_run(struct consensus_node *n)
+{
+    uint64_t *list = n->reads;
+    size_t count = n->reads_count;
+
+    n->reads = NULL;
+    n->reads_count = n->reads_room = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct consensus_event ev = { .kind = CONSENSUS_EV_READ, .read_ticket = list[i] };
+
+        if (n->phase != CONSENSUS_NODE_RUNS) {
+            consensus__node_answer(n, list[i], MU_NOT_LEADER, 0);
+            continue;
+        }
+        consensus__tickets_find(&n->tickets, list[i])->is_fed = true;
+        consensus__node_feed(n, &ev);
+    }
+    mu_free(list);
+}
+
+static void applied_run(struct consensus_node *n)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_APPLIED };
+
+    if (n->phase != CONSENSUS_NODE_RUNS ||
+        (n->applied == n->applied_fed && n->durable_applied == n->durable_applied_fed)) {
+        return;
+    }
+    n->applied_fed = n->applied;
+    n->durable_applied_fed = n->durable_applied;
+    ev.applied.index = n->applied;
+    ev.applied.durable_index = n->durable_applied;
+    consensus__node_feed(n, &ev);
+}
+
+static void candidates_run(struct consensus_node *n)
+{
+    struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_CANDIDATES };
+
+    if (!n->has_candidates) {
+        return;
+    }
+    n->has_candidates = false;
+    consensus__node_peers(n);
+    ev.candidates.at = n->candidates;
+    ev.candidates.count = n->candidates_count;
+    consensus__node_bootstrap_feed(n, &ev);
+}
+
+static void formed_tell(struct consensus_node *n)
+{
+    if (n->phase == CONSENSUS_NODE_RUNS && !n->is_formed_told) {
+        n->is_formed_told = true;
+        n->options.callbacks.formed(n->options.callbacks_data, &n->identity.cluster);
+    }
+}
+
+bool consensus__node_has_work(const struct consensus_node *n)
+{
+    if (n->phase == CONSENSUS_NODE_STOPPED) {
+        return false;
+    }
+    return n->proposals_count > 0 || n->reads_count > 0 || !mu_list_empty(&n->inbox) ||
+           n->has_candidates ||
+           (n->phase == CONSENSUS_NODE_DEAD && n->tickets.oldest < n->tickets.next) ||
+           (n->phase == CONSENSUS_NODE_RUNS &&
+            (n->applied != n->applied_fed || n->durable_applied != n->durable_applied_fed ||
+             !n->is_formed_told || consensus__node_can_deliver(n)));
+}
+
+void consensus__node_turn(struct consensus_node *n, uint64_t now_ms)
+{
+    MU_ASSERT(!n->is_feeding);
+    clock_set(n, now_ms);
+    for (int round = 0; round < ROUNDS_MAX && consensus__node_has_work(n); round++) {
+        inbox_run(n);
+        candidates_run(n);
+        formed_tell(n);
+        applied_run(n);
+        reads_run(n);
+        proposals_run(n);
+        if (n->phase == CONSENSUS_NODE_RUNS) {
+            consensus__node_deliver(n);
+        } else if (n->phase == CONSENSUS_NODE_DEAD) {
+            waiters_dismiss(n);
+        }
+    }
+}
+
+/* -- stop ---------------------------------------------------------------------------------- */
+
+/* Nothing is accepted any more, nor what the callbacks of this ask for. Bounded, should one of them
+ * try again at once for ever. */
+static void all_refuse(struct consensus_node *n)
+{
+    for (int i = 0; i < REFUSALS_MAX && n->tickets.oldest < n->tickets.next; i++) {
+        proposals_run(n);
+        reads_run(n);
+        waiters_dismiss(n);
+    }
+}
+
+void consensus__node_stop(struct consensus_node *n)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_STOP };
+
+    MU_ASSERT(!n->is_feeding);
+    if (n->phase == CONSENSUS_NODE_RUNS) {
+        consensus__node_feed(n, &ev);
+    }
+    if (n->phase != CONSENSUS_NODE_STOPPING) {
+        consensus__node_move(n, CONSENSUS_NODE_STOPPING);
+    }
+    all_refuse(n);
+    n->store.ops->close(n->store.self);
+}
+
+static void store_free(struct consensus_node *n)
+{
+    if (n->store.self != NULL) {
+        n->store.ops->free(n->store.self);
+        n->store.self = NULL;
+    }
+}
+
+void consensus__node_finish(struct consensus_node *n)
+{
+    MU_ASSERT(n->phase == CONSENSUS_NODE_STOPPED);
+    store_free(n);
+    all_refuse(n);
+}
+
+static void inbox_clear(struct consensus_node *n)
+{
+    struct mu_link *link;
+
+    while ((link = mu_list_pop_front(&n->inbox)) != NULL) {
+        deferred_free(MU_CONTAINER(link, struct consensus_deferred, link));
+    }
+}
+
+void consensus__node_deinit(struct consensus_node *n)
+{
+    if (n->phase != CONSENSUS_NODE_STOPPED) {
+        MU_ASSERT(n->core == NULL); /* it was never started */
+        n->store.ops->close(n->store.self);
+    }
+    store_free(n);
+    flights_land(n, UINT64_MAX);
+    inbox_clear(n);
+    consensus__pool_deinit(&n->pool);
+    consensus__tickets_deinit(&n->tickets);
+    consensus_opened_deinit(&n->opened);
+    mu_buf_deinit(&n->out);
+    mu_buf_deinit(&n->replay);
+    mu_arena_deinit(&n->arena);
+    mu_free(n->proposals);
+    mu_free(n->reads);
+    mu_free(n->batches);
+    mu_free(n->candidates);
+    mu_free(n->bootstrap);
+    mu_free(n->core);
+}
+
+/* -- what can be seen ---------------------------------------------------------------------- */
+
+void consensus__node_status(const struct consensus_node *n, struct consensus_status *out)
+{
+    if (n->core != NULL) {
+        consensus_status(n->core, out);
+        return;
+    }
+    *out = (struct consensus_status){
+        .role = CONSENSUS_OBSERVER,
+        .applied = n->applied,
+        .durable_applied = n->durable_applied,
+        .health = n->health,
+    };
+}
+
+bool consensus__node_is_voter(const struct consensus_node *n, const struct mu_id *server)
+{
+    const struct consensus_config *config = n->core != NULL ? consensus_config_now(n->core) : NULL;
+    const struct consensus_server *s =
+        config != NULL ? consensus_config_find(config, server) : NULL;
+
+    return s != NULL && (s->is_voter || s->is_voter_old);
+}
