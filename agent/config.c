@@ -263,7 +263,8 @@ static void dev_fallbacks(struct config_draft *d)
     d->log_level = "DEBUG";
     c->gossip_lan.gossip_ms = 100;
     c->gossip_lan.probe_ms = 100;
-    c->gossip_lan.probe_timeout_ms = 100;
+    c->gossip_lan.probe_timeout_ms =
+        50; /* Consul: 100, all of the interval; spec/gossip.md 2.1 wants less */
     c->gossip_lan.suspicion_mult = 3;
 }
 

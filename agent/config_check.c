@@ -241,9 +241,9 @@ static enum mu_code check_gossip(struct config_draft *d, struct mu_err *err)
 {
     const struct config_gossip *g = &d->c.gossip_lan;
 
-    if (g->probe_timeout_ms > g->probe_ms) {
+    if (g->probe_timeout_ms >= g->probe_ms) {
         return mu_fail(err, MU_INVALID,
-                       "gossip_lan.probe_timeout cannot be longer than gossip_lan.probe_interval");
+                       "gossip_lan.probe_timeout must be shorter than gossip_lan.probe_interval");
     }
     if (!d->c.is_dev && 3 * g->gossip_ms > g->probe_ms) {
         config__warn(&d->c, "gossip_lan.gossip_interval is more than a third of "

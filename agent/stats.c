@@ -28,6 +28,7 @@ void agent_print_banner(const struct agent *a, struct mu_buf *to)
 
     mu_id_text(&a->data.node, id);
     mu_addr_ip_text(&a->advertise, lan);
+    mu_buf_addf(to, "==> Starting Consul agent...\n");
     mu_buf_addf(to, "           Version: '%s'\n", AGENT_CONSUL_VERSION);
     mu_buf_addf(to, "           Node ID: '%s'\n", id);
     mu_buf_addf(to, "         Node name: '%s'\n", c->node_name);
@@ -42,7 +43,8 @@ void agent_print_banner(const struct agent *a, struct mu_buf *to)
     mu_buf_addf(to, "      Cluster Addr: %s (LAN: %d, WAN: %d)\n", lan, c->ports.serf_lan,
                 c->ports.serf_wan);
     mu_buf_addf(to, "           Encrypt: Gossip: false, TLS-Outgoing: false, TLS-Incoming: false, "
-                    "Auto-Encrypt-TLS: false\n");
+                    "Auto-Encrypt-TLS: false\n\n"
+                    "==> Log data will now stream in as it occurs:\n\n");
 }
 
 /* -- statistics (http-api 3.1): two levels, all leaves are strings

@@ -236,7 +236,7 @@ void gossip__feed(struct gossip_driver *d, struct gossip_event *ev)
     if (concerns_state(&fx)) {
         state_due(d);
     }
-    if (fx.notices_count > 0) {
+    if (fx.notices_count > 0 && d->notify != NULL) {
         d->notify(d->notify_data, fx.notices, fx.notices_count);
     }
     for (size_t i = 0; i < fx.dones_count; i++) {

@@ -152,7 +152,7 @@ static void a_broken_rule_ends_the_start(void **state)
         { "service TTL",          { "-data-dir", "d", "-hcl", "dns_config { service_ttl { web = \"x\" } }" }, "dns_config.service_ttl: invalid duration: \"x\": time: invalid duration \"x\"" },
         { "negative answers",     { "-data-dir", "d", "-hcl", "dns_config { a_record_limit = -1 }" }, "dns_config.a_record_limit cannot be -1. Must be greater than or equal to zero" },
         { "value size",           { "-data-dir", "d", "-hcl", "limits { kv_max_value_size = 1572865 }" }, "limits.kv_max_value_size cannot be 1572865. Must be between 1 and 1572864" },
-        { "probe timeout",        { "-data-dir", "d", "-hcl", "gossip_lan { probe_timeout = \"2s\" }" }, "gossip_lan.probe_timeout cannot be longer than gossip_lan.probe_interval" },
+        { "probe timeout",        { "-data-dir", "d", "-hcl", "gossip_lan { probe_timeout = \"2s\" }" }, "gossip_lan.probe_timeout must be shorter than gossip_lan.probe_interval" },
         { "cloud join",           { "-data-dir", "d", "-retry-join=provider=aws tag=x" }, "retry_join: cloud auto-join is not supported: \"provider=aws tag=x\"" },
         { "empty join",           { "-data-dir", "d", "-join=" }, "retry_join: an address is empty" },
         { "segments",             { "-data-dir", "d", "-hcl", "segments = [{ name = \"x\" }]" }, "Network segments are not supported in this version of Consul" },
