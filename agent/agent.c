@@ -156,7 +156,9 @@ static void on_applied(void *data, const struct apply_report *report)
         catalog_reader_release(a->reader); /* what is read from now on sees the commit */
         catalog_watch_fire(a->watch, report->changes);
     }
-    agent__requests_applied(a, report);
+    if (a->requests != NULL) { /* else we stop, and all were answered */
+        agent__requests_applied(a, report);
+    }
 }
 
 static void on_storage_failed(void *data, const char *why)
@@ -214,7 +216,11 @@ static void on_entries(void *data, const struct consensus_entry_view *entries, s
 
 static void on_leader(void *data, const struct mu_id *leader, bool is_leader, bool is_ready)
 {
-    agent__leader_changed(data, leader, is_leader, is_ready);
+    struct agent *a = data;
+
+    if (a->phase < AGENT_STOPPING) { /* afterwards nobody here acts on it */
+        agent__leader_changed(a, leader, is_leader, is_ready);
+    }
 }
 
 static void on_formed(void *data, const struct mu_id *cluster)
@@ -222,6 +228,9 @@ static void on_formed(void *data, const struct mu_id *cluster)
     struct agent *a = data;
     char text[MU_ID_TEXT_BYTES + 1];
 
+    if (a->phase >= AGENT_STOPPING) {
+        return;
+    }
     mu_id_text(cluster, text);
     mu_log(MU_INFO, "agent.server", "This server belongs to a cluster", mu_kv("cluster", text));
     agent__tags_refresh(a);

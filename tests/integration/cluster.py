@@ -108,7 +108,7 @@ class Agent:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
-    def signal(self, number):
+    def send(self, number):
         self.process.send_signal(number)
 
     def kill(self):
@@ -119,7 +119,7 @@ class Agent:
         return self.process.wait(seconds)
 
     def terminate(self, number=signal.SIGINT, seconds=PATIENCE):
-        self.signal(number)
+        self.send(number)
         return self.wait(seconds)
 
     def log_text(self):
@@ -245,7 +245,7 @@ class Cluster:
     def close(self, keep=False):
         for agent in self.agents.values():
             if agent.running():
-                agent.signal(signal.SIGCONT)
+                agent.send(signal.SIGCONT)
                 agent.kill()
         if not keep:
             shutil.rmtree(self.dir, ignore_errors=True)

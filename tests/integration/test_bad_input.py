@@ -152,7 +152,7 @@ class Start(ClusterTest):
         cluster = self.cluster(servers=1, clients=0)
         cluster.start().wait_ready()
         s1 = cluster.agents["s1"]
-        s1.signal(signal.SIGHUP)
+        s1.send(signal.SIGHUP)
         wait_for("a word about reload", lambda: "reload" in s1.log_text().lower())
         self.assertTrue(s1.running())
         self.assertEqual(s1.terminate(signal.SIGTERM), 1)

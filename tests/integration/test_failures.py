@@ -46,9 +46,9 @@ class Clients(ClusterTest):
         c1, s1 = cluster.agents["c1"], cluster.agents["s1"]
         register(c1)
         wait_for("the service", lambda: s1.dig("web.service.consul") == [c1.address])
-        c1.signal(signal.SIGSTOP)
+        c1.send(signal.SIGSTOP)
         wait_for("its removal", lambda: "c1" not in s1.catalog_nodes(), PATIENCE * 2)
-        c1.signal(signal.SIGCONT)
+        c1.send(signal.SIGCONT)
         wait_for("it to be back", lambda: s1.dig("web.service.consul") == [c1.address])
 
     def test_leaving_is_seen_at_once(self):
