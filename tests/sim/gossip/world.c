@@ -175,6 +175,11 @@ const char *world_name(const struct world *w, size_t node)
     return w->nodes[node]->name;
 }
 
+const char *world_label(const struct world *w, size_t node)
+{
+    return w->nodes[node]->label;
+}
+
 enum world_life world_life(const struct world *w, size_t node)
 {
     return w->nodes[node]->life_kind;
