@@ -473,7 +473,10 @@ void gossip__serf_gone(struct gossip *g, struct gossip__member *m);    /* core d
 bool gossip__serf_leave_intent(struct gossip *g, const struct gossip__intent *in);
 bool gossip__serf_join_intent(struct gossip *g, const struct gossip__intent *in);
 void gossip__serf_broadcast_join(struct gossip *g);
-void gossip__conflict_notice(struct gossip *g, const char *text, const struct gossip__alive *held);
+/* We were turned down: `text`, and who holds what we claim, in one sentence; a notice for users.
+ * `from`: the peer that said so, if by datagram: it is asked again after a while. */
+const char *gossip__conflict_notice(struct gossip *g, const char *text,
+                                    const struct gossip__alive *held, const struct mu_addr *from);
 void gossip__serf_probed(struct gossip *g, struct gossip__member *m); /* a leaving one answered */
 void gossip__on_force_leave(struct gossip *g, const char *name, bool prune);
 bool gossip__serf_witness(struct gossip *g, uint64_t ltime);
@@ -548,6 +551,8 @@ struct gossip {
     struct mu_table *buffered, *tombstones;
     uint64_t reap_at_ms, prune_at_ms;
     uint64_t conflict_notice_ms, self_claim_ms, refused_log_ms;
+    uint64_t conflict_retry_ms; /* when to offer our name again, and to whom */
+    struct mu_addr conflict_peer;
 
     /* effects of this step */
     struct gossip_send *sends;

@@ -156,7 +156,7 @@ static void on_error(struct gossip *g, const struct gossip__error *e,
     if (e->code == GOSSIP__ERROR_WRONG_NODE) {
         gossip__on_wrong_node(g, src);
     } else if (e->code == GOSSIP__ERROR_CONFLICT && e->has_held) {
-        gossip__conflict_notice(g, e->text, &e->held);
+        (void)gossip__conflict_notice(g, e->text, &e->held, &src->addr);
     } else {
         gossip__count(g, GOSSIP_COUNT_PARTS_UNKNOWN);
     }

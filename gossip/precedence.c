@@ -426,7 +426,8 @@ static void refute_accusation(struct gossip *g, uint64_t accused, const char *wh
         }
         return;
     }
-    gossip__log(g, MU_WARN, "memberlist: Refuting a %s message (from: %s)", what, from);
+    gossip__log(g, MU_WARN, "memberlist: Refuting a %s message (from: %s)%s", what, from,
+                src->is_stream ? " via push/pull" : "");
     gossip__refute(g, accused, src);
     struct gossip_view view = gossip__member_view(g, self);
 

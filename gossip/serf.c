@@ -23,6 +23,7 @@
 #define TOMBSTONE_MS_MIN   (10 * 60 * 1000)
 #define TIME_JUMP_MAX      (1ULL << 32) /* of a Lamport clock: poisoned */
 #define CONFLICT_NOTICE_MS 5000
+#define CONFLICT_RETRY_MS  6000 /* more than the peer's own pause between two refusals */
 
 const char *gossip_status_text(enum gossip_status status)
 {
@@ -290,9 +291,10 @@ void gossip__on_force_leave(struct gossip *g, const char *name, bool is_prune)
 /* -- conflicts ----------------------------------------------------------------------------------
  */
 
-void gossip__conflict_notice(struct gossip *g, const char *text, const struct gossip__alive *held)
+const char *gossip__conflict_notice(struct gossip *g, const char *text,
+                                    const struct gossip__alive *held, const struct mu_addr *from)
 {
-    struct gossip_view view = { .name = held->node,
+    struct gossip_view view = { .name = mu_arena_strdup(&g->step, held->node),
                                 .addr = held->at,
                                 .status = GOSSIP_STATUS_ALIVE,
                                 .node_id = held->node_id,
@@ -301,17 +303,32 @@ void gossip__conflict_notice(struct gossip *g, const char *text, const struct go
     char at[MU_ADDR_TEXT_MAX];
     char id[MU_ID_TEXT_BYTES + 1];
 
-    if (g->conflict_notice_ms != 0 && g->now_ms < g->conflict_notice_ms + CONFLICT_NOTICE_MS) {
-        return;
-    }
-    g->conflict_notice_ms = g->now_ms;
-    view.name = mu_arena_strdup(&g->step, held->node);
     mu_addr_text(&held->at, at);
     mu_id_text(&held->node_id, id);
-    text = mu_arena_printf(&g->step, "%s (held by '%s' at %s with node ID '%s')", text, held->node,
+    text = mu_arena_printf(&g->step, "%s, held by '%s' at %s with node ID '%s'", text, held->node,
                            at, id);
-    gossip__log(g, MU_ERROR, "serf: a peer refused us: %s", text);
-    gossip__notice(g, GOSSIP_CONFLICT, &view, text);
+    if (from != NULL) {
+        g->conflict_peer = *from;
+        g->conflict_retry_ms = g->now_ms + CONFLICT_RETRY_MS;
+    }
+    if (g->conflict_notice_ms == 0 || g->now_ms >= g->conflict_notice_ms + CONFLICT_NOTICE_MS) {
+        g->conflict_notice_ms = g->now_ms;
+        gossip__log(g, MU_ERROR, "serf: refused by a peer: %s", text);
+        gossip__notice(g, GOSSIP_CONFLICT, &view, text);
+    }
+    return text;
+}
+
+/* The holder may be our own dead self, and be buried by now. */
+static void conflict_retry(struct gossip *g)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+
+    g->conflict_retry_ms = GOSSIP__NEVER;
+    if (g->leave.stage == GOSSIP__LEAVE_NONE) {
+        part.alive = gossip__member_record(g->self);
+        gossip__send_part(g, &g->conflict_peer, NULL, &part);
+    }
 }
 
 /* -- tombstones ---------------------------------------------------------------------------------
@@ -488,13 +505,18 @@ static void prune_due(struct gossip *g)
 
 uint64_t gossip__serf_due(const struct gossip *g)
 {
-    return g->reap_at_ms < g->prune_at_ms ? g->reap_at_ms : g->prune_at_ms;
+    uint64_t due = g->reap_at_ms < g->prune_at_ms ? g->reap_at_ms : g->prune_at_ms;
+
+    return g->conflict_retry_ms < due ? g->conflict_retry_ms : due;
 }
 
 void gossip__serf_tick(struct gossip *g)
 {
     if (g->prune_at_ms <= g->now_ms) {
         prune_due(g);
+    }
+    if (g->conflict_retry_ms <= g->now_ms) {
+        conflict_retry(g);
     }
     if (g->reap_at_ms <= g->now_ms) {
         reap_members(g);

@@ -265,7 +265,6 @@ static const char *verify_record(struct gossip *g, struct gossip__stream *s,
 {
     struct gossip__member *m = gossip__member_find(g, a->node);
     const char *why = gossip__alive_refused(g, a, held);
-    char holder[MU_ADDR_TEXT_MAX];
     bool is_newcomer = s->sync->is_join && strcmp(a->node, s->name) == 0;
 
     if (why != NULL || !is_newcomer || m == NULL || !gossip__member_is_live(m) ||
@@ -274,8 +273,7 @@ static const char *verify_record(struct gossip *g, struct gossip__stream *s,
         return why;
     }
     *held = m;
-    mu_addr_text(&m->addr, holder);
-    return mu_arena_printf(&g->step, "name '%s' is in use at %s", m->name, holder);
+    return mu_arena_printf(&g->step, "name '%s' is in use", m->name);
 }
 
 /* NULL: fine, and the chunk is kept. *held: who is in the way of the newcomer. */
@@ -467,10 +465,12 @@ static void sync_failed(struct gossip *g, struct gossip__stream *s, const char *
 static void on_rejected(struct gossip *g, struct gossip__stream *s,
                         const struct gossip__reject *reject)
 {
+    const char *why = reject->text;
+
     if (reject->code == GOSSIP__REJECT_CONFLICT && reject->has_held) {
-        gossip__conflict_notice(g, reject->text, &reject->held);
+        why = gossip__conflict_notice(g, why, &reject->held, NULL);
     }
-    sync_failed(g, s, reject->text);
+    sync_failed(g, s, why);
 }
 
 static void on_reach(struct gossip *g, struct gossip__stream *s, bool udp, bool tcp)

@@ -95,31 +95,61 @@ static bool refuse(struct mu_span text, const char *what, char *why, size_t why_
     return false;
 }
 
+#define NS_MAX (1ULL << 63) /* of what is left of a sign: INT64_MIN has no positive twin */
+
+/* Digits from *at on; false: too many. */
+static bool take_whole(struct mu_span text, size_t *at, uint64_t *value)
+{
+    for (; *at < text.bytes && is_digit(text.data[*at]); (*at)++) {
+        if (*value > NS_MAX / 10) {
+            return false;
+        }
+        *value = *value * 10 + (uint64_t)(text.data[*at] - '0');
+        if (*value > NS_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Digits behind a point; those that do not fit have no effect. */
+static uint64_t take_fraction(struct mu_span text, size_t *at, double *scale)
+{
+    uint64_t value = 0;
+    bool is_full = false;
+
+    for (; *at < text.bytes && is_digit(text.data[*at]); (*at)++) {
+        uint64_t digit = (uint64_t)(text.data[*at] - '0');
+
+        is_full = is_full || value > (NS_MAX - 1) / 10 || value * 10 + digit > NS_MAX;
+        if (!is_full) {
+            value = value * 10 + digit;
+            *scale *= 10;
+        }
+    }
+    return value;
+}
+
 /* One number with its unit, from `*at`; adds to *ns. 1: taken, 0: not a duration, -1: no unit,
- * -2: unknown unit (then *unit holds its text). */
+ * -2: unknown unit (then *unit holds its text). The arithmetic is Go's: the factor first, so that
+ * 0.29h is 17m24s and not a nanosecond less. */
 static int take_part(struct mu_span text, size_t *at, uint64_t *ns, struct mu_span *unit)
 {
     size_t i = *at;
     uint64_t whole = 0;
     uint64_t fraction = 0;
-    uint64_t scale = 1;
-    size_t digits = 0;
+    double scale = 1;
+    size_t points = 0;
 
-    for (; i < text.bytes && is_digit(text.data[i]); i++, digits++) {
-        if (whole > ((uint64_t)INT64_MAX - 9) / 10) {
-            return 0;
-        }
-        whole = whole * 10 + (uint64_t)(text.data[i] - '0');
+    if (!take_whole(text, &i, &whole)) {
+        return 0;
     }
     if (i < text.bytes && text.data[i] == '.') {
-        for (i++; i < text.bytes && is_digit(text.data[i]); i++, digits++) {
-            if (scale < 1000000000000ULL) { /* digits below a nanosecond of an hour: no effect */
-                fraction = fraction * 10 + (uint64_t)(text.data[i] - '0');
-                scale *= 10;
-            }
-        }
+        points = 1;
+        i++;
+        fraction = take_fraction(text, &i, &scale);
     }
-    if (digits == 0) {
+    if (i - *at == points) { /* not one digit */
         return 0;
     }
     size_t start = i;
@@ -138,12 +168,12 @@ static int take_part(struct mu_span text, size_t *at, uint64_t *ns, struct mu_sp
     }
     uint64_t each = (uint64_t)u->ns;
 
-    if (whole > (uint64_t)INT64_MAX / each) {
+    if (whole > NS_MAX / each) {
         return 0;
     }
-    uint64_t part = whole * each + (uint64_t)((double)fraction / (double)scale * (double)each);
+    uint64_t part = whole * each + (uint64_t)((double)fraction * ((double)each / scale));
 
-    if (part > (uint64_t)INT64_MAX || *ns > (uint64_t)INT64_MAX - part) {
+    if (part > NS_MAX || *ns > NS_MAX - part) {
         return 0;
     }
     *ns += part;
@@ -185,7 +215,10 @@ bool mu_duration_parse(struct mu_span text, int64_t *ns, char *why, size_t why_b
             return refuse(text, "invalid", why, why_bytes);
         }
     }
-    *ns = negative ? -(int64_t)sum : (int64_t)sum;
+    if (!negative && sum == NS_MAX) {
+        return refuse(text, "invalid", why, why_bytes);
+    }
+    *ns = negative ? (int64_t)(0 - sum) : (int64_t)sum;
     return true;
 }
 

@@ -440,11 +440,13 @@ static enum mu_code read_field(const struct mu_json *v, const struct mu_json_fie
     MU_UNREACHABLE_CODE();
 }
 
-/* A folded name gives way to an exact one that is also there. */
+/* A folded name gives way to an exact one that is also there, and says something. */
 static bool is_overruled(const struct mu_json *object, const struct mu_json_field *f,
                          const char *name)
 {
-    return strcmp(f->name, name) != 0 && mu_json_find(object, f->name) != NULL;
+    const struct mu_json *exact = strcmp(f->name, name) != 0 ? mu_json_find(object, f->name) : NULL;
+
+    return exact != NULL && mu_json_kind_of(exact) != MU_JSON_NULL;
 }
 
 enum mu_code mu_json_decode(const struct mu_json *object, const struct mu_json_shape *shape,

@@ -126,13 +126,40 @@ static void add_value(struct mu_buf *line, const struct mu_log_field *f)
     }
 }
 
+/* A sentence may hold a name that somebody else chose: a control byte would end the line, or speak
+ * to the reader's terminal. */
+static void add_sentence(struct mu_buf *line, const char *sentence)
+{
+    for (const char *at = sentence; *at != '\0'; at++) {
+        mu_buf_add_byte(line, (uint8_t)*at < ' ' || *at == 0x7f ? ' ' : (uint8_t)*at);
+    }
+}
+
 static void line_text(struct mu_buf *line, enum mu_log_level level, const char *module,
                       const char *sentence, const struct mu_log_field *fields, const char *when)
 {
-    mu_buf_addf(line, "%s %s %s: %s", when, levels[level].tag, module, sentence);
+    mu_buf_addf(line, "%s %s %s: ", when, levels[level].tag, module);
+    add_sentence(line, sentence);
     for (size_t i = 0; fields[i].key != NULL; i++) {
         mu_buf_addf(line, "%s%s=", i == 0 ? ": " : " ", fields[i].key);
         add_value(line, &fields[i]);
+    }
+}
+
+static void add_field_json(struct mu_json_out *o, const struct mu_log_field *f)
+{
+    char ms[24];
+
+    mu_json_key(o, f->key);
+    switch (f->kind) {
+    case MU_LOG_TEXT: mu_json_put_text(o, f->text != NULL ? f->text : ""); break;
+    case MU_LOG_SPAN: mu_json_put_span(o, f->span); break;
+    case MU_LOG_U64: mu_json_put_u64(o, f->u64); break;
+    case MU_LOG_I64: mu_json_put_i64(o, f->i64); break;
+    case MU_LOG_MS:
+        (void)snprintf(ms, sizeof ms, "%llums", (unsigned long long)f->u64);
+        mu_json_put_text(o, ms);
+        break;
     }
 }
 
@@ -140,7 +167,6 @@ static void line_json(struct mu_buf *line, enum mu_log_level level, const char *
                       const char *sentence, const struct mu_log_field *fields, const char *when)
 {
     struct mu_json_out o;
-    struct mu_buf value = MU_BUF_NONE;
 
     mu_json_out_init(&o, line, false);
     mu_json_open(&o, '{');
@@ -149,21 +175,10 @@ static void line_json(struct mu_buf *line, enum mu_log_level level, const char *
     mu_json_text(&o, "@module", module);
     mu_json_text(&o, "@timestamp", when);
     for (size_t i = 0; fields[i].key != NULL; i++) {
-        if (fields[i].kind == MU_LOG_U64) {
-            mu_json_u64(&o, fields[i].key, fields[i].u64);
-            continue;
-        }
-        if (fields[i].kind == MU_LOG_TEXT) {
-            mu_json_text(&o, fields[i].key, fields[i].text != NULL ? fields[i].text : "");
-            continue;
-        }
-        mu_buf_clear(&value);
-        add_value(&value, &fields[i]);
-        mu_json_span(&o, fields[i].key, mu_buf_span(&value));
+        add_field_json(&o, &fields[i]);
     }
     mu_json_close(&o, '}');
     mu_json_out_end(&o);
-    mu_buf_deinit(&value);
 }
 
 static void write_line(int fd, const struct mu_buf *line)
@@ -192,7 +207,7 @@ void mu_log_write(enum mu_log_level level, const char *module, const char *sente
         sink.tap(sink.tap_data, level, mu_buf_span(&line));
     }
     mu_buf_add_byte(&line, '\n');
-    if ((int)level >= sink.level) {
+    if ((int)level >= __atomic_load_n(&sink.level, __ATOMIC_RELAXED)) {
         write_line(sink.fd, &line);
         write_line(sink.copy_fd, &line);
     }

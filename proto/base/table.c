@@ -62,9 +62,10 @@ struct mu_table *mu_table_new(void)
 
 static struct entry *entry_find(const struct mu_table *t, struct mu_span key)
 {
+    const uint8_t *data = key.data != NULL ? key.data : (const uint8_t *)""; /* for memcmp() */
     struct entry *e = NULL;
 
-    HASH_FIND(hh, t->entries, key.data, (unsigned)key.bytes, e);
+    HASH_FIND(hh, t->entries, data, (unsigned)key.bytes, e);
     return e;
 }
 

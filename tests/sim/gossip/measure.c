@@ -55,11 +55,11 @@ static void cluster_new(struct watch *w, uint64_t nodes, uint64_t seed, double l
         }
         world_run(w->world, 10);
     }
+    world_run(w->world, 10000);
     for (int i = 0; i < 60 && !world_agrees(w->world, NULL); i++) {
-        world_run(w->world, 1000);
+        world_run(w->world, 5000);
     }
     MU_ASSERT(world_agrees(w->world, NULL));
-    world_run(w->world, 5000);
     world_faults(w->world, loss, 0, 0);
 }
 
@@ -124,7 +124,7 @@ static void bring_back(struct watch *w, size_t node, enum measure_end end)
         world_join(w->world, node, node == 0 ? 1 : 0);
     }
     for (int i = 0; i < 300 && !world_agrees(w->world, NULL); i++) {
-        world_run(w->world, 1000);
+        world_run(w->world, 2000);
     }
     MU_ASSERT(world_agrees(w->world, NULL));
 }

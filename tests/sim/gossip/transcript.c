@@ -8,6 +8,7 @@
  *   cut b | cut a b [udp|tcp] [oneway]   from all others, or from one; from first to second only
  *   faults loss=25         percent of datagrams
  *   show ping              lines with this beginning are told; most of the routine is not
+ *   only serf:             from here on no others are told
  *   members a              what users of a see
  *   options seed=2 icmp=1 latency=1000   before the first node
  */
@@ -31,6 +32,8 @@ struct player {
     struct mu_buf trace;
     char shown[SHOWN_MAX][32];
     size_t shown_count;
+    bool is_only;
+    uint64_t epoch_ms;
 };
 
 static void *open_player(const char *file)
@@ -58,10 +61,46 @@ static void close_player(void *data)
     mu_free(p);
 }
 
+static void on_done(void *data, size_t node, const struct gossip_done *done)
+{
+    struct player *p = data;
+
+    mu_buf_addf(&p->trace, "[%llu] %s: done, %u contacted",
+                (unsigned long long)(world_now_ms(p->world) - p->epoch_ms),
+                world_label(p->world, node), done->contacted);
+    for (const char *c = done->why; *c != '\0'; c++) { /* in one line */
+        mu_buf_addf(&p->trace, "%s", c == done->why ? ": " : "");
+        if (*c == '\n' || *c == '\t') {
+            mu_buf_add_text(&p->trace, *c == '\n' ? "\\n" : "\\t");
+        } else {
+            mu_buf_add_byte(&p->trace, (uint8_t)*c);
+        }
+    }
+    mu_buf_add_byte(&p->trace, '\n');
+}
+
+/* Those that no log line of the core tells in the same words. */
+static void on_notice(void *data, size_t node, const struct gossip_notice *n)
+{
+    static const char *const text[] = {
+        [GOSSIP_REFUTED] = "REFUTED",
+        [GOSSIP_CONFLICT] = "CONFLICT with",
+        [GOSSIP_UNREACHABLE] = "UNREACHABLE",
+    };
+    struct player *p = data;
+
+    if ((size_t)n->kind < MU_LEN(text) && text[n->kind] != NULL) {
+        mu_buf_addf(&p->trace, "[%llu] %s: notice %s %s\n",
+                    (unsigned long long)(world_now_ms(p->world) - p->epoch_ms),
+                    world_label(p->world, node), text[n->kind], n->member.name);
+    }
+}
+
 static struct world *world_of(struct player *p)
 {
     if (p->world == NULL) {
         p->world = world_new(&p->options);
+        world_listen(p->world, on_notice, on_done, p);
     }
     return p->world;
 }
@@ -80,12 +119,12 @@ static bool is_told(const struct player *p, struct mu_span line)
             return true;
         }
     }
-    for (size_t i = 0; i < MU_LEN(routine); i++) {
+    for (size_t i = 0; i < MU_LEN(routine) && !p->is_only; i++) {
         if (mu_span_starts(rest, mu_span_text(routine[i]))) {
             return false;
         }
     }
-    return true;
+    return !p->is_only;
 }
 
 static void tell(struct player *p, struct mu_buf *out)
@@ -150,6 +189,7 @@ static bool run_nodes(struct player *p, const struct script_command *c, struct m
     MU_ASSERT(world_agrees(w, NULL));
     mu_buf_clear(&p->trace);
     world_epoch(w);
+    p->epoch_ms = world_now_ms(w);
     return true;
 }
 
@@ -269,6 +309,7 @@ static bool run_show(struct player *p, const struct script_command *c, struct mu
 {
     (void)out;
     MU_ASSERT(p->shown_count < SHOWN_MAX);
+    p->is_only = p->is_only || strcmp(c->words[0], "only") == 0;
     (void)snprintf(p->shown[p->shown_count++], sizeof p->shown[0], "%s", c->words[1]);
     return true;
 }
@@ -339,6 +380,7 @@ static const struct {
     { "heal",        1, run_heal },
     { "faults",      2, run_faults },
     { "show",        2, run_show },
+    { "only",        2, run_show },
     { "members",     2, run_members },
     { "options",     2, run_options },
 }; // clang-format on

@@ -175,6 +175,11 @@ const char *world_name(const struct world *w, size_t node)
     return w->nodes[node]->name;
 }
 
+const char *world_label(const struct world *w, size_t node)
+{
+    return w->nodes[node]->label;
+}
+
 enum world_life world_life(const struct world *w, size_t node)
 {
     return w->nodes[node]->life_kind;
@@ -646,25 +651,39 @@ static void islands(const struct world *w, size_t *island)
     }
 }
 
-bool world_agrees(const struct world *w, struct mu_buf *first)
+/* The first pair that disagrees, where `island` (may be NULL) does not keep them apart. */
+static bool all_agree(const struct world *w, const size_t *island, struct mu_buf *first)
 {
-    size_t *island = mu_new_array(w->nodes_count, sizeof *island);
-    bool agrees = true;
-
-    islands(w, island);
-    for (size_t i = 0; i < w->nodes_count && agrees; i++) {
+    for (size_t i = 0; i < w->nodes_count; i++) {
         const struct sim_node *n = w->nodes[i];
 
-        for (size_t j = 0; j < w->nodes_count && agrees && n->life_kind == WORLD_RUNNING; j++) {
-            bool is_apart = w->nodes[j]->core != NULL && island[i] != island[j];
+        for (size_t j = 0; j < w->nodes_count && n->life_kind == WORLD_RUNNING; j++) {
+            const struct sim_node *other = w->nodes[j];
 
-            agrees = is_apart || agrees_about(w, n, w->nodes[j]);
-            if (!agrees && first != NULL) {
-                mu_buf_addf(first, "%s sees %s as %s, which it is not", n->name, w->nodes[j]->name,
-                            gossip_status_text(world_sees(w, i, w->nodes[j]->name)));
+            if ((island != NULL && other->core != NULL && island[i] != island[j]) ||
+                agrees_about(w, n, other)) {
+                continue;
             }
+            if (first != NULL) {
+                mu_buf_addf(first, "%s sees %s as %s, which it is not", n->name, other->name,
+                            gossip_status_text(world_sees(w, i, other->name)));
+            }
+            return false;
         }
     }
-    mu_free(island);
+    return true;
+}
+
+bool world_agrees(const struct world *w, struct mu_buf *first)
+{
+    size_t *island;
+    bool agrees = all_agree(w, NULL, NULL);
+
+    if (!agrees) {
+        island = mu_new_array(w->nodes_count, sizeof *island);
+        islands(w, island);
+        agrees = all_agree(w, island, first);
+        mu_free(island);
+    }
     return agrees;
 }

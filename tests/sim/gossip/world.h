@@ -55,6 +55,7 @@ size_t world_add_as(struct world *w, const char *label, const char *name);
 bool world_find(const struct world *w, const char *label, size_t *node);
 size_t world_count(const struct world *w);
 const char *world_name(const struct world *w, size_t node);
+const char *world_label(const struct world *w, size_t node);
 enum world_life world_life(const struct world *w, size_t node);
 struct gossip *world_core(const struct world *w, size_t node); /* NULL while it does not run */
 struct mu_addr world_addr(const struct world *w, size_t node);
