@@ -171,6 +171,8 @@ static bool alive_make(struct agent *a, const char *name, const struct known *kn
     out->reg.node.name = mu_span_text(mu_arena_strdup(arena, name));
     out->reg.node.id = mu_span_text(mu_arena_strdup(arena, id));
     out->reg.node.address = mu_span_text(mu_arena_strdup(arena, address));
+    /* Made when it is missing, and left alone when the agent itself was faster than this write. */
+    out->reg.skip_node_update = true;
     if (known->node != NULL) { /* what the agent itself has stored is kept */
         out->reg.node.tagged_addresses = known->node->tagged_addresses;
         out->reg.node.meta = known->node->meta;

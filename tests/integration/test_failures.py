@@ -10,7 +10,8 @@ from cluster import PATIENCE, ClusterTest, main, wait_for
 def register(agent, name="web", port=80):
     agent.ok("PUT", "/v1/agent/service/register",
              {"Name": name, "ID": f"{name}-{agent.name}", "Port": port,
-              "Check": {"TTL": "1h", "Status": "passing"}})
+              "Check": {"TTL": "1h"}})
+    agent.ok("PUT", f"/v1/agent/check/pass/service:{name}-{agent.name}?note=fine")
 
 
 class Clients(ClusterTest):
@@ -169,7 +170,8 @@ class Servers(ClusterTest):
         s1.ok("PUT", "/v1/kv/log/1", "1")
         for server in others:
             server.kill()
-        answer = wait_for("a refusal", lambda: s1.put("/v1/kv/log/2", "2", timeout=20), 40)
+        wait_for("it to notice", lambda: s1.leader() == "")
+        answer = s1.put("/v1/kv/log/2", "2", timeout=20)
         self.assertEqual(answer.status, 500)
         self.assertEqual(answer.text, "No cluster leader")
         stale = s1.get("/v1/kv/log/1?stale&raw")
