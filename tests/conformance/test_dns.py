@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
@@ -68,32 +69,47 @@ def configuration(words):
 
 
 class Dns(ClusterTest):
-    def agent(self, config):
-        """A server of its own with the fixture registered, ready to be asked."""
-        cluster = self.cluster()
+    def config_file(self, cluster, config):
         path = os.path.join(cluster.dir, "dns.json")
         with open(path, "w") as f:
             json.dump(config, f)
-        agent = cluster.add("srv1", True, ["-bootstrap-expect", "1", "-config-file", path])
-        cluster.start().wait_ready()
+        return ["-config-file", path]
+
+    def register(self, agent):
         lines = subprocess.run([ASK, "fixture"], capture_output=True, text=True,
                                check=True).stdout.splitlines()
         for line in lines:
             agent.ok("PUT", "/v1/catalog/register", line)
+
+    def server(self, config):
+        """A server of its own with the fixture registered, ready to be asked."""
+        cluster = self.cluster()
+        agent = cluster.add("srv1", True,
+                            ["-bootstrap-expect", "1", *self.config_file(cluster, config)])
+        cluster.start().wait_ready()
+        self.register(agent)
         wait_for("the server's own service in DNS", lambda: agent.dig("consul.service.consul"))
         return agent
 
-    def ask(self, agent, commands):
+    def client(self):
+        """A client agent of such a server."""
+        server = self.server({})
+        agent = server.cluster.add("c1", False, ["-retry-join", server.address])
+        agent.start()
+        wait_for("the client to resolve", lambda: agent.dig("consul.service.consul"))
+        return agent
+
+    def said(self, agent, commands):
         text = "".join(" ".join(words) + "\n" for words in commands)
         run = subprocess.run([ASK, agent.address + ":8600"], input=text, capture_output=True,
                              text=True)
         self.assertEqual(run.returncode, 0, run.stderr)
         # What differs from the fixture: the server's address, and when it is asked.
-        out = run.stdout.replace(agent.address, "127.0.0.1")
+        out = run.stdout.replace(agent.cluster.agents["srv1"].address, "127.0.0.1")
         return re.sub(r"( SOA \S+ \S+) \d+ ", r"\1 1700000000 ", out).rstrip("\n").split("\n")
 
-    def transcript(self, name):
-        agent, asked = self.agent({}), 0
+    def transcript(self, name, agent=None):
+        agent, asked = agent or self.server({}), 0
         for line, commands, expected in blocks(os.path.join(DATA, name)):
             if any(ONLY_IN_UNIT & set(words) for words in commands):
                 continue
@@ -101,11 +117,11 @@ class Dns(ClusterTest):
             while commands:
                 if commands[0][0] == "config":
                     agent.kill()
-                    agent = self.agent(configuration(commands.pop(0)[1:]))
+                    agent = self.server(configuration(commands.pop(0)[1:]))
                     continue
                 count = next((i for i, words in enumerate(commands) if words[0] == "config"),
                              len(commands))
-                said += self.ask(agent, commands[:count])
+                said += self.said(agent, commands[:count])
                 asked += count
                 commands = commands[count:]
             self.assertEqual("\n".join(said), "\n".join(expected), f"{name}:{line}")
@@ -134,6 +150,77 @@ class Dns(ClusterTest):
 
     def test_settings(self):
         self.transcript("settings.txt")
+
+    def test_through_a_client_agent(self):
+        agent = self.client()
+        for name in ("nodes.txt", "services.txt", "literal.txt", "zone.txt"):
+            self.transcript(name, agent)
+
+    def asked(self, agent, *words):
+        """The first line of an answer, and how long it took."""
+        started = time.monotonic()
+        line = self.said(agent, [["count", *words]])[0]
+        return line, time.monotonic() - started
+
+    def without_catalog(self, agent):
+        """C22: names cannot be looked up, and that is said in time; the rest stands."""
+        line, seconds = self.asked(agent, "web.service.consul", "A")
+        self.assertEqual(line, "SERVFAIL aa rd")
+        self.assertLess(seconds, 2.5)
+        self.assertEqual(self.asked(agent, "consul", "SOA")[0],
+                         "NOERROR aa rd; answer 1 SOA")
+        self.assertEqual(self.asked(agent, "foo.consul", "A")[0],
+                         "NXDOMAIN aa rd; authority 1 SOA")
+        self.assertEqual(self.asked(agent, "0a010001.addr.consul", "A")[0],
+                         "NOERROR aa rd; answer 1 A")
+        self.assertEqual(self.asked(agent, "www.example.com", "A")[0], "REFUSED rd")
+
+    def test_a_server_that_never_had_a_leader(self):
+        cluster = self.cluster()
+        agent = cluster.add("srv1", True, ["-bootstrap-expect", "3"])
+        cluster.start()
+        wait_for("DNS to answer", lambda: agent.rcode("consul", "SOA"))
+        self.without_catalog(agent)
+
+    def test_a_client_that_has_no_server(self):
+        cluster = self.cluster()
+        cluster.add("srv1", True)
+        agent = cluster.add("c1", False)
+        agent.start()
+        wait_for("DNS to answer", lambda: agent.rcode("consul", "SOA"))
+        self.without_catalog(agent)
+
+    def test_a_copy_outlives_the_leader(self):
+        """C23; and with allow_stale off a name fails in time."""
+        cluster = self.cluster()
+        first = cluster.count + 1
+        joins = [word for i in range(3)
+                 for word in ("-retry-join", f"{cluster.prefix}.{first + i}")]
+        strict = self.config_file(cluster, {"dns_config": {"allow_stale": False}})
+        for i in range(3):
+            cluster.add(f"srv{i + 1}", True, ["-bootstrap-expect", "3", *joins,
+                                              *(strict if i == 1 else [])])
+        cluster.start().wait_ready()
+        keeps, fails, gone = (cluster.agents[f"srv{i}"] for i in (1, 2, 3))
+        self.register(keeps)
+        two = "NOERROR aa rd; answer 2 A"
+        for agent in (keeps, fails):
+            wait_for("the fixture to be everywhere",
+                     lambda a=agent: self.asked(a, "web.service.consul", "A")[0] == two)
+        gone.kill()
+        fails.kill()
+        line, seconds = self.asked(keeps, "web.service.consul", "A")
+        self.assertEqual(line, two)
+        fails.start()
+        gone.start()
+        cluster.wait_ready()
+        keeps.kill()
+        gone.kill()
+        wait_for("a name to fail without a leader",
+                 lambda: self.asked(fails, "web.service.consul", "A")[0] == "SERVFAIL aa rd")
+        line, seconds = self.asked(fails, "web.service.consul", "A")
+        self.assertEqual(line, "SERVFAIL aa rd")
+        self.assertLess(seconds, 2.5)
 
 
 if __name__ == "__main__":
