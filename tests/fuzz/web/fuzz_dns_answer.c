@@ -9,6 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static void configure(struct world *w, uint8_t choice)
 {
+    world_forget(w);
     w->config.enable_truncate = (choice & 1) != 0;
     w->config.disable_compression = (choice & 2) != 0;
     w->config.only_passing = (choice & 4) != 0;

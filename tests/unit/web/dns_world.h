@@ -125,6 +125,7 @@ static const struct world_service world_services[] = {
 }; // clang-format on
 
 #define WORLD_NODES_MAX     64
+#define WORLD_SERVICES_MAX  64
 #define WORLD_INSTANCES_MAX 512
 
 struct world {
@@ -140,6 +141,10 @@ struct world {
     size_t instances_count;
     struct mu_arena built; /* rows of one look-up */
     size_t held;           /* must be zero between answers */
+    /* As in the catalog's cache: whoever asks twice gets the same one. */
+    struct dns_service *prepared[WORLD_SERVICES_MAX];
+    char prepared_names[WORLD_SERVICES_MAX][64];
+    size_t prepared_count;
 };
 
 /* -- rows from text -----------------------------------------------------------------------------
@@ -241,12 +246,35 @@ static inline int world_by_node(const void *a, const void *b)
                        ((const struct catalog_instance *)b)->node->name);
 }
 
+/* What was prepared by other settings. */
+static inline void world_forget(struct world *w)
+{
+    for (size_t i = 0; i < w->prepared_count; i++) {
+        dns_service_free(w->prepared[i]);
+    }
+    w->prepared_count = 0;
+}
+
+static inline enum dns_lookup world_hold(struct world *w, struct dns_service *s,
+                                         struct dns_held *out)
+{
+    out->service = s;
+    out->hold = s;
+    w->held++;
+    return DNS_FOUND;
+}
+
 static inline enum dns_lookup world_service_find(void *data, struct mu_span name,
                                                  struct dns_held *out)
 {
     struct world *w = data;
     struct catalog_instances rows = { 0 };
 
+    for (size_t i = 0; i < w->prepared_count; i++) {
+        if (mu_span_eq_text(name, w->prepared_names[i])) {
+            return world_hold(w, w->prepared[i], out);
+        }
+    }
     mu_arena_reset(&w->built);
     rows.items = mu_arena_array(&w->built, w->instances_count, sizeof *rows.items);
     for (size_t i = 0; i < w->instances_count; i++) {
@@ -258,10 +286,13 @@ static inline enum dns_lookup world_service_find(void *data, struct mu_span name
         return DNS_ABSENT;
     }
     qsort(rows.items, rows.count, sizeof *rows.items, world_by_node);
-    out->service = dns_service_new(&w->rules, name, &rows);
-    out->hold = out->service;
-    w->held++;
-    return DNS_FOUND;
+    size_t i = w->prepared_count++;
+
+    MU_ASSERT(i < WORLD_SERVICES_MAX && name.bytes < sizeof w->prepared_names[i]);
+    memcpy(w->prepared_names[i], name.data, name.bytes);
+    w->prepared_names[i][name.bytes] = '\0';
+    w->prepared[i] = dns_service_new(&w->rules, name, &rows);
+    return world_hold(w, w->prepared[i], out);
 }
 
 static inline bool world_id_starts(struct mu_span id, struct mu_span prefix)
@@ -340,9 +371,7 @@ static inline void world_release(void *data, struct dns_held *held)
 
     MU_ASSERT(w->held > 0);
     w->held--;
-    if (held->hold == held->service) {
-        dns_service_free(held->service);
-    } else {
+    if (held->hold != held->service) {
         dns_node_free(held->hold);
     }
 }
@@ -361,6 +390,7 @@ static inline void world_defaults(struct world *w)
     static const char *const others[] = { "muster" };
     struct mu_err err = MU_ERR_NONE;
 
+    world_forget(w);
     w->config = (struct config_dns){
         .allow_stale = true,
         .node_meta_txt = true,
@@ -407,6 +437,7 @@ static inline struct world *world_new(void)
 static inline void world_free(struct world *w)
 {
     MU_ASSERT(w->held == 0);
+    world_forget(w);
     mu_arena_deinit(&w->built);
     mu_arena_deinit(&w->arena);
     mu_free(w);

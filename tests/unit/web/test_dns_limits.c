@@ -161,7 +161,9 @@ static enum dns_lookup many_find(void *data, struct mu_span name, struct dns_hel
     struct world *w = data;
     struct catalog_instances rows = { 0 };
 
-    (void)name;
+    if (w->prepared_count > 0) {
+        return world_hold(w, w->prepared[0], out);
+    }
     mu_arena_reset(&w->built);
     rows.items = mu_arena_array(&w->built, MANY, sizeof *rows.items);
     struct catalog_node *nodes = mu_arena_array(&w->built, MANY, sizeof *nodes);
@@ -174,10 +176,8 @@ static enum dns_lookup many_find(void *data, struct mu_span name, struct dns_hel
         rows.items[i].service.weight_passing = 1;
     }
     rows.count = MANY;
-    out->service = dns_service_new(&w->rules, name, &rows);
-    out->hold = out->service;
-    w->held++;
-    return DNS_FOUND;
+    w->prepared[w->prepared_count++] = dns_service_new(&w->rules, name, &rows);
+    return world_hold(w, w->prepared[0], out);
 }
 
 static size_t ask_many(struct world *w, uint16_t type, uint8_t *answer, struct mu_buf *text)
