@@ -55,22 +55,24 @@ static unsigned long u32(struct message *m)
 /* -- names --------------------------------------------------------------------------------------
  */
 
-static void print_label(const uint8_t *data, size_t bytes, char *to)
+static void print_label(const uint8_t *data, size_t bytes, char to[NAME_MAX_TEXT])
 {
     size_t used = strlen(to);
 
     for (size_t i = 0; i < bytes; i++) {
         unsigned c = data[i];
+        size_t room = NAME_MAX_TEXT - used;
 
         if (c == '.' || c == '\\') {
-            used += (size_t)sprintf(to + used, "\\%c", (int)c);
+            used += (size_t)snprintf(to + used, room, "\\%c", (int)c);
         } else if (c > ' ' && c < 127) {
-            used += (size_t)sprintf(to + used, "%c", (int)c);
+            used += (size_t)snprintf(to + used, room, "%c", (int)c);
         } else {
-            used += (size_t)sprintf(to + used, "\\%03u", c);
+            used += (size_t)snprintf(to + used, room, "\\%03u", c);
         }
+        MU_ASSERT(used < NAME_MAX_TEXT - 1);
     }
-    (void)sprintf(to + used, ".");
+    (void)snprintf(to + used, NAME_MAX_TEXT - used, ".");
 }
 
 /* A name with pointers, each strictly before the place where the name (or the part that a pointer
@@ -128,7 +130,7 @@ static void name(struct message *m, char to[NAME_MAX_TEXT], unsigned *pointers)
         m->at = at;
     }
     if (to[0] == '\0') {
-        (void)strcpy(to, ".");
+        (void)snprintf(to, NAME_MAX_TEXT, ".");
     }
 }
 
