@@ -1,0 +1,4 @@
+void mu_free(void *p)
+{
+    free(p);
+}

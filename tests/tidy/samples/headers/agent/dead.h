@@ -1,0 +1,1 @@
+/* dead.h - nobody includes it. */

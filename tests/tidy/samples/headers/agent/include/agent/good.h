@@ -1,0 +1,1 @@
+/* good.h - says what it is. */

@@ -1,0 +1,2 @@
+#include "agent/good.h"
+#include "nameless.h"

@@ -1,0 +1,2 @@
+#ifndef NAMELESS_H
+#endif

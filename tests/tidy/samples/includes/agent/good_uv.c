@@ -1,0 +1,4 @@
+/* #include <sqlite3.h> */
+#include <uv.h>
+
+#include "private.h"

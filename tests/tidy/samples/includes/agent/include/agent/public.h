@@ -1,0 +1,2 @@
+/* public.h - hands libuv on to everybody. */
+#include <uv.h>

@@ -1,0 +1,2 @@
+/* leak.h - hands libuv on to a core. */
+#include <uv.h>

@@ -1,0 +1,2 @@
+#include <jansson.h>
+#include <nghttp2/nghttp2.h>

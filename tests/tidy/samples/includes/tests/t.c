@@ -1,0 +1,2 @@
+#include <assert.h>
+#include <uv.h>

@@ -1,0 +1,1 @@
+static const char *path = "/home/me/agent"; /* see TODO */
