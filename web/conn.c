@@ -168,6 +168,7 @@ void conn_turn(struct conn *c)
     if (c->is_eof && c->state == CONN_H1 && c->request == NULL && c->in.bytes == 0) {
         conn__end(c);
     }
+    c->is_held_up = conn__is_clogged(c);
 }
 
 void conn_stop(struct conn *c)
@@ -197,6 +198,10 @@ void conn_sent(struct conn *c, size_t unsent)
 {
     c->unsent = unsent;
     c->since_ms = c->host->now_ms;
+    if (c->is_held_up && !conn__is_clogged(c)) {
+        c->is_held_up = false;
+        c->host->touch(c->host->touch_data, c); /* nothing else might ever wake it */
+    }
 }
 
 static bool is_done(const struct conn *c)

@@ -59,6 +59,7 @@ struct conn {
     struct mu_buf in;  /* came, but waits for the request before it */
     struct mu_buf out; /* to be sent; the driver takes it */
     size_t unsent;     /* bytes that the driver took and the socket did not: conn_sent() */
+    bool is_held_up;   /* the last turn stopped at what the peer does not take */
     bool is_eof;       /* the peer sends nothing more */
     bool is_stopping;  /* answer what runs, then end */
     uint64_t since_ms; /* when what conn_deadline() measures began */
@@ -88,7 +89,8 @@ void conn_feed(struct conn *c, struct mu_span bytes);
 void conn_eof(struct conn *c);
 /* The end of a turn: go on with what waited, collect what is to be sent. */
 void conn_turn(struct conn *c);
-/* The socket took something; `unsent` bytes are left with the driver. */
+/* The socket took something of `out`, which shows it already; `unsent` bytes are left with the
+ * driver. */
 void conn_sent(struct conn *c, size_t unsent);
 void conn_stop(struct conn *c); /* end as soon as nothing runs */
 

@@ -334,7 +334,7 @@ static bool selector(struct parser *p, struct selector *out)
 /* A bare word is a selector whose parts are joined again. */
 static bool value(struct parser *p, struct mu_span *out)
 {
-    struct selector s;
+    struct selector s = { .count = 0 };
     size_t bytes = 0;
 
     if (!selector(p, &s)) {

@@ -601,11 +601,11 @@ void server_stop(struct server *s, server_stopped_fn *stopped, void *data)
     s->stopped = stopped;
     s->stopped_data = data;
     listeners_close(&s->listeners);
-    front_stop(s->front);
     MU_LIST_EACH(link, &s->clients)
     {
         conn_stop(&MU_CONTAINER(link, struct client, link)->conn);
     }
+    front_stop(s->front);
     deadline_set(&s->front->deadlines, &s->drain, s->host.now_ms + DRAIN_MS, on_drained, s);
     timer_aim(s);
     finish_stop(s);

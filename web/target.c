@@ -142,10 +142,9 @@ struct mu_span target_clean(struct mu_span path, struct mu_arena *arena)
     uint8_t *to = mu_arena_new(arena, path.bytes + 2);
     size_t used = 0;
     struct mu_span rest = path;
-    struct mu_span part = MU_SPAN_NONE;
 
     while (rest.bytes > 0) {
-        part = mu_span_split(rest, '/', &rest, NULL);
+        struct mu_span part = mu_span_split(rest, '/', &rest, NULL);
         if (part.bytes == 0 || mu_span_eq_text(part, ".")) {
             continue;
         }
