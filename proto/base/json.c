@@ -752,11 +752,26 @@ static void put_raw_byte(struct mu_json_out *o, uint8_t c, uint8_t before, uint8
     }
 }
 
-/* Indented like the rest. Nothing but depth is used of the levels inside, so they may be more than
- * the writer's own. */
+static bool is_white(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The first byte from `at` on that is no blank; 0: none. */
+static uint8_t next_solid(struct mu_span json, size_t at)
+{
+    while (at < json.bytes && is_white(json.data[at])) {
+        at++;
+    }
+    return at < json.bytes ? json.data[at] : 0;
+}
+
+/* Indented like the rest; blanks of its own are dropped. Nothing but depth is used of the levels
+ * inside, so they may be more than the writer's own. */
 static void put_raw_pretty(struct mu_json_out *o, struct mu_span json)
 {
     bool is_text = false;
+    uint8_t before = 0;
 
     for (size_t i = 0; i < json.bytes; i++) {
         uint8_t c = json.data[i];
@@ -769,10 +784,10 @@ static void put_raw_pretty(struct mu_json_out *o, struct mu_span json)
             if (c == '\\' && i + 1 < json.bytes) {
                 mu_buf_add_byte(o->to, json.data[++i]);
             }
-        } else {
-            put_raw_byte(o, c, i > 0 ? json.data[i - 1] : 0,
-                         i + 1 < json.bytes ? json.data[i + 1] : 0);
+        } else if (!is_white(c)) {
+            put_raw_byte(o, c, before, next_solid(json, i + 1));
         }
+        before = is_text || !is_white(c) ? c : before;
     }
 }
 

@@ -175,7 +175,7 @@ void mu_json_put_real(struct mu_json_out *o, double v); /* shortest form that re
 void mu_json_put_bool(struct mu_json_out *o, bool v);
 void mu_json_put_null(struct mu_json_out *o);
 void mu_json_put_base64(struct mu_json_out *o, struct mu_span bytes); /* standard, padded */
-/* A finished compact value; it is indented with the rest. */
+/* A finished value; it is indented with the rest. */
 void mu_json_put_raw(struct mu_json_out *o, struct mu_span json);
 
 /* key and value in one line */

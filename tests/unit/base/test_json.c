@@ -399,6 +399,36 @@ static void documents_are_written_compact_and_indented(void **state)
     mu_buf_deinit(&b);
 }
 
+/* A finished value may come with blanks of its own. */
+static void finished_values_are_indented_alike(void **state)
+{
+    static const struct {
+        const char *why, *raw, *written;
+    } cases[] = {
+        // clang-format off
+        { "compact", "{\"a\":[1,\"x y\"],\"b\":{}}",
+          "{\n    \"a\": [\n        1,\n        \"x y\"\n    ],\n    \"b\": {}\n}\n" },
+        { "with blanks", " { \"a\" : [ 1 , \"x y\" ] ,\n\t\"b\" : { } } ",
+          "{\n    \"a\": [\n        1,\n        \"x y\"\n    ],\n    \"b\": {}\n}\n" },
+        { "a string that looks like more", "\"{[ \\\" ,:\"", "\"{[ \\\" ,:\"\n" },
+        { "a number", "7", "7\n" },
+    }; // clang-format on
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct mu_buf b = MU_BUF_NONE;
+        struct mu_json_out o;
+
+        mu_json_out_init(&o, &b, true);
+        mu_json_put_raw(&o, mu_span_text(cases[i].raw));
+        mu_json_out_end(&o);
+        if (strcmp(mu_buf_text(&b), cases[i].written) != 0) {
+            fail_msg("%s: <%s>", cases[i].why, mu_buf_text(&b));
+        }
+        mu_buf_deinit(&b);
+    }
+}
+
 static void strings_are_escaped(void **state)
 {
     static const struct {
@@ -527,6 +557,7 @@ int main(void)
         cmocka_unit_test(defaults_stay_where_nothing_is_given),
         cmocka_unit_test(decoded_strings_are_copies),
         cmocka_unit_test(documents_are_written_compact_and_indented),
+        cmocka_unit_test(finished_values_are_indented_alike),
         cmocka_unit_test(strings_are_escaped),
         cmocka_unit_test(numbers_read_back_equal),
         cmocka_unit_test(bytes_as_base64),
