@@ -272,7 +272,10 @@ enum mu_code dns_start(struct dns *d, struct mu_err *err)
         char text[MU_ADDR_TEXT_MAX];
 
         mu_addr_text(&addresses[i], text);
-        mu_log(MU_INFO, "agent", "Started DNS server", mu_kv("address", text));
+        mu_log(MU_INFO, "agent", "Started DNS server", mu_kv("address", text),
+               mu_kv("network", "udp"));
+        mu_log(MU_INFO, "agent", "Started DNS server", mu_kv("address", text),
+               mu_kv("network", "tcp"));
     }
     mu_free(addresses);
     return rc;

@@ -112,7 +112,7 @@ static bool may_answer(struct dns_engine *e, const struct agent_dns_request *req
     }
     if (e->errors_second != e->now.ms / 1000) {
         e->errors_second = e->now.ms / 1000;
-        e->errors_left = DNS_ERRORS_MAX;
+        e->errors_left = MU_DNS_ERRORS_MAX;
     }
     if (e->errors_left == 0) {
         e->counts.errors_limited++;
@@ -247,7 +247,7 @@ enum dns_done dns_engine_ask(struct dns_engine *e, const struct agent_dns_reques
     struct dns_answered a = answer_from(e, &q, request->is_tcp, &hand, to);
     bool is_elsewhere = a.needs_catalog && (way == DNS_CONFIRM || way == DNS_FORWARD);
 
-    if (is_elsewhere && e->waits_count < DNS_WAITS_MAX) {
+    if (is_elsewhere && e->waits_count < MU_DNS_WAITS_MAX) {
         *wait = wait_new(e, request, way);
         start(*wait, request);
         return DNS_DONE_WAIT;

@@ -16,9 +16,7 @@
 #include "agent/agent.h"
 #include "dns_answer.h"
 
-#define DNS_WAIT_MS    1500 /* spec/dns.md 16: longer than that no resolver listens */
-#define DNS_WAITS_MAX  4096 /* in flight; more are answered SERVFAIL at once */
-#define DNS_ERRORS_MAX 1000 /* error replies a second to others than this host (22.1) */
+#define DNS_WAIT_MS 1500 /* spec/dns.md 16: longer than that no resolver listens */
 
 struct dns_engine; /* opaque */
 struct dns_wait;   /* opaque: one message that waits */

@@ -21,7 +21,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/table.h"
+#include "dns_clients.h"
 #include "dns_loop.h"
 
 #define LENGTH_BYTES   2
@@ -43,18 +43,14 @@ enum conn_state {
 struct dns_tcp {
     struct dns_sockets *sockets;
     struct mu_link conns[CONN_STATES_COUNT];
-    size_t count;             /* without those that are closing */
-    struct mu_table *clients; /* address -> struct client */
-    uv_idle_t again;          /* runs while some connection has more than its turn allowed */
+    size_t count; /* without those that are closing */
+    struct dns_clients *clients;
+    uv_idle_t again; /* runs while some connection has more than its turn allowed */
     bool has_again;
     struct mu_link backlog;
     size_t out_used;
     uint8_t in[READ_BYTES];
     uint8_t out[OUT_BYTES];
-};
-
-struct client {
-    size_t count;
 };
 
 struct conn {
@@ -167,18 +163,6 @@ static void on_conn_closed(uv_handle_t *handle)
     dns_sockets_closed(s);
 }
 
-static void client_remove(struct dns_tcp *t, const struct mu_addr *address)
-{
-    struct mu_span key = mu_span_of(address->ip, address->ip_bytes);
-    struct client *client = mu_table_find(t->clients, key);
-
-    MU_ASSERT(client != NULL && client->count > 0);
-    if (--client->count == 0) {
-        (void)mu_table_remove(t->clients, key);
-        mu_free(client);
-    }
-}
-
 static void conn_close(struct conn *c)
 {
     struct mu_link *link;
@@ -195,7 +179,7 @@ static void conn_close(struct conn *c)
     mu_list_remove(&c->backlog);
     conn_move(c, CONN_CLOSING, true);
     c->tcp->count--;
-    client_remove(c->tcp, &c->client);
+    (void)dns_clients_remove(c->tcp->clients, &c->client);
     uv_close((uv_handle_t *)&c->handle, on_conn_closed);
 }
 
@@ -524,18 +508,6 @@ static void on_read(uv_stream_t *stream, ssize_t bytes, const uv_buf_t *from)
 /* -- accepting ----------------------------------------------------------------------------------
  */
 
-static size_t client_add(struct dns_tcp *t, const struct mu_addr *address)
-{
-    struct mu_span key = mu_span_of(address->ip, address->ip_bytes);
-    struct client *client = mu_table_find(t->clients, key);
-
-    if (client == NULL) {
-        client = mu_new(sizeof *client);
-        (void)mu_table_put(t->clients, key, client);
-    }
-    return ++client->count;
-}
-
 /* The connection that has been at rest for longest, of one client or of all (NULL). */
 static struct conn *oldest(struct dns_tcp *t, const struct mu_addr *of, const struct conn *but)
 {
@@ -543,8 +515,7 @@ static struct conn *oldest(struct dns_tcp *t, const struct mu_addr *of, const st
                                              CONN_BUSY };
 
     for (size_t i = 0; i < MU_LEN(order); i++) {
-        MU_LIST_EACH(link, &t->conns[order[i]])
-        {
+        MU_LIST_EACH (link, &t->conns[order[i]]) {
             struct conn *c = MU_CONTAINER(link, struct conn, link);
 
             if (c != but && (of == NULL || mu_addr_eq_ip(&c->client, of))) {
@@ -601,7 +572,7 @@ static void on_connection(uv_stream_t *server, int status)
     t->count++;
     rc = uv_accept(server, (uv_stream_t *)&c->handle);
     bool is_known = rc == 0 && client_of(&c->handle, &c->client);
-    size_t of_client = client_add(t, &c->client);
+    size_t of_client = dns_clients_add(t->clients, &c->client);
 
     if (!is_known) {
         conn_close(c);
@@ -664,7 +635,7 @@ struct dns_tcp *dns_tcp_new(struct dns_sockets *s)
     struct dns_tcp *t = mu_new(sizeof *t);
 
     t->sockets = s;
-    t->clients = mu_table_new();
+    t->clients = dns_clients_new();
     mu_list_init(&t->backlog);
     for (unsigned i = 0; i < CONN_STATES_COUNT; i++) {
         mu_list_init(&t->conns[i]);
@@ -675,7 +646,7 @@ struct dns_tcp *dns_tcp_new(struct dns_sockets *s)
 void dns_tcp_free(struct dns_tcp *t)
 {
     MU_ASSERT(t->count == 0);
-    mu_table_free(t->clients);
+    dns_clients_free(t->clients);
     mu_free(t);
 }
 

@@ -54,6 +54,8 @@
 #define MU_DNS_UDP_QUERY_MAX 4096  /* larger datagrams are dropped */
 #define MU_DNS_TCP_MAX       65535 /* a message over TCP */
 #define MU_DNS_TCP_CONNS     4096  /* the longest idle is closed */
+#define MU_DNS_WAITS_MAX     4096  /* queries that wait for a server or leader: SERVFAIL */
+#define MU_DNS_ERRORS_MAX    1000  /* error replies a second to other hosts; the rest is dropped */
 
 /* -- gossip (spec/gossip.md 2.2)
  * ------------------------------------------------------------------- */

@@ -301,12 +301,12 @@ static void waits_are_bounded_and_the_rest_fails_at_once(void **state)
     struct dns_wait *wait;
 
     (void)state;
-    for (size_t i = 0; i < DNS_WAITS_MAX; i++) {
+    for (size_t i = 0; i < MU_DNS_WAITS_MAX; i++) {
         assert_int_equal(ask(b, "web.service.consul", "A", "127.0.0.1", &wait), DNS_DONE_WAIT);
     }
     assert_int_equal(ask(b, "web.service.consul", "A", "127.0.0.1", &wait), DNS_DONE_ANSWER);
     assert_string_equal(mu_buf_text(&b->text), "SERVFAIL aa; additional 1 OPT\n");
-    assert_int_equal(b->asked, DNS_WAITS_MAX);
+    assert_int_equal(b->asked, MU_DNS_WAITS_MAX);
     bench_free(b);
 }
 
@@ -316,7 +316,7 @@ static void errors_to_strangers_are_limited(void **state)
     struct dns_wait *wait;
 
     (void)state;
-    for (unsigned i = 0; i < DNS_ERRORS_MAX; i++) {
+    for (unsigned i = 0; i < MU_DNS_ERRORS_MAX; i++) {
         assert_int_equal(ask(b, "x.example", "A", "192.0.2.1", &wait), DNS_DONE_ANSWER);
     }
     assert_int_equal(ask(b, "x.example", "A", "192.0.2.1", &wait), DNS_DONE_NOTHING);
