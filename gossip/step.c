@@ -394,6 +394,7 @@ void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_
                                    .notices_count = g->notices_count,
                                    .dones = g->dones,
                                    .dones_count = g->dones_count,
+                                   .incarnation = g->self->incarnation,
                                    .wake_at_ms = g->wake_at_ms };
 }
 

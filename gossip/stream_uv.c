@@ -3,7 +3,11 @@
  * Deadlines and limits are the core's: it drops a stream that takes too long. Here is only what a
  * socket needs: connect, write in order, half-close, and why it ended in the core's words.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -11,6 +15,7 @@
 #include "driver_parts.h"
 
 #define READ_BYTES   (64U * 1024)
+#define BACKLOG      128
 #define ACCEPTED_MAX 512 /* sockets; the core answers "busy" long before */
 
 struct stream {
@@ -35,9 +40,9 @@ struct write {
 
 struct gossip__streams {
     struct gossip_driver *driver;
-    uv_loop_t *loop;
     uv_tcp_t listener;
-    bool is_listening, is_stopped;
+    int fd; /* of the listener, until a handle has it */
+    bool is_listening;
     struct mu_link list;
     size_t accepted;
     uint32_t next_id; /* of accepted ones: even */
@@ -144,7 +149,7 @@ static struct stream *stream_new(struct gossip__streams *s, uint32_t id, bool is
     st->is_incoming = is_incoming;
     s->accepted += is_incoming;
     mu_list_push_back(&s->list, &st->place);
-    MU_ASSERT(uv_tcp_init(s->loop, &st->tcp) == 0);
+    MU_ASSERT(uv_tcp_init(s->driver->loop, &st->tcp) == 0);
     gossip__handle_opened(s->driver);
     return st;
 }
@@ -158,7 +163,7 @@ static void on_connection(uv_stream_t *listener, int status)
     struct gossip_event ev = { .kind = GOSSIP_EV_STREAM_ACCEPTED };
 
     if (status < 0) {
-        mu_log(MU_WARN, "agent.serf.lan", "Cannot accept a stream",
+        mu_log(MU_WARN, s->driver->module, "Cannot accept a stream",
                mu_kv("error", uv_strerror(status)));
         return;
     }
@@ -261,11 +266,19 @@ static void on_connected(uv_connect_t *req, int status)
 static void stream_open(struct gossip__streams *s, const struct gossip_stream_op *op)
 {
     struct stream *st = stream_new(s, op->id, false);
+    struct mu_addr from = s->driver->options.bind;
     struct sockaddr_storage sa;
 
-    mu_addr_to_sockaddr(&op->to, &sa);
-    st->error =
-        uv_tcp_connect(&st->connecting, &st->tcp, (const struct sockaddr *)&sa, on_connected);
+    if (!mu_addr_is_any(&from) && from.ip_bytes == op->to.ip_bytes) {
+        from.port = 0; /* firewalls know us by the address that we are bound to */
+        mu_addr_to_sockaddr(&from, &sa);
+        st->error = uv_tcp_bind(&st->tcp, (const struct sockaddr *)&sa, 0);
+    }
+    if (st->error == 0) {
+        mu_addr_to_sockaddr(&op->to, &sa);
+        st->error =
+            uv_tcp_connect(&st->connecting, &st->tcp, (const struct sockaddr *)&sa, on_connected);
+    }
     if (st->error != 0) {
         gossip__soon(s->driver);
     }
@@ -313,7 +326,7 @@ void gossip__streams_failed(struct gossip__streams *s)
     bool found = true;
 
     /* One at a time: what the core does with the news may change the list. */
-    while (found && !s->is_stopped) {
+    while (found && !s->driver->is_stopping) {
         found = false;
         MU_LIST_EACH (place, &s->list) {
             struct stream *st = MU_CONTAINER(place, struct stream, place);
@@ -327,47 +340,69 @@ void gossip__streams_failed(struct gossip__streams *s)
     }
 }
 
-/* -- life
- * -------------------------------------------------------------------------------------------- */
+/* -- life ---------------------------------------------------------------------------------------
+ */
 
-struct gossip__streams *gossip__streams_new(struct gossip_driver *d, uv_loop_t *loop)
+struct gossip__streams *gossip__streams_new(struct gossip_driver *d)
 {
     struct gossip__streams *s = mu_new(sizeof *s);
 
     s->driver = d;
-    s->loop = loop;
+    s->fd = -1;
     mu_list_init(&s->list);
     return s;
+}
+
+static enum mu_code listen_failed(struct gossip__streams *s, const struct mu_addr *at, int saved,
+                                  struct mu_err *err)
+{
+    char text[MU_ADDR_TEXT_MAX];
+
+    gossip__streams_unlisten(s);
+    mu_addr_text(at, text);
+    return mu_fail(err, MU_IO, "listen tcp %s: bind: %s", text,
+                   uv_strerror(uv_translate_sys_error(saved)));
 }
 
 enum mu_code gossip__streams_listen(struct gossip__streams *s, struct mu_addr *at,
                                     struct mu_err *err)
 {
     struct sockaddr_storage sa;
-    char text[MU_ADDR_TEXT_MAX];
-    int bytes = sizeof sa;
+    socklen_t bytes = at->ip_bytes == 4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    struct mu_addr bound;
+    int on = 1;
 
     mu_addr_to_sockaddr(at, &sa);
-    mu_addr_text(at, text);
-    MU_ASSERT(uv_tcp_init(s->loop, &s->listener) == 0);
-    gossip__handle_opened(s->driver);
-    s->is_listening = true;
-    int rc = uv_tcp_bind(&s->listener, (const struct sockaddr *)&sa, 0);
-
-    if (rc == 0) {
-        rc = uv_listen((uv_stream_t *)&s->listener, 128, on_connection);
+    s->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (s->fd < 0 || setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(s->fd, (const struct sockaddr *)&sa, bytes) != 0 || listen(s->fd, BACKLOG) != 0) {
+        return listen_failed(s, at, errno, err);
     }
-    if (rc == 0) {
-        rc = uv_tcp_getsockname(&s->listener, (struct sockaddr *)&sa, &bytes);
+    bytes = sizeof sa;
+    if (getsockname(s->fd, (struct sockaddr *)&sa, &bytes) != 0) {
+        return listen_failed(s, at, errno, err);
     }
-    if (rc != 0) {
-        return mu_fail(err, MU_IO, "listen tcp %s: bind: %s", text, uv_strerror(rc));
-    }
-    struct mu_addr bound;
-
     MU_ASSERT(mu_addr_from_sockaddr((const struct sockaddr *)&sa, &bound));
     at->port = bound.port;
     return MU_OK;
+}
+
+void gossip__streams_unlisten(struct gossip__streams *s)
+{
+    if (s->fd >= 0) {
+        (void)close(s->fd);
+        s->fd = -1;
+    }
+}
+
+void gossip__streams_start(struct gossip__streams *s)
+{
+    MU_ASSERT(uv_tcp_init(s->driver->loop, &s->listener) == 0);
+    MU_ASSERT(uv_tcp_open(&s->listener, s->fd) == 0); /* owns the descriptor from here on */
+    s->fd = -1;
+    s->is_listening = true;
+    gossip__handle_opened(s->driver);
+    MU_ASSERT(uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection) == 0);
 }
 
 static void on_listener_closed(uv_handle_t *handle)
@@ -379,7 +414,6 @@ static void on_listener_closed(uv_handle_t *handle)
 
 void gossip__streams_stop(struct gossip__streams *s)
 {
-    s->is_stopped = true;
     while (!mu_list_empty(&s->list)) {
         stream_close(MU_CONTAINER(s->list.next, struct stream, place));
     }
@@ -391,5 +425,8 @@ void gossip__streams_stop(struct gossip__streams *s)
 
 void gossip__streams_free(struct gossip__streams *s)
 {
-    mu_free(s);
+    if (s != NULL) {
+        gossip__streams_unlisten(s);
+        mu_free(s);
+    }
 }

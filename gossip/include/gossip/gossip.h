@@ -220,7 +220,8 @@ struct gossip_effects {
     size_t notices_count;
     const struct gossip_done *dones;
     size_t dones_count;
-    uint64_t wake_at_ms; /* 0: nothing is pending */
+    uint64_t incarnation; /* our own by now: persist ahead of it (3, item 3) */
+    uint64_t wake_at_ms;  /* 0: nothing is pending */
 };
 
 /* Errors: MU_INVALID (name, address, profile), MU_TOO_BIG (tags). */

@@ -1,0 +1,206 @@
+/* state_uv.c - when the state file is read and written (state.h says what is in it).
+ *
+ * Read once, at start. Written on libuv's pool whenever members or our incarnation changed, at most
+ * once a second, always as a whole. The incarnation in the file lies ahead of the one in use, so a
+ * crash at any moment finds a number there that nobody has seen; half of the reserve used is reason
+ * to write. While we are alone the peers of the last life stay in the file: a second crash before
+ * anybody was found must not lose them.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "driver_parts.h"
+
+#define PAUSE_MS     1000
+#define EPOCH_2020_S 1577836800LL /* the seed of an incarnation without a file (3, item 3) */
+
+/* -- what goes into the file --------------------------------------------------------------------
+ */
+
+static void add_peer(void *data, const struct gossip_view *member)
+{
+    gossip__state_add(data, member);
+}
+
+static void add_last(struct gossip_driver *d)
+{
+    const struct gossip__state *last = &d->keeper.last;
+    struct gossip_view view;
+
+    for (size_t i = 0; i < last->known_count; i++) {
+        if (!gossip_find(d->core, last->known[i].name, &view)) {
+            view = (struct gossip_view){ .name = last->known[i].name,
+                                         .addr = last->known[i].addr,
+                                         .status = GOSSIP_STATUS_FAILED };
+            gossip__state_add(&d->keeper.text, &view);
+        }
+    }
+}
+
+static void compose(struct gossip_driver *d)
+{
+    struct gossip__keeper *k = &d->keeper;
+    struct gossip_summary s;
+
+    gossip_summarize(d->core, &s);
+    if (s.incarnation + GOSSIP__RESERVE / 2 > k->reserved) {
+        k->reserved = s.incarnation + GOSSIP__RESERVE;
+    }
+    mu_buf_clear(&k->text);
+    gossip__state_begin(&k->text, k->reserved, s.member_time, k->has_left);
+    gossip_each(d->core, add_peer, &k->text);
+    if (s.alive > 1) {
+        k->last.known_count = 0; /* those we have found now are better */
+    } else {
+        add_last(d);
+    }
+}
+
+/* -- writing ------------------------------------------------------------------------------------
+ */
+
+static void write_file(uv_work_t *work) /* on the pool */
+{
+    struct gossip_driver *d = work->data;
+    struct gossip__keeper *k = &d->keeper;
+
+    k->error = MU_ERR_NONE;
+    k->error.code = mu_file_replace(k->path, mu_buf_span(&k->text), 0600, &k->error);
+}
+
+static void write_start(struct gossip_driver *d);
+
+static void on_written(uv_work_t *work, int status)
+{
+    struct gossip_driver *d = work->data;
+    struct gossip__keeper *k = &d->keeper;
+    bool has_failed = status != 0 || k->error.code != MU_OK;
+
+    k->is_writing = false;
+    k->written_ms = gossip__now();
+    if (has_failed && !k->is_failing) {
+        mu_log(MU_WARN, d->module, "Cannot keep the list of members, will try again",
+               mu_kv("error", k->error.text));
+    }
+    k->is_failing = has_failed;
+    if (!d->is_stopping) {
+        k->is_due = k->is_due || has_failed;
+        if (k->is_due) {
+            MU_ASSERT(uv_timer_start(&k->timer, gossip__keeper_timer, PAUSE_MS, 0) == 0);
+        }
+    } else if (k->is_due) {
+        write_start(d); /* the last words came while the last but one were written */
+    }
+    gossip__handle_closed(d);
+}
+
+static void write_start(struct gossip_driver *d)
+{
+    struct gossip__keeper *k = &d->keeper;
+
+    MU_ASSERT(!k->is_writing);
+    k->is_due = false;
+    k->is_writing = true;
+    compose(d);
+    k->work.data = d;
+    gossip__handle_opened(d);
+    MU_ASSERT(uv_queue_work(d->loop, &k->work, write_file, on_written) == 0);
+}
+
+void gossip__keeper_timer(uv_timer_t *timer)
+{
+    struct gossip_driver *d = timer->data;
+
+    if (d->keeper.is_due && !d->keeper.is_writing) {
+        write_start(d);
+    }
+}
+
+void gossip__keeper_due(struct gossip_driver *d)
+{
+    struct gossip__keeper *k = &d->keeper;
+    uint64_t since = gossip__now() - k->written_ms;
+
+    if (k->path == NULL || k->is_due) {
+        return;
+    }
+    k->is_due = true;
+    if (!k->is_writing) { /* else when that is done */
+        MU_ASSERT(uv_timer_start(&k->timer, gossip__keeper_timer,
+                                 since < PAUSE_MS ? PAUSE_MS - since : 0, 0) == 0);
+    }
+}
+
+void gossip__keeper_stop(struct gossip_driver *d)
+{
+    if (d->keeper.is_due && !d->keeper.is_writing) {
+        write_start(d);
+    }
+}
+
+void gossip__keeper_free(struct gossip_driver *d)
+{
+    mu_buf_deinit(&d->keeper.text);
+    mu_arena_deinit(&d->keeper.arena);
+}
+
+/* -- reading ------------------------------------------------------------------------------------
+ */
+
+static enum mu_code read_last(struct gossip_driver *d, struct mu_err *err)
+{
+    struct gossip__keeper *k = &d->keeper;
+    struct mu_buf text = MU_BUF_NONE;
+    enum mu_code rc = mu_file_read(k->path, GOSSIP__STATE_MAX, &text, err);
+
+    if (rc == MU_OK) {
+        gossip__state_read(mu_buf_span(&text), &k->arena, &k->last);
+        if (k->last.skipped > 0) {
+            mu_log(MU_WARN, d->module, "Skipped damaged lines", mu_kv("file", k->path),
+                   mu_kv_u("lines", k->last.skipped));
+        }
+    }
+    mu_buf_deinit(&text);
+    return rc == MU_NOT_FOUND ? MU_OK : rc;
+}
+
+/* Blocking, at start and small: nothing may go out before the reservation is on disk. */
+static enum mu_code write_first(struct gossip_driver *d, struct mu_err *err)
+{
+    struct gossip__keeper *k = &d->keeper;
+
+    gossip__state_begin(&k->text, k->reserved, k->last.member_time, false);
+    for (size_t i = 0; i < k->last.known_count; i++) {
+        struct gossip_view peer = { .name = k->last.known[i].name,
+                                    .addr = k->last.known[i].addr,
+                                    .status = GOSSIP_STATUS_FAILED };
+
+        gossip__state_add(&k->text, &peer);
+    }
+    return mu_file_replace(k->path, mu_buf_span(&k->text), 0600, err);
+}
+
+enum mu_code gossip__keeper_open(struct gossip_driver *d, struct mu_err *err)
+{
+    struct gossip__keeper *k = &d->keeper;
+    struct gossip_options *core = &d->options.core;
+    uint64_t seed = (uint64_t)(mu_clock_wall_ns() / MU_NS_PER_S - EPOCH_2020_S) << 20;
+    enum mu_code rc = k->path != NULL ? read_last(d, err) : MU_OK;
+
+    if (rc == MU_OK && k->last.has_left && !d->options.rejoin_after_leave) {
+        k->last.known_count = 0;
+    }
+    core->incarnation = k->last.incarnation > 0 ? k->last.incarnation : seed;
+    k->reserved = core->incarnation + GOSSIP__RESERVE;
+    core->member_time = k->last.member_time;
+    core->known = k->last.known;
+    core->known_count = k->last.known_count;
+    if (rc == MU_OK && k->path != NULL) {
+        rc = write_first(d, err);
+    }
+    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "gossip state");
+}

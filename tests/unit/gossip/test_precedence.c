@@ -1,0 +1,424 @@
+/* The tables of spec/gossip.md section 4, row by row. Every member is held at incarnation 10. */
+#include "fixture.h"
+
+enum say { SAY_ALIVE, SAY_SUSPECT, SAY_DEAD, SAY_LEFT };
+
+static void say(struct bench *b, enum say what, const char *node, unsigned host, uint64_t i)
+{
+    switch (what) {
+    case SAY_ALIVE: bench_say_alive(b, node, host, i); break;
+    case SAY_SUSPECT: bench_say_suspect(b, node, i, "other", GOSSIP__SILENT); break;
+    case SAY_DEAD: bench_say_dead(b, node, i, "other"); break;
+    case SAY_LEFT: bench_say_dead(b, node, i, node); break;
+    }
+}
+
+static const char *state_text(enum gossip__state state)
+{
+    static const char *const text[] = { "alive", "suspect", "dead", "left" };
+
+    return text[state];
+}
+
+static void about_another(void **unused)
+{
+    static const struct {
+        const char *why;
+        enum gossip__state held;
+        enum say what;
+        uint64_t i;
+        enum gossip__state then;
+        uint64_t stored;
+        const char *notices;
+        bool is_passed_on, is_accused;
+    } rows[] = {
+        // clang-format off
+        /* 4.1 alive */
+        { "alive, same number: nothing new",      GOSSIP__ALIVE,   SAY_ALIVE,   10, GOSSIP__ALIVE,   10, "",         false, false },
+        { "alive, lower",                         GOSSIP__ALIVE,   SAY_ALIVE,    9, GOSSIP__ALIVE,   10, "",         false, false },
+        { "alive, higher, nothing else changed",  GOSSIP__ALIVE,   SAY_ALIVE,   11, GOSSIP__ALIVE,   11, "",         true,  false },
+        { "suspect: a suspicion at it wins",      GOSSIP__SUSPECT, SAY_ALIVE,   10, GOSSIP__SUSPECT, 10, "",         false, true  },
+        { "suspect, refuted: users saw nothing",  GOSSIP__SUSPECT, SAY_ALIVE,   11, GOSSIP__ALIVE,   11, "",         true,  false },
+        { "dead, stale alive: told of it",        GOSSIP__DEAD,    SAY_ALIVE,   10, GOSSIP__DEAD,    10, "",         false, true  },
+        { "dead, came back",                      GOSSIP__DEAD,    SAY_ALIVE,   11, GOSSIP__ALIVE,   11, "joined x", true,  false },
+        { "left, stale alive",                    GOSSIP__GONE,    SAY_ALIVE,   10, GOSSIP__GONE,    10, "",         false, true  },
+        { "left, came back",                      GOSSIP__GONE,    SAY_ALIVE,   11, GOSSIP__ALIVE,   11, "joined x", true,  false },
+        /* 4.2 suspect */
+        { "alive, accused at less",               GOSSIP__ALIVE,   SAY_SUSPECT,  9, GOSSIP__ALIVE,   10, "",         false, false },
+        { "alive, accused",                       GOSSIP__ALIVE,   SAY_SUSPECT, 10, GOSSIP__SUSPECT, 10, "",         true,  false },
+        { "alive, accused at more: raised",       GOSSIP__ALIVE,   SAY_SUSPECT, 12, GOSSIP__SUSPECT, 12, "",         true,  false },
+        { "suspect, at more: raised",             GOSSIP__SUSPECT, SAY_SUSPECT, 12, GOSSIP__SUSPECT, 12, "",         false, false },
+        { "dead: no way back to suspect",         GOSSIP__DEAD,    SAY_SUSPECT, 10, GOSSIP__DEAD,    10, "",         false, false },
+        { "dead, at more: raised all the same",   GOSSIP__DEAD,    SAY_SUSPECT, 15, GOSSIP__DEAD,    15, "",         false, false },
+        { "left, at more: raised",                GOSSIP__GONE,    SAY_SUSPECT, 15, GOSSIP__GONE,    15, "",         false, false },
+        /* 4.3 dead and left */
+        { "alive, dead at less",                  GOSSIP__ALIVE,   SAY_DEAD,     9, GOSSIP__ALIVE,   10, "",         false, false },
+        { "alive, declared dead",                 GOSSIP__ALIVE,   SAY_DEAD,    10, GOSSIP__DEAD,    10, "failed x", true,  false },
+        { "suspect, declared dead",               GOSSIP__SUSPECT, SAY_DEAD,    10, GOSSIP__DEAD,    10, "failed x", true,  false },
+        { "dead, again, higher: raised",          GOSSIP__DEAD,    SAY_DEAD,    14, GOSSIP__DEAD,    14, "",         false, false },
+        { "left, declared dead: still left",      GOSSIP__GONE,    SAY_DEAD,    14, GOSSIP__GONE,    14, "",         false, false },
+        { "alive, says that it left",             GOSSIP__ALIVE,   SAY_LEFT,    10, GOSSIP__GONE,    10, "left x",   true,  false },
+        { "alive, left at less: an older life",   GOSSIP__ALIVE,   SAY_LEFT,     9, GOSSIP__ALIVE,   10, "",         false, false },
+        { "suspect, says that it left",           GOSSIP__SUSPECT, SAY_LEFT,    10, GOSSIP__GONE,    10, "left x",   true,  false },
+        { "dead, says that it had left: upgrade", GOSSIP__DEAD,    SAY_LEFT,    10, GOSSIP__GONE,    10, "left x",   true,  false },
+    }; // clang-format on
+
+    (void)unused;
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        struct mu_arena arena;
+        struct bench b;
+        struct gossip__part part;
+
+        mu_arena_init(&arena, 1 << 20);
+        bench_open(&b);
+        bench_member(&b, "bystander", 2, GOSSIP__ALIVE); /* somebody to pass it on to */
+        bench_member(&b, "x", 1, rows[r].held);
+        bench_run(&b, 450); /* the queue runs dry, no suspicion ends */
+        struct gossip__member *x = gossip__member_find(b.g, "x");
+
+        gossip__rumor_forget(b.g, x);
+        say(&b, rows[r].what, "x", 1, rows[r].i);
+        bool accused = bench_sent(&b, GOSSIP__PART_SUSPECT, &arena, &part) +
+                           bench_sent(&b, GOSSIP__PART_DEAD, &arena, &part) >
+                       0;
+
+        if (x->state != rows[r].then || x->incarnation != rows[r].stored ||
+            strcmp(bench_notices(&b), rows[r].notices) != 0 ||
+            (x->rumor != NULL) != rows[r].is_passed_on || accused != rows[r].is_accused) {
+            fail_msg("%s: gave %s at %llu, notices '%s', passed on %d, accused %d", rows[r].why,
+                     state_text(x->state), (unsigned long long)x->incarnation, bench_notices(&b),
+                     x->rumor != NULL, accused);
+        }
+        bench_close(&b);
+        mu_arena_deinit(&arena);
+    }
+}
+
+static void about_somebody_unknown(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    bench_say_suspect(&b, "x", 5, "other", GOSSIP__SILENT);
+    bench_say_dead(&b, "x", 5, "other");
+    bench_say_dead(&b, "x", 5, "x");
+    assert_null(gossip__member_find(b.g, "x"));
+    bench_say_alive(&b, "x", 1, 5);
+    assert_string_equal(bench_notices(&b), "joined x");
+    bench_close(&b);
+}
+
+static void about_ourselves(void **unused)
+{
+    static const struct {
+        const char *why;
+        enum say what;
+        unsigned host;
+        uint64_t i;
+        uint64_t own; /* then */
+        const char *notices;
+    } rows[] = {
+        // clang-format off
+        { "accused at less: long refuted",      SAY_SUSPECT, 200, OWN - 1,  OWN,      "" },
+        { "accused",                            SAY_SUSPECT, 200, OWN,      OWN + 1,  "refuted us" },
+        { "accused ahead of us: past that",     SAY_SUSPECT, 200, OWN + 50, OWN + 51, "refuted us" },
+        { "declared dead at less",              SAY_DEAD,    200, OWN - 1,  OWN,      "" },
+        { "declared dead",                      SAY_DEAD,    200, OWN,      OWN + 1,  "refuted us" },
+        { "said to have left",                  SAY_LEFT,    200, OWN,      OWN + 1,  "refuted us" },
+        { "our alive of before",                SAY_ALIVE,   200, OWN - 1,  OWN,      "" },
+        { "an earlier life with other tags",    SAY_ALIVE,   200, OWN,      OWN + 1,  "" },
+        { "somebody ahead of us",               SAY_ALIVE,   200, OWN + 9,  OWN + 10, "" },
+        { "our name elsewhere, another id",     SAY_ALIVE,   33,  OWN + 9,  OWN,      "" },
+    }; // clang-format on
+
+    (void)unused;
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        struct bench b;
+
+        bench_open(&b);
+        say(&b, rows[r].what, "us", rows[r].host, rows[r].i);
+        if (b.g->self->incarnation != rows[r].own || b.fx.incarnation != rows[r].own ||
+            strcmp(bench_notices(&b), rows[r].notices) != 0) {
+            fail_msg("%s: gave %llu, notices '%s'", rows[r].why,
+                     (unsigned long long)b.g->self->incarnation, bench_notices(&b));
+        }
+        bench_close(&b);
+    }
+}
+
+static void a_refutation_goes_to_the_accuser_at_once(void **unused)
+{
+    struct mu_arena arena;
+    struct gossip__part part;
+    struct bench b;
+
+    (void)unused;
+    mu_arena_init(&arena, 1 << 20);
+    bench_open(&b);
+    bench_say_suspect(&b, "us", OWN, "other", GOSSIP__SILENT);
+    assert_int_equal(bench_sent(&b, GOSSIP__PART_ALIVE, &arena, &part), 1);
+    assert_int_equal(part.alive.incarnation, OWN + 1);
+    assert_non_null(
+        strstr(mu_buf_text(&b.log), "memberlist: Refuting a suspect message (from: other)"));
+    assert_int_equal(b.g->health, 1);
+
+    /* One that missed it and still accuses hears it again, but costs nothing more. */
+    bench_member(&b, "late", 1, GOSSIP__ALIVE);
+    part = (struct gossip__part){ .kind = GOSSIP__PART_SUSPECT };
+    part.suspect = (struct gossip__suspect){ .node = "us", .from = "late", .incarnation = OWN };
+    bench_packet(&b, "late", 1, part);
+    assert_true(bench_sent(&b, GOSSIP__PART_ALIVE, &arena, &part) >= 1);
+    assert_int_equal(b.g->self->incarnation, OWN + 1);
+    bench_close(&b);
+    mu_arena_deinit(&arena);
+}
+
+static void what_nobody_may_say(void **unused)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    static const struct {
+        const char *why;
+        uint8_t versions[6];
+        uint64_t incarnation;
+        struct mu_addr at;
+        enum gossip_counter counter;
+    } rows[] = {
+        // clang-format off
+        { "version 0",          { 0, 1, 1, 1, 1, 1 }, 5, { { 10, 0, 0, 9 }, 4, 1 },   GOSSIP_COUNTERS_COUNT },
+        { "maximum 0",          { 1, 0, 1, 1, 1, 1 }, 5, { { 10, 0, 0, 9 }, 4, 1 },   GOSSIP_COUNTERS_COUNT },
+        { "minimum above",      { 3, 2, 2, 1, 1, 1 }, 5, { { 10, 0, 0, 9 }, 4, 1 },   GOSSIP_COUNTERS_COUNT },
+        { "incarnation 0",      { 1, 1, 1, 1, 1, 1 }, 0, { { 10, 0, 0, 9 }, 4, 1 },   GOSSIP_COUNT_INCARNATION_REFUSED },
+        { "unspecified",        { 1, 1, 1, 1, 1, 1 }, 5, { { 0 }, 4, 1 },             GOSSIP_COUNT_ADDRESS_REFUSED },
+        { "multicast",          { 1, 1, 1, 1, 1, 1 }, 5, { { 224, 0, 0, 1 }, 4, 1 },  GOSSIP_COUNT_ADDRESS_REFUSED },
+        { "loopback from afar", { 1, 1, 1, 1, 1, 1 }, 5, { { 127, 0, 0, 1 }, 4, 1 },  GOSSIP_COUNT_ADDRESS_REFUSED },
+    }; // clang-format on
+
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        uint64_t before =
+            rows[r].counter < GOSSIP_COUNTERS_COUNT ? b.g->counters[rows[r].counter] : 0;
+
+        part.alive = bench_alive("x", 1, rows[r].incarnation);
+        memcpy(part.alive.versions, rows[r].versions, sizeof part.alive.versions);
+        part.alive.at = rows[r].at;
+        bench_packet(&b, "teller", 100, part);
+        if (gossip__member_find(b.g, "x") != NULL) {
+            fail_msg("%s: was accepted", rows[r].why);
+        }
+        if (rows[r].counter < GOSSIP_COUNTERS_COUNT &&
+            b.g->counters[rows[r].counter] != before + 1) {
+            fail_msg("%s: was not counted", rows[r].why);
+        }
+    }
+    bench_close(&b);
+}
+
+static void an_incarnation_that_jumps_is_poison(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    bench_member(&b, "x", 1, GOSSIP__ALIVE);
+    struct gossip__member *x = gossip__member_find(b.g, "x");
+
+    bench_say_alive(&b, "x", 1, 10 + (1ULL << 52) + 1);
+    bench_say_suspect(&b, "x", 10 + (1ULL << 52) + 1, "other", GOSSIP__SILENT);
+    bench_say_dead(&b, "x", 1ULL << 60, "other");
+    assert_int_equal(x->incarnation, 10);
+    assert_int_equal(x->state, GOSSIP__ALIVE);
+    bench_say_dead(&b, "us", OWN + (1ULL << 53), "other");
+    assert_int_equal(b.g->self->incarnation, OWN);
+    assert_int_equal(b.g->counters[GOSSIP_COUNT_INCARNATION_REFUSED], 4);
+    bench_say_alive(&b, "x", 1, 10 + (1ULL << 52));
+    assert_int_equal(x->incarnation, 10 + (1ULL << 52));
+    bench_close(&b);
+}
+
+static void a_name_moves_only_from_where_nobody_answers(void **unused)
+{
+    static const struct {
+        const char *why;
+        enum gossip__state held;
+        uint64_t wait_ms;
+        unsigned id; /* of the claim; 1 is the holder's */
+        uint64_t i;
+        bool moves;
+    } rows[] = {
+        // clang-format off
+        { "left: free at once",                          GOSSIP__GONE,  0,     9, 11, true },
+        { "dead for longer than reclaim time",           GOSSIP__DEAD,  30001, 9, 11, true },
+        { "dead, but not for long, and another node",    GOSSIP__DEAD,  100,   9, 11, false },
+        { "dead, and it is the same node",               GOSSIP__DEAD,  100,   1, 11, true },
+        { "left, but the number is not above",           GOSSIP__GONE,  0,     9, 10, false },
+        { "alive, another node",                         GOSSIP__ALIVE, 0,     9, 11, false },
+        { "alive, the same node: asked first",           GOSSIP__ALIVE, 0,     1, 11, false },
+    }; // clang-format on
+
+    (void)unused;
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+        struct mu_addr to = bench_addr(9);
+        struct bench b;
+
+        bench_open(&b);
+        bench_member(&b, "x", 1, rows[r].held);
+        b.now_ms += rows[r].wait_ms;
+        part.alive = bench_alive("x", 9, rows[r].i);
+        part.alive.node_id = bench_id(rows[r].id);
+        bench_packet(&b, "x", 9, part);
+        struct gossip__member *x = gossip__member_find(b.g, "x");
+
+        if (mu_addr_eq(&x->addr, &to) != rows[r].moves || x->incarnation < 10) {
+            fail_msg("%s: at %llu, moved %d", rows[r].why, (unsigned long long)x->incarnation,
+                     mu_addr_eq(&x->addr, &to));
+        }
+        bench_close(&b);
+    }
+}
+
+static void a_moved_node_is_accepted_when_its_old_place_is_silent(void **unused)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+    struct mu_addr to = bench_addr(9);
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    bench_member(&b, "x", 1, GOSSIP__ALIVE);
+    part.alive = bench_alive("x", 9, 11);
+    part.alive.node_id = bench_id(1);
+    bench_packet(&b, "x", 9, part);
+    assert_int_equal(b.g->inquiries_count, 1);
+    b.now_ms += b.g->profile.probe_timeout_ms;
+    bench_feed(&b, (struct gossip_event){ .kind = GOSSIP_EV_WAKE });
+    assert_true(mu_addr_eq(&gossip__member_find(b.g, "x")->addr, &to));
+    assert_string_equal(bench_notices(&b), "updated x");
+    bench_close(&b);
+}
+
+static void a_copy_is_turned_away_while_the_holder_answers(void **unused)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+    struct mu_addr at = bench_addr(1);
+    struct mu_arena arena;
+    struct bench b;
+
+    (void)unused;
+    mu_arena_init(&arena, 1 << 20);
+    bench_open(&b);
+    bench_member(&b, "x", 1, GOSSIP__ALIVE);
+    part.alive = bench_alive("x", 9, 11);
+    part.alive.node_id = bench_id(1);
+    bench_packet(&b, "x", 9, part);
+    assert_true(bench_sent(&b, GOSSIP__PART_PING, &arena, &part) >= 1);
+    part = (struct gossip__part){ .kind = GOSSIP__PART_ACK, .ack = { .seq = part.ping.seq } };
+    bench_packet(&b, "x", 1, part);
+    assert_int_equal(bench_sent(&b, GOSSIP__PART_ERROR, &arena, &part), 1);
+    assert_int_equal(part.error.code, GOSSIP__ERROR_CONFLICT);
+    assert_string_equal(part.error.held.node, "x");
+    assert_true(mu_addr_eq(&gossip__member_find(b.g, "x")->addr, &at));
+    bench_close(&b);
+    mu_arena_deinit(&arena);
+}
+
+static void an_id_belongs_to_one_living_member(void **unused)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    bench_member(&b, "x", 1, GOSSIP__ALIVE);
+    part.alive = bench_alive("y", 2, 5);
+    part.alive.node_id = bench_id(1);
+    bench_packet(&b, "y", 2, part);
+    assert_null(gossip__member_find(b.g, "y"));
+    assert_non_null(strstr(mu_buf_text(&b.log), "Member 'y' has conflicting node ID"));
+    assert_non_null(strstr(mu_buf_text(&b.log), "with member 'x'"));
+
+    part.alive.node_id = b.g->self->node_id;
+    b.now_ms += 10001; /* refusals are logged once in a while */
+    bench_packet(&b, "y", 2, part);
+    assert_null(gossip__member_find(b.g, "y"));
+    assert_non_null(strstr(mu_buf_text(&b.log), "with this agent's ID"));
+
+    bench_say_dead(&b, "x", 10, "judge"); /* renamed: the old name is gone */
+    part.alive.node_id = bench_id(1);
+    bench_packet(&b, "y", 2, part);
+    assert_non_null(gossip__member_find(b.g, "y"));
+    bench_close(&b);
+}
+
+static const char *refuse_all(void *data, const struct gossip_view *member)
+{
+    (void)member;
+    (*(unsigned *)data)++;
+    return "no";
+}
+
+static void the_predicate_is_asked_for_every_alive(void **unused)
+{
+    struct gossip_options options;
+    unsigned asked = 0;
+    struct bench b;
+
+    (void)unused;
+    memset(&b, 0, sizeof b);
+    options = bench_options(&b);
+    options.refuse = refuse_all;
+    options.refuse_data = &asked;
+    bench_open_with(&b, &options);
+    bench_say_alive(&b, "x", 1, 5);
+    bench_say_alive(&b, "us", 200, OWN); /* not about ourselves */
+    assert_int_equal(asked, 1);
+    assert_null(gossip__member_find(b.g, "x"));
+    assert_int_equal(b.g->counters[GOSSIP_COUNT_MEMBER_REFUSED], 1);
+    bench_close(&b);
+}
+
+static void accusing_back_is_limited(void **unused)
+{
+    struct mu_arena arena;
+    struct gossip__part part;
+    struct bench b;
+
+    (void)unused;
+    mu_arena_init(&arena, 1 << 20);
+    bench_open(&b);
+    bench_member(&b, "x", 1, GOSSIP__GONE);
+    bench_say_alive(&b, "x", 1, 10);
+    assert_int_equal(bench_sent(&b, GOSSIP__PART_DEAD, &arena, &part), 1);
+    assert_string_equal(part.dead.from, "x"); /* what we hold: it left */
+    bench_say_alive(&b, "x", 1, 9);
+    assert_int_equal(bench_sent(&b, GOSSIP__PART_DEAD, &arena, &part), 0);
+    b.now_ms += b.g->profile.probe_ms;
+    bench_say_alive(&b, "x", 1, 10);
+    assert_int_equal(bench_sent(&b, GOSSIP__PART_DEAD, &arena, &part), 1);
+    bench_close(&b);
+    mu_arena_deinit(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(about_another),
+        cmocka_unit_test(about_somebody_unknown),
+        cmocka_unit_test(about_ourselves),
+        cmocka_unit_test(a_refutation_goes_to_the_accuser_at_once),
+        cmocka_unit_test(what_nobody_may_say),
+        cmocka_unit_test(an_incarnation_that_jumps_is_poison),
+        cmocka_unit_test(a_name_moves_only_from_where_nobody_answers),
+        cmocka_unit_test(a_moved_node_is_accepted_when_its_old_place_is_silent),
+        cmocka_unit_test(a_copy_is_turned_away_while_the_holder_answers),
+        cmocka_unit_test(an_id_belongs_to_one_living_member),
+        cmocka_unit_test(the_predicate_is_asked_for_every_alive),
+        cmocka_unit_test(accusing_back_is_limited),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
