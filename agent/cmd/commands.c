@@ -5,10 +5,8 @@
 #include "base/assert.h"
 
 const struct cli_command cli_commands[] = {
-// clang-format off
-#ifdef MUSTER_HAS_AGENT
+    // clang-format off
     { .name = "agent", .run = cmd_agent, .arguments = "", .summary = "Run an agent", .reads_flags = true },
-#endif
     { .name = "catalog", .summary = "Ask the catalog" },
     { .name = "catalog datacenters", .run = cmd_catalog_datacenters, .arguments = "", .summary = "List the datacenters", .asks_agent = true },
     { .name = "catalog nodes", .run = cmd_catalog_nodes, .arguments = "", .summary = "List the nodes", .options = &cmd_catalog_nodes_options, .asks_agent = true },
