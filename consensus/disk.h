@@ -37,6 +37,9 @@ struct consensus_disk_ops {
     /* Blocks for bytes 0..bytes-1, which read as zeros where nothing was written. */
     enum mu_code (*reserve)(void *self, int file, uint64_t bytes, struct mu_err *err);
     enum mu_code (*sync)(void *self, int file, struct mu_err *err);
+    /* Read from the disk from now on, not from memory: after a flush that failed the two may differ
+     * without any trace of it (spec/consensus.md 2.15). */
+    void (*drop_cache)(void *self, int file);
     enum mu_code (*rename)(void *self, const char *from, const char *to, struct mu_err *err);
     enum mu_code (*remove)(void *self, const char *name, struct mu_err *err);
     enum mu_code (*sync_dir)(void *self, struct mu_err *err);

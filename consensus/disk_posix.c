@@ -153,6 +153,12 @@ static enum mu_code posix_sync(void *self, int file, struct mu_err *err)
     return fdatasync(file) == 0 ? MU_OK : fail_plain("flush", err);
 }
 
+static void posix_drop_cache(void *self, int file)
+{
+    (void)self;
+    (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED); /* a hint; what is dirty stays */
+}
+
 static enum mu_code posix_rename(void *self, const char *from, const char *to, struct mu_err *err)
 {
     const struct posix_disk *d = self;
@@ -202,6 +208,7 @@ static const struct consensus_disk_ops posix_ops = {
     .write = posix_write,
     .reserve = posix_reserve,
     .sync = posix_sync,
+    .drop_cache = posix_drop_cache,
     .rename = posix_rename,
     .remove = posix_remove,
     .sync_dir = posix_sync_dir,

@@ -168,11 +168,9 @@ void consensus__journal_note_place(struct consensus_journal *j, uint64_t index, 
         return;
     }
     MU_ASSERT(last == NULL || last->index < index);
-    /* Room doubles at each power of two: cheap, and nothing to keep beside the count. */
-    if ((j->points_count & (j->points_count - 1)) == 0) {
-        size_t room = j->points_count == 0 ? 1 : j->points_count * 2;
-
-        j->points = mu_grow(j->points, room * sizeof *j->points);
+    if (j->points_count == j->points_room) {
+        j->points_room = j->points_room == 0 ? 8 : j->points_room * 2;
+        j->points = mu_grow(j->points, j->points_room * sizeof *j->points);
     }
     j->points[j->points_count++] = (struct consensus_point){ index, segment, offset };
 }

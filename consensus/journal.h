@@ -95,7 +95,7 @@ struct consensus_journal {
     struct consensus_stored_config *configs; /* the base's first, if it has one */
     size_t configs_count;
     struct consensus_point *points;
-    size_t points_count;
+    size_t points_count, points_room;
     struct consensus_position *recent; /* ring by index */
     uint64_t recent_first;             /* it holds recent_first .. tail.index */
 

@@ -172,7 +172,9 @@ enum mu_code consensus__journal_position(struct consensus_journal *j, uint64_t i
     enum mu_code rc = consensus__journal_read(j, index, index, 0, &bytes, err);
 
     if (rc == MU_OK) {
-        MU_ASSERT(consensus__record_read(mu_buf_span(&bytes), &r, &room));
+        bool is_one = consensus__record_read(mu_buf_span(&bytes), &r, &room);
+
+        MU_ASSERT(is_one);
         *out = (struct consensus_position){ r.index, r.term, r.chain };
     }
     mu_buf_deinit(&bytes);

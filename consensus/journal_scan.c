@@ -125,6 +125,7 @@ static enum mu_code look_at(struct consensus_journal_scan *s, struct consensus_f
     if (rc != MU_OK) {
         return rc;
     }
+    disk->ops->drop_cache(disk->self, file);
     f->head_state = CONSENSUS_HEAD_BROKEN;
     if (f->bytes >= sizeof page) {
         rc = disk->ops->read(disk->self, file, 0, page, sizeof page, err);

@@ -172,16 +172,17 @@ static void write_batch(struct consensus_log *l)
     uint64_t batch_before = l->journal.seq;
     enum mu_code rc = consensus__journal_append(&l->journal, group, count, &err);
 
+    l->is_blocked = rc == MU_FULL && !l->journal.has_failed;
+    if (l->is_blocked) { /* nothing was changed: the same writes are tried again */
+        report_space(l, &err);
+        return;
+    }
     rc = rc == MU_OK ? consensus__log_meta_follow(l, &err) : rc;
-    if (rc != MU_OK && (rc != MU_FULL || l->journal.has_failed)) {
+    if (rc != MU_OK) {
         fail(l, &err);
         return;
     }
-    l->is_blocked = rc == MU_FULL;
     report_space(l, &err);
-    if (l->is_blocked) {
-        return;
-    }
     uint64_t seq = group[count - 1].write->seq;
 
     for (size_t i = 0; i < count; i++) {
@@ -198,8 +199,10 @@ static void chains_blank(struct mu_buf *records)
         struct consensus_record r;
         size_t room = 0;
 
-        MU_ASSERT(consensus__record_read(mu_span_sub(mu_buf_span(records), at, records->bytes - at),
-                                         &r, &room));
+        bool is_one = consensus__record_read(
+            mu_span_sub(mu_buf_span(records), at, records->bytes - at), &r, &room);
+
+        MU_ASSERT(is_one);
         memset(records->data + at + 4, 0, 4);
         at += room;
     }
@@ -330,6 +333,9 @@ static uint64_t nap_ms(const struct consensus_log *l, uint64_t now_ms)
 {
     uint64_t nap = UINT64_MAX;
 
+    if (l->compacts.first != NULL) {
+        return 0;
+    }
     if (l->todo.first != NULL) {
         return l->is_blocked ? FULL_PAUSE_MS : 0;
     }

@@ -154,6 +154,7 @@ bool consensus__node_is_voter(const struct consensus_node *n, const struct mu_id
 
 /* -- between the node's own files ---------------------------------------------------------- */
 
+void consensus__node_clock(struct consensus_node *n, uint64_t now_ms); /* never back */
 void consensus__node_move(struct consensus_node *n, enum consensus_phase to);
 void consensus__node_die(struct consensus_node *n, const char *why);
 /* Feed the core and carry out what follows. ev->now_ms is set here. */
@@ -182,6 +183,9 @@ void consensus__node_deliver(struct consensus_node *n);
 bool consensus__node_can_deliver(const struct consensus_node *n);
 void consensus__node_replayed(struct consensus_node *n, struct consensus_fetched *f);
 void consensus__node_applied_upto(struct consensus_node *n, uint64_t index);
+
+/* node_store.c: writes up to this one are durable, or will not be waited for: their entries go. */
+void consensus__node_land(struct consensus_node *n, uint64_t upto);
 
 /* node_bootstrap.c */
 enum mu_code consensus__node_bootstrap_open(struct consensus_node *n, struct mu_err *err);

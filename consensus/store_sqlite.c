@@ -162,7 +162,9 @@ static enum mu_code identify(struct sqlite_store *s, struct consensus_opened *ou
         return rc;
     }
     stmt = prepare(s, "SELECT server, disk, boots, record FROM identity");
-    MU_ASSERT(sqlite3_step(stmt) == SQLITE_ROW);
+    int step = sqlite3_step(stmt);
+
+    MU_ASSERT(step == SQLITE_ROW);
     struct mu_id server = column_id(stmt, 0);
 
     out->disk = column_id(stmt, 1);
@@ -323,7 +325,9 @@ static enum mu_code put_entry(struct sqlite_store *s, struct mu_span record, str
     struct consensus_record r;
     size_t room;
 
-    MU_ASSERT(consensus__record_read(record, &r, &room));
+    bool is_one = consensus__record_read(record, &r, &room);
+
+    MU_ASSERT(is_one);
     bind_u64(stmt, 1, r.index);
     bind_u64(stmt, 2, r.term);
     bind_u64(stmt, 3, r.kind);

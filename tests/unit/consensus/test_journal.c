@@ -517,7 +517,7 @@ static void nothing_acknowledged_is_lost_wherever_the_power_goes(void **state)
     mu_rand_seed(&r, 1);
     assert_true(calls > 100);
     for (uint64_t at = 1; at <= calls; at++) {
-        for (uint64_t sectors = 0; sectors < 18; sectors = sectors * 2 + 1) {
+        for (uint64_t sectors = at % 4; sectors < 18; sectors = sectors * 4 + 3) {
             struct memory_disk *d = memory_disk_new();
             struct model *acked = mu_new(sizeof *acked);
             struct model *latest = mu_new(sizeof *latest);
@@ -576,7 +576,7 @@ static void a_crash_while_opening_changes_nothing(void **state)
 
     (void)state;
     mu_rand_seed(&r, 5);
-    for (uint64_t seed = 1; seed <= 12; seed++) {
+    for (uint64_t seed = 1; seed <= 6; seed++) {
         for (uint64_t at = 1; at <= 24; at++) {
             struct memory_disk *d = memory_disk_new();
             struct model *acked = mu_new(sizeof *acked);
@@ -608,7 +608,7 @@ static void random_histories_survive_random_crashes(void **state)
     struct model_write *mw = mu_new(sizeof *mw);
 
     (void)state;
-    for (uint64_t seed = 1; seed <= 24; seed++) {
+    for (uint64_t seed = 1; seed <= 8; seed++) {
         struct memory_disk *d = memory_disk_new();
         struct model *acked = mu_new(sizeof *acked);
         struct model *latest = mu_new(sizeof *latest);
@@ -802,11 +802,47 @@ static void meta_tells_rot_of_the_last_batch_from_a_torn_one(void **state)
     mu_free(m);
 }
 
+enum harm { REMOVE, CUT, VERSION, OTHER_NODE, OTHER_DISK, HEAD };
+
+/* The head page says another version, and its checksum is right. */
+static void version_forge(uint8_t *page)
+{
+    struct mu_wr w = mu_wr_of(page + 12, 4);
+
+    page[8] = 9;
+    memset(page + 12, 0, 4);
+    mu_wr_u32le(&w, mu_crc32c(0, page, CONSENSUS_PAGE));
+}
+
+static void harm_do(struct memory_disk *d, const char *name, enum harm what)
+{
+    struct mu_buf *bytes = memory_bytes(d, name);
+    struct consensus_segment_head head;
+    uint32_t version;
+
+    assert_int_equal(consensus__segment_head_read(mu_buf_span(bytes), &head, &version),
+                     CONSENSUS_HEAD_OK);
+    switch (what) {
+    case REMOVE: memory_unname(&d->live, name); break;
+    case CUT: bytes->bytes = 8192; break;
+    case HEAD: bytes->data[30] ^= 4; break;
+    case VERSION: version_forge(bytes->data); break;
+    case OTHER_NODE:
+        head.server = model_id(0x4d);
+        consensus__segment_head_write(&head, bytes->data);
+        break;
+    case OTHER_DISK:
+        head.disk = model_id(0x4d);
+        consensus__segment_head_write(&head, bytes->data);
+        break;
+    }
+}
+
 static void files_that_are_missing_cut_or_foreign_are_reported(void **state)
 {
     static const struct {
         const char *why;
-        enum { REMOVE, CUT, RENAME, VERSION, OTHER_NODE, OTHER_DISK, HEAD } what;
+        enum harm what;
         unsigned segment;
         uint64_t durable;
         enum mu_code code;
@@ -828,9 +864,7 @@ static void files_that_are_missing_cut_or_foreign_are_reported(void **state)
         struct memory_disk *d = memory_disk_new();
         struct model *m = model_new();
         char name[CONSENSUS_JOURNAL_NAME_MAX];
-        struct consensus_segment_head head;
         struct opened o;
-        uint32_t version;
 
         must_open(&o, d);
         while (o.j.segments_count < 4) {
@@ -840,36 +874,7 @@ static void files_that_are_missing_cut_or_foreign_are_reported(void **state)
         shut(&o);
         memory_crash(d);
         consensus__journal_name(cases[i].segment, name);
-        struct mu_buf *bytes = memory_bytes(d, name);
-
-        assert_int_equal(consensus__segment_head_read(mu_buf_span(bytes), &head, &version),
-                         CONSENSUS_HEAD_OK);
-        switch (cases[i].what) {
-        case REMOVE: memory_unname(&d->live, name); break;
-        case CUT: bytes->bytes = 8192; break;
-        case HEAD: bytes->data[30] ^= 4; break;
-        case RENAME: break;
-        case OTHER_NODE:
-            head.server = model_id(0x4d);
-            consensus__segment_head_write(&head, bytes->data);
-            break;
-        case OTHER_DISK:
-            head.disk = model_id(0x4d);
-            consensus__segment_head_write(&head, bytes->data);
-            break;
-        case VERSION: {
-            uint8_t *at = bytes->data + 8;
-            static const uint8_t zero[4];
-
-            *at = 9;
-            memcpy(bytes->data + 12, zero, 4);
-            uint32_t crc = mu_crc32c(0, bytes->data, CONSENSUS_PAGE);
-            struct mu_wr w = mu_wr_of(bytes->data + 12, 4);
-
-            mu_wr_u32le(&w, crc);
-            break;
-        }
-        }
+        harm_do(d, name, cases[i].what);
         if (open_on(&o, d, cases[i].durable) != cases[i].code ||
             strstr(o.err.text, cases[i].text) == NULL) {
             fail_msg("%s: %s, '%s'", cases[i].why, mu_code_text(o.rc), o.err.text);
@@ -973,6 +978,30 @@ static void a_failed_flush_is_never_repeated(void **state)
     memory_disk_free(d);
 }
 
+static void what_a_failed_flush_left_in_memory_is_not_believed(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct mu_rand r;
+    struct opened o;
+
+    (void)state;
+    mu_rand_seed(&r, 4);
+    must_open(&o, d);
+    put(&o, m, 1, 3, 100);
+    d->fail_sync_at = d->syncs + 1;
+    assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_IO);
+    reopen(&o, d);
+    put(&o, m, 4, 1, 100); /* behind the MARK, if that were believed to be there */
+    shut(&o);
+    memory_power_cut(d, &r);
+    must_open(&o, d);
+    must_equal(&o, m, "after the power cut");
+    shut(&o);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
 static void a_full_disk_stops_growth_and_nothing_else(void **state)
 {
     struct memory_disk *d = memory_disk_new();
@@ -1071,6 +1100,7 @@ int main(void)
         cmocka_unit_test(an_intact_entry_of_another_history_is_damage),
         cmocka_unit_test(a_damaged_entry_is_reported_when_it_is_read),
         cmocka_unit_test(a_failed_flush_is_never_repeated),
+        cmocka_unit_test(what_a_failed_flush_left_in_memory_is_not_believed),
         cmocka_unit_test(a_full_disk_stops_growth_and_nothing_else),
         cmocka_unit_test(a_disk_that_is_full_at_the_start_is_an_error),
         cmocka_unit_test(spares_are_filled_in_pieces_used_and_made_again),

@@ -410,7 +410,7 @@ static void twins_fetch(struct twins *t)
 static void both_stores_hold_the_same_after_any_history(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 12; seed++) {
+    for (uint64_t seed = 1; seed <= 6; seed++) {
         struct twins *t = mu_new(sizeof *t);
 
         mu_rand_seed(&t->rand, seed);

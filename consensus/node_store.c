@@ -1,0 +1,116 @@
+/* node_store.c - what the log thread reports: writes that are durable, entries read back, health.
+ *
+ * A report is a picture of how far the store is, not a list of events: however many wake-ups were
+ * folded into one, collecting once says everything.
+ */
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "node.h"
+
+void consensus__node_land(struct consensus_node *n, uint64_t upto)
+{
+    while (!mu_list_empty(&n->flights)) {
+        struct consensus_flight *f = MU_CONTAINER(n->flights.next, struct consensus_flight, link);
+
+        if (f->seq > upto) {
+            return;
+        }
+        for (size_t i = 0; i < f->count; i++) {
+            consensus__pool_unref(&n->pool, f->handles[i]);
+        }
+        mu_list_remove(&f->link);
+        mu_free(f);
+    }
+}
+
+static void on_persisted(struct consensus_node *n, uint64_t seq)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_PERSISTED, .persisted_seq = seq };
+
+    if (seq == n->persisted_seq) {
+        return;
+    }
+    n->persisted_seq = seq;
+    consensus__node_land(n, seq);
+    if (n->adopting.count > 0) {
+        consensus__node_adopted(n);
+    } else if (n->phase == CONSENSUS_NODE_RUNS) {
+        consensus__node_feed(n, &ev);
+    }
+}
+
+static void on_fetched(struct consensus_node *n, struct consensus_fetched *f)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_FETCHED };
+    struct consensus_entries entries = { 0 };
+
+    if (f->ticket == CONSENSUS_REPLAY_TICKET) {
+        consensus__node_replayed(n, f);
+        return;
+    }
+    if (n->phase != CONSENSUS_NODE_RUNS) {
+        return;
+    }
+    consensus__node_entries(n, mu_buf_span(&f->records), CONSENSUS_ENTRIES_MAX, &entries);
+    ev.fetched.ticket = f->ticket;
+    ev.fetched.code = f->code;
+    ev.fetched.entries = entries.list;
+    ev.fetched.count = entries.count;
+    consensus__node_feed(n, &ev);
+    mu_free(entries.list);
+    mu_free(entries.configs);
+}
+
+static void on_health(struct consensus_node *n, const struct consensus_store_report *r)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_STORE, .health = r->health };
+
+    if (r->health == n->health) {
+        return;
+    }
+    n->health = r->health;
+    if (r->health == CONSENSUS_STORE_FAILED) {
+        mu_log(MU_ERROR, CONSENSUS_LOG_MODULE, "The log cannot be written any more",
+               mu_kv("error", r->why));
+    } else if (r->health == CONSENSUS_STORE_FULL) {
+        mu_log(MU_WARN, CONSENSUS_LOG_MODULE, "The log cannot grow", mu_kv("error", r->why));
+    }
+    if (n->phase == CONSENSUS_NODE_RUNS) {
+        consensus__node_feed(n, &ev);
+    } else if (r->health == CONSENSUS_STORE_FAILED) {
+        consensus__node_die(n, r->why);
+    }
+}
+
+static void on_recorded(struct consensus_node *n, uint64_t count)
+{
+    struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_RECORDED };
+
+    for (; n->recorded_count < count; n->recorded_count++) {
+        consensus__node_bootstrap_feed(n, &ev);
+    }
+}
+
+void consensus__node_collect(struct consensus_node *n, uint64_t now_ms)
+{
+    struct consensus_store_report r;
+
+    MU_ASSERT(!n->is_feeding);
+    if (n->phase == CONSENSUS_NODE_STOPPED) {
+        return;
+    }
+    consensus__node_clock(n, now_ms);
+    n->store.ops->collect(n->store.self, &r);
+    on_persisted(n, r.persisted_seq);
+    on_recorded(n, r.recorded_count);
+    for (size_t i = 0; i < r.fetched_count; i++) {
+        on_fetched(n, &r.fetched[i]);
+        consensus_fetched_deinit(&r.fetched[i]);
+    }
+    mu_free(r.fetched);
+    on_health(n, &r);
+    if (r.is_closed && n->phase == CONSENSUS_NODE_STOPPING) {
+        consensus__node_move(n, CONSENSUS_NODE_STOPPED);
+    }
+}
