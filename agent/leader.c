@@ -12,13 +12,11 @@
 #include "base/mem.h"
 #include "core.h"
 #include "reconcile.h"
+#include "reconcile_command.h"
 #include "requests.h"
 
-#define FULL_MS       60000U
-#define ACTIONS_MAX   64 /* started in one turn */
-#define SERF_HEALTH   "serfHealth"
-#define ALIVE_OUTPUT  "Agent alive and reachable"
-#define FAILED_OUTPUT "Agent not live or unreachable"
+#define FULL_MS     60000U
+#define ACTIONS_MAX 64 /* started in one turn */
 
 struct leader {
     struct reconcile *reconcile;
@@ -36,193 +34,14 @@ struct action {
     struct agent *agent;
     struct mu_link place;
     struct reconcile_action what;
+    bool has_more;  /* this write only makes room for the next */
     bool is_orphan; /* the leader part is closed: only free */
 };
 
 static void run_due(void *data);
 
-/* -- what the catalog says of a node
- * ---------------------------------------------------------------------- */
-
-struct known {
-    const struct catalog_node *node; /* NULL: not there */
-    const struct catalog_check *health;
-    const struct catalog_service *consul;
-};
-
-static enum mu_code known_read(struct agent *a, const char *name, struct mu_arena *arena,
-                               struct known *out, struct mu_err *err)
-{
-    struct catalog_node_services services = { .node = NULL };
-    struct catalog_checks checks = { .count = 0 };
-    struct mu_span node = mu_span_text(name);
-    enum mu_code rc = catalog_query_node_services(a->reader, arena, node, &services, err);
-
-    *out = (struct known){ .node = NULL };
-    if (rc != MU_OK || services.node == NULL || !mu_span_eq_fold(services.node->name, node)) {
-        return rc;
-    }
-    rc = catalog_query_node_checks(a->reader, arena, node, &checks, err);
-    out->node = services.node;
-    for (size_t i = 0; i < services.services_count; i++) {
-        if (mu_span_eq_text(services.services[i].id, "consul")) {
-            out->consul = &services.services[i];
-        }
-    }
-    for (size_t i = 0; i < checks.count; i++) {
-        if (mu_span_eq_text(checks.items[i].id, SERF_HEALTH)) {
-            out->health = &checks.items[i];
-        }
-    }
-    return rc;
-}
-
-/* -- actions as commands
- * ------------------------------------------------------------------------------------ */
-
-static void health_fill(struct command_register *reg, struct mu_arena *arena, const char *status,
-                        const char *output)
-{
-    reg->checks = mu_arena_new(arena, sizeof *reg->checks);
-    reg->checks_count = 1;
-    reg->checks[0] = (struct command_check){
-        .id = MU_SPAN_LIT(SERF_HEALTH),
-        .name = MU_SPAN_LIT("Serf Health Status"),
-        .status = mu_span_text(status),
-        .output = mu_span_text(output),
-    };
-}
-
-/* The metadata of a server's `consul` service (agent-behaviour 8). */
-static const struct mu_pair server_meta[] = {
-    // clang-format off
-    { MU_SPAN_LIT("non_voter"),             MU_SPAN_LIT("false") },
-    { MU_SPAN_LIT("raft_version"),          MU_SPAN_LIT("3") },
-    { MU_SPAN_LIT("read_replica"),          MU_SPAN_LIT("false") },
-    { MU_SPAN_LIT("serf_protocol_current"), MU_SPAN_LIT("2") },
-    { MU_SPAN_LIT("serf_protocol_max"),     MU_SPAN_LIT("5") },
-    { MU_SPAN_LIT("serf_protocol_min"),     MU_SPAN_LIT("1") },
-    { MU_SPAN_LIT("version"),               MU_SPAN_LIT(AGENT_CONSUL_VERSION) },
-}; // clang-format on
-
-static bool meta_is_current(const struct catalog_service *service)
-{
-    size_t found = 0;
-
-    if (service == NULL || service->meta.count != MU_LEN(server_meta)) {
-        return false;
-    }
-    for (size_t i = 0; i < MU_LEN(server_meta); i++) {
-        for (size_t j = 0; j < service->meta.count; j++) {
-            found += mu_span_eq(service->meta.items[j].key, server_meta[i].key) &&
-                     mu_span_eq(service->meta.items[j].value, server_meta[i].value);
-        }
-    }
-    return found == MU_LEN(server_meta);
-}
-
-static bool alive_is_known(const struct known *known, const struct gossip_view *m,
-                           const char *address, bool is_server)
-{
-    return known->node != NULL && mu_span_eq_text(known->node->address, address) &&
-           known->health != NULL && mu_span_eq_text(known->health->status, "passing") &&
-           (!is_server || meta_is_current(known->consul)) && m->name != NULL;
-}
-
-static void consul_fill(struct command_register *reg, const struct gossip_view *m,
-                        struct mu_arena *arena)
-{
-    uint64_t port = 0;
-
-    (void)mu_span_u64(agent__tag(&m->tags, "port"), &port);
-    reg->has_service = true;
-    reg->service = (struct command_service){
-        .id = MU_SPAN_LIT("consul"),
-        .name = MU_SPAN_LIT("consul"),
-        .port = (uint16_t)port,
-        .has_meta = true,
-        .weight_passing = 1,
-        .weight_warning = 1,
-    };
-    reg->service.meta.items = mu_arena_array(arena, MU_LEN(server_meta), sizeof server_meta[0]);
-    reg->service.meta.count = MU_LEN(server_meta);
-    memcpy(reg->service.meta.items, server_meta, sizeof server_meta);
-}
-
-/* False: the catalog says so already, or the member is gone meanwhile. */
-static bool alive_make(struct agent *a, const char *name, const struct known *known,
-                       struct mu_arena *arena, struct command *out)
-{
-    struct gossip_view m;
-    char address[MU_ADDR_TEXT_MAX];
-    char id[MU_ID_TEXT_BYTES + 1];
-
-    if (!gossip_driver_find(a->gossip, name, &m)) {
-        return false;
-    }
-    bool is_server = mu_span_eq_text(agent__tag(&m.tags, "role"), "consul");
-
-    mu_addr_ip_text(&m.addr, address);
-    if (alive_is_known(known, &m, address, is_server)) {
-        return false;
-    }
-    mu_id_text(&m.node_id, id);
-    *out = (struct command){ .kind = COMMAND_REGISTER };
-    out->reg.node.name = mu_span_text(mu_arena_strdup(arena, name));
-    out->reg.node.id = mu_span_text(mu_arena_strdup(arena, id));
-    out->reg.node.address = mu_span_text(mu_arena_strdup(arena, address));
-    /* Made when it is missing, and left alone when the agent itself was faster than this write. */
-    out->reg.skip_node_update = true;
-    if (known->node != NULL) { /* what the agent itself has stored is kept */
-        out->reg.node.tagged_addresses = known->node->tagged_addresses;
-        out->reg.node.meta = known->node->meta;
-        out->reg.node.has_tagged_addresses = known->node->has_tagged_addresses;
-        out->reg.node.has_meta = known->node->has_meta;
-        out->reg.skip_node_update =
-            mu_span_eq_text(known->node->address, address) && mu_span_eq_text(known->node->id, id);
-    }
-    health_fill(&out->reg, arena, "passing", ALIVE_OUTPUT);
-    if (is_server) {
-        consul_fill(&out->reg, &m, arena);
-    }
-    return true;
-}
-
-static bool critical_make(const struct known *known, struct mu_arena *arena, struct command *out)
-{
-    if (known->node == NULL ||
-        (known->health != NULL && mu_span_eq_text(known->health->status, "critical"))) {
-        return false;
-    }
-    *out = (struct command){ .kind = COMMAND_REGISTER };
-    out->reg.node.name = known->node->name;
-    out->reg.node.id = known->node->id;
-    out->reg.node.address = known->node->address;
-    out->reg.skip_node_update = true;
-    health_fill(&out->reg, arena, "critical", FAILED_OUTPUT);
-    return true;
-}
-
-static bool remove_make(const struct known *known, struct command *out)
-{
-    if (known->node == NULL) {
-        return false;
-    }
-    *out = (struct command){ .kind = COMMAND_DEREGISTER };
-    out->dereg.node = known->node->name;
-    return true;
-}
-
-static bool action_make(struct agent *a, const struct reconcile_action *what,
-                        const struct known *known, struct mu_arena *arena, struct command *out)
-{
-    switch (what->kind) {
-    case RECONCILE_SET_ALIVE: return alive_make(a, what->node, known, arena, out);
-    case RECONCILE_SET_CRITICAL: return critical_make(known, arena, out);
-    case RECONCILE_REMOVE: return remove_make(known, out);
-    }
-    MU_UNREACHABLE_CODE();
-}
+/* -- carrying actions out
+ * ------------------------------------------------------------------------------------------ */
 
 static void action_log(const struct reconcile_action *what)
 {
@@ -241,13 +60,12 @@ static void action_log(const struct reconcile_action *what)
     }
 }
 
-/* -- carrying them out
- * ------------------------------------------------------------------------------------------ */
-
 static void soon(struct agent *a)
 {
     timer_set(a->timers, &a->leader->soon, 0, run_due, a);
 }
+
+static void action_start(struct agent *a, const struct reconcile_action *what);
 
 static void on_written(void *data, const struct agent_written *written)
 {
@@ -260,8 +78,12 @@ static void on_written(void *data, const struct agent_written *written)
             mu_log(MU_WARN, "agent.server", "failed to reconcile member",
                    mu_kv("member", action->what.node), mu_kv("error", written->text));
         }
-        reconcile_ended(a->leader->reconcile, &action->what, written->code == MU_OK,
-                        timers_now(a->timers));
+        if (written->code == MU_OK && action->has_more && a->leader->is_in_office) {
+            action_start(a, &action->what);
+        } else {
+            reconcile_ended(a->leader->reconcile, &action->what, written->code == MU_OK,
+                            timers_now(a->timers));
+        }
         soon(a);
     }
     mu_free(action);
@@ -272,20 +94,24 @@ static void action_start(struct agent *a, const struct reconcile_action *what)
     struct leader *l = a->leader;
     struct mu_err err = MU_ERR_NONE;
     struct mu_arena arena;
+    struct gossip_view member;
+    bool is_met = gossip_driver_find(a->gossip, what->node, &member);
     struct command command;
-    struct known known;
+    enum reconcile_need need = RECONCILE_NOTHING;
 
     mu_arena_init(&arena, 0);
-    if (known_read(a, what->node, &arena, &known, &err) != MU_OK) {
+    if (reconcile_command(a->reader, what, is_met ? &member : NULL, &arena, &command, &need,
+                          &err) != MU_OK) {
         mu_log(MU_ERROR, "agent.server", "cannot read the catalog", mu_kv("error", err.text));
         reconcile_ended(l->reconcile, what, false, timers_now(a->timers));
-    } else if (!action_make(a, what, &known, &arena, &command)) {
+    } else if (need == RECONCILE_NOTHING) {
         reconcile_ended(l->reconcile, what, true, timers_now(a->timers));
     } else {
         struct action *action = mu_new(sizeof *action);
 
         action->agent = a;
         action->what = *what;
+        action->has_more = need == RECONCILE_WRITE_FIRST;
         mu_list_push_back(&l->actions, &action->place);
         action_log(what);
         agent_write(a, &command, on_written, action);
@@ -384,7 +210,7 @@ static void tell_catalog(struct agent *a)
     for (size_t i = 0; i < checks.count; i++) {
         const struct catalog_check *c = &checks.items[i];
 
-        if (mu_span_eq_text(c->id, SERF_HEALTH) && c->node.bytes <= MU_NODE_NAME_MAX) {
+        if (mu_span_eq_text(c->id, RECONCILE_HEALTH) && c->node.bytes <= MU_NODE_NAME_MAX) {
             names[count++] = mu_arena_text(&arena, c->node.data, c->node.bytes);
         }
     }

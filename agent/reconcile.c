@@ -34,6 +34,7 @@ struct node {
     uint64_t since_ms; /* when this leader first saw it FAILED, or counted it as absent */
     enum wanted done;
     bool is_busy;  /* an action is in flight */
+    bool is_stale; /* and was decided before gossip spoke of it again */
     bool was_seen; /* in the full pass that runs */
     uint64_t retry_ms;
 };
@@ -174,14 +175,16 @@ void reconcile_member(struct reconcile *r, const char *node, enum reconcile_stat
 
     n->was_seen = true;
     n->is_absent = false;
-    if (n->state == state && !was_absent) {
+    if (n->state == state && !was_absent && state != RECONCILE_ALIVE) {
         return;
     }
     if (state == RECONCILE_FAILED && n->state != RECONCILE_FAILED) {
         n->since_ms = now_ms;
     }
     if (state == RECONCILE_ALIVE) {
-        n->done = WANT_NOTHING; /* whatever was told before: it may be registered anew */
+        n->done =
+            WANT_NOTHING; /* whatever was told before: address, id or registration may differ */
+        n->is_stale = n->is_busy;
     }
     n->state = state;
     n->retry_ms = 0;
@@ -311,11 +314,13 @@ void reconcile_ended(struct reconcile *r, const struct reconcile_action *action,
     }
     n->is_busy = false;
     if (!did_succeed) {
+        n->is_stale = false;
         n->retry_ms = now_ms + RETRY_MS;
         return;
     }
     n->retry_ms = 0;
-    n->done = wanted_of(action->kind);
+    n->done = n->is_stale ? WANT_NOTHING : wanted_of(action->kind);
+    n->is_stale = false;
     weigh(r, now_ms);
 }
 

@@ -50,7 +50,7 @@ static const char *due(struct reconcile *r, uint64_t now_ms, bool did_succeed)
     return shown;
 }
 
-static void a_member_that_lives_is_registered_once(void **state)
+static void a_member_that_lives_is_registered_whenever_gossip_speaks_of_it(void **state)
 {
     struct reconcile *r = fresh();
 
@@ -58,8 +58,25 @@ static void a_member_that_lives_is_registered_once(void **state)
     reconcile_member(r, "c1", RECONCILE_ALIVE, 1000);
     assert_string_equal(due(r, 1000, true), "alive c1");
     assert_string_equal(due(r, 2000, true), "");
-    reconcile_member(r, "c1", RECONCILE_ALIVE, 3000);
-    assert_string_equal(due(r, 3000, true), "");
+    reconcile_member(r, "c1", RECONCILE_ALIVE, 3000); /* its address or id may be another */
+    assert_string_equal(due(r, 3000, true), "alive c1");
+    assert_string_equal(due(r, 4000, true), "");
+    reconcile_free(r);
+}
+
+static void what_gossip_says_while_a_write_is_under_way_is_looked_at_behind_it(void **state)
+{
+    struct reconcile *r = fresh();
+    struct reconcile_action action;
+
+    (void)state;
+    reconcile_member(r, "c1", RECONCILE_ALIVE, 1000);
+    assert_int_equal(reconcile_due(r, 1000, &action, 1), 1);
+    reconcile_member(r, "c1", RECONCILE_ALIVE, 1001);
+    assert_int_equal(reconcile_due(r, 1001, &action, 1), 0); /* one at a time */
+    reconcile_ended(r, &action, true, 1002);
+    assert_string_equal(due(r, 1002, true), "alive c1");
+    assert_string_equal(due(r, 1003, true), "");
     reconcile_free(r);
 }
 
@@ -252,7 +269,8 @@ static void a_node_removed_and_registered_by_somebody_is_looked_at_again(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_member_that_lives_is_registered_once),
+        cmocka_unit_test(a_member_that_lives_is_registered_whenever_gossip_speaks_of_it),
+        cmocka_unit_test(what_gossip_says_while_a_write_is_under_way_is_looked_at_behind_it),
         cmocka_unit_test(a_failed_member_is_critical_at_once_and_removed_later),
         cmocka_unit_test(one_that_returns_before_removal_is_registered_again),
         cmocka_unit_test(one_that_left_goes_at_once_and_the_leader_never_removes_itself),
