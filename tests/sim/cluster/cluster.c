@@ -246,12 +246,13 @@ static void on_done(void *data, size_t member, const struct gossip_done *done)
 /* -- members
  * ----------------------------------------------------------------------------------------- */
 
-void member_start(struct cluster *c, size_t member, bool moves)
+void member_start(struct cluster *c, size_t member, bool moves, bool is_wiped)
 {
-    struct world_start how = { .keep_state = true, .move = moves };
+    struct world_start how = { .keep_state = !is_wiped, .move = moves };
 
     MU_ASSERT(!member_is_up(c, member));
-    cluster_say(c, "%s starts", member_name(c, member));
+    cluster_say(c, "%s starts%s%s", member_name(c, member), moves ? ", elsewhere" : "",
+                is_wiped ? ", wiped" : "");
     c->is_leaving[member] = false;
     c->wants_join[member] = true;
     tags_identity(c->gossip, member, &c->ids[member]);
@@ -267,6 +268,7 @@ void member_start(struct cluster *c, size_t member, bool moves)
         client_restarted(c, member);
     }
     world_start(c->gossip, member, how);
+    c->ids[member] = tags_identity_now(c->gossip, member);
     tags_show(c, member);
 }
 

@@ -89,6 +89,7 @@ struct request {
     size_t owner, item;
     uint64_t mark;
     struct reconcile_action action;
+    bool has_more;
 };
 
 /* -- members
@@ -206,7 +207,8 @@ _Noreturn void cluster_fail(const struct cluster *c, const char *fmt, ...) MU_PR
 void cluster_fold(struct cluster *c, uint64_t v);
 uint64_t cluster_below(struct cluster *c, uint64_t bound);
 
-void member_start(struct cluster *c, size_t member, bool moves);
+/* moves: to another address. is_wiped: without what it knew and who it was; clients only. */
+void member_start(struct cluster *c, size_t member, bool moves, bool is_wiped);
 void member_crash(struct cluster *c, size_t member);
 void member_pause(struct cluster *c, size_t member, uint64_t ms);
 void member_leave(struct cluster *c, size_t member); /* clients */

@@ -236,7 +236,7 @@ static void death(struct cluster *c)
             cluster_fail(c, "the dead are removed: %s is not", member_name(c, member));
         }
     }
-    member_start(c, member, false);
+    member_start(c, member, false, false);
     settle(c, "behind a death");
 }
 
@@ -282,7 +282,7 @@ static void restart(struct cluster *c)
     }
     cluster_run(c, cluster_below(c, 2000));
     for (size_t i = 0; i < c->servers_count; i++) {
-        member_start(c, i, false);
+        member_start(c, i, false, false);
     }
     settle(c, "behind a restart of all servers");
 }

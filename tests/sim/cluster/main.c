@@ -39,7 +39,7 @@ static uint64_t run(const struct cluster_options *options, struct sum *sum)
 
     trace_begin(c);
     for (size_t i = 0; i < c->members_count; i++) {
-        member_start(c, i, false);
+        member_start(c, i, false, false);
         cluster_run(c, cluster_below(c, 500));
     }
     torture(c);

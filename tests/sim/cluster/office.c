@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/reconcile_command.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "cluster.h"
@@ -18,7 +19,6 @@
 #define FULL_MS     60000
 #define ACTIONS_MAX 32
 #define NODES_MAX   64
-#define SERF_HEALTH MU_SPAN_LIT("serfHealth")
 
 void office_open(struct cluster *c, size_t server)
 {
@@ -88,7 +88,7 @@ static void tell_catalog(struct cluster *c, struct server *s)
         cluster_fail(c, "%s cannot read its checks: %s", s->node->name, err.text);
     }
     for (size_t i = 0; i < checks.count; i++) {
-        if (mu_span_eq(checks.items[i].id, SERF_HEALTH)) {
+        if (mu_span_eq_text(checks.items[i].id, RECONCILE_HEALTH)) {
             MU_ASSERT(count < NODES_MAX);
             names[count++] =
                 mu_arena_text(&arena, checks.items[i].node.data, checks.items[i].node.bytes);
@@ -129,74 +129,6 @@ void office_notice(struct cluster *c, size_t server, const struct gossip_notice 
     case GOSSIP_CONFLICT:
     case GOSSIP_UNREACHABLE: break;
     }
-}
-
-/* -- actions as commands
- * ----------------------------------------------------------------------------- */
-
-static void health_fill(struct command_register *reg, struct mu_arena *arena, const char *status)
-{
-    reg->checks = mu_arena_new(arena, sizeof *reg->checks);
-    reg->checks_count = 1;
-    reg->checks[0] = (struct command_check){
-        .id = SERF_HEALTH,
-        .name = MU_SPAN_LIT("Serf Health Status"),
-        .status = mu_span_text(status),
-    };
-}
-
-static bool alive_make(struct cluster *c, size_t server, const char *name,
-                       const struct listed *listed, struct mu_arena *arena, struct command *out)
-{
-    char *address = mu_arena_new(arena, MU_ADDR_TEXT_MAX);
-    char *id = mu_arena_new(arena, MU_ID_TEXT_BYTES + 1);
-    struct gossip_view m;
-
-    if (!gossip_find(world_core(c->gossip, server), name, &m)) {
-        return false;
-    }
-    mu_addr_ip_text(&m.addr, address);
-    mu_id_text(&m.node_id, id);
-    if (listed->is_there && listed->is_passing && mu_span_eq_text(listed->address, address)) {
-        return false;
-    }
-    *out = (struct command){ .kind = COMMAND_REGISTER };
-    out->reg.node.name = mu_span_text(name);
-    out->reg.node.id = mu_span_text(id);
-    out->reg.node.address = mu_span_text(address);
-    out->reg.skip_node_update = listed->is_there && mu_span_eq_text(listed->address, address) &&
-                                mu_span_eq_text(listed->id, id);
-    health_fill(&out->reg, arena, "passing");
-    return true;
-}
-
-static bool critical_make(const struct cluster *c, const struct listed *listed,
-                          struct mu_arena *arena, struct command *out)
-{
-    if (!listed->is_there || listed->is_critical || c->options.broken == BREAK_HEALTH) {
-        return false;
-    }
-    *out = (struct command){ .kind = COMMAND_REGISTER };
-    out->reg.node.name = listed->node->name;
-    out->reg.node.id = listed->id;
-    out->reg.node.address = listed->address;
-    out->reg.skip_node_update = true;
-    health_fill(&out->reg, arena, "critical");
-    return true;
-}
-
-static bool action_make(struct cluster *c, size_t server, const struct reconcile_action *what,
-                        const struct listed *listed, struct mu_arena *arena, struct command *out)
-{
-    switch (what->kind) {
-    case RECONCILE_SET_ALIVE: return alive_make(c, server, what->node, listed, arena, out);
-    case RECONCILE_SET_CRITICAL: return critical_make(c, listed, arena, out);
-    case RECONCILE_REMOVE:
-        *out = (struct command){ .kind = COMMAND_DEREGISTER };
-        out->dereg.node = mu_span_text(what->node);
-        return listed->is_there;
-    }
-    MU_UNREACHABLE_CODE();
 }
 
 /* -- the rules of removal
@@ -274,6 +206,8 @@ static void judge_removal(struct cluster *c, size_t server, const struct reconci
 /* -- carrying them out
  * ------------------------------------------------------------------------------- */
 
+static void action_start(struct cluster *c, size_t server, const struct reconcile_action *what);
+
 static void on_written(struct cluster *c, const struct request *r, enum request_end end)
 {
     struct office *o = &c->servers[r->owner].office;
@@ -284,6 +218,10 @@ static void on_written(struct cluster *c, const struct request *r, enum request_
     }
     bool did_succeed = end == REQUEST_DONE && c->facts[r->index].code == MU_OK;
 
+    if (did_succeed && r->has_more) {
+        action_start(c, r->owner, &r->action);
+        return;
+    }
     reconcile_ended(o->reconcile, &r->action, did_succeed, c->now_ms);
     MU_ASSERT(member_by_name(c, mu_span_text(r->action.node), &member));
     o->was_removed[member] = did_succeed && r->action.kind == RECONCILE_REMOVE;
@@ -292,30 +230,39 @@ static void on_written(struct cluster *c, const struct request *r, enum request_
 
 static void action_start(struct cluster *c, size_t server, const struct reconcile_action *what)
 {
+    static const char *const verbs[] = { "marks alive", "marks critical", "removes" };
     struct server *s = &c->servers[server];
+    enum reconcile_need need = RECONCILE_NOTHING;
+    struct mu_err err = MU_ERR_NONE;
     struct request *r = NULL;
-    struct listed listed;
+    struct gossip_view member;
+    bool is_met = gossip_find(world_core(c->gossip, server), what->node, &member);
     struct command command;
     struct mu_arena arena;
 
     mu_arena_init(&arena, 0);
-    listed_read(c, s, &arena, what->node, &listed);
+    if (reconcile_command(s->reader, what, is_met ? &member : NULL, &arena, &command, &need,
+                          &err) != MU_OK) {
+        cluster_fail(c, "%s cannot read %s: %s", s->node->name, what->node, err.text);
+    }
     if (what->kind == RECONCILE_REMOVE) {
         judge_removal(c, server, what);
     }
-    if (!action_make(c, server, what, &listed, &arena, &command)) {
+    if (what->kind == RECONCILE_SET_CRITICAL && c->options.broken == BREAK_HEALTH) {
+        need = RECONCILE_NOTHING;
+    }
+    if (need == RECONCILE_NOTHING) {
         reconcile_ended(s->office.reconcile, what, true, c->now_ms);
     } else if ((r = request_new(c, server, &command)) == NULL) {
         reconcile_ended(s->office.reconcile, what, false, c->now_ms);
     } else {
-        static const char *const verbs[] = { "marks alive", "marks critical", "removes" };
-
         cluster_say(c, "%s %s %s", s->node->name, verbs[what->kind], what->node);
         r->due_ms = c->now_ms;
         r->done = on_written;
         r->owner = server;
         r->mark = s->office.mark;
         r->action = *what;
+        r->has_more = need == RECONCILE_WRITE_FIRST;
     }
     mu_arena_deinit(&arena);
     catalog_reader_release(s->reader);

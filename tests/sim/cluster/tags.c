@@ -14,3 +14,8 @@ void tags_identity(struct world *w, size_t node, const struct mu_id *id)
 {
     w->nodes[node]->node_id = *id;
 }
+
+struct mu_id tags_identity_now(const struct world *w, size_t node)
+{
+    return w->nodes[node]->node_id;
+}

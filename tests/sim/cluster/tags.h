@@ -12,5 +12,6 @@
 
 void tags_set(struct world *w, size_t node, const struct mu_pairs *tags); /* it runs */
 void tags_identity(struct world *w, size_t node, const struct mu_id *id); /* before its start */
+struct mu_id tags_identity_now(const struct world *w, size_t node);
 
 #endif

@@ -120,7 +120,10 @@ void torture_act(struct cluster *c)
     if (!member_is_up(c, member)) {
         if (cluster_below(c, 3) != 0) {
             c->sums.restarts++;
-            member_start(c, member, member >= c->servers_count && cluster_below(c, 4) == 0);
+            bool serves = member < c->servers_count;
+
+            member_start(c, member, !serves && cluster_below(c, 4) == 0,
+                         !serves && cluster_below(c, 6) == 0);
         }
         return;
     }
@@ -144,7 +147,7 @@ void torture_heal(struct cluster *c)
     network_heal(c);
     for (size_t i = 0; i < c->members_count; i++) {
         if (!member_is_up(c, i) && (i < c->servers_count || cluster_below(c, 2) == 0)) {
-            member_start(c, i, false);
+            member_start(c, i, false, false);
         }
     }
     cluster_say(c, "everything is healed");
