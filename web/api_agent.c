@@ -66,6 +66,32 @@ static void put_ms(struct mu_json_out *o, const char *name, int64_t ms)
     mu_json_text(o, name, text);
 }
 
+/* "lan" and "lan_ipv4", or "_ipv6": what the agent registers for itself. */
+static void put_tagged(struct mu_json_out *o, const char *pool, const struct mu_addr *ip)
+{
+    char name[16];
+    char text[MU_ADDR_TEXT_MAX];
+
+    mu_addr_ip_text(ip, text);
+    mu_json_text(o, pool, text);
+    (void)snprintf(name, sizeof name, "%s_ipv%c", pool, ip->ip_bytes == 4 ? '4' : '6');
+    mu_json_text(o, name, text);
+}
+
+static void put_tagged_addresses(struct mu_json_out *o, const struct mu_addr *advertised,
+                                 const struct config *c)
+{
+    mu_json_key(o, "TaggedAddresses");
+    mu_json_open(o, '{');
+    put_tagged(o, "lan", advertised);
+    put_tagged(o, "wan", c->advertise_addr_wan.ip_bytes > 0 ? &c->advertise_addr_wan : advertised);
+    for (size_t i = 0; i < c->tagged_addresses.count; i++) {
+        mu_json_key_span(o, c->tagged_addresses.items[i].key);
+        mu_json_put_span(o, c->tagged_addresses.items[i].value);
+    }
+    mu_json_close(o, '}');
+}
+
 static void put_addresses(struct mu_json_out *o, struct agent *a, const struct config *c)
 {
     struct mu_addr advertised = agent_advertised(a);
@@ -86,7 +112,7 @@ static void put_addresses(struct mu_json_out *o, struct agent *a, const struct c
     mu_json_i64(o, "SerfPortLAN", c->ports.serf_lan);
     mu_json_i64(o, "SerfPortWAN", c->ports.serf_wan);
     mu_json_i64(o, "ServerPort", c->ports.server);
-    objects_pairs(o, "TaggedAddresses", &c->tagged_addresses);
+    put_tagged_addresses(o, &advertised, c);
 }
 
 /* The running configuration in the reference's names: those that clients and people look at. */

@@ -220,14 +220,16 @@ static struct mu_span logged_target(struct request *r)
 
 static void log_finished(struct request *r)
 {
-    char from[MU_ADDR_TEXT_MAX] = "";
+    char from[MU_ADDR_TEXT_MAX] = "@"; /* a unix socket */
     char latency[MU_DURATION_TEXT_MAX] = "";
     bool is_failure = r->response.status == 500; /* 503 is the health of a service */
 
     if (r->is_forwarded || !mu_log_on(is_failure ? MU_ERROR : MU_DEBUG)) {
         return; /* a forwarded one is logged where it came in */
     }
-    mu_addr_text(&r->client, from);
+    if (r->client.ip_bytes > 0) {
+        mu_addr_text(&r->client, from);
+    }
     if (is_failure) {
         mu_log(MU_ERROR, "agent.http", "Request error", mu_kv_span("method", r->method_text),
                mu_kv_span("url", logged_target(r)), mu_kv("from", from),

@@ -585,8 +585,7 @@ static void on_drained(void *data)
 {
     struct server *s = data;
 
-    MU_LIST_EACH_SAFE(link, &s->clients)
-    {
+    MU_LIST_EACH_SAFE (link, &s->clients) {
         client_close(MU_CONTAINER(link, struct client, link));
     }
 }
@@ -601,8 +600,7 @@ void server_stop(struct server *s, server_stopped_fn *stopped, void *data)
     s->stopped = stopped;
     s->stopped_data = data;
     listeners_close(&s->listeners);
-    MU_LIST_EACH(link, &s->clients)
-    {
+    MU_LIST_EACH (link, &s->clients) {
         conn_stop(&MU_CONTAINER(link, struct client, link)->conn);
     }
     front_stop(s->front);
