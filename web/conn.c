@@ -159,8 +159,10 @@ bool conn__is_clogged(const struct conn *c)
 
 void conn_turn(struct conn *c)
 {
+    bool is_free = c->request == NULL || c->request->state == REQUEST_READING;
+
     c->turn_answers = 0;
-    if (c->state == CONN_H1 && c->request == NULL && !conn__is_clogged(c)) {
+    if (c->state == CONN_H1 && is_free && !conn__is_clogged(c)) {
         feed_waiting(c);
     }
     while (c->state == CONN_H2 && !conn__is_clogged(c) && http2_pull(c)) {

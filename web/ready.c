@@ -19,23 +19,39 @@ struct ready_bytes {
  * of tags compare without case, yet "A" and "a" may well be two rows of the cache. */
 static const char *const params_of_key[] = { "filter", "node-meta", "tag", "passing" };
 
+/* "<bytes>:<text>": lengths keep one part from posing as two. */
+static void key_add(struct mu_buf *key, struct mu_span part)
+{
+    mu_buf_add_u64(key, part.bytes);
+    mu_buf_add_byte(key, ':');
+    mu_buf_add_span(key, part);
+}
+
+static void key_add_folded(struct mu_buf *key, struct mu_span name)
+{
+    size_t at;
+
+    key_add(key, name);
+    at = key->bytes - name.bytes;
+    mu_span_fold(mu_span_of(key->data + at, name.bytes), key->data + at);
+}
+
+/* "http/", which rendering, for whom, and the parameters in the order of the list. False: nothing
+ * is kept under so long a key. */
 static bool key_write(struct request *r, const struct ready_kind *kind, struct mu_buf *key)
 {
     mu_buf_clear(key);
+    mu_buf_add_text(key, "http/");
     mu_buf_add_byte(key, (uint8_t)kind->key);
     mu_buf_add_byte(key, r->is_pretty ? 'p' : 'c');
     if (kind->is_named) {
-        uint8_t *folded = mu_buf_reserve(key, r->argument.bytes);
-
-        mu_span_fold(r->argument, folded);
-        key->bytes += r->argument.bytes;
+        key_add_folded(key, r->argument);
     }
     for (size_t i = 0; i < MU_LEN(params_of_key) && r->params.count > 0; i++) {
         for (size_t j = 0; j < r->params.count; j++) {
             if (mu_span_eq_text(r->params.items[j].key, params_of_key[i])) {
-                mu_buf_add_byte(key, 0); /* in no name: the path would not be printable */
-                mu_buf_add_byte(key, (uint8_t)('0' + i));
-                mu_buf_add_span(key, r->params.items[j].value);
+                mu_buf_add_byte(key, (uint8_t)('a' + i));
+                key_add(key, r->params.items[j].value);
             }
         }
     }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "route.h"
 
 #define FIXED_MAX (RESPONSE_LIST_MAX - RESPONSE_HEADER_MAX) /* beside ":status" and Date */
@@ -37,6 +38,10 @@ void response_style_init(struct response_style *s, const struct mu_pairs *respon
     *s = (struct response_style){ .date_s = -1 };
     mu_arena_init(&s->arena, 0);
     s->fixed = mu_arena_array(&s->arena, FIXED_MAX, sizeof *s->fixed);
+    if (response_headers->count > FIXED_MAX) {
+        mu_log(MU_WARN, "agent.http", "Too many http_config.response_headers, the rest is not sent",
+               mu_kv_u("sent", FIXED_MAX), mu_kv_u("configured", response_headers->count));
+    }
     for (size_t i = 0; i < response_headers->count && i < FIXED_MAX; i++) {
         const struct mu_pair *pair = &response_headers->items[i];
         char *name = mu_arena_new(&s->arena, pair->key.bytes + 1);

@@ -513,7 +513,9 @@ struct server *server_new(struct front *front)
     return s;
 }
 
-/* The handles that every turn needs. */
+/* The handles that every turn needs. libuv runs prepare handles in the reverse order of their
+ * start: ours, started last, comes before those of the agent, which send what we answered to other
+ * agents and end the turn's read transaction. */
 static void loop_enter(struct server *s)
 {
     uv_loop_t *loop = agent_loop(s->front->agent);
