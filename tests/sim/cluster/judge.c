@@ -1,5 +1,6 @@
-/* judge.c - what must be true once everything is healed, and of three things done on purpose: a
- * client that dies and comes back, a partition that hides many, servers that all restart at once.
+/* judge.c - what must be true once everything is healed, and of things done on purpose: a client
+ * that dies and comes back, one that comes back as another machine, a leader that dies, a partition
+ * that hides many, servers that all restart at once.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #define REST_MS     5000
 #define CRITICAL_MS 15000 /* from a death until the catalog must call it critical */
 #define HIDDEN_MS   30000
+#define OFFICE_MS   4000 /* two elections that miss, at worst, and the barrier */
 #define WHY_BYTES   160
 
 /* -- the catalog of one server
@@ -240,6 +242,42 @@ static void death(struct cluster *c)
     settle(c, "behind a death");
 }
 
+/* A client loses its data directory and is back before anybody saw it die: to gossip a restart, to
+ * the catalog another machine of that name. */
+static void change_of_hands(struct cluster *c)
+{
+    for (size_t i = c->servers_count; i < c->members_count; i++) {
+        if (member_is_up(c, i)) {
+            member_crash(c, i);
+            cluster_run(c, cluster_below(c, 500));
+            member_start(c, i, false, true);
+            settle(c, "behind a change of hands");
+            return;
+        }
+    }
+}
+
+/* The others have a leader in office soon. */
+static void death_of_leader(struct cluster *c)
+{
+    struct server *was = cluster_leader(c);
+    uint64_t died_ms = c->now_ms;
+
+    if (c->servers_count < 3) {
+        return;
+    }
+    member_crash(c, was->node->place);
+    while (cluster_leader(c) == NULL) {
+        cluster_run(c, 10);
+        if (c->now_ms - died_ms > OFFICE_MS) {
+            cluster_fail(c, "a dead leader is replaced: not in %d ms", OFFICE_MS);
+        }
+    }
+    cluster_say(c, "a leader is in office after %llu ms", U(c->now_ms - died_ms));
+    member_start(c, was->node->place, false, false);
+    settle(c, "behind the death of a leader");
+}
+
 /* More than a third of the members disappear behind a cut: they are critical, and stay. */
 static void hiding(struct cluster *c)
 {
@@ -293,6 +331,8 @@ void judge(struct cluster *c)
     settle(c, "behind the faults");
     states_compare(c);
     death(c);
+    change_of_hands(c);
+    death_of_leader(c);
     hiding(c);
     restart(c);
     states_compare(c);

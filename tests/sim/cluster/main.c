@@ -20,7 +20,7 @@
 #define SEEDS_FRESH 2
 
 struct sum {
-    uint64_t runs, seconds, entries, acked, crashes, removed;
+    uint64_t runs, seconds, entries, acked, crashes, removed, hash;
 };
 
 static void torture(struct cluster *c)
@@ -48,6 +48,7 @@ static uint64_t run(const struct cluster_options *options, struct sum *sum)
     cluster_fold(c, world_hash(c->gossip));
     uint64_t hash = c->hash;
 
+    sum->hash = sum->hash * 31 + hash;
     sum->runs++;
     sum->seconds += c->now_ms / 1000;
     sum->entries += c->facts_last;
@@ -158,8 +159,8 @@ int main(int argc, char **argv)
         (void)run(&options, &sum);
     }
     (void)printf("%llu runs, %llu s simulated, %llu entries, %llu writes acknowledged, "
-                 "%llu crashes, %llu nodes removed\n",
+                 "%llu crashes, %llu nodes removed, hash %016llx\n",
                  U(sum.runs), U(sum.seconds), U(sum.entries), U(sum.acked), U(sum.crashes),
-                 U(sum.removed));
+                 U(sum.removed), U(sum.hash));
     return EXIT_SUCCESS;
 }
