@@ -52,6 +52,13 @@ static void drop_range(struct consensus *c, const struct consensus_msg *m, uint3
     }
 }
 
+static void malformed(struct consensus *c, const struct consensus_msg *m)
+{
+    consensus__note(c, CONSENSUS_T_MALFORMED, &m->from, m->kind, 0, 0);
+    c->counters.messages_dropped++;
+    drop_range(c, m, 0, m->append.entries_count);
+}
+
 /* How many entries at the front are here already: committed, below the base, or equal. */
 static uint32_t matching_prefix(struct consensus *c, const struct consensus_msg *m)
 {
@@ -101,6 +108,14 @@ static uint32_t fitting(const struct consensus *c, const struct consensus_msg *m
         }
     }
     return count;
+}
+
+/* The entries to take follow what is here: also where prev lies below commit and was not compared.
+ */
+static bool goes_on(const struct consensus *c, const struct consensus_msg *m, uint32_t skip)
+{
+    return skip == m->append.entries_count ||
+           m->append.entries[skip].term >= consensus_term_at(c, m->append.prev_index + skip);
 }
 
 /* Memory first, then one write whose first index truncates: there is no separate truncation and so
@@ -175,9 +190,7 @@ void consensus__on_append_req(struct consensus *c, const struct consensus_msg *m
     uint32_t count = m->append.entries_count;
 
     if (!is_sane(m)) {
-        consensus__note(c, CONSENSUS_T_MALFORMED, &m->from, m->kind, 0, 0);
-        c->counters.messages_dropped++;
-        drop_range(c, m, 0, count);
+        malformed(c, m);
         return;
     }
     if (m->term < c->hard.term) {
@@ -201,6 +214,10 @@ void consensus__on_append_req(struct consensus *c, const struct consensus_msg *m
 
     if (c->death != CONSENSUS_ALIVE) {
         drop_range(c, m, 0, count);
+        return;
+    }
+    if (!goes_on(c, m, skip)) {
+        malformed(c, m);
         return;
     }
     uint32_t take = fitting(c, m, skip);

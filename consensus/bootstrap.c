@@ -77,7 +77,7 @@ const char *consensus_bootstrap_why_text(enum consensus_bootstrap_why why)
         [BOOTSTRAP_EXPECT] = "another server has a different bootstrap_expect",
         [BOOTSTRAP_TOO_FEW] = "fewer servers than expected are in sight",
         [BOOTSTRAP_VIEW] = "a server of the set is not in sight",
-        [BOOTSTRAP_SMALLER] = "the server with the smallest id has to begin",
+        [BOOTSTRAP_SMALLER] = "waits for the one with the smallest id to begin",
         [BOOTSTRAP_BOUND] = "promised to another set",
         [BOOTSTRAP_EXISTS] = "a cluster exists already: waits to be added to it",
         [BOOTSTRAP_NOT_EXPECTED] = "bootstrap_expect is not set",
@@ -266,9 +266,10 @@ static bool is_in_sight(const struct consensus_bootstrap *b,
     return false;
 }
 
-/* What speaks against forming any cluster, or this one (set not NULL, led by its first member). */
+/* What speaks against forming this set, led by `coordinator`. */
 static enum consensus_bootstrap_why objection(const struct consensus_bootstrap *b,
-                                              const struct consensus_bootstrap_set *set)
+                                              const struct consensus_bootstrap_set *set,
+                                              const struct mu_id *coordinator)
 {
     if (b->options.expect == 0) {
         return BOOTSTRAP_NOT_EXPECTED;
@@ -283,14 +284,14 @@ static enum consensus_bootstrap_why objection(const struct consensus_bootstrap *
             return BOOTSTRAP_EXPECT; /* or two groups could form, each with what it expects */
         }
     }
-    for (size_t i = 0; i < b->candidates_count && b->options.expect > 1; i++) {
-        if (is_fresh_peer(b, &b->candidates[i]) &&
-            order(&b->candidates[i].server, &set->members[0].server) < 0) {
-            return BOOTSTRAP_SMALLER;
-        }
-    }
     if (set->count < b->options.expect) {
         return BOOTSTRAP_TOO_FEW;
+    }
+    for (size_t i = 0; i < b->candidates_count && b->options.expect > 1; i++) {
+        if (is_fresh_peer(b, &b->candidates[i]) &&
+            order(&b->candidates[i].server, coordinator) < 0) {
+            return BOOTSTRAP_SMALLER;
+        }
     }
     for (uint32_t i = 0; i < set->count; i++) {
         if (!is_in_sight(b, &set->members[i])) {
@@ -418,7 +419,7 @@ static void run_free(struct consensus_bootstrap *b)
     struct consensus_bootstrap_set set;
 
     set_in_sight(b, &set);
-    enum consensus_bootstrap_why why = objection(b, &set);
+    enum consensus_bootstrap_why why = objection(b, &set, &b->options.server);
 
     if (why != b->why) {
         b->why = why;
@@ -441,7 +442,7 @@ static void run_pinging(struct consensus_bootstrap *b)
     struct consensus_bootstrap_set set;
 
     set_in_sight(b, &set);
-    if (objection(b, &set) != BOOTSTRAP_FREE) {
+    if (objection(b, &set, &b->options.server) != BOOTSTRAP_FREE) {
         phase_move(b, FREE, 0);
         run_free(b);
         return;
@@ -548,7 +549,7 @@ static enum consensus_bootstrap_why judge(const struct consensus_bootstrap *b,
     if (!mu_id_eq(&m->set.members[0].server, &m->from)) {
         return BOOTSTRAP_SMALLER;
     }
-    return objection(b, &m->set);
+    return objection(b, &m->set, &m->from);
 }
 
 static bool names_us(const struct consensus_bootstrap *b, const struct consensus_bootstrap_msg *m)

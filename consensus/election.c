@@ -372,11 +372,12 @@ void consensus__on_vote_req(struct consensus *c, const struct consensus_msg *m)
     }
 }
 
-/* asked_term must be the own term: late answers to an older campaign do not count (row 4). */
+/* asked_term must be the own term: late answers to an older campaign do not count (row 4). Nor do
+ * those to a question that was not asked: it leaves behind the own vote (O1). */
 void consensus__on_vote_res(struct consensus *c, const struct consensus_msg *m)
 {
-    if (c->role == CONSENSUS_CANDIDATE && m->answer.asked_term == c->hard.term &&
-        count_vote(c, m)) {
+    if (c->role == CONSENSUS_CANDIDATE && c->campaign.has_asked &&
+        m->answer.asked_term == c->hard.term && count_vote(c, m)) {
         consensus__note(c, CONSENSUS_T_VOTE_COUNTED, &m->from, m->term, 0, 0);
     }
 }

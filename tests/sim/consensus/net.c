@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "world.h"
 
+enum { ITEMS_MAX = 100000 }; /* a cluster of five never has as many */
+
 /* -- the queue: a heap by (time, number) ----------------------------------------------------------
  */
 
@@ -371,6 +373,9 @@ void sim_run_one(struct sim_world *w)
     uint64_t at = sim_next_at(w);
 
     MU_ASSERT(at != SIM_NEVER && at >= w->now);
+    if (w->items_count > ITEMS_MAX) {
+        sim_fail(w, "messages multiply without end: %zu are under way", w->items_count);
+    }
     w->now = at;
     w->steps++;
     if (w->items_count > 0 && w->items[0].at <= at) {

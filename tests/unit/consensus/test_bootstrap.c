@@ -1,0 +1,296 @@
+/* Bootstrap: the durable record, the first configuration, and messages of nobody. The protocol
+ * itself is in the transcripts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "consensus/bootstrap.h"
+
+static struct mu_id id_of(uint8_t n)
+{
+    struct mu_id id = { { 0 } };
+
+    id.b[0] = n;
+    return id;
+}
+
+static struct consensus_bootstrap_set set_of(uint8_t count)
+{
+    struct consensus_bootstrap_set set;
+
+    memset(&set, 0, sizeof set);
+    set.count = count;
+    for (uint8_t i = 0; i < count; i++) {
+        set.members[i] = (struct consensus_bootstrap_member){ id_of((uint8_t)(i + 1)),
+                                                              id_of((uint8_t)(i + 101)) };
+    }
+    return set;
+}
+
+static struct consensus_bootstrap_record record_of(uint8_t count)
+{
+    struct consensus_bootstrap_record r;
+
+    memset(&r, 0, sizeof r);
+    r.is_promised = true;
+    r.cluster = id_of(77);
+    r.coordinator = id_of(1);
+    r.set = set_of(count);
+    return r;
+}
+
+static void a_record_comes_back(void **state)
+{
+    (void)state;
+    for (uint8_t count = 1; count <= CONSENSUS_VOTERS_MAX; count++) {
+        struct consensus_bootstrap_record r = record_of(count);
+        struct consensus_bootstrap_record back;
+        uint8_t bytes[BOOTSTRAP_RECORD_BYTES_MAX];
+        size_t size = consensus_bootstrap_record_encode(&r, bytes);
+
+        assert_int_equal(consensus_bootstrap_record_decode(mu_span_of(bytes, size), &back, NULL),
+                         MU_OK);
+        assert_memory_equal(&back, &r, sizeof r);
+    }
+}
+
+static void no_promise_is_no_bytes(void **state)
+{
+    struct consensus_bootstrap_record r = record_of(3);
+    struct consensus_bootstrap_record back = record_of(3);
+    uint8_t bytes[BOOTSTRAP_RECORD_BYTES_MAX];
+
+    (void)state;
+    r.is_promised = false;
+    assert_int_equal(consensus_bootstrap_record_encode(&r, bytes), 0);
+    assert_int_equal(consensus_bootstrap_record_decode(MU_SPAN_NONE, &back, NULL), MU_OK);
+    assert_false(back.is_promised);
+}
+
+static void every_truncation_is_corrupt(void **state)
+{
+    struct consensus_bootstrap_record r = record_of(3);
+    uint8_t bytes[BOOTSTRAP_RECORD_BYTES_MAX];
+    size_t size = consensus_bootstrap_record_encode(&r, bytes);
+
+    (void)state;
+    for (size_t i = 1; i < size; i++) {
+        struct consensus_bootstrap_record back;
+        struct mu_err err = MU_ERR_NONE;
+
+        assert_int_equal(consensus_bootstrap_record_decode(mu_span_of(bytes, i), &back, &err),
+                         MU_CORRUPT);
+        assert_non_null(strstr(err.text, "bootstrap record"));
+    }
+}
+
+static void the_first_configuration_is_the_same_everywhere(void **state)
+{
+    struct consensus_bootstrap_set set = set_of(5);
+    struct consensus_config config;
+    struct consensus_config again;
+    uint8_t a[CONSENSUS_CONFIG_BYTES_MAX];
+    uint8_t b[CONSENSUS_CONFIG_BYTES_MAX];
+
+    (void)state;
+    memset(&again, 0xff, sizeof again);
+    consensus_bootstrap_config(&set, &config);
+    consensus_bootstrap_config(&set, &again);
+    size_t size = consensus_config_encode(&config, a);
+
+    assert_int_equal(consensus_config_encode(&again, b), size);
+    assert_memory_equal(a, b, size);
+    assert_int_equal(consensus_config_check(&config, NULL), MU_OK);
+    assert_int_equal(config.index, 1);
+}
+
+/* -- one server
+ * --------------------------------------------------------------------------------------- */
+
+static struct consensus_bootstrap *server_new(uint8_t n, uint32_t expect)
+{
+    struct consensus_bootstrap_options options = {
+        .server = id_of(n),
+        .disk = id_of((uint8_t)(n + 100)),
+        .expect = expect,
+        .retry_ms = 50,
+        .patience_ms = 1000,
+        .seed = 1,
+    };
+    struct consensus_bootstrap_record none = { 0 };
+    struct mu_id fresh = MU_ID_NONE;
+    struct consensus_bootstrap *b = mu_new(consensus_bootstrap_bytes());
+
+    consensus_bootstrap_init(b, &options, &none, &fresh, 1);
+    return b;
+}
+
+static void see(struct consensus_bootstrap *b, uint8_t from, uint8_t to, uint32_t expect,
+                struct consensus_bootstrap_effects *fx)
+{
+    struct consensus_bootstrap_candidate all[16];
+    struct consensus_bootstrap_event ev = { .now_ms = 1, .kind = BOOTSTRAP_EV_CANDIDATES };
+
+    ev.candidates.at = all;
+    for (uint8_t n = from; n <= to; n++) {
+        all[ev.candidates.count++] = (struct consensus_bootstrap_candidate){
+            .server = id_of(n),
+            .disk = id_of((uint8_t)(n + 100)),
+            .expect = expect,
+            .is_alive = true,
+        };
+    }
+    consensus_bootstrap_step(b, &ev, fx);
+}
+
+/* Twelve in sight: the nine smallest ids are asked; who is beyond is added later. */
+static void at_most_nine_become_voters(void **state)
+{
+    struct consensus_bootstrap *b = server_new(1, 3);
+    struct consensus_bootstrap_effects fx;
+
+    (void)state;
+    see(b, 2, 12, 3, &fx);
+    assert_int_equal(fx.sends_count, 8);
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(fx.sends[i].kind, BOOTSTRAP_PING);
+        assert_int_equal(fx.sends[i].to.b[0], i + 2);
+        assert_int_equal(fx.sends[i].set.count, 9);
+    }
+    mu_free(b);
+}
+
+static struct consensus_bootstrap_msg message(enum consensus_bootstrap_msg_kind kind, uint8_t from)
+{
+    struct consensus_bootstrap_msg m;
+
+    memset(&m, 0, sizeof m);
+    m.kind = kind;
+    m.from = id_of(from);
+    m.from_disk = id_of((uint8_t)(from + 100));
+    m.to = id_of(2);
+    m.cluster = id_of(77);
+    m.expect = 3;
+    m.set = set_of(3);
+    return m;
+}
+
+/* Server 2 of {1 2 3} gets what is no proper promise: no record, no answer of consent. */
+static void improper_promises_bind_nobody(void **state)
+{
+    enum { AS_IT_SHOULD_BE, CASES = 8 };
+    static const char *const whys[CASES] = {
+        "as it should be",
+        "of somebody who is not the first of the set",
+        "without this server",
+        "with another disk of it",
+        "with another disk of the sender",
+        "without a cluster",
+        "of one that expects another number",
+        "for somebody else",
+    };
+
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        struct consensus_bootstrap *b = server_new(2, 3);
+        struct consensus_bootstrap_effects fx;
+        struct consensus_bootstrap_msg m = message(BOOTSTRAP_PROMISE, i == 1 ? 3 : 1);
+
+        m.set.count = i == 2 ? 1 : 3;
+        m.set.members[1].disk = i == 3 ? id_of(9) : m.set.members[1].disk;
+        m.from_disk = i == 4 ? id_of(9) : m.from_disk;
+        m.cluster = i == 5 ? MU_ID_NONE : m.cluster;
+        m.expect = i == 6 ? 5 : 3;
+        m.to = i == 7 ? id_of(3) : m.to;
+        struct consensus_bootstrap_candidate others[] = {
+            { .server = id_of(1), .disk = id_of(101), .expect = 3, .is_alive = true },
+            { .server = id_of(3), .disk = id_of(103), .expect = 3, .is_alive = true },
+        };
+        struct consensus_bootstrap_event ev = { .now_ms = 1, .kind = BOOTSTRAP_EV_CANDIDATES };
+
+        ev.candidates.at = others;
+        ev.candidates.count = 2;
+        consensus_bootstrap_step(b, &ev, &fx);
+        ev = (struct consensus_bootstrap_event){ .now_ms = 1, .kind = BOOTSTRAP_EV_RECV };
+        ev.msg = &m;
+        consensus_bootstrap_step(b, &ev, &fx);
+        if ((fx.record != NULL) != (i == AS_IT_SHOULD_BE)) {
+            fail_msg("a promise %s: %s", whys[i], fx.record != NULL ? "taken" : "not taken");
+        }
+        for (size_t j = 0; j < fx.sends_count; j++) {
+            assert_int_not_equal(fx.sends[j].kind, BOOTSTRAP_PROMISED); /* durable first */
+        }
+        mu_free(b);
+    }
+}
+
+static void verdicts_of_strangers_are_ignored(void **state)
+{
+    struct consensus_bootstrap *b = mu_new(consensus_bootstrap_bytes());
+    struct consensus_bootstrap_options options = {
+        .server = id_of(2),
+        .disk = id_of(102),
+        .expect = 3,
+        .retry_ms = 50,
+        .patience_ms = 1000,
+    };
+    struct consensus_bootstrap_record bound = record_of(3);
+    struct consensus_bootstrap_effects fx;
+    struct mu_id fresh = MU_ID_NONE;
+
+    (void)state;
+    consensus_bootstrap_init(b, &options, &bound, &fresh, 1);
+    for (int i = 0; i < 4; i++) {
+        struct consensus_bootstrap_msg m = message(i % 2 ? BOOTSTRAP_ADOPT : BOOTSTRAP_ABORT, 1);
+        struct consensus_bootstrap_event ev = { .now_ms = 1, .kind = BOOTSTRAP_EV_RECV };
+
+        if (i < 2) {
+            m.from_disk = id_of(9); /* not the disk that belongs to the set */
+        } else {
+            m.cluster = id_of(78);
+        }
+        ev.msg = &m;
+        consensus_bootstrap_step(b, &ev, &fx);
+        assert_null(fx.adopt);
+        assert_null(fx.record);
+    }
+    struct consensus_bootstrap_msg m = message(BOOTSTRAP_ADOPT, 3); /* any member that has it */
+    struct consensus_bootstrap_event ev = { .now_ms = 1, .kind = BOOTSTRAP_EV_RECV };
+
+    ev.msg = &m;
+    consensus_bootstrap_step(b, &ev, &fx);
+    assert_non_null(fx.adopt);
+    assert_int_equal(fx.adopt->count, 3);
+    mu_free(b);
+}
+
+static void every_reason_has_words(void **state)
+{
+    (void)state;
+    for (int i = BOOTSTRAP_FREE; i <= BOOTSTRAP_NOT_EXPECTED; i++) {
+        assert_in_range(strlen(consensus_bootstrap_why_text((enum consensus_bootstrap_why)i)), 10,
+                        80);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_comes_back),
+        cmocka_unit_test(no_promise_is_no_bytes),
+        cmocka_unit_test(every_truncation_is_corrupt),
+        cmocka_unit_test(the_first_configuration_is_the_same_everywhere),
+        cmocka_unit_test(at_most_nine_become_voters),
+        cmocka_unit_test(improper_promises_bind_nobody),
+        cmocka_unit_test(verdicts_of_strangers_are_ignored),
+        cmocka_unit_test(every_reason_has_words),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

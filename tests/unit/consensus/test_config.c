@@ -1,0 +1,309 @@
+/* Configurations: bytes, rules, and the history that survives truncation. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "core.h"
+
+static struct mu_id id_of(uint8_t n)
+{
+    struct mu_id id = { { 0 } };
+
+    id.b[0] = n;
+    return id;
+}
+
+static struct consensus_config three(void)
+{
+    struct consensus_config config = { .index = 1, .servers_count = 3 };
+
+    for (uint8_t i = 0; i < 3; i++) {
+        config.servers[i].id = id_of((uint8_t)(i + 1));
+        config.servers[i].disk = id_of((uint8_t)(i + 101));
+        config.servers[i].joined_index = 1;
+        config.servers[i].is_voter = true;
+    }
+    return config;
+}
+
+static struct consensus_config joint(void)
+{
+    struct consensus_config config = three();
+
+    config.is_joint = true;
+    config.index = 9;
+    for (uint8_t i = 0; i < 3; i++) {
+        config.servers[i].is_voter_old = i < 2;
+        config.servers[i].is_voter = i > 0;
+        config.servers[i].is_learner = i == 0; /* a voter of the outgoing set becomes a learner */
+        (void)snprintf(config.servers[i].address, sizeof config.servers[i].address,
+                       "10.0.0.%d:8300", i);
+    }
+    config.servers[2].priority = 7;
+    return config;
+}
+
+static void what_was_encoded_comes_back(void **state)
+{
+    const struct consensus_config all[] = { three(), joint() };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(all); i++) {
+        uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX];
+        size_t size = consensus_config_encode(&all[i], bytes);
+        struct consensus_config back;
+
+        assert_int_equal(
+            consensus_config_decode(mu_span_of(bytes, size), all[i].index, &back, NULL), MU_OK);
+        assert_memory_equal(&back, &all[i], sizeof back);
+    }
+}
+
+static void every_truncation_is_refused(void **state)
+{
+    const struct consensus_config config = joint();
+    uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX];
+    size_t size = consensus_config_encode(&config, bytes);
+
+    (void)state;
+    for (size_t i = 0; i < size; i++) {
+        struct consensus_config back;
+        struct mu_err err = MU_ERR_NONE;
+
+        assert_int_equal(consensus_config_decode(mu_span_of(bytes, i), 9, &back, &err), MU_INVALID);
+        assert_non_null(strstr(err.text, "configuration 9"));
+    }
+}
+
+/* Whatever is accepted has one form only. */
+static void damage_is_refused_or_means_something_else(void **state)
+{
+    const struct consensus_config config = joint();
+    uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX];
+    uint8_t again[CONSENSUS_CONFIG_BYTES_MAX];
+    size_t size = consensus_config_encode(&config, bytes);
+    struct mu_rand r;
+
+    (void)state;
+    mu_rand_seed(&r, 3);
+    for (int round = 0; round < 20000; round++) {
+        uint8_t damaged[CONSENSUS_CONFIG_BYTES_MAX];
+        struct consensus_config back;
+
+        memcpy(damaged, bytes, size);
+        damaged[mu_rand_below(&r, size)] = (uint8_t)mu_rand_u64(&r);
+        if (consensus_config_decode(mu_span_of(damaged, size), 9, &back, NULL) == MU_OK) {
+            assert_int_equal(consensus_config_encode(&back, again), size);
+            assert_memory_equal(damaged, again, size);
+        }
+    }
+}
+
+static void spoil_duplicate(struct consensus_config *c)
+{
+    c->servers[1].id = c->servers[0].id;
+}
+
+static void spoil_order(struct consensus_config *c)
+{
+    c->servers[0].id = id_of(200);
+}
+
+static void spoil_no_disk(struct consensus_config *c)
+{
+    c->servers[1].disk = MU_ID_NONE;
+}
+
+static void spoil_no_role(struct consensus_config *c)
+{
+    c->servers[1].is_voter = false;
+}
+
+static void spoil_two_roles(struct consensus_config *c)
+{
+    c->servers[1].is_learner = true;
+}
+
+static void spoil_no_voter(struct consensus_config *c)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        c->servers[i].is_voter = false;
+        c->servers[i].is_learner = true;
+    }
+}
+
+static void spoil_old_without_joint(struct consensus_config *c)
+{
+    c->servers[1].is_voter_old = true;
+}
+
+static void spoil_joint_without_old(struct consensus_config *c)
+{
+    c->is_joint = true;
+}
+
+static void spoil_nothing(struct consensus_config *c)
+{
+    (void)c;
+}
+
+static void rules_are_checked(void **state)
+{
+    static const struct {
+        const char *why;
+        void (*spoil)(struct consensus_config *c);
+        enum mu_code code;
+    } cases[] = {
+        // clang-format off
+        { "three voters",                     spoil_nothing,           MU_OK },
+        { "one id twice",                     spoil_duplicate,         MU_INVALID },
+        { "ids descend",                      spoil_order,             MU_INVALID },
+        { "no disk",                          spoil_no_disk,           MU_INVALID },
+        { "no role",                          spoil_no_role,           MU_INVALID },
+        { "voter and learner",                spoil_two_roles,         MU_INVALID },
+        { "nobody votes",                     spoil_no_voter,          MU_INVALID },
+        { "outgoing voter, not joint",        spoil_old_without_joint, MU_INVALID },
+        { "joint without an outgoing set",    spoil_joint_without_old, MU_INVALID },
+    }; // clang-format on
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct consensus_config config = three();
+        struct mu_err err = MU_ERR_NONE;
+
+        cases[i].spoil(&config);
+        if (consensus_config_check(&config, &err) != cases[i].code) {
+            fail_msg("%s: %s", cases[i].why, err.text);
+        }
+    }
+}
+
+static void ten_voters_are_too_many(void **state)
+{
+    struct consensus_config config = { .index = 1, .servers_count = 10 };
+
+    (void)state;
+    for (uint8_t i = 0; i < 10; i++) {
+        config.servers[i].id = id_of((uint8_t)(i + 1));
+        config.servers[i].disk = id_of((uint8_t)(i + 101));
+        config.servers[i].is_voter = true;
+    }
+    assert_int_equal(consensus_config_check(&config, NULL), MU_INVALID);
+    config.servers[9].is_voter = false;
+    config.servers[9].is_learner = true;
+    assert_int_equal(consensus_config_check(&config, NULL), MU_OK);
+}
+
+/* -- the history: always the newest in the log, whatever was truncated (rows 50, 51)
+ * ------------------ */
+
+static struct consensus *core_new(void)
+{
+    struct consensus_options options;
+    struct consensus_config first = three();
+    const struct consensus_run runs[] = { { 1, 1 } };
+    struct consensus_loaded loaded = {
+        .hard = { .term = 1, .cluster = id_of(77) },
+        .runs = runs,
+        .runs_count = 1,
+        .configs = &first,
+        .configs_count = 1,
+        .last_index = 1,
+        .seed = 1,
+    };
+
+    consensus_options_init(&options, CONSENSUS_LAN, 1);
+    options.server = id_of(1);
+    options.disk = id_of(101);
+    options.tail_entries = 64;
+    struct consensus *c = mu_new(consensus_arena_bytes(&options));
+
+    consensus_init(c, &options, &loaded, 1);
+    return c;
+}
+
+/* An append of entries of the kinds given ('c' configuration, '-' no-op) behind `prev`. */
+static void feed(struct consensus *c, uint64_t term, uint64_t prev, uint64_t prev_term,
+                 const char *kinds)
+{
+    struct consensus_entry entries[8] = { 0 };
+    struct consensus_config config = three();
+    struct consensus_effects fx;
+    struct consensus_msg m = {
+        .kind = CONSENSUS_APPEND_REQ,
+        .from = id_of(2),
+        .from_disk = id_of(102),
+        .to = id_of(1),
+        .cluster = id_of(77),
+        .term = term,
+    };
+
+    for (size_t i = 0; i < strlen(kinds); i++) {
+        entries[i] = (struct consensus_entry){
+            .index = prev + 1 + i,
+            .term = term,
+            .kind = kinds[i] == 'c' ? CONSENSUS_CONFIG : CONSENSUS_NOOP,
+            .handle = kinds[i] == 'c' ? 5 : 0,
+            .config = kinds[i] == 'c' ? &config : NULL,
+        };
+        config.index = kinds[i] == 'c' ? prev + 1 + i : config.index;
+    }
+    m.append.session = 1;
+    m.append.prev_index = prev;
+    m.append.prev_term = prev_term;
+    m.append.entries = entries;
+    m.append.entries_count = (uint32_t)strlen(kinds);
+    consensus_step(
+        c, &(struct consensus_event){ .now_ms = 1, .kind = CONSENSUS_EV_RECV, .msg = &m }, &fx);
+    consensus__check(c);
+}
+
+static void truncation_brings_back_the_one_before(void **state)
+{
+    struct consensus *c = core_new();
+
+    (void)state;
+    assert_int_equal(consensus_config_now(c)->index, 1);
+    feed(c, 2, 1, 1, "-c");
+    assert_int_equal(consensus_config_now(c)->index, 3);
+    feed(c, 2, 3, 2, "c");
+    assert_int_equal(consensus_config_now(c)->index, 4);
+    feed(c, 3, 3, 2, "-"); /* cuts off the newest */
+    assert_int_equal(consensus_config_now(c)->index, 3);
+    feed(c, 4, 1, 1, "-"); /* and now all but the first */
+    assert_int_equal(consensus_config_now(c)->index, 1);
+    mu_free(c);
+}
+
+static void one_configuration_is_taken_at_a_time(void **state)
+{
+    struct consensus *c = core_new();
+
+    (void)state;
+    feed(c, 2, 1, 1, "c-");
+    assert_int_equal(c->log.last_index, 2);
+    mu_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_encoded_comes_back),
+        cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(damage_is_refused_or_means_something_else),
+        cmocka_unit_test(rules_are_checked),
+        cmocka_unit_test(ten_voters_are_too_many),
+        cmocka_unit_test(truncation_brings_back_the_one_before),
+        cmocka_unit_test(one_configuration_is_taken_at_a_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
