@@ -13,8 +13,8 @@
 #include "status.h"
 
 /* Of a free request, what larger buffers than these shrink to: one large answer must not stay. */
-#define KEPT_BYTES_MAX (32U * 1024)
-#define FREE_MAX       256
+#define KEPT_BYTES_MAX 8192U
+#define FREE_MAX       128
 
 /* -- methods ------------------------------------------------------------------------------------
  */

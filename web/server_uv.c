@@ -21,9 +21,9 @@
 #include "listeners.h"
 
 #define READ_BYTES (64U * 1024)
-#define DRAIN_MS   3000U        /* at stop, for requests that run */
-#define KEPT_BYTES (16U * 1024) /* of a connection's buffer while nothing is to be sent */
-#define ROUNDS_MAX 4            /* of touched connections in one turn */
+#define DRAIN_MS   3000U /* at stop, for requests that run */
+#define KEPT_BYTES 4096U /* of a connection's buffer while nothing is to be sent */
+#define ROUNDS_MAX 4     /* of touched connections in one turn */
 
 /* http-api 1.14 */
 static const char too_many[] =
