@@ -155,6 +155,8 @@ static void on_applied(void *data, const struct apply_report *report)
     if (report->changes != NULL) {
         catalog_reader_release(a->reader); /* what is read from now on sees the commit */
         catalog_watch_fire(a->watch, report->changes);
+    } else {
+        catalog_reader_rest(a->reader); /* a checkpoint in a quiet moment: give pages back */
     }
     if (a->requests != NULL) { /* else we stop, and all were answered */
         agent__requests_applied(a, report);
