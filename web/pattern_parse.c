@@ -25,7 +25,7 @@ struct parser {
 
 static struct pattern_node *alternatives(struct parser *p);
 
-/* -- helpers --------------------------------------------------------------------------------------
+/* -- characters -----------------------------------------------------------------------------------
  */
 
 uint32_t pattern_char(struct mu_span text, size_t *bytes)

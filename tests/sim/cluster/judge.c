@@ -154,7 +154,7 @@ static void states_compare(struct cluster *c)
     struct mu_buf first = MU_BUF_NONE;
     struct mu_buf dump = MU_BUF_NONE;
     struct mu_err err = MU_ERR_NONE;
-    uint8_t hash[16];
+    uint8_t hash[16] = { 0 };
 
     for (size_t i = 0; i < c->servers_count; i++) {
         struct server *s = &c->servers[i];
