@@ -270,14 +270,14 @@ def start_and_play(way, files):
     try:
         cluster.make(servers=1, clients=1)
         cluster.start().wait_ready()
-        asked = cluster.agents["c1" if way.startswith("client") else "s1"]
+        asked = cluster.agents["k1" if way.startswith("client") else "s1"]
         for agent in cluster.agents.values():  # what the transcripts take for granted
             wait_for("serfHealth of each", lambda a=agent: a.get(
                 f"/v1/health/node/{a.name}").json()[0]["Status"] == "passing")
             wait_for("each to have synced its node", lambda a=agent: a.get(
                 f"/v1/catalog/node/{a.name}").json()["Node"]["Meta"])
         names = {"node": asked.name, "address": asked.address,
-                 "server": cluster.agents["s1"].address, "client": cluster.agents["c1"].address}
+                 "server": cluster.agents["s1"].address, "client": cluster.agents["k1"].address}
         ok = play_files(asked.address, 8500, names, way.endswith("http2"), files)
         if not ok:
             print(asked.log_text()[-4000:])

@@ -211,7 +211,8 @@ class Cluster:
         for i in range(servers):
             self.add(f"s{i + 1}", True, ["-bootstrap-expect", str(servers), *joins, *args])
         for i in range(clients):
-            self.add(f"c{i + 1}", False, [*joins, *args])
+            # Not "c1": DNS and the API also take hex digits for the start of a node id.
+            self.add(f"k{i + 1}", False, [*joins, *args])
         return self
 
     def start(self, names=None):

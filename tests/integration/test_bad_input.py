@@ -80,17 +80,17 @@ class Start(ClusterTest):
     def test_a_second_node_of_one_name_gives_way(self):
         cluster = self.cluster(servers=1, clients=1)
         cluster.start().wait_ready()
-        s1, c1 = cluster.agents["s1"], cluster.agents["c1"]
-        twin = cluster.add("twin", False, list(c1.args))
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        twin = cluster.add("twin", False, list(k1.args))
         twin.command = lambda base=twin.command: [
-            "c1" if word == "twin" else word for word in base()]
+            "k1" if word == "twin" else word for word in base()]
         twin.data = os.path.join(cluster.dir, "twin-data")
         twin.start()
         wait_for("the twin to say who holds the name",
-                 lambda: c1.address in twin.log_text() and "c1" in twin.log_text())
+                 lambda: k1.address in twin.log_text() and "k1" in twin.log_text())
         self.assertEqual(twin.wait(90), 1)
-        self.assertEqual(s1.members()["c1"], 1)
-        self.assertTrue(c1.running())
+        self.assertEqual(s1.members()["k1"], 1)
+        self.assertTrue(k1.running())
 
     def test_wrong_bytes_on_every_port(self):
         cluster = self.cluster(servers=1, clients=1)

@@ -18,66 +18,66 @@ class Clients(ClusterTest):
     def test_a_killed_client_leaves_dns_then_the_catalog_and_returns(self):
         cluster = self.cluster(servers=3, clients=2)
         cluster.start().wait_ready()
-        c1, c2, s1 = (cluster.agents[n] for n in ("c1", "c2", "s1"))
-        register(c1)
-        register(c2)
-        both = sorted([c1.address, c2.address])
+        k1, k2, s1 = (cluster.agents[n] for n in ("k1", "k2", "s1"))
+        register(k1)
+        register(k2)
+        both = sorted([k1.address, k2.address])
         wait_for("both instances", lambda: s1.dig("web.service.consul") == both)
 
         killed = time.monotonic()
-        c2.kill()
-        wait_for("the dead one to leave DNS", lambda: s1.dig("web.service.consul") == [c1.address])
+        k2.kill()
+        wait_for("the dead one to leave DNS", lambda: s1.dig("web.service.consul") == [k1.address])
         print(f"out of DNS after {time.monotonic() - killed:.2f} s")
-        self.assertEqual(s1.dig("c2.node.consul"), [c2.address])
-        checks = {c["CheckID"]: c["Status"] for c in s1.get("/v1/health/node/c2").json()}
+        self.assertEqual(s1.dig("k2.node.consul"), [k2.address])
+        checks = {c["CheckID"]: c["Status"] for c in s1.get("/v1/health/node/k2").json()}
         self.assertEqual(checks["serfHealth"], "critical")
-        wait_for("the dead one to leave the catalog", lambda: "c2" not in s1.catalog_nodes())
+        wait_for("the dead one to leave the catalog", lambda: "k2" not in s1.catalog_nodes())
         print(f"out of the catalog after {time.monotonic() - killed:.2f} s")
-        self.assertEqual(s1.members()["c2"], 4)
-        self.assertEqual(s1.rcode("c2.node.consul"), "NXDOMAIN")
+        self.assertEqual(s1.members()["k2"], 4)
+        self.assertEqual(s1.rcode("k2.node.consul"), "NXDOMAIN")
 
-        c2.start()
+        k2.start()
         wait_for("it to be back with its service", lambda: s1.dig("web.service.consul") == both)
-        self.assertEqual(c1.members()["c2"], 1)
+        self.assertEqual(k1.members()["k2"], 1)
 
     def test_a_paused_client_returns_with_everything(self):
         cluster = self.cluster(servers=3, clients=1, args=[
             "-hcl", 'reconcile { remove_failed_after = "1s" }'])
         cluster.start().wait_ready()
-        c1, s1 = cluster.agents["c1"], cluster.agents["s1"]
-        register(c1)
-        wait_for("the service", lambda: s1.dig("web.service.consul") == [c1.address])
-        c1.send(signal.SIGSTOP)
-        wait_for("its removal", lambda: "c1" not in s1.catalog_nodes(), PATIENCE * 2)
-        c1.send(signal.SIGCONT)
-        wait_for("it to be back", lambda: s1.dig("web.service.consul") == [c1.address])
+        k1, s1 = cluster.agents["k1"], cluster.agents["s1"]
+        register(k1)
+        wait_for("the service", lambda: s1.dig("web.service.consul") == [k1.address])
+        k1.send(signal.SIGSTOP)
+        wait_for("its removal", lambda: "k1" not in s1.catalog_nodes(), PATIENCE * 2)
+        k1.send(signal.SIGCONT)
+        wait_for("it to be back", lambda: s1.dig("web.service.consul") == [k1.address])
 
     def test_leaving_is_seen_at_once(self):
         cluster = self.cluster(servers=3, clients=2)
         cluster.start().wait_ready()
-        c1, c2, s1 = (cluster.agents[n] for n in ("c1", "c2", "s1"))
-        register(c1)
-        wait_for("the service", lambda: s1.dig("web.service.consul") == [c1.address])
-        self.assertEqual(c1.ok("PUT", "/v1/agent/leave").body, b"")
-        self.assertEqual(s1.members()["c1"], 3)
-        self.assertEqual(c1.wait(), 0)
-        wait_for("the node to go", lambda: "c1" not in s1.catalog_nodes())
+        k1, k2, s1 = (cluster.agents[n] for n in ("k1", "k2", "s1"))
+        register(k1)
+        wait_for("the service", lambda: s1.dig("web.service.consul") == [k1.address])
+        self.assertEqual(k1.ok("PUT", "/v1/agent/leave").body, b"")
+        self.assertEqual(s1.members()["k1"], 3)
+        self.assertEqual(k1.wait(), 0)
+        wait_for("the node to go", lambda: "k1" not in s1.catalog_nodes())
         # SIGTERM on a client is a graceful leave too.
-        self.assertEqual(c2.terminate(signal.SIGTERM), 0)
-        wait_for("the other to go", lambda: "c2" not in s1.catalog_nodes())
-        self.assertEqual(s1.members()["c2"], 3)
+        self.assertEqual(k2.terminate(signal.SIGTERM), 0)
+        wait_for("the other to go", lambda: "k2" not in s1.catalog_nodes())
+        self.assertEqual(s1.members()["k2"], 3)
 
     def test_force_leave_removes_at_once(self):
         cluster = self.cluster(servers=3, clients=1, args=[
             "-hcl", 'reconcile { remove_failed_after = "1h" }'])
         cluster.start().wait_ready()
-        c1, s1 = cluster.agents["c1"], cluster.agents["s1"]
-        c1.kill()
-        wait_for("it to be failed", lambda: s1.members()["c1"] == 4)
-        self.assertIn("c1", s1.catalog_nodes())
-        s1.cli("force-leave", "c1", check=0)
-        wait_for("it to be left", lambda: s1.members()["c1"] == 3)
-        wait_for("its node to go", lambda: "c1" not in s1.catalog_nodes())
+        k1, s1 = cluster.agents["k1"], cluster.agents["s1"]
+        k1.kill()
+        wait_for("it to be failed", lambda: s1.members()["k1"] == 4)
+        self.assertIn("k1", s1.catalog_nodes())
+        s1.cli("force-leave", "k1", check=0)
+        wait_for("it to be left", lambda: s1.members()["k1"] == 3)
+        wait_for("its node to go", lambda: "k1" not in s1.catalog_nodes())
         gone = s1.cli("force-leave", "nope")
         self.assertEqual(gone.returncode, 1)
         self.assertIn("agent: No node found with name 'nope'", gone.stderr)
@@ -141,11 +141,11 @@ class Servers(ClusterTest):
     def test_all_servers_restart_at_once_and_everything_is_there(self):
         cluster = self.cluster(servers=3, clients=2)
         cluster.start().wait_ready()
-        c1, s1 = cluster.agents["c1"], cluster.agents["s1"]
-        register(c1)
+        k1, s1 = cluster.agents["k1"], cluster.agents["s1"]
+        register(k1)
         for i in range(50):
             s1.ok("PUT", f"/v1/kv/log/{i:08d}", str(i))
-        wait_for("the service", lambda: s1.dig("web.service.consul") == [c1.address])
+        wait_for("the service", lambda: s1.dig("web.service.consul") == [k1.address])
         for server in cluster.servers():
             server.kill()
         for server in cluster.servers():
@@ -154,13 +154,13 @@ class Servers(ClusterTest):
         self.assertEqual(keys(s1), set(range(50)))
         for agent in cluster.agents.values():
             wait_for(f"{agent.name} to resolve the service",
-                     lambda a=agent: a.dig("web.service.consul") == [c1.address])
+                     lambda a=agent: a.dig("web.service.consul") == [k1.address])
         # Also with everybody down, clients included.
         for agent in cluster.agents.values():
             agent.kill()
         cluster.start().wait_ready()
         self.assertEqual(keys(s1), set(range(50)))
-        wait_for("the client's registration", lambda: s1.dig("web.service.consul") == [c1.address])
+        wait_for("the client's registration", lambda: s1.dig("web.service.consul") == [k1.address])
 
     def test_without_quorum_reads_go_stale_and_writes_wait(self):
         cluster = self.cluster(servers=3, clients=0)

@@ -28,8 +28,8 @@ class Form(ClusterTest):
         for agent in cluster.agents.values():
             wait_for(f"{agent.name} to resolve five instances",
                      lambda a=agent: a.dig("web.service.consul", "A", "+bufsize=1232") == addresses)
-            self.assertEqual(agent.dig("c1.web.service.consul"),
-                             [cluster.agents["c1"].address])
+            self.assertEqual(agent.dig("k1.web.service.consul"),
+                             [cluster.agents["k1"].address])
             srv = agent.dig("_web._s2.service.consul", "SRV")
             self.assertEqual(srv, ["1 1 8001 s2.node.dc1.consul."])
             self.assertEqual(agent.dig("s3.node.muster"), [cluster.agents["s3"].address])
@@ -37,8 +37,8 @@ class Form(ClusterTest):
             self.assertEqual([e["Service"]["ID"] for e in health],
                              sorted(f"web-{n}" for n in cluster.agents))
         # A critical check leaves DNS everywhere.
-        cluster.agents["c1"].ok("PUT", "/v1/agent/check/fail/service:web-c1")
-        rest = sorted(a.address for a in cluster.agents.values() if a.name != "c1")
+        cluster.agents["k1"].ok("PUT", "/v1/agent/check/fail/service:web-k1")
+        rest = sorted(a.address for a in cluster.agents.values() if a.name != "k1")
         for agent in cluster.agents.values():
             wait_for(f"{agent.name} to drop the failed instance",
                      lambda a=agent: a.dig("web.service.consul", "A", "+bufsize=1232") == rest)
