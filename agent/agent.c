@@ -21,8 +21,7 @@
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
 #define PHASE_LIMIT_MS  5000U /* after a leave: how long others may take to hear of it */
 
-/* -- small things
- * ----------------------------------------------------------------------------------------- */
+/* -- small things ------------------------------------------------------------------------------ */
 
 const struct config *agent_config(const struct agent *a)
 {
@@ -140,8 +139,7 @@ static void on_turn(void *data)
     }
 }
 
-/* -- start: the state
- * ----------------------------------------------------------------------------------------- */
+/* -- start: the state -------------------------------------------------------------------------- */
 
 static void on_applied(void *data, const struct apply_report *report)
 {
@@ -196,8 +194,7 @@ static enum mu_code state_open(struct agent *a, struct mu_err *err)
     return rc;
 }
 
-/* -- start: consensus
- * ------------------------------------------------------------------------------------------ */
+/* -- start: consensus -------------------------------------------------------------------------- */
 
 static void on_entries(void *data, const struct consensus_entry_view *entries, size_t count)
 {
@@ -288,9 +285,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
     return consensus_open(a, err);
 }
 
-/* -- life
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop, const struct config *config,
                        const struct agent_owner *owner, struct mu_err *err)
@@ -375,9 +370,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     return rc;
 }
 
-/* -- leaving
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- leaving ----------------------------------------------------------------------------------- */
 
 struct leaving {
     struct agent *agent;
@@ -423,9 +416,7 @@ enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune, st
     return gossip_driver_force_leave(a->gossip, name, prune, err);
 }
 
-/* -- stop
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- stop -------------------------------------------------------------------------------------- */
 
 static void stopped_one(struct agent *a)
 {
@@ -525,9 +516,7 @@ void agent_free(struct agent *a)
     mu_free(a);
 }
 
-/* -- status
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- status ------------------------------------------------------------------------------------ */
 
 struct mu_addr agent_leader_address(struct agent *a)
 {

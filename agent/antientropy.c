@@ -41,8 +41,7 @@ static struct antientropy_step *step_add(struct antientropy_plan *p, enum antien
     return s;
 }
 
-/* -- local items as commands
- * ---------------------------------------------------------------------------- */
+/* -- local items as commands ------------------------------------------------------------------- */
 
 static void node_fill(struct command_register *reg, const struct antientropy_node *self,
                       bool skip_node_update)
@@ -114,8 +113,7 @@ static void check_fill(struct command_check *to, const struct local_check *c,
     };
 }
 
-/* -- comparing
- * -------------------------------------------------------------------------------------------- */
+/* -- comparing --------------------------------------------------------------------------------- */
 
 static bool texts_eq(const struct mu_texts *a, const struct mu_texts *b)
 {
@@ -227,8 +225,7 @@ static const struct command_check *remote_check(const struct antientropy_remote 
     return NULL;
 }
 
-/* -- a partial pass
- * ---------------------------------------------------------------------------------------- */
+/* -- a partial pass ---------------------------------------------------------------------------- */
 
 struct pass {
     struct antientropy_plan *plan;
@@ -332,8 +329,7 @@ void antientropy_partial(struct antientropy_plan *p, struct local *local,
     local_each_check(local, true, partial_check, &pass);
 }
 
-/* -- a full pass
- * -------------------------------------------------------------------------------------------- */
+/* -- a full pass ------------------------------------------------------------------------------- */
 
 static void judge_service(void *data, const struct local_service *service)
 {

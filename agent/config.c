@@ -38,8 +38,7 @@ struct command_line {
     bool is_dev, wants_help;
 };
 
-/* -- the command line ----------------------------------------------------------------------------
- */
+/* -- the command line -------------------------------------------------------------------------- */
 
 static const struct config_item *item_of_flag(const struct mu_flags *f)
 {
@@ -149,8 +148,7 @@ static enum mu_code read_command_line(struct command_line *line, int argc, const
     return refuse_words(&f, err);
 }
 
-/* -- files ---------------------------------------------------------------------------------------
- */
+/* -- files ------------------------------------------------------------------------------------- */
 
 /* "no such file or directory": the system's reason as Go writes it. */
 static enum mu_code open_failed(const char *path, struct mu_err *err)
@@ -249,8 +247,7 @@ static enum mu_code apply_path(struct command_line *line, const char *path, stru
                                : apply_file(line, path, err);
 }
 
-/* -- in order ------------------------------------------------------------------------------------
- */
+/* -- in order ---------------------------------------------------------------------------------- */
 
 /* A server on its own, for trying things: talks to nobody and keeps nothing. */
 static void dev_fallbacks(struct config_draft *d)

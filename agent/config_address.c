@@ -18,8 +18,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 
-/* -- this host -----------------------------------------------------------------------------------
- */
+/* -- this host --------------------------------------------------------------------------------- */
 
 /* The address that packets to the outside would leave from: connecting a datagram socket asks the
  * routing table and sends nothing. 192.0.2.0/24 is for documentation (RFC 5737). */
@@ -117,8 +116,7 @@ static struct mu_addr interface_address(const char *arg)
     return first_address(is_of_interface, arg);
 }
 
-/* -- templates -----------------------------------------------------------------------------------
- */
+/* -- templates --------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -217,8 +215,7 @@ static enum mu_code expand(const char *key, struct mu_span text, struct mu_arena
     return MU_OK;
 }
 
-/* -- lists ---------------------------------------------------------------------------------------
- */
+/* -- lists ------------------------------------------------------------------------------------- */
 
 #define UNIX_PREFIX "unix://"
 

@@ -11,8 +11,7 @@
 
 #include "base/assert.h"
 
-/* -- the path ------------------------------------------------------------------------------------
- */
+/* -- the path ---------------------------------------------------------------------------------- */
 
 /* Go one name deeper; false: deeper than anything known. */
 bool config__enter(struct config_apply *a, const char *name)
@@ -49,8 +48,7 @@ void config__enter_element(struct config_apply *a, size_t index, bool is_shown)
     }
 }
 
-/* -- wrong types ---------------------------------------------------------------------------------
- */
+/* -- wrong types ------------------------------------------------------------------------------- */
 
 static const char *go_kind(const struct config_apply *a, const struct mu_json *v)
 {
@@ -93,8 +91,7 @@ static enum mu_code no_list(const struct config_apply *a, const struct mu_json *
                    a->file->name, a->key, go_kind(a, v));
 }
 
-/* -- one row's value -----------------------------------------------------------------------------
- */
+/* -- one row's value --------------------------------------------------------------------------- */
 
 static enum mu_code apply_integer(struct config_apply *a, const struct config_item *item,
                                   const struct mu_json *v, struct mu_err *err)
@@ -200,8 +197,7 @@ static enum mu_code apply_value(struct config_apply *a, const struct config_item
     MU_UNREACHABLE_CODE();
 }
 
-/* -- the walk ------------------------------------------------------------------------------------
- */
+/* -- the walk ---------------------------------------------------------------------------------- */
 
 static enum mu_code apply_object(struct config_apply *a, const struct mu_json *object,
                                  struct mu_err *err);

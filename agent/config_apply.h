@@ -23,8 +23,7 @@ struct config_mark {
     size_t count, bytes;
 };
 
-/* -- config_apply.c ------------------------------------------------------------------------------
- */
+/* -- config_apply.c ---------------------------------------------------------------------------- */
 
 /* Go one name deeper; false: deeper than anything known. */
 bool config__enter(struct config_apply *a, const char *name);
@@ -36,15 +35,13 @@ void config__back_to(struct config_apply *a, struct config_mark m);
 enum mu_code config__no_map(const struct config_apply *a, const struct mu_json *v,
                             struct mu_err *err);
 
-/* -- config_definition.c -------------------------------------------------------------------------
- */
+/* -- config_definition.c ----------------------------------------------------------------------- */
 
 MU_MUST_CHECK enum mu_code config__apply_definitions(struct config_apply *a,
                                                      const struct config_item *item,
                                                      const struct mu_json *v, struct mu_err *err);
 
-/* -- config_unknown.c ----------------------------------------------------------------------------
- */
+/* -- config_unknown.c -------------------------------------------------------------------------- */
 
 /* The path at hand leads nowhere; `nearest` is what was probably meant, or NULL. */
 void config__note_unknown(struct config_apply *a, const char *nearest);

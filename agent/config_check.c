@@ -49,8 +49,7 @@ static bool is_name_byte(char c)
     return islower((unsigned char)c) || isdigit((unsigned char)c) || c == '-' || c == '_';
 }
 
-/* -- who this node is ----------------------------------------------------------------------------
- */
+/* -- who this node is -------------------------------------------------------------------------- */
 
 static enum mu_code check_datacenter(struct config_draft *d, struct mu_err *err)
 {
@@ -161,8 +160,7 @@ static enum mu_code check_node_meta(struct config_draft *d, struct mu_err *err)
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "node_meta invalid");
 }
 
-/* -- servers and how they find each other --------------------------------------------------------
- */
+/* -- servers and how they find each other ------------------------------------------------------ */
 
 static enum mu_code check_bootstrap(struct config_draft *d, struct mu_err *err)
 {
@@ -252,8 +250,7 @@ static enum mu_code check_gossip(struct config_draft *d, struct mu_err *err)
     return MU_OK;
 }
 
-/* -- addresses -----------------------------------------------------------------------------------
- */
+/* -- addresses --------------------------------------------------------------------------------- */
 
 static bool is_said(const char *text)
 {
@@ -366,8 +363,7 @@ static enum mu_code check_client(struct config_draft *d, struct mu_err *err)
     return rc;
 }
 
-/* -- listeners -----------------------------------------------------------------------------------
- */
+/* -- listeners --------------------------------------------------------------------------------- */
 
 struct listener {
     const char *name;
@@ -455,8 +451,7 @@ static enum mu_code check_ports(struct config_draft *d, struct mu_err *err)
     return MU_OK;
 }
 
-/* -- names in DNS --------------------------------------------------------------------------------
- */
+/* -- names in DNS ------------------------------------------------------------------------------ */
 
 /* "Consul." -> "consul" */
 static enum mu_code domain_of(struct config *c, const char *key, const char *text, const char **out,
@@ -535,8 +530,7 @@ static enum mu_code check_service_ttl(struct config_draft *d, struct mu_err *err
     return MU_OK;
 }
 
-/* -- the rest ------------------------------------------------------------------------------------
- */
+/* -- the rest ---------------------------------------------------------------------------------- */
 
 static enum mu_code check_output_size(struct config_draft *d, struct mu_err *err)
 {

@@ -41,8 +41,7 @@ struct hcl_value {
     struct hcl_value *again, *again_last;  /* further values of the same key */
 };
 
-/* -- values --------------------------------------------------------------------------------------
- */
+/* -- values ------------------------------------------------------------------------------------ */
 
 static enum mu_code read_value(struct hcl *h, struct hcl_value **out);
 
@@ -260,8 +259,7 @@ static enum mu_code read_file(struct mu_span text, struct mu_arena *arena, struc
     return rc == MU_OK ? read_items(&h, *out, true) : rc;
 }
 
-/* -- as JSON -------------------------------------------------------------------------------------
- */
+/* -- as JSON ----------------------------------------------------------------------------------- */
 
 static void put_value(struct mu_json_out *o, const struct hcl_value *v);
 
@@ -386,8 +384,7 @@ enum mu_code config__hcl_read(struct mu_span text, struct mu_json **root, struct
     return rc;
 }
 
-/* -- the line of a key ---------------------------------------------------------------------------
- */
+/* -- the line of a key ------------------------------------------------------------------------- */
 
 static unsigned line_in(const struct hcl_value *object, const struct config_path *path,
                         size_t depth);

@@ -7,8 +7,7 @@
 
 #include "base/buf.h"
 
-/* -- the text ------------------------------------------------------------------------------------
- */
+/* -- the text ---------------------------------------------------------------------------------- */
 
 bool hcl__at_end(const struct hcl *h)
 {
@@ -90,8 +89,7 @@ enum mu_code hcl__skip_blank(struct hcl *h)
     return MU_OK;
 }
 
-/* -- strings and numbers -------------------------------------------------------------------------
- */
+/* -- strings and numbers ----------------------------------------------------------------------- */
 
 static void add_utf8(struct mu_buf *to, unsigned long point)
 {

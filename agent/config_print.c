@@ -86,8 +86,7 @@ static void add_fallback(struct mu_buf *to, const struct config_item *item)
     MU_UNREACHABLE_CODE();
 }
 
-/* -- flags ---------------------------------------------------------------------------------------
- */
+/* -- flags ------------------------------------------------------------------------------------- */
 
 void config_print_flags(struct mu_buf *to)
 {
@@ -112,8 +111,7 @@ void config_print_flags(struct mu_buf *to)
     }
 }
 
-/* -- the reference page --------------------------------------------------------------------------
- */
+/* -- the reference page ------------------------------------------------------------------------ */
 
 static const char introduction[] =
     "# Configuration\n"
@@ -195,8 +193,7 @@ void config_print_reference(struct mu_buf *to)
     }
 }
 
-/* -- the example ---------------------------------------------------------------------------------
- */
+/* -- the example ------------------------------------------------------------------------------- */
 
 static const char *last_name(const char *key)
 {

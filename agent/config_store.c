@@ -9,8 +9,7 @@
 #include "base/clock.h"
 #include "base/flags.h"
 
-/* -- the table -----------------------------------------------------------------------------------
- */
+/* -- the table --------------------------------------------------------------------------------- */
 
 static bool key_matches(const char *pattern, const char *key)
 {
@@ -255,8 +254,7 @@ void config__fallbacks(struct config_draft *d)
     }
 }
 
-/* -- flags ---------------------------------------------------------------------------------------
- */
+/* -- flags ------------------------------------------------------------------------------------- */
 
 static enum mu_code flag_integer(struct config_draft *d, const struct config_item *item,
                                  const char *value, struct mu_err *err)

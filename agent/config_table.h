@@ -77,8 +77,7 @@ struct config_draft {
     } seen[CONFIG_ITEMS_MAX];
 };
 
-/* -- config_store.c: values to their places ------------------------------------------------------
- */
+/* -- config_store.c: values to their places ---------------------------------------------------- */
 
 void config__fallbacks(struct config_draft *d);
 /* The row of a dotted key, folded; NULL: none. */
@@ -110,8 +109,7 @@ MU_MUST_CHECK enum mu_code config__apply_flag(struct config_draft *d,
 void *config__grown(struct mu_arena *arena, const void *items, size_t count, size_t bytes);
 void config__texts_add(struct mu_arena *arena, struct config_texts *list, const char *text);
 
-/* -- config_apply.c: a tree of values to those ---------------------------------------------------
- */
+/* -- config_apply.c: a tree of values to those ------------------------------------------------- */
 
 struct config_file { /* what is being read, for messages */
     const char *name;
@@ -122,14 +120,12 @@ struct config_file { /* what is being read, for messages */
 MU_MUST_CHECK enum mu_code config__apply(struct config_draft *d, const struct config_file *file,
                                          const struct mu_json *root, struct mu_err *err);
 
-/* -- config_check.c: from what was said to what holds --------------------------------------------
- */
+/* -- config_check.c: from what was said to what holds ------------------------------------------ */
 
 MU_MUST_CHECK enum mu_code config__finish(struct config_draft *d, struct mu_err *err);
 void config__warn(struct config *c, const char *fmt, ...) MU_PRINTF(2, 3);
 
-/* -- config_address.c: addresses and templates ---------------------------------------------------
- */
+/* -- config_address.c: addresses and templates ------------------------------------------------- */
 
 /* All addresses of a blank-separated list; templates are expanded. Entries "unix:///path" go to
  * `sockets`, which is NULL where they have no place. Errors name the key. */

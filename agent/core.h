@@ -81,16 +81,14 @@ struct agent {
     unsigned stops_pending;
 };
 
-/* -- identity.c -----------------------------------------------------------------------------------
- */
+/* -- identity.c -------------------------------------------------------------------------------- */
 
 /* Data directory, format, lock, node id; choose addresses. */
 MU_MUST_CHECK enum mu_code agent__identity_open(struct agent *a, struct mu_err *err);
 void agent__identity_close(struct agent *a);                     /* removes a temporary directory */
 char *agent__data_path(const struct agent *a, const char *name); /* mu_free() it */
 
-/* -- member.c
- * ----------------------------------------------------------------------------------------- */
+/* -- member.c ---------------------------------------------------------------------------------- */
 
 struct agent__server { /* a server that gossip knows */
     const char *name;
@@ -106,8 +104,7 @@ void agent__each_server(struct agent *a, agent__server_fn *each, void *data);
 bool agent__server_find(struct agent *a, const struct mu_id *node, struct agent__server *out);
 struct mu_span agent__tag(const struct mu_pairs *tags, const char *key); /* empty: not there */
 
-/* -- request.c, read.c
- * ------------------------------------------------------------------------------------ */
+/* -- request.c, read.c ------------------------------------------------------------------------- */
 
 void agent__requests_open(struct agent *a);
 void agent__requests_close(struct agent *a); /* answers all with MU_CANCELLED */
@@ -124,8 +121,7 @@ bool agent__leads(const struct agent *a);
 void agent__write(struct agent *a, const struct command *command, agent_written_fn *done,
                   void *data);
 
-/* -- peers.c
- * --------------------------------------------------------------------------------------------- */
+/* -- peers.c ----------------------------------------------------------------------------------- */
 
 extern const struct consensus_transport agent__transport; /* self: struct agent */
 void agent__peers_open(struct agent *a);
@@ -133,9 +129,7 @@ void agent__peers_close(struct agent *a);
 void agent__peers_refresh(struct agent *a);           /* gossip changed: addresses, candidates */
 struct rpc_link *agent__leader_link(struct agent *a); /* for calls; NULL: nobody to ask now */
 
-/* -- leader.c
- * ------------------------------------------------------------------------------------------------
- */
+/* -- leader.c ---------------------------------------------------------------------------------- */
 
 void agent__leader_open(struct agent *a);
 void agent__leader_close(struct agent *a);
@@ -143,8 +137,7 @@ void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_
                            bool is_ready);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
 
-/* -- servers.c: client agents
- * ------------------------------------------------------------------------------- */
+/* -- servers.c: client agents ------------------------------------------------------------------ */
 
 void agent__servers_open(struct agent *a);
 void agent__servers_close(struct agent *a);
@@ -157,9 +150,7 @@ struct servers_call *agent__servers_call(struct agent *a, enum rpc_method method
 void agent__servers_cancel(struct servers_call *call);
 size_t agent__servers_count(const struct agent *a); /* alive ones */
 
-/* -- sync.c
- * -------------------------------------------------------------------------------------------------
- */
+/* -- sync.c ------------------------------------------------------------------------------------ */
 
 void agent__sync_open(struct agent *a);
 void agent__sync_close(struct agent *a);
@@ -171,9 +162,7 @@ void agent__sync_then(struct agent *a, agent_done_fn *done, void *data);
 MU_MUST_CHECK enum mu_code agent__node_state(struct agent *a, const char *node, struct mu_buf *to,
                                              struct mu_err *err);
 
-/* -- join.c
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- join.c ------------------------------------------------------------------------------------ */
 
 void agent__join_open(struct agent *a);
 void agent__join_close(struct agent *a);
@@ -181,14 +170,12 @@ void agent__join_lost(struct agent *a); /* no server is alive any more: client a
 void agent__join_conflict(struct agent *a,
                           const char *text); /* our name or id is held by another */
 
-/* -- serve.c: methods that others call
- * ------------------------------------------------------------------------- */
+/* -- serve.c: methods that others call --------------------------------------------------------- */
 
 extern const struct rpc_handler agent__handlers[RPC_METHODS];
 void agent__serve_open(struct agent *a);
 
-/* -- registration.c
- * ------------------------------------------------------------------------------------ */
+/* -- registration.c ---------------------------------------------------------------------------- */
 
 MU_MUST_CHECK enum mu_code agent__registration_open(struct agent *a, struct mu_err *err);
 /* Definitions from the configuration and the data directory; starts the checks. */
@@ -196,9 +183,7 @@ MU_MUST_CHECK enum mu_code agent__registration_restore(struct agent *a, struct m
 void agent__registration_changed(struct agent *a, enum local_change_kind kind, struct mu_span id);
 void agent__registration_close(struct agent *a);
 
-/* -- agent.c
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- agent.c ----------------------------------------------------------------------------------- */
 
 void agent__end(struct agent *a, enum agent_end how); /* tell the owner, once */
 void agent__later(struct agent *a, agent_done_fn *done, void *data, enum mu_code code,

@@ -18,8 +18,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 
-/* -- the members of a check ----------------------------------------------------------------------
- */
+/* -- the members of a check -------------------------------------------------------------------- */
 
 struct raw_check {
     struct check_definition d;
@@ -80,8 +79,7 @@ const struct mu_json_shape check_definition_shape = {
     .given_offset = offsetof(struct check_definition, given),
 };
 
-/* -- the members of a service --------------------------------------------------------------------
- */
+/* -- the members of a service ------------------------------------------------------------------ */
 
 struct raw_service {
     struct service_definition d;
@@ -158,8 +156,7 @@ const struct mu_json_shape service_definition_shape = {
     .given_offset = offsetof(struct raw_service, given),
 };
 
-/* -- what every walk over a table needs to know of a row -----------------------------------------
- */
+/* -- what every walk over a table needs to know of a row --------------------------------------- */
 
 /* Does it hold anything but nothing? What is not a plain member is left to the caller. */
 static bool is_set(const struct mu_json_field *f, const void *base)
@@ -184,8 +181,7 @@ static bool is_set(const struct mu_json_field *f, const void *base)
     MU_UNREACHABLE_CODE();
 }
 
-/* -- decoding ------------------------------------------------------------------------------------
- */
+/* -- decoding ---------------------------------------------------------------------------------- */
 
 static int by_key(const void *a, const void *b)
 {
@@ -402,8 +398,7 @@ enum mu_code check_definition_read(const struct mu_json *object, struct check_de
     return rc == MU_OK ? check_definition_valid_alone(out, err) : rc;
 }
 
-/* -- copying -------------------------------------------------------------------------------------
- */
+/* -- copying ----------------------------------------------------------------------------------- */
 
 static struct mu_texts copy_texts(const struct mu_texts *from, struct mu_arena *arena)
 {
@@ -502,8 +497,7 @@ void service_definition_copy(struct service_definition *to, const struct service
     }
 }
 
-/* -- writing -------------------------------------------------------------------------------------
- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 static void put_texts(struct mu_json_out *o, const struct mu_texts *texts)
 {

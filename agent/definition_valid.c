@@ -19,8 +19,7 @@ static struct mu_span quoted(struct mu_span text)
     return mu_span_sub(text, 0, QUOTED_BYTES_MAX);
 }
 
-/* -- names ---------------------------------------------------------------------------------------
- */
+/* -- names ------------------------------------------------------------------------------------- */
 
 static enum mu_code name_fits(const char *what, struct mu_span name, struct mu_err *err)
 {
@@ -46,8 +45,7 @@ static bool is_status(struct mu_span status)
            mu_span_eq_text(status, "warning") || mu_span_eq_text(status, "critical");
 }
 
-/* -- metadata ------------------------------------------------------------------------------------
- */
+/* -- metadata ---------------------------------------------------------------------------------- */
 
 static const char *pair_trouble(const struct mu_pair *pair)
 {
@@ -93,8 +91,7 @@ enum mu_code definition_meta_valid(const struct mu_pairs *meta, struct mu_err *e
     return MU_OK;
 }
 
-/* -- checks --------------------------------------------------------------------------------------
- */
+/* -- checks ------------------------------------------------------------------------------------ */
 
 static bool is_alias(const struct check_definition *d)
 {
@@ -196,8 +193,7 @@ enum mu_code check_definition_valid_alone(const struct check_definition *d, stru
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "Invalid check");
 }
 
-/* -- services ------------------------------------------------------------------------------------
- */
+/* -- services ---------------------------------------------------------------------------------- */
 
 enum mu_code definition_weights_valid(const struct service_definition *d, struct mu_err *err)
 {

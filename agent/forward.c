@@ -25,8 +25,7 @@ void agent_forward_cancel(struct agent_forward *f)
     mu_free(f);
 }
 
-/* -- HTTP
- * ---------------------------------------------------------------------------------------------- */
+/* -- HTTP -------------------------------------------------------------------------------------- */
 
 static void on_http(void *data, enum mu_code code, struct mu_span answer, const struct mu_err *err)
 {
@@ -67,8 +66,7 @@ struct agent_forward *agent_forward_http(struct agent *a, const struct agent_htt
     return f;
 }
 
-/* -- DNS
- * ---------------------------------------------------------------------------------------------- */
+/* -- DNS --------------------------------------------------------------------------------------- */
 
 static void on_dns(void *data, enum mu_code code, struct mu_span answer, const struct mu_err *err)
 {

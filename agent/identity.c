@@ -29,8 +29,7 @@ char *agent__data_path(const struct agent *a, const char *name)
     return mu_buf_take(&path, NULL);
 }
 
-/* -- format and lock
- * ---------------------------------------------------------------------------------- */
+/* -- format and lock --------------------------------------------------------------------------- */
 
 struct strangers {
     bool has_format;
@@ -140,8 +139,7 @@ static enum mu_code dir_open(struct agent *a, struct mu_err *err)
     return rc;
 }
 
-/* -- node id
- * ---------------------------------------------------------------------------------------------- */
+/* -- node id ----------------------------------------------------------------------------------- */
 
 static enum mu_code node_id_save(const struct agent *a, const char *path, struct mu_err *err)
 {
@@ -177,9 +175,7 @@ static enum mu_code node_id_open(struct agent *a, struct mu_err *err)
     return rc;
 }
 
-/* -- addresses
- * -----------------------------------------------------------------------------------------------
- */
+/* -- addresses --------------------------------------------------------------------------------- */
 
 /* The address the kernel would use towards `to`: a socket that is connected but never sends. */
 static bool source_towards(const struct mu_addr *to, struct mu_addr *out)

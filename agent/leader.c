@@ -40,8 +40,7 @@ struct action {
 
 static void run_due(void *data);
 
-/* -- carrying actions out
- * ------------------------------------------------------------------------------------------ */
+/* -- carrying actions out ---------------------------------------------------------------------- */
 
 static void action_log(const struct reconcile_action *what)
 {
@@ -169,8 +168,7 @@ static void run_due(void *data)
     }
 }
 
-/* -- telling what is
- * ------------------------------------------------------------------------------------------ */
+/* -- telling what is --------------------------------------------------------------------------- */
 
 static enum reconcile_state state_of(enum gossip_status status)
 {
@@ -252,9 +250,7 @@ void agent__leader_notice(struct agent *a, const struct gossip_notice *notice)
     soon(a);
 }
 
-/* -- office
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- office ------------------------------------------------------------------------------------ */
 
 static void on_barrier(void *data, enum mu_code code, const struct agent_view *view,
                        const struct mu_err *err)

@@ -61,8 +61,7 @@ bool check_status_parse(struct mu_span text, enum check_status *out)
     return false;
 }
 
-/* -- life ----------------------------------------------------------------------------------------
- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 struct local *local_new(void)
 {
@@ -145,8 +144,7 @@ static struct check_item *living_check(const struct local *l, struct mu_span id)
     return c != NULL && !c->is_deleted ? c : NULL;
 }
 
-/* -- checks
- * ----------------------------------------------------------------------------------------- */
+/* -- checks ------------------------------------------------------------------------------------ */
 
 /* The catalog's word for the kind of a check (http-api 2.4), in the order of 3.4. */
 static const char *type_of(const struct check_definition *d, enum local_source source)
@@ -287,8 +285,7 @@ bool local_check_update(struct local *l, struct mu_span id, enum check_status st
     return true;
 }
 
-/* -- services
- * ------------------------------------------------------------------------------------------ */
+/* -- services ---------------------------------------------------------------------------------- */
 
 static enum mu_code service_admit(const struct local *l, const struct service_definition *d,
                                   struct mu_err *err)
@@ -388,8 +385,7 @@ enum mu_code local_service_remove(struct local *l, struct mu_span id, struct mu_
     return MU_OK;
 }
 
-/* -- reading
- * ---------------------------------------------------------------------------------------------- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 static void service_view(const struct service_item *s, struct local_service *out)
 {
@@ -481,8 +477,7 @@ size_t local_checks_count(const struct local *l)
     return l->checks_count;
 }
 
-/* -- what anti-entropy found or did
- * ------------------------------------------------------------------------- */
+/* -- what anti-entropy found or did ------------------------------------------------------------ */
 
 /* The catalog drops the checks of a service with it: those that were only waiting for that. */
 static void deleted_checks_free(struct local *l, struct mu_span service_id)

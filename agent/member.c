@@ -19,8 +19,7 @@ struct mu_span agent__tag(const struct mu_pairs *tags, const char *key)
     return MU_SPAN_NONE;
 }
 
-/* -- our own tags
- * ----------------------------------------------------------------------------------- */
+/* -- our own tags ------------------------------------------------------------------------------ */
 
 struct tags {
     struct mu_arena arena;
@@ -104,8 +103,7 @@ void agent__tags_refresh(struct agent *a)
     mu_arena_deinit(&t.arena);
 }
 
-/* -- who may be a member (gossip 16)
- * -------------------------------------------------------------------- */
+/* -- who may be a member (gossip 16) ----------------------------------------------------------- */
 
 static const char *refuse_member(void *data, const struct gossip_view *m)
 {
@@ -144,9 +142,7 @@ static const char *refuse_member(void *data, const struct gossip_view *m)
     return NULL;
 }
 
-/* -- servers
- * ------------------------------------------------------------------------------------------------
- */
+/* -- servers ----------------------------------------------------------------------------------- */
 
 static bool server_read(const struct gossip_view *m, struct agent__server *out)
 {
@@ -225,8 +221,7 @@ bool agent__server_find(struct agent *a, const struct mu_id *node, struct agent_
     return s.is_found;
 }
 
-/* -- members as people see them
- * --------------------------------------------------------------------------- */
+/* -- members as people see them ---------------------------------------------------------------- */
 
 static const uint8_t consul_versions[6] = { 1, 5, 2, 2, 5, 4 };
 
@@ -279,9 +274,7 @@ bool agent_find_member(struct agent *a, const char *name, struct agent_member *o
     return true;
 }
 
-/* -- notices
- * -------------------------------------------------------------------------------------------------
- */
+/* -- notices ----------------------------------------------------------------------------------- */
 
 static bool is_server_member(const struct gossip_view *m)
 {
@@ -326,9 +319,7 @@ static void on_notices(void *data, const struct gossip_notice *notices, size_t c
     }
 }
 
-/* -- start
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- start ------------------------------------------------------------------------------------- */
 
 enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
 {

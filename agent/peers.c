@@ -146,8 +146,7 @@ static void peer_free(struct peer *p)
     mu_free(p);
 }
 
-/* -- what consensus calls
- * ---------------------------------------------------------------------------- */
+/* -- what consensus calls ---------------------------------------------------------------------- */
 
 static bool on_send(void *self, const struct mu_id *node, enum consensus_channel channel,
                     struct mu_span message)
@@ -189,8 +188,7 @@ static void on_peers(void *self, const struct mu_id *nodes, size_t count)
 
 const struct consensus_transport agent__transport = { .send = on_send, .peers = on_peers };
 
-/* -- what gossip says
- * --------------------------------------------------------------------------------- */
+/* -- what gossip says -------------------------------------------------------------------------- */
 
 struct candidates {
     struct consensus_candidate items[64];
@@ -248,8 +246,7 @@ void agent__peers_refresh(struct agent *a)
     consensus_driver_candidates(a->consensus, c.items, c.count);
 }
 
-/* -- calls to the leader
- * ----------------------------------------------------------------------------- */
+/* -- calls to the leader ----------------------------------------------------------------------- */
 
 static void on_calls(void *data, struct rpc_link *link, bool is_up, const char *why)
 {
@@ -286,9 +283,7 @@ struct rpc_link *agent__leader_link(struct agent *a)
     return p->calls;
 }
 
-/* -- life
- * -------------------------------------------------------------------------------------------------
- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 void agent__peers_open(struct agent *a)
 {

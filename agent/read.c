@@ -95,8 +95,7 @@ static void read_pause(struct agent_read *r)
     timer_set(a->timers, &r->timer, agent__hold_pause(a), read_join, r);
 }
 
-/* -- rounds
- * ----------------------------------------------------------------------------------------- */
+/* -- rounds ------------------------------------------------------------------------------------ */
 
 static void round_free(struct round *r)
 {
@@ -242,8 +241,7 @@ struct agent_read *agent_read(struct agent *a, enum agent_consistency consistenc
     return r;
 }
 
-/* -- progress
- * -------------------------------------------------------------------------------------------- */
+/* -- progress ---------------------------------------------------------------------------------- */
 
 void agent__reads_applied(struct agent *a)
 {

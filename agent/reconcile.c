@@ -112,8 +112,7 @@ static struct node *node_of(struct reconcile *r, const char *name)
     return n;
 }
 
-/* -- self-preservation
- * ------------------------------------------------------------------------------ */
+/* -- self-preservation ------------------------------------------------------------------------- */
 
 static bool is_failed(const struct reconcile *r, const struct node *n, uint64_t now_ms)
 {
@@ -161,8 +160,7 @@ bool reconcile_is_paused(const struct reconcile *r, size_t *failed, size_t *memb
     return r->is_paused;
 }
 
-/* -- events
- * --------------------------------------------------------------------------------------------- */
+/* -- events ------------------------------------------------------------------------------------ */
 
 void reconcile_member(struct reconcile *r, const char *node, enum reconcile_state state,
                       uint64_t now_ms)
@@ -225,8 +223,7 @@ void reconcile_catalog(struct reconcile *r, const char *const *nodes, size_t cou
     weigh(r, now_ms);
 }
 
-/* -- what is due
- * --------------------------------------------------------------------------------------- */
+/* -- what is due ------------------------------------------------------------------------------- */
 
 static uint64_t remove_at(const struct reconcile *r, const struct node *n)
 {

@@ -15,8 +15,7 @@
 #define ALIVE_OUTPUT  "Agent alive and reachable"
 #define FAILED_OUTPUT "Agent not live or unreachable"
 
-/* -- what the catalog says of a node
- * ---------------------------------------------------------------------- */
+/* -- what the catalog says of a node ----------------------------------------------------------- */
 
 struct known {
     const struct catalog_node *node; /* NULL: not there */
@@ -70,8 +69,7 @@ static void health_fill(struct command_register *reg, struct mu_arena *arena, co
     };
 }
 
-/* -- a server's own service
- * ------------------------------------------------------------------------------- */
+/* -- a server's own service -------------------------------------------------------------------- */
 
 static struct mu_span tag(const struct gossip_view *m, const char *key)
 {
@@ -131,8 +129,7 @@ static void consul_fill(struct command_register *reg, const struct gossip_view *
     memcpy(reg->service.meta.items, server_meta, sizeof server_meta);
 }
 
-/* -- the three actions
- * ------------------------------------------------------------------------------------ */
+/* -- the three actions ------------------------------------------------------------------------- */
 
 static void critical_fill(const struct known *known, struct mu_arena *arena, struct command *out)
 {

@@ -20,8 +20,7 @@
     "Maintenance mode is enabled for this %s, but no reason was provided. This is a default " \
     "message."
 
-/* -- asked for over the API
- * ------------------------------------------------------------------------- */
+/* -- asked for over the API -------------------------------------------------------------------- */
 
 static void answer(struct agent *a, enum mu_code rc, const struct mu_err *err, agent_done_fn *done,
                    void *data)
@@ -88,8 +87,7 @@ void agent_check_ttl(struct agent *a, struct mu_span id, enum check_status statu
     answer(a, rc, &err, done, data);
 }
 
-/* -- maintenance (http-api 3.6)
- * ------------------------------------------------------------------------- */
+/* -- maintenance (http-api 3.6) ---------------------------------------------------------------- */
 
 void agent_maintenance(struct agent *a, struct mu_span service_id, bool enable,
                        struct mu_span reason, agent_done_fn *done, void *data)
@@ -130,8 +128,7 @@ void agent_maintenance(struct agent *a, struct mu_span service_id, bool enable,
     answer(a, rc, &err, done, data);
 }
 
-/* -- over restarts
- * ---------------------------------------------------------------------------------------- */
+/* -- over restarts ----------------------------------------------------------------------------- */
 
 static uint64_t now_for_checks(void *owner)
 {

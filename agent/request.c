@@ -186,8 +186,7 @@ static void propose(struct write *w)
     mu_buf_deinit(&stamped);
 }
 
-/* -- at the leader
- * ------------------------------------------------------------------------------------- */
+/* -- at the leader ----------------------------------------------------------------------------- */
 
 static void on_forwarded(void *data, enum mu_code code, struct mu_span answer,
                          const struct mu_err *err)
@@ -317,8 +316,7 @@ void agent__write_encoded(struct agent *a, struct mu_span command, agent_written
     write_start(w);
 }
 
-/* -- progress
- * ------------------------------------------------------------------------------------------ */
+/* -- progress ---------------------------------------------------------------------------------- */
 
 static void result_answer(struct agent *a, const struct apply_result *r)
 {
@@ -377,9 +375,7 @@ bool agent__leads(const struct agent *a)
     return a->requests->is_ready;
 }
 
-/* -- life
- * ------------------------------------------------------------------------------------------------
- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 void agent__requests_open(struct agent *a)
 {

@@ -82,8 +82,7 @@ struct mu_addr rpc_address(const struct rpc *r); /* with the port that was bound
 typedef void rpc_closed_fn(void *data);
 void rpc_close(struct rpc *r, rpc_closed_fn *closed, void *data);
 
-/* -- out -----------------------------------------------------------------------------------------
- */
+/* -- out --------------------------------------------------------------------------------------- */
 
 /* State of a link, told once per change and never from inside a call: up (Hello was answered) or
  * down (`why` says it; the link is finished, free it with rpc_hang_up()). */
@@ -110,8 +109,7 @@ void rpc_cancel(struct rpc_call *call); /* no answer after this; the other side 
 bool rpc_send(struct rpc_link *link, enum rpc_method method, struct mu_span message,
               size_t queue_max);
 
-/* -- in -------------------------------------------------------------------------------------------
- */
+/* -- in ---------------------------------------------------------------------------------------- */
 
 const struct rpc_identity *rpc_asker(const struct rpc_request *request);
 void rpc_reply(struct rpc_request *request, struct mu_span message);

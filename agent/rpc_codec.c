@@ -42,8 +42,7 @@ static void *unpack(const ProtobufCMessageDescriptor *type, struct mu_span bytes
     return message;
 }
 
-/* -- codes
- * ------------------------------------------------------------------------------------------ */
+/* -- codes ------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -102,8 +101,7 @@ enum mu_code rpc_code_decode(struct mu_span grpc_status, struct mu_span mu_code)
     return rpc_code_of(mu_code, unknown);
 }
 
-/* -- Hello ----------------------------------------------------------------------------------------
- */
+/* -- Hello ------------------------------------------------------------------------------------- */
 
 void rpc_hello_encode(const struct rpc_identity *id, struct mu_buf *to)
 {
@@ -177,8 +175,7 @@ enum mu_code rpc_hello_decode(struct mu_span bytes, struct rpc_identity *out, st
     return rc;
 }
 
-/* -- Propose, ReadIndex
- * ------------------------------------------------------------------------------ */
+/* -- Propose, ReadIndex ------------------------------------------------------------------------ */
 
 void rpc_propose_encode(struct mu_span command, struct mu_buf *to)
 {
@@ -257,8 +254,7 @@ enum mu_code rpc_read_point_decode(struct mu_span bytes, uint64_t *index, struct
     return rc;
 }
 
-/* -- Serve
- * ------------------------------------------------------------------------------------------- */
+/* -- Serve ------------------------------------------------------------------------------------- */
 
 static Muster__Peer__Header **headers_pack(const struct mu_header *headers, size_t count)
 {
@@ -387,8 +383,7 @@ enum mu_code rpc_http_response_decode(struct mu_span bytes, struct mu_arena *are
     return MU_OK;
 }
 
-/* -- Resolve
- * ---------------------------------------------------------------------------------------- */
+/* -- Resolve ----------------------------------------------------------------------------------- */
 
 void rpc_dns_query_encode(const struct agent_dns_request *request, struct mu_buf *to)
 {
@@ -443,8 +438,7 @@ enum mu_code rpc_dns_answer_decode(struct mu_span bytes, struct mu_arena *arena,
     return MU_OK;
 }
 
-/* -- Node
- * -------------------------------------------------------------------------------------------- */
+/* -- Node -------------------------------------------------------------------------------------- */
 
 void rpc_node_state_encode(const struct rpc_node_state *state, struct mu_buf *to)
 {

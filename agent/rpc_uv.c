@@ -155,8 +155,7 @@ static void conn_close(struct conn *c, const char *why);
 static void call_end(struct rpc_call *call, enum mu_code code, const char *text);
 static bool call_send(struct rpc_call *call, struct conn *c, struct mu_span message);
 
-/* -- writing -------------------------------------------------------------------------------------
- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 static void conn_mark(struct conn *c)
 {
@@ -223,8 +222,7 @@ static void on_prepare(uv_prepare_t *handle)
     }
 }
 
-/* -- streams
- * ----------------------------------------------------------------------------------------- */
+/* -- streams ----------------------------------------------------------------------------------- */
 
 static void stream_attach(struct stream *s, struct conn *c, int32_t id, enum stream_kind kind)
 {
@@ -283,8 +281,7 @@ static void stream_lost(struct stream *s)
     }
 }
 
-/* -- connections
- * ----------------------------------------------------------------------------------- */
+/* -- connections ------------------------------------------------------------------------------- */
 
 static void rpc_ended(struct rpc *r)
 {
@@ -391,8 +388,7 @@ static struct conn *conn_new(struct rpc *r, bool is_incoming)
     return c;
 }
 
-/* -- events of HTTP/2
- * --------------------------------------------------------------------------------- */
+/* -- events of HTTP/2 -------------------------------------------------------------------------- */
 
 static struct mu_span header_find(const struct mu_header *headers, size_t count, const char *name)
 {
@@ -580,8 +576,7 @@ static const struct mu_h2_options h2_options = {
     .headers_bytes_max = HEADERS_BYTES,
 };
 
-/* -- incoming
- * ---------------------------------------------------------------------------------------- */
+/* -- incoming ---------------------------------------------------------------------------------- */
 
 static void conn_begin(struct conn *c)
 {
@@ -697,8 +692,7 @@ void rpc_refuse(struct rpc_request *request, enum mu_code code, const char *text
     conn_mark(c);
 }
 
-/* -- outgoing
- * -------------------------------------------------------------------------------------- */
+/* -- outgoing ---------------------------------------------------------------------------------- */
 
 static void on_welcomed(void *data, enum mu_code code, struct mu_span answer,
                         const struct mu_err *err)
@@ -862,8 +856,7 @@ const struct rpc_identity *rpc_peer(const struct rpc_link *link)
     return &link->conn->peer;
 }
 
-/* -- calls
- * -------------------------------------------------------------------------------------------- */
+/* -- calls ------------------------------------------------------------------------------------- */
 
 static void call_end(struct rpc_call *call, enum mu_code code, const char *text)
 {
@@ -999,8 +992,7 @@ bool rpc_send(struct rpc_link *link, enum rpc_method method, struct mu_span mess
     return true;
 }
 
-/* -- life
- * ------------------------------------------------------------------------------------------- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 struct rpc *rpc_new(struct uv_loop_s *loop, struct timers *timers,
                     const struct rpc_options *options)

@@ -41,8 +41,7 @@ static bool refuse_on_client(struct agent *a, struct rpc_request *request)
     return true;
 }
 
-/* -- Raft
- * ---------------------------------------------------------------------------------------------- */
+/* -- Raft -------------------------------------------------------------------------------------- */
 
 static void on_raft(void *data, struct rpc_request *request, struct mu_span message)
 {
@@ -61,8 +60,7 @@ static void on_raft(void *data, struct rpc_request *request, struct mu_span mess
     consensus_driver_receive(a->consensus, &peer->node, &peer->disk, message);
 }
 
-/* -- Propose
- * ------------------------------------------------------------------------------------------- */
+/* -- Propose ----------------------------------------------------------------------------------- */
 
 static void on_proposed(void *data, const struct agent_written *written)
 {
@@ -116,8 +114,7 @@ static void on_propose_gone(void *data, struct rpc_request *request)
     }
 }
 
-/* -- ReadIndex
- * ------------------------------------------------------------------------------------------ */
+/* -- ReadIndex --------------------------------------------------------------------------------- */
 
 static void on_point(void *data, enum mu_code code, uint64_t index)
 {
@@ -145,8 +142,7 @@ static void on_read_index(void *data, struct rpc_request *request, struct mu_spa
     consensus_driver_read(a->consensus, on_point, serving_new(a, request));
 }
 
-/* -- Serve, Resolve
- * -------------------------------------------------------------------------------------- */
+/* -- Serve, Resolve ---------------------------------------------------------------------------- */
 
 static void on_http_reply(void *data, enum mu_code code, const struct agent_http_response *response,
                           const struct mu_err *err)
@@ -266,9 +262,7 @@ static void on_front_gone(void *data, struct rpc_request *request)
     s->request = NULL;
 }
 
-/* -- Node
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Node -------------------------------------------------------------------------------------- */
 
 static void on_node_ready(void *data, enum mu_code code, const struct agent_view *view,
                           const struct mu_err *err)
@@ -332,9 +326,7 @@ const struct rpc_handler agent__handlers[RPC_METHODS] = {
     [RPC_NODE]       = { on_node,       on_node_gone },
 }; // clang-format on
 
-/* -- Hello
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Hello ------------------------------------------------------------------------------------- */
 
 static void own_identity(void *data, struct rpc_identity *out)
 {

@@ -7,8 +7,7 @@
 #include "base/assert.h"
 #include "core.h"
 
-/* -- the banner (agent-behaviour 1.1)
- * ----------------------------------------------------------------- */
+/* -- the banner (agent-behaviour 1.1) ---------------------------------------------------------- */
 
 static void add_client_addrs(const struct config *c, struct mu_buf *to)
 {
@@ -47,8 +46,7 @@ void agent_print_banner(const struct agent *a, struct mu_buf *to)
                     "==> Log data will now stream in as it occurs:\n\n");
 }
 
-/* -- statistics (http-api 3.1): two levels, all leaves are strings
- * ---------------------------------------- */
+/* -- statistics (http-api 3.1): two levels, all leaves are strings ----------------------------- */
 
 static void put_u(struct mu_json_out *o, const char *name, uint64_t value)
 {

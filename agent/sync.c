@@ -65,8 +65,7 @@ struct deferred {
 static void sync_run(void *data);
 static void step_next(struct agent *a);
 
-/* -- this node's own record
- * ------------------------------------------------------------------------- */
+/* -- this node's own record -------------------------------------------------------------------- */
 
 static void pair_add(struct mu_pairs *pairs, struct mu_arena *arena, size_t room, const char *key,
                      const char *value)
@@ -113,8 +112,7 @@ static void self_make(struct agent *a, struct mu_arena *arena, struct antientrop
     }
 }
 
-/* -- what the catalog holds
- * ---------------------------------------------------------------------------- */
+/* -- what the catalog holds -------------------------------------------------------------------- */
 
 static void check_of_row(const struct catalog_check *row, struct command_check *to)
 {
@@ -242,8 +240,7 @@ enum mu_code agent__node_state(struct agent *a, const char *node, struct mu_buf 
     return rc;
 }
 
-/* -- the pass
- * -------------------------------------------------------------------------------------------- */
+/* -- the pass ---------------------------------------------------------------------------------- */
 
 static uint64_t scale(struct agent *a)
 {
@@ -336,8 +333,7 @@ static void trouble(struct sync *s, const char *text)
     s->had_trouble = true;
 }
 
-/* -- writing
- * --------------------------------------------------------------------------------------------- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 static struct mu_span touched_key(struct mu_arena *arena, bool is_check, struct mu_span id)
 {
@@ -490,8 +486,7 @@ static void fetched(struct agent *a, enum mu_code code, struct mu_span bytes, co
     step_next(a);
 }
 
-/* -- fetching
- * --------------------------------------------------------------------------------------------- */
+/* -- fetching ---------------------------------------------------------------------------------- */
 
 static void on_view(void *data, enum mu_code code, const struct agent_view *view,
                     const struct mu_err *err)
@@ -541,8 +536,7 @@ static void sync_run(void *data)
     s->call = agent__servers_call(a, RPC_NODE, MU_SPAN_NONE, true, FETCH_TIMEOUT_MS, on_node, a);
 }
 
-/* -- what others call
- * ---------------------------------------------------------------------------------------- */
+/* -- what others call -------------------------------------------------------------------------- */
 
 void agent__sync_full(struct agent *a, const char *why)
 {

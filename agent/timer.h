@@ -37,8 +37,7 @@ void timer_set(struct timers *ts, struct timer *t, uint64_t after_ms, timer_fn *
 void timer_cancel(struct timer *t); /* idle is fine */
 bool timer_is_set(const struct timer *t);
 
-/* -- from other threads -------------------------------------------------------------------------
- */
+/* -- from other threads ------------------------------------------------------------------------ */
 
 struct waker; /* opaque */
 
@@ -47,8 +46,7 @@ struct waker *waker_new(struct uv_loop_s *loop, timer_fn *woken, void *data);
 void waker_wake(struct waker *w);
 void waker_close(struct waker *w); /* no call after this; frees itself with the loop's next turns */
 
-/* -- the end of a turn
- * ----------------------------------------------------------------------------- */
+/* -- the end of a turn ------------------------------------------------------------------------- */
 
 struct turn; /* opaque */
 

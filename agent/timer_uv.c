@@ -13,8 +13,7 @@ struct timers {
     bool is_closing;
 };
 
-/* -- the heap ------------------------------------------------------------------------------------
- */
+/* -- the heap ---------------------------------------------------------------------------------- */
 
 static void put(struct timers *ts, size_t place, struct timer *t)
 {
@@ -80,8 +79,7 @@ static void heap_remove(struct timers *ts, struct timer *t)
     sift_down(ts, last->place);
 }
 
-/* -- the handle
- * ------------------------------------------------------------------------------------ */
+/* -- the handle -------------------------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *handle);
 
@@ -185,8 +183,7 @@ bool timer_is_set(const struct timer *t)
     return t->owner != NULL;
 }
 
-/* -- wakers ---------------------------------------------------------------------------------------
- */
+/* -- wakers ------------------------------------------------------------------------------------ */
 
 struct waker {
     uv_async_t handle;
@@ -229,8 +226,7 @@ void waker_close(struct waker *w)
     uv_close((uv_handle_t *)&w->handle, on_waker_closed);
 }
 
-/* -- turns ----------------------------------------------------------------------------------------
- */
+/* -- turns ------------------------------------------------------------------------------------- */
 
 struct turn {
     uv_prepare_t handle;

@@ -17,8 +17,7 @@ static catalog_apply_fn *const functions[] = {
     [COMMAND_KV_DELETE] = catalog__kv_delete,
 };
 
-/* -- what the functions share --------------------------------------------------------------------
- */
+/* -- what the functions share ------------------------------------------------------------------ */
 
 void catalog__refuse(struct catalog_result *result, enum mu_code code, const char *fmt, ...)
 {
@@ -61,8 +60,7 @@ void catalog__changed(struct catalog *c, enum catalog_topic_kind kind, struct mu
     catalog_changes_add(c->changes, kind, name);
 }
 
-/* -- one entry -----------------------------------------------------------------------------------
- */
+/* -- one entry --------------------------------------------------------------------------------- */
 
 static enum mu_code apply_command(struct catalog *c, struct mu_span bytes,
                                   struct catalog_result *result, struct mu_err *err)

@@ -37,8 +37,7 @@ struct catalog_cache {
     size_t bytes, bytes_max;
 };
 
-/* -- values --------------------------------------------------------------------------------------
- */
+/* -- values ------------------------------------------------------------------------------------ */
 
 void *catalog_ready_value(const struct catalog_ready *r)
 {
@@ -69,8 +68,7 @@ void catalog_ready_release(struct catalog_ready *r)
     }
 }
 
-/* -- entries -------------------------------------------------------------------------------------
- */
+/* -- entries ----------------------------------------------------------------------------------- */
 
 /* The wait is cancelled, or gone because it fired. */
 static void drop(struct entry *e)

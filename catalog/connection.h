@@ -60,8 +60,7 @@ MU_MUST_CHECK enum mu_code catalog__step(const struct connection *c, sqlite3_stm
 MU_MUST_CHECK enum mu_code catalog__run(const struct connection *c, sqlite3_stmt *s,
                                         struct mu_err *err);
 
-/* -- binding: borrowed until the statement is reset ---------------------------------------------
- */
+/* -- binding: borrowed until the statement is reset -------------------------------------------- */
 
 /* All bytes are bound as BLOB: to SQLite every TEXT sorts before every BLOB, so that one stray
  * text would be invisible to a range (spec/etcd-v3.md 15.1). */

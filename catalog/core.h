@@ -16,8 +16,7 @@
 #include "proto/command.h"
 #include "row.h"
 
-/* -- counters: rows of `idx` that change with nearly every entry (counter.c) --------------------
- */
+/* -- counters: rows of `idx` that change with nearly every entry (counter.c) ------------------- */
 
 /* Kept in memory during a transaction and written once, at its end; the state hash counts them as
  * written at once. "Index of the last change" unless said otherwise. */
@@ -43,8 +42,7 @@ void catalog__counters_hash(const struct counters *k, struct hash_sum *sum);
 MU_MUST_CHECK enum mu_code catalog__counters_load(struct catalog *c, struct mu_err *err);
 MU_MUST_CHECK enum mu_code catalog__counters_store(struct catalog *c, struct mu_err *err);
 
-/* -- the catalog --------------------------------------------------------------------------------
- */
+/* -- the catalog ------------------------------------------------------------------------------- */
 
 /* Everything in memory that a rollback takes back. */
 struct state {
@@ -79,8 +77,7 @@ struct catalog {
     bool has_idle_memory;  /* pages were taken since they were last given back */
 };
 
-/* -- what one command does ----------------------------------------------------------------------
- */
+/* -- what one command does --------------------------------------------------------------------- */
 
 /* Refuse the command, in the API's words; nothing may have been written for it. */
 void catalog__refuse(struct catalog_result *result, enum mu_code code, const char *fmt, ...)

@@ -39,8 +39,7 @@
 /* Most commands fit the block of the entry's arena that is kept from one to the next. */
 #define ARENA_BLOCK ((size_t)16 * 1024)
 
-/* -- opening -------------------------------------------------------------------------------------
- */
+/* -- opening ----------------------------------------------------------------------------------- */
 
 /* An empty file is a database without a table. Made here and not by SQLite for its mode: it holds
  * keys and values of others. */
@@ -274,8 +273,7 @@ uint64_t catalog_durable(const struct catalog *c)
     return c->durable;
 }
 
-/* -- transactions --------------------------------------------------------------------------------
- */
+/* -- transactions ------------------------------------------------------------------------------ */
 
 enum mu_code catalog_begin(struct catalog *c, struct mu_err *err)
 {
@@ -336,8 +334,7 @@ void catalog_rollback(struct catalog *c)
     c->changes = NULL;
 }
 
-/* -- care ----------------------------------------------------------------------------------------
- */
+/* -- care -------------------------------------------------------------------------------------- */
 
 static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, struct mu_err *err)
 {

@@ -50,8 +50,7 @@ enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS)
     return catalog__mvcc_put(c, &was, set->key, &value, &attributes, err);
 }
 
-/* -- deleting ------------------------------------------------------------------------------------
- */
+/* -- deleting ---------------------------------------------------------------------------------- */
 
 static enum mu_code delete_one(struct catalog *c, const struct command_kv_delete *d,
                                struct catalog_result *result, struct mu_err *err)

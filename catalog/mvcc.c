@@ -6,8 +6,7 @@
 #define CUR  ROW_KV_CUR_1
 #define REV  COUNTER_KVS_REV
 
-/* -- revisions -----------------------------------------------------------------------------------
- */
+/* -- revisions --------------------------------------------------------------------------------- */
 
 /* The id of the next change of this entry; its first takes a new revision. */
 static uint64_t next_id(struct catalog *c)
@@ -22,8 +21,7 @@ static uint64_t next_id(struct catalog *c)
     return c->now.counters.now[REV] << MVCC_SUB_BITS | t->sub++;
 }
 
-/* -- reading -------------------------------------------------------------------------------------
- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 static void key_from_row(struct mvcc_key *k)
 {
@@ -132,8 +130,7 @@ enum mu_code catalog__mvcc_range(struct catalog *c, struct mu_span prefix, struc
     return rc;
 }
 
-/* -- writing -------------------------------------------------------------------------------------
- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 /* Append the version to the history and let the key point to it. `cur` has the key's columns. */
 static enum mu_code store(struct catalog *c, const struct mvcc_key *was, struct row *cur,

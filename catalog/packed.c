@@ -5,8 +5,7 @@
 
 #include "base/assert.h"
 
-/* -- packing ------------------------------------------------------------------------------------
- */
+/* -- packing ----------------------------------------------------------------------------------- */
 
 /* Room whose size is known before anything is written. */
 static uint8_t *append(uint8_t *at, struct mu_span s)
@@ -110,8 +109,7 @@ struct mu_span catalog__pack_addresses(struct mu_arena *arena, const struct comm
     return catalog__pack_texts(arena, &texts);
 }
 
-/* -- unpacking ----------------------------------------------------------------------------------
- */
+/* -- unpacking --------------------------------------------------------------------------------- */
 
 static size_t count_texts(struct mu_span packed)
 {

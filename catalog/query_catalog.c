@@ -6,8 +6,7 @@
 #include "packed.h"
 #include "reader.h"
 
-/* -- filters -------------------------------------------------------------------------------------
- */
+/* -- filters ----------------------------------------------------------------------------------- */
 
 static bool has_pair(const struct mu_pairs *meta, const struct mu_pair *pair)
 {
@@ -34,8 +33,7 @@ static bool is_filtered(const struct catalog_filter *filter)
     return filter != NULL && filter->node_meta.count > 0;
 }
 
-/* -- nodes ---------------------------------------------------------------------------------------
- */
+/* -- nodes ------------------------------------------------------------------------------------- */
 
 static const enum counter nodes_counter[] = { COUNTER_NODES };
 static const enum counter nodes_and_services[] = { COUNTER_NODES, COUNTER_SERVICES };
@@ -151,8 +149,7 @@ enum mu_code catalog_query_node(struct catalog_reader *r, struct mu_arena *arena
     return rc == MU_OK ? catalog__read_index(r, nodes_counter, 1, &out->index, err) : rc;
 }
 
-/* -- names of services ----------------------------------------------------------------------------
- */
+/* -- names of services ------------------------------------------------------------------------- */
 
 static int span_cmp(const void *a, const void *b)
 {
@@ -247,8 +244,7 @@ enum mu_code catalog_query_service_names(struct catalog_reader *r, struct mu_are
                                : catalog__read_index(r, services_counter, 1, &out->index, err);
 }
 
-/* -- instances ------------------------------------------------------------------------------------
- */
+/* -- instances --------------------------------------------------------------------------------- */
 
 /* All checks that judge an instance: those of its node, then its own. */
 static enum mu_code add_checks(struct walk *from, struct mu_span name_key, struct mu_span node_key,
@@ -336,8 +332,7 @@ enum mu_code catalog_query_node_services(struct catalog_reader *r, struct mu_are
     return rc == MU_OK ? catalog__read_index(r, nodes_and_services, 2, &out->index, err) : rc;
 }
 
-/* -- by address
- * ------------------------------------------------------------------------------------ */
+/* -- by address -------------------------------------------------------------------------------- */
 
 static enum mu_code node_of_ip(struct catalog_reader *r, struct mu_arena *arena, struct mu_span ip,
                                struct catalog_nodes *out, struct mu_err *err)

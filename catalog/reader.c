@@ -52,8 +52,7 @@ static const struct {
                                        " ORDER BY c.key" },
 }; // clang-format on
 
-/* -- opening -------------------------------------------------------------------------------------
- */
+/* -- opening ----------------------------------------------------------------------------------- */
 
 static enum mu_code prepare_all(struct catalog_reader *r, struct mu_err *err)
 {
@@ -113,8 +112,7 @@ void catalog_reader_close(struct catalog_reader *r)
     mu_free(r);
 }
 
-/* -- turns ---------------------------------------------------------------------------------------
- */
+/* -- turns ------------------------------------------------------------------------------------- */
 
 static enum mu_code open_turn(struct catalog_reader *r, struct mu_err *err)
 {
@@ -150,8 +148,7 @@ void catalog_reader_rest(struct catalog_reader *r)
     }
 }
 
-/* -- walking rows ---------------------------------------------------------------------------------
- */
+/* -- walking rows ------------------------------------------------------------------------------ */
 
 void catalog__walk(struct walk *w, struct catalog_reader *r, enum reader_sql sql,
                    struct mu_arena *arena, struct mu_err *err)
@@ -208,8 +205,7 @@ void *catalog__more(struct mu_arena *arena, void *items, size_t count, size_t by
     return larger;
 }
 
-/* -- rows as answers show them --------------------------------------------------------------------
- */
+/* -- rows as answers show them ----------------------------------------------------------------- */
 
 void catalog__read_node(struct walk *w, struct catalog_node *out)
 {
@@ -263,8 +259,7 @@ void catalog__read_check(struct walk *w, struct catalog_check *out)
     out->modify_index = catalog__walk_number(w, CHECK_MODIFIED);
 }
 
-/* -- where the state stands -----------------------------------------------------------------------
- */
+/* -- where the state stands -------------------------------------------------------------------- */
 
 enum mu_code catalog_reader_applied(struct catalog_reader *r, struct catalog_applied *out,
                                     struct mu_err *err)

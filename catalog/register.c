@@ -32,8 +32,7 @@ struct plan {
     struct row renamed; /* the record of the same id under another name: it goes */
 };
 
-/* -- judging words -------------------------------------------------------------------------------
- */
+/* -- judging words ----------------------------------------------------------------------------- */
 
 /* Go's texts for a UUID that is none, as clients know them. */
 static void refuse_uuid(struct catalog_result *result, struct mu_span id)
@@ -93,8 +92,7 @@ static void judge_words(const struct command_register *reg, struct catalog_resul
     }
 }
 
-/* -- judging the node against the rows ------------------------------------------------------------
- */
+/* -- judging the node against the rows --------------------------------------------------------- */
 
 static void refuse_holder(struct catalog_result *result, const struct command_node *node,
                           const struct row *holder)
@@ -167,8 +165,7 @@ static enum mu_code judge_node(struct catalog *c, struct plan *p, struct catalog
     return p->writes_node && p->reg->node.id.bytes > 0 ? judge_id(c, p, result, err) : MU_OK;
 }
 
-/* -- judging checks ------------------------------------------------------------------------------
- */
+/* -- judging checks ---------------------------------------------------------------------------- */
 
 static bool is_own_service(const struct command_register *reg, struct mu_span service_id)
 {
@@ -200,8 +197,7 @@ static enum mu_code judge_checks(struct catalog *c, const struct plan *p,
     return rc;
 }
 
-/* -- writing -------------------------------------------------------------------------------------
- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 static enum mu_code write_node(struct catalog *c, struct plan *p, struct mu_err *err)
 {
@@ -265,8 +261,7 @@ enum mu_code catalog__register(CATALOG_APPLY_ARGS)
     return write_all(c, &p, err);
 }
 
-/* -- DEREGISTER ----------------------------------------------------------------------------------
- */
+/* -- DEREGISTER -------------------------------------------------------------------------------- */
 
 static enum mu_code deregister_service(struct catalog *c, struct mu_span node_key,
                                        struct mu_span id, struct mu_err *err)

@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-/* -- the schema ---------------------------------------------------------------------------------
- */
+/* -- the schema -------------------------------------------------------------------------------- */
 
 /* Keys are explicit everywhere: no rowid of SQLite's choosing, so no reuse of one can differ
  * between servers. Only the history is a rowid table, under an id that we count: a put appends at
@@ -85,8 +84,7 @@ const char *catalog__row_columns(enum row_table table)
     return tables[table].columns;
 }
 
-/* -- statements ---------------------------------------------------------------------------------
- */
+/* -- statements -------------------------------------------------------------------------------- */
 
 static void sql_by_key(struct mu_buf *sql, const struct table *t, size_t keys_count)
 {
@@ -195,8 +193,7 @@ void catalog__rows_deinit(struct rows *r)
     *r = (struct rows){ .db = NULL };
 }
 
-/* -- reading ------------------------------------------------------------------------------------
- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 /* A view of one column. */
 static struct row_value value_view(sqlite3_stmt *s, int column)
@@ -275,8 +272,7 @@ enum mu_code catalog__row_scan(struct rows *r, enum row_table table, struct mu_s
     return rc;
 }
 
-/* -- writing ------------------------------------------------------------------------------------
- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 static enum mu_code run_bound(struct rows *r, sqlite3_stmt *s, const struct row_value *values,
                               size_t count, struct mu_err *err)
@@ -332,8 +328,7 @@ bool catalog__row_same(const struct row *a, const struct row *b, size_t count)
     return true;
 }
 
-/* -- all rows ------------------------------------------------------------------------------------
- */
+/* -- all rows ---------------------------------------------------------------------------------- */
 
 typedef void row_fn(void *data, enum row_table table, const struct row_value *values, size_t count);
 

@@ -170,8 +170,7 @@ MU_MUST_CHECK enum mu_code catalog__rows_init(struct rows *r, const struct conne
                                               struct hash_sum *sum, struct mu_err *err);
 void catalog__rows_deinit(struct rows *r);
 
-/* -- reading ------------------------------------------------------------------------------------
- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 /* The row of the statement, copied. */
 void catalog__row_read(sqlite3_stmt *s, enum row_table table, struct mu_arena *arena,
@@ -191,8 +190,7 @@ MU_MUST_CHECK enum mu_code catalog__row_scan(struct rows *r, enum row_table tabl
                                              struct mu_span first, struct mu_arena *arena,
                                              struct row_list *out, struct mu_err *err);
 
-/* -- writing, hash included ----------------------------------------------------------------------
- */
+/* -- writing, hash included -------------------------------------------------------------------- */
 
 /* `old` is the row as it is stored now, or NULL when there is none under this key. */
 MU_MUST_CHECK enum mu_code catalog__row_put(struct rows *r, enum row_table table,
@@ -204,8 +202,7 @@ MU_MUST_CHECK enum mu_code catalog__row_remove(struct rows *r, enum row_table ta
 /* Equal in the first `count` columns. */
 bool catalog__row_same(const struct row *a, const struct row *b, size_t count);
 
-/* -- all rows ------------------------------------------------------------------------------------
- */
+/* -- all rows ---------------------------------------------------------------------------------- */
 
 MU_MUST_CHECK enum mu_code catalog__rows_recount(const struct connection *db, struct hash_sum *sum,
                                                  struct mu_err *err);

@@ -11,8 +11,7 @@
 
 #include "packed.h"
 
-/* -- the index of a service ----------------------------------------------------------------------
- */
+/* -- the index of a service -------------------------------------------------------------------- */
 
 #define COUNTER_PREFIX "service:"
 
@@ -72,8 +71,7 @@ static enum mu_code instance_lost(struct catalog *c, struct mu_span name_key, st
     return rc == MU_OK && found ? catalog__row_remove(&c->rows, ROW_IDX, &old, err) : rc;
 }
 
-/* -- instances -----------------------------------------------------------------------------------
- */
+/* -- instances --------------------------------------------------------------------------------- */
 
 struct mu_span catalog__service_id(const struct command_service *service)
 {

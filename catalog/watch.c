@@ -94,8 +94,7 @@ size_t catalog_watch_count(const struct catalog_watch *w)
     return w->count;
 }
 
-/* -- lengths of prefixes -------------------------------------------------------------------------
- */
+/* -- lengths of prefixes ----------------------------------------------------------------------- */
 
 static void length_added(struct catalog_watch *w, size_t bytes)
 {
@@ -131,8 +130,7 @@ static void length_removed(struct catalog_watch *w, size_t bytes)
     }
 }
 
-/* -- subjects ------------------------------------------------------------------------------------
- */
+/* -- subjects ---------------------------------------------------------------------------------- */
 
 /* The topic as bytes, valid until the next call. */
 static struct mu_span topic_bytes(struct catalog_watch *w, enum catalog_topic_kind kind,
@@ -181,8 +179,7 @@ static void subject_free(struct catalog_watch *w, struct subject *s)
     mu_free(s);
 }
 
-/* -- waits ---------------------------------------------------------------------------------------
- */
+/* -- waits ------------------------------------------------------------------------------------- */
 
 static void hook_init(struct hook *h, struct catalog_wait *wait, const struct catalog_topic *topic)
 {
@@ -233,8 +230,7 @@ void catalog_watch_cancel(struct catalog_wait *wait)
     mu_free(wait);
 }
 
-/* -- waking --------------------------------------------------------------------------------------
- */
+/* -- waking ------------------------------------------------------------------------------------ */
 
 /* Put a waiter on the list, unless it is on one. */
 static void take(struct catalog_wait *wait, struct mu_link *list)

@@ -40,8 +40,7 @@ typedef Muster__Command__Deregister pb_deregister;
 typedef Muster__Command__KvSet pb_kv_set;
 typedef Muster__Command__KvDelete pb_kv_delete;
 
-/* -- packing: structs of pointers into the command, then bytes ------------------------------------
- */
+/* -- packing: structs of pointers into the command, then bytes --------------------------------- */
 
 static ProtobufCBinaryData bytes_of(struct mu_span s)
 {
@@ -188,8 +187,7 @@ static void pack_kv_delete(const struct command *c, struct mu_arena *arena, stru
     (void)mu_pb_pack(&m.base, to);
 }
 
-/* -- unpacking: everything lies in the arena, spans point at what protobuf-c made -----------------
- */
+/* -- unpacking: everything lies in the arena, spans point at what protobuf-c made -------------- */
 
 /* Taking apart one body. A field that cannot be right marks it, and is looked at once at the end.
  */

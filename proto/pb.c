@@ -5,8 +5,7 @@
 #include "base/assert.h"
 #include "base/wire.h"
 
-/* -- depth, on the wire ---------------------------------------------------------------------------
- */
+/* -- depth, on the wire ------------------------------------------------------------------------ */
 
 /* Base-128 varint of at most 10 bytes. */
 static uint64_t read_varint(struct mu_rd *r)
@@ -70,8 +69,7 @@ bool mu_pb_depth_ok(const struct ProtobufCMessageDescriptor *type, struct mu_spa
     return mu_rd_ok(&r);
 }
 
-/* -- unpack into an arena, pack into a buffer
- * ------------------------------------------------------- */
+/* -- unpack into an arena, pack into a buffer -------------------------------------------------- */
 
 static void *arena_alloc(void *data, size_t bytes)
 {

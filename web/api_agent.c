@@ -8,8 +8,7 @@
 #include "objects.h"
 #include "write.h"
 
-/* -- self
- * ------------------------------------------------------------------------------------------ */
+/* -- self -------------------------------------------------------------------------------------- */
 
 static void put_tcp(struct mu_json_out *o, const struct mu_addr *ip, int port)
 {
@@ -206,8 +205,7 @@ void api_agent_self(struct request *r)
     answer_json(r, &o);
 }
 
-/* -- members
- * --------------------------------------------------------------------------------------- */
+/* -- members ----------------------------------------------------------------------------------- */
 
 static void put_member(void *data, const struct agent_member *member)
 {
@@ -272,8 +270,7 @@ void api_agent_force_leave(struct request *r)
     }
 }
 
-/* -- maintenance
- * ----------------------------------------------------------------------------------- */
+/* -- maintenance ------------------------------------------------------------------------------- */
 
 static void on_maintenance(void *data, enum mu_code code, const struct mu_err *err)
 {

@@ -8,8 +8,7 @@
 #include "objects.h"
 #include "write.h"
 
-/* -- reading
- * --------------------------------------------------------------------------------------- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 struct checks_out {
     struct request *r;
@@ -41,8 +40,7 @@ void api_agent_checks(struct request *r)
     answer_json(r, &o);
 }
 
-/* -- registering
- * ----------------------------------------------------------------------------------- */
+/* -- registering ------------------------------------------------------------------------------- */
 
 void api_agent_check_put(struct request *r)
 {
@@ -94,8 +92,7 @@ void api_agent_check_drop(struct request *r)
     agent_check_deregister(r->front->agent, r->argument, on_dropped, r);
 }
 
-/* -- TTL checks
- * ------------------------------------------------------------------------------------ */
+/* -- TTL checks -------------------------------------------------------------------------------- */
 
 static void on_told(void *data, enum mu_code code, const struct mu_err *err)
 {

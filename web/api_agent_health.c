@@ -24,8 +24,7 @@ static const struct {
     [AGGREGATE_MAINTENANCE] = { "maintenance", 503 },
 }; // clang-format on
 
-/* -- aggregating
- * ----------------------------------------------------------------------------------- */
+/* -- aggregating ------------------------------------------------------------------------------- */
 
 struct judged { /* one instance while its checks are walked */
     struct mu_span service_id;
@@ -92,8 +91,7 @@ static void put_entry(struct request *r, struct mu_json_out *o, const struct loc
     mu_json_close(o, '}');
 }
 
-/* -- answers
- * --------------------------------------------------------------------------------------- */
+/* -- answers ----------------------------------------------------------------------------------- */
 
 static bool wants_text(const struct request *r)
 {

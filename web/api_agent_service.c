@@ -9,8 +9,7 @@
 #include "objects.h"
 #include "write.h"
 
-/* -- reading
- * --------------------------------------------------------------------------------------- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 struct services_out {
     struct request *r;
@@ -68,8 +67,7 @@ void api_agent_service(struct request *r)
     hash_wait(r, look_service);
 }
 
-/* -- registering
- * ----------------------------------------------------------------------------------- */
+/* -- registering ------------------------------------------------------------------------------- */
 
 void api_agent_service_put(struct request *r)
 {

@@ -5,8 +5,7 @@
 #include "objects.h"
 #include "ready.h"
 
-/* -- nodes ---------------------------------------------------------------------------------------
- */
+/* -- nodes ------------------------------------------------------------------------------------- */
 
 static enum mu_code render_nodes(struct request *r, const struct agent_view *view,
                                  struct mu_json_out *o, uint64_t *index, bool *is_empty,
@@ -50,8 +49,7 @@ void api_catalog_nodes(struct request *r)
     }
 }
 
-/* -- services ------------------------------------------------------------------------------------
- */
+/* -- services ---------------------------------------------------------------------------------- */
 
 static enum mu_code render_services(struct request *r, const struct agent_view *view,
                                     struct mu_json_out *o, uint64_t *index, bool *is_empty,
@@ -107,8 +105,7 @@ void api_catalog_services(struct request *r)
     }
 }
 
-/* -- instances of a service ----------------------------------------------------------------------
- */
+/* -- instances of a service -------------------------------------------------------------------- */
 
 static enum mu_code render_service(struct request *r, const struct agent_view *view,
                                    struct mu_json_out *o, uint64_t *index, bool *is_empty,
@@ -157,8 +154,7 @@ void api_catalog_service(struct request *r)
     }
 }
 
-/* -- a node and what runs on it -------------------------------------------------------------------
- */
+/* -- a node and what runs on it ---------------------------------------------------------------- */
 
 static enum mu_code render_node(struct request *r, const struct agent_view *view,
                                 struct mu_json_out *o, uint64_t *index, bool *is_empty,
@@ -273,8 +269,7 @@ void api_catalog_node_services(struct request *r)
     read_of_node(r, read_node_services);
 }
 
-/* -- datacenters ----------------------------------------------------------------------------------
- */
+/* -- datacenters ------------------------------------------------------------------------------- */
 
 void api_catalog_datacenters(struct request *r)
 {

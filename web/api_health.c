@@ -5,8 +5,7 @@
 #include "objects.h"
 #include "ready.h"
 
-/* -- lists of checks -----------------------------------------------------------------------------
- */
+/* -- lists of checks --------------------------------------------------------------------------- */
 
 static void checks_json(struct request *r, struct mu_json_out *o, const struct catalog_checks *c,
                         uint64_t *index, bool *is_empty)
@@ -64,8 +63,7 @@ static enum mu_code render_state(struct request *r, const struct agent_view *vie
     return rc;
 }
 
-/* -- instances -----------------------------------------------------------------------------------
- */
+/* -- instances --------------------------------------------------------------------------------- */
 
 static enum mu_code render_service(struct request *r, const struct agent_view *view,
                                    struct mu_json_out *o, uint64_t *index, bool *is_empty,
@@ -90,8 +88,7 @@ static enum mu_code render_service(struct request *r, const struct agent_view *v
     return MU_OK;
 }
 
-/* -- what they depend on --------------------------------------------------------------------------
- */
+/* -- what they depend on ----------------------------------------------------------------------- */
 
 /* Their index is that of all checks (http-api 1.7), so that is what wakes them. */
 static const struct ready_kind kind_node = {
@@ -149,8 +146,7 @@ static enum mu_code read_service(struct request *r, const struct agent_view *vie
     return ready_evaluate(r, view, &kind_service, err);
 }
 
-/* -- handlers ------------------------------------------------------------------------------------
- */
+/* -- handlers ---------------------------------------------------------------------------------- */
 
 static void list(struct request *r, const char *missing, const struct filter_kind *kind,
                  request_read_fn *read)

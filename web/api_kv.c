@@ -10,8 +10,7 @@
 #include "objects.h"
 #include "write.h"
 
-/* -- GET ----------------------------------------------------------------------------------------
- */
+/* -- GET --------------------------------------------------------------------------------------- */
 
 /* A value as it is: no type of its own may run in a browser. */
 static void raw_value(struct request *r, const struct catalog_kv *kv)
@@ -127,8 +126,7 @@ void api_kv_get(struct request *r)
     }
 }
 
-/* -- what writes have in common ------------------------------------------------------------------
- */
+/* -- what writes have in common ---------------------------------------------------------------- */
 
 static void answer_conflict(struct request *r)
 {
@@ -164,8 +162,7 @@ static bool read_number(struct request *r, const char *name, bool *is_given, uin
     return false;
 }
 
-/* -- PUT ----------------------------------------------------------------------------------------
- */
+/* -- PUT --------------------------------------------------------------------------------------- */
 
 static void answer_acquire(struct request *r, struct mu_span session)
 {
@@ -224,8 +221,7 @@ void api_kv_put(struct request *r)
     write_command(r, &c);
 }
 
-/* -- DELETE -------------------------------------------------------------------------------------
- */
+/* -- DELETE ------------------------------------------------------------------------------------ */
 
 void api_kv_delete(struct request *r)
 {

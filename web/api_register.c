@@ -14,8 +14,7 @@
 #include "handlers.h"
 #include "write.h"
 
-/* -- the shapes of the body -----------------------------------------------------------------------
- */
+/* -- the shapes of the body -------------------------------------------------------------------- */
 
 struct register_tagged {
     struct mu_span name, address;
@@ -180,8 +179,7 @@ static bool was_given(uint64_t given, unsigned row)
     return (given >> row & 1) != 0;
 }
 
-/* -- a check's definition -------------------------------------------------------------------------
- */
+/* -- a check's definition ---------------------------------------------------------------------- */
 
 struct raw_definition {
     int64_t interval_ns, timeout_ns, deregister_ns, ttl_ns;
@@ -316,8 +314,7 @@ static enum mu_code read_definition(struct request *r, const struct mu_json *jso
     return MU_OK;
 }
 
-/* -- body to command ------------------------------------------------------------------------------
- */
+/* -- body to command --------------------------------------------------------------------------- */
 
 static int pair_order(const void *a, const void *b)
 {
@@ -497,8 +494,7 @@ static enum mu_code read_register(struct request *r, const struct register_body 
     return rc == MU_OK ? read_checks(r, body, &c->reg, err) : rc;
 }
 
-/* -- handlers -------------------------------------------------------------------------------------
- */
+/* -- handlers ---------------------------------------------------------------------------------- */
 
 void api_catalog_register(struct request *r)
 {

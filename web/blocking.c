@@ -12,8 +12,7 @@
 static void on_ready(void *data, enum mu_code code, const struct agent_view *view,
                      const struct mu_err *err);
 
-/* -- pending ------------------------------------------------------------------------------------
- */
+/* -- pending ----------------------------------------------------------------------------------- */
 
 static void cancel_read(struct request *r)
 {
@@ -43,8 +42,7 @@ static void cancel_wait(struct request *r)
 static const struct request_pending pending_read = { "read", cancel_read };
 static const struct request_pending pending_watch = { "watch", cancel_wait };
 
-/* -- what an evaluation says ---------------------------------------------------------------------
- */
+/* -- what an evaluation says ------------------------------------------------------------------- */
 
 void blocking_topic(struct request *r, enum catalog_topic_kind kind, struct mu_span name)
 {
@@ -64,8 +62,7 @@ bool blocking_holds(struct request *r, uint64_t index)
     return parks_at(r, r->response.index);
 }
 
-/* -- park and wake -------------------------------------------------------------------------------
- */
+/* -- park and wake ----------------------------------------------------------------------------- */
 
 static void on_fire(void *data)
 {
@@ -118,8 +115,7 @@ static void park(struct request *r)
     }
 }
 
-/* -- evaluate ------------------------------------------------------------------------------------
- */
+/* -- evaluate ---------------------------------------------------------------------------------- */
 
 static const char *consistency_text(const struct request *r)
 {

@@ -60,8 +60,7 @@ void conn__body(struct request *r, struct mu_span part, uint64_t *discarded)
     r->verdict = VERDICT_TOO_BIG;
 }
 
-/* -- bytes in -----------------------------------------------------------------------------------
- */
+/* -- bytes in ---------------------------------------------------------------------------------- */
 
 /* Which protocol is it? Decided at the first byte that differs from the preface, or when all of it
  * is there. */
@@ -149,8 +148,7 @@ void conn_eof(struct conn *c)
     }
 }
 
-/* -- the turn -----------------------------------------------------------------------------------
- */
+/* -- the turn ---------------------------------------------------------------------------------- */
 
 bool conn__is_clogged(const struct conn *c)
 {

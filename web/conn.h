@@ -101,8 +101,7 @@ bool conn_is_over(const struct conn *c); /* close */
 /* When to close it as idle, slow or stuck; 0: it may stay. */
 uint64_t conn_deadline(const struct conn *c);
 
-/* -- shared by conn.c, http1.c and http2.c -------------------------------------------------------
- */
+/* -- shared by conn.c, http1.c and http2.c ----------------------------------------------------- */
 
 #define CONN_OUT_MAX (256U * 1024) /* unsent bytes above which no further request is taken */
 #define CONN_IN_MAX  (64U * 1024)  /* bytes that wait behind a request; then reading stops */

@@ -36,8 +36,7 @@ struct dns {
     uint8_t served[MU_DNS_TCP_MAX]; /* answers to forwarded queries */
 };
 
-/* -- the agent as the engine's upstream
- * ------------------------------------------------------------- */
+/* -- the agent as the engine's upstream -------------------------------------------------------- */
 
 /* Asking the agent for each query would cost more than answering it: once in a turn is enough. */
 static const struct agent_view *view_now(struct dns *d)
@@ -141,8 +140,7 @@ static void forward_cancel(void *data, void *running)
     agent_forward_cancel(running);
 }
 
-/* -- queries that other agents forwarded
- * ------------------------------------------------------------ */
+/* -- queries that other agents forwarded ------------------------------------------------------- */
 
 struct served {
     struct mu_link link;
@@ -212,8 +210,7 @@ static void served_end(struct dns *d)
     }
 }
 
-/* -- life ---------------------------------------------------------------------------------------
- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 struct dns *dns_new(struct agent *agent)
 {

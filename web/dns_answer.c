@@ -10,8 +10,7 @@
 #define PLAIN_ANSWERS_MAX 8 /* in 512 bytes, whatever the setting (11.2) */
 #define UDP_PAYLOAD_MAX   65467
 
-/* -- from the query to the outcome, and from there to a message
- * ----------------------------------- */
+/* -- from the query to the outcome, and from there to a message -------------------------------- */
 
 static enum dns_outcome answer_parent(struct dns_work *a)
 {

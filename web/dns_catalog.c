@@ -42,8 +42,7 @@ struct dns_catalog {
     uint64_t logged_ms; /* when bad rows were last complained about; 0: never */
 };
 
-/* -- keys ---------------------------------------------------------------------------------------
- */
+/* -- keys -------------------------------------------------------------------------------------- */
 
 struct key {
     uint8_t bytes[KEY_BYTES];
@@ -69,8 +68,7 @@ static struct mu_span key_span(const struct key *k)
     return mu_span_of(k->bytes, k->used);
 }
 
-/* -- trouble ------------------------------------------------------------------------------------
- */
+/* -- trouble ----------------------------------------------------------------------------------- */
 
 /* The catalog cannot be read: SERVFAIL, and a line a minute, since every query could cause one. */
 static enum dns_lookup unreadable(struct dns_catalog *c, const struct mu_err *err)
@@ -92,8 +90,7 @@ static void tell_skipped(struct dns_catalog *c, struct mu_span name, uint32_t sk
     }
 }
 
-/* -- all names of a kind
- * -------------------------------------------------------------------------- */
+/* -- all names of a kind ----------------------------------------------------------------------- */
 
 static void on_names_changed(void *data)
 {
@@ -211,8 +208,7 @@ static bool has_node_below(void *data, struct mu_span folded_name)
     return p->names != NULL && mu_table_find(p->names, folded_name) != NULL;
 }
 
-/* -- services and nodes
- * --------------------------------------------------------------------------- */
+/* -- services and nodes ------------------------------------------------------------------------ */
 
 static void release_service(void *value)
 {
@@ -310,8 +306,7 @@ static void release(void *data, struct dns_held *held)
     catalog_ready_release(held->hold);
 }
 
-/* -- addresses ----------------------------------------------------------------------------------
- */
+/* -- addresses --------------------------------------------------------------------------------- */
 
 static enum dns_lookup find_address(void *data, const struct mu_addr *address,
                                     struct dns_owner *out)
@@ -338,8 +333,7 @@ static enum dns_lookup find_address(void *data, const struct mu_addr *address,
     return DNS_FOUND;
 }
 
-/* -- life ---------------------------------------------------------------------------------------
- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 struct dns_catalog *dns_catalog_new(const struct dns_rules *rules, struct catalog_cache *cache,
                                     struct catalog_watch *watch, uint64_t *skipped)

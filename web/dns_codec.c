@@ -40,8 +40,7 @@
 #define RECORDS_IGNORED_MAX 2  /* in additional, beside OPT and TSIG (22.1) */
 #define RECORDS_WALKED_MAX  16 /* of a query that is refused anyway, looking for its OPT */
 
-/* -- reading: the question
- * ----------------------------------------------------------------------- */
+/* -- reading: the question --------------------------------------------------------------------- */
 
 static uint8_t fold(uint8_t c)
 {
@@ -87,8 +86,7 @@ static bool question_read(struct dns_query *q, struct mu_rd *r)
     return mu_rd_ok(r);
 }
 
-/* -- reading: what follows the question
- * ----------------------------------------------------------- */
+/* -- reading: what follows the question -------------------------------------------------------- */
 
 /* An owner: labels, then the root or a pointer that is not followed. *is_root: no labels. */
 static bool owner_skip(struct mu_rd *r, bool *is_root)
@@ -268,8 +266,7 @@ bool dns_query_read(struct dns_query *q, struct mu_span message)
     return true;
 }
 
-/* -- writing: bytes -----------------------------------------------------------------------------
- */
+/* -- writing: bytes ---------------------------------------------------------------------------- */
 
 static struct dns_region *region_of(struct dns_reply *r, enum dns_section s)
 {
@@ -344,8 +341,7 @@ void dns_put_bytes(struct dns_reply *r, enum dns_section s, const void *data, si
     }
 }
 
-/* -- writing: names -----------------------------------------------------------------------------
- */
+/* -- writing: names ---------------------------------------------------------------------------- */
 
 struct dns_name dns_name_asked(const struct dns_query *q, size_t from)
 {
@@ -422,8 +418,7 @@ uint16_t dns_put_name(struct dns_reply *r, enum dns_section s, const struct dns_
     return reachable && n->head_bytes + n->tail_bytes > 1 ? (uint16_t)start : 0;
 }
 
-/* -- writing: records ---------------------------------------------------------------------------
- */
+/* -- writing: records -------------------------------------------------------------------------- */
 
 /* Type, class, TTL and length: all that stands between owner and data. */
 static void store_fixed(uint8_t *to, enum dns_type type, uint32_t ttl, size_t bytes)
@@ -476,8 +471,7 @@ void dns_put_record(struct dns_reply *r, enum dns_section s, const struct dns_na
     dns_record_close(r, s);
 }
 
-/* -- writing: the whole -------------------------------------------------------------------------
- */
+/* -- writing: the whole ------------------------------------------------------------------------ */
 
 static size_t options_bytes(const struct dns_reply *r)
 {

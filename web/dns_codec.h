@@ -99,8 +99,7 @@ struct dns_query {
 /* Read a query. False: it deserves no answer (too short, or itself an answer). */
 bool dns_query_read(struct dns_query *q, struct mu_span message);
 
-/* -- writing ------------------------------------------------------------------------------------
- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 enum dns_section {
     DNS_ANSWER,

@@ -65,8 +65,7 @@ struct dns_counts *dns_engine_counts(struct dns_engine *e)
     return &e->counts;
 }
 
-/* -- answering ----------------------------------------------------------------------------------
- */
+/* -- answering --------------------------------------------------------------------------------- */
 
 /* What is at hand: rows, how old they are, and why there are none if there are none. */
 struct at_hand {
@@ -122,8 +121,7 @@ static bool may_answer(struct dns_engine *e, const struct agent_dns_request *req
     return true;
 }
 
-/* -- waiting ------------------------------------------------------------------------------------
- */
+/* -- waiting ----------------------------------------------------------------------------------- */
 
 static void wait_remove(struct dns_wait *w)
 {

@@ -39,8 +39,7 @@ void dns_sockets_closed(struct dns_sockets *s);
 enum mu_code dns_listen_failed(const char *transport, const struct mu_addr *address, int error,
                                struct mu_err *err);
 
-/* -- dns_udp_uv.c -------------------------------------------------------------------------------
- */
+/* -- dns_udp_uv.c ------------------------------------------------------------------------------ */
 
 struct dns_udp_batch *dns_udp_batch_new(void);
 void dns_udp_batch_free(struct dns_udp_batch *b);
@@ -50,8 +49,7 @@ MU_MUST_CHECK enum mu_code dns_udp_open(struct dns_udp **out, struct dns_sockets
                                         struct mu_addr *address, bool only_v6, struct mu_err *err);
 void dns_udp_close(struct dns_udp *u); /* waits of it must have been cancelled */
 
-/* -- dns_tcp_uv.c -------------------------------------------------------------------------------
- */
+/* -- dns_tcp_uv.c ------------------------------------------------------------------------------ */
 
 struct dns_tcp *dns_tcp_new(struct dns_sockets *s);
 void dns_tcp_free(struct dns_tcp *t); /* all connections are closed */

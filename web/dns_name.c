@@ -11,8 +11,7 @@
 
 #include "base/assert.h"
 
-/* -- zones --------------------------------------------------------------------------------------
- */
+/* -- zones ------------------------------------------------------------------------------------- */
 
 static struct mu_span label(const struct dns_labels *n, size_t i)
 {
@@ -132,8 +131,7 @@ static bool zone_find(const struct dns_zones *z, const struct dns_labels *n, siz
     return found;
 }
 
-/* -- inside a zone ------------------------------------------------------------------------------
- */
+/* -- inside a zone ----------------------------------------------------------------------------- */
 
 /* Nothing, <dc> or <dc>.dc, from label `from` up to `end`. Other datacenters and peers are not
  * known here yet, and unknown ones are names that lead nowhere. */
@@ -293,8 +291,7 @@ static void locate_in_zone(const struct dns_zones *z, const struct dns_labels *n
     }
 }
 
-/* -- reverse names ------------------------------------------------------------------------------
- */
+/* -- reverse names ----------------------------------------------------------------------------- */
 
 static bool octet_read(struct mu_span text, uint8_t *to)
 {
@@ -377,8 +374,7 @@ void dns_locate(const struct dns_zones *z, const struct dns_labels *name, uint16
     }
 }
 
-/* -- names from text ----------------------------------------------------------------------------
- */
+/* -- names from text --------------------------------------------------------------------------- */
 
 size_t dns_labels_of_text(struct mu_span text, uint8_t *to, size_t room)
 {

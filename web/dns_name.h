@@ -61,8 +61,7 @@ struct dns_place {
 void dns_locate(const struct dns_zones *z, const struct dns_labels *name, uint16_t type,
                 struct dns_place *out);
 
-/* -- names from text ----------------------------------------------------------------------------
- */
+/* -- names from text --------------------------------------------------------------------------- */
 
 /* Text with dots to labels, without the root: any bytes, each label 1 to 63. Returns the bytes
  * written, 0 when it is no such text or does not fit. */

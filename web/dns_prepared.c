@@ -14,8 +14,7 @@
 #include "base/mem.h"
 #include "base/table.h"
 
-/* -- addresses (6.1)
- * ------------------------------------------------------------------------------ */
+/* -- addresses (6.1) --------------------------------------------------------------------------- */
 
 static struct dns_address address_of_ip(const struct mu_addr *a)
 {
@@ -109,8 +108,7 @@ static struct mu_span tagged_find(const struct catalog_service *s, const char *n
     return MU_SPAN_NONE;
 }
 
-/* -- names
- * ---------------------------------------------------------------------------------------- */
+/* -- names ------------------------------------------------------------------------------------- */
 
 size_t dns_local_labels(const struct dns_zones *z, struct mu_span name, const char *kind,
                         uint8_t *to)
@@ -158,8 +156,7 @@ static bool is_plain_name(struct mu_span name)
     return name.bytes > 0;
 }
 
-/* -- nodes
- * ---------------------------------------------------------------------------------------- */
+/* -- nodes ------------------------------------------------------------------------------------- */
 
 static void node_build(const struct dns_rules *rules, struct mu_arena *arena,
                        const struct catalog_node *row, struct dns_node *out)
@@ -197,8 +194,7 @@ void dns_node_free(struct dns_one_node *n)
     }
 }
 
-/* -- instances
- * ------------------------------------------------------------------------------------ */
+/* -- instances --------------------------------------------------------------------------------- */
 
 /* Health (7): false when it is left out; otherwise the weight of its status. */
 static bool instance_is_shown(const struct dns_rules *rules, const struct catalog_instance *row,
@@ -304,8 +300,7 @@ static bool instance_build(const struct dns_rules *rules, struct mu_arena *arena
            out->picks.by[DNS_PICK_6].kind != DNS_NO_ADDRESS;
 }
 
-/* -- equal records
- * -------------------------------------------------------------------------------- */
+/* -- equal records ----------------------------------------------------------------------------- */
 
 struct same_key {
     uint8_t bytes[1 + DNS_NAME_MAX + 8];
@@ -376,8 +371,7 @@ static void same_build(struct dns_service *s)
     mu_table_free(seen);
 }
 
-/* -- lists
- * ---------------------------------------------------------------------------------------- */
+/* -- lists ------------------------------------------------------------------------------------- */
 
 /* How many different records the instances of a list make. */
 static void list_count(struct dns_service *s, struct dns_list *list)
@@ -475,8 +469,7 @@ static void lists_build(struct dns_service *s, const struct mu_texts *const *tag
     mu_free(uses);
 }
 
-/* -- the service
- * ---------------------------------------------------------------------------------- */
+/* -- the service ------------------------------------------------------------------------------- */
 
 /* Exact key first, then the longest one that ends in '*' and is a prefix otherwise (9). */
 static uint32_t ttl_find(const struct config_dns *config, struct mu_span folded_name)
@@ -590,8 +583,7 @@ bool dns_service_has_below(const struct dns_service *s, struct mu_span tag)
     return false;
 }
 
-/* -- drawing ------------------------------------------------------------------------------------
- */
+/* -- drawing ----------------------------------------------------------------------------------- */
 
 bool dns_draw_begin(struct dns_draw *d, struct dns_service *s, struct dns_list *list,
                     struct mu_rand *rand)

@@ -150,8 +150,7 @@ struct mu_span dns_texts_of(struct mu_arena *arena, const struct mu_pairs *meta)
 size_t dns_local_labels(const struct dns_zones *z, struct mu_span name, const char *kind,
                         uint8_t *to);
 
-/* -- drawing ------------------------------------------------------------------------------------
- */
+/* -- drawing ----------------------------------------------------------------------------------- */
 
 struct dns_draw { /* one answer's walk over a list in random order */
     struct dns_service *service;

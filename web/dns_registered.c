@@ -42,8 +42,7 @@ static enum dns_outcome alias_only(struct dns_work *a, struct dns_walk *w)
     return dns_walked(a, &start);
 }
 
-/* -- metadata -----------------------------------------------------------------------------------
- */
+/* -- metadata ---------------------------------------------------------------------------------- */
 
 /* All or none in DNS_TEXTS; in the answer one by one, as long as they fit. */
 static void put_texts(struct dns_work *a, enum dns_section section, const struct dns_name *owner,
@@ -65,8 +64,7 @@ static void put_texts(struct dns_work *a, enum dns_section section, const struct
     }
 }
 
-/* -- SRV (6.3)
- * ------------------------------------------------------------------------------------ */
+/* -- SRV (6.3) --------------------------------------------------------------------------------- */
 
 /* The target as it stands in the message, folded. */
 static void target_labels(const struct dns_name *target, struct dns_labels *to)
@@ -189,8 +187,7 @@ static enum dns_outcome answer_srv(struct dns_work *a, struct dns_service *s, st
     return dns_walked(a, &start);
 }
 
-/* -- services and nodes
- * --------------------------------------------------------------------------- */
+/* -- services and nodes ------------------------------------------------------------------------ */
 
 static enum dns_outcome answer_list(struct dns_work *a, struct dns_service *s,
                                     struct dns_list *list)

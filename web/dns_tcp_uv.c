@@ -108,8 +108,7 @@ struct dns_tcp_limits dns_tcp_limits_default(void)
     };
 }
 
-/* -- states -------------------------------------------------------------------------------------
- */
+/* -- states ------------------------------------------------------------------------------------ */
 
 static uint64_t state_ms(const struct conn *c, enum conn_state state)
 {
@@ -149,8 +148,7 @@ static struct conn *first_of(struct dns_tcp *t, enum conn_state state)
     return mu_list_empty(head) ? NULL : MU_CONTAINER(head->next, struct conn, link);
 }
 
-/* -- closing ------------------------------------------------------------------------------------
- */
+/* -- closing ----------------------------------------------------------------------------------- */
 
 static void on_conn_closed(uv_handle_t *handle)
 {
@@ -183,8 +181,7 @@ static void conn_close(struct conn *c)
     uv_close((uv_handle_t *)&c->handle, on_conn_closed);
 }
 
-/* -- writing ------------------------------------------------------------------------------------
- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 static void conn_settle(struct conn *c, bool renew);
 
@@ -253,8 +250,7 @@ static void pack(struct dns_tcp *t, size_t bytes)
     t->out_used += LENGTH_BYTES + bytes;
 }
 
-/* -- serving ------------------------------------------------------------------------------------
- */
+/* -- serving ----------------------------------------------------------------------------------- */
 
 static void on_later(void *data, struct mu_span answer)
 {
@@ -370,8 +366,7 @@ static bool serve_kept(struct conn *c)
     return served > 0;
 }
 
-/* -- what comes next ----------------------------------------------------------------------------
- */
+/* -- what comes next --------------------------------------------------------------------------- */
 
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *to)
 {
@@ -505,8 +500,7 @@ static void on_read(uv_stream_t *stream, ssize_t bytes, const uv_buf_t *from)
     }
 }
 
-/* -- accepting ----------------------------------------------------------------------------------
- */
+/* -- accepting --------------------------------------------------------------------------------- */
 
 /* The connection that has been at rest for longest, of one client or of all (NULL). */
 static struct conn *oldest(struct dns_tcp *t, const struct mu_addr *of, const struct conn *but)
@@ -583,8 +577,7 @@ static void on_connection(uv_stream_t *server, int status)
     conn_settle(c, true);
 }
 
-/* -- time ---------------------------------------------------------------------------------------
- */
+/* -- time -------------------------------------------------------------------------------------- */
 
 /* Answers left since the deadline was set: the client reads, if slowly. */
 static bool has_progressed(const struct conn *c)
@@ -627,8 +620,7 @@ uint64_t dns_tcp_wake_ms(const struct dns_tcp *t)
     return wake_ms;
 }
 
-/* -- life ---------------------------------------------------------------------------------------
- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 struct dns_tcp *dns_tcp_new(struct dns_sockets *s)
 {

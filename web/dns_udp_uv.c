@@ -68,8 +68,7 @@ void dns_udp_batch_free(struct dns_udp_batch *b)
     mu_free(b);
 }
 
-/* -- sending ------------------------------------------------------------------------------------
- */
+/* -- sending ----------------------------------------------------------------------------------- */
 
 /* Send what is packed. What the kernel does not take is lost, as datagrams are; an error of one
  * (its client's port is closed) does not keep the others back. */
@@ -106,8 +105,7 @@ static void pack(struct dns_udp_batch *b, const struct msghdr *query, size_t byt
     b->out_used += bytes;
 }
 
-/* -- where a query was sent to
- * --------------------------------------------------------------------- */
+/* -- where a query was sent to ----------------------------------------------------------------- */
 
 /* Turn what was received into what is to be sent: the same address as the source, and the interface
  * only where addresses need one (IPv6 link-local). */
@@ -155,8 +153,7 @@ static bool is_forged(const struct dns_udp *u, const struct mu_addr *client,
     return client->port == 0 || (client->port == u->address.port && mu_addr_eq_ip(client, to));
 }
 
-/* -- receiving ----------------------------------------------------------------------------------
- */
+/* -- receiving --------------------------------------------------------------------------------- */
 
 static void on_later(void *data, struct mu_span answer)
 {
@@ -259,8 +256,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
-/* -- opening and closing
- * --------------------------------------------------------------------------- */
+/* -- opening and closing ----------------------------------------------------------------------- */
 
 static bool set_option(int fd, int level, int option, int value)
 {

@@ -55,8 +55,7 @@ struct dns_now dns_sockets_now(struct dns_sockets *s)
     return (struct dns_now){ ms, s->wall_s };
 }
 
-/* -- deadlines ----------------------------------------------------------------------------------
- */
+/* -- deadlines --------------------------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -104,8 +103,7 @@ void dns_sockets_aim(struct dns_sockets *s)
     }
 }
 
-/* -- start --------------------------------------------------------------------------------------
- */
+/* -- start ------------------------------------------------------------------------------------- */
 
 enum mu_code dns_listen_failed(const char *transport, const struct mu_addr *address, int error,
                                struct mu_err *err)
@@ -182,8 +180,7 @@ enum mu_code dns_sockets_start(struct dns_sockets *s, const struct mu_addr *addr
     return rc;
 }
 
-/* -- stop ---------------------------------------------------------------------------------------
- */
+/* -- stop -------------------------------------------------------------------------------------- */
 
 void dns_sockets_closed(struct dns_sockets *s)
 {

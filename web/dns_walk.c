@@ -11,8 +11,7 @@
 
 #include "base/assert.h"
 
-/* -- looking up ---------------------------------------------------------------------------------
- */
+/* -- looking up -------------------------------------------------------------------------------- */
 
 enum dns_lookup dns_look_service(struct dns_work *a, struct mu_span name, struct dns_held *out)
 {
@@ -35,8 +34,7 @@ void dns_let_go(struct dns_work *a, struct dns_held *held)
     a->asked->source->release(a->asked->source->data, held);
 }
 
-/* -- addresses ----------------------------------------------------------------------------------
- */
+/* -- addresses --------------------------------------------------------------------------------- */
 
 bool dns_is_ip(const struct dns_address *address)
 {
@@ -203,8 +201,7 @@ struct dns_name dns_local_name(const struct dns_work *a, const uint8_t *labels, 
     return n;
 }
 
-/* -- aliases (6.5)
- * -------------------------------------------------------------------------------- */
+/* -- aliases (6.5) ----------------------------------------------------------------------------- */
 
 void dns_resolve(struct dns_work *a, struct dns_walk *w, const struct dns_labels *name)
 {

@@ -55,8 +55,7 @@ struct dns_walk {
     uint8_t hosts[DNS_ALIASES_MAX + 1][DNS_NAME_MAX]; /* aliases met; owners point here */
 };
 
-/* -- dns_walk.c ---------------------------------------------------------------------------------
- */
+/* -- dns_walk.c -------------------------------------------------------------------------------- */
 
 enum dns_lookup dns_look_service(struct dns_work *a, struct mu_span name, struct dns_held *out);
 enum dns_lookup dns_look_node(struct dns_work *a, struct mu_span name, struct dns_held *out);
@@ -94,8 +93,7 @@ bool dns_is_first(struct dns_work *a, const struct dns_labels *name, bool when_f
 /* What the walk left in the answer section; `start` is where to return to. */
 enum dns_outcome dns_walked(struct dns_work *a, const struct dns_mark *start);
 
-/* -- dns_registered.c, dns_zone.c: one function for a kind of place ------------------------------
- */
+/* -- dns_registered.c, dns_zone.c: one function for a kind of place ---------------------------- */
 
 enum dns_outcome dns_answer_service(struct dns_work *a);
 enum dns_outcome dns_answer_node(struct dns_work *a);

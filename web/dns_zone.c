@@ -16,8 +16,7 @@ enum dns_outcome dns_answer_literal(struct dns_work *a)
     return suits ? DNS_OUT_RECORDS : DNS_OUT_NODATA;
 }
 
-/* -- the zone itself (5.9)
- * ------------------------------------------------------------------------ */
+/* -- the zone itself (5.9) --------------------------------------------------------------------- */
 
 static struct dns_name primary_domain(const struct dns_work *a)
 {

@@ -16,8 +16,7 @@
 
 #define PREFIX "Failed to create boolean expression evaluator: "
 
-/* -- operators and what they apply to
- * ---------------------------------------------------------------- */
+/* -- operators and what they apply to ---------------------------------------------------------- */
 
 #define BIT(op) (1U << (unsigned)(op))
 
@@ -54,8 +53,7 @@ static bool is_negation(enum filter_op op)
            op == FILTER_NOT_MATCHES;
 }
 
-/* -- looking up
- * ------------------------------------------------------------------------------------ */
+/* -- looking up -------------------------------------------------------------------------------- */
 
 static const struct filter_field *field_find(const struct filter_kind *kind, struct mu_span name)
 {
@@ -223,8 +221,7 @@ enum mu_code filter_parse(struct filter **out, struct mu_span text, const struct
     return prepare(f->root, kind, arena, err);
 }
 
-/* -- leaves
- * ---------------------------------------------------------------------------------------- */
+/* -- leaves ------------------------------------------------------------------------------------ */
 
 struct look { /* one match on one object */
     const struct filter *filter;
@@ -305,8 +302,7 @@ static bool judge_missing(const struct look *l)
                                     : l->node->op == FILTER_IS_EMPTY;
 }
 
-/* -- objects
- * --------------------------------------------------------------------------------------- */
+/* -- objects ----------------------------------------------------------------------------------- */
 
 static bool judge(const struct look *l, const void *object, size_t step);
 
@@ -430,8 +426,7 @@ static bool judge(const struct look *l, const void *object, size_t step)
     MU_UNREACHABLE_CODE();
 }
 
-/* -- expressions
- * ----------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 static bool node_matches(const struct filter *f, const struct filter_node *n, const void *object)
 {

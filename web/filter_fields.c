@@ -9,8 +9,7 @@
         rows, MU_LEN(rows) \
     }
 
-/* -- proxies: members of stored JSON
- * ------------------------------------------------------------------ */
+/* -- proxies: members of stored JSON ----------------------------------------------------------- */
 
 static const struct filter_field mesh_gateway_fields[] = { { .name = "Mode",
                                                              .type = FILTER_JSON_TEXT } };
@@ -43,8 +42,7 @@ static const struct filter_field connect_fields[] = { { .name = "Native",
                                                         .type = FILTER_JSON_BOOL } };
 static const struct filter_kind connect = KIND(connect_fields);
 
-/* -- services of the catalog
- * ----------------------------------------------------------------------- */
+/* -- services of the catalog ------------------------------------------------------------------- */
 
 #define AT(member) offsetof(struct catalog_tagged, member)
 static const struct filter_field tagged_fields[] = {
@@ -84,8 +82,7 @@ const struct filter_kind filter_node_services = KIND(node_service_fields);
 
 _Static_assert(offsetof(struct catalog_tagged, name) == 0, "FILTER_NAMED items begin with a name");
 
-/* -- nodes
- * ------------------------------------------------------------------------------------------ */
+/* -- nodes ------------------------------------------------------------------------------------- */
 
 #define AT(member) offsetof(struct catalog_node, member)
 static const struct filter_field node_fields[] = {
@@ -101,8 +98,7 @@ const struct filter_kind filter_nodes = KIND(node_fields);
 
 #undef AT
 
-/* -- checks
- * ------------------------------------------------------------------------------------------ */
+/* -- checks ------------------------------------------------------------------------------------ */
 
 #define AT(member) offsetof(struct catalog_check, member)
 static const struct filter_field check_fields[] = {
@@ -121,8 +117,7 @@ static const struct filter_field check_fields[] = {
 const struct filter_kind filter_checks = KIND(check_fields);
 #undef AT
 
-/* -- instances
- * --------------------------------------------------------------------------------------- */
+/* -- instances --------------------------------------------------------------------------------- */
 
 #define AT(member) offsetof(struct catalog_instance, member)
 #define OF_NODE(member) \
@@ -162,8 +157,7 @@ static const struct filter_field health_entry_fields[] = {
 const struct filter_kind filter_health_entries = KIND(health_entry_fields);
 #undef AT
 
-/* -- what is registered with the agent
- * ---------------------------------------------------------------- */
+/* -- what is registered with the agent --------------------------------------------------------- */
 
 #define AT(member) offsetof(struct service_tagged_definition, member)
 static const struct filter_field agent_tagged_fields[] = {

@@ -21,8 +21,7 @@ struct parser {
 
 static struct filter_node *or_expression(struct parser *p);
 
-/* -- words
- * ----------------------------------------------------------------------------------------- */
+/* -- words ------------------------------------------------------------------------------------- */
 
 /* Remember what was not found, for the message; returns false. */
 static bool missing(struct parser *p, const char *what)
@@ -81,8 +80,7 @@ static bool take_words(struct parser *p, const char *const *words, size_t count)
     return true;
 }
 
-/* -- values
- * ---------------------------------------------------------------------------------------- */
+/* -- values ------------------------------------------------------------------------------------ */
 
 static bool is_letter(uint8_t c)
 {
@@ -274,8 +272,7 @@ static bool number(struct parser *p, struct mu_span *out)
     return true;
 }
 
-/* -- selectors
- * ------------------------------------------------------------------------------------- */
+/* -- selectors --------------------------------------------------------------------------------- */
 
 struct selector {
     struct mu_span parts[FILTER_PARTS_MAX];
@@ -359,8 +356,7 @@ static bool value(struct parser *p, struct mu_span *out)
     return true;
 }
 
-/* -- matches
- * --------------------------------------------------------------------------------------- */
+/* -- matches ----------------------------------------------------------------------------------- */
 
 enum op_form {
     SELECTOR_OP_VALUE,
@@ -451,8 +447,7 @@ static struct filter_node *match(struct parser *p)
     return n != NULL ? n : match_form(p, VALUE_OP_SELECTOR);
 }
 
-/* -- expressions
- * ----------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 static struct filter_node *joined(struct parser *p, enum filter_node_kind kind,
                                   struct filter_node *first, struct filter_node *second)

@@ -9,8 +9,7 @@
 #include "base/limits.h"
 #include "target.h"
 
-/* -- out: on a client agent
- * ------------------------------------------------------------------------ */
+/* -- out: on a client agent -------------------------------------------------------------------- */
 
 /* One "key=value" of the query, as it is to be sent. */
 static void add_pair(struct request *r, struct mu_span pair, const char *node, struct mu_buf *to)
@@ -147,8 +146,7 @@ void forward_request(struct request *r)
     r->forward = agent_forward_http(r->front->agent, &request, on_answer, r);
 }
 
-/* -- in: on a server
- * ------------------------------------------------------------------------------- */
+/* -- in: on a server --------------------------------------------------------------------------- */
 
 struct forwarded { /* in the request's arena */
     agent_http_fn *reply;

@@ -49,8 +49,7 @@ void http1_stop(struct conn *c)
     }
 }
 
-/* -- requests in --------------------------------------------------------------------------------
- */
+/* -- requests in ------------------------------------------------------------------------------- */
 
 static void serve(struct conn *c)
 {
@@ -128,8 +127,7 @@ static bool on_end(void *data)
            c->turn_answers < MU_HTTP_PIPELINE_MAX;
 }
 
-/* -- bytes in -----------------------------------------------------------------------------------
- */
+/* -- bytes in ---------------------------------------------------------------------------------- */
 
 /* What no request can be made of: say so and end. */
 static void refuse_bytes(struct conn *c, const struct mu_err *err)
@@ -191,8 +189,7 @@ size_t http1_feed(struct conn *c, struct mu_span bytes)
     return total;
 }
 
-/* -- answers out --------------------------------------------------------------------------------
- */
+/* -- answers out ------------------------------------------------------------------------------- */
 
 static void answer(struct request *r)
 {

@@ -1,7 +1,6 @@
 #include "objects.h"
 
-/* -- parts --------------------------------------------------------------------------------------
- */
+/* -- parts ------------------------------------------------------------------------------------- */
 
 void objects_texts(struct mu_json_out *o, const char *name, const struct mu_texts *t)
 {
@@ -104,8 +103,7 @@ static void indexes(struct mu_json_out *o, uint64_t create_index, uint64_t modif
     mu_json_u64(o, "ModifyIndex", modify_index);
 }
 
-/* -- catalog ------------------------------------------------------------------------------------
- */
+/* -- catalog ----------------------------------------------------------------------------------- */
 
 static void node_head(struct mu_json_out *o, const struct catalog_node *n, const char *datacenter)
 {
@@ -224,8 +222,7 @@ void objects_kv(struct mu_json_out *o, const struct catalog_kv *kv)
     mu_json_close(o, '}');
 }
 
-/* -- the agent ----------------------------------------------------------------------------------
- */
+/* -- the agent --------------------------------------------------------------------------------- */
 
 static void definition_tagged(struct mu_json_out *o, const struct service_definition *d)
 {

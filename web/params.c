@@ -9,8 +9,7 @@
 
 #define PARAMS_MAX 512 /* some rules below are quadratic; people give ten */
 
-/* -- pairs --------------------------------------------------------------------------------------
- */
+/* -- pairs ------------------------------------------------------------------------------------- */
 
 static size_t count_pairs(struct mu_span query)
 {
@@ -116,8 +115,7 @@ void params_encode(const struct params *p, struct mu_buf *to)
     }
 }
 
-/* -- values -------------------------------------------------------------------------------------
- */
+/* -- values ------------------------------------------------------------------------------------ */
 
 bool params_bool(struct mu_span text, bool *out)
 {
@@ -205,8 +203,7 @@ struct mu_pairs params_node_meta(const struct params *p, struct mu_arena *arena)
     return pairs;
 }
 
-/* -- declared parameters ------------------------------------------------------------------------
- */
+/* -- declared parameters ----------------------------------------------------------------------- */
 
 /* What the rules fill in while they walk; judged at the end. */
 struct reading {

@@ -28,8 +28,7 @@ struct pattern {
     uint32_t count;
 };
 
-/* -- compiling ------------------------------------------------------------------------------------
- */
+/* -- compiling --------------------------------------------------------------------------------- */
 
 struct compiler {
     struct step *steps;
@@ -144,8 +143,7 @@ enum mu_code pattern_compile(struct pattern **out, struct mu_span text, struct m
     return MU_OK;
 }
 
-/* -- matching -------------------------------------------------------------------------------------
- */
+/* -- matching ---------------------------------------------------------------------------------- */
 
 struct threads { /* those that wait for the next character */
     uint32_t at[PROGRAM_MAX];

@@ -25,8 +25,7 @@ struct parser {
 
 static struct pattern_node *alternatives(struct parser *p);
 
-/* -- characters -----------------------------------------------------------------------------------
- */
+/* -- characters -------------------------------------------------------------------------------- */
 
 uint32_t pattern_char(struct mu_span text, size_t *bytes)
 {
@@ -103,8 +102,7 @@ static struct pattern_node *node_new(struct parser *p, enum pattern_node_kind ki
     return n;
 }
 
-/* -- sets -----------------------------------------------------------------------------------------
- */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name; /* "d" for \d, "alpha" for [:alpha:] */
@@ -356,8 +354,7 @@ static struct pattern_node *place(struct parser *p, enum pattern_place where)
     return n;
 }
 
-/* -- atoms ----------------------------------------------------------------------------------------
- */
+/* -- atoms ------------------------------------------------------------------------------------- */
 
 /* Behind a backslash. */
 static struct pattern_node *escape(struct parser *p)
@@ -453,8 +450,7 @@ static struct pattern_node *atom(struct parser *p)
     }
 }
 
-/* -- repetition, sequences, alternatives
- * ------------------------------------------------------------ */
+/* -- repetition, sequences, alternatives ------------------------------------------------------- */
 
 static bool number(struct parser *p, uint32_t *out)
 {

@@ -16,8 +16,7 @@
 #define KEPT_BYTES_MAX 8192U
 #define FREE_MAX       128
 
-/* -- methods ------------------------------------------------------------------------------------
- */
+/* -- methods ----------------------------------------------------------------------------------- */
 
 static const struct {
     enum web_method method;
@@ -48,8 +47,7 @@ enum web_method web_method_of(struct mu_span text)
     return WEB_OTHER;
 }
 
-/* -- pool ---------------------------------------------------------------------------------------
- */
+/* -- pool -------------------------------------------------------------------------------------- */
 
 void request_pool_init(struct request_pool *p)
 {
@@ -129,8 +127,7 @@ void request_free(struct request *r)
     p->free_count++;
 }
 
-/* -- what came ----------------------------------------------------------------------------------
- */
+/* -- what came --------------------------------------------------------------------------------- */
 
 /* The headers that somebody here asks for; all others are dropped at the door. */
 static const struct {
@@ -188,8 +185,7 @@ bool request_cancel(struct request *r)
     return true;
 }
 
-/* -- the access log (agent-behaviour 16) ---------------------------------------------------------
- */
+/* -- the access log (agent-behaviour 16) ------------------------------------------------------- */
 
 /* The target with the values of ?token= hidden. */
 static struct mu_span logged_target(struct request *r)
@@ -242,8 +238,7 @@ static void log_finished(struct request *r)
     }
 }
 
-/* -- answers ------------------------------------------------------------------------------------
- */
+/* -- answers ----------------------------------------------------------------------------------- */
 
 void response_reset(struct request *r)
 {

@@ -171,8 +171,7 @@ void request_pool_deinit(struct request_pool *p); /* asserts that none is in use
 struct request *request_new(struct request_pool *p, const struct request_sink *sink, void *data);
 void request_free(struct request *r); /* not while something is pending; NULL is fine */
 
-/* -- what protocols do --------------------------------------------------------------------------
- */
+/* -- what protocols do ------------------------------------------------------------------------- */
 
 enum web_method web_method_of(struct mu_span text);
 /* Take method, target and the headers that matter, all copied. */
@@ -182,8 +181,7 @@ void request_head(struct request *r, struct mu_span method, struct mu_span targe
  * orphaned and frees itself. */
 MU_MUST_CHECK bool request_cancel(struct request *r);
 
-/* -- what handlers do: answer once ---------------------------------------------------------------
- */
+/* -- what handlers do: answer once ------------------------------------------------------------- */
 
 /* Forget what an earlier evaluation left in the response. */
 void response_reset(struct request *r);

@@ -12,8 +12,7 @@
 /* Of every endpoint; a path without one has neither. */
 #define ROUTED_H1 "Vary: Accept-Encoding\r\nX-Consul-Default-Acl-Policy: allow\r\n"
 
-/* -- style --------------------------------------------------------------------------------------
- */
+/* -- style ------------------------------------------------------------------------------------- */
 
 void response_canonical(struct mu_span name, char *to)
 {
@@ -71,8 +70,7 @@ static const char *date_text(struct response_style *s, int64_t wall_s)
     return s->date;
 }
 
-/* -- the walk -----------------------------------------------------------------------------------
- */
+/* -- the walk ---------------------------------------------------------------------------------- */
 
 typedef void emit_fn(void *data, const char *name, struct mu_span value);
 
@@ -113,8 +111,7 @@ static void each_header(const struct response *p, emit_fn *emit, void *data)
     }
 }
 
-/* -- HTTP/1.1 -----------------------------------------------------------------------------------
- */
+/* -- HTTP/1.1 ---------------------------------------------------------------------------------- */
 
 static void emit_h1(void *data, const char *name, struct mu_span value)
 {
@@ -147,8 +144,7 @@ void response_head_h1(struct response_style *s, const struct request *r, bool ke
     mu_buf_add(to, "\r\n", 2);
 }
 
-/* -- lists --------------------------------------------------------------------------------------
- */
+/* -- lists ------------------------------------------------------------------------------------- */
 
 struct listing {
     struct mu_arena *arena;

@@ -6,8 +6,7 @@
 #include "base/limits.h"
 #include "target.h"
 
-/* -- finding a row ------------------------------------------------------------------------------
- */
+/* -- finding a row ----------------------------------------------------------------------------- */
 
 void route_table_init(struct route_table *t, const struct web_route *rows, size_t count)
 {
@@ -70,8 +69,7 @@ static void find_row(const struct route_table *table, struct request *r)
     }
 }
 
-/* -- the target ---------------------------------------------------------------------------------
- */
+/* -- the target -------------------------------------------------------------------------------- */
 
 /* Path and query of "/v1/kv/a?raw" or "http://host:8500/v1/kv/a?raw". */
 static struct mu_span split_target(struct mu_span target, struct mu_span *query)
@@ -118,8 +116,7 @@ void route_find(const struct route_table *table, struct request *r)
     }
 }
 
-/* -- answers without a handler -------------------------------------------------------------------
- */
+/* -- answers without a handler ----------------------------------------------------------------- */
 
 /* A target may hold what means something in HTML. */
 static void add_html(struct mu_buf *to, struct mu_span text)

@@ -329,8 +329,7 @@ static void on_deadline(void *data)
     }
 }
 
-/* -- the end of a turn --------------------------------------------------------------------------
- */
+/* -- the end of a turn ------------------------------------------------------------------------- */
 
 static void client_turn(struct client *c)
 {

@@ -4,8 +4,7 @@
 
 #include "base/assert.h"
 
-/* -- escapes ------------------------------------------------------------------------------------
- */
+/* -- escapes ----------------------------------------------------------------------------------- */
 
 static int hex_digit(uint8_t c)
 {
@@ -100,8 +99,7 @@ void target_escape_path(struct mu_buf *to, struct mu_span text)
     }
 }
 
-/* -- clean paths --------------------------------------------------------------------------------
- */
+/* -- clean paths ------------------------------------------------------------------------------- */
 
 static bool is_clean(struct mu_span path)
 {
@@ -164,8 +162,7 @@ struct mu_span target_clean(struct mu_span path, struct mu_arena *arena)
     return mu_span_of(to, used);
 }
 
-/* -- what may be printed ------------------------------------------------------------------------
- */
+/* -- what may be printed ----------------------------------------------------------------------- */
 
 /* Characters that Unicode counts as controls, separators or format: those that hide in a log or a
  * terminal. Unassigned ones pass. */

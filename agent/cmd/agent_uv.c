@@ -66,8 +66,7 @@ struct process {
     bool has_pid_file, has_started;
 };
 
-/* -- the end -------------------------------------------------------------------------------------
- */
+/* -- the end ----------------------------------------------------------------------------------- */
 
 static void move(struct process *p, enum state to)
 {
@@ -133,8 +132,7 @@ static void on_ended(void *data, enum agent_end how)
     }
 }
 
-/* -- signals -------------------------------------------------------------------------------------
- */
+/* -- signals ----------------------------------------------------------------------------------- */
 
 static void on_left(void *data, enum mu_code code, const struct mu_err *err)
 {
@@ -204,8 +202,7 @@ static enum mu_code watch_signals(struct process *p, struct mu_err *err)
     return rc == 0 ? MU_OK : mu_fail(err, MU_IO, "signals: %s", uv_strerror(rc));
 }
 
-/* -- the start -----------------------------------------------------------------------------------
- */
+/* -- the start --------------------------------------------------------------------------------- */
 
 static enum mu_code open_log(struct process *p, struct mu_err *err)
 {

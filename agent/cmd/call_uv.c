@@ -21,8 +21,7 @@
 #define TOKEN_BYTES_MAX   4096
 #define HEADERS_COUNT_MAX 2
 
-/* -- the question --------------------------------------------------------------------------------
- */
+/* -- the question ------------------------------------------------------------------------------ */
 
 void cli_call_init(struct cli_call *c, const char *method, const char *path)
 {
@@ -75,8 +74,7 @@ void cli_call_node_meta(struct cli_call *c, const struct cli_texts *pairs)
     }
 }
 
-/* -- whom to ask, and as who ---------------------------------------------------------------------
- */
+/* -- whom to ask, and as who ------------------------------------------------------------------- */
 
 static const char *said(const struct cli *cli, const char *flag, const char *name)
 {
@@ -190,8 +188,7 @@ static enum mu_code take_address(struct cli *cli, const struct cli_call *c, stru
     return MU_OK;
 }
 
-/* -- the answer ----------------------------------------------------------------------------------
- */
+/* -- the answer -------------------------------------------------------------------------------- */
 
 struct pending {
     struct cli_call *call;

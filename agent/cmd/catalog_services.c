@@ -23,8 +23,7 @@ static const struct cli_option rows[] = {
 
 const struct cli_options cmd_catalog_services_options = CLI_OPTIONS(rows, struct options);
 
-/* -- what was answered ---------------------------------------------------------------------------
- */
+/* -- what was answered ------------------------------------------------------------------------- */
 
 /* One instance on a node. */
 struct instance {
@@ -112,8 +111,7 @@ static enum mu_code read_node(const struct mu_json *root, struct mu_multi *out,
     return MU_OK;
 }
 
-/* -- printing ------------------------------------------------------------------------------------
- */
+/* -- printing ---------------------------------------------------------------------------------- */
 
 static int by_key(const void *a, const void *b)
 {
@@ -183,8 +181,7 @@ static void print_services(struct cli *cli, const struct options *o, struct mu_m
     }
 }
 
-/* -- the call ------------------------------------------------------------------------------------
- */
+/* -- the call ---------------------------------------------------------------------------------- */
 
 static int print_answer(struct cli *cli, const struct options *o, const struct cli_call *c)
 {

@@ -21,8 +21,7 @@ int cli_fail(struct cli *cli, const char *fmt, ...)
     return 1;
 }
 
-/* -- the list ------------------------------------------------------------------------------------
- */
+/* -- the list ---------------------------------------------------------------------------------- */
 
 static void list_all(struct mu_buf *to)
 {
@@ -59,8 +58,7 @@ static void print(FILE *to, struct mu_buf *text)
     mu_buf_deinit(text);
 }
 
-/* -- which command -------------------------------------------------------------------------------
- */
+/* -- which command ----------------------------------------------------------------------------- */
 
 /* The row whose name is the first two words, else the first; *words says how many. */
 static const struct cli_command *find(int argc, const char *const *argv, int *words)
@@ -97,8 +95,7 @@ static bool is_version(const char *word)
            strcmp(word, "--version") == 0;
 }
 
-/* -- running one ---------------------------------------------------------------------------------
- */
+/* -- running one ------------------------------------------------------------------------------- */
 
 static int run(struct cli *cli, const struct cli_command *command, int argc,
                const char *const *argv)

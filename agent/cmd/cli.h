@@ -18,8 +18,7 @@
 #include "base/json.h"
 #include "base/span.h"
 
-/* -- options ------------------------------------------------------------------------------------
- */
+/* -- options ----------------------------------------------------------------------------------- */
 
 enum cli_as {
     CLI_BOOL,  /* bool */
@@ -60,8 +59,7 @@ struct cli_client {
 };
 extern const struct cli_options cli_client_options;
 
-/* -- commands ------------------------------------------------------------------------------------
- */
+/* -- commands ---------------------------------------------------------------------------------- */
 
 struct cli;
 
@@ -101,8 +99,7 @@ MU_MUST_CHECK enum mu_code cli_read(struct cli *cli, const struct cli_command *c
 void cli_options_free(const struct cli_options *table, void *options);
 void cli_help(const struct cli_command *command, struct mu_buf *to);
 
-/* -- asking an agent (call_uv.c) -----------------------------------------------------------------
- */
+/* -- asking an agent (call_uv.c) --------------------------------------------------------------- */
 
 struct cli_call {
     const char *method;   /* "GET" */
@@ -134,8 +131,7 @@ MU_MUST_CHECK enum mu_code cli_read_list(const struct cli_call *c,
  */
 int cli_print_texts(struct cli *cli, const struct cli_call *c, const char *what);
 
-/* -- printing ------------------------------------------------------------------------------------
- */
+/* -- printing ---------------------------------------------------------------------------------- */
 
 /* Columns, left-aligned, `gap` blanks apart, nothing behind the last. */
 struct cli_table {

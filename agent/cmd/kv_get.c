@@ -51,8 +51,7 @@ static const struct mu_json_shape pair_shape = { .fields = pair_fields,
                                                  .bytes = sizeof(struct pair),
                                                  .is_loose = true };
 
-/* -- printing ------------------------------------------------------------------------------------
- */
+/* -- printing ---------------------------------------------------------------------------------- */
 
 /* The value as it is to be shown. False: what came is not base64. */
 static bool shown_value(const struct options *o, const struct pair *p, struct mu_buf *to)
@@ -126,8 +125,7 @@ static int print_pairs(struct cli *cli, const struct options *o, const struct cl
     return status;
 }
 
-/* -- the call ------------------------------------------------------------------------------------
- */
+/* -- the call ---------------------------------------------------------------------------------- */
 
 static void make_call(const struct options *o, const char *key, struct cli_call *c)
 {

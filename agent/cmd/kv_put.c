@@ -31,8 +31,7 @@ static const struct cli_option rows[] = {
 
 const struct cli_options cmd_kv_put_options = CLI_OPTIONS(rows, struct options);
 
-/* -- the data ------------------------------------------------------------------------------------
- */
+/* -- the data ---------------------------------------------------------------------------------- */
 
 static enum mu_code read_stream(FILE *from, struct mu_buf *to, struct mu_err *err)
 {
@@ -80,8 +79,7 @@ static enum mu_code decode_base64(struct mu_buf *data, struct mu_err *err)
     return MU_OK;
 }
 
-/* -- the call ------------------------------------------------------------------------------------
- */
+/* -- the call ---------------------------------------------------------------------------------- */
 
 static void make_call(const struct options *o, const char *key, const struct mu_buf *data,
                       struct cli_call *c)

@@ -126,8 +126,7 @@ void cli_options_free(const struct cli_options *table, void *options)
     mu_free(options);
 }
 
-/* -- help ----------------------------------------------------------------------------------------
- */
+/* -- help -------------------------------------------------------------------------------------- */
 
 static void add_rows(const char *title, const struct cli_options *table, struct mu_buf *to)
 {

@@ -30,8 +30,7 @@ static const struct cli_option rows[] = {
 
 const struct cli_options cmd_services_register_options = CLI_OPTIONS(rows, struct options);
 
-/* -- from flags ----------------------------------------------------------------------------------
- */
+/* -- from flags -------------------------------------------------------------------------------- */
 
 static struct mu_texts texts_of(const struct cli_texts *from, struct mu_arena *arena)
 {
@@ -93,8 +92,7 @@ static enum mu_code from_flags(const struct options *o, struct mu_arena *arena,
     return take_tagged(&o->tagged, arena, out, err);
 }
 
-/* -- the calls -----------------------------------------------------------------------------------
- */
+/* -- the calls --------------------------------------------------------------------------------- */
 
 static int register_one(struct cli *cli, const struct service_definition *d)
 {

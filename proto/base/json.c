@@ -160,8 +160,7 @@ void mu_json_compact(const struct mu_json *v, struct mu_buf *to)
     MU_ASSERT(rc == 0); /* a parsed tree holds nothing that cannot be written */
 }
 
-/* -- decoding by a table ------------------------------------------------------------------------
- */
+/* -- decoding by a table ----------------------------------------------------------------------- */
 
 static const char *go_type(enum mu_json_as as)
 {
@@ -502,8 +501,7 @@ enum mu_code mu_json_read(struct mu_span text, const struct mu_json_shape *shape
     return rc;
 }
 
-/* -- writing -------------------------------------------------------------------------------------
- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 void mu_json_out_init(struct mu_json_out *o, struct mu_buf *to, bool is_pretty)
 {

@@ -55,8 +55,7 @@ static uint64_t now_ns(void)
     return mu_clock_ns();
 }
 
-/* -- asking -------------------------------------------------------------------------------------
- */
+/* -- asking ------------------------------------------------------------------------------------ */
 
 static void question(struct load *l, uint16_t slot, struct mu_buf *to)
 {
@@ -138,8 +137,7 @@ static void ask(struct load *l, uint64_t now)
     l->sent += count;
 }
 
-/* -- hearing ------------------------------------------------------------------------------------
- */
+/* -- hearing ----------------------------------------------------------------------------------- */
 
 static void hear_one(struct load *l, const uint8_t *data, size_t bytes, uint64_t now)
 {
@@ -189,8 +187,7 @@ static void give_up(struct load *l, uint64_t now)
     }
 }
 
-/* -- the run ------------------------------------------------------------------------------------
- */
+/* -- the run ----------------------------------------------------------------------------------- */
 
 static void run(struct load *l)
 {

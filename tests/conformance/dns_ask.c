@@ -18,8 +18,7 @@
 #define ANSWER_S   5
 #define LINE_BYTES 4096
 
-/* -- fixture ------------------------------------------------------------------------------------
- */
+/* -- fixture ----------------------------------------------------------------------------------- */
 
 static void put_pairs(struct mu_json_out *o, const char *name, const struct mu_pairs *pairs)
 {
@@ -141,8 +140,7 @@ static int print_fixture(void)
     return 0;
 }
 
-/* -- asking -------------------------------------------------------------------------------------
- */
+/* -- asking ------------------------------------------------------------------------------------ */
 
 static int open_socket(const struct mu_addr *to, bool is_tcp)
 {

@@ -52,8 +52,7 @@ static unsigned long u32(struct message *m)
     return high << 16 | u16(m);
 }
 
-/* -- names --------------------------------------------------------------------------------------
- */
+/* -- names ------------------------------------------------------------------------------------- */
 
 static void print_label(const uint8_t *data, size_t bytes, char to[NAME_MAX_TEXT])
 {
@@ -171,8 +170,7 @@ bool dns_check_name(const char *text, struct mu_buf *to)
     return true;
 }
 
-/* -- types --------------------------------------------------------------------------------------
- */
+/* -- types ------------------------------------------------------------------------------------- */
 
 enum data_form { FORM_HEX, FORM_IP4, FORM_IP6, FORM_NAME, FORM_SRV, FORM_TXT, FORM_SOA, FORM_OPT };
 
@@ -210,8 +208,7 @@ static size_t type_at(unsigned type)
     return i;
 }
 
-/* -- records ------------------------------------------------------------------------------------
- */
+/* -- records ----------------------------------------------------------------------------------- */
 
 struct record {
     unsigned section; /* 1 answer, 2 authority, 3 additional */
@@ -390,8 +387,7 @@ static void read_record(struct reply *r, unsigned section)
     rec->text = mu_buf_take(&text, NULL);
 }
 
-/* -- rules --------------------------------------------------------------------------------------
- */
+/* -- rules ------------------------------------------------------------------------------------- */
 
 static void check_header(struct reply *r, struct mu_span query)
 {
@@ -508,8 +504,7 @@ static void check_end(struct reply *r, size_t bytes_max)
     }
 }
 
-/* -- printing -----------------------------------------------------------------------------------
- */
+/* -- printing ---------------------------------------------------------------------------------- */
 
 static const char *const rcodes[] = { "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP",
                                       "REFUSED", "6",       "7",        "8",        "NOTAUTH",
@@ -619,8 +614,7 @@ bool dns_check(struct mu_span query, struct mu_span message, size_t bytes_max,
     return !r.m.bad;
 }
 
-/* -- making queries -----------------------------------------------------------------------------
- */
+/* -- making queries ---------------------------------------------------------------------------- */
 
 static void put16(struct mu_buf *to, unsigned v)
 {

@@ -23,8 +23,7 @@ enum dns_check_form {
 bool dns_check(struct mu_span query, struct mu_span reply, size_t bytes_max,
                enum dns_check_form form, struct mu_buf *out);
 
-/* -- making queries -----------------------------------------------------------------------------
- */
+/* -- making queries ---------------------------------------------------------------------------- */
 
 /* "web.service.consul", with \. and \DDD for any byte; "." is the root. Appends the wire form. */
 bool dns_check_name(const char *text, struct mu_buf *to);

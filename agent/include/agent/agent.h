@@ -38,8 +38,7 @@
 struct uv_loop_s;
 struct agent; /* opaque */
 
-/* -- life ---------------------------------------------------------------------------------------
- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 /* Why the process should end. */
 enum agent_end {
@@ -67,8 +66,7 @@ typedef void agent_stopped_fn(void *data);
 void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data);
 void agent_free(struct agent *a); /* NULL is fine */
 
-/* -- who we are
- * ------------------------------------------------------------------------------------ */
+/* -- who we are -------------------------------------------------------------------------------- */
 
 const struct config *agent_config(const struct agent *a);
 bool agent_is_server(const struct agent *a);
@@ -83,8 +81,7 @@ void agent_print_banner(const struct agent *a, struct mu_buf *to); /* agent-beha
 /* The two-level object of strings that agent/self shows as Stats. */
 void agent_stats(struct agent *a, struct mu_json_out *o);
 
-/* -- local registrations (http-api 3.3, 3.4)
- * ------------------------------------------------------- */
+/* -- local registrations (http-api 3.3, 3.4) --------------------------------------------------- */
 
 struct local *agent_local(struct agent *a); /* for reading */
 
@@ -104,8 +101,7 @@ void agent_check_ttl(struct agent *a, struct mu_span id, enum check_status statu
 void agent_maintenance(struct agent *a, struct mu_span service_id, bool enable,
                        struct mu_span reason, agent_done_fn *done, void *data);
 
-/* -- members (http-api 3.2)
- * -------------------------------------------------------------------------- */
+/* -- members (http-api 3.2) -------------------------------------------------------------------- */
 
 struct agent_member {
     const char *name;
@@ -127,8 +123,7 @@ void agent_leave(struct agent *a, agent_done_fn *done, void *data);
 MU_MUST_CHECK enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune,
                                              struct mu_err *err);
 
-/* -- writes: on servers
- * ---------------------------------------------------------------------------- */
+/* -- writes: on servers ------------------------------------------------------------------------ */
 
 /* Carry out one command: proposed here if this server leads, else at the leader; while there is
  * none it is held for rpc_hold_timeout. Never repeated after MU_LOST. The stamp and origin are set
@@ -144,8 +139,7 @@ typedef void agent_written_fn(void *data, const struct agent_written *written);
 void agent_write(struct agent *a, const struct command *command, agent_written_fn *done,
                  void *data);
 
-/* -- reads: on servers
- * ------------------------------------------------------------------------------- */
+/* -- reads: on servers ------------------------------------------------------------------------- */
 
 enum agent_consistency {
     AGENT_DEFAULT, /* linearizable, as AGENT_CONSISTENT: ReadIndex */
@@ -172,8 +166,7 @@ struct agent_view agent_view_now(struct agent *a);
 struct catalog_watch *agent_watch(struct agent *a); /* servers only */
 struct catalog_cache *agent_cache(struct agent *a); /* servers only */
 
-/* -- forwarding: on client agents
- * --------------------------------------------------------------------- */
+/* -- forwarding: on client agents -------------------------------------------------------------- */
 
 struct agent_http_request {
     struct mu_span method, target;   /* as the client sent them; ?dc=, near=_agent filled in */
@@ -219,8 +212,7 @@ struct agent_front {
 };
 void agent_set_front(struct agent *a, const struct agent_front *front); /* copied; NULL: none */
 
-/* -- status (http-api 10)
- * ------------------------------------------------------------------------------ */
+/* -- status (http-api 10) ---------------------------------------------------------------------- */
 
 struct mu_addr agent_leader_address(struct agent *a); /* RPC address; ip_bytes 0: none known */
 typedef void agent_address_fn(void *data, const struct mu_addr *address);

@@ -57,8 +57,7 @@ void catalog_close(struct catalog *c); /* NULL is fine; writes nothing */
 
 struct catalog_applied catalog_applied(const struct catalog *c); /* inside a transaction: its own */
 
-/* -- one transaction over many entries ----------------------------------------------------------
- */
+/* -- one transaction over many entries --------------------------------------------------------- */
 
 struct catalog_changes; /* what a transaction touched: see watch.h */
 
@@ -77,8 +76,7 @@ MU_MUST_CHECK enum mu_code catalog_commit(struct catalog *c, struct catalog_chan
                                           struct mu_err *err);
 void catalog_rollback(struct catalog *c);
 
-/* -- care, on the apply thread between transactions
- * ------------------------------------------------ */
+/* -- care, on the apply thread between transactions -------------------------------------------- */
 
 /* Write the WAL back when it is due: above 8000 pages, or when `is_idle` (nothing was applied for a
  * second) above 500. Idle calls also give memory and a slice of free pages back. *durable gets the

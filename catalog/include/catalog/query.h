@@ -43,8 +43,7 @@ void catalog_reader_rest(struct catalog_reader *r);
 MU_MUST_CHECK enum mu_code catalog_reader_applied(struct catalog_reader *r,
                                                   struct catalog_applied *out, struct mu_err *err);
 
-/* -- rows
- * ------------------------------------------------------------------------------------------ */
+/* -- rows -------------------------------------------------------------------------------------- */
 
 struct catalog_node {
     struct mu_span name, id, address; /* id: UUID text or empty */
@@ -140,8 +139,7 @@ struct catalog_filter {
     struct mu_pairs node_meta;
 };
 
-/* -- queries -------------------------------------------------------------------------------------
- */
+/* -- queries ----------------------------------------------------------------------------------- */
 
 MU_MUST_CHECK enum mu_code catalog_query_nodes(struct catalog_reader *r, struct mu_arena *arena,
                                                const struct catalog_filter *filter,

@@ -67,8 +67,7 @@ bool mu_json_next(const struct mu_json *object, struct mu_json_at *at);
 /* Append the value as compact JSON, members in the order they were read. */
 void mu_json_compact(const struct mu_json *v, struct mu_buf *to);
 
-/* -- reading: by a table of fields --------------------------------------------------------------
- */
+/* -- reading: by a table of fields ------------------------------------------------------------- */
 
 struct mu_texts { /* a list of strings */
     struct mu_span *items;
@@ -146,8 +145,7 @@ MU_MUST_CHECK enum mu_code mu_json_decode(const struct mu_json *object,
 MU_MUST_CHECK enum mu_code mu_json_read(struct mu_span text, const struct mu_json_shape *shape,
                                         void *to, struct mu_arena *arena, struct mu_err *err);
 
-/* -- writing ------------------------------------------------------------------------------------
- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 #define MU_JSON_DEPTH_MAX 32
 

@@ -5,8 +5,7 @@
 #ifndef MU_BASE_LIMITS_H
 #define MU_BASE_LIMITS_H
 
-/* -- names (DESIGN section 6) -------------------------------------------------------------------
- */
+/* -- names (DESIGN section 6) ------------------------------------------------------------------ */
 #define MU_NODE_NAME_MAX 128 /* bytes; longer is refused at start, and in packets */
 #define MU_NAME_MAX      255 /* services, ids, checks, addresses: refused with the API's 400 */
 
@@ -21,8 +20,7 @@
 #define MU_KV_VALUE_MAX      (1536U * 1024)     /* what that setting may be: fits a command */
 #define MU_KV_KEY_MAX        4096               /* bytes; Consul has no limit, a request head has */
 
-/* -- HTTP ----------------------------------------------------------------------------------------
- */
+/* -- HTTP -------------------------------------------------------------------------------------- */
 #define MU_HTTP_HEAD_MAX        (64U * 1024) /* request line and headers: 431 */
 #define MU_HTTP_HEADERS_MAX     128          /* count: 431 */
 #define MU_HTTP_CONNECTIONS_MAX 16384        /* all listeners together: the newest is closed */
@@ -31,16 +29,14 @@
 #define MU_H2_STREAMS_MAX       256   /* concurrent streams a peer may open: REFUSED_STREAM */
 #define MU_BLOCKING_MAX         65536 /* reads parked on watches: 429 */
 
-/* -- RPC between agents -------------------------------------------------------------------------
- */
+/* -- RPC between agents ------------------------------------------------------------------------ */
 /* A message: a command, or an HTTP answer of many instances, with its envelope. The connection is
  * closed on a larger one. */
 #define MU_RPC_MESSAGE_MAX     (8U * 1024 * 1024)
 #define MU_RPC_CONNECTIONS_MAX 8192 /* incoming; the newest is closed */
 #define MU_RPC_FORWARDS_MAX    4096 /* requests in flight from one client agent: 429 */
 
-/* -- consensus (spec/consensus.md 1.11, 1.12) -----------------------------------------------------
- */
+/* -- consensus (spec/consensus.md 1.11, 1.12) -------------------------------------------------- */
 #define MU_PROPOSALS_MAX       16384               /* uncommitted: 429 */
 #define MU_UNCOMMITTED_MAX     (32U * 1024 * 1024) /* bytes: 429 */
 #define MU_ENTRY_POOL_MAX      (64U * 1024 * 1024) /* tail cache; older entries come from disk */
@@ -49,16 +45,14 @@
 #define MU_APPLY_QUEUE_MAX     5000           /* committed, not applied: 429 */
 #define MU_LOG_BATCH_BYTES     (1024U * 1024) /* one fdatasync: past the knee of the curve */
 
-/* -- DNS (spec/dns.md 22) -------------------------------------------------------------------------
- */
+/* -- DNS (spec/dns.md 22) ---------------------------------------------------------------------- */
 #define MU_DNS_UDP_QUERY_MAX 4096  /* larger datagrams are dropped */
 #define MU_DNS_TCP_MAX       65535 /* a message over TCP */
 #define MU_DNS_TCP_CONNS     4096  /* the longest idle is closed */
 #define MU_DNS_WAITS_MAX     4096  /* queries that wait for a server or leader: SERVFAIL */
 #define MU_DNS_ERRORS_MAX    1000  /* error replies a second to other hosts; the rest is dropped */
 
-/* -- gossip (spec/gossip.md 2.2)
- * ------------------------------------------------------------------- */
+/* -- gossip (spec/gossip.md 2.2) --------------------------------------------------------------- */
 #define MU_GOSSIP_PACKET_MAX  1400                /* bytes of a datagram we send */
 #define MU_GOSSIP_RECEIVE_MAX 4096                /* larger ones are dropped unread */
 #define MU_GOSSIP_META_MAX    512                 /* encoded tags */
@@ -66,8 +60,7 @@
 #define MU_GOSSIP_STREAM_MAX  (20U * 1024 * 1024) /* bytes of one exchange */
 #define MU_GOSSIP_INBOUND_MAX 128                 /* concurrent streams: "busy, retry after" */
 
-/* -- the agent ------------------------------------------------------------------------------------
- */
+/* -- the agent --------------------------------------------------------------------------------- */
 #define MU_LOCAL_SERVICES_MAX 8192 /* registered with one agent: 429 */
 #define MU_LOCAL_CHECKS_MAX   16384
 #define MU_CHECK_OUTPUT_MAX   4096 /* bytes kept of a check's output: Consul's default */

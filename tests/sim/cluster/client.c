@@ -156,8 +156,7 @@ static void client_run(struct cluster *c, size_t member)
     }
 }
 
-/* -- keys
- * --------------------------------------------------------------------------------------------- */
+/* -- keys -------------------------------------------------------------------------------------- */
 
 static struct command key_command(struct cluster *c, struct mu_arena *arena)
 {

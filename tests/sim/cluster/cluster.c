@@ -12,8 +12,7 @@
 #define TAGS_MAX  12
 #define VERIFY_MS 1000
 
-/* -- small words
- * ------------------------------------------------------------------------------------- */
+/* -- small words ------------------------------------------------------------------------------- */
 
 uint64_t cluster_below(struct cluster *c, uint64_t bound)
 {
@@ -72,8 +71,7 @@ struct server *cluster_leader(struct cluster *c)
     return NULL;
 }
 
-/* -- the network
- * ------------------------------------------------------------------------------------- */
+/* -- the network ------------------------------------------------------------------------------- */
 
 bool network_link(const struct cluster *c, size_t from, size_t to)
 {
@@ -140,8 +138,7 @@ static uint64_t apply_ms(void *data, uint32_t node)
     return cluster_below(c, c->apply_ms + 1);
 }
 
-/* -- tags and candidates
- * ----------------------------------------------------------------------------- */
+/* -- tags and candidates ----------------------------------------------------------------------- */
 
 static void tag(struct mu_pairs *tags, const char *key, const char *value)
 {
@@ -243,8 +240,7 @@ static void on_done(void *data, size_t member, const struct gossip_done *done)
     c->wants_join[member] = done->contacted == 0 && !c->is_leaving[member];
 }
 
-/* -- members
- * ----------------------------------------------------------------------------------------- */
+/* -- members ----------------------------------------------------------------------------------- */
 
 void member_start(struct cluster *c, size_t member, bool moves, bool is_wiped)
 {
@@ -329,8 +325,7 @@ static void joins_run(struct cluster *c)
     }
 }
 
-/* -- a millisecond
- * ----------------------------------------------------------------------------------- */
+/* -- a millisecond ----------------------------------------------------------------------------- */
 
 static void on_result(void *data, struct sim_node *n, const struct consensus_result *r)
 {
@@ -385,8 +380,7 @@ void cluster_run(struct cluster *c, uint64_t ms)
     }
 }
 
-/* -- life
- * -------------------------------------------------------------------------------------------- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 static void network_draw(struct cluster *c)
 {

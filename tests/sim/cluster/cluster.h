@@ -60,8 +60,7 @@ struct cluster_options {
     bool is_verbose;
 };
 
-/* -- requests
- * ---------------------------------------------------------------------------------------- */
+/* -- requests ---------------------------------------------------------------------------------- */
 
 enum request_state { REQUEST_FREE, REQUEST_TRAVELS, REQUEST_PROPOSED, REQUEST_COMMITTED };
 
@@ -92,8 +91,7 @@ struct request {
     bool has_more;
 };
 
-/* -- members
- * ----------------------------------------------------------------------------------------- */
+/* -- members ----------------------------------------------------------------------------------- */
 
 enum office_state { OFFICE_NONE, OFFICE_BARRIER, OFFICE_HELD };
 
@@ -127,8 +125,7 @@ struct client {
     uint64_t sync_at_ms;
 };
 
-/* -- what is known of the log
- * ---------------------------------------------------------------------------- */
+/* -- what is known of the log ------------------------------------------------------------------ */
 
 struct fact { /* an entry that some server has applied, and what came of it */
     bool is_known;
@@ -194,8 +191,7 @@ struct cluster {
     } sums;
 };
 
-/* -- cluster.c
- * ---------------------------------------------------------------------------------------- */
+/* -- cluster.c --------------------------------------------------------------------------------- */
 
 struct cluster *cluster_new(const struct cluster_options *options);
 void cluster_free(struct cluster *c);
@@ -221,8 +217,7 @@ void network_apply(struct cluster *c); /* groups, cuts and losses were changed *
 bool network_link(const struct cluster *c, size_t from, size_t to); /* both ways */
 struct server *cluster_leader(struct cluster *c);                   /* one in office; NULL: none */
 
-/* -- the others
- * --------------------------------------------------------------------------------------- */
+/* -- the others -------------------------------------------------------------------------------- */
 
 void requests_run(struct cluster *c);
 void requests_free(struct cluster *c);

@@ -17,8 +17,7 @@
 #define OFFICE_MS   4000 /* two elections that miss, at worst, and the barrier */
 #define WHY_BYTES   160
 
-/* -- the catalog of one server
- * ------------------------------------------------------------------------ */
+/* -- the catalog of one server ----------------------------------------------------------------- */
 
 static bool services_are(const struct cluster *c, const struct client *k,
                          const struct listed *listed)
@@ -82,8 +81,7 @@ static bool catalog_is_right(struct cluster *c, struct server *s, char *why)
     return is_right;
 }
 
-/* -- all servers
- * ------------------------------------------------------------------------------------- */
+/* -- all servers ------------------------------------------------------------------------------- */
 
 static bool servers_agree(struct cluster *c, char *why)
 {
@@ -185,8 +183,7 @@ static void states_compare(struct cluster *c)
     mu_buf_deinit(&dump);
 }
 
-/* -- on purpose
- * -------------------------------------------------------------------------------------- */
+/* -- on purpose -------------------------------------------------------------------------------- */
 
 static struct listed leader_lists(struct cluster *c, size_t member, struct mu_arena *arena)
 {

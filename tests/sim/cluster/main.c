@@ -70,8 +70,7 @@ static void run_twice(const struct cluster_options *options, struct sum *sum)
     }
 }
 
-/* -- words
- * ------------------------------------------------------------------------------------------- */
+/* -- words ------------------------------------------------------------------------------------- */
 
 static const char *const breaks[] = {
     [BREAK_NOTHING] = "nothing", [BREAK_PRESERVATION] = "preservation",

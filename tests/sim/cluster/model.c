@@ -131,8 +131,7 @@ void model_apply(struct cluster *c, uint64_t index, const struct fact *fact)
     }
 }
 
-/* -- comparing
- * ---------------------------------------------------------------------------------------- */
+/* -- comparing --------------------------------------------------------------------------------- */
 
 static void compare_key(struct cluster *c, struct server *s, struct mu_arena *arena, size_t key)
 {

@@ -47,8 +47,7 @@ static void leave_office(struct office *o)
     o->mark = 0;
 }
 
-/* -- telling what is
- * --------------------------------------------------------------------------------- */
+/* -- telling what is --------------------------------------------------------------------------- */
 
 static enum reconcile_state state_of(enum gossip_status status)
 {
@@ -131,8 +130,7 @@ void office_notice(struct cluster *c, size_t server, const struct gossip_notice 
     }
 }
 
-/* -- the rules of removal
- * ------------------------------------------------------------------------------ */
+/* -- the rules of removal ---------------------------------------------------------------------- */
 
 struct census {
     const struct cluster *c;
@@ -203,8 +201,7 @@ static void judge_removal(struct cluster *c, size_t server, const struct reconci
     }
 }
 
-/* -- carrying them out
- * ------------------------------------------------------------------------------- */
+/* -- carrying them out ------------------------------------------------------------------------- */
 
 static void action_start(struct cluster *c, size_t server, const struct reconcile_action *what);
 
@@ -287,8 +284,7 @@ static void act(struct cluster *c, size_t server)
     }
 }
 
-/* -- office
- * ------------------------------------------------------------------------------------------ */
+/* -- office ------------------------------------------------------------------------------------ */
 
 static void on_barrier(struct cluster *c, const struct request *r, enum request_end end)
 {

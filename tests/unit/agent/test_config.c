@@ -16,8 +16,7 @@
 #include "base/file.h"
 #include "config_table.h"
 
-/* -- helpers -------------------------------------------------------------------------------------
- */
+/* -- helpers ----------------------------------------------------------------------------------- */
 
 #define ARGS_MAX 16
 
@@ -97,8 +96,7 @@ static const char *ip(const struct mu_addr *a)
     return text;
 }
 
-/* -- refusals ------------------------------------------------------------------------------------
- */
+/* -- refusals ---------------------------------------------------------------------------------- */
 
 static void a_broken_rule_ends_the_start(void **state)
 {
@@ -355,8 +353,7 @@ static void a_bad_definition_ends_the_start(void **state)
     }
 }
 
-/* -- what holds ----------------------------------------------------------------------------------
- */
+/* -- what holds -------------------------------------------------------------------------------- */
 
 static void defaults_are_ours(void **state)
 {
@@ -695,8 +692,7 @@ static void help_is_asked_for(void **state)
     assert_null(l.c);
 }
 
-/* -- what others hold in their hands -------------------------------------------------------------
- */
+/* -- what others hold in their hands ----------------------------------------------------------- */
 
 /* agent-behaviour 18: what the official harness writes, older and newer, with what it may add. */
 static void the_harness_starts(void **state)
@@ -887,8 +883,7 @@ static void every_row_is_sane(void **state)
     }
 }
 
-/* -- what is printed -----------------------------------------------------------------------------
- */
+/* -- what is printed --------------------------------------------------------------------------- */
 
 static void expect_file(const char *path, struct mu_buf *printed)
 {

@@ -11,8 +11,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 
-/* -- helpers -------------------------------------------------------------------------------------
- */
+/* -- helpers ----------------------------------------------------------------------------------- */
 
 struct fixture {
     struct mu_arena arena;
@@ -75,8 +74,7 @@ static const char *written_check(struct mu_buf *to, const struct check_definitio
     return mu_buf_text(to);
 }
 
-/* -- refusals ------------------------------------------------------------------------------------
- */
+/* -- refusals ---------------------------------------------------------------------------------- */
 
 struct refusal {
     const char *why, *text, *message;
@@ -231,8 +229,7 @@ static void at_most_64_pairs_of_metadata(void **state)
     }
 }
 
-/* -- what is accepted ----------------------------------------------------------------------------
- */
+/* -- what is accepted -------------------------------------------------------------------------- */
 
 /* Each row: what somebody sends, and what we write down for it. That it reads back equal is
  * checked by writing it twice. */

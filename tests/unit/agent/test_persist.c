@@ -43,8 +43,7 @@ static void on_line(void *data, enum mu_log_level level, struct mu_span line)
     mu_buf_add_byte(&log_lines, '\n');
 }
 
-/* -- one life of an agent -----------------------------------------------------------------------
- */
+/* -- one life of an agent ---------------------------------------------------------------------- */
 
 static void on_change(void *data, enum local_change_kind kind, struct mu_span id)
 {
@@ -106,8 +105,7 @@ static int world_close(void **state)
     return 0;
 }
 
-/* -- definitions --------------------------------------------------------------------------------
- */
+/* -- definitions ------------------------------------------------------------------------------- */
 
 static void add_service(struct world *w, const char *json, enum local_source source)
 {
@@ -182,8 +180,7 @@ static void expect(struct world *w, const char *services, const char *checks)
 
 static size_t files_in(struct world *w, const char *folder, const char *end);
 
-/* -- tests --------------------------------------------------------------------------------------
- */
+/* -- tests ------------------------------------------------------------------------------------- */
 
 #define WEB                                                                                  \
     "{\"ID\":\"web1\",\"Name\":\"web\",\"Tags\":[\"a\"],\"Port\":80,\"Meta\":{\"k\":\"v\"}," \
@@ -364,8 +361,7 @@ static void reports_hold_until_they_expire(void **state)
     }
 }
 
-/* -- files that are not as they were left --------------------------------------------------------
- */
+/* -- files that are not as they were left ------------------------------------------------------ */
 
 struct names {
     char first[256];
@@ -532,8 +528,7 @@ static void directories_that_cannot_be_made_are_told(void **state)
     assert_int_equal(uv_loop_close(&w->loop), 0);
 }
 
-/* -- the writer ---------------------------------------------------------------------------------
- */
+/* -- the writer -------------------------------------------------------------------------------- */
 
 static void on_writer_stopped(void *data)
 {

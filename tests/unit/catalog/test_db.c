@@ -11,8 +11,7 @@
 
 #include "base/clock.h"
 
-/* -- helpers -------------------------------------------------------------------------------------
- */
+/* -- helpers ----------------------------------------------------------------------------------- */
 
 static enum mu_code try_open(const char *path, struct mu_err *err)
 {
@@ -86,8 +85,7 @@ static void put_bulk(struct fixture *f, size_t bytes)
     mu_free(value);
 }
 
-/* -- opening -------------------------------------------------------------------------------------
- */
+/* -- opening ----------------------------------------------------------------------------------- */
 
 static void a_new_file_is_ours_alone(void **state)
 {
@@ -205,8 +203,7 @@ static void readers_need_a_file_that_is_there(void **state)
     catalog_close(NULL);
 }
 
-/* -- what is durable ------------------------------------------------------------------------------
- */
+/* -- what is durable --------------------------------------------------------------------------- */
 
 static void large_logs_are_written_back_and_small_ones_when_idle(void **state)
 {
@@ -365,8 +362,7 @@ static void a_cut_wal_gives_an_earlier_commit(void **state)
     fixture_deinit(&f);
 }
 
-/* -- failures -------------------------------------------------------------------------------------
- */
+/* -- failures ---------------------------------------------------------------------------------- */
 
 static struct mu_span a_value(size_t bytes)
 {
@@ -481,8 +477,7 @@ static void rot_shows_in_the_hash(void **state)
     fixture_deinit(&f);
 }
 
-/* -- at rest --------------------------------------------------------------------------------------
- */
+/* -- at rest ----------------------------------------------------------------------------------- */
 
 static void free_pages_go_back_in_slices(void **state)
 {
@@ -553,8 +548,7 @@ static void pages_in_memory_go_back_when_idle(void **state)
     fixture_deinit(&f);
 }
 
-/* -- threads --------------------------------------------------------------------------------------
- */
+/* -- threads ----------------------------------------------------------------------------------- */
 
 struct beside {
     const char *path;

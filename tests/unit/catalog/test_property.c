@@ -171,8 +171,7 @@ static void a_log_gives_one_state_however_it_is_applied(void **state)
     }
 }
 
-/* -- rows belong together ------------------------------------------------------------------------
- */
+/* -- rows belong together ---------------------------------------------------------------------- */
 
 /* Every service that has an instance has an index and no other; every check and instance has a
  * node; every check of a service has that service. */

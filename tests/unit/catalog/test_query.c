@@ -4,8 +4,7 @@
 #include "fixture.h"
 #include "random_commands.h"
 
-/* -- answers as text -----------------------------------------------------------------------------
- */
+/* -- answers as text --------------------------------------------------------------------------- */
 
 static void show(struct mu_buf *to, struct mu_span s)
 {
@@ -80,8 +79,7 @@ static void show_kv(struct mu_buf *to, const struct catalog_kv *kv)
     show_indexes(to, kv->create_index, kv->modify_index);
 }
 
-/* -- views: a query, what it waits for, and how its index may move --------------------------------
- */
+/* -- views: a query, what it waits for, and how its index may move ----------------------------- */
 
 struct answer {
     struct mu_buf text;
@@ -366,8 +364,7 @@ static void an_index_moves_with_what_is_seen(void **state)
     mu_arena_deinit(&arena);
 }
 
-/* -- keys against a twin -------------------------------------------------------------------------
- */
+/* -- keys against a twin ----------------------------------------------------------------------- */
 
 #define TWIN_KEYS 600
 

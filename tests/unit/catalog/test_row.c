@@ -5,8 +5,7 @@
 #include "ordered.h"
 #include "packed.h"
 
-/* -- the hash ------------------------------------------------------------------------------------
- */
+/* -- the hash ---------------------------------------------------------------------------------- */
 
 static struct hash_sum term(uint8_t table, const struct row_value *values, size_t count)
 {
@@ -118,8 +117,7 @@ static void sums_forget_their_order_and_what_was_taken_away(void **state)
     assert_true(same(carry, (struct hash_sum){ UINT64_MAX, 1 }));
 }
 
-/* -- tables --------------------------------------------------------------------------------------
- */
+/* -- tables ------------------------------------------------------------------------------------ */
 
 static void rows_come_back_as_they_were_written(void **state)
 {
@@ -189,8 +187,7 @@ static void adding_over_a_row_is_corruption(void **state)
     fixture_deinit(&f);
 }
 
-/* -- lists in one column --------------------------------------------------------------------------
- */
+/* -- lists in one column ----------------------------------------------------------------------- */
 
 static void lists_come_back_as_they_were_packed(void **state)
 {
@@ -261,8 +258,7 @@ static void tagged_addresses_keep_their_ports(void **state)
     mu_arena_deinit(&arena);
 }
 
-/* -- names in order -------------------------------------------------------------------------------
- */
+/* -- names in order ---------------------------------------------------------------------------- */
 
 #define NAMES 300
 

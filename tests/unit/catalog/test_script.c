@@ -31,8 +31,7 @@ static void world_close(void *data)
     mu_free(w);
 }
 
-/* -- words into commands --------------------------------------------------------------------------
- */
+/* -- words into commands ----------------------------------------------------------------------- */
 
 /* "%00" and the like are bytes; "-" alone is nothing. */
 static struct mu_span unescape(struct mu_arena *arena, const char *text)
@@ -210,8 +209,7 @@ static bool make_command(struct mu_arena *arena, const struct script_command *c,
     return true;
 }
 
-/* -- applying -------------------------------------------------------------------------------------
- */
+/* -- applying ---------------------------------------------------------------------------------- */
 
 static void print_bytes(struct mu_buf *out, struct mu_span s)
 {
@@ -281,8 +279,7 @@ static void apply(struct world *w, const struct command *command, struct mu_buf 
     }
 }
 
-/* -- showing --------------------------------------------------------------------------------------
- */
+/* -- showing ----------------------------------------------------------------------------------- */
 
 static void print_pairs(struct mu_buf *out, const char *name, bool has, struct mu_pairs pairs)
 {
@@ -389,8 +386,7 @@ static void print_checks(struct mu_buf *out, const struct catalog_checks *list)
     print_index(out, list->index);
 }
 
-/* -- queries --------------------------------------------------------------------------------------
- */
+/* -- queries ----------------------------------------------------------------------------------- */
 
 /* query <what> <name> [meta=a:1,b:2] */
 struct asked {
@@ -601,8 +597,7 @@ static bool run_query(struct world *w, const struct script_command *c, struct mu
     return known;
 }
 
-/* -- the words ------------------------------------------------------------------------------------
- */
+/* -- the words --------------------------------------------------------------------------------- */
 
 static void show_lines(struct fixture *f, const char *start, struct mu_buf *out)
 {

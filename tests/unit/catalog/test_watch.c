@@ -66,8 +66,7 @@ static void fire_one(struct catalog_watch *w, enum catalog_topic_kind kind, cons
     catalog_changes_free(c);
 }
 
-/* -- every pair of kinds -------------------------------------------------------------------------
- */
+/* -- every pair of kinds ----------------------------------------------------------------------- */
 
 static void each_kind_wakes_whom_it_concerns(void **state)
 {
@@ -139,8 +138,7 @@ static void each_kind_wakes_whom_it_concerns(void **state)
     }
 }
 
-/* -- once ----------------------------------------------------------------------------------------
- */
+/* -- once -------------------------------------------------------------------------------------- */
 
 static void several_topics_and_changes_wake_once(void **state)
 {
@@ -182,8 +180,7 @@ static void a_cancelled_wait_is_not_woken(void **state)
     catalog_watch_free(NULL);
 }
 
-/* -- what the woken may do -----------------------------------------------------------------------
- */
+/* -- what the woken may do --------------------------------------------------------------------- */
 
 static void the_woken_may_wait_again(void **state)
 {
@@ -270,8 +267,7 @@ static void topics_may_vanish_and_come_back_meanwhile(void **state)
     catalog_watch_free(w);
 }
 
-/* -- against a naive twin ------------------------------------------------------------------------
- */
+/* -- against a naive twin ---------------------------------------------------------------------- */
 
 #define TWINS    60
 #define NAME_MAX 4
@@ -355,8 +351,7 @@ static void keys_and_prefixes_agree_with_a_naive_twin(void **state)
     catalog_watch_free(w);
 }
 
-/* -- changes -------------------------------------------------------------------------------------
- */
+/* -- changes ----------------------------------------------------------------------------------- */
 
 static void a_topic_is_kept_once_in_the_order_it_came(void **state)
 {

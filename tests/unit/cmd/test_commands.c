@@ -21,8 +21,7 @@
 #include "base/file.h"
 #include "cli.h"
 
-/* -- the scripted agent --------------------------------------------------------------------------
- */
+/* -- the scripted agent ------------------------------------------------------------------------ */
 
 #define EXCHANGES_MAX 3
 
@@ -139,8 +138,7 @@ static void server_stop(struct server *s)
     (void)close(s->fd);
 }
 
-/* -- running a command ---------------------------------------------------------------------------
- */
+/* -- running a command ------------------------------------------------------------------------- */
 
 #define ARGS_MAX 10
 
@@ -259,8 +257,7 @@ static void check_rows(const struct row *rows, size_t count)
     }
 }
 
-/* -- the key-value store -------------------------------------------------------------------------
- */
+/* -- the key-value store ----------------------------------------------------------------------- */
 
 static void kv_put(void **state)
 {
@@ -355,8 +352,7 @@ static void kv_delete(void **state)
     check_rows(rows, MU_LEN(rows));
 }
 
-/* -- the cluster ---------------------------------------------------------------------------------
- */
+/* -- the cluster ------------------------------------------------------------------------------- */
 
 #define MEMBER(name, addr, status, tags)                                         \
     "{\"Name\":\"" name "\",\"Addr\":\"" addr "\",\"Port\":8301,\"Tags\":{" tags \
@@ -434,8 +430,7 @@ static void joining_and_leaving(void **state)
     check_rows(rows, MU_LEN(rows));
 }
 
-/* -- the catalog and services --------------------------------------------------------------------
- */
+/* -- the catalog and services ------------------------------------------------------------------ */
 
 #define NODES                                                                                      \
     "[{\"ID\":\"87f5181f-dafa-e714-567c-fa22ef8f4bc3\",\"Node\":\"n1\",\"Address\":\"127.0.0.1\"," \
@@ -514,8 +509,7 @@ static void services_from_a_file(void **state)
     (void)unlink(path);
 }
 
-/* -- whom is asked, and as who -------------------------------------------------------------------
- */
+/* -- whom is asked, and as who ----------------------------------------------------------------- */
 
 static void headers_of(const char *const *args, struct mu_buf *headers)
 {
@@ -639,8 +633,7 @@ static void nobody_there_is_said_in_go_s_words(void **state)
     ran_free(&r);
 }
 
-/* -- without an agent ----------------------------------------------------------------------------
- */
+/* -- without an agent -------------------------------------------------------------------------- */
 
 static void run_alone(struct ran *r, const char *one, const char *two)
 {

@@ -482,8 +482,7 @@ static void size_is_bounded_in_both_directions(void **state)
     mu_free(huge);
 }
 
-/* -- what is refused before it is encoded, so that nothing undecodable enters a log -------------
- */
+/* -- what is refused before it is encoded, so that nothing undecodable enters a log ------------ */
 
 static struct mu_span long_text(size_t bytes)
 {
@@ -682,8 +681,7 @@ static void lists_and_keys_are_bounded(void **state)
     mu_free(list);
 }
 
-/* -- the leader's stamp --------------------------------------------------------------------------
- */
+/* -- the leader's stamp ------------------------------------------------------------------------ */
 
 static void stamping_changes_stamp_and_origin_only(void **state)
 {

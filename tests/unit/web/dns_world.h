@@ -147,8 +147,7 @@ struct world {
     size_t prepared_count;
 };
 
-/* -- rows from text -----------------------------------------------------------------------------
- */
+/* -- rows from text ---------------------------------------------------------------------------- */
 
 static inline struct mu_pairs world_pairs(struct world *w, const char *text)
 {
@@ -237,8 +236,7 @@ static inline void world_service_add(struct world *w, const struct world_service
     }
 }
 
-/* -- the source ---------------------------------------------------------------------------------
- */
+/* -- the source -------------------------------------------------------------------------------- */
 
 static inline int world_by_node(const void *a, const void *b)
 {
@@ -382,8 +380,7 @@ static inline struct dns_source world_source(struct world *w)
                                 world_has_node_below, world_release,   w };
 }
 
-/* -- life ---------------------------------------------------------------------------------------
- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 static inline void world_defaults(struct world *w)
 {

@@ -11,8 +11,7 @@
 #include "conn.h"
 #include "proto/h2.h"
 
-/* -- the surroundings -----------------------------------------------------------------------------
- */
+/* -- the surroundings -------------------------------------------------------------------------- */
 
 struct world {
     struct request_pool pool;
@@ -150,8 +149,7 @@ static unsigned count_of(const char *text, const char *part)
 #define LATE   HEAD("200 OK", TEXT, "4") "\r\nlate"
 #define GET(t) "GET " t " HTTP/1.1\r\nHost: h\r\n\r\n"
 
-/* -- HTTP/1.1 -------------------------------------------------------------------------------------
- */
+/* -- HTTP/1.1 ---------------------------------------------------------------------------------- */
 
 static void one_request_one_answer(void **state)
 {
@@ -481,8 +479,7 @@ static void stopping_ends_what_is_idle_and_answers_the_rest(void **state)
     world_free(w);
 }
 
-/* -- HTTP/2 ---------------------------------------------------------------------------------------
- */
+/* -- HTTP/2 ------------------------------------------------------------------------------------ */
 
 struct peer { /* the client's side */
     struct mu_h2 *h2;

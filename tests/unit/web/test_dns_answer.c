@@ -43,8 +43,7 @@ static void talk_close(void *data)
     mu_free(t);
 }
 
-/* -- config -------------------------------------------------------------------------------------
- */
+/* -- config ------------------------------------------------------------------------------------ */
 
 static void set_ttls(struct talk *t, const char *text)
 {
@@ -95,8 +94,7 @@ static bool run_config(struct talk *t, const struct script_command *c)
     return true;
 }
 
-/* -- ask ----------------------------------------------------------------------------------------
- */
+/* -- ask --------------------------------------------------------------------------------------- */
 
 static bool run_ask(struct talk *t, const struct script_command *c, struct mu_buf *out)
 {

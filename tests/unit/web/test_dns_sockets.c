@@ -53,8 +53,7 @@ struct client {
     bool is_udp, has_ended, is_closed;
 };
 
-/* -- the bench ----------------------------------------------------------------------------------
- */
+/* -- the bench --------------------------------------------------------------------------------- */
 
 static enum dns_way bench_way(void *data, const struct dns_source **source, bool *is_stale)
 {
@@ -159,8 +158,7 @@ static void bench_free(struct bench *b)
     (void)alarm(0);
 }
 
-/* -- clients ------------------------------------------------------------------------------------
- */
+/* -- clients ----------------------------------------------------------------------------------- */
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
@@ -309,8 +307,7 @@ static void check(struct mu_span query, struct mu_span answer, const char *expec
     mu_buf_deinit(&text);
 }
 
-/* -- UDP ----------------------------------------------------------------------------------------
- */
+/* -- UDP --------------------------------------------------------------------------------------- */
 
 static void an_answer_leaves_from_where_it_was_asked(void **state)
 {
@@ -514,8 +511,7 @@ static void an_answer_may_come_later(void **state)
     bench_free(b);
 }
 
-/* -- TCP ----------------------------------------------------------------------------------------
- */
+/* -- TCP --------------------------------------------------------------------------------------- */
 
 /* T01, and what comes behind a half close. */
 static void pipelined_queries_are_answered_then_it_ends(void **state)
@@ -842,8 +838,7 @@ static void waits_end_with_their_connection(void **state)
     bench_free(b);
 }
 
-/* -- start --------------------------------------------------------------------------------------
- */
+/* -- start ------------------------------------------------------------------------------------- */
 
 static void a_taken_port_is_named(void **state)
 {

@@ -9,8 +9,7 @@
 
 #define T(text) MU_SPAN_LIT(text)
 
-/* -- one instance with everything
- * ------------------------------------------------------------------ */
+/* -- one instance with everything -------------------------------------------------------------- */
 
 static struct mu_pair node_tagged[] = { { T("lan"), T("10.0.0.1") } };
 static struct mu_pair node_meta[] = { { T("env"), T("production") }, { T("rack"), T("") } };

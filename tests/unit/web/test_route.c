@@ -7,8 +7,7 @@
 #include "response.h"
 #include "route.h"
 
-/* -- a small table, and answers as text ---------------------------------------------------------
- */
+/* -- a small table, and answers as text -------------------------------------------------------- */
 
 static void handler(struct request *r)
 {
