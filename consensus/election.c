@@ -35,8 +35,7 @@ const char *consensus_role_text(enum consensus_role role)
     return (size_t)role < MU_LEN(roles) ? roles[role].text : "?";
 }
 
-/* -- roles, terms, the timer ----------------------------------------------------------------------
- */
+/* -- roles, terms, the timer --------------------------------------------------------------- */
 
 void consensus__role_move(struct consensus *c, enum consensus_role to)
 {
@@ -154,8 +153,7 @@ bool consensus__is_sticky(const struct consensus *c)
            c->now_ms - c->leader_heard_ms < c->options.election_ms_min;
 }
 
-/* -- asking
- * ----------------------------------------------------------------------------------------- */
+/* -- asking -------------------------------------------------------------------------------- */
 
 static bool is_voter(const struct consensus_server *s)
 {
@@ -252,8 +250,7 @@ void consensus__election_run(struct consensus *c)
     }
 }
 
-/* -- answering
- * ---------------------------------------------------------------------------------------- */
+/* -- answering ----------------------------------------------------------------------------- */
 
 /* Is the asker's log at least as new as what is in memory here? Whatever was ever acknowledged is
  * in it, or was rightly overwritten by a later leader. */
