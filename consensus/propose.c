@@ -154,6 +154,9 @@ void consensus__tickets_drain(struct consensus *c)
     if (c->lost_next <= c->answered) {
         c->lost_next = c->answered + 1;
     }
+    if (c->lost_next < c->log.tail_first) { /* what was let go had no ticket */
+        c->lost_next = c->log.tail_first;
+    }
     while (c->answered == c->commit && c->lost_next <= c->lost_last &&
            consensus__results_have_room(c)) {
         answer(c, c->lost_next++, CONSENSUS_LOST);

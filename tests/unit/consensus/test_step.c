@@ -275,6 +275,49 @@ static void tickets_stay_until_they_are_applied(void **state)
     mu_free(c);
 }
 
+/* The step that ends the office also makes room: entries without a ticket go, the others are told.
+ */
+static void room_is_made_in_the_step_that_deposes(void **state)
+{
+    struct consensus_options options;
+    struct consensus_effects fx;
+
+    (void)state;
+    fixture_options(&options);
+    options.tail_bytes_max = 400;
+    options.cache_bytes = 1;
+    struct consensus *c = fixture_core(&options, 3, 1);
+
+    for (uint64_t i = 0; i < 20; i++) { /* durable here, committed nowhere */
+        struct consensus_entry entry = { .index = 2 + i,
+                                         .term = 2,
+                                         .bytes = 10,
+                                         .handle = (uint32_t)(1 + i),
+                                         .kind = CONSENSUS_COMMAND };
+        struct consensus_msg m = fixture_msg(c, CONSENSUS_APPEND_REQ, 2, 2);
+
+        m.append.session = 1;
+        m.append.prev_index = 1 + i;
+        m.append.prev_term = i == 0 ? 1 : 2;
+        m.append.entries = &entry;
+        m.append.entries_count = 1;
+        fixture_recv(c, &m, &fx);
+        fixture_persist(c, &fx);
+    }
+    c->leader_heard_ms = 0;
+    fixture_elect(c, 3);
+    assert_int_equal(c->role, CONSENSUS_LEADER);
+    fixture_propose(c, 100, 6, 30, &fx);
+    fixture_persist(c, &fx);
+    struct consensus_msg m = fixture_msg(c, CONSENSUS_HEARTBEAT, 2, c->hard.term + 1);
+
+    m.heartbeat.session = 1;
+    fixture_recv(c, &m, &fx);
+    assert_int_equal(fx.results_count, 6);
+    assert_in_range(c->log.tail_first, 3, 22); /* something went, nothing that was awaited */
+    mu_free(c);
+}
+
 static void sends_are_bounded(void **state)
 {
     struct consensus_options options;
@@ -544,6 +587,7 @@ int main(void)
         cmocka_unit_test(a_deposed_leader_tells_everybody),
         cmocka_unit_test(nobody_waits_for_an_overwritten_entry),
         cmocka_unit_test(tickets_stay_until_they_are_applied),
+        cmocka_unit_test(room_is_made_in_the_step_that_deposes),
         cmocka_unit_test(sends_are_bounded),
         cmocka_unit_test(fetched_entries_are_sent_and_given_back),
         cmocka_unit_test(nothing_is_sent_with_a_hole),
