@@ -49,6 +49,7 @@ void consensus__role_move(struct consensus *c, enum consensus_role to)
     if (was == CONSENSUS_LEADER) {
         consensus__tickets_lose(c);
         consensus__reads_void(c);
+        c->contact_ms = c->now_ms; /* it was the leader until now, not the one before it */
     }
     /* What belongs to one role only must not be found in the next; an ack or a vote that waits for
      * the disk was promised in another situation (spec 1.7). */

@@ -39,6 +39,7 @@ bool play_inject(struct play *p, const struct script_command *c);
 
 bool play_show(struct play *p, const struct script_command *c);
 bool play_status(struct play *p, const struct script_command *c);
+bool play_heard(struct play *p, const struct script_command *c);
 bool play_log(struct play *p, const struct script_command *c);
 bool play_peers(struct play *p, const struct script_command *c);
 bool play_set(struct play *p, const struct script_command *c);

@@ -54,6 +54,25 @@ bool play_status(struct play *p, const struct script_command *c)
     return true;
 }
 
+/* What a stale read says as last contact. */
+bool play_heard(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+    struct consensus_status s;
+
+    if (n == NULL || n->core == NULL) {
+        return false;
+    }
+    consensus_status(n->core, &s);
+    if (s.leader_heard_ms == 0) {
+        mu_buf_addf(p->out, "%s: never heard a leader\n", n->name);
+    } else {
+        mu_buf_addf(p->out, "%s: heard a leader %llu ms ago\n", n->name,
+                    U(p->w->now - s.leader_heard_ms));
+    }
+    return true;
+}
+
 /* What is in memory, or else on the disk. */
 bool play_log(struct play *p, const struct script_command *c)
 {

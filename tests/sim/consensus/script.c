@@ -18,7 +18,7 @@
  *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5
  *   inject from=a to=b kind=... field=value ...       a message that nobody sent
  *   show messages|traces|decisions|nothing
- *   status [a] | log a | peers a
+ *   status [a] | log a | peers a | heard a     how long ago the leader was in contact
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -405,7 +405,7 @@ static const struct {
     { "release", play_release }, { "restart", cmd_start },     { "run", cmd_run },
     { "set", play_set },         { "show", play_show },         { "start", cmd_start },
     { "status", play_status },   { "stop", cmd_stop },         { "store", cmd_store },
-    { "wipe", cmd_wipe },
+    { "heard", play_heard },     { "wipe", cmd_wipe },
 }; // clang-format on
 
 static bool play_run(void *world, const struct script_command *c, struct mu_buf *out)
