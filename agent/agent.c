@@ -330,6 +330,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
 {
     enum mu_code rc = MU_OK;
 
+    agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);

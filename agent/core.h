@@ -85,6 +85,7 @@ struct agent {
 
 /* Data directory, format, lock, node id; choose addresses. */
 MU_MUST_CHECK enum mu_code agent__identity_open(struct agent *a, struct mu_err *err);
+void agent__identity_log(const struct agent *a);
 void agent__identity_close(struct agent *a);                     /* removes a temporary directory */
 char *agent__data_path(const struct agent *a, const char *name); /* mu_free() it */
 

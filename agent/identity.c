@@ -248,7 +248,6 @@ static enum mu_code advertise_choose(struct agent *a, struct mu_err *err)
 {
     uint8_t ip_bytes = a->config->bind_addr.ip_bytes;
     struct mu_addr to;
-    char text[MU_ADDR_TEXT_MAX];
 
     /* TEST-NET-1 and the documentation prefix: addresses of the outside that nobody owns. */
     MU_ASSERT(mu_addr_parse_ip(
@@ -260,9 +259,6 @@ static enum mu_code advertise_choose(struct agent *a, struct mu_err *err)
                        "No private IPv4 address found. Please configure one with 'bind' and/or "
                        "'advertise'.");
     }
-    mu_addr_ip_text(&a->advertise, text);
-    mu_log(MU_INFO, "agent", "Bound to every address, chose the one to advertise",
-           mu_kv("address", text));
     return MU_OK;
 }
 
@@ -281,6 +277,19 @@ static enum mu_code addresses_open(struct agent *a, struct mu_err *err)
     a->advertise.port = (uint16_t)c->ports.serf_lan;
     a->advertise_wan = c->advertise_addr_wan.ip_bytes > 0 ? c->advertise_addr_wan : a->advertise;
     return rc;
+}
+
+/* Apart from choosing it: the banner is the first thing on stdout (agent-behaviour 1.1). */
+void agent__identity_log(const struct agent *a)
+{
+    const struct config *c = a->config;
+    char text[MU_ADDR_TEXT_MAX];
+
+    if (c->advertise_addr.ip_bytes == 0 && mu_addr_is_any(&c->bind_addr)) {
+        mu_addr_ip_text(&a->advertise, text);
+        mu_log(MU_INFO, "agent", "Bound to every address, chose the one to advertise",
+               mu_kv("address", text));
+    }
 }
 
 enum mu_code agent__identity_open(struct agent *a, struct mu_err *err)

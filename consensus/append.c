@@ -185,21 +185,43 @@ static void refuse_stale(struct consensus *c, const struct consensus_msg *m)
     answer->ack.prev_index = m->append.prev_index;
 }
 
-void consensus__on_append_req(struct consensus *c, const struct consensus_msg *m)
+/* What it brings that is new; then its commit index, then the answer. */
+static void take(struct consensus *c, const struct consensus_msg *m, uint32_t skip)
 {
     uint32_t count = m->append.entries_count;
+    uint32_t room = fitting(c, m, skip);
 
+    if (room > 0 && !consensus__tickets_are_told(c)) {
+        room = 0; /* it led until this message: first everybody who waits is answered */
+    }
+    if (room > 0) {
+        overwrite(c, m, skip, room);
+    }
+    drop_range(c, m, 0, skip);
+    drop_range(c, m, skip + room, count);
+    uint64_t end = m->append.prev_index + skip + room;
+
+    /* min with the request's end, not with the own end: what is beyond is not the leader's (row 25)
+     */
+    consensus__commit_to(c, min_u64(m->append.commit, end));
+    if (!m->append.is_push && (skip + room > 0 || count == 0)) {
+        ack(c, m, end);
+    }
+}
+
+void consensus__on_append_req(struct consensus *c, const struct consensus_msg *m)
+{
     if (!is_sane(m)) {
         malformed(c, m);
         return;
     }
     if (m->term < c->hard.term) {
         refuse_stale(c, m);
-        drop_range(c, m, 0, count);
+        drop_range(c, m, 0, m->append.entries_count);
         return;
     }
     if (!consensus__follow(c, m)) {
-        drop_range(c, m, 0, count);
+        drop_range(c, m, 0, m->append.entries_count);
         return;
     }
     /* Below commit everything is known to be equal, also what is no longer retained (rows 28, 29)
@@ -207,36 +229,17 @@ void consensus__on_append_req(struct consensus *c, const struct consensus_msg *m
     if (m->append.prev_index > c->commit &&
         !consensus__log_has(c, m->append.prev_index, m->append.prev_term)) {
         reject(c, m);
-        drop_range(c, m, 0, count);
+        drop_range(c, m, 0, m->append.entries_count);
         return;
     }
     uint32_t skip = matching_prefix(c, m);
 
     if (c->death != CONSENSUS_ALIVE) {
-        drop_range(c, m, 0, count);
-        return;
-    }
-    if (!goes_on(c, m, skip)) {
+        drop_range(c, m, 0, m->append.entries_count);
+    } else if (!goes_on(c, m, skip)) {
         malformed(c, m);
-        return;
-    }
-    uint32_t take = fitting(c, m, skip);
-
-    if (take > 0 && !consensus__tickets_are_told(c)) {
-        take = 0; /* it led until this message: first everybody who waits is answered */
-    }
-    if (take > 0) {
-        overwrite(c, m, skip, take);
-    }
-    drop_range(c, m, 0, skip);
-    drop_range(c, m, skip + take, count);
-    uint64_t end = m->append.prev_index + skip + take;
-
-    /* min with the request's end, not with the own end: what is beyond is not the leader's (row 25)
-     */
-    consensus__commit_to(c, min_u64(m->append.commit, end));
-    if (!m->append.is_push && skip + take + (count == 0) > 0) {
-        ack(c, m, end);
+    } else {
+        take(c, m, skip);
     }
 }
 

@@ -174,7 +174,7 @@ const struct consensus_server *consensus_config_find(const struct consensus_conf
     return NULL;
 }
 
-/* -- the history ------------------------------------------------------------------------------- */
+/* -- the history --------------------------------------------------------------------------- */
 
 const struct consensus_config *consensus__config(const struct consensus *c)
 {

@@ -46,7 +46,7 @@ enum consensus_death {
 };
 const char *consensus__dead_text(enum consensus_death why);
 
-/* -- parts of the state ------------------------------------------------------------------------ */
+/* -- parts of the state -------------------------------------------------------------------- */
 
 struct consensus__log {
     uint64_t base_index, base_term; /* entries up to here are gone; their last term is known */
@@ -173,9 +173,9 @@ struct consensus {
     uint64_t leader_heard_ms; /* in this term; 0: not heard */
     uint64_t contact_ms;      /* the same, not reset with the term: for status */
     uint64_t election_at_ms;
-    uint64_t round;         /* of pre-votes */
+    uint64_t round;          /* of pre-votes */
     uint64_t complain_at_ms; /* not before: about identities */
-    uint64_t slow_since_ms; /* since when the store has said so */
+    uint64_t slow_since_ms;  /* since when the store has said so */
 
     uint64_t commit, applied, durable_applied;
     uint64_t answered;             /* tickets up to here have their COMMITTED */
@@ -205,10 +205,19 @@ struct consensus {
     struct consensus_write write;
 };
 
-/* -- step.c --------------------------------------------------------------------------------------
- */
+/* -- step.c -------------------------------------------------------------------------------- */
 
-void *consensus__array(struct consensus *c, size_t at);
+/* An array of the arena. Who has the core as const only reads it. */
+static inline void *consensus__array(const struct consensus *c, size_t at)
+{
+    union {
+        const struct consensus *given;
+        char *bytes;
+    } arena = { c };
+
+    return arena.bytes + at;
+}
+
 struct consensus_msg *consensus__send(struct consensus *c, enum consensus_msg_kind kind,
                                       const struct mu_id *to);
 bool consensus__send_has_room(const struct consensus *c);
@@ -220,8 +229,7 @@ void consensus__note(struct consensus *c, enum consensus_trace kind, const struc
                      uint64_t a, uint64_t b, uint64_t d);
 void consensus__die(struct consensus *c, enum consensus_death why);
 
-/* -- election.c ----------------------------------------------------------------------------------
- */
+/* -- election.c ---------------------------------------------------------------------------- */
 
 void consensus__role_move(struct consensus *c, enum consensus_role to);
 void consensus__role_settle(struct consensus *c); /* the configuration changed: may it vote? */
@@ -235,8 +243,7 @@ void consensus__on_prevote_res(struct consensus *c, const struct consensus_msg *
 void consensus__on_vote_req(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_vote_res(struct consensus *c, const struct consensus_msg *m);
 
-/* -- replicate.c ----------------------------------------------------------------------------------
- */
+/* -- replicate.c --------------------------------------------------------------------------- */
 
 void consensus__lead(struct consensus *c);             /* on winning */
 void consensus__lead_run(struct consensus *c);         /* timers, commit, heartbeats, entries out */
@@ -248,14 +255,12 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
 void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev);
 void consensus__commit_to(struct consensus *c, uint64_t index);
 
-/* -- append.c -------------------------------------------------------------------------------------
- */
+/* -- append.c ------------------------------------------------------------------------------ */
 
 void consensus__on_append_req(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_heartbeat(struct consensus *c, const struct consensus_msg *m);
 
-/* -- progress.c -----------------------------------------------------------------------------------
- */
+/* -- progress.c ---------------------------------------------------------------------------- */
 
 struct consensus__peer *consensus__peer_find(struct consensus *c, const struct mu_id *id);
 void consensus__peers_align(struct consensus *c); /* the configuration changed */
@@ -271,8 +276,7 @@ void consensus__peer_sent(struct consensus *c, struct consensus__peer *p, uint64
 bool consensus__peer_is_full(const struct consensus *c, const struct consensus__peer *p);
 void consensus__on_peer(struct consensus *c, const struct consensus_event *ev);
 
-/* -- commit.c -------------------------------------------------------------------------------------
- */
+/* -- commit.c ------------------------------------------------------------------------------ */
 
 /* The highest value that a quorum has reached in every set of voters; values[i] is servers[i]'s. */
 uint64_t consensus__quorum_value(const struct consensus_config *config,
@@ -280,8 +284,7 @@ uint64_t consensus__quorum_value(const struct consensus_config *config,
 /* Are the servers of these bits a quorum in every set? */
 bool consensus__quorum_of(const struct consensus_config *config, uint32_t bits);
 
-/* -- log.c
- * ----------------------------------------------------------------------------------------- */
+/* -- log.c --------------------------------------------------------------------------------- */
 
 void consensus__log_load(struct consensus *c, const struct consensus_loaded *loaded);
 uint64_t consensus__log_last_term(const struct consensus *c);
@@ -297,8 +300,7 @@ void consensus__log_compact(struct consensus *c, uint64_t index);
 uint64_t *consensus__log_ticket(struct consensus *c, uint64_t index);
 uint32_t consensus__log_bytes(const struct consensus *c, uint64_t index);
 
-/* -- write.c
- * --------------------------------------------------------------------------------------- */
+/* -- write.c ------------------------------------------------------------------------------- */
 
 void consensus__write_hard(struct consensus *c); /* the hard state changed */
 void consensus__write_entries(struct consensus *c, uint64_t first, uint64_t bytes);
@@ -313,16 +315,14 @@ void consensus__replies_release(struct consensus *c);
 void consensus__on_persisted(struct consensus *c, uint64_t seq);
 enum consensus_health consensus__health(const struct consensus *c);
 
-/* -- propose.c
- * ------------------------------------------------------------------------------------- */
+/* -- propose.c ----------------------------------------------------------------------------- */
 
 void consensus__on_propose(struct consensus *c, const struct consensus_event *ev);
 void consensus__tickets_lose(struct consensus *c); /* leaving the office */
 bool consensus__tickets_are_told(struct consensus *c);
 void consensus__tickets_drain(struct consensus *c); /* answers, as many as fit */
 
-/* -- read.c
- * ---------------------------------------------------------------------------------------- */
+/* -- read.c -------------------------------------------------------------------------------- */
 
 void consensus__on_read(struct consensus *c, uint64_t ticket);
 void consensus__reads_run(struct consensus *c); /* confirm what flies, launch what waits */
@@ -330,8 +330,7 @@ void consensus__reads_void(struct consensus *c);
 void consensus__reads_pause(struct consensus *c);
 void consensus__reads_drain(struct consensus *c);
 
-/* -- config.c
- * -------------------------------------------------------------------------------------- */
+/* -- config.c ------------------------------------------------------------------------------ */
 
 const struct consensus_config *consensus__config(const struct consensus *c);
 bool consensus__config_can_push(const struct consensus *c);

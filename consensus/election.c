@@ -35,8 +35,7 @@ const char *consensus_role_text(enum consensus_role role)
     return (size_t)role < MU_LEN(roles) ? roles[role].text : "?";
 }
 
-/* -- roles, terms, the timer ----------------------------------------------------------------------
- */
+/* -- roles, terms, the timer --------------------------------------------------------------- */
 
 void consensus__role_move(struct consensus *c, enum consensus_role to)
 {
@@ -50,6 +49,7 @@ void consensus__role_move(struct consensus *c, enum consensus_role to)
     if (was == CONSENSUS_LEADER) {
         consensus__tickets_lose(c);
         consensus__reads_void(c);
+        c->contact_ms = c->now_ms; /* it was the leader until now, not the one before it */
     }
     /* What belongs to one role only must not be found in the next; an ack or a vote that waits for
      * the disk was promised in another situation (spec 1.7). */
@@ -154,8 +154,7 @@ bool consensus__is_sticky(const struct consensus *c)
            c->now_ms - c->leader_heard_ms < c->options.election_ms_min;
 }
 
-/* -- asking
- * ----------------------------------------------------------------------------------------- */
+/* -- asking -------------------------------------------------------------------------------- */
 
 static bool is_voter(const struct consensus_server *s)
 {
@@ -252,8 +251,7 @@ void consensus__election_run(struct consensus *c)
     }
 }
 
-/* -- answering
- * ---------------------------------------------------------------------------------------- */
+/* -- answering ----------------------------------------------------------------------------- */
 
 /* Is the asker's log at least as new as what is in memory here? Whatever was ever acknowledged is
  * in it, or was rightly overwritten by a later leader. */

@@ -16,7 +16,7 @@
 
 static struct consensus_run *runs_of(const struct consensus *c)
 {
-    return (struct consensus_run *)(void *)((char *)(uintptr_t)c + c->at.runs);
+    return consensus__array(c, c->at.runs);
 }
 
 static uint32_t slot_of(const struct consensus *c, uint64_t index)
@@ -27,26 +27,25 @@ static uint32_t slot_of(const struct consensus *c, uint64_t index)
 
 static uint64_t *tickets_of(const struct consensus *c)
 {
-    return (uint64_t *)(void *)((char *)(uintptr_t)c + c->at.tickets);
+    return consensus__array(c, c->at.tickets);
 }
 
 static uint32_t *handles_of(const struct consensus *c)
 {
-    return (uint32_t *)(void *)((char *)(uintptr_t)c + c->at.handles);
+    return consensus__array(c, c->at.handles);
 }
 
 static uint32_t *sizes_of(const struct consensus *c)
 {
-    return (uint32_t *)(void *)((char *)(uintptr_t)c + c->at.sizes);
+    return consensus__array(c, c->at.sizes);
 }
 
 static uint8_t *kinds_of(const struct consensus *c)
 {
-    return (uint8_t *)(uintptr_t)c + c->at.kinds;
+    return consensus__array(c, c->at.kinds);
 }
 
-/* -- terms --------------------------------------------------------------------------------------
- */
+/* -- terms --------------------------------------------------------------------------------- */
 
 /* The run that holds `index`, which is above the base and not beyond the end. */
 static size_t run_of(const struct consensus *c, uint64_t index)
@@ -140,8 +139,7 @@ static void runs_push(struct consensus *c, uint64_t index, uint64_t term)
     }
 }
 
-/* -- loading --------------------------------------------------------------------------------------
- */
+/* -- loading ------------------------------------------------------------------------------- */
 
 void consensus__log_load(struct consensus *c, const struct consensus_loaded *loaded)
 {
@@ -168,8 +166,7 @@ void consensus__log_load(struct consensus *c, const struct consensus_loaded *loa
     c->log.runs_count = (uint32_t)(loaded->runs_count - skip);
 }
 
-/* -- the tail -------------------------------------------------------------------------------------
- */
+/* -- the tail ------------------------------------------------------------------------------ */
 
 /* bytes: what comes before the last of these entries. The bound may be passed by one entry, or a
  * bound below one entry would stand still for ever. */
@@ -263,24 +260,20 @@ static uint64_t trim_limit(const struct consensus *c)
  * ring full of such entries would else stand in the way of the entry that commits them. */
 static uint64_t trim_limit_tight(const struct consensus *c)
 {
-    uint64_t limit = c->writes.stable;
+    return c->role == CONSENSUS_LEADER ? trim_limit(c) : c->writes.stable;
+}
 
-    if (c->role == CONSENSUS_LEADER) {
-        return trim_limit(c);
-    }
-    if (c->answered < c->commit && c->answered < limit) {
-        limit = c->answered;
-    }
-    if (c->lost_next <= c->lost_last && c->lost_next - 1 < limit) {
-        limit = c->lost_next - 1; /* these tickets are still to be told */
-    }
-    return limit;
+/* Somebody here waits for this entry to be applied, or to be told that it is lost. */
+static bool is_awaited(const struct consensus *c, uint64_t index)
+{
+    return index > c->applied && tickets_of(c)[slot_of(c, index)] != 0;
 }
 
 static void trim_to(struct consensus *c, uint64_t limit, uint64_t bytes, uint64_t entries)
 {
     while (c->log.tail_first <= limit &&
-           (c->log.tail_bytes > bytes || c->log.last_index + 1 - c->log.tail_first > entries)) {
+           (c->log.tail_bytes > bytes || c->log.last_index + 1 - c->log.tail_first > entries) &&
+           !is_awaited(c, c->log.tail_first)) {
         if (c->log.tail_first > c->commit) {
             c->log.uncommitted_bytes -= consensus__log_bytes(c, c->log.tail_first);
         }

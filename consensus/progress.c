@@ -16,8 +16,7 @@ enum { ATTEMPT_BITS = 16 };
 static struct consensus__inflight *inflight_at(const struct consensus *c,
                                                const struct consensus__peer *p, uint32_t i)
 {
-    struct consensus__inflight *all =
-        (struct consensus__inflight *)(void *)((char *)(uintptr_t)c + c->at.inflight);
+    struct consensus__inflight *all = consensus__array(c, c->at.inflight);
     size_t first = (size_t)(p - c->peers) * c->options.inflight_max;
 
     return &all[first + (p->inflight_head + i) % c->options.inflight_max];
@@ -155,8 +154,7 @@ void consensus__peer_acked(struct consensus *c, struct consensus__peer *p, uint6
     }
 }
 
-/* -- connections ----------------------------------------------------------------------------------
- */
+/* -- connections --------------------------------------------------------------------------- */
 
 static void probe_again(struct consensus *c, struct consensus__peer *p)
 {

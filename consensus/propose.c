@@ -149,9 +149,13 @@ void consensus__tickets_drain(struct consensus *c)
     while (c->answered < c->commit && consensus__results_have_room(c)) {
         answer(c, ++c->answered, CONSENSUS_COMMITTED);
     }
-    /* The message that ends an office may also bring the commit of its entries: these are not lost. */
+    /* The message that ends an office may also bring the commit of its entries: these are not lost.
+     */
     if (c->lost_next <= c->answered) {
         c->lost_next = c->answered + 1;
+    }
+    if (c->lost_next < c->log.tail_first) { /* what was let go had no ticket */
+        c->lost_next = c->log.tail_first;
     }
     while (c->answered == c->commit && c->lost_next <= c->lost_last &&
            consensus__results_have_room(c)) {

@@ -20,8 +20,7 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* -- leader: office
- * ---------------------------------------------------------------------------------- */
+/* -- leader: office ------------------------------------------------------------------------ */
 
 /* On winning: a no-op of the new term at once, and everybody is probed (spec 2.1). */
 void consensus__lead(struct consensus *c)
@@ -100,7 +99,8 @@ static bool gives_way(const struct consensus *c)
         const struct consensus__peer *p = &c->peers[i];
 
         if (i != c->self && consensus__config(c)->servers[i].is_voter && !p->is_store_slow &&
-            p->match >= c->commit && p->acked_ms + 2 * c->options.heartbeat_ms >= c->now_ms) {
+            p->match >= c->commit &&
+            p->acked_ms + 2 * (uint64_t)c->options.heartbeat_ms >= c->now_ms) {
             return true;
         }
     }
@@ -127,8 +127,7 @@ static bool must_step_down(struct consensus *c)
     return false;
 }
 
-/* -- commit
- * ---------------------------------------------------------------------------------------- */
+/* -- commit -------------------------------------------------------------------------------- */
 
 /* Never back, in memory or visibly (row 22). */
 void consensus__commit_to(struct consensus *c, uint64_t index)
@@ -167,8 +166,7 @@ static void commit_advance(struct consensus *c)
     }
 }
 
-/* -- heartbeats
- * ---------------------------------------------------------------------------------------- */
+/* -- heartbeats ---------------------------------------------------------------------------- */
 
 /* One round: a new read_seq, never repeated, so that no delayed answer to an older round can
  * confirm a newer read (spec 2.7, row 66). */
@@ -194,8 +192,7 @@ static void heartbeat_all(struct consensus *c)
     }
 }
 
-/* -- entries out
- * ------------------------------------------------------------------------------------- */
+/* -- entries out --------------------------------------------------------------------------- */
 
 static struct consensus_msg *append_req(struct consensus *c, struct consensus__peer *p,
                                         uint64_t prev_index)
@@ -247,7 +244,7 @@ static void send_entries(struct consensus *c, struct consensus__peer *p)
 /* What is no longer in memory is asked of the store; the answer is sent by on_fetched(). */
 static void fetch(struct consensus *c, struct consensus__peer *p)
 {
-    struct consensus_fetch *all = (struct consensus_fetch *)consensus__array(c, c->at.fetches);
+    struct consensus_fetch *all = consensus__array(c, c->at.fetches);
 
     if (p->fetch_ticket != 0) {
         return;
@@ -337,8 +334,7 @@ void consensus__lead_run(struct consensus *c)
     }
 }
 
-/* -- leader: answers
- * ---------------------------------------------------------------------------------- */
+/* -- leader: answers ----------------------------------------------------------------------- */
 
 /* The peer an answer of this session came from; NULL: of a former life, or of nobody we serve. */
 static struct consensus__peer *answering(struct consensus *c, const struct consensus_msg *m,
@@ -405,7 +401,8 @@ static bool is_stuck(const struct consensus *c, const struct consensus__peer *p,
     if (p->state != CONSENSUS_REPLICATE || p->match + 1 >= p->next) {
         return false;
     }
-    return (m->alive.last_index < p->next - 1 && quiet_ms > 2 * c->options.heartbeat_ms) ||
+    return (m->alive.last_index < p->next - 1 &&
+            quiet_ms > 2 * (uint64_t)c->options.heartbeat_ms) ||
            quiet_ms > c->options.election_ms_min;
 }
 
@@ -433,8 +430,7 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
     }
 }
 
-/* -- leader: entries from the store
- * ---------------------------------------------------------------------- */
+/* -- leader: entries from the store -------------------------------------------------------- */
 
 static void fetched_drop(struct consensus *c, const struct consensus_event *ev)
 {

@@ -60,13 +60,11 @@ void consensus_status(const struct consensus *c, struct consensus_status *out)
     status_peers(c, out);
 }
 
-/* -- invariants
- * ------------------------------------------------------------------------------------ */
+/* -- invariants ---------------------------------------------------------------------------- */
 
 static void check_log(const struct consensus *c)
 {
-    const struct consensus_run *runs =
-        (const struct consensus_run *)(const void *)((const char *)c + c->at.runs);
+    const struct consensus_run *runs = consensus__array(c, c->at.runs);
     uint64_t bytes = 0;
     uint64_t uncommitted = 0;
     struct consensus_entry e;
@@ -109,8 +107,7 @@ static void check_indexes(const struct consensus *c)
 
 static void check_peer(const struct consensus *c, const struct consensus__peer *p)
 {
-    const struct consensus__inflight *all =
-        (const struct consensus__inflight *)(const void *)((const char *)c + c->at.inflight);
+    const struct consensus__inflight *all = consensus__array(c, c->at.inflight);
     size_t first = (size_t)(p - c->peers) * c->options.inflight_max;
     uint64_t last = p->match;
     uint64_t bytes = 0;

@@ -10,8 +10,7 @@
 #include "base/assert.h"
 #include "core.h"
 
-/* -- the arena ------------------------------------------------------------------------------------
- */
+/* -- the arena ----------------------------------------------------------------------------- */
 
 static size_t take(size_t *used, size_t count, size_t bytes)
 {
@@ -56,13 +55,7 @@ size_t consensus_arena_bytes(const struct consensus_options *options)
     return c.at.total;
 }
 
-void *consensus__array(struct consensus *c, size_t at)
-{
-    return (char *)c + at;
-}
-
-/* -- what a step produces
- * --------------------------------------------------------------------------- */
+/* -- what a step produces ------------------------------------------------------------------ */
 
 bool consensus__send_has_room(const struct consensus *c)
 {
@@ -152,8 +145,7 @@ void consensus__die(struct consensus *c, enum consensus_death why)
     }
 }
 
-/* -- who may speak
- * ------------------------------------------------------------------------------------ */
+/* -- who may speak ------------------------------------------------------------------------- */
 
 /* Complain about a peer at most once a second. */
 static void complain(struct consensus *c, enum consensus_trace kind, const struct consensus_msg *m,
@@ -240,8 +232,7 @@ static bool term_judge(struct consensus *c, const struct consensus_msg *m)
     return true;
 }
 
-/* -- events
- * -------------------------------------------------------------------------------------------- */
+/* -- events -------------------------------------------------------------------------------- */
 
 static void drop_given(struct consensus *c, const struct consensus_msg *m)
 {
@@ -316,9 +307,7 @@ static void route(struct consensus *c, const struct consensus_event *ev)
     }
 }
 
-/* -- time
- * -----------------------------------------------------------------------------------------------
- */
+/* -- time ---------------------------------------------------------------------------------- */
 
 /* This process stood still (stopped, swapped, a frozen machine). What arrived meanwhile is being
  * read only now, so silence proves nothing (spec 2.17). */
@@ -385,8 +374,7 @@ static uint64_t next_wake(const struct consensus *c)
     return at;
 }
 
-/* -- the step
- * ------------------------------------------------------------------------------------------ */
+/* -- the step ------------------------------------------------------------------------------ */
 
 static void settle(struct consensus *c)
 {
@@ -492,8 +480,7 @@ struct consensus_entry consensus_sent_entry(const struct consensus *c,
     return e;
 }
 
-/* -- beginning
- * -------------------------------------------------------------------------------------------- */
+/* -- beginning ----------------------------------------------------------------------------- */
 
 /* Hard state and log come from one disk, but a term may have reached it with an entry only. */
 static void load_hard(struct consensus *c, const struct consensus_loaded *loaded)

@@ -10,8 +10,7 @@
 
 static struct consensus__write_slot *slot_at(const struct consensus *c, uint32_t i)
 {
-    struct consensus__write_slot *slots =
-        (struct consensus__write_slot *)(void *)((char *)(uintptr_t)c + c->at.writes);
+    struct consensus__write_slot *slots = consensus__array(c, c->at.writes);
 
     return &slots[(c->writes.head + i) % c->options.writes_max];
 }
@@ -150,8 +149,7 @@ enum consensus_health consensus__health(const struct consensus *c)
     return (enum consensus_health)c->health;
 }
 
-/* -- answers that wait (O2, O3) -------------------------------------------------------------------
- */
+/* -- answers that wait (O2, O3) ------------------------------------------------------------ */
 
 static void reply_send(struct consensus *c, const struct consensus__pending *p)
 {

@@ -41,6 +41,19 @@ class Start(ClusterTest):
         self.assertEqual(run("nope").returncode, 127)
         self.assertEqual(run("agent", "-h").returncode, 0)
 
+    def test_the_banner_is_the_first_output(self):
+        cluster = self.cluster()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            # Bound to every address it would choose one and say so; the taken port ends it early.
+            result = run("agent", "-server", "-bootstrap-expect", "1", "-bind", "0.0.0.0",
+                         "-server-port", str(taken.getsockname()[1]),
+                         "-data-dir", os.path.join(cluster.dir, "any"))
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        if "No private IPv4 address found" not in result.stderr:
+            self.assertIn("chose the one to advertise", result.stdout)
+            self.assertTrue(result.stdout.startswith("==> Starting Consul agent...\n"),
+                            result.stdout)
+
     def test_a_foreign_or_unwritable_data_directory(self):
         cluster = self.cluster()
         foreign = os.path.join(cluster.dir, "foreign")

@@ -29,14 +29,14 @@
 
 struct consensus; /* the arena; opaque */
 
-/* -- bounds ---------------------------------------------------------------------------------- */
+/* -- bounds -------------------------------------------------------------------------------- */
 
 #define CONSENSUS_PEERS_MAX   16   /* servers in one configuration, learners included */
 #define CONSENSUS_VOTERS_MAX  9    /* in one set of voters */
 #define CONSENSUS_ENTRIES_MAX 1024 /* in one PROPOSE, one APPEND_REQ, one FETCHED */
 #define CONSENSUS_ADDRESS_MAX 64   /* bytes of an address hint, NUL included */
 
-/* -- roles ------------------------------------------------------------------------------------- */
+/* -- roles --------------------------------------------------------------------------------- */
 
 enum consensus_role {
     CONSENSUS_FOLLOWER,
@@ -106,8 +106,7 @@ struct consensus_run {
     uint64_t first_index, term;
 };
 
-/* -- durable state --------------------------------------------------------------------------------
- */
+/* -- durable state ------------------------------------------------------------------------- */
 
 struct consensus_hard {
     uint64_t term;
@@ -141,8 +140,7 @@ struct consensus_loaded {
     bool campaigns_at_once; /* it has just formed the cluster: nobody else will be first */
 };
 
-/* -- options
- * ------------------------------------------------------------------------------------------ */
+/* -- options ------------------------------------------------------------------------------- */
 
 enum consensus_timing {
     CONSENSUS_LAN,  /* heartbeat 100 ms, election 500..1000 ms (spec/consensus.md 1.13) */
@@ -217,7 +215,7 @@ struct consensus_msg {
             bool is_granted;
         } answer; /* PREVOTE_RES, VOTE_RES */
         struct {
-            uint64_t session; /* nonce of (leader term, peer, its joined_index) */
+            uint64_t session; /* nonce of (leader term, peer) and attempt: echoed */
             uint64_t prev_index, prev_term, commit;
             bool is_push; /* only carries `commit`: no ack wanted */
             uint32_t entries_count;
@@ -244,7 +242,7 @@ struct consensus_msg {
     };
 };
 
-/* -- events (spec 1.4) ------------------------------------------------------------------------- */
+/* -- events (spec 1.4) --------------------------------------------------------------------- */
 
 enum consensus_event_kind {
     CONSENSUS_EV_WAKE,      /* only time passed */
@@ -316,7 +314,7 @@ struct consensus_event {
     };
 };
 
-/* -- effects (spec 1.5) ------------------------------------------------------------------------ */
+/* -- effects (spec 1.5) -------------------------------------------------------------------- */
 
 enum consensus_outcome {
     CONSENSUS_COMMITTED,  /* proposal: at `index`; the answer to the client follows after apply */
@@ -381,8 +379,7 @@ struct consensus_effects {
     const char *dead;    /* non-NULL: this server must stop; the text says why */
 };
 
-/* -- the core
- * ----------------------------------------------------------------------------------------- */
+/* -- the core ------------------------------------------------------------------------------ */
 
 size_t consensus_arena_bytes(const struct consensus_options *options);
 /* c: an arena of that size, zeroed, aligned for any type. */
@@ -405,7 +402,7 @@ uint64_t consensus_term_at(const struct consensus *c, uint64_t index);
 /* The expensive invariants; asserts. Debug builds and simulation. */
 void consensus__check(const struct consensus *c);
 
-/* -- what can be seen (spec 1.14) ------------------------------------------------------------ */
+/* -- what can be seen (spec 1.14) ---------------------------------------------------------- */
 
 enum consensus_progress {
     CONSENSUS_PROBE,     /* one request outstanding, then wait */

@@ -30,8 +30,7 @@ struct world {
     bool is_dead;
 };
 
-/* -- the tape
- * -------------------------------------------------------------------------------------- */
+/* -- the tape ------------------------------------------------------------------------------ */
 
 static uint8_t byte(struct world *w)
 {
@@ -78,8 +77,7 @@ static uint32_t handle_new(struct world *w)
     return w->handles;
 }
 
-/* -- messages
- * -------------------------------------------------------------------------------------------- */
+/* -- messages ------------------------------------------------------------------------------ */
 
 static void append_of(struct world *w, struct consensus_msg *m, struct consensus_entry *entries,
                       struct consensus_config *config)
@@ -154,8 +152,7 @@ static void body_of(struct world *w, struct consensus_msg *m, struct consensus_e
     }
 }
 
-/* -- what comes out
- * -------------------------------------------------------------------------------------- */
+/* -- what comes out ------------------------------------------------------------------------ */
 
 static void take_effects(struct world *w, const struct consensus_effects *fx)
 {
@@ -212,9 +209,7 @@ static void step(struct world *w, struct consensus_event *ev)
     }
 }
 
-/* -- events
- * ------------------------------------------------------------------------------------------------
- */
+/* -- events -------------------------------------------------------------------------------- */
 
 static void recv(struct world *w, struct consensus_config *config)
 {
@@ -334,9 +329,7 @@ static void owner(struct world *w)
     step(w, &ev);
 }
 
-/* -- one tape
- * ------------------------------------------------------------------------------------------------
- */
+/* -- one tape ------------------------------------------------------------------------------ */
 
 static struct consensus *core_new(struct world *w, struct consensus_config *config)
 {

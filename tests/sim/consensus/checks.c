@@ -12,8 +12,6 @@
 #include "base/mem.h"
 #include "world.h"
 
-#define U(v) (unsigned long long)(v)
-
 struct record { /* an entry that was durable somewhere */
     uint64_t index, term, content, prev_term;
     enum consensus_entry_kind kind;
@@ -128,8 +126,7 @@ static void *room_for(void *at, size_t *room, size_t i, size_t bytes)
     return at;
 }
 
-/* -- what was durable
- * ------------------------------------------------------------------------------- */
+/* -- what was durable ---------------------------------------------------------------------- */
 
 /* I2: at most one vote per server and term, in messages and on disks, across crashes. */
 static void check_vote(struct sim_world *w, const struct sim_node *n, uint64_t term,
@@ -207,8 +204,7 @@ void sim_check_durable(struct sim_world *w, struct sim_node *n, uint64_t first)
     }
 }
 
-/* -- commit
- * ------------------------------------------------------------------------------------------ */
+/* -- commit -------------------------------------------------------------------------------- */
 
 static struct sim_entry entry_in(struct sim_world *w, const struct sim_node *n, uint64_t index)
 {
@@ -337,8 +333,7 @@ static void check_matches(struct sim_world *w, const struct sim_node *n)
     }
 }
 
-/* -- messages
- * ------------------------------------------------------------------------------------------ */
+/* -- messages ------------------------------------------------------------------------------ */
 
 static void check_send(struct sim_world *w, const struct sim_node *n, const struct consensus_msg *m)
 {
@@ -369,8 +364,7 @@ static void check_send(struct sim_world *w, const struct sim_node *n, const stru
     }
 }
 
-/* -- a step
- * ---------------------------------------------------------------------------------------------- */
+/* -- a step -------------------------------------------------------------------------------- */
 
 /* A vote in memory may be lost with it, but not be changed within its term. */
 static void check_vote_kept(struct sim_world *w, struct sim_node *n)
@@ -467,8 +461,7 @@ void sim_check_started(struct sim_world *w, struct sim_node *n)
     n->was_seen = true;
 }
 
-/* -- clients
- * -------------------------------------------------------------------------------------------- */
+/* -- clients ------------------------------------------------------------------------------- */
 
 uint64_t sim_check_read_floor(const struct sim_world *w)
 {

@@ -7,8 +7,7 @@
 
 enum { ITEMS_MAX = 100000 }; /* a cluster of five never has as many */
 
-/* -- the queue: a heap by (time, number) ----------------------------------------------------------
- */
+/* -- the queue: a heap by (time, number) --------------------------------------------------- */
 
 static bool is_before(const struct sim_item *a, const struct sim_item *b)
 {
@@ -60,8 +59,7 @@ static struct sim_item item_pop(struct sim_world *w)
     }
 }
 
-/* -- messages
- * ------------------------------------------------------------------------------------------ */
+/* -- messages ------------------------------------------------------------------------------ */
 
 static struct sim_message *message_new(struct sim_world *w, const struct sim_node *from,
                                        const struct mu_id *to)
@@ -198,8 +196,7 @@ void sim_net_send_boot(struct sim_world *w, struct sim_node *from,
     dispatch(w, m);
 }
 
-/* -- arrival
- * --------------------------------------------------------------------------------------------- */
+/* -- arrival ------------------------------------------------------------------------------- */
 
 static void receive_append(struct sim_world *w, struct sim_node *n, const struct sim_message *m)
 {
@@ -257,8 +254,7 @@ void sim_net_deliver(struct sim_world *w, struct sim_message *m)
     sim_message_free(m);
 }
 
-/* -- what happens next
- * ------------------------------------------------------------------------------------ */
+/* -- what happens next --------------------------------------------------------------------- */
 
 /* The first true ms at which the clock of n shows at least `local`. */
 static uint64_t true_of(const struct sim_world *w, const struct sim_node *n, uint64_t local)

@@ -88,8 +88,6 @@ const char *sim_kind_text(const struct sim_message *m)
     return m->is_bootstrap ? boot[m->boot.kind] : core[m->msg.kind];
 }
 
-#define U(v) (unsigned long long)(v)
-
 static void append_text(const struct consensus_msg *m, char *to, size_t bytes)
 {
     (void)snprintf(to, bytes, "%s term %llu, prev %llu/%llu, %u entries, commit %llu",

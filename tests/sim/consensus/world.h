@@ -18,12 +18,13 @@
 #include "consensus/bootstrap.h"
 #include "core.h"
 
+#define U(v) (unsigned long long)(v) /* for printing */
+
 #define SIM_NODES_MAX 8
 #define SIM_LOST      UINT64_MAX
 #define SIM_NEVER     UINT64_MAX
 
-/* -- what is stored and sent --------------------------------------------------------------------
- */
+/* -- what is stored and sent --------------------------------------------------------------- */
 
 struct sim_entry {
     uint64_t term;
@@ -66,8 +67,7 @@ struct sim_message {
     struct sim_entry *entries;
 };
 
-/* -- a server
- * --------------------------------------------------------------------------------------- */
+/* -- a server ------------------------------------------------------------------------------ */
 
 struct sim_slot { /* of the entry pool; handle = place + 1 */
     uint64_t content;
@@ -115,8 +115,7 @@ struct sim_node {
     bool was_seen;
 };
 
-/* -- the world
- * ----------------------------------------------------------------------------------------- */
+/* -- the world ----------------------------------------------------------------------------- */
 
 struct sim_world;
 
@@ -229,8 +228,7 @@ uint64_t sim_local(const struct sim_node *n, uint64_t true_ms);
 const struct sim_entry *sim_log_at(const struct sim_log *log, uint64_t index); /* NULL: not there */
 uint64_t sim_log_term(const struct sim_log *log, uint64_t index); /* 0: not there; the base's is */
 
-/* -- net.c
- * ---------------------------------------------------------------------------------------------- */
+/* -- net.c --------------------------------------------------------------------------------- */
 
 void sim_net_send(struct sim_world *w, struct sim_node *from, const struct consensus_msg *m);
 void sim_net_send_boot(struct sim_world *w, struct sim_node *from,
@@ -248,11 +246,13 @@ void sim_item_push(struct sim_world *w, struct sim_item item);
 /* Feed one event to the core of n and carry out the effects, until nothing waits. */
 void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *ev);
 void sim_feed_boot(struct sim_world *w, struct sim_node *n, struct consensus_bootstrap_event *ev);
+void sim_disk_apply(struct sim_world *w, struct sim_node *n, const struct sim_write *x);
+void sim_queue_pop(struct sim_node *n, size_t count);
+void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns); /* from its disk */
 uint32_t sim_pool_take(struct sim_node *n, uint64_t content, uint32_t bytes);
 uint64_t sim_config_content(struct sim_world *w, const struct consensus_config *config);
 
-/* -- text.c
- * --------------------------------------------------------------------------------------------- */
+/* -- text.c -------------------------------------------------------------------------------- */
 
 const char *sim_name_of(const struct sim_world *w, const struct mu_id *id);
 void sim_say(struct sim_world *w, const struct sim_node *n, const char *fmt, ...) MU_PRINTF(3, 4);
@@ -266,8 +266,7 @@ void sim_message_text(const struct sim_world *w, const struct sim_message *m, ch
 const char *sim_kind_text(const struct sim_message *m);
 const char *sim_outcome_text(const struct consensus_result *r);
 
-/* -- checks.c
- * ------------------------------------------------------------------------------------------- */
+/* -- checks.c ------------------------------------------------------------------------------ */
 
 struct sim_checks *sim_checks_new(void);
 void sim_checks_free(struct sim_checks *k);

@@ -110,8 +110,7 @@ static void the_first_configuration_is_the_same_everywhere(void **state)
     assert_int_equal(config.index, 1);
 }
 
-/* -- one server
- * --------------------------------------------------------------------------------------- */
+/* -- one server ---------------------------------------------------------------------------- */
 
 static struct consensus_bootstrap *server_new(uint8_t n, uint32_t expect)
 {

@@ -202,8 +202,7 @@ static void ten_voters_are_too_many(void **state)
     assert_int_equal(consensus_config_check(&config, NULL), MU_OK);
 }
 
-/* -- the history: always the newest in the log, whatever was truncated (rows 50, 51)
- * ------------------ */
+/* -- the history: always the newest in the log, whatever was truncated (rows 50, 51) ------- */
 
 static struct consensus *core_new(void)
 {

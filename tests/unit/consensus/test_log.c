@@ -228,8 +228,7 @@ static void a_loaded_log_with_too_many_terms_keeps_the_newest(void **state)
     mu_free(c);
 }
 
-/* -- the stable index
- * ---------------------------------------------------------------------------------- */
+/* -- the stable index ---------------------------------------------------------------------- */
 
 struct queued {
     uint64_t first, last; /* first > last: hard state only */

@@ -230,6 +230,94 @@ static void nobody_waits_for_an_overwritten_entry(void **state)
     mu_free(c);
 }
 
+/* What was answered "committed" keeps its ticket until it is applied, also on a server that no
+ * longer leads and needs room: whoever waits finds it by that. */
+static void tickets_stay_until_they_are_applied(void **state)
+{
+    struct consensus_options options;
+    struct consensus_effects fx;
+    struct consensus_entry e;
+
+    (void)state;
+    fixture_options(&options);
+    options.tail_entries = 64;
+    options.cache_bytes = 1;
+    struct consensus *c = fixture_core(&options, 3, 1);
+
+    fixture_elect(c, 3);
+    fixture_ack(c, 2, 2, &fx);
+    fixture_propose(c, 100, 2, 10, &fx);
+    fixture_persist(c, &fx);
+    fixture_ack(c, 2, 4, &fx);
+    assert_int_equal(fx.results_count, 2);
+    for (uint64_t i = 0; i < 100; i++) { /* a later leader fills the tail */
+        struct consensus_entry entry = { .index = 5 + i, .term = 9, .kind = CONSENSUS_NOOP };
+        struct consensus_msg m = fixture_msg(c, CONSENSUS_APPEND_REQ, 2, 9);
+
+        m.append.session = 1;
+        m.append.prev_index = 4 + i;
+        m.append.prev_term = i == 0 ? 2 : 9;
+        m.append.entries = &entry;
+        m.append.entries_count = 1;
+        fixture_recv(c, &m, &fx);
+        fixture_persist(c, &fx);
+    }
+    assert_true(consensus_entry_at(c, 3, &e));
+    assert_int_equal(e.ticket, 100);
+    assert_true(consensus_entry_at(c, 4, &e));
+    assert_int_equal(e.ticket, 101);
+    struct consensus_event ev = { .now_ms = c->now_ms, .kind = CONSENSUS_EV_APPLIED };
+
+    ev.applied.index = 4;
+    ev.applied.durable_index = c->durable_applied;
+    consensus_step(c, &ev, &fx);
+    assert_false(consensus_entry_at(c, 4, &e));
+    mu_free(c);
+}
+
+/* The step that ends the office also makes room: entries without a ticket go, the others are told.
+ */
+static void room_is_made_in_the_step_that_deposes(void **state)
+{
+    struct consensus_options options;
+    struct consensus_effects fx;
+
+    (void)state;
+    fixture_options(&options);
+    options.tail_bytes_max = 400;
+    options.cache_bytes = 1;
+    struct consensus *c = fixture_core(&options, 3, 1);
+
+    for (uint64_t i = 0; i < 20; i++) { /* durable here, committed nowhere */
+        struct consensus_entry entry = { .index = 2 + i,
+                                         .term = 2,
+                                         .bytes = 10,
+                                         .handle = (uint32_t)(1 + i),
+                                         .kind = CONSENSUS_COMMAND };
+        struct consensus_msg m = fixture_msg(c, CONSENSUS_APPEND_REQ, 2, 2);
+
+        m.append.session = 1;
+        m.append.prev_index = 1 + i;
+        m.append.prev_term = i == 0 ? 1 : 2;
+        m.append.entries = &entry;
+        m.append.entries_count = 1;
+        fixture_recv(c, &m, &fx);
+        fixture_persist(c, &fx);
+    }
+    c->leader_heard_ms = 0;
+    fixture_elect(c, 3);
+    assert_int_equal(c->role, CONSENSUS_LEADER);
+    fixture_propose(c, 100, 6, 30, &fx);
+    fixture_persist(c, &fx);
+    struct consensus_msg m = fixture_msg(c, CONSENSUS_HEARTBEAT, 2, c->hard.term + 1);
+
+    m.heartbeat.session = 1;
+    fixture_recv(c, &m, &fx);
+    assert_int_equal(fx.results_count, 6);
+    assert_in_range(c->log.tail_first, 3, 22); /* something went, nothing that was awaited */
+    mu_free(c);
+}
+
 static void sends_are_bounded(void **state)
 {
     struct consensus_options options;
@@ -258,8 +346,7 @@ static void sends_are_bounded(void **state)
     mu_free(c);
 }
 
-/* -- fetches (row 30)
- * --------------------------------------------------------------------------------------- */
+/* -- fetches (row 30) ---------------------------------------------------------------------- */
 
 /* A leader with 10 entries on its disk only, and peer 2 which has the first. */
 static struct consensus *with_laggard(struct consensus_fetch *fetch)
@@ -420,9 +507,7 @@ static void an_answer_nobody_waits_for_is_given_back(void **state)
     mu_free(c);
 }
 
-/* -- writes
- * -------------------------------------------------------------------------------------------------
- */
+/* -- writes -------------------------------------------------------------------------------- */
 
 /* Terms come faster than the disk: they go out together, and nothing waits for ever. */
 static void a_burst_of_terms_coalesces(void **state)
@@ -501,6 +586,8 @@ int main(void)
         cmocka_unit_test(a_copy_goes_on_like_the_original),
         cmocka_unit_test(a_deposed_leader_tells_everybody),
         cmocka_unit_test(nobody_waits_for_an_overwritten_entry),
+        cmocka_unit_test(tickets_stay_until_they_are_applied),
+        cmocka_unit_test(room_is_made_in_the_step_that_deposes),
         cmocka_unit_test(sends_are_bounded),
         cmocka_unit_test(fetched_entries_are_sent_and_given_back),
         cmocka_unit_test(nothing_is_sent_with_a_hole),

@@ -1,0 +1,372 @@
+/* life.c - servers begin, crash, lose their disks; gossip's opinions; what clients and owners do.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "world.h"
+
+/* -- life ---------------------------------------------------------------------------------- */
+
+struct sim_world *sim_world_new(const struct consensus_options *options,
+                                const struct sim_policy *policy, uint64_t seed)
+{
+    struct sim_world *w = mu_new(sizeof *w);
+
+    w->options = *options;
+    w->policy = *policy;
+    w->seed = seed;
+    w->retry_ms = 50;
+    w->patience_ms = 1000;
+    w->shows_level = MU_DEBUG;
+    w->checks = sim_checks_new();
+    return w;
+}
+
+static void forget_memory(struct sim_node *n)
+{
+    sim_queue_pop(n, n->queue_count);
+    mu_free(n->core);
+    mu_free(n->boot);
+    mu_free(n->pool);
+    n->core = NULL;
+    n->boot = NULL;
+    n->pool = NULL;
+    n->pool_room = 0;
+    n->pool_used = 0;
+    n->is_up = false;
+    n->is_applying = false;
+    n->batch = 0;
+    n->commit_to = 0;
+    n->paused_until = 0;
+    n->dead = NULL;
+    n->was_seen = false;
+    n->gossip_stale = false;
+    n->life++;
+}
+
+void sim_world_free(struct sim_world *w)
+{
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        forget_memory(&w->nodes[i]);
+        mu_free(w->nodes[i].queue);
+        mu_free(w->nodes[i].disk.log.at);
+        mu_free(w->nodes[i].lost.log.at);
+    }
+    for (size_t i = 0; i < w->items_count; i++) {
+        sim_message_free(w->items[i].kind == SIM_DELIVER ? w->items[i].message : NULL);
+    }
+    for (size_t i = 0; i < w->held_count; i++) {
+        sim_message_free(w->held[i]);
+    }
+    mu_free(w->items);
+    mu_free(w->held);
+    mu_free(w->tickets);
+    mu_free(w->configs);
+    sim_checks_free(w->checks);
+    mu_free(w);
+}
+
+static struct mu_id id_of(const struct sim_world *w, uint32_t place, uint64_t generation,
+                          uint8_t kind)
+{
+    struct mu_id id = { { 0 } };
+
+    id.b[0] = (uint8_t)(place + 1);
+    id.b[1] = kind;
+    id.b[8] = (uint8_t)generation;
+    id.b[15] = (uint8_t)(w->seed | 1);
+    return id;
+}
+
+struct sim_node *sim_node_add(struct sim_world *w, const char *name, uint32_t expect)
+{
+    MU_ASSERT(w->nodes_count < SIM_NODES_MAX);
+    struct sim_node *n = &w->nodes[w->nodes_count];
+
+    n->place = w->nodes_count++;
+    (void)snprintf(n->name, sizeof n->name, "%s", name);
+    n->id = id_of(w, n->place, 0, 1);
+    n->disk.id = id_of(w, n->place, 1, 2);
+    n->expect = expect;
+    n->clock_rate = 1000;
+    return n;
+}
+
+struct sim_node *sim_node_find(struct sim_world *w, const char *name)
+{
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        if (strcmp(w->nodes[i].name, name) == 0) {
+            return &w->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+void sim_world_form(struct sim_world *w)
+{
+    struct consensus_bootstrap_set set = { 0 };
+    struct sim_write adopt = { .kind = SIM_ADOPT };
+
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        set.members[set.count++] =
+            (struct consensus_bootstrap_member){ w->nodes[i].id, w->nodes[i].disk.id };
+    }
+    adopt.record.set = set;
+    adopt.record.cluster = id_of(w, 7, 0, 3);
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        sim_disk_apply(w, &w->nodes[i], &adopt);
+    }
+}
+
+uint64_t sim_local(const struct sim_node *n, uint64_t true_ms)
+{
+    return n->clock_offset + true_ms * n->clock_rate / 1000;
+}
+
+/* What the store found on the disk. */
+void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
+{
+    const struct sim_log *log = &n->disk.log;
+    size_t count = log->last - log->base;
+    struct consensus_run *runs = mu_new_array(count, sizeof *runs);
+    struct consensus_config *configs = mu_new_array(count + 1, sizeof *configs);
+    struct consensus_loaded loaded = {
+        .hard = n->disk.hard,
+        .runs = runs,
+        .configs = configs,
+        .base_index = log->base,
+        .base_term = log->base_term,
+        .last_index = log->last,
+        .applied = n->disk.applied,
+        .durable_applied = n->disk.applied,
+        .boot_count = n->disk.boots,
+        .seed = w->seed * 131 + n->place * 17 + n->disk.boots,
+        .campaigns_at_once = campaigns,
+    };
+    struct consensus_options options = w->options;
+
+    if (log->base > 0) { /* these worlds have one configuration, that of index 1 */
+        configs[loaded.configs_count++] = w->configs[0];
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || log->at[i].term != log->at[i - 1].term) {
+            runs[loaded.runs_count++] =
+                (struct consensus_run){ log->base + 1 + i, log->at[i].term };
+        }
+        if (log->at[i].kind == CONSENSUS_CONFIG) {
+            configs[loaded.configs_count] = w->configs[log->at[i].content];
+            configs[loaded.configs_count++].index = log->base + 1 + i;
+        }
+    }
+    options.server = n->id;
+    options.disk = n->disk.id;
+    n->core = mu_new(consensus_arena_bytes(&options));
+    n->applied = n->disk.applied;
+    n->durable_applied = n->disk.applied;
+    consensus_init(n->core, &options, &loaded, sim_local(n, w->now));
+    mu_free(runs);
+    mu_free(configs);
+    sim_check_started(w, n);
+    sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+}
+
+void sim_node_start(struct sim_world *w, struct sim_node *n)
+{
+    struct consensus_bootstrap_options options = {
+        .server = n->id,
+        .disk = n->disk.id,
+        .expect = n->expect,
+        .retry_ms = w->retry_ms,
+        .patience_ms = w->patience_ms,
+        .seed = w->seed * 257 + n->place * 31 + n->disk.boots,
+    };
+
+    MU_ASSERT(!n->is_up);
+    n->disk.boots++;
+    n->is_up = true;
+    n->is_stopped = false;
+    n->core_wake = SIM_NEVER;
+    n->boot = mu_new(consensus_bootstrap_bytes());
+    consensus_bootstrap_init(n->boot, &options, &n->disk.record, &n->disk.hard.cluster,
+                             sim_local(n, w->now));
+    if (!mu_id_is_none(&n->disk.hard.cluster)) {
+        sim_core_start(w, n, false);
+    }
+    sim_feed_boot(w, n, &(struct consensus_bootstrap_event){ .kind = BOOTSTRAP_EV_WAKE });
+    sim_gossip_changed(w);
+}
+
+void sim_node_crash(struct sim_world *w, struct sim_node *n, size_t kept)
+{
+    MU_ASSERT(n->is_up && kept <= n->queue_count);
+    for (size_t i = 0; i < kept; i++) {
+        sim_disk_apply(w, n, &n->queue[i]);
+    }
+    for (size_t i = 0; i < w->tickets_count; i++) { /* whoever waited has lost its connection */
+        if (w->tickets[i].node == n->place) {
+            w->tickets[i].is_open = false;
+        }
+    }
+    forget_memory(n);
+    sim_gossip_changed(w);
+}
+
+void sim_node_wipe(struct sim_world *w, struct sim_node *n)
+{
+    uint64_t boots = n->disk.boots;
+
+    MU_ASSERT(!n->is_up);
+    mu_free(n->lost.log.at);
+    n->lost = n->disk;
+    n->disk = (struct sim_disk){ .boots = boots };
+    n->disk.id = id_of(w, n->place, boots + 2, 2);
+}
+
+void sim_node_pause(struct sim_world *w, struct sim_node *n, uint64_t ms)
+{
+    n->paused_until = w->now + ms;
+}
+
+/* -- gossip -------------------------------------------------------------------------------- */
+
+void sim_candidates(struct sim_world *w, struct sim_node *n)
+{
+    struct consensus_bootstrap_candidate all[SIM_NODES_MAX];
+    struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_CANDIDATES };
+
+    n->gossip_stale = false;
+    ev.candidates.at = all;
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        const struct sim_node *o = &w->nodes[i];
+
+        if (o == n || o->disk.boots == 0 || w->is_cut[i][n->place] || w->is_cut[n->place][i]) {
+            continue; /* never seen */
+        }
+        all[ev.candidates.count++] = (struct consensus_bootstrap_candidate){
+            .server = o->id,
+            .disk = o->disk.id,
+            .cluster = o->disk.hard.cluster, /* a dead member keeps its tags */
+            .expect = o->expect,
+            .is_alive = o->is_up,
+        };
+    }
+    sim_feed_boot(w, n, &ev);
+}
+
+void sim_gossip_changed(struct sim_world *w)
+{
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        struct sim_node *n = &w->nodes[i];
+
+        if (n->is_up && !n->gossip_stale && w->policy.gossip_ms != NULL) {
+            n->gossip_stale = true;
+            sim_item_push(w, (struct sim_item){
+                                 .at = w->now + w->policy.gossip_ms(w->policy.data, i),
+                                 .kind = SIM_GOSSIP,
+                                 .node = i,
+                                 .life = n->life,
+                             });
+        }
+    }
+}
+
+/* -- what clients and owners do ------------------------------------------------------------ */
+
+static uint64_t ticket_new(struct sim_world *w, struct sim_node *n, bool is_read, uint64_t content)
+{
+    if (w->tickets_count == w->tickets_room) {
+        w->tickets_room = w->tickets_room * 2 + 64;
+        w->tickets = mu_grow(w->tickets, w->tickets_room * sizeof *w->tickets);
+    }
+    w->tickets[w->tickets_count++] = (struct sim_ticket){
+        n->place, n->life, is_read, true, content, sim_check_read_floor(w),
+    };
+    return w->tickets_count;
+}
+
+/* count entries with contents `content`, `content` + 1, ...; returns the first ticket. */
+uint64_t sim_propose(struct sim_world *w, struct sim_node *n, size_t count, uint64_t content,
+                     uint32_t bytes)
+{
+    static struct consensus_proposal proposals[CONSENSUS_ENTRIES_MAX];
+    struct consensus_event ev = { .kind = CONSENSUS_EV_PROPOSE };
+    uint64_t first = w->tickets_count + 1;
+
+    MU_ASSERT(count <= CONSENSUS_ENTRIES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        proposals[i] = (struct consensus_proposal){
+            .ticket = ticket_new(w, n, false, content + i),
+            .bytes = bytes,
+            .handle = sim_pool_take(n, content + i, bytes),
+        };
+    }
+    ev.propose.proposals = proposals;
+    ev.propose.count = count;
+    sim_feed(w, n, &ev);
+    return first;
+}
+
+uint64_t sim_read(struct sim_world *w, struct sim_node *n)
+{
+    uint64_t ticket = ticket_new(w, n, true, 0);
+
+    sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_READ, .read_ticket = ticket });
+    return ticket;
+}
+
+void sim_store(struct sim_world *w, struct sim_node *n, enum consensus_health health)
+{
+    sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_STORE, .health = health });
+}
+
+void sim_stop(struct sim_world *w, struct sim_node *n)
+{
+    n->is_stopped = true;
+    sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_STOP });
+}
+
+void sim_link(struct sim_world *w, struct sim_node *n, struct sim_node *peer,
+              enum consensus_link link)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_PEER };
+
+    ev.peer.id = peer->id;
+    ev.peer.link = link;
+    sim_feed(w, n, &ev);
+}
+
+void sim_compact(struct sim_world *w, struct sim_node *n, uint64_t index)
+{
+    struct sim_log *log = &n->disk.log;
+    uint64_t term = sim_log_term(log, index);
+
+    MU_ASSERT(index >= log->base && index <= log->last);
+    memmove(log->at, log->at + (index - log->base), (log->last - index) * sizeof *log->at);
+    log->base = index;
+    log->base_term = term;
+    sim_feed(w, n,
+             &(struct consensus_event){ .kind = CONSENSUS_EV_COMPACTED, .compacted_index = index });
+}
+
+void sim_campaign(struct sim_world *w, struct sim_node *n)
+{
+    n->core->election_at_ms = n->core->now_ms;
+    sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+}
+
+struct sim_node *sim_leader(struct sim_world *w)
+{
+    struct sim_node *leader = NULL;
+
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        struct sim_node *n = &w->nodes[i];
+
+        if (n->is_up && n->core != NULL && n->dead == NULL && n->core->role == CONSENSUS_LEADER &&
+            (leader == NULL || n->core->hard.term > leader->core->hard.term)) {
+            leader = n;
+        }
+    }
+    return leader;
+}
