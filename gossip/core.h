@@ -423,7 +423,7 @@ struct gossip__join {
 void gossip__on_join(struct gossip *g, const struct gossip_event *ev);
 /* An attempt ended: NULL, it worked; else why not. */
 void gossip__join_tried(struct gossip *g, uint64_t attempt, const char *failed);
-void gossip__join_failed(struct gossip *g); /* a member has failed */
+void gossip__join_lost(struct gossip *g); /* a member has failed or left */
 uint64_t gossip__join_due(const struct gossip *g);
 void gossip__join_tick(struct gossip *g);
 void gossip__join_free_all(struct gossip *g);

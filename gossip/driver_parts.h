@@ -32,7 +32,7 @@ struct gossip__keeper { /* state_uv.c */
     struct mu_err error;
     /* Whom the last life knew: kept in the file while we are alone, for the next try. */
     struct mu_arena arena;
-    struct gossip__state last;
+    struct gossip__kept last;
 };
 
 struct gossip_driver {

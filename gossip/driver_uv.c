@@ -150,6 +150,9 @@ void gossip__soon(struct gossip_driver *d)
  */
 
 static void on_log(void *data, enum mu_log_level level, const char *fmt, va_list args)
+    MU_PRINTF(3, 0);
+
+static void on_log(void *data, enum mu_log_level level, const char *fmt, va_list args)
 {
     const struct gossip_driver *d = data;
     struct mu_buf line = MU_BUF_NONE;

@@ -344,12 +344,12 @@ static void reconnect(struct gossip *g)
 /* -- time ---------------------------------------------------------------------------------------
  */
 
-/* A member has failed: there is somebody to try again. */
-void gossip__join_failed(struct gossip *g)
+/* There may be somebody to try again, and more reason to. */
+void gossip__join_lost(struct gossip *g)
 {
     uint64_t interval = g->profile.reconnect_ms;
 
-    if (g->reconnect_at_ms == GOSSIP__NEVER && interval > 0) {
+    if (g->failed_count > 0 && g->reconnect_at_ms == GOSSIP__NEVER && interval > 0) {
         g->reconnect_at_ms = g->now_ms + interval / 2 + mu_rand_below(&g->rand, interval);
     }
     if (gossip__others_live(g) == 0 && g->rejoin_at_ms == GOSSIP__NEVER) {

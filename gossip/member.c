@@ -17,6 +17,7 @@
 
 #define BIT(state) (1U << (state))
 #define SLOTS      64
+#define DRAWS      8 /* for each member wanted, before all are walked */
 
 static const struct {
     const char *text;
@@ -159,32 +160,36 @@ static bool is_among(struct gossip__member *const *members, size_t count,
     return false;
 }
 
-/* A small table is walked from a random place through a random order; a large one is drawn from,
- * 3n times, so that many dead entries do not starve the result (5.7). */
+/* The list in random order, when it is small. */
+static struct gossip__member *const *shuffled(struct gossip *g)
+{
+    struct gossip__member **order =
+        mu_arena_array(&g->step, g->list_count, sizeof(struct gossip__member *));
+
+    for (size_t i = 0; i < g->list_count; i++) {
+        size_t at = (size_t)mu_rand_below(&g->rand, i + 1);
+
+        order[i] = order[at];
+        order[at] = g->list[i];
+    }
+    return order;
+}
+
+/* A large table is drawn from, which costs nothing per member; what many dead entries hide from the
+ * draws is found by a walk from a random place, so that k never comes out short (5.7). */
 size_t gossip__member_pick(struct gossip *g, size_t want, gossip__fits_fn *fits, const void *data,
                            struct gossip__member **out)
 {
     size_t n = g->list_count;
+    bool is_small = n < 3 * want;
+    struct gossip__member *const *list = is_small ? shuffled(g) : g->list;
+    size_t draws = is_small ? 0 : DRAWS * want;
+    size_t first = (size_t)mu_rand_below(&g->rand, n);
     size_t count = 0;
 
-    if (n < 3 * want) {
-        struct gossip__member **order = mu_arena_array(&g->step, n, sizeof *order);
-
-        for (size_t i = 0; i < n; i++) {
-            size_t at = (size_t)mu_rand_below(&g->rand, i + 1);
-
-            order[i] = order[at];
-            order[at] = g->list[i];
-        }
-        for (size_t i = 0; i < n && count < want; i++) {
-            if (order[i] != g->self && fits(g, order[i], data)) {
-                out[count++] = order[i];
-            }
-        }
-        return count;
-    }
-    for (size_t i = 0; i < 3 * n && count < want; i++) {
-        struct gossip__member *m = g->list[mu_rand_below(&g->rand, n)];
+    for (size_t i = 0; i < draws + n && count < want; i++) {
+        size_t at = i < draws ? (size_t)mu_rand_below(&g->rand, n) : (first + i) % n;
+        struct gossip__member *m = list[at];
 
         if (m != g->self && !is_among(out, count, m) && fits(g, m, data)) {
             out[count++] = m;

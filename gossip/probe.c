@@ -198,9 +198,11 @@ void gossip__probe_dialled(struct gossip *g, uint64_t seq, bool ok, enum gossip_
         return;
     }
     p->stream = 0;
-    p->dial = evidence;
     p->is_dialled = ok;
-    decide_early(g);
+    if (!ok) {
+        p->dial = evidence;
+        decide_early(g);
+    }
 }
 
 /* -- the walk -----------------------------------------------------------------------------------

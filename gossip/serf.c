@@ -115,9 +115,7 @@ void gossip__serf_gone(struct gossip *g, struct gossip__member *m)
     status_set(g, m, has_left ? GOSSIP_STATUS_LEFT : GOSSIP_STATUS_FAILED);
     tell(g, m, has_left ? GOSSIP_LEFT : GOSSIP_FAILED,
          has_left ? "EventMemberLeave" : "EventMemberFailed");
-    if (!has_left) {
-        gossip__join_failed(g);
-    }
+    gossip__join_lost(g);
 }
 
 /* A leaving member still answers: after a while we no longer believe that it leaves (10). */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/crc.h"
+#include "message.h"
 
 #define HEAD "muster gossip 1"
 
@@ -45,10 +46,10 @@ static bool read_peer(struct mu_span rest, struct mu_arena *arena, struct gossip
         return false;
     }
     out->name = mu_arena_text(arena, rest.data, cut - 1);
-    return true;
+    return strlen(out->name) == cut - 1 && gossip__name_ok(out->name);
 }
 
-static bool read_line(struct mu_span line, struct mu_arena *arena, struct gossip__state *out)
+static bool read_line(struct mu_span line, struct mu_arena *arena, struct gossip__kept *out)
 {
     struct mu_span rest;
 
@@ -77,11 +78,11 @@ static bool read_line(struct mu_span line, struct mu_arena *arena, struct gossip
     return true;
 }
 
-void gossip__state_read(struct mu_span text, struct mu_arena *arena, struct gossip__state *out)
+void gossip__state_read(struct mu_span text, struct mu_arena *arena, struct gossip__kept *out)
 {
     struct mu_span line = mu_span_split(text, '\n', &text, NULL);
 
-    *out = (struct gossip__state){ .incarnation = 0 };
+    *out = (struct gossip__kept){ .incarnation = 0 };
     out->known = mu_arena_array(arena, GOSSIP__KNOWN_MAX, sizeof *out->known);
     if (!mu_span_eq_text(line, HEAD)) {
         out->skipped = 1;

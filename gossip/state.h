@@ -21,7 +21,7 @@
 #define GOSSIP__KNOWN_MAX 4096 /* peers kept: enough to find a cluster again */
 #define GOSSIP__STATE_MAX (1U << 20)
 
-struct gossip__state {
+struct gossip__kept {
     uint64_t incarnation; /* reserved up to here; 0: none kept */
     uint64_t member_time;
     bool has_left;
@@ -31,7 +31,7 @@ struct gossip__state {
 };
 
 /* Never fails: what cannot be read is counted and skipped. Strings are in the arena. */
-void gossip__state_read(struct mu_span text, struct mu_arena *arena, struct gossip__state *out);
+void gossip__state_read(struct mu_span text, struct mu_arena *arena, struct gossip__kept *out);
 
 void gossip__state_begin(struct mu_buf *to, uint64_t incarnation, uint64_t member_time,
                          bool has_left);

@@ -28,7 +28,7 @@ static void add_peer(void *data, const struct gossip_view *member)
 
 static void add_last(struct gossip_driver *d)
 {
-    const struct gossip__state *last = &d->keeper.last;
+    const struct gossip__kept *last = &d->keeper.last;
     struct gossip_view view;
 
     for (size_t i = 0; i < last->known_count; i++) {

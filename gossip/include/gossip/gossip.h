@@ -84,7 +84,8 @@ extern const struct gossip_profile gossip_profile_lan, gossip_profile_wan, gossi
 
 /* A line for people and tests; the core writes nothing itself. MU_TRACE lines tell each step of the
  * protocol, the others are the sentences that operators know (19). */
-typedef void gossip_log_fn(void *data, enum mu_log_level level, const char *fmt, va_list args);
+typedef void gossip_log_fn(void *data, enum mu_log_level level, const char *fmt, va_list args)
+    MU_PRINTF(3, 0);
 
 /* Whom we knew before we stopped (13.12): the core tries them while it is alone. */
 struct gossip_known {

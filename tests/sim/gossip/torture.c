@@ -255,16 +255,16 @@ static bool is_anybody_paused(const struct torture *t)
     return false;
 }
 
+/* Everybody sees the truth, and still does a while later. */
 static bool settles(struct torture *t, struct mu_buf *why)
 {
+    unsigned calm = 0;
+
     world_heal(t->world);
-    for (uint64_t ms = 0; ms < HEAL_MS; ms += HEAL_STEP_MS) {
+    for (uint64_t ms = 0; ms < HEAL_MS && calm < 3; ms += HEAL_STEP_MS) {
         retry_joins(t);
         world_run(t->world, HEAL_STEP_MS);
-        if (!is_anybody_paused(t) && world_agrees(t->world, NULL)) {
-            world_run(t->world, HEAL_STEP_MS); /* and it stays so */
-            return world_agrees(t->world, why);
-        }
+        calm = !is_anybody_paused(t) && world_agrees(t->world, NULL) ? calm + 1 : 0;
     }
     return world_agrees(t->world, why);
 }

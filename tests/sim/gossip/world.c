@@ -267,6 +267,9 @@ void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
 }
 
 static void print_line(void *data, enum mu_log_level level, const char *fmt, va_list args)
+    MU_PRINTF(3, 0);
+
+static void print_line(void *data, enum mu_log_level level, const char *fmt, va_list args)
 {
     const struct sim_node *n = data;
     struct mu_buf *to = n->world->options.trace;
@@ -573,11 +576,13 @@ enum gossip_status world_sees(const struct world *w, size_t node, const char *na
     return gossip_find(w->nodes[node]->core, name, &view) ? view.status : GOSSIP_STATUS_NONE;
 }
 
-/* A farewell that reached nobody who still lives is a failure to all. */
-static bool farewell_is_known(const struct world *w, const char *name)
+/* A farewell that reached nobody on this island who still lives is a failure to all. */
+static bool farewell_is_known(const struct world *w, const size_t *island, size_t here,
+                              const char *name)
 {
     for (size_t i = 0; i < w->nodes_count; i++) {
         if (w->nodes[i]->life_kind == WORLD_RUNNING &&
+            (island == NULL || island[i] == island[here]) &&
             world_sees(w, i, name) == GOSSIP_STATUS_LEFT) {
             return true;
         }
@@ -585,9 +590,10 @@ static bool farewell_is_known(const struct world *w, const char *name)
     return false;
 }
 
-static bool agrees_about(const struct world *w, const struct sim_node *n,
+static bool agrees_about(const struct world *w, const size_t *island, size_t node,
                          const struct sim_node *other)
 {
+    const struct sim_node *n = w->nodes[node];
     struct gossip_view view = { .status = GOSSIP_STATUS_NONE };
     struct mu_addr addr = sim_addr(other->host);
 
@@ -603,7 +609,8 @@ static bool agrees_about(const struct world *w, const struct sim_node *n,
         return view.status != GOSSIP_STATUS_ALIVE && view.status != GOSSIP_STATUS_LEAVING;
     case WORLD_LEFT:
         return view.status == GOSSIP_STATUS_LEFT || view.status == GOSSIP_STATUS_NONE ||
-               (view.status == GOSSIP_STATUS_FAILED && !farewell_is_known(w, other->name));
+               (view.status == GOSSIP_STATUS_FAILED &&
+                !farewell_is_known(w, island, node, other->name));
     }
     return false;
 }
@@ -618,6 +625,9 @@ static bool knows_where(const struct sim_node *n, const struct sim_node *other)
     if (gossip_find(n->core, other->name, &view) && mu_addr_eq(&view.addr, &addr) &&
         view.status != GOSSIP_STATUS_LEFT) {
         return true;
+    }
+    if (gossip__others_live(n->core) > 0) {
+        return false; /* whom it knew before is tried by one that is alone */
     }
     for (size_t i = 0; i < n->core->known_count; i++) {
         if (mu_addr_eq(&n->core->known[i].addr, &addr)) {
@@ -661,7 +671,7 @@ static bool all_agree(const struct world *w, const size_t *island, struct mu_buf
             const struct sim_node *other = w->nodes[j];
 
             if ((island != NULL && other->core != NULL && island[i] != island[j]) ||
-                agrees_about(w, n, other)) {
+                agrees_about(w, island, i, other)) {
                 continue;
             }
             if (first != NULL) {

@@ -26,7 +26,10 @@ struct bench {
     uint64_t now_ms;
 };
 
-static inline void bench_log(void *data, enum mu_log_level level, const char *fmt, va_list args)
+static void bench_log(void *data, enum mu_log_level level, const char *fmt, va_list args)
+    MU_PRINTF(3, 0);
+
+static void bench_log(void *data, enum mu_log_level level, const char *fmt, va_list args)
 {
     struct bench *b = data;
 
@@ -47,6 +50,7 @@ static inline struct mu_id bench_id(unsigned n)
     struct mu_id id = MU_ID_NONE;
 
     id.b[0] = (uint8_t)n;
+    id.b[1] = (uint8_t)(n >> 8);
     id.b[15] = 1;
     return id;
 }

@@ -479,7 +479,7 @@ static void an_unwritable_state_directory_is_named(void **unused)
 static bool file_knows_a(const struct cluster *c)
 {
     struct mu_buf text = MU_BUF_NONE;
-    struct gossip__state state = { .incarnation = 0 };
+    struct gossip__kept state = { .incarnation = 0 };
     struct mu_arena arena;
     char path[160];
     bool knows = false;

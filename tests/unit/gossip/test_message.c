@@ -1,0 +1,308 @@
+/* Messages: what is encoded is decoded again; what breaks a rule is not; no truncation harms. */
+#include "fixture.h"
+
+static struct gossip__alive full_alive(void)
+{
+    struct gossip__alive a = bench_alive("some-node", 9, 77);
+
+    a.meta = MU_SPAN_LIT("\x01k\x00\x01v");
+    return a;
+}
+
+/* One of each kind, with every field set. */
+static size_t all_parts(struct gossip__part out[16])
+{
+    size_t n = 0;
+
+    out[n++] =
+        (struct gossip__part){ .kind = GOSSIP__PART_PING, .ping = { 3, "t", bench_addr(4), 99 } };
+    out[n++] = (struct gossip__part){ .kind = GOSSIP__PART_INDIRECT,
+                                      .indirect = { 4, bench_addr(5), "t", "o", bench_addr(6), true,
+                                                    200 } };
+    out[n++] = (struct gossip__part){ .kind = GOSSIP__PART_ACK, .ack = { 5, true } };
+    out[n++] = (struct gossip__part){ .kind = GOSSIP__PART_NACK, .nack = { 6, GOSSIP__STALLED } };
+    out[n++] = (struct gossip__part){ .kind = GOSSIP__PART_SUSPECT,
+                                      .suspect = { "x", "y", 7, GOSSIP__REFUSED } };
+    out[n++] = (struct gossip__part){ .kind = GOSSIP__PART_ALIVE, .alive = full_alive() };
+    out[n++] = (struct gossip__part){ .kind = GOSSIP__PART_DEAD, .dead = { "x", "y", 8 } };
+    out[n++] = (struct gossip__part){ .kind = GOSSIP__PART_ERROR,
+                                      .error = { 2, "in use", true, full_alive() } };
+    out[n++] = (struct gossip__part){ .kind = GOSSIP__PART_JOIN, .intent = { "x", 9, false } };
+    out[n++] = (struct gossip__part){ .kind = GOSSIP__PART_LEAVE, .intent = { "x", 10, true } };
+    return n;
+}
+
+/* Equal when they encode to the same bytes. */
+static void assert_same(struct gossip__part *a, struct gossip__part *b, struct mu_arena *arena)
+{
+    struct mu_span x = gossip__part_encode(a, arena);
+    struct mu_span y = gossip__part_encode(b, arena);
+
+    assert_int_equal(a->kind, b->kind);
+    assert_true(mu_span_eq(x, y));
+}
+
+static void parts_come_back_and_truncations_do_no_harm(void **unused)
+{
+    struct gossip__part parts[16];
+    size_t count = all_parts(parts);
+    struct mu_arena arena;
+
+    (void)unused;
+    mu_arena_init(&arena, 1 << 22);
+    for (size_t i = 0; i < count; i++) {
+        struct gossip__part back;
+        struct mu_span bytes = gossip__part_encode(&parts[i], &arena);
+
+        assert_true(gossip__part_decode(bytes, &arena, &back));
+        assert_same(&parts[i], &back, &arena);
+        for (size_t cut = 0; cut < bytes.bytes; cut++) {
+            uint8_t *exact = mu_new(cut > 0 ? cut : 1); /* the sanitizer sees a read past it */
+
+            memcpy(exact, bytes.data, cut);
+            (void)gossip__part_decode(mu_span_of(exact, cut), &arena, &back);
+            mu_free(exact);
+        }
+    }
+    mu_arena_deinit(&arena);
+}
+
+static void rules_of_parts(void **unused)
+{
+    static char long_name[MU_NODE_NAME_MAX + 2];
+    static char long_meta[MU_GOSSIP_META_MAX + 1];
+    const struct {
+        const char *why;
+        struct gossip__part part;
+    } rows[] = {
+        // clang-format off
+        { "no name",          { .kind = GOSSIP__PART_DEAD, .dead = { "", "y", 1 } } },
+        { "no accuser",       { .kind = GOSSIP__PART_DEAD, .dead = { "x", "", 1 } } },
+        { "a long name",      { .kind = GOSSIP__PART_DEAD, .dead = { long_name, "y", 1 } } },
+        { "a control byte",   { .kind = GOSSIP__PART_DEAD, .dead = { "x\ny", "y", 1 } } },
+        { "not UTF-8",        { .kind = GOSSIP__PART_DEAD, .dead = { "\xff", "y", 1 } } },
+        { "2^62",             { .kind = GOSSIP__PART_DEAD, .dead = { "x", "y", 1ULL << 62 } } },
+        { "2^62, accused",    { .kind = GOSSIP__PART_SUSPECT, .suspect = { "x", "y", 1ULL << 62, GOSSIP__SILENT } } },
+        { "evidence 3",       { .kind = GOSSIP__PART_SUSPECT, .suspect = { "x", "y", 1, (enum gossip__evidence)3 } } },
+        { "nack evidence 3",  { .kind = GOSSIP__PART_NACK, .nack = { 1, (enum gossip__evidence)3 } } },
+        { "alive nowhere",    { .kind = GOSSIP__PART_ALIVE, .alive = { .node = "x", .incarnation = 1 } } },
+        { "long tags",        { .kind = GOSSIP__PART_ALIVE, .alive = { .node = "x", .incarnation = 1, .at = { { 1 }, 4, 1 },
+                                .meta = { (const uint8_t *)long_meta, sizeof long_meta } } } },
+        { "ping for nobody",  { .kind = GOSSIP__PART_PING, .ping = { .seq = 1, .target = "" } } },
+        { "indirect, nowhere", { .kind = GOSSIP__PART_INDIRECT, .indirect = { .target_name = "x", .origin = "y" } } },
+        { "leave of nobody",  { .kind = GOSSIP__PART_LEAVE, .intent = { .node = "" } } },
+    }; // clang-format on
+    struct mu_arena arena;
+
+    (void)unused;
+    memset(long_name, 'n', sizeof long_name - 1);
+    mu_arena_init(&arena, 1 << 22);
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        struct gossip__part part = rows[r].part;
+        struct gossip__part back;
+
+        if (gossip__part_decode(gossip__part_encode(&part, &arena), &arena, &back)) {
+            fail_msg("%s: was accepted", rows[r].why);
+        }
+    }
+    mu_arena_deinit(&arena);
+}
+
+static void a_kind_of_a_later_version_is_skipped(void **unused)
+{
+    struct mu_arena arena;
+    struct gossip__part back;
+
+    (void)unused;
+    mu_arena_init(&arena, 1 << 20);
+    /* field 99, length-delimited, two bytes; and field 18, a user event */
+    assert_true(gossip__part_decode(MU_SPAN_LIT("\x9a\x06\x02hi"), &arena, &back));
+    assert_int_equal(back.kind, GOSSIP__PART_UNKNOWN);
+    assert_true(gossip__part_decode(MU_SPAN_LIT("\x92\x01\x02\x08\x01"), &arena, &back));
+    assert_int_equal(back.kind, GOSSIP__PART_UNKNOWN);
+    assert_true(gossip__part_decode(MU_SPAN_NONE, &arena, &back));
+    assert_int_equal(back.kind, GOSSIP__PART_UNKNOWN);
+    mu_arena_deinit(&arena);
+}
+
+static void v4_in_v6_is_v4(void **unused)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_PING, .ping = { .seq = 1, .target = "t" } };
+    static const uint8_t mapped[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 4 };
+    struct mu_addr expected = bench_addr(4);
+    struct gossip__part back;
+    struct mu_arena arena;
+
+    (void)unused;
+    mu_arena_init(&arena, 1 << 20);
+    memcpy(part.ping.reply_to.ip, mapped, sizeof mapped);
+    part.ping.reply_to.ip_bytes = 16;
+    part.ping.reply_to.port = 7946;
+    assert_true(gossip__part_decode(gossip__part_encode(&part, &arena), &arena, &back));
+    assert_true(mu_addr_eq(&back.ping.reply_to, &expected));
+    mu_arena_deinit(&arena);
+}
+
+/* -- frames -------------------------------------------------------------------------------------
+ */
+
+static struct gossip__sync_state full_state(struct mu_arena *arena)
+{
+    struct gossip__sync_state s = { .ltime = 5, .event_ltime = 6, .query_ltime = 7, .more = true };
+
+    s.nodes = mu_arena_array(arena, 2, sizeof *s.nodes);
+    s.nodes[0] = (struct gossip__node_state){ full_alive(), GOSSIP__SUSPECT, 1234 };
+    s.nodes[1] = (struct gossip__node_state){ full_alive(), GOSSIP__GONE, 0 };
+    s.nodes_count = 2;
+    s.times = mu_arena_array(arena, 1, sizeof *s.times);
+    s.times[0] = (struct gossip__named_time){ "x", 3 };
+    s.times_count = 1;
+    s.left = mu_arena_array(arena, 1, sizeof *s.left);
+    s.left[0] = (struct gossip__named_time){ "y", 4 };
+    s.left_count = 1;
+    s.pruned = mu_arena_array(arena, 1, sizeof *s.pruned);
+    s.pruned[0] = (struct gossip__tombstone_record){ "z", 1, 2, 3 };
+    s.pruned_count = 1;
+    return s;
+}
+
+static size_t all_frames(struct gossip__frame *out, struct mu_arena *arena)
+{
+    size_t n = 0;
+
+    memset(out, 0, 8 * sizeof *out);
+    out[n].kind = GOSSIP__FRAME_HELLO;
+    out[n++].hello = (struct gossip__hello){ GOSSIP__HELLO_SYNC, "a", 5, true, bench_addr(1) };
+    out[n].kind = GOSSIP__FRAME_PART;
+    out[n].part = (struct gossip__part){ .kind = GOSSIP__PART_ACK, .ack = { 5, false } };
+    (void)gossip__part_encode(&out[n++].part, arena);
+    out[n].kind = GOSSIP__FRAME_STATE;
+    out[n++].state = full_state(arena);
+    out[n].kind = GOSSIP__FRAME_DIGEST;
+    for (size_t i = 0; i < GOSSIP__BUCKETS; i++) {
+        out[n].digest.buckets[i] = i * i;
+    }
+    out[n++].digest.nodes = 17;
+    out[n].kind = GOSSIP__FRAME_REJECT;
+    out[n++].reject = (struct gossip__reject){ 2, "no", 1000, true, full_alive() };
+    out[n].kind = GOSSIP__FRAME_REACH;
+    out[n++].reach.udp = true;
+    out[n++].kind = GOSSIP__FRAME_DONE;
+    return n;
+}
+
+static void frames_come_back_and_truncations_do_no_harm(void **unused)
+{
+    struct gossip__frame *frames = mu_new_array(8, sizeof *frames);
+    struct gossip__frame *back = mu_new(sizeof *back);
+    struct mu_arena arena;
+
+    (void)unused;
+    mu_arena_init(&arena, 1 << 24);
+    size_t count = all_frames(frames, &arena);
+
+    for (size_t i = 0; i < count; i++) {
+        struct mu_span bytes = gossip__frame_encode(&frames[i], &arena);
+
+        assert_true(gossip__frame_decode(bytes, &arena, back));
+        assert_int_equal(back->kind, frames[i].kind);
+        assert_true(mu_span_eq(gossip__frame_encode(back, &arena), bytes));
+        for (size_t cut = 0; cut < bytes.bytes; cut++) {
+            uint8_t *exact = mu_new(cut > 0 ? cut : 1);
+
+            memcpy(exact, bytes.data, cut);
+            (void)gossip__frame_decode(mu_span_of(exact, cut), &arena, back);
+            mu_free(exact);
+        }
+    }
+    mu_free(frames);
+    mu_free(back);
+    mu_arena_deinit(&arena);
+}
+
+static void memory_for_strangers_is_bounded(void **unused)
+{
+    struct mu_buf flood = MU_BUF_NONE;
+    struct gossip__frame *back = mu_new(sizeof *back);
+    struct mu_arena arena;
+
+    (void)unused;
+    /* A state frame of nothing but empty node records: two bytes each on the wire. */
+    for (size_t i = 0; i < 30000; i++) {
+        mu_buf_add(&flood, "\x0a\x00", 2);
+    }
+    struct mu_buf frame = MU_BUF_NONE;
+
+    mu_buf_add_byte(&frame, 0x1a);
+    mu_buf_add_byte(&frame, (uint8_t)(0x80 | (flood.bytes & 0x7f)));
+    mu_buf_add_byte(&frame, (uint8_t)(0x80 | (flood.bytes >> 7 & 0x7f)));
+    mu_buf_add_byte(&frame, (uint8_t)(flood.bytes >> 14));
+    mu_buf_add_span(&frame, mu_buf_span(&flood));
+    mu_arena_init(&arena, 8 << 20);
+    assert_false(gossip__frame_decode(mu_buf_span(&frame), &arena, back));
+    assert_true(arena.bytes <= 8 << 20);
+    mu_arena_deinit(&arena);
+    mu_buf_deinit(&frame);
+    mu_buf_deinit(&flood);
+    mu_free(back);
+}
+
+/* -- tags ---------------------------------------------------------------------------------------
+ */
+
+static void tags_are_sorted_and_bounded(void **unused)
+{
+    struct mu_pair items[] = {
+        { MU_SPAN_LIT("role"), MU_SPAN_LIT("db") },
+        { MU_SPAN_LIT("dc"), MU_SPAN_LIT("dc1") },
+        { MU_SPAN_LIT("empty"), MU_SPAN_LIT("") },
+    };
+    struct mu_pairs tags = { items, MU_LEN(items) };
+    struct mu_pairs back;
+    struct mu_arena arena;
+    static char big[MU_GOSSIP_META_MAX];
+
+    (void)unused;
+    mu_arena_init(&arena, 0);
+    struct mu_span meta = gossip__tags_encode(&tags, &arena);
+
+    assert_int_equal(meta.bytes, gossip_tags_bytes(&tags));
+    assert_true(gossip__tags_decode(meta, &arena, &back));
+    assert_int_equal(back.count, 3);
+    assert_true(mu_span_eq_text(back.items[0].key, "dc"));
+    assert_true(mu_span_eq_text(back.items[1].key, "empty"));
+    assert_true(mu_span_eq_text(back.items[2].value, "db"));
+    for (size_t cut = 0; cut < meta.bytes; cut++) {
+        uint8_t *exact = mu_new(cut > 0 ? cut : 1);
+
+        memcpy(exact, meta.data, cut);
+        (void)gossip__tags_decode(mu_span_of(exact, cut), &arena, &back);
+        mu_free(exact);
+    }
+    assert_false(gossip__tags_decode(MU_SPAN_LIT("\x01k\x00\x00\x01k\x00\x00"), &arena, &back));
+    assert_false(gossip__tags_decode(MU_SPAN_LIT("\x01\xff\x00\x00"), &arena, &back));
+
+    memset(big, 'v', sizeof big);
+    items[0].value =
+        mu_span_of(big, sizeof big - 3 - 4 - gossip_tags_bytes(&(struct mu_pairs){ items + 1, 2 }));
+    assert_int_equal(gossip_tags_bytes(&tags), MU_GOSSIP_META_MAX);
+    (void)gossip__tags_encode(&tags, &arena);
+    items[0].key = mu_span_of(big, 256);
+    assert_true(gossip_tags_bytes(&tags) == SIZE_MAX);
+    mu_arena_deinit(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_come_back_and_truncations_do_no_harm),
+        cmocka_unit_test(rules_of_parts),
+        cmocka_unit_test(a_kind_of_a_later_version_is_skipped),
+        cmocka_unit_test(v4_in_v6_is_v4),
+        cmocka_unit_test(frames_come_back_and_truncations_do_no_harm),
+        cmocka_unit_test(memory_for_strangers_is_bounded),
+        cmocka_unit_test(tags_are_sorted_and_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
