@@ -351,6 +351,9 @@ static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, s
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
         return catalog__connection_fail(&c->db, "checkpoint", err);
     }
+    if (rc != SQLITE_OK && pages < 0) {
+        return MU_OK; /* it did not even look: nothing is known to be written */
+    }
     c->wal_pages = pages;
     c->wal_pages_written = written;
     if (pages == written) { /* not with a reader that still needs the old pages */
