@@ -206,6 +206,7 @@ void *front_forwarded(void *data, const struct agent_http_request *request, agen
     r->sink_data = call;
     r->is_forwarded = true;
     r->client = request->client;
+    r->node = mu_arena_span(&r->arena, request->node);
     request_head(r, request->method, request->target, request->headers, request->headers_count);
     front_begin(f, r);
     r->content_length = request->body.bytes;

@@ -33,6 +33,8 @@ enum route_permission {
     ACL_NODE_READ,
     ACL_NODE_WRITE,
     ACL_OPERATOR_WRITE,
+    ACL_SESSION_READ,
+    ACL_SESSION_WRITE,
     ACL_SERVICE_READ,
     ACL_SERVICE_WRITE,
 };
