@@ -217,8 +217,8 @@ static bool is_healthy(struct consensus *c, const struct consensus_config *next)
     for (uint32_t i = 0; i < next->servers_count; i++) {
         const struct consensus__peer *p = consensus__peer_find(c, &next->servers[i].id);
         bool is_self = mu_id_eq(&next->servers[i].id, &c->options.server);
-        bool is_heard = p != NULL && p->acked_ms != 0 &&
-                        p->acked_ms + c->options.election_ms_min >= c->now_ms;
+        bool is_heard =
+            p != NULL && p->acked_ms != 0 && p->acked_ms + c->options.election_ms_min >= c->now_ms;
 
         bits |= is_self || is_heard ? 1U << i : 0;
     }

@@ -17,6 +17,7 @@
  *   config.c     configurations and their history
  *   change.c     membership: what may change, removed servers, joint steps left
  *   transfer.c   leadership given away
+ *   compact.c    how much of the log stays
  */
 #ifndef CONSENSUS_CORE_H
 #define CONSENSUS_CORE_H
@@ -32,6 +33,7 @@ enum {
     CONSENSUS_CONFIGS_MAX = 8,
     CONSENSUS_LEAVING_MAX = 4, /* removed servers that are still served */
     CONSENSUS_SLOTS_MAX = CONSENSUS_PEERS_MAX + CONSENSUS_LEAVING_MAX,
+    CONSENSUS_MARKS_MAX = 128,
     CONSENSUS_PENDING_MAX = 32,
     CONSENSUS_WRITES_RESERVED = 4, /* slots that entries of others may not take */
     CONSENSUS_TAIL_RESERVED = 16,  /* the same, of the tail */
@@ -53,14 +55,21 @@ const char *consensus__dead_text(enum consensus_death why);
 
 /* -- parts of the state -------------------------------------------------------------------- */
 
+struct consensus__mark {
+    uint64_t index, bytes; /* bytes: log.bytes when this was its last entry */
+};
+
 struct consensus__log {
     uint64_t base_index, base_term; /* entries up to here are gone; their last term is known */
     uint64_t last_index;
     uint64_t tail_first;        /* tail: tail_first .. last_index, empty when last + 1 */
     uint64_t tail_bytes;        /* payload bytes of the tail */
     uint64_t uncommitted_bytes; /* of those above commit */
-    uint32_t runs_count;
-    uint32_t reserved;
+    uint64_t bytes;             /* of all that was ever in it, about */
+    uint64_t mark_bytes;        /* between two marks, at least */
+    uint64_t compact_asked;     /* the owner was told that up to here may go */
+    uint32_t runs_count, marks_count;
+    struct consensus__mark marks[CONSENSUS_MARKS_MAX]; /* ascending */
 };
 
 struct consensus__write_slot {
@@ -141,8 +150,8 @@ struct consensus__office {
     uint64_t first_index; /* its no-op: when that is committed, everything before is too */
     uint64_t since_ms;    /* check-quorum looks back no further */
     uint64_t heartbeat_at_ms;
-    uint64_t read_seq;    /* drawn per heartbeat, never repeated in a term (spec 2.7) */
-    uint64_t confirm_seq; /* after a pause: nothing is answered before a quorum echoes this */
+    uint64_t read_seq;     /* drawn per heartbeat, never repeated in a term (spec 2.7) */
+    uint64_t confirm_seq;  /* after a pause: nothing is answered before a quorum echoes this */
     uint64_t yields_at_ms; /* not before: to a server of higher priority, or a better disk */
     struct consensus__transfer transfer;
     bool is_heartbeat_due;
@@ -155,8 +164,8 @@ struct consensus__office {
 struct consensus__campaign {
     uint64_t ask_at_ms;     /* when to ask again those that did not answer */
     uint64_t transfer_term; /* the leader of this term asked us to stand; 0: nobody did */
-    uint32_t votes;     /* bit i: servers[i] of the configuration */
-    bool has_asked;     /* the own vote is durable and counted, requests are out (rule O1) */
+    uint32_t votes;         /* bit i: servers[i] of the configuration */
+    bool has_asked;         /* the own vote is durable and counted, requests are out (rule O1) */
     uint8_t reserved[3];
 };
 
@@ -190,8 +199,8 @@ struct consensus {
     struct mu_rand rand;
     struct consensus_hard hard;
 
-    uint32_t role;  /* enum consensus_role; changed by consensus__role_move() only */
-    uint32_t death; /* enum consensus_death */
+    uint32_t role;    /* enum consensus_role; changed by consensus__role_move() only */
+    uint32_t death;   /* enum consensus_death */
     bool is_stopping; /* leadership is given away before */
     bool is_stopped;
     bool is_elector;       /* a voter of some configuration that may be in force */
@@ -216,7 +225,7 @@ struct consensus {
     uint32_t transfer_refusal;
     bool is_transfer_over;
     uint8_t reserved_too[3];
-    uint32_t removed_by;      /* bits of servers that say this one was removed */
+    uint32_t removed_by;       /* bits of servers that say this one was removed */
     uint64_t member_ask_at_ms; /* when to ask them (again) */
 
     struct consensus__log log;
@@ -245,6 +254,7 @@ struct consensus {
     bool wants_again;
     bool has_made; /* a configuration entry: the newest */
     struct consensus_write write;
+    uint64_t compact_to;
 };
 
 /* -- step.c -------------------------------------------------------------------------------- */
@@ -346,6 +356,14 @@ void consensus__log_compact(struct consensus *c, uint64_t index);
 uint64_t *consensus__log_ticket(struct consensus *c, uint64_t index);
 uint32_t consensus__log_bytes(const struct consensus *c, uint64_t index);
 
+/* -- compact.c ----------------------------------------------------------------------------- */
+
+void consensus__marks_load(struct consensus *c, const struct consensus_loaded *loaded);
+void consensus__marks_push(struct consensus *c, uint64_t index, uint32_t bytes);
+void consensus__marks_truncate(struct consensus *c, uint64_t first);
+void consensus__marks_compact(struct consensus *c, uint64_t base);
+uint64_t consensus__compact_to(struct consensus *c); /* 0: nothing new may go */
+
 /* -- write.c ------------------------------------------------------------------------------- */
 
 void consensus__write_hard(struct consensus *c); /* the hard state changed */
@@ -392,7 +410,7 @@ const struct consensus_config *consensus__config_below(const struct consensus *c
 /* -- change.c ------------------------------------------------------------------------------ */
 
 void consensus__on_change(struct consensus *c, const struct consensus_event *ev);
-void consensus__change_run(struct consensus *c); /* leader: leave a joint configuration */
+void consensus__change_run(struct consensus *c);     /* leader: leave a joint configuration */
 void consensus__membership_run(struct consensus *c); /* others: still one of them? */
 uint64_t consensus__membership_wake_ms(const struct consensus *c);
 void consensus__on_member_req(struct consensus *c, const struct consensus_msg *m);

@@ -130,8 +130,9 @@ static const char *const deaths[] = {
                               "restart has read it again",
     [CONSENSUS_DEATH_CONFLICT] = "the leader sends other entries where this server's are committed",
     [CONSENSUS_DEATH_RUNS] = "the uncommitted part of the log has too many terms",
-    [CONSENSUS_DEATH_REMOVED] = "this server was removed from the cluster, which its data directory "
-                                "remembers; with an empty one it may join again as a new server",
+    [CONSENSUS_DEATH_REMOVED] =
+        "this server was removed from the cluster, which its data directory "
+        "remembers; with an empty one it may join again as a new server",
 };
 
 const char *consensus__dead_text(enum consensus_death why)
@@ -228,7 +229,8 @@ static bool term_judge(struct consensus *c, const struct consensus_msg *m)
         /* Ignored, not refused: no term is adopted (spec 2.3). But a leader that asks itself no
          * longer leads: whoever gave it a pre-vote must give it the vote as well (row 7). */
         if (consensus__is_sticky(c) && !mu_id_eq(&c->leader, &m->from) &&
-            m->ask.transfer_term != c->hard.term) { /* nor is the leader of this term, if it asked */
+            m->ask.transfer_term !=
+                c->hard.term) { /* nor is the leader of this term, if it asked */
             consensus__note(c, CONSENSUS_T_VOTE_IGNORED, &m->from, m->term, 0, 0);
             return false;
         }
@@ -429,6 +431,7 @@ static void settle(struct consensus *c)
     consensus__reads_drain(c);
     consensus__transfer_drain(c);
     consensus__write_flush(c);
+    c->compact_to = consensus__compact_to(c);
 }
 
 static void scratch_clear(struct consensus *c)
@@ -438,6 +441,7 @@ static void scratch_clear(struct consensus *c)
     c->notices_count = 0;
     c->fetches_count = 0;
     c->drops_count = 0;
+    c->compact_to = 0;
     c->has_write = false;
     c->has_made = false;
     c->wants_again = false;
@@ -470,6 +474,7 @@ static void effects_view(struct consensus *c, struct consensus_effects *fx)
     fx->results_count = c->results_count;
     fx->fetches = consensus__array(c, c->at.fetches);
     fx->fetches_count = c->fetches_count;
+    fx->compact_to = c->compact_to;
     fx->wake_at_ms = c->wake_at_ms;
     fx->again = c->is_again;
     fx->peers_changed = c->has_peers_change;

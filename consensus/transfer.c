@@ -109,9 +109,7 @@ static void give_up(struct consensus *c)
     consensus__note(c, CONSENSUS_T_KEEPS_OFFICE, &c->office.transfer.target, c->hard.term, 0, 0);
     c->office.transfer = (struct consensus__transfer){ 0 };
     switch (why) {
-    case CONSENSUS_TRANSFER_ASKED:
-        ticket_end(c, CONSENSUS_REFUSED, CONSENSUS_TRANSFER_LATE);
-        break;
+    case CONSENSUS_TRANSFER_ASKED: ticket_end(c, CONSENSUS_REFUSED, CONSENSUS_TRANSFER_LATE); break;
     case CONSENSUS_TRANSFER_PRIORITY: c->office.yields_at_ms = c->now_ms + PRIORITY_MS; break;
     case CONSENSUS_TRANSFER_DISK: consensus__step_down(c, CONSENSUS_T_DISK_FULL, 0); break;
     case CONSENSUS_TRANSFER_STOPS:
@@ -262,8 +260,7 @@ static bool may_stand(const struct consensus *c, const struct consensus_msg *m)
            now->servers[c->self].is_voter &&
            c->now_ms - c->leader_heard_ms <= m->timeout_now.valid_ms &&
            m->timeout_now.last_index == c->log.last_index &&
-           c->writes.stable == c->log.last_index &&
-           consensus__health(c) != CONSENSUS_STORE_SLOW;
+           c->writes.stable == c->log.last_index && consensus__health(c) != CONSENSUS_STORE_SLOW;
 }
 
 void consensus__on_timeout_now(struct consensus *c, const struct consensus_msg *m)

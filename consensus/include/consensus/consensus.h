@@ -75,7 +75,7 @@ struct consensus_config {
 };
 
 /* The payload of a configuration entry. Equal configurations have equal bytes. */
-#define CONSENSUS_CONFIG_BYTES_MAX                                                                 \
+#define CONSENSUS_CONFIG_BYTES_MAX \
     (16 + CONSENSUS_PEERS_MAX * (2 * 16 + 8 + 4 + 64) + CONSENSUS_REMOVED_MAX * 16)
 size_t consensus_config_encode(const struct consensus_config *config,
                                uint8_t out[CONSENSUS_CONFIG_BYTES_MAX]);
@@ -90,8 +90,9 @@ const struct consensus_server *consensus_config_find(const struct consensus_conf
                                                      const struct mu_id *id); /* NULL: absent */
 bool consensus_config_has_removed(const struct consensus_config *config, const struct mu_id *disk);
 
-/* -- membership (spec 2.8, 2.9) --------------------------------------------------------------------
- * One change at a time, each a configuration entry. */
+/* -- membership (spec 2.8, 2.9)
+ * -------------------------------------------------------------------- One change at a time, each a
+ * configuration entry. */
 
 enum consensus_change_kind {
     CONSENSUS_ADD,     /* `server` with `disk` enters, as a learner: the only way in */
@@ -163,6 +164,7 @@ struct consensus_loaded {
     const struct consensus_config *configs; /* the base's first, then those in the log, ascending */
     size_t configs_count;
     uint64_t base_index, base_term, last_index;
+    uint64_t log_bytes;                /* of the entries behind the base, about */
     uint64_t applied, durable_applied; /* what the state contains */
     uint64_t seq;                      /* highest write submitted in this boot already */
     uint64_t boot_count;
@@ -202,6 +204,12 @@ struct consensus_options {
     uint32_t append_entries_max; /* in one APPEND_REQ, <= CONSENSUS_ENTRIES_MAX */
     uint32_t append_bytes_max;   /* in one APPEND_REQ; a larger entry goes alone */
 
+    /* What stays of the log behind what is durable in the state: the smaller of the two (2.13) */
+    uint32_t trailing_entries;
+    uint32_t trailing_bytes;
+    uint32_t laggard_bytes; /* and this much more for a follower that lags, */
+    uint32_t laggard_ms;    /* while it was heard within this time */
+
     bool with_trace; /* notices of level trace too */
 };
 
@@ -225,7 +233,8 @@ enum consensus_msg_kind { /* sent as these numbers */
                           CONSENSUS_HEARTBEAT = 7,
                           CONSENSUS_HEARTBEAT_RES = 8,
                           CONSENSUS_TIMEOUT_NOW = 9,
-                          CONSENSUS_MEMBER_REQ = 10, /* no leader for long: am I still one of you? */
+                          CONSENSUS_MEMBER_REQ =
+                              10, /* no leader for long: am I still one of you? */
                           CONSENSUS_MEMBER_RES = 11, /* you were removed; said only then */
                           CONSENSUS_INVITE = 12,     /* to a learner that has never answered */
 };
@@ -350,7 +359,7 @@ struct consensus_event {
             uint64_t ticket;     /* > 0 */
             struct mu_id target; /* none: the best */
         } transfer;              /* TRANSFER */
-        uint64_t persisted_seq; /* PERSISTED */
+        uint64_t persisted_seq;  /* PERSISTED */
         enum consensus_health health;
         struct {
             uint64_t index, durable_index;
@@ -372,12 +381,12 @@ struct consensus_event {
 /* -- effects (spec 1.5) -------------------------------------------------------------------- */
 
 enum consensus_outcome {
-    CONSENSUS_COMMITTED,  /* proposal, change: at `index`; for a proposal the answer to the client
-                             follows after apply */
-    CONSENSUS_READABLE,   /* read: once `index` is applied */
-    CONSENSUS_NOT_LEADER, /* certainly not accepted */
-    CONSENSUS_REFUSED,    /* certainly not accepted, `why` */
-    CONSENSUS_LOST,       /* was appended, then leadership went away: outcome unknown */
+    CONSENSUS_COMMITTED,   /* proposal, change: at `index`; for a proposal the answer to the client
+                              follows after apply */
+    CONSENSUS_READABLE,    /* read: once `index` is applied */
+    CONSENSUS_NOT_LEADER,  /* certainly not accepted */
+    CONSENSUS_REFUSED,     /* certainly not accepted, `why` */
+    CONSENSUS_LOST,        /* was appended, then leadership went away: outcome unknown */
     CONSENSUS_HANDED_OVER, /* transfer: this server leads no more */
 };
 

@@ -58,6 +58,8 @@ struct consensus_driver_options {
     uint64_t durable_applied;
     /* Of the log (consensus/store.h); 0: 16 MiB and 2, with CONSENSUS_FAST 1 MiB and 1. */
     uint32_t segment_bytes, spares_count;
+    uint32_t trailing_entries; /* kept of the log behind the state; 0: 10 240 */
+    uint64_t seed;             /* of election times and of ids; 0: the system's */
 };
 
 /* Opens the log. Errors: MU_IO, MU_FULL, MU_CORRUPT (file, offset and what to do), MU_FOREIGN (the
@@ -108,11 +110,10 @@ uint64_t consensus_driver_propose(struct consensus_driver *d, struct mu_span com
 typedef void consensus_read_fn(void *data, enum mu_code code, uint64_t index);
 void consensus_driver_read(struct consensus_driver *d, consensus_read_fn *done, void *data);
 
-/* Change the configuration (spec 2.8), or give leadership away (2.4), to one voter or, with MU_ID_NONE,
- * to the best. Exactly one answer, from the loop, never from inside this call; why: a sentence.
- *   MU_OK         committed at `index` (of REPLACE: the joint step; the rest follows by itself), or
- *                 this server leads no more
- *   MU_NOT_LEADER certainly not accepted; ask somebody else
+/* Change the configuration (spec 2.8), or give leadership away (2.4), to one voter or, with
+ * MU_ID_NONE, to the best. Exactly one answer, from the loop, never from inside this call; why: a
+ * sentence. MU_OK         committed at `index` (of REPLACE: the joint step; the rest follows by
+ * itself), or this server leads no more MU_NOT_LEADER certainly not accepted; ask somebody else
  *   MU_NO_LEADER  no contact to a quorum, a slow disk, or leadership is being given away; try again
  *   MU_BUSY       another change is under way, or the leader is too new; try again
  *   MU_NOT_FOUND, MU_EXISTS, MU_CONFLICT, MU_DENIED   as things are it cannot be; `why` says why
