@@ -408,12 +408,13 @@ static const struct codec {
     enum mu_code (*check)(const struct command *c, struct mu_err *err);
     void (*pack)(const struct command *c, struct mu_arena *arena, struct mu_buf *to);
     void (*unpack)(struct unpack *u, struct command *c);
+    bool is_relief; /* allowed on a full disk */
 } codecs[] = {
     // clang-format off
     [COMMAND_REGISTER]   = { "register",   command__check_register,   pack_register,   unpack_register },
-    [COMMAND_DEREGISTER] = { "deregister", command__check_deregister, pack_deregister, unpack_deregister },
+    [COMMAND_DEREGISTER] = { "deregister", command__check_deregister, pack_deregister, unpack_deregister, .is_relief = true },
     [COMMAND_KV_SET]     = { "kv-set",     command__check_kv_set,     pack_kv_set,     unpack_kv_set },
-    [COMMAND_KV_DELETE]  = { "kv-delete",  command__check_kv_delete,  pack_kv_delete,  unpack_kv_delete },
+    [COMMAND_KV_DELETE]  = { "kv-delete",  command__check_kv_delete,  pack_kv_delete,  unpack_kv_delete, .is_relief = true },
 }; // clang-format on
 
 static const struct codec *codec_find(uint32_t kind)
@@ -591,4 +592,17 @@ enum mu_code command_stamp(struct mu_span bytes, const struct command_origin *or
     }
     mu_arena_deinit(&arena);
     return rc;
+}
+
+bool command_is_relief(struct mu_span bytes)
+{
+    const struct codec *codec = NULL;
+    const pb_command *m = NULL;
+    struct mu_arena arena;
+
+    mu_arena_init(&arena, 0);
+    enum mu_code rc = unpack_envelope(bytes, &arena, &m, &codec, NULL);
+
+    mu_arena_deinit(&arena);
+    return rc == MU_OK && codec->is_relief;
 }
