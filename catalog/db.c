@@ -44,8 +44,12 @@
 
 /* An empty file is a database without a table. Made here and not by SQLite for its mode: it holds
  * keys and values of others. */
-static enum mu_code create_file(const char *path, struct mu_err *err)
+static enum mu_code create_file(const struct catalog_files *files, const char *path,
+                                struct mu_err *err)
 {
+    if (files != NULL) {
+        return files->create(files->self, path, err);
+    }
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
     if (fd < 0) {
@@ -55,8 +59,12 @@ static enum mu_code create_file(const char *path, struct mu_err *err)
     return MU_OK;
 }
 
-static enum mu_code sync_dir_of(const char *path, struct mu_err *err)
+static enum mu_code sync_dir_of(const struct catalog_files *files, const char *path,
+                                struct mu_err *err)
 {
+    if (files != NULL) {
+        return files->sync_dir(files->self, path, err);
+    }
     char *copy = mu_strdup(path);
     enum mu_code rc = mu_dir_sync(dirname(copy), err);
 
@@ -181,11 +189,12 @@ static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
 static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, struct mu_err *err);
 
 /* What a crash left in the WAL may not be flushed yet: from here on it is. */
-static enum mu_code settle_file(struct catalog *c, struct mu_err *err)
+static enum mu_code settle_file(struct catalog *c, const struct catalog_files *files,
+                                struct mu_err *err)
 {
     enum mu_code rc = write_back(c, SQLITE_CHECKPOINT_TRUNCATE, &c->durable, err);
 
-    return rc == MU_OK ? sync_dir_of(c->db.path, err) : rc;
+    return rc == MU_OK ? sync_dir_of(files, c->db.path, err) : rc;
 }
 
 static enum mu_code open_all(struct catalog *c, const struct catalog_options *options,
@@ -193,10 +202,11 @@ static enum mu_code open_all(struct catalog *c, const struct catalog_options *op
 {
     uint32_t cache_bytes = options->cache_bytes > 0 ? options->cache_bytes : CACHE_BYTES;
     enum connection_role role = c->is_in_memory ? CONNECTION_MEMORY : CONNECTION_WRITER;
-    enum mu_code rc = c->is_in_memory ? MU_OK : create_file(options->path, err);
+    const char *vfs = options->files != NULL ? options->files->vfs : NULL;
+    enum mu_code rc = c->is_in_memory ? MU_OK : create_file(options->files, options->path, err);
 
     if (rc == MU_OK) {
-        rc = catalog__connection_open(&c->db, options->path, role, cache_bytes, err);
+        rc = catalog__connection_open(&c->db, options->path, role, vfs, cache_bytes, err);
     }
     if (rc == MU_OK) {
         rc = settle_schema(c, err);
@@ -215,7 +225,7 @@ static enum mu_code open_all(struct catalog *c, const struct catalog_options *op
     }
     c->committed = c->now;
     (void)sqlite3_wal_hook(c->db.db, on_commit, c);
-    return c->is_in_memory ? MU_OK : settle_file(c, err);
+    return c->is_in_memory ? MU_OK : settle_file(c, options->files, err);
 }
 
 enum mu_code catalog_open(struct catalog **out, const struct catalog_options *options,

@@ -243,8 +243,7 @@ static void take(struct catalog_wait *wait, struct mu_link *list)
 static void take_subject(const struct subject *s, struct mu_link *list)
 {
     if (s != NULL) {
-        MU_LIST_EACH(link, &s->hooks)
-        {
+        MU_LIST_EACH (link, &s->hooks) {
             take(MU_CONTAINER(link, struct hook, link)->wait, list);
         }
     }
@@ -280,8 +279,7 @@ static void take_below(const struct ordered *o, struct mu_span prefix, struct mu
 
 static void take_all(struct catalog_watch *w, struct mu_link *list)
 {
-    MU_LIST_EACH(link, &w->all)
-    {
+    MU_LIST_EACH (link, &w->all) {
         take(MU_CONTAINER(link, struct catalog_wait, all), list);
     }
 }

@@ -14,10 +14,10 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "ballast.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "ballast.h"
 #include "node.h"
 
 #define DEV_SEGMENT_BYTES (1024U * 1024)

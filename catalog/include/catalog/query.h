@@ -34,6 +34,10 @@ struct catalog_reader; /* opaque */
  * inside of a transaction (asserted). Errors as for catalog_open(). */
 MU_MUST_CHECK enum mu_code catalog_reader_open(struct catalog_reader **out, const char *path,
                                                struct catalog *in_memory, struct mu_err *err);
+/* Beside a writer whose file lies elsewhere. */
+MU_MUST_CHECK enum mu_code catalog_reader_open_in(struct catalog_reader **out, const char *path,
+                                                  const struct catalog_files *files,
+                                                  struct mu_err *err);
 void catalog_reader_close(struct catalog_reader *r);   /* NULL is fine */
 void catalog_reader_release(struct catalog_reader *r); /* end the turn's read transaction, if any */
 /* Give memory of pages back, between turns: for an owner that has been idle for a while. */

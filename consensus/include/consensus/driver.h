@@ -64,6 +64,7 @@ struct consensus_driver_options {
      * 1 and 1 MiB. */
     uint32_t segment_bytes, spares_count;
     uint64_t ballast_bytes;
+    uint64_t seed; /* of election times and of ids; 0: the system's */
 };
 
 /* Opens the log. Errors: MU_IO, MU_FULL, MU_CORRUPT (file, offset and what to do), MU_FOREIGN (the

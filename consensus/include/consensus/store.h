@@ -114,6 +114,7 @@ struct consensus_store_options {
     /* Held for when the disk is full; 0: none; CONSENSUS_BALLAST_BY_SPACE. With one, a new log is
      * refused (MU_FULL) where there is no room for the whole reserve. */
     uint64_t ballast_bytes;
+    uint64_t seed; /* of ids and salts; 0: the system's */
     consensus_store_wake_fn *wake;
     void *wake_data;
 };
