@@ -129,8 +129,9 @@ static bool lacks_ballast(const struct consensus_log *l)
 static void report_space(struct consensus_log *l, const struct mu_err *err)
 {
     bool is_full = l->is_blocked || l->full_until_ms != 0 || lacks_ballast(l);
+    const char *why = err->code == MU_OK ? "the reserve is not complete" : err->text;
 
-    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, err->text);
+    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, is_full ? why : "");
 }
 
 /* -- meta ---------------------------------------------------------------------------------- */
