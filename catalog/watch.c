@@ -292,7 +292,9 @@ static void take_concerned(struct catalog_watch *w, const struct catalog_topic *
     case CATALOG_NODE:
     case CATALOG_SERVICES:
     case CATALOG_SERVICE:
-    case CATALOG_CHECKS: take_exact(w, change->kind, change->name, list); break;
+    case CATALOG_CHECKS:
+    case CATALOG_SESSIONS:
+    case CATALOG_SESSION: take_exact(w, change->kind, change->name, list); break;
     case CATALOG_KEY:
         take_exact(w, CATALOG_KEY, change->name, list);
         take_prefixes_of(w, change->name, list);

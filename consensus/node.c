@@ -115,6 +115,7 @@ enum mu_code consensus__node_open(struct consensus_node *n,
     }
     identify(n);
     n->unsynced_bytes_max = n->opened.unsynced_bytes_max;
+    n->base_index = n->opened.loaded.base_index;
     rc = check_applied(n, err);
     return rc == MU_OK ? consensus__node_bootstrap_open(n, err) : rc;
 }
@@ -155,6 +156,9 @@ void consensus__node_core_start(struct consensus_node *n)
     options.disk = n->opened.disk;
     if (n->unsynced_bytes_max > 0 && n->unsynced_bytes_max < options.unsynced_bytes_max) {
         options.unsynced_bytes_max = n->unsynced_bytes_max;
+    }
+    if (n->options.trailing_entries > 0) {
+        options.trailing_entries = n->options.trailing_entries;
     }
     l->applied = n->options.applied;
     l->durable_applied = n->options.durable_applied;

@@ -64,6 +64,7 @@ struct consensus_driver_options {
      * 1 and 1 MiB. */
     uint32_t segment_bytes, spares_count;
     uint64_t ballast_bytes;
+    uint32_t trailing_entries; /* kept of the log behind the state; 0: 10 240 */
     uint64_t seed; /* of election times and of ids; 0: the system's */
 };
 
