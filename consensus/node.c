@@ -114,7 +114,6 @@ enum mu_code consensus__node_open(struct consensus_node *n,
         return rc;
     }
     identify(n);
-    n->unsynced_bytes_max = n->opened.unsynced_bytes_max;
     n->base_index = n->opened.loaded.base_index;
     rc = check_applied(n, err);
     return rc == MU_OK ? consensus__node_bootstrap_open(n, err) : rc;
@@ -146,6 +145,19 @@ void consensus__node_start(struct consensus_node *n, uint64_t now_ms)
     consensus__node_bootstrap_feed(n, &wake);
 }
 
+static uint32_t at_most(uint32_t value, uint32_t limit)
+{
+    return limit != 0 && limit < value ? limit : value;
+}
+
+/* What the core keeps and queues has to fit the file system. */
+static void options_fit(struct consensus_options *o, const struct consensus_opened *opened)
+{
+    o->unsynced_bytes_max = at_most(o->unsynced_bytes_max, opened->unsynced_bytes_max);
+    o->trailing_bytes = at_most(o->trailing_bytes, opened->trailing_bytes_max);
+    o->laggard_bytes = at_most(o->laggard_bytes, 4 * opened->trailing_bytes_max);
+}
+
 void consensus__node_core_start(struct consensus_node *n)
 {
     struct consensus_options options;
@@ -154,9 +166,7 @@ void consensus__node_core_start(struct consensus_node *n)
     consensus_options_init(&options, n->options.timing, n->options.multiplier);
     options.server = n->options.server;
     options.disk = n->opened.disk;
-    if (n->unsynced_bytes_max > 0 && n->unsynced_bytes_max < options.unsynced_bytes_max) {
-        options.unsynced_bytes_max = n->unsynced_bytes_max;
-    }
+    options_fit(&options, &n->opened);
     if (n->options.trailing_entries > 0) {
         options.trailing_entries = n->options.trailing_entries;
     }

@@ -100,9 +100,8 @@ struct consensus_node {
     struct mu_buf out;      /* one message on its way out */
 
     uint64_t persisted_seq, recorded_count;
-    uint64_t relieved_count;     /* that were told */
-    uint32_t unsynced_bytes_max; /* as the store wishes; 0: no matter */
-    uint64_t base_index; /* the log begins behind it, as the store said last */
+    uint64_t relieved_count; /* that were told */
+    uint64_t base_index;     /* the log begins behind it, as the store said last */
     enum consensus_health health;
 
     uint64_t commit_to, delivered;             /* entries up to here may be, were handed to apply */

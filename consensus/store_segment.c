@@ -40,6 +40,7 @@ static enum mu_code sizes_settle(struct segment_store *s, struct consensus_opene
         o->ballast_bytes = sizes.ballast_bytes;
         /* What waits to be written must fit the reserve when the disk fills up meanwhile. */
         out->unsynced_bytes_max = (uint32_t)(sizes.ballast_bytes / 2);
+        out->trailing_bytes_max = 4 * sizes.segment_bytes;
     }
     s->log.ballast.bytes = o->ballast_bytes;
     return consensus__ballast_open(&s->log.ballast, disk, err);

@@ -43,8 +43,9 @@ struct consensus_opened {
     struct mu_buf record; /* what bootstrap.c wants to survive; empty: nothing */
     bool is_fresh;        /* the log holds nothing at all */
     bool was_rewritten;   /* the last stop was a crash: the end of the log was written again */
-    /* How much may wait to be written before the reserve might not do; 0: the core's own bound. */
-    uint32_t unsynced_bytes_max;
+    /* On a small file system: how much may wait to be written before the reserve might not do, and
+     * how much of the log may stay behind what the state holds. 0: the core's own bounds. */
+    uint32_t unsynced_bytes_max, trailing_bytes_max;
     struct consensus_run *runs;
     struct consensus_config *configs;
 };
