@@ -92,6 +92,7 @@ enum mu_code catalog__register(CATALOG_APPLY_ARGS);
 enum mu_code catalog__deregister(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
+enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS);
 
 /* A name as the catalog compares it: A-Z folded, in the arena. */
 struct mu_span catalog__fold(struct mu_arena *arena, struct mu_span name);

@@ -29,6 +29,7 @@ enum reader_sql {
     READER_KEY,
     READER_KEYS,
     READER_PAIRS,
+    READER_AUTOPILOT,
     READER_SQL_COUNT
 };
 

@@ -25,6 +25,10 @@
 #define CUR_LIST \
     "key, id, op, create_rev, version, lease, idx, session, lock_idx, create_idx, digest"
 
+#define AUTOPILOT_LIST                                                                \
+    "one, cleanup, contact_ns, trailing, quorum, stable_ns, zone_tag, no_migration, " \
+    "version_tag, created, modified"
+
 static const char schema[] =
     "CREATE TABLE applied(one INTEGER PRIMARY KEY CHECK (one = 1), idx INTEGER NOT NULL,"
     " term INTEGER NOT NULL, stamp INTEGER NOT NULL, hash NOT NULL);"
@@ -53,6 +57,10 @@ static const char schema[] =
     "CREATE TABLE kv_cur_1(key PRIMARY KEY, id INTEGER NOT NULL, op INTEGER NOT NULL,"
     " create_rev INTEGER, version INTEGER, lease INTEGER, idx INTEGER NOT NULL, session,"
     " lock_idx INTEGER, create_idx INTEGER, digest INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE autopilot(one INTEGER PRIMARY KEY CHECK (one = 1), cleanup INTEGER NOT NULL,"
+    " contact_ns INTEGER NOT NULL, trailing INTEGER NOT NULL, quorum INTEGER NOT NULL,"
+    " stable_ns INTEGER NOT NULL, zone_tag NOT NULL, no_migration INTEGER NOT NULL,"
+    " version_tag NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL);"
     "INSERT INTO applied VALUES(1, 0, 0, 0, zeroblob(16));";
 
 static const struct table {
@@ -67,6 +75,7 @@ static const struct table {
     [ROW_CHECKS]    = { "checks",    CHECKS_LIST,   CHECK_COLUMNS,   2, { "node", "key" } },
     [ROW_KV_HIST_1] = { "kv_hist_1", HIST_LIST,     HIST_COLUMNS,    1, { "id" } },
     [ROW_KV_CUR_1]  = { "kv_cur_1",  CUR_LIST,      CUR_COLUMNS,     1, { "key" } },
+    [ROW_AUTOPILOT] = { "autopilot", AUTOPILOT_LIST, AUTOPILOT_COLUMNS, 1, { "one" } },
 }; // clang-format on
 
 const char *catalog__row_schema(void)

@@ -27,8 +27,9 @@ enum row_table {
     ROW_CHECKS = 4,
     ROW_KV_HIST_1 = 5, /* key space 1: Consul's (spec/etcd-v3.md 15.1) */
     ROW_KV_CUR_1 = 6,
+    ROW_AUTOPILOT = 7,
 };
-#define ROW_TABLES_COUNT 7 /* with the unused 0 */
+#define ROW_TABLES_COUNT 8 /* with the unused 0 */
 
 enum idx_column { IDX_NAME, IDX_VALUE, IDX_COLUMNS };
 
@@ -119,6 +120,21 @@ enum cur_column {
     CUR_CREATE_INDEX,
     CUR_DIGEST, /* of the value: tells a write that changes nothing without reading the old one */
     CUR_COLUMNS
+};
+
+enum autopilot_column {
+    AUTOPILOT_ONE, /* there is one row, under the key 1 */
+    AUTOPILOT_CLEANUP,
+    AUTOPILOT_CONTACT_NS,
+    AUTOPILOT_TRAILING,
+    AUTOPILOT_QUORUM,
+    AUTOPILOT_STABLE_NS,
+    AUTOPILOT_ZONE_TAG,
+    AUTOPILOT_NO_MIGRATION,
+    AUTOPILOT_VERSION_TAG,
+    AUTOPILOT_CREATED,
+    AUTOPILOT_MODIFIED,
+    AUTOPILOT_COLUMNS
 };
 
 #define ROW_COLUMNS_MAX 20

@@ -39,6 +39,7 @@ typedef Muster__Command__Register pb_register;
 typedef Muster__Command__Deregister pb_deregister;
 typedef Muster__Command__KvSet pb_kv_set;
 typedef Muster__Command__KvDelete pb_kv_delete;
+typedef Muster__Command__Autopilot pb_autopilot;
 
 /* -- packing: structs of pointers into the command, then bytes --------------------------------- */
 
@@ -184,6 +185,25 @@ static void pack_kv_delete(const struct command *c, struct mu_arena *arena, stru
     m.recurse = c->kv_delete.recurse;
     m.has_cas = c->kv_delete.has_cas;
     m.cas = c->kv_delete.cas;
+    (void)mu_pb_pack(&m.base, to);
+}
+
+static void pack_autopilot(const struct command *c, struct mu_arena *arena, struct mu_buf *to)
+{
+    const struct command_autopilot *a = &c->autopilot;
+    pb_autopilot m = MUSTER__COMMAND__AUTOPILOT__INIT;
+
+    (void)arena;
+    m.cleanup_dead_servers = a->cleanup_dead_servers;
+    m.last_contact_ns = a->last_contact_ns;
+    m.max_trailing_logs = a->max_trailing_logs;
+    m.min_quorum = a->min_quorum;
+    m.stabilization_ns = a->stabilization_ns;
+    m.redundancy_zone_tag = bytes_of(a->redundancy_zone_tag);
+    m.disable_upgrade_migration = a->disable_upgrade_migration;
+    m.upgrade_version_tag = bytes_of(a->upgrade_version_tag);
+    m.has_cas = a->has_cas;
+    m.cas = a->cas;
     (void)mu_pb_pack(&m.base, to);
 }
 
@@ -401,6 +421,29 @@ static void unpack_kv_delete(struct unpack *u, struct command *c)
     c->kv_delete.cas = m->cas;
 }
 
+static void unpack_autopilot(struct unpack *u, struct command *c)
+{
+    const pb_autopilot *m =
+        unpack_capped(&muster__command__autopilot__descriptor, u->body, u->arena);
+    struct command_autopilot *a = &c->autopilot;
+
+    if (m == NULL) {
+        u->wrong = "malformed";
+        return;
+    }
+    known_only(u, &m->base);
+    a->cleanup_dead_servers = m->cleanup_dead_servers != 0;
+    a->last_contact_ns = m->last_contact_ns;
+    a->max_trailing_logs = m->max_trailing_logs;
+    a->min_quorum = m->min_quorum;
+    a->stabilization_ns = m->stabilization_ns;
+    a->redundancy_zone_tag = span_of(m->redundancy_zone_tag);
+    a->disable_upgrade_migration = m->disable_upgrade_migration != 0;
+    a->upgrade_version_tag = span_of(m->upgrade_version_tag);
+    a->has_cas = m->has_cas != 0;
+    a->cas = m->cas;
+}
+
 /* -- the kinds --------------------------------------------------------------------------------- */
 
 static const struct codec {
@@ -414,6 +457,7 @@ static const struct codec {
     [COMMAND_DEREGISTER] = { "deregister", command__check_deregister, pack_deregister, unpack_deregister },
     [COMMAND_KV_SET]     = { "kv-set",     command__check_kv_set,     pack_kv_set,     unpack_kv_set },
     [COMMAND_KV_DELETE]  = { "kv-delete",  command__check_kv_delete,  pack_kv_delete,  unpack_kv_delete },
+    [COMMAND_AUTOPILOT]  = { "autopilot",  command__check_autopilot,  pack_autopilot,  unpack_autopilot },
 }; // clang-format on
 
 static const struct codec *codec_find(uint32_t kind)
