@@ -135,6 +135,9 @@ void consensus_driver_candidates(struct consensus_driver *d,
  * -------------------------------------------------------------------------------- */
 
 void consensus_driver_status(const struct consensus_driver *d, struct consensus_status *out);
+uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d); /* between two of them */
+/* The configuration in force, a view until the loop goes on; NULL while this server is fresh. */
+const struct consensus_config *consensus_driver_config(const struct consensus_driver *d);
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server);
 
 #endif
