@@ -1,20 +1,22 @@
+/* apply.c - committed entries into the catalog, in steps.
+ *
+ *   loop                        whoever takes the steps
+ *   apply_push --> orders ----> apply_step: neighbouring orders become one transaction, or two
+ *   apply_collect <-- outcomes, failure
+ *
+ * After a second without work a step writes the state back, once.
+ */
 #include "apply.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/list.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "timer.h"
 
 /* How long without work before a checkpoint is worth while (spec/consensus.md 3.4). */
 #define IDLE_MS 1000
@@ -38,27 +40,25 @@ struct outcome {
 };
 
 struct apply {
-    pthread_t thread;
+    struct apply_host host;
     pthread_mutex_t lock; /* guards the two mailboxes and the flags, nothing else */
-    pthread_cond_t filled;
     struct mu_link orders, outcomes;
     bool is_stopping;
     bool has_failed;
     struct mu_err error;
 
-    struct catalog *catalog; /* the thread's */
-    uint64_t durable;        /* the thread's */
-    bool is_dirty;           /* the thread's: applied since the last checkpoint */
+    struct catalog *catalog; /* of the steps, as the next two */
+    uint64_t durable;
+    bool is_dirty; /* applied since the last checkpoint */
 
-    struct waker *waker; /* the loop's, as all below */
-    apply_done_fn *done;
+    apply_done_fn *done; /* the loop's, as all below */
     apply_failed_fn *failed;
     void *data;
     size_t waiting;
     bool failure_told;
 };
 
-/* -- the thread -------------------------------------------------------------------------------- */
+/* -- the steps -------------------------------------------------------------------------------- */
 
 static void outcome_free(struct outcome *o)
 {
@@ -82,7 +82,7 @@ static void outcome_post(struct apply *a, struct outcome *o)
     pthread_mutex_lock(&a->lock);
     mu_list_push_back(&a->outcomes, &o->place);
     pthread_mutex_unlock(&a->lock);
-    waker_wake(a->waker);
+    a->host.report(a->host.self);
 }
 
 static void failure_post(struct apply *a, const struct mu_err *err)
@@ -91,7 +91,7 @@ static void failure_post(struct apply *a, const struct mu_err *err)
     a->has_failed = true;
     a->error = *err;
     pthread_mutex_unlock(&a->lock);
-    waker_wake(a->waker);
+    a->host.report(a->host.self);
 }
 
 /* One transaction over entries[0..count). */
@@ -222,57 +222,52 @@ static void order_settle(struct order *o)
     }
 }
 
-/* The next order; NULL with *is_idle after a quiet time, NULL without it when we stop. */
-static struct order *order_wait(struct apply *a, bool *is_idle)
+static enum mu_code run_next(struct apply *a, struct order *o, struct mu_err *err)
 {
-    struct timespec until;
-    struct order *o;
+    enum mu_code rc;
 
-    *is_idle = false;
-    pthread_mutex_lock(&a->lock);
-    MU_ASSERT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-    until.tv_sec += IDLE_MS / 1000;
-    while ((o = orders_take(a)) == NULL && !a->is_stopping) {
-        if (!a->is_dirty) {
-            pthread_cond_wait(&a->filled, &a->lock);
-        } else if (pthread_cond_timedwait(&a->filled, &a->lock, &until) == ETIMEDOUT) {
-            *is_idle = true;
-            break;
-        }
+    if (o == NULL) {
+        return a->is_dirty ? run_idle(a, err) : MU_OK;
     }
-    pthread_mutex_unlock(&a->lock);
-    return o;
+    order_settle(o);
+    rc = run_order(a, o, err);
+    order_free(o);
+    return rc;
 }
 
-static void *apply_main(void *data)
+bool apply_step(struct apply *a, uint64_t *nap_ms)
 {
-    struct apply *a = data;
     struct mu_err err = MU_ERR_NONE;
-    enum mu_code rc = MU_OK;
 
-    while (rc == MU_OK) {
-        bool is_idle = false;
-        struct order *o = order_wait(a, &is_idle);
+    pthread_mutex_lock(&a->lock);
+    struct order *o = orders_take(a);
+    bool is_over = o == NULL && a->is_stopping;
 
-        if (o != NULL) {
-            order_settle(o);
-            rc = run_order(a, o, &err);
-            order_free(o);
-        } else if (is_idle) {
-            rc = run_idle(a, &err);
-        } else {
-            return NULL;
-        }
+    pthread_mutex_unlock(&a->lock);
+    if (is_over) {
+        return false;
     }
-    failure_post(a, &err);
-    return NULL;
+    if (run_next(a, o, &err) != MU_OK) {
+        failure_post(a, &err);
+        return false;
+    }
+    *nap_ms = a->is_dirty ? IDLE_MS : UINT64_MAX;
+    return true;
+}
+
+bool apply_has_mail(struct apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    bool has_mail = a->is_stopping || !mu_list_empty(&a->orders);
+
+    pthread_mutex_unlock(&a->lock);
+    return has_mail;
 }
 
 /* -- the loop's side --------------------------------------------------------------------------- */
 
-static void on_woken(void *data)
+void apply_collect(struct apply *a)
 {
-    struct apply *a = data;
     struct mu_link taken;
     struct mu_link *link;
     bool has_failed;
@@ -305,13 +300,12 @@ static void on_woken(void *data)
     }
 }
 
-struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_done_fn *done,
-                        apply_failed_fn *failed, void *data)
+struct apply *apply_open(const struct apply_host *host, struct catalog *catalog,
+                         apply_done_fn *done, apply_failed_fn *failed, void *data)
 {
     struct apply *a = mu_new(sizeof *a);
-    pthread_condattr_t attr;
-    sigset_t all, old;
 
+    a->host = *host;
     a->catalog = catalog;
     a->durable = catalog_durable(catalog);
     a->done = done;
@@ -320,15 +314,6 @@ struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_d
     mu_list_init(&a->orders);
     mu_list_init(&a->outcomes);
     MU_ASSERT(pthread_mutex_init(&a->lock, NULL) == 0);
-    MU_ASSERT(pthread_condattr_init(&attr) == 0);
-    MU_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    MU_ASSERT(pthread_cond_init(&a->filled, &attr) == 0);
-    (void)pthread_condattr_destroy(&attr);
-    a->waker = waker_new(loop, on_woken, a);
-    sigfillset(&all); /* signals are the loop's */
-    MU_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &old) == 0);
-    MU_ASSERT(pthread_create(&a->thread, NULL, apply_main, a) == 0);
-    MU_ASSERT(pthread_sigmask(SIG_SETMASK, &old, NULL) == 0);
     return a;
 }
 
@@ -346,8 +331,8 @@ void apply_push(struct apply *a, const struct apply_entry *entries, size_t count
     a->waiting += count;
     pthread_mutex_lock(&a->lock);
     mu_list_push_back(&a->orders, &o->place);
-    pthread_cond_signal(&a->filled);
     pthread_mutex_unlock(&a->lock);
+    a->host.mail(a->host.self);
 }
 
 size_t apply_waiting(const struct apply *a)
@@ -364,10 +349,9 @@ void apply_close(struct apply *a)
     }
     pthread_mutex_lock(&a->lock);
     a->is_stopping = true;
-    pthread_cond_signal(&a->filled);
     pthread_mutex_unlock(&a->lock);
-    MU_ASSERT(pthread_join(a->thread, NULL) == 0);
-    waker_close(a->waker);
+    a->host.mail(a->host.self);
+    a->host.join(a->host.self);
     while ((link = mu_list_pop_front(&a->outcomes)) != NULL) {
         outcome_free(MU_CONTAINER(link, struct outcome, place));
     }
@@ -375,7 +359,6 @@ void apply_close(struct apply *a)
         order_free(MU_CONTAINER(link, struct order, place)); /* after a failure */
     }
     catalog_close(a->catalog);
-    (void)pthread_cond_destroy(&a->filled);
     (void)pthread_mutex_destroy(&a->lock);
     mu_free(a);
 }

@@ -35,7 +35,9 @@ struct look {
     struct autopilot_output *out;
     struct track *tracks[AUTOPILOT_SERVERS_MAX]; /* of in->servers */
     size_t count;
-    unsigned voters, voters_gone, voters_healthy;
+    unsigned voters, voters_healthy;
+    unsigned voters_gone;   /* to gossip or to consensus */
+    unsigned voters_silent; /* to consensus */
 };
 
 const char *autopilot_kind_text(enum autopilot_kind kind)
@@ -157,6 +159,7 @@ static void look_at(struct look *l, const struct autopilot_server *s, struct tra
     if (s->is_voter) {
         l->voters++;
         l->voters_healthy += healthy;
+        l->voters_silent += silence_ms(l, s) >= SILENT_MS;
         l->voters_gone += !s->is_self && (is_gone(s) || silence_ms(l, s) >= SILENT_MS);
     }
 }
@@ -214,14 +217,13 @@ static bool changed_lately(const struct look *l, const struct track *t)
            age_ms(l->in->now_ms, t->changed_ms) < l->in->settings.stabilization_ms;
 }
 
-/* Would those that answer still be a quorum without it? It is a voter, and gone or about to be. */
+/* Would the voters that answer be a quorum without it? */
 static bool leaves_quorum(const struct look *l, const struct autopilot_server *s)
 {
-    bool counts_gone = is_gone(s) || silence_ms(l, s) >= SILENT_MS;
     unsigned left = l->voters - 1;
-    unsigned answering = l->voters - l->voters_gone - (counts_gone ? 0 : 1);
+    unsigned silent = l->voters_silent - (silence_ms(l, s) >= SILENT_MS ? 1 : 0);
 
-    return left >= 1 && answering >= left / 2 + 1;
+    return left >= 1 && left - silent >= left / 2 + 1;
 }
 
 static bool rule_left(struct look *l)
@@ -235,7 +237,8 @@ static bool rule_left(struct look *l)
         if (!s->is_voter || leaves_quorum(l, s)) {
             return decide(l, i, AUTOPILOT_REMOVE, "it left");
         }
-        hold(l, l->tracks[i], "it left, but of %u voters %u are gone", l->voters, l->voters_gone);
+        hold(l, l->tracks[i], "it left, but %u of %u voters are silent", l->voters_silent,
+             l->voters);
     }
     return false;
 }
@@ -271,8 +274,8 @@ static bool rule_replaced(struct look *l)
         if (!s->is_voter || leaves_quorum(l, s)) {
             return decide(l, i, AUTOPILOT_REMOVE, "its disk was replaced");
         }
-        hold(l, l->tracks[i], "its disk was replaced, but of %u voters %u are gone", l->voters,
-             l->voters_gone);
+        hold(l, l->tracks[i], "its disk was replaced, but %u of %u voters are gone", l->voters_gone,
+             l->voters);
     }
     return false;
 }
@@ -323,8 +326,8 @@ static bool may_clean_up(struct look *l, size_t i)
         return true;
     }
     if (l->voters_gone > (l->voters - 1) / 2 || !leaves_quorum(l, s)) {
-        hold(l, l->tracks[i], "of %u voters %u are gone: too many to remove one", l->voters,
-             l->voters_gone);
+        hold(l, l->tracks[i], "%u of %u voters are gone: too many to remove one", l->voters_gone,
+             l->voters);
         return false;
     }
     if (l->voters - 1 < l->in->settings.min_quorum) {

@@ -51,20 +51,18 @@ static void server_show(struct agent *a, const struct consensus_server *s,
 
 uint64_t agent_each_raft_server(struct agent *a, agent_raft_server_fn *each, void *data)
 {
-    const struct consensus_config *config = consensus_driver_config(a->consensus);
+    struct consensus_config config;
     struct consensus_status status;
 
-    if (config == NULL) {
-        return 0;
-    }
+    consensus_driver_config(a->consensus, &config);
     consensus_driver_status(a->consensus, &status);
-    for (uint32_t i = 0; i < config->servers_count; i++) {
+    for (uint32_t i = 0; i < config.servers_count; i++) {
         struct agent_raft_server server;
 
-        server_show(a, &config->servers[i], &status.leader, &server);
+        server_show(a, &config.servers[i], &status.leader, &server);
         each(data, &server);
     }
-    return config->index > 1 ? config->index : 0;
+    return config.index > 1 ? config.index : 0;
 }
 
 struct search {
@@ -121,10 +119,11 @@ static enum autopilot_status status_of(enum gossip_status status)
 
 static void add_configured(struct gathering *g)
 {
-    const struct consensus_config *config = consensus_driver_config(g->agent->consensus);
+    struct consensus_config config;
 
-    for (uint32_t i = 0; config != NULL && i < config->servers_count; i++) {
-        const struct consensus_server *s = &config->servers[i];
+    consensus_driver_config(g->agent->consensus, &config);
+    for (uint32_t i = 0; i < config.servers_count; i++) {
+        const struct consensus_server *s = &config.servers[i];
 
         g->servers[g->count++] = (struct autopilot_server){
             .id = s->id,

@@ -347,9 +347,10 @@ uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d)
     return options.heartbeat_ms;
 }
 
-const struct consensus_config *consensus_driver_config(const struct consensus_driver *d)
+void consensus_driver_config(const struct consensus_driver *d, struct consensus_config *out)
 {
-    return d->node.core != NULL ? consensus_config_now(d->node.core) : NULL;
+    *out = d->node.core != NULL ? *consensus_config_now(d->node.core)
+                                : (struct consensus_config){ .servers_count = 0 };
 }
 
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server)

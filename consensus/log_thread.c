@@ -1,4 +1,4 @@
-/* log_thread.c - the durable log with a thread of its own.
+/* log_thread.c - the durable log in steps, and the thread that takes them.
  *
  *   loop                          log thread
  *   write --> mailbox ----------> as many as share a batch: one write, one flush
@@ -76,8 +76,18 @@ void consensus__log_post(struct consensus_log *l, struct consensus_job *job)
     MU_ASSERT(!l->is_closing);
     MU_ASSERT(l->inbox.count < CONSENSUS_STORE_JOBS_MAX);
     queue_push(&l->inbox, job);
-    (void)pthread_cond_signal(&l->arrived);
+    l->host.mail(l->host.self);
     (void)pthread_mutex_unlock(&l->lock);
+}
+
+static uint64_t clock_ns(const struct consensus_log *l)
+{
+    return l->host.now_ns(l->host.self);
+}
+
+static uint64_t clock_ms(const struct consensus_log *l)
+{
+    return clock_ns(l) / (uint64_t)MU_NS_PER_MS;
 }
 
 /* -- reports ------------------------------------------------------------------------------- */
@@ -168,7 +178,7 @@ static void write_batch(struct consensus_log *l)
     struct consensus_journal_write group[GROUP_MAX];
     struct mu_err err = MU_ERR_NONE;
     size_t count = gather(l, group);
-    uint64_t began = mu_clock_ns();
+    uint64_t began = clock_ns(l);
     uint64_t batch_before = l->journal.seq;
     enum mu_code rc = consensus__journal_append(&l->journal, group, count, &err);
 
@@ -188,8 +198,10 @@ static void write_batch(struct consensus_log *l)
     for (size_t i = 0; i < count; i++) {
         mu_free(queue_pop(&l->todo));
     }
-    l->flushed_ms = mu_clock_ms();
-    report_written(l, seq, l->journal.seq - batch_before, mu_clock_ns() - began);
+    uint64_t ended = clock_ns(l);
+
+    l->flushed_ms = ended / (uint64_t)MU_NS_PER_MS;
+    report_written(l, seq, l->journal.seq - batch_before, ended - began);
 }
 
 /* Records as they were submitted: the chain is the log's own. */
@@ -323,16 +335,19 @@ static void prove(struct consensus_log *l)
     if (rc != MU_OK && rc != MU_FULL) {
         fail(l, &err);
     }
-    l->flushed_ms = mu_clock_ms(); /* on a full disk: not again at once */
+    l->flushed_ms = clock_ms(l); /* on a full disk: not again at once */
 }
 
-/* -- the thread ---------------------------------------------------------------------------- */
+/* -- steps --------------------------------------------------------------------------------- */
 
-/* How long the thread may sleep when nothing arrives; 0: not at all; UINT64_MAX: for ever. */
+/* How long there is nothing to do when nothing arrives; 0: not at all; UINT64_MAX: for ever. */
 static uint64_t nap_ms(const struct consensus_log *l, uint64_t now_ms)
 {
     uint64_t nap = UINT64_MAX;
 
+    if (l->journal.has_failed) {
+        return UINT64_MAX;
+    }
     if (l->compacts.first != NULL) {
         return 0;
     }
@@ -353,45 +368,24 @@ static uint64_t nap_ms(const struct consensus_log *l, uint64_t now_ms)
     return nap;
 }
 
-static struct timespec after_ms(uint64_t ms)
+/* Take what has arrived. True: the owner wants to close. */
+static bool mail_take(struct consensus_log *l)
 {
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_sec += (time_t)(ms / 1000);
-    ts.tv_nsec += (long)(ms % 1000) * 1000000L;
-    if (ts.tv_nsec >= 1000000000L) {
-        ts.tv_sec++;
-        ts.tv_nsec -= 1000000000L;
-    }
-    return ts;
-}
-
-/* Take what has arrived, sleeping up to `nap` for it. False: closing, and nothing is left. */
-static bool receive(struct consensus_log *l, uint64_t nap)
-{
-    struct timespec until = after_ms(nap == UINT64_MAX ? 0 : nap);
-    bool goes_on;
-    int rc = 0;
+    struct consensus_job *job;
 
     (void)pthread_mutex_lock(&l->lock);
-    while (rc == 0 && nap > 0 && l->inbox.first == NULL && !l->is_closing) {
-        rc = nap == UINT64_MAX ? pthread_cond_wait(&l->arrived, &l->lock)
-                               : pthread_cond_timedwait(&l->arrived, &l->lock, &until);
-    }
-    struct consensus_job *job;
+    bool is_closing = l->is_closing;
 
     while ((job = queue_pop(&l->inbox)) != NULL) {
         queue_push(job->kind == CONSENSUS_JOB_COMPACT ? &l->compacts : &l->todo, job);
     }
-    goes_on = !l->is_closing || (l->todo.first != NULL && !l->is_blocked);
     (void)pthread_mutex_unlock(&l->lock);
-    return goes_on && !l->journal.has_failed;
+    return is_closing;
 }
 
 static void work(struct consensus_log *l)
 {
-    uint64_t now = mu_clock_ms();
+    uint64_t now = clock_ms(l);
     struct consensus_job *compact = queue_pop(&l->compacts);
 
     if (compact != NULL) {
@@ -410,7 +404,7 @@ static void work(struct consensus_log *l)
     }
 }
 
-/* A stop that was asked for leaves nothing unproven. */
+/* A stop that was asked for leaves nothing unproven. After a failure the disk is left alone. */
 static void finish(struct consensus_log *l)
 {
     struct mu_err err = MU_ERR_NONE;
@@ -421,14 +415,52 @@ static void finish(struct consensus_log *l)
     if (!l->journal.has_failed && meta_save(l, &err) != MU_OK) {
         fail(l, &err);
     }
+    (void)pthread_mutex_lock(&l->lock);
+    l->report.is_closed = true;
+    (void)pthread_mutex_unlock(&l->lock);
+    say(l);
 }
 
-/* After a failure there is nothing left to do but to let the owner close. */
-static void wait_for_close(struct consensus_log *l)
+bool consensus__log_step(struct consensus_log *l, uint64_t *nap)
 {
+    bool is_closing = mail_take(l);
+
+    if (is_closing && (l->journal.has_failed || l->todo.first == NULL || l->is_blocked)) {
+        finish(l);
+        return false;
+    }
+    if (!l->journal.has_failed) { /* else there is nothing left to do but to be closed */
+        work(l);
+    }
+    *nap = nap_ms(l, clock_ms(l));
+    return true;
+}
+
+/* -- the thread ---------------------------------------------------------------------------- */
+
+static struct timespec after_ms(uint64_t ms)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_sec += (time_t)(ms / 1000);
+    ts.tv_nsec += (long)(ms % 1000) * 1000000L;
+    if (ts.tv_nsec >= 1000000000L) {
+        ts.tv_sec++;
+        ts.tv_nsec -= 1000000000L;
+    }
+    return ts;
+}
+
+static void mail_wait(struct consensus_log *l, uint64_t nap)
+{
+    struct timespec until = after_ms(nap == UINT64_MAX ? 0 : nap);
+    int rc = 0;
+
     (void)pthread_mutex_lock(&l->lock);
-    while (!l->is_closing) {
-        (void)pthread_cond_wait(&l->arrived, &l->lock);
+    while (rc == 0 && l->inbox.first == NULL && !l->is_closing) {
+        rc = nap == UINT64_MAX ? pthread_cond_wait(&l->arrived, &l->lock)
+                               : pthread_cond_timedwait(&l->arrived, &l->lock, &until);
     }
     (void)pthread_mutex_unlock(&l->lock);
 }
@@ -436,39 +468,69 @@ static void wait_for_close(struct consensus_log *l)
 static void *log_thread(void *data)
 {
     struct consensus_log *l = data;
+    uint64_t nap = 0;
 
-    while (receive(l, nap_ms(l, mu_clock_ms()))) {
-        work(l);
+    while (consensus__log_step(l, &nap)) {
+        if (nap > 0) {
+            mail_wait(l, nap);
+        }
     }
-    finish(l);
-    wait_for_close(l);
-    (void)pthread_mutex_lock(&l->lock);
-    l->report.is_closed = true;
-    (void)pthread_mutex_unlock(&l->lock);
-    say(l);
     return NULL;
 }
 
-void consensus__log_start(struct consensus_log *l)
+static uint64_t thread_now_ns(void *self)
+{
+    (void)self;
+    return mu_clock_ns();
+}
+
+static void thread_start(void *self, struct consensus_log *l)
 {
     sigset_t all;
     sigset_t before;
 
+    (void)self;
     (void)sigfillset(&all); /* signals are for the loop */
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
     int rc = pthread_create(&l->thread, NULL, log_thread, l);
 
     MU_ASSERT(rc == 0);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    l->is_running = true;
+}
+
+static void thread_mail(void *self)
+{
+    struct consensus_log *l = self;
+
+    (void)pthread_cond_signal(&l->arrived);
+}
+
+static void thread_join(void *self)
+{
+    struct consensus_log *l = self;
+
+    (void)pthread_join(l->thread, NULL);
+}
+
+void consensus__log_thread_host(struct consensus_log *l, struct consensus_log_host *out)
+{
+    *out = (struct consensus_log_host){
+        .self = l,
+        .now_ns = thread_now_ns,
+        .start = thread_start,
+        .mail = thread_mail,
+        .join = thread_join,
+    };
 }
 
 /* -- the owner's side -- */
 
-void consensus__log_init(struct consensus_log *l, consensus_store_wake_fn *wake, void *wake_data)
+void consensus__log_init(struct consensus_log *l, const struct consensus_log_host *host,
+                         consensus_store_wake_fn *wake, void *wake_data)
 {
     pthread_condattr_t attr;
 
+    l->host = *host;
     l->wake = wake;
     l->wake_data = wake_data;
     queue_init(&l->inbox);
@@ -479,6 +541,13 @@ void consensus__log_init(struct consensus_log *l, consensus_store_wake_fn *wake,
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&l->arrived, &attr);
     (void)pthread_condattr_destroy(&attr);
+}
+
+void consensus__log_start(struct consensus_log *l)
+{
+    l->flushed_ms = clock_ms(l);
+    l->is_running = true;
+    l->host.start(l->host.self, l);
 }
 
 void consensus__log_collect(struct consensus_log *l, struct consensus_store_report *out)
@@ -496,14 +565,14 @@ void consensus__log_close(struct consensus_log *l)
     (void)pthread_mutex_lock(&l->lock);
     MU_ASSERT(!l->is_closing);
     l->is_closing = true;
-    (void)pthread_cond_signal(&l->arrived);
+    l->host.mail(l->host.self);
     (void)pthread_mutex_unlock(&l->lock);
 }
 
 void consensus__log_deinit(struct consensus_log *l)
 {
     if (l->is_running) {
-        (void)pthread_join(l->thread, NULL);
+        l->host.join(l->host.self);
         MU_ASSERT(l->report.is_closed);
     }
     if (l->journal.disk != NULL) {

@@ -103,6 +103,7 @@ enum mu_code consensus__node_open(struct consensus_node *n,
     n->core_wake_ms = n->bootstrap_wake_ms = UINT64_MAX;
     n->commit_to = n->delivered = n->applied = n->applied_fed = options->applied;
     n->durable_applied = n->durable_applied_fed = options->durable_applied;
+    mu_rand_seed(&n->rand, options->seed != 0 ? options->seed : mu_rand_system());
     consensus__tickets_init(&n->tickets);
     mu_list_init(&n->inbox);
     mu_list_init(&n->flights);
@@ -113,6 +114,7 @@ enum mu_code consensus__node_open(struct consensus_node *n,
         return rc;
     }
     identify(n);
+    n->base_index = n->opened.loaded.base_index;
     rc = check_applied(n, err);
     return rc == MU_OK ? consensus__node_bootstrap_open(n, err) : rc;
 }
@@ -151,9 +153,12 @@ void consensus__node_core_start(struct consensus_node *n)
     consensus_options_init(&options, n->options.timing, n->options.multiplier);
     options.server = n->options.server;
     options.disk = n->opened.disk;
+    if (n->options.trailing_entries > 0) {
+        options.trailing_entries = n->options.trailing_entries;
+    }
     l->applied = n->options.applied;
     l->durable_applied = n->options.durable_applied;
-    l->seed = mu_rand_system();
+    l->seed = mu_rand_u64(&n->rand);
     l->campaigns_at_once = n->campaigns_at_once;
     n->core = mu_new(consensus_arena_bytes(&options));
     consensus_init(n->core, &options, l, n->now_ms);

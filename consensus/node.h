@@ -22,6 +22,7 @@
 
 #include "base/arena.h"
 #include "base/list.h"
+#include "base/rand.h"
 #include "consensus/bootstrap.h"
 #include "consensus/driver.h"
 #include "consensus/store.h"
@@ -71,6 +72,7 @@ struct consensus_node {
     enum consensus_phase phase;
     struct consensus_identity identity;
     uint64_t now_ms;
+    struct mu_rand rand; /* of seeds */
 
     struct consensus *core;         /* NULL until there is a cluster */
     struct consensus_opened opened; /* what the core starts from; empty afterwards */
@@ -98,6 +100,7 @@ struct consensus_node {
     struct mu_buf out;      /* one message on its way out */
 
     uint64_t persisted_seq, recorded_count;
+    uint64_t base_index; /* the log begins behind it, as the store said last */
     enum consensus_health health;
 
     uint64_t commit_to, delivered;             /* entries up to here may be, were handed to apply */

@@ -5,7 +5,6 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/rand.h"
 #include "node.h"
 
 _Static_assert(BOOTSTRAP_RECORD_BYTES_MAX <= CONSENSUS_STORE_RECORD_MAX, "the store holds it");
@@ -22,7 +21,7 @@ enum mu_code consensus__node_bootstrap_open(struct consensus_node *n, struct mu_
         .expect = n->options.expect,
         .retry_ms = RETRY_MS,
         .patience_ms = PATIENCE_MS,
-        .seed = mu_rand_system(),
+        .seed = mu_rand_u64(&n->rand),
     };
     enum mu_code rc =
         consensus_bootstrap_record_decode(mu_buf_span(&n->opened.record), &record, err);

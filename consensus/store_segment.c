@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "log_thread.h"
@@ -19,6 +18,7 @@ struct segment_store {
     bool owns_disk;
     char *dir;
     struct consensus_store_options options;
+    struct mu_rand rand; /* of ids and salts */
 };
 
 /* -- open ---------------------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ static enum mu_code identify(struct segment_store *s, struct mu_err *err)
                        disk->ops->path(disk->self));
     }
     s->log.meta = (struct consensus_meta){ .server = s->options.server,
-                                           .disk = mu_id_random(),
+                                           .disk = mu_id_drawn(&s->rand),
                                            .boot_count = 1 };
     return rc == MU_OK ? consensus__meta_save(disk, &s->log.meta, err) : rc;
 }
@@ -102,6 +102,16 @@ static enum mu_code cross_check(const struct segment_store *s, struct mu_err *er
                    s->log.disk.ops->path(s->log.disk.self), ours, theirs);
 }
 
+static uint64_t log_bytes(const struct consensus_journal *j)
+{
+    uint64_t bytes = j->offset;
+
+    for (size_t i = 0; i + 1 < j->segments_count; i++) {
+        bytes += j->segments[i].bytes;
+    }
+    return bytes;
+}
+
 static enum mu_code journal_open(struct segment_store *s, struct consensus_opened *out,
                                  struct mu_err *err)
 {
@@ -111,7 +121,7 @@ static enum mu_code journal_open(struct segment_store *s, struct consensus_opene
         .segment_bytes = s->options.segment_bytes,
         .spares_count = s->options.spares_count,
         .durable_seq = s->log.meta.durable_seq,
-        .seed = mu_rand_system(),
+        .seed = mu_rand_u64(&s->rand),
     };
     struct consensus_journal_found found;
     struct consensus_journal *j = &s->log.journal;
@@ -130,6 +140,7 @@ static enum mu_code journal_open(struct segment_store *s, struct consensus_opene
         .base_index = j->base.index,
         .base_term = j->base.term,
         .last_index = j->tail.index,
+        .log_bytes = log_bytes(j),
         .boot_count = s->log.meta.boot_count,
     };
     s->log.report.base_index = j->base.index;
@@ -158,7 +169,6 @@ static enum mu_code segment_open(void *self, struct consensus_opened *out, struc
     }
     out->disk = s->log.meta.disk;
     mu_buf_add(&out->record, s->log.meta.record, s->log.meta.record_bytes);
-    s->log.flushed_ms = mu_clock_ms();
     consensus__log_start(&s->log);
     return MU_OK;
 }
@@ -253,9 +263,11 @@ static const struct consensus_store_ops segment_ops = {
 
 void consensus__store_segment_on(struct consensus_store *out,
                                  const struct consensus_store_options *options,
-                                 const struct consensus_disk *disk)
+                                 const struct consensus_disk *disk,
+                                 const struct consensus_log_host *host)
 {
     struct segment_store *s = mu_new(sizeof *s);
+    struct consensus_log_host own;
 
     s->options = *options;
     s->options.dir = NULL;
@@ -266,7 +278,9 @@ void consensus__store_segment_on(struct consensus_store *out,
     if (disk != NULL) {
         s->log.disk = *disk;
     }
-    consensus__log_init(&s->log, options->wake, options->wake_data);
+    mu_rand_seed(&s->rand, options->seed != 0 ? options->seed : mu_rand_system());
+    consensus__log_thread_host(&s->log, &own);
+    consensus__log_init(&s->log, host != NULL ? host : &own, options->wake, options->wake_data);
     *out = (struct consensus_store){ &segment_ops, s };
 }
 
@@ -274,5 +288,5 @@ void consensus_store_segment_new(struct consensus_store *out,
                                  const struct consensus_store_options *options)
 {
     MU_ASSERT(options->dir != NULL);
-    consensus__store_segment_on(out, options, NULL);
+    consensus__store_segment_on(out, options, NULL, NULL);
 }

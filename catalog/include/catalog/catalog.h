@@ -26,9 +26,19 @@
 
 struct catalog; /* opaque */
 
+/* Where the file lies, if not in the file system: the simulator has disks of its own. */
+struct catalog_files {
+    const char *vfs; /* registered with SQLite; must keep other processes out by itself */
+    void *self;
+    /* An empty file, or nothing if it is there. */
+    enum mu_code (*create)(void *self, const char *path, struct mu_err *err);
+    enum mu_code (*sync_dir)(void *self, const char *path, struct mu_err *err);
+};
+
 struct catalog_options {
     const char *path;     /* the database file; NULL: in memory (simulator, tests) */
     uint32_t cache_bytes; /* page cache of this connection; 0: 64 MiB ceiling, grown as needed */
+    const struct catalog_files *files; /* NULL: the file system; borrowed until closed */
 };
 
 /* Where the state stands: one row, changed in the same transaction as everything else. */

@@ -58,6 +58,8 @@ struct consensus_driver_options {
     uint64_t durable_applied;
     /* Of the log (consensus/store.h); 0: 16 MiB and 2, with CONSENSUS_FAST 1 MiB and 1. */
     uint32_t segment_bytes, spares_count;
+    uint32_t trailing_entries; /* kept of the log behind the state; 0: 10 240 */
+    uint64_t seed; /* of election times and of ids; 0: the system's */
 };
 
 /* Opens the log. Errors: MU_IO, MU_FULL, MU_CORRUPT (file, offset and what to do), MU_FOREIGN (the
@@ -136,8 +138,8 @@ void consensus_driver_candidates(struct consensus_driver *d,
 
 void consensus_driver_status(const struct consensus_driver *d, struct consensus_status *out);
 uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d); /* between two of them */
-/* The configuration in force, a view until the loop goes on; NULL while this server is fresh. */
-const struct consensus_config *consensus_driver_config(const struct consensus_driver *d);
+/* The newest configuration, committed or not; without servers before there is one. */
+void consensus_driver_config(const struct consensus_driver *d, struct consensus_config *out);
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server);
 
 #endif

@@ -100,6 +100,7 @@ struct consensus_store_options {
     struct mu_id server;    /* a directory of another node is refused */
     uint32_t segment_bytes; /* 0: 16 MiB */
     uint32_t spares_count;  /* zero-filled segments kept ready; 0: 2 */
+    uint64_t seed;          /* of ids and salts; 0: the system's */
     consensus_store_wake_fn *wake;
     void *wake_data;
 };
