@@ -76,6 +76,7 @@ struct catalog {
     uint64_t durable;      /* applied index that is flushed in the file */
     int wal_pages;         /* frames in the WAL after the last commit */
     int wal_pages_written; /* of these in the database file */
+    int checkpoint_pages;  /* when they are written back */
     bool has_idle_memory;  /* pages were taken since they were last given back */
 };
 

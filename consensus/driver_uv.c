@@ -10,14 +10,18 @@
  * meanwhile is heard before silence is believed (spec/consensus.md 2.17).
  */
 #include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
 #include <uv.h>
 
+#include "ballast.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "node.h"
 
 #define DEV_SEGMENT_BYTES (1024U * 1024)
+#define DEV_BALLAST_BYTES (1024U * 1024)
 #define MAGIC             0x636f6e73U
 
 struct consensus_driver {
@@ -211,6 +215,9 @@ enum mu_code consensus_driver_new(struct consensus_driver **out, struct uv_loop_
         .segment_bytes =
             options->segment_bytes == 0 && is_small ? DEV_SEGMENT_BYTES : options->segment_bytes,
         .spares_count = options->spares_count == 0 && is_small ? 1 : options->spares_count,
+        .ballast_bytes = options->ballast_bytes != 0 ? options->ballast_bytes
+                         : is_small                  ? DEV_BALLAST_BYTES
+                                                     : CONSENSUS_BALLAST_BY_SPACE,
         .wake = on_store_wake,
         .wake_data = d,
     };
@@ -298,6 +305,23 @@ void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64
     }
     consensus__node_applied(&d->node, index, durable_index);
     settle(d);
+}
+
+void consensus_driver_relieve(struct consensus_driver *d)
+{
+    if (d->is_stopping) {
+        return;
+    }
+    consensus__node_relieve(&d->node);
+    settle(d);
+}
+
+bool consensus_driver_relieve_closed(const char *dir)
+{
+    char path[4096];
+
+    return snprintf(path, sizeof path, "%s/" CONSENSUS_BALLAST_NAME, dir) < (int)sizeof path &&
+           unlink(path) == 0;
 }
 
 /* -- peers --------------------------------------------------------------------------------- */

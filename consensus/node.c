@@ -145,6 +145,19 @@ void consensus__node_start(struct consensus_node *n, uint64_t now_ms)
     consensus__node_bootstrap_feed(n, &wake);
 }
 
+static uint32_t at_most(uint32_t value, uint32_t limit)
+{
+    return limit != 0 && limit < value ? limit : value;
+}
+
+/* What the core keeps and queues has to fit the file system. */
+static void options_fit(struct consensus_options *o, const struct consensus_opened *opened)
+{
+    o->unsynced_bytes_max = at_most(o->unsynced_bytes_max, opened->unsynced_bytes_max);
+    o->trailing_bytes = at_most(o->trailing_bytes, opened->trailing_bytes_max);
+    o->laggard_bytes = at_most(o->laggard_bytes, 4 * opened->trailing_bytes_max);
+}
+
 void consensus__node_core_start(struct consensus_node *n)
 {
     struct consensus_options options;
@@ -153,6 +166,7 @@ void consensus__node_core_start(struct consensus_node *n)
     consensus_options_init(&options, n->options.timing, n->options.multiplier);
     options.server = n->options.server;
     options.disk = n->opened.disk;
+    options_fit(&options, &n->opened);
     if (n->options.trailing_entries > 0) {
         options.trailing_entries = n->options.trailing_entries;
     }
@@ -246,6 +260,13 @@ void consensus__node_applied(struct consensus_node *n, uint64_t index, uint64_t 
     n->applied = index;
     n->durable_applied = durable_index > n->durable_applied ? durable_index : n->durable_applied;
     consensus__node_applied_upto(n, index);
+}
+
+void consensus__node_relieve(struct consensus_node *n)
+{
+    if (n->phase == CONSENSUS_NODE_FRESH || n->phase == CONSENSUS_NODE_RUNS) {
+        n->store.ops->relieve(n->store.self);
+    }
 }
 
 void consensus__node_candidates(struct consensus_node *n,
@@ -405,7 +426,8 @@ static void waiters_dismiss(struct consensus_node *n)
 
 /* -- turns --------------------------------------------------------------------------------- */
 
-/* As many as one event may carry; what a refusal of one would cost the others stays bounded. */
+/* As many as one event may carry; what a refusal of one would cost the others stays bounded. What a
+ * full disk refuses does not take with it what it allows. */
 static size_t chunk_of(const struct consensus_proposal *list, size_t left)
 {
     size_t bytes = 0;
@@ -413,12 +435,29 @@ static size_t chunk_of(const struct consensus_proposal *list, size_t left)
 
     while (count < left && count < CONSENSUS_ENTRIES_MAX) {
         bytes += list[count].bytes;
-        if (count > 0 && bytes > PROPOSE_BYTES_MAX) {
+        if (count > 0 &&
+            (bytes > PROPOSE_BYTES_MAX || list[count].is_relief != list[0].is_relief)) {
             break;
         }
         count++;
     }
     return count;
+}
+
+/* Only asked for when it matters. */
+static void relief_mark(const struct consensus_node *n, struct consensus_proposal *list,
+                        size_t count)
+{
+    const struct consensus_callbacks *calls = &n->options.callbacks;
+
+    if (n->health != CONSENSUS_STORE_FULL || calls->is_relief == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct mu_span command = consensus__pool_payload(&n->pool, list[i].handle);
+
+        list[i].is_relief = calls->is_relief(n->options.callbacks_data, command);
+    }
 }
 
 /* There is no core to ask, or it may not be asked any more. */
@@ -452,6 +491,7 @@ static void proposals_run(struct consensus_node *n)
     /* Callbacks may propose: into a list of its own. */
     n->proposals = NULL;
     n->proposals_count = n->proposals_room = 0;
+    relief_mark(n, list, count);
     for (size_t at = 0; at < count;) {
         size_t chunk = chunk_of(list + at, count - at);
 

@@ -100,7 +100,8 @@ struct consensus_node {
     struct mu_buf out;      /* one message on its way out */
 
     uint64_t persisted_seq, recorded_count;
-    uint64_t base_index; /* the log begins behind it, as the store said last */
+    uint64_t relieved_count; /* that were told */
+    uint64_t base_index;     /* the log begins behind it, as the store said last */
     enum consensus_health health;
 
     uint64_t commit_to, delivered;             /* entries up to here may be, were handed to apply */
@@ -150,6 +151,7 @@ void consensus__node_receive(struct consensus_node *n, uint64_t now_ms, const st
                              const struct mu_id *from_disk, struct mu_span message);
 void consensus__node_peer(struct consensus_node *n, uint64_t now_ms, const struct mu_id *peer,
                           enum consensus_link state);
+void consensus__node_relieve(struct consensus_node *n);
 void consensus__node_candidates(struct consensus_node *n,
                                 const struct consensus_candidate *candidates, size_t count);
 void consensus__node_status(const struct consensus_node *n, struct consensus_status *out);

@@ -42,6 +42,10 @@ struct consensus_callbacks {
     void (*formed)(void *data, const struct mu_id *cluster);
     /* This server must stop, now. At most once. */
     void (*dead)(void *data, const char *why);
+    /* Does this command free space, so that it is allowed while the disk is full? NULL: none. */
+    bool (*is_relief)(void *data, struct mu_span command);
+    /* What consensus_driver_relieve() asked for is done. NULL: it is never asked for. */
+    void (*relieved)(void *data);
 };
 
 struct consensus_driver_options {
@@ -56,10 +60,12 @@ struct consensus_driver_options {
     void *callbacks_data;
     uint64_t applied, applied_term; /* what the state contains already */
     uint64_t durable_applied;
-    /* Of the log (consensus/store.h); 0: 16 MiB and 2, with CONSENSUS_FAST 1 MiB and 1. */
+    /* Of the log (consensus/store.h); 0: by the size of the file system, with CONSENSUS_FAST 1 MiB,
+     * 1 and 1 MiB. */
     uint32_t segment_bytes, spares_count;
+    uint64_t ballast_bytes;
     uint32_t trailing_entries; /* kept of the log behind the state; 0: 10 240 */
-    uint64_t seed; /* of election times and of ids; 0: the system's */
+    uint64_t seed;             /* of election times and of ids; 0: the system's */
 };
 
 /* Opens the log. Errors: MU_IO, MU_FULL, MU_CORRUPT (file, offset and what to do), MU_FOREIGN (the
@@ -111,6 +117,12 @@ void consensus_driver_read(struct consensus_driver *d, consensus_read_fn *done, 
 /* Report progress of the apply thread. */
 void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64_t durable_index,
                               const uint8_t hash[16]);
+
+/* A write of the state found no space: give back what is held for this; `relieved` follows. */
+void consensus_driver_relieve(struct consensus_driver *d);
+/* The same while nobody has the log open: the state has to be opened first. False: there was
+ * nothing to give. */
+bool consensus_driver_relieve_closed(const char *dir);
 
 /* -- peers
  * ----------------------------------------------------------------------------------------- */

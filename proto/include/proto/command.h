@@ -162,6 +162,10 @@ MU_MUST_CHECK enum mu_code command_decode(struct mu_span bytes, struct mu_arena 
 MU_MUST_CHECK enum mu_code command_stamp(struct mu_span bytes, const struct command_origin *origin,
                                          uint64_t stamp_ms, struct mu_buf *to, struct mu_err *err);
 
+/* Does it free space, so that it is allowed while the disk is full (spec/consensus.md 2.15)? False
+ * for what is no command. */
+bool command_is_relief(struct mu_span bytes);
+
 const char *command_kind_text(enum command_kind kind); /* "register", ...; "unknown" */
 
 #endif
