@@ -39,7 +39,7 @@ struct consensus_driver {
     uint64_t aimed_ms;        /* of the timer; UINT64_MAX: it is not running */
     atomic_bool is_listening; /* async may be sent to */
 
-    bool is_started, wants_stop, is_stopping;
+    bool is_started, wants_stop, is_leaving, is_stopping;
     consensus_stopped_fn *stopped;
     void *stopped_data;
 };
@@ -79,13 +79,20 @@ static void timer_aim(struct consensus_driver *d)
     (void)uv_timer_start(&d->timer, on_timer, at > now ? at - now : 0, 0);
 }
 
+/* It is told, and what it has to do before is done: or not begun. */
+static bool must_stop(const struct consensus_driver *d)
+{
+    return d->wants_stop && !d->is_stopping &&
+           (!d->is_leaving || consensus__node_has_left(&d->node));
+}
+
 static void settle(struct consensus_driver *d)
 {
     if (d->node.phase == CONSENSUS_NODE_STOPPED) {
         return; /* the handles are going */
     }
     timer_aim(d);
-    if (consensus__node_has_work(&d->node) || (d->wants_stop && !d->is_stopping)) {
+    if (consensus__node_has_work(&d->node) || must_stop(d)) {
         (void)uv_idle_start(&d->idle, on_idle);
     } else if (!uv_is_active((uv_handle_t *)&d->check)) {
         (void)uv_idle_stop(&d->idle);
@@ -159,7 +166,11 @@ static void on_prepare(uv_prepare_t *prepare)
     if (uv_is_active((uv_handle_t *)&d->check)) {
         return; /* sockets first */
     }
-    if (d->wants_stop && !d->is_stopping) {
+    if (d->wants_stop && !d->is_leaving) {
+        d->is_leaving = true;
+        consensus__node_leave(&d->node, mu_clock_ms());
+    }
+    if (must_stop(d)) {
         d->is_stopping = true;
         consensus__node_stop(&d->node);
     }
@@ -296,6 +307,20 @@ void consensus_driver_read(struct consensus_driver *d, consensus_read_fn *done, 
     settle(d);
 }
 
+void consensus_driver_change(struct consensus_driver *d, const struct consensus_change *change,
+                             consensus_wished_fn *done, void *data)
+{
+    consensus__node_change(&d->node, change, done, data);
+    settle(d);
+}
+
+void consensus_driver_transfer(struct consensus_driver *d, const struct mu_id *target,
+                               consensus_wished_fn *done, void *data)
+{
+    consensus__node_transfer(&d->node, target, done, data);
+    settle(d);
+}
+
 void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64_t durable_index,
                               const uint8_t hash[16])
 {
@@ -380,4 +405,9 @@ void consensus_driver_config(const struct consensus_driver *d, struct consensus_
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server)
 {
     return consensus__node_is_voter(&d->node, server);
+}
+
+void consensus_driver_config(const struct consensus_driver *d, struct consensus_config *out)
+{
+    consensus__node_config(&d->node, out);
 }

@@ -253,6 +253,36 @@ void consensus__node_read(struct consensus_node *n, consensus_read_fn *done, voi
     n->reads[n->reads_count++] = consensus__tickets_add(&n->tickets, &waiter);
 }
 
+static struct consensus_wish *wish_add(struct consensus_node *n, consensus_wished_fn *done,
+                                       void *data)
+{
+    struct consensus_waiter waiter = { .wished = done, .data = data };
+
+    if (n->wishes_count == n->wishes_room) {
+        n->wishes_room = n->wishes_room == 0 ? 4 : n->wishes_room * 2;
+        n->wishes = mu_grow(n->wishes, n->wishes_room * sizeof *n->wishes);
+    }
+    struct consensus_wish *wish = &n->wishes[n->wishes_count++];
+
+    *wish = (struct consensus_wish){ .ticket = consensus__tickets_add(&n->tickets, &waiter) };
+    return wish;
+}
+
+void consensus__node_change(struct consensus_node *n, const struct consensus_change *change,
+                            consensus_wished_fn *done, void *data)
+{
+    wish_add(n, done, data)->change = *change;
+}
+
+void consensus__node_transfer(struct consensus_node *n, const struct mu_id *target,
+                              consensus_wished_fn *done, void *data)
+{
+    struct consensus_wish *wish = wish_add(n, done, data);
+
+    wish->is_transfer = true;
+    wish->target = *target;
+}
+
 void consensus__node_applied(struct consensus_node *n, uint64_t index, uint64_t durable_index)
 {
     MU_ASSERT(index >= n->applied && index <= n->delivered);
@@ -342,6 +372,8 @@ static void receive_now(struct consensus_node *n, const struct mu_id *from,
         consensus__node_bootstrap_feed(n, &ev);
     } else if (n->phase == CONSENSUS_NODE_RUNS) {
         receive_raft(n, &frame);
+    } else {
+        consensus__node_invite(n, &frame.msg);
     }
 }
 
@@ -419,8 +451,8 @@ static void waiters_dismiss(struct consensus_node *n)
         uint64_t ticket = n->tickets.oldest;
         const struct consensus_waiter *w = consensus__tickets_find(&n->tickets, ticket);
 
-        consensus__node_answer(n, ticket,
-                               w->proposed != NULL && w->is_fed ? MU_LOST : MU_NOT_LEADER, 0);
+        consensus__node_answer(n, ticket, w->read == NULL && w->is_fed ? MU_LOST : MU_NOT_LEADER,
+                               NULL, 0);
     }
 }
 
@@ -466,7 +498,7 @@ static void proposals_refuse(struct consensus_node *n, const struct consensus_pr
 {
     for (size_t i = 0; i < count; i++) {
         consensus__pool_unref(&n->pool, list[i].handle);
-        consensus__node_answer(n, list[i].ticket, MU_NOT_LEADER, 0);
+        consensus__node_answer(n, list[i].ticket, MU_NOT_LEADER, NULL, 0);
     }
 }
 
@@ -516,11 +548,44 @@ static void reads_run(struct consensus_node *n)
         struct consensus_event ev = { .kind = CONSENSUS_EV_READ, .read_ticket = list[i] };
 
         if (n->phase != CONSENSUS_NODE_RUNS) {
-            consensus__node_answer(n, list[i], MU_NOT_LEADER, 0);
+            consensus__node_answer(n, list[i], MU_NOT_LEADER, NULL, 0);
             continue;
         }
         consensus__tickets_find(&n->tickets, list[i])->is_fed = true;
         consensus__node_feed(n, &ev);
+    }
+    mu_free(list);
+}
+
+static void wish_feed(struct consensus_node *n, const struct consensus_wish *wish)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_CHANGE };
+
+    if (n->phase != CONSENSUS_NODE_RUNS) {
+        consensus__node_answer(n, wish->ticket, MU_NOT_LEADER, NULL, 0);
+        return;
+    }
+    consensus__tickets_find(&n->tickets, wish->ticket)->is_fed = true;
+    if (wish->is_transfer) {
+        ev.kind = CONSENSUS_EV_TRANSFER;
+        ev.transfer.ticket = wish->ticket;
+        ev.transfer.target = wish->target;
+    } else {
+        ev.change.ticket = wish->ticket;
+        ev.change.what = &wish->change;
+    }
+    consensus__node_feed(n, &ev);
+}
+
+static void wishes_run(struct consensus_node *n)
+{
+    struct consensus_wish *list = n->wishes;
+    size_t count = n->wishes_count;
+
+    n->wishes = NULL;
+    n->wishes_count = n->wishes_room = 0;
+    for (size_t i = 0; i < count; i++) {
+        wish_feed(n, &list[i]);
     }
     mu_free(list);
 }
@@ -567,8 +632,8 @@ bool consensus__node_has_work(const struct consensus_node *n)
     if (n->phase == CONSENSUS_NODE_STOPPED) {
         return false;
     }
-    return n->proposals_count > 0 || n->reads_count > 0 || !mu_list_empty(&n->inbox) ||
-           n->has_candidates ||
+    return n->proposals_count > 0 || n->reads_count > 0 || n->wishes_count > 0 ||
+           !mu_list_empty(&n->inbox) || n->has_candidates ||
            (n->phase == CONSENSUS_NODE_DEAD && n->tickets.oldest < n->tickets.next) ||
            (n->phase == CONSENSUS_NODE_RUNS &&
             (n->applied != n->applied_fed || n->durable_applied != n->durable_applied_fed ||
@@ -585,6 +650,7 @@ void consensus__node_turn(struct consensus_node *n, uint64_t now_ms)
         formed_tell(n);
         applied_run(n);
         reads_run(n);
+        wishes_run(n);
         proposals_run(n);
         if (n->phase == CONSENSUS_NODE_RUNS) {
             consensus__node_deliver(n);
@@ -603,18 +669,36 @@ static void all_refuse(struct consensus_node *n)
     for (int i = 0; i < REFUSALS_MAX && n->tickets.oldest < n->tickets.next; i++) {
         proposals_run(n);
         reads_run(n);
+        wishes_run(n);
         waiters_dismiss(n);
     }
 }
 
-void consensus__node_stop(struct consensus_node *n)
+void consensus__node_leave(struct consensus_node *n, uint64_t now_ms)
 {
     struct consensus_event ev = { .kind = CONSENSUS_EV_STOP };
 
     MU_ASSERT(!n->is_feeding);
+    consensus__node_clock(n, now_ms);
     if (n->phase == CONSENSUS_NODE_RUNS) {
         consensus__node_feed(n, &ev);
     }
+}
+
+bool consensus__node_has_left(const struct consensus_node *n)
+{
+    struct consensus_status status;
+
+    if (n->phase != CONSENSUS_NODE_RUNS) {
+        return true;
+    }
+    consensus_status(n->core, &status);
+    return status.is_stopped;
+}
+
+void consensus__node_stop(struct consensus_node *n)
+{
+    MU_ASSERT(!n->is_feeding && consensus__node_has_left(n));
     if (n->phase != CONSENSUS_NODE_STOPPING) {
         consensus__node_move(n, CONSENSUS_NODE_STOPPING);
     }
@@ -663,6 +747,7 @@ void consensus__node_deinit(struct consensus_node *n)
     mu_arena_deinit(&n->arena);
     mu_free(n->proposals);
     mu_free(n->reads);
+    mu_free(n->wishes);
     mu_free(n->batches);
     mu_free(n->candidates);
     mu_free(n->bootstrap);
@@ -692,4 +777,9 @@ bool consensus__node_is_voter(const struct consensus_node *n, const struct mu_id
         config != NULL ? consensus_config_find(config, server) : NULL;
 
     return s != NULL && (s->is_voter || s->is_voter_old);
+}
+
+void consensus__node_config(const struct consensus_node *n, struct consensus_config *out)
+{
+    *out = n->core != NULL ? *consensus_config_now(n->core) : (struct consensus_config){ 0 };
 }

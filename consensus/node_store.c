@@ -35,6 +35,8 @@ static void on_persisted(struct consensus_node *n, uint64_t seq)
     consensus__node_land(n, seq);
     if (n->adopting.count > 0) {
         consensus__node_adopted(n);
+    } else if (n->is_joining) {
+        consensus__node_joined(n);
     } else if (n->phase == CONSENSUS_NODE_RUNS) {
         consensus__node_feed(n, &ev);
     }

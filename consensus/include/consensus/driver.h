@@ -76,6 +76,8 @@ MU_MUST_CHECK enum mu_code consensus_driver_new(struct consensus_driver **out,
                                                 struct mu_err *err);
 void consensus_driver_start(struct consensus_driver *d);
 typedef void consensus_stopped_fn(void *data);
+/* A leader first gives its office away, if another voter can take it, for at most an election
+ * timeout. Until `stopped` messages of peers are still wanted. */
 void consensus_driver_stop(struct consensus_driver *d, consensus_stopped_fn *stopped, void *data);
 void consensus_driver_free(struct consensus_driver *d); /* NULL is fine */
 
@@ -113,6 +115,21 @@ uint64_t consensus_driver_propose(struct consensus_driver *d, struct mu_span com
  * the read is answered; MU_NOT_LEADER, MU_NO_LEADER, MU_BUSY. Leaders only. */
 typedef void consensus_read_fn(void *data, enum mu_code code, uint64_t index);
 void consensus_driver_read(struct consensus_driver *d, consensus_read_fn *done, void *data);
+
+/* Change the configuration (spec 2.8), or give leadership away (2.4), to one voter or, with
+ * MU_ID_NONE, to the best. Exactly one answer, from the loop, never from inside this call; why: a
+ * sentence. MU_OK         committed at `index` (of REPLACE: the joint step; the rest follows by
+ * itself), or this server leads no more MU_NOT_LEADER certainly not accepted; ask somebody else
+ *   MU_NO_LEADER  no contact to a quorum, a slow disk, or leadership is being given away; try again
+ *   MU_BUSY       another change is under way, or the leader is too new; try again
+ *   MU_NOT_FOUND, MU_EXISTS, MU_CONFLICT, MU_DENIED   as things are it cannot be; `why` says why
+ *   MU_TIMEOUT    the other server did not take over in time; this one goes on
+ *   MU_LOST       was appended, then leadership went away: look at the configuration */
+typedef void consensus_wished_fn(void *data, enum mu_code code, const char *why, uint64_t index);
+void consensus_driver_change(struct consensus_driver *d, const struct consensus_change *change,
+                             consensus_wished_fn *done, void *data);
+void consensus_driver_transfer(struct consensus_driver *d, const struct mu_id *target,
+                               consensus_wished_fn *done, void *data);
 
 /* Report progress of the apply thread. */
 void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64_t durable_index,
@@ -153,5 +170,7 @@ uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d); /* bet
 /* The newest configuration, committed or not; without servers before there is one. */
 void consensus_driver_config(const struct consensus_driver *d, struct consensus_config *out);
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server);
+/* The newest configuration, committed or not (status says); without servers before there is one. */
+void consensus_driver_config(const struct consensus_driver *d, struct consensus_config *out);
 
 #endif
