@@ -396,12 +396,6 @@ uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d)
     return options.heartbeat_ms;
 }
 
-void consensus_driver_config(const struct consensus_driver *d, struct consensus_config *out)
-{
-    *out = d->node.core != NULL ? *consensus_config_now(d->node.core)
-                                : (struct consensus_config){ .servers_count = 0 };
-}
-
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server)
 {
     return consensus__node_is_voter(&d->node, server);
