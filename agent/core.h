@@ -65,6 +65,7 @@ struct agent {
     struct catalog_cache *cache;
     struct peers *peers;       /* peers.c: connections to the other servers */
     struct leader *leader;     /* leader.c: what a leader does */
+    struct roster *roster;     /* roster.c: which servers the configuration names */
     struct requests *requests; /* request.c, read.c: in flight */
     char *state_path;
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
@@ -137,6 +138,13 @@ void agent__leader_close(struct agent *a);
 void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_leader,
                            bool is_ready);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
+
+/* -- roster.c ---------------------------------------------------------------------------------- */
+
+void agent__roster_open(struct agent *a);
+void agent__roster_close(struct agent *a);
+void agent__roster_office(struct agent *a, bool is_in_office);
+void agent__roster_refresh(struct agent *a); /* gossip changed */
 
 /* -- servers.c: client agents ------------------------------------------------------------------ */
 

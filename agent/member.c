@@ -304,6 +304,7 @@ static void on_notice(struct agent *a, const struct gossip_notice *n)
         if (is_server_member(&n->member)) {
             agent__peers_refresh(a);
             agent__servers_refresh(a);
+            agent__roster_refresh(a);
         }
         break;
     }
