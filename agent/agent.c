@@ -19,6 +19,7 @@
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
+#include "roster.h"
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
 #define WAL_SHARE       32U   /* of a small file system that the state's WAL may take */
@@ -337,6 +338,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
     agent__peers_open(a);
     agent__roster_open(a);
     agent__leader_open(a);
+    agent__operator_open(a);
     return consensus_open(a, err);
 }
 
@@ -587,6 +589,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     if (a->leader != NULL) {
         agent__leader_close(a);
         agent__roster_close(a);
+        agent__operator_close(a);
     }
     agent__registration_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */

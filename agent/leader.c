@@ -225,7 +225,6 @@ static void full_pass(void *data)
     }
     gossip_driver_each(a->gossip, tell_member, a);
     tell_catalog(a);
-    agent__roster_refresh(a);
     timer_set(a->timers, &a->leader->full, FULL_MS, full_pass, a);
     soon(a);
 }
@@ -270,8 +269,8 @@ static void on_barrier(void *data, enum mu_code code, const struct agent_view *v
         return;
     }
     l->is_in_office = true;
+    agent__operator_office(a, true);
     l->was_paused = false;
-    agent__roster_office(a, true);
     reconcile_lead(l->reconcile, timers_now(a->timers));
     full_pass(a);
 }
@@ -285,7 +284,7 @@ static void office_end(struct agent *a)
         l->barrier = NULL;
     }
     l->is_in_office = false;
-    agent__roster_office(a, false);
+    agent__operator_office(a, false);
     reconcile_rest(l->reconcile);
     timer_cancel(&l->timer);
     timer_cancel(&l->full);

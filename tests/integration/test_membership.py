@@ -81,7 +81,7 @@ class Membership(ClusterTest):
         other.args += ["-node-id", node]
         other.start()
         wait_for("the old disk to be removed and the new one added",
-                 lambda: "removing a server that has lost its disk" in leader.log_text()
+                 lambda: "its disk was replaced" in leader.log_text()
                  and "Added to a cluster as a learner" in other.log_text())
         wait_for("its state", lambda: follows(other, "a", "x"))
         leader.ok("PUT", "/v1/kv/a", "y")
