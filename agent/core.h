@@ -67,6 +67,7 @@ struct agent {
     struct leader *leader;       /* leader.c: what a leader does */
     struct caretaker *caretaker; /* operator.c: its care for the servers */
     struct sessions *sessions;   /* session.c: their timers, renewals in flight */
+    struct roster *roster;       /* roster.c: changes of the configuration */
     struct requests *requests;   /* request.c, read.c: in flight */
     char *state_path;
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
@@ -161,6 +162,8 @@ void agent__operator_close(struct agent *a);
 /* This server leads, and its state has everything that was committed before; or it does no more. */
 void agent__operator_office(struct agent *a, bool is_in_office);
 void agent__operator_look(struct agent *a); /* gossip changed: look around soon */
+/* A change that autopilot wished for is committed. */
+void agent__operator_changed(struct agent *a, const struct mu_id *id, const struct mu_id *disk);
 
 /* -- servers.c: client agents ------------------------------------------------------------------ */
 

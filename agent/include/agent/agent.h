@@ -63,6 +63,10 @@ MU_MUST_CHECK enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop,
 MU_MUST_CHECK enum mu_code agent_start(struct agent *a, struct mu_err *err);
 void agent_join_configured(struct agent *a); /* begin the retry_join loop */
 typedef void agent_stopped_fn(void *data);
+/* Give away what others can take over, leadership of the servers above all, while everything still
+ * works: before the front doors are closed. Takes at most an election timeout; `done` never comes
+ * from inside this call. */
+void agent_part(struct agent *a, agent_stopped_fn *done, void *data);
 void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data);
 void agent_free(struct agent *a); /* NULL is fine */
 
