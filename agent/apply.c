@@ -77,7 +77,7 @@ struct apply {
 static void outcome_free(struct outcome *o)
 {
     for (size_t i = 0; i < o->results_count; i++) {
-        mu_free(o->results[i].result.text);
+        catalog_result_free(&o->results[i].result);
     }
     catalog_changes_free(o->changes);
     mu_free(o->results);
@@ -138,7 +138,7 @@ static enum mu_code run_entries(struct apply *a, const struct apply_entry *entri
             return mu_wrap(err, rc, "applying entry %llu", (unsigned long long)entries[i].index);
         }
         if (r.ticket == 0) {
-            mu_free(r.result.text);
+            catalog_result_free(&r.result);
             continue;
         }
         o->results[o->results_count++] = r;

@@ -317,6 +317,7 @@ void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_
         l->leader = *leader;
         leader_log(a, leader);
     }
+    a->requests->leader = *leader;
     a->requests->is_ready = is_leader && is_ready;
     if (a->requests->is_ready && !was_ready) {
         mu_log(MU_INFO, "agent.server", "cluster leadership acquired");

@@ -131,6 +131,7 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
     char range[256];
     char held[256];
     char of_node[256];
+    char oldest[256];
     const struct {
         sqlite3_stmt **to;
         const char *sql;
@@ -145,6 +146,8 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
         { &c->kv_version, "SELECT value, flags FROM kv_hist_1 WHERE id = ?" },
         { &c->kv_held, held },
         { &c->sessions_of_node, of_node },
+        { &c->all_origins, "SELECT id, boot, high, idx, seen, effect FROM origins ORDER BY id" },
+        { &c->oldest_request, oldest },
         { &c->delays_over, "SELECT key, until FROM lock_delays WHERE until <= ? ORDER BY until, "
                            "key LIMIT ?" },
     };
@@ -158,6 +161,8 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
                    catalog__row_columns(ROW_KV_CUR_1));
     (void)snprintf(of_node, sizeof of_node, "SELECT %s FROM sessions WHERE node = ? ORDER BY id",
                    catalog__row_columns(ROW_SESSIONS));
+    (void)snprintf(oldest, sizeof oldest, "SELECT %s FROM requests ORDER BY idx LIMIT 1",
+                   catalog__row_columns(ROW_REQUESTS));
     for (size_t i = 0; rc == MU_OK && i < MU_LEN(statements); i++) {
         rc = catalog__prepare(&c->db, statements[i].sql, statements[i].to, err);
     }
@@ -235,6 +240,9 @@ static enum mu_code open_all(struct catalog *c, const struct catalog_options *op
     if (rc == MU_OK) {
         rc = catalog__counters_load(c, err);
     }
+    if (rc == MU_OK) {
+        rc = catalog__origins_load(c, err);
+    }
     if (rc != MU_OK) {
         return rc;
     }
@@ -272,9 +280,9 @@ void catalog_close(struct catalog *c)
     }
     catalog__rows_deinit(&c->rows);
     sqlite3_stmt *const statements[] = {
-        c->begin,        c->commit,           c->rollback,   c->set_applied,
-        c->node_by_uuid, c->any_instance,     c->kv_range,   c->kv_version,
-        c->kv_held,      c->sessions_of_node, c->delays_over
+        c->begin,        c->commit,      c->rollback,      c->set_applied, c->node_by_uuid,
+        c->any_instance, c->kv_range,    c->kv_version,    c->kv_held,     c->sessions_of_node,
+        c->delays_over,  c->all_origins, c->oldest_request
     };
 
     for (size_t i = 0; i < MU_LEN(statements); i++) {
@@ -282,6 +290,7 @@ void catalog_close(struct catalog *c)
     }
     catalog__connection_close(&c->db); /* rolls back what is open */
     catalog_changes_free(c->changes);
+    catalog__origins_deinit(&c->origins);
     mu_arena_deinit(&c->arena);
     mu_free(c);
 }
@@ -296,6 +305,7 @@ struct catalog_applied catalog_applied(const struct catalog *c)
     struct hash_sum sum = c->now.sum;
 
     catalog__counters_hash(&c->now.counters, &sum);
+    catalog__origins_hash(&c->origins, &sum);
     catalog__hash_write(sum, applied.hash);
     return applied;
 }
@@ -312,9 +322,14 @@ enum mu_code catalog_begin(struct catalog *c, struct mu_err *err)
     MU_ASSERT(!c->in_transaction);
     enum mu_code rc = catalog__run(&c->db, c->begin, err);
 
-    if (rc == MU_OK) {
-        c->in_transaction = true;
-        c->changes = catalog_changes_new();
+    if (rc != MU_OK) {
+        return rc;
+    }
+    c->in_transaction = true;
+    c->changes = catalog_changes_new();
+    rc = c->origins.is_loaded ? MU_OK : catalog__origins_load(c, err);
+    if (rc != MU_OK) {
+        catalog_rollback(c);
     }
     return rc;
 }
@@ -335,6 +350,10 @@ enum mu_code catalog_commit(struct catalog *c, struct catalog_changes **changes,
 {
     MU_ASSERT(c->in_transaction);
     enum mu_code rc = catalog__counters_store(c, err);
+
+    if (rc == MU_OK) {
+        rc = catalog__origins_store(c, err);
+    }
 
     if (rc == MU_OK) {
         rc = store_applied(c, err);
@@ -362,6 +381,8 @@ void catalog_rollback(struct catalog *c)
     c->in_transaction = false;
     c->now = c->committed;
     c->turn = (struct mvcc_turn){ .index = 0 };
+    c->origins.count = 0; /* the file knows: read when the next transaction begins */
+    c->origins.is_loaded = false;
     catalog_changes_free(c->changes);
     c->changes = NULL;
 }

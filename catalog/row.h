@@ -30,8 +30,11 @@ enum row_table {
     ROW_SESSIONS = 7,
     ROW_LOCK_DELAYS = 8,
     ROW_AUTOPILOT = 9,
+    ROW_ORIGINS = 10,
+    ROW_OUTCOMES = 11,
+    ROW_REQUESTS = 12,
 };
-#define ROW_TABLES_COUNT 10 /* with the unused 0 */
+#define ROW_TABLES_COUNT 13 /* with the unused 0 */
 
 enum idx_column { IDX_NAME, IDX_VALUE, IDX_COLUMNS };
 
@@ -160,6 +163,11 @@ enum delay_column {
     DELAY_UNTIL, /* stamp of entries, ms */
     DELAY_COLUMNS
 };
+
+/* Named where they are used: origin.c, request.c. */
+#define ORIGIN_COLUMNS   6
+#define OUTCOMES_COLUMNS 6
+#define REQUEST_COLUMNS  8
 
 #define ROW_COLUMNS_MAX 20
 _Static_assert(SERVICE_COLUMNS <= ROW_COLUMNS_MAX, "the widest table");

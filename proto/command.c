@@ -91,6 +91,18 @@ static enum mu_code origin_from_pb(const pb_origin *m, struct command_origin *ou
     return MU_OK;
 }
 
+static enum mu_code request_from_pb(const pb_command *m, struct mu_id *out, struct mu_err *err)
+{
+    *out = MU_ID_NONE;
+    if (m->request_id.len != 0 && m->request_id.len != sizeof out->b) {
+        return mu_fail(err, MU_CORRUPT, "its request id has %zu bytes", m->request_id.len);
+    }
+    if (m->request_id.len != 0) {
+        memcpy(out->b, m->request_id.data, sizeof out->b);
+    }
+    return MU_OK;
+}
+
 static enum mu_code pack_envelope(const pb_command *m, struct mu_buf *to, struct mu_err *err)
 {
     size_t bytes = protobuf_c_message_get_packed_size(&m->base);
@@ -155,6 +167,9 @@ enum mu_code command_encode(const struct command *c, struct mu_buf *to, struct m
     m.version = VERSION;
     m.stamp_ms = c->stamp_ms;
     m.body = command__bytes(mu_buf_span(&body));
+    if (!mu_id_is_none(&c->request)) {
+        m.request_id = command__bytes(mu_span_of(c->request.b, sizeof c->request.b));
+    }
     origin_to_pb(&c->origin, &origin, &m);
     rc = pack_envelope(&m, to, err);
 out:
@@ -173,6 +188,9 @@ static enum mu_code unpack_command(struct mu_span bytes, struct mu_arena *arena,
     if (rc == MU_OK) {
         rc = origin_from_pb(m->origin, &out->origin, err);
     }
+    if (rc == MU_OK) {
+        rc = request_from_pb(m, &out->request, err);
+    }
     if (rc != MU_OK) {
         return rc;
     }
@@ -180,6 +198,7 @@ static enum mu_code unpack_command(struct mu_span bytes, struct mu_arena *arena,
 
     out->kind = (enum command_kind)m->kind;
     out->stamp_ms = m->stamp_ms;
+    out->body = u.body;
     codec->unpack(&u, out);
     if (u.wrong != NULL) {
         return mu_fail(err, MU_INVALID, "%s: bad body: %s", codec->text, u.wrong);
@@ -216,7 +235,9 @@ enum mu_code command_stamp(struct mu_span bytes, const struct command_origin *or
         pb_command stamped = *m;
 
         stamped.stamp_ms = stamp_ms;
-        origin_to_pb(origin, &room, &stamped);
+        if (origin != NULL) {
+            origin_to_pb(origin, &room, &stamped);
+        }
         rc = pack_envelope(&stamped, to, err);
     }
     mu_arena_deinit(&arena);

@@ -36,6 +36,8 @@ enum command_kind {
     COMMAND_SESSION_DESTROY = 7,
 };
 
+/* Who sent a command to a leader, so that one that is sent again is known (spec/consensus.md 2.19).
+ * The server is named by its disk: that is what counts its boots. */
 struct command_origin {
     struct mu_id server; /* none: not known */
     uint64_t boot, seq;
@@ -132,7 +134,9 @@ struct command_session_destroy {
 struct command {
     enum command_kind kind;
     struct command_origin origin;
-    uint64_t stamp_ms; /* since 1970; 0 until a leader stamps it */
+    struct mu_id request; /* id that a client gave to be able to ask again; none: not given */
+    struct mu_span body;  /* decoded: the bytes of the body */
+    uint64_t stamp_ms;    /* since 1970; 0 until a leader stamps it */
     union {
         struct command_register reg;
         struct command_deregister dereg;
@@ -157,8 +161,8 @@ MU_MUST_CHECK enum mu_code command_encode(const struct command *c, struct mu_buf
 MU_MUST_CHECK enum mu_code command_decode(struct mu_span bytes, struct mu_arena *arena,
                                           struct command *out, struct mu_err *err);
 
-/* Set stamp and origin in an encoded command without decoding its body: what a leader does with a
- * command that somebody else encoded. Appends the result to `to`. */
+/* Set stamp and origin (NULL: what it has) in an encoded command without decoding its body: what a
+ * leader does with a command that somebody else encoded. Appends the result to `to`. */
 MU_MUST_CHECK enum mu_code command_stamp(struct mu_span bytes, const struct command_origin *origin,
                                          uint64_t stamp_ms, struct mu_buf *to, struct mu_err *err);
 

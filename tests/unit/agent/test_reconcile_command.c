@@ -55,7 +55,7 @@ static enum mu_code apply(struct fixture *f, const struct command *command)
     assert_int_equal(catalog_commit(f->catalog, &changes, &err), MU_OK);
     catalog_changes_free(changes);
     mu_buf_deinit(&bytes);
-    mu_free(result.text);
+    catalog_result_free(&result);
     return result.code;
 }
 

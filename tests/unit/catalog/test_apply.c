@@ -45,7 +45,7 @@ static void a_malformed_body_is_refused_like_any_bad_command(void **state)
     assert_int_equal(catalog_apply(f.catalog, 1, 1, bytes, &result, NULL), MU_OK);
     assert_int_equal(result.code, MU_INVALID);
     assert_string_equal(result.text, "kv-set: bad body: malformed");
-    mu_free(result.text);
+    catalog_result_free(&result);
     catalog_changes_free(fixture_commit(&f));
     assert_int_equal(catalog_applied(f.catalog).index, 1);
     assert_int_equal(catalog_applied(f.catalog).stamp_ms, 0);
@@ -152,7 +152,7 @@ static void too_many_keys_are_refused_before_the_first(void **state)
     assert_int_equal(result.code, MU_TOO_BIG);
     assert_string_equal(result.text, "1048577 keys in one deletion, at most 1048576 are allowed");
     assert_int_equal(fixture_count(&f, "SELECT count(*) FROM kv_hist_1"), 0);
-    mu_free(result.text);
+    catalog_result_free(&result);
     fixture_deinit(&f);
 }
 
