@@ -391,8 +391,9 @@ bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct 
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
 {
     static const enum gossip_counter dropped[] = {
-        GOSSIP_COUNT_BAD_MAGIC, GOSSIP_COUNT_BAD_VERSION,  GOSSIP_COUNT_OTHER_CLUSTER,
-        GOSSIP_COUNT_ENCRYPTED, GOSSIP_COUNT_BAD_CHECKSUM, GOSSIP_COUNT_MALFORMED,
+        GOSSIP_COUNT_BAD_MAGIC,   GOSSIP_COUNT_BAD_VERSION,  GOSSIP_COUNT_OTHER_CLUSTER,
+        GOSSIP_COUNT_UNKNOWN_KEY, GOSSIP_COUNT_FORGED,       GOSSIP_COUNT_REPLAYED,
+        GOSSIP_COUNT_CLEAR,       GOSSIP_COUNT_BAD_CHECKSUM, GOSSIP_COUNT_MALFORMED,
     };
     struct gossip_summary s;
     struct gossip_stats stats;
