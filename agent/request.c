@@ -336,8 +336,7 @@ static void result_answer(struct agent *a, const struct apply_result *r)
 
 static void applied_writes(struct agent *a)
 {
-    MU_LIST_EACH_SAFE(place, &a->requests->writes)
-    {
+    MU_LIST_EACH_SAFE (place, &a->requests->writes) {
         struct write *w = MU_CONTAINER(place, struct write, place);
 
         if (w->state == WRITE_APPLYING && a->applied.index >= w->written.index) {
@@ -359,8 +358,7 @@ void agent__requests_applied(struct agent *a, const struct apply_report *report)
 
 void agent__requests_retry(struct agent *a)
 {
-    MU_LIST_EACH(place, &a->requests->writes)
-    {
+    MU_LIST_EACH (place, &a->requests->writes) {
         struct write *w = MU_CONTAINER(place, struct write, place);
 
         if (w->state == WRITE_TRYING) {
