@@ -1,23 +1,33 @@
+/* apply.c - committed entries into the catalog, in steps.
+ *
+ *   loop                        whoever takes the steps
+ *   apply_push --> orders ----> apply_step: neighbouring orders become one transaction, or two
+ *   apply_collect <-- outcomes, failure
+ *
+ * After a second without work a step writes the state back, once.
+ *
+ * On a full disk the transaction is rolled back and *held*: the owner is asked to make room, and
+ * the next step, which comes then or after a second, tries it again. Nothing is skipped: others
+ * apply it, too (spec/consensus.md 2.15).
+ */
 #include "apply.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/list.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "timer.h"
 
 /* How long without work before a checkpoint is worth while (spec/consensus.md 3.4). */
 #define IDLE_MS 1000
+/* On a full disk: how long to wait for room, and how often. After that nobody is going to make any.
+ */
+#define FULL_RETRY_MS  1000
+#define FULL_TRIES_MAX 30
 
 /* What one push brought: entries whose commands lie in `bytes`. */
 struct order {
@@ -38,27 +48,31 @@ struct outcome {
 };
 
 struct apply {
-    pthread_t thread;
+    struct apply_host host;
     pthread_mutex_t lock; /* guards the two mailboxes and the flags, nothing else */
-    pthread_cond_t filled;
     struct mu_link orders, outcomes;
     bool is_stopping;
     bool has_failed;
+    bool wants_room; /* the owner is to be asked */
+    bool has_room;   /* which it has said since */
     struct mu_err error;
 
-    struct catalog *catalog; /* the thread's */
-    uint64_t durable;        /* the thread's */
-    bool is_dirty;           /* the thread's: applied since the last checkpoint */
+    struct catalog *catalog; /* of the steps, as the next five */
+    uint64_t durable;
+    bool is_dirty;      /* applied since the last checkpoint */
+    struct order *held; /* what found no room; NULL: nothing */
+    size_t held_at;     /* its entries up to here are done */
+    unsigned tries;     /* in vain, one after the other */
 
-    struct waker *waker; /* the loop's, as all below */
-    apply_done_fn *done;
+    apply_done_fn *done; /* the loop's, as all below */
     apply_failed_fn *failed;
+    apply_full_fn *full;
     void *data;
     size_t waiting;
     bool failure_told;
 };
 
-/* -- the thread -------------------------------------------------------------------------------- */
+/* -- the steps -------------------------------------------------------------------------------- */
 
 static void outcome_free(struct outcome *o)
 {
@@ -82,7 +96,7 @@ static void outcome_post(struct apply *a, struct outcome *o)
     pthread_mutex_lock(&a->lock);
     mu_list_push_back(&a->outcomes, &o->place);
     pthread_mutex_unlock(&a->lock);
-    waker_wake(a->waker);
+    a->host.report(a->host.self);
 }
 
 static void failure_post(struct apply *a, const struct mu_err *err)
@@ -91,10 +105,19 @@ static void failure_post(struct apply *a, const struct mu_err *err)
     a->has_failed = true;
     a->error = *err;
     pthread_mutex_unlock(&a->lock);
-    waker_wake(a->waker);
+    a->host.report(a->host.self);
 }
 
-/* One transaction over entries[0..count). */
+static void room_want(struct apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    a->wants_room = true;
+    a->has_room = false;
+    pthread_mutex_unlock(&a->lock);
+    a->host.report(a->host.self);
+}
+
+/* One transaction over entries[0..count). Without effect when it fails. */
 static enum mu_code run_entries(struct apply *a, const struct apply_entry *entries, size_t count,
                                 struct outcome *o, struct mu_err *err)
 {
@@ -121,13 +144,22 @@ static enum mu_code run_entries(struct apply *a, const struct apply_entry *entri
         o->results[o->results_count++] = r;
     }
     rc = catalog_commit(a->catalog, &o->changes, err);
-    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "committing applied entries");
+    if (rc != MU_OK) {
+        catalog_rollback(a->catalog);
+        return mu_wrap(err, rc, "committing applied entries");
+    }
+    return MU_OK;
 }
 
+/* One that finds no room has lost nothing: the WAL stays, and the next may find some. */
 static enum mu_code checkpoint(struct apply *a, bool is_idle, struct mu_err *err)
 {
     enum mu_code rc = catalog_checkpoint(a->catalog, is_idle, &a->durable, err);
 
+    if (rc == MU_FULL) {
+        room_want(a);
+        return MU_OK;
+    }
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "checkpoint of the state");
 }
 
@@ -145,12 +177,14 @@ static size_t batch_size(const struct order *o, size_t from)
     return count;
 }
 
-static enum mu_code run_order(struct apply *a, const struct order *o, struct mu_err *err)
+/* From entry *at on, which says afterwards how far it came. */
+static enum mu_code run_order(struct apply *a, const struct order *o, size_t *at,
+                              struct mu_err *err)
 {
-    for (size_t at = 0; at < o->count;) {
-        size_t count = batch_size(o, at);
+    while (*at < o->count) {
+        size_t count = batch_size(o, *at);
         struct outcome *out = mu_new(sizeof *out);
-        enum mu_code rc = run_entries(a, o->entries + at, count, out, err);
+        enum mu_code rc = run_entries(a, o->entries + *at, count, out, err);
 
         if (rc == MU_OK) {
             rc = checkpoint(a, false, err);
@@ -163,7 +197,7 @@ static enum mu_code run_order(struct apply *a, const struct order *o, struct mu_
         out->durable = a->durable;
         a->is_dirty = true;
         outcome_post(a, out);
-        at += count;
+        *at += count;
     }
     return MU_OK;
 }
@@ -222,60 +256,86 @@ static void order_settle(struct order *o)
     }
 }
 
-/* The next order; NULL with *is_idle after a quiet time, NULL without it when we stop. */
-static struct order *order_wait(struct apply *a, bool *is_idle)
+/* Room was made, or a while has passed: what the WAL takes may be given back to begin with. */
+static enum mu_code held_free(struct apply *a, struct mu_err *err)
 {
-    struct timespec until;
-    struct order *o;
+    enum mu_code rc = catalog_relieve(a->catalog, &a->durable, err);
 
-    *is_idle = false;
-    pthread_mutex_lock(&a->lock);
-    MU_ASSERT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-    until.tv_sec += IDLE_MS / 1000;
-    while ((o = orders_take(a)) == NULL && !a->is_stopping) {
-        if (!a->is_dirty) {
-            pthread_cond_wait(&a->filled, &a->lock);
-        } else if (pthread_cond_timedwait(&a->filled, &a->lock, &until) == ETIMEDOUT) {
-            *is_idle = true;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&a->lock);
-    return o;
+    return rc == MU_FULL ? MU_OK : rc;
 }
 
-static void *apply_main(void *data)
+static enum mu_code run_held(struct apply *a, struct mu_err *err)
 {
-    struct apply *a = data;
+    enum mu_code rc = a->tries > 0 ? held_free(a, err) : MU_OK;
+    size_t before = a->held_at;
+
+    rc = rc == MU_OK ? run_order(a, a->held, &a->held_at, err) : rc;
+    a->tries = a->held_at > before ? 0 : a->tries;
+    if (rc == MU_FULL && ++a->tries <= FULL_TRIES_MAX) {
+        room_want(a);
+        return MU_OK;
+    }
+    if (rc == MU_OK) {
+        order_free(a->held);
+        a->held = NULL;
+        a->tries = 0;
+    }
+    return rc;
+}
+
+static enum mu_code run_next(struct apply *a, struct mu_err *err)
+{
+    if (a->held == NULL) {
+        return a->is_dirty ? run_idle(a, err) : MU_OK;
+    }
+    return run_held(a, err);
+}
+
+bool apply_step(struct apply *a, uint64_t *nap_ms)
+{
     struct mu_err err = MU_ERR_NONE;
-    enum mu_code rc = MU_OK;
 
-    while (rc == MU_OK) {
-        bool is_idle = false;
-        struct order *o = order_wait(a, &is_idle);
-
-        if (o != NULL) {
-            order_settle(o);
-            rc = run_order(a, o, &err);
-            order_free(o);
-        } else if (is_idle) {
-            rc = run_idle(a, &err);
-        } else {
-            return NULL;
+    pthread_mutex_lock(&a->lock);
+    if (a->held == NULL) {
+        a->held = orders_take(a);
+        a->held_at = 0;
+        if (a->held != NULL) {
+            order_settle(a->held);
         }
     }
-    failure_post(a, &err);
-    return NULL;
+    /* What found no room until now is in the log still. */
+    bool is_over = a->is_stopping && (a->held == NULL || a->tries > 0);
+
+    a->has_room = false;
+    pthread_mutex_unlock(&a->lock);
+    if (is_over) {
+        return false;
+    }
+    if (run_next(a, &err) != MU_OK) {
+        failure_post(a, &err);
+        return false;
+    }
+    *nap_ms = a->held != NULL ? FULL_RETRY_MS : a->is_dirty ? IDLE_MS : UINT64_MAX;
+    return true;
+}
+
+bool apply_has_mail(struct apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    bool has_mail = a->is_stopping || (a->held != NULL ? a->has_room : !mu_list_empty(&a->orders));
+
+    pthread_mutex_unlock(&a->lock);
+    return has_mail;
 }
 
 /* -- the loop's side --------------------------------------------------------------------------- */
 
-static void on_woken(void *data)
+void apply_collect(struct apply *a)
 {
-    struct apply *a = data;
     struct mu_link taken;
     struct mu_link *link;
     bool has_failed;
+    bool wants_room;
 
     mu_list_init(&taken);
     pthread_mutex_lock(&a->lock);
@@ -283,7 +343,12 @@ static void on_woken(void *data)
         mu_list_push_back(&taken, link);
     }
     has_failed = a->has_failed;
+    wants_room = a->wants_room;
+    a->wants_room = false;
     pthread_mutex_unlock(&a->lock);
+    if (wants_room) {
+        a->full(a->data);
+    }
     while ((link = mu_list_pop_front(&taken)) != NULL) {
         struct outcome *o = MU_CONTAINER(link, struct outcome, place);
         struct apply_report report = {
@@ -305,30 +370,22 @@ static void on_woken(void *data)
     }
 }
 
-struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_done_fn *done,
-                        apply_failed_fn *failed, void *data)
+struct apply *apply_open(const struct apply_host *host, struct catalog *catalog,
+                         apply_done_fn *done, apply_failed_fn *failed, apply_full_fn *full,
+                         void *data)
 {
     struct apply *a = mu_new(sizeof *a);
-    pthread_condattr_t attr;
-    sigset_t all, old;
 
+    a->host = *host;
     a->catalog = catalog;
     a->durable = catalog_durable(catalog);
     a->done = done;
     a->failed = failed;
+    a->full = full;
     a->data = data;
     mu_list_init(&a->orders);
     mu_list_init(&a->outcomes);
     MU_ASSERT(pthread_mutex_init(&a->lock, NULL) == 0);
-    MU_ASSERT(pthread_condattr_init(&attr) == 0);
-    MU_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    MU_ASSERT(pthread_cond_init(&a->filled, &attr) == 0);
-    (void)pthread_condattr_destroy(&attr);
-    a->waker = waker_new(loop, on_woken, a);
-    sigfillset(&all); /* signals are the loop's */
-    MU_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &old) == 0);
-    MU_ASSERT(pthread_create(&a->thread, NULL, apply_main, a) == 0);
-    MU_ASSERT(pthread_sigmask(SIG_SETMASK, &old, NULL) == 0);
     return a;
 }
 
@@ -346,8 +403,16 @@ void apply_push(struct apply *a, const struct apply_entry *entries, size_t count
     a->waiting += count;
     pthread_mutex_lock(&a->lock);
     mu_list_push_back(&a->orders, &o->place);
-    pthread_cond_signal(&a->filled);
     pthread_mutex_unlock(&a->lock);
+    a->host.mail(a->host.self);
+}
+
+void apply_relieved(struct apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    a->has_room = true;
+    pthread_mutex_unlock(&a->lock);
+    a->host.mail(a->host.self);
 }
 
 size_t apply_waiting(const struct apply *a)
@@ -364,18 +429,19 @@ void apply_close(struct apply *a)
     }
     pthread_mutex_lock(&a->lock);
     a->is_stopping = true;
-    pthread_cond_signal(&a->filled);
     pthread_mutex_unlock(&a->lock);
-    MU_ASSERT(pthread_join(a->thread, NULL) == 0);
-    waker_close(a->waker);
+    a->host.mail(a->host.self);
+    a->host.join(a->host.self);
     while ((link = mu_list_pop_front(&a->outcomes)) != NULL) {
         outcome_free(MU_CONTAINER(link, struct outcome, place));
     }
     while ((link = mu_list_pop_front(&a->orders)) != NULL) {
         order_free(MU_CONTAINER(link, struct order, place)); /* after a failure */
     }
+    if (a->held != NULL) {
+        order_free(a->held);
+    }
     catalog_close(a->catalog);
-    (void)pthread_cond_destroy(&a->filled);
     (void)pthread_mutex_destroy(&a->lock);
     mu_free(a);
 }

@@ -1,13 +1,14 @@
-/* apply.h - committed entries into the catalog, on a thread of their own.
+/* apply.h - committed entries into the catalog, beside the loop.
  *
- * The apply thread is the only writer of SQLite and its only checkpointer (DESIGN 2.2). The loop
- * hands it committed entries in order; it runs them in transactions of at most
- * MU_APPLY_BATCH_ENTRIES and hands back, per transaction, the results of those that somebody waits
- * for, what changed, and how far it came.
+ * What is done is cut into steps. In production a thread takes them (apply_thread.c), a simulator
+ * takes them itself (spec/consensus.md 4.2). The apply thread is the only writer of SQLite and its
+ * only checkpointer (DESIGN 2.2). The loop hands it committed entries in order; it runs them in
+ * transactions of at most MU_APPLY_BATCH_ENTRIES and hands back, per transaction, the results of
+ * those that somebody waits for, what changed, and how far it came.
  *
  * Thread:  calls from the loop; `done` and `failed` run on the loop.
  * Memory:  entries are copied in. The report is borrowed.
- * Errors:  a failure of storage ends the thread and is told once through `failed`: the server must
+ * Errors:  a failure of storage ends the steps and is told once through `failed`: the server must
  *          stop, nothing is skipped.
  */
 #ifndef AGENT_APPLY_H
@@ -44,14 +45,38 @@ struct apply_report { /* of one transaction */
 
 typedef void apply_done_fn(void *data, const struct apply_report *report);
 typedef void apply_failed_fn(void *data, const char *why);
+/* The disk is full: make room, then say apply_relieved(). What could not be applied is tried again
+ * then, or after a second; half a minute without success counts as a failure. */
+typedef void apply_full_fn(void *data);
 
-/* The catalog is given: the thread owns it from now on. */
+/* On a thread of its own. The catalog is given: the thread owns it from now on. */
 struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_done_fn *done,
-                        apply_failed_fn *failed, void *data);
+                        apply_failed_fn *failed, apply_full_fn *full, void *data);
+void apply_relieved(struct apply *a);
 void apply_push(struct apply *a, const struct apply_entry *entries, size_t count);
 size_t apply_waiting(const struct apply *a); /* entries pushed whose report has not come */
 /* Finish what was pushed, end the thread, close the catalog, free. Blocks for one transaction at
  * most; no callback after it. */
 void apply_close(struct apply *a);
+
+/* -- who takes the steps ----------------------------------------------------------------------- */
+
+struct apply_host {
+    void *self;
+    void (*mail)(void *self);   /* from the loop: apply_step() has work */
+    void (*report)(void *self); /* from a step: let apply_collect() be called on the loop */
+    void (*join)(void *self);   /* wait until a step has returned false; no report after it */
+};
+
+/* As apply_new(), without a thread: the host calls apply_step() from now on. */
+struct apply *apply_open(const struct apply_host *host, struct catalog *catalog,
+                         apply_done_fn *done, apply_failed_fn *failed, apply_full_fn *full,
+                         void *data);
+/* What was pushed, in a transaction or two; without mail, what can be done in a quiet moment.
+ * False: it is over. *nap_ms: when to come again if no mail comes first; UINT64_MAX: then not at
+ * all. */
+bool apply_step(struct apply *a, uint64_t *nap_ms);
+bool apply_has_mail(struct apply *a); /* for who takes the steps */
+void apply_collect(struct apply *a);  /* on the loop: calls done, failed */
 
 #endif

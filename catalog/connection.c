@@ -267,8 +267,8 @@ static enum mu_code apply_switches(const struct connection *c, struct mu_err *er
 }
 
 enum mu_code catalog__connection_open(struct connection *c, const char *path,
-                                      enum connection_role role, uint32_t cache_bytes,
-                                      struct mu_err *err)
+                                      enum connection_role role, const char *vfs,
+                                      uint32_t cache_bytes, struct mu_err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
@@ -279,7 +279,7 @@ enum mu_code catalog__connection_open(struct connection *c, const char *path,
     (void)pthread_once(&once, configure_library);
     *c = (struct connection){ .path = mu_strdup(is_file ? path : IN_MEMORY) };
     if (sqlite3_open_v2(c->path, &c->db, flags | (is_file ? 0 : SQLITE_OPEN_CREATE),
-                        is_file ? "unix-excl" : NULL) != SQLITE_OK) {
+                        is_file && vfs == NULL ? "unix-excl" : vfs) != SQLITE_OK) {
         return catalog__connection_fail(c, "opening", err);
     }
     (void)sqlite3_busy_handler(c->db, on_busy, c);

@@ -29,11 +29,11 @@ struct connection {
     bool is_hurried; /* rather not done than waited for */
 };
 
-/* `c` stays where it is as long as it is open. Errors: MU_FOREIGN (another process has it open),
- * MU_CORRUPT, MU_FULL, MU_IO. */
+/* `c` stays where it is as long as it is open. vfs: NULL, the file system's. Errors: MU_FOREIGN
+ * (another process has it open), MU_CORRUPT, MU_FULL, MU_IO. */
 MU_MUST_CHECK enum mu_code catalog__connection_open(struct connection *c, const char *path,
-                                                    enum connection_role role, uint32_t cache_bytes,
-                                                    struct mu_err *err);
+                                                    enum connection_role role, const char *vfs,
+                                                    uint32_t cache_bytes, struct mu_err *err);
 void catalog__connection_close(struct connection *c); /* all statements are finalized before */
 
 /* Give the memory of pages back. Not inside of a transaction. */

@@ -41,6 +41,9 @@ static const struct {
                                                 " AND service_key = ? ORDER BY key" },
     [READER_CHECKS_OF_SERVICE]  = { ROW_CHECKS, "WHERE service_name_key = ? ORDER BY node, key" },
     [READER_CHECKS_OF_STATUS]   = { ROW_CHECKS, "WHERE status = ? ORDER BY node, key" },
+    [READER_SESSION]            = { ROW_SESSIONS, "WHERE id = ?" },
+    [READER_SESSIONS]           = { ROW_SESSIONS, "ORDER BY id" },
+    [READER_SESSIONS_OF_NODE]   = { ROW_SESSIONS, "WHERE node = ? ORDER BY id" },
     [READER_KEY]                = { 0, "SELECT h.flags, h.session, h.lock_idx, h.create_idx, c.idx,"
                                        " h.value FROM kv_cur_1 c JOIN kv_hist_1 h ON h.id = c.id"
                                        " WHERE c.key = ? AND c.op = 0" },
@@ -72,20 +75,19 @@ static enum mu_code prepare_all(struct catalog_reader *r, struct mu_err *err)
     return rc;
 }
 
-enum mu_code catalog_reader_open(struct catalog_reader **out, const char *path,
-                                 struct catalog *in_memory, struct mu_err *err)
+static enum mu_code reader_open(struct catalog_reader **out, const char *path, const char *vfs,
+                                struct catalog *in_memory, struct mu_err *err)
 {
     struct catalog_reader *r = mu_new(sizeof *r);
     enum mu_code rc = MU_OK;
 
-    MU_ASSERT((path == NULL) != (in_memory == NULL));
     if (in_memory != NULL) {
         MU_ASSERT(in_memory->is_in_memory);
         r->in_memory = in_memory;
         r->db = &in_memory->db;
     } else {
         r->db = &r->own;
-        rc = catalog__connection_open(&r->own, path, CONNECTION_READER, CACHE_BYTES, err);
+        rc = catalog__connection_open(&r->own, path, CONNECTION_READER, vfs, CACHE_BYTES, err);
     }
     if (rc == MU_OK) {
         rc = prepare_all(r, err);
@@ -96,6 +98,19 @@ enum mu_code catalog_reader_open(struct catalog_reader **out, const char *path,
     }
     catalog_reader_close(r);
     return rc;
+}
+
+enum mu_code catalog_reader_open(struct catalog_reader **out, const char *path,
+                                 struct catalog *in_memory, struct mu_err *err)
+{
+    MU_ASSERT((path == NULL) != (in_memory == NULL));
+    return reader_open(out, path, NULL, in_memory, err);
+}
+
+enum mu_code catalog_reader_open_in(struct catalog_reader **out, const char *path,
+                                    const struct catalog_files *files, struct mu_err *err)
+{
+    return reader_open(out, path, files->vfs, NULL, err);
 }
 
 void catalog_reader_close(struct catalog_reader *r)

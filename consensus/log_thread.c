@@ -1,9 +1,9 @@
-/* log_thread.c - the durable log with a thread of its own.
+/* log_thread.c - the durable log in steps, and the thread that takes them.
  *
  *   loop                          log thread
  *   write --> mailbox ----------> as many as share a batch: one write, one flush
  *   fetch, record --------------> in the order of arrival, between batches
- *   compact --------------------> between any two of these
+ *   compact, relieve -----------> between any two of these
  *   collect <-- report <--------- persisted_seq, fetched, health; wake()
  *
  * No timer collects writes: while one flush runs, the next batch gathers by itself. When nothing is
@@ -11,7 +11,10 @@
  * segments, a piece at a time, and notes in meta how far the log is durable.
  *
  * A disk that is full stops nothing but growth: spares are there so that votes and terms can always
- * be written. Only when they are used up do writes wait, tried again each 200 ms.
+ * be written. What they cannot take (an entry larger than a segment, or more of them than there are
+ * spares) gets the ballast's blocks, and so does the state when it finds no room. Only then do
+ * writes wait, tried again each 200 ms. While the ballast is out no spare is made either: its
+ * blocks are for those who need them now. It is FULL until everything is back.
  */
 #include "log_thread.h"
 
@@ -25,10 +28,10 @@
 #include "base/mem.h"
 
 #define MARK_AFTER_MS 50U
-#define TEND_PAUSE_MS 8U     /* 256 KiB each: about 32 MiB/s */
-#define FULL_PAUSE_MS 200U   /* between tries to write on a full disk */
-#define FULL_TEND_MS  10000U /* between tries to make a spare on a full disk */
-#define GROUP_MAX     1024U  /* writes in one batch */
+#define TEND_PAUSE_MS 8U    /* 256 KiB each: about 32 MiB/s */
+#define FULL_PAUSE_MS 200U  /* between tries to write on a full disk */
+#define FULL_TEND_MS  1000U /* between tries to have a reserve again */
+#define GROUP_MAX     1024U /* writes in one batch */
 
 _Static_assert(CONSENSUS_STORE_RECORD_MAX == CONSENSUS_META_RECORD_MAX, "the record is in meta");
 
@@ -76,8 +79,18 @@ void consensus__log_post(struct consensus_log *l, struct consensus_job *job)
     MU_ASSERT(!l->is_closing);
     MU_ASSERT(l->inbox.count < CONSENSUS_STORE_JOBS_MAX);
     queue_push(&l->inbox, job);
-    (void)pthread_cond_signal(&l->arrived);
+    l->host.mail(l->host.self);
     (void)pthread_mutex_unlock(&l->lock);
+}
+
+static uint64_t clock_ns(const struct consensus_log *l)
+{
+    return l->host.now_ns(l->host.self);
+}
+
+static uint64_t clock_ms(const struct consensus_log *l)
+{
+    return clock_ns(l) / (uint64_t)MU_NS_PER_MS;
 }
 
 /* -- reports ------------------------------------------------------------------------------- */
@@ -108,11 +121,17 @@ static void fail(struct consensus_log *l, const struct mu_err *err)
     report_health(l, CONSENSUS_STORE_FAILED, err->text);
 }
 
+static bool lacks_ballast(const struct consensus_log *l)
+{
+    return l->ballast.bytes > 0 && !l->ballast.is_held;
+}
+
 static void report_space(struct consensus_log *l, const struct mu_err *err)
 {
-    bool is_full = l->is_blocked || l->full_until_ms != 0;
+    bool is_full = l->is_blocked || l->full_until_ms != 0 || lacks_ballast(l);
+    const char *why = err->code == MU_OK ? "the reserve is not complete" : err->text;
 
-    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, err->text);
+    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, is_full ? why : "");
 }
 
 /* -- meta ---------------------------------------------------------------------------------- */
@@ -163,18 +182,42 @@ static size_t gather(const struct consensus_log *l, struct consensus_journal_wri
     return consensus__journal_group(&l->journal, out, count);
 }
 
+/* Have the ballast's blocks used, if it has any yet. */
+static bool ballast_drop(struct consensus_log *l)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    if (!l->ballast.is_held) {
+        return false;
+    }
+    if (consensus__ballast_release(&l->ballast, &l->disk, &err) != MU_OK) {
+        fail(l, &err);
+        return false;
+    }
+    l->full_until_ms = clock_ms(l) + FULL_TEND_MS;
+    return true;
+}
+
+static void write_blocked(struct consensus_log *l, const struct mu_err *why)
+{
+    l->is_blocked = !ballast_drop(l);
+    if (!l->journal.has_failed) {
+        report_space(l, why);
+    }
+}
+
 static void write_batch(struct consensus_log *l)
 {
     struct consensus_journal_write group[GROUP_MAX];
     struct mu_err err = MU_ERR_NONE;
     size_t count = gather(l, group);
-    uint64_t began = mu_clock_ns();
+    uint64_t began = clock_ns(l);
     uint64_t batch_before = l->journal.seq;
     enum mu_code rc = consensus__journal_append(&l->journal, group, count, &err);
 
     l->is_blocked = rc == MU_FULL && !l->journal.has_failed;
     if (l->is_blocked) { /* nothing was changed: the same writes are tried again */
-        report_space(l, &err);
+        write_blocked(l, &err);
         return;
     }
     rc = rc == MU_OK ? consensus__log_meta_follow(l, &err) : rc;
@@ -188,8 +231,10 @@ static void write_batch(struct consensus_log *l)
     for (size_t i = 0; i < count; i++) {
         mu_free(queue_pop(&l->todo));
     }
-    l->flushed_ms = mu_clock_ms();
-    report_written(l, seq, l->journal.seq - batch_before, mu_clock_ns() - began);
+    uint64_t ended = clock_ns(l);
+
+    l->flushed_ms = ended / (uint64_t)MU_NS_PER_MS;
+    report_written(l, seq, l->journal.seq - batch_before, ended - began);
 }
 
 /* Records as they were submitted: the chain is the log's own. */
@@ -264,6 +309,33 @@ static void do_compact(struct consensus_log *l, uint64_t upto)
     say(l);
 }
 
+static void do_relieve(struct consensus_log *l)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    (void)mu_fail(&err, MU_FULL, "%s: no space left for the state",
+                  l->disk.ops->path(l->disk.self));
+    (void)ballast_drop(l);
+    if (l->journal.has_failed) {
+        return;
+    }
+    l->full_until_ms = clock_ms(l) + FULL_TEND_MS;
+    (void)pthread_mutex_lock(&l->lock);
+    l->report.relieved_count++;
+    (void)pthread_mutex_unlock(&l->lock);
+    report_space(l, &err);
+    say(l);
+}
+
+static void do_urgent(struct consensus_log *l, const struct consensus_job *job)
+{
+    if (job->kind == CONSENSUS_JOB_COMPACT) {
+        do_compact(l, job->upto);
+    } else {
+        do_relieve(l);
+    }
+}
+
 static void do_next(struct consensus_log *l)
 {
     struct consensus_job *job = l->todo.first;
@@ -277,7 +349,8 @@ static void do_next(struct consensus_log *l)
     case CONSENSUS_JOB_FETCH: do_fetch(l, &job->fetch); break;
     case CONSENSUS_JOB_RECORD: do_record(l, job); break;
     case CONSENSUS_JOB_WRITE:
-    case CONSENSUS_JOB_COMPACT: MU_UNREACHABLE_CODE();
+    case CONSENSUS_JOB_COMPACT:
+    case CONSENSUS_JOB_RELIEVE: MU_UNREACHABLE_CODE();
     }
     mu_free(job);
 }
@@ -291,7 +364,21 @@ static bool is_behind_with_meta(const struct consensus_log *l)
 
 static bool has_chores(const struct consensus_log *l)
 {
-    return is_behind_with_meta(l) || consensus__journal_wants(&l->journal);
+    return is_behind_with_meta(l) || consensus__journal_wants(&l->journal) || lacks_ballast(l);
+}
+
+/* Make the next segment, or a piece of a spare; or take the ballast back, with room for what spares
+ * are missing, or these would push it out again. */
+static enum mu_code reserve_tend(struct consensus_log *l, struct mu_err *err)
+{
+    const struct consensus_journal *j = &l->journal;
+    uint64_t missing = j->options.spares_count - j->spares_count;
+
+    if (!lacks_ballast(l) || consensus__journal_is_pressed(j)) {
+        return consensus__journal_tend(&l->journal, err);
+    }
+    return consensus__ballast_take(&l->ballast, &l->disk, (missing + 1) * j->options.segment_bytes,
+                                   err);
 }
 
 /* What can wait. */
@@ -303,7 +390,7 @@ static void tend(struct consensus_log *l, uint64_t now_ms)
     if (is_behind_with_meta(l)) {
         rc = meta_save(l, &err);
     } else if (now_ms >= l->full_until_ms) {
-        rc = consensus__journal_tend(&l->journal, &err);
+        rc = reserve_tend(l, &err);
         l->full_until_ms = rc == MU_FULL ? now_ms + FULL_TEND_MS : 0;
         if (rc == MU_OK || rc == MU_FULL) {
             report_space(l, &err);
@@ -323,17 +410,20 @@ static void prove(struct consensus_log *l)
     if (rc != MU_OK && rc != MU_FULL) {
         fail(l, &err);
     }
-    l->flushed_ms = mu_clock_ms(); /* on a full disk: not again at once */
+    l->flushed_ms = clock_ms(l); /* on a full disk: not again at once */
 }
 
-/* -- the thread ---------------------------------------------------------------------------- */
+/* -- steps --------------------------------------------------------------------------------- */
 
-/* How long the thread may sleep when nothing arrives; 0: not at all; UINT64_MAX: for ever. */
+/* How long there is nothing to do when nothing arrives; 0: not at all; UINT64_MAX: for ever. */
 static uint64_t nap_ms(const struct consensus_log *l, uint64_t now_ms)
 {
     uint64_t nap = UINT64_MAX;
 
-    if (l->compacts.first != NULL) {
+    if (l->journal.has_failed) {
+        return UINT64_MAX;
+    }
+    if (l->urgent.first != NULL) {
         return 0;
     }
     if (l->todo.first != NULL) {
@@ -353,6 +443,78 @@ static uint64_t nap_ms(const struct consensus_log *l, uint64_t now_ms)
     return nap;
 }
 
+/* Take what has arrived. True: the owner wants to close. */
+static bool mail_take(struct consensus_log *l)
+{
+    struct consensus_job *job;
+
+    (void)pthread_mutex_lock(&l->lock);
+    bool is_closing = l->is_closing;
+
+    while ((job = queue_pop(&l->inbox)) != NULL) {
+        bool makes_room = job->kind == CONSENSUS_JOB_COMPACT || job->kind == CONSENSUS_JOB_RELIEVE;
+
+        queue_push(makes_room ? &l->urgent : &l->todo, job);
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    return is_closing;
+}
+
+static void work(struct consensus_log *l)
+{
+    uint64_t now = clock_ms(l);
+    struct consensus_job *urgent = queue_pop(&l->urgent);
+
+    if (urgent != NULL) {
+        do_urgent(l, urgent);
+        mu_free(urgent);
+    } else if (l->todo.first != NULL) {
+        do_next(l);
+    } else if (!l->journal.is_marked && now >= l->flushed_ms + MARK_AFTER_MS) {
+        prove(l);
+    } else if (has_chores(l)) {
+        tend(l, now);
+    }
+    /* In a steady stream of writes too: the next segment must be at hand. */
+    if (!l->journal.has_failed && consensus__journal_is_pressed(&l->journal)) {
+        tend(l, now);
+    }
+}
+
+/* A stop that was asked for leaves nothing unproven. After a failure the disk is left alone. */
+static void finish(struct consensus_log *l)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    if (!l->journal.has_failed) {
+        prove(l);
+    }
+    if (!l->journal.has_failed && meta_save(l, &err) != MU_OK) {
+        fail(l, &err);
+    }
+    (void)pthread_mutex_lock(&l->lock);
+    l->report.is_closed = true;
+    (void)pthread_mutex_unlock(&l->lock);
+    say(l);
+}
+
+bool consensus__log_step(struct consensus_log *l, uint64_t *nap)
+{
+    bool is_closing = mail_take(l);
+
+    if (is_closing && (l->journal.has_failed || l->todo.first == NULL || l->is_blocked)) {
+        finish(l);
+        return false;
+    }
+    if (!l->journal.has_failed) { /* else there is nothing left to do but to be closed */
+        work(l);
+    }
+    *nap = nap_ms(l, clock_ms(l));
+    return true;
+}
+
+/* -- the thread ---------------------------------------------------------------------------- */
+
 static struct timespec after_ms(uint64_t ms)
 {
     struct timespec ts;
@@ -367,68 +529,15 @@ static struct timespec after_ms(uint64_t ms)
     return ts;
 }
 
-/* Take what has arrived, sleeping up to `nap` for it. False: closing, and nothing is left. */
-static bool receive(struct consensus_log *l, uint64_t nap)
+static void mail_wait(struct consensus_log *l, uint64_t nap)
 {
     struct timespec until = after_ms(nap == UINT64_MAX ? 0 : nap);
-    bool goes_on;
     int rc = 0;
 
     (void)pthread_mutex_lock(&l->lock);
-    while (rc == 0 && nap > 0 && l->inbox.first == NULL && !l->is_closing) {
+    while (rc == 0 && l->inbox.first == NULL && !l->is_closing) {
         rc = nap == UINT64_MAX ? pthread_cond_wait(&l->arrived, &l->lock)
                                : pthread_cond_timedwait(&l->arrived, &l->lock, &until);
-    }
-    struct consensus_job *job;
-
-    while ((job = queue_pop(&l->inbox)) != NULL) {
-        queue_push(job->kind == CONSENSUS_JOB_COMPACT ? &l->compacts : &l->todo, job);
-    }
-    goes_on = !l->is_closing || (l->todo.first != NULL && !l->is_blocked);
-    (void)pthread_mutex_unlock(&l->lock);
-    return goes_on && !l->journal.has_failed;
-}
-
-static void work(struct consensus_log *l)
-{
-    uint64_t now = mu_clock_ms();
-    struct consensus_job *compact = queue_pop(&l->compacts);
-
-    if (compact != NULL) {
-        do_compact(l, compact->upto);
-        mu_free(compact);
-    } else if (l->todo.first != NULL) {
-        do_next(l);
-    } else if (!l->journal.is_marked && now >= l->flushed_ms + MARK_AFTER_MS) {
-        prove(l);
-    } else if (has_chores(l)) {
-        tend(l, now);
-    }
-    /* In a steady stream of writes too: the next segment must be at hand. */
-    if (!l->journal.has_failed && consensus__journal_is_pressed(&l->journal)) {
-        tend(l, now);
-    }
-}
-
-/* A stop that was asked for leaves nothing unproven. */
-static void finish(struct consensus_log *l)
-{
-    struct mu_err err = MU_ERR_NONE;
-
-    if (!l->journal.has_failed) {
-        prove(l);
-    }
-    if (!l->journal.has_failed && meta_save(l, &err) != MU_OK) {
-        fail(l, &err);
-    }
-}
-
-/* After a failure there is nothing left to do but to let the owner close. */
-static void wait_for_close(struct consensus_log *l)
-{
-    (void)pthread_mutex_lock(&l->lock);
-    while (!l->is_closing) {
-        (void)pthread_cond_wait(&l->arrived, &l->lock);
     }
     (void)pthread_mutex_unlock(&l->lock);
 }
@@ -436,49 +545,86 @@ static void wait_for_close(struct consensus_log *l)
 static void *log_thread(void *data)
 {
     struct consensus_log *l = data;
+    uint64_t nap = 0;
 
-    while (receive(l, nap_ms(l, mu_clock_ms()))) {
-        work(l);
+    while (consensus__log_step(l, &nap)) {
+        if (nap > 0) {
+            mail_wait(l, nap);
+        }
     }
-    finish(l);
-    wait_for_close(l);
-    (void)pthread_mutex_lock(&l->lock);
-    l->report.is_closed = true;
-    (void)pthread_mutex_unlock(&l->lock);
-    say(l);
     return NULL;
 }
 
-void consensus__log_start(struct consensus_log *l)
+static uint64_t thread_now_ns(void *self)
+{
+    (void)self;
+    return mu_clock_ns();
+}
+
+static void thread_start(void *self, struct consensus_log *l)
 {
     sigset_t all;
     sigset_t before;
 
+    (void)self;
     (void)sigfillset(&all); /* signals are for the loop */
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
     int rc = pthread_create(&l->thread, NULL, log_thread, l);
 
     MU_ASSERT(rc == 0);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    l->is_running = true;
+}
+
+static void thread_mail(void *self)
+{
+    struct consensus_log *l = self;
+
+    (void)pthread_cond_signal(&l->arrived);
+}
+
+static void thread_join(void *self)
+{
+    struct consensus_log *l = self;
+
+    (void)pthread_join(l->thread, NULL);
+}
+
+void consensus__log_thread_host(struct consensus_log *l, struct consensus_log_host *out)
+{
+    *out = (struct consensus_log_host){
+        .self = l,
+        .now_ns = thread_now_ns,
+        .start = thread_start,
+        .mail = thread_mail,
+        .join = thread_join,
+    };
 }
 
 /* -- the owner's side -- */
 
-void consensus__log_init(struct consensus_log *l, consensus_store_wake_fn *wake, void *wake_data)
+void consensus__log_init(struct consensus_log *l, const struct consensus_log_host *host,
+                         consensus_store_wake_fn *wake, void *wake_data)
 {
     pthread_condattr_t attr;
 
+    l->host = *host;
     l->wake = wake;
     l->wake_data = wake_data;
     queue_init(&l->inbox);
     queue_init(&l->todo);
-    queue_init(&l->compacts);
+    queue_init(&l->urgent);
     (void)pthread_mutex_init(&l->lock, NULL); /* Linux: none of these can fail */
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&l->arrived, &attr);
     (void)pthread_condattr_destroy(&attr);
+}
+
+void consensus__log_start(struct consensus_log *l)
+{
+    l->flushed_ms = clock_ms(l);
+    l->is_running = true;
+    l->host.start(l->host.self, l);
 }
 
 void consensus__log_collect(struct consensus_log *l, struct consensus_store_report *out)
@@ -496,14 +642,14 @@ void consensus__log_close(struct consensus_log *l)
     (void)pthread_mutex_lock(&l->lock);
     MU_ASSERT(!l->is_closing);
     l->is_closing = true;
-    (void)pthread_cond_signal(&l->arrived);
+    l->host.mail(l->host.self);
     (void)pthread_mutex_unlock(&l->lock);
 }
 
 void consensus__log_deinit(struct consensus_log *l)
 {
     if (l->is_running) {
-        (void)pthread_join(l->thread, NULL);
+        l->host.join(l->host.self);
         MU_ASSERT(l->report.is_closed);
     }
     if (l->journal.disk != NULL) {
@@ -511,7 +657,7 @@ void consensus__log_deinit(struct consensus_log *l)
     }
     queue_clear(&l->inbox);
     queue_clear(&l->todo);
-    queue_clear(&l->compacts);
+    queue_clear(&l->urgent);
     for (size_t i = 0; i < l->report.fetched_count; i++) {
         consensus_fetched_deinit(&l->report.fetched[i]);
     }

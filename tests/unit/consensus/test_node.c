@@ -135,7 +135,7 @@ static void rig_open(struct rig *r, struct memory_disk *disk)
     r->now_ms = 1000;
     (void)pthread_mutex_init(&r->lock, NULL);
     (void)pthread_cond_init(&r->news, NULL);
-    consensus__store_segment_on(&store, &store_options, &r->view);
+    consensus__store_segment_on(&store, &store_options, &r->view, NULL);
     if (consensus__node_open(&r->node, &options, &store, r->now_ms, &err) != MU_OK) {
         fail_msg("%s", err.text);
     }
@@ -216,6 +216,7 @@ static void ask(struct rig *r, size_t bytes)
 
 static void rig_close(struct rig *r)
 {
+    consensus__node_leave(&r->node, 0); /* alone: there is nobody to give leadership to */
     consensus__node_stop(&r->node);
     run_until(r, is_stopped);
     consensus__node_finish(&r->node);

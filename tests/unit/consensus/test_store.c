@@ -127,7 +127,7 @@ static enum mu_code rig_open(struct rig *r, enum which which, const char *dir, u
     if (which == SQLITE) {
         consensus_store_sqlite_new(&r->store, &options);
     } else if (disk != NULL) {
-        consensus__store_segment_on(&r->store, &options, disk);
+        consensus__store_segment_on(&r->store, &options, disk, NULL);
     } else {
         consensus_store_segment_new(&r->store, &options);
     }
