@@ -63,6 +63,10 @@ MU_MUST_CHECK enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop,
 MU_MUST_CHECK enum mu_code agent_start(struct agent *a, struct mu_err *err);
 void agent_join_configured(struct agent *a); /* begin the retry_join loop */
 typedef void agent_stopped_fn(void *data);
+/* Give away what others can take over, leadership of the servers above all, while everything still
+ * works: before the front doors are closed. Takes at most an election timeout; `done` never comes
+ * from inside this call. */
+void agent_part(struct agent *a, agent_stopped_fn *done, void *data);
 void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data);
 void agent_free(struct agent *a); /* NULL is fine */
 
@@ -166,7 +170,7 @@ struct agent_view agent_view_now(struct agent *a);
 struct catalog_watch *agent_watch(struct agent *a); /* servers only */
 struct catalog_cache *agent_cache(struct agent *a); /* servers only */
 
-/* -- forwarding: on client agents -------------------------------------------------------------- */
+/* -- forwarding: on client agents --------------------------------------------------------------- */
 
 struct agent_http_request {
     struct mu_span method, target;   /* as the client sent them; ?dc=, near=_agent filled in */
@@ -186,6 +190,11 @@ typedef void agent_http_fn(void *data, enum mu_code code,
 struct agent_forward; /* opaque: one request in flight */
 struct agent_forward *agent_forward_http(struct agent *a, const struct agent_http_request *request,
                                          agent_http_fn *done, void *data);
+/* On servers: to the leader, held for rpc_hold_timeout while there is none. MU_OK without a
+ * response: by now this server leads, carry it out here. */
+struct agent_forward *agent_forward_leader(struct agent *a,
+                                           const struct agent_http_request *request,
+                                           agent_http_fn *done, void *data);
 struct agent_dns_request {
     struct mu_span message; /* one whole query */
     bool is_tcp;
@@ -211,6 +220,8 @@ struct agent_front {
     void *data;
 };
 void agent_set_front(struct agent *a, const struct agent_front *front); /* copied; NULL: none */
+
+bool agent_leads(const struct agent *a); /* and has committed an entry of its term */
 
 /* -- status (http-api 10) ---------------------------------------------------------------------- */
 
