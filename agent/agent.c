@@ -346,6 +346,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
     }
     agent__peers_open(a);
     agent__leader_open(a);
+    agent__operator_open(a);
     return consensus_open(a, err);
 }
 
@@ -544,6 +545,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->stops_pending = 1;
     if (a->leader != NULL) {
         agent__leader_close(a);
+        agent__operator_close(a);
     }
     agent__registration_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */

@@ -63,9 +63,10 @@ struct agent {
     struct catalog_reader *reader;
     struct catalog_watch *watch;
     struct catalog_cache *cache;
-    struct peers *peers;       /* peers.c: connections to the other servers */
-    struct leader *leader;     /* leader.c: what a leader does */
-    struct requests *requests; /* request.c, read.c: in flight */
+    struct peers *peers;         /* peers.c: connections to the other servers */
+    struct leader *leader;       /* leader.c: what a leader does */
+    struct caretaker *caretaker; /* operator.c: its care for the servers */
+    struct requests *requests;   /* request.c, read.c: in flight */
     char *state_path;
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
 
@@ -96,6 +97,8 @@ struct agent__server { /* a server that gossip knows */
     struct mu_id node, disk, cluster;
     struct mu_addr rpc; /* address of its RPC port */
     unsigned expect;    /* 1 for bootstrap */
+    enum gossip_status status;
+    struct mu_span version; /* a view, as the name */
     bool is_alive, is_self;
 };
 MU_MUST_CHECK enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err);
@@ -137,6 +140,14 @@ void agent__leader_close(struct agent *a);
 void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_leader,
                            bool is_ready);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
+
+/* -- operator.c: the leader's care for the servers --------------------------------------------- */
+
+void agent__operator_open(struct agent *a);
+void agent__operator_close(struct agent *a);
+/* This server leads, and its state has everything that was committed before; or it does no more. */
+void agent__operator_office(struct agent *a, bool is_in_office);
+void agent__operator_look(struct agent *a); /* gossip changed: look around soon */
 
 /* -- servers.c: client agents ------------------------------------------------------------------ */
 

@@ -6,6 +6,7 @@
  * was already sent: its point may lie before the read began.
  */
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "core.h"
 #include "requests.h"
@@ -48,7 +49,7 @@ struct agent_view agent_view_now(struct agent *a)
     consensus_driver_status(a->consensus, &status);
     view.known_leader = !mu_id_is_none(&status.leader);
     if (status.role != CONSENSUS_LEADER && status.leader_heard_ms > 0) {
-        uint64_t now_ms = timers_now(a->timers);
+        uint64_t now_ms = mu_clock_ms(); /* the clock of consensus: it goes on in suspend */
 
         view.last_contact_ms =
             now_ms > status.leader_heard_ms ? now_ms - status.leader_heard_ms : 0;

@@ -375,11 +375,17 @@ void agent__requests_retry(struct agent *a)
         }
     }
     agent__reads_retry(a);
+    agent__forwards_retry(a);
 }
 
 bool agent__leads(const struct agent *a)
 {
     return a->requests->is_ready;
+}
+
+bool agent_leads(const struct agent *a)
+{
+    return a->requests != NULL && a->requests->is_ready;
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
@@ -392,6 +398,7 @@ void agent__requests_open(struct agent *a)
     mu_list_init(&q->writes);
     mu_list_init(&q->reads);
     mu_list_init(&q->rounds);
+    mu_list_init(&q->forwards);
     a->requests = q;
 }
 
@@ -412,6 +419,7 @@ void agent__requests_close(struct agent *a)
         write_fail(w, code, agent__refusal_text(code));
     }
     agent__reads_close(a);
+    agent__forwards_close(a);
     mu_table_free(q->by_ticket);
     mu_free(q);
     a->requests = NULL;

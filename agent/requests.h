@@ -10,6 +10,7 @@ struct requests {
     struct mu_link writes;
     struct mu_link reads;  /* struct agent_read that wait for a leader, an index or a turn */
     struct mu_link rounds; /* struct round in flight */
+    struct mu_link forwards; /* struct agent_forward to the leader */
     struct round *next;    /* gathers the reads of this turn; NULL: none yet */
     uint64_t seq;          /* of proposals of this boot */
     uint64_t stamp_ms;     /* the last one given */
@@ -21,6 +22,9 @@ uint64_t agent__hold_pause(struct agent *a);        /* random 1..hold/16 ms */
 void agent__reads_applied(struct agent *a);
 void agent__reads_retry(struct agent *a);
 void agent__reads_close(struct agent *a);
+
+void agent__forwards_retry(struct agent *a);
+void agent__forwards_close(struct agent *a);
 
 /* An encoded command of a client agent: held and forwarded like our own. */
 void agent__write_encoded(struct agent *a, struct mu_span command, agent_written_fn *done,

@@ -180,6 +180,10 @@ static void on_serve(void *data, struct rpc_request *request, struct mu_span mes
         rpc_refuse(request, MU_UNREACHABLE, "this agent is not ready to serve");
         return;
     }
+    if (rpc_asker(request)->is_server && !agent__leads(a)) { /* it asks for the leader: forward.c */
+        rpc_refuse(request, MU_NOT_LEADER, "this server does not lead");
+        return;
+    }
     mu_arena_init(&arena, 0);
     enum mu_code rc = rpc_http_request_decode(message, &arena, &http, &err);
 

@@ -166,7 +166,7 @@ struct agent_view agent_view_now(struct agent *a);
 struct catalog_watch *agent_watch(struct agent *a); /* servers only */
 struct catalog_cache *agent_cache(struct agent *a); /* servers only */
 
-/* -- forwarding: on client agents -------------------------------------------------------------- */
+/* -- forwarding: on client agents --------------------------------------------------------------- */
 
 struct agent_http_request {
     struct mu_span method, target;   /* as the client sent them; ?dc=, near=_agent filled in */
@@ -186,6 +186,11 @@ typedef void agent_http_fn(void *data, enum mu_code code,
 struct agent_forward; /* opaque: one request in flight */
 struct agent_forward *agent_forward_http(struct agent *a, const struct agent_http_request *request,
                                          agent_http_fn *done, void *data);
+/* On servers: to the leader, held for rpc_hold_timeout while there is none. MU_OK without a
+ * response: by now this server leads, carry it out here. */
+struct agent_forward *agent_forward_leader(struct agent *a,
+                                           const struct agent_http_request *request,
+                                           agent_http_fn *done, void *data);
 struct agent_dns_request {
     struct mu_span message; /* one whole query */
     bool is_tcp;
@@ -211,6 +216,8 @@ struct agent_front {
     void *data;
 };
 void agent_set_front(struct agent *a, const struct agent_front *front); /* copied; NULL: none */
+
+bool agent_leads(const struct agent *a); /* and has committed an entry of its term */
 
 /* -- status (http-api 10) ---------------------------------------------------------------------- */
 
