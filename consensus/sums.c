@@ -144,15 +144,15 @@ void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
 {
     const struct consensus_sum *said = &m->alive.sum;
 
-    if (said->index == 0 || said->index != c->office.asked.index || p->sum.index == said->index) {
+    if (said->index == 0 || said->index != c->office.asked.index) {
         return;
     }
-    p->sum = *said;
-    if (!sum_eq(said, &c->office.asked)) {
+    if (p->sum.index != said->index && !sum_eq(said, &c->office.asked)) {
         consensus__note(c, CONSENSUS_T_STATE_DIFFERS, &p->id, said->index, 0, 0);
     }
+    p->sum = *said;
     if (!all_agree(c)) {
-        judge(c);
+        judge(c); /* again with each answer: somebody who was in sight may be gone */
     } else if (is_complete(c)) {
         c->office.is_split = false;
     }
