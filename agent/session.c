@@ -233,6 +233,7 @@ struct renewal {
     struct mu_link place;
     struct mu_id id;
     uint64_t deadline_ms;
+    unsigned tries;
     uint64_t index; /* not 0: answered, waits for this server to come as far */
     struct timer timer;
     struct rpc_call *call;
@@ -266,7 +267,7 @@ static void renewal_again(struct renewal *r)
         renewal_answer(r, MU_NO_LEADER);
         return;
     }
-    timer_set(a->timers, &r->timer, agent__hold_pause(a), renewal_try, r);
+    timer_set(a->timers, &r->timer, agent__hold_pause(a, &r->tries), renewal_try, r);
 }
 
 static void on_leader_answer(void *data, enum mu_code code, struct mu_span answer,
