@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "roster.h"
 
 #define LOOK_MS 1000U /* between looks, while this server leads */
 
@@ -158,6 +159,18 @@ static void add_progress(struct gathering *g, const struct consensus_status *sta
     }
 }
 
+/* It belongs to this cluster, but the entry that added it is lost with a former leader. */
+static bool was_lost(struct agent *a, const struct agent__server *server)
+{
+    struct consensus_identity own = consensus_driver_identity(a->consensus);
+    struct consensus_config config;
+
+    consensus_driver_config(a->consensus, &config);
+    return mu_id_eq(&server->cluster, &own.cluster) &&
+           consensus_config_find(&config, &server->node) == NULL &&
+           !consensus_config_has_removed(&config, &server->disk);
+}
+
 /* Of two records of one id the living one counts, as in agent__server_find(). */
 static void add_known(void *data, const struct agent__server *server)
 {
@@ -175,7 +188,7 @@ static void add_known(void *data, const struct agent__server *server)
     }
     s->status = status_of(server->status);
     s->disk_seen = server->disk;
-    s->is_fresh = mu_id_is_none(&server->cluster);
+    s->is_fresh = mu_id_is_none(&server->cluster) || was_lost(g->agent, server);
     (void)snprintf(s->name, sizeof s->name, "%s", server->name);
 }
 
@@ -243,6 +256,7 @@ static enum mu_code gather(struct agent *a, struct autopilot_server room[AUTOPIL
         .absent_ms = (uint64_t)a->config->reconcile.absent_after_ms,
         .voters_max = CONSENSUS_VOTERS_MAX,
         .servers_max = CONSENSUS_PEERS_MAX,
+        .may_change = agent__roster_may_change(a, status),
         .servers = room,
         .servers_count = g.count,
     };
@@ -267,6 +281,14 @@ static void look(void *data)
         return;
     }
     autopilot_step(o->pilot, &in, &o->report);
+    agent__roster_tend(a, &in, &o->report);
+}
+
+void agent__operator_changed(struct agent *a, const struct mu_id *id, const struct mu_id *disk)
+{
+    if (a->caretaker != NULL) {
+        autopilot_changed(a->caretaker->pilot, id, disk, mu_clock_ms());
+    }
 }
 
 void agent__operator_look(struct agent *a)
