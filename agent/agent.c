@@ -151,17 +151,21 @@ static void on_applied(void *data, const struct apply_report *report)
 
     a->applied = report->applied;
     if (a->consensus != NULL) {
-        consensus_driver_applied(a->consensus, report->applied.index, report->durable,
-                                 report->applied.hash);
+        consensus_driver_applied(a->consensus, report->applied.index, report->durable, report->sums,
+                                 report->sums_count);
     }
     if (report->changes != NULL) {
         catalog_reader_release(a->reader); /* what is read from now on sees the commit */
         catalog_watch_fire(a->watch, report->changes);
+        if (a->sessions != NULL) {
+            agent__sessions_changed(a, report->changes);
+        }
     } else {
         catalog_reader_rest(a->reader); /* a checkpoint in a quiet moment: give pages back */
     }
     if (a->requests != NULL) { /* else we stop, and all were answered */
         agent__requests_applied(a, report);
+        agent__sessions_applied(a);
     }
 }
 
@@ -181,6 +185,15 @@ static void on_state_full(void *data)
 
     if (a->consensus != NULL && a->phase < AGENT_STOPPING) {
         consensus_driver_relieve(a->consensus);
+    }
+}
+
+static void on_state_differs(void *data)
+{
+    struct agent *a = data;
+
+    if (a->apply != NULL) {
+        apply_census(a->apply);
     }
 }
 
@@ -315,6 +328,7 @@ static enum mu_code consensus_open(struct agent *a, struct mu_err *err)
             .dead = on_dead,
             .is_relief = is_relief,
             .relieved = on_relieved,
+            .state_differs = on_state_differs,
         },
         .callbacks_data = a,
         .applied = a->applied.index,
@@ -336,6 +350,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
         return rc;
     }
     agent__peers_open(a);
+    agent__sessions_open(a);
     agent__roster_open(a);
     agent__leader_open(a);
     agent__operator_open(a);
@@ -592,6 +607,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->stops_pending = 1;
     if (a->leader != NULL) {
         agent__leader_close(a);
+        agent__sessions_close(a);
         agent__roster_close(a);
         agent__operator_close(a);
     }

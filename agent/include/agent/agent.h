@@ -143,6 +143,13 @@ typedef void agent_written_fn(void *data, const struct agent_written *written);
 void agent_write(struct agent *a, const struct command *command, agent_written_fn *done,
                  void *data);
 
+/* -- sessions: on servers ----------------------------------------------------------------------- */
+
+/* Give a session its full time again, wherever the leader is; held while there is none. When it is
+ * done this server shows the state that the leader judged by. MU_NOT_FOUND: there is no such
+ * session, or its time was over. */
+void agent_session_renew(struct agent *a, const struct mu_id *id, agent_done_fn *done, void *data);
+
 /* -- reads: on servers ------------------------------------------------------------------------- */
 
 enum agent_consistency {
@@ -178,6 +185,7 @@ struct agent_http_request {
     size_t headers_count;
     struct mu_span body;
     struct mu_addr client;
+    struct mu_span node; /* coming in: of the client agent that passed it on; Hello said who */
 };
 struct agent_http_response {
     unsigned status;
