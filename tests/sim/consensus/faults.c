@@ -110,6 +110,35 @@ static uint64_t gossip_ms(void *data, uint32_t node)
     return 1 + mu_rand_below(&r, 200);
 }
 
+/* How far the disk of n agrees with what is committed. */
+static uint64_t agreed(struct drive *d, const struct sim_node *n, const struct sim_node *with)
+{
+    uint64_t i = with->disk.log.base;
+
+    if (n->disk.log.base > i) {
+        i = n->disk.log.base;
+    }
+    while (sim_log_term(&n->disk.log, i + 1) != 0 &&
+           sim_log_term(&n->disk.log, i + 1) == sim_log_term(&with->disk.log, i + 1)) {
+        i++;
+    }
+    (void)d;
+    return i;
+}
+
+/* Without snapshots only what everybody has may go. */
+static uint64_t compact_to(void *data, uint32_t node, uint64_t upto)
+{
+    struct drive *d = data;
+
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        uint64_t has = agreed(d, &d->w->nodes[i], &d->w->nodes[node]);
+
+        upto = !d->is_wiped[i] && has < upto ? has : upto;
+    }
+    return upto;
+}
+
 /* -- drawing a run ------------------------------------------------------------------------- */
 
 static const struct {
@@ -194,13 +223,18 @@ static void options_draw(struct drive *d, struct consensus_options *o)
     o->unsynced_bytes_max = drive_below(d, 4) == 0 ? 3000 : 10000000;
     o->apply_lag_max = drive_below(d, 4) == 0 ? 20 : 5000;
     o->tail_bytes_max = drive_below(d, 4) == 0 ? 20000 : 64000000;
+    static const uint32_t trailing[] = { 0, 16, 10240 }; /* pressure, some, as it ships */
+    o->trailing_entries = trailing[drive_below(d, MU_LEN(trailing))];
+    o->trailing_bytes = drive_below(d, 4) == 0 ? 2000 : 64000000;
+    o->laggard_bytes = drive_below(d, 2) == 0 ? 5000 : 256000000;
+    o->laggard_ms = drive_below(d, 2) == 0 ? 1000 : 60000;
 }
 
 void drive_draw(struct drive *d, const struct tape *tape)
 {
     static const uint32_t sizes[] = { 1, 2, 3, 3, 3, 3, 4, 5, 5, 5 };
     static const char *const names[] = { "a", "b", "c", "d", "e" };
-    struct sim_policy policy = { d, net_ms, net_twice, disk_ms, apply_ms, gossip_ms };
+    struct sim_policy policy = { d, net_ms, net_twice, disk_ms, apply_ms, gossip_ms, compact_to };
     struct consensus_options options;
 
     d->tape = tape;
@@ -348,23 +382,6 @@ static void do_link(struct drive *d)
     }
 }
 
-/* How far the disk of n agrees with what is committed. */
-static uint64_t agreed(struct drive *d, const struct sim_node *n, const struct sim_node *with)
-{
-    uint64_t i = with->disk.log.base;
-
-    if (n->disk.log.base > i) {
-        i = n->disk.log.base;
-    }
-    while (sim_log_term(&n->disk.log, i + 1) != 0 &&
-           sim_log_term(&n->disk.log, i + 1) == sim_log_term(&with->disk.log, i + 1)) {
-        i++;
-    }
-    (void)d;
-    return i;
-}
-
-/* Without snapshots only what everybody has may go. */
 static void do_compact(struct drive *d)
 {
     struct sim_node *n = any_core(d);
@@ -372,13 +389,8 @@ static void do_compact(struct drive *d)
     if (n == NULL || n->durable_applied <= n->disk.log.base) {
         return;
     }
-    uint64_t upto = n->durable_applied;
+    uint64_t upto = compact_to(d, n->place, n->durable_applied);
 
-    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
-        uint64_t has = agreed(d, &d->w->nodes[i], n);
-
-        upto = !d->is_wiped[i] && has < upto ? has : upto;
-    }
     if (upto > n->disk.log.base) {
         sim_compact(d->w, n, n->disk.log.base + 1 + drive_below(d, upto - n->disk.log.base));
     }

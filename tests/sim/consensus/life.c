@@ -125,6 +125,16 @@ uint64_t sim_local(const struct sim_node *n, uint64_t true_ms)
     return n->clock_offset + true_ms * n->clock_rate / 1000;
 }
 
+static uint64_t log_bytes(const struct sim_log *log)
+{
+    uint64_t bytes = 0;
+
+    for (uint64_t i = 0; i < log->last - log->base; i++) {
+        bytes += log->at[i].bytes;
+    }
+    return bytes;
+}
+
 /* What the store found on the disk. */
 void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
 {
@@ -139,6 +149,7 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
         .base_index = log->base,
         .base_term = log->base_term,
         .last_index = log->last,
+        .log_bytes = log_bytes(log),
         .applied = n->disk.applied,
         .durable_applied = n->disk.applied,
         .boot_count = n->disk.boots,
@@ -147,8 +158,9 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
     };
     struct consensus_options options = w->options;
 
-    if (log->base > 0) { /* these worlds have one configuration, that of index 1 */
-        configs[loaded.configs_count++] = w->configs[0];
+    if (log->config_index > 0) {
+        configs[loaded.configs_count] = w->configs[log->config];
+        configs[loaded.configs_count++].index = log->config_index;
     }
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || log->at[i].term != log->at[i - 1].term) {
@@ -274,14 +286,15 @@ void sim_gossip_changed(struct sim_world *w)
 
 /* -- what clients and owners do ------------------------------------------------------------ */
 
-static uint64_t ticket_new(struct sim_world *w, struct sim_node *n, bool is_read, uint64_t content)
+static uint64_t ticket_new(struct sim_world *w, struct sim_node *n, enum sim_ticket_kind kind,
+                           uint64_t content)
 {
     if (w->tickets_count == w->tickets_room) {
         w->tickets_room = w->tickets_room * 2 + 64;
         w->tickets = mu_grow(w->tickets, w->tickets_room * sizeof *w->tickets);
     }
     w->tickets[w->tickets_count++] = (struct sim_ticket){
-        n->place, n->life, is_read, true, content, sim_check_read_floor(w),
+        n->place, n->life, kind, true, content, sim_check_read_floor(w),
     };
     return w->tickets_count;
 }
@@ -297,7 +310,7 @@ uint64_t sim_propose(struct sim_world *w, struct sim_node *n, size_t count, uint
     MU_ASSERT(count <= CONSENSUS_ENTRIES_MAX);
     for (size_t i = 0; i < count; i++) {
         proposals[i] = (struct consensus_proposal){
-            .ticket = ticket_new(w, n, false, content + i),
+            .ticket = ticket_new(w, n, SIM_PROPOSAL, content + i),
             .bytes = bytes,
             .handle = sim_pool_take(n, content + i, bytes),
         };
@@ -310,9 +323,31 @@ uint64_t sim_propose(struct sim_world *w, struct sim_node *n, size_t count, uint
 
 uint64_t sim_read(struct sim_world *w, struct sim_node *n)
 {
-    uint64_t ticket = ticket_new(w, n, true, 0);
+    uint64_t ticket = ticket_new(w, n, SIM_READ, 0);
 
     sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_READ, .read_ticket = ticket });
+    return ticket;
+}
+
+uint64_t sim_change(struct sim_world *w, struct sim_node *n, const struct consensus_change *what)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_CHANGE };
+    uint64_t ticket = ticket_new(w, n, SIM_CHANGE, 0);
+
+    ev.change.ticket = ticket;
+    ev.change.what = what;
+    sim_feed(w, n, &ev);
+    return ticket;
+}
+
+uint64_t sim_transfer(struct sim_world *w, struct sim_node *n, const struct mu_id *target)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_TRANSFER };
+    uint64_t ticket = ticket_new(w, n, SIM_TRANSFER, 0);
+
+    ev.transfer.ticket = ticket;
+    ev.transfer.target = *target;
+    sim_feed(w, n, &ev);
     return ticket;
 }
 
@@ -342,7 +377,16 @@ void sim_compact(struct sim_world *w, struct sim_node *n, uint64_t index)
     struct sim_log *log = &n->disk.log;
     uint64_t term = sim_log_term(log, index);
 
-    MU_ASSERT(index >= log->base && index <= log->last);
+    if (index <= log->base) {
+        return; /* one that was asked for later has come first */
+    }
+    MU_ASSERT(index <= log->last);
+    for (uint64_t i = log->base + 1; i <= index; i++) {
+        if (log->at[i - log->base - 1].kind == CONSENSUS_CONFIG) {
+            log->config = log->at[i - log->base - 1].content;
+            log->config_index = i;
+        }
+    }
     memmove(log->at, log->at + (index - log->base), (log->last - index) * sizeof *log->at);
     log->base = index;
     log->base_term = term;

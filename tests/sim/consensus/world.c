@@ -139,6 +139,7 @@ void sim_disk_apply(struct sim_world *w, struct sim_node *n, const struct sim_wr
         log_put(w, n, 1, &first, 1);
         sim_check_durable(w, n, 1);
         break;
+    case SIM_JOIN: n->disk.hard = (struct consensus_hard){ .cluster = x->record.cluster }; break;
     case SIM_WRITE:
         n->disk.hard = x->write.hard;
         if (x->write.first <= x->write.last) {
@@ -170,6 +171,7 @@ static void write_done(struct sim_world *w, struct sim_node *n, enum sim_write_k
 
     switch (kind) {
     case SIM_RECORD: sim_feed_boot(w, n, &boot); break;
+    case SIM_JOIN:
     case SIM_ADOPT:
         boot.kind = BOOTSTRAP_EV_ADOPTED;
         sim_feed_boot(w, n, &boot);
@@ -300,8 +302,33 @@ static void apply_start(struct sim_world *w, struct sim_node *n)
                      });
 }
 
+/* Recycling is work of the disk's thread. */
+static void compact_start(struct sim_world *w, struct sim_node *n, uint64_t upto)
+{
+    uint64_t to =
+        w->policy.compact_to != NULL ? w->policy.compact_to(w->policy.data, n->place, upto) : upto;
+
+    if (upto > n->durable_applied) {
+        sim_fail(w, "O9: %s gives up entry %llu, its state is durable up to %llu", n->name, U(upto),
+                 U(n->durable_applied));
+    }
+    if (to > n->disk.log.base) {
+        sim_item_push(w, (struct sim_item){
+                             .at = w->now + w->policy.disk_ms(w->policy.data, n->place),
+                             .kind = SIM_COMPACT,
+                             .node = n->place,
+                             .life = n->life,
+                             .compact_to = to,
+                         });
+    }
+}
+
 static void carry_out(struct sim_world *w, struct sim_node *n, const struct consensus_effects *fx)
 {
+    if (fx->made != NULL) {
+        consensus_bind(n->core, fx->made->index,
+                       sim_pool_take(n, sim_config_content(w, fx->made), 100));
+    }
     for (size_t i = 0; i < fx->notices_count; i++) {
         sim_say_notice(w, n, &fx->notices[i]);
     }
@@ -325,6 +352,9 @@ static void carry_out(struct sim_world *w, struct sim_node *n, const struct cons
     }
     for (size_t i = 0; i < fx->drops_count; i++) {
         pool_drop(w, n, fx->drops[i]);
+    }
+    if (fx->compact_to > 0) {
+        compact_start(w, n, fx->compact_to);
     }
     n->commit_to = fx->commit_to;
     n->core_wake = fx->wake_at_ms;
@@ -376,6 +406,9 @@ void sim_feed_boot(struct sim_world *w, struct sim_node *n, struct consensus_boo
         }
         x->record.set = *fx.adopt;
         x->record.cluster = fx.adopt_cluster;
+    }
+    if (fx.is_join) {
+        queue_push(n, SIM_JOIN)->record.cluster = fx.adopt_cluster;
     }
     n->boot_wake = fx.wake_at_ms;
     flush_start(w, n);

@@ -187,6 +187,63 @@ static void kv_command(struct mu_arena *arena, const struct script_command *c, s
     };
 }
 
+static void autopilot_command(const struct script_command *c, struct command *out)
+{
+    out->kind = COMMAND_AUTOPILOT;
+    out->autopilot = (struct command_autopilot){
+        .cleanup_dead_servers = has_word(c, "cleanup"),
+        .disable_upgrade_migration = has_word(c, "no-migration"),
+        .last_contact_ns = script_number(c, "contact", 0),
+        .stabilization_ns = script_number(c, "stable", 0),
+        .max_trailing_logs = script_number(c, "trailing", 0),
+        .min_quorum = script_number(c, "quorum", 0),
+        .redundancy_zone_tag = option(c, "zone"),
+        .upgrade_version_tag = option(c, "version"),
+        .has_cas = script_option(c, "cas", NULL) != NULL,
+        .cas = script_number(c, "cas", 0),
+    };
+}
+
+/* Sessions have short numbers here: the last byte of their id. */
+static struct mu_id session_id(const char *text)
+{
+    struct mu_id id = MU_ID_NONE;
+
+    id.b[0] = 0x5e;
+    id.b[sizeof id.b - 1] = (uint8_t)strtoul(text, NULL, 10);
+    return id;
+}
+
+static void lock_command(struct mu_arena *arena, const struct script_command *c,
+                         struct command *out)
+{
+    out->kind = COMMAND_KV_LOCK;
+    out->kv_lock = (struct command_kv_lock){
+        .key = unescape(arena, c->words[1]),
+        .value = unescape(arena, c->words[2]),
+        .flags = script_number(c, "flags", 0),
+        .session = session_id(script_option(c, "session", "0")),
+        .is_release = strcmp(c->words[0], "release") == 0,
+    };
+}
+
+/* session <number> node=n1 [checks=a,b] [service-checks=x:,y:] [behavior=delete] [delay=<ms>] */
+static void session_command(struct mu_arena *arena, const struct script_command *c,
+                            struct command *out)
+{
+    struct command_session *s = &out->session;
+
+    out->kind = COMMAND_SESSION_CREATE;
+    s->id = session_id(c->words[1]);
+    s->name = option(c, "name");
+    s->node = option(c, "node");
+    s->behavior = mu_span_text(script_option(c, "behavior", "release"));
+    s->ttl = option(c, "ttl");
+    s->lock_delay_ns = script_number(c, "delay", 0) * 1000000;
+    s->node_checks = texts_option(arena, c, "checks");
+    s->has_service_checks = pairs_option(arena, c, "service-checks", &s->service_checks);
+}
+
 static bool make_command(struct mu_arena *arena, const struct script_command *c,
                          struct command *out)
 {
@@ -199,10 +256,20 @@ static bool make_command(struct mu_arena *arena, const struct script_command *c,
         out->kind = COMMAND_DEREGISTER;
         out->dereg = (struct command_deregister){ option(c, "node"), option(c, "service"),
                                                   option(c, "check") };
+    } else if (strcmp(word, "autopilot") == 0) {
+        autopilot_command(c, out);
     } else if (strcmp(word, "put") == 0 && c->words_count >= 3) {
         kv_command(arena, c, out);
     } else if (strcmp(word, "delete") == 0 && c->words_count >= 2) {
         kv_command(arena, c, out);
+    } else if ((strcmp(word, "acquire") == 0 || strcmp(word, "release") == 0) &&
+               c->words_count >= 3) {
+        lock_command(arena, c, out);
+    } else if (strcmp(word, "session") == 0 && c->words_count >= 2) {
+        session_command(arena, c, out);
+    } else if (strcmp(word, "destroy") == 0 && c->words_count >= 2) {
+        out->kind = COMMAND_SESSION_DESTROY;
+        out->session_destroy.id = session_id(c->words[1]);
     } else {
         return false;
     }
@@ -228,7 +295,8 @@ static void print_topics(struct mu_buf *out, const struct catalog_changes *chang
         [CATALOG_NODES] = "nodes",       [CATALOG_NODE] = "node",
         [CATALOG_SERVICES] = "services", [CATALOG_SERVICE] = "service",
         [CATALOG_CHECKS] = "checks",     [CATALOG_KEY] = "key",
-        [CATALOG_PREFIX] = "prefix",     [CATALOG_EVERYTHING] = "everything",
+        [CATALOG_PREFIX] = "prefix",     [CATALOG_SESSIONS] = "sessions",
+        [CATALOG_SESSION] = "session",   [CATALOG_EVERYTHING] = "everything",
     };
 
     mu_buf_add_text(out, "  wakes");
@@ -236,8 +304,10 @@ static void print_topics(struct mu_buf *out, const struct catalog_changes *chang
         struct catalog_topic t = catalog_changes_at(changes, i);
 
         mu_buf_addf(out, " %s", kinds[t.kind]);
-        if (t.kind == CATALOG_NODE || t.kind == CATALOG_SERVICE || t.kind == CATALOG_KEY ||
-            t.kind == CATALOG_PREFIX) {
+        if (t.kind == CATALOG_SESSION) {
+            mu_buf_addf(out, ":%u", t.name.data[15]);
+        } else if (t.kind == CATALOG_NODE || t.kind == CATALOG_SERVICE || t.kind == CATALOG_KEY ||
+                   t.kind == CATALOG_PREFIX) {
             mu_buf_add_byte(out, ':');
             print_bytes(out, t.name);
         }
@@ -551,6 +621,67 @@ static void ask_keys(const struct asked *q)
     print_index(q->out, list.index);
 }
 
+static void ask_autopilot(const struct asked *q)
+{
+    struct catalog_autopilot a;
+
+    CHECK(catalog_query_autopilot(q->f->reader, &q->f->arena, &a, err));
+    if (!a.is_set) {
+        mu_buf_add_text(q->out, "not set\n");
+        return;
+    }
+    mu_buf_addf(q->out, "%s%s contact=%llu stable=%llu trailing=%llu quorum=%llu",
+                a.cleanup_dead_servers ? "cleanup" : "no-cleanup",
+                a.disable_upgrade_migration ? " no-migration" : "",
+                (unsigned long long)a.last_contact_ns, (unsigned long long)a.stabilization_ns,
+                (unsigned long long)a.max_trailing_logs, (unsigned long long)a.min_quorum);
+    print_text(q->out, "zone", a.redundancy_zone_tag);
+    print_text(q->out, "version", a.upgrade_version_tag);
+    print_indexes(q->out, a.create_index, a.modify_index);
+}
+
+static void print_sessions(struct mu_buf *out, const struct catalog_sessions *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct catalog_session *s = &list->items[i];
+
+        mu_buf_addf(out, "session %u node=%.*s %.*s", s->id.b[15], MU_SPAN_FMT(s->node),
+                    MU_SPAN_FMT(s->behavior));
+        print_text(out, "name", s->name);
+        print_text(out, "ttl", s->ttl);
+        mu_buf_addf(out, " delay=%llu", (unsigned long long)s->lock_delay_ns);
+        print_texts(out, " checks=", s->node_checks);
+        print_pairs(out, "service-checks", s->has_service_checks, s->service_checks);
+        print_indexes(out, s->create_index, s->modify_index);
+    }
+    print_index(out, list->index);
+}
+
+static void ask_sessions(const struct asked *q)
+{
+    struct catalog_sessions list;
+
+    CHECK(catalog_query_sessions(q->f->reader, &q->f->arena, &list, err));
+    print_sessions(q->out, &list);
+}
+
+static void ask_node_sessions(const struct asked *q)
+{
+    struct catalog_sessions list;
+
+    CHECK(catalog_query_node_sessions(q->f->reader, &q->f->arena, q->name, &list, err));
+    print_sessions(q->out, &list);
+}
+
+static void ask_session(const struct asked *q)
+{
+    struct mu_id id = session_id((const char *)q->name.data);
+    struct catalog_sessions list;
+
+    CHECK(catalog_query_session(q->f->reader, &q->f->arena, &id, &list, err));
+    print_sessions(q->out, &list);
+}
+
 static const struct {
     const char *word;
     void (*ask)(const struct asked *q);
@@ -565,9 +696,13 @@ static const struct {
     { "service-checks", ask_service_checks },
     { "state", ask_state },
     { "address", ask_address },
+    { "session", ask_session },
+    { "sessions", ask_sessions },
+    { "node-sessions", ask_node_sessions },
     { "key", ask_key },
     { "prefix", ask_prefix },
     { "keys", ask_keys },
+    { "autopilot", ask_autopilot },
 };
 
 static bool run_query(struct world *w, const struct script_command *c, struct mu_buf *out)
