@@ -146,6 +146,12 @@ static void action_print(const struct state *s, uint32_t action)
         (void)printf("heartbeat answered, term %llu, round %llu\n", U(msg->term),
                      U(msg->alive.read_seq));
         break;
+    case CONSENSUS_TIMEOUT_NOW:
+        (void)printf("stand now, last %llu\n", U(msg->timeout_now.last_index));
+        break;
+    case CONSENSUS_MEMBER_REQ: (void)printf("am I still one of you?\n"); break;
+    case CONSENSUS_MEMBER_RES: (void)printf("you were removed\n"); break;
+    case CONSENSUS_INVITE: (void)printf("come in\n"); break;
     }
 }
 
@@ -340,8 +346,12 @@ static bool is_over(const struct state *s, const struct x_message *m)
     case CONSENSUS_VOTE_REQ:
     case CONSENSUS_APPEND_REQ:
     case CONSENSUS_HEARTBEAT: return m->msg.term < to->term && from->term >= to->term;
+    case CONSENSUS_TIMEOUT_NOW: return m->msg.term < to->term;
     case CONSENSUS_PREVOTE_REQ:
-    case CONSENSUS_PREVOTE_RES: break;
+    case CONSENSUS_PREVOTE_RES:
+    case CONSENSUS_MEMBER_REQ:
+    case CONSENSUS_MEMBER_RES:
+    case CONSENSUS_INVITE: break;
     }
     return false;
 }
