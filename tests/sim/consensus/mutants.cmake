@@ -195,6 +195,17 @@ mutant(explore_prev_not_checked append.c explore
     "    if (m->append.prev_index > c->commit &&
         !consensus__log_has(c, m->append.prev_index, m->append.prev_term)) {"
     "    if (m->append.prev_index > c->log.last_index) {")
+# -- the states compared (spec 3.6) ----------------------------------------------------------------------
+
+mutant(odd_state_goes_on sums.c scripts
+    "    if (m->heartbeat.is_odd) {"
+    "    if (false) {")
+mutant(odd_leader_goes_on sums.c scripts
+    "        if ((own & BIT(i)) == 0) {"
+    "        if (false) {")
+mutant(split_states_are_written_to propose.c scripts
+    "    if (c->office.is_split) {"
+    "    if (false) {")
 
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${mutant_rows}")
 add_test(NAME mutants_consensus
