@@ -185,8 +185,6 @@ void requests_result(struct cluster *c, const struct consensus_result *result)
             r->state = REQUEST_TRAVELS;
             later(c, r, RETRY_MS);
             return;
-        case CONSENSUS_HANDED_OVER: /* nobody here hands leadership over */
-            cluster_fail(c, "a request is answered as what it is");
         case CONSENSUS_LOST: end(c, r, REQUEST_UNKNOWN); return;
         case CONSENSUS_HANDED_OVER: MU_UNREACHABLE_CODE(); /* the answer to a transfer */
         }
