@@ -4,9 +4,6 @@
  * local registrations -> anti-entropy; then the front doors (not here), then joining.
  * Stop runs backwards: nothing that is still running may call something that is gone. What ends
  * asynchronously (gossip, consensus, RPC) is counted; the last one tells the owner.
- *
- * Leave (graceful): gossip tells the others; with their confirmation, or after the time for it, the
- * owner hears AGENT_LEFT and stops everything.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,8 +18,7 @@
 #include "requests.h"
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
-#define WAL_SHARE       32U   /* of a small file system that the state's WAL may take */
-#define PHASE_LIMIT_MS  5000U /* after a leave: how long others may take to hear of it */
+#define WAL_SHARE       32U /* of a small file system that the state's WAL may take */
 
 /* -- small things ------------------------------------------------------------------------------ */
 
@@ -124,13 +120,22 @@ void agent__later(struct agent *a, agent_done_fn *done, void *data, enum mu_code
     timer_set(a->timers, &l->timer, 0, on_later, l);
 }
 
+static void on_end(void *data)
+{
+    struct agent *a = data;
+
+    a->owner.ended(a->owner.data, a->end_how);
+}
+
+/* From a turn of its own: it may be noticed while this agent is being started. */
 void agent__end(struct agent *a, enum agent_end how)
 {
     if (a->phase >= AGENT_ENDING) {
         return;
     }
     a->phase = AGENT_ENDING;
-    a->owner.ended(a->owner.data, how);
+    a->end_how = how;
+    timer_set(a->timers, &a->end_timer, 0, on_end, a);
 }
 
 static void on_turn(void *data)
@@ -290,7 +295,13 @@ static void on_formed(void *data, const struct mu_id *cluster)
 static void on_dead(void *data, const char *why)
 {
     struct agent *a = data;
+    struct consensus_status status;
 
+    consensus_driver_status(a->consensus, &status);
+    if (status.is_removed) {
+        agent__removed(a, why);
+        return;
+    }
     mu_log(MU_ERROR, "agent.server.raft", "This server must stop", mu_kv("error", why));
     agent__end(a, AGENT_FAILED);
 }
@@ -336,7 +347,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
     }
     agent__peers_open(a);
     agent__leader_open(a);
-    agent__operator_open(a);
+    agent__caretaker_open(a);
     return consensus_open(a, err);
 }
 
@@ -426,52 +437,6 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     return rc;
 }
 
-/* -- leaving ----------------------------------------------------------------------------------- */
-
-struct leaving {
-    struct agent *agent;
-    agent_done_fn *done;
-    void *data;
-};
-
-static void on_left(void *data)
-{
-    struct leaving *l = data;
-    struct agent *a = l->agent;
-    struct mu_err none = MU_ERR_NONE;
-
-    mu_log(MU_INFO, "agent", "Graceful leave complete");
-    l->done(l->data, MU_OK, &none);
-    mu_free(l);
-    agent__end(a, AGENT_LEFT);
-}
-
-void agent_leave(struct agent *a, agent_done_fn *done, void *data)
-{
-    if (a->phase != AGENT_RUNNING) {
-        agent__later(a, done, data, MU_OK, NULL);
-        return;
-    }
-    struct leaving *l = mu_new(sizeof *l);
-
-    mu_log(MU_INFO, "agent", "Gracefully leaving the cluster");
-    a->phase = AGENT_LEAVING;
-    l->agent = a;
-    l->done = done;
-    l->data = data;
-    gossip_driver_leave(a->gossip, on_left, l);
-}
-
-enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune, struct mu_err *err)
-{
-    struct gossip_view view;
-
-    if (!gossip_driver_find(a->gossip, name, &view)) {
-        return mu_fail(err, MU_NOT_FOUND, "agent: No node found with name '%s'", name);
-    }
-    return gossip_driver_force_leave(a->gossip, name, prune, err);
-}
-
 /* -- stop -------------------------------------------------------------------------------------- */
 
 static void stopped_one(struct agent *a)
@@ -530,12 +495,14 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
 {
     MU_ASSERT(a->phase != AGENT_STOPPING);
     a->phase = AGENT_STOPPING;
+    timer_cancel(&a->leave_timer);
+    timer_cancel(&a->end_timer);
     a->stopped = stopped;
     a->stopped_data = data;
     a->stops_pending = 1;
     if (a->leader != NULL) {
         agent__leader_close(a);
-        agent__operator_close(a);
+        agent__caretaker_close(a);
     }
     agent__registration_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */

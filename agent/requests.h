@@ -8,12 +8,12 @@ struct requests {
     bool is_ready;              /* this server leads and has committed an entry of its term */
     struct mu_table *by_ticket; /* ticket -> struct write */
     struct mu_link writes;
-    struct mu_link reads;  /* struct agent_read that wait for a leader, an index or a turn */
-    struct mu_link rounds; /* struct round in flight */
+    struct mu_link reads;    /* struct agent_read that wait for a leader, an index or a turn */
+    struct mu_link rounds;   /* struct round in flight */
     struct mu_link forwards; /* struct agent_forward to the leader */
-    struct round *next;    /* gathers the reads of this turn; NULL: none yet */
-    uint64_t seq;          /* of proposals of this boot */
-    uint64_t stamp_ms;     /* the last one given */
+    struct round *next;      /* gathers the reads of this turn; NULL: none yet */
+    uint64_t seq;            /* of proposals of this boot */
+    uint64_t stamp_ms;       /* the last one given */
 };
 
 const char *agent__refusal_text(enum mu_code code); /* what the API answers with */

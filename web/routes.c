@@ -5,6 +5,7 @@
 
 #define GET    WEB_GET
 #define PUT    WEB_PUT
+#define POST   WEB_POST
 #define DELETE WEB_DELETE
 
 #define LOCAL    (ROUTE_LOCAL)
@@ -58,6 +59,9 @@ const struct web_route web_routes[] = {
     { DELETE, "/v1/kv/*key", WRITE, ACL_KEY_WRITE, api_kv_delete, "Delete a key, or what lies below a prefix" },
 
     { GET, "/v1/operator/raft/configuration", OPERATOR, ACL_OPERATOR_READ, api_operator_raft, "Servers of the consensus configuration" },
+    { DELETE, "/v1/operator/raft/peer", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_remove, "Remove a server from the consensus configuration" },
+    { PUT, "/v1/operator/raft/transfer-leader", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_transfer, "Let another server lead" },
+    { POST, "/v1/operator/raft/transfer-leader", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_transfer, "Let another server lead" },
     { GET, "/v1/operator/autopilot/configuration", ROUTE_READS, ACL_OPERATOR_READ, api_operator_autopilot, "How the leader cares for the servers" },
     { PUT, "/v1/operator/autopilot/configuration", ROUTE_WRITES, ACL_OPERATOR_WRITE, api_operator_autopilot_put, "Change how the leader cares for the servers" },
     { GET, "/v1/operator/autopilot/health", OPERATOR, ACL_OPERATOR_READ, api_operator_health, "Health of the servers, 429 unless all are" },
