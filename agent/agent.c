@@ -16,6 +16,7 @@
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
+#include "roster.h"
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
 #define WAL_SHARE       32U /* of a small file system that the state's WAL may take */
@@ -161,11 +162,15 @@ static void on_applied(void *data, const struct apply_report *report)
     if (report->changes != NULL) {
         catalog_reader_release(a->reader); /* what is read from now on sees the commit */
         catalog_watch_fire(a->watch, report->changes);
+        if (a->sessions != NULL) {
+            agent__sessions_changed(a, report->changes);
+        }
     } else {
         catalog_reader_rest(a->reader); /* a checkpoint in a quiet moment: give pages back */
     }
     if (a->requests != NULL) { /* else we stop, and all were answered */
         agent__requests_applied(a, report);
+        agent__sessions_applied(a);
     }
 }
 
@@ -346,6 +351,8 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
         return rc;
     }
     agent__peers_open(a);
+    agent__sessions_open(a);
+    agent__roster_open(a);
     agent__leader_open(a);
     agent__caretaker_open(a);
     return consensus_open(a, err);
@@ -502,6 +509,8 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->stops_pending = 1;
     if (a->leader != NULL) {
         agent__leader_close(a);
+        agent__sessions_close(a);
+        agent__roster_close(a);
         agent__caretaker_close(a);
     }
     agent__registration_close(a);

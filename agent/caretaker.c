@@ -13,17 +13,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "roster.h"
 
 #define LOOK_MS 1000U /* between looks, while this server leads */
 #define MODULE  "agent.server.autopilot"
 
-/* A write or a change under way; the agent is NULL once its end interests nobody. */
-struct caretaker_work {
-    struct agent *agent;
-    enum autopilot_kind kind; /* of a change, as the rest */
-    struct mu_id id, disk;
-    char name[MU_NODE_NAME_MAX + 1];
-    bool was_failed;
+/* The write of the first configuration, under way. */
+struct caretaker_seeding {
+    struct agent *agent; /* NULL: its end interests nobody any more */
 };
 
 /* -- what autopilot looks at ------------------------------------------------------------------- */
@@ -87,6 +84,18 @@ static void add_progress(struct gathering *g, const struct consensus_status *sta
     }
 }
 
+/* It belongs to this cluster, but the entry that added it is lost with a former leader. */
+static bool was_lost(struct agent *a, const struct agent__server *server)
+{
+    struct consensus_identity own = consensus_driver_identity(a->consensus);
+    struct consensus_config config;
+
+    consensus_driver_config(a->consensus, &config);
+    return mu_id_eq(&server->cluster, &own.cluster) &&
+           consensus_config_find(&config, &server->node) == NULL &&
+           !consensus_config_has_removed(&config, &server->disk);
+}
+
 /* Of two records of one id the living one counts, as in agent__server_find(). */
 static void add_known(void *data, const struct agent__server *server)
 {
@@ -104,7 +113,7 @@ static void add_known(void *data, const struct agent__server *server)
     }
     s->status = status_of(server->status);
     s->disk_seen = server->disk;
-    s->is_fresh = mu_id_is_none(&server->cluster);
+    s->is_fresh = mu_id_is_none(&server->cluster) || was_lost(g->agent, server);
     (void)snprintf(s->name, sizeof s->name, "%s", server->name);
 }
 
@@ -171,17 +180,14 @@ enum mu_code caretaker_gather(struct agent *a, struct autopilot_server room[AUTO
         .absent_ms = (uint64_t)a->config->reconcile.absent_after_ms,
         .voters_max = CONSENSUS_VOTERS_MAX,
         .servers_max = CONSENSUS_PEERS_MAX,
-        .may_change = status->is_ready && status->is_config_committed && !status->is_transferring &&
-                      a->caretaker->changing == NULL,
+        .may_change = agent__roster_may_change(a, status),
         .servers = room,
         .servers_count = g.count,
     };
     return settings_read(a, &in->settings, err);
 }
 
-/* -- carrying out ------------------------------------------------------------------------------ */
-
-static void look(void *data);
+/* -- looking ----------------------------------------------------------------------------------- */
 
 /* Logged when it changes, not each second. */
 static void complain(struct caretaker *o, const char *text)
@@ -192,67 +198,6 @@ static void complain(struct caretaker *o, const char *text)
             mu_log(MU_WARN, MODULE, "A server that is gone is not removed", mu_kv("reason", text));
         }
     }
-}
-
-static void on_changed(void *data, enum mu_code code, const char *why, uint64_t index)
-{
-    struct caretaker_work *work = data;
-    struct agent *a = work->agent;
-    struct mu_err err = MU_ERR_NONE;
-
-    (void)index;
-    if (a == NULL) {
-        mu_free(work);
-        return;
-    }
-    a->caretaker->changing = NULL;
-    if (code == MU_OK) {
-        autopilot_changed(a->caretaker->pilot, &work->id, &work->disk, mu_clock_ms());
-        if (work->was_failed && gossip_driver_force_leave(a->gossip, work->name, false, &err) !=
-                                    MU_OK) { /* as Consul: it is not expected back */
-            mu_log(MU_DEBUG, MODULE, "no such member any more", mu_kv("error", err.text));
-        }
-    } else if (code != MU_NOT_LEADER && code != MU_NO_LEADER && code != MU_BUSY) {
-        mu_log(MU_WARN, MODULE, "Could not change the servers",
-               mu_kv("change", autopilot_kind_text(work->kind)), mu_kv("server", work->name),
-               mu_kv("error", why));
-    }
-    mu_free(work);
-    agent__caretaker_look(a);
-}
-
-static enum consensus_change_kind change_kind(enum autopilot_kind kind)
-{
-    switch (kind) {
-    case AUTOPILOT_ADD: return CONSENSUS_ADD;
-    case AUTOPILOT_PROMOTE: return CONSENSUS_PROMOTE;
-    case AUTOPILOT_REMOVE: return CONSENSUS_REMOVE;
-    case AUTOPILOT_NOTHING: break;
-    }
-    MU_UNREACHABLE_CODE();
-}
-
-static void carry_out(struct agent *a, const struct autopilot_output *out)
-{
-    struct caretaker_work *work = mu_new(sizeof *work);
-    struct consensus_change change = { .kind = change_kind(out->kind),
-                                       .server = out->id,
-                                       .disk = out->disk };
-    struct agent__server known;
-    char id[MU_ID_TEXT_BYTES + 1];
-
-    mu_id_text(&out->id, id);
-    *work = (struct caretaker_work){ a, out->kind, out->id, out->disk, "", false };
-    if (agent__server_find(a, &out->id, &known)) {
-        (void)snprintf(work->name, sizeof work->name, "%s", known.name);
-        work->was_failed = out->kind == AUTOPILOT_REMOVE && known.status == GOSSIP_STATUS_FAILED;
-        mu_addr_text(&known.rpc, change.address);
-    }
-    mu_log(MU_INFO, MODULE, "Changing the servers", mu_kv("change", autopilot_kind_text(out->kind)),
-           mu_kv("server", work->name[0] != '\0' ? work->name : "(unknown)"), mu_kv("id", id),
-           mu_kv("reason", out->why));
-    a->caretaker->changing = work;
-    consensus_driver_change(a->consensus, &change, on_changed, work);
 }
 
 static void look(void *data)
@@ -273,8 +218,23 @@ static void look(void *data)
     if (in.may_change) {
         complain(o, o->report.held);
     }
-    if (o->report.kind != AUTOPILOT_NOTHING && a->phase == AGENT_RUNNING) {
-        carry_out(a, &o->report);
+    agent__roster_tend(a, &in, &o->report);
+}
+
+/* A failed one that was removed is not expected back: as with Consul, members show it as left. */
+void agent__caretaker_changed(struct agent *a, const struct consensus_change *change)
+{
+    struct agent__server known;
+    struct mu_err err = MU_ERR_NONE;
+
+    if (a->caretaker == NULL) {
+        return;
+    }
+    autopilot_changed(a->caretaker->pilot, &change->server, &change->disk, mu_clock_ms());
+    if (change->kind == CONSENSUS_REMOVE && agent__server_find(a, &change->server, &known) &&
+        known.status == GOSSIP_STATUS_FAILED &&
+        gossip_driver_force_leave(a->gossip, known.name, false, &err) != MU_OK) {
+        mu_log(MU_DEBUG, MODULE, "no such member any more", mu_kv("error", err.text));
     }
 }
 
@@ -289,7 +249,7 @@ void agent__caretaker_look(struct agent *a)
 
 static void on_seeded(void *data, const struct agent_written *written)
 {
-    struct caretaker_work *s = data;
+    struct caretaker_seeding *s = data;
 
     if (s->agent != NULL) {
         s->agent->caretaker->seeding = NULL;
@@ -364,9 +324,6 @@ void agent__caretaker_close(struct agent *a)
     timer_cancel(&o->timer);
     if (o->seeding != NULL) {
         o->seeding->agent = NULL; /* its write is answered when requests close */
-    }
-    if (o->changing != NULL) {
-        o->changing->agent = NULL; /* and this when consensus stops */
     }
     autopilot_free(o->pilot);
     mu_free(o);

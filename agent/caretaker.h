@@ -12,9 +12,8 @@ struct caretaker {
     struct autopilot_output report; /* of the last look */
     bool is_in_office;
     struct timer timer;
-    struct caretaker_work *seeding;  /* the first configuration is being written */
-    struct caretaker_work *changing; /* a server is being added, promoted or removed */
-    char said[AUTOPILOT_WHY_MAX];    /* the last complaint: it is logged once */
+    struct caretaker_seeding *seeding; /* the first configuration is being written */
+    char said[AUTOPILOT_WHY_MAX];      /* the last complaint: it is logged once */
 };
 
 /* Everything for one step; `room` takes the servers. */

@@ -137,7 +137,7 @@ const struct config_item config_items[] = {
     { .key = "default_query_time", .flag = "default-query-time", MS, AT(c.default_query_ms), .fallback = S(300), AT_LEAST(1), .help = "How long a blocking query waits without wait." },
     { .key = "max_query_time", .flag = "max-query-time", MS, AT(c.max_query_ms), .fallback = S(600), AT_LEAST(1), .help = "How long a blocking query may wait." },
     { .key = "discovery_max_stale", MS, AT(c.discovery_max_stale_ms), AT_LEAST(0), .help = "Answer discovery from any server up to this age." },
-    { .key = "session_ttl_min", MS, LATER, .fallback = S(10), .help = "Lower bound of a session's TTL." },
+    { .key = "session_ttl_min", MS, AT(c.session_ttl_min_ms), .fallback = S(10), AT_LEAST(1), .help = "Lower bound of a session's TTL." },
     { .key = "disable_http_unprintable_char_filter", BOOL, AT(c.disable_unprintable_filter), .help = "Accept unprintable characters in paths." },
     { .key = "watches", ANY, LATER, .help = "Handlers that run when something changes." },
 

@@ -67,6 +67,8 @@ struct agent {
     struct peers *peers;         /* peers.c: connections to the other servers */
     struct leader *leader;       /* leader.c: what a leader does */
     struct caretaker *caretaker; /* caretaker.c: its care for the servers */
+    struct sessions *sessions;   /* session.c: their timers, renewals in flight */
+    struct roster *roster;       /* roster.c: changes of the configuration */
     struct requests *requests;   /* request.c, read.c: in flight */
     char *state_path;
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
@@ -145,6 +147,18 @@ void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_
                            bool is_ready);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
 
+/* -- session.c --------------------------------------------------------------------------------- */
+
+void agent__sessions_open(struct agent *a);
+void agent__sessions_close(struct agent *a);
+void agent__sessions_lead(struct agent *a); /* in office: all have their full time */
+void agent__sessions_rest(struct agent *a);
+void agent__sessions_changed(struct agent *a, const struct catalog_changes *changes);
+void agent__sessions_applied(struct agent *a); /* this server came to a.applied */
+size_t agent__sessions_count(const struct agent *a);
+/* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
+MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
+
 /* -- caretaker.c: the leader's care for the servers -------------------------------------------- */
 
 void agent__caretaker_open(struct agent *a);
@@ -152,6 +166,8 @@ void agent__caretaker_close(struct agent *a);
 /* This server leads, and its state has everything that was committed before; or it does no more. */
 void agent__caretaker_office(struct agent *a, bool is_in_office);
 void agent__caretaker_look(struct agent *a); /* gossip changed: look around soon */
+/* A change that autopilot wished for is committed. */
+void agent__caretaker_changed(struct agent *a, const struct consensus_change *change);
 
 /* -- servers.c: client agents ------------------------------------------------------------------ */
 

@@ -25,6 +25,7 @@ struct agent_forward {
     struct timer timer;
     struct mu_buf message;
     uint64_t deadline_ms;
+    unsigned tries;
     bool is_repeatable;
     agent_http_fn *http;
     agent_dns_fn *dns;
@@ -149,7 +150,7 @@ static void leader_again(struct agent_forward *f)
         leader_fail(f, MU_NO_LEADER);
         return;
     }
-    timer_set(a->timers, &f->timer, agent__hold_pause(a), leader_try, f);
+    timer_set(a->timers, &f->timer, agent__hold_pause(a, &f->tries), leader_try, f);
 }
 
 static void on_leader_answer(void *data, enum mu_code code, struct mu_span answer,

@@ -21,6 +21,41 @@
 
 #define REMOVAL_MS 5000U /* how long the leader may take to remove us */
 
+struct parting {
+    agent_stopped_fn *done;
+    void *data;
+};
+
+static void on_handed_over(void *data, enum mu_code code, const char *why, uint64_t index)
+{
+    struct parting *p = data;
+
+    (void)index;
+    if (code != MU_OK && code != MU_NOT_LEADER) {
+        mu_log(MU_INFO, "agent.server", "Leadership stays without an heir", mu_kv("reason", why));
+    }
+    p->done(p->data);
+    mu_free(p);
+}
+
+static void on_nothing_to_part_with(void *data, enum mu_code code, const struct mu_err *err)
+{
+    on_handed_over(data, code, err->text, 0);
+}
+
+void agent_part(struct agent *a, agent_stopped_fn *done, void *data)
+{
+    struct parting *p = mu_new(sizeof *p);
+
+    p->done = done;
+    p->data = data;
+    if (a->has_consensus_started && agent__leads(a)) {
+        consensus_driver_transfer(a->consensus, &MU_ID_NONE, on_handed_over, p);
+    } else {
+        agent__later(a, on_nothing_to_part_with, p, MU_OK, NULL);
+    }
+}
+
 struct leaving {
     struct agent *agent;
     agent_done_fn *done;
@@ -69,26 +104,19 @@ static void on_left(void *data)
 }
 
 /* Another server leads, or none could: either way the others may now hear that we go. */
-static void on_transferred(void *data, enum mu_code code, const char *why, uint64_t index)
+static void on_parted(void *data)
 {
     struct leaving *l = data;
-    struct agent *a = l->agent;
 
-    (void)index;
-    if (a->phase != AGENT_LEAVING) { /* it is stopped */
+    if (l->agent->phase == AGENT_LEAVING) {
+        gossip_driver_leave(l->agent->gossip, on_left, l);
+    } else { /* it is stopped */
         leave_answer(l);
-        return;
     }
-    if (code != MU_OK) {
-        mu_log(MU_WARN, "agent.server", "Leaves while it leads", mu_kv("reason", why));
-    }
-    gossip_driver_leave(a->gossip, on_left, l);
 }
 
 void agent_leave(struct agent *a, agent_done_fn *done, void *data)
 {
-    struct mu_id anybody = MU_ID_NONE;
-
     if (a->phase != AGENT_RUNNING) {
         agent__later(a, done, data, MU_OK, NULL);
         return;
@@ -100,11 +128,7 @@ void agent_leave(struct agent *a, agent_done_fn *done, void *data)
     l->agent = a;
     l->done = done;
     l->data = data;
-    if (a->consensus != NULL && agent__leads(a) && is_configured(a)) {
-        consensus_driver_transfer(a->consensus, &anybody, on_transferred, l);
-    } else {
-        gossip_driver_leave(a->gossip, on_left, l);
-    }
+    agent_part(a, on_parted, l);
 }
 
 enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune, struct mu_err *err)

@@ -33,6 +33,7 @@ struct agent_read {
     struct mu_link place; /* in a round's list, or in requests.reads while it pauses */
     enum agent_consistency consistency;
     uint64_t deadline_ms;
+    unsigned tries;
     struct timer timer;
     agent_read_fn *ready;
     void *data;
@@ -94,7 +95,7 @@ static void read_pause(struct agent_read *r)
         read_answer(r, MU_NO_LEADER, agent__refusal_text(MU_NO_LEADER));
         return;
     }
-    timer_set(a->timers, &r->timer, agent__hold_pause(a), read_join, r);
+    timer_set(a->timers, &r->timer, agent__hold_pause(a, &r->tries), read_join, r);
 }
 
 /* -- rounds ------------------------------------------------------------------------------------ */

@@ -17,7 +17,9 @@ struct requests {
 };
 
 const char *agent__refusal_text(enum mu_code code); /* what the API answers with */
-uint64_t agent__hold_pause(struct agent *a);        /* random 1..hold/16 ms */
+/* Before the next try: short at first, for a leader that has just been elected is ready within a
+ * round trip, then twice as long each time, random, at most hold/16. Counts the try. */
+uint64_t agent__hold_pause(struct agent *a, unsigned *tries);
 
 void agent__reads_applied(struct agent *a);
 void agent__reads_retry(struct agent *a);

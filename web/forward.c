@@ -1,8 +1,8 @@
-/* A client agent passes a request on as it came (and a server, to the leader, those that only it can
- * answer), with what only this agent knows filled in, and
- * passes the answer back as it comes, but for what belongs to the connection or to every answer of
- * this agent. On the server the same request comes in through agent_front and walks the routes like
- * any other; only one for the leader may go on once more, to it.
+/* A client agent passes a request on as it came (and a server, to the leader, those that only it
+ * can answer), with what only this agent knows filled in, and passes the answer back as it comes,
+ * but for what belongs to the connection or to every answer of this agent. On the server the same
+ * request comes in through agent_front and walks the routes like any other; only one for the leader
+ * may go on once more, to it.
  */
 #include "forward.h"
 
@@ -212,6 +212,7 @@ void *front_forwarded(void *data, const struct agent_http_request *request, agen
     r->sink_data = call;
     r->is_forwarded = true;
     r->client = request->client;
+    r->node = mu_arena_span(&r->arena, request->node);
     request_head(r, request->method, request->target, request->headers, request->headers_count);
     front_begin(f, r);
     r->content_length = request->body.bytes;

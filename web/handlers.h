@@ -53,6 +53,14 @@ void api_kv_get(struct request *r);
 void api_kv_put(struct request *r);
 void api_kv_delete(struct request *r);
 
+/* api_session.c */
+void api_session_create(struct request *r);
+void api_session_destroy(struct request *r);
+void api_session_renew(struct request *r);
+void api_session_info(struct request *r);
+void api_session_list(struct request *r);
+void api_session_node(struct request *r);
+
 /* api_operator.c: the servers and the leader's care for them */
 void api_operator_raft(struct request *r);
 void api_operator_raft_remove(struct request *r);

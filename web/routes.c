@@ -58,6 +58,12 @@ const struct web_route web_routes[] = {
     { PUT, "/v1/kv/*key", WRITE | ROUTE_VALUE, ACL_KEY_WRITE, api_kv_put, "Store a value" },
     { DELETE, "/v1/kv/*key", WRITE, ACL_KEY_WRITE, api_kv_delete, "Delete a key, or what lies below a prefix" },
 
+    { PUT, "/v1/session/create", WRITE, ACL_SESSION_WRITE, api_session_create, "Create a session" },
+    { PUT, "/v1/session/destroy/:id", WRITE, ACL_SESSION_WRITE, api_session_destroy, "End a session" },
+    { PUT, "/v1/session/renew/:id", WRITE, ACL_SESSION_WRITE, api_session_renew, "Give a session its full time again" },
+    { GET, "/v1/session/info/:id", READ, ACL_SESSION_READ, api_session_info, "One session" },
+    { GET, "/v1/session/list", READ, ACL_SESSION_READ, api_session_list, "All sessions" },
+    { GET, "/v1/session/node/:node", READ, ACL_SESSION_READ, api_session_node, "Sessions of a node" },
     { GET, "/v1/operator/raft/configuration", OPERATOR, ACL_OPERATOR_READ, api_operator_raft, "Servers of the consensus configuration" },
     { DELETE, "/v1/operator/raft/peer", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_remove, "Remove a server from the consensus configuration" },
     { PUT, "/v1/operator/raft/transfer-leader", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_transfer, "Let another server lead" },

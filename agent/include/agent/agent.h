@@ -64,6 +64,10 @@ MU_MUST_CHECK enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop,
 MU_MUST_CHECK enum mu_code agent_start(struct agent *a, struct mu_err *err);
 void agent_join_configured(struct agent *a); /* begin the retry_join loop */
 typedef void agent_stopped_fn(void *data);
+/* Give away what others can take over, leadership of the servers above all, while everything still
+ * works: before the front doors are closed. Takes at most an election timeout; `done` never comes
+ * from inside this call. */
+void agent_part(struct agent *a, agent_stopped_fn *done, void *data);
 void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data);
 void agent_free(struct agent *a); /* NULL is fine */
 
@@ -140,6 +144,13 @@ typedef void agent_written_fn(void *data, const struct agent_written *written);
 void agent_write(struct agent *a, const struct command *command, agent_written_fn *done,
                  void *data);
 
+/* -- sessions: on servers ----------------------------------------------------------------------- */
+
+/* Give a session its full time again, wherever the leader is; held while there is none. When it is
+ * done this server shows the state that the leader judged by. MU_NOT_FOUND: there is no such
+ * session, or its time was over. */
+void agent_session_renew(struct agent *a, const struct mu_id *id, agent_done_fn *done, void *data);
+
 /* -- reads: on servers ------------------------------------------------------------------------- */
 
 enum agent_consistency {
@@ -175,6 +186,7 @@ struct agent_http_request {
     size_t headers_count;
     struct mu_span body;
     struct mu_addr client;
+    struct mu_span node; /* coming in: of the client agent that passed it on; Hello said who */
 };
 struct agent_http_response {
     unsigned status;
