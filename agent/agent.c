@@ -266,6 +266,7 @@ static enum mu_code consensus_open(struct agent *a, struct mu_err *err)
         .applied = a->applied.index,
         .applied_term = a->applied.term,
         .durable_applied = a->durable_at_start,
+        .trailing_entries = (uint32_t)c->raft_trailing_logs,
     };
     enum mu_code rc = consensus_driver_new(&a->consensus, a->loop, &options, err);
 

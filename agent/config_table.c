@@ -160,7 +160,7 @@ const struct config_item config_items[] = {
     { .key = "raft_protocol", .flag = "raft-protocol", INT, LATER, .fallback = 3, .help = "Raft protocol version." },
     { .key = "raft_snapshot_threshold", INT, LATER, .fallback = 16384, .help = "Entries between snapshots." },
     { .key = "raft_snapshot_interval", MS, LATER, .fallback = S(30), .help = "How often the need of a snapshot is looked at." },
-    { .key = "raft_trailing_logs", INT, LATER, .fallback = 10240, .help = "Entries kept behind a snapshot." },
+    { .key = "raft_trailing_logs", INT, AT(c.raft_trailing_logs), .fallback = 10240, .min = 1, .max = 10000000, .help = "Entries kept in the log, at most 64 MiB of them, behind what the state holds durably: a server that is further behind gets a snapshot." },
     { .key = "raft_logstore", ANY, LATER, .help = "Which store holds the log." },
     { .key = "disable_coordinates", BOOL, SILENT, .help = "Do not compute network coordinates." },
     { .key = "disable_remote_exec", BOOL, SILENT, .fallback = 1, .help = "Do not run programs sent by consul exec." },

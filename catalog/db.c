@@ -21,7 +21,7 @@
 #include "base/mem.h"
 #include "core.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x6d757374 /* "must" */
 
 #define CACHE_BYTES (64U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
@@ -112,9 +112,14 @@ static enum mu_code settle_schema(struct catalog *c, struct mu_err *err)
                        "state %s: schema version %lld is newer than %d, which this binary knows",
                        c->db.path, (long long)version, SCHEMA_VERSION);
     }
-    if (version < SCHEMA_VERSION) {
+    if (version <= 0) {
         return mu_fail(err, MU_CORRUPT, "state %s: schema version %lld was never written",
                        c->db.path, (long long)version);
+    }
+    if (version < SCHEMA_VERSION) {
+        return mu_fail(err, MU_UNSUPPORTED,
+                       "state %s: schema version %lld is older than %d, which this binary knows",
+                       c->db.path, (long long)version, SCHEMA_VERSION);
     }
     return MU_OK;
 }
@@ -123,6 +128,8 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
 {
     char by_uuid[256];
     char range[256];
+    char held[256];
+    char of_node[256];
     const struct {
         sqlite3_stmt **to;
         const char *sql;
@@ -135,6 +142,10 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
         { &c->any_instance, "SELECT 1 FROM services WHERE name_key = ? LIMIT 1" },
         { &c->kv_range, range },
         { &c->kv_version, "SELECT value, flags FROM kv_hist_1 WHERE id = ?" },
+        { &c->kv_held, held },
+        { &c->sessions_of_node, of_node },
+        { &c->delays_over, "SELECT key, until FROM lock_delays WHERE until <= ? ORDER BY until, "
+                           "key LIMIT ?" },
     };
     enum mu_code rc = MU_OK;
 
@@ -142,6 +153,10 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
                    catalog__row_columns(ROW_NODES));
     (void)snprintf(range, sizeof range, "SELECT %s FROM kv_cur_1 WHERE key >= ? ORDER BY key",
                    catalog__row_columns(ROW_KV_CUR_1));
+    (void)snprintf(held, sizeof held, "SELECT %s FROM kv_cur_1 WHERE session = ? ORDER BY key",
+                   catalog__row_columns(ROW_KV_CUR_1));
+    (void)snprintf(of_node, sizeof of_node, "SELECT %s FROM sessions WHERE node = ? ORDER BY id",
+                   catalog__row_columns(ROW_SESSIONS));
     for (size_t i = 0; rc == MU_OK && i < MU_LEN(statements); i++) {
         rc = catalog__prepare(&c->db, statements[i].sql, statements[i].to, err);
     }
@@ -251,9 +266,11 @@ void catalog_close(struct catalog *c)
         return;
     }
     catalog__rows_deinit(&c->rows);
-    sqlite3_stmt *const statements[] = { c->begin,       c->commit,       c->rollback,
-                                         c->set_applied, c->node_by_uuid, c->any_instance,
-                                         c->kv_range,    c->kv_version };
+    sqlite3_stmt *const statements[] = {
+        c->begin,        c->commit,           c->rollback,   c->set_applied,
+        c->node_by_uuid, c->any_instance,     c->kv_range,   c->kv_version,
+        c->kv_held,      c->sessions_of_node, c->delays_over
+    };
 
     for (size_t i = 0; i < MU_LEN(statements); i++) {
         (void)sqlite3_finalize(statements[i]);
@@ -360,6 +377,9 @@ static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, s
      * written was. */
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
         return catalog__connection_fail(&c->db, "checkpoint", err);
+    }
+    if (rc != SQLITE_OK && pages < 0) {
+        return MU_OK; /* it did not even look: nothing is known to be written */
     }
     c->wal_pages = pages;
     c->wal_pages_written = written;

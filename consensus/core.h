@@ -15,6 +15,7 @@
  *   propose.c    admission, tickets
  *   read.c       linearizable reads
  *   config.c     configurations and their history
+ *   compact.c    how much of the log stays
  */
 #ifndef CONSENSUS_CORE_H
 #define CONSENSUS_CORE_H
@@ -28,6 +29,7 @@ enum {
     CONSENSUS_RESULTS_MAX = CONSENSUS_ENTRIES_MAX + 256,
     CONSENSUS_NOTICES_MAX = 64,
     CONSENSUS_CONFIGS_MAX = 8,
+    CONSENSUS_MARKS_MAX = 128,
     CONSENSUS_PENDING_MAX = 32,
     CONSENSUS_WRITES_RESERVED = 4, /* slots that entries of others may not take */
     CONSENSUS_TAIL_RESERVED = 16,  /* the same, of the tail */
@@ -48,14 +50,21 @@ const char *consensus__dead_text(enum consensus_death why);
 
 /* -- parts of the state -------------------------------------------------------------------- */
 
+struct consensus__mark {
+    uint64_t index, bytes; /* bytes: log.bytes when this was its last entry */
+};
+
 struct consensus__log {
     uint64_t base_index, base_term; /* entries up to here are gone; their last term is known */
     uint64_t last_index;
     uint64_t tail_first;        /* tail: tail_first .. last_index, empty when last + 1 */
     uint64_t tail_bytes;        /* payload bytes of the tail */
     uint64_t uncommitted_bytes; /* of those above commit */
-    uint32_t runs_count;
-    uint32_t reserved;
+    uint64_t bytes;             /* of all that was ever in it, about */
+    uint64_t mark_bytes;        /* between two marks, at least */
+    uint64_t compact_asked;     /* the owner was told that up to here may go */
+    uint32_t runs_count, marks_count;
+    struct consensus__mark marks[CONSENSUS_MARKS_MAX]; /* ascending */
 };
 
 struct consensus__write_slot {
@@ -203,6 +212,7 @@ struct consensus {
     bool has_write;
     bool wants_again;
     struct consensus_write write;
+    uint64_t compact_to;
 };
 
 /* -- step.c -------------------------------------------------------------------------------- */
@@ -299,6 +309,14 @@ void consensus__log_trim(struct consensus *c); /* of the tail what nobody needs 
 void consensus__log_compact(struct consensus *c, uint64_t index);
 uint64_t *consensus__log_ticket(struct consensus *c, uint64_t index);
 uint32_t consensus__log_bytes(const struct consensus *c, uint64_t index);
+
+/* -- compact.c ----------------------------------------------------------------------------- */
+
+void consensus__marks_load(struct consensus *c, const struct consensus_loaded *loaded);
+void consensus__marks_push(struct consensus *c, uint64_t index, uint32_t bytes);
+void consensus__marks_truncate(struct consensus *c, uint64_t first);
+void consensus__marks_compact(struct consensus *c, uint64_t base);
+uint64_t consensus__compact_to(struct consensus *c); /* 0: nothing new may go */
 
 /* -- write.c ------------------------------------------------------------------------------- */
 

@@ -164,6 +164,7 @@ void consensus__log_load(struct consensus *c, const struct consensus_loaded *loa
         runs[i - skip] = loaded->runs[i];
     }
     c->log.runs_count = (uint32_t)(loaded->runs_count - skip);
+    consensus__marks_load(c, loaded);
 }
 
 /* -- the tail ------------------------------------------------------------------------------ */
@@ -184,6 +185,7 @@ void consensus__log_push(struct consensus *c, const struct consensus_entry *e)
     MU_ASSERT(e->index - c->log.tail_first < c->options.tail_entries);
     runs_push(c, e->index, e->term);
     c->log.last_index = e->index;
+    consensus__marks_push(c, e->index, e->bytes);
 
     uint32_t slot = slot_of(c, e->index);
 
@@ -220,6 +222,7 @@ void consensus__log_truncate(struct consensus *c, uint64_t first)
     if (first > c->log.last_index) {
         return;
     }
+    consensus__marks_truncate(c, first);
     for (uint64_t i = first > c->log.tail_first ? first : c->log.tail_first; i <= c->log.last_index;
          i++) {
         c->log.uncommitted_bytes -= sizes_of(c)[slot_of(c, i)];
@@ -315,6 +318,7 @@ void consensus__log_compact(struct consensus *c, uint64_t index)
     }
     memmove(runs, runs + gone, (c->log.runs_count - gone) * sizeof *runs);
     c->log.runs_count -= gone;
+    consensus__marks_compact(c, index);
     c->log.base_index = index;
     c->log.base_term = term;
 }

@@ -114,6 +114,7 @@ enum mu_code consensus__node_open(struct consensus_node *n,
         return rc;
     }
     identify(n);
+    n->base_index = n->opened.loaded.base_index;
     rc = check_applied(n, err);
     return rc == MU_OK ? consensus__node_bootstrap_open(n, err) : rc;
 }
@@ -152,6 +153,9 @@ void consensus__node_core_start(struct consensus_node *n)
     consensus_options_init(&options, n->options.timing, n->options.multiplier);
     options.server = n->options.server;
     options.disk = n->opened.disk;
+    if (n->options.trailing_entries > 0) {
+        options.trailing_entries = n->options.trailing_entries;
+    }
     l->applied = n->options.applied;
     l->durable_applied = n->options.durable_applied;
     l->seed = mu_rand_u64(&n->rand);

@@ -100,6 +100,7 @@ struct consensus_node {
     struct mu_buf out;      /* one message on its way out */
 
     uint64_t persisted_seq, recorded_count;
+    uint64_t base_index; /* the log begins behind it, as the store said last */
     enum consensus_health health;
 
     uint64_t commit_to, delivered;             /* entries up to here may be, were handed to apply */

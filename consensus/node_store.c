@@ -92,6 +92,20 @@ static void on_recorded(struct consensus_node *n, uint64_t count)
     }
 }
 
+/* Segments whose entries the core gave up are recycled. */
+static void on_compacted(struct consensus_node *n, uint64_t base_index)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_COMPACTED, .compacted_index = base_index };
+
+    if (base_index == n->base_index) {
+        return;
+    }
+    n->base_index = base_index;
+    if (n->phase == CONSENSUS_NODE_RUNS) {
+        consensus__node_feed(n, &ev);
+    }
+}
+
 void consensus__node_collect(struct consensus_node *n, uint64_t now_ms)
 {
     struct consensus_store_report r;
@@ -109,6 +123,7 @@ void consensus__node_collect(struct consensus_node *n, uint64_t now_ms)
         consensus_fetched_deinit(&r.fetched[i]);
     }
     mu_free(r.fetched);
+    on_compacted(n, r.base_index);
     on_health(n, &r);
     if (r.is_closed && n->phase == CONSENSUS_NODE_STOPPING) {
         consensus__node_move(n, CONSENSUS_NODE_STOPPED);

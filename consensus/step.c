@@ -387,6 +387,7 @@ static void settle(struct consensus *c)
     consensus__tickets_drain(c);
     consensus__reads_drain(c);
     consensus__write_flush(c);
+    c->compact_to = consensus__compact_to(c);
 }
 
 static void scratch_clear(struct consensus *c)
@@ -396,6 +397,7 @@ static void scratch_clear(struct consensus *c)
     c->notices_count = 0;
     c->fetches_count = 0;
     c->drops_count = 0;
+    c->compact_to = 0;
     c->has_write = false;
     c->wants_again = false;
     c->has_peers_change = false;
@@ -426,6 +428,7 @@ static void effects_view(struct consensus *c, struct consensus_effects *fx)
     fx->results_count = c->results_count;
     fx->fetches = consensus__array(c, c->at.fetches);
     fx->fetches_count = c->fetches_count;
+    fx->compact_to = c->compact_to;
     fx->wake_at_ms = c->wake_at_ms;
     fx->again = c->is_again;
     fx->peers_changed = c->has_peers_change;

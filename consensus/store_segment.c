@@ -102,6 +102,16 @@ static enum mu_code cross_check(const struct segment_store *s, struct mu_err *er
                    s->log.disk.ops->path(s->log.disk.self), ours, theirs);
 }
 
+static uint64_t log_bytes(const struct consensus_journal *j)
+{
+    uint64_t bytes = j->offset;
+
+    for (size_t i = 0; i + 1 < j->segments_count; i++) {
+        bytes += j->segments[i].bytes;
+    }
+    return bytes;
+}
+
 static enum mu_code journal_open(struct segment_store *s, struct consensus_opened *out,
                                  struct mu_err *err)
 {
@@ -130,6 +140,7 @@ static enum mu_code journal_open(struct segment_store *s, struct consensus_opene
         .base_index = j->base.index,
         .base_term = j->base.term,
         .last_index = j->tail.index,
+        .log_bytes = log_bytes(j),
         .boot_count = s->log.meta.boot_count,
     };
     s->log.report.base_index = j->base.index;

@@ -237,6 +237,7 @@ static enum mu_code load_log(struct sqlite_store *s, struct consensus_opened *ou
             break;
         }
         l->last_index = index;
+        l->log_bytes += column_bytes(stmt, 3).bytes;
         if (l->runs_count == 0 || out->runs[l->runs_count - 1].term != term) {
             out->runs = mu_grow(out->runs, (l->runs_count + 1) * sizeof *out->runs);
             out->runs[l->runs_count++] = (struct consensus_run){ index, term };

@@ -133,6 +133,7 @@ struct consensus_loaded {
     const struct consensus_config *configs; /* the base's first, then those in the log, ascending */
     size_t configs_count;
     uint64_t base_index, base_term, last_index;
+    uint64_t log_bytes;                /* of the entries behind the base, about */
     uint64_t applied, durable_applied; /* what the state contains */
     uint64_t seq;                      /* highest write submitted in this boot already */
     uint64_t boot_count;
@@ -171,6 +172,12 @@ struct consensus_options {
     uint32_t inflight_bytes_max;
     uint32_t append_entries_max; /* in one APPEND_REQ, <= CONSENSUS_ENTRIES_MAX */
     uint32_t append_bytes_max;   /* in one APPEND_REQ; a larger entry goes alone */
+
+    /* What stays of the log behind what is durable in the state: the smaller of the two (2.13) */
+    uint32_t trailing_entries;
+    uint32_t trailing_bytes;
+    uint32_t laggard_bytes; /* and this much more for a follower that lags, */
+    uint32_t laggard_ms;    /* while it was heard within this time */
 
     bool with_trace; /* notices of level trace too */
 };

@@ -58,6 +58,7 @@ struct consensus_driver_options {
     uint64_t durable_applied;
     /* Of the log (consensus/store.h); 0: 16 MiB and 2, with CONSENSUS_FAST 1 MiB and 1. */
     uint32_t segment_bytes, spares_count;
+    uint32_t trailing_entries; /* kept of the log behind the state; 0: 10 240 */
     uint64_t seed; /* of election times and of ids; 0: the system's */
 };
 

@@ -1,29 +1,113 @@
-/* drive.h - one simulated run: its plan, its faults (faults.c) and its phases (sim.c). */
+/* drive.h - one simulated run: its tape (tape.c), its faults (faults.c), its phases (phases.c).
+ *
+ * All that is left to chance comes from streams split off the seed by (domain, place, moment), so
+ * that taking one fault out does not move the others (spec/consensus.md 4.2). A run is told by its
+ * tape: a seed, what is off, and, once minimised, the few acts that are left.
+ */
 #ifndef SIM_CONSENSUS_DRIVE_H
 #define SIM_CONSENSUS_DRIVE_H
+
+#include <stdio.h>
 
 #include "base/rand.h"
 #include "world.h"
 
-enum { HISTORY = 64 };
+enum {
+    HISTORY = 64,
+    TICK_MS = 10,   /* acts begin at moments of this grid */
+    SHRINK_MAX = 8, /* an act whose durations are divided by 2^8 */
+    TAPE_EVENTS_MAX = 1 << 16,
+};
 
-/* What kind of run this is. Probabilities in 1/1000; 0: this class is off. */
+/* What may be off. The first are acts: they begin at moments; the others colour the whole run.
+ * most: the highest rate drawn, in 1/1000 per simulated second; work is always drawn. */
+#define DRIVE_ACTS(X)                                                                       \
+    X(crash, 800)                                                                           \
+    X(cut, 800)                                                                             \
+    X(pause, 300) X(clog, 300) X(swizzle, 100) X(replay, 5000) X(stall, 200) X(health, 200) \
+        X(fail, 50) X(link, 1000) X(compact, 1000) X(wipe, 30) X(jump, 100) X(stop, 50)     \
+            X(propose, 60000) X(read, 20000) X(move, 5000)
+#define DRIVE_COLOURS(X) \
+    X(loss) X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh)
+
+enum drive_class {
+#define DRIVE_ENUM(name, ...) DRIVE_##name,
+    DRIVE_ACTS(DRIVE_ENUM) DRIVE_ACTS_COUNT,
+    DRIVE_BEFORE_COLOURS = DRIVE_ACTS_COUNT - 1,
+    DRIVE_COLOURS(DRIVE_ENUM)
+#undef DRIVE_ENUM
+        DRIVE_CLASSES_COUNT
+};
+
+enum drive_domain { /* streams */
+                    DOMAIN_PLAN,
+                    DOMAIN_CLASS,
+                    DOMAIN_SIZES,
+                    DOMAIN_NODE,
+                    DOMAIN_MOMENT,
+                    DOMAIN_ACT,
+                    DOMAIN_HAPPENS,
+                    DOMAIN_RAISE,
+                    DOMAIN_HEAL,
+                    DOMAIN_BURST,
+                    DOMAIN_NET,
+                    DOMAIN_TWICE,
+                    DOMAIN_DISK,
+                    DOMAIN_APPLY,
+                    DOMAIN_GOSSIP,
+                    DOMAINS_COUNT
+};
+
+/* -- the tape ------------------------------------------------------------------------------ */
+
+struct tape_event {
+    uint32_t tick;
+    uint8_t act;    /* enum drive_class */
+    uint8_t shrink; /* its durations and counts are divided by 2^shrink */
+};
+
+struct tape {
+    uint64_t seed;
+    uint64_t off;   /* bits of classes that never happen */
+    uint32_t nodes; /* 0: as drawn */
+    uint32_t reserved;
+    uint64_t duration_ms;      /* 0: as drawn */
+    bool is_listed;            /* only `events` happen */
+    struct tape_event *events; /* by tick, then act; TAPE_EVENTS_MAX have room */
+    size_t count;
+};
+
+struct tape *tape_new(uint64_t seed);
+struct tape *tape_copy(const struct tape *t);
+void tape_free(struct tape *t);
+/* "12345 off loss,cut nodes 3 until 5300 only crash.12,propose.13/2"; false: not of this form. */
+bool tape_read(struct tape *t, const char *text);
+void tape_print(const struct tape *t, FILE *to);
+const char *tape_class_text(size_t class);
+
+/* -- a run --------------------------------------------------------------------------------- */
+
+enum delay_law { DELAY_UNIFORM, DELAY_EXPONENTIAL, DELAY_TWO_MODES, DELAY_LAWS };
+
+/* What kind of run this is. */
 struct plan {
-    uint32_t loss, twice, delay_ms, tail; /* network; tail: messages that take up to a second */
-    uint32_t disk_ms, disk_tail;
-    uint32_t apply_ms;
-    /* how often per simulated second something of the class begins, in 1/1000 */
-    uint32_t crash, cut, pause, clog, replay, stall, health, fail, links, compact, wipe, jump, stop;
-    uint32_t propose, read; /* likewise */
+    uint32_t rate[DRIVE_CLASSES_COUNT]; /* acts: above; loss.. disk_tail: in 1/1000; 0: off */
+    uint32_t delay_ms, disk_ms, apply_ms;
     uint32_t bytes_max, count_max;
+    enum delay_law law;
     uint64_t duration_ms;
-    bool is_formed, has_clocks, relocates;
 };
 
 struct drive {
     struct sim_world *w;
-    struct mu_rand rand;
+    const struct tape *tape;
+    struct tape *happened; /* NULL, or where to write down the acts of this run */
+    struct mu_rand rand;   /* the stream in use */
     struct plan plan;
+    uint32_t tick;
+    uint32_t shrink; /* of the act that runs */
+    size_t event;    /* the next of a listed tape */
+    bool is_calm;
     uint64_t next_content;
     uint64_t restart_at[SIM_NODES_MAX];
     uint64_t heal_at;
@@ -33,15 +117,37 @@ struct drive {
     struct sim_message *history[HISTORY];
     uint32_t history_next;
     uint64_t last_committed; /* by on_result */
+    struct {                 /* how many of this domain at this place in this millisecond */
+        uint64_t ms;
+        uint32_t count;
+    } ordinals[DOMAINS_COUNT][SIM_NODES_MAX][SIM_NODES_MAX];
 };
 
-uint64_t drive_below(struct drive *d, uint64_t bound); /* uniform in [0, bound) */
+/* The stream of a domain: for a place and a moment, or any two numbers. */
+struct mu_rand drive_stream(const struct drive *d, enum drive_domain domain, uint64_t a,
+                            uint64_t b);
+uint64_t drive_below(struct drive *d, uint64_t bound);  /* uniform in [0, bound), `d->rand` */
+uint64_t drive_shrunk(struct drive *d, uint64_t bound); /* the same, for durations and counts */
 
-/* Draw what kind of run the seed gives, and its world, all servers down. */
-void drive_draw(struct drive *d, uint64_t seed);
-/* What begins within the next tick: faults, and the work of clients. */
-void drive_act(struct drive *d, uint32_t tick_ms);
+/* Draw what kind of run the tape gives, and its world, all servers down. */
+void drive_draw(struct drive *d, const struct tape *tape);
+/* What begins at d->tick: faults, and the work of clients. */
+void drive_act(struct drive *d);
 /* From now on the network and the disks of all servers are as good as they get. */
 void drive_calm(struct drive *d);
+/* All messages that were kept, however old, arrive once more. */
+void drive_replay_all(struct drive *d);
+
+/* The whole life: faults, then a healed quorum, then everybody (phases.c). */
+void drive_live(struct drive *d);
+void drive_free(struct drive *d);
+
+/* -- shrink.c ------------------------------------------------------------------------------ */
+
+/* Runs a tape to its end; fails by abort(). `happened`: NULL, or gets the acts. */
+typedef void tape_run_fn(const struct tape *t, struct tape *happened);
+/* Make of a failing tape a smaller one that fails in the same way, with at most so many runs.
+ * False: it does not fail. */
+bool tape_shrink(struct tape *t, tape_run_fn *run, unsigned runs_max);
 
 #endif

@@ -1,34 +1,68 @@
 /* faults.c - what a run is like, and what goes wrong in it (spec/consensus.md 4.3). */
-#include "drive.h"
-
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mem.h"
+#include "drive.h"
 
-uint64_t drive_below(struct drive *d, uint64_t bound)
+static bool chance(struct mu_rand *r, uint32_t permille)
 {
-    return mu_rand_below(&d->rand, bound);
-}
-
-static bool chance(struct drive *d, uint32_t permille)
-{
-    return permille > 0 && drive_below(d, 1000) < permille;
+    return permille > 0 && mu_rand_below(r, 1000) < permille;
 }
 
 /* -- how long things take ------------------------------------------------------------------ */
 
+/* The stream for one more thing that happens between these two in this millisecond. */
+static struct mu_rand fate(struct drive *d, enum drive_domain domain, uint32_t from, uint32_t to)
+{
+    uint64_t ms = d->w->now;
+    uint32_t *count = &d->ordinals[domain][from][to].count;
+
+    if (d->ordinals[domain][from][to].ms != ms) {
+        d->ordinals[domain][from][to].ms = ms;
+        *count = 0;
+    }
+    return drive_stream(d, domain, ms << 6 | from << 3 | to, (*count)++);
+}
+
+static uint64_t delay_ms(const struct plan *p, struct mu_rand *r)
+{
+    uint64_t ms = mu_rand_below(r, p->delay_ms + 1);
+
+    switch (p->law) {
+    case DELAY_UNIFORM: break;
+    case DELAY_EXPONENTIAL: /* in steps */
+        while (mu_rand_below(r, 4) != 0 && ms < 20 * (uint64_t)p->delay_ms) {
+            ms += mu_rand_below(r, p->delay_ms / 2 + 1);
+        }
+        break;
+    case DELAY_TWO_MODES: ms += chance(r, 100) ? 5 * (uint64_t)p->delay_ms : 0; break;
+    case DELAY_LAWS: break;
+    }
+    return ms;
+}
+
+/* Losses come in bursts in some runs. */
+static bool is_lossy(const struct drive *d)
+{
+    struct mu_rand r = drive_stream(d, DOMAIN_BURST, d->w->now / 500, 0);
+
+    return d->plan.rate[DRIVE_bursts] == 0 || mu_rand_below(&r, 4) == 0;
+}
+
 static uint64_t net_ms(void *data, const struct sim_message *m)
 {
     struct drive *d = data;
+    struct mu_rand r = fate(d, DOMAIN_NET, m->from, m->to);
     uint64_t clog = d->clog_until[m->from][m->to];
 
-    if (chance(d, d->plan.loss)) {
+    if (chance(&r, d->plan.rate[DRIVE_loss]) && is_lossy(d)) {
         return SIM_LOST;
     }
-    uint64_t ms = drive_below(d, d->plan.delay_ms + 1);
+    uint64_t ms = delay_ms(&d->plan, &r);
 
-    if (chance(d, d->plan.tail)) {
-        ms += drive_below(d, 1000);
+    if (chance(&r, d->plan.rate[DRIVE_tail])) {
+        ms += mu_rand_below(&r, 1000);
     }
     return clog > d->w->now + ms ? clog - d->w->now : ms;
 }
@@ -37,23 +71,25 @@ static uint64_t net_ms(void *data, const struct sim_message *m)
 static bool net_twice(void *data, const struct sim_message *m)
 {
     struct drive *d = data;
+    struct mu_rand r = fate(d, DOMAIN_TWICE, m->from, m->to);
 
-    if (d->plan.replay > 0 && chance(d, 100)) {
+    if (d->plan.rate[DRIVE_replay] > 0 && !d->is_calm && chance(&r, 100)) {
         uint32_t i = d->history_next++ % HISTORY;
 
         sim_message_free(d->history[i]);
         d->history[i] = sim_message_copy(d->w, m);
     }
-    return chance(d, d->plan.twice);
+    return chance(&r, d->plan.rate[DRIVE_twice]);
 }
 
 static uint64_t disk_ms(void *data, uint32_t node)
 {
     struct drive *d = data;
-    uint64_t ms = drive_below(d, d->plan.disk_ms + 1);
+    struct mu_rand r = fate(d, DOMAIN_DISK, node, node);
+    uint64_t ms = mu_rand_below(&r, d->plan.disk_ms + 1);
 
-    if (chance(d, d->plan.disk_tail)) {
-        ms += drive_below(d, 300);
+    if (chance(&r, d->plan.rate[DRIVE_disk_tail])) {
+        ms += mu_rand_below(&r, 300);
     }
     return d->stall_until[node] > d->w->now + ms ? d->stall_until[node] - d->w->now : ms;
 }
@@ -61,68 +97,125 @@ static uint64_t disk_ms(void *data, uint32_t node)
 static uint64_t apply_ms(void *data, uint32_t node)
 {
     struct drive *d = data;
+    struct mu_rand r = fate(d, DOMAIN_APPLY, node, node);
 
-    (void)node;
-    return drive_below(d, d->plan.apply_ms + 1);
+    return mu_rand_below(&r, d->plan.apply_ms + 1);
 }
 
 static uint64_t gossip_ms(void *data, uint32_t node)
 {
     struct drive *d = data;
+    struct mu_rand r = fate(d, DOMAIN_GOSSIP, node, node);
 
-    (void)node;
-    return 1 + drive_below(d, 200);
+    return 1 + mu_rand_below(&r, 200);
+}
+
+/* How far the disk of n agrees with what is committed. */
+static uint64_t agreed(struct drive *d, const struct sim_node *n, const struct sim_node *with)
+{
+    uint64_t i = with->disk.log.base;
+
+    if (n->disk.log.base > i) {
+        i = n->disk.log.base;
+    }
+    while (sim_log_term(&n->disk.log, i + 1) != 0 &&
+           sim_log_term(&n->disk.log, i + 1) == sim_log_term(&with->disk.log, i + 1)) {
+        i++;
+    }
+    (void)d;
+    return i;
+}
+
+/* Without snapshots only what everybody has may go. */
+static uint64_t compact_to(void *data, uint32_t node, uint64_t upto)
+{
+    struct drive *d = data;
+
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        uint64_t has = agreed(d, &d->w->nodes[i], &d->w->nodes[node]);
+
+        upto = !d->is_wiped[i] && has < upto ? has : upto;
+    }
+    return upto;
 }
 
 /* -- drawing a run ------------------------------------------------------------------------- */
 
-static uint32_t maybe(struct drive *d, uint32_t most)
+static const struct {
+    uint32_t most;
+} act_rates[] = {
+#define ACT_RATE(name, rate) [DRIVE_##name] = { rate },
+    DRIVE_ACTS(ACT_RATE)
+#undef ACT_RATE
+};
+
+static bool is_off(const struct drive *d, enum drive_class class)
 {
-    return drive_below(d, 2) == 0 ? 0 : 1 + (uint32_t)drive_below(d, most);
+    return (d->tape->off >> class) & 1U;
+}
+
+/* Each class is off in half of the runs: bugs that need quiet hide when everything fails at once.
+ * Whether it is, and how often it happens, does not depend on the other classes. */
+static uint32_t rate_draw(struct drive *d, enum drive_class class, uint32_t most)
+{
+    d->rand = drive_stream(d, DOMAIN_CLASS, class, 0);
+    uint32_t rate = drive_below(d, 2) == 0 ? 0 : 1 + (uint32_t)drive_below(d, most);
+
+    if (class == DRIVE_propose || class == DRIVE_read) { /* there is always work */
+        rate = most / 40 + (uint32_t)drive_below(d, most);
+    } else if (class == DRIVE_wipe) {
+        rate = drive_below(d, 8) == 0 ? most : 0;
+    }
+    return is_off(d, class) ? 0 : rate;
 }
 
 static void plan_draw(struct drive *d)
 {
     struct plan *p = &d->plan;
 
-    p->loss = maybe(d, 300);
-    p->twice = maybe(d, 500);
-    p->delay_ms = 1 + (uint32_t)drive_below(d, drive_below(d, 2) == 0 ? 3 : 40);
-    p->tail = maybe(d, 50);
-    p->disk_ms = (uint32_t)drive_below(d, drive_below(d, 2) == 0 ? 3 : 30);
-    p->disk_tail = maybe(d, 50);
-    p->apply_ms = (uint32_t)drive_below(d, drive_below(d, 2) == 0 ? 2 : 50);
-    p->crash = maybe(d, 800);
-    p->cut = maybe(d, 800);
-    p->pause = maybe(d, 300);
-    p->clog = maybe(d, 300);
-    p->replay = maybe(d, 5000);
-    p->stall = maybe(d, 200);
-    p->health = maybe(d, 200);
-    p->fail = maybe(d, 50);
-    p->links = maybe(d, 1000);
-    p->compact = maybe(d, 1000);
-    p->wipe = drive_below(d, 8) == 0 ? 30 : 0;
-    p->jump = maybe(d, 100);
-    p->stop = maybe(d, 50);
-    p->propose = 1000 + (uint32_t)drive_below(d, 60000);
-    p->read = 500 + (uint32_t)drive_below(d, 20000);
+    for (size_t i = 0; i < DRIVE_ACTS_COUNT; i++) {
+        p->rate[i] = rate_draw(d, (enum drive_class)i, act_rates[i].most);
+    }
+    p->rate[DRIVE_loss] = rate_draw(d, DRIVE_loss, 300);
+    p->rate[DRIVE_twice] = rate_draw(d, DRIVE_twice, 500);
+    p->rate[DRIVE_tail] = rate_draw(d, DRIVE_tail, 50);
+    p->rate[DRIVE_disk_tail] = rate_draw(d, DRIVE_disk_tail, 50);
+    p->rate[DRIVE_bursts] = rate_draw(d, DRIVE_bursts, 1);
+    p->rate[DRIVE_clocks] = rate_draw(d, DRIVE_clocks, 1);
+    d->rand = drive_stream(d, DOMAIN_CLASS, DRIVE_fresh, 0);
+    p->rate[DRIVE_fresh] = drive_below(d, 3) != 0 && !is_off(d, DRIVE_fresh);
+    d->rand = drive_stream(d, DOMAIN_PLAN, 0, 0);
     p->bytes_max = drive_below(d, 4) == 0 ? 60000 : 300;
     p->count_max = drive_below(d, 3) == 0 ? 40 : 3;
     p->duration_ms = 5000 + drive_below(d, 20000);
-    p->is_formed = drive_below(d, 3) == 0;
-    p->has_clocks = drive_below(d, 2) == 0;
-    p->relocates = drive_below(d, 2) == 0;
+    p->delay_ms = 1;
+    p->disk_ms = 1;
+    p->apply_ms = 1;
+    if (!is_off(d, DRIVE_delay)) {
+        p->delay_ms = 1 + (uint32_t)drive_below(d, drive_below(d, 2) == 0 ? 3 : 40);
+        p->disk_ms = (uint32_t)drive_below(d, drive_below(d, 2) == 0 ? 3 : 30);
+        p->apply_ms = (uint32_t)drive_below(d, drive_below(d, 2) == 0 ? 2 : 50);
+        p->law = (enum delay_law)drive_below(d, DELAY_LAWS);
+    }
+    if (d->tape->duration_ms > 0) {
+        p->duration_ms = d->tape->duration_ms;
+    }
 }
 
 static void options_draw(struct drive *d, struct consensus_options *o)
 {
+    d->rand = drive_stream(d, DOMAIN_SIZES, 0, 0);
     consensus_options_init(o, drive_below(d, 2) == 0 ? CONSENSUS_FAST : CONSENSUS_LAN, 1);
     o->reads_max = 64;
+    o->tail_entries = 2048;
+    o->with_trace = true;
+    if (is_off(d, DRIVE_sizes)) {
+        return;
+    }
     o->tail_entries = drive_below(d, 2) == 0 ? 64 : 2048;
     o->cache_bytes = drive_below(d, 2) == 0 ? 1 : 20000;
     o->writes_max = drive_below(d, 2) == 0 ? 12 : 128;
-    o->inflight_max = drive_below(d, 2) == 0 ? 2 : 64;
+    o->inflight_max = drive_below(d, 2) == 0 ? 1 + (uint32_t)drive_below(d, 2) : 64;
     o->inflight_bytes_max = drive_below(d, 2) == 0 ? 2000 : 1000000;
     o->append_entries_max = drive_below(d, 2) == 0 ? 1 + (uint32_t)drive_below(d, 4) : 256;
     o->append_bytes_max = drive_below(d, 2) == 0 ? 1000 : 100000;
@@ -130,31 +223,38 @@ static void options_draw(struct drive *d, struct consensus_options *o)
     o->unsynced_bytes_max = drive_below(d, 4) == 0 ? 3000 : 10000000;
     o->apply_lag_max = drive_below(d, 4) == 0 ? 20 : 5000;
     o->tail_bytes_max = drive_below(d, 4) == 0 ? 20000 : 64000000;
-    o->with_trace = true;
+    static const uint32_t trailing[] = { 0, 16, 10240 }; /* pressure, some, as it ships */
+    o->trailing_entries = trailing[drive_below(d, MU_LEN(trailing))];
+    o->trailing_bytes = drive_below(d, 4) == 0 ? 2000 : 64000000;
+    o->laggard_bytes = drive_below(d, 2) == 0 ? 5000 : 256000000;
+    o->laggard_ms = drive_below(d, 2) == 0 ? 1000 : 60000;
 }
 
-void drive_draw(struct drive *d, uint64_t seed)
+void drive_draw(struct drive *d, const struct tape *tape)
 {
     static const uint32_t sizes[] = { 1, 2, 3, 3, 3, 3, 4, 5, 5, 5 };
     static const char *const names[] = { "a", "b", "c", "d", "e" };
-    struct sim_policy policy = { d, net_ms, net_twice, disk_ms, apply_ms, gossip_ms };
+    struct sim_policy policy = { d, net_ms, net_twice, disk_ms, apply_ms, gossip_ms, compact_to };
     struct consensus_options options;
 
-    mu_rand_seed(&d->rand, seed);
+    d->tape = tape;
     d->next_content = 1;
     plan_draw(d);
     uint32_t count = sizes[drive_below(d, MU_LEN(sizes))];
 
+    count = tape->nodes > 0 ? tape->nodes : count;
     options_draw(d, &options);
-    d->w = sim_world_new(&options, &policy, seed);
+    d->w = sim_world_new(&options, &policy, tape->seed);
     for (uint32_t i = 0; i < count; i++) {
         struct sim_node *n = sim_node_add(d->w, names[i], count);
 
+        d->rand = drive_stream(d, DOMAIN_NODE, i, 0);
         n->clock_offset = 1 + drive_below(d, 100000);
-        n->clock_rate = d->plan.has_clocks ? 500 + drive_below(d, 1001) : 1000; /* 2.17 */
+        n->clock_rate = 500 + drive_below(d, 1001); /* 2.17 */
+        n->clock_rate = d->plan.rate[DRIVE_clocks] > 0 ? n->clock_rate : 1000;
         d->restart_at[i] = drive_below(d, 1500);
     }
-    if (d->plan.is_formed) {
+    if (d->plan.rate[DRIVE_fresh] == 0) {
         sim_world_form(d->w);
     }
 }
@@ -185,7 +285,7 @@ static void do_crash(struct drive *d)
 
     if (n->is_up) {
         sim_node_crash(d->w, n, drive_below(d, n->queue_count + 1));
-        d->restart_at[n->place] = d->w->now + drive_below(d, drive_below(d, 4) == 0 ? 5000 : 600);
+        d->restart_at[n->place] = d->w->now + drive_shrunk(d, drive_below(d, 4) == 0 ? 5000 : 600);
     }
 }
 
@@ -209,7 +309,7 @@ static void do_cut(struct drive *d)
             d->w->is_cut[i][j] = cut && i != j;
         }
     }
-    d->heal_at = d->w->now + drive_below(d, 4000);
+    d->heal_at = d->w->now + drive_shrunk(d, 4000);
     sim_gossip_changed(d->w);
 }
 
@@ -218,13 +318,25 @@ static void do_pause(struct drive *d)
     struct sim_node *n = any_core(d);
 
     if (n != NULL) {
-        sim_node_pause(d->w, n, drive_below(d, 3000));
+        sim_node_pause(d->w, n, drive_shrunk(d, 3000));
     }
 }
 
 static void do_clog(struct drive *d)
 {
-    d->clog_until[any_node(d)->place][any_node(d)->place] = d->w->now + drive_below(d, 3000);
+    d->clog_until[any_node(d)->place][any_node(d)->place] = d->w->now + drive_shrunk(d, 3000);
+}
+
+/* All paths stop, one after another, and go on in another order. */
+static void do_swizzle(struct drive *d)
+{
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        uint64_t from = d->w->now + drive_shrunk(d, 1500);
+
+        for (uint32_t j = 0; j < d->w->nodes_count; j++) {
+            d->clog_until[i][j] = from + drive_shrunk(d, 1500);
+        }
+    }
 }
 
 static void do_replay(struct drive *d)
@@ -238,7 +350,7 @@ static void do_replay(struct drive *d)
 
 static void do_stall(struct drive *d)
 {
-    d->stall_until[any_node(d)->place] = d->w->now + drive_below(d, 4000);
+    d->stall_until[any_node(d)->place] = d->w->now + drive_shrunk(d, 4000);
 }
 
 static void do_health(struct drive *d)
@@ -270,23 +382,6 @@ static void do_link(struct drive *d)
     }
 }
 
-/* How far the disk of n agrees with what is committed. */
-static uint64_t agreed(struct drive *d, const struct sim_node *n, const struct sim_node *with)
-{
-    uint64_t i = with->disk.log.base;
-
-    if (n->disk.log.base > i) {
-        i = n->disk.log.base;
-    }
-    while (sim_log_term(&n->disk.log, i + 1) != 0 &&
-           sim_log_term(&n->disk.log, i + 1) == sim_log_term(&with->disk.log, i + 1)) {
-        i++;
-    }
-    (void)d;
-    return i;
-}
-
-/* Without snapshots only what everybody has may go. */
 static void do_compact(struct drive *d)
 {
     struct sim_node *n = any_core(d);
@@ -294,13 +389,8 @@ static void do_compact(struct drive *d)
     if (n == NULL || n->durable_applied <= n->disk.log.base) {
         return;
     }
-    uint64_t upto = n->durable_applied;
+    uint64_t upto = compact_to(d, n->place, n->durable_applied);
 
-    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
-        uint64_t has = agreed(d, &d->w->nodes[i], n);
-
-        upto = !d->is_wiped[i] && has < upto ? has : upto;
-    }
     if (upto > n->disk.log.base) {
         sim_compact(d->w, n, n->disk.log.base + 1 + drive_below(d, upto - n->disk.log.base));
     }
@@ -329,13 +419,13 @@ static void do_wipe(struct drive *d)
     if (!d->is_wiped[n->place]) {
         d->is_wiped[n->place] = true;
         sim_node_wipe(d->w, n);
-        d->restart_at[n->place] = d->w->now + drive_below(d, 1000);
+        d->restart_at[n->place] = d->w->now + drive_shrunk(d, 1000);
     }
 }
 
 static void do_jump(struct drive *d)
 {
-    any_node(d)->clock_offset += drive_below(d, 3000);
+    any_node(d)->clock_offset += drive_shrunk(d, 3000);
 }
 
 static void do_stop(struct drive *d)
@@ -344,18 +434,18 @@ static void do_stop(struct drive *d)
 
     if (n != NULL && !n->is_stopped) {
         sim_stop(d->w, n);
-        d->restart_at[n->place] = d->w->now + drive_below(d, 1000);
+        d->restart_at[n->place] = d->w->now + drive_shrunk(d, 1000);
     }
 }
 
 static void do_propose(struct drive *d)
 {
     struct sim_node *n = any_core(d);
-    size_t count = 1 + drive_below(d, d->plan.count_max);
+    size_t count = 1 + drive_shrunk(d, d->plan.count_max);
 
     if (n != NULL) {
         (void)sim_propose(d->w, n, count, d->next_content,
-                          (uint32_t)drive_below(d, d->plan.bytes_max));
+                          (uint32_t)drive_shrunk(d, d->plan.bytes_max));
         d->next_content += count;
     }
 }
@@ -380,43 +470,89 @@ static void do_read(struct drive *d)
     }
 }
 
-void drive_act(struct drive *d, uint32_t tick_ms)
+/* The clone goes on, the original is spoilt: nothing inside may point to it. */
+static void do_move(struct drive *d)
 {
-    const struct plan *p = &d->plan;
-    const struct {
-        uint32_t rate;
-        void (*run)(struct drive *d);
-    } acts[] = {
-        // clang-format off
-        { p->crash, do_crash },     { p->cut, do_cut },         { p->pause, do_pause },
-        { p->clog, do_clog },       { p->replay, do_replay },   { p->stall, do_stall },
-        { p->health, do_health },   { p->fail, do_fail },       { p->links, do_link },
-        { p->compact, do_compact }, { p->wipe, do_wipe },       { p->jump, do_jump },
-        { p->stop, do_stop },       { p->propose, do_propose }, { p->read, do_read },
-    }; // clang-format on
+    struct sim_node *n = any_node(d);
 
-    for (size_t i = 0; i < MU_LEN(acts); i++) {
-        uint32_t expected = acts[i].rate * tick_ms; /* in millionths of this tick */
+    if (n->core == NULL) {
+        return;
+    }
+    size_t bytes = n->core->at.total;
+    struct consensus *clone = mu_new(bytes);
 
-        for (; expected >= 1000000; expected -= 1000000) {
-            acts[i].run(d);
-        }
-        if (drive_below(d, 1000000) < expected) {
-            acts[i].run(d);
+    memcpy(clone, n->core, bytes);
+    memset(n->core, 0xa5, bytes);
+    mu_free(n->core);
+    n->core = clone;
+}
+
+/* -- when it happens ----------------------------------------------------------------------- */
+
+typedef void act_fn(struct drive *d);
+
+static act_fn *const acts[] = {
+#define ACT_ROW(name, most) [DRIVE_##name] = do_##name,
+    DRIVE_ACTS(ACT_ROW)
+#undef ACT_ROW
+};
+
+static void act(struct drive *d, size_t i, uint32_t shrink)
+{
+    char line[64];
+
+    if (d->w->line != NULL) {
+        (void)snprintf(line, sizeof line, "[%llu] == %s.%u", U(d->w->now), tape_class_text(i),
+                       d->tick);
+        d->w->line(d->w->line_data, line);
+    }
+    if (d->happened != NULL && d->happened->count < TAPE_EVENTS_MAX) {
+        d->happened->events[d->happened->count++] =
+            (struct tape_event){ d->tick, (uint8_t)i, (uint8_t)shrink };
+    }
+    d->rand = drive_stream(d, DOMAIN_ACT, i, d->tick);
+    d->shrink = shrink;
+    acts[i](d);
+    d->shrink = 0;
+}
+
+void drive_act(struct drive *d)
+{
+    const struct tape *t = d->tape;
+
+    for (; t->is_listed && d->event < t->count && t->events[d->event].tick <= d->tick; d->event++) {
+        act(d, t->events[d->event].act, t->events[d->event].shrink);
+    }
+    for (size_t i = 0; i < DRIVE_ACTS_COUNT && !t->is_listed; i++) {
+        struct mu_rand r = drive_stream(d, DOMAIN_HAPPENS, i, d->tick);
+
+        if (mu_rand_below(&r, 1000000) < (uint64_t)d->plan.rate[i] * TICK_MS) {
+            act(d, i, 0);
         }
     }
 }
 
 void drive_calm(struct drive *d)
 {
-    d->plan.loss = 0;
-    d->plan.twice = 0;
-    d->plan.tail = 0;
+    d->is_calm = true;
+    d->plan.rate[DRIVE_loss] = 0;
+    d->plan.rate[DRIVE_twice] = 0;
+    d->plan.rate[DRIVE_tail] = 0;
+    d->plan.rate[DRIVE_disk_tail] = 0;
+    d->plan.law = DELAY_UNIFORM;
     d->plan.delay_ms = 3;
     d->plan.disk_ms = 2;
-    d->plan.disk_tail = 0;
     d->plan.apply_ms = 2;
     d->heal_at = 0;
     memset(d->clog_until, 0, sizeof d->clog_until);
     memset(d->stall_until, 0, sizeof d->stall_until);
+}
+
+void drive_replay_all(struct drive *d)
+{
+    for (uint32_t i = 0; i < HISTORY; i++) {
+        if (d->history[i] != NULL) {
+            sim_net_schedule(d->w, sim_message_copy(d->w, d->history[i]), i % 7);
+        }
+    }
 }

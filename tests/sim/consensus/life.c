@@ -125,6 +125,16 @@ uint64_t sim_local(const struct sim_node *n, uint64_t true_ms)
     return n->clock_offset + true_ms * n->clock_rate / 1000;
 }
 
+static uint64_t log_bytes(const struct sim_log *log)
+{
+    uint64_t bytes = 0;
+
+    for (uint64_t i = 0; i < log->last - log->base; i++) {
+        bytes += log->at[i].bytes;
+    }
+    return bytes;
+}
+
 /* What the store found on the disk. */
 void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
 {
@@ -139,6 +149,7 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
         .base_index = log->base,
         .base_term = log->base_term,
         .last_index = log->last,
+        .log_bytes = log_bytes(log),
         .applied = n->disk.applied,
         .durable_applied = n->disk.applied,
         .boot_count = n->disk.boots,
@@ -147,8 +158,9 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
     };
     struct consensus_options options = w->options;
 
-    if (log->base > 0) { /* these worlds have one configuration, that of index 1 */
-        configs[loaded.configs_count++] = w->configs[0];
+    if (log->config_index > 0) {
+        configs[loaded.configs_count] = w->configs[log->config];
+        configs[loaded.configs_count++].index = log->config_index;
     }
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || log->at[i].term != log->at[i - 1].term) {
@@ -342,7 +354,16 @@ void sim_compact(struct sim_world *w, struct sim_node *n, uint64_t index)
     struct sim_log *log = &n->disk.log;
     uint64_t term = sim_log_term(log, index);
 
-    MU_ASSERT(index >= log->base && index <= log->last);
+    if (index <= log->base) {
+        return; /* one that was asked for later has come first */
+    }
+    MU_ASSERT(index <= log->last);
+    for (uint64_t i = log->base + 1; i <= index; i++) {
+        if (log->at[i - log->base - 1].kind == CONSENSUS_CONFIG) {
+            log->config = log->at[i - log->base - 1].content;
+            log->config_index = i;
+        }
+    }
     memmove(log->at, log->at + (index - log->base), (log->last - index) * sizeof *log->at);
     log->base = index;
     log->base_term = term;

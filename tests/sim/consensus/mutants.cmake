@@ -1,12 +1,15 @@
 # Faults put into the shipped core on purpose, one program each: the tests must notice every one.
 #
-#   mutant(<name> <file> <sim|scripts> <what stands there, once> <what a careless hand would write>)
+#   mutant(<name> <file> <sim|scripts|explore> <what stands there, once>
+#          <what a careless hand would write> [LONG])
 #
-# `sim` must find it among fixed seeds, `scripts` must show another story. The sources stay clean: a
-# mutant is a copy of one file with the text replaced, linked before the library.
+# `sim` must find it among fixed seeds, `scripts` must show another story, `explore` must reach it in
+# small bounds. The sources stay clean: a mutant is a copy of one file with the text replaced, linked
+# before the library. LONG ones are built and run by tests/sim/run --mutants only.
 
 set(mutant_dir ${CMAKE_CURRENT_BINARY_DIR}/mutants)
-set(mutant_programs)
+set(mutant_rows)
+add_custom_target(mutants)
 
 function(mutant name file by old new)
     set(source ${CMAKE_SOURCE_DIR}/consensus/${file})
@@ -23,7 +26,14 @@ function(mutant name file by old new)
     target_link_libraries(mutant_${name} PRIVATE ${by}_consensus_main muster_flags)
     # a mutant may leave a variable or function unused
     target_compile_options(mutant_${name} PRIVATE -w)
-    set(mutant_programs ${mutant_programs} ${by}:$<TARGET_FILE:mutant_${name}> PARENT_SCOPE)
+    add_dependencies(mutants mutant_${name})
+    set(when quick)
+    if("LONG" IN_LIST ARGN)
+        set(when long)
+        set_target_properties(mutant_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+    endif()
+    set(mutant_rows "${mutant_rows}${name} ${by} ${when} $<TARGET_FILE:mutant_${name}>\n"
+        PARENT_SCOPE)
 endfunction()
 
 # -- votes and terms (spec 2.1) ----------------------------------------------------------------------
@@ -159,7 +169,8 @@ mutant(set_adopted_by_majority bootstrap.c scripts
     "    if (bits_count(b->answers) * 2 > b->record.set.count) {
         adopt(b);")
 
+file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${mutant_rows}")
 add_test(NAME mutants_consensus
-    COMMAND ${CMAKE_COMMAND} "-DPROGRAMS=${mutant_programs}"
-        -DDATA=${CMAKE_SOURCE_DIR}/tests -P ${CMAKE_CURRENT_SOURCE_DIR}/mutants_run.cmake)
+    COMMAND ${CMAKE_SOURCE_DIR}/tests/sim/run --mutants --quick --jobs 1
+        --build ${CMAKE_BINARY_DIR})
 set_tests_properties(mutants_consensus PROPERTIES TIMEOUT ${MUSTER_TEST_TIMEOUT} LABELS sim)

@@ -359,6 +359,7 @@ static void item_run(struct sim_world *w, struct sim_item *item)
     case SIM_APPLY: sim_apply(w, n, n->commit_to); break;
     case SIM_FETCH: fetch_done(w, n, &item->fetch); break;
     case SIM_GOSSIP: sim_candidates(w, n); break;
+    case SIM_COMPACT: sim_compact(w, n, item->compact_to); break;
     }
 }
 

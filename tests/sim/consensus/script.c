@@ -15,7 +15,8 @@
  *   hold disk a | persist a [n] | release disk a          likewise for writes and applies
  *   hold apply a | apply a [upto] | release apply a
  *   propose a x y z | read a         z follows y follows x, in one event
- *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5
+ *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5 | checkpoint a
+ *   set trailing=4 inflight=2 ...      options of servers started from now on
  *   inject from=a to=b kind=... field=value ...       a message that nobody sent
  *   show messages|traces|decisions|nothing
  *   status [a] | log a | peers a | heard a     how long ago the leader was in contact
@@ -387,6 +388,19 @@ static bool cmd_compact(struct play *p, const struct script_command *c)
     return true;
 }
 
+/* What the state machine has applied becomes durable in its file. */
+static bool cmd_checkpoint(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+
+    if (n == NULL || n->core == NULL) {
+        return false;
+    }
+    n->durable_applied = n->applied;
+    sim_apply(p->w, n, n->applied);
+    return true;
+}
+
 /* -- the table ----------------------------------------------------------------------------- */
 
 static const struct {
@@ -395,6 +409,7 @@ static const struct {
 } commands[] = {
     // clang-format off
     { "apply", play_apply },     { "campaign", cmd_campaign }, { "compact", cmd_compact },
+    { "checkpoint", cmd_checkpoint },
     { "crash", cmd_crash },     { "cut", play_cut },           { "deliver", play_held },
     { "disk", cmd_disk },       { "drop", play_held },         { "dup", play_held },
     { "expect", cmd_expect },   { "formed", cmd_formed },     { "fresh", cmd_fresh },

@@ -300,6 +300,27 @@ static void apply_start(struct sim_world *w, struct sim_node *n)
                      });
 }
 
+/* Recycling is work of the disk's thread. */
+static void compact_start(struct sim_world *w, struct sim_node *n, uint64_t upto)
+{
+    uint64_t to =
+        w->policy.compact_to != NULL ? w->policy.compact_to(w->policy.data, n->place, upto) : upto;
+
+    if (upto > n->durable_applied) {
+        sim_fail(w, "O9: %s gives up entry %llu, its state is durable up to %llu", n->name, U(upto),
+                 U(n->durable_applied));
+    }
+    if (to > n->disk.log.base) {
+        sim_item_push(w, (struct sim_item){
+                             .at = w->now + w->policy.disk_ms(w->policy.data, n->place),
+                             .kind = SIM_COMPACT,
+                             .node = n->place,
+                             .life = n->life,
+                             .compact_to = to,
+                         });
+    }
+}
+
 static void carry_out(struct sim_world *w, struct sim_node *n, const struct consensus_effects *fx)
 {
     for (size_t i = 0; i < fx->notices_count; i++) {
@@ -325,6 +346,9 @@ static void carry_out(struct sim_world *w, struct sim_node *n, const struct cons
     }
     for (size_t i = 0; i < fx->drops_count; i++) {
         pool_drop(w, n, fx->drops[i]);
+    }
+    if (fx->compact_to > 0) {
+        compact_start(w, n, fx->compact_to);
     }
     n->commit_to = fx->commit_to;
     n->core_wake = fx->wake_at_ms;

@@ -37,6 +37,8 @@ struct sim_log { /* entries base + 1 .. last */
     struct sim_entry *at;
     size_t room;
     uint64_t base, base_term, last;
+    uint64_t config, config_index; /* the newest one up to the base: its place in the table, its
+                                      entry; 0: there is none */
 };
 
 struct sim_disk {
@@ -127,9 +129,11 @@ struct sim_policy {
     uint64_t (*disk_ms)(void *data, uint32_t node);
     uint64_t (*apply_ms)(void *data, uint32_t node);
     uint64_t (*gossip_ms)(void *data, uint32_t node);
+    /* of what a core gives up, up to where it goes; NULL: all of it */
+    uint64_t (*compact_to)(void *data, uint32_t node, uint64_t upto);
 };
 
-enum sim_item_kind { SIM_DELIVER, SIM_PERSISTED, SIM_APPLY, SIM_FETCH, SIM_GOSSIP };
+enum sim_item_kind { SIM_DELIVER, SIM_PERSISTED, SIM_APPLY, SIM_FETCH, SIM_GOSSIP, SIM_COMPACT };
 
 struct sim_item {
     uint64_t at, number;
@@ -137,6 +141,7 @@ struct sim_item {
     uint32_t node, life;
     struct sim_message *message;  /* SIM_DELIVER */
     struct consensus_fetch fetch; /* SIM_FETCH */
+    uint64_t compact_to;          /* SIM_COMPACT */
 };
 
 struct sim_ticket {

@@ -1,0 +1,182 @@
+/* compact.c - how much of the log stays (spec/consensus.md 2.13).
+ *
+ *   base        compact_to                     durable_applied        last
+ *    |--- goes ----|--- trailing, and pins ---------|------------------|
+ *
+ * What the state file holds durably need not be in the log for this server's own sake (O9). A
+ * stretch behind that stays for servers that are a little late, by number and by bytes; a server
+ * that is later than that, and alive, holds up more, within a budget; beyond it a snapshot serves
+ * it sooner.
+ *
+ * Sizes are remembered as marks (index, bytes of the log up to it), coarser as the log grows: an
+ * estimate within one mark, which is enough for a budget of megabytes.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "core.h"
+
+#define ENTRY_HEAD_BYTES 32U /* of its record in the log */
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* -- marks --------------------------------------------------------------------------------- */
+
+/* Every second one goes: what is left is twice as coarse. */
+static void marks_thin(struct consensus__log *log)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 1; i < log->marks_count; i += 2) {
+        log->marks[kept++] = log->marks[i];
+    }
+    log->marks_count = kept;
+    log->mark_bytes *= 2;
+}
+
+static void mark_add(struct consensus__log *log, uint64_t index)
+{
+    if (log->marks_count == CONSENSUS_MARKS_MAX) {
+        marks_thin(log);
+    }
+    log->marks[log->marks_count++] = (struct consensus__mark){ index, log->bytes };
+}
+
+void consensus__marks_load(struct consensus *c, const struct consensus_loaded *loaded)
+{
+    struct consensus__log *log = &c->log;
+    uint64_t entries = loaded->last_index - loaded->base_index;
+    uint64_t count = CONSENSUS_MARKS_MAX / 2;
+
+    /* So small that it matters to tests: a sixteenth of what trails. */
+    log->mark_bytes = max_u64(1, c->options.trailing_bytes / 16);
+    count = min_u64(min_u64(count, entries), loaded->log_bytes / log->mark_bytes);
+    for (uint64_t i = 1; i <= count; i++) { /* evenly: nobody has counted them */
+        log->bytes = loaded->log_bytes / count * i;
+        mark_add(log, loaded->base_index + entries / count * i);
+    }
+    log->bytes = loaded->log_bytes;
+    log->compact_asked = loaded->base_index;
+}
+
+void consensus__marks_push(struct consensus *c, uint64_t index, uint32_t bytes)
+{
+    struct consensus__log *log = &c->log;
+    uint64_t marked = log->marks_count > 0 ? log->marks[log->marks_count - 1].bytes : 0;
+
+    log->bytes += ENTRY_HEAD_BYTES + bytes;
+    if (log->marks_count == 0 || log->bytes - marked >= log->mark_bytes) {
+        mark_add(log, index);
+    }
+}
+
+/* Entries from `first` on are dropped; those whose size is known leave with it. */
+void consensus__marks_truncate(struct consensus *c, uint64_t first)
+{
+    struct consensus__log *log = &c->log;
+    uint64_t bytes = log->bytes;
+
+    for (uint64_t i = max_u64(first, log->tail_first); i <= log->last_index; i++) {
+        bytes -= min_u64(bytes, ENTRY_HEAD_BYTES + consensus__log_bytes(c, i));
+    }
+    while (log->marks_count > 0 && log->marks[log->marks_count - 1].index >= first) {
+        log->marks_count--;
+    }
+    log->bytes = max_u64(bytes, log->marks_count > 0 ? log->marks[log->marks_count - 1].bytes : 0);
+}
+
+void consensus__marks_compact(struct consensus *c, uint64_t base)
+{
+    struct consensus__log *log = &c->log;
+    uint32_t gone = 0;
+
+    while (gone < log->marks_count && log->marks[gone].index <= base) {
+        gone++;
+    }
+    memmove(log->marks, log->marks + gone, (log->marks_count - gone) * sizeof *log->marks);
+    log->marks_count -= gone;
+}
+
+/* The highest index known to have at least `bytes` of the log between it and `index`; 0: none. */
+static uint64_t back(const struct consensus__log *log, uint64_t index, uint64_t bytes)
+{
+    uint64_t at = index == log->last_index ? log->bytes : 0;
+    uint64_t found = 0;
+
+    for (uint32_t i = 0; at == 0 && i < log->marks_count; i++) {
+        uint32_t newest = log->marks_count - 1 - i;
+
+        if (log->marks[newest].index <= index) {
+            at = log->marks[newest].bytes;
+        }
+    }
+    for (uint32_t i = 0; i < log->marks_count && log->marks[i].index <= index; i++) {
+        if (log->marks[i].bytes + bytes <= at) {
+            found = log->marks[i].index;
+        }
+    }
+    return found;
+}
+
+/* -- what may go --------------------------------------------------------------------------- */
+
+/* Behind what is durable in the state, the smaller of so many entries and so many bytes. A full
+ * disk keeps an eighth of it. */
+static uint64_t trailing_limit(const struct consensus *c)
+{
+    uint32_t share = c->health == CONSENSUS_STORE_FULL ? 8 : 1;
+    uint64_t entries = c->options.trailing_entries / share;
+    uint64_t durable = c->durable_applied;
+
+    return max_u64(durable > entries ? durable - entries : 0,
+                   back(&c->log, durable, c->options.trailing_bytes / share));
+}
+
+/* A peer that was heard lately and only lags is spared a snapshot. Of one whose match is not known
+ * yet, everything may still be wanted. */
+static bool is_spared(const struct consensus *c, const struct consensus__peer *p)
+{
+    return p->state != CONSENSUS_SNAPSHOT &&
+           c->now_ms - max_u64(p->acked_ms, c->office.since_ms) <= c->options.laggard_ms;
+}
+
+static uint64_t laggards_limit(const struct consensus *c, uint64_t limit)
+{
+    uint64_t floor = back(&c->log, c->durable_applied,
+                          c->options.trailing_bytes + (uint64_t)c->options.laggard_bytes);
+    uint64_t pinned = limit;
+
+    if (c->role != CONSENSUS_LEADER || c->health == CONSENSUS_STORE_FULL) {
+        return limit;
+    }
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        if (i != c->self && is_spared(c, &c->peers[i])) {
+            pinned = min_u64(pinned, c->peers[i].match);
+        }
+    }
+    return max_u64(pinned, min_u64(limit, floor));
+}
+
+uint64_t consensus__compact_to(struct consensus *c)
+{
+    uint64_t limit = laggards_limit(c, trailing_limit(c));
+    uint64_t asked = max_u64(c->log.compact_asked, c->log.base_index);
+    uint64_t step = c->options.trailing_entries / 64;
+
+    MU_ASSERT(limit <= c->durable_applied); /* O9 */
+    /* Not a call for each entry; bytes come in steps of marks anyway. */
+    if (limit <= asked ||
+        (limit - asked < step && back(&c->log, limit, c->log.mark_bytes) <= asked)) {
+        return 0;
+    }
+    c->log.compact_asked = limit;
+    return limit;
+}

@@ -1,0 +1,46 @@
+"""The log of a server does not grow with what was ever written: it is compacted behind the state."""
+
+import os
+
+from cluster import ClusterTest, main, wait_for
+
+MIB = 1024 * 1024
+# The state is flushed when its WAL holds 32 MiB, or in a quiet moment; until then the log is what
+# is durable. Beside that: what trails, a segment begun and spares.
+BUSY_MAX = 48 * MIB
+QUIET_MAX = 10 * MIB
+
+
+def directory_bytes(path):
+    total = 0
+    for name in os.listdir(path):
+        try:
+            total += os.stat(os.path.join(path, name)).st_blocks * 512
+        except FileNotFoundError:
+            pass  # recycled in between
+    return total
+
+
+class Compaction(ClusterTest):
+    def test_the_log_stays_bounded_under_load(self):
+        cluster = self.cluster()
+        agent = cluster.add("solo", True, ["-dev", "-hcl", "raft_trailing_logs = 8"]).start()
+        wait_for("a leader", agent.leader)
+        log = os.path.join(agent.data, "consensus")
+        value = os.urandom(256 * 1024)
+        highest = 0
+        for i in range(500):
+            agent.ok("PUT", f"/v1/kv/big/{i % 16}", value[i % 256:])
+            highest = max(highest, directory_bytes(log))
+        self.assertLess(highest, BUSY_MAX, "while 125 MiB were written")
+        wait_for("a quiet log to be small", lambda: directory_bytes(log) < QUIET_MAX)
+        agent.kill()
+        agent.start()
+        wait_for("a leader again", agent.leader)
+        for i in range(484, 500):
+            got = agent.ok("GET", f"/v1/kv/big/{i % 16}?raw").body
+            self.assertEqual(got, value[i % 256:])
+
+
+if __name__ == "__main__":
+    main()
