@@ -66,7 +66,8 @@ struct disk {
     struct disk_sums sums;
 };
 
-/* -- bytes -------------------------------------------------------------------------------------- */
+/* -- bytes --------------------------------------------------------------------------------------
+ */
 
 static void bytes_resize(struct bytes *b, uint64_t count)
 {
@@ -152,7 +153,8 @@ static void file_free(struct file *f)
     *f = (struct file){ .is_used = false };
 }
 
-/* -- names -------------------------------------------------------------------------------------- */
+/* -- names --------------------------------------------------------------------------------------
+ */
 
 static struct name *name_find(const struct names *n, const char *text)
 {
@@ -274,7 +276,8 @@ static struct file *file_of(struct disk *d, int file)
     return &d->files[file];
 }
 
-/* -- life --------------------------------------------------------------------------------------- */
+/* -- life ---------------------------------------------------------------------------------------
+ */
 
 struct disk *disk_new(const struct disk_owner *owner, uint64_t seed)
 {
@@ -379,7 +382,8 @@ void disk_revive(struct disk *d, bool lost)
     files_collect(d);
 }
 
-/* -- faults ------------------------------------------------------------------------------------- */
+/* -- faults -------------------------------------------------------------------------------------
+ */
 
 void disk_fail_sync(struct disk *d, enum disk_dir dir, enum disk_failure how)
 {
@@ -458,7 +462,8 @@ struct disk_sums disk_sums(const struct disk *d)
     return d->sums;
 }
 
-/* -- requests ----------------------------------------------------------------------------------- */
+/* -- requests -----------------------------------------------------------------------------------
+ */
 
 static enum mu_code dead(struct mu_err *err)
 {

@@ -55,7 +55,8 @@ struct disk_sums {
 struct disk *disk_new(const struct disk_owner *owner, uint64_t seed);
 void disk_free(struct disk *d);
 
-/* -- the power ---------------------------------------------------------------------------------- */
+/* -- the power ----------------------------------------------------------------------------------
+ */
 
 /* All requests fail from now on, also those under way. */
 void disk_die(struct disk *d);
@@ -65,13 +66,14 @@ void disk_revive(struct disk *d, bool lost);
 size_t disk_open_count(const struct disk *d); /* files that were not closed */
 void disk_wipe(struct disk *d);               /* a new disk in its place; dead */
 
-/* -- faults ------------------------------------------------------------------------------------- */
+/* -- faults -------------------------------------------------------------------------------------
+ */
 
 void disk_fail_sync(struct disk *d, enum disk_dir dir, enum disk_failure how); /* the next one */
 void disk_fail_read(struct disk *d, enum disk_dir dir);                        /* the next one */
 void disk_misdirect(struct disk *d, enum disk_dir dir); /* the next write goes elsewhere */
-bool disk_rot(struct disk *d, enum disk_dir dir);       /* some bits at rest; false: nothing there */
-void disk_quota(struct disk *d, uint64_t bytes);        /* of all files; 0: endless */
+bool disk_rot(struct disk *d, enum disk_dir dir); /* some bits at rest; false: nothing there */
+void disk_quota(struct disk *d, uint64_t bytes);  /* of all files; 0: endless */
 uint64_t disk_used(const struct disk *d);
 uint64_t disk_room(const struct disk *d); /* UINT64_MAX without a quota */
 struct disk_sums disk_sums(const struct disk *d);
@@ -79,7 +81,8 @@ struct disk_sums disk_sums(const struct disk *d);
 /* Broken on purpose: a flush does nothing and says it did. */
 void disk_lie(struct disk *d, enum disk_dir dir, bool lies);
 
-/* -- requests: errors are MU_NOT_FOUND, MU_FULL, MU_IO ------------------------------------------- */
+/* -- requests: errors are MU_NOT_FOUND, MU_FULL, MU_IO -------------------------------------------
+ */
 
 enum mu_code disk_list(struct disk *d, enum disk_dir dir, mu_dir_fn *each, void *data,
                        struct mu_err *err);
@@ -103,6 +106,5 @@ enum mu_code disk_remove(struct disk *d, enum disk_dir dir, const char *name, st
 enum mu_code disk_sync_dir(struct disk *d, enum disk_dir dir, struct mu_err *err);
 /* One process at a time, by a file that is made if it is not there; revive releases it. */
 enum mu_code disk_lock(struct disk *d, enum disk_dir dir, const char *name, struct mu_err *err);
-
 
 #endif

@@ -82,8 +82,8 @@ struct fiber *fiber_new(fiber_fn *run, void *data)
 
     f->run = run;
     f->data = data;
-    f->stack = main_stack.kept_count > 0 ? main_stack.kept[--main_stack.kept_count]
-                                         : mu_new(STACK_BYTES);
+    f->stack =
+        main_stack.kept_count > 0 ? main_stack.kept[--main_stack.kept_count] : mu_new(STACK_BYTES);
 #ifdef HAS_ASAN
     __asan_unpoison_memory_region(f->stack, STACK_BYTES); /* the last one on it ended at a call */
 #endif

@@ -22,9 +22,9 @@
 struct shared {
     char name[PATH_BYTES]; /* "": free */
     unsigned opens;
-    unsigned readers;       /* hold SHARED or more */
-    const void *reserved;   /* who holds RESERVED or more */
-    const void *exclusive;  /* who holds PENDING or EXCLUSIVE */
+    unsigned readers;      /* hold SHARED or more */
+    const void *reserved;  /* who holds RESERVED or more */
+    const void *exclusive; /* who holds PENDING or EXCLUSIVE */
     void *regions[REGIONS_MAX];
     unsigned maps;
     unsigned shm_shared[SIM_VFS_LOCKS];
@@ -57,7 +57,8 @@ static int code_of(enum mu_code rc, int io)
     return rc == MU_OK ? SQLITE_OK : rc == MU_FULL ? SQLITE_FULL : io;
 }
 
-/* -- bytes -------------------------------------------------------------------------------------- */
+/* -- bytes --------------------------------------------------------------------------------------
+ */
 
 static int on_close(sqlite3_file *file)
 {
@@ -88,9 +89,9 @@ static int on_write(sqlite3_file *file, const void *from, int bytes, sqlite3_int
 {
     struct vfs_file *f = file_of(file);
 
-    return code_of(disk_write(f->disk, f->file, (uint64_t)offset,
-                              mu_span_of(from, (size_t)bytes), NULL),
-                   SQLITE_IOERR_WRITE);
+    return code_of(
+        disk_write(f->disk, f->file, (uint64_t)offset, mu_span_of(from, (size_t)bytes), NULL),
+        SQLITE_IOERR_WRITE);
 }
 
 static int on_truncate(sqlite3_file *file, sqlite3_int64 bytes)
@@ -143,7 +144,8 @@ static int on_device(sqlite3_file *file)
     return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
 }
 
-/* -- the locks of the file ----------------------------------------------------------------------- */
+/* -- the locks of the file -----------------------------------------------------------------------
+ */
 
 static int on_lock(sqlite3_file *file, int level)
 {
@@ -201,7 +203,8 @@ static int on_reserved(sqlite3_file *file, int *is_reserved)
     return SQLITE_OK;
 }
 
-/* -- shared memory -------------------------------------------------------------------------------- */
+/* -- shared memory --------------------------------------------------------------------------------
+ */
 
 static int on_shm_map(sqlite3_file *file, int region, int bytes, int extend, void volatile **to)
 {
@@ -307,7 +310,8 @@ static const sqlite3_io_methods methods = {
     .xShmUnmap = on_shm_unmap,
 };
 
-/* -- names ---------------------------------------------------------------------------------------- */
+/* -- names ----------------------------------------------------------------------------------------
+ */
 
 /* "/3/state-1.db": disk 3, "state-1.db". */
 static struct disk *path_parse(const char *path, size_t *number, const char **name)
@@ -404,7 +408,8 @@ static int on_full_path(sqlite3_vfs *vfs, const char *path, int room, char *out)
     return SQLITE_OK;
 }
 
-/* -- the rest of the world -------------------------------------------------------------------------- */
+/* -- the rest of the world
+ * -------------------------------------------------------------------------- */
 
 static int on_random(sqlite3_vfs *vfs, int bytes, char *to)
 {

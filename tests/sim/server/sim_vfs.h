@@ -11,9 +11,9 @@
 
 #include "disk.h"
 
-#define SIM_VFS        "sim"
-#define SIM_VFS_DISKS  8
-#define SIM_VFS_LOCKS  8
+#define SIM_VFS       "sim"
+#define SIM_VFS_DISKS 8
+#define SIM_VFS_LOCKS 8
 
 struct catalog_files;
 
