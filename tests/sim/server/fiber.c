@@ -2,6 +2,7 @@
 #include "fiber.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <ucontext.h>
 
 #include "base/assert.h"

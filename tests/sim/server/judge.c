@@ -13,6 +13,7 @@
 
 #define SETTLE_S 60 /* a stalled disk alone made a log wait that long; without it, seconds */
 #define SERVE_S  3
+#define REST_S   25
 #define QUIET_S  20
 
 static bool is_wanted(const struct server *s)
@@ -147,7 +148,7 @@ static void must_be_quiet(struct world *w)
     uint64_t terms[SERVERS_MAX];
     uint64_t flushes[SERVERS_MAX];
 
-    world_run(w, w->now + 5 * SECOND); /* marks, spares, checkpoints */
+    world_run(w, w->now + REST_S * SECOND); /* marks, checkpoints, spares that found no room */
     for (size_t i = 0; i < w->servers_count; i++) {
         terms[i] = w->servers[i].term;
         flushes[i] = disk_sums(w->servers[i].disk).syncs;

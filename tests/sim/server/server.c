@@ -485,7 +485,8 @@ void server_start(struct server *s)
     MU_ASSERT(s->state == SERVER_DOWN);
     s->life++;
     s->state = SERVER_OPENING;
-    s->is_excused = false;
+    s->is_excused = s->stays_excused || disk_room(s->disk) != UINT64_MAX;
+    s->stays_excused = false;
     s->paused_until = 0;
     event_cancel(s->world, &s->restart);
     world_say(s->world, "%s: starts%s", s->name, s->was_cut ? " after a power cut" : "");
@@ -614,6 +615,10 @@ static void disk_sleep(void *data, enum disk_request request, size_t bytes)
     struct server *s = data;
     struct mu_rand *r = &s->world->disk_rand;
     uint64_t most = s->latency_us;
+
+    if (s->world->options.is_verbose && request == DISK_SYNC) {
+        world_say(s->world, "%s: flushes", s->name);
+    }
 
     if (s->is_dying || (request == DISK_READ && mu_rand_below(r, 8) != 0) ||
         (request == DISK_WRITE && mu_rand_below(r, 2) != 0)) {

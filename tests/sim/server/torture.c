@@ -150,7 +150,7 @@ static void act_sync(struct world *w)
 
     if (server_is_up(s)) {
         disk_fail_sync(s->disk, dir, how);
-        s->is_excused = true;
+        s->is_excused = s->stays_excused = true;
         world_say(w, "%s: the next flush of %s fails, the way %d", s->name,
                   dir == DISK_LOG ? "the log" : "the state", (int)how);
     }

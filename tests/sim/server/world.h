@@ -49,10 +49,11 @@
 #define NEVER       UINT64_MAX
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                          \
-    X(crash)                                                                                     \
-    X(power) X(stop) X(pause) X(cut) X(loss) X(twice) X(delay) X(flip) X(clock) X(stall) X(full) \
-        X(sync) X(read) X(rot)
+#define WORLD_FAULTS(X)                                                                         \
+    X(crash)                                                                                    \
+    X(power)                                                                                    \
+    X(stop) X(pause) X(cut) X(loss) X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) \
+        X(read) X(rot)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -126,11 +127,12 @@ struct server {
 
     enum server_state state;
     uint32_t life;
-    bool is_dying;   /* its disk is dead, it is being taken apart */
-    bool is_excused; /* a fault was told that it may die of */
-    bool is_hurt;    /* what it has stored may be damaged */
-    bool is_refused; /* it will not start again, and has said why */
-    bool was_cut;    /* the power was, since it ran last */
+    bool is_dying;      /* its disk is dead, it is being taken apart */
+    bool is_excused;    /* a fault was told that it may die of */
+    bool stays_excused; /* in its next life too: an error that is repeated */
+    bool is_hurt;       /* what it has stored may be damaged */
+    bool is_refused;    /* it will not start again, and has said why */
+    bool was_cut;       /* the power was, since it ran last */
     uint64_t restart_at;
     struct event restart, exit;
 
