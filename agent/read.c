@@ -6,13 +6,15 @@
  * was already sent: its point may lie before the read began.
  */
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "core.h"
 #include "requests.h"
 #include "rpc_codec.h"
 
-#define READ_TIMEOUT_MS 2000U /* a leader that does not answer: ask again, it may be another one \
-                               */
+#define READ_TIMEOUT_MS                                                      \
+    2000U /* a leader that does not answer: ask again, it may be another one \
+           */
 
 struct round {
     struct agent *agent;
@@ -31,6 +33,7 @@ struct agent_read {
     struct mu_link place; /* in a round's list, or in requests.reads while it pauses */
     enum agent_consistency consistency;
     uint64_t deadline_ms;
+    unsigned tries;
     struct timer timer;
     agent_read_fn *ready;
     void *data;
@@ -47,7 +50,7 @@ struct agent_view agent_view_now(struct agent *a)
     consensus_driver_status(a->consensus, &status);
     view.known_leader = !mu_id_is_none(&status.leader);
     if (status.role != CONSENSUS_LEADER && status.leader_heard_ms > 0) {
-        uint64_t now_ms = timers_now(a->timers);
+        uint64_t now_ms = mu_clock_ms(); /* the clock of consensus: it goes on in suspend */
 
         view.last_contact_ms =
             now_ms > status.leader_heard_ms ? now_ms - status.leader_heard_ms : 0;
@@ -92,7 +95,7 @@ static void read_pause(struct agent_read *r)
         read_answer(r, MU_NO_LEADER, agent__refusal_text(MU_NO_LEADER));
         return;
     }
-    timer_set(a->timers, &r->timer, agent__hold_pause(a), read_join, r);
+    timer_set(a->timers, &r->timer, agent__hold_pause(a, &r->tries), read_join, r);
 }
 
 /* -- rounds ------------------------------------------------------------------------------------ */
@@ -113,8 +116,7 @@ static void round_free(struct round *r)
 
 static void round_fail(struct round *r, enum mu_code code)
 {
-    MU_LIST_EACH_SAFE(place, &r->reads)
-    {
+    MU_LIST_EACH_SAFE (place, &r->reads) {
         struct agent_read *read = MU_CONTAINER(place, struct agent_read, place);
 
         if (code == MU_BUSY || code == MU_CANCELLED) {
@@ -245,8 +247,7 @@ struct agent_read *agent_read(struct agent *a, enum agent_consistency consistenc
 
 void agent__reads_applied(struct agent *a)
 {
-    MU_LIST_EACH_SAFE(place, &a->requests->rounds)
-    {
+    MU_LIST_EACH_SAFE (place, &a->requests->rounds) {
         struct round *r = MU_CONTAINER(place, struct round, place);
 
         if (r->has_index) {
@@ -257,8 +258,7 @@ void agent__reads_applied(struct agent *a)
 
 void agent__reads_retry(struct agent *a)
 {
-    MU_LIST_EACH(place, &a->requests->reads)
-    {
+    MU_LIST_EACH (place, &a->requests->reads) {
         struct agent_read *r = MU_CONTAINER(place, struct agent_read, place);
 
         if (r->consistency != AGENT_STALE) {

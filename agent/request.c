@@ -21,6 +21,7 @@
 #include "requests.h"
 #include "rpc_codec.h"
 
+#define NO_SPACE           "No space left in the data directory of %s"
 #define FORWARD_TIMEOUT_MS 30000U /* a leader that accepted a command and never answers */
 
 struct write {
@@ -32,6 +33,7 @@ struct write {
     bool is_dead;
     struct mu_buf command; /* encoded, without stamp and origin */
     uint64_t deadline_ms;
+    unsigned tries;
     struct timer timer;
     struct rpc_call *call;
     uint64_t ticket;
@@ -87,7 +89,7 @@ const char *agent__refusal_text(enum mu_code code)
     case MU_NO_SERVERS: return "No known Consul servers";
     case MU_BUSY: return "RPC rate limit exceeded";
     case MU_LOST: return "outcome unknown: leadership or connection was lost before the answer";
-    case MU_FULL: return "No space left in the data directory of the leader";
+    case MU_FULL: return "No space left in the data directory of a server";
     case MU_CANCELLED: return "the agent is stopping";
     case MU_OK:
     case MU_INVALID:
@@ -106,11 +108,13 @@ const char *agent__refusal_text(enum mu_code code)
     MU_UNREACHABLE_CODE();
 }
 
-uint64_t agent__hold_pause(struct agent *a)
+uint64_t agent__hold_pause(struct agent *a, unsigned *tries)
 {
-    uint64_t hold = (uint64_t)a->config->rpc_hold_ms;
+    uint64_t most = (uint64_t)a->config->rpc_hold_ms / 16 + 1;
+    uint64_t pause = UINT64_C(4) << (*tries < 16 ? *tries : 16);
 
-    return 1 + mu_rand_below(&a->rand, hold / 16 + 1);
+    (*tries)++;
+    return 1 + mu_rand_below(&a->rand, pause < most ? pause : most);
 }
 
 /* Certainly not accepted: again after a pause, unless the time to hold it is over. */
@@ -127,7 +131,7 @@ static void write_again(struct write *w, enum mu_code code)
         write_fail(w, MU_NO_LEADER, agent__refusal_text(MU_NO_LEADER));
         return;
     }
-    timer_set(a->timers, &w->timer, agent__hold_pause(a), write_try, w);
+    timer_set(a->timers, &w->timer, agent__hold_pause(a, &w->tries), write_try, w);
 }
 
 static void on_proposed(void *data, enum mu_code code, uint64_t index)
@@ -147,6 +151,13 @@ static void on_proposed(void *data, enum mu_code code, uint64_t index)
         (void)mu_table_remove(w->agent->requests->by_ticket, ticket_key(&w->ticket));
         w->ticket = 0;
         write_again(w, code);
+        return;
+    }
+    if (code == MU_FULL) { /* whose: this server leads, whoever was asked */
+        char text[sizeof NO_SPACE + MU_NODE_NAME_MAX];
+
+        (void)snprintf(text, sizeof text, NO_SPACE, w->agent->config->node_name);
+        write_fail(w, code, text);
         return;
     }
     write_fail(w, code, agent__refusal_text(code));
@@ -336,8 +347,7 @@ static void result_answer(struct agent *a, const struct apply_result *r)
 
 static void applied_writes(struct agent *a)
 {
-    MU_LIST_EACH_SAFE(place, &a->requests->writes)
-    {
+    MU_LIST_EACH_SAFE (place, &a->requests->writes) {
         struct write *w = MU_CONTAINER(place, struct write, place);
 
         if (w->state == WRITE_APPLYING && a->applied.index >= w->written.index) {
@@ -359,8 +369,7 @@ void agent__requests_applied(struct agent *a, const struct apply_report *report)
 
 void agent__requests_retry(struct agent *a)
 {
-    MU_LIST_EACH(place, &a->requests->writes)
-    {
+    MU_LIST_EACH (place, &a->requests->writes) {
         struct write *w = MU_CONTAINER(place, struct write, place);
 
         if (w->state == WRITE_TRYING) {
@@ -368,11 +377,17 @@ void agent__requests_retry(struct agent *a)
         }
     }
     agent__reads_retry(a);
+    agent__forwards_retry(a);
 }
 
 bool agent__leads(const struct agent *a)
 {
     return a->requests->is_ready;
+}
+
+bool agent_leads(const struct agent *a)
+{
+    return a->requests != NULL && a->requests->is_ready;
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
@@ -385,6 +400,7 @@ void agent__requests_open(struct agent *a)
     mu_list_init(&q->writes);
     mu_list_init(&q->reads);
     mu_list_init(&q->rounds);
+    mu_list_init(&q->forwards);
     a->requests = q;
 }
 
@@ -405,6 +421,7 @@ void agent__requests_close(struct agent *a)
         write_fail(w, code, agent__refusal_text(code));
     }
     agent__reads_close(a);
+    agent__forwards_close(a);
     mu_table_free(q->by_ticket);
     mu_free(q);
     a->requests = NULL;

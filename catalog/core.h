@@ -76,6 +76,7 @@ struct catalog {
     uint64_t durable;      /* applied index that is flushed in the file */
     int wal_pages;         /* frames in the WAL after the last commit */
     int wal_pages_written; /* of these in the database file */
+    int checkpoint_pages;  /* when they are written back */
     bool has_idle_memory;  /* pages were taken since they were last given back */
 };
 
@@ -94,6 +95,7 @@ enum mu_code catalog__register(CATALOG_APPLY_ARGS);
 enum mu_code catalog__deregister(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
+enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_create(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_destroy(CATALOG_APPLY_ARGS);

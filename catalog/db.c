@@ -28,6 +28,7 @@
 
 /* When the WAL is written back, in pages (spec/consensus.md 3.4). Fewer, larger checkpoints halve
  * the cost of writing; idle ones keep a restart short. */
+#define PAGE_BYTES            4096
 #define CHECKPOINT_PAGES      8000
 #define CHECKPOINT_PAGES_IDLE 500
 /* Beyond these a reader that never lets go holds the WAL: try to start it over, then to cut it. */
@@ -248,6 +249,10 @@ enum mu_code catalog_open(struct catalog **out, const struct catalog_options *op
     struct catalog *c = mu_new(sizeof *c);
 
     c->is_in_memory = options->path == NULL;
+    c->checkpoint_pages = CHECKPOINT_PAGES;
+    if (options->wal_bytes > 0 && options->wal_bytes / PAGE_BYTES < CHECKPOINT_PAGES) {
+        c->checkpoint_pages = (int)(options->wal_bytes / PAGE_BYTES);
+    }
     mu_arena_init(&c->arena, 0);
     c->arena.block = ARENA_BLOCK;
     enum mu_code rc = open_all(c, options, err);
@@ -430,12 +435,19 @@ enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durab
 {
     MU_ASSERT(!c->in_transaction);
     enum mu_code rc = is_idle ? rest(c, err) : MU_OK;
-    int due = is_idle ? CHECKPOINT_PAGES_IDLE : CHECKPOINT_PAGES;
+    int due = is_idle && CHECKPOINT_PAGES_IDLE < c->checkpoint_pages ? CHECKPOINT_PAGES_IDLE
+                                                                     : c->checkpoint_pages;
 
     if (rc != MU_OK || c->is_in_memory || c->wal_pages - c->wal_pages_written <= due) {
         return rc;
     }
     return write_back(c, mode_for(c->wal_pages), durable, err);
+}
+
+enum mu_code catalog_relieve(struct catalog *c, uint64_t *durable, struct mu_err *err)
+{
+    MU_ASSERT(!c->in_transaction);
+    return c->is_in_memory ? MU_OK : write_back(c, SQLITE_CHECKPOINT_TRUNCATE, durable, err);
 }
 
 enum mu_code catalog_recount(struct catalog *c, uint8_t hash[16], struct mu_err *err)

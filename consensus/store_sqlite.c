@@ -402,6 +402,15 @@ static enum mu_code keep_config(struct sqlite_store *s, uint64_t upto, struct mu
     return finish(s, stmt, err);
 }
 
+/* It holds nothing in reserve. */
+static void sqlite_relieve(void *self)
+{
+    struct sqlite_store *s = self;
+
+    s->report.relieved_count++;
+    s->options.wake(s->options.wake_data);
+}
+
 static void sqlite_compact(void *self, uint64_t upto)
 {
     struct sqlite_store *s = self;
@@ -497,6 +506,7 @@ static const struct consensus_store_ops sqlite_ops = {
     .submit = sqlite_submit,
     .fetch = sqlite_fetch,
     .record = sqlite_record,
+    .relieve = sqlite_relieve,
     .compact = sqlite_compact,
     .collect = sqlite_collect,
     .close = sqlite_close,

@@ -63,6 +63,9 @@ union body {
     Muster__Consensus__Ack ack;
     Muster__Consensus__Heartbeat heartbeat;
     Muster__Consensus__Alive alive;
+    Muster__Consensus__TimeoutNow timeout_now;
+    Muster__Consensus__Removed removed;
+    Muster__Consensus__Invite invite;
 };
 
 static void ask_out(const struct consensus_msg *m, union body *b, pb_raft *to)
@@ -72,6 +75,7 @@ static void ask_out(const struct consensus_msg *m, union body *b, pb_raft *to)
     b->ask.last_term = m->ask.last_term;
     b->ask.last_index = m->ask.last_index;
     b->ask.round = m->ask.round;
+    b->ask.transfer_term = m->ask.transfer_term;
     to->ask = &b->ask;
 }
 
@@ -131,6 +135,35 @@ static void alive_out(const struct consensus_msg *m, union body *b, pb_raft *to)
     to->alive = &b->alive;
 }
 
+static void timeout_now_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__timeout_now__init(&b->timeout_now);
+    b->timeout_now.last_index = m->timeout_now.last_index;
+    b->timeout_now.valid_ms = m->timeout_now.valid_ms;
+    to->timeout_now = &b->timeout_now;
+}
+
+static void nothing_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    (void)m;
+    (void)b;
+    (void)to;
+}
+
+static void removed_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__removed__init(&b->removed);
+    b->removed.config_index = m->removed.config_index;
+    to->removed = &b->removed;
+}
+
+static void invite_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__invite__init(&b->invite);
+    b->invite.disk = id_out(&m->invite.disk);
+    to->invite = &b->invite;
+}
+
 /* -- bodies: in ---------------------------------------------------------------------------- */
 
 static bool ask_in(const pb_raft *from, struct consensus_msg *m)
@@ -142,6 +175,7 @@ static bool ask_in(const pb_raft *from, struct consensus_msg *m)
     m->ask.last_term = from->ask->last_term;
     m->ask.last_index = from->ask->last_index;
     m->ask.round = from->ask->round;
+    m->ask.transfer_term = from->ask->transfer_term;
     return true;
 }
 
@@ -212,6 +246,37 @@ static bool alive_in(const pb_raft *from, struct consensus_msg *m)
     return true;
 }
 
+static bool timeout_now_in(const pb_raft *from, struct consensus_msg *m)
+{
+    if (from->timeout_now == NULL) {
+        return false;
+    }
+    m->timeout_now.last_index = from->timeout_now->last_index;
+    m->timeout_now.valid_ms = from->timeout_now->valid_ms;
+    return true;
+}
+
+static bool nothing_in(const pb_raft *from, struct consensus_msg *m)
+{
+    (void)from;
+    (void)m;
+    return true;
+}
+
+static bool removed_in(const pb_raft *from, struct consensus_msg *m)
+{
+    if (from->removed == NULL) {
+        return false;
+    }
+    m->removed.config_index = from->removed->config_index;
+    return true;
+}
+
+static bool invite_in(const pb_raft *from, struct consensus_msg *m)
+{
+    return from->invite != NULL && id_in(&from->invite->disk, &m->invite.disk);
+}
+
 static const struct {
     void (*out)(const struct consensus_msg *m, union body *b, pb_raft *to);
     bool (*in)(const pb_raft *from, struct consensus_msg *m);
@@ -225,6 +290,10 @@ static const struct {
     [CONSENSUS_APPEND_RES]    = { ack_out, ack_in },
     [CONSENSUS_HEARTBEAT]     = { heartbeat_out, heartbeat_in },
     [CONSENSUS_HEARTBEAT_RES] = { alive_out, alive_in },
+    [CONSENSUS_TIMEOUT_NOW]   = { timeout_now_out, timeout_now_in },
+    [CONSENSUS_MEMBER_REQ]    = { nothing_out, nothing_in },
+    [CONSENSUS_MEMBER_RES]    = { removed_out, removed_in },
+    [CONSENSUS_INVITE]        = { invite_out, invite_in },
 }; // clang-format on
 
 /* -- frames -------------------------------------------------------------------------------- */

@@ -33,15 +33,17 @@ static const struct codec {
     enum mu_code (*check)(const struct command *c, struct mu_err *err);
     command_pack_fn *pack;
     command_unpack_fn *unpack;
+    bool is_relief; /* allowed on a full disk */
 } codecs[] = {
     // clang-format off
     [COMMAND_REGISTER]        = { "register",        command__check_register,        command__pack_register,        command__unpack_register },
-    [COMMAND_DEREGISTER]      = { "deregister",      command__check_deregister,      command__pack_deregister,      command__unpack_deregister },
+    [COMMAND_DEREGISTER]      = { "deregister",      command__check_deregister,      command__pack_deregister,      command__unpack_deregister, .is_relief = true },
     [COMMAND_KV_SET]          = { "kv-set",          command__check_kv_set,          command__pack_kv_set,          command__unpack_kv_set },
-    [COMMAND_KV_DELETE]       = { "kv-delete",       command__check_kv_delete,       command__pack_kv_delete,       command__unpack_kv_delete },
+    [COMMAND_KV_DELETE]       = { "kv-delete",       command__check_kv_delete,       command__pack_kv_delete,       command__unpack_kv_delete, .is_relief = true },
     [COMMAND_KV_LOCK]         = { "kv-lock",         command__check_kv_lock,         command__pack_kv_lock,         command__unpack_kv_lock },
     [COMMAND_SESSION_CREATE]  = { "session-create",  command__check_session_create,  command__pack_session_create,  command__unpack_session_create },
-    [COMMAND_SESSION_DESTROY] = { "session-destroy", command__check_session_destroy, command__pack_session_destroy, command__unpack_session_destroy },
+    [COMMAND_SESSION_DESTROY] = { "session-destroy", command__check_session_destroy, command__pack_session_destroy, command__unpack_session_destroy, .is_relief = true },
+    [COMMAND_AUTOPILOT]       = { "autopilot",       command__check_autopilot,       command__pack_autopilot,       command__unpack_autopilot },
 }; // clang-format on
 
 static const struct codec *codec_find(uint32_t kind)
@@ -219,4 +221,17 @@ enum mu_code command_stamp(struct mu_span bytes, const struct command_origin *or
     }
     mu_arena_deinit(&arena);
     return rc;
+}
+
+bool command_is_relief(struct mu_span bytes)
+{
+    const struct codec *codec = NULL;
+    const pb_command *m = NULL;
+    struct mu_arena arena;
+
+    mu_arena_init(&arena, 0);
+    enum mu_code rc = unpack_envelope(bytes, &arena, &m, &codec, NULL);
+
+    mu_arena_deinit(&arena);
+    return rc == MU_OK && codec->is_relief;
 }

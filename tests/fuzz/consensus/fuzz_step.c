@@ -149,6 +149,13 @@ static void body_of(struct world *w, struct consensus_msg *m, struct consensus_e
         m->alive.last_index = number(w);
         m->alive.applied = number(w);
         break;
+    case CONSENSUS_TIMEOUT_NOW:
+        m->timeout_now.last_index = near_to(w, w->c->log.last_index);
+        m->timeout_now.valid_ms = byte(w) * 4U;
+        break;
+    case CONSENSUS_MEMBER_REQ: break;
+    case CONSENSUS_MEMBER_RES: m->removed.config_index = number(w); break;
+    case CONSENSUS_INVITE: m->invite.disk = id_of(byte(w)); break;
     }
 }
 
@@ -156,6 +163,9 @@ static void body_of(struct world *w, struct consensus_msg *m, struct consensus_e
 
 static void take_effects(struct world *w, const struct consensus_effects *fx)
 {
+    if (fx->made != NULL) {
+        consensus_bind(w->c, fx->made->index, handle_new(w));
+    }
     for (size_t i = 0; i < fx->writes_count; i++) {
         for (uint64_t j = fx->writes[i].first; j <= fx->writes[i].last; j++) {
             struct consensus_entry e;
@@ -220,7 +230,9 @@ static void recv(struct world *w, struct consensus_config *config)
     uint8_t twist = byte(w);
 
     memset(&m, 0, sizeof m);
-    m.kind = (enum consensus_msg_kind)(byte(w) % (CONSENSUS_MSG_KINDS + 2));
+    uint8_t kind = byte(w);
+
+    m.kind = (enum consensus_msg_kind)(kind < 200 ? kind % 10 : kind % (CONSENSUS_MSG_KINDS + 2));
     m.from = id_of(from % 5); /* also oneself, nobody, and a stranger */
     m.from_disk = id_of((uint8_t)(100 + (twist == 1 ? 9 : from % 5)));
     m.to = id_of(twist == 2 ? 3 : 1);
@@ -231,11 +243,47 @@ static void recv(struct world *w, struct consensus_config *config)
     step(w, &ev);
 }
 
+/* Any change of any server, also of such that cannot be. */
+static void change(struct world *w)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_CHANGE };
+    struct consensus_change what = { .kind = (enum consensus_change_kind)(byte(w) % 6) };
+    uint8_t server = byte(w) % 6;
+
+    what.server = id_of(server);
+    what.disk = what.kind == CONSENSUS_ADD ? id_of((uint8_t)(100 + server)) : MU_ID_NONE;
+    what.by = id_of(byte(w) % 6);
+    what.priority = byte(w) % 3;
+    what.is_forced = byte(w) % 2 == 0;
+    ev.change.ticket = ++w->tickets;
+    ev.change.what = &what;
+    step(w, &ev);
+}
+
+static void transfer(struct world *w)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_TRANSFER };
+
+    ev.transfer.ticket = ++w->tickets;
+    ev.transfer.target = id_of(byte(w) % 6);
+    step(w, &ev);
+}
+
 static void propose(struct world *w)
 {
     struct consensus_proposal all[BATCH];
     struct consensus_event ev = { .kind = CONSENSUS_EV_PROPOSE };
-    size_t count = 1 + byte(w) % BATCH;
+    uint8_t what = byte(w);
+    size_t count = 1 + what % BATCH;
+
+    if (what >= 200 && w->tickets + 1 < TICKETS_MAX && w->handles + 2 < HANDLES_MAX) {
+        if (what < 245) {
+            change(w);
+        } else {
+            transfer(w);
+        }
+        return;
+    }
 
     if (w->tickets + count >= TICKETS_MAX || w->handles + count >= HANDLES_MAX) {
         return;

@@ -400,7 +400,7 @@ void sim_check_step(struct sim_world *w, struct sim_node *n, const struct consen
         }
         return;
     }
-    if (n->is_stopped && fx->sends_count > 0) {
+    if (n->was_seen && n->seen.is_stopped && fx->sends_count > 0) {
         sim_fail(w, "I19: %s sends after it was stopped", n->name);
     }
     consensus_status(n->core, &now);
@@ -473,7 +473,9 @@ static void check_committed(struct sim_world *w, struct sim_node *n, const struc
 {
     struct sim_checks *k = w->checks;
 
-    if (index > k->committed_last || k->committed[index].content != t->content) {
+    if (index > k->committed_last ||
+        (t->kind == SIM_CHANGE ? k->committed[index].kind != CONSENSUS_CONFIG
+                               : k->committed[index].content != t->content)) {
         sim_fail(w, "I16: %s acknowledges %llu at %llu, where something else is committed", n->name,
                  U(t->content), U(index));
     }
@@ -492,14 +494,14 @@ void sim_check_result(struct sim_world *w, struct sim_node *n, const struct cons
     t->is_open = false;
     switch (r->outcome) {
     case CONSENSUS_COMMITTED:
-        if (t->is_read) {
+        if (t->kind != SIM_PROPOSAL && t->kind != SIM_CHANGE) {
             sim_fail(w, "%s commits a read", n->name);
         }
         check_committed(w, n, t, r->index);
         break;
     case CONSENSUS_READABLE: /* linearizable by index: not older than what anybody was told before
                               */
-        if (!t->is_read || r->index < t->floor || r->index > w->checks->committed_last) {
+        if (t->kind != SIM_READ || r->index < t->floor || r->index > w->checks->committed_last) {
             sim_fail(w, "I15: %s answers a read from index %llu, %llu was acknowledged before it",
                      n->name, U(r->index), U(t->floor));
         }
@@ -510,8 +512,13 @@ void sim_check_result(struct sim_world *w, struct sim_node *n, const struct cons
         }
         break;
     case CONSENSUS_LOST:
-        if (t->is_read) {
+        if (t->kind != SIM_PROPOSAL && t->kind != SIM_CHANGE) {
             sim_fail(w, "%s loses a read", n->name);
+        }
+        break;
+    case CONSENSUS_HANDED_OVER:
+        if (t->kind != SIM_TRANSFER || n->core->role == CONSENSUS_LEADER) {
+            sim_fail(w, "%s has not handed over", n->name);
         }
         break;
     case CONSENSUS_NOT_LEADER: break;

@@ -201,7 +201,7 @@ void sim_net_send_boot(struct sim_world *w, struct sim_node *from,
 static void receive_append(struct sim_world *w, struct sim_node *n, const struct sim_message *m)
 {
     static struct consensus_entry entries[CONSENSUS_ENTRIES_MAX];
-    static struct consensus_config config; /* at most one is decoded at a time in these worlds */
+    static struct consensus_config configs[CONSENSUS_ENTRIES_MAX];
     struct consensus_msg msg = m->msg;
 
     for (uint32_t i = 0; i < msg.append.entries_count; i++) {
@@ -216,9 +216,9 @@ static void receive_append(struct sim_world *w, struct sim_node *n, const struct
         };
         if (e->kind == CONSENSUS_CONFIG) {
             MU_ASSERT(e->content < w->configs_count);
-            config = w->configs[e->content];
-            config.index = entries[i].index;
-            entries[i].config = &config;
+            configs[i] = w->configs[e->content];
+            configs[i].index = entries[i].index;
+            entries[i].config = &configs[i];
         }
     }
     msg.append.entries = entries;
@@ -231,8 +231,12 @@ void sim_receive(struct sim_world *w, struct sim_node *n, const struct sim_messa
         sim_feed_boot(
             w, n,
             &(struct consensus_bootstrap_event){ .kind = BOOTSTRAP_EV_RECV, .msg = &m->boot });
-    } else if (n->core == NULL) {
-        return; /* a fresh server has no ear for it */
+    } else if (n->core == NULL) { /* a fresh server has an ear for an invitation only */
+        if (m->msg.kind == CONSENSUS_INVITE && mu_id_eq(&m->msg.invite.disk, &n->disk.id)) {
+            sim_feed_boot(w, n,
+                          &(struct consensus_bootstrap_event){ .kind = BOOTSTRAP_EV_INVITED,
+                                                               .cluster = m->msg.cluster });
+        }
     } else if (m->msg.kind == CONSENSUS_APPEND_REQ) {
         receive_append(w, n, m);
     } else {

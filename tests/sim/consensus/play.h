@@ -42,6 +42,7 @@ bool play_status(struct play *p, const struct script_command *c);
 bool play_heard(struct play *p, const struct script_command *c);
 bool play_log(struct play *p, const struct script_command *c);
 bool play_peers(struct play *p, const struct script_command *c);
+bool play_config(struct play *p, const struct script_command *c);
 bool play_set(struct play *p, const struct script_command *c);
 
 #endif

@@ -200,6 +200,7 @@ static void inject_ask(const struct script_command *c, struct consensus_msg *m)
     play_pair(script_option(c, "last", "0"), &m->ask.last_index, &m->ask.last_term);
     m->ask.next_term = m->term + (m->kind == CONSENSUS_PREVOTE_REQ);
     m->ask.round = script_number(c, "round", 1);
+    m->ask.transfer_term = script_number(c, "transfer", 0);
 }
 
 static void inject_answer(const struct script_command *c, struct consensus_msg *m)
@@ -255,6 +256,13 @@ static bool inject_body(struct play *p, const struct script_command *c, struct s
         x->alive.read_seq = script_number(c, "round", 0);
         x->alive.last_index = script_number(c, "last", 0);
         break;
+    case CONSENSUS_TIMEOUT_NOW:
+        x->timeout_now.last_index = script_number(c, "last", 0);
+        x->timeout_now.valid_ms = (uint32_t)script_number(c, "valid", 500);
+        break;
+    case CONSENSUS_MEMBER_REQ: break;
+    case CONSENSUS_MEMBER_RES: x->removed.config_index = script_number(c, "index", 1); break;
+    case CONSENSUS_INVITE: x->invite.disk = to->disk.id; break;
     }
     return true;
 }

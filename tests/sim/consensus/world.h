@@ -50,13 +50,13 @@ struct sim_disk {
     uint64_t boots;
 };
 
-enum sim_write_kind { SIM_WRITE, SIM_RECORD, SIM_ADOPT };
+enum sim_write_kind { SIM_WRITE, SIM_RECORD, SIM_ADOPT, SIM_JOIN };
 
 struct sim_write {
     enum sim_write_kind kind;
     struct consensus_write write;             /* SIM_WRITE */
     struct sim_entry *entries;                /* SIM_WRITE: first .. last */
-    struct consensus_bootstrap_record record; /* SIM_RECORD, SIM_ADOPT */
+    struct consensus_bootstrap_record record; /* SIM_RECORD, SIM_ADOPT; SIM_JOIN: cluster */
 };
 
 struct sim_message {
@@ -144,9 +144,12 @@ struct sim_item {
     uint64_t compact_to;          /* SIM_COMPACT */
 };
 
+enum sim_ticket_kind { SIM_PROPOSAL, SIM_READ, SIM_CHANGE, SIM_TRANSFER };
+
 struct sim_ticket {
     uint32_t node, life;
-    bool is_read, is_open;
+    enum sim_ticket_kind kind;
+    bool is_open;
     uint64_t content;
     uint64_t floor; /* a read may not be answered from an index below this */
 };
@@ -215,6 +218,8 @@ void sim_run_until(struct sim_world *w, uint64_t until);
 uint64_t sim_propose(struct sim_world *w, struct sim_node *n, size_t count, uint64_t content,
                      uint32_t bytes);
 uint64_t sim_read(struct sim_world *w, struct sim_node *n);
+uint64_t sim_change(struct sim_world *w, struct sim_node *n, const struct consensus_change *what);
+uint64_t sim_transfer(struct sim_world *w, struct sim_node *n, const struct mu_id *target);
 void sim_store(struct sim_world *w, struct sim_node *n, enum consensus_health health);
 void sim_stop(struct sim_world *w, struct sim_node *n);
 void sim_link(struct sim_world *w, struct sim_node *n, struct sim_node *peer,

@@ -46,6 +46,7 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
         m.ask.last_term = 12;
         m.ask.last_index = 13;
         m.ask.round = UINT64_MAX;
+        m.ask.transfer_term = 14;
         break;
     case CONSENSUS_PREVOTE_RES:
     case CONSENSUS_VOTE_RES:
@@ -83,6 +84,13 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
         m.alive.applied = 54;
         m.alive.is_store_slow = true;
         break;
+    case CONSENSUS_TIMEOUT_NOW:
+        m.timeout_now.last_index = 61;
+        m.timeout_now.valid_ms = 62;
+        break;
+    case CONSENSUS_MEMBER_REQ: break;
+    case CONSENSUS_MEMBER_RES: m.removed.config_index = 71; break;
+    case CONSENSUS_INVITE: m.invite.disk = model_id(81); break;
     }
     return m;
 }
@@ -335,7 +343,7 @@ static void unknown_kinds_payloads_and_sizes_are_refused(void **state)
 
     mu_buf_clear(&bytes);
     encode(CONSENSUS_HEARTBEAT, &bytes);
-    bytes.data[0] = 9;
+    bytes.data[0] = CONSENSUS_MSG_KINDS + 1;
     reseal(&bytes);
     assert_int_equal(decode(mu_buf_span(&bytes), &got), MU_UNSUPPORTED);
     bytes.data[0] = CONSENSUS_HEARTBEAT;
