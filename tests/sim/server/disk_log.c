@@ -4,6 +4,8 @@
 #include "base/assert.h"
 #include "consensus/disk.h"
 
+#define DISK_ENDLESS (UINT64_C(1) << 40)
+
 static enum mu_code log_list(void *self, mu_dir_fn *each, void *data, struct mu_err *err)
 {
     return disk_list(self, DISK_LOG, each, data, err);
@@ -81,6 +83,18 @@ static const char *log_path(void *self)
     return "/disk/consensus";
 }
 
+static enum mu_code log_space(void *self, struct mu_space *out, struct mu_err *err)
+{
+    uint64_t room = disk_room(self);
+
+    if (disk_is_dead(self)) {
+        return mu_fail(err, MU_IO, "the power is out");
+    }
+    out->free_bytes = room < DISK_ENDLESS ? room : DISK_ENDLESS;
+    out->total_bytes = disk_used(self) + out->free_bytes;
+    return MU_OK;
+}
+
 static const struct consensus_disk_ops ops = {
     .list = log_list,
     .open = log_open,
@@ -95,6 +109,7 @@ static const struct consensus_disk_ops ops = {
     .sync_dir = log_sync_dir,
     .lock = log_lock,
     .path = log_path,
+    .space = log_space,
 };
 
 void disk_log_view(struct disk *d, struct consensus_disk *out)

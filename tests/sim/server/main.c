@@ -14,13 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "world.h"
 
-#define SEEDS_FIXED 24
-#define SEEDS_FRESH 8
+#define SEEDS_FIXED 8
+#define SEEDS_FRESH 3
 #define BEYOND_EACH 8 /* every so manieth fresh run goes beyond the budget */
 
 struct sums {
@@ -220,7 +221,7 @@ static void run_fixed(const struct words *words, struct sums *sums)
         struct world_options options = words->options;
 
         options.seed = i;
-        if (i <= 2 || words->is_twice) {
+        if (i == 1 || words->is_twice) {
             run_twice(&options, sums);
         } else {
             (void)run(&options, sums);
@@ -245,7 +246,7 @@ static void run_fresh(const struct words *words, struct sums *sums)
     }
 }
 
-static void report(const struct words *words, const struct sums *sums, uint64_t ms)
+static void report(const struct words *words, const struct sums *sums, double cpu_s)
 {
     if (words->is_silent) {
         return;
@@ -253,7 +254,7 @@ static void report(const struct words *words, const struct sums *sums, uint64_t 
     (void)printf(
         "%llu runs, %llu steps, %llu s simulated, %llu entries, %llu writes and %llu reads "
         "acknowledged, %llu unknown, %llu crashes, %llu power cuts, %llu logs refused, "
-        "hash %016llx, %.1f cluster-hours a minute\n",
+        "hash %016llx, %.1f cluster-hours in a minute of a processor\n",
         U(sums->runs), U(sums->steps), U(sums->seconds), U(sums->entries), U(sums->acked),
         U(sums->reads), U(sums->unknown), U(sums->crashes), U(sums->cuts), U(sums->refused),
         U(sums->hash), (double)sums->seconds / 3600 * 60000 / (double)(ms + 1));
@@ -266,7 +267,6 @@ int main(int argc, char **argv)
 {
     struct words words = { .seeds = 0 };
     struct sums sums = { 0 };
-    uint64_t began = mu_clock_ms();
 
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 == argc || !word_parse(argv[i], argv[i + 1], &words)) {
@@ -287,7 +287,7 @@ int main(int argc, char **argv)
         run_fixed(&words, &sums);
         run_fresh(&words, &sums);
     }
-    report(&words, &sums, mu_clock_ms() - began);
+    report(&words, &sums, (double)clock() / CLOCKS_PER_SEC);
     fiber_stacks_free();
     return EXIT_SUCCESS;
 }

@@ -64,14 +64,16 @@ static void on_arrival(void *data)
     struct message *m = data;
     struct server *to = m->to;
 
-    if (!server_is_up(to)) {
+    if (!server_hears(to)) {
         message_free(m);
         return;
     }
     if (!server_turn_begins(to, &m->arrives, on_arrival, m)) {
         return;
     }
-    if (m->is_call) {
+    if (m->is_call && !server_is_up(to)) {
+        /* It takes no new work, and its requests are answered by the end of its life. */
+    } else if (m->is_call) {
         request_call(to, m->from, &m->call);
     } else {
         world_note(m->world, m->bytes.bytes * 8 + to->place);
@@ -172,7 +174,7 @@ void net_call(struct world *w, struct server *from, struct server *to, const str
 
 static bool can_talk(const struct world *w, const struct server *a, const struct server *b)
 {
-    return server_is_up(a) && server_is_up(b) && !w->is_cut[a->place][b->place] &&
+    return server_hears(a) && server_hears(b) && !w->is_cut[a->place][b->place] &&
            !w->is_cut[b->place][a->place];
 }
 
@@ -220,7 +222,7 @@ static void on_links(void *data)
     for (size_t i = 0; i < w->servers_count; i++) {
         struct server *s = &w->servers[i];
 
-        if (!server_is_up(s) || w->now < s->paused_until) {
+        if (!server_hears(s) || w->now < s->paused_until) {
             continue;
         }
         for (size_t j = 0; j < w->servers_count; j++) {

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "consensus/ballast.h"
 #include "disk_log.h"
 #include "sim_vfs.h"
 #include "world.h"
@@ -54,6 +55,12 @@ bool server_is_up(const struct server *s)
     return s->state == SERVER_UP && !s->is_dying;
 }
 
+bool server_hears(const struct server *s)
+{
+    return s->has_begun && !s->is_dying && s->node.phase != CONSENSUS_NODE_STOPPING &&
+           s->node.phase != CONSENSUS_NODE_STOPPED;
+}
+
 bool server_turn_begins(struct server *s, struct event *e, event_fn *fire, void *data)
 {
     struct world *w = s->world;
@@ -67,6 +74,7 @@ bool server_turn_begins(struct server *s, struct event *e, event_fn *fire, void 
 
 static void on_wake(void *data);
 static void on_turn(void *data);
+static void stop_when_left(struct server *s);
 
 void server_settle(struct server *s)
 {
@@ -96,6 +104,7 @@ void server_turn_ends(struct server *s)
         catalog_reader_release(s->reader);
     }
     facts_check_node(s);
+    stop_when_left(s);
     server_settle(s);
 }
 
@@ -106,6 +115,15 @@ static void on_wake(void *data)
     if (server_turn_begins(s, &s->wake, on_wake, s)) {
         consensus__node_wake(&s->node, server_ms(s));
         server_turn_ends(s);
+    }
+}
+
+/* Whoever stops gives its office away first, if it leads. */
+static void stop_when_left(struct server *s)
+{
+    if (s->state == SERVER_STOPPING && s->has_begun && consensus__node_has_left(&s->node) &&
+        s->node.phase != CONSENSUS_NODE_STOPPING && s->node.phase != CONSENSUS_NODE_STOPPED) {
+        consensus__node_stop(&s->node);
     }
 }
 
@@ -194,7 +212,9 @@ static void apply_main(void *data)
     uint64_t nap = UINT64_MAX;
 
     do {
-        task_nap(&s->apply_task, nap == UINT64_MAX ? NEVER : nap * MS);
+        bool has_mail = apply_has_mail(s->apply);
+
+        task_nap(&s->apply_task, has_mail ? 0 : nap == UINT64_MAX ? NEVER : nap * MS);
     } while (apply_step(s->apply, &nap));
 }
 
@@ -202,7 +222,9 @@ static void apply_mail(void *self)
 {
     struct server *s = self;
 
-    task_mail(&s->apply_task);
+    if (apply_has_mail(s->apply)) { /* not so while it waits for room on the disk */
+        task_mail(&s->apply_task);
+    }
 }
 
 static void on_applied_event(void *data)
@@ -275,10 +297,10 @@ static void dies(struct server *s, const char *what, const char *why)
 {
     struct world *w = s->world;
 
-    world_say(w, "%s: %s: %s", s->name, what, why);
     if (s->is_dying) {
         return;
     }
+    world_say(w, "%s: %s: %s", s->name, what, why);
     if (!s->is_excused && !s->is_hurt) {
         world_fail(w, "%s: a server dies without a cause: %s: %s", s->name, what, why);
     }
@@ -289,6 +311,31 @@ static void dies(struct server *s, const char *what, const char *why)
 static void on_apply_failed(void *data, const char *why)
 {
     dies(data, "the state cannot be written", why);
+}
+
+static void on_state_full(void *data)
+{
+    struct server *s = data;
+
+    if (server_is_up(s)) {
+        consensus__node_relieve(&s->node);
+        server_settle(s);
+    }
+}
+
+static void on_relieved(void *data)
+{
+    struct server *s = data;
+
+    if (s->apply != NULL) {
+        apply_relieved(s->apply);
+    }
+}
+
+static bool is_relief(void *data, struct mu_span command)
+{
+    (void)data;
+    return command_is_relief(command);
 }
 
 static void on_dead(void *data, const char *why)
@@ -346,11 +393,18 @@ static void state_path(const struct server *s, char out[32])
 static enum mu_code open_state(struct server *s, struct mu_err *err)
 {
     char path[32];
-    struct catalog_options options = { .path = path, .files = sim_vfs_files() };
+    struct catalog_options options = {
+        .path = path,
+        .wal_bytes = s->world->wal_bytes,
+        .files = sim_vfs_files(),
+    };
 
     state_path(s, path);
     enum mu_code rc = catalog_open(&s->catalog, &options, err);
 
+    if (rc == MU_FULL && disk_remove(s->disk, DISK_LOG, CONSENSUS_BALLAST_NAME, NULL) == MU_OK) {
+        rc = catalog_open(&s->catalog, &options, err);
+    }
     if (rc != MU_OK) {
         return rc;
     }
@@ -366,6 +420,7 @@ static enum mu_code open_node(struct server *s, struct mu_err *err)
         .server = s->id,
         .segment_bytes = w->segment_bytes,
         .spares_count = 1,
+        .ballast_bytes = w->ballast_bytes,
         .seed = mu_rand_u64(&w->rand) | 1,
         .wake = on_store_wake,
         .wake_data = s,
@@ -379,7 +434,14 @@ static enum mu_code open_node(struct server *s, struct mu_err *err)
         .expect = (unsigned)w->servers_count,
         .transport = &net_transport,
         .transport_self = s,
-        .callbacks = { on_entries, on_changed, on_formed, on_dead },
+        .callbacks = {
+            .apply = on_entries,
+            .changed = on_changed,
+            .formed = on_formed,
+            .dead = on_dead,
+            .is_relief = is_relief,
+            .relieved = on_relieved,
+        },
         .callbacks_data = s,
         .applied = s->opened.index,
         .applied_term = s->opened.term,
@@ -468,7 +530,7 @@ static void on_opened(void *data)
     }
     w->sums.opens++;
     check_opened(s);
-    s->apply = apply_open(&host, s->catalog, on_applied, on_apply_failed, s);
+    s->apply = apply_open(&host, s->catalog, on_applied, on_apply_failed, on_state_full, s);
     s->catalog = NULL;
     task_start(&s->apply_task, s, apply_main);
     s->state = SERVER_UP;
@@ -514,6 +576,7 @@ static void node_end(struct server *s)
     }
     if (s->has_begun) {
         if (s->node.phase != CONSENSUS_NODE_STOPPING && s->node.phase != CONSENSUS_NODE_STOPPED) {
+            consensus__node_die(&s->node, "the process ends"); /* no office is given away */
             consensus__node_stop(&s->node);
         }
         task_drain(&s->log_task);
@@ -597,8 +660,8 @@ void server_stop(struct server *s, uint64_t restart)
     world_say(s->world, "%s: stops in order", s->name);
     s->restart_at = s->world->now + restart;
     s->state = SERVER_STOPPING;
-    consensus__node_stop(&s->node);
-    server_settle(s);
+    consensus__node_leave(&s->node, server_ms(s));
+    server_turn_ends(s);
 }
 
 void server_pause(struct server *s, uint64_t us)

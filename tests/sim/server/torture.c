@@ -137,7 +137,9 @@ static void act_full(struct world *w)
     struct server *s = any(w);
     bool has_room = below(w, 2) == 0;
 
-    disk_quota(s->disk, has_room ? 0 : disk_used(s->disk) + below(w, 256 * 1024));
+    disk_quota(s->disk,
+               has_room ? 0
+                        : disk_used(s->disk) + below(w, below(w, 2) == 0 ? 512 * 1024 : 32 * 1024));
     s->is_excused = s->is_excused || !has_room;
     world_say(w, "%s: the disk has %s", s->name, has_room ? "room again" : "nearly no room");
 }
@@ -246,6 +248,8 @@ void torture_begin(struct world *w)
     w->delay_us = 50 + below(w, below(w, 3) == 0 ? 20 * MS : MS);
     w->timing = below(w, 2) == 0 ? CONSENSUS_LAN : CONSENSUS_FAST;
     w->segment_bytes = below(w, 4) == 0 ? 1024 * 1024 : CONSENSUS_SEGMENT_BYTES_MIN;
+    w->ballast_bytes = below(w, 3) == 0 ? 0 : 64 * 1024 + below(w, 256 * 1024);
+    w->wal_bytes = below(w, 2) == 0 ? 0 : (uint32_t)(16 * 1024 + below(w, 512 * 1024));
     event_set(w, &w->torture, w->now + 2 * SECOND, on_torture, w);
 }
 

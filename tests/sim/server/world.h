@@ -49,11 +49,12 @@
 #define NEVER       UINT64_MAX
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                         \
-    X(crash)                                                                                    \
-    X(power)                                                                                    \
-    X(stop) X(pause) X(cut) X(loss) X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) \
-        X(read) X(rot)
+#define WORLD_FAULTS(X) \
+    X(crash)            \
+    X(power)            \
+    X(stop)             \
+    X(pause)            \
+    X(cut) X(loss) X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) X(read) X(rot)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -228,7 +229,8 @@ struct world {
     size_t servers_count;
     size_t hurt_max; /* how many servers may have damaged copies */
     enum consensus_timing timing;
-    uint32_t segment_bytes, trailing;
+    uint32_t segment_bytes, trailing, wal_bytes;
+    uint64_t ballast_bytes;
 
     bool is_cut[SERVERS_MAX][SERVERS_MAX]; /* [from][to] */
     uint64_t delay_us;
@@ -290,6 +292,7 @@ uint64_t server_ms(const struct server *s);
 bool server_turn_begins(struct server *s, struct event *e, event_fn *fire, void *data);
 void server_turn_ends(struct server *s);
 bool server_is_up(const struct server *s);
+bool server_hears(const struct server *s); /* its peers: also while it gives its office away */
 struct server *server_of(struct world *w, const struct mu_id *id); /* NULL: none */
 void server_settle(struct server *s);
 
