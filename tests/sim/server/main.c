@@ -20,8 +20,8 @@
 #include "base/clock.h"
 #include "world.h"
 
-#define SEEDS_FIXED 8
-#define SEEDS_FRESH 3
+#define SEEDS_FIXED 5
+#define SEEDS_FRESH 2
 #define BEYOND_EACH 8 /* every so manieth fresh run goes beyond the budget */
 
 struct sums {
@@ -257,7 +257,7 @@ static void report(const struct words *words, const struct sums *sums, double cp
         "hash %016llx, %.1f cluster-hours in a minute of a processor\n",
         U(sums->runs), U(sums->steps), U(sums->seconds), U(sums->entries), U(sums->acked),
         U(sums->reads), U(sums->unknown), U(sums->crashes), U(sums->cuts), U(sums->refused),
-        U(sums->hash), (double)sums->seconds / 3600 * 60000 / (double)(ms + 1));
+        U(sums->hash), (double)sums->seconds / 60 / (cpu_s + 0.001));
     for (size_t i = 0; words->shows_faults && i < FAULTS_COUNT; i++) {
         (void)printf("%8llu %s\n", U(sums->bad[i]), world_fault_text(i));
     }
