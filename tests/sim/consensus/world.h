@@ -47,6 +47,7 @@ struct sim_disk {
     struct sim_log log;
     struct consensus_bootstrap_record record;
     uint64_t applied; /* by the state file, after a crash */
+    bool is_spoiled;  /* the state is not what was applied */
     uint64_t boots;
 };
 
@@ -116,6 +117,8 @@ struct sim_node {
     struct consensus_hard seen_hard;
     bool was_seen;
 };
+
+#define SIM_SUM_EVERY 4 /* entries: CONSENSUS_SUM_EVERY */
 
 /* -- the world ----------------------------------------------------------------------------- */
 
@@ -188,6 +191,7 @@ struct sim_world {
     struct sim_checks *checks;
     sim_line_fn *line; /* NULL: nobody listens */
     void *line_data;
+    bool has_state; /* the owner has one, and says its sums itself */
     bool shows_messages;
     enum mu_log_level shows_level;
     void (*on_result)(void *data, struct sim_node *n, const struct consensus_result *r);
