@@ -327,6 +327,7 @@ static void stop_finish(struct consensus *c)
     c->is_stopping = false;
     c->is_stopped = true;
     c->is_elector = false;
+    c->pending_count = 0; /* also of an observer, whose role does not change */
     consensus__note(c, CONSENSUS_T_STOPPED, NULL, 0, 0, 0);
     consensus__role_move(c, CONSENSUS_OBSERVER);
 }

@@ -28,6 +28,8 @@ const struct cli_command cli_commands[] = {
     { .name = "operator autopilot state", .run = cmd_operator_autopilot_state, .arguments = "", .summary = "Print the servers' health", .options = &cmd_operator_autopilot_state_options, .asks_agent = true },
     { .name = "operator raft", .summary = "The servers that agree by consensus" },
     { .name = "operator raft list-peers", .run = cmd_operator_raft_list_peers, .arguments = "", .summary = "List the servers of the configuration", .asks_agent = true },
+    { .name = "operator raft remove-peer", .run = cmd_operator_raft_remove_peer, .arguments = "", .summary = "Remove a server from the configuration", .options = &cmd_operator_raft_remove_peer_options, .asks_agent = true },
+    { .name = "operator raft transfer-leader", .run = cmd_operator_raft_transfer_leader, .arguments = "", .summary = "Let another server lead", .options = &cmd_operator_raft_transfer_leader_options, .asks_agent = true },
     { .name = "services", .summary = "Register services with the agent" },
     { .name = "services deregister", .run = cmd_services_deregister, .arguments = "[FILE...]", .summary = "Deregister services of the agent", .options = &cmd_services_deregister_options, .asks_agent = true },
     { .name = "services register", .run = cmd_services_register, .arguments = "[FILE...]", .summary = "Register services with the agent", .options = &cmd_services_register_options, .asks_agent = true },

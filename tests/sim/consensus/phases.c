@@ -115,6 +115,11 @@ static bool is_well(struct drive *d, uint32_t bits, uint64_t content)
         if (((bits >> i) & 1U) && (n->core == NULL || n->applied != committed)) {
             return false;
         }
+        /* nor is anything on its way that would change who leads */
+        if (n->core != NULL && n->core->role == CONSENSUS_LEADER &&
+            (n->core->log.last_index != committed || n->core->office.transfer.is_running)) {
+            return false;
+        }
     }
     return true;
 }
