@@ -51,6 +51,7 @@ struct outcome {
     size_t sums_count;
     struct catalog_changes *changes;
     struct catalog_applied applied;
+    struct catalog_history history;
     uint64_t durable;
 };
 
@@ -218,6 +219,7 @@ static enum mu_code run_order(struct apply *a, const struct order *o, size_t *at
             return rc;
         }
         out->applied = catalog_applied(a->catalog);
+        out->history = catalog_history(a->catalog);
         out->durable = a->durable;
         a->is_dirty = true;
         outcome_post(a, out);
@@ -236,6 +238,7 @@ static enum mu_code run_idle(struct apply *a, struct mu_err *err)
         struct outcome *out = mu_new(sizeof *out);
 
         out->applied = catalog_applied(a->catalog);
+        out->history = catalog_history(a->catalog);
         out->durable = a->durable;
         outcome_post(a, out);
     }
@@ -403,6 +406,7 @@ void apply_collect(struct apply *a)
             .sums_count = o->sums_count,
             .changes = o->changes,
             .applied = o->applied,
+            .history = o->history,
             .durable = o->durable,
         };
 

@@ -43,6 +43,7 @@ struct apply_report { /* of one transaction */
     const struct consensus_sum *sums;      /* at multiples of CONSENSUS_SUM_EVERY, ascending */
     size_t sums_count;
     struct catalog_applied applied;
+    struct catalog_history history; /* how long that of the keys is */
     uint64_t durable; /* applied index that is flushed in the state file */
 };
 

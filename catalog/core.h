@@ -30,6 +30,7 @@ enum counter {
     COUNTER_SESSIONS,
     COUNTER_REQUESTS, /* rows of request ids, and one: 0 when there never was any */
     COUNTER_KVS_REV,  /* how many entries have changed Consul's key space: its revision */
+    COUNTER_KVS_COMPACTED, /* id of the first version that compaction has not visited */
     COUNTERS_COUNT
 };
 
@@ -112,7 +113,7 @@ struct catalog {
     struct rows rows;
     sqlite3_stmt *begin, *commit, *rollback, *set_applied;
     sqlite3_stmt *node_by_uuid, *any_instance, *kv_range, *kv_version, *kv_held;
-    sqlite3_stmt *sessions_of_node, *delays_over, *all_origins, *oldest_request;
+    sqlite3_stmt *sessions_of_node, *delays_over, *all_origins, *oldest_request, *kv_history, *kv_markers;
 
     bool is_in_memory;
     bool in_transaction;
@@ -147,6 +148,7 @@ enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
 enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS);
+enum mu_code catalog__kv_compact(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_create(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_destroy(CATALOG_APPLY_ARGS);
 

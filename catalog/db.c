@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "core.h"
+#include "mvcc.h"
 
 #define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x6d757374 /* "must" */
@@ -132,6 +133,7 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
     char held[256];
     char of_node[256];
     char oldest[256];
+    char markers[256];
     const struct {
         sqlite3_stmt **to;
         const char *sql;
@@ -148,6 +150,9 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
         { &c->sessions_of_node, of_node },
         { &c->all_origins, "SELECT id, boot, high, idx, seen, effect FROM origins ORDER BY id" },
         { &c->oldest_request, oldest },
+        { &c->kv_history,
+          "SELECT id, prev FROM kv_hist_1 WHERE id >= ? AND id < ? ORDER BY id LIMIT ?" },
+        { &c->kv_markers, markers },
         { &c->delays_over, "SELECT key, until FROM lock_delays WHERE until <= ? ORDER BY until, "
                            "key LIMIT ?" },
     };
@@ -161,6 +166,9 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
                    catalog__row_columns(ROW_KV_CUR_1));
     (void)snprintf(of_node, sizeof of_node, "SELECT %s FROM sessions WHERE node = ? ORDER BY id",
                    catalog__row_columns(ROW_SESSIONS));
+    (void)snprintf(markers, sizeof markers,
+                   "SELECT %s FROM kv_cur_1 WHERE op = 1 AND id < ? ORDER BY id LIMIT ?",
+                   catalog__row_columns(ROW_KV_CUR_1));
     (void)snprintf(oldest, sizeof oldest, "SELECT %s FROM requests ORDER BY idx LIMIT 1",
                    catalog__row_columns(ROW_REQUESTS));
     for (size_t i = 0; rc == MU_OK && i < MU_LEN(statements); i++) {
@@ -282,7 +290,7 @@ void catalog_close(struct catalog *c)
     sqlite3_stmt *const statements[] = {
         c->begin,        c->commit,      c->rollback,      c->set_applied, c->node_by_uuid,
         c->any_instance, c->kv_range,    c->kv_version,    c->kv_held,     c->sessions_of_node,
-        c->delays_over,  c->all_origins, c->oldest_request
+        c->delays_over,  c->all_origins, c->oldest_request, c->kv_history, c->kv_markers
     };
 
     for (size_t i = 0; i < MU_LEN(statements); i++) {
@@ -293,6 +301,17 @@ void catalog_close(struct catalog *c)
     catalog__origins_deinit(&c->origins);
     mu_arena_deinit(&c->arena);
     mu_free(c);
+}
+
+struct catalog_history catalog_history(const struct catalog *c)
+{
+    const uint64_t *now = c->now.counters.now;
+    uint64_t next = now[COUNTER_KVS_COMPACTED] >> MVCC_SUB_BITS;
+
+    return (struct catalog_history){
+        .rev = now[COUNTER_KVS_REV],
+        .compacted_rev = next > 0 ? next - 1 : 0,
+    };
 }
 
 struct catalog_applied catalog_applied(const struct catalog *c)

@@ -64,6 +64,7 @@ static const char schema[] =
     "CREATE TABLE kv_cur_1(key PRIMARY KEY, id INTEGER NOT NULL, op INTEGER NOT NULL,"
     " create_rev INTEGER, version INTEGER, lease INTEGER, idx INTEGER NOT NULL, session,"
     " lock_idx INTEGER, create_idx INTEGER, digest INTEGER) WITHOUT ROWID;"
+    "CREATE INDEX kv_dead_1 ON kv_cur_1(id) WHERE op = 1;"
     "CREATE INDEX kv_session_1 ON kv_cur_1(session) WHERE session IS NOT NULL;"
     "CREATE TABLE sessions(id PRIMARY KEY, node NOT NULL, name NOT NULL, node_name NOT NULL,"
     " lock_delay INTEGER NOT NULL, behavior NOT NULL, ttl NOT NULL, node_checks NOT NULL,"

@@ -70,6 +70,13 @@ MU_MUST_CHECK enum mu_code catalog_open(struct catalog **out, const struct catal
                                         struct mu_err *err);
 void catalog_close(struct catalog *c); /* NULL is fine; writes nothing */
 
+/* How long the history of Consul's keys is: every change is one revision. */
+struct catalog_history {
+    uint64_t rev;           /* of the last change */
+    uint64_t compacted_rev; /* up to which superseded versions are gone */
+};
+struct catalog_history catalog_history(const struct catalog *c);
+
 struct catalog_applied catalog_applied(const struct catalog *c); /* inside a transaction: its own */
 
 /* -- one transaction over many entries --------------------------------------------------------- */

@@ -34,6 +34,7 @@ enum command_kind {
     COMMAND_KV_LOCK = 5,
     COMMAND_SESSION_CREATE = 6,
     COMMAND_SESSION_DESTROY = 7,
+    COMMAND_KV_COMPACT = 9,
 };
 
 /* Who sent a command to a leader, so that one that is sent again is known (spec/consensus.md 2.19).
@@ -116,6 +117,13 @@ struct command_kv_lock { /* acquire or release, with a write */
     bool is_release;
 };
 
+struct command_kv_compact { /* one step */
+    uint32_t space;         /* 1: Consul's */
+    uint64_t versions_rev;  /* superseded versions go up to here */
+    uint64_t markers_rev;   /* and deletion markers up to here */
+    uint32_t rows;          /* visited at most, 1..MU_COMPACT_ROWS_MAX */
+};
+
 struct command_session {
     struct mu_id id;
     struct mu_span name, node;
@@ -144,6 +152,7 @@ struct command {
         struct command_kv_delete kv_delete;
         struct command_autopilot autopilot;
         struct command_kv_lock kv_lock;
+        struct command_kv_compact kv_compact;
         struct command_session session;
         struct command_session_destroy session_destroy;
     };

@@ -233,6 +233,14 @@ static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint6
         draw_autopilot(r, index, c);
         return;
     }
+    if (draw_bool(r, 12)) {
+        c->kind = COMMAND_KV_COMPACT;
+        c->kv_compact = (struct command_kv_compact){ .space = 1,
+                                                     .versions_rev = mu_rand_below(r, index),
+                                                     .markers_rev = mu_rand_below(r, index),
+                                                     .rows = 1 + (uint32_t)mu_rand_below(r, 60) };
+        return;
+    }
     if (!draw_bool(r, 3)) {
         draw_origin(r, index, &c->origin);
     }

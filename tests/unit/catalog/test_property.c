@@ -210,9 +210,15 @@ static void check_references(struct fixture *f)
           "SELECT count(*) FROM sessions s JOIN checks c ON c.node = s.node WHERE c.status = "
           "cast('critical' AS BLOB) AND (instr(lower(cast(s.node_checks AS TEXT)), cast(c.key AS "
           "TEXT)) > 0 OR instr(lower(cast(s.service_checks AS TEXT)), cast(c.key AS TEXT)) > 0)" },
-        { "a version without the one before",
+        { "a version without the one before, and compaction has not been there",
           "SELECT count(*) FROM kv_hist_1 h WHERE prev <> 0 AND NOT EXISTS (SELECT 1 FROM "
-          "kv_hist_1 p WHERE p.id = h.prev AND p.key = h.key)" },
+          "kv_hist_1 p WHERE p.id = h.prev AND p.key = h.key) AND id >= coalesce((SELECT value "
+          "FROM idx WHERE name = cast('kvs.compacted' AS BLOB)), 0)" },
+        { "a version that compaction has left behind",
+          "SELECT count(*) FROM kv_hist_1 h JOIN kv_hist_1 p ON p.id = h.prev WHERE h.id < "
+          "coalesce((SELECT value FROM idx WHERE name = cast('kvs.compacted' AS BLOB)), 0)" },
+        { "a version of no key",
+          "SELECT count(*) FROM kv_hist_1 WHERE key NOT IN (SELECT key FROM kv_cur_1)" },
     };
 
     for (size_t i = 0; i < MU_LEN(cases); i++) {

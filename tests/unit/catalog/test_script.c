@@ -283,6 +283,13 @@ static bool make_command(struct mu_arena *arena, const struct script_command *c,
         lock_command(arena, c, out);
     } else if (strcmp(word, "session") == 0 && c->words_count >= 2) {
         session_command(arena, c, out);
+    } else if (strcmp(word, "compact") == 0) {
+        out->kind = COMMAND_KV_COMPACT;
+        out->kv_compact =
+            (struct command_kv_compact){ .space = (uint32_t)script_number(c, "space", 1),
+                                         .versions_rev = script_number(c, "versions", 0),
+                                         .markers_rev = script_number(c, "markers", 0),
+                                         .rows = (uint32_t)script_number(c, "rows", 100) };
     } else if (strcmp(word, "destroy") == 0 && c->words_count >= 2) {
         out->kind = COMMAND_SESSION_DESTROY;
         out->session_destroy.id = session_id(c->words[1]);
