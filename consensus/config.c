@@ -226,10 +226,30 @@ void consensus__config_truncate(struct consensus *c, uint64_t first)
     }
 }
 
-void consensus__config_committed(struct consensus *c)
+/* Up to what is applied, not committed: a snapshot is of an applied entry, and carries the
+ * configuration as of that (row 50). */
+void consensus__config_forget(struct consensus *c)
 {
-    while (c->configs_count > 1 && c->configs[1].index <= c->commit) {
+    while (c->configs_count > 1 && c->configs[1].index <= c->applied) {
         memmove(c->configs, c->configs + 1, (c->configs_count - 1) * sizeof *c->configs);
         c->configs_count--;
     }
+}
+
+/* After an install no configuration of the old log may be consulted (row 49). */
+void consensus__config_reset(struct consensus *c, const struct consensus_config *config)
+{
+    c->configs[0] = *config;
+    c->configs_count = 1;
+    in_force_changed(c);
+}
+
+const struct consensus_config *consensus__config_at(const struct consensus *c, uint64_t index)
+{
+    for (uint32_t i = c->configs_count; i > 0; i--) {
+        if (c->configs[i - 1].index <= index) {
+            return &c->configs[i - 1];
+        }
+    }
+    return NULL;
 }

@@ -16,6 +16,8 @@
  *   read.c       linearizable reads
  *   config.c     configurations and their history
  *   compact.c    how much of the log stays
+ *   snapshot.c   leader: the state for those who need what the log no longer has
+ *   install.c    follower: taking it
  */
 #ifndef CONSENSUS_CORE_H
 #define CONSENSUS_CORE_H
@@ -30,6 +32,7 @@ enum {
     CONSENSUS_NOTICES_MAX = 64,
     CONSENSUS_CONFIGS_MAX = 8,
     CONSENSUS_MARKS_MAX = 128,
+    CONSENSUS_SNAPS_MAX = 4, /* orders in one step */
     CONSENSUS_PENDING_MAX = 32,
     CONSENSUS_WRITES_RESERVED = 4, /* slots that entries of others may not take */
     CONSENSUS_TAIL_RESERVED = 16,  /* the same, of the tail */
@@ -92,20 +95,22 @@ struct consensus__pending {
     uint64_t seq;
     uint64_t round_or_session, prev_index, match;
     struct mu_id to;
-    uint32_t kind; /* VOTE_RES or APPEND_RES */
+    uint32_t kind; /* VOTE_RES, APPEND_RES or SNAP_RES */
     uint32_t reserved;
 };
 
 struct consensus__peer {
     struct mu_id id, disk; /* as servers[i] of the configuration in force */
     uint64_t match, next;
-    uint64_t session;     /* nonce and attempt; acks of another nonce are dropped (spec 1.11) */
-    uint64_t acked_ms;    /* last reply of this session; 0: unknown */
-    uint64_t read_echo;   /* highest read_seq it has answered */
-    uint64_t commit_sent; /* the commit index it was told last */
-    uint64_t applied;     /* as it says */
-    uint64_t sent_ms;     /* when entries or a probe were sent last */
-    uint64_t moved_ms;    /* when match grew last */
+    uint64_t session;        /* nonce and attempt; acks of another nonce are dropped (spec 1.11) */
+    uint64_t acked_ms;       /* last reply of this session; 0: unknown */
+    uint64_t read_echo;      /* highest read_seq it has answered */
+    uint64_t commit_sent;    /* the commit index it was told last */
+    uint64_t applied;        /* as it says */
+    uint64_t sent_ms;        /* when entries or a probe were sent last */
+    uint64_t moved_ms;       /* when match grew last */
+    uint64_t snap_next_ms;   /* not before: after a transfer that failed */
+    uint64_t snap_pinned_ms; /* until then compaction waits for it: it was sent a snapshot */
     uint64_t inflight_bytes;
     uint32_t inflight_head, inflight_count;
     uint32_t state;        /* enum consensus_progress */
@@ -120,8 +125,28 @@ struct consensus__inflight {
     uint64_t last, bytes;
 };
 
+enum consensus__export { CONSENSUS_EXPORT_NONE, CONSENSUS_EXPORT_RUNS, CONSENSUS_EXPORT_READY };
+
+/* One export, and one server at a time that it is sent to. */
+struct consensus__sending {
+    struct consensus_snap snap;     /* READY */
+    struct consensus_config config; /* as of snap.index */
+    struct mu_id to;                /* none: nobody */
+    uint64_t pin_index;             /* the export is not of an earlier entry */
+    uint64_t ready_ms;
+    uint64_t order_next_ms; /* not before: an export after one that failed */
+    uint64_t began_ms;      /* the transfer */
+    uint64_t stored, sent;  /* bytes: of the receiver's word, of ours */
+    uint64_t moved_ms;      /* when `stored` grew last, or it said that it is busy */
+    uint64_t asked_ms;      /* when it was offered last */
+    uint32_t state;         /* enum consensus__export */
+    bool is_asking;         /* it must say where to go on */
+    uint8_t reserved[3];
+};
+
 /* Only on a leader; cleared on leaving the role. */
 struct consensus__office {
+    struct consensus__sending sending;
     uint64_t first_index; /* its no-op: when that is committed, everything before is too */
     uint64_t since_ms;    /* check-quorum looks back no further */
     uint64_t heartbeat_at_ms;
@@ -140,6 +165,18 @@ struct consensus__campaign {
     uint8_t reserved[3];
 };
 
+/* A snapshot being taken (install.c). */
+struct consensus__install {
+    struct consensus_snap snap;
+    struct consensus_config config; /* as of snap.index */
+    struct mu_id from;              /* whom to answer */
+    uint64_t session;
+    uint64_t taken, stored; /* bytes: given to the owner, reported by it */
+    uint64_t reset_seq;     /* RESETS: the write; 0: not submitted yet */
+    uint32_t state;         /* enum consensus_installing */
+    uint32_t reserved;
+};
+
 /* Tickets in order: first those that may be answered, then those whose confirmation flies, then
  * those that wait for the next one. */
 struct consensus__reads {
@@ -154,6 +191,7 @@ struct consensus__reads {
 struct consensus__counters {
     uint64_t elections_started, elections_won, prevotes_started, pauses_seen;
     uint64_t messages_dropped, reads_batched, refused;
+    uint64_t snapshots_sent, snapshots_installed, snapshots_failed;
 };
 
 struct consensus {
@@ -205,6 +243,7 @@ struct consensus {
     struct consensus__office office;
     struct consensus__campaign campaign;
     struct consensus__reads reads;
+    struct consensus__install install;
     struct consensus__counters counters;
 
     /* scratch: what this step has produced so far */
@@ -213,6 +252,8 @@ struct consensus {
     bool wants_again;
     struct consensus_write write;
     uint64_t compact_to;
+    struct consensus_snap_order snaps[CONSENSUS_SNAPS_MAX];
+    uint32_t snaps_count;
 };
 
 /* -- step.c -------------------------------------------------------------------------------- */
@@ -307,6 +348,7 @@ void consensus__log_push(struct consensus *c, const struct consensus_entry *e);
 void consensus__log_truncate(struct consensus *c, uint64_t first); /* drop first and all behind */
 void consensus__log_trim(struct consensus *c); /* of the tail what nobody needs */
 void consensus__log_compact(struct consensus *c, uint64_t index);
+void consensus__log_reset(struct consensus *c, uint64_t index, uint64_t term);
 uint64_t *consensus__log_ticket(struct consensus *c, uint64_t index);
 uint32_t consensus__log_bytes(const struct consensus *c, uint64_t index);
 
@@ -316,12 +358,32 @@ void consensus__marks_load(struct consensus *c, const struct consensus_loaded *l
 void consensus__marks_push(struct consensus *c, uint64_t index, uint32_t bytes);
 void consensus__marks_truncate(struct consensus *c, uint64_t first);
 void consensus__marks_compact(struct consensus *c, uint64_t base);
+void consensus__marks_reset(struct consensus *c);
 uint64_t consensus__compact_to(struct consensus *c); /* 0: nothing new may go */
+
+/* -- snapshot.c ---------------------------------------------------------------------------- */
+
+void consensus__snap_order(struct consensus *c, enum consensus_snap_order_kind kind,
+                           const struct consensus_snap *snap);
+void consensus__sending_run(struct consensus *c); /* leader: exports, offers, chunks */
+bool consensus__is_sending_to(const struct consensus *c, const struct consensus__peer *p);
+void consensus__on_snap_res(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_snapshot(struct consensus *c, const struct consensus_event *ev);
+
+/* -- install.c ----------------------------------------------------------------------------- */
+
+void consensus__on_snap_offer(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_snap_chunk(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_install(struct consensus *c, const struct consensus_event *ev);
+void consensus__install_run(struct consensus *c);
+bool consensus__is_installing(const struct consensus *c); /* may not lead until it is done */
+bool consensus__is_resetting(const struct consensus *c);  /* log and state do not fit now */
 
 /* -- write.c ------------------------------------------------------------------------------- */
 
 void consensus__write_hard(struct consensus *c); /* the hard state changed */
 void consensus__write_entries(struct consensus *c, uint64_t first, uint64_t bytes);
+void consensus__write_reset(struct consensus *c); /* the log was reset: nothing before counts */
 void consensus__write_flush(struct consensus *c); /* at the end of the step: one write, or none */
 bool consensus__write_has_room(const struct consensus *c);
 uint64_t consensus__write_covering(const struct consensus *c, uint64_t index);
@@ -354,6 +416,9 @@ const struct consensus_config *consensus__config(const struct consensus *c);
 bool consensus__config_can_push(const struct consensus *c);
 void consensus__config_push(struct consensus *c, const struct consensus_config *config);
 void consensus__config_truncate(struct consensus *c, uint64_t first);
-void consensus__config_committed(struct consensus *c);
+void consensus__config_forget(struct consensus *c); /* those before the one that is applied */
+void consensus__config_reset(struct consensus *c, const struct consensus_config *config);
+/* In force as of entry `index`; NULL: forgotten. */
+const struct consensus_config *consensus__config_at(const struct consensus *c, uint64_t index);
 
 #endif

@@ -142,7 +142,6 @@ void consensus__commit_to(struct consensus *c, uint64_t index)
         c->log.uncommitted_bytes -= consensus__log_bytes(c, i);
     }
     c->commit = index;
-    consensus__config_committed(c);
     consensus__note(c, CONSENSUS_T_COMMITS, NULL, index, 0, 0);
 }
 
@@ -309,7 +308,7 @@ static void pump(struct consensus *c, struct consensus__peer *p)
         c->wants_again |= !p->is_probing;
         break;
     case CONSENSUS_REPLICATE: pump_pipeline(c, p); break;
-    case CONSENSUS_SNAPSHOT: break;
+    case CONSENSUS_SNAPSHOT: break; /* heartbeats only; see snapshot.c */
     }
 }
 
@@ -332,6 +331,7 @@ void consensus__lead_run(struct consensus *c)
             pump(c, &c->peers[i]);
         }
     }
+    consensus__sending_run(c);
 }
 
 /* -- leader: answers ----------------------------------------------------------------------- */
@@ -418,7 +418,8 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
     }
     p->applied = m->alive.applied;
     p->is_store_slow = m->alive.is_store_slow;
-    if (p->state == CONSENSUS_SNAPSHOT && c->now_ms - p->sent_ms > SNAPSHOT_RETRIES_MS(c)) {
+    if (p->state == CONSENSUS_SNAPSHOT && !consensus__is_sending_to(c, p) &&
+        c->now_ms - p->sent_ms > SNAPSHOT_RETRIES_MS(c)) {
         consensus__peer_move(c, p, CONSENSUS_PROBE); /* has it been helped from elsewhere? */
     } else if (is_stuck(c, p, m)) {
         p->next = p->match + 1;

@@ -59,7 +59,7 @@ struct consensus_driver_options {
     /* Of the log (consensus/store.h); 0: 16 MiB and 2, with CONSENSUS_FAST 1 MiB and 1. */
     uint32_t segment_bytes, spares_count;
     uint32_t trailing_entries; /* kept of the log behind the state; 0: 10 240 */
-    uint64_t seed; /* of election times and of ids; 0: the system's */
+    uint64_t seed;             /* of election times and of ids; 0: the system's */
 };
 
 /* Opens the log. Errors: MU_IO, MU_FULL, MU_CORRUPT (file, offset and what to do), MU_FOREIGN (the

@@ -218,7 +218,12 @@ static bool cmd_disk(struct play *p, const struct script_command *c)
     n->disk.log.last = count + 1;
     n->disk.hard.term = script_number(c, "term", 1);
     n->disk.hard.voted_for = vote != NULL ? vote->id : MU_ID_NONE;
-    n->disk.applied = script_number(c, "applied", 0);
+    uint64_t applied = script_number(c, "applied", 0);
+
+    n->disk.state = (struct sim_state){ 0 };
+    for (uint64_t i = 1; i <= applied; i++) {
+        sim_state_apply(&n->disk.state, i, sim_log_at(&n->disk.log, i));
+    }
     sim_check_durable(p->w, n, 1);
     return true;
 }
