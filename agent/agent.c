@@ -12,13 +12,16 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
 #include "persist.h"
+#include "proto/command.h"
 #include "requests.h"
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
+#define WAL_SHARE       32U   /* of a small file system that the state's WAL may take */
 #define PHASE_LIMIT_MS  5000U /* after a leave: how long others may take to hear of it */
 
 /* -- small things ------------------------------------------------------------------------------ */
@@ -170,15 +173,63 @@ static void on_storage_failed(void *data, const char *why)
     agent__end(a, AGENT_FAILED);
 }
 
+/* What the log holds in reserve is for the state, too (spec/consensus.md 2.15). */
+static void on_state_full(void *data)
+{
+    struct agent *a = data;
+
+    if (a->consensus != NULL && a->phase < AGENT_STOPPING) {
+        consensus_driver_relieve(a->consensus);
+    }
+}
+
+static void on_relieved(void *data)
+{
+    struct agent *a = data;
+
+    if (a->apply != NULL) {
+        apply_relieved(a->apply);
+    }
+}
+
+static bool is_relief(void *data, struct mu_span command)
+{
+    (void)data;
+    return command_is_relief(command);
+}
+
+/* On a full disk what is in the WAL may find no room in the file: with the reserve's it does. */
+static enum mu_code catalog_open_somehow(struct agent *a, struct catalog **out, struct mu_err *err)
+{
+    struct catalog_options options = { .path = a->state_path };
+    struct mu_space space;
+    enum mu_code rc = mu_file_space(a->data.dir, &space, err);
+
+    if (rc != MU_OK) {
+        return rc;
+    }
+    if (space.total_bytes / WAL_SHARE < UINT32_MAX) {
+        options.wal_bytes = (uint32_t)(space.total_bytes / WAL_SHARE);
+    }
+    rc = catalog_open(out, &options, err);
+    if (rc == MU_FULL) {
+        char *dir = agent__data_path(a, "consensus");
+
+        if (consensus_driver_relieve_closed(dir)) {
+            rc = catalog_open(out, &options, err);
+        }
+        mu_free(dir);
+    }
+    return rc;
+}
+
 static enum mu_code state_open(struct agent *a, struct mu_err *err)
 {
     struct catalog *catalog = NULL;
     enum mu_code rc;
 
     a->state_path = agent__data_path(a, "state/state-1.db");
-    struct catalog_options options = { .path = a->state_path };
-
-    rc = catalog_open(&catalog, &options, err);
+    rc = catalog_open_somehow(a, &catalog, err);
     if (rc != MU_OK) {
         return rc;
     }
@@ -188,7 +239,7 @@ static enum mu_code state_open(struct agent *a, struct mu_err *err)
     agent__requests_open(a);
     uint64_t durable = catalog_durable(catalog);
 
-    a->apply = apply_new(a->loop, catalog, on_applied, on_storage_failed, a);
+    a->apply = apply_new(a->loop, catalog, on_applied, on_storage_failed, on_state_full, a);
     rc = catalog_reader_open(&a->reader, a->state_path, NULL, err);
     a->durable_at_start = durable;
     return rc;
@@ -261,6 +312,8 @@ static enum mu_code consensus_open(struct agent *a, struct mu_err *err)
             .changed = on_leader,
             .formed = on_formed,
             .dead = on_dead,
+            .is_relief = is_relief,
+            .relieved = on_relieved,
         },
         .callbacks_data = a,
         .applied = a->applied.index,

@@ -5,6 +5,10 @@
  *   apply_collect <-- outcomes, failure
  *
  * After a second without work a step writes the state back, once.
+ *
+ * On a full disk the transaction is rolled back and *held*: the owner is asked to make room, and
+ * the next step, which comes then or after a second, tries it again. Nothing is skipped: others
+ * apply it, too (spec/consensus.md 2.15).
  */
 #include "apply.h"
 
@@ -20,6 +24,10 @@
 
 /* How long without work before a checkpoint is worth while (spec/consensus.md 3.4). */
 #define IDLE_MS 1000
+/* On a full disk: how long to wait for room, and how often. After that nobody is going to make any.
+ */
+#define FULL_RETRY_MS  1000
+#define FULL_TRIES_MAX 30
 
 /* What one push brought: entries whose commands lie in `bytes`. */
 struct order {
@@ -45,14 +53,20 @@ struct apply {
     struct mu_link orders, outcomes;
     bool is_stopping;
     bool has_failed;
+    bool wants_room; /* the owner is to be asked */
+    bool has_room;   /* which it has said since */
     struct mu_err error;
 
-    struct catalog *catalog; /* of the steps, as the next two */
+    struct catalog *catalog; /* of the steps, as the next five */
     uint64_t durable;
-    bool is_dirty; /* applied since the last checkpoint */
+    bool is_dirty;      /* applied since the last checkpoint */
+    struct order *held; /* what found no room; NULL: nothing */
+    size_t held_at;     /* its entries up to here are done */
+    unsigned tries;     /* in vain, one after the other */
 
     apply_done_fn *done; /* the loop's, as all below */
     apply_failed_fn *failed;
+    apply_full_fn *full;
     void *data;
     size_t waiting;
     bool failure_told;
@@ -94,7 +108,16 @@ static void failure_post(struct apply *a, const struct mu_err *err)
     a->host.report(a->host.self);
 }
 
-/* One transaction over entries[0..count). */
+static void room_want(struct apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    a->wants_room = true;
+    a->has_room = false;
+    pthread_mutex_unlock(&a->lock);
+    a->host.report(a->host.self);
+}
+
+/* One transaction over entries[0..count). Without effect when it fails. */
 static enum mu_code run_entries(struct apply *a, const struct apply_entry *entries, size_t count,
                                 struct outcome *o, struct mu_err *err)
 {
@@ -121,13 +144,22 @@ static enum mu_code run_entries(struct apply *a, const struct apply_entry *entri
         o->results[o->results_count++] = r;
     }
     rc = catalog_commit(a->catalog, &o->changes, err);
-    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "committing applied entries");
+    if (rc != MU_OK) {
+        catalog_rollback(a->catalog);
+        return mu_wrap(err, rc, "committing applied entries");
+    }
+    return MU_OK;
 }
 
+/* One that finds no room has lost nothing: the WAL stays, and the next may find some. */
 static enum mu_code checkpoint(struct apply *a, bool is_idle, struct mu_err *err)
 {
     enum mu_code rc = catalog_checkpoint(a->catalog, is_idle, &a->durable, err);
 
+    if (rc == MU_FULL) {
+        room_want(a);
+        return MU_OK;
+    }
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "checkpoint of the state");
 }
 
@@ -145,12 +177,14 @@ static size_t batch_size(const struct order *o, size_t from)
     return count;
 }
 
-static enum mu_code run_order(struct apply *a, const struct order *o, struct mu_err *err)
+/* From entry *at on, which says afterwards how far it came. */
+static enum mu_code run_order(struct apply *a, const struct order *o, size_t *at,
+                              struct mu_err *err)
 {
-    for (size_t at = 0; at < o->count;) {
-        size_t count = batch_size(o, at);
+    while (*at < o->count) {
+        size_t count = batch_size(o, *at);
         struct outcome *out = mu_new(sizeof *out);
-        enum mu_code rc = run_entries(a, o->entries + at, count, out, err);
+        enum mu_code rc = run_entries(a, o->entries + *at, count, out, err);
 
         if (rc == MU_OK) {
             rc = checkpoint(a, false, err);
@@ -163,7 +197,7 @@ static enum mu_code run_order(struct apply *a, const struct order *o, struct mu_
         out->durable = a->durable;
         a->is_dirty = true;
         outcome_post(a, out);
-        at += count;
+        *at += count;
     }
     return MU_OK;
 }
@@ -222,17 +256,39 @@ static void order_settle(struct order *o)
     }
 }
 
-static enum mu_code run_next(struct apply *a, struct order *o, struct mu_err *err)
+/* Room was made, or a while has passed: what the WAL takes may be given back to begin with. */
+static enum mu_code held_free(struct apply *a, struct mu_err *err)
 {
-    enum mu_code rc;
+    enum mu_code rc = catalog_relieve(a->catalog, &a->durable, err);
 
-    if (o == NULL) {
+    return rc == MU_FULL ? MU_OK : rc;
+}
+
+static enum mu_code run_held(struct apply *a, struct mu_err *err)
+{
+    enum mu_code rc = a->tries > 0 ? held_free(a, err) : MU_OK;
+    size_t before = a->held_at;
+
+    rc = rc == MU_OK ? run_order(a, a->held, &a->held_at, err) : rc;
+    a->tries = a->held_at > before ? 0 : a->tries;
+    if (rc == MU_FULL && ++a->tries <= FULL_TRIES_MAX) {
+        room_want(a);
+        return MU_OK;
+    }
+    if (rc == MU_OK) {
+        order_free(a->held);
+        a->held = NULL;
+        a->tries = 0;
+    }
+    return rc;
+}
+
+static enum mu_code run_next(struct apply *a, struct mu_err *err)
+{
+    if (a->held == NULL) {
         return a->is_dirty ? run_idle(a, err) : MU_OK;
     }
-    order_settle(o);
-    rc = run_order(a, o, err);
-    order_free(o);
-    return rc;
+    return run_held(a, err);
 }
 
 bool apply_step(struct apply *a, uint64_t *nap_ms)
@@ -240,25 +296,33 @@ bool apply_step(struct apply *a, uint64_t *nap_ms)
     struct mu_err err = MU_ERR_NONE;
 
     pthread_mutex_lock(&a->lock);
-    struct order *o = orders_take(a);
-    bool is_over = o == NULL && a->is_stopping;
+    if (a->held == NULL) {
+        a->held = orders_take(a);
+        a->held_at = 0;
+        if (a->held != NULL) {
+            order_settle(a->held);
+        }
+    }
+    /* What found no room until now is in the log still. */
+    bool is_over = a->is_stopping && (a->held == NULL || a->tries > 0);
 
+    a->has_room = false;
     pthread_mutex_unlock(&a->lock);
     if (is_over) {
         return false;
     }
-    if (run_next(a, o, &err) != MU_OK) {
+    if (run_next(a, &err) != MU_OK) {
         failure_post(a, &err);
         return false;
     }
-    *nap_ms = a->is_dirty ? IDLE_MS : UINT64_MAX;
+    *nap_ms = a->held != NULL ? FULL_RETRY_MS : a->is_dirty ? IDLE_MS : UINT64_MAX;
     return true;
 }
 
 bool apply_has_mail(struct apply *a)
 {
     pthread_mutex_lock(&a->lock);
-    bool has_mail = a->is_stopping || !mu_list_empty(&a->orders);
+    bool has_mail = a->is_stopping || (a->held != NULL ? a->has_room : !mu_list_empty(&a->orders));
 
     pthread_mutex_unlock(&a->lock);
     return has_mail;
@@ -271,6 +335,7 @@ void apply_collect(struct apply *a)
     struct mu_link taken;
     struct mu_link *link;
     bool has_failed;
+    bool wants_room;
 
     mu_list_init(&taken);
     pthread_mutex_lock(&a->lock);
@@ -278,7 +343,12 @@ void apply_collect(struct apply *a)
         mu_list_push_back(&taken, link);
     }
     has_failed = a->has_failed;
+    wants_room = a->wants_room;
+    a->wants_room = false;
     pthread_mutex_unlock(&a->lock);
+    if (wants_room) {
+        a->full(a->data);
+    }
     while ((link = mu_list_pop_front(&taken)) != NULL) {
         struct outcome *o = MU_CONTAINER(link, struct outcome, place);
         struct apply_report report = {
@@ -301,7 +371,8 @@ void apply_collect(struct apply *a)
 }
 
 struct apply *apply_open(const struct apply_host *host, struct catalog *catalog,
-                         apply_done_fn *done, apply_failed_fn *failed, void *data)
+                         apply_done_fn *done, apply_failed_fn *failed, apply_full_fn *full,
+                         void *data)
 {
     struct apply *a = mu_new(sizeof *a);
 
@@ -310,6 +381,7 @@ struct apply *apply_open(const struct apply_host *host, struct catalog *catalog,
     a->durable = catalog_durable(catalog);
     a->done = done;
     a->failed = failed;
+    a->full = full;
     a->data = data;
     mu_list_init(&a->orders);
     mu_list_init(&a->outcomes);
@@ -331,6 +403,14 @@ void apply_push(struct apply *a, const struct apply_entry *entries, size_t count
     a->waiting += count;
     pthread_mutex_lock(&a->lock);
     mu_list_push_back(&a->orders, &o->place);
+    pthread_mutex_unlock(&a->lock);
+    a->host.mail(a->host.self);
+}
+
+void apply_relieved(struct apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    a->has_room = true;
     pthread_mutex_unlock(&a->lock);
     a->host.mail(a->host.self);
 }
@@ -357,6 +437,9 @@ void apply_close(struct apply *a)
     }
     while ((link = mu_list_pop_front(&a->orders)) != NULL) {
         order_free(MU_CONTAINER(link, struct order, place)); /* after a failure */
+    }
+    if (a->held != NULL) {
+        order_free(a->held);
     }
     catalog_close(a->catalog);
     (void)pthread_mutex_destroy(&a->lock);

@@ -45,10 +45,14 @@ struct apply_report { /* of one transaction */
 
 typedef void apply_done_fn(void *data, const struct apply_report *report);
 typedef void apply_failed_fn(void *data, const char *why);
+/* The disk is full: make room, then say apply_relieved(). What could not be applied is tried again
+ * then, or after a second; half a minute without success counts as a failure. */
+typedef void apply_full_fn(void *data);
 
 /* On a thread of its own. The catalog is given: the thread owns it from now on. */
 struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_done_fn *done,
-                        apply_failed_fn *failed, void *data);
+                        apply_failed_fn *failed, apply_full_fn *full, void *data);
+void apply_relieved(struct apply *a);
 void apply_push(struct apply *a, const struct apply_entry *entries, size_t count);
 size_t apply_waiting(const struct apply *a); /* entries pushed whose report has not come */
 /* Finish what was pushed, end the thread, close the catalog, free. Blocks for one transaction at
@@ -66,12 +70,13 @@ struct apply_host {
 
 /* As apply_new(), without a thread: the host calls apply_step() from now on. */
 struct apply *apply_open(const struct apply_host *host, struct catalog *catalog,
-                         apply_done_fn *done, apply_failed_fn *failed, void *data);
+                         apply_done_fn *done, apply_failed_fn *failed, apply_full_fn *full,
+                         void *data);
 /* What was pushed, in a transaction or two; without mail, what can be done in a quiet moment.
  * False: it is over. *nap_ms: when to come again if no mail comes first; UINT64_MAX: then not at
  * all. */
 bool apply_step(struct apply *a, uint64_t *nap_ms);
-bool apply_has_mail(struct apply *a); /* any thread */
+bool apply_has_mail(struct apply *a); /* for who takes the steps */
 void apply_collect(struct apply *a);  /* on the loop: calls done, failed */
 
 #endif

@@ -102,7 +102,7 @@ static void condition_init(struct apply_thread *t)
 }
 
 struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_done_fn *done,
-                        apply_failed_fn *failed, void *data)
+                        apply_failed_fn *failed, apply_full_fn *full, void *data)
 {
     struct apply_thread *t = mu_new(sizeof *t);
     struct apply_host host = { t, on_mail, on_report, on_join };
@@ -110,7 +110,7 @@ struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_d
 
     condition_init(t);
     t->waker = waker_new(loop, on_woken, t);
-    t->apply = apply_open(&host, catalog, done, failed, data);
+    t->apply = apply_open(&host, catalog, done, failed, full, data);
     sigfillset(&all); /* signals are the loop's */
     MU_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &old) == 0);
     MU_ASSERT(pthread_create(&t->thread, NULL, apply_main, t) == 0);

@@ -314,8 +314,7 @@ static bool has_check(const struct service_definition *d, struct mu_span id)
  * definition. */
 static void checks_replace(struct local *l, const struct service_definition *d)
 {
-    MU_LIST_EACH(place, &l->checks)
-    {
+    MU_LIST_EACH (place, &l->checks) {
         struct check_item *c = MU_CONTAINER(place, struct check_item, place);
 
         if (!c->is_deleted && mu_span_eq(c->definition.service_id, d->id) &&
@@ -373,8 +372,7 @@ enum mu_code local_service_remove(struct local *l, struct mu_span id, struct mu_
     s->is_deleted = true;
     s->is_synced = false;
     l->services_count--;
-    MU_LIST_EACH(place, &l->checks)
-    {
+    MU_LIST_EACH (place, &l->checks) {
         struct check_item *c = MU_CONTAINER(place, struct check_item, place);
 
         if (!c->is_deleted && mu_span_eq(c->definition.service_id, s->definition.id)) {
@@ -441,8 +439,7 @@ bool local_check_find(const struct local *l, struct mu_span id, struct local_che
 void local_each_service(const struct local *l, bool with_deleted, local_service_fn *each,
                         void *data)
 {
-    MU_LIST_EACH_SAFE(place, &l->services)
-    {
+    MU_LIST_EACH_SAFE (place, &l->services) {
         const struct service_item *s = MU_CONTAINER(place, struct service_item, place);
         struct local_service view;
 
@@ -455,8 +452,7 @@ void local_each_service(const struct local *l, bool with_deleted, local_service_
 
 void local_each_check(const struct local *l, bool with_deleted, local_check_fn *each, void *data)
 {
-    MU_LIST_EACH_SAFE(place, &l->checks)
-    {
+    MU_LIST_EACH_SAFE (place, &l->checks) {
         const struct check_item *c = MU_CONTAINER(place, struct check_item, place);
         struct local_check view;
 
@@ -482,8 +478,7 @@ size_t local_checks_count(const struct local *l)
 /* The catalog drops the checks of a service with it: those that were only waiting for that. */
 static void deleted_checks_free(struct local *l, struct mu_span service_id)
 {
-    MU_LIST_EACH_SAFE(place, &l->checks)
-    {
+    MU_LIST_EACH_SAFE (place, &l->checks) {
         struct check_item *c = MU_CONTAINER(place, struct check_item, place);
 
         if (c->is_deleted && mu_span_eq(c->definition.service_id, service_id)) {

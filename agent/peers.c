@@ -43,8 +43,7 @@ static void channel_dial(struct channel *c);
 
 static struct peer *peer_find(struct agent *a, const struct mu_id *node)
 {
-    MU_LIST_EACH(place, &a->peers->list)
-    {
+    MU_LIST_EACH (place, &a->peers->list) {
         struct peer *p = MU_CONTAINER(place, struct peer, place);
 
         if (mu_id_eq(&p->node, node)) {
@@ -169,8 +168,7 @@ static void on_peers(void *self, const struct mu_id *nodes, size_t count)
 {
     struct agent *a = self;
 
-    MU_LIST_EACH(place, &a->peers->list)
-    {
+    MU_LIST_EACH (place, &a->peers->list) {
         MU_CONTAINER(place, struct peer, place)->is_configured = false;
     }
     for (size_t i = 0; i < count; i++) {
@@ -238,8 +236,7 @@ void agent__peers_refresh(struct agent *a)
     if (a->peers == NULL) {
         return;
     }
-    MU_LIST_EACH(place, &a->peers->list)
-    {
+    MU_LIST_EACH (place, &a->peers->list) {
         peer_refresh(a, MU_CONTAINER(place, struct peer, place));
     }
     agent__each_server(a, add_candidate, &c);

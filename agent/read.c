@@ -11,8 +11,9 @@
 #include "requests.h"
 #include "rpc_codec.h"
 
-#define READ_TIMEOUT_MS 2000U /* a leader that does not answer: ask again, it may be another one \
-                               */
+#define READ_TIMEOUT_MS                                                      \
+    2000U /* a leader that does not answer: ask again, it may be another one \
+           */
 
 struct round {
     struct agent *agent;
@@ -113,8 +114,7 @@ static void round_free(struct round *r)
 
 static void round_fail(struct round *r, enum mu_code code)
 {
-    MU_LIST_EACH_SAFE(place, &r->reads)
-    {
+    MU_LIST_EACH_SAFE (place, &r->reads) {
         struct agent_read *read = MU_CONTAINER(place, struct agent_read, place);
 
         if (code == MU_BUSY || code == MU_CANCELLED) {
@@ -245,8 +245,7 @@ struct agent_read *agent_read(struct agent *a, enum agent_consistency consistenc
 
 void agent__reads_applied(struct agent *a)
 {
-    MU_LIST_EACH_SAFE(place, &a->requests->rounds)
-    {
+    MU_LIST_EACH_SAFE (place, &a->requests->rounds) {
         struct round *r = MU_CONTAINER(place, struct round, place);
 
         if (r->has_index) {
@@ -257,8 +256,7 @@ void agent__reads_applied(struct agent *a)
 
 void agent__reads_retry(struct agent *a)
 {
-    MU_LIST_EACH(place, &a->requests->reads)
-    {
+    MU_LIST_EACH (place, &a->requests->reads) {
         struct agent_read *r = MU_CONTAINER(place, struct agent_read, place);
 
         if (r->consistency != AGENT_STALE) {

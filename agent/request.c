@@ -21,6 +21,7 @@
 #include "requests.h"
 #include "rpc_codec.h"
 
+#define NO_SPACE           "No space left in the data directory of %s"
 #define FORWARD_TIMEOUT_MS 30000U /* a leader that accepted a command and never answers */
 
 struct write {
@@ -87,7 +88,7 @@ const char *agent__refusal_text(enum mu_code code)
     case MU_NO_SERVERS: return "No known Consul servers";
     case MU_BUSY: return "RPC rate limit exceeded";
     case MU_LOST: return "outcome unknown: leadership or connection was lost before the answer";
-    case MU_FULL: return "No space left in the data directory of the leader";
+    case MU_FULL: return "No space left in the data directory of a server";
     case MU_CANCELLED: return "the agent is stopping";
     case MU_OK:
     case MU_INVALID:
@@ -147,6 +148,13 @@ static void on_proposed(void *data, enum mu_code code, uint64_t index)
         (void)mu_table_remove(w->agent->requests->by_ticket, ticket_key(&w->ticket));
         w->ticket = 0;
         write_again(w, code);
+        return;
+    }
+    if (code == MU_FULL) { /* whose: this server leads, whoever was asked */
+        char text[sizeof NO_SPACE + MU_NODE_NAME_MAX];
+
+        (void)snprintf(text, sizeof text, NO_SPACE, w->agent->config->node_name);
+        write_fail(w, code, text);
         return;
     }
     write_fail(w, code, agent__refusal_text(code));
@@ -336,8 +344,7 @@ static void result_answer(struct agent *a, const struct apply_result *r)
 
 static void applied_writes(struct agent *a)
 {
-    MU_LIST_EACH_SAFE(place, &a->requests->writes)
-    {
+    MU_LIST_EACH_SAFE (place, &a->requests->writes) {
         struct write *w = MU_CONTAINER(place, struct write, place);
 
         if (w->state == WRITE_APPLYING && a->applied.index >= w->written.index) {
@@ -359,8 +366,7 @@ void agent__requests_applied(struct agent *a, const struct apply_report *report)
 
 void agent__requests_retry(struct agent *a)
 {
-    MU_LIST_EACH(place, &a->requests->writes)
-    {
+    MU_LIST_EACH (place, &a->requests->writes) {
         struct write *w = MU_CONTAINER(place, struct write, place);
 
         if (w->state == WRITE_TRYING) {

@@ -586,8 +586,7 @@ static bool defer_output(struct agent *a, struct mu_span id)
         local_check_differs(a->local, id);
         return false;
     }
-    MU_LIST_EACH(place, &a->sync->deferred)
-    {
+    MU_LIST_EACH (place, &a->sync->deferred) {
         if (mu_span_eq(mu_buf_span(&MU_CONTAINER(place, struct deferred, place)->id), id)) {
             return true;
         }

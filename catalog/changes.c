@@ -34,7 +34,8 @@ static bool is_folded(enum catalog_topic_kind kind)
 
 static bool is_named(enum catalog_topic_kind kind)
 {
-    return is_folded(kind) || kind == CATALOG_KEY || kind == CATALOG_PREFIX;
+    return is_folded(kind) || kind == CATALOG_KEY || kind == CATALOG_PREFIX ||
+           kind == CATALOG_SESSION;
 }
 
 void catalog__topic_write(struct mu_buf *to, enum catalog_topic_kind kind, struct mu_span name)

@@ -3,6 +3,8 @@
  * A check judges: its own instance, or with an empty service id every instance on its node. So a
  * change of it raises the index of that service, or of all services on the node. The name and tags
  * of the service are copied into the row when it is written, as answers show them.
+ *
+ * Sessions hang on checks too: one that becomes critical, or goes, ends them in the same entry.
  */
 #include "core.h"
 
@@ -57,6 +59,11 @@ static void check_row(struct catalog *c, struct mu_span node_key, const struct r
     attach(out, service);
 }
 
+static bool is_critical(const struct row *check)
+{
+    return mu_span_eq_text(check->v[CHECK_STATUS].bytes, "critical");
+}
+
 /* Store a row that differs from `old` (NULL: new) in more than its indexes. */
 static enum mu_code check_store(struct catalog *c, const struct row *old, struct row *row,
                                 struct mu_err *err)
@@ -68,6 +75,10 @@ static enum mu_code check_store(struct catalog *c, const struct row *old, struct
     catalog__touch(c, COUNTER_CHECKS);
     catalog__changed(c, CATALOG_CHECKS, MU_SPAN_NONE);
     catalog__changed(c, CATALOG_NODE, row->v[CHECK_NODE].bytes);
+    if (rc == MU_OK && is_critical(row) && (old == NULL || !is_critical(old))) {
+        rc = catalog__sessions_end_of_check(c, row->v[CHECK_NODE].bytes, row->v[CHECK_KEY].bytes,
+                                            err);
+    }
     if (rc == MU_OK && old != NULL) { /* it may have judged something else until now */
         rc = touch_judged(c, old, err);
     }
@@ -119,6 +130,10 @@ enum mu_code catalog__check_remove(struct catalog *c, const struct row *check, s
     if (is_node_level(check)) { /* the list of services moves with this, and only with this */
         catalog__touch(c, COUNTER_SERVICES);
         catalog__changed(c, CATALOG_SERVICES, MU_SPAN_NONE);
+    }
+    if (rc == MU_OK) {
+        rc = catalog__sessions_end_of_check(c, check->v[CHECK_NODE].bytes,
+                                            check->v[CHECK_KEY].bytes, err);
     }
     return rc == MU_OK ? touch_judged(c, check, err) : rc;
 }

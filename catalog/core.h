@@ -27,7 +27,8 @@ enum counter {
     COUNTER_KVS,
     COUNTER_TOMBSTONES,
     COUNTER_EXTINCTION, /* index at which any service last lost its last instance */
-    COUNTER_KVS_REV,    /* how many entries have changed Consul's key space: its revision */
+    COUNTER_SESSIONS,
+    COUNTER_KVS_REV, /* how many entries have changed Consul's key space: its revision */
     COUNTERS_COUNT
 };
 
@@ -61,7 +62,8 @@ struct catalog {
     struct connection db;
     struct rows rows;
     sqlite3_stmt *begin, *commit, *rollback, *set_applied;
-    sqlite3_stmt *node_by_uuid, *any_instance, *kv_range, *kv_version;
+    sqlite3_stmt *node_by_uuid, *any_instance, *kv_range, *kv_version, *kv_held;
+    sqlite3_stmt *sessions_of_node, *delays_over;
 
     bool is_in_memory;
     bool in_transaction;
@@ -74,6 +76,7 @@ struct catalog {
     uint64_t durable;      /* applied index that is flushed in the file */
     int wal_pages;         /* frames in the WAL after the last commit */
     int wal_pages_written; /* of these in the database file */
+    int checkpoint_pages;  /* when they are written back */
     bool has_idle_memory;  /* pages were taken since they were last given back */
 };
 
@@ -92,6 +95,9 @@ enum mu_code catalog__register(CATALOG_APPLY_ARGS);
 enum mu_code catalog__deregister(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
+enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS);
+enum mu_code catalog__session_create(CATALOG_APPLY_ARGS);
+enum mu_code catalog__session_destroy(CATALOG_APPLY_ARGS);
 
 /* A name as the catalog compares it: A-Z folded, in the arena. */
 struct mu_span catalog__fold(struct mu_arena *arena, struct mu_span name);
@@ -117,7 +123,7 @@ MU_MUST_CHECK enum mu_code catalog__node_find_uuid(struct catalog *c, struct mu_
 void catalog__node_row(struct catalog *c, const struct command_node *node, struct row *out);
 MU_MUST_CHECK enum mu_code catalog__node_put(struct catalog *c, const struct row *old,
                                              const struct row *new_row, struct mu_err *err);
-/* With its services and checks. */
+/* With its services, checks and sessions. */
 MU_MUST_CHECK enum mu_code catalog__node_remove(struct catalog *c, const struct row *node,
                                                 struct mu_err *err);
 /* Something that judges every instance on this node has changed. */
@@ -156,5 +162,32 @@ MU_MUST_CHECK enum mu_code catalog__check_remove(struct catalog *c, const struct
 /* Checks of an instance whose service has another name now: they go with it. */
 MU_MUST_CHECK enum mu_code catalog__checks_follow(struct catalog *c, const struct row *service,
                                                   struct mu_err *err);
+
+/* session.c */
+MU_MUST_CHECK enum mu_code catalog__session_find(struct catalog *c, const struct mu_id *id,
+                                                 struct row *out, bool *found, struct mu_err *err);
+/* End all sessions of a node, or those that hang on one check of it: locks are given back or their
+ * keys deleted, and may not be taken again for the session's lock delay. */
+MU_MUST_CHECK enum mu_code catalog__sessions_end_of_node(struct catalog *c, struct mu_span node_key,
+                                                         struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog__sessions_end_of_check(struct catalog *c,
+                                                          struct mu_span node_key,
+                                                          struct mu_span check_key,
+                                                          struct mu_err *err);
+
+/* kv.c: what the end of a session does to a key that it holds. */
+struct mvcc_key;
+MU_MUST_CHECK enum mu_code catalog__kv_give_back(struct catalog *c, const struct mvcc_key *held,
+                                                 bool deletes, struct mu_arena *arena,
+                                                 struct mu_err *err);
+
+/* lock_delay.c */
+MU_MUST_CHECK enum mu_code catalog__lock_delay_set(struct catalog *c, struct mu_span key,
+                                                   uint64_t delay_ms, struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog__lock_delay_holds(struct catalog *c, struct mu_span key,
+                                                     bool *holds, struct mu_err *err);
+/* Forget at most `max` that are over; *count gets how many there were. */
+MU_MUST_CHECK enum mu_code catalog__lock_delays_prune(struct catalog *c, size_t max, size_t *count,
+                                                      struct mu_err *err);
 
 #endif

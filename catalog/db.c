@@ -21,13 +21,14 @@
 #include "base/mem.h"
 #include "core.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x6d757374 /* "must" */
 
 #define CACHE_BYTES (64U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
 
 /* When the WAL is written back, in pages (spec/consensus.md 3.4). Fewer, larger checkpoints halve
  * the cost of writing; idle ones keep a restart short. */
+#define PAGE_BYTES            4096
 #define CHECKPOINT_PAGES      8000
 #define CHECKPOINT_PAGES_IDLE 500
 /* Beyond these a reader that never lets go holds the WAL: try to start it over, then to cut it. */
@@ -112,9 +113,14 @@ static enum mu_code settle_schema(struct catalog *c, struct mu_err *err)
                        "state %s: schema version %lld is newer than %d, which this binary knows",
                        c->db.path, (long long)version, SCHEMA_VERSION);
     }
-    if (version < SCHEMA_VERSION) {
+    if (version <= 0) {
         return mu_fail(err, MU_CORRUPT, "state %s: schema version %lld was never written",
                        c->db.path, (long long)version);
+    }
+    if (version < SCHEMA_VERSION) {
+        return mu_fail(err, MU_UNSUPPORTED,
+                       "state %s: schema version %lld is older than %d, which this binary knows",
+                       c->db.path, (long long)version, SCHEMA_VERSION);
     }
     return MU_OK;
 }
@@ -123,6 +129,8 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
 {
     char by_uuid[256];
     char range[256];
+    char held[256];
+    char of_node[256];
     const struct {
         sqlite3_stmt **to;
         const char *sql;
@@ -135,6 +143,10 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
         { &c->any_instance, "SELECT 1 FROM services WHERE name_key = ? LIMIT 1" },
         { &c->kv_range, range },
         { &c->kv_version, "SELECT value, flags FROM kv_hist_1 WHERE id = ?" },
+        { &c->kv_held, held },
+        { &c->sessions_of_node, of_node },
+        { &c->delays_over, "SELECT key, until FROM lock_delays WHERE until <= ? ORDER BY until, "
+                           "key LIMIT ?" },
     };
     enum mu_code rc = MU_OK;
 
@@ -142,6 +154,10 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
                    catalog__row_columns(ROW_NODES));
     (void)snprintf(range, sizeof range, "SELECT %s FROM kv_cur_1 WHERE key >= ? ORDER BY key",
                    catalog__row_columns(ROW_KV_CUR_1));
+    (void)snprintf(held, sizeof held, "SELECT %s FROM kv_cur_1 WHERE session = ? ORDER BY key",
+                   catalog__row_columns(ROW_KV_CUR_1));
+    (void)snprintf(of_node, sizeof of_node, "SELECT %s FROM sessions WHERE node = ? ORDER BY id",
+                   catalog__row_columns(ROW_SESSIONS));
     for (size_t i = 0; rc == MU_OK && i < MU_LEN(statements); i++) {
         rc = catalog__prepare(&c->db, statements[i].sql, statements[i].to, err);
     }
@@ -233,6 +249,10 @@ enum mu_code catalog_open(struct catalog **out, const struct catalog_options *op
     struct catalog *c = mu_new(sizeof *c);
 
     c->is_in_memory = options->path == NULL;
+    c->checkpoint_pages = CHECKPOINT_PAGES;
+    if (options->wal_bytes > 0 && options->wal_bytes / PAGE_BYTES < CHECKPOINT_PAGES) {
+        c->checkpoint_pages = (int)(options->wal_bytes / PAGE_BYTES);
+    }
     mu_arena_init(&c->arena, 0);
     c->arena.block = ARENA_BLOCK;
     enum mu_code rc = open_all(c, options, err);
@@ -251,9 +271,11 @@ void catalog_close(struct catalog *c)
         return;
     }
     catalog__rows_deinit(&c->rows);
-    sqlite3_stmt *const statements[] = { c->begin,       c->commit,       c->rollback,
-                                         c->set_applied, c->node_by_uuid, c->any_instance,
-                                         c->kv_range,    c->kv_version };
+    sqlite3_stmt *const statements[] = {
+        c->begin,        c->commit,           c->rollback,   c->set_applied,
+        c->node_by_uuid, c->any_instance,     c->kv_range,   c->kv_version,
+        c->kv_held,      c->sessions_of_node, c->delays_over
+    };
 
     for (size_t i = 0; i < MU_LEN(statements); i++) {
         (void)sqlite3_finalize(statements[i]);
@@ -413,12 +435,19 @@ enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durab
 {
     MU_ASSERT(!c->in_transaction);
     enum mu_code rc = is_idle ? rest(c, err) : MU_OK;
-    int due = is_idle ? CHECKPOINT_PAGES_IDLE : CHECKPOINT_PAGES;
+    int due = is_idle && CHECKPOINT_PAGES_IDLE < c->checkpoint_pages ? CHECKPOINT_PAGES_IDLE
+                                                                     : c->checkpoint_pages;
 
     if (rc != MU_OK || c->is_in_memory || c->wal_pages - c->wal_pages_written <= due) {
         return rc;
     }
     return write_back(c, mode_for(c->wal_pages), durable, err);
+}
+
+enum mu_code catalog_relieve(struct catalog *c, uint64_t *durable, struct mu_err *err)
+{
+    MU_ASSERT(!c->in_transaction);
+    return c->is_in_memory ? MU_OK : write_back(c, SQLITE_CHECKPOINT_TRUNCATE, durable, err);
 }
 
 enum mu_code catalog_recount(struct catalog *c, uint8_t hash[16], struct mu_err *err)

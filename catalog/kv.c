@@ -1,8 +1,10 @@
-/* kv.c - Consul's key space on the engine: check-and-set, no-ops, indexes (spec/http-api.md 6).
+/* kv.c - Consul's key space on the engine: check-and-set, locks, no-ops, indexes
+ * (spec/http-api.md 6).
  *
  * What a write that changes nothing leaves alone is everything: it has a log index of its own, but
  * no revision, no version and no index that anybody could see.
  */
+#include "base/id.h"
 #include "mvcc.h"
 
 /* Keys of a recursive deletion that are held in memory at a time. */
@@ -20,11 +22,26 @@ static bool cas_matches(const struct mvcc_key *k, uint64_t cas)
     return k->is_live ? cas != 0 && cas == catalog__mvcc_index(k) : cas == 0;
 }
 
+/* Unless nothing would change. */
+static enum mu_code write_key(struct catalog *c, const struct mvcc_key *was, struct mu_span key,
+                              struct mu_span bytes, const struct mvcc_attributes *attributes,
+                              struct mu_err *err)
+{
+    struct mvcc_value value = catalog__mvcc_value(bytes);
+    bool is_same = false;
+    enum mu_code rc = catalog__mvcc_is_same(c, was, &value, attributes, &is_same, err);
+
+    if (rc != MU_OK || is_same) {
+        return rc;
+    }
+    key_changed(c, key);
+    return catalog__mvcc_put(c, was, key, &value, attributes, err);
+}
+
 enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS)
 {
     const struct command_kv_set *set = &command->kv_set;
     struct mvcc_key was;
-    bool is_same = false;
 
     if (set->key.bytes == 0) {
         catalog__refuse(result, MU_INVALID, "Missing key name");
@@ -35,19 +52,100 @@ enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS)
     if (rc != MU_OK || (set->has_cas && !cas_matches(&was, set->cas))) {
         return rc;
     }
-    struct mvcc_value value = catalog__mvcc_value(set->value);
-
-    result->did_apply = true;
-    rc = catalog__mvcc_is_same(c, &was, &value, set->flags, &is_same, err);
-    if (rc != MU_OK || is_same) {
-        return rc;
-    }
     /* The lock is advisory: who writes without it leaves it where it is. */
     struct mvcc_attributes attributes = catalog__mvcc_lock(&was);
 
     attributes.flags = set->flags;
-    key_changed(c, set->key);
-    return catalog__mvcc_put(c, &was, set->key, &value, &attributes, err);
+    result->did_apply = true;
+    return write_key(c, &was, set->key, set->value, &attributes, err);
+}
+
+/* -- locks ------------------------------------------------------------------------------------- */
+
+/* Take the lock: free, or held by this session already, and not in its delay. */
+static enum mu_code acquire(struct catalog *c, const struct command_kv_lock *lock,
+                            const struct mvcc_key *was, struct mvcc_attributes *attributes,
+                            struct catalog_result *result, struct mu_err *err)
+{
+    struct mu_span id = mu_span_of(lock->session.b, sizeof lock->session.b);
+    char text[MU_ID_TEXT_BYTES + 1];
+    struct row session;
+    bool found = false;
+    bool is_delayed = false;
+    enum mu_code rc = catalog__session_find(c, &lock->session, &session, &found, err);
+
+    if (rc == MU_OK && !found) {
+        mu_id_text(&lock->session, text);
+        catalog__refuse(result, MU_NOT_FOUND, "invalid session \"%s\"", text);
+        return MU_OK;
+    }
+    if (rc == MU_OK) {
+        rc = catalog__lock_delay_holds(c, lock->key, &is_delayed, err);
+    }
+    *attributes = catalog__mvcc_lock(was);
+    if (rc != MU_OK || is_delayed ||
+        (attributes->session.bytes > 0 && !mu_span_eq(attributes->session, id))) {
+        return rc;
+    }
+    attributes->lock_index += attributes->session.bytes == 0;
+    attributes->session = id;
+    result->did_apply = true;
+    return MU_OK;
+}
+
+/* Give it back: only its holder can. */
+static void release(const struct command_kv_lock *lock, const struct mvcc_key *was,
+                    struct mvcc_attributes *attributes, struct catalog_result *result)
+{
+    *attributes = catalog__mvcc_lock(was);
+    result->did_apply =
+        mu_span_eq(attributes->session, mu_span_of(lock->session.b, sizeof lock->session.b));
+    attributes->session = MU_SPAN_NONE;
+}
+
+enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS)
+{
+    const struct command_kv_lock *lock = &command->kv_lock;
+    struct mvcc_attributes attributes;
+    struct mvcc_key was;
+
+    if (lock->key.bytes == 0) {
+        catalog__refuse(result, MU_INVALID, "Missing key name");
+        return MU_OK;
+    }
+    enum mu_code rc = catalog__mvcc_find(c, lock->key, &was, err);
+
+    if (rc != MU_OK) {
+        return rc;
+    }
+    if (lock->is_release) {
+        release(lock, &was, &attributes, result);
+    } else {
+        rc = acquire(c, lock, &was, &attributes, result, err);
+    }
+    if (rc != MU_OK || !result->did_apply) {
+        return rc;
+    }
+    attributes.flags = lock->flags;
+    return write_key(c, &was, lock->key, lock->value, &attributes, err);
+}
+
+enum mu_code catalog__kv_give_back(struct catalog *c, const struct mvcc_key *held, bool deletes,
+                                   struct mu_arena *arena, struct mu_err *err)
+{
+    struct mu_span key = held->row.v[CUR_KEY].bytes;
+    struct mvcc_attributes attributes = catalog__mvcc_lock(held);
+    struct mvcc_value value;
+
+    key_changed(c, key);
+    if (deletes) {
+        catalog__touch(c, COUNTER_TOMBSTONES);
+        return catalog__mvcc_delete(c, held, err);
+    }
+    enum mu_code rc = catalog__mvcc_read(c, held, arena, &value, &attributes.flags, err);
+
+    attributes.session = MU_SPAN_NONE;
+    return rc == MU_OK ? catalog__mvcc_put(c, held, key, &value, &attributes, err) : rc;
 }
 
 /* -- deleting ---------------------------------------------------------------------------------- */

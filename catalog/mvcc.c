@@ -8,16 +8,20 @@
 
 /* -- revisions --------------------------------------------------------------------------------- */
 
+static bool needs_revision(const struct catalog *c)
+{
+    return c->turn.index != c->now.index || c->turn.sub == MVCC_CHANGES_MAX;
+}
+
 /* The id of the next change of this entry; its first takes a new revision. */
 static uint64_t next_id(struct catalog *c)
 {
     struct mvcc_turn *t = &c->turn;
 
-    if (t->index != c->now.index) {
+    if (needs_revision(c)) {
         c->now.counters.now[REV]++;
         *t = (struct mvcc_turn){ .index = c->now.index };
     }
-    MU_ASSERT(t->sub < MVCC_CHANGES_MAX);
     return c->now.counters.now[REV] << MVCC_SUB_BITS | t->sub++;
 }
 
@@ -78,29 +82,72 @@ static struct row_value digest_value(const struct mvcc_value *value)
                       (uint64_t)(d[3] & 0x7f) << 24);
 }
 
-enum mu_code catalog__mvcc_is_same(struct catalog *c, const struct mvcc_key *k,
-                                   const struct mvcc_value *value, uint64_t flags, bool *same,
-                                   struct mu_err *err)
+/* The version that the key points to: a row of kv_version, to be reset by the caller. */
+static enum mu_code version_step(struct catalog *c, const struct mvcc_key *k, struct mu_err *err)
 {
-    sqlite3_stmt *s = c->kv_version;
     bool has_row = false;
 
-    *same = false;
-    if (!k->is_live || k->row.v[CUR_DIGEST].number != digest_value(value).number) {
-        return MU_OK; /* nearly always: and the old value stays on its page */
-    }
-    bind_number(s, 1, k->row.v[CUR_ID].number);
-    enum mu_code rc = catalog__step(&c->db, s, &has_row, err);
+    bind_number(c->kv_version, 1, k->row.v[CUR_ID].number);
+    enum mu_code rc = catalog__step(&c->db, c->kv_version, &has_row, err);
 
     if (rc == MU_OK && !has_row) {
         return mu_fail(err, MU_CORRUPT, "state %s: version %lld is not in its history", c->db.path,
                        (long long)k->row.v[CUR_ID].number);
     }
+    return rc;
+}
+
+enum mu_code catalog__mvcc_is_same(struct catalog *c, const struct mvcc_key *k,
+                                   const struct mvcc_value *value,
+                                   const struct mvcc_attributes *attributes, bool *same,
+                                   struct mu_err *err)
+{
+    sqlite3_stmt *s = c->kv_version;
+
+    *same = false;
+    if (!k->is_live || k->row.v[CUR_DIGEST].number != digest_value(value).number ||
+        !mu_span_eq(k->row.v[CUR_SESSION].bytes, attributes->session) ||
+        (uint64_t)k->row.v[CUR_LOCK_INDEX].number != attributes->lock_index) {
+        return MU_OK; /* nearly always: and the old value stays on its page */
+    }
+    enum mu_code rc = version_step(c, k, err);
+
     if (rc == MU_OK) {
         *same = mu_span_eq(column_bytes(s, 0), value->bytes) &&
-                (uint64_t)sqlite3_column_int64(s, 1) == flags;
+                (uint64_t)sqlite3_column_int64(s, 1) == attributes->flags;
         (void)sqlite3_reset(s);
     }
+    return rc;
+}
+
+enum mu_code catalog__mvcc_read(struct catalog *c, const struct mvcc_key *k, struct mu_arena *arena,
+                                struct mvcc_value *value, uint64_t *flags, struct mu_err *err)
+{
+    MU_ASSERT(k->is_live);
+    enum mu_code rc = version_step(c, k, err);
+
+    if (rc == MU_OK) {
+        *value = catalog__mvcc_value(mu_arena_span(arena, column_bytes(c->kv_version, 0)));
+        *flags = (uint64_t)sqlite3_column_int64(c->kv_version, 1);
+        (void)sqlite3_reset(c->kv_version);
+    }
+    return rc;
+}
+
+enum mu_code catalog__mvcc_held(struct catalog *c, struct mu_span session, size_t max,
+                                struct mu_arena *arena, struct mvcc_keys *out, struct mu_err *err)
+{
+    sqlite3_stmt *s = c->kv_held;
+    bool has_row = false;
+    enum mu_code rc = MU_OK;
+
+    *out = (struct mvcc_keys){ mu_arena_array(arena, max, sizeof *out->items), 0 };
+    bind_bytes(s, 1, session);
+    while (out->count < max && (rc = catalog__step(&c->db, s, &has_row, err)) == MU_OK && has_row) {
+        catalog__row_read(s, CUR, arena, &out->items[out->count].row);
+        key_from_row(&out->items[out->count++]);
+    }
+    (void)sqlite3_reset(s);
     return rc;
 }
 
@@ -166,7 +213,7 @@ enum mu_code catalog__mvcc_put(struct catalog *c, const struct mvcc_key *was, st
                                const struct mvcc_value *value,
                                const struct mvcc_attributes *attributes, struct mu_err *err)
 {
-    uint64_t rev = c->now.counters.now[REV] + (c->turn.index != c->now.index);
+    uint64_t rev = c->now.counters.now[REV] + needs_revision(c);
     const struct row_value *old = was->row.v;
     struct row cur;
 

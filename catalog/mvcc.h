@@ -3,7 +3,8 @@
  * The history has one row a change, in the order of revisions; the current table one small row a
  * key, deletion markers included, so that counts, scans of keys and comparisons never touch values.
  * A revision is one log entry that changed the key space, numbered without gaps beside the log's
- * index; changes within it are told apart by a sub-number.
+ * index; changes within it are told apart by a sub-number (an entry with more changes than that
+ * can tell apart takes several revisions).
  *
  * Nothing is compacted yet: markers and old versions stay. What would remove them visits rows in
  * the order of the history, and needs no column that is not there.
@@ -32,7 +33,7 @@ struct mvcc_key {
 /* What hangs on a live key besides its value. */
 struct mvcc_attributes {
     uint64_t flags;
-    struct mu_span session; /* empty: not locked */
+    struct mu_span session; /* its id, 16 bytes; empty: not locked */
     uint64_t lock_index;
 };
 
@@ -48,10 +49,15 @@ struct mvcc_value {
 };
 struct mvcc_value catalog__mvcc_value(struct mu_span bytes);
 
-/* Would putting this value and these flags leave a live key as it is? */
+/* Would putting this value with these attributes leave a live key as it is? */
 MU_MUST_CHECK enum mu_code catalog__mvcc_is_same(struct catalog *c, const struct mvcc_key *k,
-                                                 const struct mvcc_value *value, uint64_t flags,
+                                                 const struct mvcc_value *value,
+                                                 const struct mvcc_attributes *attributes,
                                                  bool *same, struct mu_err *err);
+/* What a live key holds, in the arena. */
+MU_MUST_CHECK enum mu_code catalog__mvcc_read(struct catalog *c, const struct mvcc_key *k,
+                                              struct mu_arena *arena, struct mvcc_value *value,
+                                              uint64_t *flags, struct mu_err *err);
 
 /* A new version of the key. `was` is what mvcc_find said of it just now. */
 MU_MUST_CHECK enum mu_code catalog__mvcc_put(struct catalog *c, const struct mvcc_key *was,
@@ -70,5 +76,9 @@ MU_MUST_CHECK enum mu_code catalog__mvcc_range(struct catalog *c, struct mu_span
                                                struct mu_span from, size_t max,
                                                struct mu_arena *arena, struct mvcc_keys *out,
                                                struct mu_err *err);
+/* Keys that a session holds, at most `max`; in the arena. */
+MU_MUST_CHECK enum mu_code catalog__mvcc_held(struct catalog *c, struct mu_span session, size_t max,
+                                              struct mu_arena *arena, struct mvcc_keys *out,
+                                              struct mu_err *err);
 
 #endif

@@ -97,6 +97,9 @@ enum mu_code catalog__node_remove(struct catalog *c, const struct row *node, str
     for (size_t i = 0; rc == MU_OK && i < list.count; i++) {
         rc = catalog__check_remove(c, &list.items[i], err);
     }
+    if (rc == MU_OK) { /* those that hang on no check */
+        rc = catalog__sessions_end_of_node(c, key, err);
+    }
     if (rc == MU_OK) {
         rc = catalog__row_remove(&c->rows, ROW_NODES, node, err);
     }

@@ -3,6 +3,9 @@
  * Deletion markers lie among the live keys of the current table, so that one walk over a prefix
  * sees what is there and when something last went away.
  */
+#include <string.h>
+
+#include "base/id.h"
 #include "mvcc.h"
 #include "reader.h"
 
@@ -11,6 +14,22 @@ static enum mu_code table_index(struct catalog_reader *r, uint64_t *out, struct 
     static const enum counter counters[] = { COUNTER_KVS, COUNTER_TOMBSTONES };
 
     return catalog__read_index(r, counters, MU_LEN(counters), out, err);
+}
+
+/* The holder as people write it; empty without one. */
+static struct mu_span session_text(struct walk *w, int column)
+{
+    struct mu_span bytes = column_bytes(w->s, column);
+    struct mu_id id;
+
+    if (bytes.bytes != sizeof id.b) {
+        return MU_SPAN_NONE;
+    }
+    char *text = mu_arena_new(w->arena, MU_ID_TEXT_BYTES + 1);
+
+    memcpy(id.b, bytes.data, sizeof id.b);
+    mu_id_text(&id, text);
+    return mu_span_of(text, MU_ID_TEXT_BYTES);
 }
 
 enum mu_code catalog_query_key(struct catalog_reader *r, struct mu_arena *arena, struct mu_span key,
@@ -26,7 +45,7 @@ enum mu_code catalog_query_key(struct catalog_reader *r, struct mu_arena *arena,
 
         kv->key = mu_arena_span(arena, key);
         kv->flags = catalog__walk_number(&w, 0);
-        kv->session = catalog__walk_bytes(&w, 1);
+        kv->session = session_text(&w, 1);
         kv->lock_index = catalog__walk_number(&w, 2);
         kv->create_index = catalog__walk_number(&w, 3);
         kv->modify_index = catalog__walk_number(&w, 4);
@@ -87,7 +106,7 @@ enum mu_code catalog_query_prefix(struct catalog_reader *r, struct mu_arena *are
             .key = mu_arena_span(arena, key),
             .modify_index = catalog__walk_number(&w, RANGE_INDEX),
             .flags = catalog__walk_number(&w, RANGE_COLUMNS),
-            .session = catalog__walk_bytes(&w, RANGE_COLUMNS + 1),
+            .session = session_text(&w, RANGE_COLUMNS + 1),
             .lock_index = catalog__walk_number(&w, RANGE_COLUMNS + 2),
             .create_index = catalog__walk_number(&w, RANGE_COLUMNS + 3),
             .value = catalog__walk_bytes(&w, RANGE_COLUMNS + 4),

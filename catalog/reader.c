@@ -41,6 +41,9 @@ static const struct {
                                                 " AND service_key = ? ORDER BY key" },
     [READER_CHECKS_OF_SERVICE]  = { ROW_CHECKS, "WHERE service_name_key = ? ORDER BY node, key" },
     [READER_CHECKS_OF_STATUS]   = { ROW_CHECKS, "WHERE status = ? ORDER BY node, key" },
+    [READER_SESSION]            = { ROW_SESSIONS, "WHERE id = ?" },
+    [READER_SESSIONS]           = { ROW_SESSIONS, "ORDER BY id" },
+    [READER_SESSIONS_OF_NODE]   = { ROW_SESSIONS, "WHERE node = ? ORDER BY id" },
     [READER_KEY]                = { 0, "SELECT h.flags, h.session, h.lock_idx, h.create_idx, c.idx,"
                                        " h.value FROM kv_cur_1 c JOIN kv_hist_1 h ON h.id = c.id"
                                        " WHERE c.key = ? AND c.op = 0" },

@@ -24,6 +24,10 @@
     "value"
 #define CUR_LIST \
     "key, id, op, create_rev, version, lease, idx, session, lock_idx, create_idx, digest"
+#define SESSIONS_LIST                                                                              \
+    "id, node, name, node_name, lock_delay, behavior, ttl, node_checks, service_checks, created, " \
+    "modified"
+#define DELAYS_LIST "key, until"
 
 static const char schema[] =
     "CREATE TABLE applied(one INTEGER PRIMARY KEY CHECK (one = 1), idx INTEGER NOT NULL,"
@@ -53,6 +57,13 @@ static const char schema[] =
     "CREATE TABLE kv_cur_1(key PRIMARY KEY, id INTEGER NOT NULL, op INTEGER NOT NULL,"
     " create_rev INTEGER, version INTEGER, lease INTEGER, idx INTEGER NOT NULL, session,"
     " lock_idx INTEGER, create_idx INTEGER, digest INTEGER) WITHOUT ROWID;"
+    "CREATE INDEX kv_session_1 ON kv_cur_1(session) WHERE session IS NOT NULL;"
+    "CREATE TABLE sessions(id PRIMARY KEY, node NOT NULL, name NOT NULL, node_name NOT NULL,"
+    " lock_delay INTEGER NOT NULL, behavior NOT NULL, ttl NOT NULL, node_checks NOT NULL,"
+    " service_checks, created INTEGER NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX sessions_node ON sessions(node);"
+    "CREATE TABLE lock_delays(key PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX lock_delays_until ON lock_delays(until);"
     "INSERT INTO applied VALUES(1, 0, 0, 0, zeroblob(16));";
 
 static const struct table {
@@ -61,12 +72,14 @@ static const struct table {
     const char *keys[2];
 } tables[ROW_TABLES_COUNT] = {
     // clang-format off
-    [ROW_IDX]       = { "idx",       IDX_LIST,      IDX_COLUMNS,     1, { "name" } },
-    [ROW_NODES]     = { "nodes",     NODES_LIST,    NODE_COLUMNS,    1, { "key" } },
-    [ROW_SERVICES]  = { "services",  SERVICES_LIST, SERVICE_COLUMNS, 2, { "node", "key" } },
-    [ROW_CHECKS]    = { "checks",    CHECKS_LIST,   CHECK_COLUMNS,   2, { "node", "key" } },
-    [ROW_KV_HIST_1] = { "kv_hist_1", HIST_LIST,     HIST_COLUMNS,    1, { "id" } },
-    [ROW_KV_CUR_1]  = { "kv_cur_1",  CUR_LIST,      CUR_COLUMNS,     1, { "key" } },
+    [ROW_IDX]         = { "idx",         IDX_LIST,      IDX_COLUMNS,     1, { "name" } },
+    [ROW_NODES]       = { "nodes",       NODES_LIST,    NODE_COLUMNS,    1, { "key" } },
+    [ROW_SERVICES]    = { "services",    SERVICES_LIST, SERVICE_COLUMNS, 2, { "node", "key" } },
+    [ROW_CHECKS]      = { "checks",      CHECKS_LIST,   CHECK_COLUMNS,   2, { "node", "key" } },
+    [ROW_KV_HIST_1]   = { "kv_hist_1",   HIST_LIST,     HIST_COLUMNS,    1, { "id" } },
+    [ROW_KV_CUR_1]    = { "kv_cur_1",    CUR_LIST,      CUR_COLUMNS,     1, { "key" } },
+    [ROW_SESSIONS]    = { "sessions",    SESSIONS_LIST, SESSION_COLUMNS, 1, { "id" } },
+    [ROW_LOCK_DELAYS] = { "lock_delays", DELAYS_LIST,   DELAY_COLUMNS,   1, { "key" } },
 }; // clang-format on
 
 const char *catalog__row_schema(void)
@@ -248,6 +261,20 @@ enum mu_code catalog__row_find(struct rows *r, enum row_table table, const struc
     return rc;
 }
 
+void catalog__row_list_add(struct row_list *list, size_t *room, const struct row *row,
+                           struct mu_arena *arena)
+{
+    if (list->count == *room) { /* what it grew out of dies with the arena */
+        struct row *larger = mu_arena_array(arena, *room = *room * 2 + 4, sizeof *larger);
+
+        if (list->count > 0) {
+            memcpy(larger, list->items, list->count * sizeof *larger);
+        }
+        list->items = larger;
+    }
+    list->items[list->count++] = *row;
+}
+
 enum mu_code catalog__row_scan(struct rows *r, enum row_table table, struct mu_span first,
                                struct mu_arena *arena, struct row_list *out, struct mu_err *err)
 {
@@ -259,15 +286,10 @@ enum mu_code catalog__row_scan(struct rows *r, enum row_table table, struct mu_s
     *out = (struct row_list){ NULL, 0 };
     bind_bytes(s, 1, first);
     while ((rc = catalog__step(r->db, s, &has_row, err)) == MU_OK && has_row) {
-        if (out->count == room) { /* what it grew out of dies with the arena */
-            struct row *larger = mu_arena_array(arena, room = room * 2 + 4, sizeof *larger);
+        struct row row;
 
-            if (out->count > 0) {
-                memcpy(larger, out->items, out->count * sizeof *larger);
-            }
-            out->items = larger;
-        }
-        catalog__row_read(s, table, arena, &out->items[out->count++]);
+        catalog__row_read(s, table, arena, &row);
+        catalog__row_list_add(out, &room, &row, arena);
     }
     return rc;
 }

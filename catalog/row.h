@@ -27,8 +27,10 @@ enum row_table {
     ROW_CHECKS = 4,
     ROW_KV_HIST_1 = 5, /* key space 1: Consul's (spec/etcd-v3.md 15.1) */
     ROW_KV_CUR_1 = 6,
+    ROW_SESSIONS = 7,
+    ROW_LOCK_DELAYS = 8,
 };
-#define ROW_TABLES_COUNT 7 /* with the unused 0 */
+#define ROW_TABLES_COUNT 9 /* with the unused 0 */
 
 enum idx_column { IDX_NAME, IDX_VALUE, IDX_COLUMNS };
 
@@ -114,11 +116,33 @@ enum cur_column {
     CUR_VERSION,
     CUR_LEASE,
     CUR_INDEX,
-    CUR_SESSION,
+    CUR_SESSION, /* id of the session that holds the lock, 16 bytes; NULL: not locked */
     CUR_LOCK_INDEX,
     CUR_CREATE_INDEX,
     CUR_DIGEST, /* of the value: tells a write that changes nothing without reading the old one */
     CUR_COLUMNS
+};
+
+enum session_column {
+    SESSION_ID,   /* 16 bytes */
+    SESSION_NODE, /* key of the node */
+    SESSION_NAME,
+    SESSION_NODE_NAME,
+    SESSION_LOCK_DELAY, /* ns, as given */
+    SESSION_BEHAVIOR,   /* "release" or "delete" */
+    SESSION_TTL,        /* as given */
+    SESSION_NODE_CHECKS,
+    SESSION_SERVICE_CHECKS, /* NULL: none were given */
+    SESSION_CREATED,
+    SESSION_MODIFIED,
+    SESSION_COLUMNS
+};
+
+/* Keys that nobody may lock for a while, for they were locked by a session that ended. */
+enum delay_column {
+    DELAY_KEY,
+    DELAY_UNTIL, /* stamp of entries, ms */
+    DELAY_COLUMNS
 };
 
 #define ROW_COLUMNS_MAX 20
@@ -185,6 +209,9 @@ struct row_list {
     struct row *items;
     size_t count;
 };
+/* `room`: how many fit, 0 at first; for this function alone. */
+void catalog__row_list_add(struct row_list *list, size_t *room, const struct row *row,
+                           struct mu_arena *arena);
 /* All whose first key column is `first`, in the order of their keys. */
 MU_MUST_CHECK enum mu_code catalog__row_scan(struct rows *r, enum row_table table,
                                              struct mu_span first, struct mu_arena *arena,

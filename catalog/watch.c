@@ -243,8 +243,7 @@ static void take(struct catalog_wait *wait, struct mu_link *list)
 static void take_subject(const struct subject *s, struct mu_link *list)
 {
     if (s != NULL) {
-        MU_LIST_EACH(link, &s->hooks)
-        {
+        MU_LIST_EACH (link, &s->hooks) {
             take(MU_CONTAINER(link, struct hook, link)->wait, list);
         }
     }
@@ -280,8 +279,7 @@ static void take_below(const struct ordered *o, struct mu_span prefix, struct mu
 
 static void take_all(struct catalog_watch *w, struct mu_link *list)
 {
-    MU_LIST_EACH(link, &w->all)
-    {
+    MU_LIST_EACH (link, &w->all) {
         take(MU_CONTAINER(link, struct catalog_wait, all), list);
     }
 }
@@ -294,7 +292,9 @@ static void take_concerned(struct catalog_watch *w, const struct catalog_topic *
     case CATALOG_NODE:
     case CATALOG_SERVICES:
     case CATALOG_SERVICE:
-    case CATALOG_CHECKS: take_exact(w, change->kind, change->name, list); break;
+    case CATALOG_CHECKS:
+    case CATALOG_SESSIONS:
+    case CATALOG_SESSION: take_exact(w, change->kind, change->name, list); break;
     case CATALOG_KEY:
         take_exact(w, CATALOG_KEY, change->name, list);
         take_prefixes_of(w, change->name, list);

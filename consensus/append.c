@@ -79,9 +79,24 @@ static uint32_t matching_prefix(struct consensus *c, const struct consensus_msg 
     return i;
 }
 
+/* A configuration is one legal step from the one before it, which is known: below `first`, where
+ * new entries begin, this log is the leader's, and none but the last of them is a configuration.
+ * If it is not, its sender is broken, and what it says is not taken. */
+static bool config_fits(struct consensus *c, const struct consensus_msg *m, uint64_t first,
+                        const struct consensus_entry *e)
+{
+    const struct consensus_config *before = consensus__config_below(c, first);
+
+    if (before != NULL && !consensus__config_follows(before, e->config)) {
+        consensus__note(c, CONSENSUS_T_MALFORMED, &m->from, m->kind, 0, 0);
+        return false;
+    }
+    return consensus__config_can_push(c);
+}
+
 /* How many of the rest fit into memory and into the store's queue. What does not is simply not
  * acknowledged. What will be dropped for them counts as free. */
-static uint32_t fitting(const struct consensus *c, const struct consensus_msg *m, uint32_t skip)
+static uint32_t fitting(struct consensus *c, const struct consensus_msg *m, uint32_t skip)
 {
     uint64_t first = m->append.prev_index + 1 + skip;
     bool is_overwriting = first <= c->log.last_index;
@@ -99,7 +114,7 @@ static uint32_t fitting(const struct consensus *c, const struct consensus_msg *m
             break;
         }
         bytes += e->bytes;
-        if (is_config && !consensus__config_can_push(c)) {
+        if (is_config && !config_fits(c, m, first, e)) {
             break;
         }
         count++;

@@ -8,6 +8,7 @@
  *     | BINDING (as member) -> BOUND -- ADOPT --> ADOPTING --> ADOPTED   RELEASING  ADOPTING
  *     |                          | ABORT             (index 1 durable)          |
  *     '------ record cleared ----+--- RELEASING <-------------------------------'
+ *    FREE, PINGING -- a leader has added this disk --> ADOPTING, without a set
  *
  * Why it is safe: a set is adopted by anybody only after its coordinator has, the coordinator only
  * after *all* of the set have durably promised it, and a promise binds until the coordinator, which
@@ -59,7 +60,7 @@ struct consensus_bootstrap {
     size_t sends_count;
     struct consensus_bootstrap_notice notices[BOOTSTRAP_NOTICES_MAX];
     size_t notices_count;
-    bool has_record, has_adopt;
+    bool has_record, has_adopt, has_join;
 };
 
 size_t consensus_bootstrap_bytes(void)
@@ -613,10 +614,31 @@ static void on_adopted(struct consensus_bootstrap *b)
 {
     MU_ASSERT(b->phase == ADOPTING);
     b->cluster = b->record.cluster;
-    note(b, BOOTSTRAP_N_ADOPTED, BOOTSTRAP_FREE, NULL, b->record.set.count, 0);
+    note(b, b->record.set.count > 0 ? BOOTSTRAP_N_ADOPTED : BOOTSTRAP_N_JOINED, BOOTSTRAP_FREE,
+         NULL, b->record.set.count, 0);
     phase_move(b, ADOPTED, UINT64_MAX);
     if (is_coordinator(b)) {
         send_all(b, BOOTSTRAP_ADOPT, &b->record.set, &b->cluster, 0);
+    }
+}
+
+/* Only who is bound to nobody may: a promise binds until its set is decided. But if it is that set
+ * which invites, somebody has adopted it: ask at once. */
+static void on_invited(struct consensus_bootstrap *b, const struct mu_id *cluster)
+{
+    if (mu_id_is_none(cluster)) {
+        return;
+    }
+    if (b->phase == BOUND && mu_id_eq(cluster, &b->record.cluster)) {
+        b->act_at_ms = b->now_ms;
+    }
+    if (b->phase == PINGING) {
+        phase_move(b, FREE, 0);
+    }
+    if (b->phase == FREE) {
+        b->record = (struct consensus_bootstrap_record){ .cluster = *cluster };
+        phase_move(b, ADOPTING, UINT64_MAX);
+        b->has_join = true;
     }
 }
 
@@ -685,6 +707,7 @@ void consensus_bootstrap_step(struct consensus_bootstrap *b,
     b->notices_count = 0;
     b->has_record = false;
     b->has_adopt = false;
+    b->has_join = false;
     if (b->phase == RELEASING && b->act_at_ms != UINT64_MAX) { /* found at start */
         b->act_at_ms = UINT64_MAX;
         b->record.is_promised = false;
@@ -696,6 +719,7 @@ void consensus_bootstrap_step(struct consensus_bootstrap *b,
     case BOOTSTRAP_EV_RECV: on_recv(b, ev->msg); break;
     case BOOTSTRAP_EV_RECORDED: on_recorded(b); break;
     case BOOTSTRAP_EV_ADOPTED: on_adopted(b); break;
+    case BOOTSTRAP_EV_INVITED: on_invited(b, &ev->cluster); break;
     }
     run(b);
     *fx = (struct consensus_bootstrap_effects){
@@ -705,6 +729,7 @@ void consensus_bootstrap_step(struct consensus_bootstrap *b,
         .notices = b->notices,
         .notices_count = b->notices_count,
         .adopt = b->has_adopt ? &b->record.set : NULL,
+        .is_join = b->has_join,
         .adopt_cluster = b->record.cluster,
         .is_coordinator = is_coordinator(b),
         .wake_at_ms = next_wake(b),

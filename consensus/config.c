@@ -4,10 +4,11 @@
  * before it is again: so the core keeps a list, never one "previous" slot (spec/consensus.md 2.8).
  *
  * Layout, little-endian, so that equal configurations have equal bytes:
- *   u8 version = 1 | u8 flags (1: joint) | u16 servers
+ *   u8 version = 1 | u8 flags (1: joint, 2: disks were removed, 4: forced) | u16 servers
  *   per server, by id ascending:
  *     id 16 | disk 16 | u64 joined_index | u8 priority | u8 roles | u8 address bytes | u8 = 0
  *     address
+ *   with flag 2: u16 count | disk 16 each, in the order of their removal
  */
 #include <string.h>
 
@@ -18,6 +19,8 @@
 enum {
     VERSION = 1,
     FLAG_JOINT = 1,
+    FLAG_REMOVED = 2,
+    FLAG_FORCED = 4,
     ROLE_VOTER = 1,
     ROLE_VOTER_OLD = 2,
     ROLE_LEARNER = 4,
@@ -45,11 +48,20 @@ size_t consensus_config_encode(const struct consensus_config *config,
     struct mu_wr w = mu_wr_of(out, CONSENSUS_CONFIG_BYTES_MAX);
 
     MU_ASSERT(config->servers_count <= CONSENSUS_PEERS_MAX);
+    MU_ASSERT(config->removed_count <= CONSENSUS_REMOVED_MAX);
     mu_wr_u8(&w, VERSION);
-    mu_wr_u8(&w, config->is_joint ? FLAG_JOINT : 0);
+    mu_wr_u8(&w, (uint8_t)((config->is_joint ? FLAG_JOINT : 0) |
+                           (config->removed_count > 0 ? FLAG_REMOVED : 0) |
+                           (config->is_forced ? FLAG_FORCED : 0)));
     mu_wr_u16le(&w, (uint16_t)config->servers_count);
     for (uint32_t i = 0; i < config->servers_count; i++) {
         encode_server(&w, &config->servers[i]);
+    }
+    if (config->removed_count > 0) {
+        mu_wr_u16le(&w, (uint16_t)config->removed_count);
+    }
+    for (uint32_t i = 0; i < config->removed_count; i++) {
+        mu_wr_bytes(&w, config->removed[i].b, sizeof config->removed[i].b);
     }
     MU_ASSERT(mu_wr_ok(&w));
     return w.used;
@@ -94,6 +106,20 @@ static enum mu_code decode_server(struct mu_rd *r, struct consensus_server *s, s
     return MU_OK;
 }
 
+static enum mu_code decode_removed(struct mu_rd *r, struct consensus_config *out,
+                                   struct mu_err *err)
+{
+    out->removed_count = mu_rd_u16le(r);
+    if (out->removed_count < 1 || out->removed_count > CONSENSUS_REMOVED_MAX) {
+        return mu_fail(err, MU_INVALID, "%u removed disks, allowed are 1 to %d", out->removed_count,
+                       CONSENSUS_REMOVED_MAX);
+    }
+    for (uint32_t i = 0; i < out->removed_count; i++) {
+        read_id(r, &out->removed[i]);
+    }
+    return mu_rd_ok(r) ? MU_OK : mu_fail(err, MU_INVALID, "the removed disks end too early");
+}
+
 enum mu_code consensus_config_decode(struct mu_span bytes, uint64_t index,
                                      struct consensus_config *out, struct mu_err *err)
 {
@@ -106,8 +132,10 @@ enum mu_code consensus_config_decode(struct mu_span bytes, uint64_t index,
 
     out->index = index;
     out->servers_count = mu_rd_u16le(&r);
-    out->is_joint = flags == FLAG_JOINT;
-    if (!mu_rd_ok(&r) || version != VERSION || flags > FLAG_JOINT) {
+    out->is_joint = (flags & FLAG_JOINT) != 0;
+    out->is_forced = (flags & FLAG_FORCED) != 0;
+    if (!mu_rd_ok(&r) || version != VERSION ||
+        (flags & ~(FLAG_JOINT | FLAG_REMOVED | FLAG_FORCED)) != 0) {
         return mu_fail(err, MU_INVALID, "configuration %llu: unknown layout",
                        (unsigned long long)index);
     }
@@ -117,6 +145,12 @@ enum mu_code consensus_config_decode(struct mu_span bytes, uint64_t index,
     }
     for (uint32_t i = 0; i < out->servers_count; i++) {
         rc = decode_server(&r, &out->servers[i], err);
+        if (rc != MU_OK) {
+            return mu_wrap(err, rc, "configuration %llu", (unsigned long long)index);
+        }
+    }
+    if ((flags & FLAG_REMOVED) != 0) {
+        rc = decode_removed(&r, out, err);
         if (rc != MU_OK) {
             return mu_wrap(err, rc, "configuration %llu", (unsigned long long)index);
         }
@@ -150,6 +184,9 @@ enum mu_code consensus_config_check(const struct consensus_config *config, struc
         if (s->is_voter && s->is_learner) {
             return mu_fail(err, MU_INVALID, "a server is voter and learner");
         }
+        if (consensus_config_has_removed(config, &s->disk)) {
+            return mu_fail(err, MU_INVALID, "a server with a disk that was removed");
+        }
         voters += s->is_voter;
         voters_old += s->is_voter_old;
     }
@@ -174,6 +211,55 @@ const struct consensus_server *consensus_config_find(const struct consensus_conf
     return NULL;
 }
 
+bool consensus_config_has_removed(const struct consensus_config *config, const struct mu_id *disk)
+{
+    for (uint32_t i = 0; i < config->removed_count; i++) {
+        if (mu_id_eq(&config->removed[i], disk)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* -- from one to the next ------------------------------------------------------------------ */
+
+static bool is_voter_in(const struct consensus_config *config, const struct mu_id *id, bool is_old)
+{
+    const struct consensus_server *s = consensus_config_find(config, id);
+
+    return s != NULL && (is_old ? s->is_voter_old : s->is_voter);
+}
+
+/* How many voters of one set of `a` are none in one set of `b`. */
+static uint32_t voters_missing(const struct consensus_config *a, bool is_old_a,
+                               const struct consensus_config *b, bool is_old_b)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < a->servers_count; i++) {
+        const struct mu_id *id = &a->servers[i].id;
+
+        count += is_voter_in(a, id, is_old_a) && !is_voter_in(b, id, is_old_b);
+    }
+    return count;
+}
+
+bool consensus__config_follows(const struct consensus_config *before,
+                               const struct consensus_config *next)
+{
+    /* next's outgoing set, or its only one, against before's incoming one */
+    uint32_t gone = voters_missing(before, false, next, next->is_joint);
+    uint32_t come = voters_missing(next, next->is_joint, before, false);
+
+    if (next->is_forced) {
+        return true;
+    }
+    if (before->is_joint || next->is_joint) { /* into the joint step and out of it, no further */
+        return before->is_joint != next->is_joint && gone + come == 0;
+    }
+    return gone + come <= 1; /* majorities of the two have a server in common */
+}
+
 /* -- the history --------------------------------------------------------------------------- */
 
 const struct consensus_config *consensus__config(const struct consensus *c)
@@ -184,6 +270,16 @@ const struct consensus_config *consensus__config(const struct consensus *c)
 const struct consensus_config *consensus_config_now(const struct consensus *c)
 {
     return consensus__config(c);
+}
+
+const struct consensus_config *consensus__config_below(const struct consensus *c, uint64_t index)
+{
+    for (uint32_t i = c->configs_count; i > 0; i--) {
+        if (c->configs[i - 1].index < index) {
+            return &c->configs[i - 1];
+        }
+    }
+    return NULL;
 }
 
 static void in_force_changed(struct consensus *c)
@@ -226,13 +322,22 @@ void consensus__config_truncate(struct consensus *c, uint64_t first)
     }
 }
 
-/* Up to what is applied, not committed: a snapshot is of an applied entry, and carries the
- * configuration as of that (row 50). */
-void consensus__config_forget(struct consensus *c)
+/* What was in force before the newest committed one cannot be again. */
+void consensus__config_committed(struct consensus *c)
 {
-    while (c->configs_count > 1 && c->configs[1].index <= c->applied) {
+    uint32_t count = c->configs_count;
+
+    while (c->configs_count > 1 && c->configs[1].index <= c->commit) {
         memmove(c->configs, c->configs + 1, (c->configs_count - 1) * sizeof *c->configs);
         c->configs_count--;
+    }
+    if (c->configs_count != count) {
+        consensus__role_settle(c);
+    }
+    for (uint32_t i = consensus__config(c)->servers_count; i < c->peers_count; i++) {
+        if (c->peers[i].removed_ms == 0 && c->peers[i].removed_index <= c->commit) {
+            c->peers[i].removed_ms = c->now_ms;
+        }
     }
 }
 

@@ -15,6 +15,8 @@
  *   propose.c    admission, tickets
  *   read.c       linearizable reads
  *   config.c     configurations and their history
+ *   change.c     membership: what may change, removed servers, joint steps left
+ *   transfer.c   leadership given away
  *   compact.c    how much of the log stays
  *   snapshot.c   leader: the state for those who need what the log no longer has
  *   install.c    follower: taking it
@@ -31,6 +33,8 @@ enum {
     CONSENSUS_RESULTS_MAX = CONSENSUS_ENTRIES_MAX + 256,
     CONSENSUS_NOTICES_MAX = 64,
     CONSENSUS_CONFIGS_MAX = 8,
+    CONSENSUS_LEAVING_MAX = 4, /* removed servers that are still served */
+    CONSENSUS_SLOTS_MAX = CONSENSUS_PEERS_MAX + CONSENSUS_LEAVING_MAX,
     CONSENSUS_MARKS_MAX = 128,
     CONSENSUS_SNAPS_MAX = 4, /* orders in one step */
     CONSENSUS_PENDING_MAX = 32,
@@ -48,6 +52,7 @@ enum consensus_death {
     CONSENSUS_DEATH_STORE,
     CONSENSUS_DEATH_CONFLICT,
     CONSENSUS_DEATH_RUNS,
+    CONSENSUS_DEATH_REMOVED,
 };
 const char *consensus__dead_text(enum consensus_death why);
 
@@ -100,7 +105,9 @@ struct consensus__pending {
 };
 
 struct consensus__peer {
-    struct mu_id id, disk; /* as servers[i] of the configuration in force */
+    struct mu_id id, disk;  /* as servers[i] of the configuration in force, or removed by it */
+    uint64_t removed_index; /* the entry that removed it; 0: it is a server */
+    uint64_t removed_ms;    /* when that was committed; 0: not yet */
     uint64_t match, next;
     uint64_t session;        /* nonce and attempt; acks of another nonce are dropped (spec 1.11) */
     uint64_t acked_ms;       /* last reply of this session; 0: unknown */
@@ -138,9 +145,27 @@ struct consensus__sending {
     uint64_t began_ms;      /* the transfer */
     uint64_t stored, sent;  /* bytes: of the receiver's word, of ours */
     uint64_t moved_ms;      /* when `stored` grew last, or it said that it is busy */
-    uint64_t asked_ms;      /* when it was offered last */
+    uint64_t asked_ms;      /* when it was offered last, or said where to go on */
     uint32_t state;         /* enum consensus__export */
     bool is_asking;         /* it must say where to go on */
+    uint8_t reserved[3];
+};
+
+/* Why leadership is given away. */
+enum consensus_transfer_why {
+    CONSENSUS_TRANSFER_ASKED,
+    CONSENSUS_TRANSFER_STOPS,
+    CONSENSUS_TRANSFER_REMOVED, /* by a committed configuration */
+    CONSENSUS_TRANSFER_DISK,
+    CONSENSUS_TRANSFER_PRIORITY,
+};
+
+struct consensus__transfer {
+    struct mu_id target;
+    uint64_t ends_at_ms;
+    uint64_t sent_ms; /* TIMEOUT_NOW, last; 0: not yet */
+    uint32_t why;     /* enum consensus_transfer_why */
+    bool is_running;
     uint8_t reserved[3];
 };
 
@@ -150,18 +175,22 @@ struct consensus__office {
     uint64_t first_index; /* its no-op: when that is committed, everything before is too */
     uint64_t since_ms;    /* check-quorum looks back no further */
     uint64_t heartbeat_at_ms;
-    uint64_t read_seq;    /* drawn per heartbeat, never repeated in a term (spec 2.7) */
-    uint64_t confirm_seq; /* after a pause: nothing is answered before a quorum echoes this */
+    uint64_t read_seq;     /* drawn per heartbeat, never repeated in a term (spec 2.7) */
+    uint64_t confirm_seq;  /* after a pause: nothing is answered before a quorum echoes this */
+    uint64_t yields_at_ms; /* not before: to a server of higher priority, or a better disk */
+    struct consensus__transfer transfer;
     bool is_heartbeat_due;
     bool is_ready;
-    uint8_t reserved[6];
+    bool has_invited_another; /* a TIMEOUT_NOW is out: in this term no lease is safe (spec 2.4) */
+    uint8_t reserved[5];
 };
 
 /* Only on a (pre-)candidate. */
 struct consensus__campaign {
-    uint64_t ask_at_ms; /* when to ask again those that did not answer */
-    uint32_t votes;     /* bit i: servers[i] of the configuration */
-    bool has_asked;     /* the own vote is durable and counted, requests are out (rule O1) */
+    uint64_t ask_at_ms;     /* when to ask again those that did not answer */
+    uint64_t transfer_term; /* the leader of this term asked us to stand; 0: nobody did */
+    uint32_t votes;         /* bit i: servers[i] of the configuration */
+    bool has_asked;         /* the own vote is durable and counted, requests are out (rule O1) */
     uint8_t reserved[3];
 };
 
@@ -208,13 +237,15 @@ struct consensus {
     struct mu_rand rand;
     struct consensus_hard hard;
 
-    uint32_t role;  /* enum consensus_role; changed by consensus__role_move() only */
-    uint32_t death; /* enum consensus_death */
+    uint32_t role;    /* enum consensus_role; changed by consensus__role_move() only */
+    uint32_t death;   /* enum consensus_death */
+    bool is_stopping; /* leadership is given away before */
     bool is_stopped;
+    bool is_elector;       /* a voter of some configuration that may be in force */
     bool is_again;         /* the last effects asked for another WAKE */
     bool has_peers_change; /* to be told in the effects */
     uint8_t health;        /* enum consensus_health, as the store said */
-    uint8_t reserved[4];
+    uint8_t reserved[2];
 
     struct mu_id leader;
     uint64_t leader_heard_ms; /* in this term; 0: not heard */
@@ -227,6 +258,13 @@ struct consensus {
     uint64_t commit, applied, durable_applied;
     uint64_t answered;             /* tickets up to here have their COMMITTED */
     uint64_t lost_next, lost_last; /* tickets of this range get LOST; next > last: none */
+    uint64_t transfer_ticket;      /* who waits for a transfer; 0: nobody */
+    uint32_t transfer_outcome;     /* enum consensus_outcome, once it is over */
+    uint32_t transfer_refusal;
+    bool is_transfer_over;
+    uint8_t reserved_too[3];
+    uint32_t removed_by;       /* bits of servers that say this one was removed */
+    uint64_t member_ask_at_ms; /* when to ask them (again) */
 
     struct consensus__log log;
     struct consensus__writes writes;
@@ -238,7 +276,10 @@ struct consensus {
         configs[CONSENSUS_CONFIGS_MAX]; /* the first is committed, or the only */
     uint32_t configs_count;
     uint32_t self; /* own place in the newest of them, or CONSENSUS_PEERS_MAX */
-    struct consensus__peer peers[CONSENSUS_PEERS_MAX]; /* as its servers, own place included */
+    /* as its servers, own place included; then, on a leader, those it has removed */
+    struct consensus__peer peers[CONSENSUS_SLOTS_MAX];
+    uint32_t peers_count;
+    uint32_t reserved_three;
 
     struct consensus__office office;
     struct consensus__campaign campaign;
@@ -250,6 +291,7 @@ struct consensus {
     uint32_t sends_count, results_count, notices_count, fetches_count, drops_count;
     bool has_write;
     bool wants_again;
+    bool has_made; /* a configuration entry: the newest */
     struct consensus_write write;
     uint64_t compact_to;
     struct consensus_snap_order snaps[CONSENSUS_SNAPS_MAX];
@@ -289,6 +331,8 @@ void consensus__timer_reset(struct consensus *c);
 bool consensus__follow(struct consensus *c, const struct consensus_msg *m);
 bool consensus__is_sticky(const struct consensus *c); /* a leader is alive (spec 2.3) */
 void consensus__election_run(struct consensus *c);    /* timers and quorums of votes */
+/* The leader of this term wants this server to lead. */
+void consensus__campaign_at_once(struct consensus *c);
 void consensus__on_prevote_req(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_prevote_res(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_vote_req(struct consensus *c, const struct consensus_msg *m);
@@ -301,6 +345,7 @@ void consensus__lead_run(struct consensus *c);         /* timers, commit, heartb
 bool consensus__has_quorum(const struct consensus *c); /* confirmed since the last pause */
 uint64_t consensus__quorum_read_echo(const struct consensus *c);
 uint64_t consensus__office_ends_ms(const struct consensus *c);
+void consensus__step_down(struct consensus *c, enum consensus_trace why, uint64_t ms);
 void consensus__on_append_res(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev);
@@ -315,6 +360,7 @@ void consensus__on_heartbeat(struct consensus *c, const struct consensus_msg *m)
 
 struct consensus__peer *consensus__peer_find(struct consensus *c, const struct mu_id *id);
 void consensus__peers_align(struct consensus *c); /* the configuration changed */
+void consensus__peers_part(struct consensus *c);  /* removed servers that know it: serve no more */
 void consensus__peer_begin(struct consensus *c, struct consensus__peer *p); /* a new session */
 void consensus__peer_move(struct consensus *c, struct consensus__peer *p,
                           enum consensus_progress to);
@@ -416,9 +462,36 @@ const struct consensus_config *consensus__config(const struct consensus *c);
 bool consensus__config_can_push(const struct consensus *c);
 void consensus__config_push(struct consensus *c, const struct consensus_config *config);
 void consensus__config_truncate(struct consensus *c, uint64_t first);
-void consensus__config_forget(struct consensus *c); /* those before the one that is applied */
 void consensus__config_reset(struct consensus *c, const struct consensus_config *config);
 /* In force as of entry `index`; NULL: forgotten. */
 const struct consensus_config *consensus__config_at(const struct consensus *c, uint64_t index);
+void consensus__config_committed(struct consensus *c);
+/* May `next` stand behind `before` in a log: at most one voter differs, or a joint step? */
+bool consensus__config_follows(const struct consensus_config *before,
+                               const struct consensus_config *next);
+/* The newest configuration of the history below `index`; NULL: none is known. */
+const struct consensus_config *consensus__config_below(const struct consensus *c, uint64_t index);
+
+/* -- change.c ------------------------------------------------------------------------------ */
+
+void consensus__on_change(struct consensus *c, const struct consensus_event *ev);
+void consensus__change_run(struct consensus *c);     /* leader: leave a joint configuration */
+void consensus__membership_run(struct consensus *c); /* others: still one of them? */
+uint64_t consensus__membership_wake_ms(const struct consensus *c);
+void consensus__on_member_req(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_member_res(struct consensus *c, const struct consensus_msg *m);
+
+/* -- transfer.c ---------------------------------------------------------------------------- */
+
+void consensus__on_transfer(struct consensus *c, const struct consensus_event *ev);
+void consensus__on_timeout_now(struct consensus *c, const struct consensus_msg *m);
+/* Begin; target NULL: the best. What speaks against it, or CONSENSUS_NOT_REFUSED. */
+enum consensus_refusal consensus__transfer_begin(struct consensus *c,
+                                                 enum consensus_transfer_why why,
+                                                 const struct mu_id *target);
+void consensus__transfer_run(struct consensus *c);
+bool consensus__transfer_may_yield(const struct consensus *c); /* is somebody better fit? */
+void consensus__transfer_over(struct consensus *c);            /* leaving the office */
+void consensus__transfer_drain(struct consensus *c);           /* the answer */
 
 #endif

@@ -46,6 +46,7 @@ struct consensus_disk_ops {
     /* Keep other processes out until the disk is closed. */
     enum mu_code (*lock)(void *self, const char *name, struct mu_err *err);
     const char *(*path)(void *self); /* of the directory, for messages */
+    enum mu_code (*space)(void *self, struct mu_space *out, struct mu_err *err);
 };
 
 struct consensus_disk {

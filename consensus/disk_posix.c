@@ -200,6 +200,13 @@ static const char *posix_path(void *self)
     return d->path;
 }
 
+static enum mu_code posix_space(void *self, struct mu_space *out, struct mu_err *err)
+{
+    const struct posix_disk *d = self;
+
+    return mu_file_space(d->path, out, err);
+}
+
 static const struct consensus_disk_ops posix_ops = {
     .list = posix_list,
     .open = posix_open,
@@ -214,6 +221,7 @@ static const struct consensus_disk_ops posix_ops = {
     .sync_dir = posix_sync_dir,
     .lock = posix_lock,
     .path = posix_path,
+    .space = posix_space,
 };
 
 enum mu_code consensus__disk_open(struct consensus_disk *out, const char *path, struct mu_err *err)

@@ -10,14 +10,18 @@
  * meanwhile is heard before silence is believed (spec/consensus.md 2.17).
  */
 #include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
 #include <uv.h>
 
+#include "ballast.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "node.h"
 
 #define DEV_SEGMENT_BYTES (1024U * 1024)
+#define DEV_BALLAST_BYTES (1024U * 1024)
 #define MAGIC             0x636f6e73U
 
 struct consensus_driver {
@@ -35,7 +39,7 @@ struct consensus_driver {
     uint64_t aimed_ms;        /* of the timer; UINT64_MAX: it is not running */
     atomic_bool is_listening; /* async may be sent to */
 
-    bool is_started, wants_stop, is_stopping;
+    bool is_started, wants_stop, is_leaving, is_stopping;
     consensus_stopped_fn *stopped;
     void *stopped_data;
 };
@@ -75,13 +79,20 @@ static void timer_aim(struct consensus_driver *d)
     (void)uv_timer_start(&d->timer, on_timer, at > now ? at - now : 0, 0);
 }
 
+/* It is told, and what it has to do before is done: or not begun. */
+static bool must_stop(const struct consensus_driver *d)
+{
+    return d->wants_stop && !d->is_stopping &&
+           (!d->is_leaving || consensus__node_has_left(&d->node));
+}
+
 static void settle(struct consensus_driver *d)
 {
     if (d->node.phase == CONSENSUS_NODE_STOPPED) {
         return; /* the handles are going */
     }
     timer_aim(d);
-    if (consensus__node_has_work(&d->node) || (d->wants_stop && !d->is_stopping)) {
+    if (consensus__node_has_work(&d->node) || must_stop(d)) {
         (void)uv_idle_start(&d->idle, on_idle);
     } else if (!uv_is_active((uv_handle_t *)&d->check)) {
         (void)uv_idle_stop(&d->idle);
@@ -155,7 +166,11 @@ static void on_prepare(uv_prepare_t *prepare)
     if (uv_is_active((uv_handle_t *)&d->check)) {
         return; /* sockets first */
     }
-    if (d->wants_stop && !d->is_stopping) {
+    if (d->wants_stop && !d->is_leaving) {
+        d->is_leaving = true;
+        consensus__node_leave(&d->node, mu_clock_ms());
+    }
+    if (must_stop(d)) {
         d->is_stopping = true;
         consensus__node_stop(&d->node);
     }
@@ -211,6 +226,9 @@ enum mu_code consensus_driver_new(struct consensus_driver **out, struct uv_loop_
         .segment_bytes =
             options->segment_bytes == 0 && is_small ? DEV_SEGMENT_BYTES : options->segment_bytes,
         .spares_count = options->spares_count == 0 && is_small ? 1 : options->spares_count,
+        .ballast_bytes = options->ballast_bytes != 0 ? options->ballast_bytes
+                         : is_small                  ? DEV_BALLAST_BYTES
+                                                     : CONSENSUS_BALLAST_BY_SPACE,
         .wake = on_store_wake,
         .wake_data = d,
     };
@@ -289,6 +307,20 @@ void consensus_driver_read(struct consensus_driver *d, consensus_read_fn *done, 
     settle(d);
 }
 
+void consensus_driver_change(struct consensus_driver *d, const struct consensus_change *change,
+                             consensus_wished_fn *done, void *data)
+{
+    consensus__node_change(&d->node, change, done, data);
+    settle(d);
+}
+
+void consensus_driver_transfer(struct consensus_driver *d, const struct mu_id *target,
+                               consensus_wished_fn *done, void *data)
+{
+    consensus__node_transfer(&d->node, target, done, data);
+    settle(d);
+}
+
 void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64_t durable_index,
                               const uint8_t hash[16])
 {
@@ -298,6 +330,23 @@ void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64
     }
     consensus__node_applied(&d->node, index, durable_index);
     settle(d);
+}
+
+void consensus_driver_relieve(struct consensus_driver *d)
+{
+    if (d->is_stopping) {
+        return;
+    }
+    consensus__node_relieve(&d->node);
+    settle(d);
+}
+
+bool consensus_driver_relieve_closed(const char *dir)
+{
+    char path[4096];
+
+    return snprintf(path, sizeof path, "%s/" CONSENSUS_BALLAST_NAME, dir) < (int)sizeof path &&
+           unlink(path) == 0;
 }
 
 /* -- peers --------------------------------------------------------------------------------- */
@@ -342,4 +391,9 @@ void consensus_driver_status(const struct consensus_driver *d, struct consensus_
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server)
 {
     return consensus__node_is_voter(&d->node, server);
+}
+
+void consensus_driver_config(const struct consensus_driver *d, struct consensus_config *out)
+{
+    consensus__node_config(&d->node, out);
 }

@@ -7,7 +7,8 @@
  *       |      higher term in a refusal                             |                            |
  *       '-----------------------------------------------------------'-- higher term, no quorum, -'
  *                                                                       stalled disk
- *    OBSERVER: not a voter of its configuration, or stopped: never leaves by timer
+ *    FOLLOWER -> CANDIDATE: the leader of the term says TIMEOUT_NOW (transfer.c)
+ *    OBSERVER: a voter of no configuration that may be in force, or stopped: never leaves by timer
  *
  * Pre-vote, check-quorum and stickiness are always on and need each other: a server that cannot
  * hear does not raise terms, a leader that is not heard steps down, and a voter that hears a leader
@@ -23,7 +24,7 @@ static const struct {
     unsigned next; /* bit set of the roles that may follow */
 } roles[] = {
     // clang-format off
-    [CONSENSUS_FOLLOWER]      = { "follower",      BIT(CONSENSUS_PRE_CANDIDATE) | BIT(CONSENSUS_OBSERVER) },
+    [CONSENSUS_FOLLOWER]      = { "follower",      BIT(CONSENSUS_PRE_CANDIDATE) | BIT(CONSENSUS_CANDIDATE) | BIT(CONSENSUS_OBSERVER) },
     [CONSENSUS_PRE_CANDIDATE] = { "pre-candidate", BIT(CONSENSUS_FOLLOWER) | BIT(CONSENSUS_CANDIDATE) | BIT(CONSENSUS_OBSERVER) },
     [CONSENSUS_CANDIDATE]     = { "candidate",     BIT(CONSENSUS_FOLLOWER) | BIT(CONSENSUS_PRE_CANDIDATE) | BIT(CONSENSUS_LEADER) | BIT(CONSENSUS_OBSERVER) },
     [CONSENSUS_LEADER]        = { "leader",        BIT(CONSENSUS_FOLLOWER) | BIT(CONSENSUS_OBSERVER) },
@@ -49,6 +50,7 @@ void consensus__role_move(struct consensus *c, enum consensus_role to)
     if (was == CONSENSUS_LEADER) {
         consensus__tickets_lose(c);
         consensus__reads_void(c);
+        consensus__transfer_over(c);
         c->contact_ms = c->now_ms; /* it was the leader until now, not the one before it */
     }
     /* What belongs to one role only must not be found in the next; an ack or a vote that waits for
@@ -61,14 +63,35 @@ void consensus__role_move(struct consensus *c, enum consensus_role to)
     c->leader_heard_ms = 0;
 }
 
-/* Voter of the configuration in force, or observer. */
+static bool is_voter(const struct consensus_server *s)
+{
+    return s->is_voter || s->is_voter_old;
+}
+
+/* Is it a voter in the newest configuration, or was it in one that a truncation may bring back? A
+ * server that only an uncommitted entry has removed may be the only one with that entry: if it did
+ * not stand for election, nobody could be elected (thesis 4.2.2; it does not count itself). */
+static bool is_elector(const struct consensus *c)
+{
+    for (uint32_t i = 0; i < c->configs_count; i++) {
+        const struct consensus_server *s =
+            consensus_config_find(&c->configs[i], &c->options.server);
+
+        if (s != NULL && mu_id_eq(&s->disk, &c->options.disk) && is_voter(s)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The configuration or its commit changed. A leader leaves its office by itself (transfer.c). */
 void consensus__role_settle(struct consensus *c)
 {
-    const struct consensus_config *now = consensus__config(c);
-    bool votes = c->self < CONSENSUS_PEERS_MAX && !c->is_stopped &&
-                 (now->servers[c->self].is_voter || now->servers[c->self].is_voter_old);
-
-    if (!votes) {
+    c->is_elector = !c->is_stopped && is_elector(c);
+    if (c->role == CONSENSUS_LEADER) {
+        return;
+    }
+    if (!c->is_elector) {
         consensus__role_move(c, CONSENSUS_OBSERVER);
     } else if (c->role == CONSENSUS_OBSERVER) {
         consensus__role_move(c, CONSENSUS_FOLLOWER);
@@ -76,8 +99,23 @@ void consensus__role_settle(struct consensus *c)
     }
 }
 
+/* Does the configuration prefer another voter as leader? */
+static bool is_outranked(const struct consensus *c)
+{
+    const struct consensus_config *now = consensus__config(c);
+    uint8_t own = c->self < CONSENSUS_PEERS_MAX ? now->servers[c->self].priority : 0;
+
+    for (uint32_t i = 0; i < now->servers_count; i++) {
+        if (now->servers[i].is_voter && now->servers[i].priority > own) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Uniform in [min, 2 min), redrawn at every reset (spec 2.1). A server whose disk is full can lead
- * (the log has its space) but lets the others go first. */
+ * (the log has its space) but lets the others go first; so does, a little, one that is not
+ * preferred. */
 void consensus__timer_reset(struct consensus *c)
 {
     uint64_t min = c->options.election_ms_min;
@@ -85,6 +123,9 @@ void consensus__timer_reset(struct consensus *c)
 
     if (c->health == CONSENSUS_STORE_FULL) {
         drawn += 2 * min;
+    }
+    if (is_outranked(c)) {
+        drawn += mu_rand_below(&c->rand, min / 2 + 1);
     }
     c->election_at_ms = c->now_ms + drawn;
 }
@@ -156,11 +197,6 @@ bool consensus__is_sticky(const struct consensus *c)
 
 /* -- asking -------------------------------------------------------------------------------- */
 
-static bool is_voter(const struct consensus_server *s)
-{
-    return s->is_voter || s->is_voter_old;
-}
-
 /* To every voter that has not answered yet. Lost requests are repeated, votes are idempotent. */
 static void ask(struct consensus *c)
 {
@@ -178,6 +214,7 @@ static void ask(struct consensus *c)
         m->ask.last_index = c->log.last_index;
         m->ask.last_term = consensus__log_last_term(c);
         m->ask.round = is_prevote ? c->round : 0;
+        m->ask.transfer_term = c->campaign.transfer_term;
     }
     c->campaign.has_asked = true;
     c->campaign.ask_at_ms = c->now_ms + c->options.heartbeat_ms;
@@ -204,6 +241,14 @@ static void campaign(struct consensus *c)
     c->counters.elections_started++;
     consensus__note(c, CONSENSUS_T_CAMPAIGN, NULL, c->hard.term, c->log.last_index,
                     consensus__log_last_term(c));
+}
+
+void consensus__campaign_at_once(struct consensus *c)
+{
+    uint64_t asked_in = c->hard.term;
+
+    campaign(c);
+    c->campaign.transfer_term = asked_in;
 }
 
 static void timeout(struct consensus *c)

@@ -231,7 +231,6 @@ static void on_switched(struct consensus *c)
     c->counters.snapshots_installed++;
     consensus__note(c, CONSENSUS_T_INSTALLED, NULL, i->snap.index, 0, 0);
     leave(c, false);
-    consensus__config_forget(c);
     if (!mu_id_is_none(&from)) {
         done(c, &from, session);
     }

@@ -348,6 +348,14 @@ uint32_t consensus__log_bytes(const struct consensus *c, uint64_t index)
     return sizes_of(c)[slot_of(c, index)];
 }
 
+void consensus_bind(struct consensus *c, uint64_t index, uint32_t handle)
+{
+    uint32_t slot = slot_of(c, index);
+
+    MU_ASSERT(kinds_of(c)[slot] == CONSENSUS_CONFIG && handles_of(c)[slot] == 0 && handle != 0);
+    handles_of(c)[slot] = handle;
+}
+
 bool consensus_entry_at(const struct consensus *c, uint64_t index, struct consensus_entry *out)
 {
     if (index < c->log.tail_first || index > c->log.last_index) {

@@ -3,7 +3,7 @@
  *   loop                          log thread
  *   write --> mailbox ----------> as many as share a batch: one write, one flush
  *   fetch, record --------------> in the order of arrival, between batches
- *   compact --------------------> between any two of these
+ *   compact, relieve -----------> between any two of these
  *   collect <-- report <--------- persisted_seq, fetched, health; wake()
  *
  * No timer collects writes: while one flush runs, the next batch gathers by itself. When nothing is
@@ -11,7 +11,10 @@
  * segments, a piece at a time, and notes in meta how far the log is durable.
  *
  * A disk that is full stops nothing but growth: spares are there so that votes and terms can always
- * be written. Only when they are used up do writes wait, tried again each 200 ms.
+ * be written. What they cannot take (an entry larger than a segment, or more of them than there are
+ * spares) gets the ballast's blocks, and so does the state when it finds no room. Only then do
+ * writes wait, tried again each 200 ms. While the ballast is out no spare is made either: its
+ * blocks are for those who need them now. It is FULL until everything is back.
  */
 #include "log_thread.h"
 
@@ -25,10 +28,10 @@
 #include "base/mem.h"
 
 #define MARK_AFTER_MS 50U
-#define TEND_PAUSE_MS 8U     /* 256 KiB each: about 32 MiB/s */
-#define FULL_PAUSE_MS 200U   /* between tries to write on a full disk */
-#define FULL_TEND_MS  10000U /* between tries to make a spare on a full disk */
-#define GROUP_MAX     1024U  /* writes in one batch */
+#define TEND_PAUSE_MS 8U    /* 256 KiB each: about 32 MiB/s */
+#define FULL_PAUSE_MS 200U  /* between tries to write on a full disk */
+#define FULL_TEND_MS  1000U /* between tries to have a reserve again */
+#define GROUP_MAX     1024U /* writes in one batch */
 
 _Static_assert(CONSENSUS_STORE_RECORD_MAX == CONSENSUS_META_RECORD_MAX, "the record is in meta");
 
@@ -118,11 +121,17 @@ static void fail(struct consensus_log *l, const struct mu_err *err)
     report_health(l, CONSENSUS_STORE_FAILED, err->text);
 }
 
+static bool lacks_ballast(const struct consensus_log *l)
+{
+    return l->ballast.bytes > 0 && !l->ballast.is_held;
+}
+
 static void report_space(struct consensus_log *l, const struct mu_err *err)
 {
-    bool is_full = l->is_blocked || l->full_until_ms != 0;
+    bool is_full = l->is_blocked || l->full_until_ms != 0 || lacks_ballast(l);
+    const char *why = err->code == MU_OK ? "the reserve is not complete" : err->text;
 
-    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, err->text);
+    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, is_full ? why : "");
 }
 
 /* -- meta ---------------------------------------------------------------------------------- */
@@ -173,6 +182,30 @@ static size_t gather(const struct consensus_log *l, struct consensus_journal_wri
     return consensus__journal_group(&l->journal, out, count);
 }
 
+/* Have the ballast's blocks used, if it has any yet. */
+static bool ballast_drop(struct consensus_log *l)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    if (!l->ballast.is_held) {
+        return false;
+    }
+    if (consensus__ballast_release(&l->ballast, &l->disk, &err) != MU_OK) {
+        fail(l, &err);
+        return false;
+    }
+    l->full_until_ms = clock_ms(l) + FULL_TEND_MS;
+    return true;
+}
+
+static void write_blocked(struct consensus_log *l, const struct mu_err *why)
+{
+    l->is_blocked = !ballast_drop(l);
+    if (!l->journal.has_failed) {
+        report_space(l, why);
+    }
+}
+
 static void write_batch(struct consensus_log *l)
 {
     struct consensus_journal_write group[GROUP_MAX];
@@ -184,7 +217,7 @@ static void write_batch(struct consensus_log *l)
 
     l->is_blocked = rc == MU_FULL && !l->journal.has_failed;
     if (l->is_blocked) { /* nothing was changed: the same writes are tried again */
-        report_space(l, &err);
+        write_blocked(l, &err);
         return;
     }
     rc = rc == MU_OK ? consensus__log_meta_follow(l, &err) : rc;
@@ -276,6 +309,33 @@ static void do_compact(struct consensus_log *l, uint64_t upto)
     say(l);
 }
 
+static void do_relieve(struct consensus_log *l)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    (void)mu_fail(&err, MU_FULL, "%s: no space left for the state",
+                  l->disk.ops->path(l->disk.self));
+    (void)ballast_drop(l);
+    if (l->journal.has_failed) {
+        return;
+    }
+    l->full_until_ms = clock_ms(l) + FULL_TEND_MS;
+    (void)pthread_mutex_lock(&l->lock);
+    l->report.relieved_count++;
+    (void)pthread_mutex_unlock(&l->lock);
+    report_space(l, &err);
+    say(l);
+}
+
+static void do_urgent(struct consensus_log *l, const struct consensus_job *job)
+{
+    if (job->kind == CONSENSUS_JOB_COMPACT) {
+        do_compact(l, job->upto);
+    } else {
+        do_relieve(l);
+    }
+}
+
 static void do_next(struct consensus_log *l)
 {
     struct consensus_job *job = l->todo.first;
@@ -289,7 +349,8 @@ static void do_next(struct consensus_log *l)
     case CONSENSUS_JOB_FETCH: do_fetch(l, &job->fetch); break;
     case CONSENSUS_JOB_RECORD: do_record(l, job); break;
     case CONSENSUS_JOB_WRITE:
-    case CONSENSUS_JOB_COMPACT: MU_UNREACHABLE_CODE();
+    case CONSENSUS_JOB_COMPACT:
+    case CONSENSUS_JOB_RELIEVE: MU_UNREACHABLE_CODE();
     }
     mu_free(job);
 }
@@ -303,7 +364,21 @@ static bool is_behind_with_meta(const struct consensus_log *l)
 
 static bool has_chores(const struct consensus_log *l)
 {
-    return is_behind_with_meta(l) || consensus__journal_wants(&l->journal);
+    return is_behind_with_meta(l) || consensus__journal_wants(&l->journal) || lacks_ballast(l);
+}
+
+/* Make the next segment, or a piece of a spare; or take the ballast back, with room for what spares
+ * are missing, or these would push it out again. */
+static enum mu_code reserve_tend(struct consensus_log *l, struct mu_err *err)
+{
+    const struct consensus_journal *j = &l->journal;
+    uint64_t missing = j->options.spares_count - j->spares_count;
+
+    if (!lacks_ballast(l) || consensus__journal_is_pressed(j)) {
+        return consensus__journal_tend(&l->journal, err);
+    }
+    return consensus__ballast_take(&l->ballast, &l->disk, (missing + 1) * j->options.segment_bytes,
+                                   err);
 }
 
 /* What can wait. */
@@ -315,7 +390,7 @@ static void tend(struct consensus_log *l, uint64_t now_ms)
     if (is_behind_with_meta(l)) {
         rc = meta_save(l, &err);
     } else if (now_ms >= l->full_until_ms) {
-        rc = consensus__journal_tend(&l->journal, &err);
+        rc = reserve_tend(l, &err);
         l->full_until_ms = rc == MU_FULL ? now_ms + FULL_TEND_MS : 0;
         if (rc == MU_OK || rc == MU_FULL) {
             report_space(l, &err);
@@ -348,7 +423,7 @@ static uint64_t nap_ms(const struct consensus_log *l, uint64_t now_ms)
     if (l->journal.has_failed) {
         return UINT64_MAX;
     }
-    if (l->compacts.first != NULL) {
+    if (l->urgent.first != NULL) {
         return 0;
     }
     if (l->todo.first != NULL) {
@@ -377,7 +452,9 @@ static bool mail_take(struct consensus_log *l)
     bool is_closing = l->is_closing;
 
     while ((job = queue_pop(&l->inbox)) != NULL) {
-        queue_push(job->kind == CONSENSUS_JOB_COMPACT ? &l->compacts : &l->todo, job);
+        bool makes_room = job->kind == CONSENSUS_JOB_COMPACT || job->kind == CONSENSUS_JOB_RELIEVE;
+
+        queue_push(makes_room ? &l->urgent : &l->todo, job);
     }
     (void)pthread_mutex_unlock(&l->lock);
     return is_closing;
@@ -386,11 +463,11 @@ static bool mail_take(struct consensus_log *l)
 static void work(struct consensus_log *l)
 {
     uint64_t now = clock_ms(l);
-    struct consensus_job *compact = queue_pop(&l->compacts);
+    struct consensus_job *urgent = queue_pop(&l->urgent);
 
-    if (compact != NULL) {
-        do_compact(l, compact->upto);
-        mu_free(compact);
+    if (urgent != NULL) {
+        do_urgent(l, urgent);
+        mu_free(urgent);
     } else if (l->todo.first != NULL) {
         do_next(l);
     } else if (!l->journal.is_marked && now >= l->flushed_ms + MARK_AFTER_MS) {
@@ -535,7 +612,7 @@ void consensus__log_init(struct consensus_log *l, const struct consensus_log_hos
     l->wake_data = wake_data;
     queue_init(&l->inbox);
     queue_init(&l->todo);
-    queue_init(&l->compacts);
+    queue_init(&l->urgent);
     (void)pthread_mutex_init(&l->lock, NULL); /* Linux: none of these can fail */
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -580,7 +657,7 @@ void consensus__log_deinit(struct consensus_log *l)
     }
     queue_clear(&l->inbox);
     queue_clear(&l->todo);
-    queue_clear(&l->compacts);
+    queue_clear(&l->urgent);
     for (size_t i = 0; i < l->report.fetched_count; i++) {
         consensus_fetched_deinit(&l->report.fetched[i]);
     }

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 
+#include "ballast.h"
 #include "consensus/store.h"
 #include "journal.h"
 #include "meta.h"
@@ -22,7 +23,8 @@ enum consensus_job_kind {
     CONSENSUS_JOB_WRITE,
     CONSENSUS_JOB_FETCH,
     CONSENSUS_JOB_RECORD,
-    CONSENSUS_JOB_COMPACT
+    CONSENSUS_JOB_COMPACT,
+    CONSENSUS_JOB_RELIEVE,
 };
 
 struct consensus_job {
@@ -34,7 +36,7 @@ struct consensus_job {
         uint64_t upto;
         size_t record_bytes;
     };
-    union { /* as many as needed */
+    union { /* as many as needed; or, of a write that resets, its configuration */
         struct mu_span records[1];
         uint8_t record[1];
     };
@@ -74,12 +76,13 @@ struct consensus_log {
     /* The steps', once they are taken. */
     struct consensus_journal journal;
     struct consensus_meta meta;
-    struct consensus_job_queue todo;     /* in the order of arrival */
-    struct consensus_job_queue compacts; /* at any time: they make room */
-    uint64_t meta_segment;               /* the newest one when meta was saved */
-    uint64_t flushed_ms;                 /* last append */
-    uint64_t full_until_ms;              /* no spare is tried before; 0: there is space */
-    bool is_blocked;                     /* writes wait for space */
+    struct consensus_ballast ballast;
+    struct consensus_job_queue todo;   /* in the order of arrival */
+    struct consensus_job_queue urgent; /* at any time: these make room */
+    uint64_t meta_segment;             /* the newest one when meta was saved */
+    uint64_t flushed_ms;               /* last append */
+    uint64_t full_until_ms; /* neither spare nor ballast is tried before; 0: there is space */
+    bool is_blocked;        /* writes wait for space */
 };
 
 /* l: zeroed. */

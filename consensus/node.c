@@ -145,6 +145,19 @@ void consensus__node_start(struct consensus_node *n, uint64_t now_ms)
     consensus__node_bootstrap_feed(n, &wake);
 }
 
+static uint32_t at_most(uint32_t value, uint32_t limit)
+{
+    return limit != 0 && limit < value ? limit : value;
+}
+
+/* What the core keeps and queues has to fit the file system. */
+static void options_fit(struct consensus_options *o, const struct consensus_opened *opened)
+{
+    o->unsynced_bytes_max = at_most(o->unsynced_bytes_max, opened->unsynced_bytes_max);
+    o->trailing_bytes = at_most(o->trailing_bytes, opened->trailing_bytes_max);
+    o->laggard_bytes = at_most(o->laggard_bytes, 4 * opened->trailing_bytes_max);
+}
+
 void consensus__node_core_start(struct consensus_node *n)
 {
     struct consensus_options options;
@@ -153,6 +166,7 @@ void consensus__node_core_start(struct consensus_node *n)
     consensus_options_init(&options, n->options.timing, n->options.multiplier);
     options.server = n->options.server;
     options.disk = n->opened.disk;
+    options_fit(&options, &n->opened);
     if (n->options.trailing_entries > 0) {
         options.trailing_entries = n->options.trailing_entries;
     }
@@ -239,6 +253,36 @@ void consensus__node_read(struct consensus_node *n, consensus_read_fn *done, voi
     n->reads[n->reads_count++] = consensus__tickets_add(&n->tickets, &waiter);
 }
 
+static struct consensus_wish *wish_add(struct consensus_node *n, consensus_wished_fn *done,
+                                       void *data)
+{
+    struct consensus_waiter waiter = { .wished = done, .data = data };
+
+    if (n->wishes_count == n->wishes_room) {
+        n->wishes_room = n->wishes_room == 0 ? 4 : n->wishes_room * 2;
+        n->wishes = mu_grow(n->wishes, n->wishes_room * sizeof *n->wishes);
+    }
+    struct consensus_wish *wish = &n->wishes[n->wishes_count++];
+
+    *wish = (struct consensus_wish){ .ticket = consensus__tickets_add(&n->tickets, &waiter) };
+    return wish;
+}
+
+void consensus__node_change(struct consensus_node *n, const struct consensus_change *change,
+                            consensus_wished_fn *done, void *data)
+{
+    wish_add(n, done, data)->change = *change;
+}
+
+void consensus__node_transfer(struct consensus_node *n, const struct mu_id *target,
+                              consensus_wished_fn *done, void *data)
+{
+    struct consensus_wish *wish = wish_add(n, done, data);
+
+    wish->is_transfer = true;
+    wish->target = *target;
+}
+
 void consensus__node_applied(struct consensus_node *n, uint64_t index, uint64_t durable_index)
 {
     MU_ASSERT(index >= n->applied && index <= n->delivered);
@@ -246,6 +290,13 @@ void consensus__node_applied(struct consensus_node *n, uint64_t index, uint64_t 
     n->applied = index;
     n->durable_applied = durable_index > n->durable_applied ? durable_index : n->durable_applied;
     consensus__node_applied_upto(n, index);
+}
+
+void consensus__node_relieve(struct consensus_node *n)
+{
+    if (n->phase == CONSENSUS_NODE_FRESH || n->phase == CONSENSUS_NODE_RUNS) {
+        n->store.ops->relieve(n->store.self);
+    }
 }
 
 void consensus__node_candidates(struct consensus_node *n,
@@ -321,6 +372,8 @@ static void receive_now(struct consensus_node *n, const struct mu_id *from,
         consensus__node_bootstrap_feed(n, &ev);
     } else if (n->phase == CONSENSUS_NODE_RUNS) {
         receive_raft(n, &frame);
+    } else {
+        consensus__node_invite(n, &frame.msg);
     }
 }
 
@@ -398,14 +451,15 @@ static void waiters_dismiss(struct consensus_node *n)
         uint64_t ticket = n->tickets.oldest;
         const struct consensus_waiter *w = consensus__tickets_find(&n->tickets, ticket);
 
-        consensus__node_answer(n, ticket,
-                               w->proposed != NULL && w->is_fed ? MU_LOST : MU_NOT_LEADER, 0);
+        consensus__node_answer(n, ticket, w->read == NULL && w->is_fed ? MU_LOST : MU_NOT_LEADER,
+                               NULL, 0);
     }
 }
 
 /* -- turns --------------------------------------------------------------------------------- */
 
-/* As many as one event may carry; what a refusal of one would cost the others stays bounded. */
+/* As many as one event may carry; what a refusal of one would cost the others stays bounded. What a
+ * full disk refuses does not take with it what it allows. */
 static size_t chunk_of(const struct consensus_proposal *list, size_t left)
 {
     size_t bytes = 0;
@@ -413,12 +467,29 @@ static size_t chunk_of(const struct consensus_proposal *list, size_t left)
 
     while (count < left && count < CONSENSUS_ENTRIES_MAX) {
         bytes += list[count].bytes;
-        if (count > 0 && bytes > PROPOSE_BYTES_MAX) {
+        if (count > 0 &&
+            (bytes > PROPOSE_BYTES_MAX || list[count].is_relief != list[0].is_relief)) {
             break;
         }
         count++;
     }
     return count;
+}
+
+/* Only asked for when it matters. */
+static void relief_mark(const struct consensus_node *n, struct consensus_proposal *list,
+                        size_t count)
+{
+    const struct consensus_callbacks *calls = &n->options.callbacks;
+
+    if (n->health != CONSENSUS_STORE_FULL || calls->is_relief == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct mu_span command = consensus__pool_payload(&n->pool, list[i].handle);
+
+        list[i].is_relief = calls->is_relief(n->options.callbacks_data, command);
+    }
 }
 
 /* There is no core to ask, or it may not be asked any more. */
@@ -427,7 +498,7 @@ static void proposals_refuse(struct consensus_node *n, const struct consensus_pr
 {
     for (size_t i = 0; i < count; i++) {
         consensus__pool_unref(&n->pool, list[i].handle);
-        consensus__node_answer(n, list[i].ticket, MU_NOT_LEADER, 0);
+        consensus__node_answer(n, list[i].ticket, MU_NOT_LEADER, NULL, 0);
     }
 }
 
@@ -452,6 +523,7 @@ static void proposals_run(struct consensus_node *n)
     /* Callbacks may propose: into a list of its own. */
     n->proposals = NULL;
     n->proposals_count = n->proposals_room = 0;
+    relief_mark(n, list, count);
     for (size_t at = 0; at < count;) {
         size_t chunk = chunk_of(list + at, count - at);
 
@@ -476,11 +548,44 @@ static void reads_run(struct consensus_node *n)
         struct consensus_event ev = { .kind = CONSENSUS_EV_READ, .read_ticket = list[i] };
 
         if (n->phase != CONSENSUS_NODE_RUNS) {
-            consensus__node_answer(n, list[i], MU_NOT_LEADER, 0);
+            consensus__node_answer(n, list[i], MU_NOT_LEADER, NULL, 0);
             continue;
         }
         consensus__tickets_find(&n->tickets, list[i])->is_fed = true;
         consensus__node_feed(n, &ev);
+    }
+    mu_free(list);
+}
+
+static void wish_feed(struct consensus_node *n, const struct consensus_wish *wish)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_CHANGE };
+
+    if (n->phase != CONSENSUS_NODE_RUNS) {
+        consensus__node_answer(n, wish->ticket, MU_NOT_LEADER, NULL, 0);
+        return;
+    }
+    consensus__tickets_find(&n->tickets, wish->ticket)->is_fed = true;
+    if (wish->is_transfer) {
+        ev.kind = CONSENSUS_EV_TRANSFER;
+        ev.transfer.ticket = wish->ticket;
+        ev.transfer.target = wish->target;
+    } else {
+        ev.change.ticket = wish->ticket;
+        ev.change.what = &wish->change;
+    }
+    consensus__node_feed(n, &ev);
+}
+
+static void wishes_run(struct consensus_node *n)
+{
+    struct consensus_wish *list = n->wishes;
+    size_t count = n->wishes_count;
+
+    n->wishes = NULL;
+    n->wishes_count = n->wishes_room = 0;
+    for (size_t i = 0; i < count; i++) {
+        wish_feed(n, &list[i]);
     }
     mu_free(list);
 }
@@ -527,8 +632,8 @@ bool consensus__node_has_work(const struct consensus_node *n)
     if (n->phase == CONSENSUS_NODE_STOPPED) {
         return false;
     }
-    return n->proposals_count > 0 || n->reads_count > 0 || !mu_list_empty(&n->inbox) ||
-           n->has_candidates ||
+    return n->proposals_count > 0 || n->reads_count > 0 || n->wishes_count > 0 ||
+           !mu_list_empty(&n->inbox) || n->has_candidates ||
            (n->phase == CONSENSUS_NODE_DEAD && n->tickets.oldest < n->tickets.next) ||
            (n->phase == CONSENSUS_NODE_RUNS &&
             (n->applied != n->applied_fed || n->durable_applied != n->durable_applied_fed ||
@@ -545,6 +650,7 @@ void consensus__node_turn(struct consensus_node *n, uint64_t now_ms)
         formed_tell(n);
         applied_run(n);
         reads_run(n);
+        wishes_run(n);
         proposals_run(n);
         if (n->phase == CONSENSUS_NODE_RUNS) {
             consensus__node_deliver(n);
@@ -563,18 +669,36 @@ static void all_refuse(struct consensus_node *n)
     for (int i = 0; i < REFUSALS_MAX && n->tickets.oldest < n->tickets.next; i++) {
         proposals_run(n);
         reads_run(n);
+        wishes_run(n);
         waiters_dismiss(n);
     }
 }
 
-void consensus__node_stop(struct consensus_node *n)
+void consensus__node_leave(struct consensus_node *n, uint64_t now_ms)
 {
     struct consensus_event ev = { .kind = CONSENSUS_EV_STOP };
 
     MU_ASSERT(!n->is_feeding);
+    consensus__node_clock(n, now_ms);
     if (n->phase == CONSENSUS_NODE_RUNS) {
         consensus__node_feed(n, &ev);
     }
+}
+
+bool consensus__node_has_left(const struct consensus_node *n)
+{
+    struct consensus_status status;
+
+    if (n->phase != CONSENSUS_NODE_RUNS) {
+        return true;
+    }
+    consensus_status(n->core, &status);
+    return status.is_stopped;
+}
+
+void consensus__node_stop(struct consensus_node *n)
+{
+    MU_ASSERT(!n->is_feeding && consensus__node_has_left(n));
     if (n->phase != CONSENSUS_NODE_STOPPING) {
         consensus__node_move(n, CONSENSUS_NODE_STOPPING);
     }
@@ -623,6 +747,7 @@ void consensus__node_deinit(struct consensus_node *n)
     mu_arena_deinit(&n->arena);
     mu_free(n->proposals);
     mu_free(n->reads);
+    mu_free(n->wishes);
     mu_free(n->batches);
     mu_free(n->candidates);
     mu_free(n->bootstrap);
@@ -652,4 +777,9 @@ bool consensus__node_is_voter(const struct consensus_node *n, const struct mu_id
         config != NULL ? consensus_config_find(config, server) : NULL;
 
     return s != NULL && (s->is_voter || s->is_voter_old);
+}
+
+void consensus__node_config(const struct consensus_node *n, struct consensus_config *out)
+{
+    *out = n->core != NULL ? *consensus_config_now(n->core) : (struct consensus_config){ 0 };
 }

@@ -66,6 +66,14 @@ struct consensus_batch_mark {
     uint64_t last_index, bytes;
 };
 
+/* A change of the configuration, or a transfer. */
+struct consensus_wish {
+    uint64_t ticket;
+    bool is_transfer;
+    struct mu_id target;            /* transfer */
+    struct consensus_change change; /* change */
+};
+
 struct consensus_node {
     struct consensus_driver_options options;
     struct consensus_store store;
@@ -84,6 +92,7 @@ struct consensus_node {
     struct consensus_bootstrap_set adopting; /* its index 1 is being written; count 0: none */
     struct mu_id adopting_cluster;
     bool campaigns_at_once;
+    bool is_joining; /* the name of the cluster that added it is being written */
     struct consensus_bootstrap_candidate *candidates; /* newest view of gossip */
     size_t candidates_count;
     bool has_candidates; /* not fed yet */
@@ -94,13 +103,16 @@ struct consensus_node {
     size_t proposals_count, proposals_room;
     uint64_t *reads; /* tickets of this turn */
     size_t reads_count, reads_room;
+    struct consensus_wish *wishes; /* of this turn */
+    size_t wishes_count, wishes_room;
     struct mu_link inbox;   /* of struct consensus_deferred */
     struct mu_link flights; /* of struct consensus_flight, by seq */
     struct mu_arena arena;  /* for decoding */
     struct mu_buf out;      /* one message on its way out */
 
     uint64_t persisted_seq, recorded_count;
-    uint64_t base_index; /* the log begins behind it, as the store said last */
+    uint64_t relieved_count; /* that were told */
+    uint64_t base_index;     /* the log begins behind it, as the store said last */
     enum consensus_health health;
 
     uint64_t commit_to, delivered;             /* entries up to here may be, were handed to apply */
@@ -136,6 +148,9 @@ uint64_t consensus__node_pause_ms(const struct consensus_node *n);
 void consensus__node_wake(struct consensus_node *n, uint64_t now_ms);
 /* The store has something to say. */
 void consensus__node_collect(struct consensus_node *n, uint64_t now_ms);
+/* Nothing more is to begin: a leader gives its office away first, which has_left() says is done. */
+void consensus__node_leave(struct consensus_node *n, uint64_t now_ms);
+bool consensus__node_has_left(const struct consensus_node *n);
 void consensus__node_stop(struct consensus_node *n);
 /* STOPPED: end the log thread, which calls `wake` no more then; and answer who asked since. */
 void consensus__node_finish(struct consensus_node *n);
@@ -145,15 +160,21 @@ void consensus__node_deinit(struct consensus_node *n);
 uint64_t consensus__node_propose(struct consensus_node *n, struct mu_span command,
                                  consensus_proposed_fn *done, void *data);
 void consensus__node_read(struct consensus_node *n, consensus_read_fn *done, void *data);
+void consensus__node_change(struct consensus_node *n, const struct consensus_change *change,
+                            consensus_wished_fn *done, void *data);
+void consensus__node_transfer(struct consensus_node *n, const struct mu_id *target,
+                              consensus_wished_fn *done, void *data);
 void consensus__node_applied(struct consensus_node *n, uint64_t index, uint64_t durable_index);
 void consensus__node_receive(struct consensus_node *n, uint64_t now_ms, const struct mu_id *from,
                              const struct mu_id *from_disk, struct mu_span message);
 void consensus__node_peer(struct consensus_node *n, uint64_t now_ms, const struct mu_id *peer,
                           enum consensus_link state);
+void consensus__node_relieve(struct consensus_node *n);
 void consensus__node_candidates(struct consensus_node *n,
                                 const struct consensus_candidate *candidates, size_t count);
 void consensus__node_status(const struct consensus_node *n, struct consensus_status *out);
 bool consensus__node_is_voter(const struct consensus_node *n, const struct mu_id *server);
+void consensus__node_config(const struct consensus_node *n, struct consensus_config *out);
 
 /* -- between the node's own files ---------------------------------------------------------- */
 
@@ -162,9 +183,9 @@ void consensus__node_move(struct consensus_node *n, enum consensus_phase to);
 void consensus__node_die(struct consensus_node *n, const char *why);
 /* Feed the core and carry out what follows. ev->now_ms is set here. */
 void consensus__node_feed(struct consensus_node *n, struct consensus_event *ev);
-/* Answer one ticket, if somebody waits. */
+/* Answer one ticket, if somebody waits. why: of a wish that was refused; NULL: as the code says. */
 void consensus__node_answer(struct consensus_node *n, uint64_t ticket, enum mu_code code,
-                            uint64_t index);
+                            const char *why, uint64_t index);
 /* Tell the transport whom to stay connected to, if that has changed. */
 void consensus__node_peers(struct consensus_node *n);
 void consensus__node_send(struct consensus_node *n, const struct mu_id *to,
@@ -194,6 +215,8 @@ void consensus__node_land(struct consensus_node *n, uint64_t upto);
 enum mu_code consensus__node_bootstrap_open(struct consensus_node *n, struct mu_err *err);
 void consensus__node_bootstrap_feed(struct consensus_node *n, struct consensus_bootstrap_event *ev);
 void consensus__node_adopted(struct consensus_node *n);
+void consensus__node_joined(struct consensus_node *n);
+void consensus__node_invite(struct consensus_node *n, const struct consensus_msg *m);
 
 #define CONSENSUS_REPLAY_TICKET 0U /* of fetches for apply; the core's begin with 1 */
 #define CONSENSUS_LOG_MODULE    "agent.server.raft"

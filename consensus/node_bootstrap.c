@@ -76,6 +76,9 @@ static void notice_log(const struct consensus_bootstrap_notice *b)
     case BOOTSTRAP_N_ADOPTED:
         mu_log(MU_INFO, CONSENSUS_LOG_MODULE, "Forms a cluster", mu_kv_u("servers", b->a));
         break;
+    case BOOTSTRAP_N_JOINED:
+        mu_log(MU_INFO, CONSENSUS_LOG_MODULE, "Added to a cluster as a learner");
+        break;
     }
 }
 
@@ -112,7 +115,43 @@ static void adopt(struct consensus_node *n, const struct consensus_bootstrap_eff
     n->store.ops->submit(n->store.self, &w, &record);
 }
 
+/* Nothing but the name of the cluster: the leader sends the rest. */
+static void join(struct consensus_node *n, const struct mu_id *cluster)
+{
+    struct consensus_write w = { .seq = 1, .hard = { .cluster = *cluster }, .first = 1 };
+
+    MU_ASSERT(n->identity.is_fresh && n->persisted_seq == 0 && !n->is_joining);
+    n->is_joining = true;
+    n->adopting_cluster = *cluster;
+    n->store.ops->submit(n->store.self, &w, NULL);
+}
+
+void consensus__node_invite(struct consensus_node *n, const struct consensus_msg *m)
+{
+    struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_INVITED, .cluster = m->cluster };
+
+    if (n->phase == CONSENSUS_NODE_FRESH && m->kind == CONSENSUS_INVITE &&
+        mu_id_eq(&m->invite.disk, &n->opened.disk) && mu_id_eq(&m->to, &n->options.server)) {
+        consensus__node_bootstrap_feed(n, &ev);
+    }
+}
+
 /* What the store would say if it were opened now. */
+void consensus__node_joined(struct consensus_node *n)
+{
+    struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_ADOPTED };
+
+    n->opened.loaded.hard = (struct consensus_hard){ .cluster = n->adopting_cluster };
+    n->opened.loaded.seq = 1;
+    n->is_joining = false;
+    if (n->phase != CONSENSUS_NODE_FRESH) {
+        return; /* it stops: the next start finds the cluster */
+    }
+    consensus__node_bootstrap_feed(n, &ev);
+    consensus__node_core_start(n);
+}
+
+/* The same for the first of a cluster. */
 void consensus__node_adopted(struct consensus_node *n)
 {
     struct consensus_opened *o = &n->opened;
@@ -160,6 +199,9 @@ static void carry_out(struct consensus_node *n, const struct consensus_bootstrap
     }
     if (fx->adopt != NULL) {
         adopt(n, fx);
+    }
+    if (fx->is_join) {
+        join(n, &fx->adopt_cluster);
     }
     n->bootstrap_wake_ms = fx->wake_at_ms;
 }

@@ -142,7 +142,7 @@ void consensus__node_entries(struct consensus_node *n, struct mu_span records, s
 /* -- answers ------------------------------------------------------------------------------- */
 
 void consensus__node_answer(struct consensus_node *n, uint64_t ticket, enum mu_code code,
-                            uint64_t index)
+                            const char *why, uint64_t index)
 {
     struct consensus_waiter w;
 
@@ -151,6 +151,8 @@ void consensus__node_answer(struct consensus_node *n, uint64_t ticket, enum mu_c
     }
     if (w.proposed != NULL) {
         w.proposed(w.data, code, index);
+    } else if (w.wished != NULL) {
+        w.wished(w.data, code, why != NULL ? why : mu_code_text(code), index);
     } else {
         w.read(w.data, code, index);
     }
@@ -166,6 +168,20 @@ static enum mu_code refusal_code(enum consensus_refusal why)
     case CONSENSUS_NO_QUORUM:
     case CONSENSUS_DISK_SLOW: return MU_NO_LEADER; /* held and tried again like a missing leader */
     case CONSENSUS_DISK_FULL: return MU_FULL;
+    case CONSENSUS_TRANSFERRING: return MU_NO_LEADER; /* soon there is one */
+    case CONSENSUS_TRANSFER_LATE: return MU_TIMEOUT;
+    case CONSENSUS_CHANGE_EARLY:
+    case CONSENSUS_CHANGE_RUNNING: return MU_BUSY;
+    case CONSENSUS_TRANSFER_TARGET:
+    case CONSENSUS_CHANGE_UNKNOWN: return MU_NOT_FOUND;
+    case CONSENSUS_CHANGE_EXISTS:
+    case CONSENSUS_CHANGE_NOTHING: return MU_EXISTS;
+    case CONSENSUS_CHANGE_REMOVED: return MU_DENIED;
+    case CONSENSUS_TRANSFER_NOBODY:
+    case CONSENSUS_CHANGE_ROLE:
+    case CONSENSUS_CHANGE_LAST:
+    case CONSENSUS_CHANGE_FULL:
+    case CONSENSUS_CHANGE_UNHEALTHY: return MU_CONFLICT;
     case CONSENSUS_NOT_REFUSED: break;
     }
     MU_UNREACHABLE_CODE();
@@ -175,7 +191,8 @@ static enum mu_code outcome_code(const struct consensus_result *r)
 {
     switch (r->outcome) {
     case CONSENSUS_COMMITTED:
-    case CONSENSUS_READABLE: return MU_OK;
+    case CONSENSUS_READABLE:
+    case CONSENSUS_HANDED_OVER: return MU_OK;
     case CONSENSUS_NOT_LEADER: return MU_NOT_LEADER;
     case CONSENSUS_REFUSED: return refusal_code(r->why);
     case CONSENSUS_LOST: return MU_LOST;
@@ -273,8 +290,21 @@ void consensus__node_peers(struct consensus_node *n)
 
 /* -- the step ------------------------------------------------------------------------------ */
 
+/* The bytes of a configuration that the core has made. */
+static void made_bind(struct consensus_node *n, const struct consensus_config *made)
+{
+    uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX];
+    size_t used = consensus_config_encode(made, bytes);
+
+    consensus_bind(n->core, made->index,
+                   consensus__pool_add_payload(&n->pool, mu_span_of(bytes, used)));
+}
+
 static void carry_out(struct consensus_node *n, const struct consensus_effects *fx)
 {
+    if (fx->made != NULL) {
+        made_bind(n, fx->made);
+    }
     for (size_t i = 0; i < fx->writes_count; i++) {
         write_submit(n, &fx->writes[i]);
     }
@@ -297,8 +327,11 @@ static void carry_out(struct consensus_node *n, const struct consensus_effects *
     }
     /* Last, since these call out: whatever they ask for is noted. */
     for (size_t i = 0; i < fx->results_count; i++) {
-        consensus__node_answer(n, fx->results[i].ticket, outcome_code(&fx->results[i]),
-                               fx->results[i].index);
+        const struct consensus_result *r = &fx->results[i];
+
+        consensus__node_answer(
+            n, r->ticket, outcome_code(r),
+            r->outcome == CONSENSUS_REFUSED ? consensus_refusal_text(r->why) : NULL, r->index);
     }
     if (fx->peers_changed) {
         consensus__node_peers(n);

@@ -35,6 +35,8 @@ static void on_persisted(struct consensus_node *n, uint64_t seq)
     consensus__node_land(n, seq);
     if (n->adopting.count > 0) {
         consensus__node_adopted(n);
+    } else if (n->is_joining) {
+        consensus__node_joined(n);
     } else if (n->phase == CONSENSUS_NODE_RUNS) {
         consensus__node_feed(n, &ev);
     }
@@ -69,12 +71,18 @@ static void on_health(struct consensus_node *n, const struct consensus_store_rep
     if (r->health == n->health) {
         return;
     }
+    enum consensus_health was = n->health;
+
     n->health = r->health;
     if (r->health == CONSENSUS_STORE_FAILED) {
         mu_log(MU_ERROR, CONSENSUS_LOG_MODULE, "The log cannot be written any more",
                mu_kv("error", r->why));
     } else if (r->health == CONSENSUS_STORE_FULL) {
-        mu_log(MU_WARN, CONSENSUS_LOG_MODULE, "The log cannot grow", mu_kv("error", r->why));
+        mu_log(MU_WARN, CONSENSUS_LOG_MODULE,
+               "The disk is full: only what frees space is accepted until there is room",
+               mu_kv("error", r->why));
+    } else if (was == CONSENSUS_STORE_FULL) {
+        mu_log(MU_INFO, CONSENSUS_LOG_MODULE, "The disk has room again");
     }
     if (n->phase == CONSENSUS_NODE_RUNS) {
         consensus__node_feed(n, &ev);
@@ -89,6 +97,15 @@ static void on_recorded(struct consensus_node *n, uint64_t count)
 
     for (; n->recorded_count < count; n->recorded_count++) {
         consensus__node_bootstrap_feed(n, &ev);
+    }
+}
+
+static void on_relieved(struct consensus_node *n, uint64_t count)
+{
+    for (; n->relieved_count < count; n->relieved_count++) {
+        if (n->options.callbacks.relieved != NULL) {
+            n->options.callbacks.relieved(n->options.callbacks_data);
+        }
     }
 }
 
@@ -125,6 +142,7 @@ void consensus__node_collect(struct consensus_node *n, uint64_t now_ms)
     mu_free(r.fetched);
     on_compacted(n, r.base_index);
     on_health(n, &r);
+    on_relieved(n, r.relieved_count);
     if (r.is_closed && n->phase == CONSENSUS_NODE_STOPPING) {
         consensus__node_move(n, CONSENSUS_NODE_STOPPED);
     }

@@ -24,7 +24,7 @@ static struct consensus__inflight *inflight_at(const struct consensus *c,
 
 struct consensus__peer *consensus__peer_find(struct consensus *c, const struct mu_id *id)
 {
-    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+    for (uint32_t i = 0; i < c->peers_count; i++) {
         if (mu_id_eq(&c->peers[i].id, id)) {
             return &c->peers[i];
         }
@@ -42,48 +42,142 @@ static void inflight_clear(struct consensus__peer *p)
 /* A leader begins to serve this peer: nothing is known of it but that it may be like us. */
 void consensus__peer_begin(struct consensus *c, struct consensus__peer *p)
 {
-    struct mu_id id = p->id;
-    struct mu_id disk = p->disk;
-
-    *p = (struct consensus__peer){ .id = id, .disk = disk };
+    *p = (struct consensus__peer){
+        .id = p->id,
+        .disk = p->disk,
+        .removed_index = p->removed_index,
+        .removed_ms = p->removed_ms,
+    };
     p->state = CONSENSUS_PROBE;
     p->next = c->log.last_index + 1;
     p->session = (mu_rand_u64(&c->rand) | 1) << ATTEMPT_BITS; /* 0 is no session */
     p->moved_ms = c->now_ms;
 }
 
+/* The place in `was` of this very disk, or NULL. */
+static const struct consensus__peer *known_in(const struct consensus__peer *was, uint32_t count,
+                                              const struct mu_id *id, const struct mu_id *disk)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (mu_id_eq(&was[i].id, id) && mu_id_eq(&was[i].disk, disk)) {
+            return &was[i];
+        }
+    }
+    return NULL;
+}
+
+/* Put a server into the next slot, with what is known of it. What is in flight belongs to a slot:
+ * one that moves is probed again. */
+static void slot_add(struct consensus *c, const struct consensus__peer *was, uint32_t was_count,
+                     const struct mu_id *id, const struct mu_id *disk, uint64_t removed_index)
+{
+    const struct consensus__peer *known = known_in(was, was_count, id, disk);
+
+    MU_ASSERT(c->peers_count < CONSENSUS_SLOTS_MAX);
+    struct consensus__peer *p = &c->peers[c->peers_count++];
+
+    p->id = *id;
+    p->disk = *disk;
+    if (known == NULL) {
+        consensus__peer_begin(c, p);
+    } else {
+        *p = *known;
+        if (known - was != p - c->peers) {
+            inflight_clear(p);
+            consensus__peer_move(c, p, CONSENSUS_PROBE);
+        }
+    }
+    if (removed_index == 0 || p->removed_index == 0) {
+        p->removed_index = removed_index;
+        p->removed_ms = 0;
+    }
+}
+
+/* A removed server is served until it knows, or it would start elections: that it is absent from
+ * the newest configuration is not enough while that may be truncated (spec 2.8, row 57). */
+static void slot_add_removed(struct consensus *c, const struct consensus__peer *was,
+                             uint32_t was_count, const struct mu_id *id, const struct mu_id *disk)
+{
+    bool is_self = mu_id_eq(id, &c->options.server);
+
+    if (!is_self && consensus__peer_find(c, id) == NULL && c->peers_count < CONSENSUS_SLOTS_MAX) {
+        slot_add(c, was, was_count, id, disk, consensus__config(c)->index);
+    }
+}
+
+/* The servers of the configurations before the newest, and those it was parting with already. */
+static void removed_align(struct consensus *c, const struct consensus__peer *was,
+                          uint32_t was_count)
+{
+    for (uint32_t i = 0; i + 1 < c->configs_count; i++) {
+        for (uint32_t j = 0; j < c->configs[i].servers_count; j++) {
+            const struct consensus_server *s = &c->configs[i].servers[j];
+
+            slot_add_removed(c, was, was_count, &s->id, &s->disk);
+        }
+    }
+    for (uint32_t i = 0; i < was_count; i++) {
+        slot_add_removed(c, was, was_count, &was[i].id, &was[i].disk);
+    }
+}
+
 /* Keep what is known of servers that stay; their places may have changed. */
 void consensus__peers_align(struct consensus *c)
 {
     const struct consensus_config *now = consensus__config(c);
-    struct consensus__peer was[CONSENSUS_PEERS_MAX];
+    struct consensus__peer was[CONSENSUS_SLOTS_MAX];
+    uint32_t was_count = c->peers_count;
 
-    for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+    for (uint32_t i = 0; i < CONSENSUS_SLOTS_MAX; i++) {
         was[i] = c->peers[i];
         c->peers[i] = (struct consensus__peer){ 0 };
     }
     c->self = CONSENSUS_PEERS_MAX;
+    c->peers_count = 0;
     for (uint32_t i = 0; i < now->servers_count; i++) {
-        struct consensus__peer *p = &c->peers[i];
+        const struct consensus_server *s = &now->servers[i];
 
-        p->id = now->servers[i].id;
-        p->disk = now->servers[i].disk;
-        if (mu_id_eq(&p->id, &c->options.server)) {
-            if (mu_id_eq(&p->disk, &c->options.disk)) {
-                c->self = i;
-            } else { /* this disk never voted: a blank one is a new server (spec 2.11) */
-                consensus__note(c, CONSENSUS_T_WRONG_DISK, &p->id, 0, 0, 0);
-            }
+        if (!mu_id_eq(&s->id, &c->options.server)) {
+            slot_add(c, was, was_count, &s->id, &s->disk, 0);
             continue;
         }
-        consensus__peer_begin(c, p);
-        for (uint32_t j = 0; j < CONSENSUS_PEERS_MAX; j++) {
-            if (mu_id_eq(&was[j].id, &p->id) && mu_id_eq(&was[j].disk, &p->disk)) {
-                *p = was[j];
-                inflight_clear(p);
-                consensus__peer_move(c, p, CONSENSUS_PROBE);
-            }
+        struct consensus__peer *own = &c->peers[c->peers_count++];
+
+        own->id = s->id;
+        own->disk = s->disk;
+        if (mu_id_eq(&s->disk, &c->options.disk)) {
+            c->self = i;
+        } else { /* this disk never voted: a blank one is a new server (spec 2.11) */
+            consensus__note(c, CONSENSUS_T_WRONG_DISK, &s->id, 0, 0, 0);
         }
+    }
+    if (c->role == CONSENSUS_LEADER) {
+        removed_align(c, was, was_count);
+    }
+}
+
+/* It is served no more once it has applied its removal, or has had two election timeouts for it. */
+void consensus__peers_part(struct consensus *c)
+{
+    uint64_t patience_ms = 2 * (uint64_t)c->options.election_ms_min;
+
+    for (uint32_t i = consensus__config(c)->servers_count; i < c->peers_count; i++) {
+        struct consensus__peer *p = &c->peers[i];
+        struct consensus__peer *last = &c->peers[c->peers_count - 1];
+
+        if (p->removed_ms == 0 ||
+            (p->applied < p->removed_index && c->now_ms < p->removed_ms + patience_ms)) {
+            continue;
+        }
+        consensus__note(c, CONSENSUS_T_PARTS, &p->id, p->removed_index, 0, 0);
+        if (p != last) {
+            *p = *last;
+            inflight_clear(p);
+            consensus__peer_move(c, p, CONSENSUS_PROBE);
+        }
+        *last = (struct consensus__peer){ 0 };
+        c->peers_count--;
+        i--;
     }
 }
 

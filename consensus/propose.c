@@ -7,6 +7,38 @@
 #include "base/assert.h"
 #include "core.h"
 
+static const char *const refusals[CONSENSUS_REFUSALS] = {
+    [CONSENSUS_NOT_REFUSED] = "not refused",
+    [CONSENSUS_BUSY_PROPOSALS] = "too many proposals",
+    [CONSENSUS_BUSY_STORE] = "too many writes outstanding",
+    [CONSENSUS_BUSY_APPLY] = "apply does not keep up",
+    [CONSENSUS_BUSY_READS] = "too many reads",
+    [CONSENSUS_NO_QUORUM] = "no quorum",
+    [CONSENSUS_DISK_SLOW] = "disk is slow",
+    [CONSENSUS_DISK_FULL] = "disk is full",
+    [CONSENSUS_TRANSFERRING] = "leadership is being given away",
+    [CONSENSUS_TRANSFER_NOBODY] = "no other voter is fit to lead",
+    [CONSENSUS_TRANSFER_TARGET] = "not another voter of the cluster",
+    [CONSENSUS_TRANSFER_LATE] = "the other server did not take over in time",
+    [CONSENSUS_CHANGE_EARLY] = "the leader has not committed an entry of its own term yet",
+    [CONSENSUS_CHANGE_RUNNING] = "another change of the configuration is under way",
+    [CONSENSUS_CHANGE_UNKNOWN] = "no such server",
+    [CONSENSUS_CHANGE_EXISTS] = "a server of this id is there already",
+    [CONSENSUS_CHANGE_ROLE] = "the server does not have the role for it",
+    [CONSENSUS_CHANGE_LAST] = "it is the last voter",
+    [CONSENSUS_CHANGE_FULL] = "the cluster has as many as it may have",
+    [CONSENSUS_CHANGE_REMOVED] =
+        "a server with this disk was removed: with an empty data directory "
+        "it may join as a new one",
+    [CONSENSUS_CHANGE_UNHEALTHY] = "too few of the remaining voters answer to be a quorum",
+    [CONSENSUS_CHANGE_NOTHING] = "it is so already",
+};
+
+const char *consensus_refusal_text(enum consensus_refusal why)
+{
+    return (size_t)why < MU_LEN(refusals) ? refusals[why] : "?";
+}
+
 static uint64_t bytes_of(const struct consensus_event *ev)
 {
     uint64_t bytes = 0;
@@ -51,6 +83,9 @@ static enum consensus_refusal refusal_of(const struct consensus *c,
     uint64_t uncommitted = c->log.last_index - c->commit;
     enum consensus_refusal store = refusal_of_store(c, ev);
 
+    if (c->office.transfer.is_running) {
+        return CONSENSUS_TRANSFERRING;
+    }
     if (!consensus__has_quorum(c)) {
         return CONSENSUS_NO_QUORUM;
     }

@@ -52,6 +52,9 @@ static void launch(struct consensus *c)
 {
     uint32_t waiting = c->reads.count - c->reads.ready - c->reads.flying;
 
+    if (c->office.transfer.is_running) { /* or readers would keep this office alive (row 19) */
+        return;
+    }
     if (c->reads.flying > 0 || waiting == 0 || !c->office.is_ready) {
         return;
     }

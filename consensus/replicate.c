@@ -30,8 +30,10 @@ void consensus__lead(struct consensus *c)
     c->office.first_index = c->log.last_index + 1;
     c->office.since_ms = c->now_ms;
     c->office.heartbeat_at_ms = c->now_ms + c->options.heartbeat_ms;
+    c->office.yields_at_ms = c->now_ms + c->options.election_ms_min;
     consensus__note(c, CONSENSUS_T_LEADS, NULL, c->hard.term, c->office.first_index, 0);
-    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+    consensus__peers_align(c); /* also those that an uncommitted configuration removes */
+    for (uint32_t i = 0; i < c->peers_count; i++) {
         if (i != c->self) {
             consensus__peer_begin(c, &c->peers[i]);
         }
@@ -80,31 +82,11 @@ uint64_t consensus__office_ends_ms(const struct consensus *c)
 }
 
 /* In the same term, keeping the vote; needs no disk. */
-static void step_down(struct consensus *c, enum consensus_trace why, uint64_t ms)
+void consensus__step_down(struct consensus *c, enum consensus_trace why, uint64_t ms)
 {
     consensus__note(c, why, NULL, ms, c->hard.term, 0);
     consensus__role_move(c, CONSENSUS_FOLLOWER);
     consensus__timer_reset(c);
-}
-
-/* A server whose disk is full leads only as long as nobody else could (spec 2.15): one that has all
- * that is committed and said so lately, with a healthy disk. */
-static bool gives_way(const struct consensus *c)
-{
-    if (c->health != CONSENSUS_STORE_FULL ||
-        c->now_ms < c->office.since_ms + c->options.election_ms_min) {
-        return false;
-    }
-    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
-        const struct consensus__peer *p = &c->peers[i];
-
-        if (i != c->self && consensus__config(c)->servers[i].is_voter && !p->is_store_slow &&
-            p->match >= c->commit &&
-            p->acked_ms + 2 * (uint64_t)c->options.heartbeat_ms >= c->now_ms) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool must_step_down(struct consensus *c)
@@ -112,16 +94,12 @@ static bool must_step_down(struct consensus *c)
     uint64_t stall_ms = consensus__stall_ms(c);
 
     if (c->now_ms >= consensus__office_ends_ms(c)) {
-        step_down(c, CONSENSUS_T_QUORUM_LOST,
-                  c->now_ms + c->options.election_ms_min - consensus__office_ends_ms(c));
+        consensus__step_down(c, CONSENSUS_T_QUORUM_LOST,
+                             c->now_ms + c->options.election_ms_min - consensus__office_ends_ms(c));
         return true;
     }
     if (stall_ms > c->options.stall_ms) { /* or a dead disk would keep office for ever (2.15) */
-        step_down(c, CONSENSUS_T_DISK_STALLED, stall_ms);
-        return true;
-    }
-    if (gives_way(c)) {
-        step_down(c, CONSENSUS_T_DISK_FULL, 0);
+        consensus__step_down(c, CONSENSUS_T_DISK_STALLED, stall_ms);
         return true;
     }
     return false;
@@ -142,6 +120,7 @@ void consensus__commit_to(struct consensus *c, uint64_t index)
         c->log.uncommitted_bytes -= consensus__log_bytes(c, i);
     }
     c->commit = index;
+    consensus__config_committed(c);
     consensus__note(c, CONSENSUS_T_COMMITS, NULL, index, 0, 0);
 }
 
@@ -174,11 +153,15 @@ static void heartbeat_all(struct consensus *c)
     c->office.is_heartbeat_due = false;
     c->office.heartbeat_at_ms = c->now_ms + c->options.heartbeat_ms;
     c->office.read_seq++;
-    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+    for (uint32_t i = 0; i < c->peers_count; i++) {
         struct consensus__peer *p = &c->peers[i];
 
         if (i == c->self) {
             continue;
+        }
+        if (p->acked_ms == 0 && p->match == 0 && i < consensus__config(c)->servers_count &&
+            consensus__config(c)->servers[i].is_learner) {
+            consensus__send(c, CONSENSUS_INVITE, &p->id)->invite.disk = p->disk;
         }
         struct consensus_msg *m = consensus__send(c, CONSENSUS_HEARTBEAT, &p->id);
 
@@ -248,7 +231,7 @@ static void fetch(struct consensus *c, struct consensus__peer *p)
     if (p->fetch_ticket != 0) {
         return;
     }
-    MU_ASSERT(c->fetches_count < CONSENSUS_PEERS_MAX);
+    MU_ASSERT(c->fetches_count < CONSENSUS_SLOTS_MAX);
     c->fetch_ticket_last += c->fetch_ticket_last == UINT32_MAX ? 2 : 1; /* 0 is none */
     p->fetch_ticket = c->fetch_ticket_last;
     all[c->fetches_count++] = (struct consensus_fetch){
@@ -318,6 +301,8 @@ void consensus__lead_run(struct consensus *c)
         return;
     }
     commit_advance(c);
+    consensus__peers_part(c);
+    consensus__change_run(c);
     if (c->now_ms >= c->office.heartbeat_at_ms) {
         c->office.is_heartbeat_due = true;
     }
@@ -326,12 +311,13 @@ void consensus__lead_run(struct consensus *c)
         heartbeat_all(c);
         consensus__reads_run(c); /* a lone voter has confirmed it by that */
     }
-    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+    for (uint32_t i = 0; i < c->peers_count; i++) {
         if (i != c->self) {
             pump(c, &c->peers[i]);
         }
     }
     consensus__sending_run(c);
+    consensus__transfer_run(c); /* last: it may end the office */
 }
 
 /* -- leader: answers ----------------------------------------------------------------------- */
@@ -461,7 +447,7 @@ void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev
 
     MU_ASSERT(ev->fetched.count <= CONSENSUS_ENTRIES_MAX);
     fetched_drop(c, ev); /* at the end of the step, behind the send */
-    for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+    for (uint32_t i = 0; i < c->peers_count; i++) {
         if (c->peers[i].fetch_ticket == ev->fetched.ticket && ev->fetched.ticket != 0) {
             p = &c->peers[i];
         }

@@ -38,8 +38,7 @@ bool consensus_snap_eq(const struct consensus_snap *a, const struct consensus_sn
 
 bool consensus_msg_kind_is_known(unsigned kind)
 {
-    return (kind >= CONSENSUS_PREVOTE_REQ && kind <= CONSENSUS_HEARTBEAT_RES) ||
-           (kind >= CONSENSUS_SNAP_OFFER && kind <= CONSENSUS_SNAP_RES);
+    return kind >= CONSENSUS_PREVOTE_REQ && kind <= CONSENSUS_MSG_KINDS;
 }
 
 void consensus__snap_order(struct consensus *c, enum consensus_snap_order_kind kind,
@@ -133,9 +132,9 @@ static void on_exported(struct consensus *c, const struct consensus_snap *snap)
     const struct consensus_config *config = consensus__config_at(c, snap->index);
 
     MU_ASSERT(snap->index > 0 && snap->index <= c->commit && snap->bytes > 0);
-    if (config == NULL ||
-        (snap->index >= c->log.base_index && consensus_term_at(c, snap->index) != snap->term)) {
-        export_failed(c); /* a configuration was applied meanwhile: the next one will have it */
+    if (config == NULL) { /* one was committed behind it: the next export will have it */
+        s->state = CONSENSUS_EXPORT_NONE;
+        s->order_next_ms = c->now_ms + c->options.heartbeat_ms;
         consensus__snap_order(c, CONSENSUS_SNAP_CLOSE, NULL);
         return;
     }
@@ -213,7 +212,7 @@ static void transfer_run(struct consensus *c, struct consensus__peer *p)
     if (p->is_blocked) {
         return;
     }
-    s->is_asking |= c->now_ms - s->moved_ms > retry_ms;
+    s->is_asking |= c->now_ms - s->moved_ms > retry_ms && c->now_ms - s->asked_ms > retry_ms;
     if (s->is_asking && consensus__send_has_room(c) &&
         (s->asked_ms == 0 || c->now_ms - s->asked_ms > retry_ms)) {
         offer(c, p);
@@ -262,6 +261,7 @@ static void on_want(struct consensus *c, const struct consensus_msg *m)
     }
     if (s->is_asking) {
         s->is_asking = false;
+        s->asked_ms = c->now_ms; /* what is sent now has its time */
         s->stored = s->sent = m->snapshot_res.offset;
     } else if (m->snapshot_res.offset > s->stored) {
         s->stored = m->snapshot_res.offset;

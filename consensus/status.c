@@ -43,6 +43,9 @@ void consensus_status(const struct consensus *c, struct consensus_status *out)
         .first_index = c->log.base_index + 1,
         .stable = c->writes.stable,
         .config_index = consensus__config(c)->index,
+        .is_config_committed = consensus__config(c)->index <= c->commit,
+        .is_transferring = c->office.transfer.is_running,
+        .is_stopped = c->is_stopped,
         .leader_heard_ms = c->role == CONSENSUS_LEADER ? c->now_ms : c->contact_ms,
         .elections_started = c->counters.elections_started,
         .elections_won = c->counters.elections_won,
@@ -146,7 +149,8 @@ static void check_role(const struct consensus *c)
     }
     MU_ASSERT(c->office.first_index <= c->log.base_index ||
               consensus_term_at(c, c->office.first_index) == c->hard.term);
-    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+    for (uint32_t i = 0; i < c->peers_count; i++) {
+        MU_ASSERT((c->peers[i].removed_index != 0) == (i >= consensus__config(c)->servers_count));
         if (i != c->self) {
             check_peer(c, &c->peers[i]);
         }
@@ -157,7 +161,8 @@ static void check_configs(const struct consensus *c)
 {
     for (uint32_t i = 1; i < c->configs_count; i++) {
         MU_ASSERT(c->configs[i].index > c->configs[i - 1].index);
-        MU_ASSERT(c->configs[i].index > c->applied); /* only the first may be applied */
+        MU_ASSERT(c->configs[i].index > c->commit); /* only the first may be committed */
+        MU_ASSERT(consensus__config_follows(&c->configs[i - 1], &c->configs[i])); /* I12 */
     }
 }
 

@@ -35,14 +35,14 @@ static void layout(struct consensus *c, const struct consensus_options *o)
     c->at.sizes = take(&used, o->tail_entries, sizeof(uint32_t));
     c->at.kinds = take(&used, o->tail_entries, sizeof(uint8_t));
     c->at.writes = take(&used, o->writes_max, sizeof(struct consensus__write_slot));
-    c->at.inflight = take(&used, (size_t)CONSENSUS_PEERS_MAX * o->inflight_max,
+    c->at.inflight = take(&used, (size_t)CONSENSUS_SLOTS_MAX * o->inflight_max,
                           sizeof(struct consensus__inflight));
     c->at.reads = take(&used, o->reads_max, sizeof(uint64_t));
     c->at.state_bytes = used;
     c->at.sends = take(&used, CONSENSUS_SENDS_MAX, sizeof(struct consensus_msg));
     c->at.results = take(&used, CONSENSUS_RESULTS_MAX, sizeof(struct consensus_result));
     c->at.notices = take(&used, CONSENSUS_NOTICES_MAX, sizeof(struct consensus_notice));
-    c->at.fetches = take(&used, CONSENSUS_PEERS_MAX, sizeof(struct consensus_fetch));
+    c->at.fetches = take(&used, CONSENSUS_SLOTS_MAX, sizeof(struct consensus_fetch));
     c->at.drops = take(&used, drops_max(o), sizeof(uint32_t));
     c->at.total = used;
 }
@@ -130,6 +130,9 @@ static const char *const deaths[] = {
                               "restart has read it again",
     [CONSENSUS_DEATH_CONFLICT] = "the leader sends other entries where this server's are committed",
     [CONSENSUS_DEATH_RUNS] = "the uncommitted part of the log has too many terms",
+    [CONSENSUS_DEATH_REMOVED] =
+        "this server was removed from the cluster, which its data directory "
+        "remembers; with an empty one it may join again as a new server",
 };
 
 const char *consensus__dead_text(enum consensus_death why)
@@ -203,6 +206,10 @@ static const struct {
     [CONSENSUS_SNAP_OFFER] = { ADOPTS, ANSWERS },
     [CONSENSUS_SNAP_CHUNK] = { ADOPTS, ANSWERS },
     [CONSENSUS_SNAP_RES] = { ADOPTS, DROPS },
+    [CONSENSUS_TIMEOUT_NOW] = { NEVER, DROPS }, /* its handler wants the own term */
+    [CONSENSUS_MEMBER_REQ] = { NEVER, ANSWERS },
+    [CONSENSUS_MEMBER_RES] = { NEVER, ANSWERS },
+    [CONSENSUS_INVITE] = { NEVER, DROPS },
 };
 
 /* May the message go on to its handler? */
@@ -224,7 +231,9 @@ static bool term_judge(struct consensus *c, const struct consensus_msg *m)
     case UNLESS_STICKY:
         /* Ignored, not refused: no term is adopted (spec 2.3). But a leader that asks itself no
          * longer leads: whoever gave it a pre-vote must give it the vote as well (row 7). */
-        if (consensus__is_sticky(c) && !mu_id_eq(&c->leader, &m->from)) {
+        if (consensus__is_sticky(c) && !mu_id_eq(&c->leader, &m->from) &&
+            m->ask.transfer_term !=
+                c->hard.term) { /* nor is the leader of this term, if it asked */
             consensus__note(c, CONSENSUS_T_VOTE_IGNORED, &m->from, m->term, 0, 0);
             return false;
         }
@@ -264,6 +273,10 @@ static void on_recv(struct consensus *c, const struct consensus_msg *m)
     case CONSENSUS_SNAP_OFFER: consensus__on_snap_offer(c, m); break;
     case CONSENSUS_SNAP_CHUNK: consensus__on_snap_chunk(c, m); break;
     case CONSENSUS_SNAP_RES: consensus__on_snap_res(c, m); break;
+    case CONSENSUS_TIMEOUT_NOW: consensus__on_timeout_now(c, m); break;
+    case CONSENSUS_MEMBER_REQ: consensus__on_member_req(c, m); break;
+    case CONSENSUS_MEMBER_RES: consensus__on_member_res(c, m); break;
+    case CONSENSUS_INVITE: break; /* accepted long ago: it has a cluster */
     }
 }
 
@@ -273,7 +286,6 @@ static void on_applied(struct consensus *c, uint64_t index, uint64_t durable)
     MU_ASSERT(durable >= c->durable_applied && durable <= index);
     c->applied = index;
     c->durable_applied = durable;
-    consensus__config_forget(c);
 }
 
 static void on_store(struct consensus *c, enum consensus_health health)
@@ -288,13 +300,29 @@ static void on_store(struct consensus *c, enum consensus_health health)
     }
 }
 
+/* A leader first gives its office away, if anybody can take it (spec 2.4, 2.20). */
 static void on_stop(struct consensus *c)
 {
-    if (!c->is_stopped) {
-        c->is_stopped = true;
-        consensus__note(c, CONSENSUS_T_STOPPED, NULL, 0, 0, 0);
+    c->is_stopping = !c->is_stopped;
+    if (c->role != CONSENSUS_LEADER) {
+        return;
+    }
+    if (c->office.transfer.is_running) { /* then to wherever that leads */
+        c->office.transfer.why = CONSENSUS_TRANSFER_STOPS;
+    } else if (consensus__transfer_begin(c, CONSENSUS_TRANSFER_STOPS, NULL) !=
+               CONSENSUS_NOT_REFUSED) {
         consensus__role_move(c, CONSENSUS_OBSERVER);
     }
+}
+
+/* Not the leader, or no more. */
+static void stop_finish(struct consensus *c)
+{
+    c->is_stopping = false;
+    c->is_stopped = true;
+    c->is_elector = false;
+    consensus__note(c, CONSENSUS_T_STOPPED, NULL, 0, 0, 0);
+    consensus__role_move(c, CONSENSUS_OBSERVER);
 }
 
 static void route(struct consensus *c, const struct consensus_event *ev)
@@ -304,6 +332,8 @@ static void route(struct consensus *c, const struct consensus_event *ev)
     case CONSENSUS_EV_RECV: on_recv(c, ev->msg); break;
     case CONSENSUS_EV_PROPOSE: consensus__on_propose(c, ev); break;
     case CONSENSUS_EV_READ: consensus__on_read(c, ev->read_ticket); break;
+    case CONSENSUS_EV_CHANGE: consensus__on_change(c, ev); break;
+    case CONSENSUS_EV_TRANSFER: consensus__on_transfer(c, ev); break;
     case CONSENSUS_EV_PERSISTED: consensus__on_persisted(c, ev->persisted_seq); break;
     case CONSENSUS_EV_STORE: on_store(c, ev->health); break;
     case CONSENSUS_EV_APPLIED: on_applied(c, ev->applied.index, ev->applied.durable_index); break;
@@ -325,7 +355,7 @@ static void on_pause(struct consensus *c, uint64_t ms)
     consensus__note(c, CONSENSUS_T_PAUSED, NULL, ms, 0, 0);
     consensus__writes_shift(c, ms);
     if (c->role == CONSENSUS_LEADER) {
-        for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+        for (uint32_t i = 0; i < CONSENSUS_SLOTS_MAX; i++) {
             c->peers[i].acked_ms = 0;
         }
         c->office.since_ms = c->now_ms;
@@ -373,13 +403,16 @@ static uint64_t next_wake(const struct consensus *c)
         break;
     case CONSENSUS_LEADER:
         at = sooner(c->office.heartbeat_at_ms, consensus__office_ends_ms(c));
+        if (c->office.transfer.is_running) {
+            at = sooner(at, c->office.transfer.ends_at_ms);
+        }
         if (c->writes.count > 0 || c->health == CONSENSUS_STORE_SLOW) {
             at = sooner(at, c->now_ms + 1 + c->options.stall_ms -
                                 sooner(consensus__stall_ms(c), c->options.stall_ms));
         }
         break;
     }
-    return at;
+    return sooner(at, consensus__membership_wake_ms(c));
 }
 
 /* -- the step ------------------------------------------------------------------------------ */
@@ -388,13 +421,23 @@ static void settle(struct consensus *c)
 {
     consensus__log_trim(c); /* before anything is sent: what a send names must still be there */
     consensus__install_run(c);
+    if (!c->is_elector && c->role != CONSENSUS_LEADER) { /* e.g. a removed leader, deposed */
+        consensus__role_move(c, CONSENSUS_OBSERVER);
+    }
     consensus__election_run(c);
     if (c->role == CONSENSUS_LEADER) {
         consensus__lead_run(c);
     }
+    if (c->is_stopping && c->role != CONSENSUS_LEADER) {
+        stop_finish(c);
+    }
+    if (!c->is_stopped) {
+        consensus__membership_run(c);
+    }
     consensus__replies_release(c);
     consensus__tickets_drain(c);
     consensus__reads_drain(c);
+    consensus__transfer_drain(c);
     consensus__write_flush(c);
     c->compact_to = consensus__compact_to(c);
 }
@@ -409,6 +452,7 @@ static void scratch_clear(struct consensus *c)
     c->snaps_count = 0;
     c->compact_to = 0;
     c->has_write = false;
+    c->has_made = false;
     c->wants_again = false;
     c->has_peers_change = false;
 }
@@ -433,6 +477,7 @@ static void effects_view(struct consensus *c, struct consensus_effects *fx)
     if (is_dead) {
         return; /* nothing is written, said or answered any more */
     }
+    fx->made = c->has_made ? consensus__config(c) : NULL;
     fx->writes = &c->write;
     fx->writes_count = c->has_write;
     fx->sends = consensus__array(c, c->at.sends);
@@ -527,6 +572,7 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     c->role = CONSENSUS_OBSERVER;
     c->lost_next = 1;
     c->self = CONSENSUS_PEERS_MAX;
+    c->member_ask_at_ms = now_ms + 10 * (uint64_t)options->election_ms_min;
     consensus__log_load(c, loaded);
     load_hard(c, loaded);
     /* The commit index is not stored: what is applied was committed (spec 2.6) */
@@ -545,7 +591,7 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     }
     consensus__peers_align(c);
     consensus__role_settle(c);
-    consensus__config_forget(c);
+    consensus__config_committed(c);
     consensus__timer_reset(c);
     if (loaded->campaigns_at_once || (c->self < CONSENSUS_PEERS_MAX &&
                                       consensus__quorum_of(consensus__config(c), 1U << c->self))) {

@@ -10,9 +10,6 @@
 #include "base/rand.h"
 #include "log_thread.h"
 
-#define SEGMENT_BYTES_DEFAULT (16U * 1024 * 1024)
-#define SPARES_DEFAULT        2U
-
 struct segment_store {
     struct consensus_log log;
     bool owns_disk;
@@ -22,6 +19,58 @@ struct segment_store {
 };
 
 /* -- open ---------------------------------------------------------------------------------- */
+
+/* What was not set is chosen by the size of the file system. */
+static enum mu_code sizes_settle(struct segment_store *s, struct consensus_opened *out,
+                                 struct mu_err *err)
+{
+    struct consensus_store_options *o = &s->options;
+    const struct consensus_disk *disk = &s->log.disk;
+    struct mu_space space;
+    enum mu_code rc = disk->ops->space(disk->self, &space, err);
+
+    if (rc != MU_OK) {
+        return rc;
+    }
+    struct consensus_sizes sizes = consensus__sizes_for(space.total_bytes);
+
+    o->segment_bytes = o->segment_bytes != 0 ? o->segment_bytes : sizes.segment_bytes;
+    o->spares_count = o->spares_count != 0 ? o->spares_count : sizes.spares_count;
+    if (o->ballast_bytes == CONSENSUS_BALLAST_BY_SPACE) {
+        o->ballast_bytes = sizes.ballast_bytes;
+        /* What waits to be written must fit the reserve when the disk fills up meanwhile. */
+        out->unsynced_bytes_max = (uint32_t)(sizes.ballast_bytes / 2);
+        out->trailing_bytes_max = 4 * sizes.segment_bytes;
+    }
+    s->log.ballast.bytes = o->ballast_bytes;
+    return consensus__ballast_open(&s->log.ballast, disk, err);
+}
+
+/* A new log begins with its whole reserve. One that is there already may be on a full disk: that is
+ * what the reserve is for, and it goes on, FULL, as long as it can. */
+static enum mu_code reserve_new(struct segment_store *s, struct mu_err *err)
+{
+    const struct consensus_store_options *o = &s->options;
+    const struct consensus_disk *disk = &s->log.disk;
+    uint64_t spares = (uint64_t)o->spares_count * o->segment_bytes;
+    struct mu_space space;
+    enum mu_code rc = disk->ops->space(disk->self, &space, err);
+
+    if (rc != MU_OK || o->ballast_bytes == 0) {
+        return rc;
+    }
+    uint64_t need = o->ballast_bytes + spares + 2 * (uint64_t)o->segment_bytes;
+
+    if (space.free_bytes < need) {
+        return mu_fail(err, MU_FULL,
+                       "%s: a server keeps %llu KiB in reserve for when the disk is full, %llu KiB "
+                       "are free: %llu KiB are missing",
+                       disk->ops->path(disk->self), (unsigned long long)need / 1024,
+                       (unsigned long long)space.free_bytes / 1024,
+                       (unsigned long long)(need - space.free_bytes + 1023) / 1024);
+    }
+    return consensus__ballast_take(&s->log.ballast, disk, 0, err);
+}
 
 static enum mu_code is_log(void *data, const char *name, struct mu_err *err)
 {
@@ -34,12 +83,14 @@ static enum mu_code is_log(void *data, const char *name, struct mu_err *err)
 }
 
 /* Who this disk is: as meta says, or made now. */
-static enum mu_code identify(struct segment_store *s, struct mu_err *err)
+static enum mu_code identify(struct segment_store *s, struct consensus_opened *out,
+                             struct mu_err *err)
 {
     const struct consensus_disk *disk = &s->log.disk;
     bool has_logs = false;
     enum mu_code rc = disk->ops->lock(disk->self, CONSENSUS_META_NAME, err);
 
+    rc = rc == MU_OK ? sizes_settle(s, out, err) : rc;
     if (rc != MU_OK) {
         return rc;
     }
@@ -62,6 +113,7 @@ static enum mu_code identify(struct segment_store *s, struct mu_err *err)
     s->log.meta = (struct consensus_meta){ .server = s->options.server,
                                            .disk = mu_id_drawn(&s->rand),
                                            .boot_count = 1 };
+    rc = rc == MU_OK ? reserve_new(s, err) : rc;
     return rc == MU_OK ? consensus__meta_save(disk, &s->log.meta, err) : rc;
 }
 
@@ -161,7 +213,7 @@ static enum mu_code segment_open(void *self, struct consensus_opened *out, struc
         rc = consensus__disk_open(&s->log.disk, s->dir, err);
         s->owns_disk = rc == MU_OK;
     }
-    rc = rc == MU_OK ? identify(s, err) : rc;
+    rc = rc == MU_OK ? identify(s, out, err) : rc;
     rc = rc == MU_OK ? journal_open(s, out, err) : rc;
     if (rc != MU_OK) {
         consensus_opened_deinit(out);
@@ -180,10 +232,16 @@ static void segment_submit(void *self, const struct consensus_write *w,
 {
     struct segment_store *s = self;
     size_t count = w->first <= w->last ? (size_t)(w->last - w->first) + 1 : 0;
-    struct consensus_job *job = mu_new(sizeof *job + count * sizeof *records);
+    size_t config_bytes = w->reset_config != NULL ? sizeof *w->reset_config : 0;
+    struct consensus_job *job = mu_new(sizeof *job + count * sizeof *records + config_bytes);
 
+    MU_ASSERT(w->reset_config == NULL || count == 0);
     job->kind = CONSENSUS_JOB_WRITE;
     job->write = *w;
+    if (w->reset_config != NULL) {
+        memcpy(job->records, w->reset_config, config_bytes);
+        job->write.reset_config = (const void *)job->records;
+    }
     if (count > 0) {
         memcpy(job->records, records, count * sizeof *records);
     }
@@ -224,6 +282,15 @@ static void segment_compact(void *self, uint64_t upto)
     consensus__log_post(&s->log, job);
 }
 
+static void segment_relieve(void *self)
+{
+    struct segment_store *s = self;
+    struct consensus_job *job = mu_new(sizeof *job);
+
+    job->kind = CONSENSUS_JOB_RELIEVE;
+    consensus__log_post(&s->log, job);
+}
+
 static void segment_collect(void *self, struct consensus_store_report *out)
 {
     struct segment_store *s = self;
@@ -255,6 +322,7 @@ static const struct consensus_store_ops segment_ops = {
     .submit = segment_submit,
     .fetch = segment_fetch,
     .record = segment_record,
+    .relieve = segment_relieve,
     .compact = segment_compact,
     .collect = segment_collect,
     .close = segment_close,
@@ -272,9 +340,6 @@ void consensus__store_segment_on(struct consensus_store *out,
     s->options = *options;
     s->options.dir = NULL;
     s->dir = options->dir != NULL ? mu_strdup(options->dir) : NULL;
-    s->options.segment_bytes =
-        options->segment_bytes != 0 ? options->segment_bytes : SEGMENT_BYTES_DEFAULT;
-    s->options.spares_count = options->spares_count != 0 ? options->spares_count : SPARES_DEFAULT;
     if (disk != NULL) {
         s->log.disk = *disk;
     }

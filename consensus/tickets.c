@@ -26,7 +26,7 @@ static struct consensus_waiter *slot(const struct consensus_tickets *t, uint64_t
 
 static bool is_waiting(const struct consensus_waiter *w)
 {
-    return w->proposed != NULL || w->read != NULL;
+    return w->proposed != NULL || w->read != NULL || w->wished != NULL;
 }
 
 static void grow(struct consensus_tickets *t)

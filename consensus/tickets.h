@@ -14,8 +14,9 @@
 #include "consensus/driver.h"
 
 struct consensus_waiter {
-    consensus_proposed_fn *proposed; /* one of the two is set */
+    consensus_proposed_fn *proposed; /* one of the three is set */
     consensus_read_fn *read;
+    consensus_wished_fn *wished;
     void *data;
     bool is_fed; /* the core has it: from then on its outcome may be unknown */
 };

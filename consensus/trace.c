@@ -22,6 +22,14 @@ static const char *const vote_whys[] = {
     [CONSENSUS_VOTE_LEADER] = "a leader is alive",
 };
 
+static const char *const transfer_whys[] = {
+    [CONSENSUS_TRANSFER_ASKED] = "it was asked to",
+    [CONSENSUS_TRANSFER_STOPS] = "it stops",
+    [CONSENSUS_TRANSFER_REMOVED] = "it is no voter any more",
+    [CONSENSUS_TRANSFER_DISK] = "its disk is full",
+    [CONSENSUS_TRANSFER_PRIORITY] = "that has the higher priority",
+};
+
 static const char *const progress_texts[] = {
     [CONSENSUS_PROBE] = "probe",
     [CONSENSUS_REPLICATE] = "replicate",
@@ -65,6 +73,9 @@ static const char *value_of(const struct consensus_notice *n, const char *name, 
     }
     if (strncmp(name, "why", name_bytes) == 0) {
         return vote_whys[n->b % MU_LEN(vote_whys)];
+    }
+    if (strncmp(name, "transfer", name_bytes) == 0) {
+        return transfer_whys[n->b % MU_LEN(transfer_whys)];
     }
     if (strncmp(name, "state", name_bytes) == 0) {
         return progress_texts[n->a % MU_LEN(progress_texts)];

@@ -69,6 +69,9 @@ union body {
         uint8_t config[CONSENSUS_CONFIG_BYTES_MAX];
     } snapshot;
     Muster__Consensus__SnapshotRes snapshot_res;
+    Muster__Consensus__TimeoutNow timeout_now;
+    Muster__Consensus__Removed removed;
+    Muster__Consensus__Invite invite;
 };
 
 static void ask_out(const struct consensus_msg *m, union body *b, pb_raft *to)
@@ -78,6 +81,7 @@ static void ask_out(const struct consensus_msg *m, union body *b, pb_raft *to)
     b->ask.last_term = m->ask.last_term;
     b->ask.last_index = m->ask.last_index;
     b->ask.round = m->ask.round;
+    b->ask.transfer_term = m->ask.transfer_term;
     to->ask = &b->ask;
 }
 
@@ -168,6 +172,35 @@ static void snapshot_res_out(const struct consensus_msg *m, union body *b, pb_ra
     to->snapshot_res = &b->snapshot_res;
 }
 
+static void timeout_now_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__timeout_now__init(&b->timeout_now);
+    b->timeout_now.last_index = m->timeout_now.last_index;
+    b->timeout_now.valid_ms = m->timeout_now.valid_ms;
+    to->timeout_now = &b->timeout_now;
+}
+
+static void nothing_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    (void)m;
+    (void)b;
+    (void)to;
+}
+
+static void removed_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__removed__init(&b->removed);
+    b->removed.config_index = m->removed.config_index;
+    to->removed = &b->removed;
+}
+
+static void invite_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__invite__init(&b->invite);
+    b->invite.disk = id_out(&m->invite.disk);
+    to->invite = &b->invite;
+}
+
 /* -- bodies: in ---------------------------------------------------------------------------- */
 
 static bool ask_in(const pb_raft *from, struct consensus_msg *m)
@@ -179,6 +212,7 @@ static bool ask_in(const pb_raft *from, struct consensus_msg *m)
     m->ask.last_term = from->ask->last_term;
     m->ask.last_index = from->ask->last_index;
     m->ask.round = from->ask->round;
+    m->ask.transfer_term = from->ask->transfer_term;
     return true;
 }
 
@@ -284,6 +318,37 @@ static bool snapshot_res_in(const pb_raft *from, struct consensus_msg *m)
     return true;
 }
 
+static bool timeout_now_in(const pb_raft *from, struct consensus_msg *m)
+{
+    if (from->timeout_now == NULL) {
+        return false;
+    }
+    m->timeout_now.last_index = from->timeout_now->last_index;
+    m->timeout_now.valid_ms = from->timeout_now->valid_ms;
+    return true;
+}
+
+static bool nothing_in(const pb_raft *from, struct consensus_msg *m)
+{
+    (void)from;
+    (void)m;
+    return true;
+}
+
+static bool removed_in(const pb_raft *from, struct consensus_msg *m)
+{
+    if (from->removed == NULL) {
+        return false;
+    }
+    m->removed.config_index = from->removed->config_index;
+    return true;
+}
+
+static bool invite_in(const pb_raft *from, struct consensus_msg *m)
+{
+    return from->invite != NULL && id_in(&from->invite->disk, &m->invite.disk);
+}
+
 static const struct {
     void (*out)(const struct consensus_msg *m, union body *b, pb_raft *to);
     bool (*in)(const pb_raft *from, struct consensus_msg *m);
@@ -300,6 +365,10 @@ static const struct {
     [CONSENSUS_SNAP_OFFER]    = { snapshot_out, snapshot_in },
     [CONSENSUS_SNAP_CHUNK]    = { snapshot_out, snapshot_in },
     [CONSENSUS_SNAP_RES]      = { snapshot_res_out, snapshot_res_in },
+    [CONSENSUS_TIMEOUT_NOW]   = { timeout_now_out, timeout_now_in },
+    [CONSENSUS_MEMBER_REQ]    = { nothing_out, nothing_in },
+    [CONSENSUS_MEMBER_RES]    = { removed_out, removed_in },
+    [CONSENSUS_INVITE]        = { invite_out, invite_in },
 }; // clang-format on
 
 /* Bytes that are not protobuf's follow its part. */

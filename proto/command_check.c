@@ -179,3 +179,43 @@ enum mu_code command__check_kv_delete(const struct command *c, struct mu_err *er
 {
     return check_key(c->kv_delete.key, err);
 }
+
+enum mu_code command__check_kv_lock(const struct command *c, struct mu_err *err)
+{
+    return check_key(c->kv_lock.key, err);
+}
+
+enum mu_code command__check_session_create(const struct command *c, struct mu_err *err)
+{
+    const struct command_session *s = &c->session;
+    const struct text_rule rules[] = {
+        { "the session name", s->name, MU_NAME_MAX },
+        { "the node name", s->node, MU_NODE_NAME_MAX },
+        { "the session behavior", s->behavior, MU_NAME_MAX },
+        { "the session TTL", s->ttl, MU_NAME_MAX },
+    };
+    enum mu_code rc = check_texts(rules, MU_LEN(rules), err);
+
+    if (rc == MU_OK && s->lock_delay_ns > INT64_MAX) {
+        rc = mu_fail(err, MU_INVALID, "the lock delay does not fit into 63 bits");
+    }
+    if (rc == MU_OK) {
+        rc = check_count("checks of the session", s->node_checks.count, err);
+    }
+    for (size_t i = 0; rc == MU_OK && i < s->node_checks.count; i++) {
+        rc = check_texts(
+            &(struct text_rule){ "a check of the session", s->node_checks.items[i], MU_NAME_MAX },
+            1, err);
+    }
+    if (rc == MU_OK) {
+        rc = check_pairs("service checks of the session", &s->service_checks, err);
+    }
+    return rc;
+}
+
+enum mu_code command__check_session_destroy(const struct command *c, struct mu_err *err)
+{
+    (void)c;
+    (void)err;
+    return MU_OK; /* an id of any 16 bytes */
+}

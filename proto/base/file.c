@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -288,5 +289,19 @@ enum mu_code mu_file_lock(const char *path, int *fd, struct mu_err *err)
         return fail_errno(err, "lock", path);
     }
     *fd = lock;
+    return MU_OK;
+}
+
+enum mu_code mu_file_space(const char *path, struct mu_space *out, struct mu_err *err)
+{
+    struct statvfs st;
+
+    if (statvfs(path, &st) != 0) {
+        return fail_errno(err, "ask for the free space of", path);
+    }
+    *out = (struct mu_space){
+        .free_bytes = (uint64_t)st.f_bavail * st.f_frsize,
+        .total_bytes = (uint64_t)st.f_blocks * st.f_frsize,
+    };
     return MU_OK;
 }

@@ -38,6 +38,7 @@ struct catalog_files {
 struct catalog_options {
     const char *path;     /* the database file; NULL: in memory (simulator, tests) */
     uint32_t cache_bytes; /* page cache of this connection; 0: 64 MiB ceiling, grown as needed */
+    uint32_t wal_bytes;   /* the WAL is written back when it has so much; 0, or more: 32 MiB */
     const struct catalog_files *files; /* NULL: the file system; borrowed until closed */
 };
 
@@ -88,11 +89,16 @@ void catalog_rollback(struct catalog *c);
 
 /* -- care, on the apply thread between transactions -------------------------------------------- */
 
-/* Write the WAL back when it is due: above 8000 pages, or when `is_idle` (nothing was applied for a
- * second) above 500. Idle calls also give memory and a slice of free pages back. *durable gets the
- * applied index that is flushed in the database file, unchanged when nothing was done. */
+/* Write the WAL back when it is due: above 32 MiB (or less, see the options), or when `is_idle`
+ * (nothing was applied for a second) above 500. Idle calls also give memory and a slice of free
+ * pages back. *durable gets the applied index that is flushed in the database file, unchanged when
+ * nothing was done. */
 MU_MUST_CHECK enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durable,
                                               struct mu_err *err);
+/* The disk was full: write everything back and cut the WAL, so that its blocks are free. MU_FULL:
+ * the file has no room for that either; nothing is lost, try again when there is. */
+MU_MUST_CHECK enum mu_code catalog_relieve(struct catalog *c, uint64_t *durable,
+                                           struct mu_err *err);
 /* The applied index known to be flushed: since it was opened, or since the last checkpoint. */
 uint64_t catalog_durable(const struct catalog *c);
 

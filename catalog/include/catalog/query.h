@@ -23,6 +23,7 @@
 #include "base/addr.h"
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "base/span.h"
 #include "catalog/catalog.h"
@@ -128,12 +129,28 @@ struct catalog_node_services {
 };
 
 struct catalog_kv {
-    struct mu_span key, value, session; /* session: empty without a lock */
+    struct mu_span key, value, session; /* session: id in text; empty without a lock */
     uint64_t flags, lock_index, create_index, modify_index;
 };
 
 struct catalog_kvs {
     struct catalog_kv *items;
+    size_t count;
+    uint64_t index;
+};
+
+struct catalog_session {
+    struct mu_id id;
+    struct mu_span name, node, behavior, ttl; /* ttl: as given, or empty */
+    uint64_t lock_delay_ns;
+    struct mu_texts node_checks;
+    struct mu_pairs service_checks; /* id and namespace, in the order they were given */
+    bool has_service_checks;
+    uint64_t create_index, modify_index;
+};
+
+struct catalog_sessions {
+    struct catalog_session *items; /* by id */
     size_t count;
     uint64_t index;
 };
@@ -198,6 +215,17 @@ MU_MUST_CHECK enum mu_code catalog_query_address(struct catalog_reader *r, struc
                                                  struct catalog_nodes *nodes,
                                                  struct catalog_instances *instances,
                                                  struct mu_err *err);
+
+/* items has 0 or 1 row. */
+MU_MUST_CHECK enum mu_code catalog_query_session(struct catalog_reader *r, struct mu_arena *arena,
+                                                 const struct mu_id *id,
+                                                 struct catalog_sessions *out, struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog_query_sessions(struct catalog_reader *r, struct mu_arena *arena,
+                                                  struct catalog_sessions *out, struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog_query_node_sessions(struct catalog_reader *r,
+                                                       struct mu_arena *arena, struct mu_span node,
+                                                       struct catalog_sessions *out,
+                                                       struct mu_err *err);
 
 MU_MUST_CHECK enum mu_code catalog_query_key(struct catalog_reader *r, struct mu_arena *arena,
                                              struct mu_span key, struct catalog_kvs *out,

@@ -29,6 +29,8 @@ enum catalog_topic_kind {
     CATALOG_CHECKS,    /* any check */
     CATALOG_KEY,       /* one key; in changes: that key was written or deleted */
     CATALOG_PREFIX,    /* waiting: any key below; in changes: all keys below were deleted */
+    CATALOG_SESSIONS,  /* any session */
+    CATALOG_SESSION,   /* in changes only: the session of this id (16 bytes) came or went */
     CATALOG_EVERYTHING /* in changes only: a restored snapshot; wakes all */
 };
 

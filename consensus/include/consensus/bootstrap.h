@@ -89,7 +89,8 @@ enum consensus_bootstrap_event_kind {
     BOOTSTRAP_EV_CANDIDATES, /* gossip's view changed: all servers in sight, without this one */
     BOOTSTRAP_EV_RECV,
     BOOTSTRAP_EV_RECORDED, /* the record of the last effect that had one is durable */
-    BOOTSTRAP_EV_ADOPTED,  /* index 1 is durable: normal life has begun */
+    BOOTSTRAP_EV_ADOPTED,  /* the cluster is durable: normal life has begun */
+    BOOTSTRAP_EV_INVITED,  /* the leader of a cluster has added this very disk as a learner */
 };
 
 struct consensus_bootstrap_candidate {
@@ -108,6 +109,7 @@ struct consensus_bootstrap_event {
             size_t count;
         } candidates;
         const struct consensus_bootstrap_msg *msg;
+        struct mu_id cluster; /* INVITED */
     };
 };
 
@@ -121,6 +123,7 @@ enum consensus_bootstrap_notice_kind {
     BOOTSTRAP_N_RELEASED,  /* peer gave its set up: free again */
     BOOTSTRAP_N_UNDECIDED, /* promised, and peer, which decides, does not answer */
     BOOTSTRAP_N_ADOPTED,   /* a: servers in the set */
+    BOOTSTRAP_N_JOINED,    /* a cluster that is there, as a learner */
 };
 
 struct consensus_bootstrap_notice {
@@ -142,6 +145,9 @@ struct consensus_bootstrap_effects {
     /* Not NULL: write index 1 (consensus_bootstrap_config of it) with hard state {term 1, cluster},
      * then feed ADOPTED and start the core. Once in the life of a disk. */
     const struct consensus_bootstrap_set *adopt;
+    /* Write hard state {term 0, cluster} without entries, then likewise; its log comes from the
+     * leader. Once, too, and never with adopt. */
+    bool is_join;
     struct mu_id adopt_cluster;
     bool is_coordinator; /* with adopt: this server may campaign at once */
     uint64_t wake_at_ms; /* UINT64_MAX: nothing is pending */

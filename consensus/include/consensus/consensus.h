@@ -35,6 +35,7 @@ struct consensus; /* the arena; opaque */
 #define CONSENSUS_VOTERS_MAX  9    /* in one set of voters */
 #define CONSENSUS_ENTRIES_MAX 1024 /* in one PROPOSE, one APPEND_REQ, one FETCHED */
 #define CONSENSUS_ADDRESS_MAX 64   /* bytes of an address hint, NUL included */
+#define CONSENSUS_REMOVED_MAX 64   /* disks that may never come back; the oldest are forgotten */
 
 /* -- roles --------------------------------------------------------------------------------- */
 
@@ -63,13 +64,19 @@ struct consensus_server {
 struct consensus_config {
     uint64_t index; /* of its entry; not part of the encoded bytes */
     uint32_t servers_count;
+    uint32_t removed_count;
     bool is_joint;
-    uint8_t reserved[3];
+    bool is_forced; /* written by a recovery tool: it follows from no other (spec 2.14) */
+    uint8_t reserved[6];
     struct consensus_server servers[CONSENSUS_PEERS_MAX]; /* by id, ascending */
+    /* Disks of servers that were removed, in that order. They travel with the configuration, so
+     * that truncation, restart and snapshot need no rule of their own for them. */
+    struct mu_id removed[CONSENSUS_REMOVED_MAX];
 };
 
 /* The payload of a configuration entry. Equal configurations have equal bytes. */
-#define CONSENSUS_CONFIG_BYTES_MAX (16 + CONSENSUS_PEERS_MAX * (2 * 16 + 8 + 4 + 64))
+#define CONSENSUS_CONFIG_BYTES_MAX \
+    (16 + CONSENSUS_PEERS_MAX * (2 * 16 + 8 + 4 + 64) + CONSENSUS_REMOVED_MAX * 16)
 size_t consensus_config_encode(const struct consensus_config *config,
                                uint8_t out[CONSENSUS_CONFIG_BYTES_MAX]);
 MU_MUST_CHECK enum mu_code consensus_config_decode(struct mu_span bytes, uint64_t index,
@@ -81,6 +88,30 @@ MU_MUST_CHECK enum mu_code consensus_config_check(const struct consensus_config 
                                                   struct mu_err *err);
 const struct consensus_server *consensus_config_find(const struct consensus_config *config,
                                                      const struct mu_id *id); /* NULL: absent */
+bool consensus_config_has_removed(const struct consensus_config *config, const struct mu_id *disk);
+
+/* -- membership (spec 2.8, 2.9)
+ * -------------------------------------------------------------------- One change at a time, each a
+ * configuration entry. */
+
+enum consensus_change_kind {
+    CONSENSUS_ADD,     /* `server` with `disk` enters, as a learner: the only way in */
+    CONSENSUS_PROMOTE, /* learner -> voter */
+    CONSENSUS_DEMOTE,  /* voter -> learner */
+    CONSENSUS_REMOVE,  /* its disk may never come back */
+    CONSENSUS_SET,     /* address and priority; roles stay */
+    CONSENSUS_REPLACE, /* the voter `server` by the learner `by`: one joint step, left by itself */
+};
+
+struct consensus_change {
+    enum consensus_change_kind kind;
+    struct mu_id server;
+    struct mu_id disk; /* ADD: of the new server; else none, or the one that is meant */
+    struct mu_id by;   /* REPLACE */
+    uint8_t priority;  /* ADD, SET */
+    bool is_forced;    /* even if too few voters of the result are heard to be a quorum */
+    char address[CONSENSUS_ADDRESS_MAX]; /* ADD, SET */
+};
 
 /* -- entries --------------------------------------------------------------------------------------
  * The core knows shapes only; the bytes live in the owner's entry pool under `handle`. */
@@ -234,6 +265,11 @@ enum consensus_msg_kind { /* sent as these numbers */
                           CONSENSUS_APPEND_RES = 6,
                           CONSENSUS_HEARTBEAT = 7,
                           CONSENSUS_HEARTBEAT_RES = 8,
+                          CONSENSUS_TIMEOUT_NOW = 9,
+                          CONSENSUS_MEMBER_REQ =
+                              10, /* no leader for long: am I still one of you? */
+                          CONSENSUS_MEMBER_RES = 11, /* you were removed; said only then */
+                          CONSENSUS_INVITE = 12,     /* to a learner that has never answered */
                           CONSENSUS_SNAP_OFFER = 13,
                           CONSENSUS_SNAP_CHUNK = 14,
                           CONSENSUS_SNAP_RES = 15,
@@ -259,8 +295,9 @@ struct consensus_msg {
         struct {
             uint64_t next_term; /* PREVOTE_REQ: term + 1; VOTE_REQ: term */
             uint64_t last_term, last_index;
-            uint64_t round; /* PREVOTE_REQ: echoed */
-        } ask;              /* PREVOTE_REQ, VOTE_REQ */
+            uint64_t round;         /* PREVOTE_REQ: echoed */
+            uint64_t transfer_term; /* VOTE_REQ: the leader of this term asked it to stand; or 0 */
+        } ask;                      /* PREVOTE_REQ, VOTE_REQ */
         struct {
             uint64_t asked_term, round;
             bool is_granted;
@@ -307,6 +344,16 @@ struct consensus_msg {
             enum consensus_snap_answer answer;
             enum consensus_snap_fault fault; /* FAILED */
         } snapshot_res;                      /* SNAP_RES */
+        struct {
+            uint64_t last_index; /* the leader's: the receiver must have it, durable */
+            uint32_t valid_ms;   /* since it heard this leader last */
+        } timeout_now;           /* TIMEOUT_NOW */
+        struct {
+            uint64_t config_index; /* committed, and names the asker's disk as removed */
+        } removed;                 /* MEMBER_RES */
+        struct {
+            struct mu_id disk; /* whom the configuration means by this id */
+        } invite;              /* INVITE */
     };
 };
 
@@ -317,6 +364,8 @@ enum consensus_event_kind {
     CONSENSUS_EV_RECV,      /* decoded message from an authenticated peer */
     CONSENSUS_EV_PROPOSE,   /* n entries with one ticket each; all or none accepted */
     CONSENSUS_EV_READ,      /* ticket: say from which applied index it may be answered */
+    CONSENSUS_EV_CHANGE,    /* membership; one ticket */
+    CONSENSUS_EV_TRANSFER,  /* give leadership away, to one server or to the best; one ticket */
     CONSENSUS_EV_PERSISTED, /* store: write `seq` and all before it are durable */
     CONSENSUS_EV_STORE,     /* store health */
     CONSENSUS_EV_APPLIED,   /* applied index, durable applied index */
@@ -324,7 +373,7 @@ enum consensus_event_kind {
     CONSENSUS_EV_PEER,      /* connection up, down, blocked, writable */
     CONSENSUS_EV_COMPACTED, /* log now starts behind index i */
     CONSENSUS_EV_SNAPSHOT,  /* what became of a snapshot order */
-    CONSENSUS_EV_STOP,      /* say no more */
+    CONSENSUS_EV_STOP,      /* give leadership away, then say no more: see status.is_stopped */
 };
 
 enum consensus_health { /* of the store */
@@ -374,8 +423,16 @@ struct consensus_event {
             const struct consensus_proposal *proposals;
             size_t count; /* 1..CONSENSUS_ENTRIES_MAX */
         } propose;
-        uint64_t read_ticket;   /* READ; > 0 */
-        uint64_t persisted_seq; /* PERSISTED */
+        uint64_t read_ticket; /* READ; > 0 */
+        struct {
+            uint64_t ticket; /* > 0 */
+            const struct consensus_change *what;
+        } change; /* CHANGE */
+        struct {
+            uint64_t ticket;     /* > 0 */
+            struct mu_id target; /* none: the best */
+        } transfer;              /* TRANSFER */
+        uint64_t persisted_seq;  /* PERSISTED */
         enum consensus_health health;
         struct {
             uint64_t index, durable_index;
@@ -403,11 +460,13 @@ struct consensus_event {
 /* -- effects (spec 1.5) -------------------------------------------------------------------- */
 
 enum consensus_outcome {
-    CONSENSUS_COMMITTED,  /* proposal: at `index`; the answer to the client follows after apply */
-    CONSENSUS_READABLE,   /* read: once `index` is applied */
-    CONSENSUS_NOT_LEADER, /* certainly not accepted */
-    CONSENSUS_REFUSED,    /* certainly not accepted, `why` */
-    CONSENSUS_LOST,       /* was appended, then leadership went away: outcome unknown */
+    CONSENSUS_COMMITTED,   /* proposal, change: at `index`; for a proposal the answer to the client
+                              follows after apply */
+    CONSENSUS_READABLE,    /* read: once `index` is applied */
+    CONSENSUS_NOT_LEADER,  /* certainly not accepted */
+    CONSENSUS_REFUSED,     /* certainly not accepted, `why` */
+    CONSENSUS_LOST,        /* was appended, then leadership went away: outcome unknown */
+    CONSENSUS_HANDED_OVER, /* transfer: this server leads no more */
 };
 
 enum consensus_refusal {
@@ -419,7 +478,23 @@ enum consensus_refusal {
     CONSENSUS_NO_QUORUM, /* no contact to a quorum */
     CONSENSUS_DISK_SLOW, /* the store does not complete its writes */
     CONSENSUS_DISK_FULL,
+    CONSENSUS_TRANSFERRING,     /* leadership is being given away */
+    CONSENSUS_TRANSFER_NOBODY,  /* no voter is fit to lead */
+    CONSENSUS_TRANSFER_TARGET,  /* not another voter of the configuration */
+    CONSENSUS_TRANSFER_LATE,    /* the target did not take over in time */
+    CONSENSUS_CHANGE_EARLY,     /* no entry of the own term is committed yet */
+    CONSENSUS_CHANGE_RUNNING,   /* the newest configuration is not committed, or joint */
+    CONSENSUS_CHANGE_UNKNOWN,   /* no such server, or with another disk */
+    CONSENSUS_CHANGE_EXISTS,    /* a server of this id is there */
+    CONSENSUS_CHANGE_ROLE,      /* it is no learner, or no voter */
+    CONSENSUS_CHANGE_LAST,      /* the last voter */
+    CONSENSUS_CHANGE_FULL,      /* as many voters, or servers, as there may be */
+    CONSENSUS_CHANGE_REMOVED,   /* this disk was removed once */
+    CONSENSUS_CHANGE_UNHEALTHY, /* too few voters of the result are heard to be a quorum */
+    CONSENSUS_CHANGE_NOTHING,   /* it is so already */
 };
+#define CONSENSUS_REFUSALS (CONSENSUS_CHANGE_NOTHING + 1)
+const char *consensus_refusal_text(enum consensus_refusal why); /* a sentence without a subject */
 
 struct consensus_result {
     uint64_t ticket;
@@ -465,6 +540,9 @@ struct consensus_notice {
 };
 
 struct consensus_effects {
+    /* Not NULL: the core made a configuration entry. Before anything else its payload
+     * (consensus_config_encode) goes into the entry pool, and consensus_bind() tells its handle. */
+    const struct consensus_config *made;
     const struct consensus_write *writes; /* at most one a step, as it is now */
     size_t writes_count;
     const struct consensus_msg *sends;
@@ -495,6 +573,9 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
                     const struct consensus_loaded *loaded, uint64_t now_ms);
 void consensus_step(struct consensus *c, const struct consensus_event *ev,
                     struct consensus_effects *fx);
+
+/* The payload of the configuration entry of effects.made; the handle is given. */
+void consensus_bind(struct consensus *c, uint64_t index, uint32_t handle);
 
 /* Entry `index`. Those that a write or send of this step names are certain, others are there as
  * long as the tail has room. False: not in memory; it is durable, so the store has it. */
@@ -546,6 +627,9 @@ struct consensus_status {
     uint64_t last_index, last_term, commit, applied, durable_applied, first_index;
     uint64_t stable; /* durable on this server */
     uint64_t config_index;
+    bool is_config_committed;
+    bool is_transferring; /* leader: giving leadership away */
+    bool is_stopped;      /* it says no more */
     struct mu_id voters[CONSENSUS_PEERS_MAX];
     size_t voters_count;
     struct consensus_peer_status peers[CONSENSUS_PEERS_MAX];

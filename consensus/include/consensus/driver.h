@@ -42,6 +42,10 @@ struct consensus_callbacks {
     void (*formed)(void *data, const struct mu_id *cluster);
     /* This server must stop, now. At most once. */
     void (*dead)(void *data, const char *why);
+    /* Does this command free space, so that it is allowed while the disk is full? NULL: none. */
+    bool (*is_relief)(void *data, struct mu_span command);
+    /* What consensus_driver_relieve() asked for is done. NULL: it is never asked for. */
+    void (*relieved)(void *data);
 };
 
 struct consensus_driver_options {
@@ -56,8 +60,10 @@ struct consensus_driver_options {
     void *callbacks_data;
     uint64_t applied, applied_term; /* what the state contains already */
     uint64_t durable_applied;
-    /* Of the log (consensus/store.h); 0: 16 MiB and 2, with CONSENSUS_FAST 1 MiB and 1. */
+    /* Of the log (consensus/store.h); 0: by the size of the file system, with CONSENSUS_FAST 1 MiB,
+     * 1 and 1 MiB. */
     uint32_t segment_bytes, spares_count;
+    uint64_t ballast_bytes;
     uint32_t trailing_entries; /* kept of the log behind the state; 0: 10 240 */
     uint64_t seed;             /* of election times and of ids; 0: the system's */
 };
@@ -70,6 +76,8 @@ MU_MUST_CHECK enum mu_code consensus_driver_new(struct consensus_driver **out,
                                                 struct mu_err *err);
 void consensus_driver_start(struct consensus_driver *d);
 typedef void consensus_stopped_fn(void *data);
+/* A leader first gives its office away, if another voter can take it, for at most an election
+ * timeout. Until `stopped` messages of peers are still wanted. */
 void consensus_driver_stop(struct consensus_driver *d, consensus_stopped_fn *stopped, void *data);
 void consensus_driver_free(struct consensus_driver *d); /* NULL is fine */
 
@@ -108,9 +116,30 @@ uint64_t consensus_driver_propose(struct consensus_driver *d, struct mu_span com
 typedef void consensus_read_fn(void *data, enum mu_code code, uint64_t index);
 void consensus_driver_read(struct consensus_driver *d, consensus_read_fn *done, void *data);
 
+/* Change the configuration (spec 2.8), or give leadership away (2.4), to one voter or, with
+ * MU_ID_NONE, to the best. Exactly one answer, from the loop, never from inside this call; why: a
+ * sentence. MU_OK         committed at `index` (of REPLACE: the joint step; the rest follows by
+ * itself), or this server leads no more MU_NOT_LEADER certainly not accepted; ask somebody else
+ *   MU_NO_LEADER  no contact to a quorum, a slow disk, or leadership is being given away; try again
+ *   MU_BUSY       another change is under way, or the leader is too new; try again
+ *   MU_NOT_FOUND, MU_EXISTS, MU_CONFLICT, MU_DENIED   as things are it cannot be; `why` says why
+ *   MU_TIMEOUT    the other server did not take over in time; this one goes on
+ *   MU_LOST       was appended, then leadership went away: look at the configuration */
+typedef void consensus_wished_fn(void *data, enum mu_code code, const char *why, uint64_t index);
+void consensus_driver_change(struct consensus_driver *d, const struct consensus_change *change,
+                             consensus_wished_fn *done, void *data);
+void consensus_driver_transfer(struct consensus_driver *d, const struct mu_id *target,
+                               consensus_wished_fn *done, void *data);
+
 /* Report progress of the apply thread. */
 void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64_t durable_index,
                               const uint8_t hash[16]);
+
+/* A write of the state found no space: give back what is held for this; `relieved` follows. */
+void consensus_driver_relieve(struct consensus_driver *d);
+/* The same while nobody has the log open: the state has to be opened first. False: there was
+ * nothing to give. */
+bool consensus_driver_relieve_closed(const char *dir);
 
 /* -- peers
  * ----------------------------------------------------------------------------------------- */
@@ -138,5 +167,7 @@ void consensus_driver_candidates(struct consensus_driver *d,
 
 void consensus_driver_status(const struct consensus_driver *d, struct consensus_status *out);
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server);
+/* The newest configuration, committed or not (status says); without servers before there is one. */
+void consensus_driver_config(const struct consensus_driver *d, struct consensus_config *out);
 
 #endif

@@ -14,8 +14,9 @@
  *          out is *given*.
  * Errors:  the first failed write, flush, or read-back makes the store FAILED for good: it touches
  *          the disk no more, and what was not reported by then may or may not be there (a flush is
- *          never repeated, spec/consensus.md 2.15). FULL is a warning: writes wait until there is
- *          space again.
+ *          never repeated, spec/consensus.md 2.15). FULL is a warning: the store has less than its
+ *          reserve. Terms, votes and small entries still have their space; a write that has none
+ *          waits. It ends by itself when there is room for the whole reserve again.
  */
 #ifndef CONSENSUS_STORE_H
 #define CONSENSUS_STORE_H
@@ -42,6 +43,9 @@ struct consensus_opened {
     struct mu_buf record; /* what bootstrap.c wants to survive; empty: nothing */
     bool is_fresh;        /* the log holds nothing at all */
     bool was_rewritten;   /* the last stop was a crash: the end of the log was written again */
+    /* On a small file system: how much may wait to be written before the reserve might not do, and
+     * how much of the log may stay behind what the state holds. 0: the core's own bounds. */
+    uint32_t unsynced_bytes_max, trailing_bytes_max;
     struct consensus_run *runs;
     struct consensus_config *configs;
 };
@@ -58,6 +62,7 @@ void consensus_fetched_deinit(struct consensus_fetched *f);
 struct consensus_store_report {
     uint64_t persisted_seq;  /* this write and all before it are durable */
     uint64_t recorded_count; /* how many calls of record() are durable */
+    uint64_t relieved_count; /* how many calls of relieve() are done */
     uint64_t base_index;     /* the log starts behind this entry */
     enum consensus_health health;
     char why[MU_ERR_TEXT_MAX];         /* FULL, FAILED: the sentence */
@@ -77,6 +82,9 @@ struct consensus_store_ops {
     void (*fetch)(void *self, const struct consensus_fetch *f);
     /* Replace the bootstrap record, at most CONSENSUS_STORE_RECORD_MAX bytes; copied. */
     void (*record)(void *self, struct mu_span bytes);
+    /* The file system is full for somebody else, whose failed write will be tried again: give back
+     * what is held for this. FULL from now on. */
+    void (*relieve)(void *self);
     /* Entries up to here may go; whole segments do. */
     void (*compact)(void *self, uint64_t upto);
     /* What has happened; cheap, any time. */
@@ -95,12 +103,19 @@ struct consensus_store {
 
 typedef void consensus_store_wake_fn(void *data);
 
+#define CONSENSUS_BALLAST_BY_SPACE UINT64_MAX
+
+/* Sizes by the file system's: segments of 16 MiB, 4 spares and 64 MiB of ballast from 512 MiB on,
+ * down to 1 MiB, 2 and 2 MiB. */
 struct consensus_store_options {
     const char *dir;        /* made when missing; copied */
     struct mu_id server;    /* a directory of another node is refused */
-    uint32_t segment_bytes; /* 0: 16 MiB */
-    uint32_t spares_count;  /* zero-filled segments kept ready; 0: 2 */
-    uint64_t seed;          /* of ids and salts; 0: the system's */
+    uint32_t segment_bytes; /* 0: by the file system's size */
+    uint32_t spares_count;  /* zero-filled segments kept ready; 0: by the file system's size */
+    /* Held for when the disk is full; 0: none; CONSENSUS_BALLAST_BY_SPACE. With one, a new log is
+     * refused (MU_FULL) where there is no room for the whole reserve. */
+    uint64_t ballast_bytes;
+    uint64_t seed; /* of ids and salts; 0: the system's */
     consensus_store_wake_fn *wake;
     void *wake_data;
 };

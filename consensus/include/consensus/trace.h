@@ -56,6 +56,12 @@
     X(INSTALL_FAILED,  WARN,  "cannot install the snapshot of entry {a}: {fault}") \
     X(FETCH_FAILED,    WARN,  "entries from {a} on for {p} are damaged") \
     X(READS,           TRACE, "{a} reads may be answered from index {b}, confirmed by round {c}") \
+    /* membership and transfer */ \
+    X(PARTS,           DEBUG, "serves {p} no more, which entry {a} removed") \
+    X(HANDS_OVER,      INFO,  "gives its office of term {a} to {p}: {transfer}") \
+    X(INVITES,         DEBUG, "asks {p} to stand at once, with entries up to {a}") \
+    X(INVITE_IGNORED,  DEBUG, "does not stand although {p} asks: it cannot, or follows another") \
+    X(KEEPS_OFFICE,    WARN,  "{p} did not take its office of term {a} in time") \
     /* what is not listened to */ \
     X(OTHER_CLUSTER,   WARN,  "{p} belongs to another cluster") \
     X(OTHER_EPOCH,     WARN,  "{p} is of recovery epoch {a}, this is {b}") \

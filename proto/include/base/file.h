@@ -45,6 +45,14 @@ MU_MUST_CHECK enum mu_code mu_dir_each(const char *path, mu_dir_fn *each, void *
 /* flock(LOCK_EX) on a file made for it. The descriptor holds the lock until it is closed. */
 MU_MUST_CHECK enum mu_code mu_file_lock(const char *path, int *fd, struct mu_err *err);
 
+struct mu_space {
+    uint64_t free_bytes;  /* for this process */
+    uint64_t total_bytes; /* of the file system */
+};
+/* Of the file system that holds `path`, which exists. MU_IO, MU_NOT_FOUND. */
+MU_MUST_CHECK enum mu_code mu_file_space(const char *path, struct mu_space *out,
+                                         struct mu_err *err);
+
 /* The code for an errno of a file call: ENOSPC and EDQUOT are MU_FULL, ENOENT is MU_NOT_FOUND. */
 enum mu_code mu_file_code(int error_number);
 

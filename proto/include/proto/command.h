@@ -30,6 +30,9 @@ enum command_kind {
     COMMAND_DEREGISTER = 2,
     COMMAND_KV_SET = 3,
     COMMAND_KV_DELETE = 4,
+    COMMAND_KV_LOCK = 5,
+    COMMAND_SESSION_CREATE = 6,
+    COMMAND_SESSION_DESTROY = 7,
 };
 
 struct command_origin {
@@ -93,6 +96,28 @@ struct command_kv_delete {
     uint64_t cas;
 };
 
+struct command_kv_lock { /* acquire or release, with a write */
+    struct mu_span key, value;
+    uint64_t flags;
+    struct mu_id session;
+    bool is_release;
+};
+
+struct command_session {
+    struct mu_id id;
+    struct mu_span name, node;
+    uint64_t lock_delay_ns;         /* as given; what counts is at most 60 s */
+    struct mu_span behavior;        /* "release" or "delete" */
+    struct mu_span ttl;             /* as given: a duration, or empty */
+    struct mu_texts node_checks;    /* ids */
+    struct mu_pairs service_checks; /* id and namespace */
+    bool has_service_checks;        /* null and [] differ in answers */
+};
+
+struct command_session_destroy {
+    struct mu_id id;
+};
+
 struct command {
     enum command_kind kind;
     struct command_origin origin;
@@ -102,6 +127,9 @@ struct command {
         struct command_deregister dereg;
         struct command_kv_set kv_set;
         struct command_kv_delete kv_delete;
+        struct command_kv_lock kv_lock;
+        struct command_session session;
+        struct command_session_destroy session_destroy;
     };
 };
 
@@ -121,6 +149,10 @@ MU_MUST_CHECK enum mu_code command_decode(struct mu_span bytes, struct mu_arena 
  * command that somebody else encoded. Appends the result to `to`. */
 MU_MUST_CHECK enum mu_code command_stamp(struct mu_span bytes, const struct command_origin *origin,
                                          uint64_t stamp_ms, struct mu_buf *to, struct mu_err *err);
+
+/* Does it free space, so that it is allowed while the disk is full (spec/consensus.md 2.15)? False
+ * for what is no command. */
+bool command_is_relief(struct mu_span bytes);
 
 const char *command_kind_text(enum command_kind kind); /* "register", ...; "unknown" */
 

@@ -89,6 +89,11 @@ static void states_print(const struct sim_world *w)
             n->name, consensus_role_text((enum consensus_role)c->role), U(c->hard.term),
             U(c->log.base_index), U(c->log.tail_first), U(c->log.last_index), U(c->writes.stable),
             U(c->commit), U(c->applied), c->writes.count, n->queue_count, (int)c->health);
+        (void)fprintf(stderr,
+                      "    export %u of %llu, install %u of %llu: %llu of %llu, orders %zu\n",
+                      c->office.sending.state, U(c->office.sending.snap.index), c->install.state,
+                      U(c->install.snap.index), U(c->install.stored), U(c->install.snap.bytes),
+                      n->orders_count);
         for (uint32_t j = 0;
              j < consensus_config_now(c)->servers_count && c->role == CONSENSUS_LEADER; j++) {
             const struct consensus__peer *p = &c->peers[j];
@@ -440,7 +445,7 @@ void sim_check_step(struct sim_world *w, struct sim_node *n, const struct consen
         }
         return;
     }
-    if (n->is_stopped && fx->sends_count > 0) {
+    if (n->was_seen && n->seen.is_stopped && fx->sends_count > 0) {
         sim_fail(w, "I19: %s sends after it was stopped", n->name);
     }
     consensus_status(n->core, &now);
@@ -490,7 +495,7 @@ void sim_check_started(struct sim_world *w, struct sim_node *n)
 {
     const struct consensus *c = n->core;
 
-    if (c->hard.term < n->disk.hard.term || c->commit != n->disk.applied ||
+    if (c->hard.term < n->disk.hard.term || c->commit != n->disk.state.index ||
         c->log.last_index != n->disk.log.last ||
         (c->hard.term == n->disk.hard.term &&
          !mu_id_eq(&c->hard.voted_for, &n->disk.hard.voted_for))) {
@@ -513,7 +518,9 @@ static void check_committed(struct sim_world *w, struct sim_node *n, const struc
 {
     struct sim_checks *k = w->checks;
 
-    if (index > k->committed_last || k->committed[index].content != t->content) {
+    if (index > k->committed_last ||
+        (t->kind == SIM_CHANGE ? k->committed[index].kind != CONSENSUS_CONFIG
+                               : k->committed[index].content != t->content)) {
         sim_fail(w, "I16: %s acknowledges %llu at %llu, where something else is committed", n->name,
                  U(t->content), U(index));
     }
@@ -532,14 +539,14 @@ void sim_check_result(struct sim_world *w, struct sim_node *n, const struct cons
     t->is_open = false;
     switch (r->outcome) {
     case CONSENSUS_COMMITTED:
-        if (t->is_read) {
+        if (t->kind != SIM_PROPOSAL && t->kind != SIM_CHANGE) {
             sim_fail(w, "%s commits a read", n->name);
         }
         check_committed(w, n, t, r->index);
         break;
     case CONSENSUS_READABLE: /* linearizable by index: not older than what anybody was told before
                               */
-        if (!t->is_read || r->index < t->floor || r->index > w->checks->committed_last) {
+        if (t->kind != SIM_READ || r->index < t->floor || r->index > w->checks->committed_last) {
             sim_fail(w, "I15: %s answers a read from index %llu, %llu was acknowledged before it",
                      n->name, U(r->index), U(t->floor));
         }
@@ -550,8 +557,13 @@ void sim_check_result(struct sim_world *w, struct sim_node *n, const struct cons
         }
         break;
     case CONSENSUS_LOST:
-        if (t->is_read) {
+        if (t->kind != SIM_PROPOSAL && t->kind != SIM_CHANGE) {
             sim_fail(w, "%s loses a read", n->name);
+        }
+        break;
+    case CONSENSUS_HANDED_OVER:
+        if (t->kind != SIM_TRANSFER || n->core->role == CONSENSUS_LEADER) {
+            sim_fail(w, "%s has not handed over", n->name);
         }
         break;
     case CONSENSUS_NOT_LEADER: break;

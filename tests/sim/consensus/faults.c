@@ -159,6 +159,7 @@ static void plan_draw(struct drive *d)
     p->rate[DRIVE_twice] = rate_draw(d, DRIVE_twice, 500);
     p->rate[DRIVE_tail] = rate_draw(d, DRIVE_tail, 50);
     p->rate[DRIVE_disk_tail] = rate_draw(d, DRIVE_disk_tail, 50);
+    p->rate[DRIVE_snaps] = rate_draw(d, DRIVE_snaps, 200);
     p->rate[DRIVE_bursts] = rate_draw(d, DRIVE_bursts, 1);
     p->rate[DRIVE_clocks] = rate_draw(d, DRIVE_clocks, 1);
     d->rand = drive_stream(d, DOMAIN_CLASS, DRIVE_fresh, 0);
@@ -517,6 +518,7 @@ void drive_calm(struct drive *d)
     d->is_calm = true;
     d->plan.rate[DRIVE_loss] = 0;
     d->plan.rate[DRIVE_twice] = 0;
+    d->plan.rate[DRIVE_snaps] = 0;
     d->plan.rate[DRIVE_tail] = 0;
     d->plan.rate[DRIVE_disk_tail] = 0;
     d->plan.law = DELAY_UNIFORM;

@@ -293,14 +293,15 @@ void sim_gossip_changed(struct sim_world *w)
 
 /* -- what clients and owners do ------------------------------------------------------------ */
 
-static uint64_t ticket_new(struct sim_world *w, struct sim_node *n, bool is_read, uint64_t content)
+static uint64_t ticket_new(struct sim_world *w, struct sim_node *n, enum sim_ticket_kind kind,
+                           uint64_t content)
 {
     if (w->tickets_count == w->tickets_room) {
         w->tickets_room = w->tickets_room * 2 + 64;
         w->tickets = mu_grow(w->tickets, w->tickets_room * sizeof *w->tickets);
     }
     w->tickets[w->tickets_count++] = (struct sim_ticket){
-        n->place, n->life, is_read, true, content, sim_check_read_floor(w),
+        n->place, n->life, kind, true, content, sim_check_read_floor(w),
     };
     return w->tickets_count;
 }
@@ -316,7 +317,7 @@ uint64_t sim_propose(struct sim_world *w, struct sim_node *n, size_t count, uint
     MU_ASSERT(count <= CONSENSUS_ENTRIES_MAX);
     for (size_t i = 0; i < count; i++) {
         proposals[i] = (struct consensus_proposal){
-            .ticket = ticket_new(w, n, false, content + i),
+            .ticket = ticket_new(w, n, SIM_PROPOSAL, content + i),
             .bytes = bytes,
             .handle = sim_pool_take(n, content + i, bytes),
         };
@@ -329,9 +330,31 @@ uint64_t sim_propose(struct sim_world *w, struct sim_node *n, size_t count, uint
 
 uint64_t sim_read(struct sim_world *w, struct sim_node *n)
 {
-    uint64_t ticket = ticket_new(w, n, true, 0);
+    uint64_t ticket = ticket_new(w, n, SIM_READ, 0);
 
     sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_READ, .read_ticket = ticket });
+    return ticket;
+}
+
+uint64_t sim_change(struct sim_world *w, struct sim_node *n, const struct consensus_change *what)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_CHANGE };
+    uint64_t ticket = ticket_new(w, n, SIM_CHANGE, 0);
+
+    ev.change.ticket = ticket;
+    ev.change.what = what;
+    sim_feed(w, n, &ev);
+    return ticket;
+}
+
+uint64_t sim_transfer(struct sim_world *w, struct sim_node *n, const struct mu_id *target)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_TRANSFER };
+    uint64_t ticket = ticket_new(w, n, SIM_TRANSFER, 0);
+
+    ev.transfer.ticket = ticket;
+    ev.transfer.target = *target;
+    sim_feed(w, n, &ev);
     return ticket;
 }
 

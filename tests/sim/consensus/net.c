@@ -214,7 +214,7 @@ void sim_net_send_boot(struct sim_world *w, struct sim_node *from,
 static void receive_append(struct sim_world *w, struct sim_node *n, const struct sim_message *m)
 {
     static struct consensus_entry entries[CONSENSUS_ENTRIES_MAX];
-    static struct consensus_config config; /* at most one is decoded at a time in these worlds */
+    static struct consensus_config configs[CONSENSUS_ENTRIES_MAX];
     struct consensus_msg msg = m->msg;
 
     for (uint32_t i = 0; i < msg.append.entries_count; i++) {
@@ -229,9 +229,9 @@ static void receive_append(struct sim_world *w, struct sim_node *n, const struct
         };
         if (e->kind == CONSENSUS_CONFIG) {
             MU_ASSERT(e->content < w->configs_count);
-            config = w->configs[e->content];
-            config.index = entries[i].index;
-            entries[i].config = &config;
+            configs[i] = w->configs[e->content];
+            configs[i].index = entries[i].index;
+            entries[i].config = &configs[i];
         }
     }
     msg.append.entries = entries;
@@ -244,8 +244,12 @@ void sim_receive(struct sim_world *w, struct sim_node *n, const struct sim_messa
         sim_feed_boot(
             w, n,
             &(struct consensus_bootstrap_event){ .kind = BOOTSTRAP_EV_RECV, .msg = &m->boot });
-    } else if (n->core == NULL) {
-        return; /* a fresh server has no ear for it */
+    } else if (n->core == NULL) { /* a fresh server has an ear for an invitation only */
+        if (m->msg.kind == CONSENSUS_INVITE && mu_id_eq(&m->msg.invite.disk, &n->disk.id)) {
+            sim_feed_boot(w, n,
+                          &(struct consensus_bootstrap_event){ .kind = BOOTSTRAP_EV_INVITED,
+                                                               .cluster = m->msg.cluster });
+        }
     } else if (m->msg.kind == CONSENSUS_APPEND_REQ) {
         receive_append(w, n, m);
     } else {
@@ -355,6 +359,14 @@ static bool is_void(const struct sim_world *w, const struct sim_item *item)
     return !n->is_up || n->life != item->life;
 }
 
+static void order_done(struct sim_world *w, struct sim_node *n)
+{
+    const struct sim_policy *p = &w->policy;
+
+    sim_order_run(w, n,
+                  p->snap_fails != NULL && p->snap_fails(p->data, n->place, n->orders[0].kind));
+}
+
 static void item_run(struct sim_world *w, struct sim_item *item)
 {
     struct sim_node *n = &w->nodes[item->node];
@@ -377,7 +389,7 @@ static void item_run(struct sim_world *w, struct sim_item *item)
     case SIM_APPLY: sim_apply(w, n, n->commit_to); break;
     case SIM_FETCH: fetch_done(w, n, &item->fetch); break;
     case SIM_GOSSIP: sim_candidates(w, n); break;
-    case SIM_ORDER: sim_order_run(w, n); break;
+    case SIM_ORDER: order_done(w, n); break;
     case SIM_COMPACT: sim_compact(w, n, item->compact_to); break;
     }
 }

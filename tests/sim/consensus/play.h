@@ -33,6 +33,8 @@ bool play_hold(struct play *p, const struct script_command *c);
 bool play_release(struct play *p, const struct script_command *c);
 bool play_persist(struct play *p, const struct script_command *c);
 bool play_apply(struct play *p, const struct script_command *c);
+bool play_orders(struct play *p, const struct script_command *c);
+bool play_order(struct play *p, const struct script_command *c);
 bool play_inject(struct play *p, const struct script_command *c);
 
 /* -- play_look.c: what can be seen --------------------------------------------------------- */
@@ -42,6 +44,7 @@ bool play_status(struct play *p, const struct script_command *c);
 bool play_heard(struct play *p, const struct script_command *c);
 bool play_log(struct play *p, const struct script_command *c);
 bool play_peers(struct play *p, const struct script_command *c);
+bool play_config(struct play *p, const struct script_command *c);
 bool play_set(struct play *p, const struct script_command *c);
 
 #endif

@@ -118,6 +118,39 @@ bool play_peers(struct play *p, const struct script_command *c)
     return true;
 }
 
+/* "a: 5: a voter, b voter leaving, d learner, removed 1" */
+bool play_config(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+
+    if (n == NULL || n->core == NULL) {
+        return false;
+    }
+    const struct consensus_config *now = consensus_config_now(n->core);
+
+    mu_buf_addf(p->out, "%s: %llu%s:", n->name, U(now->index),
+                now->index > n->core->commit ? ", not committed" : "");
+    for (uint32_t i = 0; i < now->servers_count; i++) {
+        const struct consensus_server *s = &now->servers[i];
+        const char *role = s->is_voter ? now->is_joint && !s->is_voter_old ? " enters" : " votes"
+                           : s->is_voter_old ? " leaves"
+                                             : " learns";
+
+        mu_buf_addf(p->out, "%s %s%s", i > 0 ? "," : "", sim_name_of(p->w, &s->id), role);
+        if (s->priority > 0) {
+            mu_buf_addf(p->out, " priority %u", s->priority);
+        }
+        if (s->address[0] != '\0') {
+            mu_buf_addf(p->out, " at %s", s->address);
+        }
+    }
+    if (now->removed_count > 0) {
+        mu_buf_addf(p->out, "; %u removed", now->removed_count);
+    }
+    mu_buf_add_text(p->out, "\n");
+    return true;
+}
+
 bool play_set(struct play *p, const struct script_command *c)
 {
     struct consensus_options *o = &p->w->options;
@@ -135,6 +168,7 @@ bool play_set(struct play *p, const struct script_command *c)
     o->trailing_entries = (uint32_t)script_number(c, "trailing", o->trailing_entries);
     o->trailing_bytes = (uint32_t)script_number(c, "trailing_bytes", o->trailing_bytes);
     o->laggard_bytes = (uint32_t)script_number(c, "laggard_bytes", o->laggard_bytes);
+    o->chunk_bytes = (uint32_t)script_number(c, "chunk", o->chunk_bytes);
     o->laggard_ms = (uint32_t)script_number(c, "laggard_ms", o->laggard_ms);
     return true;
 }

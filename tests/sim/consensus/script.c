@@ -14,12 +14,15 @@
  *   messages                         what waits
  *   hold disk a | persist a [n] | release disk a          likewise for writes and applies
  *   hold apply a | apply a [upto] | release apply a
+ *   hold orders a | orders a | order a [count|fails] | release orders a     work on snapshots
  *   propose a x y z | read a         z follows y follows x, in one event
+ *   change a add|promote|demote|remove|set d [priority=1] [address=x] [disk=old] [forced=1]
+ *   change a replace b by=d | transfer a [b]
  *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5 | checkpoint a
  *   set trailing=4 inflight=2 ...      options of servers started from now on
  *   inject from=a to=b kind=... field=value ...       a message that nobody sent
  *   show messages|traces|decisions|nothing
- *   status [a] | log a | peers a | heard a     how long ago the leader was in contact
+ *   status [a] | log a | peers a | config a | heard a     how long ago the leader was in contact
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +72,10 @@ static void on_result(void *data, struct sim_node *n, const struct consensus_res
 {
     struct play *p = data;
     const struct sim_ticket *t = &p->w->tickets[r->ticket - 1];
-    const char *what = t->is_read ? "read" : play_label(p, t->content);
+    const char *what = t->kind == SIM_READ       ? "read"
+                       : t->kind == SIM_CHANGE   ? "change"
+                       : t->kind == SIM_TRANSFER ? "transfer"
+                                                 : play_label(p, t->content);
 
     if (r->outcome == CONSENSUS_COMMITTED || r->outcome == CONSENSUS_READABLE) {
         sim_say(p->w, n, "%s %s at %llu", what, sim_outcome_text(r), U(r->index));
@@ -351,6 +357,54 @@ static bool cmd_read(struct play *p, const struct script_command *c)
     return true;
 }
 
+static const struct mu_id *disk_of(const struct sim_node *n, const char *which)
+{
+    return strcmp(which, "old") == 0 ? &n->lost.id : &n->disk.id;
+}
+
+/* change a add|promote|demote|remove|set d [priority=1] [address=x] [disk=old] [forced=1]
+ * change a replace b by=d */
+static bool cmd_change(struct play *p, const struct script_command *c)
+{
+    static const char *const kinds[] = { "add", "promote", "demote", "remove", "set", "replace" };
+    struct sim_node *n = play_node(p, c, 1);
+    struct sim_node *server = play_node(p, c, 3);
+    struct sim_node *by = sim_node_find(p->w, script_option(c, "by", ""));
+    struct consensus_change what = { .kind = CONSENSUS_ADD };
+
+    if (n == NULL || n->core == NULL || server == NULL) {
+        return false;
+    }
+    what.server = server->id;
+    what.priority = (uint8_t)script_number(c, "priority", 0);
+    what.is_forced = script_number(c, "forced", 0) == 1;
+    what.by = by != NULL ? by->id : MU_ID_NONE;
+    (void)snprintf(what.address, sizeof what.address, "%s", script_option(c, "address", ""));
+    for (size_t i = 0; i < MU_LEN(kinds); i++) {
+        if (strcmp(c->words[2], kinds[i]) == 0) {
+            what.kind = (enum consensus_change_kind)i;
+            if (i == 0 || script_option(c, "disk", NULL) != NULL) {
+                what.disk = *disk_of(server, script_option(c, "disk", ""));
+            }
+            (void)sim_change(p->w, n, &what);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool cmd_transfer(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+    struct sim_node *to = play_node(p, c, 2);
+
+    if (n == NULL || n->core == NULL || (to == NULL && c->words_count > 2)) {
+        return false;
+    }
+    (void)sim_transfer(p->w, n, to != NULL ? &to->id : &MU_ID_NONE);
+    return true;
+}
+
 static bool cmd_store(struct play *p, const struct script_command *c)
 {
     static const char *const names[] = { "ok", "slow", "full", "failed" };
@@ -413,8 +467,9 @@ static const struct {
     bool (*run)(struct play *p, const struct script_command *c);
 } commands[] = {
     // clang-format off
-    { "apply", play_apply },     { "campaign", cmd_campaign }, { "compact", cmd_compact },
-    { "checkpoint", cmd_checkpoint },
+    { "apply", play_apply },     { "campaign", cmd_campaign }, { "change", cmd_change },
+    { "compact", cmd_compact },  { "config", play_config },    { "transfer", cmd_transfer },
+    { "checkpoint", cmd_checkpoint }, { "order", play_order }, { "orders", play_orders },
     { "crash", cmd_crash },     { "cut", play_cut },           { "deliver", play_held },
     { "disk", cmd_disk },       { "drop", play_held },         { "dup", play_held },
     { "expect", cmd_expect },   { "formed", cmd_formed },     { "fresh", cmd_fresh },

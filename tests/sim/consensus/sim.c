@@ -49,7 +49,7 @@ static void on_result(void *data, struct sim_node *n, const struct consensus_res
     if (r->outcome == CONSENSUS_COMMITTED && t->content > d->last_committed) {
         d->last_committed = t->content;
     }
-    sim_say(d->w, n, "%s %llu: %s, %llu", t->is_read ? "read" : "entry", U(t->content),
+    sim_say(d->w, n, "%s %llu: %s, %llu", t->kind == SIM_READ ? "read" : "entry", U(t->content),
             sim_outcome_text(r), U(r->index));
 }
 

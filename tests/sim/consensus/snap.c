@@ -164,11 +164,9 @@ static void abandon(struct sim_node *n, const struct consensus_snap *snap)
     n->disk.next = (struct sim_state){ 0 };
 }
 
-void sim_order_run(struct sim_world *w, struct sim_node *n)
+void sim_order_run(struct sim_world *w, struct sim_node *n, bool fails)
 {
     struct consensus_snap_order o = n->orders[0];
-    bool fails =
-        w->policy.snap_fails != NULL && w->policy.snap_fails(w->policy.data, n->place, o.kind);
     uint32_t life = n->life;
 
     n->is_ordered = false;

@@ -67,6 +67,7 @@ void sim_say_boot_notice(struct sim_world *w, const struct sim_node *n,
     case BOOTSTRAP_N_ADOPTED:
         sim_say(w, n, "adopts a set of %llu", (unsigned long long)x->a);
         break;
+    case BOOTSTRAP_N_JOINED: sim_say(w, n, "joins a cluster as a learner"); break;
     }
 }
 
@@ -78,7 +79,9 @@ const char *sim_kind_text(const struct sim_message *m)
         [CONSENSUS_APPEND_REQ] = "append_req",   [CONSENSUS_APPEND_RES] = "append_res",
         [CONSENSUS_HEARTBEAT] = "heartbeat",     [CONSENSUS_HEARTBEAT_RES] = "heartbeat_res",
         [CONSENSUS_SNAP_OFFER] = "snap_offer",   [CONSENSUS_SNAP_CHUNK] = "snap_chunk",
-        [CONSENSUS_SNAP_RES] = "snap_res",
+        [CONSENSUS_SNAP_RES] = "snap_res",       [CONSENSUS_TIMEOUT_NOW] = "timeout_now",
+        [CONSENSUS_MEMBER_REQ] = "member_req",   [CONSENSUS_MEMBER_RES] = "member_res",
+        [CONSENSUS_INVITE] = "invite",
     };
     static const char *const boot[] = {
         [BOOTSTRAP_PING] = "ping",       [BOOTSTRAP_PONG] = "pong",
@@ -172,6 +175,15 @@ static void core_text(const struct consensus_msg *m, char *to, size_t bytes)
     case CONSENSUS_SNAP_OFFER:
     case CONSENSUS_SNAP_CHUNK: snap_text(m, to, bytes); break;
     case CONSENSUS_SNAP_RES: snap_res_text(m, to, bytes); break;
+    case CONSENSUS_TIMEOUT_NOW:
+        (void)snprintf(to, bytes, "timeout_now term %llu, last %llu", U(m->term),
+                       U(m->timeout_now.last_index));
+        break;
+    case CONSENSUS_MEMBER_REQ: (void)snprintf(to, bytes, "member_req"); break;
+    case CONSENSUS_MEMBER_RES:
+        (void)snprintf(to, bytes, "member_res: removed by %llu", U(m->removed.config_index));
+        break;
+    case CONSENSUS_INVITE: (void)snprintf(to, bytes, "invite"); break;
     }
 }
 
@@ -188,23 +200,17 @@ void sim_message_text(const struct sim_world *w, const struct sim_message *m, ch
 
 const char *sim_outcome_text(const struct consensus_result *r)
 {
-    static const char *const whys[] = {
-        [CONSENSUS_NOT_REFUSED] = "refused",
-        [CONSENSUS_BUSY_PROPOSALS] = "refused: too many proposals",
-        [CONSENSUS_BUSY_STORE] = "refused: too many writes outstanding",
-        [CONSENSUS_BUSY_APPLY] = "refused: apply does not keep up",
-        [CONSENSUS_BUSY_READS] = "refused: too many reads",
-        [CONSENSUS_NO_QUORUM] = "refused: no quorum",
-        [CONSENSUS_DISK_SLOW] = "refused: disk is slow",
-        [CONSENSUS_DISK_FULL] = "refused: disk is full",
-    };
+    static char text[128]; /* a view until the next call */
 
     switch (r->outcome) {
     case CONSENSUS_COMMITTED: return "committed";
     case CONSENSUS_READABLE: return "readable";
     case CONSENSUS_NOT_LEADER: return "not the leader";
-    case CONSENSUS_REFUSED: return whys[r->why];
+    case CONSENSUS_REFUSED:
+        (void)snprintf(text, sizeof text, "refused: %s", consensus_refusal_text(r->why));
+        return text;
     case CONSENSUS_LOST: return "lost";
+    case CONSENSUS_HANDED_OVER: return "handed over";
     }
     return "?";
 }

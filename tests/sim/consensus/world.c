@@ -139,6 +139,7 @@ void sim_disk_apply(struct sim_world *w, struct sim_node *n, const struct sim_wr
         log_put(w, n, 1, &first, 1);
         sim_check_durable(w, n, 1);
         break;
+    case SIM_JOIN: n->disk.hard = (struct consensus_hard){ .cluster = x->record.cluster }; break;
     case SIM_WRITE:
         n->disk.hard = x->write.hard;
         if (x->write.reset_index != 0) {
@@ -177,6 +178,7 @@ static void write_done(struct sim_world *w, struct sim_node *n, enum sim_write_k
 
     switch (kind) {
     case SIM_RECORD: sim_feed_boot(w, n, &boot); break;
+    case SIM_JOIN:
     case SIM_ADOPT:
         boot.kind = BOOTSTRAP_EV_ADOPTED;
         sim_feed_boot(w, n, &boot);
@@ -334,6 +336,10 @@ static void compact_start(struct sim_world *w, struct sim_node *n, uint64_t upto
 
 static void carry_out(struct sim_world *w, struct sim_node *n, const struct consensus_effects *fx)
 {
+    if (fx->made != NULL) {
+        consensus_bind(n->core, fx->made->index,
+                       sim_pool_take(n, sim_config_content(w, fx->made), 100));
+    }
     for (size_t i = 0; i < fx->notices_count; i++) {
         sim_say_notice(w, n, &fx->notices[i]);
     }
@@ -412,6 +418,9 @@ void sim_feed_boot(struct sim_world *w, struct sim_node *n, struct consensus_boo
         }
         x->record.set = *fx.adopt;
         x->record.cluster = fx.adopt_cluster;
+    }
+    if (fx.is_join) {
+        queue_push(n, SIM_JOIN)->record.cluster = fx.adopt_cluster;
     }
     n->boot_wake = fx.wake_at_ms;
     flush_start(w, n);

@@ -58,14 +58,14 @@ struct sim_disk {
     uint64_t boots;
 };
 
-enum sim_write_kind { SIM_WRITE, SIM_RECORD, SIM_ADOPT };
+enum sim_write_kind { SIM_WRITE, SIM_RECORD, SIM_ADOPT, SIM_JOIN };
 
 struct sim_write {
     enum sim_write_kind kind;
     struct consensus_write write;             /* SIM_WRITE */
     uint64_t config, config_index;            /* SIM_WRITE that resets */
     struct sim_entry *entries;                /* SIM_WRITE: first .. last */
-    struct consensus_bootstrap_record record; /* SIM_RECORD, SIM_ADOPT */
+    struct consensus_bootstrap_record record; /* SIM_RECORD, SIM_ADOPT; SIM_JOIN: cluster */
 };
 
 struct sim_message {
@@ -152,7 +152,15 @@ struct sim_policy {
     bool (*snap_fails)(void *data, uint32_t node, enum consensus_snap_order_kind kind);
 };
 
-enum sim_item_kind { SIM_DELIVER, SIM_PERSISTED, SIM_APPLY, SIM_FETCH, SIM_GOSSIP, SIM_COMPACT, SIM_ORDER };
+enum sim_item_kind {
+    SIM_DELIVER,
+    SIM_PERSISTED,
+    SIM_APPLY,
+    SIM_FETCH,
+    SIM_GOSSIP,
+    SIM_COMPACT,
+    SIM_ORDER
+};
 
 struct sim_item {
     uint64_t at, number;
@@ -163,9 +171,12 @@ struct sim_item {
     uint64_t compact_to;          /* SIM_COMPACT */
 };
 
+enum sim_ticket_kind { SIM_PROPOSAL, SIM_READ, SIM_CHANGE, SIM_TRANSFER };
+
 struct sim_ticket {
     uint32_t node, life;
-    bool is_read, is_open;
+    enum sim_ticket_kind kind;
+    bool is_open;
     uint64_t content;
     uint64_t floor; /* a read may not be answered from an index below this */
 };
@@ -234,6 +245,8 @@ void sim_run_until(struct sim_world *w, uint64_t until);
 uint64_t sim_propose(struct sim_world *w, struct sim_node *n, size_t count, uint64_t content,
                      uint32_t bytes);
 uint64_t sim_read(struct sim_world *w, struct sim_node *n);
+uint64_t sim_change(struct sim_world *w, struct sim_node *n, const struct consensus_change *what);
+uint64_t sim_transfer(struct sim_world *w, struct sim_node *n, const struct mu_id *target);
 void sim_store(struct sim_world *w, struct sim_node *n, enum consensus_health health);
 void sim_stop(struct sim_world *w, struct sim_node *n);
 void sim_link(struct sim_world *w, struct sim_node *n, struct sim_node *peer,
@@ -279,7 +292,7 @@ uint64_t sim_config_content(struct sim_world *w, const struct consensus_config *
 /* -- snap.c -------------------------------------------------------------------------------- */
 
 void sim_orders_take(struct sim_world *w, struct sim_node *n, const struct consensus_effects *fx);
-void sim_order_run(struct sim_world *w, struct sim_node *n); /* the first one is done */
+void sim_order_run(struct sim_world *w, struct sim_node *n, bool fails); /* the first one */
 /* An export's bytes leave: false if it is not that one any more. */
 bool sim_chunk_is_there(const struct sim_node *n, const struct consensus_msg *m);
 /* At a start: whatever a crash left of an install is completed or dropped. */
@@ -312,7 +325,8 @@ void sim_check_started(struct sim_world *w, struct sim_node *n); /* the core was
 void sim_check_durable(struct sim_world *w, struct sim_node *n, uint64_t first);
 void sim_check_applied(struct sim_world *w, struct sim_node *n, uint64_t index,
                        const struct sim_entry *e);
-/* Its state and, when its log was reset, its configuration are those of all others at that index. */
+/* Its state and, when its log was reset, its configuration are those of all others at that index.
+ */
 void sim_check_state(struct sim_world *w, const struct sim_node *n, const struct sim_state *s);
 void sim_check_reset(struct sim_world *w, const struct sim_node *n);
 void sim_check_result(struct sim_world *w, struct sim_node *n, const struct consensus_result *r);

@@ -27,6 +27,7 @@ struct world {
     uint64_t applied;
     uint64_t results, last_ticket, refused;
     size_t changes;
+    unsigned room_asked;
     char failure[MU_ERR_TEXT_MAX];
 };
 
@@ -54,6 +55,13 @@ static void on_failed(void *data, const char *why)
     (void)snprintf(w->failure, sizeof w->failure, "%s", why);
 }
 
+static void on_full(void *data)
+{
+    struct world *w = data;
+
+    w->room_asked++;
+}
+
 static int setup(void **state)
 {
     struct world *w = mu_new(sizeof *w);
@@ -67,7 +75,7 @@ static int setup(void **state)
     struct catalog_options options = { .path = w->path };
 
     assert_int_equal(catalog_open(&catalog, &options, NULL), MU_OK);
-    w->apply = apply_new(&w->loop, catalog, on_done, on_failed, w);
+    w->apply = apply_new(&w->loop, catalog, on_done, on_failed, on_full, w);
     *state = w;
     return 0;
 }

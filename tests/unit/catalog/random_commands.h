@@ -155,16 +155,66 @@ static inline void draw_kv(struct mu_rand *r, struct mu_arena *arena, uint64_t i
     c->kv_set.cas = cas;
 }
 
+static const char *const drawn_behaviors[] = { "release", "delete" };
+
+static inline struct mu_id draw_session_id(struct mu_rand *r)
+{
+    struct mu_id id = MU_ID_NONE;
+
+    id.b[0] = 0x5e;
+    id.b[15] = (uint8_t)mu_rand_below(r, 8);
+    return id;
+}
+
+static inline void draw_session(struct mu_rand *r, struct mu_arena *arena, struct command *c)
+{
+    struct command_session *s = &c->session;
+
+    if (draw_bool(r, 5)) {
+        c->kind = COMMAND_SESSION_DESTROY;
+        c->session_destroy.id = draw_session_id(r);
+        return;
+    }
+    c->kind = COMMAND_SESSION_CREATE;
+    s->id = draw_session_id(r);
+    s->node = DRAW(r, drawn_nodes);
+    s->behavior = DRAW(r, drawn_behaviors);
+    s->lock_delay_ns = draw_bool(r, 2) ? 0 : mu_rand_below(r, 400000000);
+    s->node_checks = (struct mu_texts){ mu_arena_array(arena, 1, sizeof *s->node_checks.items),
+                                        draw_bool(r, 2) };
+    if (s->node_checks.count > 0) {
+        s->node_checks.items[0] = DRAW(r, drawn_checks);
+    }
+    s->has_service_checks = draw_bool(r, 3);
+    if (s->has_service_checks) {
+        s->service_checks =
+            (struct mu_pairs){ mu_arena_array(arena, 1, sizeof *s->service_checks.items), 1 };
+        s->service_checks.items[0].key = DRAW(r, drawn_checks);
+    }
+}
+
+static inline void draw_lock(struct mu_rand *r, struct mu_arena *arena, struct command *c)
+{
+    c->kind = COMMAND_KV_LOCK;
+    c->kv_lock.key = draw_key(r, arena, 2);
+    c->kv_lock.value = draw_key(r, arena, 1);
+    c->kv_lock.session = draw_session_id(r);
+    c->kv_lock.is_release = draw_bool(r, 4);
+}
+
 /* `index`: that of the entry it will be, for plausible check-and-sets. */
 static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint64_t index,
                                 struct command *c)
 {
     *c = (struct command){ .stamp_ms = draw_bool(r, 2) ? 1000 + mu_rand_below(r, 1000) : 0 };
-    switch (mu_rand_below(r, 6)) {
+    switch (mu_rand_below(r, 10)) {
     case 0:
     case 1:
     case 2: draw_register(r, arena, c); break;
     case 3: draw_deregister(r, c); break;
+    case 4: draw_session(r, arena, c); break;
+    case 5:
+    case 6: draw_lock(r, arena, c); break;
     default: draw_kv(r, arena, index, c); break;
     }
 }

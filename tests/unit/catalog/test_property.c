@@ -199,6 +199,17 @@ static void check_references(struct fixture *f)
         { "a key whose version is not in the history",
           "SELECT count(*) FROM kv_cur_1 c WHERE NOT EXISTS (SELECT 1 FROM kv_hist_1 h WHERE "
           "h.id = c.id AND h.key = c.key AND h.op = c.op AND h.idx = c.idx)" },
+        { "a lock of a session that is not there",
+          "SELECT count(*) FROM kv_cur_1 WHERE session IS NOT NULL AND session NOT IN (SELECT id "
+          "FROM sessions)" },
+        { "a locked key that is deleted",
+          "SELECT count(*) FROM kv_cur_1 WHERE session IS NOT NULL AND op <> 0" },
+        { "a session on no node",
+          "SELECT count(*) FROM sessions WHERE node NOT IN (SELECT key FROM nodes)" },
+        { "a session that hangs on a critical check",
+          "SELECT count(*) FROM sessions s JOIN checks c ON c.node = s.node WHERE c.status = "
+          "cast('critical' AS BLOB) AND (instr(lower(cast(s.node_checks AS TEXT)), cast(c.key AS "
+          "TEXT)) > 0 OR instr(lower(cast(s.service_checks AS TEXT)), cast(c.key AS TEXT)) > 0)" },
         { "a version without the one before",
           "SELECT count(*) FROM kv_hist_1 h WHERE prev <> 0 AND NOT EXISTS (SELECT 1 FROM "
           "kv_hist_1 p WHERE p.id = h.prev AND p.key = h.key)" },

@@ -187,6 +187,46 @@ static void kv_command(struct mu_arena *arena, const struct script_command *c, s
     };
 }
 
+/* Sessions have short numbers here: the last byte of their id. */
+static struct mu_id session_id(const char *text)
+{
+    struct mu_id id = MU_ID_NONE;
+
+    id.b[0] = 0x5e;
+    id.b[sizeof id.b - 1] = (uint8_t)strtoul(text, NULL, 10);
+    return id;
+}
+
+static void lock_command(struct mu_arena *arena, const struct script_command *c,
+                         struct command *out)
+{
+    out->kind = COMMAND_KV_LOCK;
+    out->kv_lock = (struct command_kv_lock){
+        .key = unescape(arena, c->words[1]),
+        .value = unescape(arena, c->words[2]),
+        .flags = script_number(c, "flags", 0),
+        .session = session_id(script_option(c, "session", "0")),
+        .is_release = strcmp(c->words[0], "release") == 0,
+    };
+}
+
+/* session <number> node=n1 [checks=a,b] [service-checks=x:,y:] [behavior=delete] [delay=<ms>] */
+static void session_command(struct mu_arena *arena, const struct script_command *c,
+                            struct command *out)
+{
+    struct command_session *s = &out->session;
+
+    out->kind = COMMAND_SESSION_CREATE;
+    s->id = session_id(c->words[1]);
+    s->name = option(c, "name");
+    s->node = option(c, "node");
+    s->behavior = mu_span_text(script_option(c, "behavior", "release"));
+    s->ttl = option(c, "ttl");
+    s->lock_delay_ns = script_number(c, "delay", 0) * 1000000;
+    s->node_checks = texts_option(arena, c, "checks");
+    s->has_service_checks = pairs_option(arena, c, "service-checks", &s->service_checks);
+}
+
 static bool make_command(struct mu_arena *arena, const struct script_command *c,
                          struct command *out)
 {
@@ -203,6 +243,14 @@ static bool make_command(struct mu_arena *arena, const struct script_command *c,
         kv_command(arena, c, out);
     } else if (strcmp(word, "delete") == 0 && c->words_count >= 2) {
         kv_command(arena, c, out);
+    } else if ((strcmp(word, "acquire") == 0 || strcmp(word, "release") == 0) &&
+               c->words_count >= 3) {
+        lock_command(arena, c, out);
+    } else if (strcmp(word, "session") == 0 && c->words_count >= 2) {
+        session_command(arena, c, out);
+    } else if (strcmp(word, "destroy") == 0 && c->words_count >= 2) {
+        out->kind = COMMAND_SESSION_DESTROY;
+        out->session_destroy.id = session_id(c->words[1]);
     } else {
         return false;
     }
@@ -228,7 +276,8 @@ static void print_topics(struct mu_buf *out, const struct catalog_changes *chang
         [CATALOG_NODES] = "nodes",       [CATALOG_NODE] = "node",
         [CATALOG_SERVICES] = "services", [CATALOG_SERVICE] = "service",
         [CATALOG_CHECKS] = "checks",     [CATALOG_KEY] = "key",
-        [CATALOG_PREFIX] = "prefix",     [CATALOG_EVERYTHING] = "everything",
+        [CATALOG_PREFIX] = "prefix",     [CATALOG_SESSIONS] = "sessions",
+        [CATALOG_SESSION] = "session",   [CATALOG_EVERYTHING] = "everything",
     };
 
     mu_buf_add_text(out, "  wakes");
@@ -236,8 +285,10 @@ static void print_topics(struct mu_buf *out, const struct catalog_changes *chang
         struct catalog_topic t = catalog_changes_at(changes, i);
 
         mu_buf_addf(out, " %s", kinds[t.kind]);
-        if (t.kind == CATALOG_NODE || t.kind == CATALOG_SERVICE || t.kind == CATALOG_KEY ||
-            t.kind == CATALOG_PREFIX) {
+        if (t.kind == CATALOG_SESSION) {
+            mu_buf_addf(out, ":%u", t.name.data[15]);
+        } else if (t.kind == CATALOG_NODE || t.kind == CATALOG_SERVICE || t.kind == CATALOG_KEY ||
+                   t.kind == CATALOG_PREFIX) {
             mu_buf_add_byte(out, ':');
             print_bytes(out, t.name);
         }
@@ -551,6 +602,48 @@ static void ask_keys(const struct asked *q)
     print_index(q->out, list.index);
 }
 
+static void print_sessions(struct mu_buf *out, const struct catalog_sessions *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct catalog_session *s = &list->items[i];
+
+        mu_buf_addf(out, "session %u node=%.*s %.*s", s->id.b[15], MU_SPAN_FMT(s->node),
+                    MU_SPAN_FMT(s->behavior));
+        print_text(out, "name", s->name);
+        print_text(out, "ttl", s->ttl);
+        mu_buf_addf(out, " delay=%llu", (unsigned long long)s->lock_delay_ns);
+        print_texts(out, " checks=", s->node_checks);
+        print_pairs(out, "service-checks", s->has_service_checks, s->service_checks);
+        print_indexes(out, s->create_index, s->modify_index);
+    }
+    print_index(out, list->index);
+}
+
+static void ask_sessions(const struct asked *q)
+{
+    struct catalog_sessions list;
+
+    CHECK(catalog_query_sessions(q->f->reader, &q->f->arena, &list, err));
+    print_sessions(q->out, &list);
+}
+
+static void ask_node_sessions(const struct asked *q)
+{
+    struct catalog_sessions list;
+
+    CHECK(catalog_query_node_sessions(q->f->reader, &q->f->arena, q->name, &list, err));
+    print_sessions(q->out, &list);
+}
+
+static void ask_session(const struct asked *q)
+{
+    struct mu_id id = session_id((const char *)q->name.data);
+    struct catalog_sessions list;
+
+    CHECK(catalog_query_session(q->f->reader, &q->f->arena, &id, &list, err));
+    print_sessions(q->out, &list);
+}
+
 static const struct {
     const char *word;
     void (*ask)(const struct asked *q);
@@ -565,6 +658,9 @@ static const struct {
     { "service-checks", ask_service_checks },
     { "state", ask_state },
     { "address", ask_address },
+    { "session", ask_session },
+    { "sessions", ask_sessions },
+    { "node-sessions", ask_node_sessions },
     { "key", ask_key },
     { "prefix", ask_prefix },
     { "keys", ask_keys },

@@ -335,6 +335,20 @@ static inline const char *memory_path(void *self)
     return "/disk";
 }
 
+static inline enum mu_code memory_space(void *self, struct mu_space *out, struct mu_err *err)
+{
+    const struct memory_disk *d = self;
+    uint64_t used = memory_used(d);
+
+    (void)err;
+    *out = (struct mu_space){ .free_bytes = UINT64_MAX, .total_bytes = UINT64_MAX };
+    if (d->capacity != 0) {
+        out->total_bytes = d->capacity;
+        out->free_bytes = used < d->capacity ? d->capacity - used : 0;
+    }
+    return MU_OK;
+}
+
 static const struct consensus_disk_ops memory_ops = {
     .list = memory_list,
     .open = memory_open,
@@ -349,6 +363,7 @@ static const struct consensus_disk_ops memory_ops = {
     .sync_dir = memory_sync_dir,
     .lock = memory_lock,
     .path = memory_path,
+    .space = memory_space,
 };
 
 static inline struct memory_disk *memory_disk_new(void)

@@ -216,6 +216,7 @@ static void ask(struct rig *r, size_t bytes)
 
 static void rig_close(struct rig *r)
 {
+    consensus__node_leave(&r->node, 0); /* alone: there is nobody to give leadership to */
     consensus__node_stop(&r->node);
     run_until(r, is_stopped);
     consensus__node_finish(&r->node);

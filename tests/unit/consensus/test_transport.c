@@ -26,6 +26,26 @@ static enum mu_code decode(struct mu_span bytes, struct consensus_frame *out)
     return rc;
 }
 
+static void snapshot_of(struct consensus_msg *m)
+{
+    static struct consensus_config config;
+    static const uint8_t bytes[] = "bytes of a state";
+
+    m->snapshot.session = 101;
+    m->snapshot.snap = (struct consensus_snap){ 102, 103, 104, { 105, [31] = 106 } };
+    if (m->kind == CONSENSUS_SNAP_CHUNK) {
+        m->snapshot.offset = 7;
+        m->snapshot.data = mu_span_of(bytes, sizeof bytes);
+        m->snapshot.bytes = sizeof bytes;
+        return;
+    }
+    config = (struct consensus_config){ .index = 99, .servers_count = 1 };
+    config.servers[0].id = model_id(1);
+    config.servers[0].disk = model_id(2);
+    config.servers[0].is_voter = true;
+    m->snapshot.config = &config;
+}
+
 /* Every field of its body differs from zero and from the others. */
 static struct consensus_msg msg_of(enum consensus_msg_kind kind)
 {
@@ -46,6 +66,7 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
         m.ask.last_term = 12;
         m.ask.last_index = 13;
         m.ask.round = UINT64_MAX;
+        m.ask.transfer_term = 14;
         break;
     case CONSENSUS_PREVOTE_RES:
     case CONSENSUS_VOTE_RES:
@@ -82,6 +103,22 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
         m.alive.last_index = 53;
         m.alive.applied = 54;
         m.alive.is_store_slow = true;
+        break;
+    case CONSENSUS_TIMEOUT_NOW:
+        m.timeout_now.last_index = 61;
+        m.timeout_now.valid_ms = 62;
+        break;
+    case CONSENSUS_MEMBER_REQ: break;
+    case CONSENSUS_MEMBER_RES: m.removed.config_index = 71; break;
+    case CONSENSUS_INVITE: m.invite.disk = model_id(81); break;
+    case CONSENSUS_SNAP_OFFER:
+    case CONSENSUS_SNAP_CHUNK: snapshot_of(&m); break;
+    case CONSENSUS_SNAP_RES:
+        m.snapshot_res.session = 91;
+        m.snapshot_res.offset = 92;
+        m.snapshot_res.match = 93;
+        m.snapshot_res.answer = CONSENSUS_SNAP_FAILED;
+        m.snapshot_res.fault = CONSENSUS_SNAP_FULL;
         break;
     }
     return m;
@@ -335,7 +372,7 @@ static void unknown_kinds_payloads_and_sizes_are_refused(void **state)
 
     mu_buf_clear(&bytes);
     encode(CONSENSUS_HEARTBEAT, &bytes);
-    bytes.data[0] = 9;
+    bytes.data[0] = CONSENSUS_MSG_KINDS + 1;
     reseal(&bytes);
     assert_int_equal(decode(mu_buf_span(&bytes), &got), MU_UNSUPPORTED);
     bytes.data[0] = CONSENSUS_HEARTBEAT;
