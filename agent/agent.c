@@ -5,8 +5,8 @@
  * Stop runs backwards: nothing that is still running may call something that is gone. What ends
  * asynchronously (gossip, consensus, RPC) is counted; the last one tells the owner.
  *
- * Leave (graceful): gossip tells the others; with their confirmation, or after the time for it, the
- * owner hears AGENT_LEFT and stops everything.
+ * Leave (graceful): a leader gives its office away; then gossip tells the others; with their
+ * confirmation, or after the time for it, the owner hears AGENT_LEFT and stops everything.
  */
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +19,7 @@
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
+#include "roster.h"
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
 #define WAL_SHARE       32U   /* of a small file system that the state's WAL may take */
@@ -156,11 +157,15 @@ static void on_applied(void *data, const struct apply_report *report)
     if (report->changes != NULL) {
         catalog_reader_release(a->reader); /* what is read from now on sees the commit */
         catalog_watch_fire(a->watch, report->changes);
+        if (a->sessions != NULL) {
+            agent__sessions_changed(a, report->changes);
+        }
     } else {
         catalog_reader_rest(a->reader); /* a checkpoint in a quiet moment: give pages back */
     }
     if (a->requests != NULL) { /* else we stop, and all were answered */
         agent__requests_applied(a, report);
+        agent__sessions_applied(a);
     }
 }
 
@@ -335,7 +340,10 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
         return rc;
     }
     agent__peers_open(a);
+    agent__sessions_open(a);
+    agent__roster_open(a);
     agent__leader_open(a);
+    agent__operator_open(a);
     return consensus_open(a, err);
 }
 
@@ -427,6 +435,41 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
 
 /* -- leaving ----------------------------------------------------------------------------------- */
 
+struct parting {
+    agent_stopped_fn *done;
+    void *data;
+};
+
+static void on_handed_over(void *data, enum mu_code code, const char *why, uint64_t index)
+{
+    struct parting *p = data;
+
+    (void)index;
+    if (code != MU_OK && code != MU_NOT_LEADER) {
+        mu_log(MU_INFO, "agent.server", "Leadership stays without an heir", mu_kv("reason", why));
+    }
+    p->done(p->data);
+    mu_free(p);
+}
+
+static void on_nothing_to_part_with(void *data, enum mu_code code, const struct mu_err *err)
+{
+    on_handed_over(data, code, err->text, 0);
+}
+
+void agent_part(struct agent *a, agent_stopped_fn *done, void *data)
+{
+    struct parting *p = mu_new(sizeof *p);
+
+    p->done = done;
+    p->data = data;
+    if (a->has_consensus_started && agent__leads(a)) {
+        consensus_driver_transfer(a->consensus, &MU_ID_NONE, on_handed_over, p);
+    } else {
+        agent__later(a, on_nothing_to_part_with, p, MU_OK, NULL);
+    }
+}
+
 struct leaving {
     struct agent *agent;
     agent_done_fn *done;
@@ -445,6 +488,22 @@ static void on_left(void *data)
     agent__end(a, AGENT_LEFT);
 }
 
+/* Others lead by now: this server can be missed. */
+static void on_parted(void *data)
+{
+    struct leaving *l = data;
+
+    if (l->agent->phase == AGENT_LEAVING) {
+        gossip_driver_leave(l->agent->gossip, on_left, l);
+        return;
+    }
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code code = mu_fail(&err, MU_CANCELLED, "the agent stops");
+
+    l->done(l->data, code, &err);
+    mu_free(l);
+}
+
 void agent_leave(struct agent *a, agent_done_fn *done, void *data)
 {
     if (a->phase != AGENT_RUNNING) {
@@ -458,7 +517,7 @@ void agent_leave(struct agent *a, agent_done_fn *done, void *data)
     l->agent = a;
     l->done = done;
     l->data = data;
-    gossip_driver_leave(a->gossip, on_left, l);
+    agent_part(a, on_parted, l);
 }
 
 enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune, struct mu_err *err)
@@ -534,6 +593,9 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->stops_pending = 1;
     if (a->leader != NULL) {
         agent__leader_close(a);
+        agent__sessions_close(a);
+        agent__roster_close(a);
+        agent__operator_close(a);
     }
     agent__registration_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */

@@ -63,9 +63,12 @@ struct agent {
     struct catalog_reader *reader;
     struct catalog_watch *watch;
     struct catalog_cache *cache;
-    struct peers *peers;       /* peers.c: connections to the other servers */
-    struct leader *leader;     /* leader.c: what a leader does */
-    struct requests *requests; /* request.c, read.c: in flight */
+    struct peers *peers;         /* peers.c: connections to the other servers */
+    struct leader *leader;       /* leader.c: what a leader does */
+    struct caretaker *caretaker; /* operator.c: its care for the servers */
+    struct sessions *sessions;   /* session.c: their timers, renewals in flight */
+    struct roster *roster;       /* roster.c: changes of the configuration */
+    struct requests *requests;   /* request.c, read.c: in flight */
     char *state_path;
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
 
@@ -96,6 +99,8 @@ struct agent__server { /* a server that gossip knows */
     struct mu_id node, disk, cluster;
     struct mu_addr rpc; /* address of its RPC port */
     unsigned expect;    /* 1 for bootstrap */
+    enum gossip_status status;
+    struct mu_span version; /* a view, as the name */
     bool is_alive, is_self;
 };
 MU_MUST_CHECK enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err);
@@ -137,6 +142,28 @@ void agent__leader_close(struct agent *a);
 void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_leader,
                            bool is_ready);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
+
+/* -- session.c --------------------------------------------------------------------------------- */
+
+void agent__sessions_open(struct agent *a);
+void agent__sessions_close(struct agent *a);
+void agent__sessions_lead(struct agent *a); /* in office: all have their full time */
+void agent__sessions_rest(struct agent *a);
+void agent__sessions_changed(struct agent *a, const struct catalog_changes *changes);
+void agent__sessions_applied(struct agent *a); /* this server came to a.applied */
+size_t agent__sessions_count(const struct agent *a);
+/* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
+MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
+
+/* -- operator.c: the leader's care for the servers --------------------------------------------- */
+
+void agent__operator_open(struct agent *a);
+void agent__operator_close(struct agent *a);
+/* This server leads, and its state has everything that was committed before; or it does no more. */
+void agent__operator_office(struct agent *a, bool is_in_office);
+void agent__operator_look(struct agent *a); /* gossip changed: look around soon */
+/* A change that autopilot wished for is committed. */
+void agent__operator_changed(struct agent *a, const struct mu_id *id, const struct mu_id *disk);
 
 /* -- servers.c: client agents ------------------------------------------------------------------ */
 

@@ -269,8 +269,10 @@ static void on_barrier(void *data, enum mu_code code, const struct agent_view *v
         return;
     }
     l->is_in_office = true;
+    agent__operator_office(a, true);
     l->was_paused = false;
     reconcile_lead(l->reconcile, timers_now(a->timers));
+    agent__sessions_lead(a);
     full_pass(a);
 }
 
@@ -283,6 +285,8 @@ static void office_end(struct agent *a)
         l->barrier = NULL;
     }
     l->is_in_office = false;
+    agent__sessions_rest(a);
+    agent__operator_office(a, false);
     reconcile_rest(l->reconcile);
     timer_cancel(&l->timer);
     timer_cancel(&l->full);

@@ -167,6 +167,10 @@ static bool server_read(const struct gossip_view *m, struct agent__server *out)
     } else if (mu_span_u64(expect, &number) && number <= CONSENSUS_PEERS_MAX) {
         out->expect = (unsigned)number;
     }
+    struct mu_span rest;
+
+    out->version = mu_span_split(agent__tag(&m->tags, "build"), ':', &rest, NULL);
+    out->status = m->status;
     out->is_alive = m->status == GOSSIP_STATUS_ALIVE;
     out->is_self = m->is_self;
     return true;

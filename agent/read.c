@@ -6,6 +6,7 @@
  * was already sent: its point may lie before the read began.
  */
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "core.h"
 #include "requests.h"
@@ -32,6 +33,7 @@ struct agent_read {
     struct mu_link place; /* in a round's list, or in requests.reads while it pauses */
     enum agent_consistency consistency;
     uint64_t deadline_ms;
+    unsigned tries;
     struct timer timer;
     agent_read_fn *ready;
     void *data;
@@ -48,7 +50,7 @@ struct agent_view agent_view_now(struct agent *a)
     consensus_driver_status(a->consensus, &status);
     view.known_leader = !mu_id_is_none(&status.leader);
     if (status.role != CONSENSUS_LEADER && status.leader_heard_ms > 0) {
-        uint64_t now_ms = timers_now(a->timers);
+        uint64_t now_ms = mu_clock_ms(); /* the clock of consensus: it goes on in suspend */
 
         view.last_contact_ms =
             now_ms > status.leader_heard_ms ? now_ms - status.leader_heard_ms : 0;
@@ -93,7 +95,7 @@ static void read_pause(struct agent_read *r)
         read_answer(r, MU_NO_LEADER, agent__refusal_text(MU_NO_LEADER));
         return;
     }
-    timer_set(a->timers, &r->timer, agent__hold_pause(a), read_join, r);
+    timer_set(a->timers, &r->timer, agent__hold_pause(a, &r->tries), read_join, r);
 }
 
 /* -- rounds ------------------------------------------------------------------------------------ */

@@ -33,6 +33,7 @@ struct write {
     bool is_dead;
     struct mu_buf command; /* encoded, without stamp and origin */
     uint64_t deadline_ms;
+    unsigned tries;
     struct timer timer;
     struct rpc_call *call;
     uint64_t ticket;
@@ -107,11 +108,13 @@ const char *agent__refusal_text(enum mu_code code)
     MU_UNREACHABLE_CODE();
 }
 
-uint64_t agent__hold_pause(struct agent *a)
+uint64_t agent__hold_pause(struct agent *a, unsigned *tries)
 {
-    uint64_t hold = (uint64_t)a->config->rpc_hold_ms;
+    uint64_t most = (uint64_t)a->config->rpc_hold_ms / 16 + 1;
+    uint64_t pause = UINT64_C(4) << (*tries < 16 ? *tries : 16);
 
-    return 1 + mu_rand_below(&a->rand, hold / 16 + 1);
+    (*tries)++;
+    return 1 + mu_rand_below(&a->rand, pause < most ? pause : most);
 }
 
 /* Certainly not accepted: again after a pause, unless the time to hold it is over. */
@@ -128,7 +131,7 @@ static void write_again(struct write *w, enum mu_code code)
         write_fail(w, MU_NO_LEADER, agent__refusal_text(MU_NO_LEADER));
         return;
     }
-    timer_set(a->timers, &w->timer, agent__hold_pause(a), write_try, w);
+    timer_set(a->timers, &w->timer, agent__hold_pause(a, &w->tries), write_try, w);
 }
 
 static void on_proposed(void *data, enum mu_code code, uint64_t index)
@@ -374,11 +377,17 @@ void agent__requests_retry(struct agent *a)
         }
     }
     agent__reads_retry(a);
+    agent__forwards_retry(a);
 }
 
 bool agent__leads(const struct agent *a)
 {
     return a->requests->is_ready;
+}
+
+bool agent_leads(const struct agent *a)
+{
+    return a->requests != NULL && a->requests->is_ready;
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
@@ -391,6 +400,7 @@ void agent__requests_open(struct agent *a)
     mu_list_init(&q->writes);
     mu_list_init(&q->reads);
     mu_list_init(&q->rounds);
+    mu_list_init(&q->forwards);
     a->requests = q;
 }
 
@@ -411,6 +421,7 @@ void agent__requests_close(struct agent *a)
         write_fail(w, code, agent__refusal_text(code));
     }
     agent__reads_close(a);
+    agent__forwards_close(a);
     mu_table_free(q->by_ticket);
     mu_free(q);
     a->requests = NULL;

@@ -8,19 +8,25 @@ struct requests {
     bool is_ready;              /* this server leads and has committed an entry of its term */
     struct mu_table *by_ticket; /* ticket -> struct write */
     struct mu_link writes;
-    struct mu_link reads;  /* struct agent_read that wait for a leader, an index or a turn */
-    struct mu_link rounds; /* struct round in flight */
-    struct round *next;    /* gathers the reads of this turn; NULL: none yet */
-    uint64_t seq;          /* of proposals of this boot */
-    uint64_t stamp_ms;     /* the last one given */
+    struct mu_link reads;    /* struct agent_read that wait for a leader, an index or a turn */
+    struct mu_link rounds;   /* struct round in flight */
+    struct mu_link forwards; /* struct agent_forward to the leader */
+    struct round *next;      /* gathers the reads of this turn; NULL: none yet */
+    uint64_t seq;            /* of proposals of this boot */
+    uint64_t stamp_ms;       /* the last one given */
 };
 
 const char *agent__refusal_text(enum mu_code code); /* what the API answers with */
-uint64_t agent__hold_pause(struct agent *a);        /* random 1..hold/16 ms */
+/* Before the next try: short at first, for a leader that has just been elected is ready within a
+ * round trip, then twice as long each time, random, at most hold/16. Counts the try. */
+uint64_t agent__hold_pause(struct agent *a, unsigned *tries);
 
 void agent__reads_applied(struct agent *a);
 void agent__reads_retry(struct agent *a);
 void agent__reads_close(struct agent *a);
+
+void agent__forwards_retry(struct agent *a);
+void agent__forwards_close(struct agent *a);
 
 /* An encoded command of a client agent: held and forwarded like our own. */
 void agent__write_encoded(struct agent *a, struct mu_span command, agent_written_fn *done,

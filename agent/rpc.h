@@ -51,6 +51,7 @@ enum rpc_method {
     RPC_SERVE,
     RPC_RESOLVE,
     RPC_NODE,
+    RPC_RENEW,
     RPC_METHODS
 };
 const char *rpc_method_path(enum rpc_method method); /* "/muster.peer.Peer/Propose" */

@@ -254,6 +254,32 @@ enum mu_code rpc_read_point_decode(struct mu_span bytes, uint64_t *index, struct
     return rc;
 }
 
+void rpc_renew_encode(const struct mu_id *session, struct mu_buf *to)
+{
+    Muster__Peer__Renew m = MUSTER__PEER__RENEW__INIT;
+
+    m.session = bytes_of(mu_span_of(session->b, sizeof session->b));
+    (void)mu_pb_pack(&m.base, to);
+}
+
+enum mu_code rpc_renew_decode(struct mu_span bytes, struct mu_id *session, struct mu_err *err)
+{
+    struct mu_arena arena;
+    enum mu_code rc = MU_CORRUPT;
+
+    mu_arena_init(&arena, 4096);
+    const Muster__Peer__Renew *m = unpack(&muster__peer__renew__descriptor, bytes, &arena, err);
+
+    if (m != NULL && m->session.len == sizeof session->b) {
+        memcpy(session->b, m->session.data, sizeof session->b);
+        rc = MU_OK;
+    } else if (m != NULL) {
+        rc = mu_fail(err, MU_CORRUPT, "a session id of %zu bytes", m->session.len);
+    }
+    mu_arena_deinit(&arena);
+    return rc;
+}
+
 /* -- Serve ------------------------------------------------------------------------------------- */
 
 static Muster__Peer__Header **headers_pack(const struct mu_header *headers, size_t count)

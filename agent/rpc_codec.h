@@ -34,6 +34,11 @@ void rpc_read_point_encode(uint64_t index, struct mu_buf *to);
 MU_MUST_CHECK enum mu_code rpc_read_point_decode(struct mu_span bytes, uint64_t *index,
                                                  struct mu_err *err);
 
+/* The session to renew; answered by a read point. */
+void rpc_renew_encode(const struct mu_id *session, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_renew_decode(struct mu_span bytes, struct mu_id *session,
+                                            struct mu_err *err);
+
 void rpc_http_request_encode(const struct agent_http_request *request, struct mu_buf *to);
 MU_MUST_CHECK enum mu_code rpc_http_request_decode(struct mu_span bytes, struct mu_arena *arena,
                                                    struct agent_http_request *out,

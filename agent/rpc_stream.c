@@ -34,6 +34,7 @@ static const char *const method_paths[RPC_METHODS] = {
     [RPC_SERVE]      = "/muster.peer.Peer/Serve",
     [RPC_RESOLVE]    = "/muster.peer.Peer/Resolve",
     [RPC_NODE]       = "/muster.peer.Peer/Node",
+    [RPC_RENEW]      = "/muster.peer.Peer/Renew",
 }; // clang-format on
 
 const char *rpc_method_path(enum rpc_method method)

@@ -142,6 +142,32 @@ static void on_read_index(void *data, struct rpc_request *request, struct mu_spa
     consensus_driver_read(a->consensus, on_point, serving_new(a, request));
 }
 
+/* -- Renew ------------------------------------------------------------------------------------- */
+
+static void on_renew(void *data, struct rpc_request *request, struct mu_span message)
+{
+    struct agent *a = data;
+    struct mu_buf answer = MU_BUF_NONE;
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_id session;
+
+    if (refuse_on_client(a, request)) {
+        return;
+    }
+    enum mu_code rc = rpc_renew_decode(message, &session, &err);
+
+    if (rc == MU_OK) {
+        rc = agent__session_renew_here(a, &session);
+    }
+    if (rc != MU_OK) {
+        rpc_refuse(request, rc, err.text[0] != '\0' ? err.text : agent__refusal_text(rc));
+        return;
+    }
+    rpc_read_point_encode(a->applied.index, &answer);
+    rpc_reply(request, mu_buf_span(&answer));
+    mu_buf_deinit(&answer);
+}
+
 /* -- Serve, Resolve ---------------------------------------------------------------------------- */
 
 static void on_http_reply(void *data, enum mu_code code, const struct agent_http_response *response,
@@ -179,12 +205,17 @@ static void on_serve(void *data, struct rpc_request *request, struct mu_span mes
         rpc_refuse(request, MU_UNREACHABLE, "this agent is not ready to serve");
         return;
     }
+    if (rpc_asker(request)->is_server && !agent__leads(a)) { /* it asks for the leader: forward.c */
+        rpc_refuse(request, MU_NOT_LEADER, "this server does not lead");
+        return;
+    }
     mu_arena_init(&arena, 0);
     enum mu_code rc = rpc_http_request_decode(message, &arena, &http, &err);
 
     if (rc != MU_OK) {
         rpc_refuse(request, rc, err.text);
     } else {
+        http.node = mu_span_text(rpc_asker(request)->name);
         struct serving *s = serving_new(a, request);
         void *running = a->front.http(a->front.data, &http, on_http_reply, s);
 
@@ -324,6 +355,7 @@ const struct rpc_handler agent__handlers[RPC_METHODS] = {
     [RPC_SERVE]      = { on_serve,      on_front_gone },
     [RPC_RESOLVE]    = { on_resolve,    on_front_gone },
     [RPC_NODE]       = { on_node,       on_node_gone },
+    [RPC_RENEW]      = { on_renew,      NULL },
 }; // clang-format on
 
 /* -- Hello ------------------------------------------------------------------------------------- */

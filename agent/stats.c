@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "core.h"
 
 /* -- the banner (agent-behaviour 1.1) ---------------------------------------------------------- */
@@ -135,11 +136,10 @@ static const char *role_text(enum consensus_role role)
     MU_UNREACHABLE_CODE();
 }
 
-static void put_last_contact(struct agent *a, const struct consensus_status *s,
-                             struct mu_json_out *o)
+static void put_last_contact(const struct consensus_status *s, struct mu_json_out *o)
 {
     char text[32];
-    uint64_t now_ms = timers_now(a->timers);
+    uint64_t now_ms = mu_clock_ms();
 
     if (s->role == CONSENSUS_LEADER) {
         mu_json_text(o, "last_contact", "0");
@@ -163,7 +163,7 @@ static void stats_raft(struct agent *a, struct mu_json_out *o)
     put_u(o, "applied_index", s.applied);
     put_u(o, "commit_index", s.commit);
     put_u(o, "fsm_pending", apply_waiting(a->apply));
-    put_last_contact(a, &s, o);
+    put_last_contact(&s, o);
     put_u(o, "last_log_index", s.last_index);
     put_u(o, "last_log_term", s.last_term);
     put_u(o, "last_snapshot_index", s.durable_applied);

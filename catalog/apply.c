@@ -15,6 +15,7 @@ static catalog_apply_fn *const functions[] = {
     [COMMAND_DEREGISTER] = catalog__deregister,
     [COMMAND_KV_SET] = catalog__kv_set,
     [COMMAND_KV_DELETE] = catalog__kv_delete,
+    [COMMAND_AUTOPILOT] = catalog__autopilot,
     [COMMAND_KV_LOCK] = catalog__kv_lock,
     [COMMAND_SESSION_CREATE] = catalog__session_create,
     [COMMAND_SESSION_DESTROY] = catalog__session_destroy,

@@ -95,6 +95,7 @@ enum mu_code catalog__register(CATALOG_APPLY_ARGS);
 enum mu_code catalog__deregister(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
+enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_create(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_destroy(CATALOG_APPLY_ARGS);

@@ -53,6 +53,7 @@ static const struct {
                                        " h.create_idx, h.value FROM kv_cur_1 c CROSS JOIN"
                                        " kv_hist_1 h ON h.id = c.id WHERE c.key >= ?"
                                        " ORDER BY c.key" },
+    [READER_AUTOPILOT]          = { ROW_AUTOPILOT, "WHERE one = 1" },
 }; // clang-format on
 
 /* -- opening ----------------------------------------------------------------------------------- */

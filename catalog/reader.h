@@ -32,6 +32,7 @@ enum reader_sql {
     READER_KEY,
     READER_KEYS,
     READER_PAIRS,
+    READER_AUTOPILOT,
     READER_SQL_COUNT
 };
 

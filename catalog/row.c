@@ -29,6 +29,10 @@
     "modified"
 #define DELAYS_LIST "key, until"
 
+#define AUTOPILOT_LIST                                                                \
+    "one, cleanup, contact_ns, trailing, quorum, stable_ns, zone_tag, no_migration, " \
+    "version_tag, created, modified"
+
 static const char schema[] =
     "CREATE TABLE applied(one INTEGER PRIMARY KEY CHECK (one = 1), idx INTEGER NOT NULL,"
     " term INTEGER NOT NULL, stamp INTEGER NOT NULL, hash NOT NULL);"
@@ -64,6 +68,10 @@ static const char schema[] =
     "CREATE INDEX sessions_node ON sessions(node);"
     "CREATE TABLE lock_delays(key PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX lock_delays_until ON lock_delays(until);"
+    "CREATE TABLE autopilot(one INTEGER PRIMARY KEY CHECK (one = 1), cleanup INTEGER NOT NULL,"
+    " contact_ns INTEGER NOT NULL, trailing INTEGER NOT NULL, quorum INTEGER NOT NULL,"
+    " stable_ns INTEGER NOT NULL, zone_tag NOT NULL, no_migration INTEGER NOT NULL,"
+    " version_tag NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL);"
     "INSERT INTO applied VALUES(1, 0, 0, 0, zeroblob(16));";
 
 static const struct table {
@@ -80,6 +88,7 @@ static const struct table {
     [ROW_KV_CUR_1]    = { "kv_cur_1",    CUR_LIST,      CUR_COLUMNS,     1, { "key" } },
     [ROW_SESSIONS]    = { "sessions",    SESSIONS_LIST, SESSION_COLUMNS, 1, { "id" } },
     [ROW_LOCK_DELAYS] = { "lock_delays", DELAYS_LIST,   DELAY_COLUMNS,   1, { "key" } },
+    [ROW_AUTOPILOT]   = { "autopilot", AUTOPILOT_LIST, AUTOPILOT_COLUMNS, 1, { "one" } },
 }; // clang-format on
 
 const char *catalog__row_schema(void)

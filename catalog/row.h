@@ -29,8 +29,9 @@ enum row_table {
     ROW_KV_CUR_1 = 6,
     ROW_SESSIONS = 7,
     ROW_LOCK_DELAYS = 8,
+    ROW_AUTOPILOT = 9,
 };
-#define ROW_TABLES_COUNT 9 /* with the unused 0 */
+#define ROW_TABLES_COUNT 10 /* with the unused 0 */
 
 enum idx_column { IDX_NAME, IDX_VALUE, IDX_COLUMNS };
 
@@ -121,6 +122,21 @@ enum cur_column {
     CUR_CREATE_INDEX,
     CUR_DIGEST, /* of the value: tells a write that changes nothing without reading the old one */
     CUR_COLUMNS
+};
+
+enum autopilot_column {
+    AUTOPILOT_ONE, /* there is one row, under the key 1 */
+    AUTOPILOT_CLEANUP,
+    AUTOPILOT_CONTACT_NS,
+    AUTOPILOT_TRAILING,
+    AUTOPILOT_QUORUM,
+    AUTOPILOT_STABLE_NS,
+    AUTOPILOT_ZONE_TAG,
+    AUTOPILOT_NO_MIGRATION,
+    AUTOPILOT_VERSION_TAG,
+    AUTOPILOT_CREATED,
+    AUTOPILOT_MODIFIED,
+    AUTOPILOT_COLUMNS
 };
 
 enum session_column {

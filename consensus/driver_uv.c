@@ -388,6 +388,14 @@ void consensus_driver_status(const struct consensus_driver *d, struct consensus_
     consensus__node_status(&d->node, out);
 }
 
+uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d)
+{
+    struct consensus_options options;
+
+    consensus_options_init(&options, d->node.options.timing, d->node.options.multiplier);
+    return options.heartbeat_ms;
+}
+
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server)
 {
     return consensus__node_is_voter(&d->node, server);

@@ -180,6 +180,25 @@ enum mu_code command__check_kv_delete(const struct command *c, struct mu_err *er
     return check_key(c->kv_delete.key, err);
 }
 
+enum mu_code command__check_autopilot(const struct command *c, struct mu_err *err)
+{
+    const struct command_autopilot *a = &c->autopilot;
+    const struct text_rule rules[] = {
+        { "the tag of redundancy zones", a->redundancy_zone_tag, MU_NAME_MAX },
+        { "the tag of upgrade versions", a->upgrade_version_tag, MU_NAME_MAX },
+    };
+    const uint64_t numbers[] = { a->last_contact_ns, a->stabilization_ns, a->max_trailing_logs,
+                                 a->min_quorum };
+
+    for (size_t i = 0; i < MU_LEN(numbers); i++) {
+        if (numbers[i] > INT64_MAX) {
+            return mu_fail(err, MU_INVALID, "%llu is too large for autopilot",
+                           (unsigned long long)numbers[i]);
+        }
+    }
+    return check_texts(rules, MU_LEN(rules), err);
+}
+
 enum mu_code command__check_kv_lock(const struct command *c, struct mu_err *err)
 {
     return check_key(c->kv_lock.key, err);

@@ -211,3 +211,22 @@ void command__pack_session_destroy(const struct command *c, struct mu_arena *are
     m.id = id_bytes(&c->session_destroy.id);
     (void)mu_pb_pack(&m.base, to);
 }
+
+void command__pack_autopilot(const struct command *c, struct mu_arena *arena, struct mu_buf *to)
+{
+    const struct command_autopilot *a = &c->autopilot;
+    Muster__Command__Autopilot m = MUSTER__COMMAND__AUTOPILOT__INIT;
+
+    (void)arena;
+    m.cleanup_dead_servers = a->cleanup_dead_servers;
+    m.last_contact_ns = a->last_contact_ns;
+    m.max_trailing_logs = a->max_trailing_logs;
+    m.min_quorum = a->min_quorum;
+    m.stabilization_ns = a->stabilization_ns;
+    m.redundancy_zone_tag = command__bytes(a->redundancy_zone_tag);
+    m.disable_upgrade_migration = a->disable_upgrade_migration;
+    m.upgrade_version_tag = command__bytes(a->upgrade_version_tag);
+    m.has_cas = a->has_cas;
+    m.cas = a->cas;
+    (void)mu_pb_pack(&m.base, to);
+}

@@ -26,6 +26,7 @@ typedef void command_pack_fn(const struct command *c, struct mu_arena *arena, st
 command_pack_fn command__pack_register, command__pack_deregister;
 command_pack_fn command__pack_kv_set, command__pack_kv_delete, command__pack_kv_lock;
 command_pack_fn command__pack_session_create, command__pack_session_destroy;
+command_pack_fn command__pack_autopilot;
 
 /* -- unpacking (command_unpack.c) -------------------------------------------------------------- */
 
@@ -55,5 +56,6 @@ typedef void command_unpack_fn(struct unpack *u, struct command *c);
 command_unpack_fn command__unpack_register, command__unpack_deregister;
 command_unpack_fn command__unpack_kv_set, command__unpack_kv_delete, command__unpack_kv_lock;
 command_unpack_fn command__unpack_session_create, command__unpack_session_destroy;
+command_unpack_fn command__unpack_autopilot;
 
 #endif

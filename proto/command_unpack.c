@@ -290,3 +290,24 @@ void command__unpack_session_destroy(struct unpack *u, struct command *c)
         c->session_destroy.id = command__id_from_pb(u, m->id);
     }
 }
+
+void command__unpack_autopilot(struct unpack *u, struct command *c)
+{
+    const Muster__Command__Autopilot *m =
+        command__unpack_body(u, &muster__command__autopilot__descriptor);
+    struct command_autopilot *a = &c->autopilot;
+
+    if (m == NULL) {
+        return;
+    }
+    a->cleanup_dead_servers = m->cleanup_dead_servers != 0;
+    a->last_contact_ns = m->last_contact_ns;
+    a->max_trailing_logs = m->max_trailing_logs;
+    a->min_quorum = m->min_quorum;
+    a->stabilization_ns = m->stabilization_ns;
+    a->redundancy_zone_tag = command__span(m->redundancy_zone_tag);
+    a->disable_upgrade_migration = m->disable_upgrade_migration != 0;
+    a->upgrade_version_tag = command__span(m->upgrade_version_tag);
+    a->has_cas = m->has_cas != 0;
+    a->cas = m->cas;
+}

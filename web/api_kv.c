@@ -1,8 +1,4 @@
-/* /v1/kv/: values of Consul's key space (http-api 6).
- *
- * Sessions are not built yet, so there are none: acquiring names one that does not exist, releasing
- * finds nothing held.
- */
+/* /v1/kv/: values of Consul's key space (http-api 6). */
 #include "base/id.h"
 #include "base/limits.h"
 #include "blocking.h"
@@ -164,56 +160,64 @@ static bool read_number(struct request *r, const char *name, bool *is_given, uin
 
 /* -- PUT --------------------------------------------------------------------------------------- */
 
-static void answer_acquire(struct request *r, struct mu_span session)
+/* Who takes the lock; what no session can have as its id holds nothing. False: answered. */
+static bool read_session(struct request *r, struct mu_span text, struct command_kv_lock *lock)
 {
-    struct mu_id id;
-
-    if (session.bytes == 0) {
+    if (text.bytes == 0) {
         answer_text(r, 500, "missing session");
-    } else if (!mu_id_parse(session, &id)) {
-        answer_text(r, 500, "failed session lookup: index error: UUID must be 36 characters");
-    } else {
-        answer_textf(r, 500, "invalid session \"%.*s\"", MU_SPAN_FMT(session));
-    }
-}
-
-static void answer_release(struct request *r, struct mu_span session)
-{
-    if (session.bytes == 0) {
-        answer_text(r, 500, "missing session");
-    } else {
+    } else if (mu_id_parse(text, &lock->session)) {
+        return true;
+    } else if (lock->is_release) {
         answer_bool(r, false);
+    } else {
+        answer_text(r, 500, "failed session lookup: index error: UUID must be 36 characters");
     }
+    return false;
 }
 
 /* True: answered. */
 static bool refuse_put(struct request *r)
 {
-    const struct mu_span *acquire = params_find(&r->params, "acquire");
-    const struct mu_span *release = params_find(&r->params, "release");
+    bool has_acquire = params_has(&r->params, "acquire");
+    bool has_release = params_has(&r->params, "release");
     bool has_cas = params_has(&r->params, "cas");
 
     if (r->argument.bytes == 0) {
         answer_text(r, 400, "Missing key name");
-    } else if ((acquire != NULL) + (release != NULL) + has_cas > 1) {
+    } else if (has_acquire + has_release + has_cas > 1) {
         answer_conflict(r);
-    } else if (acquire != NULL) {
-        answer_acquire(r, *acquire);
-    } else if (release != NULL) {
-        answer_release(r, *release);
     } else {
         return refuse_key(r);
     }
     return true;
 }
 
+static void put_locked(struct request *r, struct mu_span session, bool is_release, uint64_t flags)
+{
+    struct command c = { .kind = COMMAND_KV_LOCK };
+
+    c.kv_lock.is_release = is_release;
+    if (read_session(r, session, &c.kv_lock)) {
+        c.kv_lock.key = r->argument;
+        c.kv_lock.value = mu_buf_span(&r->body);
+        c.kv_lock.flags = flags;
+        write_command(r, &c);
+    }
+}
+
 void api_kv_put(struct request *r)
 {
+    const struct mu_span *acquire = params_find(&r->params, "acquire");
+    const struct mu_span *release = params_find(&r->params, "release");
     struct command c = { .kind = COMMAND_KV_SET };
     bool has_flags = false;
 
     if (refuse_put(r) || !read_number(r, "flags", &has_flags, &c.kv_set.flags) ||
         !read_number(r, "cas", &c.kv_set.has_cas, &c.kv_set.cas)) {
+        return;
+    }
+    if (acquire != NULL || release != NULL) {
+        put_locked(r, acquire != NULL ? *acquire : *release, acquire == NULL, c.kv_set.flags);
         return;
     }
     c.kv_set.key = r->argument;

@@ -6,7 +6,8 @@
  *
  * Thread:  one owner.
  * Time:    milliseconds, supplied.
- * Memory:  a deadline lies in its owner's struct (zeroed at first); the heap points to it while set.
+ * Memory:  a deadline lies in its owner's struct (zeroed at first); the heap points to it while
+ * set.
  */
 #ifndef WEB_DEADLINES_H
 #define WEB_DEADLINES_H

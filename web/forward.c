@@ -1,7 +1,8 @@
-/* A client agent passes a request on as it came, with what only this agent knows filled in, and
- * passes the answer back as it comes, but for what belongs to the connection or to every answer of
- * this agent. On the server the same request comes in through agent_front and walks the routes like
- * any other; it is never forwarded again.
+/* A client agent passes a request on as it came (and a server, to the leader, those that only it
+ * can answer), with what only this agent knows filled in, and passes the answer back as it comes,
+ * but for what belongs to the connection or to every answer of this agent. On the server the same
+ * request comes in through agent_front and walks the routes like any other; only one for the leader
+ * may go on once more, to it.
  */
 #include "forward.h"
 
@@ -123,10 +124,12 @@ static void on_answer(void *data, enum mu_code code, const struct agent_http_res
     r->pending = NULL;
     if (code != MU_OK) {
         answer_code(r, code, err);
-        return;
+    } else if (response == NULL) { /* this server leads by now */
+        r->route->handler(r);
+    } else {
+        take_answer(r, response);
+        request_answer(r);
     }
-    take_answer(r, response);
-    request_answer(r);
 }
 
 void forward_request(struct request *r)
@@ -141,9 +144,12 @@ void forward_request(struct request *r)
         .client = r->client,
     };
 
+    struct agent *agent = r->front->agent;
+
     r->pending = &pending_forward;
     r->is_held = r->read.index > 0; /* the server may hold it: nobody else misses the answer */
-    r->forward = agent_forward_http(r->front->agent, &request, on_answer, r);
+    r->forward = agent_is_server(agent) ? agent_forward_leader(agent, &request, on_answer, r)
+                                        : agent_forward_http(agent, &request, on_answer, r);
 }
 
 /* -- in: on a server --------------------------------------------------------------------------- */
@@ -206,6 +212,7 @@ void *front_forwarded(void *data, const struct agent_http_request *request, agen
     r->sink_data = call;
     r->is_forwarded = true;
     r->client = request->client;
+    r->node = mu_arena_span(&r->arena, request->node);
     request_head(r, request->method, request->target, request->headers, request->headers_count);
     front_begin(f, r);
     r->content_length = request->body.bytes;

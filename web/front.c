@@ -65,6 +65,12 @@ static bool is_foreign(const struct request *r)
            !agent_is_server(r->front->agent);
 }
 
+static bool is_for_leader(const struct request *r)
+{
+    return (r->route->traits & ROUTE_LEADER) != 0 && r->read.mode != AGENT_STALE &&
+           !agent_leads(r->front->agent);
+}
+
 void front_serve(void *data, struct request *r)
 {
     struct front *f = data;
@@ -87,7 +93,7 @@ void front_serve(void *data, struct request *r)
         answer_text(r, 400, err.text);
     } else if (is_elsewhere(r)) {
         answer_text(r, 500, "No path to datacenter");
-    } else if (is_foreign(r)) {
+    } else if (is_foreign(r) || is_for_leader(r)) {
         forward_request(r);
     } else {
         r->route->handler(r);

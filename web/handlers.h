@@ -53,6 +53,21 @@ void api_kv_get(struct request *r);
 void api_kv_put(struct request *r);
 void api_kv_delete(struct request *r);
 
+/* api_session.c */
+void api_session_create(struct request *r);
+void api_session_destroy(struct request *r);
+void api_session_renew(struct request *r);
+void api_session_info(struct request *r);
+void api_session_list(struct request *r);
+void api_session_node(struct request *r);
+
+/* api_operator.c: the servers and the leader's care for them */
+void api_operator_raft(struct request *r);
+void api_operator_autopilot(struct request *r);
+void api_operator_autopilot_put(struct request *r);
+void api_operator_health(struct request *r);
+void api_operator_state(struct request *r);
+
 /* api_status.c */
 void api_status_leader(struct request *r);
 void api_status_peers(struct request *r);

@@ -203,6 +203,36 @@ void objects_health_entry(struct mu_json_out *o, const struct catalog_instance *
     mu_json_close(o, '}');
 }
 
+void objects_session(struct mu_json_out *o, const struct catalog_session *s)
+{
+    char id[MU_ID_TEXT_BYTES + 1];
+
+    mu_id_text(&s->id, id);
+    mu_json_open(o, '{');
+    mu_json_text(o, "ID", id);
+    mu_json_span(o, "Name", s->name);
+    mu_json_span(o, "Node", s->node);
+    mu_json_u64(o, "LockDelay", s->lock_delay_ns);
+    mu_json_span(o, "Behavior", s->behavior);
+    mu_json_span(o, "TTL", s->ttl);
+    objects_texts(o, "NodeChecks", &s->node_checks);
+    mu_json_key(o, "ServiceChecks");
+    if (s->has_service_checks) {
+        mu_json_open(o, '[');
+        for (size_t i = 0; i < s->service_checks.count; i++) {
+            mu_json_open(o, '{');
+            mu_json_span(o, "ID", s->service_checks.items[i].key);
+            mu_json_span(o, "Namespace", s->service_checks.items[i].value);
+            mu_json_close(o, '}');
+        }
+        mu_json_close(o, ']');
+    } else {
+        mu_json_put_null(o);
+    }
+    indexes(o, s->create_index, s->modify_index);
+    mu_json_close(o, '}');
+}
+
 void objects_kv(struct mu_json_out *o, const struct catalog_kv *kv)
 {
     mu_json_open(o, '{');

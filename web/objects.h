@@ -20,6 +20,7 @@ void objects_check(struct mu_json_out *o, const struct catalog_check *c);
 /* health/service: { Node, Service, Checks }. */
 void objects_health_entry(struct mu_json_out *o, const struct catalog_instance *i,
                           const char *datacenter);
+void objects_session(struct mu_json_out *o, const struct catalog_session *s);
 void objects_kv(struct mu_json_out *o, const struct catalog_kv *kv);
 
 /* The agent's own. `hash`: the ContentHash member, NULL leaves it out. */

@@ -115,7 +115,8 @@ struct request {
     uint64_t body_bytes_max; /* from the route; more is refused */
     struct mu_buf body;
     struct mu_addr client;
-    bool is_forwarded; /* came from a client agent: never forwarded again */
+    struct mu_span node; /* of the client agent that passed it on; empty: came here directly */
+    bool is_forwarded;   /* came from a client agent: never forwarded again */
 
     /* where it goes */
     const struct web_route *route;

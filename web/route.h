@@ -21,6 +21,7 @@
     32U                   /* catalog and health: X-Consul-Effective-Consistency, stale by \
                            * discovery_max_stale */
 #define ROUTE_CACHED 64U  /* ?cached is honoured: X-Cache */
+#define ROUTE_LEADER 256U /* only the leader can answer it, unless it is ?stale */
 #define ROUTE_VALUE  128U /* the body is a value of the key space, with its own limit */
 
 /* What a token must allow; checked once access control exists. */
@@ -32,7 +33,10 @@ enum route_permission {
     ACL_KEY_WRITE,
     ACL_NODE_READ,
     ACL_NODE_WRITE,
+    ACL_OPERATOR_READ,
     ACL_OPERATOR_WRITE,
+    ACL_SESSION_READ,
+    ACL_SESSION_WRITE,
     ACL_SERVICE_READ,
     ACL_SERVICE_WRITE,
 };

@@ -12,6 +12,7 @@
 #define READ     (ROUTE_READS | ROUTE_BLOCKS | ROUTE_TENANT)
 #define FIND     (READ | ROUTE_DISCOVERS)
 #define CACHED   (FIND | ROUTE_CACHED)
+#define OPERATOR (ROUTE_READS | ROUTE_LEADER)
 #define WRITE    (ROUTE_WRITES | ROUTE_TENANT)
 
 const struct web_route web_routes[] = {
@@ -55,6 +56,18 @@ const struct web_route web_routes[] = {
     { GET, "/v1/kv/*key", READ, ACL_KEY_READ, api_kv_get, "A value, or what lies below a prefix" },
     { PUT, "/v1/kv/*key", WRITE | ROUTE_VALUE, ACL_KEY_WRITE, api_kv_put, "Store a value" },
     { DELETE, "/v1/kv/*key", WRITE, ACL_KEY_WRITE, api_kv_delete, "Delete a key, or what lies below a prefix" },
+
+    { PUT, "/v1/session/create", WRITE, ACL_SESSION_WRITE, api_session_create, "Create a session" },
+    { PUT, "/v1/session/destroy/:id", WRITE, ACL_SESSION_WRITE, api_session_destroy, "End a session" },
+    { PUT, "/v1/session/renew/:id", WRITE, ACL_SESSION_WRITE, api_session_renew, "Give a session its full time again" },
+    { GET, "/v1/session/info/:id", READ, ACL_SESSION_READ, api_session_info, "One session" },
+    { GET, "/v1/session/list", READ, ACL_SESSION_READ, api_session_list, "All sessions" },
+    { GET, "/v1/session/node/:node", READ, ACL_SESSION_READ, api_session_node, "Sessions of a node" },
+    { GET, "/v1/operator/raft/configuration", OPERATOR, ACL_OPERATOR_READ, api_operator_raft, "Servers of the consensus configuration" },
+    { GET, "/v1/operator/autopilot/configuration", ROUTE_READS, ACL_OPERATOR_READ, api_operator_autopilot, "How the leader cares for the servers" },
+    { PUT, "/v1/operator/autopilot/configuration", ROUTE_WRITES, ACL_OPERATOR_WRITE, api_operator_autopilot_put, "Change how the leader cares for the servers" },
+    { GET, "/v1/operator/autopilot/health", OPERATOR, ACL_OPERATOR_READ, api_operator_health, "Health of the servers, 429 unless all are" },
+    { GET, "/v1/operator/autopilot/state", OPERATOR, ACL_OPERATOR_READ, api_operator_state, "Servers by id with their health and role" },
 
     { GET, "/v1/status/leader", 0, ACL_NONE, api_status_leader, "Address of the leader" },
     { GET, "/v1/status/peers", 0, ACL_NONE, api_status_peers, "Addresses of the consensus peers" },

@@ -26,6 +26,15 @@ void write_done(void *data, enum mu_code code, const struct mu_err *err)
     }
 }
 
+void write_refused(struct request *r, const struct agent_written *written)
+{
+    const char *text = written->text != NULL && written->text[0] != '\0'
+                           ? written->text
+                           : status_text(written->code);
+
+    answer_text(r, status_http_result(written->code, text), text);
+}
+
 static void on_written(void *data, const struct agent_written *written)
 {
     struct request *r = data;
@@ -33,13 +42,9 @@ static void on_written(void *data, const struct agent_written *written)
     write_end(r);
     if (written->code == MU_OK) {
         answer_bool(r, written->did_apply);
-        return;
+    } else {
+        write_refused(r, written);
     }
-    const char *text = written->text != NULL && written->text[0] != '\0'
-                           ? written->text
-                           : status_text(written->code);
-
-    answer_text(r, status_http_result(written->code, text), text);
 }
 
 void write_command(struct request *r, const struct command *command)

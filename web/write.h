@@ -8,6 +8,9 @@
  * returns at once. */
 void write_command(struct request *r, const struct command *command);
 
+/* What a `done` that got a refusal answers: its text with its status. */
+void write_refused(struct request *r, const struct agent_written *written);
+
 /* Around one of the agent's own asynchronous calls: begin, call it with write_done() as `done` and
  * the request as data. It cannot be recalled: the request outlives its client. */
 void write_begin(struct request *r);

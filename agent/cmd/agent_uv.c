@@ -6,7 +6,8 @@
  *      |  signal without a leave, the agent   |  15 s: status 1        |
  *      '--- wants to end --------------------------------------------- '
  *
- * STOPPING closes what START opened, in the other order: the front doors, the agent, our signals.
+ * STOPPING gives leadership away, then closes what START opened, in the other order: the front
+ * doors, the agent, our signals.
  * A signal in STOPPING, or 15 s of it, ends the process where it stands: who asks twice means it.
  */
 #include <fcntl.h>
@@ -96,15 +97,24 @@ static void on_web_stopped(void *data)
     agent_stop(p->agent, on_agent_stopped, p);
 }
 
+static void on_parted(void *data)
+{
+    struct process *p = data;
+
+    if (p->web != NULL) {
+        web_stop(p->web, on_web_stopped, p);
+    } else {
+        on_web_stopped(p);
+    }
+}
+
 static void stop(struct process *p, int status)
 {
     move(p, STOPPING);
     p->status = status;
     (void)uv_timer_start(&p->patience, on_patience, PATIENCE_MS, 0);
-    if (p->web != NULL) {
-        web_stop(p->web, on_web_stopped, p);
-    } else if (p->has_started) {
-        on_web_stopped(p);
+    if (p->has_started) {
+        agent_part(p->agent, on_parted, p);
     } else {
         on_agent_stopped(p);
     }

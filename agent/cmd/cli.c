@@ -45,7 +45,8 @@ static void list_group(const char *group, struct mu_buf *to)
     for (size_t i = 0; i < cli_commands_count; i++) {
         const struct cli_command *c = &cli_commands[i];
 
-        if (strncmp(c->name, group, bytes) == 0 && c->name[bytes] == ' ') {
+        if (strncmp(c->name, group, bytes) == 0 && c->name[bytes] == ' ' &&
+            strchr(c->name + bytes + 1, ' ') == NULL) {
             mu_buf_addf(to, "    %-14s %s\n", c->name + bytes + 1, c->summary);
         }
     }
@@ -60,24 +61,37 @@ static void print(FILE *to, struct mu_buf *text)
 
 /* -- which command ----------------------------------------------------------------------------- */
 
-/* The row whose name is the first two words, else the first; *words says how many. */
+/* How many of the first words are this name; 0: they are not. */
+static int words_of(const char *name, int argc, const char *const *argv)
+{
+    int words = 0;
+
+    for (; words < argc; words++) {
+        size_t bytes = strcspn(name, " ");
+
+        if (strlen(argv[words]) != bytes || strncmp(argv[words], name, bytes) != 0) {
+            return 0;
+        }
+        if (name[bytes] == '\0') {
+            return words + 1;
+        }
+        name += bytes + 1;
+    }
+    return 0;
+}
+
+/* The row whose name is the most of the first words; *words says how many. */
 static const struct cli_command *find(int argc, const char *const *argv, int *words)
 {
     const struct cli_command *found = NULL;
 
-    for (size_t i = 0; argc > 0 && i < cli_commands_count; i++) {
-        const char *name = cli_commands[i].name;
-        size_t bytes = strcspn(name, " ");
+    *words = 0;
+    for (size_t i = 0; i < cli_commands_count; i++) {
+        int count = words_of(cli_commands[i].name, argc, argv);
 
-        if (strlen(argv[0]) != bytes || strncmp(argv[0], name, bytes) != 0) {
-            continue;
-        }
-        if (name[bytes] == '\0') {
+        if (count > *words) {
+            *words = count;
             found = &cli_commands[i];
-            *words = 1;
-        } else if (argc > 1 && strcmp(argv[1], name + bytes + 1) == 0) {
-            *words = 2;
-            return &cli_commands[i];
         }
     }
     return found;

@@ -21,12 +21,15 @@
 /* -- options ----------------------------------------------------------------------------------- */
 
 enum cli_as {
-    CLI_BOOL,  /* bool */
-    CLI_TEXT,  /* const char *; NULL: not given */
-    CLI_TEXTS, /* struct cli_texts: repeatable */
-    CLI_PAIRS, /* the same, each must be key=value */
-    CLI_U64,   /* uint64_t */
+    CLI_BOOL,   /* bool */
+    CLI_SWITCH, /* enum cli_switch: a bool that may be left alone */
+    CLI_TEXT,   /* const char *; NULL: not given */
+    CLI_TEXTS,  /* struct cli_texts: repeatable */
+    CLI_PAIRS,  /* the same, each must be key=value */
+    CLI_U64,    /* uint64_t */
 };
+
+enum cli_switch { CLI_UNSET, CLI_ON, CLI_OFF };
 
 struct cli_texts {
     const char **items;

@@ -70,6 +70,17 @@ static enum mu_code take_u64(uint64_t *to, struct mu_flags *f, struct mu_err *er
     return rc;
 }
 
+static enum mu_code take_switch(enum cli_switch *to, struct mu_flags *f, struct mu_err *err)
+{
+    bool is_on = false;
+    enum mu_code rc = mu_flags_bool(f, &is_on, err);
+
+    if (rc == MU_OK) {
+        *to = is_on ? CLI_ON : CLI_OFF;
+    }
+    return rc;
+}
+
 static enum mu_code take(const struct cli_option *row, void *base, struct mu_flags *f,
                          struct mu_err *err)
 {
@@ -77,6 +88,7 @@ static enum mu_code take(const struct cli_option *row, void *base, struct mu_fla
 
     switch (row->as) {
     case CLI_BOOL: return mu_flags_bool(f, to, err);
+    case CLI_SWITCH: return take_switch(to, f, err);
     case CLI_TEXT: return mu_flags_value(f, to, err);
     case CLI_TEXTS: return add_text(to, f, err);
     case CLI_PAIRS: return add_pair(to, f, err);
@@ -135,8 +147,10 @@ static void add_rows(const char *title, const struct cli_options *table, struct 
     }
     mu_buf_addf(to, "%s\n\n", title);
     for (size_t i = 0; i < table->count; i++) {
-        mu_buf_addf(to, "  -%s%s\n     %s\n\n", table->rows[i].name,
-                    table->rows[i].as == CLI_BOOL ? "" : "=<value>", table->rows[i].help);
+        bool is_plain = table->rows[i].as == CLI_BOOL || table->rows[i].as == CLI_SWITCH;
+
+        mu_buf_addf(to, "  -%s%s\n     %s\n\n", table->rows[i].name, is_plain ? "" : "=<value>",
+                    table->rows[i].help);
     }
 }
 

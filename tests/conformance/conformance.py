@@ -20,8 +20,8 @@ A transcript (http/*.txt) is a list of blocks, separated by lines of ====:
                                         continues the one before it, an empty line at the end is a
                                         line end
 
-In expected values <?> is any text, <#> a number, <name=#> a number that later requests and answers
-may use as {name}. {node}, {address} and {client} are set. `wait: 300 1000` in front of the status
+In expected values <?> is any text, <#> a number; <name=?> and <name=#> are what later requests and
+answers may use as {name}. {node}, {address} and {client} are set. `wait: 300 1000` in front of the status
 says within how many milliseconds the answer has to come (at least, at most); `async: NAME` starts a
 request whose answer is looked at by a later block `join: NAME`.
 """
@@ -165,6 +165,8 @@ def pattern(text, names):
             out += "[0-9]+"
         elif re.fullmatch(r"<[a-z0-9_]+=#>", part):
             out += f"(?P<{part[1:-3]}>[0-9]+)"
+        elif re.fullmatch(r"<[a-z0-9_]+=\?>", part):
+            out += f"(?P<{part[1:-3]}>.*?)"
         elif re.fullmatch(r"\{[a-z0-9_]+\}", part) and part[1:-1] in names:
             out += re.escape(str(names[part[1:-1]]))
         else:

@@ -63,6 +63,10 @@ MU_MUST_CHECK enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop,
 MU_MUST_CHECK enum mu_code agent_start(struct agent *a, struct mu_err *err);
 void agent_join_configured(struct agent *a); /* begin the retry_join loop */
 typedef void agent_stopped_fn(void *data);
+/* Give away what others can take over, leadership of the servers above all, while everything still
+ * works: before the front doors are closed. Takes at most an election timeout; `done` never comes
+ * from inside this call. */
+void agent_part(struct agent *a, agent_stopped_fn *done, void *data);
 void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data);
 void agent_free(struct agent *a); /* NULL is fine */
 
@@ -139,6 +143,13 @@ typedef void agent_written_fn(void *data, const struct agent_written *written);
 void agent_write(struct agent *a, const struct command *command, agent_written_fn *done,
                  void *data);
 
+/* -- sessions: on servers ----------------------------------------------------------------------- */
+
+/* Give a session its full time again, wherever the leader is; held while there is none. When it is
+ * done this server shows the state that the leader judged by. MU_NOT_FOUND: there is no such
+ * session, or its time was over. */
+void agent_session_renew(struct agent *a, const struct mu_id *id, agent_done_fn *done, void *data);
+
 /* -- reads: on servers ------------------------------------------------------------------------- */
 
 enum agent_consistency {
@@ -166,7 +177,7 @@ struct agent_view agent_view_now(struct agent *a);
 struct catalog_watch *agent_watch(struct agent *a); /* servers only */
 struct catalog_cache *agent_cache(struct agent *a); /* servers only */
 
-/* -- forwarding: on client agents -------------------------------------------------------------- */
+/* -- forwarding: on client agents --------------------------------------------------------------- */
 
 struct agent_http_request {
     struct mu_span method, target;   /* as the client sent them; ?dc=, near=_agent filled in */
@@ -174,6 +185,7 @@ struct agent_http_request {
     size_t headers_count;
     struct mu_span body;
     struct mu_addr client;
+    struct mu_span node; /* coming in: of the client agent that passed it on; Hello said who */
 };
 struct agent_http_response {
     unsigned status;
@@ -186,6 +198,11 @@ typedef void agent_http_fn(void *data, enum mu_code code,
 struct agent_forward; /* opaque: one request in flight */
 struct agent_forward *agent_forward_http(struct agent *a, const struct agent_http_request *request,
                                          agent_http_fn *done, void *data);
+/* On servers: to the leader, held for rpc_hold_timeout while there is none. MU_OK without a
+ * response: by now this server leads, carry it out here. */
+struct agent_forward *agent_forward_leader(struct agent *a,
+                                           const struct agent_http_request *request,
+                                           agent_http_fn *done, void *data);
 struct agent_dns_request {
     struct mu_span message; /* one whole query */
     bool is_tcp;
@@ -211,6 +228,8 @@ struct agent_front {
     void *data;
 };
 void agent_set_front(struct agent *a, const struct agent_front *front); /* copied; NULL: none */
+
+bool agent_leads(const struct agent *a); /* and has committed an entry of its term */
 
 /* -- status (http-api 10) ---------------------------------------------------------------------- */
 

@@ -81,10 +81,15 @@ struct config {
     struct {
         int64_t remove_failed_after_ms, pause_max_ms, absent_after_ms;
     } reconcile;
+    struct { /* what the first leader sets; afterwards `operator autopilot set-config` does */
+        bool cleanup_dead_servers;
+        int64_t last_contact_ms, stabilization_ms, max_trailing_logs, min_quorum;
+    } autopilot;
     int64_t raft_multiplier, raft_trailing_logs;
     int64_t leave_drain_ms, rpc_hold_ms;
     int64_t http_max_conns_per_client, kv_max_value_size;
     int64_t default_query_ms, max_query_ms;
+    int64_t session_ttl_min_ms;
     int64_t check_update_interval_ms, check_output_max_size;
     bool discard_check_output;
     int64_t discovery_max_stale_ms;

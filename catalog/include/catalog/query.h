@@ -139,6 +139,15 @@ struct catalog_kvs {
     uint64_t index;
 };
 
+/* How the leader cares for the servers (http-api 12). */
+struct catalog_autopilot {
+    bool is_set; /* else a leader is about to set it */
+    bool cleanup_dead_servers, disable_upgrade_migration;
+    uint64_t last_contact_ns, stabilization_ns, max_trailing_logs, min_quorum;
+    struct mu_span redundancy_zone_tag, upgrade_version_tag;
+    uint64_t create_index, modify_index;
+};
+
 struct catalog_session {
     struct mu_id id;
     struct mu_span name, node, behavior, ttl; /* ttl: as given, or empty */
@@ -245,5 +254,9 @@ struct catalog_keys {
 MU_MUST_CHECK enum mu_code catalog_query_keys(struct catalog_reader *r, struct mu_arena *arena,
                                               struct mu_span prefix, struct mu_span separator,
                                               struct catalog_keys *out, struct mu_err *err);
+
+MU_MUST_CHECK enum mu_code catalog_query_autopilot(struct catalog_reader *r, struct mu_arena *arena,
+                                                   struct catalog_autopilot *out,
+                                                   struct mu_err *err);
 
 #endif

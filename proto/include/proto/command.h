@@ -30,6 +30,7 @@ enum command_kind {
     COMMAND_DEREGISTER = 2,
     COMMAND_KV_SET = 3,
     COMMAND_KV_DELETE = 4,
+    COMMAND_AUTOPILOT = 16,
     COMMAND_KV_LOCK = 5,
     COMMAND_SESSION_CREATE = 6,
     COMMAND_SESSION_DESTROY = 7,
@@ -96,6 +97,16 @@ struct command_kv_delete {
     uint64_t cas;
 };
 
+/* How the leader cares for the servers (spec/consensus.md 2.9). */
+struct command_autopilot {
+    bool cleanup_dead_servers, disable_upgrade_migration;
+    uint64_t last_contact_ns, stabilization_ns; /* at most INT64_MAX, as all numbers here */
+    uint64_t max_trailing_logs, min_quorum;
+    struct mu_span redundancy_zone_tag, upgrade_version_tag;
+    bool has_cas;
+    uint64_t cas; /* 0: only if there is none yet */
+};
+
 struct command_kv_lock { /* acquire or release, with a write */
     struct mu_span key, value;
     uint64_t flags;
@@ -127,6 +138,7 @@ struct command {
         struct command_deregister dereg;
         struct command_kv_set kv_set;
         struct command_kv_delete kv_delete;
+        struct command_autopilot autopilot;
         struct command_kv_lock kv_lock;
         struct command_session session;
         struct command_session_destroy session_destroy;

@@ -186,6 +186,7 @@ void requests_result(struct cluster *c, const struct consensus_result *result)
             later(c, r, RETRY_MS);
             return;
         case CONSENSUS_LOST: end(c, r, REQUEST_UNKNOWN); return;
+        case CONSENSUS_HANDED_OVER: MU_UNREACHABLE_CODE(); /* the answer to a transfer */
         }
     }
 }

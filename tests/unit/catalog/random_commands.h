@@ -155,6 +155,16 @@ static inline void draw_kv(struct mu_rand *r, struct mu_arena *arena, uint64_t i
     c->kv_set.cas = cas;
 }
 
+static inline void draw_autopilot(struct mu_rand *r, uint64_t index, struct command *c)
+{
+    c->kind = COMMAND_AUTOPILOT;
+    c->autopilot.cleanup_dead_servers = draw_bool(r, 2);
+    c->autopilot.last_contact_ns = mu_rand_below(r, 2);
+    c->autopilot.redundancy_zone_tag = DRAW(r, drawn_services);
+    c->autopilot.has_cas = draw_bool(r, 2);
+    c->autopilot.cas = draw_bool(r, 3) ? 0 : mu_rand_below(r, index + 2);
+}
+
 static const char *const drawn_behaviors[] = { "release", "delete" };
 
 static inline struct mu_id draw_session_id(struct mu_rand *r)
@@ -207,6 +217,10 @@ static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint6
                                 struct command *c)
 {
     *c = (struct command){ .stamp_ms = draw_bool(r, 2) ? 1000 + mu_rand_below(r, 1000) : 0 };
+    if (draw_bool(r, 20)) {
+        draw_autopilot(r, index, c);
+        return;
+    }
     switch (mu_rand_below(r, 10)) {
     case 0:
     case 1:

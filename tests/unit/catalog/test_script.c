@@ -187,6 +187,23 @@ static void kv_command(struct mu_arena *arena, const struct script_command *c, s
     };
 }
 
+static void autopilot_command(const struct script_command *c, struct command *out)
+{
+    out->kind = COMMAND_AUTOPILOT;
+    out->autopilot = (struct command_autopilot){
+        .cleanup_dead_servers = has_word(c, "cleanup"),
+        .disable_upgrade_migration = has_word(c, "no-migration"),
+        .last_contact_ns = script_number(c, "contact", 0),
+        .stabilization_ns = script_number(c, "stable", 0),
+        .max_trailing_logs = script_number(c, "trailing", 0),
+        .min_quorum = script_number(c, "quorum", 0),
+        .redundancy_zone_tag = option(c, "zone"),
+        .upgrade_version_tag = option(c, "version"),
+        .has_cas = script_option(c, "cas", NULL) != NULL,
+        .cas = script_number(c, "cas", 0),
+    };
+}
+
 /* Sessions have short numbers here: the last byte of their id. */
 static struct mu_id session_id(const char *text)
 {
@@ -239,6 +256,8 @@ static bool make_command(struct mu_arena *arena, const struct script_command *c,
         out->kind = COMMAND_DEREGISTER;
         out->dereg = (struct command_deregister){ option(c, "node"), option(c, "service"),
                                                   option(c, "check") };
+    } else if (strcmp(word, "autopilot") == 0) {
+        autopilot_command(c, out);
     } else if (strcmp(word, "put") == 0 && c->words_count >= 3) {
         kv_command(arena, c, out);
     } else if (strcmp(word, "delete") == 0 && c->words_count >= 2) {
@@ -602,6 +621,25 @@ static void ask_keys(const struct asked *q)
     print_index(q->out, list.index);
 }
 
+static void ask_autopilot(const struct asked *q)
+{
+    struct catalog_autopilot a;
+
+    CHECK(catalog_query_autopilot(q->f->reader, &q->f->arena, &a, err));
+    if (!a.is_set) {
+        mu_buf_add_text(q->out, "not set\n");
+        return;
+    }
+    mu_buf_addf(q->out, "%s%s contact=%llu stable=%llu trailing=%llu quorum=%llu",
+                a.cleanup_dead_servers ? "cleanup" : "no-cleanup",
+                a.disable_upgrade_migration ? " no-migration" : "",
+                (unsigned long long)a.last_contact_ns, (unsigned long long)a.stabilization_ns,
+                (unsigned long long)a.max_trailing_logs, (unsigned long long)a.min_quorum);
+    print_text(q->out, "zone", a.redundancy_zone_tag);
+    print_text(q->out, "version", a.upgrade_version_tag);
+    print_indexes(q->out, a.create_index, a.modify_index);
+}
+
 static void print_sessions(struct mu_buf *out, const struct catalog_sessions *list)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -664,6 +702,7 @@ static const struct {
     { "key", ask_key },
     { "prefix", ask_prefix },
     { "keys", ask_keys },
+    { "autopilot", ask_autopilot },
 };
 
 static bool run_query(struct world *w, const struct script_command *c, struct mu_buf *out)

@@ -155,6 +155,12 @@ static void stop_later(uv_loop_t *loop, void (*stopped)(void *data), void *data)
     (void)uv_idle_start(&s->idle, on_idle);
 }
 
+void agent_part(struct agent *a, agent_stopped_fn *done, void *data)
+{
+    note("part");
+    stop_later(a->loop, done, data);
+}
+
 void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
 {
     note("agent_stop");
@@ -259,9 +265,9 @@ static void ran_free(struct ran *r)
 }
 
 #define ALL_CALLS \
-    "agent_new agent_start web_new web_start join web_stop agent_stop web_free agent_free"
+    "agent_new agent_start web_new web_start join part web_stop agent_stop web_free agent_free"
 #define WITH_LEAVE \
-    "agent_new agent_start web_new web_start join leave web_stop agent_stop web_free agent_free"
+    "agent_new agent_start web_new web_start join leave part web_stop agent_stop web_free agent_free"
 
 static void every_end_has_its_status(void **state)
 {
@@ -313,10 +319,10 @@ static void every_end_has_its_status(void **state)
         { "the agent gives up", false, false, false, false, ACT_END_FAILED, 1, ALL_CALLS,
           "[INFO]  agent: Consul agent running!\n"
           "[INFO]  agent: Exit code: code=1\n" },
-        { "the agent does not start", false, true, false, false, ACT_NOTHING, 1, "agent_new agent_start agent_stop agent_free",
+        { "the agent does not start", false, true, false, false, ACT_NOTHING, 1, "agent_new agent_start part agent_stop agent_free",
           "[ERROR] agent: Error starting agent: error=\"no luck\"\n"
           "[INFO]  agent: Exit code: code=1\n" },
-        { "a port is taken", false, false, true, false, ACT_NOTHING, 1, "agent_new agent_start web_new web_start web_stop agent_stop web_free agent_free",
+        { "a port is taken", false, false, true, false, ACT_NOTHING, 1, "agent_new agent_start web_new web_start part web_stop agent_stop web_free agent_free",
           "[ERROR] agent: Error starting agent: error=\"listen tcp 127.0.0.1:8500: bind: address already in use\"\n"
           "[INFO]  agent: Exit code: code=1\n" },
     }; // clang-format on

@@ -90,6 +90,23 @@ static struct command full_kv_delete(void)
     };
 }
 
+static struct command full_autopilot(void)
+{
+    return (struct command){
+        .kind = COMMAND_AUTOPILOT,
+        .autopilot = { .cleanup_dead_servers = true,
+                       .disable_upgrade_migration = true,
+                       .last_contact_ns = 1,
+                       .stabilization_ns = INT64_MAX,
+                       .max_trailing_logs = 250,
+                       .min_quorum = 3,
+                       .redundancy_zone_tag = TEXT("zone"),
+                       .upgrade_version_tag = TEXT("v"),
+                       .has_cas = true,
+                       .cas = UINT64_MAX },
+    };
+}
+
 static const struct {
     const char *why;
     struct command (*make)(void);
@@ -98,6 +115,7 @@ static const struct {
     { "deregister", full_deregister },
     { "kv-set", full_kv_set },
     { "kv-delete", full_kv_delete },
+    { "autopilot", full_autopilot },
 };
 
 static struct mu_buf encoded(const struct command *c)

@@ -1,0 +1,101 @@
+/* muster operator raft list-peers */
+#include "base/assert.h"
+#include "commands.h"
+
+/* -- list-peers -------------------------------------------------------------------------------- */
+
+struct server {
+    struct mu_span id, node, address, protocol;
+    bool is_leader, is_voter;
+};
+
+struct configuration {
+    struct mu_objects servers;
+};
+
+#define AT(member) offsetof(struct server, member)
+
+static const struct mu_json_field server_fields[] = {
+    // clang-format off
+    { .name = "ID",              .as = MU_JSON_AS_TEXT, .offset = AT(id) },
+    { .name = "Node",            .as = MU_JSON_AS_TEXT, .offset = AT(node) },
+    { .name = "Address",         .as = MU_JSON_AS_TEXT, .offset = AT(address) },
+    { .name = "ProtocolVersion", .as = MU_JSON_AS_TEXT, .offset = AT(protocol) },
+    { .name = "Leader",          .as = MU_JSON_AS_BOOL, .offset = AT(is_leader) },
+    { .name = "Voter",           .as = MU_JSON_AS_BOOL, .offset = AT(is_voter) },
+}; // clang-format on
+
+#undef AT
+
+static const struct mu_json_shape server_shape = { .fields = server_fields,
+                                                   .fields_count = MU_LEN(server_fields),
+                                                   .bytes = sizeof(struct server),
+                                                   .is_loose = true };
+
+static const struct mu_json_field configuration_fields[] = {
+    { .name = "Servers",
+      .as = MU_JSON_AS_OBJECTS,
+      .offset = offsetof(struct configuration, servers),
+      .of = &server_shape },
+};
+
+static const struct mu_json_shape configuration_shape = {
+    .fields = configuration_fields,
+    .fields_count = MU_LEN(configuration_fields),
+    .bytes = sizeof(struct configuration),
+    .is_loose = true,
+};
+
+static void print_servers(struct cli *cli, const struct configuration *c)
+{
+    static const char *const titles[] = {
+        "Node", "ID", "Address", "State", "Voter", "RaftProtocol"
+    };
+    const struct server *servers = c->servers.items;
+    struct cli_table t;
+
+    cli_table_init(&t, MU_LEN(titles), 2);
+    for (size_t i = 0; i < MU_LEN(titles); i++) {
+        cli_table_cell(&t, titles[i]);
+    }
+    for (size_t i = 0; i < c->servers.count; i++) {
+        cli_table_cell_span(&t, servers[i].node);
+        cli_table_cell_span(&t, servers[i].id);
+        cli_table_cell_span(&t, servers[i].address);
+        cli_table_cell(&t, servers[i].is_leader ? "leader" : "follower");
+        cli_table_cell(&t, servers[i].is_voter ? "true" : "false");
+        cli_table_cell_span(&t, servers[i].protocol);
+    }
+    cli_table_print(&t, cli->out);
+    cli_table_deinit(&t);
+}
+
+int cmd_operator_raft_list_peers(struct cli *cli, const void *options, int argc,
+                                 const char *const *argv)
+{
+    struct configuration configuration = { .servers = { NULL, 0 } };
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_arena arena;
+    struct cli_call c;
+    int status = 0;
+
+    (void)options;
+    (void)argv;
+    if (argc > 0) {
+        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+    }
+    mu_arena_init(&arena, 0);
+    cli_call_init(&c, "GET", "/v1/operator/raft/configuration");
+    if (!cli_send(cli, &c)) {
+        status = cli_fail(cli, "Error getting peers: Failed to retrieve raft configuration: %s",
+                          c.error);
+    } else if (mu_json_read(mu_buf_span(&c.answer), &configuration_shape, &configuration, &arena,
+                            &err) != MU_OK) {
+        status = cli_fail(cli, "Error getting peers: %s", err.text);
+    } else {
+        print_servers(cli, &configuration);
+    }
+    cli_call_deinit(&c);
+    mu_arena_deinit(&arena);
+    return status;
+}
