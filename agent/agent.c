@@ -151,8 +151,8 @@ static void on_applied(void *data, const struct apply_report *report)
 
     a->applied = report->applied;
     if (a->consensus != NULL) {
-        consensus_driver_applied(a->consensus, report->applied.index, report->durable,
-                                 report->applied.hash);
+        consensus_driver_applied(a->consensus, report->applied.index, report->durable, report->sums,
+                                 report->sums_count);
     }
     if (report->changes != NULL) {
         catalog_reader_release(a->reader); /* what is read from now on sees the commit */
@@ -185,6 +185,15 @@ static void on_state_full(void *data)
 
     if (a->consensus != NULL && a->phase < AGENT_STOPPING) {
         consensus_driver_relieve(a->consensus);
+    }
+}
+
+static void on_state_differs(void *data)
+{
+    struct agent *a = data;
+
+    if (a->apply != NULL) {
+        apply_census(a->apply);
     }
 }
 
@@ -319,6 +328,7 @@ static enum mu_code consensus_open(struct agent *a, struct mu_err *err)
             .dead = on_dead,
             .is_relief = is_relief,
             .relieved = on_relieved,
+            .state_differs = on_state_differs,
         },
         .callbacks_data = a,
         .applied = a->applied.index,

@@ -20,7 +20,9 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "consensus/driver.h"
 
 /* How long without work before a checkpoint is worth while (spec/consensus.md 3.4). */
 #define IDLE_MS 1000
@@ -28,6 +30,9 @@
  */
 #define FULL_RETRY_MS  1000
 #define FULL_TRIES_MAX 30
+
+/* In one transaction. */
+#define APPLY_SUMS_MAX (MU_APPLY_BATCH_ENTRIES / CONSENSUS_SUM_EVERY + 1)
 
 /* What one push brought: entries whose commands lie in `bytes`. */
 struct order {
@@ -42,6 +47,8 @@ struct outcome {
     struct mu_link place;
     struct apply_result *results;
     size_t results_count, entries_count;
+    struct consensus_sum sums[APPLY_SUMS_MAX];
+    size_t sums_count;
     struct catalog_changes *changes;
     struct catalog_applied applied;
     uint64_t durable;
@@ -55,6 +62,7 @@ struct apply {
     bool has_failed;
     bool wants_room; /* the owner is to be asked */
     bool has_room;   /* which it has said since */
+    bool wants_census;
     struct mu_err error;
 
     struct catalog *catalog; /* of the steps, as the next five */
@@ -117,6 +125,21 @@ static void room_want(struct apply *a)
     a->host.report(a->host.self);
 }
 
+/* Batches may be cut anywhere: all servers say it behind the same entries (spec/consensus.md 3.6).
+ */
+static void sum_note(struct apply *a, uint64_t index, struct outcome *o)
+{
+    if (index % CONSENSUS_SUM_EVERY != 0) {
+        return;
+    }
+    struct catalog_applied now = catalog_applied(a->catalog);
+    struct consensus_sum *sum = &o->sums[o->sums_count++];
+
+    MU_ASSERT(o->sums_count <= APPLY_SUMS_MAX);
+    sum->index = index;
+    memcpy(sum->hash, now.hash, sizeof sum->hash);
+}
+
 /* One transaction over entries[0..count). Without effect when it fails. */
 static enum mu_code run_entries(struct apply *a, const struct apply_entry *entries, size_t count,
                                 struct outcome *o, struct mu_err *err)
@@ -137,6 +160,7 @@ static enum mu_code run_entries(struct apply *a, const struct apply_entry *entri
             catalog_rollback(a->catalog);
             return mu_wrap(err, rc, "applying entry %llu", (unsigned long long)entries[i].index);
         }
+        sum_note(a, entries[i].index, o);
         if (r.ticket == 0) {
             mu_free(r.result.text);
             continue;
@@ -283,6 +307,23 @@ static enum mu_code run_held(struct apply *a, struct mu_err *err)
     return rc;
 }
 
+/* For whoever has to find out why two servers differ. */
+static enum mu_code run_census(struct apply *a, struct mu_err *err)
+{
+    struct catalog_applied applied = catalog_applied(a->catalog);
+    struct mu_buf text = MU_BUF_NONE;
+    bool adds_up = false;
+    enum mu_code rc = catalog_census(a->catalog, &text, &adds_up, err);
+
+    if (rc == MU_OK) {
+        mu_log(MU_ERROR, "agent.server", "What the state of this server holds",
+               mu_kv_u("index", applied.index), mu_kv("adds_up", adds_up ? "yes" : "no"),
+               mu_kv("tables", mu_buf_text(&text)));
+    }
+    mu_buf_deinit(&text);
+    return rc;
+}
+
 static enum mu_code run_next(struct apply *a, struct mu_err *err)
 {
     if (a->held == NULL) {
@@ -306,12 +347,15 @@ bool apply_step(struct apply *a, uint64_t *nap_ms)
     /* What found no room until now is in the log still. */
     bool is_over = a->is_stopping && (a->held == NULL || a->tries > 0);
 
+    bool wants_census = a->wants_census;
+
+    a->wants_census = false;
     a->has_room = false;
     pthread_mutex_unlock(&a->lock);
     if (is_over) {
         return false;
     }
-    if (run_next(a, &err) != MU_OK) {
+    if ((wants_census && run_census(a, &err) != MU_OK) || run_next(a, &err) != MU_OK) {
         failure_post(a, &err);
         return false;
     }
@@ -322,7 +366,8 @@ bool apply_step(struct apply *a, uint64_t *nap_ms)
 bool apply_has_mail(struct apply *a)
 {
     pthread_mutex_lock(&a->lock);
-    bool has_mail = a->is_stopping || (a->held != NULL ? a->has_room : !mu_list_empty(&a->orders));
+    bool has_mail = a->is_stopping || a->wants_census ||
+                    (a->held != NULL ? a->has_room : !mu_list_empty(&a->orders));
 
     pthread_mutex_unlock(&a->lock);
     return has_mail;
@@ -354,6 +399,8 @@ void apply_collect(struct apply *a)
         struct apply_report report = {
             .results = o->results,
             .results_count = o->results_count,
+            .sums = o->sums,
+            .sums_count = o->sums_count,
             .changes = o->changes,
             .applied = o->applied,
             .durable = o->durable,
@@ -403,6 +450,14 @@ void apply_push(struct apply *a, const struct apply_entry *entries, size_t count
     a->waiting += count;
     pthread_mutex_lock(&a->lock);
     mu_list_push_back(&a->orders, &o->place);
+    pthread_mutex_unlock(&a->lock);
+    a->host.mail(a->host.self);
+}
+
+void apply_census(struct apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    a->wants_census = true;
     pthread_mutex_unlock(&a->lock);
     a->host.mail(a->host.self);
 }

@@ -20,6 +20,7 @@
 #include "base/span.h"
 #include "catalog/catalog.h"
 #include "catalog/watch.h"
+#include "consensus/consensus.h"
 
 struct uv_loop_s;
 struct apply; /* opaque */
@@ -39,6 +40,8 @@ struct apply_report { /* of one transaction */
     const struct apply_result *results;
     size_t results_count;
     const struct catalog_changes *changes; /* NULL: only a checkpoint was made */
+    const struct consensus_sum *sums;      /* at multiples of CONSENSUS_SUM_EVERY, ascending */
+    size_t sums_count;
     struct catalog_applied applied;
     uint64_t durable; /* applied index that is flushed in the state file */
 };
@@ -53,6 +56,8 @@ typedef void apply_full_fn(void *data);
 struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_done_fn *done,
                         apply_failed_fn *failed, apply_full_fn *full, void *data);
 void apply_relieved(struct apply *a);
+/* Count all rows and say so in the log: another server has other ones. */
+void apply_census(struct apply *a);
 void apply_push(struct apply *a, const struct apply_entry *entries, size_t count);
 size_t apply_waiting(const struct apply *a); /* entries pushed whose report has not come */
 /* Finish what was pushed, end the thread, close the catalog, free. Blocks for one transaction at

@@ -91,6 +91,8 @@ const char *agent__refusal_text(enum mu_code code)
     case MU_LOST: return "outcome unknown: leadership or connection was lost before the answer";
     case MU_FULL: return "No space left in the data directory of a server";
     case MU_CANCELLED: return "the agent is stopping";
+    case MU_CORRUPT:
+        return "The states of the servers differ and no majority agrees: writes are stopped";
     case MU_OK:
     case MU_INVALID:
     case MU_NOT_FOUND:
@@ -100,7 +102,6 @@ const char *agent__refusal_text(enum mu_code code)
     case MU_UNREACHABLE:
     case MU_TIMEOUT:
     case MU_TOO_BIG:
-    case MU_CORRUPT:
     case MU_IO:
     case MU_FOREIGN:
     case MU_UNSUPPORTED: return mu_code_text(code);

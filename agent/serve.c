@@ -68,7 +68,8 @@ static void on_proposed(void *data, const struct agent_written *written)
     struct mu_buf answer = MU_BUF_NONE;
     enum mu_code code = written->code;
     bool was_refused = code == MU_NOT_LEADER || code == MU_NO_LEADER || code == MU_LOST ||
-                       code == MU_CANCELLED || code == MU_BUSY || code == MU_FULL;
+                       code == MU_CANCELLED || code == MU_BUSY || code == MU_FULL ||
+                       code == MU_CORRUPT;
 
     if (s->request != NULL && was_refused) {
         rpc_refuse(s->request, code, written->text);

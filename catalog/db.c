@@ -460,6 +460,27 @@ enum mu_code catalog_recount(struct catalog *c, uint8_t hash[16], struct mu_err 
     return rc;
 }
 
+enum mu_code catalog_census(struct catalog *c, struct mu_buf *to, bool *adds_up, struct mu_err *err)
+{
+    struct catalog_applied applied = catalog_applied(c);
+    struct hash_sum total = { 0, 0 };
+    struct row_census census;
+    uint8_t hash[HASH_BYTES];
+
+    MU_ASSERT(!c->in_transaction);
+    enum mu_code rc = catalog__rows_census(&c->db, &census, err);
+
+    for (size_t t = 1; rc == MU_OK && t < ROW_TABLES_COUNT; t++) {
+        catalog__hash_add(&total, census.sums[t]);
+        mu_buf_addf(to, "%s%s %llu rows %016llx", t > 1 ? ", " : "",
+                    catalog__row_table_name((enum row_table)t),
+                    (unsigned long long)census.counts[t], (unsigned long long)census.sums[t].low);
+    }
+    catalog__hash_write(total, hash);
+    *adds_up = memcmp(hash, applied.hash, sizeof hash) == 0;
+    return rc;
+}
+
 enum mu_code catalog_dump(struct catalog *c, struct mu_buf *to, struct mu_err *err)
 {
     const struct state *s = &c->committed;

@@ -388,6 +388,22 @@ static enum mu_code each_row(const struct connection *db, row_fn *each, void *da
     return rc;
 }
 
+static void census_row(void *data, enum row_table table, const struct row_value *values,
+                       size_t count)
+{
+    struct row_census *c = data;
+
+    c->counts[table]++;
+    catalog__hash_add(&c->sums[table], catalog__hash_row((uint8_t)table, values, count));
+}
+
+enum mu_code catalog__rows_census(const struct connection *db, struct row_census *out,
+                                  struct mu_err *err)
+{
+    *out = (struct row_census){ .counts = { 0 } };
+    return each_row(db, census_row, out, err);
+}
+
 static void count_row(void *data, enum row_table table, const struct row_value *values,
                       size_t count)
 {

@@ -249,6 +249,13 @@ bool catalog__row_same(const struct row *a, const struct row *b, size_t count);
 
 MU_MUST_CHECK enum mu_code catalog__rows_recount(const struct connection *db, struct hash_sum *sum,
                                                  struct mu_err *err);
+/* How many rows each table has, and what they add up to. */
+struct row_census {
+    uint64_t counts[ROW_TABLES_COUNT];
+    struct hash_sum sums[ROW_TABLES_COUNT];
+};
+MU_MUST_CHECK enum mu_code catalog__rows_census(const struct connection *db, struct row_census *out,
+                                                struct mu_err *err);
 MU_MUST_CHECK enum mu_code catalog__rows_dump(const struct connection *db, struct mu_buf *to,
                                               struct mu_err *err);
 

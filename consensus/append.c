@@ -279,5 +279,6 @@ void consensus__on_heartbeat(struct consensus *c, const struct consensus_msg *m)
     answer->alive.read_seq = m->heartbeat.read_seq;
     answer->alive.last_index = c->log.last_index;
     answer->alive.applied = c->applied;
+    answer->alive.sum = consensus__sum_answer(c, m);
     answer->alive.is_store_slow = consensus__health(c) != CONSENSUS_STORE_OK;
 }

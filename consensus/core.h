@@ -14,6 +14,7 @@
  *   write.c      writes outstanding, what is durable, and who waits for it
  *   propose.c    admission, tickets
  *   read.c       linearizable reads
+ *   sums.c       the states of all servers compared
  *   config.c     configurations and their history
  *   change.c     membership: what may change, removed servers, joint steps left
  *   transfer.c   leadership given away
@@ -38,6 +39,7 @@ enum {
     CONSENSUS_MARKS_MAX = 128,
     CONSENSUS_SNAPS_MAX = 4, /* orders in one step */
     CONSENSUS_PENDING_MAX = 32,
+    CONSENSUS_SUMS_MAX = 64,
     CONSENSUS_WRITES_RESERVED = 4, /* slots that entries of others may not take */
     CONSENSUS_TAIL_RESERVED = 16,  /* the same, of the tail */
 };
@@ -52,6 +54,7 @@ enum consensus_death {
     CONSENSUS_DEATH_STORE,
     CONSENSUS_DEATH_CONFLICT,
     CONSENSUS_DEATH_RUNS,
+    CONSENSUS_DEATH_DIVERGED,
     CONSENSUS_DEATH_REMOVED,
 };
 const char *consensus__dead_text(enum consensus_death why);
@@ -104,20 +107,29 @@ struct consensus__pending {
     uint32_t reserved;
 };
 
+/* The newest sums of the own state. */
+struct consensus__sums {
+    struct consensus_sum at[CONSENSUS_SUMS_MAX]; /* ring */
+    struct consensus_sum newest;
+    uint64_t told_index; /* the difference that was told last */
+    uint32_t head, count;
+};
+
 struct consensus__peer {
     struct mu_id id, disk;  /* as servers[i] of the configuration in force, or removed by it */
     uint64_t removed_index; /* the entry that removed it; 0: it is a server */
     uint64_t removed_ms;    /* when that was committed; 0: not yet */
     uint64_t match, next;
-    uint64_t session;        /* nonce and attempt; acks of another nonce are dropped (spec 1.11) */
-    uint64_t acked_ms;       /* last reply of this session; 0: unknown */
-    uint64_t read_echo;      /* highest read_seq it has answered */
-    uint64_t commit_sent;    /* the commit index it was told last */
-    uint64_t applied;        /* as it says */
-    uint64_t sent_ms;        /* when entries or a probe were sent last */
-    uint64_t moved_ms;       /* when match grew last */
-    uint64_t snap_next_ms;   /* not before: after a transfer that failed */
-    uint64_t snap_pinned_ms; /* until then compaction waits for it: it was sent a snapshot */
+    uint64_t session;         /* nonce and attempt; acks of another nonce are dropped (spec 1.11) */
+    uint64_t acked_ms;        /* last reply of this session; 0: unknown */
+    uint64_t read_echo;       /* highest read_seq it has answered */
+    uint64_t commit_sent;     /* the commit index it was told last */
+    uint64_t applied;         /* as it says */
+    uint64_t sent_ms;         /* when entries or a probe were sent last */
+    uint64_t moved_ms;        /* when match grew last */
+    uint64_t snap_next_ms;    /* not before: after a transfer that failed */
+    uint64_t snap_pinned_ms;  /* until then compaction waits for it: it was sent a snapshot */
+    struct consensus_sum sum; /* as it said last */
     uint64_t inflight_bytes;
     uint32_t inflight_head, inflight_count;
     uint32_t state;        /* enum consensus_progress */
@@ -179,10 +191,13 @@ struct consensus__office {
     uint64_t confirm_seq;  /* after a pause: nothing is answered before a quorum echoes this */
     uint64_t yields_at_ms; /* not before: to a server of higher priority, or a better disk */
     struct consensus__transfer transfer;
+    struct consensus_sum asked; /* the sum that this round of heartbeats compares */
+    uint64_t asked_ms;
+    bool is_split; /* states differ, and no quorum agrees */
     bool is_heartbeat_due;
     bool is_ready;
     bool has_invited_another; /* a TIMEOUT_NOW is out: in this term no lease is safe (spec 2.4) */
-    uint8_t reserved[5];
+    uint8_t reserved[4];
 };
 
 /* Only on a (pre-)candidate. */
@@ -286,6 +301,7 @@ struct consensus {
     struct consensus__reads reads;
     struct consensus__install install;
     struct consensus__counters counters;
+    struct consensus__sums sums;
 
     /* scratch: what this step has produced so far */
     uint32_t sends_count, results_count, notices_count, fetches_count, drops_count;
@@ -455,6 +471,18 @@ void consensus__reads_run(struct consensus *c); /* confirm what flies, launch wh
 void consensus__reads_void(struct consensus *c);
 void consensus__reads_pause(struct consensus *c);
 void consensus__reads_drain(struct consensus *c);
+
+/* -- sums.c -------------------------------------------------------------------------------- */
+
+void consensus__on_sum(struct consensus *c, const struct consensus_sum *sum);
+/* Follower: the own sum where the leader asks; notes, and may end on, a difference. */
+struct consensus_sum consensus__sum_answer(struct consensus *c, const struct consensus_msg *m);
+/* Leader: once per round of heartbeats; an answer; is this peer to be told that it is the odd one?
+ */
+void consensus__sum_round(struct consensus *c);
+void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
+                              const struct consensus_msg *m);
+bool consensus__sum_is_odd(const struct consensus *c, const struct consensus__peer *p);
 
 /* -- config.c ------------------------------------------------------------------------------ */
 

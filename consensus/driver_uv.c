@@ -322,13 +322,15 @@ void consensus_driver_transfer(struct consensus_driver *d, const struct mu_id *t
 }
 
 void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64_t durable_index,
-                              const uint8_t hash[16])
+                              const struct consensus_sum *sums, size_t sums_count)
 {
-    (void)hash; /* compared between servers once heartbeats carry it */
     if (d->is_stopping) {
         return;
     }
     consensus__node_applied(&d->node, index, durable_index);
+    for (size_t i = 0; i < sums_count; i++) {
+        consensus__node_sum(&d->node, &sums[i]);
+    }
     settle(d);
 }
 

@@ -292,6 +292,14 @@ void consensus__node_applied(struct consensus_node *n, uint64_t index, uint64_t 
     consensus__node_applied_upto(n, index);
 }
 
+void consensus__node_sum(struct consensus_node *n, const struct consensus_sum *sum)
+{
+    if (n->sums_count == CONSENSUS_NODE_SUMS_MAX) {
+        memmove(n->sums, n->sums + 1, --n->sums_count * sizeof *n->sums);
+    }
+    n->sums[n->sums_count++] = *sum;
+}
+
 void consensus__node_relieve(struct consensus_node *n)
 {
     if (n->phase == CONSENSUS_NODE_FRESH || n->phase == CONSENSUS_NODE_RUNS) {
@@ -590,19 +598,30 @@ static void wishes_run(struct consensus_node *n)
     mu_free(list);
 }
 
+static void sums_run(struct consensus_node *n)
+{
+    for (size_t i = 0; i < n->sums_count && n->phase == CONSENSUS_NODE_RUNS; i++) {
+        struct consensus_event ev = { .kind = CONSENSUS_EV_SUM, .sum = n->sums[i] };
+
+        consensus__node_feed(n, &ev);
+    }
+    n->sums_count = 0;
+}
+
 static void applied_run(struct consensus_node *n)
 {
     struct consensus_event ev = { .kind = CONSENSUS_EV_APPLIED };
 
     if (n->phase != CONSENSUS_NODE_RUNS ||
         (n->applied == n->applied_fed && n->durable_applied == n->durable_applied_fed)) {
-        return;
+        return; /* a sum comes with progress */
     }
     n->applied_fed = n->applied;
     n->durable_applied_fed = n->durable_applied;
     ev.applied.index = n->applied;
     ev.applied.durable_index = n->durable_applied;
     consensus__node_feed(n, &ev);
+    sums_run(n);
 }
 
 static void candidates_run(struct consensus_node *n)

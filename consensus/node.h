@@ -61,6 +61,8 @@ struct consensus_deferred {
     struct mu_buf message;
 };
 
+#define CONSENSUS_NODE_SUMS_MAX 8
+
 /* Entries handed out and not applied yet, so that their bytes are bounded too. */
 struct consensus_batch_mark {
     uint64_t last_index, bytes;
@@ -118,7 +120,9 @@ struct consensus_node {
     uint64_t commit_to, delivered;             /* entries up to here may be, were handed to apply */
     uint64_t applied, durable_applied;         /* as reported */
     uint64_t applied_fed, durable_applied_fed; /* as the core knows */
-    struct consensus_batch_mark *batches;      /* ring of those handed out, by index */
+    struct consensus_sum sums[CONSENSUS_NODE_SUMS_MAX]; /* not fed yet; the oldest give way */
+    size_t sums_count;
+    struct consensus_batch_mark *batches; /* ring of those handed out, by index */
     size_t batches_head, batches_count, batches_room;
     uint64_t batches_bytes;
     struct mu_buf replay; /* records from disk that apply waits for */
@@ -165,6 +169,8 @@ void consensus__node_change(struct consensus_node *n, const struct consensus_cha
 void consensus__node_transfer(struct consensus_node *n, const struct mu_id *target,
                               consensus_wished_fn *done, void *data);
 void consensus__node_applied(struct consensus_node *n, uint64_t index, uint64_t durable_index);
+/* What the state added up to; the index is at most the applied one. */
+void consensus__node_sum(struct consensus_node *n, const struct consensus_sum *sum);
 void consensus__node_receive(struct consensus_node *n, uint64_t now_ms, const struct mu_id *from,
                              const struct mu_id *from_disk, struct mu_span message);
 void consensus__node_peer(struct consensus_node *n, uint64_t now_ms, const struct mu_id *peer,

@@ -168,6 +168,7 @@ static enum mu_code refusal_code(enum consensus_refusal why)
     case CONSENSUS_NO_QUORUM:
     case CONSENSUS_DISK_SLOW: return MU_NO_LEADER; /* held and tried again like a missing leader */
     case CONSENSUS_DISK_FULL: return MU_FULL;
+    case CONSENSUS_STATE_SPLIT: return MU_CORRUPT;
     case CONSENSUS_TRANSFERRING: return MU_NO_LEADER; /* soon there is one */
     case CONSENSUS_TRANSFER_LATE: return MU_TIMEOUT;
     case CONSENSUS_CHANGE_EARLY:
@@ -302,6 +303,8 @@ static void made_bind(struct consensus_node *n, const struct consensus_config *m
 
 static void carry_out(struct consensus_node *n, const struct consensus_effects *fx)
 {
+    bool state_differs = false;
+
     if (fx->made != NULL) {
         made_bind(n, fx->made);
     }
@@ -316,6 +319,7 @@ static void carry_out(struct consensus_node *n, const struct consensus_effects *
     }
     for (size_t i = 0; i < fx->notices_count; i++) {
         notice_log(&fx->notices[i]);
+        state_differs |= fx->notices[i].kind == CONSENSUS_T_STATE_DIFFERS;
     }
     for (size_t i = 0; i < fx->drops_count; i++) {
         consensus__pool_unref(&n->pool, fx->drops[i]);
@@ -335,6 +339,9 @@ static void carry_out(struct consensus_node *n, const struct consensus_effects *
     }
     if (fx->peers_changed) {
         consensus__node_peers(n);
+    }
+    if (state_differs && n->options.callbacks.state_differs != NULL) {
+        n->options.callbacks.state_differs(n->options.callbacks_data);
     }
     if (fx->notices_count > 0) {
         consensus__node_notice_changes(n);

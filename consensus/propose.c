@@ -16,6 +16,7 @@ static const char *const refusals[CONSENSUS_REFUSALS] = {
     [CONSENSUS_NO_QUORUM] = "no quorum",
     [CONSENSUS_DISK_SLOW] = "disk is slow",
     [CONSENSUS_DISK_FULL] = "disk is full",
+    [CONSENSUS_STATE_SPLIT] = "the states of the servers differ",
     [CONSENSUS_TRANSFERRING] = "leadership is being given away",
     [CONSENSUS_TRANSFER_NOBODY] = "no other voter is fit to lead",
     [CONSENSUS_TRANSFER_TARGET] = "not another voter of the cluster",
@@ -88,6 +89,9 @@ static enum consensus_refusal refusal_of(const struct consensus *c,
     }
     if (!consensus__has_quorum(c)) {
         return CONSENSUS_NO_QUORUM;
+    }
+    if (c->office.is_split) {
+        return CONSENSUS_STATE_SPLIT;
     }
     if (store != CONSENSUS_NOT_REFUSED) {
         return store;

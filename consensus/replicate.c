@@ -153,6 +153,7 @@ static void heartbeat_all(struct consensus *c)
     c->office.is_heartbeat_due = false;
     c->office.heartbeat_at_ms = c->now_ms + c->options.heartbeat_ms;
     c->office.read_seq++;
+    consensus__sum_round(c);
     for (uint32_t i = 0; i < c->peers_count; i++) {
         struct consensus__peer *p = &c->peers[i];
 
@@ -168,6 +169,8 @@ static void heartbeat_all(struct consensus *c)
         m->heartbeat.session = p->session;
         m->heartbeat.read_seq = c->office.read_seq;
         m->heartbeat.commit = min_u64(c->commit, p->match);
+        m->heartbeat.sum = c->office.asked;
+        m->heartbeat.is_odd = consensus__sum_is_odd(c, p);
         if (m->heartbeat.commit > p->commit_sent) {
             p->commit_sent = m->heartbeat.commit;
         }
@@ -404,6 +407,7 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
     }
     p->applied = m->alive.applied;
     p->is_store_slow = m->alive.is_store_slow;
+    consensus__on_sum_answer(c, p, m);
     if (p->state == CONSENSUS_SNAPSHOT && !consensus__is_sending_to(c, p) &&
         c->now_ms - p->sent_ms > SNAPSHOT_RETRIES_MS(c)) {
         consensus__peer_move(c, p, CONSENSUS_PROBE); /* has it been helped from elsewhere? */

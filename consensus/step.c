@@ -129,6 +129,7 @@ static const char *const deaths[] = {
     [CONSENSUS_DEATH_STORE] = "the log could not be written; what it holds is uncertain until a "
                               "restart has read it again",
     [CONSENSUS_DEATH_CONFLICT] = "the leader sends other entries where this server's are committed",
+    [CONSENSUS_DEATH_DIVERGED] = "the state of this server differs from that of the majority",
     [CONSENSUS_DEATH_RUNS] = "the uncommitted part of the log has too many terms",
     [CONSENSUS_DEATH_REMOVED] =
         "this server was removed from the cluster, which its data directory "
@@ -337,6 +338,7 @@ static void route(struct consensus *c, const struct consensus_event *ev)
     case CONSENSUS_EV_PERSISTED: consensus__on_persisted(c, ev->persisted_seq); break;
     case CONSENSUS_EV_STORE: on_store(c, ev->health); break;
     case CONSENSUS_EV_APPLIED: on_applied(c, ev->applied.index, ev->applied.durable_index); break;
+    case CONSENSUS_EV_SUM: consensus__on_sum(c, &ev->sum); break;
     case CONSENSUS_EV_FETCHED: consensus__on_fetched(c, ev); break;
     case CONSENSUS_EV_PEER: consensus__on_peer(c, ev); break;
     case CONSENSUS_EV_COMPACTED: consensus__log_compact(c, ev->compacted_index); break;

@@ -62,8 +62,14 @@ union body {
     Muster__Consensus__Answer answer;
     Muster__Consensus__Append append;
     Muster__Consensus__Ack ack;
-    Muster__Consensus__Heartbeat heartbeat;
-    Muster__Consensus__Alive alive;
+    struct {
+        Muster__Consensus__Heartbeat heartbeat;
+        Muster__Consensus__Sum asked;
+    };
+    struct {
+        Muster__Consensus__Alive alive;
+        Muster__Consensus__Sum said;
+    };
     struct {
         Muster__Consensus__Snapshot message;
         uint8_t config[CONSENSUS_CONFIG_BYTES_MAX];
@@ -121,12 +127,37 @@ static void ack_out(const struct consensus_msg *m, union body *b, pb_raft *to)
     to->ack = &b->ack;
 }
 
+static Muster__Consensus__Sum *sum_out(const struct consensus_sum *sum, Muster__Consensus__Sum *to)
+{
+    struct mu_rd r = mu_rd_of(mu_span_of(sum->hash, sizeof sum->hash));
+
+    muster__consensus__sum__init(to);
+    to->index = sum->index;
+    to->low = mu_rd_u64le(&r);
+    to->high = mu_rd_u64le(&r);
+    return sum->index != 0 ? to : NULL;
+}
+
+static void sum_in(const Muster__Consensus__Sum *from, struct consensus_sum *sum)
+{
+    struct mu_wr w = mu_wr_of(sum->hash, sizeof sum->hash);
+
+    if (from == NULL || from->index == 0) {
+        return;
+    }
+    sum->index = from->index;
+    mu_wr_u64le(&w, from->low);
+    mu_wr_u64le(&w, from->high);
+}
+
 static void heartbeat_out(const struct consensus_msg *m, union body *b, pb_raft *to)
 {
     muster__consensus__heartbeat__init(&b->heartbeat);
     b->heartbeat.session = m->heartbeat.session;
     b->heartbeat.read_seq = m->heartbeat.read_seq;
     b->heartbeat.commit = m->heartbeat.commit;
+    b->heartbeat.sum = sum_out(&m->heartbeat.sum, &b->asked);
+    b->heartbeat.is_odd = m->heartbeat.is_odd;
     to->heartbeat = &b->heartbeat;
 }
 
@@ -138,6 +169,7 @@ static void alive_out(const struct consensus_msg *m, union body *b, pb_raft *to)
     b->alive.last_index = m->alive.last_index;
     b->alive.applied = m->alive.applied;
     b->alive.is_store_slow = m->alive.is_store_slow;
+    b->alive.sum = sum_out(&m->alive.sum, &b->said);
     to->alive = &b->alive;
 }
 
@@ -267,6 +299,8 @@ static bool heartbeat_in(const pb_raft *from, struct consensus_msg *m)
     m->heartbeat.session = from->heartbeat->session;
     m->heartbeat.read_seq = from->heartbeat->read_seq;
     m->heartbeat.commit = from->heartbeat->commit;
+    sum_in(from->heartbeat->sum, &m->heartbeat.sum);
+    m->heartbeat.is_odd = from->heartbeat->is_odd != 0;
     return true;
 }
 
@@ -280,6 +314,7 @@ static bool alive_in(const pb_raft *from, struct consensus_msg *m)
     m->alive.last_index = from->alive->last_index;
     m->alive.applied = from->alive->applied;
     m->alive.is_store_slow = from->alive->is_store_slow != 0;
+    sum_in(from->alive->sum, &m->alive.sum);
     return true;
 }
 

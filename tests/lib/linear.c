@@ -2,21 +2,22 @@
  * the memory of Lowe ("Testing for linearizability", 2017), one key at a time: operations on
  * different keys cannot disagree with each other (P-compositionality, Horn and Kroening 2015).
  *
- * The events of a key stand in a list by time. The search walks it from the front: an operation
+ * The events of a key stand in a ring by time. The search walks it from the front: an operation
  * whose call comes before the first return may be the next one to take effect. If the state allows
  * it, its two events are lifted out and the walk begins again; when a return is reached, somebody
  * ought to have taken effect and could not, and the last choice is taken back. Done when every
- * operation with a known outcome is lifted. What was reached before, the same set of operations in
- * effect and the same state, is not searched twice.
+ * operation with a known outcome is lifted.
  *
- * Three observations keep histories with many open operations tractable. What has no effect
- * whenever it fits (a get, a refused write) may take effect at once when it fits, so there is no
- * other choice to come back to. An open operation that would change nothing now stays open. And one
- * that is followed by something that fits as well without it, and with the same result, was
- * taken in vain: so an open write takes effect only in front of somebody who sees it.
+ * Operations with an open outcome have no return. They stand in a ring of their own and are tried
+ * last, so that they take effect only where nothing else helps: in front of somebody who sees them.
+ * One that would change nothing stays open.
  *
- * The memory holds fingerprints of 128 bits: a wrong verdict by collision needs 2^64 steps, and
- * the bound is 2^22.
+ * What has no effect whenever it fits (a get, a refused write) may take effect at once when it
+ * fits: there is no other choice to come back to.
+ *
+ * The memory: a place was searched before if the same known operations were in effect, the state
+ * was the same, and of the open ones no others were used up. It knows sets and states by
+ * fingerprints of 128 bits: a wrong verdict by collision takes 2^64 steps, the bound is 2^21.
  */
 #include "linear.h"
 
@@ -32,10 +33,13 @@ struct state {
     uint64_t value, holder;
 };
 
+enum { KNOWN, OPEN, HEADS_COUNT }; /* the first events are heads of rings, and no events */
+
 struct event {
-    uint32_t next, prev; /* 0: the head of the ring, which is no event */
-    uint32_t mate;       /* of a call: its return; 0: it has none */
+    uint32_t next, prev;
+    uint32_t mate; /* of a call: its return; 0: it is open */
     uint32_t op;
+    uint32_t bit; /* of an open one: its place among them */
     bool is_call;
 };
 
@@ -48,17 +52,30 @@ struct choice {
     struct state before;
 };
 
+/* What was visited: by fingerprint, then a chain of the sets of open operations used up there. */
+struct memory {
+    struct slot {
+        struct fingerprint print; /* all zero: free */
+        uint32_t newest;
+    } * slots;
+    size_t slots_count, slots_room;
+    uint32_t *older; /* by number of the visit; 0: none. Numbers begin at 1 */
+    uint64_t *used;  /* `words` for each visit */
+    size_t count, room;
+    size_t words;
+};
+
 struct search {
     const struct linear_op **ops;
     size_t count;
     struct event *events;
     size_t known_left;
     struct state state;
-    struct fingerprint set; /* of the operations in effect */
+    struct fingerprint known; /* operations in effect */
+    uint64_t *used;           /* open ones in effect, a bit each */
     struct choice *chosen;
     size_t chosen_count;
-    struct fingerprint *seen; /* open addressing; all zero: free */
-    size_t seen_count, seen_room;
+    struct memory memory;
     struct {
         size_t count;
         struct state state;
@@ -134,49 +151,93 @@ static struct fingerprint with_state(struct fingerprint f, struct state s)
     return f;
 }
 
-static void seen_put(struct fingerprint *seen, size_t room, struct fingerprint f)
+static struct slot *slot_find(struct slot *slots, size_t room, struct fingerprint f)
 {
     size_t i = (size_t)f.a & (room - 1);
 
-    while (seen[i].b != 0) {
+    while (slots[i].print.b != 0 && (slots[i].print.a != f.a || slots[i].print.b != f.b)) {
         i = (i + 1) & (room - 1);
     }
-    seen[i] = f;
+    return &slots[i];
 }
 
-static void seen_grow(struct search *s)
+static void slots_grow(struct memory *m)
 {
-    size_t room = s->seen_room == 0 ? 1024 : s->seen_room * 2;
-    struct fingerprint *seen = mu_new_array(room, sizeof *seen);
+    size_t room = m->slots_room == 0 ? 1024 : m->slots_room * 2;
+    struct slot *slots = mu_new_array(room, sizeof *slots);
 
-    for (size_t i = 0; i < s->seen_room; i++) {
-        if (s->seen[i].b != 0) {
-            seen_put(seen, room, s->seen[i]);
+    for (size_t i = 0; i < m->slots_room; i++) {
+        if (m->slots[i].print.b != 0) {
+            *slot_find(slots, room, m->slots[i].print) = m->slots[i];
         }
     }
-    mu_free(s->seen);
-    s->seen = seen;
-    s->seen_room = room;
+    mu_free(m->slots);
+    m->slots = slots;
+    m->slots_room = room;
 }
 
-/* False: it was there. */
-static bool seen_add(struct search *s, struct fingerprint f)
+static bool is_within(const uint64_t *inner, const uint64_t *outer, size_t words)
 {
-    if (s->seen_count * 2 >= s->seen_room) {
-        seen_grow(s);
-    }
-    for (size_t i = (size_t)f.a & (s->seen_room - 1); s->seen[i].b != 0;
-         i = (i + 1) & (s->seen_room - 1)) {
-        if (s->seen[i].a == f.a && s->seen[i].b == f.b) {
+    for (size_t i = 0; i < words; i++) {
+        if ((inner[i] & ~outer[i]) != 0) {
             return false;
         }
     }
-    seen_put(s->seen, s->seen_room, f);
-    s->seen_count++;
     return true;
 }
 
+static uint32_t visit_add(struct memory *m, const uint64_t *used, uint32_t older)
+{
+    m->count++;
+    if (m->count >= m->room) {
+        m->room = m->room == 0 ? 1024 : m->room * 2;
+        m->older = mu_grow(m->older, m->room * sizeof *m->older);
+        m->used = mu_grow(m->used, m->room * m->words * sizeof *m->used + 1);
+    }
+    m->older[m->count] = older;
+    memcpy(m->used + m->count * m->words, used, m->words * sizeof *used);
+    return (uint32_t)m->count;
+}
+
+/* False: this place was searched, with as many open operations left or more. */
+static bool memory_add(struct memory *m, struct fingerprint f, const uint64_t *used)
+{
+    struct slot *slot;
+
+    if (m->slots_count * 2 >= m->slots_room) {
+        slots_grow(m);
+    }
+    slot = slot_find(m->slots, m->slots_room, f);
+    for (uint32_t i = slot->newest; i != 0; i = m->older[i]) {
+        uint64_t *visited = m->used + i * m->words;
+
+        if (is_within(visited, used, m->words)) {
+            return false;
+        }
+        if (is_within(used, visited, m->words)) {
+            memcpy(visited, used, m->words * sizeof *used); /* the better of the two */
+            return true;
+        }
+    }
+    m->slots_count += slot->print.b == 0;
+    slot->print = f;
+    slot->newest = visit_add(m, used, slot->newest);
+    return true;
+}
+
+static void memory_deinit(struct memory *m)
+{
+    mu_free(m->slots);
+    mu_free(m->older);
+    mu_free(m->used);
+}
+
 /* -- the walk --------------------------------------------------------------------------------- */
+
+static const struct linear_op *op_of(const struct search *s, uint32_t event)
+{
+    return s->ops[s->events[event].op];
+}
 
 static void event_lift(struct search *s, uint32_t at)
 {
@@ -194,35 +255,57 @@ static void event_lower(struct search *s, uint32_t at)
     s->events[e->next].prev = at;
 }
 
-/* Was the choice before, of an open operation, of no use to this one? */
-static bool was_in_vain(const struct search *s, const struct linear_op *op, struct state next)
+static uint64_t first_return(const struct search *s)
 {
-    const struct choice *last;
-    struct state without;
+    uint32_t at = s->events[KNOWN].next;
 
-    if (s->chosen_count == 0) {
-        return false;
+    while (s->events[at].is_call) {
+        at = s->events[at].next;
     }
-    last = &s->chosen[s->chosen_count - 1];
-    return s->ops[s->events[last->event].op]->outcome == LINEAR_UNKNOWN &&
-           fits(op, last->before, &without) && state_eq(without, next);
+    MU_ASSERT(at != KNOWN); /* the walk ends with the last known operation */
+    return op_of(s, at)->returned;
+}
+
+/* What may take effect next, behind `at` (KNOWN: the first). KNOWN: there is no more. */
+static uint32_t candidate_after(const struct search *s, uint32_t at)
+{
+    bool is_open = at >= HEADS_COUNT && s->events[at].mate == 0;
+    uint32_t next = s->events[at].next;
+
+    if (!is_open && next != KNOWN && s->events[next].is_call) {
+        return next;
+    }
+    if (!is_open) {
+        next = s->events[OPEN].next;
+    }
+    return next != OPEN && op_of(s, next)->called <= first_return(s) ? next : KNOWN;
+}
+
+/* Put into effect, or take back: the same but for the order. */
+static void sets_turn(struct search *s, const struct event *e)
+{
+    if (e->mate != 0) {
+        s->known = with_op(s->known, e->op);
+    } else {
+        s->used[e->bit / 64] ^= 1ULL << (e->bit % 64);
+    }
 }
 
 static bool take(struct search *s, uint32_t at)
 {
     const struct event *e = &s->events[at];
-    const struct linear_op *op = s->ops[e->op];
-    struct fingerprint set = with_op(s->set, e->op);
     struct state next;
 
-    if (!fits(op, s->state, &next) || was_in_vain(s, op, next) ||
-        (op->outcome == LINEAR_UNKNOWN && state_eq(next, s->state)) ||
-        !seen_add(s, with_state(set, next))) {
+    if (!fits(op_of(s, at), s->state, &next) || (e->mate == 0 && state_eq(next, s->state))) {
+        return false;
+    }
+    sets_turn(s, e);
+    if (!memory_add(&s->memory, with_state(s->known, next), s->used)) {
+        sets_turn(s, e);
         return false;
     }
     s->chosen[s->chosen_count++] = (struct choice){ .event = at, .before = s->state };
     s->state = next;
-    s->set = set;
     event_lift(s, at);
     if (e->mate != 0) {
         event_lift(s, e->mate);
@@ -231,7 +314,7 @@ static bool take(struct search *s, uint32_t at)
     return true;
 }
 
-/* Take back the last choice that has alternatives; *at is where they begin. False: none is left. */
+/* Take back the last choice that has alternatives, which is *at. False: none is left. */
 static bool back(struct search *s, uint32_t *at)
 {
     while (s->chosen_count > 0) {
@@ -239,14 +322,14 @@ static bool back(struct search *s, uint32_t *at)
         const struct event *e = &s->events[last->event];
 
         s->state = last->before;
-        s->set = with_op(s->set, e->op);
+        sets_turn(s, e);
         if (e->mate != 0) {
             event_lower(s, e->mate);
             s->known_left++;
         }
         event_lower(s, last->event);
         if (!is_pure(s->ops[e->op])) {
-            *at = e->next;
+            *at = last->event;
             return true;
         }
     }
@@ -262,8 +345,7 @@ static void note_deepest(struct search *s)
     s->deepest.count = s->chosen_count;
     s->deepest.state = s->state;
     s->deepest.next_count = 0;
-    for (uint32_t at = s->events[0].next; at != 0 && s->events[at].is_call;
-         at = s->events[at].next) {
+    for (uint32_t at = candidate_after(s, KNOWN); at != KNOWN; at = candidate_after(s, at)) {
         if (s->deepest.next_count < SHOWN_MAX) {
             s->deepest.next[s->deepest.next_count++] = s->events[at].op;
         }
@@ -272,19 +354,20 @@ static void note_deepest(struct search *s)
 
 static enum linear_verdict search_run(struct search *s, uint64_t steps_max)
 {
-    uint32_t at = s->events[0].next;
+    uint32_t at = KNOWN;
 
     while (s->known_left > 0) {
-        if (at != 0 && s->events[at].is_call) {
-            at = take(s, at) ? s->events[0].next : s->events[at].next;
-            if (s->seen_count > steps_max) {
-                return LINEAR_UNDECIDED;
-            }
-        } else {
+        at = candidate_after(s, at);
+        if (at == KNOWN) {
             note_deepest(s);
             if (!back(s, &at)) {
                 return LINEAR_BROKEN;
             }
+        } else if (take(s, at)) {
+            at = KNOWN;
+        }
+        if (s->memory.count > steps_max) {
+            return LINEAR_UNDECIDED;
         }
     }
     return LINEAR_HOLDS;
@@ -313,9 +396,9 @@ static int moment_cmp(const void *left, const void *right)
     return (a->op > b->op) - (a->op < b->op);
 }
 
-static size_t moments_fill(const struct search *s, struct moment *moments)
+static uint32_t moments_fill(const struct search *s, struct moment *moments)
 {
-    size_t count = 0;
+    uint32_t count = 0;
 
     for (uint32_t i = 0; i < s->count; i++) {
         const struct linear_op *op = s->ops[i];
@@ -329,33 +412,46 @@ static size_t moments_fill(const struct search *s, struct moment *moments)
     return count;
 }
 
+static void ring_add(struct search *s, uint32_t head, uint32_t at)
+{
+    struct event *e = &s->events[at];
+
+    e->prev = s->events[head].prev;
+    e->next = head;
+    event_lower(s, at);
+}
+
 static void search_init(struct search *s, const struct linear_op **ops, size_t count)
 {
     struct moment *moments = mu_new_array(count * 2, sizeof *moments);
     uint32_t *calls = mu_new_array(count, sizeof *calls);
+    uint32_t opens = 0;
     uint32_t moments_count;
 
     MU_ASSERT(count <= LINEAR_KEY_OPS_MAX);
     *s = (struct search){ .ops = ops, .count = count };
-    moments_count = (uint32_t)moments_fill(s, moments);
-    s->events = mu_new_array(moments_count + 1U, sizeof *s->events);
-    s->chosen = mu_new_array(count, sizeof *s->chosen);
+    moments_count = moments_fill(s, moments);
+    s->events = mu_new_array(moments_count + HEADS_COUNT, sizeof *s->events);
+    s->events[OPEN] = (struct event){ .prev = OPEN, .next = OPEN };
     for (uint32_t i = 0; i < moments_count; i++) {
-        s->events[i + 1] = (struct event){
-            .prev = i,
-            .next = i + 1 < moments_count ? i + 2 : 0,
-            .op = moments[i].op,
-            .is_call = !moments[i].is_return,
-        };
-        if (moments[i].is_return) {
-            s->events[calls[moments[i].op]].mate = i + 1;
+        uint32_t at = i + HEADS_COUNT;
+        bool is_open = ops[moments[i].op]->outcome == LINEAR_UNKNOWN;
+
+        s->events[at].op = moments[i].op;
+        s->events[at].is_call = !moments[i].is_return;
+        ring_add(s, is_open ? OPEN : KNOWN, at);
+        if (is_open) {
+            s->events[at].bit = opens++;
+        } else if (moments[i].is_return) {
+            s->events[calls[moments[i].op]].mate = at;
             s->known_left++;
         } else {
-            calls[moments[i].op] = i + 1;
+            calls[moments[i].op] = at;
         }
     }
-    s->events[0].next = moments_count > 0 ? 1 : 0;
-    s->events[0].prev = moments_count;
+    s->chosen = mu_new_array(count, sizeof *s->chosen);
+    s->memory.words = (opens + 63) / 64;
+    s->used = mu_new_array(s->memory.words, sizeof *s->used);
     mu_free(calls);
     mu_free(moments);
 }
@@ -364,7 +460,8 @@ static void search_deinit(struct search *s)
 {
     mu_free(s->events);
     mu_free(s->chosen);
-    mu_free(s->seen);
+    mu_free(s->used);
+    memory_deinit(&s->memory);
 }
 
 static void search_explain(const struct linear_history *h, const struct search *s,
@@ -373,7 +470,7 @@ static void search_explain(const struct linear_history *h, const struct search *
     mu_buf_add_text(why, "key ");
     linear_name(h, 'k', s->ops[0]->key, why);
     if (verdict == LINEAR_UNDECIDED) {
-        mu_buf_addf(why, ": undecided after %zu states of %zu operations\n", s->seen_count,
+        mu_buf_addf(why, ": undecided after %zu states of %zu operations\n", s->memory.count,
                     s->count);
         return;
     }

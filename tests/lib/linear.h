@@ -17,7 +17,8 @@
  * Thread:  no shared state.
  * Time:    any unit, of one clock that all clients share; equal times count as overlapping.
  * Memory:  a history owns its operations and, read from a file, its names. A check frees what it
- *          took; linear_check() takes up to 32 bytes for each of its steps.
+ *          took; linear_check() takes some 50 bytes for each of its steps, and a bit more for
+ *          each operation with an open outcome.
  * Errors:  a malformed operation is a bug of the caller (asserted); the reader of files judges.
  */
 #ifndef TESTS_LINEAR_H
@@ -74,7 +75,7 @@ struct linear_history {
 
 #define LINEAR_HISTORY_NONE ((struct linear_history){ NULL, 0, 0, NULL, 0 })
 #define LINEAR_KEY_OPS_MAX  100000U  /* of one key: numbers of events fit 32 bits by far */
-#define LINEAR_STEPS_MAX    4000000U /* 128 MB; a history that needs more is of no use */
+#define LINEAR_STEPS_MAX    2000000U /* about 100 MB; one that needs more is too concurrent */
 
 enum linear_verdict {
     LINEAR_HOLDS,

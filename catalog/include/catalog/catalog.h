@@ -105,6 +105,11 @@ uint64_t catalog_durable(const struct catalog *c);
 /* Compute the hash from all rows anew: equals catalog_applied().hash, or something is broken. */
 MU_MUST_CHECK enum mu_code catalog_recount(struct catalog *c, uint8_t hash[16], struct mu_err *err);
 
+/* Append how many rows each table has and what they add up to, as a line of text. *adds_up: all of
+ * it together is the hash that was kept while they were written. For when servers differ. */
+MU_MUST_CHECK enum mu_code catalog_census(struct catalog *c, struct mu_buf *to, bool *adds_up,
+                                          struct mu_err *err);
+
 /* All rows as text, tables and keys in order: two servers at one index give equal bytes. For tests
  * and the simulator. */
 MU_MUST_CHECK enum mu_code catalog_dump(struct catalog *c, struct mu_buf *to, struct mu_err *err);

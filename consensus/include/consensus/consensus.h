@@ -253,6 +253,16 @@ void consensus_options_init(struct consensus_options *o, enum consensus_timing t
 MU_MUST_CHECK enum mu_code consensus_options_check(const struct consensus_options *o,
                                                    struct mu_err *err);
 
+/* -- the state ----------------------------------------------------------------------------- */
+
+#define CONSENSUS_SUM_BYTES 16
+
+/* What all rows of the state added up to right after an entry (spec 3.6). */
+struct consensus_sum {
+    uint64_t index; /* 0: none */
+    uint8_t hash[CONSENSUS_SUM_BYTES];
+};
+
 /* -- messages (spec 1.6) --------------------------------------------------------------------------
  * Decoded; in sends and RECV alike. Encoding is the transport's business. */
 
@@ -320,11 +330,14 @@ struct consensus_msg {
         } ack; /* APPEND_RES */
         struct {
             uint64_t session, read_seq;
-            uint64_t commit; /* clamped to the peer's match */
-        } heartbeat;         /* HEARTBEAT */
+            uint64_t commit;          /* clamped to the peer's match */
+            struct consensus_sum sum; /* the leader's, asked about; index 0: not now */
+            bool is_odd; /* the receiver's differs there, and a quorum has the leader's */
+        } heartbeat;     /* HEARTBEAT */
         struct {
             uint64_t session, read_seq;
             uint64_t last_index, applied;
+            struct consensus_sum sum; /* its own where it was asked; index 0: not kept */
             bool is_store_slow;
         } alive; /* HEARTBEAT_RES */
         struct {
@@ -369,6 +382,7 @@ enum consensus_event_kind {
     CONSENSUS_EV_PERSISTED, /* store: write `seq` and all before it are durable */
     CONSENSUS_EV_STORE,     /* store health */
     CONSENSUS_EV_APPLIED,   /* applied index, durable applied index */
+    CONSENSUS_EV_SUM,       /* what the state adds up to, where all servers say it */
     CONSENSUS_EV_FETCHED,   /* entries asked for by a fetch */
     CONSENSUS_EV_PEER,      /* connection up, down, blocked, writable */
     CONSENSUS_EV_COMPACTED, /* log now starts behind index i */
@@ -437,6 +451,7 @@ struct consensus_event {
         struct {
             uint64_t index, durable_index;
         } applied;
+        struct consensus_sum sum; /* SUM: ascending, at most the applied index */
         struct {
             uint32_t ticket;
             enum consensus_fetch_code code;
@@ -478,6 +493,7 @@ enum consensus_refusal {
     CONSENSUS_NO_QUORUM, /* no contact to a quorum */
     CONSENSUS_DISK_SLOW, /* the store does not complete its writes */
     CONSENSUS_DISK_FULL,
+    CONSENSUS_STATE_SPLIT,      /* the servers' states differ, and no quorum agrees */
     CONSENSUS_TRANSFERRING,     /* leadership is being given away */
     CONSENSUS_TRANSFER_NOBODY,  /* no voter is fit to lead */
     CONSENSUS_TRANSFER_TARGET,  /* not another voter of the configuration */

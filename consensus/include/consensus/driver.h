@@ -44,6 +44,8 @@ struct consensus_callbacks {
     void (*dead)(void *data, const char *why);
     /* Does this command free space, so that it is allowed while the disk is full? NULL: none. */
     bool (*is_relief)(void *data, struct mu_span command);
+    /* The state of another server differs from this one's: say what this one has. NULL: nothing. */
+    void (*state_differs)(void *data);
     /* What consensus_driver_relieve() asked for is done. NULL: it is never asked for. */
     void (*relieved)(void *data);
 };
@@ -103,6 +105,7 @@ struct consensus_identity consensus_driver_identity(const struct consensus_drive
  *   MU_BUSY       refused by a limit; certainly not accepted
  *   MU_NO_LEADER  leads, but without contact to a quorum; certainly not accepted
  *   MU_FULL       no space in this server's data directory; certainly not accepted
+ *   MU_CORRUPT    the states of the servers differ and no majority agrees; certainly not accepted
  *   MU_LOST       was appended, then leadership went away: outcome unknown
  * Also MU_NOT_LEADER or MU_LOST, by the same meaning, for what waits when it stops. At most
  * MU_COMMAND_BYTES_MAX (asserted: the encoder of commands has checked). Returns the ticket (> 0).
@@ -131,9 +134,11 @@ void consensus_driver_change(struct consensus_driver *d, const struct consensus_
 void consensus_driver_transfer(struct consensus_driver *d, const struct mu_id *target,
                                consensus_wished_fn *done, void *data);
 
-/* Report progress of the apply thread. */
+/* Report progress of the apply thread, and what the state added up to on the way: after every entry
+ * whose index is a multiple of CONSENSUS_SUM_EVERY, ascending. */
+#define CONSENSUS_SUM_EVERY 256
 void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64_t durable_index,
-                              const uint8_t hash[16]);
+                              const struct consensus_sum *sums, size_t sums_count);
 
 /* A write of the state found no space: give back what is held for this; `relieved` follows. */
 void consensus_driver_relieve(struct consensus_driver *d);

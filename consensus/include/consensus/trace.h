@@ -62,6 +62,9 @@
     X(INVITES,         DEBUG, "asks {p} to stand at once, with entries up to {a}") \
     X(INVITE_IGNORED,  DEBUG, "does not stand although {p} asks: it cannot, or follows another") \
     X(KEEPS_OFFICE,    WARN,  "{p} did not take its office of term {a} in time") \
+    /* the state */ \
+    X(STATE_DIFFERS,   ERROR, "the state of {p} differs from this one's at entry {a}") \
+    X(STATE_SPLIT,     ERROR, "the states of the servers differ at entry {a} and no majority agrees: writes are stopped") \
     /* what is not listened to */ \
     X(OTHER_CLUSTER,   WARN,  "{p} belongs to another cluster") \
     X(OTHER_EPOCH,     WARN,  "{p} is of recovery epoch {a}, this is {b}") \

@@ -165,12 +165,16 @@ static void body_of(struct world *w, struct consensus_msg *m, struct consensus_e
         m->heartbeat.session = number(w);
         m->heartbeat.read_seq = number(w);
         m->heartbeat.commit = near_to(w, w->c->commit);
+        m->heartbeat.sum.index = near_to(w, w->c->sums.newest.index);
+        m->heartbeat.is_odd = byte(w) % 8 == 0;
         break;
     case CONSENSUS_HEARTBEAT_RES:
         m->alive.session = byte(w) < 200 ? w->c->peers[byte(w) % 3].session : number(w);
         m->alive.read_seq = near_to(w, w->c->office.read_seq);
         m->alive.last_index = number(w);
         m->alive.applied = number(w);
+        m->alive.sum.index = near_to(w, w->c->office.asked.index);
+        m->alive.sum.hash[0] = byte(w) % 2;
         break;
     case CONSENSUS_SNAP_OFFER:
     case CONSENSUS_SNAP_CHUNK: snapshot_of(w, m, config); break;
@@ -414,7 +418,7 @@ static void owner(struct world *w)
         order_done(w);
         return;
     }
-    switch (byte(w) % 10) {
+    switch (byte(w) % 11) {
     case 0: w->now_ms += byte(w) * (byte(w) < 30 ? 40U : 1U); break;
     case 1:
         w->now_ms = c->wake_at_ms == CONSENSUS_NEVER || c->wake_at_ms < w->now_ms ? w->now_ms
@@ -432,6 +436,14 @@ static void owner(struct world *w)
         ev.kind = CONSENSUS_EV_APPLIED;
         ev.applied.index = w->commit_to > c->applied ? w->commit_to : c->applied;
         ev.applied.durable_index = byte(w) % 2 ? ev.applied.index : c->durable_applied;
+        break;
+    case 9:
+        if (c->applied <= c->sums.newest.index) {
+            return;
+        }
+        ev.kind = CONSENSUS_EV_SUM;
+        ev.sum.index = c->applied;
+        ev.sum.hash[0] = byte(w) % 2;
         break;
     case 5:
         ev.kind = CONSENSUS_EV_STORE;

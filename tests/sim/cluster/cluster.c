@@ -408,6 +408,7 @@ static void worlds_new(struct cluster *c)
     options.tail_entries = 1024;
     options.with_trace = true;
     c->log = sim_world_new(&options, &policy, c->options.seed);
+    c->log->has_state = true;
     c->log->on_result = on_result;
     c->log->on_result_data = c;
     c->gossip = world_new(&gossip);

@@ -169,6 +169,18 @@ mutant(set_adopted_by_majority bootstrap.c scripts
     "    if (bits_count(b->answers) * 2 > b->record.set.count) {
         adopt(b);")
 
+# -- the states compared (spec 3.6) ----------------------------------------------------------------------
+
+mutant(odd_state_goes_on sums.c scripts
+    "    if (m->heartbeat.is_odd) {"
+    "    if (false) {")
+mutant(odd_leader_goes_on sums.c scripts
+    "        if ((own & BIT(i)) == 0) {"
+    "        if (false) {")
+mutant(split_states_are_written_to propose.c scripts
+    "    if (c->office.is_split) {"
+    "    if (false) {")
+
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${mutant_rows}")
 add_test(NAME mutants_consensus
     COMMAND ${CMAKE_SOURCE_DIR}/tests/sim/run --mutants --quick --jobs 1

@@ -18,6 +18,7 @@
  *   propose a x y z | read a         z follows y follows x, in one event
  *   change a add|promote|demote|remove|set d [priority=1] [address=x] [disk=old] [forced=1]
  *   change a replace b by=d | transfer a [b]
+ *   spoil a                          its state is not what it applied
  *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5 | checkpoint a
  *   set trailing=4 inflight=2 ...      options of servers started from now on
  *   inject from=a to=b kind=... field=value ...       a message that nobody sent
@@ -460,6 +461,18 @@ static bool cmd_checkpoint(struct play *p, const struct script_command *c)
     return true;
 }
 
+/* What was applied and what the state is are two things from now on. */
+static bool cmd_spoil(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+
+    if (n == NULL) {
+        return false;
+    }
+    n->disk.is_spoiled = true;
+    return true;
+}
+
 /* -- the table ----------------------------------------------------------------------------- */
 
 static const struct {
@@ -480,7 +493,7 @@ static const struct {
     { "release", play_release }, { "restart", cmd_start },     { "run", cmd_run },
     { "set", play_set },         { "show", play_show },         { "start", cmd_start },
     { "status", play_status },   { "stop", cmd_stop },         { "store", cmd_store },
-    { "heard", play_heard },     { "wipe", cmd_wipe },
+    { "heard", play_heard },     { "wipe", cmd_wipe },         { "spoil", cmd_spoil },
 }; // clang-format on
 
 static bool play_run(void *world, const struct script_command *c, struct mu_buf *out)

@@ -55,6 +55,7 @@ struct sim_disk {
     struct sim_state next;  /* imported, complete, not the state yet; index 0: none */
     struct consensus_snap part;
     uint64_t part_flushed; /* bytes of it that a crash leaves */
+    bool is_spoiled;       /* the state is not what was applied */
     uint64_t boots;
 };
 
@@ -136,6 +137,8 @@ struct sim_node {
     bool was_seen;
 };
 
+#define SIM_SUM_EVERY 4 /* entries: CONSENSUS_SUM_EVERY */
+
 /* -- the world ----------------------------------------------------------------------------- */
 
 struct sim_world;
@@ -215,6 +218,7 @@ struct sim_world {
     struct sim_checks *checks;
     sim_line_fn *line; /* NULL: nobody listens */
     void *line_data;
+    bool has_state; /* the owner has one, and says its sums itself */
     bool shows_messages;
     enum mu_log_level shows_level;
     void (*on_result)(void *data, struct sim_node *n, const struct consensus_result *r);

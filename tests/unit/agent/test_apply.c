@@ -28,6 +28,8 @@ struct world {
     uint64_t results, last_ticket, refused;
     size_t changes;
     unsigned room_asked;
+    struct consensus_sum sums[8];
+    size_t sums_count;
     char failure[MU_ERR_TEXT_MAX];
 };
 
@@ -42,6 +44,11 @@ static void on_done(void *data, const struct apply_report *report)
         w->last_ticket = report->results[i].ticket;
         w->refused += report->results[i].result.code != MU_OK;
         w->results++;
+    }
+    for (size_t i = 0; i < report->sums_count; i++) {
+        assert_true(report->sums[i].index <= report->applied.index);
+        assert_true(w->sums_count < MU_LEN(w->sums));
+        w->sums[w->sums_count++] = report->sums[i];
     }
     if (report->changes != NULL) {
         w->changes += catalog_changes_count(report->changes);
@@ -148,6 +155,39 @@ static void a_thousand_entries_come_through_in_order(void **state)
     catalog_reader_close(reader);
 }
 
+/* Batches may be cut anywhere, on every server elsewhere: the sums are said behind the same
+ * entries, and are the same. */
+static void sums_do_not_depend_on_batches(void **state)
+{
+    struct world *w = *state;
+    void *another = NULL;
+
+    assert_int_equal(setup(&another), 0);
+    struct world *v = another;
+
+    for (uint64_t i = 1; i <= 1000; i++) {
+        char key[16];
+
+        (void)snprintf(key, sizeof key, "k%u", (unsigned)(i * 7919 % 300));
+        push(w, i, i, key, i % 5 == 0);
+        push(v, i, i, key, i % 5 == 0);
+        if (i % 37 == 0) {
+            run_until(v, i);
+        }
+    }
+    run_until(w, 1000);
+    run_until(v, 1000);
+    assert_int_equal(w->sums_count, 3);
+    assert_int_equal(v->sums_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(w->sums[i].index, (i + 1) * 256);
+        assert_int_equal(v->sums[i].index, (i + 1) * 256);
+        assert_memory_equal(w->sums[i].hash, v->sums[i].hash, sizeof w->sums[i].hash);
+    }
+    assert_memory_not_equal(w->sums[0].hash, w->sums[1].hash, sizeof w->sums[0].hash);
+    assert_int_equal(teardown(&another), 0);
+}
+
 static void only_those_with_a_ticket_are_answered(void **state)
 {
     struct world *w = *state;
@@ -181,6 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_thousand_entries_come_through_in_order),
+        TEST(sums_do_not_depend_on_batches),
         TEST(only_those_with_a_ticket_are_answered),
         TEST(bytes_that_are_no_command_stop_the_server),
     };

@@ -208,7 +208,6 @@ static void on_apply(void *data, const struct consensus_entry_view *entries, siz
 /* The apply thread reports a turn later, a checkpoint makes some of it durable. */
 static void app_report(struct server *s)
 {
-    static const uint8_t hash[16];
     uint64_t upto = s->hold_applied != 0 && s->given > s->hold_applied ? s->hold_applied : s->given;
 
     if (s->driver == NULL || s->is_stopping || upto <= s->applied) {
@@ -219,7 +218,7 @@ static void app_report(struct server *s)
     if (s->applied - s->durable > 70) {
         s->durable = s->applied;
     }
-    consensus_driver_applied(s->driver, s->applied, s->durable, hash);
+    consensus_driver_applied(s->driver, s->applied, s->durable, NULL, 0);
 }
 
 static void on_changed(void *data, const struct mu_id *leader, bool is_leader, bool is_ready)

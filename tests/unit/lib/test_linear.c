@@ -408,7 +408,7 @@ static void long_histories_are_decided(void **state)
     static const struct {
         size_t clients;
         uint64_t ops;
-    } rows[] = { { 16, 200 } };
+    } rows[] = { { 16, 200 }, { 4, 1000 }, { 2, 2000 } };
     struct mu_rand r;
 
     (void)state;
@@ -417,6 +417,7 @@ static void long_histories_are_decided(void **state)
         struct linear_history h = LINEAR_HISTORY_NONE;
         struct mu_buf why = MU_BUF_NONE;
         size_t bent = rows[i].ops / 2;
+        size_t old = bent / 2;
 
         long_history(&r, &h, rows[i].clients, rows[i].ops);
         if (linear_check(&h, 0, &why) != LINEAR_HOLDS ||
@@ -426,8 +427,11 @@ static void long_histories_are_decided(void **state)
         while (h.ops[bent].kind != LINEAR_GET) {
             bent++;
         }
-        h.ops[bent].value = h.ops[bent / 2].value; /* long gone */
-        h.ops[bent].modified = h.ops[bent / 2].index;
+        while (h.ops[old].kind != LINEAR_PUT || h.ops[old].outcome != LINEAR_DONE) {
+            old++;
+        }
+        h.ops[bent].value = h.ops[old].value; /* long gone */
+        h.ops[bent].modified = h.ops[old].index;
         assert_int_equal(linear_check_indexes(&h, &why), LINEAR_BROKEN);
         mu_buf_clear(&why);
         if (linear_check(&h, 0, &why) != LINEAR_BROKEN) {

@@ -1,0 +1,179 @@
+/* sums.c - do all servers come to the same state? (spec/consensus.md 3.6)
+ *
+ *   owner    -- SUM(index, hash), now and then -->  the newest of them are kept
+ *   leader   -- heartbeat: (index, hash) --------> follower
+ *   leader   <- answer: its own hash there ------- follower, if it keeps that index
+ *
+ * All of a round are asked about one index, so that the leader can tell who agrees with whom, and
+ * not only who differs from itself. Who is not among a quorum of equals is the odd one and stops,
+ * also when that is the leader. While everybody in sight has answered and there is no such quorum,
+ * nobody knows which state is right: no proposal is taken, and it is said aloud.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "core.h"
+
+#define BIT(i) (1U << (i))
+
+static bool sum_eq(const struct consensus_sum *a, const struct consensus_sum *b)
+{
+    return a->index == b->index && memcmp(a->hash, b->hash, sizeof a->hash) == 0;
+}
+
+/* The sum kept for an index; index 0: none is. */
+static struct consensus_sum sum_at(const struct consensus *c, uint64_t index)
+{
+    for (uint32_t i = 0; i < c->sums.count; i++) {
+        const struct consensus_sum *s = &c->sums.at[(c->sums.head + i) % CONSENSUS_SUMS_MAX];
+
+        if (s->index == index) {
+            return *s;
+        }
+    }
+    return (struct consensus_sum){ .index = 0 };
+}
+
+void consensus__on_sum(struct consensus *c, const struct consensus_sum *sum)
+{
+    struct consensus__sums *s = &c->sums;
+
+    MU_ASSERT(sum->index > s->newest.index);
+    s->newest = *sum;
+    if (s->count == CONSENSUS_SUMS_MAX) {
+        s->head = (s->head + 1) % CONSENSUS_SUMS_MAX;
+        s->count--;
+    }
+    s->at[(s->head + s->count++) % CONSENSUS_SUMS_MAX] = *sum;
+}
+
+/* -- follower ------------------------------------------------------------------------------ */
+
+struct consensus_sum consensus__sum_answer(struct consensus *c, const struct consensus_msg *m)
+{
+    const struct consensus_sum *asked = &m->heartbeat.sum;
+    struct consensus_sum own = { .index = 0 };
+
+    if (asked->index == 0 || m->term != c->hard.term) {
+        return own;
+    }
+    own = sum_at(c, asked->index);
+    if (own.index == 0 || sum_eq(&own, asked)) {
+        return own;
+    }
+    if (c->sums.told_index != asked->index) {
+        c->sums.told_index = asked->index;
+        consensus__note(c, CONSENSUS_T_STATE_DIFFERS, &m->from, asked->index, 0, 0);
+    }
+    if (m->heartbeat.is_odd) {
+        consensus__die(c, CONSENSUS_DEATH_DIVERGED);
+    }
+    return own;
+}
+
+/* -- leader -------------------------------------------------------------------------------- */
+
+static const struct consensus_sum *sum_of(const struct consensus *c, uint32_t i)
+{
+    return i == c->self ? &c->office.asked : &c->peers[i].sum;
+}
+
+/* Who has answered this round with the sum of server `like`. */
+static uint32_t equal_to(const struct consensus *c, uint32_t like)
+{
+    uint32_t bits = 0;
+
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        if (sum_eq(sum_of(c, i), sum_of(c, like))) {
+            bits |= BIT(i);
+        }
+    }
+    return bits;
+}
+
+/* Has everybody answered that is there to answer? */
+static bool is_complete(const struct consensus *c)
+{
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        bool is_there = c->peers[i].acked_ms + c->options.election_ms_min > c->now_ms;
+
+        if (i != c->self && is_there && c->peers[i].sum.index != c->office.asked.index) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Some quorum agrees, or nobody knows. */
+static void judge(struct consensus *c)
+{
+    const struct consensus_config *config = consensus__config(c);
+    uint32_t own = equal_to(c, c->self);
+
+    for (uint32_t i = 0; i < config->servers_count; i++) {
+        if (sum_of(c, i)->index != c->office.asked.index ||
+            !consensus__quorum_of(config, equal_to(c, i))) {
+            continue;
+        }
+        c->office.is_split = false;
+        if ((own & BIT(i)) == 0) {
+            consensus__die(c, CONSENSUS_DEATH_DIVERGED);
+        }
+        c->office.is_heartbeat_due = true; /* the odd ones shall hear it */
+        return;
+    }
+    if (!c->office.is_split && is_complete(c)) {
+        c->office.is_split = true;
+        consensus__note(c, CONSENSUS_T_STATE_SPLIT, NULL, c->office.asked.index, 0, 0);
+    }
+}
+
+static bool all_agree(const struct consensus *c)
+{
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        if (sum_of(c, i)->index == c->office.asked.index &&
+            !sum_eq(sum_of(c, i), &c->office.asked)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
+                              const struct consensus_msg *m)
+{
+    const struct consensus_sum *said = &m->alive.sum;
+
+    if (said->index == 0 || said->index != c->office.asked.index) {
+        return;
+    }
+    if (p->sum.index != said->index && !sum_eq(said, &c->office.asked)) {
+        consensus__note(c, CONSENSUS_T_STATE_DIFFERS, &p->id, said->index, 0, 0);
+    }
+    p->sum = *said;
+    if (!all_agree(c)) {
+        judge(c); /* again with each answer: somebody who was in sight may be gone */
+    } else if (is_complete(c)) {
+        c->office.is_split = false;
+    }
+}
+
+/* A new round when the last one is over, or has waited long enough for somebody. */
+void consensus__sum_round(struct consensus *c)
+{
+    struct consensus__office *o = &c->office;
+    bool is_over = is_complete(c) || c->now_ms - o->asked_ms >= c->options.election_ms_min;
+
+    if (c->sums.newest.index > o->asked.index && (o->asked.index == 0 || is_over)) {
+        o->asked = c->sums.newest;
+        o->asked_ms = c->now_ms;
+    }
+}
+
+/* It differs, and there is a quorum of others that agree with each other and with the leader. */
+bool consensus__sum_is_odd(const struct consensus *c, const struct consensus__peer *p)
+{
+    return p->sum.index == c->office.asked.index && p->sum.index != 0 &&
+           !sum_eq(&p->sum, &c->office.asked) &&
+           consensus__quorum_of(consensus__config(c), equal_to(c, c->self));
+}

@@ -1,0 +1,375 @@
+/* switch.c - the wires between network namespaces, each direction of each with faults of its own.
+ *
+ *   switch <name>=<namespace>=<IPv4> ...
+ *
+ * Every port is a TUN device `wire` in its namespace (made here, gone with this process; addresses
+ * and routes are the caller's). A packet that comes out of one is written into that of its
+ * destination, after what the wire between them does to it. Kernels often come without netem; this
+ * needs only /dev/net/tun.
+ *
+ * Commands on standard input, one a line, answered with "ok" once they are in effect, or with
+ * "error: ..."; "ready" comes first. At the end of input the switch ends.
+ *
+ *   wire <from> <to> [cut] [loss=<percent>] [copy=<percent>] [delay=<ms>] [jitter=<ms>]
+ *        [rate=<kB/s>]
+ *
+ * replaces what this direction had; "*" is every port. Jitter reorders. With a rate, what would
+ * wait longer than QUEUE_MS is lost, as in a router.
+ *
+ * Random choices come from the seed in CHAOS_SEED.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "base/span.h"
+
+#define US(ns)       ((ns) / 1000)
+#define PORTS_MAX    16
+#define PACKET_BYTES 65536
+#define QUEUE_MS     200
+#define BURST_MAX    64 /* packets of one port in one turn */
+#define WAITING_MAX  100000
+#define LINE_BYTES   4096
+
+struct wire {
+    bool is_cut;
+    uint64_t loss, copy; /* percent */
+    uint64_t delay_ms, jitter_ms;
+    uint64_t rate;       /* bytes a ms; 0: no bound */
+    uint64_t free_at_us; /* when what was sent before has left */
+};
+
+struct port {
+    char *name;
+    uint8_t ip[4];
+    int fd;
+};
+
+struct packet {
+    struct mu_heap_node due; /* us */
+    int fd;
+    size_t bytes;
+    uint8_t data[];
+};
+
+struct fabric {
+    struct port ports[PORTS_MAX];
+    size_t count;
+    struct wire wires[PORTS_MAX][PORTS_MAX];
+    struct mu_heap waiting;
+    struct mu_rand rand;
+};
+
+static void die(const char *what, const char *which)
+{
+    (void)fprintf(stderr, "switch: %s %s: %s\n", what, which, strerror(errno));
+    exit(1);
+}
+
+/* -- packets ---------------------------------------------------------------------------------- */
+
+/* A full or missing reader loses the packet, as a wire would. */
+static void packet_write(int fd, const uint8_t *data, size_t bytes)
+{
+    ssize_t put = write(fd, data, bytes);
+
+    (void)put;
+}
+
+static bool happens(struct fabric *f, uint64_t percent)
+{
+    return percent > 0 && mu_rand_below(&f->rand, 100) < percent;
+}
+
+static void packet_pass(struct fabric *f, struct wire *w, int fd, const uint8_t *data, size_t bytes,
+                        uint64_t now_us)
+{
+    uint64_t due_us = now_us + w->delay_ms * 1000;
+    struct packet *p;
+
+    if (w->jitter_ms > 0) {
+        due_us += mu_rand_below(&f->rand, w->jitter_ms * 1000);
+    }
+    if (w->rate > 0) {
+        w->free_at_us = (w->free_at_us > now_us ? w->free_at_us : now_us) + bytes * 1000 / w->rate;
+        due_us += w->free_at_us - now_us;
+        if (w->free_at_us - now_us > QUEUE_MS * 1000) {
+            w->free_at_us -= bytes * 1000 / w->rate;
+            return;
+        }
+    }
+    if (due_us == now_us) {
+        packet_write(fd, data, bytes);
+        return;
+    }
+    if (f->waiting.count >= WAITING_MAX) {
+        return;
+    }
+    p = mu_new(sizeof *p + bytes);
+    p->fd = fd;
+    p->bytes = bytes;
+    memcpy(p->data, data, bytes);
+    mu_heap_put(&f->waiting, &p->due, due_us);
+}
+
+static void packet_route(struct fabric *f, size_t from, const uint8_t *data, size_t bytes,
+                         uint64_t now_us)
+{
+    if (bytes < 20 || data[0] >> 4 != 4) {
+        return; /* IPv6 solicits on every new device: nobody is there */
+    }
+    for (size_t to = 0; to < f->count; to++) {
+        struct wire *w = &f->wires[from][to];
+
+        if (memcmp(f->ports[to].ip, data + 16, 4) != 0) {
+            continue;
+        }
+        if (!w->is_cut && !happens(f, w->loss)) {
+            packet_pass(f, w, f->ports[to].fd, data, bytes, now_us);
+            if (happens(f, w->copy)) {
+                packet_pass(f, w, f->ports[to].fd, data, bytes, now_us);
+            }
+        }
+        return;
+    }
+}
+
+static void port_drain(struct fabric *f, size_t from)
+{
+    static uint8_t data[PACKET_BYTES];
+
+    for (size_t i = 0; i < BURST_MAX; i++) {
+        ssize_t got = read(f->ports[from].fd, data, sizeof data);
+
+        if (got <= 0) {
+            return;
+        }
+        packet_route(f, from, data, (size_t)got, US(mu_clock_ns()));
+    }
+}
+
+static void due_send(struct fabric *f)
+{
+    uint64_t now_us = US(mu_clock_ns());
+
+    for (struct mu_heap_node *first = mu_heap_first(&f->waiting);
+         first != NULL && first->key <= now_us; first = mu_heap_first(&f->waiting)) {
+        struct packet *p = MU_CONTAINER(first, struct packet, due);
+
+        mu_heap_remove(&f->waiting, first);
+        packet_write(p->fd, p->data, p->bytes);
+        mu_free(p);
+    }
+}
+
+/* -- commands --------------------------------------------------------------------------------- */
+
+static bool wire_word(struct wire *w, struct mu_span word)
+{
+    struct mu_span value;
+    struct mu_span name = mu_span_split(word, '=', &value, NULL);
+    const struct {
+        const char *name;
+        uint64_t *to;
+    } numbers[] = {
+        { "loss", &w->loss },        { "copy", &w->copy }, { "delay", &w->delay_ms },
+        { "jitter", &w->jitter_ms }, { "rate", &w->rate },
+    };
+
+    if (mu_span_eq_text(word, "cut")) {
+        w->is_cut = true;
+        return true;
+    }
+    for (size_t i = 0; i < MU_LEN(numbers); i++) {
+        if (mu_span_eq_text(name, numbers[i].name)) {
+            return mu_span_u64(value, numbers[i].to);
+        }
+    }
+    return false;
+}
+
+/* The ports a word means: [*from, *to). False: none. */
+static bool ports_meant(const struct fabric *f, struct mu_span word, size_t *from, size_t *to)
+{
+    *from = 0;
+    *to = f->count;
+    if (mu_span_eq_text(word, "*")) {
+        return true;
+    }
+    while (*from < f->count && !mu_span_eq_text(word, f->ports[*from].name)) {
+        ++*from;
+    }
+    *to = *from + 1;
+    return *from < f->count;
+}
+
+static const char *command(struct fabric *f, struct mu_span line)
+{
+    struct mu_span verb = mu_span_split(line, ' ', &line, NULL);
+    struct mu_span from = mu_span_split(line, ' ', &line, NULL);
+    struct mu_span to = mu_span_split(line, ' ', &line, NULL);
+    struct wire wire = { .is_cut = false };
+    size_t a, a_end, b, b_end;
+
+    if (!mu_span_eq_text(verb, "wire") || !ports_meant(f, from, &a, &a_end) ||
+        !ports_meant(f, to, &b, &b_end)) {
+        return "error: wire <from> <to> ...";
+    }
+    while (line.bytes > 0) {
+        if (!wire_word(&wire, mu_span_split(line, ' ', &line, NULL))) {
+            return "error: what is wrong with the wire?";
+        }
+    }
+    for (size_t i = a; i < a_end; i++) {
+        for (size_t k = b; k < b_end; k++) {
+            f->wires[i][k] = wire;
+        }
+    }
+    return "ok";
+}
+
+/* False: the end of input. */
+static bool commands_read(struct fabric *f, struct mu_buf *in)
+{
+    ssize_t got = read(STDIN_FILENO, mu_buf_reserve(in, LINE_BYTES), LINE_BYTES);
+    struct mu_span rest;
+    size_t used = 0;
+
+    if (got <= 0) {
+        return false;
+    }
+    in->bytes += (size_t)got;
+    for (;;) {
+        bool is_whole;
+        struct mu_span line =
+            mu_span_split(mu_span_sub(mu_buf_span(in), used, in->bytes), '\n', &rest, &is_whole);
+
+        if (!is_whole) {
+            break;
+        }
+        used += line.bytes + 1;
+        (void)puts(command(f, line));
+    }
+    mu_buf_drop(in, used);
+    (void)fflush(stdout);
+    return in->bytes <= LINE_BYTES;
+}
+
+/* -- life ------------------------------------------------------------------------------------- */
+
+static int tun_open(const char *namespace)
+{
+    struct ifreq request = { .ifr_flags = IFF_TUN | IFF_NO_PI };
+    char path[256];
+    int ns, fd;
+
+    (void)snprintf(path, sizeof path, "/run/netns/%s", namespace);
+    ns = open(path, O_RDONLY | O_CLOEXEC);
+    if (ns < 0 || setns(ns, CLONE_NEWNET) != 0) {
+        die("enter", path);
+    }
+    (void)close(ns);
+    fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    memcpy(request.ifr_name, "wire", sizeof "wire");
+    if (fd < 0 || ioctl(fd, TUNSETIFF, &request) != 0) {
+        die("make a device in", path);
+    }
+    return fd;
+}
+
+static void port_add(struct fabric *f, const char *text)
+{
+    struct mu_span rest;
+    struct mu_span name = mu_span_split(mu_span_text(text), '=', &rest, NULL);
+    struct mu_span ip;
+    struct mu_span namespace = mu_span_split(rest, '=', &ip, NULL);
+    struct port *p = &f->ports[f->count];
+    char *namespace_text = mu_strndup((const char *)namespace.data, namespace.bytes);
+    struct mu_addr addr;
+
+    if (f->count == PORTS_MAX || !mu_addr_parse_ip(ip, &addr) || addr.ip_bytes != 4) {
+        errno = EINVAL;
+        die("a port is <name>=<namespace>=<IPv4>, not", text);
+    }
+    memcpy(p->ip, addr.ip, 4);
+    p->name = mu_strndup((const char *)name.data, name.bytes);
+    p->fd = tun_open(namespace_text);
+    mu_free(namespace_text);
+    f->count++;
+}
+
+static int patience_ms(const struct fabric *f)
+{
+    const struct mu_heap_node *first = mu_heap_first(&f->waiting);
+    uint64_t now_us = US(mu_clock_ns());
+
+    if (first == NULL) {
+        return -1;
+    }
+    return first->key <= now_us ? 0 : (int)((first->key - now_us) / 1000) + 1;
+}
+
+static void fabric_run(struct fabric *f)
+{
+    struct pollfd polls[PORTS_MAX + 1] = { { .fd = STDIN_FILENO, .events = POLLIN } };
+    struct mu_buf in = MU_BUF_NONE;
+
+    for (size_t i = 0; i < f->count; i++) {
+        polls[i + 1] = (struct pollfd){ .fd = f->ports[i].fd, .events = POLLIN };
+    }
+    do {
+        polls[0].revents = 0;
+        if (poll(polls, f->count + 1, patience_ms(f)) < 0 && errno != EINTR) {
+            die("wait for", "packets");
+        }
+        for (size_t i = 0; i < f->count; i++) {
+            if (polls[i + 1].revents != 0) {
+                port_drain(f, i);
+            }
+        }
+        due_send(f);
+    } while (polls[0].revents == 0 || commands_read(f, &in));
+    mu_buf_deinit(&in);
+}
+
+int main(int argc, char **argv)
+{
+    static struct fabric f;
+    const char *seed = getenv("CHAOS_SEED");
+
+    mu_rand_seed(&f.rand, seed != NULL ? strtoull(seed, NULL, 10) : 1);
+    for (int i = 1; i < argc; i++) {
+        port_add(&f, argv[i]);
+    }
+    (void)puts("ready");
+    (void)fflush(stdout);
+    fabric_run(&f);
+    while (f.waiting.count > 0) {
+        struct mu_heap_node *first = mu_heap_first(&f.waiting);
+
+        mu_heap_remove(&f.waiting, first);
+        mu_free(MU_CONTAINER(first, struct packet, due));
+    }
+    mu_heap_deinit(&f.waiting);
+    for (size_t i = 0; i < f.count; i++) {
+        (void)close(f.ports[i].fd);
+        mu_free(f.ports[i].name);
+    }
+    return 0;
+}
