@@ -4,9 +4,6 @@
  * local registrations -> anti-entropy; then the front doors (not here), then joining.
  * Stop runs backwards: nothing that is still running may call something that is gone. What ends
  * asynchronously (gossip, consensus, RPC) is counted; the last one tells the owner.
- *
- * Leave (graceful): a leader gives its office away; then gossip tells the others; with their
- * confirmation, or after the time for it, the owner hears AGENT_LEFT and stops everything.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,8 +19,7 @@
 #include "roster.h"
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
-#define WAL_SHARE       32U   /* of a small file system that the state's WAL may take */
-#define PHASE_LIMIT_MS  5000U /* after a leave: how long others may take to hear of it */
+#define WAL_SHARE       32U /* of a small file system that the state's WAL may take */
 
 /* -- small things ------------------------------------------------------------------------------ */
 
@@ -125,13 +121,22 @@ void agent__later(struct agent *a, agent_done_fn *done, void *data, enum mu_code
     timer_set(a->timers, &l->timer, 0, on_later, l);
 }
 
+static void on_end(void *data)
+{
+    struct agent *a = data;
+
+    a->owner.ended(a->owner.data, a->end_how);
+}
+
+/* From a turn of its own: it may be noticed while this agent is being started. */
 void agent__end(struct agent *a, enum agent_end how)
 {
     if (a->phase >= AGENT_ENDING) {
         return;
     }
     a->phase = AGENT_ENDING;
-    a->owner.ended(a->owner.data, how);
+    a->end_how = how;
+    timer_set(a->timers, &a->end_timer, 0, on_end, a);
 }
 
 static void on_turn(void *data)
@@ -304,7 +309,13 @@ static void on_formed(void *data, const struct mu_id *cluster)
 static void on_dead(void *data, const char *why)
 {
     struct agent *a = data;
+    struct consensus_status status;
 
+    consensus_driver_status(a->consensus, &status);
+    if (status.is_removed) {
+        agent__removed(a, why);
+        return;
+    }
     mu_log(MU_ERROR, "agent.server.raft", "This server must stop", mu_kv("error", why));
     agent__end(a, AGENT_FAILED);
 }
@@ -353,7 +364,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
     agent__sessions_open(a);
     agent__roster_open(a);
     agent__leader_open(a);
-    agent__operator_open(a);
+    agent__caretaker_open(a);
     return consensus_open(a, err);
 }
 
@@ -416,6 +427,10 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     if (rc != MU_OK) {
         return rc;
     }
+    rc = agent__keyring_open(a, err);
+    if (rc != MU_OK) {
+        return rc;
+    }
     agent__serve_open(a);
     rc = listen_rpc(a, err);
     if (rc == MU_OK) {
@@ -441,103 +456,6 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
         agent__sync_full(a, "start");
     }
     return rc;
-}
-
-/* -- leaving ----------------------------------------------------------------------------------- */
-
-struct parting {
-    agent_stopped_fn *done;
-    void *data;
-};
-
-static void on_handed_over(void *data, enum mu_code code, const char *why, uint64_t index)
-{
-    struct parting *p = data;
-
-    (void)index;
-    if (code != MU_OK && code != MU_NOT_LEADER) {
-        mu_log(MU_INFO, "agent.server", "Leadership stays without an heir", mu_kv("reason", why));
-    }
-    p->done(p->data);
-    mu_free(p);
-}
-
-static void on_nothing_to_part_with(void *data, enum mu_code code, const struct mu_err *err)
-{
-    on_handed_over(data, code, err->text, 0);
-}
-
-void agent_part(struct agent *a, agent_stopped_fn *done, void *data)
-{
-    struct parting *p = mu_new(sizeof *p);
-
-    p->done = done;
-    p->data = data;
-    if (a->has_consensus_started && agent__leads(a)) {
-        consensus_driver_transfer(a->consensus, &MU_ID_NONE, on_handed_over, p);
-    } else {
-        agent__later(a, on_nothing_to_part_with, p, MU_OK, NULL);
-    }
-}
-
-struct leaving {
-    struct agent *agent;
-    agent_done_fn *done;
-    void *data;
-};
-
-static void on_left(void *data)
-{
-    struct leaving *l = data;
-    struct agent *a = l->agent;
-    struct mu_err none = MU_ERR_NONE;
-
-    mu_log(MU_INFO, "agent", "Graceful leave complete");
-    l->done(l->data, MU_OK, &none);
-    mu_free(l);
-    agent__end(a, AGENT_LEFT);
-}
-
-/* Others lead by now: this server can be missed. */
-static void on_parted(void *data)
-{
-    struct leaving *l = data;
-
-    if (l->agent->phase == AGENT_LEAVING) {
-        gossip_driver_leave(l->agent->gossip, on_left, l);
-        return;
-    }
-    struct mu_err err = MU_ERR_NONE;
-    enum mu_code code = mu_fail(&err, MU_CANCELLED, "the agent stops");
-
-    l->done(l->data, code, &err);
-    mu_free(l);
-}
-
-void agent_leave(struct agent *a, agent_done_fn *done, void *data)
-{
-    if (a->phase != AGENT_RUNNING) {
-        agent__later(a, done, data, MU_OK, NULL);
-        return;
-    }
-    struct leaving *l = mu_new(sizeof *l);
-
-    mu_log(MU_INFO, "agent", "Gracefully leaving the cluster");
-    a->phase = AGENT_LEAVING;
-    l->agent = a;
-    l->done = done;
-    l->data = data;
-    agent_part(a, on_parted, l);
-}
-
-enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune, struct mu_err *err)
-{
-    struct gossip_view view;
-
-    if (!gossip_driver_find(a->gossip, name, &view)) {
-        return mu_fail(err, MU_NOT_FOUND, "agent: No node found with name '%s'", name);
-    }
-    return gossip_driver_force_leave(a->gossip, name, prune, err);
 }
 
 /* -- stop -------------------------------------------------------------------------------------- */
@@ -598,6 +516,8 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
 {
     MU_ASSERT(a->phase != AGENT_STOPPING);
     a->phase = AGENT_STOPPING;
+    timer_cancel(&a->leave_timer);
+    timer_cancel(&a->end_timer);
     a->stopped = stopped;
     a->stopped_data = data;
     a->stops_pending = 1;
@@ -605,7 +525,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__leader_close(a);
         agent__sessions_close(a);
         agent__roster_close(a);
-        agent__operator_close(a);
+        agent__caretaker_close(a);
     }
     agent__registration_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
@@ -639,6 +559,7 @@ void agent_free(struct agent *a)
     persist_free(a->persist);
     local_free(a->local);
     mu_free(a->state_path);
+    agent__keyring_close(a);
     agent__identity_close(a);
     mu_free(a);
 }

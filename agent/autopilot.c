@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/mem.h"
 
 /* Silent this long: not a hiccup of the network or of a busy machine. */
@@ -392,35 +393,6 @@ void autopilot_changed(struct autopilot *p, const struct mu_id *id, const struct
     if (t != NULL) {
         t->changed_ms = now_ms;
     }
-}
-
-enum mu_code autopilot_may_remove(const struct autopilot_input *in, const struct mu_id *id,
-                                  struct mu_err *err)
-{
-    unsigned voters = 0;
-    unsigned answering = 0;
-    bool is_voter = false;
-
-    for (size_t i = 0; i < in->servers_count; i++) {
-        const struct autopilot_server *s = &in->servers[i];
-        bool is_it = mu_id_eq(&s->id, id);
-        bool answers = s->is_self || age_ms(in->now_ms, s->contact_ms) < SILENT_MS;
-
-        if (s->is_configured && s->is_voter) {
-            voters++;
-            is_voter = is_voter || is_it;
-            answering += answers && !is_it;
-        }
-    }
-    if (is_voter && voters == 1) {
-        return mu_fail(err, MU_CONFLICT, "Need at least one voter in configuration: {[]}");
-    }
-    if (is_voter && answering < (voters - 1) / 2 + 1) {
-        return mu_fail(err, MU_CONFLICT,
-                       "of the %u voters that would stay only %u answer: no quorum", voters - 1,
-                       answering);
-    }
-    return MU_OK;
 }
 
 struct autopilot *autopilot_new(void)

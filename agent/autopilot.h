@@ -29,7 +29,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
 #include "base/id.h"
 #include "base/limits.h"
 
@@ -110,10 +109,5 @@ void autopilot_step(struct autopilot *p, const struct autopilot_input *in,
 /* The change of the last step was carried out: from now on its server's hysteresis counts. */
 void autopilot_changed(struct autopilot *p, const struct mu_id *id, const struct mu_id *disk,
                        uint64_t now_ms);
-
-/* May this server be removed by hand? MU_CONFLICT with a sentence: it is the only voter, or those
- * that answer would be no quorum any more. `in` as for a step. */
-MU_MUST_CHECK enum mu_code autopilot_may_remove(const struct autopilot_input *in,
-                                                const struct mu_id *id, struct mu_err *err);
 
 #endif

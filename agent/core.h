@@ -41,9 +41,14 @@ struct agent {
         bool is_temporary;
         int lock_fd; /* -1: none */
         struct mu_id node;
-        uint64_t boot; /* drawn at each start */
+        uint64_t boot;      /* drawn at each start */
+        bool was_set_aside; /* at this start: aside.h */
     } data;
     struct mu_addr advertise, advertise_wan; /* chosen; advertise has the serf_lan port */
+
+    /* keyring.c: empty, NULL: everything between agents is in clear */
+    struct gossip_keyring keyring;
+    struct mu_tls_context *tls;
 
     /* parts */
     struct gossip_driver *gossip;
@@ -65,7 +70,7 @@ struct agent {
     struct catalog_cache *cache;
     struct peers *peers;         /* peers.c: connections to the other servers */
     struct leader *leader;       /* leader.c: what a leader does */
-    struct caretaker *caretaker; /* operator.c: its care for the servers */
+    struct caretaker *caretaker; /* caretaker.c: its care for the servers */
     struct sessions *sessions;   /* session.c: their timers, renewals in flight */
     struct roster *roster;       /* roster.c: changes of the configuration */
     struct requests *requests;   /* request.c, read.c: in flight */
@@ -77,7 +82,10 @@ struct agent {
     struct sync *sync;       /* sync.c: anti-entropy */
     struct join *join;       /* join.c: the retry_join loop */
 
-    /* leaving and stopping (agent.c) */
+    /* leaving and stopping */
+    struct timer leave_timer; /* leave.c */
+    struct timer end_timer;   /* until the owner is told */
+    enum agent_end end_how;
     bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;
     void *stopped_data;
@@ -91,6 +99,14 @@ MU_MUST_CHECK enum mu_code agent__identity_open(struct agent *a, struct mu_err *
 void agent__identity_log(const struct agent *a);
 void agent__identity_close(struct agent *a);                     /* removes a temporary directory */
 char *agent__data_path(const struct agent *a, const char *name); /* mu_free() it */
+
+/* -- keyring.c --------------------------------------------------------------------------------- */
+
+/* Behind identity_open. Errors: a keyring file that is none. */
+MU_MUST_CHECK enum mu_code agent__keyring_open(struct agent *a, struct mu_err *err);
+void agent__keyring_close(struct agent *a);
+struct gossip_sealing agent__gossip_sealing(const struct agent *a); /* a view of the ring */
+struct rpc_sealing agent__rpc_sealing(const struct agent *a);
 
 /* -- member.c ---------------------------------------------------------------------------------- */
 
@@ -155,15 +171,15 @@ size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
 
-/* -- operator.c: the leader's care for the servers --------------------------------------------- */
+/* -- caretaker.c: the leader's care for the servers -------------------------------------------- */
 
-void agent__operator_open(struct agent *a);
-void agent__operator_close(struct agent *a);
+void agent__caretaker_open(struct agent *a);
+void agent__caretaker_close(struct agent *a);
 /* This server leads, and its state has everything that was committed before; or it does no more. */
-void agent__operator_office(struct agent *a, bool is_in_office);
-void agent__operator_look(struct agent *a); /* gossip changed: look around soon */
+void agent__caretaker_office(struct agent *a, bool is_in_office);
+void agent__caretaker_look(struct agent *a); /* gossip changed: look around soon */
 /* A change that autopilot wished for is committed. */
-void agent__operator_changed(struct agent *a, const struct mu_id *id, const struct mu_id *disk);
+void agent__caretaker_changed(struct agent *a, const struct consensus_change *change);
 
 /* -- servers.c: client agents ------------------------------------------------------------------ */
 
@@ -210,6 +226,11 @@ MU_MUST_CHECK enum mu_code agent__registration_open(struct agent *a, struct mu_e
 MU_MUST_CHECK enum mu_code agent__registration_restore(struct agent *a, struct mu_err *err);
 void agent__registration_changed(struct agent *a, enum local_change_kind kind, struct mu_span id);
 void agent__registration_close(struct agent *a);
+
+/* -- leave.c ----------------------------------------------------------------------------------- */
+
+/* Consensus has stopped: this server is no member any more. */
+void agent__removed(struct agent *a, const char *why);
 
 /* -- agent.c ----------------------------------------------------------------------------------- */
 

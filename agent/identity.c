@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "aside.h"
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -129,6 +130,9 @@ static enum mu_code dir_open(struct agent *a, struct mu_err *err)
     mu_free(lock);
     if (rc == MU_FOREIGN) {
         return mu_fail(err, rc, "data_dir \"%s\" is in use by another running agent", a->data.dir);
+    }
+    if (rc == MU_OK) {
+        rc = aside_finish(a->data.dir, &a->data.was_set_aside, err);
     }
     for (size_t i = 0; i < MU_LEN(folders) && rc == MU_OK; i++) {
         char *path = agent__data_path(a, folders[i]);
@@ -284,6 +288,11 @@ void agent__identity_log(const struct agent *a)
 {
     const struct config *c = a->config;
     char text[MU_ADDR_TEXT_MAX];
+
+    if (a->data.was_set_aside) {
+        mu_log(MU_WARN, "agent",
+               "What this server held was set aside: it joins the cluster as a new one");
+    }
 
     if (c->advertise_addr.ip_bytes == 0 && mu_addr_is_any(&c->bind_addr)) {
         mu_addr_ip_text(&a->advertise, text);

@@ -247,6 +247,7 @@ void agent__leader_notice(struct agent *a, const struct gossip_notice *notice)
     case GOSSIP_CONFLICT:
     case GOSSIP_UNREACHABLE: return;
     }
+    agent__caretaker_look(a);
     soon(a);
 }
 
@@ -269,7 +270,7 @@ static void on_barrier(void *data, enum mu_code code, const struct agent_view *v
         return;
     }
     l->is_in_office = true;
-    agent__operator_office(a, true);
+    agent__caretaker_office(a, true);
     l->was_paused = false;
     reconcile_lead(l->reconcile, timers_now(a->timers));
     agent__sessions_lead(a);
@@ -286,7 +287,7 @@ static void office_end(struct agent *a)
     }
     l->is_in_office = false;
     agent__sessions_rest(a);
-    agent__operator_office(a, false);
+    agent__caretaker_office(a, false);
     reconcile_rest(l->reconcile);
     timer_cancel(&l->timer);
     timer_cancel(&l->full);

@@ -49,10 +49,10 @@ static void on_changed(void *data, enum mu_code code, const char *why, uint64_t 
         r->told = code;
     }
     if (code == MU_OK && r->is_autopilots) {
-        agent__operator_changed(r->agent, &r->change.server, &r->change.disk);
+        agent__caretaker_changed(r->agent, &r->change);
     }
     if (code == MU_OK) {
-        agent__operator_look(r->agent); /* what is next? */
+        agent__caretaker_look(r->agent); /* what is next? */
     }
 }
 

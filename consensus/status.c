@@ -46,6 +46,7 @@ void consensus_status(const struct consensus *c, struct consensus_status *out)
         .is_config_committed = consensus__config(c)->index <= c->commit,
         .is_transferring = c->office.transfer.is_running,
         .is_stopped = c->is_stopped,
+        .is_removed = c->death == CONSENSUS_DEATH_REMOVED,
         .leader_heard_ms = c->role == CONSENSUS_LEADER ? c->now_ms : c->contact_ms,
         .elections_started = c->counters.elections_started,
         .elections_won = c->counters.elections_won,

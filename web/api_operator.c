@@ -58,6 +58,74 @@ void api_operator_raft(struct request *r)
     answer_json(r, &o);
 }
 
+/* -- raft/peer, raft/transfer-leader ----------------------------------------------------------- */
+
+/* Everything that a change is refused for is 500 with its text, as the reference says it. */
+static void on_removed(void *data, enum mu_code code, const struct mu_err *err)
+{
+    struct request *r = data;
+
+    write_end(r);
+    if (code == MU_OK) {
+        answer_empty(r, 200);
+    } else {
+        answer_text(r, 500, err->text);
+    }
+}
+
+void api_operator_raft_remove(struct request *r)
+{
+    struct mu_span id = params_text(&r->params, "id");
+    struct mu_span address = params_text(&r->params, "address");
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_id server;
+
+    if (id.bytes == 0 && address.bytes == 0) {
+        answer_text(r, 400,
+                    "Bad request: Must specify either ?id with the server's ID or ?address with "
+                    "IP:port of peer to remove");
+    } else if (id.bytes > 0 && address.bytes > 0) {
+        answer_text(r, 400, "Bad request: Must specify only one of ?id or ?address");
+    } else if (agent_raft_find(r->front->agent, id, address, &server, &err) != MU_OK) {
+        answer_text(r, 500, err.text);
+    } else {
+        write_begin(r);
+        agent_raft_remove(r->front->agent, &server, on_removed, r);
+    }
+}
+
+static void on_transferred(void *data, enum mu_code code, const struct mu_err *err)
+{
+    struct request *r = data;
+    struct mu_json_out o;
+
+    write_end(r);
+    if (code != MU_OK) {
+        answer_text(r, 500, err->text);
+        return;
+    }
+    response_json(r, &o);
+    mu_json_open(&o, '{');
+    mu_json_boolean(&o, "Success", true);
+    mu_json_close(&o, '}');
+    answer_json(r, &o);
+}
+
+void api_operator_raft_transfer(struct request *r)
+{
+    struct mu_span id = params_text(&r->params, "id");
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_id server = MU_ID_NONE;
+
+    if (id.bytes > 0 &&
+        agent_raft_find(r->front->agent, id, MU_SPAN_NONE, &server, &err) != MU_OK) {
+        answer_text(r, 500, err.text);
+        return;
+    }
+    write_begin(r);
+    agent_raft_transfer(r->front->agent, &server, on_transferred, r);
+}
+
 /* -- autopilot/configuration ------------------------------------------------------------------- */
 
 static void put_settings(struct mu_json_out *o, const struct catalog_autopilot *a)

@@ -63,6 +63,8 @@ void api_session_node(struct request *r);
 
 /* api_operator.c: the servers and the leader's care for them */
 void api_operator_raft(struct request *r);
+void api_operator_raft_remove(struct request *r);
+void api_operator_raft_transfer(struct request *r);
 void api_operator_autopilot(struct request *r);
 void api_operator_autopilot_put(struct request *r);
 void api_operator_health(struct request *r);

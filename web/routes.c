@@ -5,6 +5,7 @@
 
 #define GET    WEB_GET
 #define PUT    WEB_PUT
+#define POST   WEB_POST
 #define DELETE WEB_DELETE
 
 #define LOCAL    (ROUTE_LOCAL)
@@ -64,6 +65,9 @@ const struct web_route web_routes[] = {
     { GET, "/v1/session/list", READ, ACL_SESSION_READ, api_session_list, "All sessions" },
     { GET, "/v1/session/node/:node", READ, ACL_SESSION_READ, api_session_node, "Sessions of a node" },
     { GET, "/v1/operator/raft/configuration", OPERATOR, ACL_OPERATOR_READ, api_operator_raft, "Servers of the consensus configuration" },
+    { DELETE, "/v1/operator/raft/peer", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_remove, "Remove a server from the consensus configuration" },
+    { PUT, "/v1/operator/raft/transfer-leader", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_transfer, "Let another server lead" },
+    { POST, "/v1/operator/raft/transfer-leader", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_transfer, "Let another server lead" },
     { GET, "/v1/operator/autopilot/configuration", ROUTE_READS, ACL_OPERATOR_READ, api_operator_autopilot, "How the leader cares for the servers" },
     { PUT, "/v1/operator/autopilot/configuration", ROUTE_WRITES, ACL_OPERATOR_WRITE, api_operator_autopilot_put, "Change how the leader cares for the servers" },
     { GET, "/v1/operator/autopilot/health", OPERATOR, ACL_OPERATOR_READ, api_operator_health, "Health of the servers, 429 unless all are" },

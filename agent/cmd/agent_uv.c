@@ -65,6 +65,7 @@ struct process {
     struct web *web;
     int log_fd;
     bool has_pid_file, has_started;
+    bool starts_over; /* once it has ended */
 };
 
 /* -- the end ----------------------------------------------------------------------------------- */
@@ -138,6 +139,7 @@ static void on_ended(void *data, enum agent_end how)
     struct process *p = data;
 
     if (p->state != STOPPING) {
+        p->starts_over = how == AGENT_AGAIN;
         stop(p, how == AGENT_LEFT ? 0 : 1);
     }
 }
@@ -312,13 +314,14 @@ static int run(struct cli *cli, struct process *p)
     return p->status;
 }
 
-static int run_with_config(struct cli *cli, const struct config *config)
+static int run_with_config(struct cli *cli, const struct config *config, bool *starts_over)
 {
     struct process p = { .config = config, .log_fd = -1 };
     const struct agent_owner owner = { .ended = on_ended, .data = &p };
     struct mu_err err = MU_ERR_NONE;
     int status = 1;
 
+    *starts_over = false;
     if (open_log(&p, &err) != MU_OK) {
         return cli_fail(cli, "==> %s", err.text);
     }
@@ -331,6 +334,7 @@ static int run_with_config(struct cli *cli, const struct config *config)
     } else {
         status = run(cli, &p);
     }
+    *starts_over = p.starts_over;
     mu_log_set_copy_fd(-1);
     if (p.log_fd >= 0) {
         (void)close(p.log_fd);
@@ -365,7 +369,11 @@ int cmd_agent(struct cli *cli, const void *options, int argc, const char *const 
     if (wants_help) {
         return print_help(cli);
     }
-    status = run_with_config(cli, config);
+    bool starts_over = false;
+
+    do {
+        status = run_with_config(cli, config, &starts_over);
+    } while (starts_over);
     config_free(config);
     return status;
 }

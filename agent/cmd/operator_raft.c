@@ -1,4 +1,4 @@
-/* muster operator raft list-peers */
+/* muster operator raft list-peers, remove-peer, transfer-leader */
 #include "base/assert.h"
 #include "commands.h"
 
@@ -97,5 +97,88 @@ int cmd_operator_raft_list_peers(struct cli *cli, const void *options, int argc,
     }
     cli_call_deinit(&c);
     mu_arena_deinit(&arena);
+    return status;
+}
+
+/* -- remove-peer ------------------------------------------------------------------------------- */
+
+struct removing {
+    const char *address, *id;
+};
+
+static const struct cli_option removing_rows[] = {
+    { "address", CLI_TEXT, offsetof(struct removing, address), "Address of the server to remove." },
+    { "id", CLI_TEXT, offsetof(struct removing, id), "Id of the server to remove." },
+};
+
+const struct cli_options cmd_operator_raft_remove_peer_options =
+    CLI_OPTIONS(removing_rows, struct removing);
+
+int cmd_operator_raft_remove_peer(struct cli *cli, const void *options, int argc,
+                                  const char *const *argv)
+{
+    const struct removing *o = options;
+    const char *what = o->id != NULL ? "id" : "address";
+    const char *value = o->id != NULL ? o->id : o->address;
+    struct cli_call c;
+    int status = 0;
+
+    (void)argv;
+    if (argc > 0) {
+        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+    }
+    if (value == NULL) {
+        return cli_fail(cli, "Error removing peer: an address or id is required for the peer to "
+                             "remove");
+    }
+    if (o->id != NULL && o->address != NULL) {
+        return cli_fail(cli, "Error removing peer: cannot give both an address and id");
+    }
+    cli_call_init(&c, "DELETE", "/v1/operator/raft/peer");
+    cli_call_param(&c, what, value);
+    if (cli_send(cli, &c)) {
+        (void)fprintf(cli->out, "Removed peer with %s \"%s\"\n", what, value);
+    } else {
+        status = cli_fail(cli, "Error removing peer: %s", c.error);
+    }
+    cli_call_deinit(&c);
+    return status;
+}
+
+/* -- transfer-leader --------------------------------------------------------------------------- */
+
+struct transferring {
+    const char *id;
+};
+
+static const struct cli_option transferring_rows[] = {
+    { "id", CLI_TEXT, offsetof(struct transferring, id),
+      "Id of the server that is to lead; default: the one that is best prepared." },
+};
+
+const struct cli_options cmd_operator_raft_transfer_leader_options =
+    CLI_OPTIONS(transferring_rows, struct transferring);
+
+int cmd_operator_raft_transfer_leader(struct cli *cli, const void *options, int argc,
+                                      const char *const *argv)
+{
+    const struct transferring *o = options;
+    struct cli_call c;
+    int status = 0;
+
+    (void)argv;
+    if (argc > 0) {
+        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+    }
+    cli_call_init(&c, "POST", "/v1/operator/raft/transfer-leader");
+    if (o->id != NULL) {
+        cli_call_param(&c, "id", o->id);
+    }
+    if (cli_send(cli, &c)) {
+        (void)fputs("Success\n", cli->out);
+    } else {
+        status = cli_fail(cli, "Error transfering leadership: %s", c.error); /* [sic] */
+    }
+    cli_call_deinit(&c);
     return status;
 }

@@ -44,11 +44,12 @@ struct agent; /* opaque */
 enum agent_end {
     AGENT_LEFT = 0,   /* left gracefully: exit 0 */
     AGENT_FAILED = 1, /* anything else: exit 1 */
+    AGENT_AGAIN = 2,  /* start over, in the same process: it joins as a new server */
 };
 
 struct agent_owner {
     /* The agent wants the process to end (left on request, join exhausted, storage failed): stop
-     * the front doors, then call agent_stop(). At most once. */
+     * the front doors, then call agent_stop(). At most once, never from inside a call. */
     void (*ended)(void *data, enum agent_end how);
     void *data;
 };

@@ -32,6 +32,15 @@ MU_MUST_CHECK enum mu_code agent_raft_find(struct agent *a, struct mu_span id,
                                            struct mu_span address, struct mu_id *out,
                                            struct mu_err *err);
 
+/* Change it, while this server leads. MU_OK: it is done; else the API's text in err: MU_NOT_LEADER,
+ * MU_BUSY (another change is under way), MU_NOT_FOUND, MU_CONFLICT (as things are it cannot be),
+ * MU_TIMEOUT, MU_LOST (look at the configuration). */
+void agent_raft_remove(struct agent *a, const struct mu_id *server, agent_done_fn *done,
+                       void *data);
+/* MU_ID_NONE: to the voter that is best prepared. */
+void agent_raft_transfer(struct agent *a, const struct mu_id *server, agent_done_fn *done,
+                         void *data);
+
 /* -- health: while this server leads ----------------------------------------------------------- */
 
 struct agent_server_health {

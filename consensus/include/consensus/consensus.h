@@ -646,6 +646,7 @@ struct consensus_status {
     bool is_config_committed;
     bool is_transferring; /* leader: giving leadership away */
     bool is_stopped;      /* it says no more */
+    bool is_removed;      /* dead: its disk may never come back */
     struct mu_id voters[CONSENSUS_PEERS_MAX];
     size_t voters_count;
     struct consensus_peer_status peers[CONSENSUS_PEERS_MAX];

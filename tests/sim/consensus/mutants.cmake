@@ -169,6 +169,32 @@ mutant(set_adopted_by_majority bootstrap.c scripts
     "    if (bits_count(b->answers) * 2 > b->record.set.count) {
         adopt(b);")
 
+# -- the same kinds of faults, found by searching everything (4.6) ------------------------------------
+
+mutant(explore_vote_twice election.c explore
+    "    } else if (voted_for_another(c, &m->from)) {
+        vote_refuse"
+    "    } else if (false) {
+        vote_refuse")
+mutant(explore_vote_without_log election.c explore
+    "    return m->ask.last_term < last_term ||
+           (m->ask.last_term == last_term && m->ask.last_index < c->log.last_index);"
+    "    return false;")
+mutant(explore_ack_before_durable append.c explore
+    "                                 .seq = seq,"
+    "                                 .seq = 0,")
+mutant(explore_vote_forgotten_by_restart step.c explore
+    "    c->hard = loaded->hard;
+"
+    "    c->hard = loaded->hard; c->hard.voted_for = MU_ID_NONE;
+")
+mutant(explore_half_is_a_quorum commit.c explore
+    "    return values[count / 2];"
+    "    return values[(count - 1) / 2];")
+mutant(explore_prev_not_checked append.c explore
+    "    if (m->append.prev_index > c->commit &&
+        !consensus__log_has(c, m->append.prev_index, m->append.prev_term)) {"
+    "    if (m->append.prev_index > c->log.last_index) {")
 # -- the states compared (spec 3.6) ----------------------------------------------------------------------
 
 mutant(odd_state_goes_on sums.c scripts

@@ -231,21 +231,6 @@ static void health(struct world *w, struct mu_buf *to)
     }
 }
 
-static void may_remove(struct world *w, const char *name, struct mu_buf *to)
-{
-    struct autopilot_server room[AUTOPILOT_SERVERS_MAX];
-    struct autopilot_input in;
-    struct mu_err err = MU_ERR_NONE;
-    struct mu_id id = server_of(w, name)->a.id;
-
-    input_of(w, room, &in);
-    if (autopilot_may_remove(&in, &id, &err) == MU_OK) {
-        mu_buf_add_text(to, "yes\n");
-    } else {
-        mu_buf_addf(to, "%s\n", err.text);
-    }
-}
-
 static bool world_run(void *data, const struct script_command *c, struct mu_buf *out)
 {
     struct world *w = data;
@@ -274,8 +259,6 @@ static bool world_run(void *data, const struct script_command *c, struct mu_buf 
         for (size_t i = 0; i < w->count; i++) {
             w->servers[i].a.contact_ms = 0;
         }
-    } else if (strcmp(word, "may-remove") == 0 && c->words_count == 2) {
-        may_remove(w, c->words[1], out);
     } else {
         return false;
     }

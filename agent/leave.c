@@ -1,0 +1,172 @@
+/* leave.c - going in order, and having gone: what this server does when it is no member any more.
+ *
+ *   RUNNING --> leadership given away, if it leads --> gossip tells the others --> answered
+ *           --> a server: out of consensus' configuration --> ended
+ *
+ * The leader takes a server that left out of the configuration at once. Until then this one stays,
+ * for it may be needed to decide that; but not for ever, since there may be no leader to do it.
+ *
+ * A server that was removed without leaving was cleaned up while it was away, or somebody removed
+ * it while it ran. Either way its disk never comes back (spec/consensus.md 2.8). As with Consul,
+ * where a server that runs is added again, it starts over and joins as a new one, with what it held
+ * set aside (aside.h). Who does not want it back stops it first.
+ */
+#include <string.h>
+
+#include "aside.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core.h"
+
+#define REMOVAL_MS 5000U /* how long the leader may take to remove us */
+
+struct parting {
+    agent_stopped_fn *done;
+    void *data;
+};
+
+static void on_handed_over(void *data, enum mu_code code, const char *why, uint64_t index)
+{
+    struct parting *p = data;
+
+    (void)index;
+    if (code != MU_OK && code != MU_NOT_LEADER) {
+        mu_log(MU_INFO, "agent.server", "Leadership stays without an heir", mu_kv("reason", why));
+    }
+    p->done(p->data);
+    mu_free(p);
+}
+
+static void on_nothing_to_part_with(void *data, enum mu_code code, const struct mu_err *err)
+{
+    on_handed_over(data, code, err->text, 0);
+}
+
+void agent_part(struct agent *a, agent_stopped_fn *done, void *data)
+{
+    struct parting *p = mu_new(sizeof *p);
+
+    p->done = done;
+    p->data = data;
+    if (a->has_consensus_started && agent__leads(a)) {
+        consensus_driver_transfer(a->consensus, &MU_ID_NONE, on_handed_over, p);
+    } else {
+        agent__later(a, on_nothing_to_part_with, p, MU_OK, NULL);
+    }
+}
+
+struct leaving {
+    struct agent *agent;
+    agent_done_fn *done;
+    void *data;
+};
+
+static void leave_answer(struct leaving *l)
+{
+    struct mu_err none = MU_ERR_NONE;
+
+    l->done(l->data, MU_OK, &none);
+    mu_free(l);
+}
+
+static void leave_end(void *data)
+{
+    struct agent *a = data;
+
+    mu_log(MU_INFO, "agent", "Graceful leave complete");
+    agent__end(a, AGENT_LEFT);
+}
+
+/* Among others: else nobody is left who could remove us. */
+static bool is_configured(struct agent *a)
+{
+    struct consensus_config config;
+
+    if (a->consensus == NULL) {
+        return false;
+    }
+    consensus_driver_config(a->consensus, &config);
+    return config.servers_count > 1 && consensus_config_find(&config, &a->data.node) != NULL;
+}
+
+static void on_left(void *data)
+{
+    struct leaving *l = data;
+    struct agent *a = l->agent;
+
+    leave_answer(l);
+    if (is_configured(a)) {
+        timer_set(a->timers, &a->leave_timer, REMOVAL_MS, leave_end, a);
+    } else {
+        leave_end(a);
+    }
+}
+
+/* Another server leads, or none could: either way the others may now hear that we go. */
+static void on_parted(void *data)
+{
+    struct leaving *l = data;
+
+    if (l->agent->phase == AGENT_LEAVING) {
+        gossip_driver_leave(l->agent->gossip, on_left, l);
+    } else { /* it is stopped */
+        leave_answer(l);
+    }
+}
+
+void agent_leave(struct agent *a, agent_done_fn *done, void *data)
+{
+    if (a->phase != AGENT_RUNNING) {
+        agent__later(a, done, data, MU_OK, NULL);
+        return;
+    }
+    struct leaving *l = mu_new(sizeof *l);
+
+    mu_log(MU_INFO, "agent", "Gracefully leaving the cluster");
+    a->phase = AGENT_LEAVING;
+    l->agent = a;
+    l->done = done;
+    l->data = data;
+    agent_part(a, on_parted, l);
+}
+
+enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune, struct mu_err *err)
+{
+    struct gossip_view view;
+
+    if (!gossip_driver_find(a->gossip, name, &view)) {
+        return mu_fail(err, MU_NOT_FOUND, "agent: No node found with name '%s'", name);
+    }
+    return gossip_driver_force_leave(a->gossip, name, prune, err);
+}
+
+/* -- removed ----------------------------------------------------------------------------------- */
+
+/* False: told why not. */
+static bool set_aside(struct agent *a)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    if (aside_begin(a->data.dir, ASIDE_REMOVED, &err) == MU_OK) {
+        return true;
+    }
+    mu_log(MU_ERROR, "agent.server", "Cannot set aside what this server held",
+           mu_kv("error", err.text));
+    return false;
+}
+
+void agent__removed(struct agent *a, const char *why)
+{
+    if (a->phase == AGENT_LEAVING) {
+        (void)set_aside(a); /* at the next start it is a new server */
+        if (timer_is_set(&a->leave_timer)) {
+            timer_set(a->timers, &a->leave_timer, 0, leave_end, a);
+        } /* else gossip is still telling the others */
+        return;
+    }
+    mu_log(MU_WARN, "agent.server",
+           "This server was removed from the cluster: it starts over and joins as a new one",
+           mu_kv("reason", why));
+    agent__end(a, set_aside(a) ? AGENT_AGAIN : AGENT_FAILED);
+}

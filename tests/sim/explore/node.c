@@ -1,0 +1,825 @@
+/* node.c - one server as a deterministic machine: snapshots, steps, and the checks that need no
+ * other server (O1, O2, I2, I7, I10, I19 of spec/consensus.md 1.7 and 4.4). */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "explore.h"
+
+#define NOW UINT64_C(1000000)
+
+struct write { /* under way to the disk */
+    struct consensus_write write;
+    struct x_entry entries[X_LOG_MAX];
+};
+
+/* A server outside of its core. */
+struct head {
+    struct consensus_hard hard; /* on the disk, as the entries */
+    struct x_entry disk[X_LOG_MAX];
+    uint64_t disk_last;
+    struct write queue[X_QUEUE_MAX];
+    uint64_t queue_count;
+    uint64_t commit_to, applied, boots;
+    uint8_t votes[X_TERMS_MAX]; /* I2: place + 1 of whom it voted for, for all times */
+    uint64_t is_dead;
+};
+
+#define HEAD_BYTES ((sizeof(struct head) + 15) & ~(size_t)15)
+
+/* The server in the works: head and arena in one piece. */
+struct work {
+    struct head *head;
+    struct consensus *core;
+    uint32_t place;
+    size_t bytes;       /* of the head and the state of the arena: what is kept */
+    size_t arena_bytes; /* with its scratch */
+};
+
+struct snapshot { /* without its zeroes: a bit a word, then the words */
+    uint64_t *words;
+};
+
+static struct {
+    struct x_rules rules;
+    struct consensus_options options;
+    struct consensus_config config; /* of index 1 */
+    struct work work;
+    struct mu_id cluster;
+
+    struct x_pool nodes, messages;
+    struct snapshot *snapshots;
+    struct x_face **faces; /* each by itself: views of them stay good */
+    size_t nodes_room;
+    struct x_message **all_messages;
+    size_t messages_room;
+
+    struct x_pool steps; /* by (node, action) */
+    struct x_result *results;
+    size_t results_room;
+    uint32_t *sends;
+    size_t sends_count, sends_room;
+    struct x_answer *answers;
+    size_t answers_count, answers_room;
+
+    struct x_result now; /* of the step that is made */
+    bool is_telling;
+    char fault[160];
+} x;
+
+static struct mu_id id_of(uint32_t place, uint8_t kind)
+{
+    struct mu_id id = { { 0 } };
+
+    id.b[0] = (uint8_t)(place + 1);
+    id.b[1] = kind;
+    return id;
+}
+
+static uint32_t place_of(const struct mu_id *id)
+{
+    return id->b[0] - 1U;
+}
+
+static void fault(const char *fmt, ...) MU_PRINTF(1, 2);
+static void fault(const char *fmt, ...)
+{
+    va_list args;
+
+    if (x.now.fault == NULL) {
+        va_start(args, fmt);
+        (void)vsnprintf(x.fault, sizeof x.fault, fmt, args);
+        va_end(args);
+        x.now.fault = mu_strdup(x.fault);
+    }
+}
+
+/* -- messages ------------------------------------------------------------------------------ */
+
+const struct x_message *x_message_at(uint32_t id)
+{
+    return x.all_messages[id];
+}
+
+uint32_t x_message_intern(const struct x_message *m)
+{
+    uint32_t id = 0;
+
+    if (x_pool_put(&x.messages, x_hash_bytes(m, sizeof *m), &id)) {
+        if (id >= x.messages_room) {
+            x.messages_room = x.messages_room * 2 + 256;
+            x.all_messages = mu_grow(x.all_messages, x.messages_room * sizeof(struct x_message *));
+        }
+        x.all_messages[id] = mu_new(sizeof *m);
+        *x.all_messages[id] = *m;
+    }
+    return id;
+}
+
+/* -- the normal form ----------------------------------------------------------------------- */
+
+static void *array(struct consensus *c, size_t at)
+{
+    return consensus__array(c, at);
+}
+
+/* A ring begins at its array's start and holds zeroes behind its end. */
+static void ring_normal(void *ring, size_t bytes, uint32_t room, uint32_t *head, uint32_t count)
+{
+    unsigned char copy[4096];
+    unsigned char *at = ring;
+
+    MU_ASSERT(room * bytes <= sizeof copy && count <= room);
+    memset(copy, 0, room * bytes);
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(copy + i * bytes, at + ((*head + i) % room) * bytes, bytes);
+    }
+    memcpy(at, copy, room * bytes);
+    *head = 0;
+}
+
+static uint64_t since(uint64_t seq, uint64_t base)
+{
+    return seq > base ? seq - base : 0;
+}
+
+static void writes_normal(struct work *w)
+{
+    struct consensus *c = w->core;
+    uint64_t base = c->writes.persisted_seq;
+    struct consensus__write_slot *slots = array(c, c->at.writes);
+
+    ring_normal(slots, sizeof *slots, c->options.writes_max, &c->writes.head, c->writes.count);
+    for (uint32_t i = 0; i < c->writes.count; i++) {
+        slots[i].seq -= base;
+        slots[i].submitted_ms = NOW;
+    }
+    for (uint32_t i = 0; i < c->pending_count; i++) {
+        c->pending[i].seq = since(c->pending[i].seq, base);
+    }
+    for (uint64_t i = 0; i < w->head->queue_count; i++) {
+        w->head->queue[i].write.seq -= base;
+    }
+    c->writes.next_seq -= base;
+    c->writes.term_seq = since(c->writes.term_seq, base);
+    c->writes.vote_seq = since(c->writes.vote_seq, base);
+    c->writes.persisted_seq = 0;
+}
+
+static void peers_normal(struct consensus *c)
+{
+    struct consensus__inflight *inflight = array(c, c->at.inflight);
+    uint32_t room = c->options.inflight_max;
+
+    for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+        struct consensus__peer *p = &c->peers[i];
+
+        if (c->role != CONSENSUS_LEADER) { /* what an earlier office left; the next begins anew */
+            *p = (struct consensus__peer){ .id = p->id, .disk = p->disk };
+        } else if (!mu_id_is_none(&p->id) && i != c->self) {
+            p->acked_ms = NOW;
+            p->sent_ms = 0;
+            p->moved_ms = 0;
+        }
+        ring_normal(&inflight[(size_t)i * room], sizeof *inflight, room, &p->inflight_head,
+                    p->inflight_count);
+    }
+}
+
+static void times_normal(struct consensus *c)
+{
+    c->now_ms = NOW;
+    c->wake_at_ms = CONSENSUS_NEVER;
+    c->election_at_ms = NOW + 1000;
+    c->leader_heard_ms = 0;
+    c->contact_ms = 0;
+    c->complain_at_ms = 0;
+    c->campaign.ask_at_ms = NOW + 1000;
+    if (c->role == CONSENSUS_LEADER) {
+        c->office.since_ms = NOW;
+        c->office.heartbeat_at_ms = NOW + 1000;
+    }
+}
+
+/* What tells copies of a state apart and nothing else. */
+static void normal_form(struct work *w)
+{
+    struct consensus *c = w->core;
+    uint64_t *reads = array(c, c->at.reads);
+    struct consensus_run *runs = array(c, c->at.runs);
+    size_t scratch = offsetof(struct consensus, sends_count);
+
+    MU_ASSERT(!c->is_again);
+    memset(&c->rand, 0, sizeof c->rand);
+    memset(&c->counters, 0, sizeof c->counters);
+    memset(&c->pending[c->pending_count], 0,
+           (CONSENSUS_PENDING_MAX - c->pending_count) * sizeof c->pending[0]);
+    memset(&c->configs[c->configs_count], 0,
+           (CONSENSUS_CONFIGS_MAX - c->configs_count) * sizeof c->configs[0]);
+    memset(&runs[c->log.runs_count], 0, (c->options.runs_max - c->log.runs_count) * sizeof runs[0]);
+    memset((char *)c + scratch, 0, sizeof *c - scratch);
+    ring_normal(reads, sizeof *reads, c->options.reads_max, &c->reads.head, c->reads.count);
+    c->fetch_ticket_last = 0;
+    c->round = x.rules.has_prevote ? c->round : 0;
+    times_normal(c);
+    peers_normal(c);
+    writes_normal(w);
+    memset(&w->head->queue[w->head->queue_count], 0,
+           (X_QUEUE_MAX - w->head->queue_count) * sizeof w->head->queue[0]);
+    w->head->boots = x.rules.has_prevote ? w->head->boots : 0;
+}
+
+/* -- snapshots ------------------------------------------------------------------------------ */
+
+static size_t words_of(const struct work *w)
+{
+    return w->bytes / 8;
+}
+
+static struct snapshot compress(const struct work *w)
+{
+    const unsigned char *from = (const unsigned char *)w->head;
+    size_t words = words_of(w);
+    size_t bits = (words + 63) / 64;
+    size_t used = bits;
+    uint64_t *to = mu_new((bits + words) * 8);
+
+    for (size_t i = 0; i < words; i++) {
+        uint64_t v;
+
+        memcpy(&v, from + i * 8, 8);
+        if (v != 0) {
+            to[i / 64] |= UINT64_C(1) << (i % 64);
+            to[used++] = v;
+        }
+    }
+    return (struct snapshot){ mu_grow(to, used * 8) };
+}
+
+static void expand(struct work *w, struct snapshot s)
+{
+    unsigned char *to = (unsigned char *)w->head;
+    size_t words = words_of(w);
+    size_t used = (words + 63) / 64;
+
+    memset(to, 0, w->bytes);
+    for (size_t i = 0; i < words; i++) {
+        if ((s.words[i / 64] >> (i % 64)) & 1U) {
+            memcpy(to + i * 8, &s.words[used++], 8);
+        }
+    }
+}
+
+static void log_face(const struct work *w, struct x_face *f)
+{
+    const struct consensus *c = w->core;
+
+    for (uint64_t i = 1; i <= c->log.last_index; i++) {
+        struct consensus_entry e;
+
+        MU_ASSERT(i < X_LOG_MAX);
+        f->log[i] = w->head->disk[i]; /* not in memory: durable */
+        if (consensus_entry_at(c, i, &e)) {
+            f->log[i] = (struct x_entry){ (uint8_t)e.term, (uint8_t)e.handle, (uint8_t)e.kind, 0 };
+        }
+    }
+}
+
+static void config_face(const struct consensus *c, struct x_face *f)
+{
+    const struct consensus_config *now = consensus_config_now(c);
+
+    f->is_joint = now->is_joint;
+    for (uint32_t i = 0; i < now->servers_count; i++) {
+        uint32_t place = place_of(&now->servers[i].id);
+
+        f->voters |= (uint8_t)(now->servers[i].is_voter << place);
+        f->voters_old |= (uint8_t)(now->servers[i].is_voter_old << place);
+        if (c->role == CONSENSUS_LEADER) {
+            f->match[place] = (uint8_t)c->peers[i].match;
+        }
+    }
+}
+
+static struct x_face face_of(const struct work *w)
+{
+    const struct consensus *c = w->core;
+    struct x_face f = {
+        .role = (uint8_t)c->role,
+        .term = (uint8_t)c->hard.term,
+        .commit = (uint8_t)c->commit,
+        .last = (uint8_t)c->log.last_index,
+        .is_dead = (uint8_t)w->head->is_dead,
+        .queue = (uint8_t)w->head->queue_count,
+        .is_ready = c->office.is_ready,
+        .self = (uint8_t)w->place,
+        .disk_term = (uint8_t)w->head->hard.term,
+        .disk_last = (uint8_t)w->head->disk_last,
+    };
+
+    memcpy(f.disk, w->head->disk, sizeof f.disk);
+    log_face(w, &f);
+    config_face(c, &f);
+    return f;
+}
+
+static uint32_t node_intern(struct work *w)
+{
+    uint32_t id = 0;
+
+    normal_form(w);
+    if (x_pool_put(&x.nodes, x_hash_bytes(w->head, w->bytes), &id)) {
+        if (id >= x.nodes_room) {
+            x.nodes_room = x.nodes_room * 2 + 256;
+            x.snapshots = mu_grow(x.snapshots, x.nodes_room * sizeof *x.snapshots);
+            x.faces = mu_grow(x.faces, x.nodes_room * sizeof(struct x_face *));
+        }
+        x.snapshots[id] = compress(w);
+        x.faces[id] = mu_new(sizeof(struct x_face));
+        *x.faces[id] = face_of(w);
+    }
+    return id;
+}
+
+const struct x_face *x_face_of(uint32_t node)
+{
+    return x.faces[node];
+}
+
+/* -- effects -------------------------------------------------------------------------------- */
+
+/* I2: one vote a term, on the disk and in messages, through all restarts. */
+static void vote_check(struct work *w, uint64_t term, const struct mu_id *to)
+{
+    MU_ASSERT(term < X_TERMS_MAX);
+    uint8_t vote = (uint8_t)(place_of(to) + 1);
+
+    if (mu_id_is_none(to)) {
+        return;
+    }
+    if (w->head->votes[term] != 0 && w->head->votes[term] != vote) {
+        fault("I2: two votes of term %llu", U(term));
+    }
+    w->head->votes[term] = vote;
+}
+
+static void send_check(struct work *w, const struct consensus_msg *m)
+{
+    const struct consensus_hard *disk = &w->head->hard;
+
+    if (m->kind == CONSENSUS_VOTE_REQ) {
+        if (disk->term != m->term || !mu_id_eq(&disk->voted_for, &m->from)) {
+            fault("O1: asks for votes before its own is durable");
+        }
+        vote_check(w, m->term, &m->from);
+    }
+    if (m->kind == CONSENSUS_VOTE_RES && m->answer.is_granted) {
+        if (disk->term != m->term || !mu_id_eq(&disk->voted_for, &m->to)) {
+            fault("O2: a vote that is not durable");
+        }
+        vote_check(w, m->term, &m->to);
+    }
+    if (m->kind == CONSENSUS_APPEND_RES && m->ack.is_accepted &&
+        (disk->term < m->term || m->ack.match > w->head->disk_last ||
+         w->head->disk[m->ack.match].term != consensus_term_at(w->core, m->ack.match))) {
+        fault("I7: acknowledges entry %llu, which is not durable", U(m->ack.match));
+    }
+}
+
+static void take_send(struct work *w, const struct consensus_msg *msg)
+{
+    struct x_message m;
+    uint32_t to = place_of(&msg->to);
+
+    if (to >= x.rules.nodes_count ||
+        (!x.rules.has_prevote &&
+         (msg->kind == CONSENSUS_PREVOTE_REQ || msg->kind == CONSENSUS_PREVOTE_RES))) {
+        return;
+    }
+    send_check(w, msg);
+    memset(&m, 0, sizeof m);
+    m.msg = *msg;
+    m.from = (uint8_t)w->place;
+    m.to = (uint8_t)to;
+    if (msg->kind == CONSENSUS_APPEND_REQ) {
+        m.msg.append.entries = NULL;
+        MU_ASSERT(msg->append.entries_count <= X_BATCH_MAX);
+        for (uint32_t i = 0; i < msg->append.entries_count; i++) {
+            struct consensus_entry e = consensus_sent_entry(w->core, msg, i);
+
+            m.entries[i] =
+                (struct x_entry){ (uint8_t)e.term, (uint8_t)e.handle, (uint8_t)e.kind, 0 };
+        }
+    }
+    if (x.sends_count == x.sends_room) {
+        x.sends_room = x.sends_room * 2 + 1024;
+        x.sends = mu_grow(x.sends, x.sends_room * sizeof *x.sends);
+    }
+    x.sends[x.sends_count++] = x_message_intern(&m);
+    x.now.sends_count++;
+}
+
+static void take_write(struct work *w, const struct consensus_write *write)
+{
+    struct write *to = &w->head->queue[w->head->queue_count];
+
+    MU_ASSERT(w->head->queue_count < X_QUEUE_MAX && write->last < X_LOG_MAX);
+    memset(to, 0, sizeof *to);
+    to->write = *write;
+    for (uint64_t i = write->first; i <= write->last; i++) {
+        struct consensus_entry e;
+
+        MU_ASSERT(consensus_entry_at(w->core, i, &e));
+        to->entries[i] = (struct x_entry){ (uint8_t)e.term, (uint8_t)e.handle, (uint8_t)e.kind, 0 };
+    }
+    w->head->queue_count++;
+}
+
+static void take_answer(const struct consensus_result *r)
+{
+    if (x.answers_count == x.answers_room) {
+        x.answers_room = x.answers_room * 2 + 256;
+        x.answers = mu_grow(x.answers, x.answers_room * sizeof *x.answers);
+    }
+    /* tickets of reads lie above those of proposals */
+    x.answers[x.answers_count++] = (struct x_answer){
+        (uint8_t)(r->ticket & 0xff),
+        (uint8_t)r->outcome,
+        (uint8_t)r->index,
+        r->ticket > 0xff,
+    };
+    x.now.answers_count++;
+}
+
+static void tell_effects(const struct work *w, const struct consensus_effects *fx)
+{
+    static const char *const names[] = { "a", "b", "c", "d", "e", "?" };
+    char text[512];
+
+    for (size_t i = 0; i < fx->notices_count; i++) {
+        uint32_t peer = place_of(&fx->notices[i].peer);
+
+        (void)printf(
+            "      %s: %s\n", names[w->place],
+            consensus_notice_text(&fx->notices[i], names[peer < 5 ? peer : 5], text, sizeof text));
+    }
+}
+
+static void reseed(struct work *w)
+{
+    struct consensus *c = w->core;
+
+    /* nonces of one (term, length of the log) are equal on all paths, others differ */
+    mu_rand_seed(&c->rand, (uint64_t)w->place << 32 | c->hard.term << 16 | c->log.last_index);
+}
+
+static void fetched(struct work *w, const struct consensus_fetch *f);
+
+static void feed(struct work *w, struct consensus_event ev)
+{
+    struct consensus_effects fx;
+    struct consensus_fetch fetches[CONSENSUS_PEERS_MAX];
+    size_t fetches_count = 0;
+
+    do {
+        reseed(w);
+        ev.now_ms = NOW;
+        consensus_step(w->core, &ev, &fx);
+        if (x.is_telling) {
+            tell_effects(w, &fx);
+        }
+        for (size_t i = 0; i < fx.writes_count; i++) {
+            take_write(w, &fx.writes[i]);
+        }
+        for (size_t i = 0; i < fx.sends_count; i++) {
+            take_send(w, &fx.sends[i]);
+        }
+        for (size_t i = 0; i < fx.results_count; i++) {
+            take_answer(&fx.results[i]);
+        }
+        for (size_t i = 0; i < fx.fetches_count; i++) {
+            MU_ASSERT(fetches_count < CONSENSUS_PEERS_MAX);
+            fetches[fetches_count++] = fx.fetches[i];
+        }
+        w->head->commit_to = fx.commit_to;
+        w->head->is_dead |= fx.dead != NULL;
+        ev = (struct consensus_event){ .kind = CONSENSUS_EV_WAKE };
+    } while (fx.again);
+    consensus__check(w->core);
+    for (size_t i = 0; i < fetches_count; i++) {
+        fetched(w, &fetches[i]);
+    }
+}
+
+static struct consensus_entry entry_of(const struct x_entry *e, uint64_t index)
+{
+    return (struct consensus_entry){
+        .index = index,
+        .term = e->term,
+        .bytes = e->kind == CONSENSUS_NOOP ? 0 : 1,
+        .handle = e->content,
+        .kind = (enum consensus_entry_kind)e->kind,
+    };
+}
+
+static void fetched(struct work *w, const struct consensus_fetch *f)
+{
+    struct consensus_entry entries[X_LOG_MAX];
+    struct consensus_event ev = { .kind = CONSENSUS_EV_FETCHED };
+
+    ev.fetched.ticket = f->ticket;
+    ev.fetched.entries = entries;
+    for (uint64_t i = f->first; i <= f->last && ev.fetched.count < X_BATCH_MAX; i++) {
+        MU_ASSERT(i <= w->head->disk_last);
+        entries[ev.fetched.count++] = entry_of(&w->head->disk[i], i);
+    }
+    feed(w, ev);
+}
+
+/* -- the disk ------------------------------------------------------------------------------- */
+
+static void disk_take(struct work *w, const struct write *x_write)
+{
+    const struct consensus_write *write = &x_write->write;
+
+    w->head->hard = write->hard;
+    vote_check(w, write->hard.term, &write->hard.voted_for);
+    for (uint64_t i = write->first; i <= write->last; i++) {
+        w->head->disk[i] = x_write->entries[i];
+    }
+    if (write->first <= write->last) {
+        for (uint64_t i = write->last + 1; i <= w->head->disk_last; i++) {
+            w->head->disk[i] = (struct x_entry){ 0 };
+        }
+        w->head->disk_last = write->last;
+    }
+}
+
+/* The oldest writes reach the disk; their numbers are told when anybody lives to hear it. */
+static uint64_t disk_pass(struct work *w, uint64_t count)
+{
+    uint64_t seq = 0;
+
+    MU_ASSERT(count <= w->head->queue_count);
+    for (uint64_t i = 0; i < count; i++) {
+        disk_take(w, &w->head->queue[i]);
+        seq = w->head->queue[i].write.seq;
+    }
+    memmove(w->head->queue, w->head->queue + count,
+            (w->head->queue_count - count) * sizeof w->head->queue[0]);
+    w->head->queue_count -= count;
+    return seq;
+}
+
+static void persist(struct work *w, uint64_t count)
+{
+    uint64_t seq = disk_pass(w, count);
+
+    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_PERSISTED, .persisted_seq = seq });
+}
+
+/* What needs no decision: writes at once where they are not awaited, and apply. */
+static void settle(struct work *w)
+{
+    while (!w->head->is_dead) {
+        if (!x.rules.is_async && w->head->queue_count > 0) {
+            persist(w, w->head->queue_count);
+        } else if (w->head->commit_to > w->head->applied) {
+            struct consensus_event ev = { .kind = CONSENSUS_EV_APPLIED };
+
+            w->head->applied = w->head->commit_to;
+            ev.applied.index = w->head->applied;
+            feed(w, ev);
+        } else {
+            return;
+        }
+    }
+}
+
+/* -- events ---------------------------------------------------------------------------------- */
+
+static void on_deliver(struct work *w, uint32_t arg)
+{
+    const struct x_message *m = x_message_at(arg);
+    struct consensus_msg msg = m->msg;
+    struct consensus_entry entries[X_BATCH_MAX];
+
+    for (uint32_t i = 0; msg.kind == CONSENSUS_APPEND_REQ && i < msg.append.entries_count; i++) {
+        entries[i] = entry_of(&m->entries[i], msg.append.prev_index + 1 + i);
+    }
+    if (msg.kind == CONSENSUS_APPEND_REQ) {
+        msg.append.entries = entries;
+    }
+    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_RECV, .msg = &msg });
+}
+
+static void on_timeout(struct work *w, uint32_t arg)
+{
+    (void)arg;
+    w->core->election_at_ms = NOW;
+    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+    if (!x.rules.has_prevote && w->core->role == CONSENSUS_PRE_CANDIDATE) {
+        w->core->campaign.votes = (1U << x.rules.nodes_count) - 1;
+        feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+    }
+}
+
+static void on_heartbeat(struct work *w, uint32_t arg)
+{
+    (void)arg;
+    w->core->office.heartbeat_at_ms = NOW;
+    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+}
+
+static void on_depose(struct work *w, uint32_t arg)
+{
+    (void)arg;
+    w->core->office.since_ms = NOW - w->core->options.election_ms_min;
+    for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+        w->core->peers[i].acked_ms = 0;
+    }
+    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+}
+
+static void on_propose(struct work *w, uint32_t arg)
+{
+    struct consensus_proposal p = { .ticket = arg, .bytes = 1, .handle = arg };
+    struct consensus_event ev = { .kind = CONSENSUS_EV_PROPOSE };
+
+    ev.propose.proposals = &p;
+    ev.propose.count = 1;
+    feed(w, ev);
+}
+
+static void on_read(struct work *w, uint32_t arg)
+{
+    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_READ, .read_ticket = 0x100 + arg });
+}
+
+static void on_persist(struct work *w, uint32_t arg)
+{
+    (void)arg;
+    persist(w, 1);
+}
+
+static void core_start(struct work *w)
+{
+    struct consensus_run runs[X_LOG_MAX];
+    struct consensus_config config = x.config;
+    struct consensus_loaded loaded = {
+        .hard = w->head->hard,
+        .runs = runs,
+        .configs = &config,
+        .configs_count = 1,
+        .last_index = w->head->disk_last,
+        .boot_count = w->head->boots,
+        .seed = w->place * 1000 + w->head->boots,
+    };
+    struct consensus_options options = x.options;
+
+    for (uint64_t i = 1; i <= w->head->disk_last; i++) {
+        if (w->head->disk[i].term != w->head->disk[i - 1].term) {
+            runs[loaded.runs_count++] = (struct consensus_run){ i, w->head->disk[i].term };
+        }
+    }
+    options.server = id_of(w->place, 1);
+    options.disk = id_of(w->place, 2);
+    memset(w->core, 0, w->arena_bytes);
+    consensus_init(w->core, &options, &loaded, NOW);
+    w->head->commit_to = 0;
+    w->head->applied = 0;
+    w->head->is_dead = 0;
+    if (w->core->hard.term < w->head->hard.term ||
+        (w->core->hard.term == w->head->hard.term &&
+         !mu_id_eq(&w->core->hard.voted_for, &w->head->hard.voted_for))) {
+        fault("I10: starts with something else than its disk holds");
+    }
+    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+}
+
+static void on_restart(struct work *w, uint32_t arg)
+{
+    (void)disk_pass(w, arg);
+    w->head->queue_count = 0;
+    w->head->boots++;
+    core_start(w);
+}
+
+typedef void event_fn(struct work *w, uint32_t arg);
+
+static event_fn *const events[] = {
+    [X_DELIVER] = on_deliver, [X_TIMEOUT] = on_timeout, [X_HEARTBEAT] = on_heartbeat,
+    [X_DEPOSE] = on_depose,   [X_PROPOSE] = on_propose, [X_READ] = on_read,
+    [X_PERSIST] = on_persist, [X_RESTART] = on_restart,
+};
+
+static void run(uint32_t node, uint32_t place, enum x_kind kind, uint32_t arg)
+{
+    struct work *w = &x.work;
+    struct consensus_hard was;
+
+    expand(w, x.snapshots[node]);
+    w->place = place;
+    was = w->core->hard;
+    x.now = (struct x_result){ .sends_first = (uint32_t)x.sends_count,
+                               .answers_first = (uint32_t)x.answers_count };
+    events[kind](w, arg);
+    settle(w);
+    if (kind != X_RESTART && (w->core->hard.term < was.term ||
+                              (w->core->hard.term == was.term && !mu_id_is_none(&was.voted_for) &&
+                               !mu_id_eq(&w->core->hard.voted_for, &was.voted_for)))) {
+        fault("I10: term or vote goes back");
+    }
+}
+
+const struct x_result *x_step(uint32_t node, uint32_t place, enum x_kind kind, uint32_t arg)
+{
+    uint32_t key[2] = { node, X_ACTION(kind, place, arg) };
+    uint32_t id = 0;
+
+    if (!x_pool_put(&x.steps, x_hash_bytes(key, sizeof key), &id)) {
+        return &x.results[id];
+    }
+    if (id >= x.results_room) {
+        x.results_room = x.results_room * 2 + 1024;
+        x.results = mu_grow(x.results, x.results_room * sizeof *x.results);
+    }
+    run(node, place, kind, arg);
+    x.now.node = node_intern(&x.work);
+    x.results[id] = x.now;
+    return &x.results[id];
+}
+
+uint32_t x_send_at(uint32_t i)
+{
+    return x.sends[i];
+}
+
+const struct x_answer *x_answer_at(uint32_t i)
+{
+    return &x.answers[i];
+}
+
+void x_tell(uint32_t node, uint32_t place, enum x_kind kind, uint32_t arg)
+{
+    x.is_telling = true;
+    run(node, place, kind, arg);
+    x.is_telling = false;
+}
+
+void x_counts(size_t *nodes, size_t *messages, size_t *steps)
+{
+    *nodes = x.nodes.count;
+    *messages = x.messages.count;
+    *steps = x.steps.count;
+}
+
+/* -- beginning -------------------------------------------------------------------------------- */
+
+void x_begin(const struct x_rules *rules)
+{
+    struct consensus_options *o = &x.options;
+
+    x.rules = *rules;
+    consensus_options_init(o, CONSENSUS_FAST, 1);
+    o->tail_entries = 64;
+    o->writes_max = 2 * CONSENSUS_WRITES_RESERVED;
+    o->runs_max = X_TERMS_MAX;
+    o->reads_max = X_READS_MAX;
+    o->inflight_max = 2;
+    o->append_entries_max = X_BATCH_MAX;
+    o->with_trace = true;
+    o->server = id_of(0, 1);
+    o->disk = id_of(0, 2);
+    x.cluster = id_of(6, 3);
+    x.config.index = 1;
+    x.config.servers_count = rules->nodes_count;
+    for (uint32_t i = 0; i < rules->nodes_count; i++) {
+        x.config.servers[i].id = id_of(i, 1);
+        x.config.servers[i].disk = id_of(i, 2);
+        x.config.servers[i].joined_index = 1;
+        x.config.servers[i].is_voter = true;
+    }
+    x.work.arena_bytes = consensus_arena_bytes(o);
+    x.work.head = mu_new(HEAD_BYTES + x.work.arena_bytes);
+    x.work.core = (struct consensus *)(void *)((char *)x.work.head + HEAD_BYTES);
+}
+
+uint32_t x_node_first(uint32_t place)
+{
+    struct work *w = &x.work;
+
+    memset(w->head, 0, HEAD_BYTES);
+    w->place = place;
+    w->head->hard = (struct consensus_hard){ .term = 1, .cluster = x.cluster };
+    w->head->disk[1] = (struct x_entry){ 1, X_CONFIG, CONSENSUS_CONFIG, 0 };
+    w->head->disk_last = 1;
+    x.now = (struct x_result){ 0 };
+    core_start(w);
+    settle(w);
+    w->bytes = HEAD_BYTES + ((w->core->at.state_bytes + 7) & ~(size_t)7);
+    MU_ASSERT(x.now.fault == NULL);
+    return node_intern(w);
+}
