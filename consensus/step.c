@@ -162,6 +162,17 @@ static void complain(struct consensus *c, enum consensus_trace kind, const struc
     }
 }
 
+/* Does it count for something here, as a vote, an ack, or a round that was heard? Only then must
+ * the disk be the one that the own configuration names. For what a leader or candidate asks that
+ * would be too much: the own configuration may be the older one, in which its id had the disk that
+ * it lost since. A disk that no configuration names never stands for election (spec 2.8, 2.11). */
+static bool is_answer(const struct consensus_msg *m)
+{
+    return m->kind == CONSENSUS_PREVOTE_RES || m->kind == CONSENSUS_VOTE_RES ||
+           m->kind == CONSENSUS_APPEND_RES || m->kind == CONSENSUS_HEARTBEAT_RES ||
+           m->kind == CONSENSUS_MEMBER_RES;
+}
+
 /* Before any term is looked at: the right cluster, epoch, receiver and disk (spec 1.6, 2.11), and a
  * term that can be (2.20). */
 static bool is_for_us(struct consensus *c, const struct consensus_msg *m)
@@ -175,7 +186,7 @@ static bool is_for_us(struct consensus *c, const struct consensus_msg *m)
     } else if (!mu_id_eq(&m->to, &c->options.server) || mu_id_is_none(&m->from) ||
                mu_id_eq(&m->from, &c->options.server)) {
         complain(c, CONSENSUS_T_OTHER_RECEIVER, m, 0, 0);
-    } else if (p != NULL && !mu_id_eq(&p->disk, &m->from_disk)) {
+    } else if (p != NULL && is_answer(m) && !mu_id_eq(&p->disk, &m->from_disk)) {
         complain(c, CONSENSUS_T_OTHER_DISK, m, 0, 0);
     } else if (!consensus_msg_kind_is_known(m->kind) || m->term == 0) {
         complain(c, CONSENSUS_T_MALFORMED, m, m->kind, 0);
@@ -322,6 +333,7 @@ static void stop_finish(struct consensus *c)
     c->is_stopping = false;
     c->is_stopped = true;
     c->is_elector = false;
+    c->pending_count = 0; /* also of an observer, whose role does not change */
     consensus__note(c, CONSENSUS_T_STOPPED, NULL, 0, 0, 0);
     consensus__role_move(c, CONSENSUS_OBSERVER);
 }

@@ -503,6 +503,7 @@ enum consensus_refusal {
     CONSENSUS_CHANGE_UNKNOWN,   /* no such server, or with another disk */
     CONSENSUS_CHANGE_EXISTS,    /* a server of this id is there */
     CONSENSUS_CHANGE_ROLE,      /* it is no learner, or no voter */
+    CONSENSUS_CHANGE_BEHIND,    /* the learner does not have what was committed before this term */
     CONSENSUS_CHANGE_LAST,      /* the last voter */
     CONSENSUS_CHANGE_FULL,      /* as many voters, or servers, as there may be */
     CONSENSUS_CHANGE_REMOVED,   /* this disk was removed once */

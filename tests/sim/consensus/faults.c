@@ -217,7 +217,8 @@ static void options_draw(struct drive *d, struct consensus_options *o)
 void drive_draw(struct drive *d, const struct tape *tape)
 {
     static const uint32_t sizes[] = { 1, 2, 3, 3, 3, 3, 4, 5, 5, 5 };
-    static const char *const names[] = { "a", "b", "c", "d", "e" };
+    static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g" };
+    enum { SPARES = 2 };
     struct sim_policy policy = { d, net_ms, net_twice, disk_ms, apply_ms, gossip_ms, snap_fails };
     struct consensus_options options;
 
@@ -229,8 +230,10 @@ void drive_draw(struct drive *d, const struct tape *tape)
     count = tape->nodes > 0 ? tape->nodes : count;
     options_draw(d, &options);
     d->w = sim_world_new(&options, &policy, tape->seed);
-    for (uint32_t i = 0; i < count; i++) {
-        struct sim_node *n = sim_node_add(d->w, names[i], count);
+    uint32_t spares = d->plan.rate[DRIVE_change] > 0 ? SPARES : 0;
+
+    for (uint32_t i = 0; i < count + spares; i++) {
+        struct sim_node *n = sim_node_add(d->w, names[i], i < count ? count : 0);
 
         d->rand = drive_stream(d, DOMAIN_NODE, i, 0);
         n->clock_offset = 1 + drive_below(d, 100000);
@@ -239,7 +242,9 @@ void drive_draw(struct drive *d, const struct tape *tape)
         d->restart_at[i] = drive_below(d, 1500);
     }
     if (d->plan.rate[DRIVE_fresh] == 0) {
+        d->w->nodes_count = count; /* without the spare ones */
         sim_world_form(d->w);
+        d->w->nodes_count = count + spares;
     }
 }
 
@@ -383,6 +388,18 @@ static void do_wipe(struct drive *d)
     struct sim_node *n = any_node(d);
     uint32_t wiped = 1;
 
+    if (d->plan.rate[DRIVE_change] > 0) { /* it is taken in as a new one, some day */
+        if (n->disk.log.last > 0 && drive_may_lose_disk(d, n)) {
+            if (n->is_up) {
+                sim_node_crash(d->w, n, 0);
+            }
+            sim_node_wipe(d->w, n);
+            n->expect = 0;
+            d->wiped_at = d->w->now;
+            d->restart_at[n->place] = d->w->now + drive_shrunk(d, 1000);
+        }
+        return;
+    }
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
         wiped += d->is_wiped[i];
     }
@@ -449,6 +466,16 @@ static void do_read(struct drive *d)
     if (n != NULL) {
         (void)sim_read(d->w, n);
     }
+}
+
+static void do_change(struct drive *d)
+{
+    drive_change(d);
+}
+
+static void do_transfer(struct drive *d)
+{
+    drive_transfer(d);
 }
 
 /* The clone goes on, the original is spoilt: nothing inside may point to it. */

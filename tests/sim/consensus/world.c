@@ -368,7 +368,7 @@ static void carry_out(struct sim_world *w, struct sim_node *n, const struct cons
     if (fx->compact_to > 0) {
         compact_start(w, n, fx->compact_to);
     }
-    n->commit_to = fx->commit_to;
+    n->commit_to = fx->dead == NULL ? fx->commit_to : n->commit_to;
     n->core_wake = fx->wake_at_ms;
     if (fx->dead != NULL) {
         n->dead = fx->dead;

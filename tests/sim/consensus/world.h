@@ -337,7 +337,9 @@ void sim_check_result(struct sim_world *w, struct sim_node *n, const struct cons
 uint64_t sim_check_read_floor(const struct sim_world *w);
 /* Everything that was acknowledged is in the log of n, applied. */
 void sim_check_kept(struct sim_world *w, struct sim_node *n);
-uint64_t sim_check_committed(const struct sim_world *w);    /* highest index seen committed */
+uint64_t sim_check_committed(const struct sim_world *w); /* highest index seen committed */
+/* The newest configuration that was; NULL: none. A view until the next step. */
+const struct consensus_config *sim_check_config(const struct sim_world *w);
 uint64_t sim_check_acknowledged(const struct sim_world *w); /* how many proposals */
 uint64_t sim_check_leaders(const struct sim_world *w);      /* how many terms had one */
 
