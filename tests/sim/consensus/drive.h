@@ -31,7 +31,7 @@ enum {
         X(wipe, 30) X(jump, 100) X(stop, 50) X(propose, 60000) X(read, 20000) X(move, 5000) \
             X(change, 6000) X(transfer, 1000)
 #define DRIVE_COLOURS(X) \
-    X(loss) X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh)
+    X(loss) X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps)
 
 enum drive_class {
 #define DRIVE_ENUM(name, ...) DRIVE_##name,
@@ -58,6 +58,7 @@ enum drive_domain { /* streams */
                     DOMAIN_DISK,
                     DOMAIN_APPLY,
                     DOMAIN_GOSSIP,
+                    DOMAIN_SNAP,
                     DOMAINS_COUNT
 };
 
