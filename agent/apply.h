@@ -44,7 +44,7 @@ struct apply_report { /* of one transaction */
     size_t sums_count;
     struct catalog_applied applied;
     struct catalog_history history; /* how long that of the keys is */
-    uint64_t durable; /* applied index that is flushed in the state file */
+    uint64_t durable;               /* applied index that is flushed in the state file */
 };
 
 typedef void apply_done_fn(void *data, const struct apply_report *report);

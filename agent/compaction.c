@@ -34,7 +34,8 @@ void compaction_free(struct compaction *c)
 
 void compaction_lead(struct compaction *c, uint64_t now_ms)
 {
-    *c = (struct compaction){ .is_in_office = true, .rev = c->rev,
+    *c = (struct compaction){ .is_in_office = true,
+                              .rev = c->rev,
                               .compacted_rev = c->compacted_rev,
                               .look_ms = now_ms + COMPACTION_GRANULARITY_MS };
 }
@@ -70,8 +71,7 @@ static void forget_markers(struct compaction *c, uint64_t now_ms)
 {
     unsigned old = 0;
 
-    while (old < c->samples_count &&
-           c->samples[old].at_ms + COMPACTION_RETENTION_MS <= now_ms) {
+    while (old < c->samples_count && c->samples[old].at_ms + COMPACTION_RETENTION_MS <= now_ms) {
         c->markers_rev = c->samples[old++].rev;
     }
     for (unsigned i = old; i < c->samples_count; i++) {
@@ -107,8 +107,7 @@ bool compaction_due(struct compaction *c, uint64_t now_ms, struct compaction_ste
         c->pause_ms = 0;
     }
     bool has_step = waiting(c) >= COMPACTION_STEP;
-    bool has_rest =
-        c->is_quiet_due && (waiting(c) > 0 || c->markers_rev > c->markers_done);
+    bool has_rest = c->is_quiet_due && (waiting(c) > 0 || c->markers_rev > c->markers_done);
 
     if (c->is_in_flight || c->pause_ms > 0 || (!has_step && !has_rest)) {
         return false;

@@ -1,8 +1,8 @@
 /* history.c - the history of keys is kept short: the steps of compaction.h, as commands.
  *
- * Each report of the apply thread says how long the history is. While this server leads, a step that
- * is due goes through the log like any write, one at a time: under a load of writes it has its share
- * of them, and the history stays as long as what is written during a few round trips.
+ * Each report of the apply thread says how long the history is. While this server leads, a step
+ * that is due goes through the log like any write, one at a time: under a load of writes it has its
+ * share of them, and the history stays as long as what is written during a few round trips.
  */
 #include "base/log.h"
 #include "base/mem.h"

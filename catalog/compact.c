@@ -14,8 +14,7 @@
 #include "mvcc.h"
 
 #define HIST   ROW_KV_HIST_1
-#define CUR    ROW_KV_CUR_1
-#define SPACE  1 /* Consul's, the only one there is yet */
+#define SPACE  1  /* Consul's, the only one there is yet */
 #define PRUNED 64 /* rows of other tables that are over, in one step */
 
 struct step {
@@ -95,11 +94,19 @@ static enum mu_code versions(struct catalog *c, uint64_t rev, struct step *step,
 
 /* -- deletion markers -------------------------------------------------------------------------- */
 
-static enum mu_code marker_remove(struct catalog *c, const struct row *marker, struct mu_err *err)
+static enum mu_code marker_remove(struct catalog *c, const struct row *dead, struct mu_err *err)
 {
-    enum mu_code rc = version_remove(c, (uint64_t)marker->v[CUR_ID].number, err);
+    struct mvcc_key k;
+    enum mu_code rc = catalog__mvcc_find(c, dead->v[DEAD_KEY].bytes, &k, err);
 
-    return rc == MU_OK ? catalog__row_remove(&c->rows, CUR, marker, err) : rc;
+    MU_ASSERT(rc != MU_OK || (k.has_row && !k.is_live));
+    if (rc == MU_OK) {
+        rc = version_remove(c, (uint64_t)dead->v[DEAD_ID].number, err);
+    }
+    if (rc == MU_OK) {
+        rc = catalog__row_remove(&c->rows, ROW_KV_DEAD_1, dead, err);
+    }
+    return rc == MU_OK ? catalog__row_remove(&c->rows, ROW_KV_CUR_1, &k.row, err) : rc;
 }
 
 /* Those that were visited: what came before them is gone. */
@@ -117,7 +124,7 @@ static enum mu_code markers(struct catalog *c, uint64_t rev, struct step *step, 
     while ((rc = catalog__step(&c->db, s, &has_row, err)) == MU_OK && has_row) {
         struct row row;
 
-        catalog__row_read(s, CUR, &c->arena, &row);
+        catalog__row_read(s, ROW_KV_DEAD_1, &c->arena, &row);
         catalog__row_list_add(&list, &room, &row, &c->arena);
     }
     for (size_t i = 0; rc == MU_OK && i < list.count; i++) {

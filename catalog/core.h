@@ -28,8 +28,8 @@ enum counter {
     COUNTER_TOMBSTONES,
     COUNTER_EXTINCTION, /* index at which any service last lost its last instance */
     COUNTER_SESSIONS,
-    COUNTER_REQUESTS, /* rows of request ids, and one: 0 when there never was any */
-    COUNTER_KVS_REV,  /* how many entries have changed Consul's key space: its revision */
+    COUNTER_REQUESTS,      /* rows of request ids, and one: 0 when there never was any */
+    COUNTER_KVS_REV,       /* how many entries have changed Consul's key space: its revision */
     COUNTER_KVS_COMPACTED, /* id of the first version that compaction has not visited */
     COUNTERS_COUNT
 };
@@ -113,7 +113,8 @@ struct catalog {
     struct rows rows;
     sqlite3_stmt *begin, *commit, *rollback, *set_applied;
     sqlite3_stmt *node_by_uuid, *any_instance, *kv_range, *kv_version, *kv_held;
-    sqlite3_stmt *sessions_of_node, *delays_over, *all_origins, *oldest_request, *kv_history, *kv_markers;
+    sqlite3_stmt *sessions_of_node, *delays_over, *all_origins, *oldest_request, *kv_history,
+        *kv_markers;
 
     bool is_in_memory;
     bool in_transaction;

@@ -162,13 +162,15 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
                    catalog__row_columns(ROW_NODES));
     (void)snprintf(range, sizeof range, "SELECT %s FROM kv_cur_1 WHERE key >= ? ORDER BY key",
                    catalog__row_columns(ROW_KV_CUR_1));
-    (void)snprintf(held, sizeof held, "SELECT %s FROM kv_cur_1 WHERE session = ? ORDER BY key",
+    (void)snprintf(held, sizeof held,
+                   "SELECT %s FROM kv_cur_1 WHERE key IN (SELECT key FROM kv_locks_1 WHERE session "
+                   "= ?) ORDER BY key",
                    catalog__row_columns(ROW_KV_CUR_1));
     (void)snprintf(of_node, sizeof of_node, "SELECT %s FROM sessions WHERE node = ? ORDER BY id",
                    catalog__row_columns(ROW_SESSIONS));
     (void)snprintf(markers, sizeof markers,
-                   "SELECT %s FROM kv_cur_1 WHERE op = 1 AND id < ? ORDER BY id LIMIT ?",
-                   catalog__row_columns(ROW_KV_CUR_1));
+                   "SELECT %s FROM kv_dead_1 WHERE id < ? ORDER BY id LIMIT ?",
+                   catalog__row_columns(ROW_KV_DEAD_1));
     (void)snprintf(oldest, sizeof oldest, "SELECT %s FROM requests ORDER BY idx LIMIT 1",
                    catalog__row_columns(ROW_REQUESTS));
     for (size_t i = 0; rc == MU_OK && i < MU_LEN(statements); i++) {
@@ -288,9 +290,9 @@ void catalog_close(struct catalog *c)
     }
     catalog__rows_deinit(&c->rows);
     sqlite3_stmt *const statements[] = {
-        c->begin,        c->commit,      c->rollback,      c->set_applied, c->node_by_uuid,
-        c->any_instance, c->kv_range,    c->kv_version,    c->kv_held,     c->sessions_of_node,
-        c->delays_over,  c->all_origins, c->oldest_request, c->kv_history, c->kv_markers
+        c->begin,        c->commit,      c->rollback,       c->set_applied, c->node_by_uuid,
+        c->any_instance, c->kv_range,    c->kv_version,     c->kv_held,     c->sessions_of_node,
+        c->delays_over,  c->all_origins, c->oldest_request, c->kv_history,  c->kv_markers
     };
 
     for (size_t i = 0; i < MU_LEN(statements); i++) {

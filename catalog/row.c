@@ -28,6 +28,8 @@
     "id, node, name, node_name, lock_delay, behavior, ttl, node_checks, service_checks, created, " \
     "modified"
 #define DELAYS_LIST   "key, until"
+#define LOCKS_LIST    "session, key"
+#define DEAD_LIST     "id, key"
 #define ORIGINS_LIST  "id, boot, high, idx, seen, effect"
 #define OUTCOMES_LIST "id, seq, code, applied, text, data"
 #define REQUESTS_LIST "id, idx, stamp, digest, code, applied, text, data"
@@ -64,8 +66,8 @@ static const char schema[] =
     "CREATE TABLE kv_cur_1(key PRIMARY KEY, id INTEGER NOT NULL, op INTEGER NOT NULL,"
     " create_rev INTEGER, version INTEGER, lease INTEGER, idx INTEGER NOT NULL, session,"
     " lock_idx INTEGER, create_idx INTEGER, digest INTEGER) WITHOUT ROWID;"
-    "CREATE INDEX kv_dead_1 ON kv_cur_1(id) WHERE op = 1;"
-    "CREATE INDEX kv_session_1 ON kv_cur_1(session) WHERE session IS NOT NULL;"
+    "CREATE TABLE kv_locks_1(session, key, PRIMARY KEY(session, key)) WITHOUT ROWID;"
+    "CREATE TABLE kv_dead_1(id INTEGER PRIMARY KEY, key NOT NULL);"
     "CREATE TABLE sessions(id PRIMARY KEY, node NOT NULL, name NOT NULL, node_name NOT NULL,"
     " lock_delay INTEGER NOT NULL, behavior NOT NULL, ttl NOT NULL, node_checks NOT NULL,"
     " service_checks, created INTEGER NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID;"
@@ -103,6 +105,8 @@ static const struct table {
     [ROW_ORIGINS]     = { "origins",     ORIGINS_LIST,  ORIGIN_COLUMNS,  1, { "id" } },
     [ROW_OUTCOMES]    = { "outcomes",    OUTCOMES_LIST, OUTCOMES_COLUMNS, 2, { "id", "seq" } },
     [ROW_REQUESTS]    = { "requests",    REQUESTS_LIST, REQUEST_COLUMNS, 1, { "id" } },
+    [ROW_KV_LOCKS_1]  = { "kv_locks_1",  LOCKS_LIST,    LOCK_COLUMNS,    2, { "session", "key" } },
+    [ROW_KV_DEAD_1]   = { "kv_dead_1",   DEAD_LIST,     DEAD_COLUMNS,    1, { "id" } },
 }; // clang-format on
 
 const char *catalog__row_schema(void)

@@ -204,6 +204,15 @@ static void check_references(struct fixture *f)
           "FROM sessions)" },
         { "a locked key that is deleted",
           "SELECT count(*) FROM kv_cur_1 WHERE session IS NOT NULL AND op <> 0" },
+        { "the index of locks is another one",
+          "SELECT (SELECT count(*) FROM kv_locks_1) <> (SELECT count(*) FROM kv_cur_1 WHERE "
+          "session "
+          "IS NOT NULL) OR EXISTS (SELECT 1 FROM kv_locks_1 l WHERE NOT EXISTS (SELECT 1 FROM "
+          "kv_cur_1 c WHERE c.key = l.key AND c.session = l.session))" },
+        { "the index of deletion markers is another one",
+          "SELECT (SELECT count(*) FROM kv_dead_1) <> (SELECT count(*) FROM kv_cur_1 WHERE op = 1) "
+          "OR EXISTS (SELECT 1 FROM kv_dead_1 d WHERE NOT EXISTS (SELECT 1 FROM kv_cur_1 c WHERE "
+          "c.key = d.key AND c.id = d.id))" },
         { "a session on no node",
           "SELECT count(*) FROM sessions WHERE node NOT IN (SELECT key FROM nodes)" },
         { "a session that hangs on a critical check",
