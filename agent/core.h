@@ -46,6 +46,10 @@ struct agent {
     } data;
     struct mu_addr advertise, advertise_wan; /* chosen; advertise has the serf_lan port */
 
+    /* keyring.c: empty, NULL: everything between agents is in clear */
+    struct gossip_keyring keyring;
+    struct mu_tls_context *tls;
+
     /* parts */
     struct gossip_driver *gossip;
     struct rpc *rpc;
@@ -61,6 +65,8 @@ struct agent {
     struct consensus_driver *consensus;
     struct apply *apply;
     struct catalog_applied applied; /* as last reported by the apply thread */
+    uint64_t awaited;               /* somebody waits for this index, or did */
+    struct timer rest;              /* set: entries are held back until it fires */
     struct catalog_reader *reader;
     struct catalog_watch *watch;
     struct catalog_cache *cache;
@@ -98,6 +104,14 @@ void agent__identity_log(const struct agent *a);
 void agent__identity_close(struct agent *a);                     /* removes a temporary directory */
 char *agent__data_path(const struct agent *a, const char *name); /* mu_free() it */
 
+/* -- keyring.c --------------------------------------------------------------------------------- */
+
+/* Behind identity_open. Errors: a keyring file that is none. */
+MU_MUST_CHECK enum mu_code agent__keyring_open(struct agent *a, struct mu_err *err);
+void agent__keyring_close(struct agent *a);
+struct gossip_sealing agent__gossip_sealing(const struct agent *a); /* a view of the ring */
+struct rpc_sealing agent__rpc_sealing(const struct agent *a);
+
 /* -- member.c ---------------------------------------------------------------------------------- */
 
 struct agent__server { /* a server that gossip knows */
@@ -115,6 +129,9 @@ typedef void agent__server_fn(void *data, const struct agent__server *server);
 void agent__each_server(struct agent *a, agent__server_fn *each, void *data);
 bool agent__server_find(struct agent *a, const struct mu_id *node, struct agent__server *out);
 struct mu_span agent__tag(const struct mu_pairs *tags, const char *key); /* empty: not there */
+
+/* Somebody waits until this index is applied here: what is held back for a rest must not be. */
+void agent__await(struct agent *a, uint64_t index);
 
 /* -- request.c, read.c ------------------------------------------------------------------------- */
 
