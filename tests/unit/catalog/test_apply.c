@@ -4,13 +4,14 @@
 
 static void entries_that_are_no_commands_of_ours_stop_it(void **state)
 {
-    /* kind 9; version 2 of kind 3; no protobuf at all */
+    /* kind 100; version 2 of kind 3; no protobuf at all */
     static const struct {
         struct mu_span bytes;
         enum mu_code code;
         const char *text;
     } cases[] = {
-        { MU_SPAN_LIT("\x08\x09\x10\x01"), MU_UNSUPPORTED, "entry 1: command kind 9 is not known" },
+        { MU_SPAN_LIT("\x08\x64\x10\x01"), MU_UNSUPPORTED,
+          "entry 1: command kind 100 is not known" },
         { MU_SPAN_LIT("\x08\x03\x10\x02"), MU_UNSUPPORTED, "entry 1: version 2 of command" },
         { MU_SPAN_LIT("garbage"), MU_CORRUPT, "entry 1: these 7 bytes are no command" },
     };
