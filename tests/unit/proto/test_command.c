@@ -411,8 +411,9 @@ static void no_truncation_is_read_past_its_end(void **state)
             accepted += rc == MU_OK;
             mu_arena_deinit(&arena);
         }
-        /* kind+version, and behind each of origin and stamp: the fields before the body */
-        assert_in_range(accepted, 1, 3);
+        /* kind+version, and behind each of origin and stamp: the fields before the body; for a kind
+         * whose body may not be empty none of them */
+        assert_in_range(accepted, c.kind == COMMAND_KV_COMPACT ? 0 : 1, 3);
         mu_buf_deinit(&b);
     }
 }
