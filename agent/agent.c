@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/recovery.h"
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -389,9 +390,25 @@ static enum mu_code consensus_open(struct agent *a, struct mu_err *err)
     return rc;
 }
 
+/* Consul's way to go on without a quorum: a file, looked at before anything else. */
+static enum mu_code recovery_look(struct agent *a, struct mu_err *err)
+{
+    bool did = false;
+    enum mu_code rc = recovery_consume(a->data.dir, &a->data.node, &did, err);
+
+    if (rc == MU_OK && did) {
+        mu_log(MU_WARN, "agent.server",
+               "Recovered from raft/peers.json: this server goes on in a new epoch without the "
+               "others, which can only join as new");
+    }
+    return rc;
+}
+
 static enum mu_code server_open(struct agent *a, struct mu_err *err)
 {
-    enum mu_code rc = state_open(a, err);
+    enum mu_code rc = recovery_look(a, err);
+
+    rc = rc == MU_OK ? state_open(a, err) : rc;
 
     if (rc != MU_OK) {
         return rc;
@@ -555,6 +572,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->phase = AGENT_STOPPING;
     timer_cancel(&a->leave_timer);
     timer_cancel(&a->end_timer);
+    timer_cancel(&a->left_behind_timer);
     a->stopped = stopped;
     a->stopped_data = data;
     a->stops_pending = 1;

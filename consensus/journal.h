@@ -44,6 +44,7 @@ struct consensus_journal_options {
     uint32_t spares_count;  /* zero-filled files kept ready */
     uint64_t durable_seq;   /* meta: batches up to this one were durable */
     uint64_t seed;          /* of the salts */
+    bool is_read_only;      /* only look: the log can be read afterwards, and not be written */
 };
 
 struct consensus_position {
