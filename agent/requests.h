@@ -13,6 +13,7 @@ struct requests {
     struct mu_link forwards; /* struct agent_forward to the leader */
     struct mu_link settlers; /* who waits until nothing that was proposed here is open */
     struct round *next;      /* gathers the reads of this turn; NULL: none yet */
+    struct mu_id leader;     /* as last told; none: nobody */
     uint64_t seq;            /* of proposals of this boot */
     uint64_t stamp_ms;       /* the last one given */
 };
