@@ -196,8 +196,7 @@ struct consensus__office {
     bool is_split; /* states differ, and no quorum agrees */
     bool is_heartbeat_due;
     bool is_ready;
-    bool has_invited_another; /* a TIMEOUT_NOW is out: in this term no lease is safe (spec 2.4) */
-    uint8_t reserved[4];
+    uint8_t reserved[5];
 };
 
 /* Only on a (pre-)candidate. */
@@ -518,8 +517,8 @@ enum consensus_refusal consensus__transfer_begin(struct consensus *c,
                                                  enum consensus_transfer_why why,
                                                  const struct mu_id *target);
 void consensus__transfer_run(struct consensus *c);
-void consensus__transfer_failed(struct consensus *c);          /* for whoever asked for it */
-void consensus__transfer_over(struct consensus *c);            /* leaving the office */
-void consensus__transfer_drain(struct consensus *c);           /* the answer */
+void consensus__transfer_failed(struct consensus *c); /* for whoever asked for it */
+void consensus__transfer_over(struct consensus *c);   /* leaving the office */
+void consensus__transfer_drain(struct consensus *c);  /* the answer */
 
 #endif
