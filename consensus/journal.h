@@ -44,6 +44,7 @@ struct consensus_journal_options {
     uint32_t spares_count;  /* zero-filled files kept ready */
     uint64_t durable_seq;   /* meta: batches up to this one were durable */
     uint64_t seed;          /* of the salts */
+    bool is_read_only;      /* only look: the log can be read afterwards, and not be written */
 };
 
 struct consensus_position {
@@ -195,7 +196,8 @@ MU_MUST_CHECK enum mu_code consensus__journal_begin(struct consensus_journal *j,
                                                     size_t bytes, bool in_new_segment,
                                                     struct mu_err *err);
 void consensus__journal_add_hard(struct consensus_journal *j, const struct consensus_hard *hard);
-void consensus__journal_add_reset(struct consensus_journal *j, const struct consensus_position *at);
+void consensus__journal_add_reset(struct consensus_journal *j, const struct consensus_position *at,
+                                  const struct consensus_config *config); /* NULL: none */
 void consensus__journal_add_entry(struct consensus_journal *j, struct mu_span record);
 void consensus__journal_add_mark(struct consensus_journal *j);
 MU_MUST_CHECK enum mu_code consensus__journal_commit(struct consensus_journal *j,
@@ -229,12 +231,11 @@ enum mu_code consensus__journal_in_file(const struct consensus_journal *j, uint6
 
 /* Payloads of the log's own records. */
 bool consensus__hard_read(struct mu_span payload, struct consensus_hard *out);
-struct consensus_base {
+struct consensus_base { /* of BASE and RESET */
     struct consensus_position at;
     uint64_t config_index, config_term; /* 0: none */
     struct mu_span config;
 };
 bool consensus__base_read(struct mu_span payload, struct consensus_base *out);
-bool consensus__reset_read(struct mu_span payload, struct consensus_position *out);
 
 #endif

@@ -119,11 +119,24 @@ static enum mu_code take_entry(struct opening *o, const struct consensus_record 
     return MU_OK;
 }
 
+/* After an install: nothing before counts, and the configuration is that of the snapshot. */
+static const char *take_reset(struct opening *o, struct mu_span payload)
+{
+    struct consensus_base base;
+
+    if (!consensus__base_read(payload, &base) || base.at.index == 0) {
+        return "a reset record is malformed";
+    }
+    restart_at(o, &base.at);
+    if (base.config_index != 0) {
+        consensus__journal_note_config(o->j, base.config_index, base.config_term, base.config);
+    }
+    return NULL;
+}
+
 static enum mu_code take_record(struct opening *o, const struct consensus_record *r,
                                 bool *is_placed, const char **wrong, struct mu_err *err)
 {
-    struct consensus_position at;
-
     if (r->kind < CONSENSUS_RECORD_OWN) {
         return take_entry(o, r, is_placed, wrong, err);
     }
@@ -132,13 +145,7 @@ static enum mu_code take_record(struct opening *o, const struct consensus_record
     case CONSENSUS_RECORD_HARD:
         *wrong = consensus__hard_read(r->payload, &o->j->hard) ? NULL : "a hard state is malformed";
         break;
-    case CONSENSUS_RECORD_RESET:
-        if (consensus__reset_read(r->payload, &at)) {
-            restart_at(o, &at);
-        } else {
-            *wrong = "a reset record is malformed";
-        }
-        break;
+    case CONSENSUS_RECORD_RESET: *wrong = take_reset(o, r->payload); break;
     case CONSENSUS_RECORD_MARK: break;
     default: *wrong = "a record is of an unknown kind"; break;
     }
@@ -486,9 +493,11 @@ enum mu_code consensus__journal_open(struct consensus_journal *j, const struct c
     rc = consensus__journal_scan(&o.scan, err);
     rc = rc == MU_OK ? walk(&o, err) : rc;
     rc = rc == MU_OK ? check_end(&o, err) : rc;
-    rc = rc == MU_OK ? drop_unused(&o, err) : rc;
+    rc = rc == MU_OK && !options->is_read_only ? drop_unused(&o, err) : rc;
     found->was_empty = o.scan.used_count == 0;
-    if (rc == MU_OK) {
+    if (rc == MU_OK && options->is_read_only) {
+        rc = o.has_pending ? take_pending(&o, err) : MU_OK; /* an open for good would keep it */
+    } else if (rc == MU_OK) {
         /* An empty log gets its first segment now: a full disk shows at start. */
         rc = found->was_empty ? consensus__journal_prepare(j, j->options.segment_bytes, err)
                               : settle_tail(&o, err);

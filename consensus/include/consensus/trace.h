@@ -41,6 +41,19 @@
     X(COMMITS,         TRACE, "commits {a}") \
     X(CONFIG,          INFO,  "configuration of entry {a}: {b} voters, {c} servers") \
     X(PEER_TOO_OLD,    WARN,  "{p} needs entry {a}, the log begins behind {b}") \
+    X(EXPORTS,         DEBUG, "makes a snapshot, {p} needs one") \
+    X(EXPORTED,        INFO,  "a snapshot of entry {a}, {b} bytes, is ready") \
+    X(EXPORT_FAILED,   WARN,  "no snapshot could be made") \
+    X(SNAP_SENDS,      INFO,  "sends {p} the snapshot of entry {a}, {b} bytes") \
+    X(SNAP_SENT,       INFO,  "{p} needs no snapshot any more, match {a}") \
+    X(SNAP_STALLS,     WARN,  "{p} has stored {b} of {c} bytes of the snapshot of entry {a} and takes no more") \
+    X(SNAP_REFUSED,    WARN,  "{p} could not install the snapshot of entry {a}: {fault}") \
+    X(INSTALL_BEGINS,  INFO,  "takes the snapshot of entry {a} of {p}, {b} bytes") \
+    X(INSTALL_GOES_ON, DEBUG, "holds {b} bytes of the snapshot of entry {a}") \
+    X(INSTALL_NOT,     DEBUG, "needs no snapshot of {p}: has entry {a}") \
+    X(INSTALL_RESETS,  INFO,  "its log begins anew behind entry {a} of term {b}") \
+    X(INSTALLED,       INFO,  "installed the snapshot of entry {a}") \
+    X(INSTALL_FAILED,  WARN,  "cannot install the snapshot of entry {a}: {fault}") \
     X(FETCH_FAILED,    WARN,  "entries from {a} on for {p} are damaged") \
     X(READS,           TRACE, "{a} reads may be answered from index {b}, confirmed by round {c}") \
     /* membership and transfer */ \
@@ -57,7 +70,7 @@
     X(OTHER_EPOCH,     WARN,  "{p} is of recovery epoch {a}, this is {b}") \
     X(OTHER_DISK,      WARN,  "{p} has lost its disk: it must be removed and added as a new server") \
     X(OTHER_RECEIVER,  WARN,  "{p} sent something that was meant for another server") \
-    X(WRONG_DISK,      ERROR, "the configuration names another disk of this server: it must be added as a new one") \
+    X(WRONG_DISK,      DEBUG, "the configuration names another disk of this server: one that it had before, or lost") \
     X(TERM_TOO_HIGH,   WARN,  "{p} names term {a}, this is {b}: not believed") \
     X(TWO_LEADERS,     ERROR, "{p} claims to lead term {a}, which has another leader") \
     X(MALFORMED,       WARN,  "{p} sent something impossible, kind {a}") \

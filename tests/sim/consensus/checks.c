@@ -44,6 +44,9 @@ struct sim_checks {
     size_t committed_room, committed_in_room;
     uint64_t committed_last;
 
+    struct sim_state *states; /* I14: [index] */
+    size_t states_room;
+
     struct consensus_config config; /* the newest committed; index 0: none */
     uint64_t acked_index;           /* highest index a client was told */
     uint64_t acked_count;
@@ -66,6 +69,7 @@ void sim_checks_free(struct sim_checks *k)
     mu_free(k->leaders);
     mu_free(k->records);
     mu_free(k->committed);
+    mu_free(k->states);
     mu_free(k->committed_in);
     mu_free(k);
 }
@@ -88,6 +92,11 @@ static void states_print(const struct sim_world *w)
             n->name, consensus_role_text((enum consensus_role)c->role), U(c->hard.term),
             U(c->log.base_index), U(c->log.tail_first), U(c->log.last_index), U(c->writes.stable),
             U(c->commit), U(c->applied), c->writes.count, n->queue_count, (int)c->health);
+        (void)fprintf(stderr,
+                      "    export %u of %llu, install %u of %llu: %llu of %llu, orders %zu\n",
+                      c->office.sending.state, U(c->office.sending.snap.index), c->install.state,
+                      U(c->install.snap.index), U(c->install.stored), U(c->install.snap.bytes),
+                      n->orders_count);
         for (uint32_t j = 0;
              j < consensus_config_now(c)->servers_count && c->role == CONSENSUS_LEADER; j++) {
             const struct consensus__peer *p = &c->peers[j];
@@ -262,6 +271,9 @@ static void check_commit(struct sim_world *w, const struct sim_node *n, uint64_t
 {
     struct sim_checks *k = w->checks;
 
+    if (from <= n->core->log.base_index) {
+        from = n->core->log.base_index + 1; /* with a snapshot: sim_check_reset() */
+    }
     for (uint64_t i = from; i <= to; i++) {
         struct sim_entry e = entry_in(w, n, i);
 
@@ -287,6 +299,39 @@ static void check_commit(struct sim_world *w, const struct sim_node *n, uint64_t
         } else if (k->committed[i].term != e.term || k->committed[i].content != e.content) {
             sim_fail(w, "I5: %s commits another entry %llu", n->name, U(i));
         }
+    }
+}
+
+/* I14 */
+void sim_check_state(struct sim_world *w, const struct sim_node *n, const struct sim_state *s)
+{
+    struct sim_checks *k = w->checks;
+
+    k->states = room_for(k->states, &k->states_room, s->index, sizeof *k->states);
+    if (k->states[s->index].index == 0) {
+        k->states[s->index] = *s;
+    }
+    if (k->states[s->index].hash != s->hash || k->states[s->index].term != s->term) {
+        sim_fail(w, "I14: the state of %s at %llu is another one", n->name, U(s->index));
+    }
+}
+
+/* Its log begins behind a committed entry, with the configuration of that moment (rows 49, 50). */
+void sim_check_reset(struct sim_world *w, const struct sim_node *n)
+{
+    struct sim_checks *k = w->checks;
+    uint64_t i = n->disk.log.base;
+
+    if (i > k->committed_last || k->committed[i].term != n->disk.log.base_term) {
+        sim_fail(w, "%s begins anew behind %llu/%llu, which is not committed", n->name, U(i),
+                 U(n->disk.log.base_term));
+    }
+    while (i > 0 && k->committed[i].kind != CONSENSUS_CONFIG) {
+        i--;
+    }
+    if (n->disk.log.config_index != i || n->disk.log.config != k->committed[i].content) {
+        sim_fail(w, "%s begins anew with the configuration of %llu, not of %llu", n->name,
+                 U(n->disk.log.config_index), U(i));
     }
 }
 
@@ -511,7 +556,7 @@ void sim_check_started(struct sim_world *w, struct sim_node *n)
 {
     const struct consensus *c = n->core;
 
-    if (c->hard.term < n->disk.hard.term || c->commit != n->disk.applied ||
+    if (c->hard.term < n->disk.hard.term || c->commit != n->disk.state.index ||
         c->log.last_index != n->disk.log.last ||
         (c->hard.term == n->disk.hard.term &&
          !mu_id_eq(&c->hard.voted_for, &n->disk.hard.voted_for))) {

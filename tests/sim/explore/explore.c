@@ -177,6 +177,9 @@ static void action_print(const struct state *s, uint32_t action)
     case CONSENSUS_MEMBER_REQ: (void)printf("am I still one of you?\n"); break;
     case CONSENSUS_MEMBER_RES: (void)printf("you were removed\n"); break;
     case CONSENSUS_INVITE: (void)printf("come in\n"); break;
+    case CONSENSUS_SNAP_OFFER:
+    case CONSENSUS_SNAP_CHUNK:
+    case CONSENSUS_SNAP_RES: (void)printf("about a snapshot\n"); break; /* no log is compacted */
     }
 }
 
@@ -390,7 +393,10 @@ static bool is_over(const struct state *s, const struct x_message *m)
     case CONSENSUS_PREVOTE_RES:
     case CONSENSUS_MEMBER_REQ:
     case CONSENSUS_MEMBER_RES:
-    case CONSENSUS_INVITE: break;
+    case CONSENSUS_INVITE:
+    case CONSENSUS_SNAP_OFFER:
+    case CONSENSUS_SNAP_CHUNK:
+    case CONSENSUS_SNAP_RES: break;
     }
     return false;
 }
