@@ -12,7 +12,7 @@
 #include "catalog/watch.h"
 #include "world.h"
 
-#define CHECK_STEPS 256    /* the costly invariants of the core, once in so many steps */
+#define CHECK_STEPS 256 /* the costly invariants of the core, once in so many steps */
 
 uint64_t facts_last(const struct world *w)
 {
