@@ -427,6 +427,10 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     if (rc != MU_OK) {
         return rc;
     }
+    rc = agent__keyring_open(a, err);
+    if (rc != MU_OK) {
+        return rc;
+    }
     agent__serve_open(a);
     rc = listen_rpc(a, err);
     if (rc == MU_OK) {
@@ -555,6 +559,7 @@ void agent_free(struct agent *a)
     persist_free(a->persist);
     local_free(a->local);
     mu_free(a->state_path);
+    agent__keyring_close(a);
     agent__identity_close(a);
     mu_free(a);
 }

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "gossip/keyring.h"
 
 void config__warn(struct config *c, const char *fmt, ...)
 {
@@ -574,22 +575,16 @@ static enum mu_code check_segments(struct config_draft *d, struct mu_err *err)
 
 static enum mu_code check_encrypt(struct config_draft *d, struct mu_err *err)
 {
-    uint8_t key[64];
-    size_t bytes = 0;
+    struct gossip_key key;
 
-    if (!is_said(d->encrypt)) {
+    if (!is_said(d->c.encrypt)) {
+        d->c.encrypt = NULL;
         return MU_OK;
     }
-    if (sodium_base642bin(key, sizeof key, d->encrypt, strlen(d->encrypt), NULL, &bytes, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) != 0) {
-        return mu_fail(err, MU_INVALID, "encrypt has invalid key: it is not base64");
-    }
-    sodium_memzero(key, sizeof key);
-    if (bytes != 16 && bytes != 24 && bytes != 32) {
-        return mu_fail(err, MU_INVALID,
-                       "encrypt has invalid key: key size must be 16, 24 or 32 bytes");
-    }
-    return MU_OK;
+    enum mu_code rc = gossip_key_parse(d->c.encrypt, &key, err);
+
+    sodium_memzero(&key, sizeof key);
+    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "encrypt has invalid key");
 }
 
 /* What cannot be obeyed yet and would be missed: better no start than a false safety. */
@@ -630,13 +625,13 @@ static enum mu_code warn_without_effect(struct config_draft *d, struct mu_err *e
     return MU_OK;
 }
 
-/* DESIGN section 6: until keys exist everything is sent in clear. */
+/* DESIGN section 6: without a key everything is sent in clear. */
 static enum mu_code warn_in_clear(struct config_draft *d, struct mu_err *err)
 {
     (void)err;
-    if (!mu_addr_is_loopback(&d->c.bind_addr)) {
-        config__warn(&d->c, "bind_addr is not loopback: traffic between agents is sent in clear, "
-                            "and whoever reaches these ports can join");
+    if (!mu_addr_is_loopback(&d->c.bind_addr) && d->c.encrypt == NULL) {
+        config__warn(&d->c, "bind_addr is not loopback and \"encrypt\" is not set: traffic between "
+                            "agents is sent in clear, and whoever reaches these ports can join");
     }
     return MU_OK;
 }

@@ -167,7 +167,7 @@ const struct config_item config_items[] = {
     { .key = "disable_host_node_id", .flag = "disable-host-node-id", BOOL, LATER, .fallback = 1, .help = "Do not derive the node id from the host." },
     { .key = "disable_update_check", BOOL, SILENT, .help = "Do not ask for new versions; muster never does." },
     { .key = "disable_anonymous_signature", BOOL, SILENT, .help = "Do not send a signature with that; muster never does." },
-    { .key = "disable_keyring_file", .flag = "disable-keyring-file", BOOL, SILENT, .help = "Do not keep gossip keys on disk." },
+    { .key = "disable_keyring_file", .flag = "disable-keyring-file", BOOL, AT(c.disable_keyring_file), .help = "Do not keep gossip keys on disk." },
     { .key = "use_streaming_backend", BOOL, SILENT, .help = "Serve blocking queries of clients from a stream." },
     { .key = "rpc.enable_streaming", BOOL, SILENT, .help = "Offer that stream on servers." },
 
@@ -271,9 +271,9 @@ const struct config_item config_items[] = {
     { .key = "telemetry.circonus_*", ANY, LATER, .help = "Send metrics to Circonus." },
 
     /* -- security -- */
-    { .key = "encrypt", .flag = "encrypt", TEXT, UNSAFE, AT(encrypt), .help = "Key for traffic between agents, base64 of 16, 24 or 32 bytes." },
-    { .key = "encrypt_verify_incoming", BOOL, SILENT, .fallback = 1, .help = "Refuse gossip in clear." },
-    { .key = "encrypt_verify_outgoing", BOOL, SILENT, .fallback = 1, .help = "Send no gossip in clear." },
+    { .key = "encrypt", .flag = "encrypt", TEXT, AT(c.encrypt), .help = "Key for traffic between agents, base64 of 16, 24 or 32 bytes." },
+    { .key = "encrypt_verify_incoming", BOOL, AT(c.encrypt_verify_incoming), .fallback = 1, .help = "With a key: refuse what other agents send in clear. false for the first steps of a roll-out." },
+    { .key = "encrypt_verify_outgoing", BOOL, AT(c.encrypt_verify_outgoing), .fallback = 1, .help = "With a key: send nothing in clear to other agents. false for the first step of a roll-out." },
     { .key = "ca_file", TEXT, UNSAFE, .help = "Certificates of authorities to trust." },
     { .key = "ca_path", TEXT, UNSAFE, .help = "A directory of them." },
     { .key = "cert_file", TEXT, UNSAFE, .help = "This agent's certificate." },

@@ -67,7 +67,7 @@ struct config_draft {
     const char *advertise_addr, *advertise_v4, *advertise_v6;
     const char *advertise_addr_wan, *advertise_wan_v4, *advertise_wan_v6;
     const char *dns_addr, *http_addr;
-    const char *domain, *log_level, *encrypt;
+    const char *domain, *log_level;
     struct config_texts alt_domain, start_join, retry_join, block_endpoints;
     struct mu_pairs service_ttl;
     struct {

@@ -46,6 +46,10 @@ struct agent {
     } data;
     struct mu_addr advertise, advertise_wan; /* chosen; advertise has the serf_lan port */
 
+    /* keyring.c: empty, NULL: everything between agents is in clear */
+    struct gossip_keyring keyring;
+    struct mu_tls_context *tls;
+
     /* parts */
     struct gossip_driver *gossip;
     struct rpc *rpc;
@@ -95,6 +99,14 @@ MU_MUST_CHECK enum mu_code agent__identity_open(struct agent *a, struct mu_err *
 void agent__identity_log(const struct agent *a);
 void agent__identity_close(struct agent *a);                     /* removes a temporary directory */
 char *agent__data_path(const struct agent *a, const char *name); /* mu_free() it */
+
+/* -- keyring.c --------------------------------------------------------------------------------- */
+
+/* Behind identity_open. Errors: a keyring file that is none. */
+MU_MUST_CHECK enum mu_code agent__keyring_open(struct agent *a, struct mu_err *err);
+void agent__keyring_close(struct agent *a);
+struct gossip_sealing agent__gossip_sealing(const struct agent *a); /* a view of the ring */
+struct rpc_sealing agent__rpc_sealing(const struct agent *a);
 
 /* -- member.c ---------------------------------------------------------------------------------- */
 

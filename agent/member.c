@@ -346,6 +346,7 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
             .profile = gossip_profile_lan,
             .refuse = refuse_member,
             .refuse_data = a,
+            .sealing = agent__gossip_sealing(a),
         },
         .bind = c->serf_lan_bind.ip_bytes > 0 ? c->serf_lan_bind : c->bind_addr,
         .state_dir = state_dir,

@@ -25,6 +25,7 @@
 
 struct uv_loop_s;
 struct timers;
+struct mu_tls_context;
 
 #define RPC_VERSION 1
 
@@ -66,6 +67,13 @@ struct rpc_handler {
     void (*gone)(void *data, struct rpc_request *request);
 };
 
+/* TLS with a key of the keyring, and how strict it is meant (as struct gossip_sealing). */
+struct rpc_sealing {
+    struct mu_tls_context *tls; /* borrowed; NULL: everything is in clear */
+    bool takes_clear;           /* a connection that begins in clear is taken all the same */
+    bool sends_clear;           /* those we dial are in clear */
+};
+
 struct rpc_options {
     /* Ours, asked at each Hello: disk and cluster change when a cluster forms. */
     void (*identity)(void *data, struct rpc_identity *out);
@@ -73,6 +81,7 @@ struct rpc_options {
     enum mu_code (*welcome)(void *data, const struct rpc_identity *peer, struct mu_err *err);
     struct rpc_handler handlers[RPC_METHODS];
     void *data;
+    struct rpc_sealing sealing;
 };
 
 struct rpc *rpc_new(struct uv_loop_s *loop, struct timers *timers,
@@ -80,6 +89,8 @@ struct rpc *rpc_new(struct uv_loop_s *loop, struct timers *timers,
 /* Errors: MU_IO "listen tcp 127.0.0.1:8300: bind: address already in use". */
 MU_MUST_CHECK enum mu_code rpc_listen(struct rpc *r, const struct mu_addr *at, struct mu_err *err);
 struct mu_addr rpc_address(const struct rpc *r); /* with the port that was bound */
+/* From now on, for connections yet to be made. */
+void rpc_seal(struct rpc *r, const struct rpc_sealing *sealing);
 typedef void rpc_closed_fn(void *data);
 void rpc_close(struct rpc *r, rpc_closed_fn *closed, void *data);
 

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proto/h2.h"
+#include "proto/tls.h"
 #include "rpc_codec.h"
 #include "rpc_conn.h"
 #include "timer.h"
@@ -41,6 +42,8 @@ struct line {
     uv_write_t writing;
     struct mu_buf out; /* what a write in flight holds */
     bool is_writing;
+    struct mu_tls *tls; /* NULL: in clear */
+    bool is_chosen;     /* sealed or in clear: by us, or by the first byte of who called */
 };
 
 /* The whole and its handles. */
@@ -49,6 +52,7 @@ struct hub {
     uv_tcp_t listener;
     uv_prepare_t flusher;
     uint8_t read_buffer[READ_BYTES];
+    struct mu_buf plain; /* of the sealed connection being read or written; empty between turns */
 };
 
 static struct line *line_of(struct rpc_conn *c)
@@ -87,15 +91,34 @@ static void on_written(uv_write_t *req, int status)
     rpc_conn_mark(c);
 }
 
+/* More bytes for the socket; how many. In TLS nothing of ours goes out before the peer has shown
+ * that it has the key. */
+static size_t conn_fill(struct line *l, struct mu_err *err)
+{
+    struct mu_buf *plain = &hub_of(l->c.rpc)->plain;
+
+    if (l->tls == NULL) {
+        return mu_h2_pull(l->c.h2, &l->out, WRITE_BYTES);
+    }
+    if (mu_tls_is_up(l->tls) && mu_h2_pull(l->c.h2, plain, WRITE_BYTES) > 0) {
+        if (mu_tls_send(l->tls, mu_buf_span(plain), err) != MU_OK) {
+            rpc_conn_close(&l->c, err->text);
+        }
+        mu_buf_clear(plain);
+    }
+    return mu_tls_pull(l->tls, &l->out);
+}
+
 /* Write what is ready: at once as far as the kernel takes it, the rest in the background. */
 static void conn_flush(struct rpc_conn *c)
 {
     struct line *l = line_of(c);
+    struct mu_err err = MU_ERR_NONE;
 
-    if (l->is_writing || c->is_closing || c->h2 == NULL) {
+    if (l->is_writing || c->is_closing || c->h2 == NULL || !l->is_chosen) {
         return;
     }
-    while (mu_h2_pull(c->h2, &l->out, WRITE_BYTES) > 0) {
+    while (conn_fill(l, &err) > 0 && !c->is_closing) {
         uv_buf_t buf = uv_buf_init((char *)l->out.data, (unsigned)l->out.bytes);
         int put = uv_try_write((uv_stream_t *)&l->tcp, &buf, 1);
 
@@ -114,7 +137,7 @@ static void conn_flush(struct rpc_conn *c)
     if (l->out.room > WRITE_BYTES) {
         mu_buf_deinit(&l->out); /* a burst is over: give its memory back */
     }
-    if (mu_h2_wants_close(c->h2)) {
+    if (!c->is_closing && mu_h2_wants_close(c->h2)) {
         rpc_conn_close(c, "the peer ended the connection");
     }
 }
@@ -137,6 +160,7 @@ static void rpc_ended(struct rpc *r)
         rpc_closed_fn *closed = r->closed;
         void *data = r->closed_data;
 
+        mu_buf_deinit(&hub_of(r)->plain);
         mu_free(hub_of(r));
         closed(data);
     }
@@ -149,6 +173,7 @@ static void on_conn_closed(uv_handle_t *handle)
     struct rpc *r = c->rpc;
 
     mu_h2_free(c->h2);
+    mu_tls_free(l->tls);
     mu_buf_deinit(&l->out);
     mu_free(l);
     r->handles--;
@@ -193,6 +218,78 @@ static void on_hello_late(void *data)
     rpc_conn_close(data, "no Hello in time");
 }
 
+struct peer_text {
+    char text[MU_ADDR_TEXT_MAX];
+};
+
+static struct peer_text peer_text(const struct line *l)
+{
+    struct sockaddr_storage sa;
+    struct peer_text out = { "?" };
+    struct mu_addr addr;
+    int bytes = sizeof sa;
+
+    if (uv_tcp_getpeername(&l->tcp, (struct sockaddr *)&sa, &bytes) == 0 &&
+        mu_addr_from_sockaddr((const struct sockaddr *)&sa, &addr)) {
+        mu_addr_text(&addr, out.text);
+    }
+    return out;
+}
+
+/* Somebody called: sealed or in clear, by his first byte. */
+static enum mu_code choose(struct line *l, uint8_t first, struct mu_err *err)
+{
+    const struct rpc_sealing *sealing = &l->c.rpc->options.sealing;
+
+    if (first == MU_TLS_FIRST_BYTE) {
+        if (sealing->tls == NULL) {
+            return mu_fail(err, MU_DENIED,
+                           "the connection is encrypted and encryption is not configured here");
+        }
+        l->tls = mu_tls_new(sealing->tls, MU_TLS_SERVER);
+    } else if (sealing->tls != NULL && !sealing->takes_clear) {
+        return mu_fail(err, MU_DENIED,
+                       "encryption is configured here and the connection is not encrypted");
+    }
+    l->is_chosen = true;
+    return MU_OK;
+}
+
+static enum mu_code take(struct line *l, struct mu_span bytes, struct mu_err *err)
+{
+    struct mu_buf *plain = &hub_of(l->c.rpc)->plain;
+    enum mu_code rc = l->is_chosen ? MU_OK : choose(l, bytes.data[0], err);
+
+    if (rc != MU_OK || l->tls == NULL) {
+        return rc == MU_OK ? mu_h2_feed(l->c.h2, bytes, err) : rc;
+    }
+    rc = mu_tls_feed(l->tls, bytes, plain, err);
+    if (rc == MU_OK && plain->bytes > 0) {
+        rc = mu_h2_feed(l->c.h2, mu_buf_span(plain), err);
+    }
+    mu_buf_clear(plain);
+    return rc;
+}
+
+/* TLS tells the peer why it ends: as far as the kernel takes it at once. */
+static void say_alert(struct line *l)
+{
+    if (l->tls != NULL && !l->is_writing && mu_tls_pull(l->tls, &l->out) > 0) {
+        uv_buf_t buf = uv_buf_init((char *)l->out.data, (unsigned)l->out.bytes);
+
+        (void)uv_try_write((uv_stream_t *)&l->tcp, &buf, 1);
+    }
+}
+
+static const char *end_text(const struct line *l, ssize_t got)
+{
+    if (l->tls != NULL && !mu_tls_is_up(l->tls)) {
+        return "the peer closed the connection in the TLS handshake: is encryption configured "
+               "there, with the same key?";
+    }
+    return got == UV_EOF ? "EOF" : uv_strerror((int)got);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 {
     struct line *l = MU_CONTAINER((uv_tcp_t *)stream, struct line, tcp);
@@ -203,12 +300,15 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
         return;
     }
     if (got < 0) {
-        rpc_conn_close(c, got == UV_EOF ? "EOF" : uv_strerror((int)got));
+        rpc_conn_close(c, end_text(l, got));
         return;
     }
-    if (mu_h2_feed(c->h2, mu_span_of(buf->base, (size_t)got), &err) != MU_OK) {
+    if (take(l, mu_span_of(buf->base, (size_t)got), &err) != MU_OK) {
+        struct peer_text from = peer_text(l);
+
         mu_log(MU_WARN, "agent.rpc", "Closing a connection that broke the protocol",
-               mu_kv("error", err.text));
+               mu_kv("from", from.text), mu_kv("error", err.text));
+        say_alert(l);
         rpc_conn_close(c, err.text);
         return;
     }
@@ -253,6 +353,14 @@ static void conn_begin(struct rpc_conn *c)
 
     (void)uv_tcp_nodelay(&l->tcp, 1);
     (void)uv_tcp_keepalive(&l->tcp, 1, KEEPALIVE_S);
+    if (!c->is_incoming) {
+        const struct rpc_sealing *sealing = &c->rpc->options.sealing;
+
+        l->is_chosen = true;
+        if (sealing->tls != NULL && !sealing->sends_clear) {
+            l->tls = mu_tls_new(sealing->tls, MU_TLS_CLIENT);
+        }
+    }
     c->h2 = mu_h2_new(c->is_incoming ? MU_H2_SERVER : MU_H2_CLIENT, &h2_options, &rpc_h2_events, c);
     timer_set(c->rpc->timers, &c->hello_timer, HELLO_MS, on_hello_late, c);
     MU_ASSERT(uv_read_start((uv_stream_t *)&l->tcp, on_alloc, on_read) == 0);
@@ -442,6 +550,11 @@ struct rpc *rpc_new(struct uv_loop_s *loop, struct timers *timers,
     MU_ASSERT(uv_prepare_start(&h->flusher, on_prepare) == 0);
     r->handles = 2;
     return r;
+}
+
+void rpc_seal(struct rpc *r, const struct rpc_sealing *sealing)
+{
+    r->options.sealing = *sealing;
 }
 
 enum mu_code rpc_listen(struct rpc *r, const struct mu_addr *at, struct mu_err *err)

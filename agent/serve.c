@@ -395,6 +395,7 @@ void agent__serve_open(struct agent *a)
         .identity = own_identity,
         .welcome = is_welcome,
         .data = a,
+        .sealing = agent__rpc_sealing(a),
     };
 
     for (size_t i = 0; i < RPC_METHODS; i++) {

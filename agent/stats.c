@@ -42,9 +42,11 @@ void agent_print_banner(const struct agent *a, struct mu_buf *to)
                 c->ports.grpc, c->ports.dns);
     mu_buf_addf(to, "      Cluster Addr: %s (LAN: %d, WAN: %d)\n", lan, c->ports.serf_lan,
                 c->ports.serf_wan);
-    mu_buf_addf(to, "           Encrypt: Gossip: false, TLS-Outgoing: false, TLS-Incoming: false, "
-                    "Auto-Encrypt-TLS: false\n\n"
-                    "==> Log data will now stream in as it occurs:\n\n");
+    mu_buf_addf(to,
+                "           Encrypt: Gossip: %s, TLS-Outgoing: false, TLS-Incoming: false, "
+                "Auto-Encrypt-TLS: false\n\n"
+                "==> Log data will now stream in as it occurs:\n\n",
+                a->keyring.count > 0 ? "true" : "false");
 }
 
 /* -- statistics (http-api 3.1): two levels, all leaves are strings ----------------------------- */
@@ -204,7 +206,7 @@ static void stats_serf(struct agent *a, struct mu_json_out *o)
     mu_json_key(o, "serf_lan");
     mu_json_open(o, '{');
     mu_json_text(o, "coordinate_resets", "0");
-    mu_json_text(o, "encrypted", "false");
+    mu_json_text(o, "encrypted", a->keyring.count > 0 ? "true" : "false");
     put_u(o, "event_queue", s.event_queue);
     put_u(o, "event_time", s.event_time);
     put_u(o, "failed", s.failed);

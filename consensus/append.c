@@ -239,6 +239,10 @@ void consensus__on_append_req(struct consensus *c, const struct consensus_msg *m
         drop_range(c, m, 0, m->append.entries_count);
         return;
     }
+    if (consensus__is_resetting(c)) { /* the leader will ask again when the log has begun anew */
+        drop_range(c, m, 0, m->append.entries_count);
+        return;
+    }
     /* Below commit everything is known to be equal, also what is no longer retained (rows 28, 29)
      */
     if (m->append.prev_index > c->commit &&

@@ -225,6 +225,16 @@ static bool is_healthy(struct consensus *c, const struct consensus_config *next)
     return consensus__quorum_of(next, bits);
 }
 
+/* A voter that lacks most of the log would hold up every commit that needs it. */
+static bool is_behind(struct consensus *c, const struct consensus_change *what)
+{
+    const struct consensus__peer *p =
+        consensus__peer_find(c, what->kind == CONSENSUS_REPLACE ? &what->by : &what->server);
+
+    return (what->kind == CONSENSUS_PROMOTE || what->kind == CONSENSUS_REPLACE) &&
+           (p == NULL || p->state != CONSENSUS_REPLICATE || p->match < c->office.first_index);
+}
+
 static bool has_room(const struct consensus *c)
 {
     return consensus__config_can_push(c) && consensus__write_has_room(c) &&
@@ -288,8 +298,10 @@ void consensus__on_change(struct consensus *c, const struct consensus_event *ev)
     if (why == CONSENSUS_NOT_REFUSED) {
         why = change(&next, ev->change.what, c->log.last_index + 1);
     }
-    if (why == CONSENSUS_NOT_REFUSED && !ev->change.what->is_forced && !is_healthy(c, &next)) {
-        why = CONSENSUS_CHANGE_UNHEALTHY;
+    if (why == CONSENSUS_NOT_REFUSED && !ev->change.what->is_forced) {
+        why = is_behind(c, ev->change.what) ? CONSENSUS_CHANGE_BEHIND
+              : !is_healthy(c, &next)       ? CONSENSUS_CHANGE_UNHEALTHY
+                                            : CONSENSUS_NOT_REFUSED;
     }
     if (why != CONSENSUS_NOT_REFUSED) {
         c->counters.refused++;

@@ -105,6 +105,13 @@ void consensus__marks_compact(struct consensus *c, uint64_t base)
     log->marks_count -= gone;
 }
 
+void consensus__marks_reset(struct consensus *c)
+{
+    c->log.marks_count = 0;
+    c->log.bytes = 0;
+    c->log.compact_asked = c->log.base_index;
+}
+
 /* The highest index known to have at least `bytes` of the log between it and `index`; 0: none. */
 static uint64_t back(const struct consensus__log *log, uint64_t index, uint64_t bytes)
 {
@@ -148,26 +155,54 @@ static bool is_spared(const struct consensus *c, const struct consensus__peer *p
            c->now_ms - max_u64(p->acked_ms, c->office.since_ms) <= c->options.laggard_ms;
 }
 
+/* `limit`, less what is wanted from `wanted` on, as far as `bytes` beside what trails go. */
+static uint64_t held_up(const struct consensus *c, uint64_t limit, uint64_t wanted, uint64_t bytes)
+{
+    uint64_t floor = back(&c->log, c->durable_applied, c->options.trailing_bytes + bytes);
+
+    return max_u64(min_u64(limit, wanted), min_u64(limit, floor));
+}
+
+/* While a snapshot is made and sent, what lies behind it stays; then its receiver catches up. */
+static uint64_t snapshots_limit(const struct consensus *c, uint64_t limit)
+{
+    const struct consensus__sending *s = &c->office.sending;
+    bool is_live = s->state == CONSENSUS_EXPORT_RUNS || !mu_id_is_none(&s->to);
+    uint64_t bytes = c->options.snap_pin_bytes;
+
+    if (is_live && c->now_ms - s->began_ms <= c->options.snap_pin_ms) {
+        limit = held_up(c, limit, s->pin_index, bytes);
+    }
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        const struct consensus__peer *p = &c->peers[i];
+
+        if (i != c->self && c->now_ms < p->snap_pinned_ms && p->state != CONSENSUS_SNAPSHOT) {
+            limit = held_up(c, limit, p->match, bytes);
+        }
+    }
+    return limit;
+}
+
 static uint64_t laggards_limit(const struct consensus *c, uint64_t limit)
 {
-    uint64_t floor = back(&c->log, c->durable_applied,
-                          c->options.trailing_bytes + (uint64_t)c->options.laggard_bytes);
-    uint64_t pinned = limit;
-
-    if (c->role != CONSENSUS_LEADER || c->health == CONSENSUS_STORE_FULL) {
+    if (c->health == CONSENSUS_STORE_FULL) {
         return limit;
     }
     for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
         if (i != c->self && is_spared(c, &c->peers[i])) {
-            pinned = min_u64(pinned, c->peers[i].match);
+            limit = held_up(c, limit, c->peers[i].match, c->options.laggard_bytes);
         }
     }
-    return max_u64(pinned, min_u64(limit, floor));
+    return limit;
 }
 
 uint64_t consensus__compact_to(struct consensus *c)
 {
-    uint64_t limit = laggards_limit(c, trailing_limit(c));
+    uint64_t limit = trailing_limit(c);
+
+    if (c->role == CONSENSUS_LEADER) {
+        limit = snapshots_limit(c, laggards_limit(c, limit));
+    }
     uint64_t asked = max_u64(c->log.compact_asked, c->log.base_index);
     uint64_t step = c->options.trailing_entries / 64;
 

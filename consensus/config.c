@@ -340,3 +340,21 @@ void consensus__config_committed(struct consensus *c)
         }
     }
 }
+
+/* After an install no configuration of the old log may be consulted (row 49). */
+void consensus__config_reset(struct consensus *c, const struct consensus_config *config)
+{
+    c->configs[0] = *config;
+    c->configs_count = 1;
+    in_force_changed(c);
+}
+
+const struct consensus_config *consensus__config_at(const struct consensus *c, uint64_t index)
+{
+    for (uint32_t i = c->configs_count; i > 0; i--) {
+        if (c->configs[i - 1].index <= index) {
+            return &c->configs[i - 1];
+        }
+    }
+    return NULL;
+}

@@ -19,6 +19,8 @@
  *   change.c     membership: what may change, removed servers, joint steps left
  *   transfer.c   leadership given away
  *   compact.c    how much of the log stays
+ *   snapshot.c   leader: the state for those who need what the log no longer has
+ *   install.c    follower: taking it
  */
 #ifndef CONSENSUS_CORE_H
 #define CONSENSUS_CORE_H
@@ -35,6 +37,7 @@ enum {
     CONSENSUS_LEAVING_MAX = 4, /* removed servers that are still served */
     CONSENSUS_SLOTS_MAX = CONSENSUS_PEERS_MAX + CONSENSUS_LEAVING_MAX,
     CONSENSUS_MARKS_MAX = 128,
+    CONSENSUS_SNAPS_MAX = 4, /* orders in one step */
     CONSENSUS_PENDING_MAX = 32,
     CONSENSUS_SUMS_MAX = 64,
     CONSENSUS_WRITES_RESERVED = 4, /* slots that entries of others may not take */
@@ -100,7 +103,7 @@ struct consensus__pending {
     uint64_t seq;
     uint64_t round_or_session, prev_index, match;
     struct mu_id to;
-    uint32_t kind; /* VOTE_RES or APPEND_RES */
+    uint32_t kind; /* VOTE_RES, APPEND_RES or SNAP_RES */
     uint32_t reserved;
 };
 
@@ -124,6 +127,8 @@ struct consensus__peer {
     uint64_t applied;         /* as it says */
     uint64_t sent_ms;         /* when entries or a probe were sent last */
     uint64_t moved_ms;        /* when match grew last */
+    uint64_t snap_next_ms;    /* not before: after a transfer that failed */
+    uint64_t snap_pinned_ms;  /* until then compaction waits for it: it was sent a snapshot */
     struct consensus_sum sum; /* as it said last */
     uint64_t inflight_bytes;
     uint32_t inflight_head, inflight_count;
@@ -137,6 +142,25 @@ struct consensus__peer {
 
 struct consensus__inflight {
     uint64_t last, bytes;
+};
+
+enum consensus__export { CONSENSUS_EXPORT_NONE, CONSENSUS_EXPORT_RUNS, CONSENSUS_EXPORT_READY };
+
+/* One export, and one server at a time that it is sent to. */
+struct consensus__sending {
+    struct consensus_snap snap;     /* READY */
+    struct consensus_config config; /* as of snap.index */
+    struct mu_id to;                /* none: nobody */
+    uint64_t pin_index;             /* the export is not of an earlier entry */
+    uint64_t ready_ms;
+    uint64_t order_next_ms; /* not before: an export after one that failed */
+    uint64_t began_ms;      /* the transfer */
+    uint64_t stored, sent;  /* bytes: of the receiver's word, of ours */
+    uint64_t moved_ms;      /* when `stored` grew last, or it said that it is busy */
+    uint64_t asked_ms;      /* when it was offered last, or said where to go on */
+    uint32_t state;         /* enum consensus__export */
+    bool is_asking;         /* it must say where to go on */
+    uint8_t reserved[3];
 };
 
 /* Why leadership is given away. */
@@ -159,6 +183,7 @@ struct consensus__transfer {
 
 /* Only on a leader; cleared on leaving the role. */
 struct consensus__office {
+    struct consensus__sending sending;
     uint64_t first_index; /* its no-op: when that is committed, everything before is too */
     uint64_t since_ms;    /* check-quorum looks back no further */
     uint64_t heartbeat_at_ms;
@@ -184,6 +209,18 @@ struct consensus__campaign {
     uint8_t reserved[3];
 };
 
+/* A snapshot being taken (install.c). */
+struct consensus__install {
+    struct consensus_snap snap;
+    struct consensus_config config; /* as of snap.index */
+    struct mu_id from;              /* whom to answer */
+    uint64_t session;
+    uint64_t taken, stored; /* bytes: given to the owner, reported by it */
+    uint64_t reset_seq;     /* RESETS: the write; 0: not submitted yet */
+    uint32_t state;         /* enum consensus_installing */
+    uint32_t reserved;
+};
+
 /* Tickets in order: first those that may be answered, then those whose confirmation flies, then
  * those that wait for the next one. */
 struct consensus__reads {
@@ -198,6 +235,7 @@ struct consensus__reads {
 struct consensus__counters {
     uint64_t elections_started, elections_won, prevotes_started, pauses_seen;
     uint64_t messages_dropped, reads_batched, refused;
+    uint64_t snapshots_sent, snapshots_installed, snapshots_failed;
 };
 
 struct consensus {
@@ -261,6 +299,7 @@ struct consensus {
     struct consensus__office office;
     struct consensus__campaign campaign;
     struct consensus__reads reads;
+    struct consensus__install install;
     struct consensus__counters counters;
     struct consensus__sums sums;
 
@@ -271,6 +310,8 @@ struct consensus {
     bool has_made; /* a configuration entry: the newest */
     struct consensus_write write;
     uint64_t compact_to;
+    struct consensus_snap_order snaps[CONSENSUS_SNAPS_MAX];
+    uint32_t snaps_count;
 };
 
 /* -- step.c -------------------------------------------------------------------------------- */
@@ -369,6 +410,7 @@ void consensus__log_push(struct consensus *c, const struct consensus_entry *e);
 void consensus__log_truncate(struct consensus *c, uint64_t first); /* drop first and all behind */
 void consensus__log_trim(struct consensus *c); /* of the tail what nobody needs */
 void consensus__log_compact(struct consensus *c, uint64_t index);
+void consensus__log_reset(struct consensus *c, uint64_t index, uint64_t term);
 uint64_t *consensus__log_ticket(struct consensus *c, uint64_t index);
 uint32_t consensus__log_bytes(const struct consensus *c, uint64_t index);
 
@@ -378,12 +420,32 @@ void consensus__marks_load(struct consensus *c, const struct consensus_loaded *l
 void consensus__marks_push(struct consensus *c, uint64_t index, uint32_t bytes);
 void consensus__marks_truncate(struct consensus *c, uint64_t first);
 void consensus__marks_compact(struct consensus *c, uint64_t base);
+void consensus__marks_reset(struct consensus *c);
 uint64_t consensus__compact_to(struct consensus *c); /* 0: nothing new may go */
+
+/* -- snapshot.c ---------------------------------------------------------------------------- */
+
+void consensus__snap_order(struct consensus *c, enum consensus_snap_order_kind kind,
+                           const struct consensus_snap *snap);
+void consensus__sending_run(struct consensus *c); /* leader: exports, offers, chunks */
+bool consensus__is_sending_to(const struct consensus *c, const struct consensus__peer *p);
+void consensus__on_snap_res(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_snapshot(struct consensus *c, const struct consensus_event *ev);
+
+/* -- install.c ----------------------------------------------------------------------------- */
+
+void consensus__on_snap_offer(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_snap_chunk(struct consensus *c, const struct consensus_msg *m);
+void consensus__on_install(struct consensus *c, const struct consensus_event *ev);
+void consensus__install_run(struct consensus *c);
+bool consensus__is_installing(const struct consensus *c); /* may not lead until it is done */
+bool consensus__is_resetting(const struct consensus *c);  /* log and state do not fit now */
 
 /* -- write.c ------------------------------------------------------------------------------- */
 
 void consensus__write_hard(struct consensus *c); /* the hard state changed */
 void consensus__write_entries(struct consensus *c, uint64_t first, uint64_t bytes);
+void consensus__write_reset(struct consensus *c); /* the log was reset: nothing before counts */
 void consensus__write_flush(struct consensus *c); /* at the end of the step: one write, or none */
 bool consensus__write_has_room(const struct consensus *c);
 uint64_t consensus__write_covering(const struct consensus *c, uint64_t index);
@@ -428,6 +490,9 @@ const struct consensus_config *consensus__config(const struct consensus *c);
 bool consensus__config_can_push(const struct consensus *c);
 void consensus__config_push(struct consensus *c, const struct consensus_config *config);
 void consensus__config_truncate(struct consensus *c, uint64_t first);
+void consensus__config_reset(struct consensus *c, const struct consensus_config *config);
+/* In force as of entry `index`; NULL: forgotten. */
+const struct consensus_config *consensus__config_at(const struct consensus *c, uint64_t index);
 void consensus__config_committed(struct consensus *c);
 /* May `next` stand behind `before` in a log: at most one voter differs, or a joint step? */
 bool consensus__config_follows(const struct consensus_config *before,

@@ -262,6 +262,12 @@ static void timeout(struct consensus *c)
         consensus__timer_reset(c);
         return;
     }
+    if (consensus__is_installing(c)) { /* its log is about to begin anew */
+        consensus__role_move(c, CONSENSUS_FOLLOWER);
+        c->leader = MU_ID_NONE;
+        consensus__timer_reset(c);
+        return;
+    }
     prevote_begin(c);
 }
 

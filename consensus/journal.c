@@ -74,14 +74,6 @@ bool consensus__hard_read(struct mu_span payload, struct consensus_standing *out
     return true;
 }
 
-bool consensus__reset_read(struct mu_span payload, struct consensus_position *out)
-{
-    struct mu_rd r = mu_rd_of(payload);
-
-    *out = position_read(&r);
-    return mu_rd_done(&r) && out->index != 0;
-}
-
 bool consensus__floor_read(struct mu_span payload, struct consensus_position *out, bool *restarts)
 {
     struct mu_rd r = mu_rd_of(payload);
@@ -210,22 +202,34 @@ static const struct consensus_stored_config *config_at(const struct consensus_jo
     return NULL;
 }
 
-static void add_base(struct consensus_journal *j, const struct consensus_position *start)
+/* BASE and RESET: where the log begins, and the configuration in force there. */
+static void add_position(struct consensus_journal *j, uint8_t kind,
+                         const struct consensus_position *at, uint64_t config_index,
+                         uint64_t config_term, struct mu_span config)
 {
-    const struct consensus_stored_config *config = config_at(j, start->index);
     uint8_t head[BASE_BYTES];
     struct mu_wr w = mu_wr_of(head, sizeof head);
     struct mu_buf payload = MU_BUF_NONE;
 
-    position_write(&w, start);
-    mu_wr_u64le(&w, config != NULL ? config->index : 0);
-    mu_wr_u64le(&w, config != NULL ? config->term : 0);
+    position_write(&w, at);
+    mu_wr_u64le(&w, config_index);
+    mu_wr_u64le(&w, config_index != 0 ? config_term : 0);
     mu_buf_add_span(&payload, mu_wr_done(&w));
-    if (config != NULL) {
-        mu_buf_add_span(&payload, mu_buf_span(&config->bytes));
-    }
-    add_own(j, CONSENSUS_RECORD_BASE, start->term, mu_buf_span(&payload));
+    mu_buf_add_span(&payload, config);
+    add_own(j, kind, at->term, mu_buf_span(&payload));
     mu_buf_deinit(&payload);
+}
+
+static void add_base(struct consensus_journal *j, const struct consensus_position *start)
+{
+    const struct consensus_stored_config *config = config_at(j, start->index);
+
+    if (config == NULL) {
+        add_position(j, CONSENSUS_RECORD_BASE, start, 0, 0, MU_SPAN_NONE);
+    } else {
+        add_position(j, CONSENSUS_RECORD_BASE, start, config->index, config->term,
+                     mu_buf_span(&config->bytes));
+    }
 }
 
 /* Each batch says the hard state and where the log stood: what precedes it may be damaged one day.
@@ -275,14 +279,21 @@ void consensus__journal_add_floor(struct consensus_journal *j, bool restarts)
     add_own(j, CONSENSUS_RECORD_FLOOR, j->floor.term, mu_wr_done(&w));
 }
 
-void consensus__journal_add_reset(struct consensus_journal *j, const struct consensus_position *at)
+void consensus__journal_add_reset(struct consensus_journal *j, const struct consensus_position *at,
+                                  const struct consensus_config *config)
 {
-    uint8_t bytes[POSITION_BYTES];
-    struct mu_wr w = mu_wr_of(bytes, sizeof bytes);
+    uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX];
+    struct mu_span encoded = MU_SPAN_NONE;
+    uint64_t index = config != NULL ? config->index : 0;
 
-    position_write(&w, at);
-    add_own(j, CONSENSUS_RECORD_RESET, at->term, mu_wr_done(&w));
+    if (config != NULL) {
+        encoded = mu_span_of(bytes, consensus_config_encode(config, bytes));
+    }
+    add_position(j, CONSENSUS_RECORD_RESET, at, index, at->term, encoded);
     consensus__journal_note_reset(j, at);
+    if (config != NULL) {
+        consensus__journal_note_config(j, index, at->term, encoded);
+    }
 }
 
 void consensus__journal_add_mark(struct consensus_journal *j)
@@ -380,8 +391,11 @@ static bool has_entries(const struct consensus_write *w)
 
 static size_t records_bytes(const struct consensus_journal_write *w)
 {
-    size_t bytes = consensus__record_room(HARD_BYTES) + consensus__record_room(POSITION_BYTES);
+    size_t bytes = consensus__record_room(HARD_BYTES);
 
+    if (w->write->reset_index != 0) {
+        bytes += consensus__record_room(BASE_BYTES + CONSENSUS_CONFIG_BYTES_MAX);
+    }
     for (uint64_t i = w->write->first; i <= w->write->last; i++) {
         bytes += w->records[i - w->write->first].bytes;
     }
@@ -503,7 +517,7 @@ enum mu_code consensus__journal_append(struct consensus_journal *j,
     if (is_reset) {
         struct consensus_position at = { .index = w->reset_index, .term = w->reset_term };
 
-        consensus__journal_add_reset(j, &at);
+        consensus__journal_add_reset(j, &at, w->reset_config);
     }
     if (first != 0) {
         consensus__journal_note_place(j, first, j->offset, goes_back);

@@ -227,7 +227,8 @@ void consensus__journal_add_floor(struct consensus_journal *j, bool restarts);
 void consensus__journal_standing(const struct consensus_journal *j, struct consensus_standing *out);
 /* Has the log not been as far again as it once was? */
 bool consensus__journal_lacks(const struct consensus_journal *j);
-void consensus__journal_add_reset(struct consensus_journal *j, const struct consensus_position *at);
+void consensus__journal_add_reset(struct consensus_journal *j, const struct consensus_position *at,
+                                  const struct consensus_config *config); /* NULL: none */
 void consensus__journal_add_entry(struct consensus_journal *j, struct mu_span record);
 void consensus__journal_add_mark(struct consensus_journal *j);
 MU_MUST_CHECK enum mu_code consensus__journal_commit(struct consensus_journal *j,
@@ -261,13 +262,12 @@ enum mu_code consensus__journal_in_file(const struct consensus_journal *j, uint6
 
 /* Payloads of the log's own records. */
 bool consensus__hard_read(struct mu_span payload, struct consensus_standing *out);
-struct consensus_base {
+struct consensus_base { /* of BASE and RESET */
     struct consensus_position at;
     uint64_t config_index, config_term; /* 0: none */
     struct mu_span config;
 };
 bool consensus__base_read(struct mu_span payload, struct consensus_base *out);
-bool consensus__reset_read(struct mu_span payload, struct consensus_position *out);
 bool consensus__floor_read(struct mu_span payload, struct consensus_position *out, bool *restarts);
 
 #endif

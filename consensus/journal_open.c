@@ -116,16 +116,19 @@ static const char *take_hard(struct opening *o, struct mu_span payload)
     return NULL;
 }
 
-/* The log begins anew: nothing from before is missed any more. */
+/* After an install: nothing before counts, and the configuration is that of the snapshot. */
 static const char *take_reset(struct opening *o, struct mu_span payload)
 {
-    struct consensus_position at;
+    struct consensus_base base;
 
-    if (!consensus__reset_read(payload, &at)) {
+    if (!consensus__base_read(payload, &base) || base.at.index == 0) {
         return "a reset record is malformed";
     }
     o->is_astray = false;
-    consensus__opening_restart(o, &at);
+    consensus__opening_restart(o, &base.at);
+    if (base.config_index != 0) {
+        consensus__journal_note_config(o->j, base.config_index, base.config_term, base.config);
+    }
     return NULL;
 }
 

@@ -323,6 +323,21 @@ void consensus__log_compact(struct consensus *c, uint64_t index)
     c->log.base_term = term;
 }
 
+/* After an install: nothing of it is left, it goes on behind `index`. */
+void consensus__log_reset(struct consensus *c, uint64_t index, uint64_t term)
+{
+    for (uint64_t i = c->log.tail_first; i <= c->log.last_index; i++) {
+        slot_clear(c, i);
+    }
+    MU_ASSERT(c->log.tail_bytes == 0);
+    c->log.uncommitted_bytes = 0;
+    c->log.base_index = c->log.last_index = index;
+    c->log.base_term = term;
+    c->log.tail_first = index + 1;
+    c->log.runs_count = 0;
+    consensus__marks_reset(c);
+}
+
 uint64_t *consensus__log_ticket(struct consensus *c, uint64_t index)
 {
     return &tickets_of(c)[slot_of(c, index)];

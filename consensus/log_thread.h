@@ -36,7 +36,7 @@ struct consensus_job {
         uint64_t upto;
         size_t record_bytes;
     };
-    union { /* as many as needed */
+    union { /* as many as needed; or, of a write that resets, its configuration */
         struct mu_span records[1];
         uint8_t record[1];
     };

@@ -180,6 +180,7 @@ static enum mu_code refusal_code(enum consensus_refusal why)
     case CONSENSUS_CHANGE_REMOVED: return MU_DENIED;
     case CONSENSUS_TRANSFER_NOBODY:
     case CONSENSUS_CHANGE_ROLE:
+    case CONSENSUS_CHANGE_BEHIND:
     case CONSENSUS_CHANGE_LAST:
     case CONSENSUS_CHANGE_FULL:
     case CONSENSUS_CHANGE_UNHEALTHY: return MU_CONFLICT;

@@ -3,12 +3,12 @@
 
 /* The times of spec/consensus.md 1.13, in ms. */
 static const struct {
-    uint32_t heartbeat, election, pause, slow, stall;
+    uint32_t heartbeat, election, pause, slow, stall, chunk;
 } timings[] = {
     // clang-format off
-    [CONSENSUS_LAN]  = { 100,  500,  250,  500,  2000 },
-    [CONSENSUS_FAST] = {  20,  150,   75,  150,   400 },
-    [CONSENSUS_WAN]  = { 500, 5000, 2500, 5000, 10000 },
+    [CONSENSUS_LAN]  = { 100,  500,  250,  500,  2000, 10000 },
+    [CONSENSUS_FAST] = {  20,  150,   75,  150,   400,  1000 },
+    [CONSENSUS_WAN]  = { 500, 5000, 2500, 5000, 10000, 30000 },
 }; // clang-format on
 
 void consensus_options_init(struct consensus_options *o, enum consensus_timing timing,
@@ -40,6 +40,11 @@ void consensus_options_init(struct consensus_options *o, enum consensus_timing t
         .trailing_bytes = 64U * 1024 * 1024,
         .laggard_bytes = 256U * 1024 * 1024,
         .laggard_ms = 60000,
+        .chunk_bytes = CONSENSUS_CHUNK_BYTES,
+        .snap_timeout_ms = m * timings[timing].chunk,
+        .snap_reuse_ms = 60000,
+        .snap_pin_ms = 10 * 60000,
+        .snap_pin_bytes = UINT64_C(2) << 30,
     };
 }
 
@@ -64,6 +69,11 @@ enum mu_code consensus_options_check(const struct consensus_options *o, struct m
         o->inflight_max < 1 || o->inflight_bytes_max < 1 || o->proposals_max < 1 ||
         o->writes_max < 2 * CONSENSUS_WRITES_RESERVED) {
         return mu_fail(err, MU_INVALID, "a ring is too small");
+    }
+    if (o->chunk_bytes < 1 || o->chunk_bytes > CONSENSUS_CHUNK_BYTES || o->snap_timeout_ms < 1) {
+        return mu_fail(err, MU_INVALID,
+                       "%u bytes of a snapshot in one message, allowed are 1 to %u", o->chunk_bytes,
+                       CONSENSUS_CHUNK_BYTES);
     }
     if (o->append_entries_max < 1 || o->append_entries_max > CONSENSUS_ENTRIES_MAX) {
         return mu_fail(err, MU_INVALID, "%u entries in one request, allowed are 1 to %d",

@@ -26,6 +26,7 @@ static const char *const refusals[CONSENSUS_REFUSALS] = {
     [CONSENSUS_CHANGE_UNKNOWN] = "no such server",
     [CONSENSUS_CHANGE_EXISTS] = "a server of this id is there already",
     [CONSENSUS_CHANGE_ROLE] = "the server does not have the role for it",
+    [CONSENSUS_CHANGE_BEHIND] = "the server has not caught up with the log",
     [CONSENSUS_CHANGE_LAST] = "it is the last voter",
     [CONSENSUS_CHANGE_FULL] = "the cluster has as many as it may have",
     [CONSENSUS_CHANGE_REMOVED] =

@@ -294,7 +294,7 @@ static void pump(struct consensus *c, struct consensus__peer *p)
         c->wants_again |= !p->is_probing;
         break;
     case CONSENSUS_REPLICATE: pump_pipeline(c, p); break;
-    case CONSENSUS_SNAPSHOT: break;
+    case CONSENSUS_SNAPSHOT: break; /* heartbeats only; see snapshot.c */
     }
 }
 
@@ -319,6 +319,7 @@ void consensus__lead_run(struct consensus *c)
             pump(c, &c->peers[i]);
         }
     }
+    consensus__sending_run(c);
     consensus__transfer_run(c); /* last: it may end the office */
 }
 
@@ -407,7 +408,8 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
     p->applied = m->alive.applied;
     p->is_store_slow = m->alive.is_store_slow;
     consensus__on_sum_answer(c, p, m);
-    if (p->state == CONSENSUS_SNAPSHOT && c->now_ms - p->sent_ms > SNAPSHOT_RETRIES_MS(c)) {
+    if (p->state == CONSENSUS_SNAPSHOT && !consensus__is_sending_to(c, p) &&
+        c->now_ms - p->sent_ms > SNAPSHOT_RETRIES_MS(c)) {
         consensus__peer_move(c, p, CONSENSUS_PROBE); /* has it been helped from elsewhere? */
     } else if (is_stuck(c, p, m)) {
         p->next = p->match + 1;

@@ -60,6 +60,12 @@ void consensus_status(const struct consensus *c, struct consensus_status *out)
         .tail_bytes = c->log.tail_bytes,
         .writes_outstanding = c->writes.count,
         .health = consensus__health(c),
+        .installing = (enum consensus_installing)c->install.state,
+        .snapshot =
+            c->install.state != CONSENSUS_INSTALL_NONE ? c->install.snap : c->office.sending.snap,
+        .snapshots_sent = c->counters.snapshots_sent,
+        .snapshots_installed = c->counters.snapshots_installed,
+        .snapshots_failed = c->counters.snapshots_failed,
     };
     status_peers(c, out);
 }
@@ -161,6 +167,20 @@ static void check_configs(const struct consensus *c)
     }
 }
 
+static void check_snapshots(const struct consensus *c)
+{
+    const struct consensus__sending *s = &c->office.sending;
+    const struct consensus__install *i = &c->install;
+
+    MU_ASSERT(i->stored <= i->taken && i->taken <= i->snap.bytes);
+    MU_ASSERT(!consensus__is_resetting(c) ||
+              (c->role != CONSENSUS_LEADER && c->log.base_index == i->snap.index &&
+               c->commit == i->snap.index && c->log.last_index == i->snap.index));
+    MU_ASSERT(s->stored <= s->sent && s->sent <= s->snap.bytes);
+    MU_ASSERT(mu_id_is_none(&s->to) || s->state == CONSENSUS_EXPORT_READY);
+    MU_ASSERT(s->state != CONSENSUS_EXPORT_READY || s->config.index <= s->snap.index);
+}
+
 void consensus__check(const struct consensus *c)
 {
     if (c->death != CONSENSUS_ALIVE) {
@@ -170,4 +190,5 @@ void consensus__check(const struct consensus *c)
     check_indexes(c);
     check_role(c);
     check_configs(c);
+    check_snapshots(c);
 }

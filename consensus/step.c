@@ -162,6 +162,17 @@ static void complain(struct consensus *c, enum consensus_trace kind, const struc
     }
 }
 
+/* Does it count for something here, as a vote, an ack, or a round that was heard? Only then must
+ * the disk be the one that the own configuration names. For what a leader or candidate asks that
+ * would be too much: the own configuration may be the older one, in which its id had the disk that
+ * it lost since. A disk that no configuration names never stands for election (spec 2.8, 2.11). */
+static bool is_answer(const struct consensus_msg *m)
+{
+    return m->kind == CONSENSUS_PREVOTE_RES || m->kind == CONSENSUS_VOTE_RES ||
+           m->kind == CONSENSUS_APPEND_RES || m->kind == CONSENSUS_HEARTBEAT_RES ||
+           m->kind == CONSENSUS_MEMBER_RES;
+}
+
 /* Before any term is looked at: the right cluster, epoch, receiver and disk (spec 1.6, 2.11), and a
  * term that can be (2.20). */
 static bool is_for_us(struct consensus *c, const struct consensus_msg *m)
@@ -175,9 +186,9 @@ static bool is_for_us(struct consensus *c, const struct consensus_msg *m)
     } else if (!mu_id_eq(&m->to, &c->options.server) || mu_id_is_none(&m->from) ||
                mu_id_eq(&m->from, &c->options.server)) {
         complain(c, CONSENSUS_T_OTHER_RECEIVER, m, 0, 0);
-    } else if (p != NULL && !mu_id_eq(&p->disk, &m->from_disk)) {
+    } else if (p != NULL && is_answer(m) && !mu_id_eq(&p->disk, &m->from_disk)) {
         complain(c, CONSENSUS_T_OTHER_DISK, m, 0, 0);
-    } else if (m->kind < CONSENSUS_PREVOTE_REQ || m->kind > CONSENSUS_MSG_KINDS || m->term == 0) {
+    } else if (!consensus_msg_kind_is_known(m->kind) || m->term == 0) {
         complain(c, CONSENSUS_T_MALFORMED, m, m->kind, 0);
     } else if (m->term > c->hard.term && m->term - c->hard.term > CONSENSUS_TERM_JUMP_MAX) {
         complain(c, CONSENSUS_T_TERM_TOO_HIGH, m, m->term, c->hard.term);
@@ -204,6 +215,9 @@ static const struct {
     [CONSENSUS_APPEND_RES] = { ADOPTS, DROPS },
     [CONSENSUS_HEARTBEAT] = { ADOPTS, ANSWERS },
     [CONSENSUS_HEARTBEAT_RES] = { ADOPTS, DROPS },
+    [CONSENSUS_SNAP_OFFER] = { ADOPTS, ANSWERS },
+    [CONSENSUS_SNAP_CHUNK] = { ADOPTS, ANSWERS },
+    [CONSENSUS_SNAP_RES] = { ADOPTS, DROPS },
     [CONSENSUS_TIMEOUT_NOW] = { NEVER, DROPS }, /* its handler wants the own term */
     [CONSENSUS_MEMBER_REQ] = { NEVER, ANSWERS },
     [CONSENSUS_MEMBER_RES] = { NEVER, ANSWERS },
@@ -268,6 +282,9 @@ static void on_recv(struct consensus *c, const struct consensus_msg *m)
     case CONSENSUS_APPEND_RES: consensus__on_append_res(c, m); break;
     case CONSENSUS_HEARTBEAT: consensus__on_heartbeat(c, m); break;
     case CONSENSUS_HEARTBEAT_RES: consensus__on_heartbeat_res(c, m); break;
+    case CONSENSUS_SNAP_OFFER: consensus__on_snap_offer(c, m); break;
+    case CONSENSUS_SNAP_CHUNK: consensus__on_snap_chunk(c, m); break;
+    case CONSENSUS_SNAP_RES: consensus__on_snap_res(c, m); break;
     case CONSENSUS_TIMEOUT_NOW: consensus__on_timeout_now(c, m); break;
     case CONSENSUS_MEMBER_REQ: consensus__on_member_req(c, m); break;
     case CONSENSUS_MEMBER_RES: consensus__on_member_res(c, m); break;
@@ -316,6 +333,7 @@ static void stop_finish(struct consensus *c)
     c->is_stopping = false;
     c->is_stopped = true;
     c->is_elector = false;
+    c->pending_count = 0; /* also of an observer, whose role does not change */
     consensus__note(c, CONSENSUS_T_STOPPED, NULL, 0, 0, 0);
     consensus__role_move(c, CONSENSUS_OBSERVER);
 }
@@ -336,6 +354,7 @@ static void route(struct consensus *c, const struct consensus_event *ev)
     case CONSENSUS_EV_FETCHED: consensus__on_fetched(c, ev); break;
     case CONSENSUS_EV_PEER: consensus__on_peer(c, ev); break;
     case CONSENSUS_EV_COMPACTED: consensus__log_compact(c, ev->compacted_index); break;
+    case CONSENSUS_EV_SNAPSHOT: consensus__on_snapshot(c, ev); break;
     case CONSENSUS_EV_STOP: on_stop(c); break;
     }
 }
@@ -415,6 +434,7 @@ static uint64_t next_wake(const struct consensus *c)
 static void settle(struct consensus *c)
 {
     consensus__log_trim(c); /* before anything is sent: what a send names must still be there */
+    consensus__install_run(c);
     if (!c->is_elector && c->role != CONSENSUS_LEADER) { /* e.g. a removed leader, deposed */
         consensus__role_move(c, CONSENSUS_OBSERVER);
     }
@@ -443,6 +463,7 @@ static void scratch_clear(struct consensus *c)
     c->notices_count = 0;
     c->fetches_count = 0;
     c->drops_count = 0;
+    c->snaps_count = 0;
     c->compact_to = 0;
     c->has_write = false;
     c->has_made = false;
@@ -455,6 +476,9 @@ static void effects_view(struct consensus *c, struct consensus_effects *fx)
     bool is_dead = c->death != CONSENSUS_ALIVE;
     uint64_t durable = c->commit < c->writes.stable ? c->commit : c->writes.stable;
 
+    if (consensus__is_resetting(c)) {
+        durable = c->applied; /* what comes next is not an entry but a state */
+    }
     *fx = (struct consensus_effects){
         .notices = consensus__array(c, c->at.notices),
         .notices_count = c->notices_count,
@@ -476,6 +500,8 @@ static void effects_view(struct consensus *c, struct consensus_effects *fx)
     fx->results_count = c->results_count;
     fx->fetches = consensus__array(c, c->at.fetches);
     fx->fetches_count = c->fetches_count;
+    fx->snaps = c->snaps;
+    fx->snaps_count = c->snaps_count;
     fx->compact_to = c->compact_to;
     fx->wake_at_ms = c->wake_at_ms;
     fx->again = c->is_again;

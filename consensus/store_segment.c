@@ -232,10 +232,16 @@ static void segment_submit(void *self, const struct consensus_write *w,
 {
     struct segment_store *s = self;
     size_t count = w->first <= w->last ? (size_t)(w->last - w->first) + 1 : 0;
-    struct consensus_job *job = mu_new(sizeof *job + count * sizeof *records);
+    size_t config_bytes = w->reset_config != NULL ? sizeof *w->reset_config : 0;
+    struct consensus_job *job = mu_new(sizeof *job + count * sizeof *records + config_bytes);
 
+    MU_ASSERT(w->reset_config == NULL || count == 0);
     job->kind = CONSENSUS_JOB_WRITE;
     job->write = *w;
+    if (w->reset_config != NULL) {
+        memcpy(job->records, w->reset_config, config_bytes);
+        job->write.reset_config = (const void *)job->records;
+    }
     if (count > 0) {
         memcpy(job->records, records, count * sizeof *records);
     }

@@ -339,8 +339,17 @@ static enum mu_code put_entry(struct sqlite_store *s, struct mu_span record, str
 static enum mu_code put_reset(struct sqlite_store *s, const struct consensus_write *w,
                               struct mu_err *err)
 {
-    enum mu_code rc = run(s, "DELETE FROM log; UPDATE hard SET config_index=0, config=x''", err);
+    uint8_t config[CONSENSUS_CONFIG_BYTES_MAX];
+    size_t bytes = w->reset_config != NULL ? consensus_config_encode(w->reset_config, config) : 0;
+    enum mu_code rc = run(s, "DELETE FROM log", err);
 
+    if (rc == MU_OK) {
+        sqlite3_stmt *stmt = prepare(s, "UPDATE hard SET config_index=?, config=?");
+
+        bind_u64(stmt, 1, w->reset_config != NULL ? w->reset_config->index : 0);
+        bind_bytes(stmt, 2, config, bytes);
+        rc = finish(s, stmt, err);
+    }
     return rc == MU_OK ? put_base(s, w->reset_index, w->reset_term, err) : rc;
 }
 

@@ -80,6 +80,9 @@ static const char *value_of(const struct consensus_notice *n, const char *name, 
     if (strncmp(name, "state", name_bytes) == 0) {
         return progress_texts[n->a % MU_LEN(progress_texts)];
     }
+    if (strncmp(name, "fault", name_bytes) == 0) {
+        return consensus_snap_fault_text((enum consensus_snap_fault)n->b);
+    }
     return consensus__dead_text((enum consensus_death)n->a);
 }
 

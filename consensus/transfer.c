@@ -29,22 +29,29 @@ static bool is_voter(const struct consensus *c, uint32_t i)
            consensus__config(c)->servers[i].is_voter;
 }
 
-static bool is_fit(const struct consensus *c, uint32_t i)
+static bool is_there(const struct consensus *c, uint32_t i)
 {
     const struct consensus__peer *p = &c->peers[i];
 
-    return is_voter(c, i) && !p->is_store_slow && p->acked_ms != 0 &&
+    return is_voter(c, i) && p->acked_ms != 0 &&
            p->acked_ms + 2 * (uint64_t)c->options.heartbeat_ms >= c->now_ms;
 }
 
-/* The one with the most entries; of equals the preferred. CONSENSUS_PEERS_MAX: nobody is fit. */
-static uint32_t best(const struct consensus *c)
+static bool is_fit(const struct consensus *c, uint32_t i)
+{
+    return is_there(c, i) && !c->peers[i].is_store_slow;
+}
+
+/* Of those that pass, the one with the most entries; of equals the preferred. CONSENSUS_PEERS_MAX:
+ * nobody does. */
+static uint32_t best(const struct consensus *c,
+                     bool (*passes)(const struct consensus *c, uint32_t i))
 {
     const struct consensus_config *now = consensus__config(c);
     uint32_t found = CONSENSUS_PEERS_MAX;
 
     for (uint32_t i = 0; i < now->servers_count; i++) {
-        if (!is_fit(c, i)) {
+        if (!passes(c, i)) {
             continue;
         }
         if (found == CONSENSUS_PEERS_MAX || c->peers[i].match > c->peers[found].match ||
@@ -72,8 +79,12 @@ enum consensus_refusal consensus__transfer_begin(struct consensus *c,
                                                  enum consensus_transfer_why why,
                                                  const struct mu_id *target)
 {
-    uint32_t i = target != NULL ? place_of(c, target) : best(c);
+    bool must_go = why == CONSENSUS_TRANSFER_STOPS || why == CONSENSUS_TRANSFER_REMOVED;
+    uint32_t i = target != NULL ? place_of(c, target) : best(c, is_fit);
 
+    if (i == CONSENSUS_PEERS_MAX && target == NULL && must_go) {
+        i = best(c, is_there); /* one with a full disk is still sooner than an election */
+    }
     MU_ASSERT(c->role == CONSENSUS_LEADER && !c->office.transfer.is_running);
     if (target != NULL && !is_voter(c, i)) { /* rows 15 and 18 */
         return CONSENSUS_TRANSFER_TARGET;
@@ -165,7 +176,7 @@ void consensus__on_transfer(struct consensus *c, const struct consensus_event *e
  * that is committed and said so lately, with a healthy disk. */
 static bool should_yield_disk(const struct consensus *c)
 {
-    uint32_t i = best(c);
+    uint32_t i = best(c, is_fit);
 
     return c->health == CONSENSUS_STORE_FULL && i != CONSENSUS_PEERS_MAX &&
            c->peers[i].match >= c->commit;
@@ -260,7 +271,8 @@ static bool may_stand(const struct consensus *c, const struct consensus_msg *m)
            now->servers[c->self].is_voter &&
            c->now_ms - c->leader_heard_ms <= m->timeout_now.valid_ms &&
            m->timeout_now.last_index == c->log.last_index &&
-           c->writes.stable == c->log.last_index && consensus__health(c) != CONSENSUS_STORE_SLOW;
+           c->writes.stable == c->log.last_index && !consensus__is_installing(c) &&
+           consensus__health(c) != CONSENSUS_STORE_SLOW;
 }
 
 void consensus__on_timeout_now(struct consensus *c, const struct consensus_msg *m)

@@ -18,8 +18,9 @@
 #include "proto/pb.h"
 
 #define FRAME_HEAD      8U
-#define BOOTSTRAP_KINDS 64U   /* added to the kinds of bootstrap.h */
-#define RAFT_BYTES_MAX  1024U /* of the protobuf part: ids, numbers, one body */
+#define BOOTSTRAP_KINDS 64U /* added to the kinds of bootstrap.h */
+/* Of the protobuf part: ids, numbers, one body; an offer brings a configuration. */
+#define RAFT_BYTES_MAX (1024U + CONSENSUS_CONFIG_BYTES_MAX)
 
 typedef Muster__Consensus__Raft pb_raft;
 typedef Muster__Consensus__Bootstrap pb_bootstrap;
@@ -69,6 +70,11 @@ union body {
         Muster__Consensus__Alive alive;
         Muster__Consensus__Sum said;
     };
+    struct {
+        Muster__Consensus__Snapshot message;
+        uint8_t config[CONSENSUS_CONFIG_BYTES_MAX];
+    } snapshot;
+    Muster__Consensus__SnapshotRes snapshot_res;
     Muster__Consensus__TimeoutNow timeout_now;
     Muster__Consensus__Removed removed;
     Muster__Consensus__Invite invite;
@@ -165,6 +171,37 @@ static void alive_out(const struct consensus_msg *m, union body *b, pb_raft *to)
     b->alive.is_store_slow = m->alive.is_store_slow;
     b->alive.sum = sum_out(&m->alive.sum, &b->said);
     to->alive = &b->alive;
+}
+
+static void snapshot_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    Muster__Consensus__Snapshot *s = &b->snapshot.message;
+
+    muster__consensus__snapshot__init(s);
+    s->session = m->snapshot.session;
+    s->index = m->snapshot.snap.index;
+    s->term = m->snapshot.snap.term;
+    s->bytes = m->snapshot.snap.bytes;
+    s->hash =
+        (ProtobufCBinaryData){ CONSENSUS_HASH_BYTES, (uint8_t *)(uintptr_t)m->snapshot.snap.hash };
+    s->offset = m->snapshot.offset;
+    if (m->snapshot.config != NULL) {
+        s->config.len = consensus_config_encode(m->snapshot.config, b->snapshot.config);
+        s->config.data = b->snapshot.config;
+        s->config_index = m->snapshot.config->index;
+    }
+    to->snapshot = s;
+}
+
+static void snapshot_res_out(const struct consensus_msg *m, union body *b, pb_raft *to)
+{
+    muster__consensus__snapshot_res__init(&b->snapshot_res);
+    b->snapshot_res.session = m->snapshot_res.session;
+    b->snapshot_res.answer = m->snapshot_res.answer;
+    b->snapshot_res.offset = m->snapshot_res.offset;
+    b->snapshot_res.match = m->snapshot_res.match;
+    b->snapshot_res.fault = m->snapshot_res.fault;
+    to->snapshot_res = &b->snapshot_res;
 }
 
 static void timeout_now_out(const struct consensus_msg *m, union body *b, pb_raft *to)
@@ -281,6 +318,41 @@ static bool alive_in(const pb_raft *from, struct consensus_msg *m)
     return true;
 }
 
+/* The configuration of an offer is decoded by decode_raft(), which has room for it. */
+static bool snapshot_in(const pb_raft *from, struct consensus_msg *m)
+{
+    const Muster__Consensus__Snapshot *s = from->snapshot;
+
+    if (s == NULL || s->hash.len != CONSENSUS_HASH_BYTES) {
+        return false;
+    }
+    m->snapshot.session = s->session;
+    m->snapshot.snap.index = s->index;
+    m->snapshot.snap.term = s->term;
+    m->snapshot.snap.bytes = s->bytes;
+    memcpy(m->snapshot.snap.hash, s->hash.data, CONSENSUS_HASH_BYTES);
+    m->snapshot.config = NULL;
+    m->snapshot.offset = s->offset;
+    m->snapshot.bytes = 0;
+    m->snapshot.data = MU_SPAN_NONE;
+    return (s->config.len > 0) == (m->kind == CONSENSUS_SNAP_OFFER);
+}
+
+static bool snapshot_res_in(const pb_raft *from, struct consensus_msg *m)
+{
+    const Muster__Consensus__SnapshotRes *s = from->snapshot_res;
+
+    if (s == NULL || s->answer > CONSENSUS_SNAP_STALE || s->fault > CONSENSUS_SNAP_IO) {
+        return false;
+    }
+    m->snapshot_res.session = s->session;
+    m->snapshot_res.answer = (enum consensus_snap_answer)s->answer;
+    m->snapshot_res.offset = s->offset;
+    m->snapshot_res.match = s->match;
+    m->snapshot_res.fault = (enum consensus_snap_fault)s->fault;
+    return true;
+}
+
 static bool timeout_now_in(const pb_raft *from, struct consensus_msg *m)
 {
     if (from->timeout_now == NULL) {
@@ -325,11 +397,20 @@ static const struct {
     [CONSENSUS_APPEND_RES]    = { ack_out, ack_in },
     [CONSENSUS_HEARTBEAT]     = { heartbeat_out, heartbeat_in },
     [CONSENSUS_HEARTBEAT_RES] = { alive_out, alive_in },
+    [CONSENSUS_SNAP_OFFER]    = { snapshot_out, snapshot_in },
+    [CONSENSUS_SNAP_CHUNK]    = { snapshot_out, snapshot_in },
+    [CONSENSUS_SNAP_RES]      = { snapshot_res_out, snapshot_res_in },
     [CONSENSUS_TIMEOUT_NOW]   = { timeout_now_out, timeout_now_in },
     [CONSENSUS_MEMBER_REQ]    = { nothing_out, nothing_in },
     [CONSENSUS_MEMBER_RES]    = { removed_out, removed_in },
     [CONSENSUS_INVITE]        = { invite_out, invite_in },
 }; // clang-format on
+
+/* Bytes that are not protobuf's follow its part. */
+static bool has_tail(unsigned kind)
+{
+    return kind == CONSENSUS_APPEND_REQ || kind == CONSENSUS_SNAP_CHUNK;
+}
 
 /* -- frames -------------------------------------------------------------------------------- */
 
@@ -379,7 +460,7 @@ void consensus__wire_encode(const struct consensus_msg *m, const struct mu_span 
     pb_raft raft = MUSTER__CONSENSUS__RAFT__INIT;
     union body body;
 
-    MU_ASSERT(m->kind >= CONSENSUS_PREVOTE_REQ && m->kind <= CONSENSUS_MSG_KINDS);
+    MU_ASSERT(consensus_msg_kind_is_known(m->kind));
     raft.cluster = id_out(&m->cluster);
     raft.epoch = m->epoch;
     raft.from = id_out(&m->from);
@@ -387,7 +468,7 @@ void consensus__wire_encode(const struct consensus_msg *m, const struct mu_span 
     raft.to = id_out(&m->to);
     raft.term = m->term;
     bodies[m->kind].out(m, &body, &raft);
-    if (m->kind != CONSENSUS_APPEND_REQ) {
+    if (!has_tail(m->kind)) {
         (void)mu_pb_pack(&raft.base, to);
         frame_end(to, start);
         return;
@@ -396,8 +477,12 @@ void consensus__wire_encode(const struct consensus_msg *m, const struct mu_span 
 
     mu_buf_add(to, (const uint8_t[4]){ 0 }, 4);
     u32_put(to, size_at, (uint32_t)mu_pb_pack(&raft.base, to));
-    for (uint32_t i = 0; i < m->append.entries_count; i++) {
+    for (uint32_t i = 0; m->kind == CONSENSUS_APPEND_REQ && i < m->append.entries_count; i++) {
         record_add(to, records[i]);
+    }
+    if (m->kind == CONSENSUS_SNAP_CHUNK) {
+        MU_ASSERT(m->snapshot.data.bytes == m->snapshot.bytes);
+        mu_buf_add_span(to, m->snapshot.data);
     }
     frame_end(to, start);
 }
@@ -480,16 +565,38 @@ static enum mu_code records_check(const struct consensus_msg *m, struct mu_span 
     return records.bytes == 0 ? MU_OK : malformed(err, "bytes behind the last entry");
 }
 
+static enum mu_code chunk_check(struct consensus_msg *m, struct mu_span data, struct mu_err *err)
+{
+    if (data.bytes == 0 || data.bytes > CONSENSUS_CHUNK_BYTES) {
+        return malformed(err, "the size of a chunk");
+    }
+    m->snapshot.data = data;
+    m->snapshot.bytes = (uint32_t)data.bytes;
+    return MU_OK;
+}
+
+static enum mu_code offer_check(const pb_raft *raft, struct consensus_frame *out,
+                                struct mu_err *err)
+{
+    const ProtobufCBinaryData *config = &raft->snapshot->config;
+    enum mu_code rc = consensus_config_decode(mu_span_of(config->data, config->len),
+                                              raft->snapshot->config_index, &out->config, err);
+
+    out->msg.snapshot.config = &out->config;
+    return rc == MU_OK ? MU_OK : malformed(err, "the configuration of a snapshot");
+}
+
 static enum mu_code decode_raft(uint8_t kind, struct mu_span body, struct mu_arena *arena,
                                 struct consensus_frame *out, struct mu_err *err)
 {
     struct mu_rd r = mu_rd_of(body);
     struct consensus_msg *m = &out->msg;
     struct mu_span head = body;
+    struct mu_span tail = MU_SPAN_NONE;
 
-    if (kind == CONSENSUS_APPEND_REQ) {
+    if (has_tail(kind)) {
         head = mu_rd_take(&r, mu_rd_u32le(&r));
-        out->records = mu_rd_take(&r, r.left);
+        tail = mu_rd_take(&r, r.left);
     }
     if (!mu_rd_ok(&r) || head.bytes > RAFT_BYTES_MAX) {
         return malformed(err, "its size");
@@ -506,7 +613,14 @@ static enum mu_code decode_raft(uint8_t kind, struct mu_span body, struct mu_are
     if (!bodies[kind].in(raft, m)) {
         return malformed(err, "its body");
     }
-    return kind == CONSENSUS_APPEND_REQ ? records_check(m, out->records, err) : MU_OK;
+    if (kind == CONSENSUS_APPEND_REQ) {
+        out->records = tail;
+        return records_check(m, tail, err);
+    }
+    if (kind == CONSENSUS_SNAP_OFFER) {
+        return offer_check(raft, out, err);
+    }
+    return kind == CONSENSUS_SNAP_CHUNK ? chunk_check(m, tail, err) : MU_OK;
 }
 
 static bool members_in(const pb_bootstrap *from, struct consensus_bootstrap_set *set)
@@ -570,7 +684,7 @@ enum mu_code consensus__wire_decode(struct mu_span bytes, struct mu_arena *arena
     if (flags != 0 || reserved != 0) {
         return mu_fail(err, MU_UNSUPPORTED, "a message with flags 0x%x", flags);
     }
-    if (kind >= CONSENSUS_PREVOTE_REQ && kind <= CONSENSUS_MSG_KINDS) {
+    if (consensus_msg_kind_is_known(kind)) {
         return decode_raft(kind, body, arena, out, err);
     }
     if (kind >= BOOTSTRAP_KINDS + BOOTSTRAP_PING && kind <= BOOTSTRAP_KINDS + BOOTSTRAP_ASK) {
@@ -594,8 +708,12 @@ bool consensus__wire_next(struct mu_span *records, struct consensus_record *out)
 }
 
 /* Entries go where their size holds up nobody else; so do requests without any, or one that carries
- * a commit index would overtake the entries it is about. */
+ * a commit index would overtake the entries it is about. An offer asks where to go on behind the
+ * chunks that are under way. */
 enum consensus_channel consensus__wire_channel(const struct consensus_msg *m)
 {
-    return m->kind == CONSENSUS_APPEND_REQ ? CONSENSUS_BULK : CONSENSUS_CONTROL;
+    bool is_bulk = m->kind == CONSENSUS_APPEND_REQ || m->kind == CONSENSUS_SNAP_OFFER ||
+                   m->kind == CONSENSUS_SNAP_CHUNK;
+
+    return is_bulk ? CONSENSUS_BULK : CONSENSUS_CONTROL;
 }

@@ -2,6 +2,7 @@
  *
  *   kind u8 | flags u8 (0) | reserved u16 (0) | crc u32      CRC-32C of the first four and the rest
  *   APPEND_REQ:  size u32 | message Raft | records of the entries, as in the log (record.h)
+ *   SNAP_CHUNK:  size u32 | message Raft | bytes of the stream
  *   other:       message Raft or Bootstrap (proto/consensus.proto)
  *
  * kind is that of enum consensus_msg_kind, or 64 + enum consensus_bootstrap_msg_kind. Entries are
@@ -35,6 +36,7 @@ struct consensus_frame {
         struct consensus_bootstrap_msg bootstrap;
     };
     struct mu_span records; /* APPEND_REQ: view into the frame; entries_count of them, checked */
+    struct consensus_config config; /* SNAP_OFFER: msg.snapshot.config points here */
 };
 
 /* Append one message to `to`. records: one for each entry of an APPEND_REQ, in order. */

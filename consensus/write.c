@@ -48,6 +48,19 @@ void consensus__write_entries(struct consensus *c, uint64_t first, uint64_t byte
     stable_update(c);
 }
 
+/* Writes under way say nothing of the log any more: they complete before the one that resets it. */
+void consensus__write_reset(struct consensus *c)
+{
+    for (uint32_t i = 0; i < c->writes.count; i++) {
+        slot_at(c, i)->first = 1;
+        slot_at(c, i)->last = 0;
+    }
+    c->writes.dirty_first = 0;
+    c->writes.dirty_bytes = 0;
+    c->writes.is_hard_dirty = true;
+    stable_update(c);
+}
+
 /* May entries be taken? Some slots stay for terms, votes and the no-op of a new leader. */
 bool consensus__write_has_room(const struct consensus *c)
 {
@@ -82,6 +95,13 @@ void consensus__write_flush(struct consensus *c)
         .first = s->first,
         .last = s->last,
     };
+    if (c->install.state == CONSENSUS_INSTALL_RESETS && c->install.reset_seq == 0) {
+        MU_ASSERT(!has_entries);
+        c->install.reset_seq = s->seq;
+        c->write.reset_index = c->install.snap.index;
+        c->write.reset_term = c->install.snap.term;
+        c->write.reset_config = &c->install.config;
+    }
     c->has_write = true;
     stable_update(c);
 }
@@ -158,6 +178,12 @@ static void reply_send(struct consensus *c, const struct consensus__pending *p)
     if (p->kind == CONSENSUS_VOTE_RES) {
         m->answer.asked_term = c->hard.term;
         m->answer.is_granted = true;
+        return;
+    }
+    if (p->kind == CONSENSUS_SNAP_RES) {
+        m->snapshot_res.session = p->round_or_session;
+        m->snapshot_res.match = p->match;
+        m->snapshot_res.answer = CONSENSUS_SNAP_DONE;
         return;
     }
     m->ack.session = p->round_or_session;

@@ -130,7 +130,8 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
     uint64_t served = from != NULL && from->is_listed ? gossip__member_mark(from) : 0;
     uint64_t hearers = audience(g, false);
 
-    MU_ASSERT(part.bytes <= MU_GOSSIP_PACKET_MAX - GOSSIP__HEADER_BYTES - MU_NODE_NAME_MAX - 64);
+    MU_ASSERT(part.bytes <= MU_GOSSIP_PACKET_MAX - GOSSIP__HEADER_BYTES - GOSSIP__NONCE_BYTES -
+                                GOSSIP__TAG_BYTES - MU_NODE_NAME_MAX - 64);
     if (about != NULL && about->rumor != NULL) {
         rumor_end(g, about->rumor);
     }

@@ -75,10 +75,13 @@ struct gossip__member {
     struct gossip__suspicion suspicion;
     struct gossip__rumor *rumor; /* the queued word about it */
     struct gossip__claim *claim; /* being looked into */
-    uint64_t accused_ms;         /* when we last told it what we hold against it */
-    uint64_t conflict_ms;        /* when a rival was last told, and */
-    uint64_t conflict_log_ms;    /* when that was last logged */
-    uint64_t tcp_only_ms;        /* when its silent UDP was last logged */
+    struct gossip__replay
+        *replay;              /* two: of the life on record, of a claimed one; NULL: unsealed */
+    uint64_t clear_ms;        /* when it last sent in clear; 0: never */
+    uint64_t accused_ms;      /* when we last told it what we hold against it */
+    uint64_t conflict_ms;     /* when a rival was last told, and */
+    uint64_t conflict_log_ms; /* when that was last logged */
+    uint64_t tcp_only_ms;     /* when its silent UDP was last logged */
 
     /* what users see (serf.c) */
     enum gossip_status status;
@@ -283,6 +286,15 @@ void gossip__rumor_wake(struct gossip *g); /* somebody new may be told */
 
 #define GOSSIP__HEADER_BYTES 24
 #define GOSSIP__PARTS_MAX    128
+#define GOSSIP__FLAG_SEALED  1
+#define GOSSIP__FLAG_CHECKED 4
+#define GOSSIP__FLAG_STREAM  8
+
+/* What the clear header says, when it is one of our pool's. */
+struct gossip__head {
+    uint8_t flags; /* GOSSIP__FLAG_*, one of SEALED and CHECKED */
+    uint32_t key_id, checksum;
+};
 
 struct gossip__letter { /* a datagram being written */
     struct mu_addr to;
@@ -295,9 +307,13 @@ struct gossip__letter { /* a datagram being written */
 
 void gossip__header_write(const struct gossip *g, uint8_t flags, struct mu_span body,
                           uint8_t out[GOSSIP__HEADER_BYTES]);
-/* Is it one of our pool's, whole, with exactly these flags? Else *reason counts it. */
-bool gossip__header_ok(const struct gossip *g, struct mu_span header, struct mu_span body,
-                       uint8_t flags, enum gossip_counter *reason);
+void gossip__header_sealed(const struct gossip *g, uint8_t flags, uint32_t key_id,
+                           uint8_t out[GOSSIP__HEADER_BYTES]);
+/* Is it one of our pool's, sealed or checked, with `flags` beside? Else *reason counts it. */
+bool gossip__header_read(const struct gossip *g, struct mu_span data, uint8_t flags,
+                         struct gossip__head *out, enum gossip_counter *reason);
+/* In clear: are header and body whole? */
+bool gossip__header_ok(const struct gossip__head *head, struct mu_span data, struct mu_span body);
 void gossip__letter_begin(struct gossip *g, struct gossip__letter *l, const struct mu_addr *to,
                           struct gossip__member *peer);
 bool gossip__letter_add(struct gossip__letter *l, struct mu_span part);
@@ -308,6 +324,66 @@ void gossip__send_part(struct gossip *g, const struct mu_addr *to, struct gossip
 void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_span data);
 void gossip__on_part(struct gossip *g, const struct gossip__part *p,
                      const struct gossip__source *src);
+
+/* -- seal.c: what crosses the wire closed (12.2) ------------------------------------------------
+ */
+
+#define GOSSIP__NONCE_BYTES 24
+#define GOSSIP__TAG_BYTES   16
+#define GOSSIP__REPLAY_BITS 1024
+
+struct gossip__key {
+    uint32_t id;
+    uint8_t datagrams[GOSSIP_SUBKEY_BYTES], streams[GOSSIP_SUBKEY_BYTES];
+};
+
+struct gossip__seal {
+    struct gossip__key *keys; /* the first is the primary */
+    size_t keys_count;        /* 0: everything is in clear */
+    bool takes_clear, sends_clear;
+    uint8_t nonce_prefix[16];
+    uint64_t nonces;
+};
+
+struct gossip__replay { /* packets seen of one life of a member */
+    uint64_t boot_id, incarnation;
+    uint64_t top; /* the highest number */
+    uint64_t seen[GOSSIP__REPLAY_BITS / 64];
+};
+
+struct gossip__stream_seal {
+    uint32_t key_id;
+    bool is_ready; /* the other side's salt is known */
+    uint8_t salt[GOSSIP__NONCE_BYTES];
+    uint8_t head_out[GOSSIP__HEADER_BYTES], head_in[GOSSIP__HEADER_BYTES];
+    uint8_t key_out[GOSSIP_SUBKEY_BYTES], key_in[GOSSIP_SUBKEY_BYTES];
+    uint64_t sent, received; /* frames */
+    struct mu_buf waiting;   /* until is_ready: u32 length and payload, one after the other */
+};
+
+void gossip__seal_set(struct gossip *g, const struct gossip_sealing *sealing);
+void gossip__seal_free(struct gossip *g);
+bool gossip__seal_is_on(const struct gossip *g); /* there is a key */
+bool gossip__seal_sends(const struct gossip *g); /* what we begin is sealed */
+bool gossip__seal_takes_clear(const struct gossip *g);
+uint32_t gossip__seal_primary(const struct gossip *g); /* its key id; 0: none */
+bool gossip__seal_knows(const struct gossip *g, uint32_t key_id);
+size_t gossip__seal_overhead(const struct gossip *g); /* bytes around a body we send */
+struct mu_span gossip__seal_datagram(struct gossip *g, struct mu_span body); /* the whole of it */
+bool gossip__open_datagram(struct gossip *g, uint32_t key_id, struct mu_span data,
+                           struct mu_span *body, enum gossip_counter *reason);
+/* Of a sealed packet: is it new? Each passes once. */
+bool gossip__replay_take(struct gossip__member *m, const struct gossip__packet *p);
+
+struct gossip__stream_seal *gossip__stream_seal_new(struct gossip *g, uint32_t key_id);
+void gossip__stream_seal_free(struct gossip__stream_seal *x); /* NULL is fine */
+/* The other side's header and salt are here. False: the key is gone. */
+bool gossip__stream_seal_ready(struct gossip *g, struct gossip__stream_seal *x, bool is_ours,
+                               struct mu_span head, struct mu_span salt);
+struct mu_span gossip__stream_seal_frame(struct gossip *g, struct gossip__stream_seal *x,
+                                         struct mu_span payload);
+bool gossip__stream_open_frame(struct gossip *g, struct gossip__stream_seal *x,
+                               struct mu_span closed, struct mu_span *payload);
 
 /* -- stream.c: frames on byte streams -----------------------------------------------------------
  */
@@ -334,7 +410,9 @@ struct gossip__stream {
     struct mu_addr peer;
     char name[MU_NODE_NAME_MAX + 1]; /* whom we mean, or who said hello */
     bool is_open;
-    bool head_sent, head_seen; /* the clear header that begins each direction */
+    bool head_sent, head_seen;        /* the clear header that begins each direction */
+    struct gossip__stream_seal *seal; /* NULL: in clear */
+    bool is_stranger;                 /* its header shows another cluster, or other keys */
     uint64_t deadline_ms;
     struct mu_buf in; /* not yet a whole frame */
     size_t received;
@@ -497,6 +575,7 @@ struct gossip {
     gossip_log_fn *log;
     void *log_data;
     uint8_t cluster_id[8];
+    struct gossip__seal seal;
 
     uint64_t now_ms, wake_at_ms;
     bool has_started;

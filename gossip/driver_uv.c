@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -169,6 +171,16 @@ static const char *copy_text(struct gossip_driver *d, const char *text)
     return text != NULL ? mu_arena_strdup(&d->arena, text) : NULL;
 }
 
+void gossip__driver_sealing(struct gossip_driver *d, const struct gossip_sealing *sealing)
+{
+    d->options.core.sealing = *sealing;
+    gossip_keyring_wipe(&d->keyring);
+    if (sealing->keyring != NULL) {
+        d->keyring = *sealing->keyring;
+    }
+    d->options.core.sealing.keyring = &d->keyring;
+}
+
 enum mu_code gossip_driver_new(struct gossip_driver **out, struct uv_loop_s *loop,
                                const struct gossip_driver_options *options, struct mu_err *err)
 {
@@ -191,6 +203,7 @@ enum mu_code gossip_driver_new(struct gossip_driver **out, struct uv_loop_s *loo
     d->options.core.pool = copy_text(d, options->core.pool);
     d->options.core.label = copy_text(d, options->core.label);
     d->options.core.tags = gossip__pairs_copy(&d->arena, &options->core.tags);
+    gossip__driver_sealing(d, &options->core.sealing);
     d->options.core.log = on_log;
     d->options.core.log_data = d;
     d->module =
@@ -316,6 +329,7 @@ enum mu_code gossip_driver_start(struct gossip_driver *d, gossip_notify_fn *noti
     if (rc == MU_OK) {
         rc = gossip__keeper_open(d, err);
     }
+    randombytes_buf(core->nonce_prefix, sizeof core->nonce_prefix);
     core->seed = mu_rand_system();
     core->boot_id = core->boot_id != 0 ? core->boot_id : mu_rand_system() | 1;
     if (rc == MU_OK) {
@@ -364,6 +378,7 @@ void gossip_driver_free(struct gossip_driver *d)
         (void)close(d->udp);
     }
     gossip_free(d->core);
+    gossip_keyring_wipe(&d->keyring);
     gossip__streams_free(d->streams);
     gossip__keeper_free(d);
     mu_arena_deinit(&d->arena);
@@ -391,8 +406,9 @@ bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct 
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
 {
     static const enum gossip_counter dropped[] = {
-        GOSSIP_COUNT_BAD_MAGIC, GOSSIP_COUNT_BAD_VERSION,  GOSSIP_COUNT_OTHER_CLUSTER,
-        GOSSIP_COUNT_ENCRYPTED, GOSSIP_COUNT_BAD_CHECKSUM, GOSSIP_COUNT_MALFORMED,
+        GOSSIP_COUNT_BAD_MAGIC,   GOSSIP_COUNT_BAD_VERSION,  GOSSIP_COUNT_OTHER_CLUSTER,
+        GOSSIP_COUNT_UNKNOWN_KEY, GOSSIP_COUNT_FORGED,       GOSSIP_COUNT_REPLAYED,
+        GOSSIP_COUNT_CLEAR,       GOSSIP_COUNT_BAD_CHECKSUM, GOSSIP_COUNT_MALFORMED,
     };
     struct gossip_summary s;
     struct gossip_stats stats;

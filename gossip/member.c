@@ -59,6 +59,7 @@ struct gossip__member *gossip__member_add(struct gossip *g, const char *name)
 void gossip__member_free(struct gossip__member *m)
 {
     gossip__claim_free(m->claim);
+    mu_free(m->replay);
     mu_buf_deinit(&m->meta);
     mu_free(m->tags.items);
     mu_free(m->name);

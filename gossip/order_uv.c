@@ -16,7 +16,7 @@
 #define TARGETS_MIN 8
 #define HOST_MAX    255
 
-enum order_kind { ORDER_JOIN, ORDER_LEAVE, ORDER_FORCE, ORDER_TAGS };
+enum order_kind { ORDER_JOIN, ORDER_LEAVE, ORDER_FORCE, ORDER_TAGS, ORDER_KEYS };
 
 struct order {
     struct mu_link link;
@@ -112,6 +112,10 @@ static void order_send(struct gossip_driver *d, struct order *o)
     case ORDER_TAGS:
         ev.kind = GOSSIP_EV_TAGS;
         ev.tags = o->tags;
+        break;
+    case ORDER_KEYS: /* as they are by now */
+        ev.kind = GOSSIP_EV_KEYS;
+        ev.sealing = d->options.core.sealing;
         break;
     }
     gossip__feed(d, &ev);
@@ -385,4 +389,10 @@ enum mu_code gossip_driver_set_tags(struct gossip_driver *d, const struct mu_pai
 
     o->tags = gossip__pairs_copy(&o->arena, tags);
     return MU_OK;
+}
+
+void gossip_driver_seal(struct gossip_driver *d, const struct gossip_sealing *sealing)
+{
+    gossip__driver_sealing(d, sealing);
+    (void)order_new(d, ORDER_KEYS);
 }

@@ -3,9 +3,9 @@
  *    0  'm' 'u'   2 wire version   3 flags   4 cluster id, 8 bytes   12 core versions, 4 bytes
  *   16  key id    20 CRC-32C of bytes 0..19 and the body             24 body: one Packet
  *
- * All big-endian. The cluster id keeps strangers apart before anything is parsed. Sealing has its
- * place (flag 1, the key id and a nonce behind the header); until it is built such a packet is
- * counted and dropped.
+ * All big-endian. The cluster id keeps strangers apart before anything is parsed. In a sealed
+ * packet the key id says with what, the checksum is 0, and a nonce and the closed body follow
+ * (seal.c).
  */
 #include <string.h>
 
@@ -14,8 +14,6 @@
 #include "core.h"
 
 #define WIRE_VERSION 1
-#define FLAG_SEALED  1
-#define FLAG_CHECKED 4
 #define CRC_AT       20
 #define VERSION_CORE 1
 
@@ -27,50 +25,71 @@ static uint32_t checksum(const uint8_t *header, struct mu_span body)
     return mu_crc32c(mu_crc32c(0, header, CRC_AT), body.data, body.bytes);
 }
 
-void gossip__header_write(const struct gossip *g, uint8_t flags, struct mu_span body,
-                          uint8_t out[GOSSIP__HEADER_BYTES])
+/* Everything but the checksum. */
+static struct mu_wr header_begin(const struct gossip *g, uint8_t flags, uint32_t key_id,
+                                 uint8_t out[GOSSIP__HEADER_BYTES])
 {
     struct mu_wr w = mu_wr_of(out, GOSSIP__HEADER_BYTES);
 
     mu_wr_bytes(&w, "mu", 2);
     mu_wr_u8(&w, WIRE_VERSION);
-    mu_wr_u8(&w, flags | FLAG_CHECKED);
+    mu_wr_u8(&w, flags);
     mu_wr_bytes(&w, g->cluster_id, sizeof g->cluster_id);
     mu_wr_u8(&w, VERSION_CORE);
     mu_wr_u8(&w, VERSION_CORE);
     mu_wr_u8(&w, VERSION_CORE);
     mu_wr_u8(&w, 0);
-    mu_wr_u32be(&w, 0); /* key id */
+    mu_wr_u32be(&w, key_id);
+    return w;
+}
+
+void gossip__header_write(const struct gossip *g, uint8_t flags, struct mu_span body,
+                          uint8_t out[GOSSIP__HEADER_BYTES])
+{
+    struct mu_wr w = header_begin(g, flags | GOSSIP__FLAG_CHECKED, 0, out);
+
     mu_wr_u32be(&w, checksum(out, body));
     MU_ASSERT(mu_wr_ok(&w) && w.used == GOSSIP__HEADER_BYTES);
 }
 
-bool gossip__header_ok(const struct gossip *g, struct mu_span header, struct mu_span body,
-                       uint8_t flags, enum gossip_counter *reason)
+void gossip__header_sealed(const struct gossip *g, uint8_t flags, uint32_t key_id,
+                           uint8_t out[GOSSIP__HEADER_BYTES])
 {
-    struct mu_rd r = mu_rd_of(header);
+    struct mu_wr w = header_begin(g, flags | GOSSIP__FLAG_SEALED, key_id, out);
+
+    mu_wr_u32be(&w, 0);
+    MU_ASSERT(mu_wr_ok(&w) && w.used == GOSSIP__HEADER_BYTES);
+}
+
+bool gossip__header_read(const struct gossip *g, struct mu_span data, uint8_t flags,
+                         struct gossip__head *out, enum gossip_counter *reason)
+{
+    struct mu_rd r = mu_rd_of(data);
 
     *reason = GOSSIP_COUNT_BAD_MAGIC;
-    if (header.bytes < GOSSIP__HEADER_BYTES || !mu_span_eq_text(mu_rd_take(&r, 2), "mu")) {
+    if (data.bytes < GOSSIP__HEADER_BYTES || !mu_span_eq_text(mu_rd_take(&r, 2), "mu")) {
         return false;
     }
     *reason = GOSSIP_COUNT_BAD_VERSION;
     if (mu_rd_u8(&r) != WIRE_VERSION) {
         return false;
     }
-    uint8_t given = mu_rd_u8(&r);
-
+    out->flags = mu_rd_u8(&r);
     *reason = GOSSIP_COUNT_OTHER_CLUSTER;
     if (memcmp(mu_rd_take(&r, 8).data, g->cluster_id, sizeof g->cluster_id) != 0) {
         return false;
     }
-    *reason = GOSSIP_COUNT_ENCRYPTED;
-    if ((given & FLAG_SEALED) != 0) {
-        return false;
-    }
+    mu_rd_skip(&r, 4); /* versions: the Alive records tell them */
+    out->key_id = mu_rd_u32be(&r);
+    out->checksum = mu_rd_u32be(&r);
     *reason = GOSSIP_COUNT_BAD_CHECKSUM;
-    mu_rd_skip(&r, 8);
-    return given == (flags | FLAG_CHECKED) && mu_rd_u32be(&r) == checksum(header.data, body);
+    return out->flags == (flags | GOSSIP__FLAG_CHECKED) ||
+           out->flags == (flags | GOSSIP__FLAG_SEALED);
+}
+
+bool gossip__header_ok(const struct gossip__head *head, struct mu_span data, struct mu_span body)
+{
+    return head->checksum == checksum(data.data, body);
 }
 
 /* -- out ----------------------------------------------------------------------------------------
@@ -93,7 +112,8 @@ void gossip__letter_begin(struct gossip *g, struct gossip__letter *l, const stru
     l->to = *to;
     l->peer = peer;
     l->parts_count = l->taken_count = 0;
-    l->left = MU_GOSSIP_PACKET_MAX - GOSSIP__HEADER_BYTES - gossip__packet_bytes(&p);
+    l->left = MU_GOSSIP_PACKET_MAX - GOSSIP__HEADER_BYTES - gossip__seal_overhead(g) -
+              gossip__packet_bytes(&p);
 }
 
 bool gossip__letter_add(struct gossip__letter *l, struct mu_span part)
@@ -108,6 +128,15 @@ bool gossip__letter_add(struct gossip__letter *l, struct mu_span part)
     return true;
 }
 
+static struct mu_span clear_datagram(struct gossip *g, struct mu_span body)
+{
+    uint8_t *datagram = mu_arena_new(&g->step, GOSSIP__HEADER_BYTES + body.bytes);
+
+    gossip__header_write(g, 0, body, datagram);
+    memcpy(datagram + GOSSIP__HEADER_BYTES, body.data, body.bytes);
+    return mu_span_of(datagram, GOSSIP__HEADER_BYTES + body.bytes);
+}
+
 static void post(struct gossip *g, const struct gossip__letter *l)
 {
     struct gossip__packet p = our_packet(g);
@@ -115,12 +144,11 @@ static void post(struct gossip *g, const struct gossip__letter *l)
     p.parts = l->parts;
     p.parts_count = l->parts_count;
     struct mu_span body = gossip__packet_encode(&p, &g->step);
-    uint8_t *datagram = mu_arena_new(&g->step, GOSSIP__HEADER_BYTES + body.bytes);
+    struct mu_span datagram =
+        gossip__seal_sends(g) ? gossip__seal_datagram(g, body) : clear_datagram(g, body);
 
-    MU_ASSERT(GOSSIP__HEADER_BYTES + body.bytes <= MU_GOSSIP_PACKET_MAX);
-    gossip__header_write(g, 0, body, datagram);
-    memcpy(datagram + GOSSIP__HEADER_BYTES, body.data, body.bytes);
-    gossip__send(g, &l->to, mu_span_of(datagram, GOSSIP__HEADER_BYTES + body.bytes));
+    MU_ASSERT(datagram.bytes <= MU_GOSSIP_PACKET_MAX);
+    gossip__send(g, &l->to, datagram);
 }
 
 bool gossip__letter_send(struct gossip *g, struct gossip__letter *l)
@@ -209,18 +237,42 @@ static void answer_stale(struct gossip *g, struct gossip__member *sender,
     }
 }
 
+/* The Packet message of a datagram, in clear; a sealed one is opened into the arena. */
+static bool body_of(struct gossip *g, struct mu_span data, bool *is_sealed, struct mu_span *body,
+                    enum gossip_counter *reason)
+{
+    struct gossip__head head;
+
+    *reason = GOSSIP_COUNT_MALFORMED;
+    if (data.bytes > MU_GOSSIP_RECEIVE_MAX || !gossip__header_read(g, data, 0, &head, reason)) {
+        return false;
+    }
+    *is_sealed = head.flags == GOSSIP__FLAG_SEALED;
+    if (*is_sealed) {
+        return gossip__open_datagram(g, head.key_id, data, body, reason);
+    }
+    *body = mu_span_sub(data, GOSSIP__HEADER_BYTES, data.bytes);
+    *reason = GOSSIP_COUNT_BAD_CHECKSUM;
+    if (!gossip__header_ok(&head, data, *body)) {
+        return false;
+    }
+    *reason = GOSSIP_COUNT_CLEAR;
+    return gossip__seal_takes_clear(g);
+}
+
 void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_span data)
 {
-    struct mu_span body = mu_span_sub(data, GOSSIP__HEADER_BYTES, data.bytes);
-    enum gossip_counter reason = GOSSIP_COUNT_MALFORMED;
+    struct mu_span body;
+    enum gossip_counter reason;
     struct gossip__packet p;
+    bool is_sealed;
 
     gossip__count(g, GOSSIP_COUNT_PACKETS_IN);
-    if (data.bytes > MU_GOSSIP_RECEIVE_MAX || !gossip__header_ok(g, data, body, 0, &reason)) {
+    mu_arena_reset(&g->in);
+    if (!body_of(g, data, &is_sealed, &body, &reason)) {
         gossip__count(g, reason);
         return;
     }
-    mu_arena_reset(&g->in);
     if (!gossip__packet_decode(body, &g->in, &p)) {
         gossip__count(g, GOSSIP_COUNT_MALFORMED);
         return;
@@ -230,6 +282,13 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
     }
     struct gossip__source src = { .addr = *from, .sender = other_named(g, p.from) };
 
+    if (src.sender != NULL && is_sealed && !gossip__replay_take(src.sender, &p)) {
+        gossip__count(g, GOSSIP_COUNT_REPLAYED);
+        return;
+    }
+    if (src.sender != NULL && !is_sealed) {
+        src.sender->clear_ms = g->now_ms;
+    }
     for (size_t i = 0; i < p.parts_count; i++) {
         struct gossip__part part;
 

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "core.h"
 
+#define CLEAR_MS     (10U * 60 * 1000)
 #define IN_BYTES_MAX (8U * 1024 * 1024) /* what one packet or frame may become in memory */
 
 // clang-format off
@@ -253,6 +254,8 @@ enum mu_code gossip_new(struct gossip **out, const struct gossip_options *o, str
     g->event_time = g->query_time = 1;
     lists_init(g);
     cluster_id_set(g, o->label, o->pool);
+    memcpy(g->seal.nonce_prefix, o->nonce_prefix, sizeof g->seal.nonce_prefix);
+    gossip__seal_set(g, &o->sealing);
     gossip__join_known(g, o);
     self_init(g, o);
     *out = g;
@@ -280,6 +283,7 @@ void gossip_free(struct gossip *g)
     gossip__inquiry_free_all(g);
     gossip__rumor_free_all(g);
     gossip__serf_free_all(g);
+    gossip__seal_free(g);
     bury(g);
     while (mu_table_next(g->members, &at)) {
         gossip__member_free(at.value);
@@ -351,6 +355,7 @@ static void route(struct gossip *g, const struct gossip_event *ev)
     case GOSSIP_EV_LEAVE: gossip__on_leave(g, ev->leave.id); break;
     case GOSSIP_EV_FORCE_LEAVE: gossip__on_force_leave(g, ev->force.name, ev->force.prune); break;
     case GOSSIP_EV_TAGS: on_tags(g, &ev->tags); break;
+    case GOSSIP_EV_KEYS: gossip__seal_set(g, &ev->sealing); break;
     }
 }
 
@@ -422,6 +427,19 @@ bool gossip_find(const struct gossip *g, const char *name, struct gossip_view *o
     return m != NULL;
 }
 
+/* Others that were heard in clear lately: they would fall silent were that refused (12.6). */
+static size_t clear_count(const struct gossip *g)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; gossip__seal_is_on(g) && i < g->list_count; i++) {
+        const struct gossip__member *m = g->list[i];
+
+        count += m->clear_ms != 0 && g->now_ms - m->clear_ms < CLEAR_MS;
+    }
+    return count;
+}
+
 void gossip_summarize(const struct gossip *g, struct gossip_summary *out)
 {
     size_t members = mu_table_count(g->members);
@@ -431,6 +449,8 @@ void gossip_summarize(const struct gossip *g, struct gossip_summary *out)
                                     .failed = g->failed_count,
                                     .left = g->left_count,
                                     .listed = g->list_count,
+                                    .clear = clear_count(g),
+                                    .is_sealed = gossip__seal_is_on(g),
                                     .health_score = g->health,
                                     .core_queue = g->queues[GOSSIP__QUEUE_CORE].count,
                                     .intent_queue = g->queues[GOSSIP__QUEUE_INTENT].count,

@@ -4,6 +4,10 @@
  *
  *    0  u32 length of the payload   4  u32 CRC-32C of it   8  payload: one Frame message
  *
+ * or, sealed, a salt behind the header and frames of seal.c; what we begin waits for the other
+ * side's salt. The one who is asked answers as he was asked, or, when he does not take that, with a
+ * header that shows what he would take, and an end.
+ *
  * What a stream is for is its role; a role is a row of three functions. A stream ends in one of
  * two ways: we end or drop it, and nobody is called; or somebody else does (peer, network,
  * deadline), and the row's `ended` hears why.
@@ -16,7 +20,6 @@
 #include "base/wire.h"
 #include "core.h"
 
-#define FLAG_STREAM       8
 #define FRAME_HEAD_BYTES  8
 #define INBOUND_BYTES_MAX (64U * 1024 * 1024) /* of all accepted streams together: busy */
 #define RETRY_AFTER_MS    1000
@@ -92,6 +95,8 @@ static void release(struct gossip *g, struct gossip__stream *s)
     s->role = GOSSIP__ROLE_CLOSING;
     gossip__sync_free(s->sync);
     s->sync = NULL;
+    gossip__stream_seal_free(s->seal);
+    s->seal = NULL;
     mu_buf_deinit(&s->in);
 }
 
@@ -129,28 +134,80 @@ static void ended(struct gossip *g, struct gossip__stream *s, enum gossip_end en
 
 static void write_head(struct gossip *g, struct gossip__stream *s)
 {
-    uint8_t *head = mu_arena_new(&g->step, GOSSIP__HEADER_BYTES);
+    uint8_t *head = mu_arena_new(&g->step, GOSSIP__HEADER_BYTES + GOSSIP__NONCE_BYTES);
+    size_t bytes = GOSSIP__HEADER_BYTES;
 
-    gossip__header_write(g, FLAG_STREAM, MU_SPAN_NONE, head);
-    gossip__stream_op(g, GOSSIP_STREAM_WRITE, s->id, &s->peer,
-                      mu_span_of(head, GOSSIP__HEADER_BYTES));
+    if (s->seal != NULL) {
+        memcpy(head, s->seal->head_out, GOSSIP__HEADER_BYTES);
+        memcpy(head + GOSSIP__HEADER_BYTES, s->seal->salt, GOSSIP__NONCE_BYTES);
+        bytes += GOSSIP__NONCE_BYTES;
+    } else {
+        gossip__header_write(g, GOSSIP__FLAG_STREAM, MU_SPAN_NONE, head);
+    }
+    gossip__stream_op(g, GOSSIP_STREAM_WRITE, s->id, &s->peer, mu_span_of(head, bytes));
     s->head_sent = true;
+}
+
+static void write_clear(struct gossip *g, struct gossip__stream *s, struct mu_span payload)
+{
+    uint8_t *bytes = mu_arena_new(&g->step, FRAME_HEAD_BYTES + payload.bytes);
+    struct mu_wr w = mu_wr_of(bytes, FRAME_HEAD_BYTES + payload.bytes);
+
+    mu_wr_u32be(&w, (uint32_t)payload.bytes);
+    mu_wr_u32be(&w, mu_crc32c(0, payload.data, payload.bytes));
+    mu_wr_span(&w, payload);
+    gossip__stream_op(g, GOSSIP_STREAM_WRITE, s->id, &s->peer, mu_wr_done(&w));
+}
+
+static void write_sealed(struct gossip *g, struct gossip__stream *s, struct mu_span payload)
+{
+    gossip__stream_op(g, GOSSIP_STREAM_WRITE, s->id, &s->peer,
+                      gossip__stream_seal_frame(g, s->seal, payload));
+}
+
+static void wait_for_salt(struct gossip__stream_seal *x, struct mu_span payload)
+{
+    uint8_t length[4];
+    struct mu_wr w = mu_wr_of(length, sizeof length);
+
+    mu_wr_u32be(&w, (uint32_t)payload.bytes);
+    mu_buf_add_span(&x->waiting, mu_wr_done(&w));
+    mu_buf_add_span(&x->waiting, payload);
+}
+
+/* The other side's salt has come: what waited for it goes out. */
+static void write_waiting(struct gossip *g, struct gossip__stream *s)
+{
+    struct mu_rd r = mu_rd_of(mu_buf_span(&s->seal->waiting));
+
+    while (!mu_rd_done(&r)) {
+        uint32_t bytes = mu_rd_u32be(&r);
+        struct mu_span payload = mu_rd_take(&r, bytes);
+
+        MU_ASSERT(mu_rd_ok(&r));
+        write_sealed(g, s, payload);
+    }
+    mu_buf_deinit(&s->seal->waiting);
 }
 
 void gossip__stream_frame(struct gossip *g, struct gossip__stream *s, struct gossip__frame *frame)
 {
     struct mu_span payload = gossip__frame_encode(frame, &g->step);
-    uint8_t *bytes = mu_arena_new(&g->step, FRAME_HEAD_BYTES + payload.bytes);
-    struct mu_wr w = mu_wr_of(bytes, FRAME_HEAD_BYTES + payload.bytes);
 
     MU_ASSERT(payload.bytes <= GOSSIP__FRAME_BYTES_MAX);
-    mu_wr_u32be(&w, (uint32_t)payload.bytes);
-    mu_wr_u32be(&w, mu_crc32c(0, payload.data, payload.bytes));
-    mu_wr_span(&w, payload);
     if (!s->head_sent) {
+        if (is_ours(s) && gossip__seal_sends(g)) {
+            s->seal = gossip__stream_seal_new(g, gossip__seal_primary(g));
+        }
         write_head(g, s);
     }
-    gossip__stream_op(g, GOSSIP_STREAM_WRITE, s->id, &s->peer, mu_wr_done(&w));
+    if (s->seal == NULL) {
+        write_clear(g, s, payload);
+    } else if (s->seal->is_ready) {
+        write_sealed(g, s, payload);
+    } else {
+        wait_for_salt(s->seal, payload);
+    }
 }
 
 void gossip__stream_hello(struct gossip *g, struct gossip__stream *s, struct gossip__hello hello)
@@ -171,6 +228,10 @@ static void reject_busy(struct gossip *g, struct gossip__stream *s)
                                             .text = "busy, try later",
                                             .retry_after_ms = RETRY_AFTER_MS };
     gossip__count(g, GOSSIP_COUNT_STREAMS_BUSY);
+    if (gossip__seal_is_on(g) && s->seal == NULL) {
+        gossip__stream_drop(g, s); /* not even a salt has come: nothing can be said sealed */
+        return;
+    }
     gossip__stream_frame(g, s, &frame);
     gossip__stream_end(g, s);
 }
@@ -221,68 +282,163 @@ static void dispatch(struct gossip *g, struct gossip__stream *s, struct gossip__
     }
 }
 
-/* Bytes that are not ours to read: tell the owner of the stream why it is over. */
+/* Why a stream of ours came to nothing, for whoever wanted it. */
+static const char *broken_text(struct gossip *g, enum gossip_counter reason)
+{
+    if (reason == GOSSIP_COUNT_OTHER_CLUSTER) {
+        return "the peer belongs to another cluster (datacenter or label differ)";
+    }
+    if (reason == GOSSIP_COUNT_CLEAR) {
+        return "Encryption is configured but remote state is not encrypted";
+    }
+    if (reason == GOSSIP_COUNT_UNKNOWN_KEY) {
+        return gossip__seal_is_on(g) ? "No installed keys could decrypt the message"
+                                     : "Remote state is encrypted and encryption is not configured";
+    }
+    return mu_arena_printf(&g->step, "malformed answer (%s)", gossip_counter_text(reason));
+}
+
+/* Bytes that are not ours to read: tell the owner of the stream why it is over. Who asked with the
+ * wrong cluster or key sees it from a header that shows ours. */
 static void broken(struct gossip *g, struct gossip__stream *s, enum gossip_counter reason)
 {
     gossip__count(g, reason);
-    if (reason == GOSSIP_COUNT_OTHER_CLUSTER && !is_ours(s)) {
-        write_head(g, s); /* from which the other side sees why */
+    s->is_stranger = reason == GOSSIP_COUNT_OTHER_CLUSTER || reason == GOSSIP_COUNT_CLEAR ||
+                     reason == GOSSIP_COUNT_UNKNOWN_KEY;
+    if (s->is_stranger && !is_ours(s) && !s->head_sent) {
+        if (gossip__seal_is_on(g)) {
+            s->seal = gossip__stream_seal_new(g, gossip__seal_primary(g));
+        }
+        write_head(g, s);
         gossip__stream_end(g, s);
         return;
     }
-    ended(g, s, GOSSIP_END_RESET,
-          reason == GOSSIP_COUNT_OTHER_CLUSTER
-              ? "the peer belongs to another cluster (datacenter or label differ)"
-              : mu_arena_printf(&g->step, "malformed answer (%s)", gossip_counter_text(reason)));
+    ended(g, s, GOSSIP_END_RESET, broken_text(g, reason));
     gossip__stream_drop(g, s);
 }
 
-/* One frame, when it is there as a whole. False: not yet, or the stream is over. */
-static bool take_frame(struct gossip *g, uint32_t id)
+/* -- in: the header ------------------------------------------------------------------------------
+ */
+
+enum taken { TAKEN, TAKEN_NOT_YET, TAKEN_OVER };
+
+static enum taken over(struct gossip *g, struct gossip__stream *s, enum gossip_counter reason)
+{
+    broken(g, s, reason);
+    return TAKEN_OVER;
+}
+
+/* Sealed: the salt behind the header makes the keys. */
+static enum taken take_salt(struct gossip *g, struct gossip__stream *s, uint32_t key_id)
+{
+    struct mu_span in = mu_buf_span(&s->in);
+    struct mu_span salt = mu_span_sub(in, GOSSIP__HEADER_BYTES, GOSSIP__NONCE_BYTES);
+
+    if (!gossip__seal_knows(g, key_id) ||
+        (is_ours(s) && (s->seal == NULL || s->seal->key_id != key_id))) {
+        return over(g, s, GOSSIP_COUNT_UNKNOWN_KEY);
+    }
+    if (salt.bytes < GOSSIP__NONCE_BYTES) {
+        return TAKEN_NOT_YET;
+    }
+    if (s->seal == NULL) { /* we answer as we were asked */
+        s->seal = gossip__stream_seal_new(g, key_id);
+        write_head(g, s);
+    }
+    if (!gossip__stream_seal_ready(g, s->seal, is_ours(s), mu_span_sub(in, 0, GOSSIP__HEADER_BYTES),
+                                   salt)) {
+        return over(g, s, GOSSIP_COUNT_UNKNOWN_KEY);
+    }
+    write_waiting(g, s);
+    s->head_seen = true;
+    mu_buf_drop(&s->in, GOSSIP__HEADER_BYTES + GOSSIP__NONCE_BYTES);
+    return TAKEN;
+}
+
+static enum taken take_head(struct gossip *g, struct gossip__stream *s)
+{
+    struct mu_span in = mu_buf_span(&s->in);
+    enum gossip_counter reason;
+    struct gossip__head head;
+
+    if (in.bytes < GOSSIP__HEADER_BYTES) {
+        return TAKEN_NOT_YET;
+    }
+    if (!gossip__header_read(g, in, GOSSIP__FLAG_STREAM, &head, &reason)) {
+        return over(g, s, reason);
+    }
+    if ((head.flags & GOSSIP__FLAG_SEALED) != 0) {
+        return take_salt(g, s, head.key_id);
+    }
+    if (!gossip__header_ok(&head, in, MU_SPAN_NONE)) {
+        return over(g, s, GOSSIP_COUNT_BAD_CHECKSUM);
+    }
+    if (s->seal != NULL || (!is_ours(s) && !gossip__seal_takes_clear(g))) {
+        return over(g, s, GOSSIP_COUNT_CLEAR);
+    }
+    s->head_seen = true;
+    mu_buf_drop(&s->in, GOSSIP__HEADER_BYTES);
+    return TAKEN;
+}
+
+/* -- in: frames ----------------------------------------------------------------------------------
+ */
+
+/* One frame's payload, when it is there as a whole; *used: its bytes in the stream. */
+static enum taken take_payload(struct gossip *g, struct gossip__stream *s, struct mu_span *payload,
+                               size_t *used)
+{
+    bool is_sealed = s->seal != NULL;
+    size_t head_bytes = is_sealed ? 4 : FRAME_HEAD_BYTES;
+    struct mu_span in = mu_buf_span(&s->in);
+    struct mu_rd r = mu_rd_of(in);
+    uint32_t bytes = mu_rd_u32be(&r);
+    uint32_t crc = is_sealed ? 0 : mu_rd_u32be(&r);
+
+    if (in.bytes >= 4 &&
+        bytes > GOSSIP__FRAME_BYTES_MAX + (is_sealed ? (uint32_t)GOSSIP__TAG_BYTES : 0)) {
+        return over(g, s, GOSSIP_COUNT_MALFORMED);
+    }
+    *payload = mu_rd_take(&r, bytes);
+    *used = head_bytes + bytes;
+    if (!mu_rd_ok(&r)) {
+        return TAKEN_NOT_YET;
+    }
+    mu_arena_reset(&g->in);
+    if (is_sealed) {
+        return gossip__stream_open_frame(g, s->seal, *payload, payload)
+                   ? TAKEN
+                   : over(g, s, GOSSIP_COUNT_FORGED);
+    }
+    return mu_crc32c(0, payload->data, payload->bytes) == crc ? TAKEN
+                                                              : over(g, s, GOSSIP_COUNT_MALFORMED);
+}
+
+/* The header, or one frame, when it is there as a whole. False: not yet, or the stream is over. */
+static bool take_next(struct gossip *g, uint32_t id)
 {
     struct gossip__stream *s = gossip__stream_find(g, id);
     struct gossip__frame frame;
-    enum gossip_counter reason;
+    struct mu_span payload;
+    size_t used;
 
     if (s == NULL || s->role == GOSSIP__ROLE_CLOSING) {
         return false;
     }
-    struct mu_span in = mu_buf_span(&s->in);
-
     if (!s->head_seen) {
-        if (in.bytes < GOSSIP__HEADER_BYTES) {
-            return false;
-        }
-        if (!gossip__header_ok(g, in, MU_SPAN_NONE, FLAG_STREAM, &reason)) {
-            broken(g, s, reason);
-            return false;
-        }
-        s->head_seen = true;
-        mu_buf_drop(&s->in, GOSSIP__HEADER_BYTES);
-        return true;
+        return take_head(g, s) == TAKEN;
     }
-    struct mu_rd r = mu_rd_of(in);
-    uint32_t bytes = mu_rd_u32be(&r);
-    uint32_t crc = mu_rd_u32be(&r);
-    struct mu_span payload = mu_rd_take(&r, bytes);
-
-    if (in.bytes >= 4 && bytes > GOSSIP__FRAME_BYTES_MAX) {
-        broken(g, s, GOSSIP_COUNT_MALFORMED);
+    if (take_payload(g, s, &payload, &used) != TAKEN) {
         return false;
     }
-    if (!mu_rd_ok(&r)) {
-        return false;
-    }
-    mu_arena_reset(&g->in);
-    if (mu_crc32c(0, payload.data, payload.bytes) != crc ||
-        !gossip__frame_decode(payload, &g->in, &frame)) {
+    if (!gossip__frame_decode(payload, &g->in, &frame)) {
         broken(g, s, GOSSIP_COUNT_MALFORMED);
         return false;
     }
     dispatch(g, s, &frame, payload);
     s = gossip__stream_find(g, id);
     if (s != NULL && s->role != GOSSIP__ROLE_CLOSING) {
-        mu_buf_drop(&s->in, FRAME_HEAD_BYTES + bytes);
+        mu_buf_drop(&s->in, used);
     }
     return true;
 }
@@ -305,7 +461,7 @@ static void on_data(struct gossip *g, struct gossip__stream *s, struct mu_span d
         return;
     }
     mu_buf_add_span(&s->in, data);
-    while (take_frame(g, id)) {
+    while (take_next(g, id)) {
     }
 }
 

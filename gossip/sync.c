@@ -547,8 +547,9 @@ static void sync_ended(struct gossip *g, struct gossip__stream *s, enum gossip_e
     s->sync->attempt = 0;
     gossip__join_tried(
         g, attempt,
-        end == GOSSIP_END_EOF
-            ? "EOF"
+        end == GOSSIP_END_EOF ? "EOF"
+        : s->is_stranger
+            ? text
             : mu_arena_printf(&g->step, "%s tcp %s: %s", s->is_open ? "read" : "dial", addr, text));
 }
 

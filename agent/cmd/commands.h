@@ -7,8 +7,8 @@
 typedef int cli_run_fn(struct cli *cli, const void *options, int argc, const char *const *argv);
 
 cli_run_fn cmd_agent, cmd_catalog_datacenters, cmd_catalog_nodes, cmd_catalog_services, cmd_docs,
-    cmd_force_leave, cmd_info, cmd_join, cmd_kv_delete, cmd_kv_get, cmd_kv_put, cmd_leave,
-    cmd_members, cmd_operator_autopilot_get_config, cmd_operator_autopilot_set_config,
+    cmd_force_leave, cmd_info, cmd_join, cmd_keygen, cmd_kv_delete, cmd_kv_get, cmd_kv_put,
+    cmd_leave, cmd_members, cmd_operator_autopilot_get_config, cmd_operator_autopilot_set_config,
     cmd_operator_autopilot_state, cmd_operator_raft_list_peers, cmd_operator_raft_remove_peer,
     cmd_operator_raft_transfer_leader, cmd_services_deregister, cmd_services_register, cmd_validate,
     cmd_version;

@@ -73,6 +73,8 @@ struct config {
     const char **retry_join; /* start_join and retry_join together */
     size_t retry_join_count;
     int64_t retry_interval_ms, retry_max;
+    const char *encrypt; /* base64; NULL: none */
+    bool encrypt_verify_incoming, encrypt_verify_outgoing, disable_keyring_file;
     bool rejoin_after_leave, leave_on_terminate, skip_leave_on_interrupt;
     int64_t reconnect_timeout_ms;
     struct config_gossip gossip_lan;

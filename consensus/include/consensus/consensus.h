@@ -137,6 +137,30 @@ struct consensus_run {
     uint64_t first_index, term;
 };
 
+/* -- snapshots (spec 2.12) -----------------------------------------------------------------------
+ * A stream of the state as of an entry, equal byte for byte on every server. Its content is the
+ * owner's; the core moves it from a leader to a server that needs what the log no longer has. */
+
+#define CONSENSUS_HASH_BYTES    32
+#define CONSENSUS_CHUNK_BYTES   (256U * 1024)
+#define CONSENSUS_CHUNKS_WINDOW 4 /* sent and not yet stored */
+
+struct consensus_snap {   /* two are the same stream if all of it is equal */
+    uint64_t index, term; /* of the last entry in the state */
+    uint64_t bytes;       /* of the stream; > 0 */
+    uint8_t hash[CONSENSUS_HASH_BYTES];
+};
+bool consensus_snap_eq(const struct consensus_snap *a, const struct consensus_snap *b);
+
+enum consensus_snap_fault { /* sent as these numbers */
+                            CONSENSUS_SNAP_OK = 0,
+                            CONSENSUS_SNAP_DAMAGED = 1, /* its bytes fail their checks */
+                            CONSENSUS_SNAP_FULL = 2,    /* no space for it */
+                            CONSENSUS_SNAP_UNKNOWN = 3, /* a layout this server does not know */
+                            CONSENSUS_SNAP_IO = 4,
+};
+const char *consensus_snap_fault_text(enum consensus_snap_fault fault);
+
 /* -- durable state ------------------------------------------------------------------------- */
 
 struct consensus_hard {
@@ -152,8 +176,11 @@ struct consensus_hard {
 struct consensus_write {
     uint64_t seq; /* ascending by 1; PERSISTED(seq) acknowledges all up to seq */
     struct consensus_hard hard;
-    uint64_t first, last;             /* first > last: hard state only */
-    uint64_t reset_term, reset_index; /* after an install: log restarts behind this point; else 0 */
+    uint64_t first, last; /* first > last: hard state only */
+    /* After an install the log begins anew behind this point, with this configuration; the write
+     * then has no entries. Else 0 and NULL. */
+    uint64_t reset_term, reset_index;
+    const struct consensus_config *reset_config; /* a view until the next step */
 };
 
 /* What store->open() found; borrowed for the call of consensus_init(). */
@@ -210,6 +237,12 @@ struct consensus_options {
     uint32_t laggard_bytes; /* and this much more for a follower that lags, */
     uint32_t laggard_ms;    /* while it was heard within this time */
 
+    uint32_t chunk_bytes;     /* of a snapshot, in one message: <= CONSENSUS_CHUNK_BYTES */
+    uint32_t snap_timeout_ms; /* without a chunk stored, a transfer is given up for a while */
+    uint32_t snap_reuse_ms;   /* one export serves everybody for so long */
+    uint32_t snap_pin_ms;     /* a transfer holds up compaction for at most so long, */
+    uint64_t snap_pin_bytes;  /* and for at most so much of the log */
+
     bool with_trace; /* notices of level trace too */
 };
 
@@ -247,8 +280,19 @@ enum consensus_msg_kind { /* sent as these numbers */
                               10, /* no leader for long: am I still one of you? */
                           CONSENSUS_MEMBER_RES = 11, /* you were removed; said only then */
                           CONSENSUS_INVITE = 12,     /* to a learner that has never answered */
+                          CONSENSUS_SNAP_OFFER = 13,
+                          CONSENSUS_SNAP_CHUNK = 14,
+                          CONSENSUS_SNAP_RES = 15,
 };
-#define CONSENSUS_MSG_KINDS 12
+#define CONSENSUS_MSG_KINDS 15
+bool consensus_msg_kind_is_known(unsigned kind);
+
+enum consensus_snap_answer {                          /* sent as these numbers */
+                             CONSENSUS_SNAP_WANT = 0, /* it holds `offset` bytes: go on there */
+                             CONSENSUS_SNAP_DONE = 1, /* installed, or not needed: `match` */
+                             CONSENSUS_SNAP_FAILED = 2,
+                             CONSENSUS_SNAP_STALE = 3, /* the sender's term is over */
+};
 
 struct consensus_msg {
     enum consensus_msg_kind kind;
@@ -297,6 +341,23 @@ struct consensus_msg {
             bool is_store_slow;
         } alive; /* HEARTBEAT_RES */
         struct {
+            uint64_t session;
+            struct consensus_snap snap;
+            /* OFFER: as of snap.index; borrowed in RECV, a view in sends. Else NULL. */
+            const struct consensus_config *config;
+            uint64_t offset; /* CHUNK */
+            uint32_t bytes;  /* CHUNK: of the stream, from offset on */
+            /* CHUNK in RECV: borrowed; the owner adds it to sends (the core does not look) */
+            struct mu_span data;
+        } snapshot; /* SNAP_OFFER, SNAP_CHUNK */
+        struct {
+            uint64_t session;
+            uint64_t offset; /* WANT */
+            uint64_t match;  /* DONE: durable, as in an ack */
+            enum consensus_snap_answer answer;
+            enum consensus_snap_fault fault; /* FAILED */
+        } snapshot_res;                      /* SNAP_RES */
+        struct {
             uint64_t last_index; /* the leader's: the receiver must have it, durable */
             uint32_t valid_ms;   /* since it heard this leader last */
         } timeout_now;           /* TIMEOUT_NOW */
@@ -325,6 +386,7 @@ enum consensus_event_kind {
     CONSENSUS_EV_FETCHED,   /* entries asked for by a fetch */
     CONSENSUS_EV_PEER,      /* connection up, down, blocked, writable */
     CONSENSUS_EV_COMPACTED, /* log now starts behind index i */
+    CONSENSUS_EV_SNAPSHOT,  /* what became of a snapshot order */
     CONSENSUS_EV_STOP,      /* give leadership away, then say no more: see status.is_stopped */
 };
 
@@ -346,6 +408,17 @@ enum consensus_link { /* the bulk connection to a peer */
                       CONSENSUS_LINK_DOWN,
                       CONSENSUS_LINK_BLOCKED, /* a send was refused: budget used up */
                       CONSENSUS_LINK_WRITABLE,
+};
+
+/* Answers to orders; those that no longer match what the core is doing are ignored. */
+enum consensus_snap_event {
+    CONSENSUS_SNAP_EXPORTED,      /* EXPORT: `snap` can be read */
+    CONSENSUS_SNAP_EXPORT_FAILED, /* or can no longer be read */
+    CONSENSUS_SNAP_OPENED,        /* OPEN: `offset` bytes of it are here already */
+    CONSENSUS_SNAP_STORED,        /* STORE: `offset` bytes are here now */
+    CONSENSUS_SNAP_IMPORTED,      /* IMPORT: a new state lies complete and flushed beside the old */
+    CONSENSUS_SNAP_SWITCHED, /* SWITCH: it is the state now, durably, applied up to snap.index */
+    CONSENSUS_SNAP_LOST,     /* OPEN, STORE, IMPORT failed: `fault`; nothing is left of it */
 };
 
 struct consensus_proposal {
@@ -390,6 +463,12 @@ struct consensus_event {
             enum consensus_link link;
         } peer;
         uint64_t compacted_index; /* COMPACTED: the new base */
+        struct {
+            enum consensus_snap_event what;
+            struct consensus_snap snap; /* all but EXPORT_FAILED */
+            uint64_t offset;
+            enum consensus_snap_fault fault;
+        } snapshot; /* SNAPSHOT */
     };
 };
 
@@ -424,6 +503,7 @@ enum consensus_refusal {
     CONSENSUS_CHANGE_UNKNOWN,   /* no such server, or with another disk */
     CONSENSUS_CHANGE_EXISTS,    /* a server of this id is there */
     CONSENSUS_CHANGE_ROLE,      /* it is no learner, or no voter */
+    CONSENSUS_CHANGE_BEHIND,    /* the learner does not have what was committed before this term */
     CONSENSUS_CHANGE_LAST,      /* the last voter */
     CONSENSUS_CHANGE_FULL,      /* as many voters, or servers, as there may be */
     CONSENSUS_CHANGE_REMOVED,   /* this disk was removed once */
@@ -448,6 +528,26 @@ struct consensus_fetch {
     uint64_t first, last;
 };
 
+/* Work on snapshots, in this order, one thing after the other. SWITCH may not fail: the log begins
+ * behind the new state already, so a failure means to stop; a restart completes it. */
+enum consensus_snap_order_kind {
+    CONSENSUS_SNAP_EXPORT,  /* make a stream of the state as it is now (or soon) */
+    CONSENSUS_SNAP_CLOSE,   /* that stream is not read any more */
+    CONSENSUS_SNAP_OPEN,    /* receive `snap`: how much of it is here? */
+    CONSENSUS_SNAP_STORE,   /* the next bytes: those of the CHUNK being handled */
+    CONSENSUS_SNAP_IMPORT,  /* all is here: check it, make a new state beside the old one */
+    CONSENSUS_SNAP_SWITCH,  /* it becomes the state */
+    CONSENSUS_SNAP_ABANDON, /* drop what was received and imported of it */
+};
+
+struct consensus_snap_order {
+    enum consensus_snap_order_kind kind;
+    struct consensus_snap snap; /* not of EXPORT, CLOSE */
+    uint64_t offset;            /* STORE */
+    uint32_t bytes;             /* STORE */
+    struct mu_span data;        /* STORE: as it was in the event */
+};
+
 /* Something that happened; its sentence is in trace.h. */
 struct consensus_notice {
     uint32_t kind; /* enum consensus_trace */
@@ -468,6 +568,8 @@ struct consensus_effects {
     size_t results_count;
     const struct consensus_fetch *fetches;
     size_t fetches_count;
+    const struct consensus_snap_order *snaps;
+    size_t snaps_count;
     const struct consensus_notice *notices;
     size_t notices_count;
     const uint32_t *drops; /* entry handles no longer referenced by the core */
@@ -514,6 +616,16 @@ enum consensus_progress {
     CONSENSUS_SNAPSHOT,  /* needs what the log no longer has */
 };
 
+enum consensus_installing { /* how far this server is with a snapshot it was offered */
+                            CONSENSUS_INSTALL_NONE,
+                            CONSENSUS_INSTALL_OPENS,
+                            CONSENSUS_INSTALL_RECEIVES,
+                            CONSENSUS_INSTALL_IMPORTS,
+                            CONSENSUS_INSTALL_IMPORTED, /* the log is about to begin anew */
+                            CONSENSUS_INSTALL_RESETS,   /* and this is being written */
+                            CONSENSUS_INSTALL_SWITCHES,
+};
+
 struct consensus_peer_status { /* filled on a leader */
     struct mu_id id;
     enum consensus_progress state;
@@ -541,6 +653,9 @@ struct consensus_status {
     struct consensus_peer_status peers[CONSENSUS_PEERS_MAX];
     size_t peers_count;
     uint64_t leader_heard_ms; /* monotonic ms of the last contact with the leader; 0: never */
+    enum consensus_installing installing;
+    struct consensus_snap snapshot; /* the one received, or the one made for others last */
+    uint64_t snapshots_sent, snapshots_installed, snapshots_failed;
     uint64_t elections_started, elections_won, prevotes_started, pauses_seen;
     uint64_t messages_dropped; /* wrong cluster, epoch, disk or receiver; malformed; impossible */
     uint64_t reads_batched, refused;

@@ -41,6 +41,19 @@
     X(COMMITS,         TRACE, "commits {a}") \
     X(CONFIG,          INFO,  "configuration of entry {a}: {b} voters, {c} servers") \
     X(PEER_TOO_OLD,    WARN,  "{p} needs entry {a}, the log begins behind {b}") \
+    X(EXPORTS,         DEBUG, "makes a snapshot, {p} needs one") \
+    X(EXPORTED,        INFO,  "a snapshot of entry {a}, {b} bytes, is ready") \
+    X(EXPORT_FAILED,   WARN,  "no snapshot could be made") \
+    X(SNAP_SENDS,      INFO,  "sends {p} the snapshot of entry {a}, {b} bytes") \
+    X(SNAP_SENT,       INFO,  "{p} needs no snapshot any more, match {a}") \
+    X(SNAP_STALLS,     WARN,  "{p} has stored {b} of {c} bytes of the snapshot of entry {a} and takes no more") \
+    X(SNAP_REFUSED,    WARN,  "{p} could not install the snapshot of entry {a}: {fault}") \
+    X(INSTALL_BEGINS,  INFO,  "takes the snapshot of entry {a} of {p}, {b} bytes") \
+    X(INSTALL_GOES_ON, DEBUG, "holds {b} bytes of the snapshot of entry {a}") \
+    X(INSTALL_NOT,     DEBUG, "needs no snapshot of {p}: has entry {a}") \
+    X(INSTALL_RESETS,  INFO,  "its log begins anew behind entry {a} of term {b}") \
+    X(INSTALLED,       INFO,  "installed the snapshot of entry {a}") \
+    X(INSTALL_FAILED,  WARN,  "cannot install the snapshot of entry {a}: {fault}") \
     X(FETCH_FAILED,    WARN,  "entries from {a} on for {p} are damaged") \
     X(READS,           TRACE, "{a} reads may be answered from index {b}, confirmed by round {c}") \
     /* membership and transfer */ \

@@ -57,6 +57,9 @@ MU_MUST_CHECK enum mu_code gossip_driver_force_leave(struct gossip_driver *d, co
 MU_MUST_CHECK enum mu_code gossip_driver_set_tags(struct gossip_driver *d,
                                                   const struct mu_pairs *tags, struct mu_err *err);
 
+/* Another keyring or strictness from the next turn on; copied. */
+void gossip_driver_seal(struct gossip_driver *d, const struct gossip_sealing *sealing);
+
 /* All members, ourselves included, in no particular order. */
 typedef void gossip_member_fn(void *data, const struct gossip_view *member);
 void gossip_driver_each(const struct gossip_driver *d, gossip_member_fn *each, void *data);

@@ -27,6 +27,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/span.h"
+#include "gossip/keyring.h"
 
 /* What users see (Serf's words and numbers). Suspicion is not visible: a suspect is alive. */
 enum gossip_status {
@@ -93,6 +94,13 @@ struct gossip_known {
     struct mu_addr addr;
 };
 
+/* Keys, and how strict they are meant (12.6): the steps of a roll-out without downtime. */
+struct gossip_sealing {
+    const struct gossip_keyring *keyring; /* copied; NULL or empty: everything is in clear */
+    bool takes_clear;                     /* what comes in clear is taken all the same */
+    bool sends_clear;                     /* nothing is sealed yet */
+};
+
 struct gossip_options {
     const char *name; /* 1..MU_NODE_NAME_MAX bytes */
     struct mu_id node_id;
@@ -104,6 +112,8 @@ struct gossip_options {
     struct gossip_profile profile;
     uint64_t incarnation; /* to start from (3, item 3) */
     uint64_t seed;
+    struct gossip_sealing sealing;
+    uint8_t nonce_prefix[16]; /* with keys: drawn anew for each boot, never equal on two nodes */
     /* The predicate of 9.4 and 16, asked for every alive record and every merge. Return NULL to
      * accept, or a sentence that says why not. Called from inside a step; may be NULL. */
     const char *(*refuse)(void *data, const struct gossip_view *member);
@@ -133,6 +143,7 @@ enum gossip_event_kind {
     GOSSIP_EV_LEAVE,
     GOSSIP_EV_FORCE_LEAVE, /* an unknown name changes nothing */
     GOSSIP_EV_TAGS,        /* at most MU_GOSSIP_META_MAX encoded: gossip_tags_bytes() */
+    GOSSIP_EV_KEYS,        /* another keyring, or another strictness */
 };
 
 enum gossip_end { /* why a stream ended */
@@ -181,6 +192,7 @@ struct gossip_event {
             bool prune;
         } force;
         struct mu_pairs tags;
+        struct gossip_sealing sealing;
     };
 };
 
@@ -249,7 +261,10 @@ bool gossip_find(const struct gossip *g, const char *name, struct gossip_view *o
     X(BAD_MAGIC, "dropped.magic")                  \
     X(BAD_VERSION, "dropped.version")              \
     X(OTHER_CLUSTER, "dropped.label_mismatch")     \
-    X(ENCRYPTED, "dropped.unknown_key")            \
+    X(UNKNOWN_KEY, "dropped.unknown_key")          \
+    X(FORGED, "dropped.auth_failure")              \
+    X(REPLAYED, "dropped.replay")                  \
+    X(CLEAR, "dropped.clear")                      \
     X(BAD_CHECKSUM, "dropped.checksum")            \
     X(MALFORMED, "dropped.malformed")              \
     X(PARTS_UNKNOWN, "parts.unknown")              \
@@ -287,6 +302,8 @@ const char *gossip_counter_text(enum gossip_counter counter); /* "packets.in" */
 struct gossip_summary {
     size_t members, alive, failed, left; /* members: all; alive: with suspects and leaving ones */
     size_t listed;                       /* records in the table of the detector */
+    size_t clear;                        /* others that sent in clear within ten minutes (12.6) */
+    bool is_sealed;                      /* there is a keyring */
     unsigned health_score;               /* 0: healthy */
     size_t core_queue, intent_queue;
     uint64_t member_time, event_time, query_time;

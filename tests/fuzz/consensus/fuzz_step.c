@@ -27,6 +27,8 @@ struct world {
     uint64_t commit_to;
     struct consensus_fetch fetches[16];
     size_t fetches_count;
+    struct consensus_snap_order orders[16]; /* carried out in this order */
+    size_t orders_count;
     bool is_dead;
 };
 
@@ -112,6 +114,27 @@ static void append_of(struct world *w, struct consensus_msg *m, struct consensus
     }
 }
 
+static void snapshot_of(struct world *w, struct consensus_msg *m, struct consensus_config *config)
+{
+    const struct consensus__install *i = &w->c->install;
+
+    m->snapshot.session = byte(w) % 8;
+    m->snapshot.snap = i->snap;
+    if (byte(w) < 100 || i->snap.bytes == 0) {
+        m->snapshot.snap.index = near_to(w, w->c->log.last_index);
+        m->snapshot.snap.term = near_to(w, w->c->hard.term);
+        m->snapshot.snap.bytes = 1 + byte(w) % 40;
+        m->snapshot.snap.hash[0] = byte(w) % 2;
+    }
+    m->snapshot.offset = near_to(w, i->taken);
+    m->snapshot.bytes = byte(w) % 20;
+    if (m->kind == CONSENSUS_SNAP_OFFER && byte(w) < 250) {
+        m->snapshot.config = config;
+        config->index = byte(w) < 200 ? 1 : number(w);
+        config->servers[2].is_voter = byte(w) % 2 == 0;
+    }
+}
+
 static void body_of(struct world *w, struct consensus_msg *m, struct consensus_entry *entries,
                     struct consensus_config *config)
 {
@@ -152,6 +175,15 @@ static void body_of(struct world *w, struct consensus_msg *m, struct consensus_e
         m->alive.applied = number(w);
         m->alive.sum.index = near_to(w, w->c->office.asked.index);
         m->alive.sum.hash[0] = byte(w) % 2;
+        break;
+    case CONSENSUS_SNAP_OFFER:
+    case CONSENSUS_SNAP_CHUNK: snapshot_of(w, m, config); break;
+    case CONSENSUS_SNAP_RES:
+        m->snapshot_res.session = byte(w) < 200 ? w->c->peers[byte(w) % 3].session : number(w);
+        m->snapshot_res.answer = (enum consensus_snap_answer)(byte(w) % 4);
+        m->snapshot_res.offset = near_to(w, w->c->office.sending.stored);
+        m->snapshot_res.match = near_to(w, w->c->log.last_index);
+        m->snapshot_res.fault = (enum consensus_snap_fault)(byte(w) % 5);
         break;
     case CONSENSUS_TIMEOUT_NOW:
         m->timeout_now.last_index = near_to(w, w->c->log.last_index);
@@ -195,11 +227,15 @@ static void take_effects(struct world *w, const struct consensus_effects *fx)
     for (size_t i = 0; i < fx->fetches_count && w->fetches_count < MU_LEN(w->fetches); i++) {
         w->fetches[w->fetches_count++] = fx->fetches[i];
     }
+    for (size_t i = 0; i < fx->snaps_count; i++) {
+        MU_ASSERT(w->orders_count < MU_LEN(w->orders));
+        w->orders[w->orders_count++] = fx->snaps[i];
+    }
     for (size_t i = 0; i < fx->drops_count; i++) {
         MU_ASSERT(fx->drops[i] > 0 && fx->drops[i] <= w->handles && w->is_out[fx->drops[i]]);
         w->is_out[fx->drops[i]] = false;
     }
-    MU_ASSERT(fx->commit_to >= w->commit_to || fx->dead != NULL);
+    MU_ASSERT(fx->commit_to >= w->commit_to || fx->dead != NULL || consensus__is_resetting(w->c));
     w->commit_to = fx->dead != NULL ? w->commit_to : fx->commit_to;
     if (w->is_dead) {
         MU_ASSERT(fx->sends_count + fx->writes_count + fx->results_count == 0);
@@ -330,6 +366,46 @@ static void fetched(struct world *w)
     step(w, &ev);
 }
 
+/* One order is done, or fails; a switch never does. */
+static void order_done(struct world *w)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_SNAPSHOT };
+    const struct consensus *c = w->c;
+
+    if (w->orders_count == 0) {
+        return;
+    }
+    struct consensus_snap_order o = w->orders[0];
+    bool fails = byte(w) < 30;
+
+    memmove(w->orders, w->orders + 1, --w->orders_count * sizeof o);
+    ev.snapshot.snap = o.snap;
+    ev.snapshot.what = CONSENSUS_SNAP_LOST;
+    ev.snapshot.fault = (enum consensus_snap_fault)(byte(w) % 5);
+    switch (o.kind) {
+    case CONSENSUS_SNAP_CLOSE:
+    case CONSENSUS_SNAP_ABANDON: return;
+    case CONSENSUS_SNAP_EXPORT:
+        ev.snapshot.what =
+            fails || c->applied == 0 ? CONSENSUS_SNAP_EXPORT_FAILED : CONSENSUS_SNAP_EXPORTED;
+        ev.snapshot.snap = (struct consensus_snap){ c->applied, 1, 1 + byte(w) % 40, { 0 } };
+        break;
+    case CONSENSUS_SNAP_OPEN:
+        ev.snapshot.what = fails ? CONSENSUS_SNAP_LOST : CONSENSUS_SNAP_OPENED;
+        ev.snapshot.offset = byte(w) % (o.snap.bytes + 1);
+        break;
+    case CONSENSUS_SNAP_STORE:
+        ev.snapshot.what = fails ? CONSENSUS_SNAP_LOST : CONSENSUS_SNAP_STORED;
+        ev.snapshot.offset = o.offset + o.bytes;
+        break;
+    case CONSENSUS_SNAP_IMPORT:
+        ev.snapshot.what = fails ? CONSENSUS_SNAP_LOST : CONSENSUS_SNAP_IMPORTED;
+        break;
+    case CONSENSUS_SNAP_SWITCH: ev.snapshot.what = CONSENSUS_SNAP_SWITCHED; break;
+    }
+    step(w, &ev);
+}
+
 /* An owner that keeps its contract, whatever the peers do. */
 static void owner(struct world *w)
 {
@@ -338,7 +414,11 @@ static void owner(struct world *w)
     struct consensus_event ev = { .kind = CONSENSUS_EV_WAKE };
     struct consensus *c = w->c;
 
-    switch (byte(w) % 10) {
+    if (w->orders_count > MU_LEN(w->orders) / 2) {
+        order_done(w);
+        return;
+    }
+    switch (byte(w) % 11) {
     case 0: w->now_ms += byte(w) * (byte(w) < 30 ? 40U : 1U); break;
     case 1:
         w->now_ms = c->wake_at_ms == CONSENSUS_NEVER || c->wake_at_ms < w->now_ms ? w->now_ms
@@ -378,6 +458,7 @@ static void owner(struct world *w)
         ev.kind = CONSENSUS_EV_COMPACTED;
         ev.compacted_index = byte(w) < 60 ? c->durable_applied : c->log.base_index;
         break;
+    case 8: order_done(w); return;
     default:
         if (w->tickets + 1 >= TICKETS_MAX) {
             return;

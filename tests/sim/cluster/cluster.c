@@ -255,7 +255,7 @@ void member_start(struct cluster *c, size_t member, bool moves, bool is_wiped)
     if (is_server(c, member)) {
         struct server *s = &c->servers[member];
 
-        s->node->disk.applied = 0; /* the state was in memory */
+        s->node->disk.state = (struct sim_state){ 0 }; /* it was in memory */
         sim_node_start(c->log, s->node);
         state_open(c, s);
         office_open(c, member);
@@ -404,6 +404,7 @@ static void worlds_new(struct cluster *c)
     };
 
     consensus_options_init(&options, CONSENSUS_LAN, 1);
+    options.trailing_entries = options.trailing_bytes = UINT32_MAX; /* states begin empty */
     options.tail_entries = 1024;
     options.with_trace = true;
     c->log = sim_world_new(&options, &policy, c->options.seed);

@@ -19,7 +19,7 @@ struct record { /* an entry that was durable somewhere */
 
 struct vote {
     uint64_t term;
-    struct mu_id candidate;
+    struct mu_id candidate, disk;
 };
 
 struct sim_checks {
@@ -44,7 +44,11 @@ struct sim_checks {
     size_t committed_room, committed_in_room;
     uint64_t committed_last;
 
-    uint64_t acked_index; /* highest index a client was told */
+    struct sim_state *states; /* I14: [index] */
+    size_t states_room;
+
+    struct consensus_config config; /* the newest committed; index 0: none */
+    uint64_t acked_index;           /* highest index a client was told */
     uint64_t acked_count;
     struct mu_id cluster;
 };
@@ -65,6 +69,7 @@ void sim_checks_free(struct sim_checks *k)
     mu_free(k->leaders);
     mu_free(k->records);
     mu_free(k->committed);
+    mu_free(k->states);
     mu_free(k->committed_in);
     mu_free(k);
 }
@@ -87,6 +92,11 @@ static void states_print(const struct sim_world *w)
             n->name, consensus_role_text((enum consensus_role)c->role), U(c->hard.term),
             U(c->log.base_index), U(c->log.tail_first), U(c->log.last_index), U(c->writes.stable),
             U(c->commit), U(c->applied), c->writes.count, n->queue_count, (int)c->health);
+        (void)fprintf(stderr,
+                      "    export %u of %llu, install %u of %llu: %llu of %llu, orders %zu\n",
+                      c->office.sending.state, U(c->office.sending.snap.index), c->install.state,
+                      U(c->install.snap.index), U(c->install.stored), U(c->install.snap.bytes),
+                      n->orders_count);
         for (uint32_t j = 0;
              j < consensus_config_now(c)->servers_count && c->role == CONSENSUS_LEADER; j++) {
             const struct consensus__peer *p = &c->peers[j];
@@ -142,17 +152,19 @@ static void check_vote(struct sim_world *w, const struct sim_node *n, uint64_t t
     for (size_t i = k->votes[n->place].count; i > 0; i--) {
         const struct vote *v = &k->votes[n->place].at[i - 1];
 
-        if (v->term == term && !mu_id_eq(&v->candidate, candidate)) {
+        if (v->term != term || !mu_id_eq(&v->disk, &n->disk.id)) {
+            continue; /* a blank disk knows nothing of it, and counts nowhere: check_elected() */
+        }
+        if (!mu_id_eq(&v->candidate, candidate)) {
             sim_fail(w, "I2: %s votes for %s and %s in term %llu", n->name,
                      sim_name_of(w, &v->candidate), sim_name_of(w, candidate), U(term));
         }
-        if (v->term == term) {
-            return;
-        }
+        return;
     }
     k->votes[n->place].at = room_for(k->votes[n->place].at, &k->votes[n->place].room,
                                      k->votes[n->place].count, sizeof(struct vote));
-    k->votes[n->place].at[k->votes[n->place].count++] = (struct vote){ term, *candidate };
+    k->votes[n->place].at[k->votes[n->place].count++] =
+        (struct vote){ term, *candidate, n->disk.id };
 }
 
 /* I3: equal (index, term) means equal content and an equal entry before it; by induction, equal
@@ -259,6 +271,9 @@ static void check_commit(struct sim_world *w, const struct sim_node *n, uint64_t
 {
     struct sim_checks *k = w->checks;
 
+    if (from <= n->core->log.base_index) {
+        from = n->core->log.base_index + 1; /* with a snapshot: sim_check_reset() */
+    }
     for (uint64_t i = from; i <= to; i++) {
         struct sim_entry e = entry_in(w, n, i);
 
@@ -277,9 +292,46 @@ static void check_commit(struct sim_world *w, const struct sim_node *n, uint64_t
             }
             k->committed[i] = e;
             k->committed_last = i;
+            if (e.kind == CONSENSUS_CONFIG) {
+                k->config = w->configs[e.content];
+                k->config.index = i;
+            }
         } else if (k->committed[i].term != e.term || k->committed[i].content != e.content) {
             sim_fail(w, "I5: %s commits another entry %llu", n->name, U(i));
         }
+    }
+}
+
+/* I14 */
+void sim_check_state(struct sim_world *w, const struct sim_node *n, const struct sim_state *s)
+{
+    struct sim_checks *k = w->checks;
+
+    k->states = room_for(k->states, &k->states_room, s->index, sizeof *k->states);
+    if (k->states[s->index].index == 0) {
+        k->states[s->index] = *s;
+    }
+    if (k->states[s->index].hash != s->hash || k->states[s->index].term != s->term) {
+        sim_fail(w, "I14: the state of %s at %llu is another one", n->name, U(s->index));
+    }
+}
+
+/* Its log begins behind a committed entry, with the configuration of that moment (rows 49, 50). */
+void sim_check_reset(struct sim_world *w, const struct sim_node *n)
+{
+    struct sim_checks *k = w->checks;
+    uint64_t i = n->disk.log.base;
+
+    if (i > k->committed_last || k->committed[i].term != n->disk.log.base_term) {
+        sim_fail(w, "%s begins anew behind %llu/%llu, which is not committed", n->name, U(i),
+                 U(n->disk.log.base_term));
+    }
+    while (i > 0 && k->committed[i].kind != CONSENSUS_CONFIG) {
+        i--;
+    }
+    if (n->disk.log.config_index != i || n->disk.log.config != k->committed[i].content) {
+        sim_fail(w, "%s begins anew with the configuration of %llu, not of %llu", n->name,
+                 U(n->disk.log.config_index), U(i));
     }
 }
 
@@ -294,8 +346,52 @@ void sim_check_applied(struct sim_world *w, struct sim_node *n, uint64_t index,
     }
 }
 
-/* I4: what is committed is in the log of every leader of a later term, from its election on. A leader
- * of an earlier term that learns of its votes late need not have it. */
+static bool has_vote_of(const struct sim_world *w, const struct consensus_server *s,
+                        const struct mu_id *candidate, uint64_t term)
+{
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        for (size_t j = 0; mu_id_eq(&w->nodes[i].id, &s->id) && j < w->checks->votes[i].count;
+             j++) {
+            const struct vote *v = &w->checks->votes[i].at[j];
+
+            if (v->term == term && mu_id_eq(&v->candidate, candidate) &&
+                mu_id_eq(&v->disk, &s->disk)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* I13, I22: durable votes of the very disks that the configuration names, a quorum in each set. */
+static void check_elected(struct sim_world *w, const struct sim_node *n, uint64_t term)
+{
+    const struct consensus_config *config = consensus_config_now(n->core);
+    uint32_t bits = 0;
+
+    for (uint32_t i = 0; i < config->servers_count; i++) {
+        bits |= has_vote_of(w, &config->servers[i], &n->id, term) ? 1U << i : 0;
+    }
+    if (!consensus__quorum_of(config, bits)) {
+        sim_fail(w, "I13: %s leads term %llu without the votes of a quorum", n->name, U(term));
+    }
+}
+
+/* I12: one step at a time. The one before the newest is committed, or was when it was made. */
+static void check_made(struct sim_world *w, const struct sim_node *n)
+{
+    const struct consensus *c = n->core;
+
+    if (c->configs_count >= 2 &&
+        c->configs[c->configs_count - 2].index > w->checks->committed_last) {
+        sim_fail(w, "I12: %s makes configuration %llu behind the uncommitted %llu", n->name,
+                 U(c->configs[c->configs_count - 1].index),
+                 U(c->configs[c->configs_count - 2].index));
+    }
+}
+
+/* I4: what is committed is in the log of every leader of a later term, from its election on. A
+ * leader of an earlier term that learns of its votes late need not have it. */
 static void check_leader(struct sim_world *w, const struct sim_node *n)
 {
     struct sim_checks *k = w->checks;
@@ -310,6 +406,7 @@ static void check_leader(struct sim_world *w, const struct sim_node *n)
         return;
     }
     k->leaders[term] = n->place + 1;
+    check_elected(w, n, term);
     k->leaders_count++;
     for (uint64_t i = n->core->log.base_index + 1; i <= k->committed_last; i++) {
         if (k->committed_in[i] < term && consensus_term_at(n->core, i) != k->committed[i].term) {
@@ -415,6 +512,9 @@ void sim_check_step(struct sim_world *w, struct sim_node *n, const struct consen
         check_commit(w, n, n->seen.commit + 1, now.commit);
     }
     check_vote_kept(w, n);
+    if (fx->made != NULL) {
+        check_made(w, n);
+    }
     if (now.role == CONSENSUS_LEADER) {
         check_leader(w, n);
         check_matches(w, n);
@@ -456,7 +556,7 @@ void sim_check_started(struct sim_world *w, struct sim_node *n)
 {
     const struct consensus *c = n->core;
 
-    if (c->hard.term < n->disk.hard.term || c->commit != n->disk.applied ||
+    if (c->hard.term < n->disk.hard.term || c->commit != n->disk.state.index ||
         c->log.last_index != n->disk.log.last ||
         (c->hard.term == n->disk.hard.term &&
          !mu_id_eq(&c->hard.voted_for, &n->disk.hard.voted_for))) {
@@ -555,6 +655,11 @@ void sim_check_kept(struct sim_world *w, struct sim_node *n)
 uint64_t sim_check_committed(const struct sim_world *w)
 {
     return w->checks->committed_last;
+}
+
+const struct consensus_config *sim_check_config(const struct sim_world *w)
+{
+    return w->checks->config.index > 0 ? &w->checks->config : NULL;
 }
 
 uint64_t sim_check_acknowledged(const struct sim_world *w)

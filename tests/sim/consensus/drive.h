@@ -21,16 +21,17 @@ enum {
 
 /* What may be off. The first are acts: they begin at moments; the others colour the whole run.
  * most: the highest rate drawn, in 1/1000 per simulated second; work is always drawn. */
-#define DRIVE_ACTS(X)                                                                          \
-    X(crash, 800)                                                                              \
-    X(cut, 800)                                                                                \
-    X(pause, 300)                                                                              \
-    X(clog, 300)                                                                               \
-    X(swizzle, 100) X(replay, 5000) X(stall, 200) X(health, 200) X(fail, 50) X(link, 1000)     \
-        X(compact, 1000) X(wipe, 30) X(jump, 100) X(stop, 50) X(propose, 60000) X(read, 20000) \
-            X(move, 5000)
+#define DRIVE_ACTS(X)                                                                       \
+    X(crash, 800)                                                                           \
+    X(cut, 800)                                                                             \
+    X(pause, 300)                                                                           \
+    X(clog, 300)                                                                            \
+    X(swizzle, 100)                                                                         \
+    X(replay, 5000) X(stall, 200) X(health, 200) X(fail, 50) X(link, 1000) X(compact, 1000) \
+        X(wipe, 30) X(jump, 100) X(stop, 50) X(propose, 60000) X(read, 20000) X(move, 5000) \
+            X(change, 6000) X(transfer, 1000)
 #define DRIVE_COLOURS(X) \
-    X(loss) X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh)
+    X(loss) X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps)
 
 enum drive_class {
 #define DRIVE_ENUM(name, ...) DRIVE_##name,
@@ -57,6 +58,7 @@ enum drive_domain { /* streams */
                     DOMAIN_DISK,
                     DOMAIN_APPLY,
                     DOMAIN_GOSSIP,
+                    DOMAIN_SNAP,
                     DOMAINS_COUNT
 };
 
@@ -115,7 +117,8 @@ struct drive {
     uint64_t heal_at;
     uint64_t clog_until[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t stall_until[SIM_NODES_MAX];
-    bool is_wiped[SIM_NODES_MAX];
+    bool is_wiped[SIM_NODES_MAX]; /* and never taken in again: servers do not come and go */
+    uint64_t wiped_at;
     struct sim_message *history[HISTORY];
     uint32_t history_next;
     uint64_t last_committed; /* by on_result */
@@ -139,6 +142,15 @@ void drive_act(struct drive *d);
 void drive_calm(struct drive *d);
 /* All messages that were kept, however old, arrive once more. */
 void drive_replay_all(struct drive *d);
+
+/* -- churn.c ------------------------------------------------------------------------------- */
+
+void drive_change(struct drive *d);
+void drive_transfer(struct drive *d);
+/* Does everything that is or may become a configuration keep a quorum of disks without this one? */
+bool drive_may_lose_disk(struct drive *d, const struct sim_node *n);
+uint32_t drive_members(struct drive *d); /* bits: of the newest committed configuration */
+void drive_bury_removed(struct drive *d, struct sim_node *n);
 
 /* The whole life: faults, then a healed quorum, then everybody (phases.c). */
 void drive_live(struct drive *d);

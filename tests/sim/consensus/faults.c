@@ -110,33 +110,12 @@ static uint64_t gossip_ms(void *data, uint32_t node)
     return 1 + mu_rand_below(&r, 200);
 }
 
-/* How far the disk of n agrees with what is committed. */
-static uint64_t agreed(struct drive *d, const struct sim_node *n, const struct sim_node *with)
-{
-    uint64_t i = with->disk.log.base;
-
-    if (n->disk.log.base > i) {
-        i = n->disk.log.base;
-    }
-    while (sim_log_term(&n->disk.log, i + 1) != 0 &&
-           sim_log_term(&n->disk.log, i + 1) == sim_log_term(&with->disk.log, i + 1)) {
-        i++;
-    }
-    (void)d;
-    return i;
-}
-
-/* Without snapshots only what everybody has may go. */
-static uint64_t compact_to(void *data, uint32_t node, uint64_t upto)
+static bool snap_fails(void *data, uint32_t node, enum consensus_snap_order_kind kind)
 {
     struct drive *d = data;
+    struct mu_rand r = fate(d, DOMAIN_SNAP, node, kind);
 
-    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
-        uint64_t has = agreed(d, &d->w->nodes[i], &d->w->nodes[node]);
-
-        upto = !d->is_wiped[i] && has < upto ? has : upto;
-    }
-    return upto;
+    return mu_rand_below(&r, 1000) < d->plan.rate[DRIVE_snaps];
 }
 
 /* -- drawing a run ------------------------------------------------------------------------- */
@@ -180,6 +159,7 @@ static void plan_draw(struct drive *d)
     p->rate[DRIVE_twice] = rate_draw(d, DRIVE_twice, 500);
     p->rate[DRIVE_tail] = rate_draw(d, DRIVE_tail, 50);
     p->rate[DRIVE_disk_tail] = rate_draw(d, DRIVE_disk_tail, 50);
+    p->rate[DRIVE_snaps] = rate_draw(d, DRIVE_snaps, 200);
     p->rate[DRIVE_bursts] = rate_draw(d, DRIVE_bursts, 1);
     p->rate[DRIVE_clocks] = rate_draw(d, DRIVE_clocks, 1);
     d->rand = drive_stream(d, DOMAIN_CLASS, DRIVE_fresh, 0);
@@ -228,13 +208,18 @@ static void options_draw(struct drive *d, struct consensus_options *o)
     o->trailing_bytes = drive_below(d, 4) == 0 ? 2000 : 64000000;
     o->laggard_bytes = drive_below(d, 2) == 0 ? 5000 : 256000000;
     o->laggard_ms = drive_below(d, 2) == 0 ? 1000 : 60000;
+    o->chunk_bytes = 1000;
+    o->snap_timeout_ms = 500 + (uint32_t)drive_below(d, 1500);
+    o->snap_reuse_ms = drive_below(d, 2) == 0 ? 300 : 60000;
+    o->snap_pin_ms = drive_below(d, 4) == 0 ? 300 : 600000;
 }
 
 void drive_draw(struct drive *d, const struct tape *tape)
 {
     static const uint32_t sizes[] = { 1, 2, 3, 3, 3, 3, 4, 5, 5, 5 };
-    static const char *const names[] = { "a", "b", "c", "d", "e" };
-    struct sim_policy policy = { d, net_ms, net_twice, disk_ms, apply_ms, gossip_ms, compact_to };
+    static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g" };
+    enum { SPARES = 2 };
+    struct sim_policy policy = { d, net_ms, net_twice, disk_ms, apply_ms, gossip_ms, snap_fails };
     struct consensus_options options;
 
     d->tape = tape;
@@ -245,8 +230,10 @@ void drive_draw(struct drive *d, const struct tape *tape)
     count = tape->nodes > 0 ? tape->nodes : count;
     options_draw(d, &options);
     d->w = sim_world_new(&options, &policy, tape->seed);
-    for (uint32_t i = 0; i < count; i++) {
-        struct sim_node *n = sim_node_add(d->w, names[i], count);
+    uint32_t spares = d->plan.rate[DRIVE_change] > 0 ? SPARES : 0;
+
+    for (uint32_t i = 0; i < count + spares; i++) {
+        struct sim_node *n = sim_node_add(d->w, names[i], i < count ? count : 0);
 
         d->rand = drive_stream(d, DOMAIN_NODE, i, 0);
         n->clock_offset = 1 + drive_below(d, 100000);
@@ -255,7 +242,9 @@ void drive_draw(struct drive *d, const struct tape *tape)
         d->restart_at[i] = drive_below(d, 1500);
     }
     if (d->plan.rate[DRIVE_fresh] == 0) {
+        d->w->nodes_count = count; /* without the spare ones */
         sim_world_form(d->w);
+        d->w->nodes_count = count + spares;
     }
 }
 
@@ -382,17 +371,14 @@ static void do_link(struct drive *d)
     }
 }
 
+/* More than the core has given up: as after a restart with other options. */
 static void do_compact(struct drive *d)
 {
     struct sim_node *n = any_core(d);
 
-    if (n == NULL || n->durable_applied <= n->disk.log.base) {
-        return;
-    }
-    uint64_t upto = compact_to(d, n->place, n->durable_applied);
-
-    if (upto > n->disk.log.base) {
-        sim_compact(d->w, n, n->disk.log.base + 1 + drive_below(d, upto - n->disk.log.base));
+    if (n != NULL && n->disk.state.index > n->disk.log.base) {
+        sim_compact(d->w, n,
+                    n->disk.log.base + 1 + drive_below(d, n->disk.state.index - n->disk.log.base));
     }
 }
 
@@ -402,6 +388,18 @@ static void do_wipe(struct drive *d)
     struct sim_node *n = any_node(d);
     uint32_t wiped = 1;
 
+    if (d->plan.rate[DRIVE_change] > 0) { /* it is taken in as a new one, some day */
+        if (n->disk.log.last > 0 && drive_may_lose_disk(d, n)) {
+            if (n->is_up) {
+                sim_node_crash(d->w, n, 0);
+            }
+            sim_node_wipe(d->w, n);
+            n->expect = 0;
+            d->wiped_at = d->w->now;
+            d->restart_at[n->place] = d->w->now + drive_shrunk(d, 1000);
+        }
+        return;
+    }
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
         wiped += d->is_wiped[i];
     }
@@ -468,6 +466,16 @@ static void do_read(struct drive *d)
     if (n != NULL) {
         (void)sim_read(d->w, n);
     }
+}
+
+static void do_change(struct drive *d)
+{
+    drive_change(d);
+}
+
+static void do_transfer(struct drive *d)
+{
+    drive_transfer(d);
 }
 
 /* The clone goes on, the original is spoilt: nothing inside may point to it. */
@@ -537,6 +545,7 @@ void drive_calm(struct drive *d)
     d->is_calm = true;
     d->plan.rate[DRIVE_loss] = 0;
     d->plan.rate[DRIVE_twice] = 0;
+    d->plan.rate[DRIVE_snaps] = 0;
     d->plan.rate[DRIVE_tail] = 0;
     d->plan.rate[DRIVE_disk_tail] = 0;
     d->plan.law = DELAY_UNIFORM;

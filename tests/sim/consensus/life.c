@@ -37,6 +37,10 @@ static void forget_memory(struct sim_node *n)
     n->pool_used = 0;
     n->is_up = false;
     n->is_applying = false;
+    n->is_ordered = false;
+    n->orders_count = 0;
+    n->export = (struct consensus_snap){ 0 };
+    n->part_written = 0;
     n->batch = 0;
     n->commit_to = 0;
     n->paused_until = 0;
@@ -51,6 +55,7 @@ void sim_world_free(struct sim_world *w)
     for (uint32_t i = 0; i < w->nodes_count; i++) {
         forget_memory(&w->nodes[i]);
         mu_free(w->nodes[i].queue);
+        mu_free(w->nodes[i].orders);
         mu_free(w->nodes[i].disk.log.at);
         mu_free(w->nodes[i].lost.log.at);
     }
@@ -138,6 +143,8 @@ static uint64_t log_bytes(const struct sim_log *log)
 /* What the store found on the disk. */
 void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
 {
+    sim_install_recover(w, n);
+
     const struct sim_log *log = &n->disk.log;
     size_t count = log->last - log->base;
     struct consensus_run *runs = mu_new_array(count, sizeof *runs);
@@ -150,8 +157,8 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
         .base_term = log->base_term,
         .last_index = log->last,
         .log_bytes = log_bytes(log),
-        .applied = n->disk.applied,
-        .durable_applied = n->disk.applied,
+        .applied = n->disk.state.index,
+        .durable_applied = n->disk.state.index,
         .boot_count = n->disk.boots,
         .seed = w->seed * 131 + n->place * 17 + n->disk.boots,
         .campaigns_at_once = campaigns,
@@ -175,8 +182,8 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
     options.server = n->id;
     options.disk = n->disk.id;
     n->core = mu_new(consensus_arena_bytes(&options));
-    n->applied = n->disk.applied;
-    n->durable_applied = n->disk.applied;
+    n->applied = n->disk.state.index;
+    n->durable_applied = n->disk.state.index;
     consensus_init(n->core, &options, &loaded, sim_local(n, w->now));
     mu_free(runs);
     mu_free(configs);

@@ -195,6 +195,14 @@ mutant(explore_prev_not_checked append.c explore
     "    if (m->append.prev_index > c->commit &&
         !consensus__log_has(c, m->append.prev_index, m->append.prev_term)) {"
     "    if (m->append.prev_index > c->log.last_index) {")
+
+# -- membership (2.8) --------------------------------------------------------------------------------------
+
+# The calibration: Ongaro's bug of 2015 in single-server changes needs four servers, two leaders that
+# each change the same old configuration, and a third election.
+mutant(explore_change_before_own_commit change.c explore
+    "    if (!c->office.is_ready) { /* guard (a) */"
+    "    if (false) {" LONG)
 # -- the states compared (spec 3.6) ----------------------------------------------------------------------
 
 mutant(odd_state_goes_on sums.c scripts

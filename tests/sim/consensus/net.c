@@ -81,6 +81,7 @@ void sim_message_free(struct sim_message *m)
 {
     if (m != NULL) {
         mu_free(m->entries);
+        mu_free(m->config);
         mu_free(m);
     }
 }
@@ -96,6 +97,10 @@ struct sim_message *sim_message_copy(struct sim_world *w, const struct sim_messa
 
         copy->entries = mu_new(bytes);
         memcpy(copy->entries, m->entries, bytes);
+    }
+    if (m->config != NULL) {
+        copy->config = mu_new(sizeof *copy->config);
+        *copy->config = *m->config;
     }
     return copy;
 }
@@ -176,9 +181,17 @@ static void copy_entries(struct sim_world *w, const struct sim_node *from,
 
 void sim_net_send(struct sim_world *w, struct sim_node *from, const struct consensus_msg *msg)
 {
+    if (!sim_chunk_is_there(from, msg)) {
+        return;
+    }
     struct sim_message *m = message_new(w, from, &msg->to);
 
     m->msg = *msg;
+    if (msg->kind == CONSENSUS_SNAP_OFFER) {
+        m->config = mu_new(sizeof *m->config);
+        *m->config = *msg->snapshot.config;
+        m->msg.snapshot.config = NULL;
+    }
     if (msg->kind == CONSENSUS_APPEND_REQ && msg->append.entries_count > 0) {
         copy_entries(w, from, msg, m);
         m->msg.append.entries = NULL;
@@ -240,7 +253,12 @@ void sim_receive(struct sim_world *w, struct sim_node *n, const struct sim_messa
     } else if (m->msg.kind == CONSENSUS_APPEND_REQ) {
         receive_append(w, n, m);
     } else {
-        sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_RECV, .msg = &m->msg });
+        struct consensus_msg msg = m->msg;
+
+        if (msg.kind == CONSENSUS_SNAP_OFFER) {
+            msg.snapshot.config = m->config;
+        }
+        sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_RECV, .msg = &msg });
     }
 }
 
@@ -341,6 +359,14 @@ static bool is_void(const struct sim_world *w, const struct sim_item *item)
     return !n->is_up || n->life != item->life;
 }
 
+static void order_done(struct sim_world *w, struct sim_node *n)
+{
+    const struct sim_policy *p = &w->policy;
+
+    sim_order_run(w, n,
+                  p->snap_fails != NULL && p->snap_fails(p->data, n->place, n->orders[0].kind));
+}
+
 static void item_run(struct sim_world *w, struct sim_item *item)
 {
     struct sim_node *n = &w->nodes[item->node];
@@ -363,6 +389,7 @@ static void item_run(struct sim_world *w, struct sim_item *item)
     case SIM_APPLY: sim_apply(w, n, n->commit_to); break;
     case SIM_FETCH: fetch_done(w, n, &item->fetch); break;
     case SIM_GOSSIP: sim_candidates(w, n); break;
+    case SIM_ORDER: order_done(w, n); break;
     case SIM_COMPACT: sim_compact(w, n, item->compact_to); break;
     }
 }

@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "drive.h"
 
+#define ALL UINT32_MAX
+
 /* -- the safety phase ---------------------------------------------------------------------- */
 
 static void bury_and_raise(struct drive *d)
@@ -18,6 +20,10 @@ static void bury_and_raise(struct drive *d)
         struct sim_node *n = &d->w->nodes[i];
 
         d->rand = drive_stream(d, DOMAIN_RAISE, i, d->tick);
+        if (n->is_up && n->core != NULL && n->core->death == CONSENSUS_DEATH_REMOVED) {
+            drive_bury_removed(d, n);
+            continue;
+        }
         if (n->is_up && (n->dead != NULL || (n->is_stopped && d->w->now >= d->restart_at[i]))) {
             sim_node_crash(d->w, n, drive_below(d, n->queue_count + 1));
             d->restart_at[i] = d->w->now + drive_below(d, 500);
@@ -109,12 +115,20 @@ static bool is_well(struct drive *d, uint32_t bits, uint64_t content)
         if (((bits >> i) & 1U) && (n->core == NULL || n->applied != committed)) {
             return false;
         }
+        /* nor is anything on its way that would change who leads */
+        if (n->core != NULL && n->core->role == CONSENSUS_LEADER &&
+            (n->core->log.last_index != committed || n->core->office.transfer.is_running)) {
+            return false;
+        }
     }
     return true;
 }
 
 static bool is_formed(struct drive *d)
 {
+    if (d->plan.rate[DRIVE_change] > 0) {
+        return sim_check_committed(d->w) > 0;
+    }
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
         if (!d->is_wiped[i] && d->w->nodes[i].disk.log.last == 0) {
             return false;
@@ -134,10 +148,25 @@ static uint64_t progress_of(const struct drive *d)
     return sum;
 }
 
+static uint32_t all_intact(struct drive *d)
+{
+    uint32_t bits = 0;
+
+    if (d->plan.rate[DRIVE_change] > 0 && sim_check_committed(d->w) > 0) {
+        return drive_members(d);
+    }
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        bits |= d->is_wiped[i] || d->w->nodes[i].expect == 0 ? 0 : 1U << i; /* nor spare */
+    }
+    return bits;
+}
+
 /* Within ten election timeouts of the slowest clock something moves, until all is well. A cluster
  * that does not exist yet has to be formed first. */
-static void must_progress(struct drive *d, uint32_t bits, const char *who)
+/* bits: ALL follows the configuration, wherever that goes. */
+static void must_progress(struct drive *d, uint32_t wanted, const char *who)
 {
+    uint32_t bits = wanted == ALL ? all_intact(d) : wanted;
     uint64_t patience_ms = (uint64_t)d->w->options.election_ms_min * 2 * 10 * 2 +
                            (is_formed(d) ? 0 : 8 * (uint64_t)d->w->patience_ms);
     uint64_t content = d->next_content;
@@ -145,6 +174,10 @@ static void must_progress(struct drive *d, uint32_t bits, const char *who)
     uint64_t sum = progress_of(d);
 
     while (!is_well(d, bits, content)) {
+        if (wanted == ALL && bits != all_intact(d)) {
+            bits = all_intact(d);
+            heal(d, bits);
+        }
         struct sim_node *leader = sim_leader(d->w);
 
         if (leader != NULL && leader->core->office.is_ready && leader->commit_to > 0 &&
@@ -165,6 +198,7 @@ static void must_progress(struct drive *d, uint32_t bits, const char *who)
 /* I21: nobody changes its role, its term or its disk. */
 static void must_rest(struct drive *d)
 {
+    uint32_t bits = all_intact(d);
     uint64_t leaders = 0;
     uint64_t writes = 0;
     uint64_t terms = 0;
@@ -176,7 +210,7 @@ static void must_rest(struct drive *d)
 
         for (uint32_t i = 0; i < d->w->nodes_count; i++) {
             writes_now += d->w->nodes[i].writes_seen;
-            terms_now += d->is_wiped[i] ? 0 : d->w->nodes[i].core->hard.term;
+            terms_now += (bits >> i) & 1U ? d->w->nodes[i].core->hard.term : 0;
         }
         if (round == 1 &&
             (writes_now != writes || terms_now != terms || sim_check_leaders(d->w) != leaders)) {
@@ -189,16 +223,6 @@ static void must_rest(struct drive *d)
             sim_run_until(d->w, d->w->now + 10000);
         }
     }
-}
-
-static uint32_t all_intact(struct drive *d)
-{
-    uint32_t bits = 0;
-
-    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
-        bits |= d->is_wiped[i] ? 0 : 1U << i;
-    }
-    return bits;
 }
 
 static uint32_t some_quorum(struct drive *d)
@@ -215,7 +239,7 @@ static uint32_t some_quorum(struct drive *d)
 static void liveness_phases(struct drive *d)
 {
     d->rand = drive_stream(d, DOMAIN_HEAL, 0, 0);
-    if (is_formed(d)) {
+    if (is_formed(d) && d->plan.rate[DRIVE_change] == 0) {
         uint32_t bits = some_quorum(d);
 
         heal(d, bits);
@@ -226,18 +250,16 @@ static void liveness_phases(struct drive *d)
             must_progress(d, 0, "servers with a healed quorum");
         }
     }
-    uint32_t all = all_intact(d);
-
-    heal(d, all);
-    must_progress(d, all, "all healed servers");
+    heal(d, all_intact(d));
+    must_progress(d, ALL, "all healed servers");
     must_rest(d);
     if (d->plan.rate[DRIVE_replay] > 0) { /* frames of an hour ago */
         sim_run_until(d->w, d->w->now + drive_below(d, 2) * 60000);
         drive_replay_all(d);
-        must_progress(d, all, "all servers that were sent old messages");
+        must_progress(d, ALL, "all servers that were sent old messages");
     }
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
-        if (!d->is_wiped[i]) {
+        if ((all_intact(d) >> i) & 1U) {
             sim_check_kept(d->w, &d->w->nodes[i]);
         }
     }

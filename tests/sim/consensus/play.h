@@ -33,6 +33,8 @@ bool play_hold(struct play *p, const struct script_command *c);
 bool play_release(struct play *p, const struct script_command *c);
 bool play_persist(struct play *p, const struct script_command *c);
 bool play_apply(struct play *p, const struct script_command *c);
+bool play_orders(struct play *p, const struct script_command *c);
+bool play_order(struct play *p, const struct script_command *c);
 bool play_inject(struct play *p, const struct script_command *c);
 
 /* -- play_look.c: what can be seen --------------------------------------------------------- */

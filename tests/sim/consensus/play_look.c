@@ -168,6 +168,7 @@ bool play_set(struct play *p, const struct script_command *c)
     o->trailing_entries = (uint32_t)script_number(c, "trailing", o->trailing_entries);
     o->trailing_bytes = (uint32_t)script_number(c, "trailing_bytes", o->trailing_bytes);
     o->laggard_bytes = (uint32_t)script_number(c, "laggard_bytes", o->laggard_bytes);
+    o->chunk_bytes = (uint32_t)script_number(c, "chunk", o->chunk_bytes);
     o->laggard_ms = (uint32_t)script_number(c, "laggard_ms", o->laggard_ms);
     return true;
 }

@@ -138,6 +138,8 @@ bool play_hold(struct play *p, const struct script_command *c)
     }
     if (strcmp(c->words[1], "disk") == 0) {
         n->holds_disk = true;
+    } else if (strcmp(c->words[1], "orders") == 0) {
+        n->holds_orders = true;
     } else {
         n->holds_apply = true;
     }
@@ -162,6 +164,11 @@ bool play_release(struct play *p, const struct script_command *c)
     if (strcmp(c->words[1], "disk") == 0) {
         n->holds_disk = false;
         sim_persist(p->w, n, n->queue_count);
+    } else if (strcmp(c->words[1], "orders") == 0) {
+        n->holds_orders = false;
+        if (n->orders_count > 0) {
+            sim_order_run(p->w, n, false);
+        }
     } else {
         n->holds_apply = false;
         sim_apply(p->w, n, n->commit_to);
@@ -193,6 +200,43 @@ bool play_apply(struct play *p, const struct script_command *c)
     return true;
 }
 
+static const char *const order_texts[] = {
+    [CONSENSUS_SNAP_EXPORT] = "export",   [CONSENSUS_SNAP_CLOSE] = "close",
+    [CONSENSUS_SNAP_OPEN] = "open",       [CONSENSUS_SNAP_STORE] = "store",
+    [CONSENSUS_SNAP_IMPORT] = "import",   [CONSENSUS_SNAP_SWITCH] = "switch",
+    [CONSENSUS_SNAP_ABANDON] = "abandon",
+};
+
+bool play_orders(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+
+    for (size_t i = 0; n != NULL && i < n->orders_count; i++) {
+        mu_buf_addf(p->out, "%s %llu\n", order_texts[n->orders[i].kind],
+                    U(n->orders[i].snap.index));
+    }
+    return n != NULL;
+}
+
+/* The first order, or the first `count`; "fails": it does not succeed. */
+bool play_order(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+    bool fails = c->words_count > 2 && strcmp(c->words[2], "fails") == 0;
+    unsigned long count = c->words_count > 2 && !fails ? strtoul(c->words[2], NULL, 10) : 1;
+
+    if (n == NULL || n->orders_count == 0) {
+        return false;
+    }
+    for (unsigned long i = 0; i < count && n->is_up && n->orders_count > 0; i++) {
+        mu_buf_addf(p->out, "%s %llu\n", order_texts[n->orders[0].kind],
+                    U(n->orders[0].snap.index));
+        sim_order_run(p->w, n, fails);
+        sim_run_until(p->w, p->w->now + 10);
+    }
+    return true;
+}
+
 /* -- commands: forged messages ------------------------------------------------------------- */
 
 static void inject_ask(const struct script_command *c, struct consensus_msg *m)
@@ -218,6 +262,28 @@ static uint64_t session_of(const struct script_command *c, const struct sim_node
         return consensus__peer_find(to->core, &from->id)->session;
     }
     return script_number(c, "session", 77);
+}
+
+/* Of the export that its sender, or another server (of=), holds; or of one that nobody made. */
+static void inject_snap(struct play *p, const struct script_command *c, struct sim_message *m,
+                        const struct sim_node *from)
+{
+    const struct sim_node *of = sim_node_find(p->w, script_option(c, "of", from->name));
+    struct consensus_msg *x = &m->msg;
+
+    x->snapshot.session = script_number(c, "session", 77);
+    x->snapshot.snap = of->export;
+    if (script_option(c, "snap", NULL) != NULL) {
+        play_pair(script_option(c, "snap", "0"), &x->snapshot.snap.index, &x->snapshot.snap.term);
+        x->snapshot.snap.bytes = 100;
+    }
+    x->snapshot.offset = script_number(c, "offset", 0);
+    x->snapshot.bytes = (uint32_t)script_number(c, "bytes", 50);
+    if (x->kind == CONSENSUS_SNAP_OFFER) {
+        m->config = mu_new(sizeof *m->config);
+        *m->config = p->w->configs[0];
+        m->config->index = 1;
+    }
 }
 
 static bool inject_body(struct play *p, const struct script_command *c, struct sim_message *m,
@@ -255,6 +321,15 @@ static bool inject_body(struct play *p, const struct script_command *c, struct s
         x->alive.session = session_of(c, from, to);
         x->alive.read_seq = script_number(c, "round", 0);
         x->alive.last_index = script_number(c, "last", 0);
+        break;
+    case CONSENSUS_SNAP_OFFER:
+    case CONSENSUS_SNAP_CHUNK: inject_snap(p, c, m, from); break;
+    case CONSENSUS_SNAP_RES:
+        x->snapshot_res.session = session_of(c, from, to);
+        x->snapshot_res.match = script_number(c, "match", 0);
+        x->snapshot_res.offset = script_number(c, "offset", 0);
+        x->snapshot_res.answer =
+            script_option(c, "match", NULL) != NULL ? CONSENSUS_SNAP_DONE : CONSENSUS_SNAP_WANT;
         break;
     case CONSENSUS_TIMEOUT_NOW:
         x->timeout_now.last_index = script_number(c, "last", 0);

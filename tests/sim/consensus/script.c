@@ -14,6 +14,7 @@
  *   messages                         what waits
  *   hold disk a | persist a [n] | release disk a          likewise for writes and applies
  *   hold apply a | apply a [upto] | release apply a
+ *   hold orders a | orders a | order a [count|fails] | release orders a     work on snapshots
  *   propose a x y z | read a         z follows y follows x, in one event
  *   change a add|promote|demote|remove|set d [priority=1] [address=x] [disk=old] [forced=1]
  *   change a replace b by=d | transfer a [b]
@@ -224,7 +225,12 @@ static bool cmd_disk(struct play *p, const struct script_command *c)
     n->disk.log.last = count + 1;
     n->disk.hard.term = script_number(c, "term", 1);
     n->disk.hard.voted_for = vote != NULL ? vote->id : MU_ID_NONE;
-    n->disk.applied = script_number(c, "applied", 0);
+    uint64_t applied = script_number(c, "applied", 0);
+
+    n->disk.state = (struct sim_state){ 0 };
+    for (uint64_t i = 1; i <= applied; i++) {
+        sim_state_apply(&n->disk.state, i, sim_log_at(&n->disk.log, i));
+    }
     sim_check_durable(p->w, n, 1);
     return true;
 }
@@ -476,7 +482,7 @@ static const struct {
     // clang-format off
     { "apply", play_apply },     { "campaign", cmd_campaign }, { "change", cmd_change },
     { "compact", cmd_compact },  { "config", play_config },    { "transfer", cmd_transfer },
-    { "checkpoint", cmd_checkpoint },
+    { "checkpoint", cmd_checkpoint }, { "order", play_order }, { "orders", play_orders },
     { "crash", cmd_crash },     { "cut", play_cut },           { "deliver", play_held },
     { "disk", cmd_disk },       { "drop", play_held },         { "dup", play_held },
     { "expect", cmd_expect },   { "formed", cmd_formed },     { "fresh", cmd_fresh },

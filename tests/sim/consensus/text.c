@@ -78,8 +78,10 @@ const char *sim_kind_text(const struct sim_message *m)
         [CONSENSUS_VOTE_REQ] = "vote_req",       [CONSENSUS_VOTE_RES] = "vote_res",
         [CONSENSUS_APPEND_REQ] = "append_req",   [CONSENSUS_APPEND_RES] = "append_res",
         [CONSENSUS_HEARTBEAT] = "heartbeat",     [CONSENSUS_HEARTBEAT_RES] = "heartbeat_res",
-        [CONSENSUS_TIMEOUT_NOW] = "timeout_now", [CONSENSUS_MEMBER_REQ] = "member_req",
-        [CONSENSUS_MEMBER_RES] = "member_res",   [CONSENSUS_INVITE] = "invite",
+        [CONSENSUS_SNAP_OFFER] = "snap_offer",   [CONSENSUS_SNAP_CHUNK] = "snap_chunk",
+        [CONSENSUS_SNAP_RES] = "snap_res",       [CONSENSUS_TIMEOUT_NOW] = "timeout_now",
+        [CONSENSUS_MEMBER_REQ] = "member_req",   [CONSENSUS_MEMBER_RES] = "member_res",
+        [CONSENSUS_INVITE] = "invite",
     };
     static const char *const boot[] = {
         [BOOTSTRAP_PING] = "ping",       [BOOTSTRAP_PONG] = "pong",
@@ -88,7 +90,10 @@ const char *sim_kind_text(const struct sim_message *m)
         [BOOTSTRAP_ABORT] = "abort",     [BOOTSTRAP_ASK] = "ask",
     };
 
-    return m->is_bootstrap ? boot[m->boot.kind] : core[m->msg.kind];
+    if (m->is_bootstrap) {
+        return boot[m->boot.kind];
+    }
+    return core[m->msg.kind] != NULL ? core[m->msg.kind] : "?";
 }
 
 static void append_text(const struct consensus_msg *m, char *to, size_t bytes)
@@ -106,6 +111,39 @@ static void ack_text(const struct consensus_msg *m, char *to, size_t bytes)
     } else {
         (void)snprintf(to, bytes, "append_res term %llu, rejects prev %llu, hint %llu/%llu",
                        U(m->term), U(m->ack.prev_index), U(m->ack.hint_index), U(m->ack.hint_term));
+    }
+}
+
+static void snap_text(const struct consensus_msg *m, char *to, size_t bytes)
+{
+    if (m->kind == CONSENSUS_SNAP_OFFER) {
+        (void)snprintf(to, bytes, "snap_offer term %llu, state %llu/%llu, %llu bytes", U(m->term),
+                       U(m->snapshot.snap.index), U(m->snapshot.snap.term),
+                       U(m->snapshot.snap.bytes));
+    } else {
+        (void)snprintf(to, bytes, "snap_chunk term %llu, state %llu, %u bytes at %llu", U(m->term),
+                       U(m->snapshot.snap.index), m->snapshot.bytes, U(m->snapshot.offset));
+    }
+}
+
+static void snap_res_text(const struct consensus_msg *m, char *to, size_t bytes)
+{
+    switch (m->snapshot_res.answer) {
+    case CONSENSUS_SNAP_WANT:
+        (void)snprintf(to, bytes, "snap_res term %llu, goes on at %llu", U(m->term),
+                       U(m->snapshot_res.offset));
+        break;
+    case CONSENSUS_SNAP_DONE:
+        (void)snprintf(to, bytes, "snap_res term %llu, done, match %llu", U(m->term),
+                       U(m->snapshot_res.match));
+        break;
+    case CONSENSUS_SNAP_FAILED:
+        (void)snprintf(to, bytes, "snap_res term %llu, failed: %s", U(m->term),
+                       consensus_snap_fault_text(m->snapshot_res.fault));
+        break;
+    case CONSENSUS_SNAP_STALE:
+        (void)snprintf(to, bytes, "snap_res term %llu, refuses", U(m->term));
+        break;
     }
 }
 
@@ -134,6 +172,9 @@ static void core_text(const struct consensus_msg *m, char *to, size_t bytes)
         (void)snprintf(to, bytes, "heartbeat_res term %llu, round %llu, last %llu", U(m->term),
                        U(m->alive.read_seq), U(m->alive.last_index));
         break;
+    case CONSENSUS_SNAP_OFFER:
+    case CONSENSUS_SNAP_CHUNK: snap_text(m, to, bytes); break;
+    case CONSENSUS_SNAP_RES: snap_res_text(m, to, bytes); break;
     case CONSENSUS_TIMEOUT_NOW:
         (void)snprintf(to, bytes, "timeout_now term %llu, last %llu", U(m->term),
                        U(m->timeout_now.last_index));

@@ -142,6 +142,13 @@ void sim_disk_apply(struct sim_world *w, struct sim_node *n, const struct sim_wr
     case SIM_JOIN: n->disk.hard = (struct consensus_hard){ .cluster = x->record.cluster }; break;
     case SIM_WRITE:
         n->disk.hard = x->write.hard;
+        if (x->write.reset_index != 0) {
+            n->disk.log.base = n->disk.log.last = x->write.reset_index;
+            n->disk.log.base_term = x->write.reset_term;
+            n->disk.log.config = x->config;
+            n->disk.log.config_index = x->config_index;
+            sim_check_reset(w, n);
+        }
         if (x->write.first <= x->write.last) {
             log_put(w, n, x->write.first, x->entries, x->write.last - x->write.first + 1);
         }
@@ -223,6 +230,8 @@ static void fold_effects(struct sim_world *w, const struct consensus_effects *fx
 
         if (m.kind == CONSENSUS_APPEND_REQ) {
             m.append.entries = NULL; /* an address is no content */
+        } else if (m.kind == CONSENSUS_SNAP_OFFER) {
+            m.snapshot.config = NULL;
         }
         const unsigned char *at = (const unsigned char *)&m;
 
@@ -273,6 +282,11 @@ static void take_write(struct sim_world *w, struct sim_node *n, const struct con
     uint64_t count = write->first <= write->last ? write->last - write->first + 1 : 0;
 
     x->write = *write;
+    x->write.reset_config = NULL;
+    if (write->reset_index != 0) {
+        x->config = sim_config_content(w, write->reset_config);
+        x->config_index = write->reset_config->index;
+    }
     x->entries = mu_new_array(count, sizeof *x->entries);
     for (uint64_t i = 0; i < count; i++) {
         x->entries[i] = entry_of(w, n, write->first + i);
@@ -305,20 +319,17 @@ static void apply_start(struct sim_world *w, struct sim_node *n)
 /* Recycling is work of the disk's thread. */
 static void compact_start(struct sim_world *w, struct sim_node *n, uint64_t upto)
 {
-    uint64_t to =
-        w->policy.compact_to != NULL ? w->policy.compact_to(w->policy.data, n->place, upto) : upto;
-
     if (upto > n->durable_applied) {
         sim_fail(w, "O9: %s gives up entry %llu, its state is durable up to %llu", n->name, U(upto),
                  U(n->durable_applied));
     }
-    if (to > n->disk.log.base) {
+    if (upto > n->disk.log.base) {
         sim_item_push(w, (struct sim_item){
                              .at = w->now + w->policy.disk_ms(w->policy.data, n->place),
                              .kind = SIM_COMPACT,
                              .node = n->place,
                              .life = n->life,
-                             .compact_to = to,
+                             .compact_to = upto,
                          });
     }
 }
@@ -353,10 +364,11 @@ static void carry_out(struct sim_world *w, struct sim_node *n, const struct cons
     for (size_t i = 0; i < fx->drops_count; i++) {
         pool_drop(w, n, fx->drops[i]);
     }
+    sim_orders_take(w, n, fx);
     if (fx->compact_to > 0) {
         compact_start(w, n, fx->compact_to);
     }
-    n->commit_to = fx->commit_to;
+    n->commit_to = fx->dead == NULL ? fx->commit_to : n->commit_to;
     n->core_wake = fx->wake_at_ms;
     if (fx->dead != NULL) {
         n->dead = fx->dead;
@@ -449,6 +461,8 @@ void sim_apply(struct sim_world *w, struct sim_node *n, uint64_t upto)
                      (unsigned long long)i);
         }
         sim_check_applied(w, n, i, e);
+        sim_state_apply(&n->state, i, e);
+        sim_check_state(w, n, &n->state);
     }
     uint64_t from = n->applied;
 
@@ -456,7 +470,9 @@ void sim_apply(struct sim_world *w, struct sim_node *n, uint64_t upto)
     if (w->numbers % 3 == 0 || n->applied - n->durable_applied > 64) {
         n->durable_applied = n->applied; /* a checkpoint */
     }
-    n->disk.applied = n->durable_applied;
+    if (n->durable_applied == n->applied) {
+        n->disk.state = n->state;
+    }
     struct consensus_event ev = { .kind = CONSENSUS_EV_APPLIED };
 
     ev.applied.index = n->applied;

@@ -41,13 +41,21 @@ struct sim_log { /* entries base + 1 .. last */
                                       entry; 0: there is none */
 };
 
+struct sim_state {
+    uint64_t index, term; /* applied */
+    uint64_t hash;        /* of everything applied up to there, in order */
+};
+
 struct sim_disk {
     struct mu_id id;
     struct consensus_hard hard;
     struct sim_log log;
     struct consensus_bootstrap_record record;
-    uint64_t applied; /* by the state file, after a crash */
-    bool is_spoiled;  /* the state is not what was applied */
+    struct sim_state state; /* by the state file, after a crash */
+    struct sim_state next;  /* imported, complete, not the state yet; index 0: none */
+    struct consensus_snap part;
+    uint64_t part_flushed; /* bytes of it that a crash leaves */
+    bool is_spoiled;       /* the state is not what was applied */
     uint64_t boots;
 };
 
@@ -56,6 +64,7 @@ enum sim_write_kind { SIM_WRITE, SIM_RECORD, SIM_ADOPT, SIM_JOIN };
 struct sim_write {
     enum sim_write_kind kind;
     struct consensus_write write;             /* SIM_WRITE */
+    uint64_t config, config_index;            /* SIM_WRITE that resets */
     struct sim_entry *entries;                /* SIM_WRITE: first .. last */
     struct consensus_bootstrap_record record; /* SIM_RECORD, SIM_ADOPT; SIM_JOIN: cluster */
 };
@@ -68,6 +77,7 @@ struct sim_message {
     struct consensus_msg msg; /* entries: NULL, see below */
     struct consensus_bootstrap_msg boot;
     struct sim_entry *entries;
+    struct consensus_config *config; /* of an offer */
 };
 
 /* -- a server ------------------------------------------------------------------------------ */
@@ -105,7 +115,16 @@ struct sim_node {
     bool holds_disk;    /* scripts: nothing completes by itself */
     uint64_t commit_to; /* from the effects */
     uint64_t applied, durable_applied;
+    struct sim_state state; /* in memory: state.index is `applied` */
     bool is_applying, holds_apply;
+
+    /* snapshots: orders are carried out one after the other */
+    struct consensus_snap_order *orders;
+    size_t orders_count, orders_room;
+    bool is_ordered, holds_orders;
+    struct consensus_snap export; /* bytes 0: none */
+    struct sim_state export_state;
+    uint64_t part_written;
     uint64_t writes_seen; /* since the world began */
     bool gossip_stale;    /* its view of the others is to be refreshed */
 
@@ -132,11 +151,19 @@ struct sim_policy {
     uint64_t (*disk_ms)(void *data, uint32_t node);
     uint64_t (*apply_ms)(void *data, uint32_t node);
     uint64_t (*gossip_ms)(void *data, uint32_t node);
-    /* of what a core gives up, up to where it goes; NULL: all of it */
-    uint64_t (*compact_to)(void *data, uint32_t node, uint64_t upto);
+    /* does this order fail? NULL: never */
+    bool (*snap_fails)(void *data, uint32_t node, enum consensus_snap_order_kind kind);
 };
 
-enum sim_item_kind { SIM_DELIVER, SIM_PERSISTED, SIM_APPLY, SIM_FETCH, SIM_GOSSIP, SIM_COMPACT };
+enum sim_item_kind {
+    SIM_DELIVER,
+    SIM_PERSISTED,
+    SIM_APPLY,
+    SIM_FETCH,
+    SIM_GOSSIP,
+    SIM_COMPACT,
+    SIM_ORDER
+};
 
 struct sim_item {
     uint64_t at, number;
@@ -266,6 +293,16 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns); /*
 uint32_t sim_pool_take(struct sim_node *n, uint64_t content, uint32_t bytes);
 uint64_t sim_config_content(struct sim_world *w, const struct consensus_config *config);
 
+/* -- snap.c -------------------------------------------------------------------------------- */
+
+void sim_orders_take(struct sim_world *w, struct sim_node *n, const struct consensus_effects *fx);
+void sim_order_run(struct sim_world *w, struct sim_node *n, bool fails); /* the first one */
+/* An export's bytes leave: false if it is not that one any more. */
+bool sim_chunk_is_there(const struct sim_node *n, const struct consensus_msg *m);
+/* At a start: whatever a crash left of an install is completed or dropped. */
+void sim_install_recover(struct sim_world *w, struct sim_node *n);
+void sim_state_apply(struct sim_state *s, uint64_t index, const struct sim_entry *e);
+
 /* -- text.c -------------------------------------------------------------------------------- */
 
 const char *sim_name_of(const struct sim_world *w, const struct mu_id *id);
@@ -292,11 +329,17 @@ void sim_check_started(struct sim_world *w, struct sim_node *n); /* the core was
 void sim_check_durable(struct sim_world *w, struct sim_node *n, uint64_t first);
 void sim_check_applied(struct sim_world *w, struct sim_node *n, uint64_t index,
                        const struct sim_entry *e);
+/* Its state and, when its log was reset, its configuration are those of all others at that index.
+ */
+void sim_check_state(struct sim_world *w, const struct sim_node *n, const struct sim_state *s);
+void sim_check_reset(struct sim_world *w, const struct sim_node *n);
 void sim_check_result(struct sim_world *w, struct sim_node *n, const struct consensus_result *r);
 uint64_t sim_check_read_floor(const struct sim_world *w);
 /* Everything that was acknowledged is in the log of n, applied. */
 void sim_check_kept(struct sim_world *w, struct sim_node *n);
-uint64_t sim_check_committed(const struct sim_world *w);    /* highest index seen committed */
+uint64_t sim_check_committed(const struct sim_world *w); /* highest index seen committed */
+/* The newest configuration that was; NULL: none. A view until the next step. */
+const struct consensus_config *sim_check_config(const struct sim_world *w);
 uint64_t sim_check_acknowledged(const struct sim_world *w); /* how many proposals */
 uint64_t sim_check_leaders(const struct sim_world *w);      /* how many terms had one */
 

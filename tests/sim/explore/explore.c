@@ -21,7 +21,18 @@
 
 /* -- what may happen how often ----------------------------------------------------------------- */
 
-enum budget { ELECTIONS, PROPOSALS, CRASHES, HEARTBEATS, DEPOSALS, READS, REPEATS, BUDGETS };
+enum budget {
+    ELECTIONS,
+    PROPOSALS,
+    CRASHES,
+    HEARTBEATS,
+    DEPOSALS,
+    READS,
+    REPEATS,
+    CHANGES,
+    TRANSFERS,
+    BUDGETS
+};
 
 struct bounds {
     const char *name, *why;
@@ -29,24 +40,36 @@ struct bounds {
     uint8_t most[BUDGETS];
     bool is_async, has_prevote;
     uint32_t flight; /* messages under way; a retry that waits for nothing would go on for ever */
+    uint32_t learners, outside; /* of the nodes, the last */
+    const char *changes;        /* allowed: add, promote, demote, remove, replace by the last */
+    bool is_warm;               /* begins when the first server leads and all have its no-op */
 };
 
 static const struct bounds presets[] = {
     // clang-format off
-    /* in the test run                                              elect prop crash beat depose read repeat, async, prevote, flight */
-    { "base",    "two leaders and an entry, three servers",       3, { 2, 1, 0, 0, 0, 0, 0 }, false, false, 6 },
-    { "terms",   "three leaders",                                 3, { 3, 0, 0, 0, 0, 0, 0 }, false, false, 4 },
-    { "crash",   "a leader, an entry, crashes",                   3, { 1, 1, 2, 0, 0, 0, 0 }, false, false, 4 },
-    { "async",   "writes that are durable later, and crashes",    3, { 2, 0, 0, 0, 0, 0, 0 }, true,  false, 4 },
-    { "lost",    "crashes that lose what was not durable",        2, { 2, 1, 1, 0, 0, 0, 0 }, true,  false, 4 },
-    { "prevote", "pre-votes in full",                             3, { 2, 0, 0, 0, 0, 0, 0 }, false, true,  6 },
+    /* most: elections proposals crashes heartbeats deposals reads repeats changes transfers; then async, prevote, flight */
+    /* in the test run */
+    { "base",    "two leaders and an entry, three servers",       3, { 2, 1, 0, 0, 0, 0, 0, 0, 0 }, false, false, 6, 0, 0, "", false },
+    { "terms",   "three leaders",                                 3, { 3, 0, 0, 0, 0, 0, 0, 0, 0 }, false, false, 4, 0, 0, "", false },
+    { "crash",   "a leader, an entry, crashes",                   3, { 1, 1, 2, 0, 0, 0, 0, 0, 0 }, false, false, 4, 0, 0, "", false },
+    { "async",   "writes that are durable later, and crashes",    3, { 2, 0, 0, 0, 0, 0, 0, 0, 0 }, true,  false, 4, 0, 0, "", false },
+    { "lost",    "crashes that lose what was not durable",        2, { 2, 1, 1, 0, 0, 0, 0, 0, 0 }, true,  false, 4, 0, 0, "", false },
+    { "prevote", "pre-votes in full",                             3, { 2, 0, 0, 0, 0, 0, 0, 0, 0 }, false, true,  5, 0, 0, "", false },
+    { "members", "a voter goes, a learner becomes one",           4, { 1, 0, 0, 0, 0, 0, 0, 1, 0 }, false, false, 4, 1, 0, "pdr", true },
+    { "joint",   "a voter is replaced in one step",               4, { 1, 0, 0, 0, 0, 0, 0, 1, 0 }, false, false, 3, 1, 0, "j", true },
+    { "given",   "leadership given away",                         3, { 1, 0, 0, 0, 0, 0, 0, 0, 1 }, false, false, 5, 0, 0, "", true },
     /* by tests/sim/run --explore */
-    { "reads",   "reads, their rounds, a leader that is deposed", 3, { 2, 0, 0, 1, 0, 1, 0 }, false, false, 6 },
-    { "repeats", "a message that arrives twice",                  3, { 2, 1, 0, 0, 0, 0, 1 }, false, false, 6 },
-    { "entries", "two leaders, two entries",                      3, { 2, 2, 0, 0, 0, 0, 0 }, false, false, 6 },
-    { "crashes", "two leaders and a crash",                       3, { 2, 1, 1, 0, 0, 0, 0 }, false, false, 6 },
-    { "delayed", "two leaders, an entry, writes durable later",   3, { 2, 1, 0, 0, 0, 0, 0 }, true,  false, 6 },
-    { "five",    "five servers, two leaders",                     5, { 2, 0, 0, 0, 0, 0, 0 }, false, false, 6 },
+    { "reads",   "reads, their rounds, a leader that is deposed", 3, { 2, 0, 0, 1, 0, 1, 0, 0, 0 }, false, false, 6, 0, 0, "", false },
+    { "repeats", "a message that arrives twice",                  3, { 2, 1, 0, 0, 0, 0, 1, 0, 0 }, false, false, 6, 0, 0, "", false },
+    { "entries", "two leaders, two entries",                      3, { 2, 2, 0, 0, 0, 0, 0, 0, 0 }, false, false, 6, 0, 0, "", false },
+    { "crashes", "two leaders and a crash",                       3, { 2, 1, 1, 0, 0, 0, 0, 0, 0 }, false, false, 6, 0, 0, "", false },
+    { "delayed", "two leaders, an entry, writes durable later",   3, { 2, 1, 0, 0, 0, 0, 0, 0, 0 }, true,  false, 6, 0, 0, "", false },
+    { "five",    "five servers, two leaders",                     5, { 2, 0, 0, 0, 0, 0, 0, 0, 0 }, false, false, 6, 0, 0, "", false },
+    { "ongaro",  "two leaders change one old configuration",      4, { 3, 0, 0, 0, 0, 0, 0, 2, 0 }, false, false, 5, 0, 0, "d", true },
+    { "removal", "servers are removed, the leader too",           4, { 2, 1, 0, 0, 0, 0, 0, 2, 0 }, false, false, 5, 0, 0, "r", true },
+    { "adding",  "a server comes in and becomes a voter",         4, { 2, 0, 0, 0, 0, 0, 0, 2, 0 }, false, false, 5, 0, 1, "ap", true },
+    { "replace", "a joint step through two elections",            4, { 2, 0, 0, 0, 0, 0, 0, 1, 0 }, false, false, 6, 1, 0, "j", true },
+    { "office",  "two transfers, two elections",                  3, { 2, 1, 0, 0, 0, 0, 0, 0, 2 }, false, false, 6, 0, 0, "", true },
 }; // clang-format on
 
 /* -- a state of the whole -------------------------------------------------------------------------
@@ -102,6 +125,8 @@ static void action_print(const struct state *s, uint32_t action)
         [X_PROPOSE] = "a client proposes",
         [X_READ] = "a client reads",
         [X_PERSIST] = "its oldest write is durable",
+        [X_CHANGE] = "is to change its members",
+        [X_TRANSFER] = "is to give its office away",
         [X_RESTART] = "crashes and starts again",
     };
     enum x_kind kind = X_ACTION_KIND(action);
@@ -152,6 +177,9 @@ static void action_print(const struct state *s, uint32_t action)
     case CONSENSUS_MEMBER_REQ: (void)printf("am I still one of you?\n"); break;
     case CONSENSUS_MEMBER_RES: (void)printf("you were removed\n"); break;
     case CONSENSUS_INVITE: (void)printf("come in\n"); break;
+    case CONSENSUS_SNAP_OFFER:
+    case CONSENSUS_SNAP_CHUNK:
+    case CONSENSUS_SNAP_RES: (void)printf("about a snapshot\n"); break; /* no log is compacted */
     }
 }
 
@@ -254,7 +282,18 @@ static const char *commit_check(struct state *s, const struct x_face *f)
     return NULL;
 }
 
-/* I1, I4, I8. */
+/* I13: votes of voters of its configuration, a quorum in each set. */
+static bool is_elected(const struct state *s, const struct x_face *f, uint32_t place)
+{
+    uint32_t bits = 0;
+
+    for (uint32_t i = 0; i < g.bounds.nodes; i++) {
+        bits |= (uint32_t)(x_face_of(s->node[i])->votes[f->term] == place + 1) << i;
+    }
+    return is_quorum(f, bits);
+}
+
+/* I1, I4, I8, I13. */
 static const char *leader_check(struct state *s, const struct x_face *f, uint32_t place)
 {
     if (f->role != CONSENSUS_LEADER) {
@@ -266,6 +305,9 @@ static const char *leader_check(struct state *s, const struct x_face *f, uint32_
     }
     bool is_new = s->leader_of[f->term] == 0;
 
+    if (is_new && !is_elected(s, f, place)) {
+        return "I13: a leader without the votes of a quorum";
+    }
     s->leader_of[f->term] = (uint8_t)(place + 1);
     for (uint8_t i = 1; is_new && i <= s->committed_last; i++) {
         if (s->committed_in[i] < f->term && !entry_eq(&s->committed[i], &f->log[i])) {
@@ -351,7 +393,10 @@ static bool is_over(const struct state *s, const struct x_message *m)
     case CONSENSUS_PREVOTE_RES:
     case CONSENSUS_MEMBER_REQ:
     case CONSENSUS_MEMBER_RES:
-    case CONSENSUS_INVITE: break;
+    case CONSENSUS_INVITE:
+    case CONSENSUS_SNAP_OFFER:
+    case CONSENSUS_SNAP_CHUNK:
+    case CONSENSUS_SNAP_RES: break;
     }
     return false;
 }
@@ -389,9 +434,10 @@ static void flight_clean(struct state *s)
 }
 
 static const enum budget budget_of[] = {
-    [X_DELIVER] = REPEATS, [X_TIMEOUT] = ELECTIONS, [X_HEARTBEAT] = HEARTBEATS,
-    [X_DEPOSE] = DEPOSALS, [X_PROPOSE] = PROPOSALS, [X_READ] = READS,
-    [X_PERSIST] = BUDGETS, [X_RESTART] = CRASHES,
+    [X_DELIVER] = REPEATS,    [X_TIMEOUT] = ELECTIONS, [X_HEARTBEAT] = HEARTBEATS,
+    [X_DEPOSE] = DEPOSALS,    [X_PROPOSE] = PROPOSALS, [X_READ] = READS,
+    [X_PERSIST] = BUDGETS,    [X_RESTART] = CRASHES,   [X_CHANGE] = CHANGES,
+    [X_TRANSFER] = TRANSFERS,
 };
 
 /* False: nothing comes of it. A broken invariant is in `why`. */
@@ -422,6 +468,9 @@ static bool apply(struct state *s, uint32_t action, char *why, size_t why_bytes)
     } else if (budget_of[kind] != BUDGETS) {
         s->used[budget_of[kind]]++;
     }
+    if (kind == X_CHANGE || kind == X_TRANSFER) {
+        s->touched |= (uint8_t)(1U << (arg & 7U)); /* it is no longer like the others */
+    }
     if (kind == X_READ) {
         s->floor[arg - 1] = s->acknowledged;
     }
@@ -432,7 +481,7 @@ static bool apply(struct state *s, uint32_t action, char *why, size_t why_bytes)
     broken = broken != NULL ? broken : commit_check(s, f);
     broken = broken != NULL ? broken : match_check(s, f, place);
     broken = broken != NULL ? broken : answers_check(s, &r);
-    if (broken == NULL && f->is_dead) {
+    if (broken == NULL && f->is_dead > 1) {
         broken = "a server stops for good";
     }
     for (uint32_t i = 0; i < r.sends_count; i++) {
@@ -496,6 +545,16 @@ static void go(const struct state *from, uint32_t id, enum x_kind kind, uint32_t
 /* -- everything that can happen next
  * --------------------------------------------------------------------- */
 
+static uint32_t outside_first(void)
+{
+    return g.bounds.nodes - g.bounds.outside;
+}
+
+static uint32_t learners_first(void) /* behind the voters */
+{
+    return outside_first() - g.bounds.learners;
+}
+
 static bool is_left(const struct state *s, enum budget b)
 {
     return s->used[b] < g.bounds.most[b];
@@ -518,6 +577,41 @@ static void deliveries(const struct state *s, uint32_t id, uint32_t place)
     }
 }
 
+/* Like others of its role, and not the first of them? */
+static bool is_like_another(const struct state *s, uint32_t place)
+{
+    uint32_t of = place < learners_first()  ? 0
+                  : place < outside_first() ? learners_first()
+                                            : outside_first();
+
+    for (uint32_t i = of; i < place && !((s->touched >> place) & 1U); i++) {
+        if (!((s->touched >> i) & 1U)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void changes(const struct state *s, uint32_t id, uint32_t place)
+{
+    static const struct {
+        char letter;
+        enum consensus_change_kind kind;
+    } kinds[] = {
+        { 'a', CONSENSUS_ADD },    { 'p', CONSENSUS_PROMOTE }, { 'd', CONSENSUS_DEMOTE },
+        { 'r', CONSENSUS_REMOVE }, { 'j', CONSENSUS_REPLACE },
+    };
+
+    for (size_t i = 0; i < MU_LEN(kinds); i++) {
+        for (uint32_t to = 0;
+             strchr(g.bounds.changes, kinds[i].letter) != NULL && to < g.bounds.nodes; to++) {
+            if (!is_like_another(s, to)) {
+                go(s, id, X_CHANGE, place, (uint32_t)kinds[i].kind << 3 | to);
+            }
+        }
+    }
+}
+
 static void deeds(const struct state *s, uint32_t id, uint32_t place)
 {
     const struct x_face *f = x_face_of(s->node[place]);
@@ -532,6 +626,14 @@ static void deeds(const struct state *s, uint32_t id, uint32_t place)
         if (is_left(s, DEPOSALS)) {
             go(s, id, X_DEPOSE, place, 0);
         }
+        if (is_left(s, CHANGES)) {
+            changes(s, id, place);
+        }
+        for (uint32_t to = 0; is_left(s, TRANSFERS) && to < g.bounds.nodes; to++) {
+            if (to != place && !is_like_another(s, to)) {
+                go(s, id, X_TRANSFER, place, to);
+            }
+        }
         if (is_left(s, READS)) {
             go(s, id, X_READ, place, s->used[READS] + 1U);
         }
@@ -545,16 +647,12 @@ static void deeds(const struct state *s, uint32_t id, uint32_t place)
 
 static void expand(const struct state *s, uint32_t id)
 {
-    bool has_untouched = false;
-
     for (uint32_t place = 0; place < g.bounds.nodes; place++) {
-        bool is_touched = (s->touched >> place) & 1U;
         const struct x_face *f = x_face_of(s->node[place]);
 
-        if (!is_touched && has_untouched) {
-            continue; /* like the one before */
+        if (is_like_another(s, place) || f->is_dead) {
+            continue;
         }
-        has_untouched |= !is_touched;
         if (f->queue > 0) {
             go(s, id, X_PERSIST, place, 0);
         }
@@ -609,14 +707,37 @@ static void sum_print(uint64_t ms, bool is_complete)
     }
 }
 
+/* The first server is elected, everything arrives in the order it was sent, and nothing of it
+ * counts. */
+static void warm_up(struct state *s)
+{
+    char why[200];
+
+    MU_ASSERT(!g.bounds.is_async && !g.bounds.has_prevote);
+    (void)apply(s, X_ACTION(X_TIMEOUT, 0, 0), why, sizeof why);
+    while (s->flight_count > 0) {
+        uint32_t oldest = s->flight[0]; /* the lowest number: made first */
+
+        (void)apply(s, X_ACTION(X_DELIVER, x_message_at(oldest)->to, oldest), why, sizeof why);
+        MU_ASSERT(why[0] == '\0');
+    }
+    MU_ASSERT(x_face_of(s->node[0])->role == CONSENSUS_LEADER);
+    memset(s->used, 0, sizeof s->used);
+    s->touched = 1;
+}
+
 static bool search(void)
 {
     uint64_t began = wall_ms();
-    struct x_rules rules = { g.bounds.nodes, g.bounds.is_async, g.bounds.has_prevote };
+    struct x_rules rules = { g.bounds.nodes, learners_first(), g.bounds.learners, g.bounds.is_async,
+                             g.bounds.has_prevote };
 
     x_begin(&rules);
     for (uint32_t i = 0; i < g.bounds.nodes; i++) {
         g.first.node[i] = x_node_first(i);
+    }
+    if (g.bounds.is_warm) {
+        warm_up(&g.first);
     }
     known_put(&g.first, 0, 0);
     while (g.next_count > 0) {
@@ -648,7 +769,7 @@ static const struct {
 } words[] = {
     { "--elections", ELECTIONS },   { "--proposals", PROPOSALS }, { "--crashes", CRASHES },
     { "--heartbeats", HEARTBEATS }, { "--deposals", DEPOSALS },   { "--reads", READS },
-    { "--repeats", REPEATS },
+    { "--repeats", REPEATS },       { "--changes", CHANGES },     { "--transfers", TRANSFERS },
 };
 
 static bool preset_take(const char *name)

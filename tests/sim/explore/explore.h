@@ -42,6 +42,8 @@ enum x_kind {
     X_DEPOSE,    /* a leader finds no quorum */
     X_PROPOSE,   /* arg: content */
     X_READ,      /* arg: ticket */
+    X_CHANGE,    /* arg: enum consensus_change_kind << 3 | place */
+    X_TRANSFER,  /* arg: place */
     X_PERSIST,   /* its oldest write is durable */
     X_RESTART,   /* arg: how many of its writes under way have reached the disk */
     X_LOSE,      /* arg: a message to it; no step of the server */
@@ -76,12 +78,15 @@ uint32_t x_message_intern(const struct x_message *m);
 /* What can be seen of a node from outside, without its core. */
 struct x_face {
     uint8_t role, term, commit, last;
-    uint8_t is_dead, queue, is_ready, self;
+    uint8_t is_dead; /* 1: removed; 2: it should not have died */
+    uint8_t queue, is_ready, self;
     struct x_entry log[X_LOG_MAX]; /* as its core has it: [index] */
     uint8_t disk_term, disk_last;
     struct x_entry disk[X_LOG_MAX];
     uint8_t match[X_NODES_MAX];           /* of a leader, by place */
     uint8_t voters, voters_old, is_joint; /* of the configuration in force, bits of places */
+    uint8_t learners;
+    uint8_t votes[X_TERMS_MAX]; /* durable or said, of all times: place + 1 */
 };
 
 /* What a step gave. */
@@ -98,8 +103,9 @@ struct x_answer {
 
 struct x_rules {
     uint32_t nodes_count;
-    bool is_async;    /* writes are durable later; else at once */
-    bool has_prevote; /* else every server would win its pre-vote */
+    uint32_t voters_count, learners_count; /* the first are voters; who is neither is not yet in */
+    bool is_async;                         /* writes are durable later; else at once */
+    bool has_prevote;                      /* else every server would win its pre-vote */
 };
 
 void x_begin(const struct x_rules *rules);

@@ -10,6 +10,8 @@
 
 #define NOW UINT64_C(1000000)
 
+enum { X_CONFIGS_MAX = 128 - 2 };
+
 struct write { /* under way to the disk */
     struct consensus_write write;
     struct x_entry entries[X_LOG_MAX];
@@ -45,7 +47,8 @@ struct snapshot { /* without its zeroes: a bit a word, then the words */
 static struct {
     struct x_rules rules;
     struct consensus_options options;
-    struct consensus_config config; /* of index 1 */
+    struct consensus_config configs[X_CONFIGS_MAX]; /* the first is that of index 1 */
+    uint32_t configs_count;
     struct work work;
     struct mu_id cluster;
 
@@ -94,6 +97,24 @@ static void fault(const char *fmt, ...)
         va_end(args);
         x.now.fault = mu_strdup(x.fault);
     }
+}
+
+/* Its number among all configurations that were ever made. */
+static uint8_t config_intern(const struct consensus_config *config)
+{
+    uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX];
+    uint8_t other[CONSENSUS_CONFIG_BYTES_MAX];
+    size_t size = consensus_config_encode(config, bytes);
+
+    for (uint32_t i = 0; i < x.configs_count; i++) {
+        if (consensus_config_encode(&x.configs[i], other) == size &&
+            memcmp(bytes, other, size) == 0) {
+            return (uint8_t)(X_CONFIG + i);
+        }
+    }
+    MU_ASSERT(x.configs_count < X_CONFIGS_MAX);
+    x.configs[x.configs_count] = *config;
+    return (uint8_t)(X_CONFIG + x.configs_count++);
 }
 
 /* -- messages ------------------------------------------------------------------------------ */
@@ -173,11 +194,15 @@ static void peers_normal(struct consensus *c)
     struct consensus__inflight *inflight = array(c, c->at.inflight);
     uint32_t room = c->options.inflight_max;
 
-    for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+    for (uint32_t i = 0; i < CONSENSUS_SLOTS_MAX; i++) {
         struct consensus__peer *p = &c->peers[i];
 
+        p->removed_ms = p->removed_ms != 0 ? NOW : 0;
         if (c->role != CONSENSUS_LEADER) { /* what an earlier office left; the next begins anew */
-            *p = (struct consensus__peer){ .id = p->id, .disk = p->disk };
+            *p = (struct consensus__peer){ .id = p->id,
+                                           .disk = p->disk,
+                                           .removed_index = p->removed_index,
+                                           .removed_ms = p->removed_ms };
         } else if (!mu_id_is_none(&p->id) && i != c->self) {
             p->acked_ms = NOW;
             p->sent_ms = 0;
@@ -193,13 +218,18 @@ static void times_normal(struct consensus *c)
     c->now_ms = NOW;
     c->wake_at_ms = CONSENSUS_NEVER;
     c->election_at_ms = NOW + 1000;
-    c->leader_heard_ms = 0;
-    c->contact_ms = 0;
+    c->leader_heard_ms = c->leader_heard_ms != 0 ? NOW : 0;
+    c->contact_ms = NOW; /* nobody asks whether it is still one of them */
+    c->member_ask_at_ms = 0;
     c->complain_at_ms = 0;
     c->campaign.ask_at_ms = NOW + 1000;
     if (c->role == CONSENSUS_LEADER) {
         c->office.since_ms = NOW;
         c->office.heartbeat_at_ms = NOW + 1000;
+        c->office.yields_at_ms = NOW + 100000;
+        c->office.asked_ms = 0;
+        c->office.transfer.ends_at_ms = c->office.transfer.is_running ? NOW + 100 : 0;
+        c->office.transfer.sent_ms = c->office.transfer.sent_ms != 0 ? NOW : 0;
     }
 }
 
@@ -297,6 +327,7 @@ static void config_face(const struct consensus *c, struct x_face *f)
 
         f->voters |= (uint8_t)(now->servers[i].is_voter << place);
         f->voters_old |= (uint8_t)(now->servers[i].is_voter_old << place);
+        f->learners |= (uint8_t)(now->servers[i].is_learner << place);
         if (c->role == CONSENSUS_LEADER) {
             f->match[place] = (uint8_t)c->peers[i].match;
         }
@@ -311,7 +342,8 @@ static struct x_face face_of(const struct work *w)
         .term = (uint8_t)c->hard.term,
         .commit = (uint8_t)c->commit,
         .last = (uint8_t)c->log.last_index,
-        .is_dead = (uint8_t)w->head->is_dead,
+        .is_dead = (uint8_t)(w->head->is_dead + (c->death > CONSENSUS_DEATH_STORE &&
+                                                 c->death != CONSENSUS_DEATH_REMOVED)),
         .queue = (uint8_t)w->head->queue_count,
         .is_ready = c->office.is_ready,
         .self = (uint8_t)w->place,
@@ -320,6 +352,7 @@ static struct x_face face_of(const struct work *w)
     };
 
     memcpy(f.disk, w->head->disk, sizeof f.disk);
+    memcpy(f.votes, w->head->votes, sizeof f.votes);
     log_face(w, &f);
     config_face(c, &f);
     return f;
@@ -439,6 +472,9 @@ static void take_write(struct work *w, const struct consensus_write *write)
 
 static void take_answer(const struct consensus_result *r)
 {
+    if (r->ticket >= 0x200) {
+        return; /* of a change or a transfer */
+    }
     if (x.answers_count == x.answers_room) {
         x.answers_room = x.answers_room * 2 + 256;
         x.answers = mu_grow(x.answers, x.answers_room * sizeof *x.answers);
@@ -489,6 +525,9 @@ static void feed(struct work *w, struct consensus_event ev)
         consensus_step(w->core, &ev, &fx);
         if (x.is_telling) {
             tell_effects(w, &fx);
+        }
+        if (fx.made != NULL) {
+            consensus_bind(w->core, fx.made->index, config_intern(fx.made));
         }
         for (size_t i = 0; i < fx.writes_count; i++) {
             take_write(w, &fx.writes[i]);
@@ -605,9 +644,18 @@ static void on_deliver(struct work *w, uint32_t arg)
     const struct x_message *m = x_message_at(arg);
     struct consensus_msg msg = m->msg;
     struct consensus_entry entries[X_BATCH_MAX];
+    struct consensus_config configs[X_BATCH_MAX];
 
     for (uint32_t i = 0; msg.kind == CONSENSUS_APPEND_REQ && i < msg.append.entries_count; i++) {
         entries[i] = entry_of(&m->entries[i], msg.append.prev_index + 1 + i);
+        if (entries[i].kind == CONSENSUS_CONFIG) {
+            configs[i] = x.configs[m->entries[i].content - X_CONFIG];
+            configs[i].index = entries[i].index;
+            entries[i].config = &configs[i];
+        }
+    }
+    if (msg.kind == CONSENSUS_VOTE_REQ || msg.kind == CONSENSUS_PREVOTE_REQ) {
+        w->core->leader_heard_ms = w->core->leader_heard_ms != 0 ? 1 : 0; /* long ago */
     }
     if (msg.kind == CONSENSUS_APPEND_REQ) {
         msg.append.entries = entries;
@@ -621,7 +669,7 @@ static void on_timeout(struct work *w, uint32_t arg)
     w->core->election_at_ms = NOW;
     feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
     if (!x.rules.has_prevote && w->core->role == CONSENSUS_PRE_CANDIDATE) {
-        w->core->campaign.votes = (1U << x.rules.nodes_count) - 1;
+        w->core->campaign.votes = (1U << CONSENSUS_PEERS_MAX) - 1;
         feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
     }
 }
@@ -637,7 +685,7 @@ static void on_depose(struct work *w, uint32_t arg)
 {
     (void)arg;
     w->core->office.since_ms = NOW - w->core->options.election_ms_min;
-    for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
+    for (uint32_t i = 0; i < CONSENSUS_SLOTS_MAX; i++) {
         w->core->peers[i].acked_ms = 0;
     }
     feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
@@ -658,6 +706,34 @@ static void on_read(struct work *w, uint32_t arg)
     feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_READ, .read_ticket = 0x100 + arg });
 }
 
+static void on_change(struct work *w, uint32_t arg)
+{
+    struct consensus_change what = {
+        .kind = (enum consensus_change_kind)(arg >> 3),
+        .server = id_of(arg & 7U, 1),
+        .is_forced = true, /* whom it heard lately is a matter of time */
+    };
+    struct consensus_event ev = { .kind = CONSENSUS_EV_CHANGE };
+
+    if (what.kind == CONSENSUS_ADD) {
+        what.disk = id_of(arg & 7U, 2);
+    } else if (what.kind == CONSENSUS_REPLACE) {
+        what.by = id_of(x.rules.nodes_count - 1, 1);
+    }
+    ev.change.ticket = 0x200;
+    ev.change.what = &what;
+    feed(w, ev);
+}
+
+static void on_transfer(struct work *w, uint32_t arg)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_TRANSFER };
+
+    ev.transfer.ticket = 0x300;
+    ev.transfer.target = id_of(arg, 1);
+    feed(w, ev);
+}
+
 static void on_persist(struct work *w, uint32_t arg)
 {
     (void)arg;
@@ -667,12 +743,11 @@ static void on_persist(struct work *w, uint32_t arg)
 static void core_start(struct work *w)
 {
     struct consensus_run runs[X_LOG_MAX];
-    struct consensus_config config = x.config;
+    struct consensus_config configs[X_LOG_MAX];
     struct consensus_loaded loaded = {
         .hard = w->head->hard,
         .runs = runs,
-        .configs = &config,
-        .configs_count = 1,
+        .configs = configs,
         .last_index = w->head->disk_last,
         .boot_count = w->head->boots,
         .seed = w->place * 1000 + w->head->boots,
@@ -682,6 +757,10 @@ static void core_start(struct work *w)
     for (uint64_t i = 1; i <= w->head->disk_last; i++) {
         if (w->head->disk[i].term != w->head->disk[i - 1].term) {
             runs[loaded.runs_count++] = (struct consensus_run){ i, w->head->disk[i].term };
+        }
+        if (w->head->disk[i].kind == CONSENSUS_CONFIG) {
+            configs[loaded.configs_count] = x.configs[w->head->disk[i].content - X_CONFIG];
+            configs[loaded.configs_count++].index = i;
         }
     }
     options.server = id_of(w->place, 1);
@@ -710,9 +789,10 @@ static void on_restart(struct work *w, uint32_t arg)
 typedef void event_fn(struct work *w, uint32_t arg);
 
 static event_fn *const events[] = {
-    [X_DELIVER] = on_deliver, [X_TIMEOUT] = on_timeout, [X_HEARTBEAT] = on_heartbeat,
-    [X_DEPOSE] = on_depose,   [X_PROPOSE] = on_propose, [X_READ] = on_read,
-    [X_PERSIST] = on_persist, [X_RESTART] = on_restart,
+    [X_DELIVER] = on_deliver, [X_TIMEOUT] = on_timeout,   [X_HEARTBEAT] = on_heartbeat,
+    [X_DEPOSE] = on_depose,   [X_PROPOSE] = on_propose,   [X_READ] = on_read,
+    [X_CHANGE] = on_change,   [X_TRANSFER] = on_transfer, [X_PERSIST] = on_persist,
+    [X_RESTART] = on_restart,
 };
 
 static void run(uint32_t node, uint32_t place, enum x_kind kind, uint32_t arg)
@@ -794,13 +874,17 @@ void x_begin(const struct x_rules *rules)
     o->server = id_of(0, 1);
     o->disk = id_of(0, 2);
     x.cluster = id_of(6, 3);
-    x.config.index = 1;
-    x.config.servers_count = rules->nodes_count;
-    for (uint32_t i = 0; i < rules->nodes_count; i++) {
-        x.config.servers[i].id = id_of(i, 1);
-        x.config.servers[i].disk = id_of(i, 2);
-        x.config.servers[i].joined_index = 1;
-        x.config.servers[i].is_voter = true;
+    x.configs_count = 1;
+    x.configs[0].index = 1;
+    x.configs[0].servers_count = rules->voters_count + rules->learners_count;
+    for (uint32_t i = 0; i < x.configs[0].servers_count; i++) {
+        struct consensus_server *to = &x.configs[0].servers[i];
+
+        to->id = id_of(i, 1);
+        to->disk = id_of(i, 2);
+        to->joined_index = 1;
+        to->is_voter = i < rules->voters_count;
+        to->is_learner = !to->is_voter;
     }
     x.work.arena_bytes = consensus_arena_bytes(o);
     x.work.head = mu_new(HEAD_BYTES + x.work.arena_bytes);
@@ -813,9 +897,12 @@ uint32_t x_node_first(uint32_t place)
 
     memset(w->head, 0, HEAD_BYTES);
     w->place = place;
-    w->head->hard = (struct consensus_hard){ .term = 1, .cluster = x.cluster };
-    w->head->disk[1] = (struct x_entry){ 1, X_CONFIG, CONSENSUS_CONFIG, 0 };
-    w->head->disk_last = 1;
+    w->head->hard = (struct consensus_hard){ .cluster = x.cluster };
+    if (place < x.configs[0].servers_count) {
+        w->head->hard.term = 1;
+        w->head->disk[1] = (struct x_entry){ 1, X_CONFIG, CONSENSUS_CONFIG, 0 };
+        w->head->disk_last = 1;
+    }
     x.now = (struct x_result){ 0 };
     core_start(w);
     settle(w);

@@ -17,6 +17,9 @@
 #define RETRANSMIT_US  200000 /* of a lost segment */
 #define OUT_OF_TURN_US 1000
 
+#define REPLAY_US_MIN    1000000
+#define REPLAY_US_SPREAD 120000000
+
 /* -- the heap: by time, then by order of pushing ------------------------------------------------
  */
 
@@ -118,9 +121,9 @@ static bool is_up(const struct sim_node *n)
  */
 
 static void deliver(struct world *w, const struct sim_node *from, const struct sim_node *to,
-                    const struct gossip_send *send)
+                    const struct gossip_send *send, uint64_t later_us)
 {
-    uint64_t delay = latency(w);
+    uint64_t delay = latency(w) + later_us;
 
     if (happens(w, w->options.reorder)) {
         delay += mu_rand_below(&w->rand, w->options.reorder_us_max + 1);
@@ -155,9 +158,12 @@ void sim_datagram(struct world *w, struct sim_node *from, const struct gossip_se
         }
         return;
     }
-    deliver(w, from, to, send);
+    deliver(w, from, to, send, 0);
     if (happens(w, w->options.duplicate)) {
-        deliver(w, from, to, send);
+        deliver(w, from, to, send, 0);
+    }
+    if (happens(w, w->options.replay)) {
+        deliver(w, from, to, send, REPLAY_US_MIN + mu_rand_below(&w->rand, REPLAY_US_SPREAD));
     }
 }
 

@@ -56,7 +56,9 @@ struct sim_node {
     uint32_t accepted_id;
     bool is_leaving;
     char refuse[MU_NODE_NAME_MAX + 1];
-    struct sim_event *held; /* while paused */
+    struct gossip_keyring ring;
+    struct gossip_sealing sealing; /* its keyring is `ring` */
+    struct sim_event *held;        /* while paused */
     size_t held_count, held_room;
     /* its disk */
     struct mu_id node_id;

@@ -1,6 +1,9 @@
 /* torture.c - faults by chance: crash, vanish, restart with and without memory, at the old address
  * or a new one, pauses, leaves, forced leaves, cuts of every kind, loss, doubles, disorder.
  *
+ * Half of the runs also seal what was in clear, and change keys all the time: step by step, one
+ * node after the other, as an operator would. The network plays old datagrams again.
+ *
  * A node that runs and has contacted nobody keeps trying to join, as an agent does. At the end the
  * network is healed and time passes; then everybody must see the truth (18.3).
  */
@@ -24,6 +27,8 @@ struct torture {
     size_t count;
     bool wants_join[NODES_MAX];
     bool verbose;
+    unsigned keys_stage[NODES_MAX];
+    bool changes_keys;
 };
 
 static size_t below(struct torture *t, size_t bound)
@@ -169,6 +174,52 @@ static void act_heal(struct torture *t, size_t node)
     world_heal(t->world);
 }
 
+/* -- keys ---------------------------------------------------------------------------------------
+ */
+
+static struct gossip_key key_number(unsigned number)
+{
+    struct gossip_key key = { .count = 32 };
+
+    memset(key.bytes, (int)number + 1, sizeof key.bytes);
+    return key;
+}
+
+/* The steps of an operator; neighbours of one step always understand each other. First the roll-out
+ * (12.6), then for each next key: install, use, remove (12.5). */
+static void keys_set(struct torture *t, size_t node, unsigned stage)
+{
+    unsigned key = stage < 3 ? 0 : (stage - 3) / 3;
+    unsigned step = stage < 3 ? 0 : (stage - 3) % 3;
+    struct gossip_keyring ring = { .count = 1 };
+    struct gossip_sealing sealing = { .keyring = &ring,
+                                      .takes_clear = stage < 3,
+                                      .sends_clear = stage < 2 };
+
+    ring.keys[0] = key_number(step == 2 ? key + 1 : key);
+    if (step > 0) {
+        ring.count = 2;
+        ring.keys[1] = key_number(step == 2 ? key : key + 1);
+    }
+    if (stage == 0) {
+        ring.count = 0;
+    }
+    t->keys_stage[node] = stage;
+    world_keys(t->world, node, &sealing);
+}
+
+/* One node goes a step further; nobody is ever two steps ahead of another. */
+static void act_keys(struct torture *t, size_t node)
+{
+    size_t last = node;
+
+    for (size_t i = 0; i < t->count; i++) {
+        last = t->keys_stage[i] < t->keys_stage[last] ? i : last;
+    }
+    say(t, "next keys on", last);
+    keys_set(t, last, t->keys_stage[last] + 1);
+}
+
 static void restart(struct torture *t, size_t node)
 {
     struct world_start how = { .keep_state = below(t, 3) != 0, .move = below(t, 3) == 0 };
@@ -203,6 +254,11 @@ static void act(struct torture *t)
     for (size_t i = 0; i < MU_LEN(actions); i++) {
         total += actions[i].weight;
     }
+    if (t->changes_keys) {
+        for (size_t i = 0; i < t->count / 2 + 1; i++) {
+            act_keys(t, node);
+        }
+    }
     size_t drawn = below(t, total);
 
     for (size_t i = 0; i < MU_LEN(actions); i++) {
@@ -229,6 +285,8 @@ static void begin(struct torture *t, uint64_t seed)
     mu_rand_seed(&t->rand, seed ^ 0x5eed);
     options.has_icmp = below(t, 2) == 0;
     options.latency_us_max += (uint32_t)below(t, 20000);
+    t->changes_keys = below(t, 2) == 0;
+    options.replay = below(t, 2) == 0 ? 0.02 : 0;
     t->world = world_new(&options);
     world_listen(t->world, on_notice, on_done, t);
     t->count = 2 + below(t, NODES_MAX - 1);

@@ -267,6 +267,42 @@ static bool run_refuse(struct player *p, const struct script_command *c, struct 
     return true;
 }
 
+/* keys <node> [<number>...] [takes-clear] [sends-clear]: its ring from now on, primary first. */
+static bool run_keys(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    struct gossip_keyring ring = { .count = 0 };
+    struct gossip_sealing sealing = { .keyring = &ring,
+                                      .takes_clear = has_word(c, "takes-clear"),
+                                      .sends_clear = has_word(c, "sends-clear") };
+
+    (void)out;
+    for (size_t i = 2; i < c->words_count && ring.count < GOSSIP_KEYS_MAX; i++) {
+        if (c->words[i][0] >= '0' && c->words[i][0] <= '9') {
+            struct gossip_key *key = &ring.keys[ring.count++];
+
+            key->count = GOSSIP_KEY_BYTES_MAX;
+            memset(key->bytes, c->words[i][0], sizeof key->bytes);
+        }
+    }
+    world_keys(world_of(p), node_of(p, c->words[1]), &sealing);
+    return true;
+}
+
+/* count <node> <counter>: what it has counted so far. */
+static bool run_count(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    struct gossip_summary s;
+
+    gossip_summarize(world_core(p->world, node_of(p, c->words[1])), &s);
+    for (size_t i = 0; i < GOSSIP_COUNTERS_COUNT; i++) {
+        if (strcmp(gossip_counter_text((enum gossip_counter)i), c->words[2]) == 0) {
+            mu_buf_addf(out, "%llu\n", (unsigned long long)s.counters[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool run_cut(struct player *p, const struct script_command *c, struct mu_buf *out)
 {
     bool udp = !has_word(c, "tcp");
@@ -349,6 +385,7 @@ static bool run_options(struct player *p, const struct script_command *c, struct
     MU_ASSERT(p->world == NULL);
     p->options.seed = script_number(c, "seed", p->options.seed);
     p->options.has_icmp = script_number(c, "icmp", 0) != 0;
+    p->options.replay = (double)script_number(c, "replay_percent", 0) / 100;
     p->options.profile.reclaim_ms =
         (uint32_t)script_number(c, "reclaim_ms", p->options.profile.reclaim_ms);
     p->options.profile.tombstone_ms =
@@ -383,6 +420,8 @@ static const struct {
     { "only",        2, run_show },
     { "members",     2, run_members },
     { "options",     2, run_options },
+    { "keys",        2, run_keys },
+    { "count",       3, run_count },
 }; // clang-format on
 
 static bool run_command(void *data, const struct script_command *c, struct mu_buf *out)

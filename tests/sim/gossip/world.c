@@ -334,8 +334,10 @@ void world_start(struct world *w, size_t node, struct world_start how)
         .known = how.keep_state ? n->known : NULL,
         .known_count = how.keep_state ? n->known_count : 0,
         .member_time = how.keep_state ? n->member_time : 0,
+        .sealing = n->sealing,
     };
 
+    memcpy(options.nonce_prefix, &options.boot_id, sizeof options.boot_id);
     MU_ASSERT(gossip_new(&n->core, &options, &err) == MU_OK);
     n->life++;
     n->life_kind = WORLD_RUNNING;
@@ -435,6 +437,24 @@ void world_tag(struct world *w, size_t node, const char *key, const char *value)
 
     ev.tags = (struct mu_pairs){ &pair, 1 };
     sim_feed(w, w->nodes[node], &ev);
+}
+
+void world_keys(struct world *w, size_t node, const struct gossip_sealing *sealing)
+{
+    struct sim_node *n = w->nodes[node];
+
+    n->ring = (struct gossip_keyring){ .count = 0 };
+    n->sealing = *sealing;
+    if (sealing->keyring != NULL) {
+        n->ring = *sealing->keyring;
+    }
+    n->sealing.keyring = &n->ring;
+    if (n->core != NULL) {
+        struct gossip_event ev = { .kind = GOSSIP_EV_KEYS };
+
+        ev.sealing = n->sealing;
+        sim_feed(w, n, &ev);
+    }
 }
 
 void world_refuse(struct world *w, size_t node, const char *prefix)

@@ -31,9 +31,10 @@ struct world_options {
     uint32_t latency_us_min, latency_us_max; /* one way */
     double loss, duplicate, reorder;         /* probabilities, per datagram */
     uint32_t reorder_us_max;                 /* how late a reordered one is */
-    bool has_icmp;                           /* a crashed process's host says so to datagrams */
-    bool is_checked;                         /* the rules of 18.2; costs O(members) a step */
-    struct mu_buf *trace;                    /* "[ms] name: line"; NULL: none */
+    double replay;        /* an old datagram comes again, a second to two minutes later */
+    bool has_icmp;        /* a crashed process's host says so to datagrams */
+    bool is_checked;      /* the rules of 18.2; costs O(members) a step */
+    struct mu_buf *trace; /* "[ms] name: line"; NULL: none */
 };
 
 enum world_life {
@@ -73,6 +74,8 @@ void world_pause(struct world *w, size_t node, uint64_t ms);
 void world_leave(struct world *w, size_t node); /* and stop when that is over */
 void world_force_leave(struct world *w, size_t node, const char *name, bool prune);
 void world_tag(struct world *w, size_t node, const char *key, const char *value);
+/* Its keyring from now on, also over restarts. NULL: none. */
+void world_keys(struct world *w, size_t node, const struct gossip_sealing *sealing);
 /* What the predicate of this node refuses: names that begin so; NULL: nothing. */
 void world_refuse(struct world *w, size_t node, const char *prefix);
 

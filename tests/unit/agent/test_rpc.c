@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "proto/tls.h"
 #include "rpc.h"
 #include "timer.h"
 
@@ -28,8 +29,11 @@ struct side {
     unsigned gone;
 };
 
+static bool is_sealed; /* the whole group runs again over TLS */
+
 struct world {
     uv_loop_t loop;
+    struct mu_tls_context *tls;
     struct timers *timers;
     struct side server, client;
     struct rpc_link *link;
@@ -100,6 +104,7 @@ static struct rpc *open_side(struct world *w, struct side *s, const char *name)
         },
     };
 
+    options.sealing.tls = w->tls;
     s->identity.node = mu_id_random();
     s->identity.boot_id = 7;
     (void)snprintf(s->identity.name, sizeof s->identity.name, "%s", name);
@@ -120,6 +125,12 @@ static int setup(void **state)
     mu_log_set_fd(-1);
     assert_int_equal(uv_loop_init(&w->loop), 0);
     w->timers = timers_new(&w->loop);
+    if (is_sealed) {
+        struct mu_tls_key key = { .identity = "0badcafe", .bytes = { 1, 2, 3 } };
+
+        assert_int_equal(mu_tls_context_new(&w->tls, NULL), MU_OK);
+        mu_tls_context_keys(w->tls, &key, 1);
+    }
     w->server.rpc = open_side(w, &w->server, "server");
     w->client.rpc = open_side(w, &w->client, "client");
     assert_true(mu_addr_parse_ip(MU_SPAN_LIT("127.0.0.1"), &at));
@@ -153,6 +164,7 @@ static int teardown(void **state)
     assert_int_equal(uv_loop_close(&w->loop), 0);
     mu_buf_deinit(&w->server.heard);
     mu_buf_deinit(&w->answer);
+    mu_tls_context_free(w->tls);
     mu_free(w);
     return 0;
 }
@@ -411,6 +423,40 @@ static void nonsense_is_closed_and_others_are_served(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* -- keys -------------------------------------------------------------------------------------- */
+
+static void two_keys_do_not_meet(void **state)
+{
+    struct world *w = *state;
+    struct mu_tls_key other = { .identity = "0badcafe", .bytes = { 3, 2, 1 } };
+    struct mu_tls_context *tls;
+
+    assert_int_equal(mu_tls_context_new(&tls, NULL), MU_OK);
+    mu_tls_context_keys(tls, &other, 1);
+    rpc_seal(w->client.rpc, &(struct rpc_sealing){ .tls = tls });
+    dial(w, NULL);
+    RUN_UNTIL(w, w->downs == 1);
+    assert_int_equal(w->ups, 0);
+    assert_non_null(strstr(w->why, "is the encryption key the same on both sides?"));
+    rpc_hang_up(w->link);
+    w->link = NULL;
+    mu_tls_context_free(tls);
+}
+
+static void in_clear_nobody_is_let_in_where_that_is_refused(void **state)
+{
+    struct world *w = *state;
+
+    rpc_seal(w->client.rpc, &(struct rpc_sealing){ .tls = w->tls, .sends_clear = true });
+    dial(w, NULL);
+    RUN_UNTIL(w, w->downs == 1);
+    assert_int_equal(w->ups, 0);
+    rpc_hang_up(w->link);
+    rpc_seal(w->server.rpc, &(struct rpc_sealing){ .tls = w->tls, .takes_clear = true });
+    dial(w, NULL);
+    RUN_UNTIL(w, w->ups == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,5 +475,14 @@ int main(void)
         TEST(nonsense_is_closed_and_others_are_served),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest sealed[] = {
+        TEST(two_keys_do_not_meet),
+        TEST(in_clear_nobody_is_let_in_where_that_is_refused),
+    };
+    int failed = cmocka_run_group_tests_name("in clear", tests, NULL, NULL);
+
+    is_sealed = true;
+    failed += cmocka_run_group_tests_name("sealed", tests, NULL, NULL);
+    failed += cmocka_run_group_tests_name("keys", sealed, NULL, NULL);
+    return failed;
 }

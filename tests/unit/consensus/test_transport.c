@@ -26,6 +26,26 @@ static enum mu_code decode(struct mu_span bytes, struct consensus_frame *out)
     return rc;
 }
 
+static void snapshot_of(struct consensus_msg *m)
+{
+    static struct consensus_config config;
+    static const uint8_t bytes[] = "bytes of a state";
+
+    m->snapshot.session = 101;
+    m->snapshot.snap = (struct consensus_snap){ 102, 103, 104, { 105, [31] = 106 } };
+    if (m->kind == CONSENSUS_SNAP_CHUNK) {
+        m->snapshot.offset = 7;
+        m->snapshot.data = mu_span_of(bytes, sizeof bytes);
+        m->snapshot.bytes = sizeof bytes;
+        return;
+    }
+    config = (struct consensus_config){ .index = 99, .servers_count = 1 };
+    config.servers[0].id = model_id(1);
+    config.servers[0].disk = model_id(2);
+    config.servers[0].is_voter = true;
+    m->snapshot.config = &config;
+}
+
 /* Every field of its body differs from zero and from the others. */
 static struct consensus_msg msg_of(enum consensus_msg_kind kind)
 {
@@ -91,6 +111,15 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
     case CONSENSUS_MEMBER_REQ: break;
     case CONSENSUS_MEMBER_RES: m.removed.config_index = 71; break;
     case CONSENSUS_INVITE: m.invite.disk = model_id(81); break;
+    case CONSENSUS_SNAP_OFFER:
+    case CONSENSUS_SNAP_CHUNK: snapshot_of(&m); break;
+    case CONSENSUS_SNAP_RES:
+        m.snapshot_res.session = 91;
+        m.snapshot_res.offset = 92;
+        m.snapshot_res.match = 93;
+        m.snapshot_res.answer = CONSENSUS_SNAP_FAILED;
+        m.snapshot_res.fault = CONSENSUS_SNAP_FULL;
+        break;
     }
     return m;
 }
@@ -164,6 +193,14 @@ static void every_kind_comes_back_as_it_was(void **state)
             fail_msg("kind %u: %s", kind, last_err.text);
         }
         assert_false(got.is_bootstrap);
+        if (kind == CONSENSUS_SNAP_OFFER) {
+            assert_memory_equal(got.msg.snapshot.config, want.snapshot.config,
+                                sizeof *want.snapshot.config);
+            got.msg.snapshot.config = want.snapshot.config = NULL;
+        } else if (kind == CONSENSUS_SNAP_CHUNK) {
+            assert_true(mu_span_eq(got.msg.snapshot.data, want.snapshot.data));
+            got.msg.snapshot.data = want.snapshot.data;
+        }
         assert_memory_equal(&got.msg, &want, sizeof want);
         mu_buf_deinit(&bytes);
     }

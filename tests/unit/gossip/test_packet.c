@@ -49,7 +49,7 @@ static void what_is_not_ours_is_counted_and_dropped(void **unused)
         { "wire version",    2,  0x02, GOSSIP_COUNT_BAD_VERSION },
         { "cluster id",      4,  0x80, GOSSIP_COUNT_OTHER_CLUSTER },
         { "cluster id, end", 11, 0x01, GOSSIP_COUNT_OTHER_CLUSTER },
-        { "sealed",          3,  0x01, GOSSIP_COUNT_ENCRYPTED },
+        { "sealed",          3,  0x05, GOSSIP_COUNT_UNKNOWN_KEY },
         { "a stream's flag", 3,  0x08, GOSSIP_COUNT_BAD_CHECKSUM },
         { "core versions",   12, 0x01, GOSSIP_COUNT_BAD_CHECKSUM },
         { "key id",          16, 0x01, GOSSIP_COUNT_BAD_CHECKSUM },

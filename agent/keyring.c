@@ -1,0 +1,147 @@
+/* keyring.c - the keys of this agent: where they come from, and who uses them.
+ *
+ * A keyring file, <data>/gossip/keyring, wins over the configuration's `encrypt`: keys are changed
+ * through the cluster, and a restart must not bring an old one back. `encrypt` makes the file at
+ * the first start. Without a data directory, or with disable_keyring_file, the ring lives in
+ * memory.
+ *
+ * The same ring seals gossip (gossip/seal.c) and RPC (TLS with a pre-shared key, proto/tls.h): with
+ * a key nothing travels in clear between agents, but for the steps of a roll-out, which
+ * encrypt_verify_incoming and encrypt_verify_outgoing allow.
+ */
+#include <stdio.h>
+
+#include <sodium.h>
+
+#include "base/assert.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core.h"
+#include "proto/tls.h"
+
+#define FILE_NAME "gossip/keyring"
+
+static bool keeps_file(const struct agent *a)
+{
+    return !a->config->disable_keyring_file && !a->data.is_temporary;
+}
+
+static enum mu_code save(const struct agent *a, struct mu_err *err)
+{
+    char *path = agent__data_path(a, FILE_NAME);
+    struct mu_buf text = MU_BUF_NONE;
+    enum mu_code rc;
+
+    gossip_keyring_encode(&a->keyring, &text);
+    rc = mu_file_replace(path, mu_buf_span(&text), 0600, err);
+    sodium_memzero(text.data, text.bytes);
+    mu_buf_deinit(&text);
+    mu_free(path);
+    return rc;
+}
+
+/* MU_NOT_FOUND: there is no file. */
+static enum mu_code load(struct agent *a, struct mu_err *err)
+{
+    char *path = agent__data_path(a, FILE_NAME);
+    struct mu_buf text = MU_BUF_NONE;
+    enum mu_code rc = mu_file_read(path, GOSSIP_KEYRING_TEXT_MAX, &text, err);
+
+    if (rc == MU_OK) {
+        rc = gossip_keyring_decode(mu_buf_span(&text), &a->keyring, err);
+        if (rc == MU_OK && a->keyring.count == 0) {
+            rc = mu_fail(err, MU_INVALID, "Keyring file contains no keys");
+        }
+        if (rc != MU_OK) {
+            (void)mu_wrap(err, rc, "Failed to load the keyring %s", path);
+        }
+        sodium_memzero(text.data, text.bytes);
+    }
+    mu_buf_deinit(&text);
+    mu_free(path);
+    return rc;
+}
+
+static enum mu_code from_config(struct agent *a, const struct gossip_key *key, struct mu_err *err)
+{
+    a->keyring = (struct gossip_keyring){ .count = 1 };
+    a->keyring.keys[0] = *key;
+    return keeps_file(a) ? save(a, err) : MU_OK;
+}
+
+static enum mu_code ring_find(struct agent *a, struct mu_err *err)
+{
+    const char *given = a->config->encrypt;
+    struct mu_err missing = MU_ERR_NONE;
+    struct gossip_key key = { .count = 0 };
+    enum mu_code rc = MU_NOT_FOUND;
+
+    if (given != NULL) {
+        rc = gossip_key_parse(given, &key, err);
+        MU_ASSERT(rc == MU_OK); /* the configuration was checked */
+    }
+    rc = keeps_file(a) ? load(a, &missing) : MU_NOT_FOUND;
+    if (rc == MU_NOT_FOUND) {
+        rc = given != NULL ? from_config(a, &key, err) : MU_OK;
+    } else if (rc != MU_OK) {
+        rc = mu_fail(err, rc, "%s", missing.text);
+    } else if (given != NULL && !gossip_keyring_has(&a->keyring, &key)) {
+        mu_log(MU_WARN, "agent",
+               "LAN keyring doesn't include key provided with -encrypt, using keyring");
+    }
+    sodium_memzero(&key, sizeof key);
+    return rc;
+}
+
+/* Identities are the key ids that gossip shows in clear as well. */
+static void tls_keys(struct agent *a)
+{
+    struct mu_tls_key keys[GOSSIP_KEYS_MAX];
+
+    _Static_assert(GOSSIP_KEYS_MAX <= MU_TLS_KEYS_MAX, "all keys of the ring");
+    _Static_assert(GOSSIP_SUBKEY_BYTES == MU_TLS_KEY_BYTES, "a subkey is the pre-shared key");
+    for (size_t i = 0; i < a->keyring.count; i++) {
+        const struct gossip_key *key = &a->keyring.keys[i];
+
+        (void)snprintf(keys[i].identity, sizeof keys[i].identity, "%08x", gossip_key_id(key));
+        gossip_key_derive(key, GOSSIP_KEY_RPC, keys[i].bytes);
+    }
+    mu_tls_context_keys(a->tls, keys, a->keyring.count);
+    sodium_memzero(keys, sizeof keys);
+}
+
+enum mu_code agent__keyring_open(struct agent *a, struct mu_err *err)
+{
+    enum mu_code rc = ring_find(a, err);
+
+    if (rc != MU_OK || a->keyring.count == 0) {
+        return rc;
+    }
+    rc = mu_tls_context_new(&a->tls, err);
+    if (rc == MU_OK) {
+        tls_keys(a);
+    }
+    return rc;
+}
+
+struct gossip_sealing agent__gossip_sealing(const struct agent *a)
+{
+    return (struct gossip_sealing){ .keyring = &a->keyring,
+                                    .takes_clear = !a->config->encrypt_verify_incoming,
+                                    .sends_clear = !a->config->encrypt_verify_outgoing };
+}
+
+struct rpc_sealing agent__rpc_sealing(const struct agent *a)
+{
+    return (struct rpc_sealing){ .tls = a->tls,
+                                 .takes_clear = !a->config->encrypt_verify_incoming,
+                                 .sends_clear = !a->config->encrypt_verify_outgoing };
+}
+
+void agent__keyring_close(struct agent *a)
+{
+    mu_tls_context_free(a->tls);
+    a->tls = NULL;
+    gossip_keyring_wipe(&a->keyring);
+}

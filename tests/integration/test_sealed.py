@@ -1,0 +1,134 @@
+"""With a key nothing travels in clear between agents, strangers stay out, and a running cluster gets
+from clear to sealed without anybody noticing."""
+
+import os
+import socket
+import stat
+import struct
+import threading
+import unittest
+
+from cluster import ClusterTest, main, wait_for
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+OTHER = "/wECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+SECRET = "what-the-agents-whisper"
+
+
+class Listener:
+    """Everything that passes on loopback between the agents' own ports of one network."""
+
+    def __init__(self, prefix):
+        self.prefix = socket.inet_aton(prefix + ".0")[:3]
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+        self.socket.bind(("lo", 0))
+        self.socket.settimeout(0.2)
+        self.bytes = {8300: bytearray(), 8301: bytearray()}
+        self.stops = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.stops.is_set():
+            try:
+                packet = self.socket.recv(65535)[14:]
+            except socket.timeout:
+                continue
+            head = (packet[0] & 15) * 4
+            if packet[16:19] != self.prefix or packet[9] not in (6, 17):
+                continue
+            ports = struct.unpack("!HH", packet[head:head + 4])
+            for port in self.bytes:
+                if port in ports:
+                    self.bytes[port] += packet[head:]
+
+    def stop(self):
+        self.stops.set()
+        self.thread.join()
+        self.socket.close()
+        return self.bytes
+
+
+class Sealed(ClusterTest):
+    @unittest.skipUnless(os.geteuid() == 0, "listening to the wire needs root")
+    def test_nothing_is_to_be_read_on_the_wire(self):
+        heard = {}
+        for key in (None, KEY):
+            cluster = self.cluster(servers=3, clients=1, args=["-encrypt", key] if key else [])
+            listener = Listener(cluster.prefix)
+            cluster.start().wait_ready()
+            cluster.agents["k1"].ok("PUT", "/v1/kv/secret", SECRET)
+            heard[key] = listener.stop()
+            for agent in cluster.agents.values():
+                agent.kill()
+        for port in (8300, 8301):
+            self.assertGreater(len(heard[KEY][port]), 1000)
+            for word in (b"consul", b"muster.peer", SECRET.encode()):
+                self.assertNotIn(word, heard[KEY][port])
+        self.assertIn(SECRET.encode(), heard[None][8300])  # so the listener does hear
+        self.assertIn(b"consul", heard[None][8301])
+
+    def test_strangers_stay_out_and_are_told_why(self):
+        cluster = self.cluster(servers=1, clients=1, args=["-encrypt", KEY])
+        cluster.start().wait_ready()
+        join = ["-retry-join", cluster.agents["s1"].address]
+        for name, args, why in (
+                ("clear", [], "Remote state is encrypted and encryption is not configured"),
+                ("other", ["-encrypt", OTHER], "No installed keys could decrypt the message")):
+            stranger = cluster.add(name, args=join + args).start()
+            wait_for("the reason in its log", lambda s=stranger, w=why: w in s.log_text())
+        self.assertEqual(sorted(cluster.agents["s1"].members()), ["k1", "s1"])
+        self.assertIn("encrypted = true", cluster.agents["k1"].cli("info", check=0).stdout)
+
+    def test_the_keyring_file_outlives_the_flag(self):
+        cluster = self.cluster(servers=1, clients=1, args=["-encrypt", KEY])
+        cluster.start().wait_ready()
+        agent = cluster.agents["k1"]
+        path = os.path.join(agent.data, "gossip", "keyring")
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        with open(path) as f:
+            self.assertIn(KEY, f.read())
+        agent.kill()
+        agent.args = [a for a in agent.args if a not in ("-encrypt", KEY)] + ["-encrypt", OTHER]
+        agent.start()
+        wait_for("it to be back", lambda: agent.leader())
+        self.assertIn("LAN keyring doesn't include key provided with -encrypt, using keyring",
+                      agent.log_text())
+        agent.kill()
+        with open(path, "w") as f:
+            f.write("[\"nothing\"]")
+        agent.start()
+        self.assertEqual(agent.wait(), 1)
+        self.assertIn("gossip/keyring: item 0: ", agent.log_text())
+
+    def test_from_clear_to_sealed_one_by_one(self):
+        cluster = self.cluster(servers=3, clients=1)
+        cluster.start().wait_ready()
+        steps = (["-encrypt", KEY, "-hcl", "encrypt_verify_incoming = false",
+                  "-hcl", "encrypt_verify_outgoing = false"],
+                 ["-encrypt", KEY, "-hcl", "encrypt_verify_incoming = false"],
+                 ["-encrypt", KEY])
+        plain = {a.name: list(a.args) for a in cluster.agents.values()}
+        for number, step in enumerate(steps):
+            for agent in cluster.agents.values():
+                agent.kill()
+                agent.args = plain[agent.name] + step
+                agent.start()
+                wait_for(f"{agent.name} to be back",
+                         lambda a=agent, n=number: a.put(f"/v1/kv/{n}/{a.name}", "x").status == 200)
+                for other in cluster.agents.values():
+                    wait_for("all alive again",
+                             lambda o=other: sorted(o.members().values()) == [1] * 4)
+        keys = cluster.agents["k1"].ok("GET", "/v1/kv/?keys").json()
+        self.assertEqual(len(keys), 3 * 4)
+
+    def test_keygen_makes_a_key(self):
+        agent = self.cluster().add("nobody")
+        first = agent.cli("keygen", check=0).stdout.strip()
+        second = agent.cli("keygen", check=0).stdout.strip()
+        self.assertEqual(len(first), 44)
+        self.assertNotEqual(first, second)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+/* disk.h - a simulated disk with two directories: one for the log, one for the state.
+ *
+ * What is written goes to a page cache, from where it reaches the platter when it is flushed, or at
+ * any time before, by sectors of 512 bytes in any order. A crash of the process keeps the cache. A
+ * power cut keeps of every sector that was not flushed the new content, the old, or the first bytes
+ * of the new; of names, what a flush of the directory covered and a prefix of what came after.
+ *
+ * A request made on a fiber takes time: the fiber sleeps, and the server may be gone when it wakes.
+ * Then the request and all after it fail, so that the code above unwinds without touching anything.
+ * Requests from the main stack (reads of the loop) take none.
+ *
+ * Faults are told, one at a time; the disk decides nothing but which sectors a power cut keeps.
+ */
+#ifndef SIM_SERVER_DISK_H
+#define SIM_SERVER_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/rand.h"
+#include "base/span.h"
+
+#define DISK_SECTOR 512U
+#define DISK_NONE   (-1)
+
+enum disk_dir { DISK_LOG, DISK_STATE, DISK_DIRS };
+
+enum disk_request { DISK_READ, DISK_WRITE, DISK_SYNC, DISK_NAMES };
+
+/* What is left behind by a flush that failed: the four findings of ATC'20. */
+enum disk_failure {
+    DISK_CLEAN_NEW, /* pages are clean, readers see the new content, the platter the old */
+    DISK_CLEAN_OLD, /* pages are clean, the old content is back */
+    DISK_DIRTY,     /* the next flush would try again */
+    DISK_REPEATED,  /* the next flush fails too, and the one after that lies as in CLEAN_NEW */
+    DISK_FAILURES
+};
+
+struct disk; /* opaque */
+
+struct disk_owner {
+    void *data;
+    /* Put the running fiber to sleep for as long as this request takes. */
+    void (*sleep)(void *data, enum disk_request request, size_t bytes);
+    void (*note)(void *data, uint64_t what); /* for the hash of the run */
+};
+
+struct disk_sums {
+    uint64_t reads, writes, syncs, bytes_written;
+};
+
+struct disk *disk_new(const struct disk_owner *owner, uint64_t seed);
+void disk_free(struct disk *d);
+
+/* -- the power ----------------------------------------------------------------------------------
+ */
+
+/* All requests fail from now on, also those under way. */
+void disk_die(struct disk *d);
+bool disk_is_dead(const struct disk *d);
+/* A process begins to use it. lost: the power was cut since the last one did. */
+void disk_revive(struct disk *d, bool lost);
+size_t disk_open_count(const struct disk *d); /* files that were not closed */
+void disk_wipe(struct disk *d);               /* a new disk in its place; dead */
+
+/* -- faults -------------------------------------------------------------------------------------
+ */
+
+void disk_fail_sync(struct disk *d, enum disk_dir dir, enum disk_failure how); /* the next one */
+void disk_fail_read(struct disk *d, enum disk_dir dir);                        /* the next one */
+void disk_misdirect(struct disk *d, enum disk_dir dir); /* the next write goes elsewhere */
+bool disk_rot(struct disk *d, enum disk_dir dir); /* some bits at rest; false: nothing there */
+void disk_quota(struct disk *d, uint64_t bytes);  /* of all files; 0: endless */
+uint64_t disk_used(const struct disk *d);
+uint64_t disk_room(const struct disk *d); /* UINT64_MAX without a quota */
+struct disk_sums disk_sums(const struct disk *d);
+
+/* Broken on purpose: a flush does nothing and says it did. */
+void disk_lie(struct disk *d, enum disk_dir dir, bool lies);
+
+/* -- requests: errors are MU_NOT_FOUND, MU_FULL, MU_IO -------------------------------------------
+ */
+
+enum mu_code disk_list(struct disk *d, enum disk_dir dir, mu_dir_fn *each, void *data,
+                       struct mu_err *err);
+/* may_create: if it is not there. */
+enum mu_code disk_open(struct disk *d, enum disk_dir dir, const char *name, bool may_create,
+                       int *file, uint64_t *bytes, struct mu_err *err);
+void disk_close(struct disk *d, int file);
+bool disk_has(const struct disk *d, enum disk_dir dir, const char *name);
+uint64_t disk_bytes(const struct disk *d, int file);
+/* *got: how many there were; the rest of `to` is left alone. */
+enum mu_code disk_read(struct disk *d, int file, uint64_t offset, void *to, size_t bytes,
+                       size_t *got, struct mu_err *err);
+enum mu_code disk_write(struct disk *d, int file, uint64_t offset, struct mu_span bytes,
+                        struct mu_err *err);
+enum mu_code disk_resize(struct disk *d, int file, uint64_t bytes, struct mu_err *err);
+enum mu_code disk_sync(struct disk *d, int file, struct mu_err *err);
+void disk_drop_cache(struct disk *d, int file); /* what is clean is read from the platter again */
+enum mu_code disk_rename(struct disk *d, enum disk_dir dir, const char *from, const char *to,
+                         struct mu_err *err);
+enum mu_code disk_remove(struct disk *d, enum disk_dir dir, const char *name, struct mu_err *err);
+enum mu_code disk_sync_dir(struct disk *d, enum disk_dir dir, struct mu_err *err);
+/* One process at a time, by a file that is made if it is not there; revive releases it. */
+enum mu_code disk_lock(struct disk *d, enum disk_dir dir, const char *name, struct mu_err *err);
+
+#endif

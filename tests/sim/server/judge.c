@@ -1,0 +1,247 @@
+/* judge.c - what must be true once everything is healed (spec/consensus.md 4.3, phases).
+ *
+ * First a quorum works again while the others are gone, then everybody: a leader, every write that
+ * was acknowledged on every server, equal state, clients served. Then nothing may move any more. At
+ * last every server stops in order, and its files are looked at with nobody around.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "sim_vfs.h"
+#include "world.h"
+
+#define SETTLE_S 60 /* a stalled disk alone made a log wait that long; without it, seconds */
+#define SERVE_S  3
+#define REST_S   25
+#define QUIET_S  20
+
+static bool is_wanted(const struct server *s)
+{
+    return !s->is_refused && s->restart_at != NEVER;
+}
+
+static const struct server *leader_now(const struct world *w)
+{
+    for (size_t i = 0; i < w->servers_count; i++) {
+        const struct server *s = &w->servers[i];
+
+        if (server_is_up(s) && s->node.is_leader && s->node.is_ready) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+/* Everybody who should be there has the whole log of one leader, applied. */
+static bool is_settled(struct world *w)
+{
+    const struct server *leader = leader_now(w);
+    struct consensus_status at;
+
+    if (leader == NULL) {
+        return false;
+    }
+    consensus_status(leader->node.core, &at);
+    for (size_t i = 0; i < w->servers_count; i++) {
+        const struct server *s = &w->servers[i];
+
+        if (is_wanted(s) && (!server_is_up(s) || s->applied.index != at.last_index ||
+                             !mu_id_eq(&s->node.leader, &leader->id))) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < w->clients_count; i++) {
+        if (w->clients[i].op != 0) {
+            return false;
+        }
+    }
+    return at.last_index >= w->told;
+}
+
+static void must_settle(struct world *w, const char *what)
+{
+    if (world_run_until(w, is_settled, w->now + SETTLE_S * SECOND)) {
+        return;
+    }
+    for (size_t i = 0; i < w->servers_count; i++) {
+        const struct server *s = &w->servers[i];
+        struct consensus_status st = { .role = CONSENSUS_OBSERVER };
+
+        if (server_is_up(s)) {
+            consensus__node_status(&s->node, &st);
+        }
+        world_say(w,
+                  "%s: state %d, %s, term %llu, last %llu, commit %llu, stable %llu, applied %llu",
+                  s->name, (int)s->state, consensus_role_text(st.role), U(st.term),
+                  U(st.last_index), U(st.commit), U(st.stable), U(s->applied.index));
+    }
+    world_fail(w, "liveness: %s do not come to rest in %d s", what, SETTLE_S);
+}
+
+/* -- who works ----------------------------------------------------------------------------------
+ */
+
+static size_t alive_count(const struct world *w)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < w->servers_count; i++) {
+        count += !w->servers[i].is_refused;
+    }
+    return count;
+}
+
+/* Some are gone, as many as a quorum can spare. */
+static void bury(struct world *w)
+{
+    size_t spare = alive_count(w) - (w->servers_count / 2 + 1);
+
+    for (size_t i = 0; i < w->servers_count && spare > 0; i++) {
+        struct server *s = &w->servers[i];
+
+        if (!s->is_refused && mu_rand_below(&w->rand, 2) == 0) {
+            spare--;
+            event_cancel(w, &s->restart);
+            server_crash(s, false, NEVER);
+            s->restart_at = NEVER;
+        }
+    }
+}
+
+static void raise(struct world *w)
+{
+    for (size_t i = 0; i < w->servers_count; i++) {
+        struct server *s = &w->servers[i];
+
+        s->restart_at = w->now;
+        if (!s->is_refused && s->state == SERVER_DOWN) {
+            server_start(s);
+        }
+    }
+}
+
+static void serve(struct world *w)
+{
+    uint64_t before = w->sums.acked + w->sums.reads;
+
+    w->is_calm = false;
+    for (size_t i = 0; i < w->clients_count; i++) {
+        struct client *c = &w->clients[i];
+
+        if (c->op == 0) {
+            event_set(w, &c->next, w->now, c->next.fire, c);
+        }
+    }
+    world_run(w, w->now + SERVE_S * SECOND);
+    w->is_calm = true;
+    if (w->sums.acked + w->sums.reads == before) {
+        world_fail(w, "liveness: no client is served in %d s", SERVE_S);
+    }
+}
+
+/* -- nothing moves ------------------------------------------------------------------------------
+ */
+
+static void must_be_quiet(struct world *w)
+{
+    uint64_t terms[SERVERS_MAX];
+    uint64_t flushes[SERVERS_MAX];
+
+    world_run(w, w->now + REST_S * SECOND); /* marks, checkpoints, spares that found no room */
+    for (size_t i = 0; i < w->servers_count; i++) {
+        terms[i] = w->servers[i].term;
+        flushes[i] = disk_sums(w->servers[i].disk).syncs;
+    }
+    world_run(w, w->now + QUIET_S * SECOND);
+    for (size_t i = 0; i < w->servers_count; i++) {
+        const struct server *s = &w->servers[i];
+
+        if (s->term != terms[i]) {
+            world_fail(w, "I21: %s goes from term %llu to %llu though nothing happens", s->name,
+                       U(terms[i]), U(s->term));
+        }
+        if (disk_sums(s->disk).syncs > flushes[i]) {
+            world_fail(w, "I21: %s flushes though nothing happens", s->name);
+        }
+    }
+    if (!is_settled(w)) {
+        world_fail(w, "I21: the cluster does not stay settled");
+    }
+}
+
+/* -- what lies on the disks ---------------------------------------------------------------------
+ */
+
+static bool all_down(struct world *w)
+{
+    for (size_t i = 0; i < w->servers_count; i++) {
+        if (w->servers[i].state != SERVER_DOWN) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void look_at(struct server *s)
+{
+    struct world *w = s->world;
+    char path[] = "/0/state-1.db";
+    struct catalog_options options = { .path = path, .files = sim_vfs_files() };
+    struct catalog *c = NULL;
+    struct mu_err err = MU_ERR_NONE;
+    uint8_t hash[16];
+
+    path[1] = (char)('0' + s->place);
+    disk_revive(s->disk, false);
+    if (catalog_open(&c, &options, &err) != MU_OK || catalog_recount(c, hash, &err) != MU_OK) {
+        world_fail(w, "%s: the state it leaves cannot be read: %s", s->name, err.text);
+    }
+    struct catalog_applied applied = catalog_applied(c);
+
+    if (memcmp(hash, applied.hash, sizeof hash) != 0) {
+        world_fail(w, "I14: %s: a recount of all rows does not give the hash at %llu", s->name,
+                   U(applied.index));
+    }
+    fact_state(s, &applied);
+    catalog_close(c);
+    disk_die(s->disk);
+}
+
+void judge(struct world *w)
+{
+    torture_end(w);
+    w->is_calm = true;
+    if (w->options.is_beyond) { /* nobody may have answered wrongly: all else is allowed */
+        world_run(w, w->now + SETTLE_S * SECOND);
+        clients_judge(w);
+        return;
+    }
+    bury(w);
+    for (size_t i = 0; i < w->servers_count; i++) {
+        struct server *s = &w->servers[i];
+
+        if (is_wanted(s) && s->state == SERVER_DOWN) {
+            server_start(s);
+        }
+    }
+    must_settle(w, "a quorum of servers");
+    serve(w);
+    raise(w);
+    must_settle(w, "all servers");
+    serve(w);
+    must_settle(w, "all servers, after serving");
+    must_be_quiet(w);
+    clients_judge(w);
+    for (size_t i = 0; i < w->servers_count; i++) {
+        server_stop(&w->servers[i], NEVER - w->now);
+    }
+    if (!world_run_until(w, all_down, w->now + SETTLE_S * SECOND)) {
+        world_fail(w, "liveness: a server does not stop");
+    }
+    for (size_t i = 0; i < w->servers_count; i++) {
+        if (!w->servers[i].is_refused) {
+            look_at(&w->servers[i]);
+        }
+    }
+}

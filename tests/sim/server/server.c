@@ -1,0 +1,745 @@
+/* server.c - the life of one server: opened from its disk, run turn by turn, ended in the middle.
+ *
+ * A process that ends finds its disk dead: every request fails, whatever it was doing unwinds, and
+ * nothing it says is heard. So the code under test frees what it holds, and leaks are seen.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "consensus/ballast.h"
+#include "disk_log.h"
+#include "sim_vfs.h"
+#include "world.h"
+
+#define WAKE_US 5 /* from another thread to the loop */
+
+/* -- clocks -------------------------------------------------------------------------------------
+ */
+
+static uint64_t local_us(const struct server *s)
+{
+    return s->clock_base_us + (s->world->now - s->clock_set) * s->clock_rate / 1000;
+}
+
+uint64_t server_ms(const struct server *s)
+{
+    return local_us(s) / 1000;
+}
+
+void server_clock(struct server *s, uint64_t rate, uint64_t jump_us)
+{
+    s->clock_base_us = local_us(s) + jump_us;
+    s->clock_set = s->world->now;
+    s->clock_rate = rate;
+    world_say(s->world, "%s: clock at %llu/1000, forward %llu ms", s->name, U(rate),
+              U(jump_us / MS));
+    server_settle(s);
+}
+
+/* When its clock will show this. */
+static uint64_t when_ms(const struct server *s, uint64_t ms)
+{
+    uint64_t now = local_us(s);
+
+    return ms * 1000 <= now ? s->world->now
+                            : s->world->now + (ms * 1000 - now) * 1000 / s->clock_rate + 1;
+}
+
+/* -- turns --------------------------------------------------------------------------------------
+ */
+
+bool server_is_up(const struct server *s)
+{
+    return s->state == SERVER_UP && !s->is_dying;
+}
+
+bool server_hears(const struct server *s)
+{
+    return s->has_begun && !s->is_dying && s->node.phase != CONSENSUS_NODE_STOPPING &&
+           s->node.phase != CONSENSUS_NODE_STOPPED;
+}
+
+bool server_turn_begins(struct server *s, struct event *e, event_fn *fire, void *data)
+{
+    struct world *w = s->world;
+
+    if (w->now >= s->paused_until) {
+        return true;
+    }
+    event_set(w, e, s->paused_until + 1, fire, data);
+    return false;
+}
+
+static void on_wake(void *data);
+static void on_turn(void *data);
+static void stop_when_left(struct server *s);
+
+void server_settle(struct server *s)
+{
+    struct world *w = s->world;
+
+    if (!s->has_begun || s->is_dying || s->node.phase == CONSENSUS_NODE_STOPPED) {
+        return;
+    }
+    uint64_t at = consensus__node_wake_at(&s->node);
+
+    if (at == UINT64_MAX) {
+        event_cancel(w, &s->wake);
+    } else {
+        /* After a pause what has arrived is heard before silence is believed (driver_uv.c). */
+        uint64_t us = when_ms(s, at);
+
+        event_set(w, &s->wake, us > s->paused_until ? us : s->paused_until + 2, on_wake, s);
+    }
+    if (consensus__node_has_work(&s->node) && !event_is_set(&s->turn)) {
+        event_set(w, &s->turn, w->now, on_turn, s);
+    }
+}
+
+void server_turn_ends(struct server *s)
+{
+    if (s->reader != NULL) {
+        catalog_reader_release(s->reader);
+    }
+    facts_check_node(s);
+    stop_when_left(s);
+    server_settle(s);
+}
+
+static void on_wake(void *data)
+{
+    struct server *s = data;
+
+    if (server_turn_begins(s, &s->wake, on_wake, s)) {
+        consensus__node_wake(&s->node, server_ms(s));
+        server_turn_ends(s);
+    }
+}
+
+/* Whoever stops gives its office away first, if it leads. */
+static void stop_when_left(struct server *s)
+{
+    if (s->state == SERVER_STOPPING && s->has_begun && consensus__node_has_left(&s->node) &&
+        s->node.phase != CONSENSUS_NODE_STOPPING && s->node.phase != CONSENSUS_NODE_STOPPED) {
+        consensus__node_stop(&s->node);
+    }
+}
+
+static void on_turn(void *data)
+{
+    struct server *s = data;
+
+    if (server_turn_begins(s, &s->turn, on_turn, s)) {
+        consensus__node_turn(&s->node, server_ms(s));
+        server_turn_ends(s);
+    }
+}
+
+static void server_ended(struct server *s);
+
+static void on_collect(void *data)
+{
+    struct server *s = data;
+
+    if (!server_turn_begins(s, &s->collect, on_collect, s) || !s->has_begun) {
+        return;
+    }
+    consensus__node_collect(&s->node, server_ms(s));
+    if (s->state == SERVER_STOPPING && s->node.phase == CONSENSUS_NODE_STOPPED) {
+        server_ended(s);
+        return;
+    }
+    server_turn_ends(s);
+}
+
+static void on_store_wake(void *data)
+{
+    struct server *s = data;
+
+    if (!s->is_dying && !event_is_set(&s->collect)) {
+        event_set(s->world, &s->collect, s->world->now + WAKE_US, on_collect, s);
+    }
+}
+
+/* -- the log's steps ----------------------------------------------------------------------------
+ */
+
+static void log_main(void *data)
+{
+    struct server *s = data;
+    uint64_t nap = 0;
+
+    do {
+        task_nap(&s->log_task, nap == UINT64_MAX ? NEVER : nap * MS * 1000 / s->clock_rate);
+    } while (consensus__log_step(s->log, &nap));
+}
+
+static uint64_t log_now(void *self)
+{
+    return local_us(self) * 1000;
+}
+
+static void log_start(void *self, struct consensus_log *l)
+{
+    struct server *s = self;
+
+    s->log = l;
+    task_start(&s->log_task, s, log_main);
+}
+
+static void log_mail(void *self)
+{
+    struct server *s = self;
+
+    task_mail(&s->log_task);
+}
+
+static void log_join(void *self)
+{
+    struct server *s = self;
+
+    task_drain(&s->log_task);
+}
+
+/* -- the apply steps ----------------------------------------------------------------------------
+ */
+
+static void apply_main(void *data)
+{
+    struct server *s = data;
+    uint64_t nap = UINT64_MAX;
+
+    do {
+        bool has_mail = apply_has_mail(s->apply);
+
+        task_nap(&s->apply_task, has_mail ? 0 : nap == UINT64_MAX ? NEVER : nap * MS);
+    } while (apply_step(s->apply, &nap));
+}
+
+static void apply_mail(void *self)
+{
+    struct server *s = self;
+
+    if (apply_has_mail(s->apply)) { /* not so while it waits for room on the disk */
+        task_mail(&s->apply_task);
+    }
+}
+
+static void on_applied_event(void *data)
+{
+    struct server *s = data;
+
+    if (server_turn_begins(s, &s->applied_event, on_applied_event, s)) {
+        apply_collect(s->apply);
+        server_turn_ends(s);
+    }
+}
+
+static void apply_reports(void *self)
+{
+    struct server *s = self;
+
+    if (!s->is_dying && !event_is_set(&s->applied_event)) {
+        event_set(s->world, &s->applied_event, s->world->now + WAKE_US, on_applied_event, s);
+    }
+}
+
+static void apply_join(void *self)
+{
+    struct server *s = self;
+
+    task_drain(&s->apply_task);
+}
+
+static void on_applied(void *data, const struct apply_report *report)
+{
+    struct server *s = data;
+    struct world *w = s->world;
+
+    if (report->changes != NULL) {
+        for (size_t i = 0; i < report->results_count; i++) {
+            fact_result(s, &report->results[i]);
+        }
+    }
+    if (report->applied.index < s->applied.index || report->durable > report->applied.index) {
+        world_fail(w, "%s: I10: applied goes from %llu to %llu, durable %llu", s->name,
+                   U(s->applied.index), U(report->applied.index), U(report->durable));
+    }
+    s->applied = report->applied;
+    fact_state(s, &report->applied);
+    s->durable_told = report->durable > s->durable_told ? report->durable : s->durable_told;
+    if (s->has_begun) {
+        consensus__node_applied(&s->node, report->applied.index, report->durable);
+    }
+    catalog_reader_release(s->reader);
+    if (report->changes == NULL) {
+        catalog_reader_rest(s->reader);
+    }
+    requests_applied(s, report);
+}
+
+/* -- what it may die of -------------------------------------------------------------------------
+ */
+
+static void on_exit_event(void *data)
+{
+    struct server *s = data;
+    struct world *w = s->world;
+
+    if (s->state == SERVER_UP || s->state == SERVER_STOPPING) {
+        server_crash(s, false, mu_rand_below(&w->rand, 2 * SECOND));
+    }
+}
+
+static void dies(struct server *s, const char *what, const char *why)
+{
+    struct world *w = s->world;
+
+    if (s->is_dying) {
+        return;
+    }
+    world_say(w, "%s: %s: %s", s->name, what, why);
+    if (!s->is_excused && !s->is_hurt) {
+        world_fail(w, "%s: a server dies without a cause: %s: %s", s->name, what, why);
+    }
+    w->sums.deaths++;
+    event_set(w, &s->exit, w->now + mu_rand_below(&w->rand, 10 * MS), on_exit_event, s);
+}
+
+static void on_apply_failed(void *data, const char *why)
+{
+    dies(data, "the state cannot be written", why);
+}
+
+static void on_state_full(void *data)
+{
+    struct server *s = data;
+
+    if (server_is_up(s)) {
+        consensus__node_relieve(&s->node);
+        server_settle(s);
+    }
+}
+
+static void on_relieved(void *data)
+{
+    struct server *s = data;
+
+    if (s->apply != NULL) {
+        apply_relieved(s->apply);
+    }
+}
+
+static bool is_relief(void *data, struct mu_span command)
+{
+    (void)data;
+    return command_is_relief(command);
+}
+
+static void on_dead(void *data, const char *why)
+{
+    dies(data, "consensus may not go on", why);
+}
+
+/* -- what consensus says ------------------------------------------------------------------------
+ */
+
+static void on_entries(void *data, const struct consensus_entry_view *entries, size_t count)
+{
+    struct server *s = data;
+    struct apply_entry *list = mu_new_array(count, sizeof *list);
+
+    for (size_t i = 0; i < count; i++) {
+        fact_entry(s, &entries[i]);
+        requests_entry(s, entries[i].ticket, entries[i].index);
+        list[i] = (struct apply_entry){
+            .index = entries[i].index,
+            .term = entries[i].term,
+            .ticket = entries[i].index, /* every result is looked at */
+            .command = entries[i].is_command ? entries[i].bytes : MU_SPAN_NONE,
+        };
+    }
+    apply_push(s->apply, list, count);
+    mu_free(list);
+}
+
+static void on_changed(void *data, const struct mu_id *leader, bool is_leader, bool is_ready)
+{
+    struct server *s = data;
+    struct server *of = server_of(s->world, leader);
+
+    world_say(s->world, "%s: the leader is %s%s", s->name, of != NULL ? of->name : "nobody",
+              is_leader ? (is_ready ? ", ready" : ", not ready") : "");
+}
+
+static void on_formed(void *data, const struct mu_id *cluster)
+{
+    struct server *s = data;
+
+    (void)cluster;
+    world_say(s->world, "%s: belongs to a cluster", s->name);
+}
+
+/* -- opening ------------------------------------------------------------------------------------
+ */
+
+static void state_path(const struct server *s, char out[32])
+{
+    (void)snprintf(out, 32, "/%zu/state-1.db", s->place);
+}
+
+static enum mu_code open_state(struct server *s, struct mu_err *err)
+{
+    char path[32];
+    struct catalog_options options = {
+        .path = path,
+        .wal_bytes = s->world->wal_bytes,
+        .files = sim_vfs_files(),
+    };
+
+    state_path(s, path);
+    enum mu_code rc = catalog_open(&s->catalog, &options, err);
+
+    if (rc == MU_FULL && disk_remove(s->disk, DISK_LOG, CONSENSUS_BALLAST_NAME, NULL) == MU_OK) {
+        rc = catalog_open(&s->catalog, &options, err);
+    }
+    if (rc != MU_OK) {
+        return rc;
+    }
+    s->opened = catalog_applied(s->catalog);
+    return catalog_reader_open_in(&s->reader, path, options.files, err);
+}
+
+static enum mu_code open_node(struct server *s, struct mu_err *err)
+{
+    struct world *w = s->world;
+    struct consensus_store store;
+    struct consensus_store_options store_options = {
+        .server = s->id,
+        .segment_bytes = w->segment_bytes,
+        .spares_count = 1,
+        .ballast_bytes = w->ballast_bytes,
+        .seed = mu_rand_u64(&w->rand) | 1,
+        .wake = on_store_wake,
+        .wake_data = s,
+    };
+    struct consensus_log_host host = { s, log_now, log_start, log_mail, log_join };
+    struct consensus_driver_options options = {
+        .server = s->id,
+        .dir = s->name,
+        .timing = w->timing,
+        .multiplier = 1,
+        .expect = (unsigned)w->servers_count,
+        .transport = &net_transport,
+        .transport_self = s,
+        .callbacks = {
+            .apply = on_entries,
+            .changed = on_changed,
+            .formed = on_formed,
+            .dead = on_dead,
+            .is_relief = is_relief,
+            .relieved = on_relieved,
+        },
+        .callbacks_data = s,
+        .applied = s->opened.index,
+        .applied_term = s->opened.term,
+        .durable_applied = catalog_durable(s->catalog),
+        .trailing_entries = w->trailing,
+        .seed = mu_rand_u64(&w->rand) | 1,
+    };
+
+    consensus__store_segment_on(&store, &store_options, s->view, &host);
+    s->has_node = true;
+    return consensus__node_open(&s->node, &options, &store, server_ms(s), err);
+}
+
+static void on_opened(void *data);
+
+static void boot_main(void *data)
+{
+    struct server *s = data;
+
+    s->open_error = MU_ERR_NONE;
+    s->open_code = open_state(s, &s->open_error);
+    if (s->open_code == MU_OK) {
+        s->open_code = open_node(s, &s->open_error);
+    }
+    if (!s->is_dying) {
+        event_set(s->world, &s->opened_event, s->world->now, on_opened, s);
+    }
+}
+
+static void open_failed(struct server *s)
+{
+    struct world *w = s->world;
+    bool is_damage =
+        s->open_code == MU_CORRUPT || s->open_code == MU_FOREIGN || s->open_code == MU_UNSUPPORTED;
+
+    world_say(w, "%s: does not open: %s: %s", s->name, mu_code_text(s->open_code),
+              s->open_error.text);
+    if (is_damage && !s->is_hurt) {
+        world_fail(w, "%s: refuses what no fault has touched: %s", s->name, s->open_error.text);
+    }
+    if (s->open_code == MU_IO && !s->is_excused) {
+        world_fail(w, "%s: fails to open without a cause: %s", s->name, s->open_error.text);
+    }
+    if (s->open_code == MU_FULL && disk_room(s->disk) == UINT64_MAX) {
+        world_fail(w, "%s: finds its disk full, which is not: %s", s->name, s->open_error.text);
+    }
+    s->is_refused = is_damage;
+    w->sums.refused += is_damage;
+    server_crash(s, false, is_damage ? NEVER : SECOND + mu_rand_below(&w->rand, 2 * SECOND));
+}
+
+/* What was on disk is what was told: nothing flushed is gone, nothing is there that never was. */
+static void check_opened(struct server *s)
+{
+    struct world *w = s->world;
+
+    if (!s->is_hurt && s->opened.index < s->durable_told) {
+        world_fail(w, "%s: the state was durable up to %llu and is now at %llu", s->name,
+                   U(s->durable_told), U(s->opened.index));
+    }
+    if (s->opened.index > facts_last(w)) {
+        world_fail(w, "%s: the state is at %llu, and only %llu were ever committed", s->name,
+                   U(s->opened.index), U(facts_last(w)));
+    }
+    s->applied = s->opened;
+    s->durable_told = catalog_durable(s->catalog);
+    if (s->durable_told > s->opened.index) {
+        world_fail(w, "%s: %llu is said to be durable, of %llu", s->name, U(s->durable_told),
+                   U(s->opened.index));
+    }
+    fact_state(s, &s->opened);
+}
+
+static void on_opened(void *data)
+{
+    struct server *s = data;
+    struct apply_host host = { s, apply_mail, apply_reports, apply_join };
+    struct world *w = s->world;
+
+    if (!server_turn_begins(s, &s->opened_event, on_opened, s)) {
+        return;
+    }
+    if (s->open_code != MU_OK) {
+        open_failed(s);
+        return;
+    }
+    w->sums.opens++;
+    check_opened(s);
+    s->apply = apply_open(&host, s->catalog, on_applied, on_apply_failed, on_state_full, s);
+    s->catalog = NULL;
+    task_start(&s->apply_task, s, apply_main);
+    s->state = SERVER_UP;
+    s->has_begun = true;
+    s->term = s->commit = 0;
+    world_say(w, "%s: is up, applied %llu", s->name, U(s->opened.index));
+    consensus__node_start(&s->node, server_ms(s));
+    on_store_wake(s);
+    server_turn_ends(s);
+}
+
+void server_start(struct server *s)
+{
+    MU_ASSERT(s->state == SERVER_DOWN);
+    s->life++;
+    s->state = SERVER_OPENING;
+    s->is_excused = s->stays_excused || disk_room(s->disk) != UINT64_MAX;
+    s->stays_excused = false;
+    s->paused_until = 0;
+    event_cancel(s->world, &s->restart);
+    world_say(s->world, "%s: starts%s", s->name, s->was_cut ? " after a power cut" : "");
+    disk_revive(s->disk, s->was_cut);
+    s->was_cut = false;
+    task_start(&s->boot, s, boot_main);
+}
+
+static void on_restart(void *data)
+{
+    struct server *s = data;
+
+    if (s->state == SERVER_DOWN && !s->is_refused) {
+        server_start(s);
+    }
+}
+
+/* -- the end ------------------------------------------------------------------------------------
+ */
+
+static void node_end(struct server *s)
+{
+    if (!s->has_node) {
+        return;
+    }
+    if (s->has_begun) {
+        if (s->node.phase != CONSENSUS_NODE_STOPPING && s->node.phase != CONSENSUS_NODE_STOPPED) {
+            consensus__node_die(&s->node, "the process ends"); /* no office is given away */
+            consensus__node_stop(&s->node);
+        }
+        task_drain(&s->log_task);
+        if (s->node.phase != CONSENSUS_NODE_STOPPED) {
+            consensus__node_collect(&s->node, server_ms(s));
+        }
+        consensus__node_finish(&s->node);
+    }
+    consensus__node_deinit(&s->node);
+    s->has_node = s->has_begun = false;
+    s->log = NULL;
+}
+
+static void events_cancel(struct server *s)
+{
+    struct event *const all[] = { &s->exit, &s->opened_event, &s->turn,
+                                  &s->wake, &s->collect,      &s->applied_event };
+
+    for (size_t i = 0; i < MU_LEN(all); i++) {
+        event_cancel(s->world, all[i]);
+    }
+}
+
+/* Everything the process held is freed. Its disk is dead, or it has stopped in order. */
+static void server_ended(struct server *s)
+{
+    s->is_dying = true;
+    events_cancel(s);
+    task_drain(&s->boot);
+    node_end(s);
+    if (s->reader != NULL) {
+        catalog_reader_release(s->reader);
+        catalog_reader_close(s->reader);
+        s->reader = NULL;
+    }
+    if (s->apply != NULL) {
+        apply_close(s->apply);
+        s->apply = NULL;
+    }
+    catalog_close(s->catalog);
+    s->catalog = NULL;
+    task_free(&s->boot);
+    task_free(&s->log_task);
+    task_free(&s->apply_task);
+    requests_drop(s);
+    net_server_down(s);
+    events_cancel(s); /* what the last steps asked for */
+    disk_die(s->disk);
+    if (disk_open_count(s->disk) != 0) {
+        world_fail(s->world, "%s: %zu files are left open", s->name, disk_open_count(s->disk));
+    }
+    sim_vfs_forget(s->place);
+    s->is_dying = false;
+    s->state = SERVER_DOWN;
+    if (s->restart_at != NEVER) {
+        event_set(s->world, &s->restart, s->restart_at, on_restart, s);
+    }
+}
+
+void server_crash(struct server *s, bool is_cut, uint64_t restart)
+{
+    struct world *w = s->world;
+
+    s->was_cut = s->was_cut || is_cut;
+    if (s->state == SERVER_DOWN) {
+        return;
+    }
+    world_say(w, "%s: %s", s->name, is_cut ? "the power is cut" : "the process is killed");
+    w->sums.crashes++;
+    s->restart_at = restart == NEVER ? NEVER : w->now + restart;
+    s->is_dying = true;
+    disk_die(s->disk);
+    server_ended(s);
+}
+
+void server_stop(struct server *s, uint64_t restart)
+{
+    if (!server_is_up(s) || s->node.phase == CONSENSUS_NODE_DEAD) {
+        return;
+    }
+    world_say(s->world, "%s: stops in order", s->name);
+    s->restart_at = s->world->now + restart;
+    s->state = SERVER_STOPPING;
+    consensus__node_leave(&s->node, server_ms(s));
+    server_turn_ends(s);
+}
+
+void server_pause(struct server *s, uint64_t us)
+{
+    world_say(s->world, "%s: stands still for %llu ms", s->name, U(us / MS));
+    s->paused_until = s->world->now + us;
+}
+
+/* -- for good -----------------------------------------------------------------------------------
+ */
+
+static void disk_sleep(void *data, enum disk_request request, size_t bytes)
+{
+    struct server *s = data;
+    struct mu_rand *r = &s->world->disk_rand;
+    uint64_t most = s->latency_us;
+
+    if (s->world->options.is_verbose && request == DISK_SYNC) {
+        world_say(s->world, "%s: flushes", s->name);
+    }
+
+    if (s->is_dying || (request == DISK_READ && mu_rand_below(r, 8) != 0) ||
+        (request == DISK_WRITE && mu_rand_below(r, 2) != 0)) {
+        return; /* from the cache, or into it */
+    }
+    uint64_t us =
+        20 + mu_rand_below(r, request == DISK_SYNC ? most + 1 : most / 8 + 1) + bytes / 1000;
+
+    if (s->world->now < s->stall_until) {
+        us += s->stall_until - s->world->now;
+    }
+    tasks_sleep(s, us);
+}
+
+static void disk_note(void *data, uint64_t what)
+{
+    struct server *s = data;
+
+    world_note(s->world, what * 8 + s->place);
+}
+
+void server_init(struct world *w, size_t place)
+{
+    struct server *s = &w->servers[place];
+    struct disk_owner owner = { s, disk_sleep, disk_note };
+
+    s->world = w;
+    s->place = place;
+    (void)snprintf(s->name, sizeof s->name, "s%zu", place);
+    s->id = mu_id_drawn(&w->rand);
+    s->id.b[0] = (uint8_t)(place + 1);
+    s->disk = disk_new(&owner, mu_rand_u64(&w->rand));
+    s->view = mu_new(sizeof *s->view);
+    disk_log_view(s->disk, s->view);
+    sim_vfs_add(place, s->disk);
+    s->clock_rate = 1000;
+    s->clock_base_us = SECOND + mu_rand_below(&w->rand, 1000 * SECOND);
+    s->wall_ms = 1700000000000 + (int64_t)mu_rand_below(&w->rand, 10000);
+    s->latency_us = 100 + mu_rand_below(&w->rand, mu_rand_below(&w->rand, 4) == 0 ? 10000 : 2000);
+    disk_lie(s->disk, DISK_LOG, w->options.broken == BREAK_FLUSH);
+}
+
+void server_deinit(struct server *s)
+{
+    if (s->state != SERVER_DOWN) {
+        server_crash(s, false, NEVER);
+    }
+    event_cancel(s->world, &s->restart);
+    disk_free(s->disk);
+    mu_free(s->view);
+}
+
+struct server *server_of(struct world *w, const struct mu_id *id)
+{
+    for (size_t i = 0; i < w->servers_count; i++) {
+        if (mu_id_eq(&w->servers[i].id, id)) {
+            return &w->servers[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,376 @@
+/* world.h - whole servers in one process: everything of one run.
+ *
+ * A server here is what ships, from the first byte of a peer's message to the pages of SQLite: the
+ * consensus node (consensus/node.h), the segment store on a disk, the catalog with its apply steps
+ * (agent/apply.h) on SQLite, peer messages in their encoding. Simulated are time, network, disks
+ * and the turns that threads get: the log's steps, the apply steps and the opening of a server each
+ * run on a fiber that sleeps in every request to the disk, so a server may die between any two.
+ *
+ *   world.c     events, time, how a run fails
+ *   server.c    the life of a server: open, run, crash, power cut, stop
+ *   task.c      what are threads in production
+ *   net.c       links, messages, what happens to them on the way
+ *   request.c   the way of one write or read through servers and back
+ *   client.c    who asks, and what he believes afterwards
+ *   facts.c     what was committed and what came of it; must be the same everywhere
+ *   model.c     a second opinion about keys, not made from the catalog's code
+ *   torture.c   what goes wrong, drawn from the seed
+ *   judge.c     what must be true once everything is healed
+ *
+ * disk.h, sim_vfs.h and fiber.h know nothing of this.
+ */
+#ifndef SIM_SERVER_WORLD_H
+#define SIM_SERVER_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/apply.h"
+#include "base/heap.h"
+#include "base/id.h"
+#include "base/rand.h"
+#include "catalog/catalog.h"
+#include "catalog/query.h"
+#include "consensus/node.h"
+#include "consensus/store_segment.h"
+#include "disk.h"
+#include "fiber.h"
+#include "linear.h"
+#include "proto/command.h"
+
+#define U(v) (unsigned long long)(v)
+
+#define SERVERS_MAX 5
+#define CLIENTS_MAX 12
+#define KEYS_MAX    16
+#define MS          UINT64_C(1000) /* of microseconds, as all times here are */
+#define SECOND      (1000 * MS)
+#define NEVER       UINT64_MAX
+
+/* What may go wrong. Each is off in every second run. */
+#define WORLD_FAULTS(X) \
+    X(crash)            \
+    X(power)            \
+    X(stop)             \
+    X(pause)            \
+    X(cut) X(loss) X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) X(read) X(rot)
+
+enum world_fault {
+#define WORLD_ENUM(name) FAULT_##name,
+    WORLD_FAULTS(WORLD_ENUM)
+#undef WORLD_ENUM
+        FAULTS_COUNT
+};
+
+/* Broken on purpose, in what this program does itself. */
+enum world_break {
+    BREAK_NOTHING,
+    BREAK_FLUSH,     /* disks of the log flush nothing */
+    BREAK_STALE,     /* reads are answered before the read point is applied */
+    BREAK_READ_POINT /* any server believes that it may give read points */
+};
+
+struct world_options {
+    uint64_t seed;
+    uint64_t until_s;        /* of faults; 0: as drawn */
+    size_t servers, clients; /* 0: as drawn */
+    uint64_t off;            /* bits of faults that never happen */
+    enum world_break broken;
+    bool is_beyond; /* any copy may be hurt: only wrong answers count, not silence */
+    bool is_verbose;
+};
+
+struct world;
+struct server;
+
+/* -- events -------------------------------------------------------------------------------------
+ */
+
+typedef void event_fn(void *data);
+
+struct event { /* zeroed: not set */
+    struct mu_heap_node node;
+    event_fn *fire;
+    void *data;
+};
+
+void event_set(struct world *w, struct event *e, uint64_t at_us, event_fn *fire, void *data);
+void event_cancel(struct world *w, struct event *e);
+bool event_is_set(const struct event *e);
+
+/* -- servers ------------------------------------------------------------------------------------
+ */
+
+/* A thread of the server. */
+struct task {
+    struct server *server;
+    struct fiber *fiber; /* NULL: there is none */
+    struct event due;
+    bool is_waiting; /* for mail, not for a disk */
+    bool has_mail;
+};
+
+/*   DOWN --> OPENING --> UP --> STOPPING --.
+ *    ^         |          |                |
+ *    '---------+----------+----------------'
+ */
+enum server_state { SERVER_DOWN, SERVER_OPENING, SERVER_UP, SERVER_STOPPING };
+
+struct server {
+    struct world *world;
+    size_t place;
+    char name[4];
+    struct mu_id id;
+    struct disk *disk;
+    struct consensus_disk *view;
+    uint64_t latency_us, stall_until; /* of the disk */
+
+    enum server_state state;
+    uint32_t life;
+    bool is_dying;      /* its disk is dead, it is being taken apart */
+    bool is_excused;    /* a fault was told that it may die of */
+    bool stays_excused; /* in its next life too: an error that is repeated */
+    bool is_hurt;       /* what it has stored may be damaged */
+    bool is_refused;    /* it will not start again, and has said why */
+    bool was_cut;       /* the power was, since it ran last */
+    uint64_t restart_at;
+    struct event restart, exit;
+
+    /* its clock: local = base + (now - set) * rate / 1000 */
+    uint64_t clock_set, clock_base_us, clock_rate;
+    int64_t wall_ms; /* its wall clock is ahead of its other clock by this */
+    uint64_t paused_until;
+
+    /* while it runs */
+    struct task boot, log_task, apply_task;
+    struct consensus_log *log;
+    struct catalog *catalog; /* until `apply` has it */
+    struct catalog_applied opened;
+    struct catalog_reader *reader;
+    struct apply *apply;
+    struct consensus_node node;
+    bool has_node, has_begun;
+    enum mu_code open_code;
+    struct mu_err open_error;
+    struct event opened_event, turn, wake, collect, applied_event;
+    uint64_t stamp_ms;
+
+    /* what was seen of it */
+    struct catalog_applied applied;
+    uint64_t term, commit; /* of this life */
+    uint64_t durable_told; /* over all lives, as long as the disk is honest */
+    uint64_t term_told;
+    bool links[SERVERS_MAX]; /* connections to others, as it was told */
+};
+
+/* -- operations of clients ----------------------------------------------------------------------
+ */
+
+enum op_kind { OP_GET, OP_PUT, OP_CAS, OP_DELETE, OP_DELETE_CAS, OP_DELETE_TREE, OP_KINDS };
+
+enum op_mode { MODE_DEFAULT, MODE_CONSISTENT, MODE_STALE, MODES };
+
+enum op_state {
+    OP_OPEN,
+    OP_DONE,
+    OP_FAILED,  /* certainly without effect */
+    OP_UNKNOWN, /* nobody answered in time, or nobody could know */
+};
+
+struct op {
+    uint64_t number; /* from 1; the `seq` of its command's origin */
+    enum op_kind kind;
+    enum op_mode mode;
+    enum op_state state;
+    size_t client, key;
+    uint64_t cas, cas_value; /* index, and the value that was read with it (0: none) */
+    struct mu_buf command;   /* encoded, without a stamp */
+    uint64_t called, returned;
+    uint64_t floor; /* an index somebody had been told of before it was called */
+    uint64_t index; /* of its log entry; OP_GET: of the state it saw */
+    bool did_apply;
+    uint64_t saw, saw_index; /* OP_GET: value, ModifyIndex; 0: no such key */
+    uint64_t entry;          /* index at which it was committed; 0: nowhere yet */
+};
+
+struct client {
+    size_t place, server;
+    struct event next, timeout;
+    uint64_t op;                   /* number; 0: none under way */
+    uint64_t read_value[KEYS_MAX]; /* what it read last, for CAS */
+    uint64_t read_index[KEYS_MAX];
+};
+
+/* -- what was committed -------------------------------------------------------------------------
+ */
+
+struct fact {
+    uint64_t term, content; /* content: hash of its bytes; 0: no command */
+    uint64_t op;
+    enum mu_code code; /* of applying it, as the oracle says */
+    bool did_apply;
+    uint8_t hash[16]; /* of the state behind it */
+};
+
+struct version {                     /* of a key */
+    uint64_t index, value, modified; /* value: 0, deleted */
+};
+
+struct world {
+    struct world_options options;
+    struct mu_rand rand, net_rand, disk_rand;
+    uint64_t now; /* microseconds */
+    struct mu_heap events;
+    uint64_t steps, hash;
+    uint64_t until;
+
+    struct server servers[SERVERS_MAX];
+    size_t servers_count;
+    size_t hurt_max; /* how many servers may have damaged copies */
+    enum consensus_timing timing;
+    uint32_t segment_bytes, trailing, wal_bytes;
+    uint64_t ballast_bytes;
+
+    bool is_cut[SERVERS_MAX][SERVERS_MAX]; /* [from][to] */
+    uint64_t delay_us;
+    double loss, twice, slow, flip;
+    struct message *messages; /* under way */
+    struct event links;
+
+    struct client clients[CLIENTS_MAX];
+    size_t clients_count, keys_count;
+    struct op *ops;
+    size_t ops_count, ops_room;
+    uint64_t think_us;
+    bool is_calm; /* clients ask no more */
+
+    struct fact *facts; /* by index */
+    size_t facts_count, facts_room;
+    struct catalog *oracle;
+    struct version *versions[KEYS_MAX];
+    size_t versions_count[KEYS_MAX], versions_room[KEYS_MAX];
+    uint64_t told;              /* the highest index a client knows of */
+    struct mu_id leaders[4096]; /* by term: I1 */
+
+    struct event torture;
+    uint64_t bad[FAULTS_COUNT]; /* how often each happened */
+    struct {                    /* for people */
+        uint64_t crashes, cuts, opens, refused, acked, failed, unknown, reads, deaths;
+    } sums;
+};
+
+/* -- world.c ------------------------------------------------------------------------------------
+ */
+
+struct world *world_new(const struct world_options *options);
+void world_free(struct world *w);
+void world_run(struct world *w, uint64_t until_us);
+/* Until `is_done` says so; false: not by then. */
+bool world_run_until(struct world *w, bool (*is_done)(struct world *w), uint64_t until_us);
+void world_note(struct world *w, uint64_t v); /* into the hash of the run */
+void world_say(struct world *w, const char *fmt, ...) MU_PRINTF(2, 3);
+_Noreturn void world_fail(struct world *w, const char *fmt, ...) MU_PRINTF(2, 3);
+bool world_happens(struct mu_rand *r, double probability);
+bool world_has(const struct world *w, enum world_fault fault);
+const char *world_fault_text(size_t fault);
+
+/* -- server.c -----------------------------------------------------------------------------------
+ */
+
+void server_init(struct world *w, size_t place);
+void server_deinit(struct server *s);
+void server_start(struct server *s);
+/* The process ends now; is_cut: the machine with it. restart: in so many us; NEVER: not by itself.
+ */
+void server_crash(struct server *s, bool is_cut, uint64_t restart);
+void server_stop(struct server *s, uint64_t restart); /* in order */
+void server_pause(struct server *s, uint64_t us);
+void server_clock(struct server *s, uint64_t rate, uint64_t jump_us);
+uint64_t server_ms(const struct server *s);
+/* On the loop of the server: false, it stands still; `e` was put off until it goes on. */
+bool server_turn_begins(struct server *s, struct event *e, event_fn *fire, void *data);
+void server_turn_ends(struct server *s);
+bool server_is_up(const struct server *s);
+bool server_hears(const struct server *s); /* its peers: also while it gives its office away */
+struct server *server_of(struct world *w, const struct mu_id *id); /* NULL: none */
+void server_settle(struct server *s);
+
+/* -- task.c -------------------------------------------------------------------------------------
+ */
+
+void task_start(struct task *t, struct server *s, fiber_fn *run);
+void task_mail(struct task *t);
+void task_nap(struct task *t, uint64_t us); /* on its fiber; NEVER: until there is mail */
+void task_drain(struct task *t);            /* run it to its end, without time */
+void task_free(struct task *t);
+/* The fiber that runs is put to sleep by a disk. */
+void tasks_sleep(struct server *s, uint64_t us);
+
+/* -- net.c --------------------------------------------------------------------------------------
+ */
+
+enum call_kind { CALL_PROPOSE, CALL_PROPOSED, CALL_READ, CALL_READ_POINT };
+
+struct call { /* from server to server, about one operation */
+    enum call_kind kind;
+    uint64_t op;
+    uint64_t mark; /* of the request at the server that asks */
+    enum mu_code code;
+    uint64_t index;
+    bool did_apply;
+};
+
+extern const struct consensus_transport net_transport;
+void net_call(struct world *w, struct server *from, struct server *to, const struct call *call);
+void net_begin(struct world *w);
+void net_free(struct world *w);
+void net_server_down(struct server *s);
+
+/* -- request.c ----------------------------------------------------------------------------------
+ */
+
+void request_client(struct server *s, uint64_t op); /* a client asks */
+void request_call(struct server *s, struct server *from, const struct call *call);
+void requests_applied(struct server *s, const struct apply_report *report);
+void requests_entry(struct server *s, uint64_t ticket, uint64_t index);
+void requests_drop(struct server *s); /* it is down */
+
+/* -- client.c -----------------------------------------------------------------------------------
+ */
+
+void clients_begin(struct world *w);
+struct op *op_of(struct world *w, uint64_t number);
+void op_done(struct world *w, uint64_t number, const struct call *answer, const struct op *saw);
+void op_failed(struct world *w, uint64_t number, bool is_certain);
+const char *key_text(size_t key); /* KEYS_MAX of them */
+void clients_judge(struct world *w);
+void clients_free(struct world *w);
+
+/* -- facts.c ------------------------------------------------------------------------------------
+ */
+
+void facts_begin(struct world *w);
+void facts_free(struct world *w);
+void fact_entry(struct server *s, const struct consensus_entry_view *e); /* it may be applied */
+void fact_result(struct server *s, const struct apply_result *r);
+void fact_state(struct server *s, const struct catalog_applied *applied); /* it has this state */
+void facts_check_node(struct server *s);                                  /* after a step */
+uint64_t facts_last(const struct world *w);
+
+/* -- model.c ------------------------------------------------------------------------------------
+ */
+
+/* What the entry should do to keys; says whether it applied. */
+bool model_apply(struct world *w, uint64_t index, const struct op *op);
+/* The newest version at an index. */
+struct version model_at(const struct world *w, size_t key, uint64_t index);
+
+/* -- torture.c, judge.c -------------------------------------------------------------------------
+ */
+
+void torture_begin(struct world *w); /* also draws what kind of run this is */
+void torture_end(struct world *w);
+void judge(struct world *w);
+
+#endif
