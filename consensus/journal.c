@@ -41,7 +41,7 @@ static enum mu_code judged(struct consensus_journal *j, enum mu_code rc)
 
 static struct consensus_position position_read(struct mu_rd *r)
 {
-    struct consensus_position at;
+    struct consensus_position at = { 0 };
 
     at.index = mu_rd_u64le(r);
     at.term = mu_rd_u64le(r);
@@ -58,6 +58,30 @@ static void position_write(struct mu_wr *w, const struct consensus_position *at)
     mu_wr_u32le(w, 0);
 }
 
+void consensus__standing_read(struct mu_rd *r, struct consensus_standing *out)
+{
+    struct mu_span id;
+
+    out->hard.term = mu_rd_u64le(r);
+    out->hard.epoch = mu_rd_u64le(r);
+    id = mu_rd_take(r, sizeof out->hard.voted_for.b);
+    memcpy(out->hard.voted_for.b, id.data, id.bytes);
+    id = mu_rd_take(r, sizeof out->hard.cluster.b);
+    memcpy(out->hard.cluster.b, id.data, id.bytes);
+    out->tail = position_read(r);
+    out->config_index = mu_rd_u64le(r);
+}
+
+void consensus__standing_write(struct mu_wr *w, const struct consensus_standing *s)
+{
+    mu_wr_u64le(w, s->hard.term);
+    mu_wr_u64le(w, s->hard.epoch);
+    mu_wr_bytes(w, s->hard.voted_for.b, sizeof s->hard.voted_for.b);
+    mu_wr_bytes(w, s->hard.cluster.b, sizeof s->hard.cluster.b);
+    position_write(w, &s->tail);
+    mu_wr_u64le(w, s->config_index);
+}
+
 bool consensus__hard_read(struct mu_span payload, struct consensus_standing *out)
 {
     struct mu_rd r = mu_rd_of(payload);
@@ -65,12 +89,7 @@ bool consensus__hard_read(struct mu_span payload, struct consensus_standing *out
     if (payload.bytes != HARD_BYTES) {
         return false;
     }
-    out->hard.term = mu_rd_u64le(&r);
-    out->hard.epoch = mu_rd_u64le(&r);
-    memcpy(out->hard.voted_for.b, mu_rd_take(&r, 16).data, 16);
-    memcpy(out->hard.cluster.b, mu_rd_take(&r, 16).data, 16);
-    out->tail = position_read(&r);
-    out->config_index = mu_rd_u64le(&r);
+    consensus__standing_read(&r, out);
     return true;
 }
 
@@ -238,15 +257,15 @@ void consensus__journal_add_hard(struct consensus_journal *j, const struct conse
                                  const struct consensus_position *at)
 {
     const struct consensus_stored_config *config = config_at(j, at->index);
+    struct consensus_standing standing = {
+        .hard = *hard,
+        .tail = *at,
+        .config_index = config != NULL ? config->index : 0,
+    };
     uint8_t bytes[HARD_BYTES];
     struct mu_wr w = mu_wr_of(bytes, sizeof bytes);
 
-    mu_wr_u64le(&w, hard->term);
-    mu_wr_u64le(&w, hard->epoch);
-    mu_wr_bytes(&w, hard->voted_for.b, sizeof hard->voted_for.b);
-    mu_wr_bytes(&w, hard->cluster.b, sizeof hard->cluster.b);
-    position_write(&w, at);
-    mu_wr_u64le(&w, config != NULL ? config->index : 0);
+    consensus__standing_write(&w, &standing);
     add_own(j, CONSENSUS_RECORD_HARD, hard->term, mu_wr_done(&w));
     j->hard = *hard;
 }

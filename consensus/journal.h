@@ -39,6 +39,7 @@
 #include <stdint.h>
 
 #include "base/rand.h"
+#include "base/wire.h"
 #include "consensus/consensus.h"
 #include "disk.h"
 #include "record.h"
@@ -50,6 +51,7 @@
 struct consensus_position {
     uint64_t index, term;
     uint32_t chain;
+    uint32_t reserved;
 };
 
 struct consensus_standing { /* what every batch begins with */
@@ -262,6 +264,8 @@ enum mu_code consensus__journal_in_file(const struct consensus_journal *j, uint6
 
 /* Payloads of the log's own records. */
 bool consensus__hard_read(struct mu_span payload, struct consensus_standing *out);
+void consensus__standing_write(struct mu_wr *w, const struct consensus_standing *s);
+void consensus__standing_read(struct mu_rd *r, struct consensus_standing *out);
 struct consensus_base { /* of BASE and RESET */
     struct consensus_position at;
     uint64_t config_index, config_term; /* 0: none */

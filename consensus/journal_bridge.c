@@ -183,6 +183,17 @@ void consensus__bridge_from(struct opening *o, uint64_t number, uint64_t offset)
 
 /* -- going on ------------------------------------------------------------------------------ */
 
+/* Nobody else could be asked. */
+static bool is_alone(const struct consensus_stored_config *config)
+{
+    struct consensus_config decoded;
+
+    return config->bytes.bytes > 0 &&
+           consensus_config_decode(mu_buf_span(&config->bytes), config->index, &decoded, NULL) ==
+               MU_OK &&
+           decoded.servers_count == 1;
+}
+
 /* The state has everything up to its applied entry: the log goes on from there, in a segment of its
  * own, and says how far it had been. */
 enum mu_code consensus__restart_behind_state(struct opening *o, struct mu_err *err)
@@ -202,6 +213,10 @@ enum mu_code consensus__restart_behind_state(struct opening *o, struct mu_err *e
         config_index = j->configs[i].index;
     }
     (void)config_save(o, config_index, &config);
+    if (is_alone(&config)) {
+        mu_buf_deinit(&config.bytes);
+        return consensus__bridge_refuse(o, "entries are damaged that no other server has", err);
+    }
     consensus__opening_restart(o, &at);
     if (config_index != 0) {
         consensus__journal_note_config(j, config.index, config.term, mu_buf_span(&config.bytes));
