@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/recovery.h"
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -20,6 +21,7 @@
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
 #define WAL_SHARE       32U /* of a small file system that the state's WAL may take */
+#define APPLY_REST_MS   10U /* how long entries wait for company when nobody waits for them */
 
 /* -- small things ------------------------------------------------------------------------------ */
 
@@ -266,6 +268,21 @@ static enum mu_code state_open(struct agent *a, struct mu_err *err)
 
 /* -- start: consensus -------------------------------------------------------------------------- */
 
+static void on_rest_end(void *data)
+{
+    struct agent *a = data;
+
+    apply_hurry(a->apply);
+}
+
+/* On a follower without waiters nobody sees whether an entry is applied now or with the next ones
+ * (spec/consensus.md 6.3, apply lever 5). */
+static bool is_awaited(const struct agent *a, uint64_t first)
+{
+    return agent__leads(a) || first <= a->awaited || catalog_watch_eager(a->watch) > 0 ||
+           apply_waiting(a->apply) >= MU_APPLY_BATCH_ENTRIES;
+}
+
 static void on_entries(void *data, const struct consensus_entry_view *entries, size_t count)
 {
     struct agent *a = data;
@@ -279,14 +296,34 @@ static void on_entries(void *data, const struct consensus_entry_view *entries, s
             .command = entries[i].is_command ? entries[i].bytes : MU_SPAN_NONE,
         };
     }
-    apply_push(a->apply, list, count);
+    if (is_awaited(a, entries[0].index)) {
+        timer_cancel(&a->rest);
+        apply_push(a->apply, list, count);
+    } else {
+        apply_hold(a->apply, list, count);
+        if (!timer_is_set(&a->rest)) {
+            timer_set(a->timers, &a->rest, APPLY_REST_MS, on_rest_end, a);
+        }
+    }
     mu_free(list);
+}
+
+void agent__await(struct agent *a, uint64_t index)
+{
+    a->awaited = index > a->awaited ? index : a->awaited;
+    if (timer_is_set(&a->rest)) {
+        timer_cancel(&a->rest);
+        apply_hurry(a->apply);
+    }
 }
 
 static void on_leader(void *data, const struct mu_id *leader, bool is_leader, bool is_ready)
 {
     struct agent *a = data;
 
+    if (is_leader) {
+        agent__await(a, 0); /* an office begins with what is held */
+    }
     if (a->phase < AGENT_STOPPING) { /* afterwards nobody here acts on it */
         agent__leader_changed(a, leader, is_leader, is_ready);
     }
@@ -353,9 +390,25 @@ static enum mu_code consensus_open(struct agent *a, struct mu_err *err)
     return rc;
 }
 
+/* Consul's way to go on without a quorum: a file, looked at before anything else. */
+static enum mu_code recovery_look(struct agent *a, struct mu_err *err)
+{
+    bool did = false;
+    enum mu_code rc = recovery_consume(a->data.dir, &a->data.node, &did, err);
+
+    if (rc == MU_OK && did) {
+        mu_log(MU_WARN, "agent.server",
+               "Recovered from raft/peers.json: this server goes on in a new epoch without the "
+               "others, which can only join as new");
+    }
+    return rc;
+}
+
 static enum mu_code server_open(struct agent *a, struct mu_err *err)
 {
-    enum mu_code rc = state_open(a, err);
+    enum mu_code rc = recovery_look(a, err);
+
+    rc = rc == MU_OK ? state_open(a, err) : rc;
 
     if (rc != MU_OK) {
         return rc;
@@ -486,6 +539,7 @@ static void stop_rest(struct agent *a)
         a->stops_pending++;
         rpc_close(a->rpc, on_rpc_closed, a);
     }
+    timer_cancel(&a->rest);
     apply_close(a->apply);
     a->apply = NULL;
     stopped_one(a);
@@ -518,6 +572,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->phase = AGENT_STOPPING;
     timer_cancel(&a->leave_timer);
     timer_cancel(&a->end_timer);
+    timer_cancel(&a->left_behind_timer);
     a->stopped = stopped;
     a->stopped_data = data;
     a->stops_pending = 1;

@@ -436,7 +436,7 @@ struct apply *apply_open(const struct apply_host *host, struct catalog *catalog,
     return a;
 }
 
-void apply_push(struct apply *a, const struct apply_entry *entries, size_t count)
+void apply_hold(struct apply *a, const struct apply_entry *entries, size_t count)
 {
     struct order *o = mu_new(sizeof *o);
 
@@ -451,7 +451,17 @@ void apply_push(struct apply *a, const struct apply_entry *entries, size_t count
     pthread_mutex_lock(&a->lock);
     mu_list_push_back(&a->orders, &o->place);
     pthread_mutex_unlock(&a->lock);
+}
+
+void apply_hurry(struct apply *a)
+{
     a->host.mail(a->host.self);
+}
+
+void apply_push(struct apply *a, const struct apply_entry *entries, size_t count)
+{
+    apply_hold(a, entries, count);
+    apply_hurry(a);
 }
 
 void apply_census(struct apply *a)

@@ -65,6 +65,8 @@ struct agent {
     struct consensus_driver *consensus;
     struct apply *apply;
     struct catalog_applied applied; /* as last reported by the apply thread */
+    uint64_t awaited;               /* somebody waits for this index, or did */
+    struct timer rest;              /* set: entries are held back until it fires */
     struct catalog_reader *reader;
     struct catalog_watch *watch;
     struct catalog_cache *cache;
@@ -83,8 +85,10 @@ struct agent {
     struct join *join;       /* join.c: the retry_join loop */
 
     /* leaving and stopping */
-    struct timer leave_timer; /* leave.c */
-    struct timer end_timer;   /* until the owner is told */
+    struct timer leave_timer;   /* leave.c */
+    struct mu_addr left_behind; /* member.c: a server of an older epoch, to be told */
+    struct timer left_behind_timer;
+    struct timer end_timer; /* until the owner is told */
     enum agent_end end_how;
     bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;
@@ -125,6 +129,9 @@ typedef void agent__server_fn(void *data, const struct agent__server *server);
 void agent__each_server(struct agent *a, agent__server_fn *each, void *data);
 bool agent__server_find(struct agent *a, const struct mu_id *node, struct agent__server *out);
 struct mu_span agent__tag(const struct mu_pairs *tags, const char *key); /* empty: not there */
+
+/* Somebody waits until this index is applied here: what is held back for a rest must not be. */
+void agent__await(struct agent *a, uint64_t index);
 
 /* -- request.c, read.c ------------------------------------------------------------------------- */
 

@@ -234,6 +234,7 @@ static void on_forwarded(void *data, enum mu_code code, struct mu_span answer,
     }
     /* Applied there, not yet here: whoever reads from us next shall see it. */
     w->state = WRITE_APPLYING;
+    agent__await(w->agent, w->written.index);
 }
 
 static void forward(struct write *w, struct rpc_link *link)

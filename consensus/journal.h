@@ -71,7 +71,8 @@ struct consensus_journal_options {
      * ended. Without it the end of a log whose end is damaged is not known. */
     bool is_end_known;
     struct consensus_standing end;
-    uint64_t seed; /* of the salts */
+    uint64_t seed;     /* of the salts */
+    bool is_read_only; /* only look: the log can be read afterwards, and not be written */
 };
 
 struct consensus_segment {

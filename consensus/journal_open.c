@@ -560,9 +560,14 @@ enum mu_code consensus__journal_open(struct consensus_journal *j, const struct c
     rc = consensus__journal_scan(&o.scan, err);
     rc = rc == MU_OK ? walk(&o, err) : rc;
     rc = rc == MU_OK ? check_end(&o, err) : rc;
-    rc = rc == MU_OK ? drop_unused(&o, err) : rc;
+    rc = rc == MU_OK && !options->is_read_only ? drop_unused(&o, err) : rc;
     found->was_empty = o.scan.used_count == 0;
-    if (rc == MU_OK) {
+    if (rc == MU_OK && options->is_read_only) {
+        rc = o.has_pending ? take_pending(&o, err) : MU_OK; /* an open for good would keep it */
+        if (rc == MU_OK && o.is_astray) {
+            rc = consensus__bridge_refuse(&o, "entries are damaged", err);
+        }
+    } else if (rc == MU_OK) {
         /* An empty log gets its first segment now: a full disk shows at start. */
         rc = found->was_empty ? consensus__journal_prepare(j, j->options.segment_bytes, err)
                               : settle_tail(&o, err);

@@ -79,8 +79,8 @@ void consensus__log_post(struct consensus_log *l, struct consensus_job *job)
     MU_ASSERT(!l->is_closing);
     MU_ASSERT(l->inbox.count < CONSENSUS_STORE_JOBS_MAX);
     queue_push(&l->inbox, job);
-    l->host.mail(l->host.self);
     (void)pthread_mutex_unlock(&l->lock);
+    l->host.mail(l->host.self); /* not under the lock: the woken would run into it at once */
 }
 
 static uint64_t clock_ns(const struct consensus_log *l)

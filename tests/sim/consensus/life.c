@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "shadow.h"
 #include "world.h"
 
 /* -- life ---------------------------------------------------------------------------------- */
@@ -70,6 +71,9 @@ void sim_world_free(struct sim_world *w)
     mu_free(w->tickets);
     mu_free(w->configs);
     sim_checks_free(w->checks);
+    if (w->shadow != NULL) {
+        shadow_free(w->shadow);
+    }
     mu_free(w);
 }
 
@@ -190,6 +194,9 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
     mu_free(runs);
     mu_free(configs);
     sim_check_started(w, n);
+    if (w->shadow != NULL) {
+        sim_shadow_started(w, n);
+    }
     sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
 }
 

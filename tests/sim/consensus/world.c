@@ -387,6 +387,9 @@ void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *e
         consensus_step(n->core, ev, &fx);
         fold_effects(w, &fx);
         sim_check_step(w, n, &fx);
+        if (w->shadow != NULL) {
+            sim_shadow_step(w, n, ev, &fx);
+        }
         carry_out(w, n, &fx);
         *ev = (struct consensus_event){ .kind = CONSENSUS_EV_WAKE };
     } while (fx.again);

@@ -217,7 +217,8 @@ struct sim_world {
     size_t configs_count, configs_room;
 
     struct sim_checks *checks;
-    sim_line_fn *line; /* NULL: nobody listens */
+    struct shadow *shadow; /* shadow.h; NULL: nobody judges, as in scripts that invent messages */
+    sim_line_fn *line;     /* NULL: nobody listens */
     void *line_data;
     bool has_state; /* the owner has one, and says its sums itself */
     bool shows_messages;
@@ -319,6 +320,14 @@ void sim_message_text(const struct sim_world *w, const struct sim_message *m, ch
                       size_t bytes);
 const char *sim_kind_text(const struct sim_message *m);
 const char *sim_outcome_text(const struct consensus_result *r);
+
+/* -- judge.c ------------------------------------------------------------------------------- */
+
+struct shadow *sim_shadow_new(const struct sim_world *w);
+void sim_shadow_started(struct sim_world *w, struct sim_node *n); /* the core was loaded */
+/* After a step of the core of n, before its effects are carried out. */
+void sim_shadow_step(struct sim_world *w, struct sim_node *n, const struct consensus_event *ev,
+                     const struct consensus_effects *fx);
 
 /* -- checks.c ------------------------------------------------------------------------------ */
 
