@@ -89,6 +89,7 @@ static bool config_fits(struct consensus *c, const struct consensus_msg *m, uint
 
     if (before != NULL && !consensus__config_follows(before, e->config)) {
         consensus__note(c, CONSENSUS_T_MALFORMED, &m->from, m->kind, 0, 0);
+        c->counters.messages_dropped++;
         return false;
     }
     return consensus__config_can_push(c);

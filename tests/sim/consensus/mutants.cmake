@@ -220,8 +220,11 @@ mutant(transfer_to_anybody transfer.c scripts
     "           consensus__config(c)->servers[i].is_voter;"
     "           true;")
 mutant(transfer_before_it_has_all transfer.c scripts
-    "    if (p->match != c->log.last_index || !is_due || !consensus__send_has_room(c)) {"
-    "    if (!is_due || !consensus__send_has_room(c)) {")
+    "    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||"
+    "    if (c->commit != c->log.last_index || !is_due ||")
+mutant(transfer_before_all_is_committed transfer.c scripts
+    "    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||"
+    "    if (p->match != c->log.last_index || !is_due ||")
 mutant(transfer_without_end transfer.c scripts
     "#define TRANSFER_MS(c) ((c)->options.election_ms_min)"
     "#define TRANSFER_MS(c) (100 * (c)->options.election_ms_min)")
