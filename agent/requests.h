@@ -12,6 +12,7 @@ struct requests {
     struct mu_link rounds;   /* struct round in flight */
     struct mu_link forwards; /* struct agent_forward to the leader */
     struct round *next;      /* gathers the reads of this turn; NULL: none yet */
+    struct mu_id leader;     /* as last told; none: nobody */
     uint64_t seq;            /* of proposals of this boot */
     uint64_t stamp_ms;       /* the last one given */
 };
