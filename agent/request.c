@@ -25,6 +25,7 @@
 #include "rpc_codec.h"
 
 #define NO_SPACE           "No space left in the data directory of %s"
+#define SETTLE_MS          500U   /* for the apply thread to answer what is committed */
 #define FORWARD_TIMEOUT_MS 30000U /* a leader that accepted a command and never answers */
 
 struct write {
@@ -57,10 +58,62 @@ static struct mu_span ticket_key(const uint64_t *ticket)
     return mu_span_of(ticket, sizeof *ticket);
 }
 
+/* -- settling ---------------------------------------------------------------------------------- */
+
+struct settler {
+    struct mu_link place;
+    struct timer timer;
+    agent_stopped_fn *settled;
+    void *data;
+};
+
+static void settler_end(void *data)
+{
+    struct settler *s = data;
+
+    mu_list_remove(&s->place);
+    timer_cancel(&s->timer);
+    s->settled(s->data);
+    mu_free(s);
+}
+
+/* A write was answered, or is on its way elsewhere: was it the last one? */
+static void settlers_look(struct agent *a)
+{
+    if (mu_table_count(a->requests->by_ticket) > 0) {
+        return;
+    }
+    MU_LIST_EACH (place, &a->requests->settlers) {
+        struct settler *s = MU_CONTAINER(place, struct settler, place);
+
+        timer_set(a->timers, &s->timer, 0, settler_end, s);
+    }
+}
+
+void agent__requests_settle(struct agent *a, agent_stopped_fn *settled, void *data)
+{
+    struct settler *s = mu_new(sizeof *s);
+    bool is_open = mu_table_count(a->requests->by_ticket) > 0;
+
+    s->settled = settled;
+    s->data = data;
+    mu_list_push_back(&a->requests->settlers, &s->place);
+    timer_set(a->timers, &s->timer, is_open ? SETTLE_MS : 0, settler_end, s);
+}
+
+static void ticket_forget(struct write *w)
+{
+    struct requests *q = w->agent->requests;
+
+    (void)mu_table_remove(q->by_ticket, ticket_key(&w->ticket));
+    w->ticket = 0;
+    settlers_look(w->agent);
+}
+
 static void write_free(struct write *w)
 {
     if (w->ticket > 0) {
-        (void)mu_table_remove(w->agent->requests->by_ticket, ticket_key(&w->ticket));
+        ticket_forget(w);
     }
     if (w->call != NULL) {
         rpc_cancel(w->call);
@@ -149,12 +202,6 @@ static void write_doubtful(struct write *w)
 {
     w->is_doubtful = true;
     write_again(w, MU_LOST);
-}
-
-static void ticket_forget(struct write *w)
-{
-    (void)mu_table_remove(w->agent->requests->by_ticket, ticket_key(&w->ticket));
-    w->ticket = 0;
 }
 
 static void on_proposed(void *data, enum mu_code code, uint64_t index)
@@ -396,6 +443,7 @@ static void result_answer(struct agent *a, const struct apply_result *r)
                         .text = r->result.text,
                         .data = mu_buf_span(&r->result.data),
                     });
+    settlers_look(a);
 }
 
 static void applied_writes(struct agent *a)
@@ -460,6 +508,7 @@ void agent__requests_open(struct agent *a)
     mu_list_init(&q->reads);
     mu_list_init(&q->rounds);
     mu_list_init(&q->forwards);
+    mu_list_init(&q->settlers);
     a->requests = q;
 }
 
@@ -482,6 +531,9 @@ void agent__requests_close(struct agent *a)
     }
     agent__reads_close(a);
     agent__forwards_close(a);
+    while (!mu_list_empty(&q->settlers)) {
+        settler_end(MU_CONTAINER(q->settlers.next, struct settler, place));
+    }
     mu_table_free(q->by_ticket);
     mu_free(q);
     a->requests = NULL;
