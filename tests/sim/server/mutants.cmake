@@ -91,11 +91,9 @@ server_mutant(applied_in_another_transaction catalog/db.c
         rc = store_applied(c, err);
     }")
 server_mutant(checkpoint_durable_too_early agent/apply.c
-    "        out->applied = catalog_applied(a->catalog);
-        out->durable = a->durable;
+    "        out->durable = a->durable;
         a->is_dirty = true;"
-    "        out->applied = catalog_applied(a->catalog);
-        out->durable = out->applied.index;
+    "        out->durable = out->applied.index;
         a->is_dirty = true;")
 server_mutant(state_never_flushed catalog/connection.c
     "{ FILES,    \"synchronous\",        \"NORMAL\",      \"1\" }"
