@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/log.h"
 
 #define FILE_BYTES_MAX 8192
 
@@ -54,6 +55,7 @@ static void load(struct failures *f, const char *path)
 void failures_add(const char *path, uint64_t now_s, const char *why)
 {
     struct mu_buf to = MU_BUF_NONE;
+    struct mu_err err = MU_ERR_NONE;
     struct failures f;
 
     load(&f, path);
@@ -65,7 +67,9 @@ void failures_add(const char *path, uint64_t now_s, const char *why)
         mu_buf_add_byte(&to, (uint8_t)(*at == '\n' ? ' ' : *at));
     }
     mu_buf_add_text(&to, "\n");
-    (void)mu_file_replace(path, mu_buf_span(&to), 0644, NULL);
+    if (mu_file_replace(path, mu_buf_span(&to), 0644, &err) != MU_OK) {
+        mu_log(MU_WARN, "agent.server", "This failure is not remembered", mu_kv("error", err.text));
+    }
     mu_buf_deinit(&to);
     mu_buf_deinit(&f.text);
 }

@@ -17,8 +17,7 @@
 #define FAILURES_MAX      3
 #define FAILURES_WITHIN_S 3600
 
-/* One more, at now_s (seconds since 1970). A file that cannot be written is not worth a word: the
- * disk is what has failed. */
+/* One more, at now_s (seconds since 1970); if the disk lets it be written. */
 void failures_add(const char *path, uint64_t now_s, const char *why);
 /* MU_IO: too many; the sentence has the last reason and names the file to remove. */
 MU_MUST_CHECK enum mu_code failures_check(const char *path, uint64_t now_s, struct mu_err *err);
