@@ -81,6 +81,7 @@ static void add_progress(struct gathering *g, const struct consensus_status *sta
         s->contact_ms = p->acked_ms;
         s->match = p->match;
         s->is_store_slow = p->is_store_slow;
+        s->has_diverged = p->has_diverged;
     }
 }
 

@@ -225,6 +225,19 @@ class Recovery(ClusterTest):
         self.assertEqual({s["Node"]: s["Address"] for s in shown["Servers"]},
                          {s.name: s.address + ":8300" for s in cluster.servers()})
 
+    def test_a_server_without_a_cluster_says_what_it_waits_for(self):
+        cluster = self.cluster()
+        alone = cluster.add("s1", True, ["-bootstrap-expect", "3"]).start()
+
+        def shown():
+            stats = alone.ok("GET", "/v1/agent/self").json()["Stats"]["raft"]
+            return stats.get("waits")
+        self.assertEqual(wait_for("it to say so", shown),
+                         "fewer servers than expected are in sight")
+        alone.kill()
+        run = muster("operator", "bootstrap-reset", "-data-dir", alone.data)
+        self.assertEqual((run.returncode, run.stdout), (0, "There was no promise.\n"))
+
     def test_a_promise_is_only_forgotten_where_there_is_no_cluster(self):
         cluster = self.start(1)
         (s1,) = cluster.servers()
