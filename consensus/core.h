@@ -518,7 +518,7 @@ enum consensus_refusal consensus__transfer_begin(struct consensus *c,
                                                  enum consensus_transfer_why why,
                                                  const struct mu_id *target);
 void consensus__transfer_run(struct consensus *c);
-bool consensus__transfer_may_yield(const struct consensus *c); /* is somebody better fit? */
+void consensus__transfer_failed(struct consensus *c);          /* for whoever asked for it */
 void consensus__transfer_over(struct consensus *c);            /* leaving the office */
 void consensus__transfer_drain(struct consensus *c);           /* the answer */
 

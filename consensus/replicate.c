@@ -85,6 +85,7 @@ uint64_t consensus__office_ends_ms(const struct consensus *c)
 void consensus__step_down(struct consensus *c, enum consensus_trace why, uint64_t ms)
 {
     consensus__note(c, why, NULL, ms, c->hard.term, 0);
+    consensus__transfer_failed(c);
     consensus__role_move(c, CONSENSUS_FOLLOWER);
     consensus__timer_reset(c);
 }

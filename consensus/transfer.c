@@ -112,6 +112,11 @@ static void ticket_end(struct consensus *c, enum consensus_outcome outcome,
     }
 }
 
+void consensus__transfer_failed(struct consensus *c)
+{
+    ticket_end(c, CONSENSUS_REFUSED, CONSENSUS_TRANSFER_LATE);
+}
+
 /* It did not come to pass: go on, unless there was no choice. */
 static void give_up(struct consensus *c)
 {
@@ -119,8 +124,9 @@ static void give_up(struct consensus *c)
 
     consensus__note(c, CONSENSUS_T_KEEPS_OFFICE, &c->office.transfer.target, c->hard.term, 0, 0);
     c->office.transfer = (struct consensus__transfer){ 0 };
+    consensus__transfer_failed(c);
     switch (why) {
-    case CONSENSUS_TRANSFER_ASKED: ticket_end(c, CONSENSUS_REFUSED, CONSENSUS_TRANSFER_LATE); break;
+    case CONSENSUS_TRANSFER_ASKED: break;
     case CONSENSUS_TRANSFER_PRIORITY: c->office.yields_at_ms = c->now_ms + PRIORITY_MS; break;
     case CONSENSUS_TRANSFER_DISK: consensus__step_down(c, CONSENSUS_T_DISK_FULL, 0); break;
     case CONSENSUS_TRANSFER_STOPS:
@@ -128,7 +134,7 @@ static void give_up(struct consensus *c)
     }
 }
 
-/* Leaving the office, for whatever reason: that was what was asked for. */
+/* Leaving the office, if not for a failure of its own: somebody has a newer term. */
 void consensus__transfer_over(struct consensus *c)
 {
     ticket_end(c, CONSENSUS_HANDED_OVER, CONSENSUS_NOT_REFUSED);

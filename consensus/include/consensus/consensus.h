@@ -481,7 +481,7 @@ enum consensus_outcome {
     CONSENSUS_NOT_LEADER,  /* certainly not accepted */
     CONSENSUS_REFUSED,     /* certainly not accepted, `why` */
     CONSENSUS_LOST,        /* was appended, then leadership went away: outcome unknown */
-    CONSENSUS_HANDED_OVER, /* transfer: this server leads no more */
+    CONSENSUS_HANDED_OVER, /* transfer: somebody stands for, or leads, a newer term */
 };
 
 enum consensus_refusal {

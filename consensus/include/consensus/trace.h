@@ -70,7 +70,7 @@
     X(OTHER_EPOCH,     WARN,  "{p} is of recovery epoch {a}, this is {b}") \
     X(OTHER_DISK,      WARN,  "{p} has lost its disk: it must be removed and added as a new server") \
     X(OTHER_RECEIVER,  WARN,  "{p} sent something that was meant for another server") \
-    X(WRONG_DISK,      ERROR, "the configuration names another disk of this server: it must be added as a new one") \
+    X(WRONG_DISK,      DEBUG, "the configuration names another disk of this server: one that it had before, or lost") \
     X(TERM_TOO_HIGH,   WARN,  "{p} names term {a}, this is {b}: not believed") \
     X(TWO_LEADERS,     ERROR, "{p} claims to lead term {a}, which has another leader") \
     X(MALFORMED,       WARN,  "{p} sent something impossible, kind {a}") \
