@@ -1,8 +1,8 @@
 /* caretaker.c - the leader's care for the servers.
  *
  * autopilot.h decides, here is what it needs: each second, and soon after gossip says something,
- * the leader puts together what consensus, gossip and the catalog know of every server, asks, and
- * has consensus carry out the one change that comes back.
+ * the leader puts together what consensus, gossip and the catalog know of every server, and asks.
+ * roster.h carries out the one change that comes back.
  */
 #include "caretaker.h"
 
