@@ -313,6 +313,7 @@ void agent__caretaker_open(struct agent *a)
 {
     a->caretaker = mu_new(sizeof *a->caretaker);
     a->caretaker->pilot = autopilot_new();
+    mu_list_init(&a->caretaker->wishes);
 }
 
 void agent__caretaker_close(struct agent *a)
@@ -326,6 +327,7 @@ void agent__caretaker_close(struct agent *a)
     if (o->seeding != NULL) {
         o->seeding->agent = NULL; /* its write is answered when requests close */
     }
+    agent__wishes_close(a);
     autopilot_free(o->pilot);
     mu_free(o);
     a->caretaker = NULL;
