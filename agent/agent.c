@@ -173,6 +173,7 @@ static void on_applied(void *data, const struct apply_report *report)
     if (a->requests != NULL) { /* else we stop, and all were answered */
         agent__requests_applied(a, report);
         agent__sessions_applied(a);
+        agent__history_applied(a, &report->history);
     }
 }
 
@@ -415,6 +416,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
     }
     agent__peers_open(a);
     agent__sessions_open(a);
+    agent__history_open(a);
     agent__roster_open(a);
     agent__leader_open(a);
     agent__caretaker_open(a);
@@ -579,6 +581,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     if (a->leader != NULL) {
         agent__leader_close(a);
         agent__sessions_close(a);
+        agent__history_close(a);
         agent__roster_close(a);
         agent__caretaker_close(a);
     }

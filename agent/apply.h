@@ -43,7 +43,8 @@ struct apply_report { /* of one transaction */
     const struct consensus_sum *sums;      /* at multiples of CONSENSUS_SUM_EVERY, ascending */
     size_t sums_count;
     struct catalog_applied applied;
-    uint64_t durable; /* applied index that is flushed in the state file */
+    struct catalog_history history; /* how long that of the keys is */
+    uint64_t durable;               /* applied index that is flushed in the state file */
 };
 
 typedef void apply_done_fn(void *data, const struct apply_report *report);

@@ -75,6 +75,7 @@ struct agent {
     struct caretaker *caretaker; /* caretaker.c: its care for the servers */
     struct sessions *sessions;   /* session.c: their timers, renewals in flight */
     struct roster *roster;       /* roster.c: changes of the configuration */
+    struct history *history;     /* history.c: compaction of keys */
     struct requests *requests;   /* request.c, read.c: in flight */
     char *state_path;
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
@@ -165,6 +166,14 @@ void agent__leader_close(struct agent *a);
 void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_leader,
                            bool is_ready);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
+
+/* -- history.c --------------------------------------------------------------------------------- */
+
+void agent__history_open(struct agent *a);
+void agent__history_close(struct agent *a);
+void agent__history_lead(struct agent *a);
+void agent__history_rest(struct agent *a);
+void agent__history_applied(struct agent *a, const struct catalog_history *now);
 
 /* -- session.c --------------------------------------------------------------------------------- */
 

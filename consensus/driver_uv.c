@@ -229,6 +229,8 @@ enum mu_code consensus_driver_new(struct consensus_driver **out, struct uv_loop_
     struct consensus_store_options store_options = {
         .dir = options->dir,
         .server = options->server,
+        .applied_index = options->applied,
+        .applied_term = options->applied_term,
         .segment_bytes =
             options->segment_bytes == 0 && is_small ? DEV_SEGMENT_BYTES : options->segment_bytes,
         .spares_count = options->spares_count == 0 && is_small ? 1 : options->spares_count,

@@ -594,6 +594,8 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     c->answered = loaded->applied;
     c->applied = loaded->applied;
     c->durable_applied = loaded->durable_applied;
+    c->floor_index = loaded->floor_index;
+    c->floor_term = loaded->floor_term;
     c->writes.next_seq = loaded->seq + 1;
     c->writes.persisted_seq = loaded->seq;
     c->writes.stable = loaded->last_index;

@@ -2,7 +2,7 @@
  *
  *   leader                                 target
  *     | no proposals, no new reads           |
- *     | -- entries until it has all -------> |
+ *     | -- entries until it has all -------> |     and all of them are committed
  *     | -- TIMEOUT_NOW(last, valid) -------> |  stands at once: no pre-vote, no timer
  *     | <------ VOTE_REQ(transfer_term) ---- |  voters grant it although this leader is alive
  *
@@ -234,7 +234,9 @@ static void invite(struct consensus *c, const struct consensus__peer *p)
     struct consensus__transfer *t = &c->office.transfer;
     bool is_due = t->sent_ms == 0 || c->now_ms >= t->sent_ms + c->options.heartbeat_ms;
 
-    if (p->match != c->log.last_index || !is_due || !consensus__send_has_room(c)) {
+    /* What was accepted is committed here, so that nobody's write ends with an unknown outcome. */
+    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||
+        !consensus__send_has_room(c)) {
         return;
     }
     struct consensus_msg *m = consensus__send(c, CONSENSUS_TIMEOUT_NOW, &p->id);
@@ -278,7 +280,7 @@ static bool may_stand(const struct consensus *c, const struct consensus_msg *m)
            c->now_ms - c->leader_heard_ms <= m->timeout_now.valid_ms &&
            m->timeout_now.last_index == c->log.last_index &&
            c->writes.stable == c->log.last_index && !consensus__is_installing(c) &&
-           consensus__health(c) != CONSENSUS_STORE_SLOW;
+           c->floor_index == 0 && consensus__health(c) != CONSENSUS_STORE_SLOW;
 }
 
 void consensus__on_timeout_now(struct consensus *c, const struct consensus_msg *m)

@@ -161,6 +161,8 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
         .base_term = log->base_term,
         .last_index = log->last,
         .log_bytes = log_bytes(log),
+        .floor_index = n->disk.floor_index,
+        .floor_term = n->disk.floor_term,
         .applied = n->disk.state.index,
         .durable_applied = n->disk.state.index,
         .boot_count = n->disk.boots,
@@ -237,6 +239,22 @@ void sim_node_crash(struct sim_world *w, struct sim_node *n, size_t kept)
     }
     forget_memory(n);
     sim_gossip_changed(w);
+}
+
+void sim_node_rot(struct sim_world *w, struct sim_node *n)
+{
+    struct sim_log *log = &n->disk.log;
+
+    MU_ASSERT(!n->is_up);
+    if (n->disk.state.index >= log->last || n->disk.state.index < log->base) {
+        return;
+    }
+    if (n->disk.floor_index == 0) {
+        n->disk.floor_index = log->last;
+        n->disk.floor_term = sim_log_term(log, log->last);
+    }
+    log->last = n->disk.state.index;
+    (void)w;
 }
 
 void sim_node_wipe(struct sim_world *w, struct sim_node *n)

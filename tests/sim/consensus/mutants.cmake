@@ -49,9 +49,8 @@ mutant(request_before_own_vote_durable election.c sim
         c->writes.persisted_seq >= c->writes.vote_seq) {"
     "    if (c->role == CONSENSUS_CANDIDATE && !c->campaign.has_asked) {")
 mutant(vote_without_log_check election.c sim
-    "    return m->ask.last_term < last_term ||
-           (m->ask.last_term == last_term && m->ask.last_index < c->log.last_index);"
-    "    return m->ask.last_term < last_term;")
+    "    return m->ask.last_term < term || (m->ask.last_term == term && m->ask.last_index < index);"
+    "    return m->ask.last_term < term;")
 mutant(vote_twice_in_a_term election.c sim
     "    } else if (voted_for_another(c, &m->from)) {
         vote_refuse"
@@ -221,8 +220,11 @@ mutant(transfer_to_anybody transfer.c scripts
     "           consensus__config(c)->servers[i].is_voter;"
     "           true;")
 mutant(transfer_before_it_has_all transfer.c scripts
-    "    if (p->match != c->log.last_index || !is_due || !consensus__send_has_room(c)) {"
-    "    if (!is_due || !consensus__send_has_room(c)) {")
+    "    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||"
+    "    if (c->commit != c->log.last_index || !is_due ||")
+mutant(transfer_before_all_is_committed transfer.c scripts
+    "    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||"
+    "    if (p->match != c->log.last_index || !is_due ||")
 mutant(transfer_without_end transfer.c scripts
     "#define TRANSFER_MS(c) ((c)->options.election_ms_min)"
     "#define TRANSFER_MS(c) (100 * (c)->options.election_ms_min)")
@@ -271,8 +273,7 @@ mutant(explore_vote_twice election.c explore
     "    } else if (false) {
         vote_refuse")
 mutant(explore_vote_without_log election.c explore
-    "    return m->ask.last_term < last_term ||
-           (m->ask.last_term == last_term && m->ask.last_index < c->log.last_index);"
+    "    return m->ask.last_term < term || (m->ask.last_term == term && m->ask.last_index < index);"
     "    return false;")
 mutant(explore_ack_before_durable append.c explore
     "                                 .seq = seq,"
@@ -297,6 +298,22 @@ mutant(explore_prev_not_checked append.c explore
 mutant(explore_change_before_own_commit change.c explore
     "    if (!c->office.is_ready) { /* guard (a) */"
     "    if (false) {" LONG)
+# -- damage in the log (spec 2.16) -----------------------------------------------------------------------
+
+mutant(vote_forgets_what_was_lost log.c scripts
+    "        *index = c->floor_index;
+    }"
+    "        *index = c->log.last_index; *term = consensus__log_last_term(c);
+    }")
+mutant(stands_with_a_hole election.c scripts
+    "    if (c->floor_index != 0) { /* it would"
+    "    if (false) { /* it would")
+mutant(match_survives_a_hole replicate.c scripts
+    "    if (p->match <= last_index) {
+        return false;"
+    "    if (true) {
+        return false;")
+
 # -- the states compared (spec 3.6) ----------------------------------------------------------------------
 
 mutant(odd_state_goes_on sums.c scripts
@@ -308,6 +325,7 @@ mutant(odd_leader_goes_on sums.c scripts
 mutant(split_states_are_written_to propose.c scripts
     "    if (c->office.is_split) {"
     "    if (false) {")
+
 
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${mutant_rows}")
 add_test(NAME mutants_consensus

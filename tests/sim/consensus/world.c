@@ -336,6 +336,7 @@ static void compact_start(struct sim_world *w, struct sim_node *n, uint64_t upto
 
 static void carry_out(struct sim_world *w, struct sim_node *n, const struct consensus_effects *fx)
 {
+    sim_mark_step(w, n, fx);
     if (fx->made != NULL) {
         consensus_bind(n->core, fx->made->index,
                        sim_pool_take(n, sim_config_content(w, fx->made), 100));
@@ -393,6 +394,9 @@ void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *e
         carry_out(w, n, &fx);
         *ev = (struct consensus_event){ .kind = CONSENSUS_EV_WAKE };
     } while (fx.again);
+    if (n->core->floor_index == 0) { /* the journal finds so itself */
+        n->disk.floor_index = n->disk.floor_term = 0;
+    }
     sim_check_pool(w, n);
 }
 
