@@ -102,8 +102,8 @@ class Snapshots(ClusterTest):
             wait_for("the leader's log to be compacted",
                      lambda: int(leader.ok("GET", "/v1/agent/self").json()
                                  ["Stats"]["raft"]["last_snapshot_index"]) > 120 * (round_number + 1))
-            lagging.start()
             started = lagging.log_text().count("takes the snapshot")
+            lagging.start()
             wait_for("the install to begin",
                      lambda: lagging.log_text().count("takes the snapshot") > started)
             threading.Event().wait(random.random() * 0.3)
