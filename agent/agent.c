@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/recovery.h"
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -22,6 +23,7 @@
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
 #define WAL_SHARE       32U /* of a small file system that the state's WAL may take */
+#define APPLY_REST_MS   10U /* how long entries wait for company when nobody waits for them */
 
 /* -- small things ------------------------------------------------------------------------------ */
 
@@ -173,6 +175,7 @@ static void on_applied(void *data, const struct apply_report *report)
     if (a->requests != NULL) { /* else we stop, and all were answered */
         agent__requests_applied(a, report);
         agent__sessions_applied(a);
+        agent__history_applied(a, &report->history);
     }
     agent__snapshot_poll(a);
 }
@@ -288,6 +291,21 @@ static enum mu_code state_open(struct agent *a, uint64_t generation, struct mu_e
 
 /* -- start: consensus -------------------------------------------------------------------------- */
 
+static void on_rest_end(void *data)
+{
+    struct agent *a = data;
+
+    apply_hurry(a->apply);
+}
+
+/* On a follower without waiters nobody sees whether an entry is applied now or with the next ones
+ * (spec/consensus.md 6.3, apply lever 5). */
+static bool is_awaited(const struct agent *a, uint64_t first)
+{
+    return agent__leads(a) || first <= a->awaited || catalog_watch_eager(a->watch) > 0 ||
+           apply_waiting(a->apply) >= MU_APPLY_BATCH_ENTRIES;
+}
+
 static void on_entries(void *data, const struct consensus_entry_view *entries, size_t count)
 {
     struct agent *a = data;
@@ -301,14 +319,34 @@ static void on_entries(void *data, const struct consensus_entry_view *entries, s
             .command = entries[i].is_command ? entries[i].bytes : MU_SPAN_NONE,
         };
     }
-    apply_push(a->apply, list, count);
+    if (is_awaited(a, entries[0].index)) {
+        timer_cancel(&a->rest);
+        apply_push(a->apply, list, count);
+    } else {
+        apply_hold(a->apply, list, count);
+        if (!timer_is_set(&a->rest)) {
+            timer_set(a->timers, &a->rest, APPLY_REST_MS, on_rest_end, a);
+        }
+    }
     mu_free(list);
+}
+
+void agent__await(struct agent *a, uint64_t index)
+{
+    a->awaited = index > a->awaited ? index : a->awaited;
+    if (timer_is_set(&a->rest)) {
+        timer_cancel(&a->rest);
+        apply_hurry(a->apply);
+    }
 }
 
 static void on_leader(void *data, const struct mu_id *leader, bool is_leader, bool is_ready)
 {
     struct agent *a = data;
 
+    if (is_leader) {
+        agent__await(a, 0); /* an office begins with what is held */
+    }
     if (a->phase < AGENT_STOPPING) { /* afterwards nobody here acts on it */
         agent__leader_changed(a, leader, is_leader, is_ready);
     }
@@ -411,15 +449,37 @@ static enum mu_code history_open(struct agent *a, struct mu_err *err)
     return rc;
 }
 
+/* Consul's way to go on without a quorum: a file, looked at before anything else. */
+static enum mu_code recovery_look(struct agent *a, struct mu_err *err)
+{
+    bool did = false;
+    enum mu_code rc = recovery_consume(a->data.dir, &a->data.node, &did, err);
+
+    if (rc == MU_OK && did) {
+        mu_log(MU_WARN, "agent.server",
+               "Recovered from raft/peers.json: this server goes on in a new epoch without the "
+               "others, which can only join as new");
+    }
+    return rc;
+}
+
 static enum mu_code server_open(struct agent *a, struct mu_err *err)
 {
+    enum mu_code rc = recovery_look(a, err);
+
+    if (rc != MU_OK) {
+        return rc;
+    }
     a->watch = catalog_watch_new();
     a->cache = catalog_cache_new(a->watch, CACHE_BYTES_MAX);
     agent__requests_open(a);
-    enum mu_code rc = history_open(a, err);
-
+    rc = history_open(a, err);
+    if (rc != MU_OK) {
+        return rc;
+    }
     agent__peers_open(a);
     agent__sessions_open(a);
+    agent__history_open(a);
     agent__roster_open(a);
     agent__leader_open(a);
     agent__caretaker_open(a);
@@ -545,6 +605,7 @@ static void stop_rest(struct agent *a)
         rpc_close(a->rpc, on_rpc_closed, a);
     }
     agent__snapshots_close(a);
+    timer_cancel(&a->rest);
     apply_close(a->apply);
     a->apply = NULL;
     stopped_one(a);
@@ -577,12 +638,14 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->phase = AGENT_STOPPING;
     timer_cancel(&a->leave_timer);
     timer_cancel(&a->end_timer);
+    timer_cancel(&a->left_behind_timer);
     a->stopped = stopped;
     a->stopped_data = data;
     a->stops_pending = 1;
     if (a->leader != NULL) {
         agent__leader_close(a);
         agent__sessions_close(a);
+        agent__history_close(a);
         agent__roster_close(a);
         agent__caretaker_close(a);
     }

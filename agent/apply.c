@@ -51,6 +51,7 @@ struct outcome {
     size_t sums_count;
     struct catalog_changes *changes;
     struct catalog_applied applied;
+    struct catalog_history history;
     uint64_t durable;
 };
 
@@ -85,7 +86,7 @@ struct apply {
 static void outcome_free(struct outcome *o)
 {
     for (size_t i = 0; i < o->results_count; i++) {
-        mu_free(o->results[i].result.text);
+        catalog_result_free(&o->results[i].result);
     }
     catalog_changes_free(o->changes);
     mu_free(o->results);
@@ -162,7 +163,7 @@ static enum mu_code run_entries(struct apply *a, const struct apply_entry *entri
         }
         sum_note(a, entries[i].index, o);
         if (r.ticket == 0) {
-            mu_free(r.result.text);
+            catalog_result_free(&r.result);
             continue;
         }
         o->results[o->results_count++] = r;
@@ -218,6 +219,7 @@ static enum mu_code run_order(struct apply *a, const struct order *o, size_t *at
             return rc;
         }
         out->applied = catalog_applied(a->catalog);
+        out->history = catalog_history(a->catalog);
         out->durable = a->durable;
         a->is_dirty = true;
         outcome_post(a, out);
@@ -236,6 +238,7 @@ static enum mu_code run_idle(struct apply *a, struct mu_err *err)
         struct outcome *out = mu_new(sizeof *out);
 
         out->applied = catalog_applied(a->catalog);
+        out->history = catalog_history(a->catalog);
         out->durable = a->durable;
         outcome_post(a, out);
     }
@@ -403,6 +406,7 @@ void apply_collect(struct apply *a)
             .sums_count = o->sums_count,
             .changes = o->changes,
             .applied = o->applied,
+            .history = o->history,
             .durable = o->durable,
         };
 
@@ -436,7 +440,7 @@ struct apply *apply_open(const struct apply_host *host, struct catalog *catalog,
     return a;
 }
 
-void apply_push(struct apply *a, const struct apply_entry *entries, size_t count)
+void apply_hold(struct apply *a, const struct apply_entry *entries, size_t count)
 {
     struct order *o = mu_new(sizeof *o);
 
@@ -451,7 +455,17 @@ void apply_push(struct apply *a, const struct apply_entry *entries, size_t count
     pthread_mutex_lock(&a->lock);
     mu_list_push_back(&a->orders, &o->place);
     pthread_mutex_unlock(&a->lock);
+}
+
+void apply_hurry(struct apply *a)
+{
     a->host.mail(a->host.self);
+}
+
+void apply_push(struct apply *a, const struct apply_entry *entries, size_t count)
+{
+    apply_hold(a, entries, count);
+    apply_hurry(a);
 }
 
 void apply_census(struct apply *a)

@@ -43,7 +43,8 @@ struct apply_report { /* of one transaction */
     const struct consensus_sum *sums;      /* at multiples of CONSENSUS_SUM_EVERY, ascending */
     size_t sums_count;
     struct catalog_applied applied;
-    uint64_t durable; /* applied index that is flushed in the state file */
+    struct catalog_history history; /* how long that of the keys is */
+    uint64_t durable;               /* applied index that is flushed in the state file */
 };
 
 typedef void apply_done_fn(void *data, const struct apply_report *report);
@@ -59,6 +60,10 @@ void apply_relieved(struct apply *a);
 /* Count all rows and say so in the log: another server has other ones. */
 void apply_census(struct apply *a);
 void apply_push(struct apply *a, const struct apply_entry *entries, size_t count);
+/* The same for entries that nobody waits for: they are taken with what comes next, or when
+ * apply_hurry() says so. Many small transactions become one, and many wake-ups none. */
+void apply_hold(struct apply *a, const struct apply_entry *entries, size_t count);
+void apply_hurry(struct apply *a);
 size_t apply_waiting(const struct apply *a); /* entries pushed whose report has not come */
 /* Finish what was pushed, end the thread, close the catalog, free. Blocks for one transaction at
  * most; no callback after it. */

@@ -7,11 +7,11 @@
 #include "apply.h"
 #include "base/assert.h"
 #include "base/mem.h"
-#include "timer.h"
+#include "proto/bell.h"
 
 struct apply_thread {
     struct apply *apply;
-    struct waker *waker;
+    struct mu_bell *bell;
     pthread_t thread;
     pthread_mutex_t lock; /* of the condition only: mail is in apply.c */
     pthread_cond_t filled;
@@ -61,15 +61,15 @@ static void on_mail(void *self)
     struct apply_thread *t = self;
 
     pthread_mutex_lock(&t->lock); /* or it might look just before, and sleep just after */
-    pthread_cond_signal(&t->filled);
     pthread_mutex_unlock(&t->lock);
+    pthread_cond_signal(&t->filled); /* not under the lock: the woken would run into it at once */
 }
 
 static void on_report(void *self)
 {
     struct apply_thread *t = self;
 
-    waker_wake(t->waker);
+    mu_bell_ring(t->bell);
 }
 
 static void on_woken(void *data)
@@ -84,7 +84,7 @@ static void on_join(void *self)
     struct apply_thread *t = self;
 
     MU_ASSERT(pthread_join(t->thread, NULL) == 0);
-    waker_close(t->waker);
+    mu_bell_close(t->bell, NULL, NULL);
     (void)pthread_cond_destroy(&t->filled);
     (void)pthread_mutex_destroy(&t->lock);
     mu_free(t);
@@ -109,7 +109,7 @@ struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_d
     sigset_t all, old;
 
     condition_init(t);
-    t->waker = waker_new(loop, on_woken, t);
+    t->bell = mu_bell_new(loop, on_woken, t);
     t->apply = apply_open(&host, catalog, done, failed, full, data);
     sigfillset(&all); /* signals are the loop's */
     MU_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &old) == 0);

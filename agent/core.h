@@ -65,6 +65,8 @@ struct agent {
     struct consensus_driver *consensus;
     struct apply *apply;
     struct catalog_applied applied; /* as last reported by the apply thread */
+    uint64_t awaited;               /* somebody waits for this index, or did */
+    struct timer rest;              /* set: entries are held back until it fires */
     struct catalog_reader *reader;
     struct catalog_watch *watch;
     struct catalog_cache *cache;
@@ -73,6 +75,7 @@ struct agent {
     struct caretaker *caretaker; /* caretaker.c: its care for the servers */
     struct sessions *sessions;   /* session.c: their timers, renewals in flight */
     struct roster *roster;       /* roster.c: changes of the configuration */
+    struct history *history;     /* history.c: compaction of keys */
     struct requests *requests;   /* request.c, read.c: in flight */
     struct snapshots *snapshots; /* snapshot.c */
     char *state_path;
@@ -84,8 +87,10 @@ struct agent {
     struct join *join;       /* join.c: the retry_join loop */
 
     /* leaving and stopping */
-    struct timer leave_timer; /* leave.c */
-    struct timer end_timer;   /* until the owner is told */
+    struct timer leave_timer;   /* leave.c */
+    struct mu_addr left_behind; /* member.c: a server of an older epoch, to be told */
+    struct timer left_behind_timer;
+    struct timer end_timer; /* until the owner is told */
     enum agent_end end_how;
     bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;
@@ -134,6 +139,9 @@ void agent__each_server(struct agent *a, agent__server_fn *each, void *data);
 bool agent__server_find(struct agent *a, const struct mu_id *node, struct agent__server *out);
 struct mu_span agent__tag(const struct mu_pairs *tags, const char *key); /* empty: not there */
 
+/* Somebody waits until this index is applied here: what is held back for a rest must not be. */
+void agent__await(struct agent *a, uint64_t index);
+
 /* -- request.c, read.c ------------------------------------------------------------------------- */
 
 void agent__requests_open(struct agent *a);
@@ -168,6 +176,14 @@ void agent__leader_close(struct agent *a);
 void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_leader,
                            bool is_ready);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
+
+/* -- history.c --------------------------------------------------------------------------------- */
+
+void agent__history_open(struct agent *a);
+void agent__history_close(struct agent *a);
+void agent__history_lead(struct agent *a);
+void agent__history_rest(struct agent *a);
+void agent__history_applied(struct agent *a, const struct catalog_history *now);
 
 /* -- session.c --------------------------------------------------------------------------------- */
 

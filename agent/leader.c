@@ -274,6 +274,7 @@ static void on_barrier(void *data, enum mu_code code, const struct agent_view *v
     l->was_paused = false;
     reconcile_lead(l->reconcile, timers_now(a->timers));
     agent__sessions_lead(a);
+    agent__history_lead(a);
     full_pass(a);
 }
 
@@ -287,6 +288,7 @@ static void office_end(struct agent *a)
     }
     l->is_in_office = false;
     agent__sessions_rest(a);
+    agent__history_rest(a);
     agent__caretaker_office(a, false);
     reconcile_rest(l->reconcile);
     timer_cancel(&l->timer);
@@ -318,6 +320,7 @@ void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_
         l->leader = *leader;
         leader_log(a, leader);
     }
+    a->requests->leader = *leader;
     a->requests->is_ready = is_leader && is_ready;
     if (a->requests->is_ready && !was_ready) {
         mu_log(MU_INFO, "agent.server", "cluster leadership acquired");

@@ -18,14 +18,25 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "requests.h"
 
 #define REMOVAL_MS 5000U /* how long the leader may take to remove us */
 
 struct parting {
+    struct agent *agent;
     agent_stopped_fn *done;
     void *data;
 };
 
+static void on_settled(void *data)
+{
+    struct parting *p = data;
+
+    p->done(p->data);
+    mu_free(p);
+}
+
+/* Everything that was accepted here is committed; whoever waits for it is answered first. */
 static void on_handed_over(void *data, enum mu_code code, const char *why, uint64_t index)
 {
     struct parting *p = data;
@@ -34,8 +45,11 @@ static void on_handed_over(void *data, enum mu_code code, const char *why, uint6
     if (code != MU_OK && code != MU_NOT_LEADER) {
         mu_log(MU_INFO, "agent.server", "Leadership stays without an heir", mu_kv("reason", why));
     }
-    p->done(p->data);
-    mu_free(p);
+    if (p->agent->requests != NULL) {
+        agent__requests_settle(p->agent, on_settled, p);
+    } else {
+        on_settled(p);
+    }
 }
 
 static void on_nothing_to_part_with(void *data, enum mu_code code, const struct mu_err *err)
@@ -47,6 +61,7 @@ void agent_part(struct agent *a, agent_stopped_fn *done, void *data)
 {
     struct parting *p = mu_new(sizeof *p);
 
+    p->agent = a;
     p->done = done;
     p->data = data;
     if (a->has_consensus_started && agent__leads(a)) {

@@ -8,6 +8,7 @@
 #include "core.h"
 
 #define TAGS_MAX 24
+#define TELL_MS  1000U /* between two servers of an older epoch that are told */
 
 struct mu_span agent__tag(const struct mu_pairs *tags, const char *key)
 {
@@ -86,6 +87,9 @@ static void tags_make(struct agent *a, struct tags *t)
     } else {
         tag_add_id(t, "mu_cluster", &id.cluster);
     }
+    if (id.epoch > 0) {
+        tag_add_number(t, "mu_epoch", (int64_t)id.epoch);
+    }
 }
 
 void agent__tags_refresh(struct agent *a)
@@ -104,6 +108,53 @@ void agent__tags_refresh(struct agent *a)
 }
 
 /* -- who may be a member (gossip 16) ----------------------------------------------------------- */
+
+/* A server that was left behind asks us, is refused, and so never sees us. Ask it: it learns from
+ * our own record that there is a newer epoch, and stops. */
+static void on_told(void *data, unsigned contacted, const char *why)
+{
+    (void)data;
+    (void)contacted;
+    (void)why; /* it refuses us, or is gone */
+}
+
+static void tell_left_behind(void *data)
+{
+    struct agent *a = data;
+    char text[MU_ADDR_TEXT_MAX];
+    const char *address = text;
+
+    if (a->phase == AGENT_RUNNING) {
+        mu_addr_text(&a->left_behind, text);
+        gossip_driver_join(a->gossip, &address, 1, on_told, a);
+    }
+}
+
+/* After a recovery servers of the epoch before are strangers (spec/consensus.md 2.14): those that
+ * went on refuse them, and they stop as soon as they see that others went on without them. */
+static bool is_of_other_epoch(struct agent *a, const struct gossip_view *m, uint64_t own, char *why,
+                              size_t why_bytes)
+{
+    uint64_t theirs = 0;
+
+    (void)mu_span_u64(agent__tag(&m->tags, "mu_epoch"), &theirs);
+    if (theirs == own) {
+        return false;
+    }
+    (void)snprintf(why, why_bytes,
+                   "Member '%s' is a server of epoch %llu of this cluster, this one is of epoch "
+                   "%llu: the older one can only join as new (muster consensus recover -rejoin)",
+                   m->name, (unsigned long long)theirs, (unsigned long long)own);
+    if (theirs > own && a->phase == AGENT_RUNNING) {
+        mu_log(MU_ERROR, "agent.server", "The cluster was recovered without this server",
+               mu_kv("error", why));
+        agent__end(a, AGENT_FAILED);
+    } else if (theirs < own && !timer_is_set(&a->left_behind_timer)) {
+        a->left_behind = m->addr;
+        timer_set(a->timers, &a->left_behind_timer, TELL_MS, tell_left_behind, a);
+    }
+    return true;
+}
 
 static const char *refuse_member(void *data, const struct gossip_view *m)
 {
@@ -136,6 +187,9 @@ static const char *refuse_member(void *data, const struct gossip_view *m)
             (void)snprintf(why, sizeof why,
                            "Member '%s' is a server of another cluster (%.*s) in datacenter '%s'",
                            m->name, MU_SPAN_FMT(cluster), a->config->datacenter);
+            return why;
+        }
+        if (!mu_id_is_none(&id.cluster) && is_of_other_epoch(a, m, id.epoch, why, sizeof why)) {
             return why;
         }
     }

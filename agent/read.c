@@ -132,6 +132,7 @@ static void round_fail(struct round *r, enum mu_code code)
 static void round_check(struct round *r)
 {
     if (r->agent->applied.index < r->index) {
+        agent__await(r->agent, r->index);
         return;
     }
     while (!mu_list_empty(&r->reads)) {

@@ -8,7 +8,10 @@
  *     '----------------> FORWARDED ----------------------> APPLYING ------------> answered
  *
  * While nobody leads it pauses and tries again, until rpc_hold_timeout has passed (DESIGN: "held").
- * What was certainly not accepted is repeated; what may have been (MU_LOST) never is.
+ * What may have been accepted (MU_LOST, or another server leads meanwhile) is sent again too, under
+ * the number it had: the catalog knows a second copy and answers it as the first (catalog/origin.c,
+ * spec/consensus.md 2.19). Only when the time is over before anybody has told, the outcome is
+ * unknown.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +25,7 @@
 #include "rpc_codec.h"
 
 #define NO_SPACE           "No space left in the data directory of %s"
+#define SETTLE_MS          500U   /* for the apply thread to answer what is committed */
 #define FORWARD_TIMEOUT_MS 30000U /* a leader that accepted a command and never answers */
 
 struct write {
@@ -31,7 +35,10 @@ struct write {
     bool is_here_only;   /* a follower's: no second hop */
     bool is_asking_core; /* consensus will call back: the struct must stay */
     bool is_dead;
-    struct mu_buf command; /* encoded, without stamp and origin */
+    bool is_doubtful;             /* an earlier try may have been accepted */
+    struct command_origin origin; /* ours, from the first try on; none: the command has one */
+    struct mu_id sent_to;         /* FORWARDED: the leader that was asked */
+    struct mu_buf command;        /* encoded, without a stamp */
     uint64_t deadline_ms;
     unsigned tries;
     struct timer timer;
@@ -39,6 +46,7 @@ struct write {
     uint64_t ticket;
     struct agent_written written; /* APPLYING: what the leader answered */
     char *text;
+    struct mu_buf data_room; /* of written.data */
     agent_written_fn *done;
     void *data;
 };
@@ -50,10 +58,62 @@ static struct mu_span ticket_key(const uint64_t *ticket)
     return mu_span_of(ticket, sizeof *ticket);
 }
 
+/* -- settling ---------------------------------------------------------------------------------- */
+
+struct settler {
+    struct mu_link place;
+    struct timer timer;
+    agent_stopped_fn *settled;
+    void *data;
+};
+
+static void settler_end(void *data)
+{
+    struct settler *s = data;
+
+    mu_list_remove(&s->place);
+    timer_cancel(&s->timer);
+    s->settled(s->data);
+    mu_free(s);
+}
+
+/* A write was answered, or is on its way elsewhere: was it the last one? */
+static void settlers_look(struct agent *a)
+{
+    if (mu_table_count(a->requests->by_ticket) > 0) {
+        return;
+    }
+    MU_LIST_EACH (place, &a->requests->settlers) {
+        struct settler *s = MU_CONTAINER(place, struct settler, place);
+
+        timer_set(a->timers, &s->timer, 0, settler_end, s);
+    }
+}
+
+void agent__requests_settle(struct agent *a, agent_stopped_fn *settled, void *data)
+{
+    struct settler *s = mu_new(sizeof *s);
+    bool is_open = mu_table_count(a->requests->by_ticket) > 0;
+
+    s->settled = settled;
+    s->data = data;
+    mu_list_push_back(&a->requests->settlers, &s->place);
+    timer_set(a->timers, &s->timer, is_open ? SETTLE_MS : 0, settler_end, s);
+}
+
+static void ticket_forget(struct write *w)
+{
+    struct requests *q = w->agent->requests;
+
+    (void)mu_table_remove(q->by_ticket, ticket_key(&w->ticket));
+    w->ticket = 0;
+    settlers_look(w->agent);
+}
+
 static void write_free(struct write *w)
 {
     if (w->ticket > 0) {
-        (void)mu_table_remove(w->agent->requests->by_ticket, ticket_key(&w->ticket));
+        ticket_forget(w);
     }
     if (w->call != NULL) {
         rpc_cancel(w->call);
@@ -61,6 +121,7 @@ static void write_free(struct write *w)
     timer_cancel(&w->timer);
     mu_list_remove(&w->place);
     mu_buf_deinit(&w->command);
+    mu_buf_deinit(&w->data_room);
     mu_free(w->text);
     w->text = NULL;
     if (w->is_asking_core) {
@@ -118,7 +179,7 @@ uint64_t agent__hold_pause(struct agent *a, unsigned *tries)
     return 1 + mu_rand_below(&a->rand, pause < most ? pause : most);
 }
 
-/* Certainly not accepted: again after a pause, unless the time to hold it is over. */
+/* Again after a pause, unless the time to hold it is over. */
 static void write_again(struct write *w, enum mu_code code)
 {
     struct agent *a = w->agent;
@@ -129,10 +190,18 @@ static void write_again(struct write *w, enum mu_code code)
         return;
     }
     if (timers_now(a->timers) >= w->deadline_ms || a->phase >= AGENT_ENDING) {
-        write_fail(w, MU_NO_LEADER, agent__refusal_text(MU_NO_LEADER));
+        code = w->is_doubtful ? MU_LOST : MU_NO_LEADER;
+        write_fail(w, code, agent__refusal_text(code));
         return;
     }
     timer_set(a->timers, &w->timer, agent__hold_pause(a, &w->tries), write_try, w);
+}
+
+/* It may have been accepted: again under the same origin, by which a second copy is known. */
+static void write_doubtful(struct write *w)
+{
+    w->is_doubtful = true;
+    write_again(w, MU_LOST);
 }
 
 static void on_proposed(void *data, enum mu_code code, uint64_t index)
@@ -149,9 +218,13 @@ static void on_proposed(void *data, enum mu_code code, uint64_t index)
         return; /* committed; its result comes from the apply thread, by ticket */
     }
     if (code == MU_NOT_LEADER || code == MU_NO_LEADER) {
-        (void)mu_table_remove(w->agent->requests->by_ticket, ticket_key(&w->ticket));
-        w->ticket = 0;
+        ticket_forget(w);
         write_again(w, code);
+        return;
+    }
+    if (code == MU_LOST) {
+        ticket_forget(w);
+        write_doubtful(w);
         return;
     }
     if (code == MU_FULL) { /* whose: this server leads, whoever was asked */
@@ -175,16 +248,28 @@ static uint64_t stamp_now(struct agent *a)
     return q->stamp_ms;
 }
 
+/* Numbered once, when it is sent first. What another server forwarded has that one's number. */
+static const struct command_origin *origin_of(struct write *w)
+{
+    struct consensus_identity id = consensus_driver_identity(w->agent->consensus);
+
+    if (w->is_here_only) {
+        return NULL;
+    }
+    if (w->origin.seq == 0) {
+        w->origin = (struct command_origin){ id.disk, id.boot_count, ++w->agent->requests->seq };
+    }
+    return &w->origin;
+}
+
 static void propose(struct write *w)
 {
     struct agent *a = w->agent;
     struct requests *q = a->requests;
-    struct consensus_identity id = consensus_driver_identity(a->consensus);
-    struct command_origin origin = { id.server, id.boot_count, ++q->seq };
     struct mu_buf stamped = MU_BUF_NONE;
     struct mu_err err = MU_ERR_NONE;
     enum mu_code rc =
-        command_stamp(mu_buf_span(&w->command), &origin, stamp_now(a), &stamped, &err);
+        command_stamp(mu_buf_span(&w->command), origin_of(w), stamp_now(a), &stamped, &err);
 
     if (rc != MU_OK) {
         mu_buf_deinit(&stamped);
@@ -212,11 +297,12 @@ static void on_forwarded(void *data, enum mu_code code, struct mu_span answer,
         write_again(w, code);
         return;
     }
+    if (code == MU_TIMEOUT || code == MU_LOST) {
+        write_doubtful(w);
+        return;
+    }
     if (code != MU_OK) {
-        bool is_unknown = code == MU_TIMEOUT || code == MU_LOST;
-
-        write_fail(w, is_unknown ? MU_LOST : code,
-                   is_unknown ? agent__refusal_text(MU_LOST) : err->text);
+        write_fail(w, code, err->text);
         return;
     }
     mu_arena_init(&arena, 0);
@@ -225,6 +311,8 @@ static void on_forwarded(void *data, enum mu_code code, struct mu_span answer,
         write_fail(w, MU_LOST, why.text);
         return;
     }
+    mu_buf_add_span(&w->data_room, w->written.data);
+    w->written.data = mu_buf_span(&w->data_room);
     w->text = mu_strdup(w->written.text != NULL ? w->written.text : "");
     w->written.text = w->text;
     mu_arena_deinit(&arena);
@@ -234,17 +322,27 @@ static void on_forwarded(void *data, enum mu_code code, struct mu_span answer,
     }
     /* Applied there, not yet here: whoever reads from us next shall see it. */
     w->state = WRITE_APPLYING;
+    agent__await(w->agent, w->written.index);
 }
 
 static void forward(struct write *w, struct rpc_link *link)
 {
     struct mu_buf message = MU_BUF_NONE;
+    struct mu_buf numbered = MU_BUF_NONE;
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc = command_stamp(mu_buf_span(&w->command), origin_of(w), 0, &numbered, &err);
 
-    rpc_propose_encode(mu_buf_span(&w->command), &message);
-    w->state = WRITE_FORWARDED;
-    w->call =
-        rpc_call(link, RPC_PROPOSE, mu_buf_span(&message), FORWARD_TIMEOUT_MS, on_forwarded, w);
+    if (rc == MU_OK) {
+        rpc_propose_encode(mu_buf_span(&numbered), &message);
+        w->state = WRITE_FORWARDED;
+        w->sent_to = w->agent->requests->leader;
+        w->call =
+            rpc_call(link, RPC_PROPOSE, mu_buf_span(&message), FORWARD_TIMEOUT_MS, on_forwarded, w);
+    } else {
+        write_fail(w, rc, err.text);
+    }
     mu_buf_deinit(&message);
+    mu_buf_deinit(&numbered);
 }
 
 static void write_try(void *data)
@@ -343,7 +441,9 @@ static void result_answer(struct agent *a, const struct apply_result *r)
                         .did_apply = r->result.did_apply,
                         .index = r->index,
                         .text = r->result.text,
+                        .data = mu_buf_span(&r->result.data),
                     });
+    settlers_look(a);
 }
 
 static void applied_writes(struct agent *a)
@@ -386,6 +486,12 @@ void agent__requests_retry(struct agent *a)
     MU_LIST_EACH (place, &a->requests->writes) {
         struct write *w = MU_CONTAINER(place, struct write, place);
 
+        if (w->state == WRITE_FORWARDED && !mu_id_eq(&w->sent_to, &a->requests->leader)) {
+            rpc_cancel(w->call); /* another one leads: it answers sooner, and knows a copy */
+            w->call = NULL;
+            w->is_doubtful = true;
+            w->state = WRITE_TRYING;
+        }
         if (w->state == WRITE_TRYING) {
             timer_set(a->timers, &w->timer, 0, write_try, w);
         }
@@ -415,6 +521,7 @@ void agent__requests_open(struct agent *a)
     mu_list_init(&q->reads);
     mu_list_init(&q->rounds);
     mu_list_init(&q->forwards);
+    mu_list_init(&q->settlers);
     a->requests = q;
 }
 
@@ -429,13 +536,17 @@ void agent__requests_close(struct agent *a)
         struct write *w = MU_CONTAINER(q->writes.next, struct write, place);
 
         /* What was proposed or sent may yet be committed by others. */
-        bool is_unknown = w->state == WRITE_PROPOSED || w->state == WRITE_FORWARDED;
+        bool is_unknown =
+            w->is_doubtful || w->state == WRITE_PROPOSED || w->state == WRITE_FORWARDED;
         enum mu_code code = is_unknown ? MU_LOST : MU_CANCELLED;
 
         write_fail(w, code, agent__refusal_text(code));
     }
     agent__reads_close(a);
     agent__forwards_close(a);
+    while (!mu_list_empty(&q->settlers)) {
+        settler_end(MU_CONTAINER(q->settlers.next, struct settler, place));
+    }
     mu_table_free(q->by_ticket);
     mu_free(q);
     a->requests = NULL;

@@ -11,7 +11,9 @@ struct requests {
     struct mu_link reads;    /* struct agent_read that wait for a leader, an index or a turn */
     struct mu_link rounds;   /* struct round in flight */
     struct mu_link forwards; /* struct agent_forward to the leader */
+    struct mu_link settlers; /* who waits until nothing that was proposed here is open */
     struct round *next;      /* gathers the reads of this turn; NULL: none yet */
+    struct mu_id leader;     /* as last told; none: nobody */
     uint64_t seq;            /* of proposals of this boot */
     uint64_t stamp_ms;       /* the last one given */
 };
@@ -27,6 +29,10 @@ void agent__reads_close(struct agent *a);
 
 void agent__forwards_retry(struct agent *a);
 void agent__forwards_close(struct agent *a);
+
+/* `settled` once nobody waits any more for a write that was proposed to this server's consensus, or
+ * after a moment; never from inside this call. */
+void agent__requests_settle(struct agent *a, agent_stopped_fn *settled, void *data);
 
 /* An encoded command of a client agent: held and forwarded like our own. */
 void agent__write_encoded(struct agent *a, struct mu_span command, agent_written_fn *done,

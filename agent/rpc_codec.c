@@ -208,6 +208,7 @@ void rpc_proposed_encode(const struct agent_written *written, struct mu_buf *to)
     m.did_apply = written->did_apply;
     m.index = written->index;
     m.text = text_of(written->text != NULL ? written->text : "");
+    m.data = bytes_of(written->data);
     (void)mu_pb_pack(&m.base, to);
 }
 
@@ -228,6 +229,7 @@ enum mu_code rpc_proposed_decode(struct mu_span bytes, struct mu_arena *arena,
         .did_apply = m->did_apply,
         .index = m->index,
         .text = m->text,
+        .data = span_of(m->data),
     };
     return MU_OK;
 }

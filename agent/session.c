@@ -289,7 +289,9 @@ static void on_leader_answer(void *data, enum mu_code code, struct mu_span answe
     }
     if (r->agent->applied.index >= r->index) {
         renewal_answer(r, MU_OK);
+        return;
     }
+    agent__await(r->agent, r->index);
 }
 
 static void renewal_try(void *data)

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "proto/bell.h"
 #include "snapshot_files.h"
 
 #define MODULE "agent.server.snapshot"
@@ -37,7 +38,7 @@ struct job { /* and its result */
 
 struct snapshots {
     struct agent *agent;
-    struct waker *waker;
+    struct mu_bell *bell;
     pthread_t thread;
     pthread_mutex_t lock; /* of the two lists and the flag */
     pthread_cond_t filled;
@@ -112,7 +113,7 @@ static void *snapshot_thread(void *data)
         run_job(s, MU_CONTAINER(link, struct job, place));
         pthread_mutex_lock(&s->lock);
         mu_list_push_back(&s->results, link);
-        waker_wake(s->waker);
+        mu_bell_ring(s->bell);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -165,8 +166,8 @@ static void remove_old(struct snapshots *s, uint64_t generation)
 void agent__snapshot_poll(struct agent *a)
 {
     if (a->snapshots != NULL && a->snapshots->switching != NULL) {
-        waker_wake(
-            a->snapshots->waker); /* not from inside of a report: it would saw off its branch */
+        mu_bell_ring(
+            a->snapshots->bell); /* not from inside of a report: it would saw off its branch */
     }
 }
 
@@ -290,7 +291,7 @@ void agent__snapshots_open(struct agent *a, uint64_t generation)
     mu_list_init(&s->results);
     MU_ASSERT(pthread_mutex_init(&s->lock, NULL) == 0);
     MU_ASSERT(pthread_cond_init(&s->filled, NULL) == 0);
-    s->waker = waker_new(a->loop, on_woken, s);
+    s->bell = mu_bell_new(a->loop, on_woken, s);
     sigfillset(&all); /* signals are the loop's */
     MU_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &old) == 0);
     MU_ASSERT(pthread_create(&s->thread, NULL, snapshot_thread, s) == 0);
@@ -319,7 +320,7 @@ void agent__snapshots_close(struct agent *a)
     pthread_cond_signal(&s->filled);
     pthread_mutex_unlock(&s->lock);
     MU_ASSERT(pthread_join(s->thread, NULL) == 0);
-    waker_close(s->waker);
+    mu_bell_close(s->bell, NULL, NULL);
     jobs_clear(&s->jobs);
     jobs_clear(&s->results);
     if (s->switching != NULL) {

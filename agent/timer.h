@@ -1,9 +1,9 @@
-/* timer.h - timers and wake-ups for files that do not see libuv.
+/* timer.h - timers and ends of turns for files that do not see libuv.
  *
  * All timers of the agent share one heap and one handle of the loop, so an idle agent wakes only
  * for what is due, and a timer's memory may be freed as soon as it is cancelled.
  *
- * Thread:  the loop's, except waker_wake(), which any thread may call.
+ * Thread:  the loop's.
  * Time:    milliseconds; monotonic, as timers_now().
  * Memory:  a struct timer lies in its owner; zeroed it is idle.
  */
@@ -36,15 +36,6 @@ uint64_t timers_now(const struct timers *ts); /* the loop's cached time */
 void timer_set(struct timers *ts, struct timer *t, uint64_t after_ms, timer_fn *fire, void *data);
 void timer_cancel(struct timer *t); /* idle is fine */
 bool timer_is_set(const struct timer *t);
-
-/* -- from other threads ------------------------------------------------------------------------ */
-
-struct waker; /* opaque */
-
-/* `woken` runs on the loop some time after waker_wake(); several wakes may become one. */
-struct waker *waker_new(struct uv_loop_s *loop, timer_fn *woken, void *data);
-void waker_wake(struct waker *w);
-void waker_close(struct waker *w); /* no call after this; frees itself with the loop's next turns */
 
 /* -- the end of a turn ------------------------------------------------------------------------- */
 

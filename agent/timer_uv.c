@@ -183,49 +183,6 @@ bool timer_is_set(const struct timer *t)
     return t->owner != NULL;
 }
 
-/* -- wakers ------------------------------------------------------------------------------------ */
-
-struct waker {
-    uv_async_t handle;
-    timer_fn *woken;
-    void *data;
-};
-
-static void on_async(uv_async_t *handle)
-{
-    struct waker *w = MU_CONTAINER(handle, struct waker, handle);
-
-    if (w->woken != NULL) {
-        w->woken(w->data);
-    }
-}
-
-struct waker *waker_new(struct uv_loop_s *loop, timer_fn *woken, void *data)
-{
-    struct waker *w = mu_new(sizeof *w);
-
-    w->woken = woken;
-    w->data = data;
-    MU_ASSERT(uv_async_init(loop, &w->handle, on_async) == 0);
-    return w;
-}
-
-void waker_wake(struct waker *w)
-{
-    MU_ASSERT(uv_async_send(&w->handle) == 0);
-}
-
-static void on_waker_closed(uv_handle_t *handle)
-{
-    mu_free(MU_CONTAINER((uv_async_t *)handle, struct waker, handle));
-}
-
-void waker_close(struct waker *w)
-{
-    w->woken = NULL;
-    uv_close((uv_handle_t *)&w->handle, on_waker_closed);
-}
-
 /* -- turns ------------------------------------------------------------------------------------- */
 
 struct turn {

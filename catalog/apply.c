@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/mem.h"
 #include "core.h"
 
 static catalog_apply_fn *const functions[] = {
@@ -17,6 +18,7 @@ static catalog_apply_fn *const functions[] = {
     [COMMAND_KV_DELETE] = catalog__kv_delete,
     [COMMAND_AUTOPILOT] = catalog__autopilot,
     [COMMAND_KV_LOCK] = catalog__kv_lock,
+    [COMMAND_KV_COMPACT] = catalog__kv_compact,
     [COMMAND_SESSION_CREATE] = catalog__session_create,
     [COMMAND_SESSION_DESTROY] = catalog__session_destroy,
 };
@@ -34,6 +36,13 @@ void catalog__refuse(struct catalog_result *result, enum mu_code code, const cha
     va_end(args);
     result->code = code;
     result->text = mu_buf_take(&text, NULL);
+}
+
+void catalog_result_free(struct catalog_result *result)
+{
+    mu_free(result->text);
+    mu_buf_deinit(&result->data);
+    *result = (struct catalog_result){ .code = MU_OK };
 }
 
 struct mu_span catalog__fold(struct mu_arena *arena, struct mu_span name)
@@ -66,6 +75,39 @@ void catalog__changed(struct catalog *c, enum catalog_topic_kind kind, struct mu
 
 /* -- one entry --------------------------------------------------------------------------------- */
 
+/* What a client asked for under this id, unless that was done already. */
+static enum mu_code apply_request(struct catalog *c, const struct command *command,
+                                  struct catalog_result *result, struct mu_err *err)
+{
+    bool is_known = false;
+    enum mu_code rc = catalog__request_recall(c, command, result, &is_known, err);
+
+    if (rc != MU_OK || is_known) {
+        return rc;
+    }
+    rc = functions[command->kind](c, command, result, err);
+    return rc == MU_OK ? catalog__request_note(c, command, result, err) : rc;
+}
+
+/* Unless the server that sent it has sent it before. */
+static enum mu_code apply_once(struct catalog *c, const struct command *command,
+                               struct catalog_result *result, struct mu_err *err)
+{
+    bool has_origin = !mu_id_is_none(&command->origin.server) && command->origin.seq > 0;
+    bool is_known = false;
+    enum mu_code rc = MU_OK;
+
+    if (has_origin) {
+        rc = catalog__origin_recall(c, &command->origin, result, &is_known, err);
+    }
+    if (rc != MU_OK || is_known) {
+        return rc;
+    }
+    rc = mu_id_is_none(&command->request) ? functions[command->kind](c, command, result, err)
+                                          : apply_request(c, command, result, err);
+    return rc == MU_OK && has_origin ? catalog__origin_note(c, &command->origin, result, err) : rc;
+}
+
 static enum mu_code apply_command(struct catalog *c, struct mu_span bytes,
                                   struct catalog_result *result, struct mu_err *err)
 {
@@ -84,7 +126,7 @@ static enum mu_code apply_command(struct catalog *c, struct mu_span bytes,
         c->now.stamp_ms = command.stamp_ms;
     }
     MU_ASSERT((size_t)command.kind < MU_LEN(functions) && functions[command.kind] != NULL);
-    rc = functions[command.kind](c, &command, result, err);
+    rc = apply_once(c, &command, result, err);
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "%s", command_kind_text(command.kind));
 }
 

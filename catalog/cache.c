@@ -150,6 +150,7 @@ static void keep(struct catalog_cache *c, struct mu_span key, const struct catal
         memcpy(e->key, key.data, key.bytes);
     }
     e->wait = catalog_watch_add(c->watch, topics, topics_count, on_change, e);
+    catalog_watch_patient(e->wait);
     (void)mu_table_put(c->entries, key, e);
     mu_list_push_back(&c->used, &e->use);
     c->bytes += bytes;

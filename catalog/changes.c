@@ -5,10 +5,9 @@
  */
 #include <string.h>
 
-#include <sodium.h>
-
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/table.h"
 #include "topic.h"
 
 struct place {
@@ -20,9 +19,8 @@ struct catalog_changes {
     struct mu_buf bytes;
     struct place *places;
     size_t count, room;
-    uint32_t *slots;                              /* index into places, plus 1; 0: free */
-    size_t slots_count;                           /* a power of two, at least twice `room` */
-    unsigned char key[crypto_shorthash_KEYBYTES]; /* keys are chosen by strangers */
+    uint32_t *slots;    /* index into places, plus 1; 0: free */
+    size_t slots_count; /* a power of two, at least twice `room` */
 };
 
 #define FIRST_ROOM 16
@@ -57,10 +55,7 @@ void catalog__topic_write(struct mu_buf *to, enum catalog_topic_kind kind, struc
 
 struct catalog_changes *catalog_changes_new(void)
 {
-    struct catalog_changes *c = mu_new(sizeof *c);
-
-    crypto_shorthash_keygen(c->key);
-    return c;
+    return mu_new(sizeof(struct catalog_changes));
 }
 
 void catalog_changes_free(struct catalog_changes *c)
@@ -72,16 +67,6 @@ void catalog_changes_free(struct catalog_changes *c)
     mu_free(c->places);
     mu_free(c->slots);
     mu_free(c);
-}
-
-static uint32_t hash_of(const struct catalog_changes *c, struct mu_span topic)
-{
-    unsigned char out[crypto_shorthash_BYTES];
-    uint32_t hash;
-
-    (void)crypto_shorthash(out, topic.data, topic.bytes, c->key);
-    memcpy(&hash, out, sizeof hash);
-    return hash;
 }
 
 static struct mu_span topic_at(const struct catalog_changes *c, size_t i)
@@ -128,7 +113,7 @@ void catalog_changes_add(struct catalog_changes *c, enum catalog_topic_kind kind
     catalog__topic_write(&c->bytes, kind, name);
     MU_ASSERT(c->bytes.bytes <= UINT32_MAX); /* a batch of the log has a megabyte */
     struct mu_span topic = mu_span_of(c->bytes.data + offset, c->bytes.bytes - offset);
-    uint32_t hash = hash_of(c, topic);
+    uint32_t hash = mu_table_hash(topic); /* keys are chosen by strangers */
     uint32_t *slot = slot_of(c, hash, topic);
 
     if (*slot != 0) {

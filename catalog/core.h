@@ -28,7 +28,9 @@ enum counter {
     COUNTER_TOMBSTONES,
     COUNTER_EXTINCTION, /* index at which any service last lost its last instance */
     COUNTER_SESSIONS,
-    COUNTER_KVS_REV, /* how many entries have changed Consul's key space: its revision */
+    COUNTER_REQUESTS,      /* rows of request ids, and one: 0 when there never was any */
+    COUNTER_KVS_REV,       /* how many entries have changed Consul's key space: its revision */
+    COUNTER_KVS_COMPACTED, /* id of the first version that compaction has not visited */
     COUNTERS_COUNT
 };
 
@@ -42,6 +44,54 @@ struct mu_span catalog__counter_name(enum counter counter);
 void catalog__counters_hash(const struct counters *k, struct hash_sum *sum);
 MU_MUST_CHECK enum mu_code catalog__counters_load(struct catalog *c, struct mu_err *err);
 MU_MUST_CHECK enum mu_code catalog__counters_store(struct catalog *c, struct mu_err *err);
+
+/* -- where commands came from (origin.c) --------------------------------------------------------
+ */
+
+#define ORIGIN_WINDOW 1024U /* numbers of which it is known whether they were applied */
+
+struct origin_state { /* as a row */
+    struct mu_id id;  /* of the disk that counts the boots */
+    uint64_t boot, high, index;
+    uint8_t seen[ORIGIN_WINDOW / 8], effect[ORIGIN_WINDOW / 8];
+};
+
+struct origin {
+    struct origin_state now, stored;
+    bool is_stored; /* a row is in the table: `stored` */
+    bool is_dirty;  /* `now` is another one */
+};
+
+struct origins {
+    struct origin *items;
+    size_t count, room;
+    bool is_loaded; /* not after a rollback */
+};
+
+void catalog__origins_hash(const struct origins *o, struct hash_sum *sum);
+void catalog__origins_deinit(struct origins *o);
+MU_MUST_CHECK enum mu_code catalog__origins_load(struct catalog *c, struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog__origins_store(struct catalog *c, struct mu_err *err);
+/* Was this command applied before? Then `result` has its answer. */
+MU_MUST_CHECK enum mu_code catalog__origin_recall(struct catalog *c,
+                                                  const struct command_origin *from,
+                                                  struct catalog_result *result, bool *is_known,
+                                                  struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog__origin_note(struct catalog *c,
+                                                const struct command_origin *from,
+                                                const struct catalog_result *result,
+                                                struct mu_err *err);
+
+/* The same for the ids that clients give (request.c). */
+MU_MUST_CHECK enum mu_code catalog__request_recall(struct catalog *c, const struct command *command,
+                                                   struct catalog_result *result, bool *is_known,
+                                                   struct mu_err *err);
+MU_MUST_CHECK enum mu_code catalog__request_note(struct catalog *c, const struct command *command,
+                                                 const struct catalog_result *result,
+                                                 struct mu_err *err);
+/* Forget at most `max` that are over; *count gets how many there were. */
+MU_MUST_CHECK enum mu_code catalog__requests_prune(struct catalog *c, size_t max, size_t *count,
+                                                   struct mu_err *err);
 
 /* -- the catalog ------------------------------------------------------------------------------- */
 
@@ -63,13 +113,15 @@ struct catalog {
     struct rows rows;
     sqlite3_stmt *begin, *commit, *rollback, *set_applied;
     sqlite3_stmt *node_by_uuid, *any_instance, *kv_range, *kv_version, *kv_held;
-    sqlite3_stmt *sessions_of_node, *delays_over;
+    sqlite3_stmt *sessions_of_node, *delays_over, *all_origins, *oldest_request, *kv_history,
+        *kv_markers;
 
     bool is_in_memory;
     bool in_transaction;
     struct state now;       /* inside of a transaction ahead of: */
     struct state committed; /* what the file says */
     struct mvcc_turn turn;
+    struct origins origins;
     struct catalog_changes *changes; /* of the transaction */
     struct mu_arena arena;           /* of the entry */
 
@@ -97,6 +149,7 @@ enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
 enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS);
+enum mu_code catalog__kv_compact(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_create(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_destroy(CATALOG_APPLY_ARGS);
 

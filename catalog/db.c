@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "core.h"
+#include "mvcc.h"
 
 #define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x6d757374 /* "must" */
@@ -131,6 +132,8 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
     char range[256];
     char held[256];
     char of_node[256];
+    char oldest[256];
+    char markers[256];
     const struct {
         sqlite3_stmt **to;
         const char *sql;
@@ -145,6 +148,11 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
         { &c->kv_version, "SELECT value, flags FROM kv_hist_1 WHERE id = ?" },
         { &c->kv_held, held },
         { &c->sessions_of_node, of_node },
+        { &c->all_origins, "SELECT id, boot, high, idx, seen, effect FROM origins ORDER BY id" },
+        { &c->oldest_request, oldest },
+        { &c->kv_history,
+          "SELECT id, prev FROM kv_hist_1 WHERE id >= ? AND id < ? ORDER BY id LIMIT ?" },
+        { &c->kv_markers, markers },
         { &c->delays_over, "SELECT key, until FROM lock_delays WHERE until <= ? ORDER BY until, "
                            "key LIMIT ?" },
     };
@@ -154,10 +162,17 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
                    catalog__row_columns(ROW_NODES));
     (void)snprintf(range, sizeof range, "SELECT %s FROM kv_cur_1 WHERE key >= ? ORDER BY key",
                    catalog__row_columns(ROW_KV_CUR_1));
-    (void)snprintf(held, sizeof held, "SELECT %s FROM kv_cur_1 WHERE session = ? ORDER BY key",
+    (void)snprintf(held, sizeof held,
+                   "SELECT %s FROM kv_cur_1 WHERE key IN (SELECT key FROM kv_locks_1 WHERE session "
+                   "= ?) ORDER BY key",
                    catalog__row_columns(ROW_KV_CUR_1));
     (void)snprintf(of_node, sizeof of_node, "SELECT %s FROM sessions WHERE node = ? ORDER BY id",
                    catalog__row_columns(ROW_SESSIONS));
+    (void)snprintf(markers, sizeof markers,
+                   "SELECT %s FROM kv_dead_1 WHERE id < ? ORDER BY id LIMIT ?",
+                   catalog__row_columns(ROW_KV_DEAD_1));
+    (void)snprintf(oldest, sizeof oldest, "SELECT %s FROM requests ORDER BY idx LIMIT 1",
+                   catalog__row_columns(ROW_REQUESTS));
     for (size_t i = 0; rc == MU_OK && i < MU_LEN(statements); i++) {
         rc = catalog__prepare(&c->db, statements[i].sql, statements[i].to, err);
     }
@@ -235,6 +250,9 @@ static enum mu_code open_all(struct catalog *c, const struct catalog_options *op
     if (rc == MU_OK) {
         rc = catalog__counters_load(c, err);
     }
+    if (rc == MU_OK) {
+        rc = catalog__origins_load(c, err);
+    }
     if (rc != MU_OK) {
         return rc;
     }
@@ -272,9 +290,9 @@ void catalog_close(struct catalog *c)
     }
     catalog__rows_deinit(&c->rows);
     sqlite3_stmt *const statements[] = {
-        c->begin,        c->commit,           c->rollback,   c->set_applied,
-        c->node_by_uuid, c->any_instance,     c->kv_range,   c->kv_version,
-        c->kv_held,      c->sessions_of_node, c->delays_over
+        c->begin,        c->commit,      c->rollback,       c->set_applied, c->node_by_uuid,
+        c->any_instance, c->kv_range,    c->kv_version,     c->kv_held,     c->sessions_of_node,
+        c->delays_over,  c->all_origins, c->oldest_request, c->kv_history,  c->kv_markers
     };
 
     for (size_t i = 0; i < MU_LEN(statements); i++) {
@@ -282,8 +300,20 @@ void catalog_close(struct catalog *c)
     }
     catalog__connection_close(&c->db); /* rolls back what is open */
     catalog_changes_free(c->changes);
+    catalog__origins_deinit(&c->origins);
     mu_arena_deinit(&c->arena);
     mu_free(c);
+}
+
+struct catalog_history catalog_history(const struct catalog *c)
+{
+    const uint64_t *now = c->now.counters.now;
+    uint64_t next = now[COUNTER_KVS_COMPACTED] >> MVCC_SUB_BITS;
+
+    return (struct catalog_history){
+        .rev = now[COUNTER_KVS_REV],
+        .compacted_rev = next > 0 ? next - 1 : 0,
+    };
 }
 
 struct catalog_applied catalog_applied(const struct catalog *c)
@@ -296,6 +326,7 @@ struct catalog_applied catalog_applied(const struct catalog *c)
     struct hash_sum sum = c->now.sum;
 
     catalog__counters_hash(&c->now.counters, &sum);
+    catalog__origins_hash(&c->origins, &sum);
     catalog__hash_write(sum, applied.hash);
     return applied;
 }
@@ -312,9 +343,14 @@ enum mu_code catalog_begin(struct catalog *c, struct mu_err *err)
     MU_ASSERT(!c->in_transaction);
     enum mu_code rc = catalog__run(&c->db, c->begin, err);
 
-    if (rc == MU_OK) {
-        c->in_transaction = true;
-        c->changes = catalog_changes_new();
+    if (rc != MU_OK) {
+        return rc;
+    }
+    c->in_transaction = true;
+    c->changes = catalog_changes_new();
+    rc = c->origins.is_loaded ? MU_OK : catalog__origins_load(c, err);
+    if (rc != MU_OK) {
+        catalog_rollback(c);
     }
     return rc;
 }
@@ -335,6 +371,10 @@ enum mu_code catalog_commit(struct catalog *c, struct catalog_changes **changes,
 {
     MU_ASSERT(c->in_transaction);
     enum mu_code rc = catalog__counters_store(c, err);
+
+    if (rc == MU_OK) {
+        rc = catalog__origins_store(c, err);
+    }
 
     if (rc == MU_OK) {
         rc = store_applied(c, err);
@@ -362,6 +402,8 @@ void catalog_rollback(struct catalog *c)
     c->in_transaction = false;
     c->now = c->committed;
     c->turn = (struct mvcc_turn){ .index = 0 };
+    c->origins.count = 0; /* the file knows: read when the next transaction begins */
+    c->origins.is_loaded = false;
     catalog_changes_free(c->changes);
     c->changes = NULL;
 }

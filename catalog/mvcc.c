@@ -179,6 +179,42 @@ enum mu_code catalog__mvcc_range(struct catalog *c, struct mu_span prefix, struc
 
 /* -- writing ----------------------------------------------------------------------------------- */
 
+static enum mu_code index_change(struct catalog *c, enum row_table table, bool adds,
+                                 struct row_value first, struct row_value second,
+                                 struct mu_err *err)
+{
+    struct row row;
+
+    row.v[0] = first;
+    row.v[1] = second;
+    return adds ? catalog__row_put(&c->rows, table, NULL, &row, err)
+                : catalog__row_remove(&c->rows, table, &row, err);
+}
+
+/* Keep the tables of locked and of deleted keys: mostly there is nothing to do. */
+static enum mu_code index_keep(struct catalog *c, const struct mvcc_key *was, const struct row *cur,
+                               struct mu_err *err)
+{
+    const struct row_value *v = cur->v;
+    struct mu_span held = was->has_row ? was->row.v[CUR_SESSION].bytes : MU_SPAN_NONE;
+    bool is_same = mu_span_eq(held, v[CUR_SESSION].bytes);
+    enum mu_code rc = MU_OK;
+
+    if (!is_same && held.bytes > 0) {
+        rc = index_change(c, ROW_KV_LOCKS_1, false, row_bytes(held), v[CUR_KEY], err);
+    }
+    if (rc == MU_OK && !is_same && v[CUR_SESSION].bytes.bytes > 0) {
+        rc = index_change(c, ROW_KV_LOCKS_1, true, v[CUR_SESSION], v[CUR_KEY], err);
+    }
+    if (rc == MU_OK && was->has_row && !was->is_live) {
+        rc = index_change(c, ROW_KV_DEAD_1, false, was->row.v[CUR_ID], v[CUR_KEY], err);
+    }
+    if (rc == MU_OK && v[CUR_OP].number == MVCC_DELETE) {
+        rc = index_change(c, ROW_KV_DEAD_1, true, v[CUR_ID], v[CUR_KEY], err);
+    }
+    return rc;
+}
+
 /* Append the version to the history and let the key point to it. `cur` has the key's columns. */
 static enum mu_code store(struct catalog *c, const struct mvcc_key *was, struct row *cur,
                           struct row_value value, uint64_t flags, struct mu_err *err)
@@ -203,8 +239,11 @@ static enum mu_code store(struct catalog *c, const struct mvcc_key *was, struct 
     hist.v[HIST_CREATE_INDEX] = v[CUR_CREATE_INDEX];
     hist.v[HIST_KEY] = v[CUR_KEY];
     hist.v[HIST_VALUE] = value;
-    enum mu_code rc = catalog__row_put(&c->rows, HIST, NULL, &hist, err);
+    enum mu_code rc = index_keep(c, was, cur, err);
 
+    if (rc == MU_OK) {
+        rc = catalog__row_put(&c->rows, HIST, NULL, &hist, err);
+    }
     return rc == MU_OK ? catalog__row_put(&c->rows, CUR, was->has_row ? &was->row : NULL, cur, err)
                        : rc;
 }

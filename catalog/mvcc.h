@@ -6,8 +6,8 @@
  * index; changes within it are told apart by a sub-number (an entry with more changes than that
  * can tell apart takes several revisions).
  *
- * Nothing is compacted yet: markers and old versions stay. What would remove them visits rows in
- * the order of the history, and needs no column that is not there.
+ * Old versions and deletion markers go in small steps, in the order of the history (compact.c): a
+ * version that a row names as the one before may be gone.
  */
 #ifndef CATALOG_MVCC_H
 #define CATALOG_MVCC_H

@@ -27,7 +27,12 @@
 #define SESSIONS_LIST                                                                              \
     "id, node, name, node_name, lock_delay, behavior, ttl, node_checks, service_checks, created, " \
     "modified"
-#define DELAYS_LIST "key, until"
+#define DELAYS_LIST   "key, until"
+#define LOCKS_LIST    "session, key"
+#define DEAD_LIST     "id, key"
+#define ORIGINS_LIST  "id, boot, high, idx, seen, effect"
+#define OUTCOMES_LIST "id, seq, code, applied, text, data"
+#define REQUESTS_LIST "id, idx, stamp, digest, code, applied, text, data"
 
 #define AUTOPILOT_LIST                                                                \
     "one, cleanup, contact_ns, trailing, quorum, stable_ns, zone_tag, no_migration, " \
@@ -61,7 +66,8 @@ static const char schema[] =
     "CREATE TABLE kv_cur_1(key PRIMARY KEY, id INTEGER NOT NULL, op INTEGER NOT NULL,"
     " create_rev INTEGER, version INTEGER, lease INTEGER, idx INTEGER NOT NULL, session,"
     " lock_idx INTEGER, create_idx INTEGER, digest INTEGER) WITHOUT ROWID;"
-    "CREATE INDEX kv_session_1 ON kv_cur_1(session) WHERE session IS NOT NULL;"
+    "CREATE TABLE kv_locks_1(session, key, PRIMARY KEY(session, key)) WITHOUT ROWID;"
+    "CREATE TABLE kv_dead_1(id INTEGER PRIMARY KEY, key NOT NULL);"
     "CREATE TABLE sessions(id PRIMARY KEY, node NOT NULL, name NOT NULL, node_name NOT NULL,"
     " lock_delay INTEGER NOT NULL, behavior NOT NULL, ttl NOT NULL, node_checks NOT NULL,"
     " service_checks, created INTEGER NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID;"
@@ -72,6 +78,13 @@ static const char schema[] =
     " contact_ns INTEGER NOT NULL, trailing INTEGER NOT NULL, quorum INTEGER NOT NULL,"
     " stable_ns INTEGER NOT NULL, zone_tag NOT NULL, no_migration INTEGER NOT NULL,"
     " version_tag NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL);"
+    "CREATE TABLE origins(id PRIMARY KEY, boot INTEGER NOT NULL, high INTEGER NOT NULL,"
+    " idx INTEGER NOT NULL, seen NOT NULL, effect NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE outcomes(id, seq INTEGER, code INTEGER NOT NULL, applied INTEGER NOT NULL, text,"
+    " data, PRIMARY KEY(id, seq)) WITHOUT ROWID;"
+    "CREATE TABLE requests(id PRIMARY KEY, idx INTEGER NOT NULL, stamp INTEGER NOT NULL,"
+    " digest NOT NULL, code INTEGER NOT NULL, applied INTEGER NOT NULL, text, data) WITHOUT ROWID;"
+    "CREATE INDEX requests_idx ON requests(idx);"
     "INSERT INTO applied VALUES(1, 0, 0, 0, zeroblob(16));";
 
 static const struct table {
@@ -89,6 +102,11 @@ static const struct table {
     [ROW_SESSIONS]    = { "sessions",    SESSIONS_LIST, SESSION_COLUMNS, 1, { "id" } },
     [ROW_LOCK_DELAYS] = { "lock_delays", DELAYS_LIST,   DELAY_COLUMNS,   1, { "key" } },
     [ROW_AUTOPILOT]   = { "autopilot", AUTOPILOT_LIST, AUTOPILOT_COLUMNS, 1, { "one" } },
+    [ROW_ORIGINS]     = { "origins",     ORIGINS_LIST,  ORIGIN_COLUMNS,  1, { "id" } },
+    [ROW_OUTCOMES]    = { "outcomes",    OUTCOMES_LIST, OUTCOMES_COLUMNS, 2, { "id", "seq" } },
+    [ROW_REQUESTS]    = { "requests",    REQUESTS_LIST, REQUEST_COLUMNS, 1, { "id" } },
+    [ROW_KV_LOCKS_1]  = { "kv_locks_1",  LOCKS_LIST,    LOCK_COLUMNS,    2, { "session", "key" } },
+    [ROW_KV_DEAD_1]   = { "kv_dead_1",   DEAD_LIST,     DEAD_COLUMNS,    1, { "id" } },
 }; // clang-format on
 
 const char *catalog__row_schema(void)

@@ -30,8 +30,13 @@ enum row_table {
     ROW_SESSIONS = 7,
     ROW_LOCK_DELAYS = 8,
     ROW_AUTOPILOT = 9,
+    ROW_ORIGINS = 10,
+    ROW_OUTCOMES = 11,
+    ROW_REQUESTS = 12,
+    ROW_KV_LOCKS_1 = 13, /* which session holds which key: an index of kv_cur_1 */
+    ROW_KV_DEAD_1 = 14,  /* deletion markers by id: another one */
 };
-#define ROW_TABLES_COUNT 10 /* with the unused 0 */
+#define ROW_TABLES_COUNT 15 /* with the unused 0 */
 
 enum idx_column { IDX_NAME, IDX_VALUE, IDX_COLUMNS };
 
@@ -154,12 +159,22 @@ enum session_column {
     SESSION_COLUMNS
 };
 
+/* Indexes over few of the keys are tables of their own: what has none of SQLite's is overwritten in
+ * place, and most writes touch neither. */
+enum lock_column { LOCK_SESSION, LOCK_KEY, LOCK_COLUMNS };
+enum dead_column { DEAD_ID, DEAD_KEY, DEAD_COLUMNS };
+
 /* Keys that nobody may lock for a while, for they were locked by a session that ended. */
 enum delay_column {
     DELAY_KEY,
     DELAY_UNTIL, /* stamp of entries, ms */
     DELAY_COLUMNS
 };
+
+/* Named where they are used: origin.c, request.c. */
+#define ORIGIN_COLUMNS   6
+#define OUTCOMES_COLUMNS 6
+#define REQUEST_COLUMNS  8
 
 #define ROW_COLUMNS_MAX 20
 _Static_assert(SERVICE_COLUMNS <= ROW_COLUMNS_MAX, "the widest table");

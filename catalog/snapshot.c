@@ -123,6 +123,7 @@ enum mu_code catalog_import(struct catalog *c, catalog_source_fn *source, void *
         catalog_rollback(c);
     }
     rc = rc == MU_OK ? catalog__counters_load(c, err) : rc;
+    rc = rc == MU_OK ? catalog__origins_load(c, err) : rc;
     c->committed = c->now;
     rc = rc == MU_OK ? catalog__flush(c, err) : rc;
     catalog__stream_close(&r);

@@ -46,6 +46,7 @@ struct catalog_wait {
     struct mu_link firing; /* in the list of a catalog_watch_fire() that runs, or in none */
     catalog_watch_fn *fire;
     void *data;
+    bool is_patient;
     size_t hooks_count;
     struct hook hooks[];
 };
@@ -58,7 +59,7 @@ struct length {
 struct catalog_watch {
     struct mu_table *subjects; /* by topic */
     struct mu_link all;
-    size_t count;
+    size_t count, patient_count;
     struct ordered keys, prefixes;
     struct length *lengths; /* of prefixes, ascending */
     size_t lengths_count, lengths_room;
@@ -87,6 +88,11 @@ void catalog_watch_free(struct catalog_watch *w)
     mu_free(w->lengths);
     mu_buf_deinit(&w->topic);
     mu_free(w);
+}
+
+size_t catalog_watch_eager(const struct catalog_watch *w)
+{
+    return w->count - w->patient_count;
 }
 
 size_t catalog_watch_count(const struct catalog_watch *w)
@@ -211,6 +217,13 @@ struct catalog_wait *catalog_watch_add(struct catalog_watch *w, const struct cat
     return wait;
 }
 
+void catalog_watch_patient(struct catalog_wait *wait)
+{
+    MU_ASSERT(!wait->is_patient);
+    wait->is_patient = true;
+    wait->watch->patient_count++;
+}
+
 void catalog_watch_cancel(struct catalog_wait *wait)
 {
     if (wait == NULL) {
@@ -227,6 +240,7 @@ void catalog_watch_cancel(struct catalog_wait *wait)
     mu_list_remove(&wait->all);
     mu_list_remove(&wait->firing);
     wait->watch->count--;
+    wait->watch->patient_count -= wait->is_patient;
     mu_free(wait);
 }
 

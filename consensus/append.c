@@ -89,6 +89,7 @@ static bool config_fits(struct consensus *c, const struct consensus_msg *m, uint
 
     if (before != NULL && !consensus__config_follows(before, e->config)) {
         consensus__note(c, CONSENSUS_T_MALFORMED, &m->from, m->kind, 0, 0);
+        c->counters.messages_dropped++;
         return false;
     }
     return consensus__config_can_push(c);
@@ -169,6 +170,7 @@ static void reject(struct consensus *c, const struct consensus_msg *m)
     answer->ack.last_index = c->log.last_index;
     answer->ack.applied = c->applied;
     answer->ack.is_store_slow = consensus__health(c) != CONSENSUS_STORE_OK;
+    answer->ack.is_holed = c->floor_index != 0;
     consensus__note(c, CONSENSUS_T_REJECTS, &m->from, m->append.prev_index, hint,
                     answer->ack.hint_term);
 }
@@ -265,12 +267,14 @@ void consensus__on_append_req(struct consensus *c, const struct consensus_msg *m
 /* No log check, no disk: it says only "I follow the leader of this term, now" (O6). */
 void consensus__on_heartbeat(struct consensus *c, const struct consensus_msg *m)
 {
+    bool is_beyond = m->heartbeat.commit > c->log.last_index;
+
     if (m->term == c->hard.term &&
-        (m->heartbeat.commit > c->log.last_index || !consensus__follow(c, m))) {
+        ((is_beyond && c->floor_index == 0) || !consensus__follow(c, m))) {
         c->counters.messages_dropped++;
         return;
     }
-    if (m->term == c->hard.term) {
+    if (m->term == c->hard.term && c->floor_index == 0) {
         consensus__commit_to(c, m->heartbeat.commit); /* clamped to our match by the leader */
     }
     struct consensus_msg *answer = consensus__send(c, CONSENSUS_HEARTBEAT_RES, &m->from);
@@ -281,4 +285,5 @@ void consensus__on_heartbeat(struct consensus *c, const struct consensus_msg *m)
     answer->alive.applied = c->applied;
     answer->alive.sum = consensus__sum_answer(c, m);
     answer->alive.is_store_slow = consensus__health(c) != CONSENSUS_STORE_OK;
+    answer->alive.is_holed = c->floor_index != 0;
 }

@@ -271,10 +271,11 @@ struct consensus {
     uint64_t slow_since_ms;  /* since when the store has said so */
 
     uint64_t commit, applied, durable_applied;
-    uint64_t answered;             /* tickets up to here have their COMMITTED */
-    uint64_t lost_next, lost_last; /* tickets of this range get LOST; next > last: none */
-    uint64_t transfer_ticket;      /* who waits for a transfer; 0: nobody */
-    uint32_t transfer_outcome;     /* enum consensus_outcome, once it is over */
+    uint64_t floor_index, floor_term; /* the log once ended there (spec 2.16); 0: it is whole */
+    uint64_t answered;                /* tickets up to here have their COMMITTED */
+    uint64_t lost_next, lost_last;    /* tickets of this range get LOST; next > last: none */
+    uint64_t transfer_ticket;         /* who waits for a transfer; 0: nobody */
+    uint32_t transfer_outcome;        /* enum consensus_outcome, once it is over */
     uint32_t transfer_refusal;
     bool is_transfer_over;
     uint8_t reserved_too[3];
@@ -401,6 +402,9 @@ bool consensus__quorum_of(const struct consensus_config *config, uint32_t bits);
 
 void consensus__log_load(struct consensus *c, const struct consensus_loaded *loaded);
 uint64_t consensus__log_last_term(const struct consensus *c);
+/* Where the log of this server ends as far as others may count on: its floor, while it is lower. */
+void consensus__log_claim(const struct consensus *c, uint64_t *term, uint64_t *index);
+void consensus__log_heal(struct consensus *c); /* is it durably as far again? */
 bool consensus__log_has(const struct consensus *c, uint64_t index, uint64_t term);
 /* The largest index <= `index` whose term is <= `term`; never below the base. */
 uint64_t consensus__log_hint(const struct consensus *c, uint64_t index, uint64_t term);
@@ -518,8 +522,8 @@ enum consensus_refusal consensus__transfer_begin(struct consensus *c,
                                                  enum consensus_transfer_why why,
                                                  const struct mu_id *target);
 void consensus__transfer_run(struct consensus *c);
-bool consensus__transfer_may_yield(const struct consensus *c); /* is somebody better fit? */
-void consensus__transfer_over(struct consensus *c);            /* leaving the office */
-void consensus__transfer_drain(struct consensus *c);           /* the answer */
+void consensus__transfer_failed(struct consensus *c); /* for whoever asked for it */
+void consensus__transfer_over(struct consensus *c);   /* leaving the office */
+void consensus__transfer_drain(struct consensus *c);  /* the answer */
 
 #endif

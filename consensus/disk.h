@@ -37,6 +37,9 @@ struct consensus_disk_ops {
     /* Blocks for bytes 0..bytes-1, which read as zeros where nothing was written. */
     enum mu_code (*reserve)(void *self, int file, uint64_t bytes, struct mu_err *err);
     enum mu_code (*sync)(void *self, int file, struct mu_err *err);
+    /* Begin to write out what lies there, without waiting for more than the piece before the last:
+     * the sync that follows finds little to do. Promises nothing; NULL: not known here. */
+    void (*write_out)(void *self, int file, uint64_t offset, uint64_t bytes);
     /* Read from the disk from now on, not from memory: after a flush that failed the two may differ
      * without any trace of it (spec/consensus.md 2.15). */
     void (*drop_cache)(void *self, int file);

@@ -1,6 +1,6 @@
 /* driver_uv.c - gives node.c a loop: one timer, the store's wake-up, and a turn in each iteration.
  *
- *   iteration of the loop:  timers | prepare: turn | poll: sockets, the store's async | ...
+ *   iteration of the loop:  timers | prepare: turn | poll: sockets, the store's bell | ...
  *
  * What callers want while sockets and timers are served is noted and done in the next prepare,
  * before the loop may sleep; an idle handle keeps it from sleeping while something is noted.
@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "node.h"
+#include "proto/bell.h"
 
 #define DEV_SEGMENT_BYTES (1024U * 1024)
 #define DEV_BALLAST_BYTES (1024U * 1024)
@@ -31,13 +32,13 @@ struct consensus_driver {
     char *dir;
 
     uv_timer_t timer;
-    uv_async_t async;     /* the store has something to say */
+    struct mu_bell *bell; /* the store has something to say */
     uv_prepare_t prepare; /* turns */
     uv_idle_t idle;       /* active: something is noted, do not sleep */
     uv_check_t check;     /* active: a late timer waits for one poll */
     unsigned handles_open;
     uint64_t aimed_ms;        /* of the timer; UINT64_MAX: it is not running */
-    atomic_bool is_listening; /* async may be sent to */
+    atomic_bool is_listening; /* the bell may be rung */
 
     bool is_started, wants_stop, is_leaving, is_stopping;
     consensus_stopped_fn *stopped;
@@ -101,9 +102,9 @@ static void settle(struct consensus_driver *d)
 
 /* -- stop ---------------------------------------------------------------------------------- */
 
-static void on_handle_closed(uv_handle_t *handle)
+static void on_closed(void *data)
 {
-    struct consensus_driver *d = driver_of(handle->data);
+    struct consensus_driver *d = driver_of(data);
 
     MU_ASSERT(d->handles_open > 0);
     if (--d->handles_open == 0) {
@@ -112,18 +113,23 @@ static void on_handle_closed(uv_handle_t *handle)
     }
 }
 
+static void on_handle_closed(uv_handle_t *handle)
+{
+    on_closed(handle->data);
+}
+
 static void handles_close(struct consensus_driver *d)
 {
-    uv_handle_t *handles[] = { (uv_handle_t *)&d->timer, (uv_handle_t *)&d->async,
-                               (uv_handle_t *)&d->prepare, (uv_handle_t *)&d->idle,
-                               (uv_handle_t *)&d->check };
+    uv_handle_t *handles[] = { (uv_handle_t *)&d->timer, (uv_handle_t *)&d->prepare,
+                               (uv_handle_t *)&d->idle, (uv_handle_t *)&d->check };
 
+    mu_bell_close(d->bell, on_closed, d);
     for (size_t i = 0; i < MU_LEN(handles); i++) {
         uv_close(handles[i], on_handle_closed);
     }
 }
 
-/* The log thread has said its last word: nobody sends to async any more once it is gone. */
+/* The log thread has said its last word: nobody rings the bell any more once it is gone. */
 static void stop_finish(struct consensus_driver *d)
 {
     consensus__node_finish(&d->node);
@@ -180,9 +186,9 @@ static void on_prepare(uv_prepare_t *prepare)
     settle(d);
 }
 
-static void on_async(uv_async_t *async)
+static void on_bell(void *data)
 {
-    struct consensus_driver *d = driver_of(async->data);
+    struct consensus_driver *d = driver_of(data);
 
     if (d->node.phase == CONSENSUS_NODE_STOPPED) {
         return; /* sent before the log thread ended, delivered after */
@@ -200,7 +206,7 @@ static void on_store_wake(void *data)
     struct consensus_driver *d = driver_of(data);
 
     if (atomic_load(&d->is_listening)) {
-        (void)uv_async_send(&d->async);
+        mu_bell_ring(d->bell);
     }
 }
 
@@ -223,6 +229,8 @@ enum mu_code consensus_driver_new(struct consensus_driver **out, struct uv_loop_
     struct consensus_store_options store_options = {
         .dir = options->dir,
         .server = options->server,
+        .applied_index = options->applied,
+        .applied_term = options->applied_term,
         .segment_bytes =
             options->segment_bytes == 0 && is_small ? DEV_SEGMENT_BYTES : options->segment_bytes,
         .spares_count = options->spares_count == 0 && is_small ? 1 : options->spares_count,
@@ -249,17 +257,15 @@ void consensus_driver_start(struct consensus_driver *d)
     MU_ASSERT(!d->is_started);
     d->is_started = true;
     (void)uv_timer_init(d->loop, &d->timer);
-    int rc = uv_async_init(d->loop, &d->async, on_async);
-
-    MU_ASSERT(rc == 0); /* a descriptor: the process has room for far more */
+    d->bell = mu_bell_new(d->loop, on_bell, d);
     (void)uv_prepare_init(d->loop, &d->prepare);
     (void)uv_idle_init(d->loop, &d->idle);
     (void)uv_check_init(d->loop, &d->check);
-    d->timer.data = d->async.data = d->prepare.data = d->idle.data = d->check.data = d;
+    d->timer.data = d->prepare.data = d->idle.data = d->check.data = d;
     d->handles_open = 5;
     (void)uv_prepare_start(&d->prepare, on_prepare);
     atomic_store(&d->is_listening, true);
-    (void)uv_async_send(&d->async);
+    mu_bell_ring(d->bell);
     consensus__node_start(&d->node, mu_clock_ms());
     settle(d);
 }

@@ -262,6 +262,14 @@ static void timeout(struct consensus *c)
         consensus__timer_reset(c);
         return;
     }
+    if (c->floor_index != 0) { /* it would win over those who have what it lost */
+        consensus__note(c, CONSENSUS_T_HOLED, NULL, c->log.last_index, c->floor_index,
+                        c->floor_term);
+        consensus__role_move(c, CONSENSUS_FOLLOWER);
+        c->leader = MU_ID_NONE;
+        consensus__timer_reset(c);
+        return;
+    }
     if (consensus__is_installing(c)) { /* its log is about to begin anew */
         consensus__role_move(c, CONSENSUS_FOLLOWER);
         c->leader = MU_ID_NONE;
@@ -308,10 +316,11 @@ void consensus__election_run(struct consensus *c)
  * in it, or was rightly overwritten by a later leader. */
 static bool log_is_older(const struct consensus *c, const struct consensus_msg *m)
 {
-    uint64_t last_term = consensus__log_last_term(c);
+    uint64_t term;
+    uint64_t index;
 
-    return m->ask.last_term < last_term ||
-           (m->ask.last_term == last_term && m->ask.last_index < c->log.last_index);
+    consensus__log_claim(c, &term, &index);
+    return m->ask.last_term < term || (m->ask.last_term == term && m->ask.last_index < index);
 }
 
 static bool voted_for_another(const struct consensus *c, const struct mu_id *asker)

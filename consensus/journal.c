@@ -17,8 +17,10 @@
 
 #define POINT_BYTES      (64U * 1024)  /* a read walks at most this far to its first entry */
 #define BATCH_BYTES_KEPT (256U * 1024) /* of the buffer, between batches */
-#define HARD_BYTES       (8U + 8U + 16U + 16U)
+#define HARD_BYTES       (8U + 8U + 16U + 16U + POSITION_BYTES + 8U)
 #define BASE_BYTES       (8U + 8U + 4U + 4U + 8U + 8U)
+#define POSITION_BYTES   (8U + 8U + 4U + 4U)
+#define FLOOR_BYTES      (POSITION_BYTES + 8U)
 
 static struct consensus_segment *current(struct consensus_journal *j)
 {
@@ -37,23 +39,9 @@ static enum mu_code judged(struct consensus_journal *j, enum mu_code rc)
 
 /* -- payloads of the log's own records ----------------------------------------------------- */
 
-bool consensus__hard_read(struct mu_span payload, struct consensus_hard *out)
-{
-    struct mu_rd r = mu_rd_of(payload);
-
-    if (payload.bytes != HARD_BYTES) {
-        return false;
-    }
-    out->term = mu_rd_u64le(&r);
-    out->epoch = mu_rd_u64le(&r);
-    memcpy(out->voted_for.b, mu_rd_take(&r, 16).data, 16);
-    memcpy(out->cluster.b, mu_rd_take(&r, 16).data, 16);
-    return true;
-}
-
 static struct consensus_position position_read(struct mu_rd *r)
 {
-    struct consensus_position at;
+    struct consensus_position at = { 0 };
 
     at.index = mu_rd_u64le(r);
     at.term = mu_rd_u64le(r);
@@ -68,6 +56,50 @@ static void position_write(struct mu_wr *w, const struct consensus_position *at)
     mu_wr_u64le(w, at->term);
     mu_wr_u32le(w, at->chain);
     mu_wr_u32le(w, 0);
+}
+
+void consensus__standing_read(struct mu_rd *r, struct consensus_standing *out)
+{
+    struct mu_span id;
+
+    out->hard.term = mu_rd_u64le(r);
+    out->hard.epoch = mu_rd_u64le(r);
+    id = mu_rd_take(r, sizeof out->hard.voted_for.b);
+    memcpy(out->hard.voted_for.b, id.data, id.bytes);
+    id = mu_rd_take(r, sizeof out->hard.cluster.b);
+    memcpy(out->hard.cluster.b, id.data, id.bytes);
+    out->tail = position_read(r);
+    out->config_index = mu_rd_u64le(r);
+}
+
+void consensus__standing_write(struct mu_wr *w, const struct consensus_standing *s)
+{
+    mu_wr_u64le(w, s->hard.term);
+    mu_wr_u64le(w, s->hard.epoch);
+    mu_wr_bytes(w, s->hard.voted_for.b, sizeof s->hard.voted_for.b);
+    mu_wr_bytes(w, s->hard.cluster.b, sizeof s->hard.cluster.b);
+    position_write(w, &s->tail);
+    mu_wr_u64le(w, s->config_index);
+}
+
+bool consensus__hard_read(struct mu_span payload, struct consensus_standing *out)
+{
+    struct mu_rd r = mu_rd_of(payload);
+
+    if (payload.bytes != HARD_BYTES) {
+        return false;
+    }
+    consensus__standing_read(&r, out);
+    return true;
+}
+
+bool consensus__floor_read(struct mu_span payload, struct consensus_position *out, bool *restarts)
+{
+    struct mu_rd r = mu_rd_of(payload);
+
+    *out = position_read(&r);
+    *restarts = mu_rd_u64le(&r) != 0;
+    return mu_rd_done(&r) && out->index != 0;
 }
 
 bool consensus__base_read(struct mu_span payload, struct consensus_base *out)
@@ -219,17 +251,51 @@ static void add_base(struct consensus_journal *j, const struct consensus_positio
     }
 }
 
-void consensus__journal_add_hard(struct consensus_journal *j, const struct consensus_hard *hard)
+/* Each batch says the hard state and where the log stood: what precedes it may be damaged one day.
+ */
+void consensus__journal_add_hard(struct consensus_journal *j, const struct consensus_hard *hard,
+                                 const struct consensus_position *at)
 {
+    const struct consensus_stored_config *config = config_at(j, at->index);
+    struct consensus_standing standing = {
+        .hard = *hard,
+        .tail = *at,
+        .config_index = config != NULL ? config->index : 0,
+    };
     uint8_t bytes[HARD_BYTES];
     struct mu_wr w = mu_wr_of(bytes, sizeof bytes);
 
-    mu_wr_u64le(&w, hard->term);
-    mu_wr_u64le(&w, hard->epoch);
-    mu_wr_bytes(&w, hard->voted_for.b, sizeof hard->voted_for.b);
-    mu_wr_bytes(&w, hard->cluster.b, sizeof hard->cluster.b);
+    consensus__standing_write(&w, &standing);
     add_own(j, CONSENSUS_RECORD_HARD, hard->term, mu_wr_done(&w));
     j->hard = *hard;
+}
+
+void consensus__journal_standing(const struct consensus_journal *j, struct consensus_standing *out)
+{
+    const struct consensus_stored_config *config = config_at(j, j->tail.index);
+
+    *out = (struct consensus_standing){
+        .hard = j->hard,
+        .tail = j->tail,
+        .config_index = config != NULL ? config->index : 0,
+    };
+}
+
+bool consensus__journal_lacks(const struct consensus_journal *j)
+{
+    return j->floor.index != 0 &&
+           (j->tail.term < j->floor.term ||
+            (j->tail.term == j->floor.term && j->tail.index < j->floor.index));
+}
+
+void consensus__journal_add_floor(struct consensus_journal *j, bool restarts)
+{
+    uint8_t bytes[FLOOR_BYTES];
+    struct mu_wr w = mu_wr_of(bytes, sizeof bytes);
+
+    position_write(&w, &j->floor);
+    mu_wr_u64le(&w, restarts);
+    add_own(j, CONSENSUS_RECORD_FLOOR, j->floor.term, mu_wr_done(&w));
 }
 
 void consensus__journal_add_reset(struct consensus_journal *j, const struct consensus_position *at,
@@ -279,6 +345,7 @@ enum mu_code consensus__journal_begin(struct consensus_journal *j,
 {
     const struct consensus_stored_config *config = config_at(j, start->index);
     size_t need = CONSENSUS_BATCH_HEAD + bytes + consensus__record_room(HARD_BYTES) +
+                  consensus__record_room(FLOOR_BYTES) +
                   consensus__record_room(BASE_BYTES + (config != NULL ? config->bytes.bytes : 0));
 
     need = (need + CONSENSUS_PAGE - 1) / CONSENSUS_PAGE * CONSENSUS_PAGE;
@@ -296,7 +363,10 @@ enum mu_code consensus__journal_begin(struct consensus_journal *j,
     consensus__batch_begin(&j->batch);
     if (j->offset == CONSENSUS_PAGE) {
         add_base(j, start);
-        consensus__journal_add_hard(j, &j->hard);
+    }
+    consensus__journal_add_hard(j, &j->hard, start);
+    if (j->offset == CONSENSUS_PAGE && consensus__journal_lacks(j)) {
+        consensus__journal_add_floor(j, false);
     }
     return MU_OK;
 }
@@ -386,7 +456,7 @@ static bool hard_eq(const struct consensus_hard *a, const struct consensus_hard 
 static void add_write(struct consensus_journal *j, const struct consensus_journal_write *w)
 {
     if (!hard_eq(&w->write->hard, &j->hard)) {
-        consensus__journal_add_hard(j, &w->write->hard);
+        consensus__journal_add_hard(j, &w->write->hard, &j->tail);
     }
     for (uint64_t i = w->write->first; i <= w->write->last; i++) {
         MU_ASSERT(i == j->tail.index + 1);

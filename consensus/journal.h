@@ -13,10 +13,19 @@
  * begins a batch and gets a point of its own.
  *
  * Opening proves what it found. Batches are flushed one after the other, so any intact batch proves
- * all before it. A bad one with an intact one behind it, or one that meta knows to be durable, is
- * damage: MU_CORRUPT names file and offset, nothing is cut. A bad one at the very end was never
- * acknowledged and is left out. The last intact batch may have been in the page cache only: it is
- * written again into a fresh segment and flushed, before anybody is told of it.
+ * all before it. A bad one at the very end was never acknowledged and is left out. The last intact
+ * batch may have been in the page cache only: it is written again into a fresh segment and flushed,
+ * before anybody is told of it.
+ *
+ * A bad batch with an intact one behind it, or one that meta knows to be durable, is damage. Each
+ * batch begins with the hard state and with where the log stood, so that the next intact one tells
+ * what was lost (spec/consensus.md 2.16):
+ *   nothing that still counts        the log goes on
+ *   entries that the state contains  the log begins behind them, as if it had been compacted
+ *   others                           the log restarts behind the state, with a *floor*: it once
+ *                                    ended there, and until it is that far again this server must
+ *                                    not be counted on, nor forget how far it had been
+ * Where that cannot be told, MU_CORRUPT names file and offset and nothing is changed.
  *
  * Thread:  one owner at a time.
  * Errors:  MU_FULL: nothing was changed, may be tried again. Every other failure of a write, flush
@@ -30,6 +39,7 @@
 #include <stdint.h>
 
 #include "base/rand.h"
+#include "base/wire.h"
 #include "consensus/consensus.h"
 #include "disk.h"
 #include "record.h"
@@ -38,17 +48,31 @@
 #define CONSENSUS_SEGMENT_BYTES_MIN (64U * 1024)
 #define CONSENSUS_RECENT            4096U /* newest entries whose term and chain are in memory */
 
+struct consensus_position {
+    uint64_t index, term;
+    uint32_t chain;
+    uint32_t reserved;
+};
+
+struct consensus_standing { /* what every batch begins with */
+    struct consensus_hard hard;
+    struct consensus_position tail;
+    uint64_t config_index; /* of the newest configuration; 0: none */
+};
+
 struct consensus_journal_options {
     struct mu_id server, disk;
     uint32_t segment_bytes; /* a multiple of the page, at least CONSENSUS_SEGMENT_BYTES_MIN */
     uint32_t spares_count;  /* zero-filled files kept ready */
     uint64_t durable_seq;   /* meta: batches up to this one were durable */
-    uint64_t seed;          /* of the salts */
-};
-
-struct consensus_position {
-    uint64_t index, term;
-    uint32_t chain;
+    /* The state contains entries up to here; index 0: nothing. */
+    uint64_t applied_index, applied_term;
+    /* Meta, after a stop that was asked for: durable_seq was the last batch of all, and so the log
+     * ended. Without it the end of a log whose end is damaged is not known. */
+    bool is_end_known;
+    struct consensus_standing end;
+    uint64_t seed;     /* of the salts */
+    bool is_read_only; /* only look: the log can be read afterwards, and not be written */
 };
 
 struct consensus_segment {
@@ -92,6 +116,8 @@ struct consensus_journal {
 
     struct consensus_hard hard;
     struct consensus_position base, tail;
+    struct consensus_position
+        floor; /* it once ended here, and not before; index 0: no such thing */
     struct consensus_stored_config *configs; /* the base's first, if it has one */
     size_t configs_count;
     struct consensus_point *points;
@@ -115,7 +141,8 @@ struct consensus_journal_found {
     struct consensus_run *runs; /* mu_free() */
     size_t runs_count;
     bool was_empty;
-    bool was_rewritten; /* the tail was not proven and has been written again */
+    bool was_rewritten;           /* the tail was not proven and has been written again */
+    char damage[MU_ERR_TEXT_MAX]; /* the first that was found and could be dealt with; "": none */
 };
 
 /* On failure the journal holds nothing. */
@@ -194,7 +221,15 @@ MU_MUST_CHECK enum mu_code consensus__journal_begin(struct consensus_journal *j,
                                                     const struct consensus_position *start,
                                                     size_t bytes, bool in_new_segment,
                                                     struct mu_err *err);
-void consensus__journal_add_hard(struct consensus_journal *j, const struct consensus_hard *hard);
+void consensus__journal_add_hard(struct consensus_journal *j, const struct consensus_hard *hard,
+                                 const struct consensus_position *at);
+/* It once ended there. restarts: and what is not in the state is to be had anew, from this
+ * segment's base on. */
+void consensus__journal_add_floor(struct consensus_journal *j, bool restarts);
+/* What a batch would begin with now: for meta. */
+void consensus__journal_standing(const struct consensus_journal *j, struct consensus_standing *out);
+/* Has the log not been as far again as it once was? */
+bool consensus__journal_lacks(const struct consensus_journal *j);
 void consensus__journal_add_reset(struct consensus_journal *j, const struct consensus_position *at,
                                   const struct consensus_config *config); /* NULL: none */
 void consensus__journal_add_entry(struct consensus_journal *j, struct mu_span record);
@@ -229,12 +264,15 @@ enum mu_code consensus__journal_in_file(const struct consensus_journal *j, uint6
                                         enum mu_code rc, struct mu_err *err);
 
 /* Payloads of the log's own records. */
-bool consensus__hard_read(struct mu_span payload, struct consensus_hard *out);
+bool consensus__hard_read(struct mu_span payload, struct consensus_standing *out);
+void consensus__standing_write(struct mu_wr *w, const struct consensus_standing *s);
+void consensus__standing_read(struct mu_rd *r, struct consensus_standing *out);
 struct consensus_base { /* of BASE and RESET */
     struct consensus_position at;
     uint64_t config_index, config_term; /* 0: none */
     struct mu_span config;
 };
 bool consensus__base_read(struct mu_span payload, struct consensus_base *out);
+bool consensus__floor_read(struct mu_span payload, struct consensus_position *out, bool *restarts);
 
 #endif

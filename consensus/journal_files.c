@@ -228,27 +228,14 @@ enum mu_code consensus__journal_recycle(struct consensus_journal *j, struct mu_e
     return MU_OK;
 }
 
-/* Zero-fill a little more of the spare in the making. Flushed piece by piece, so that no flush of
- * the log ever waits for 16 MiB. */
-static enum mu_code fill_step(struct consensus_journal *j, struct mu_err *err)
+/* The spare is whole: durable, and then known by its name. */
+static enum mu_code fill_end(struct consensus_journal *j, struct mu_err *err)
 {
     char name[CONSENSUS_JOURNAL_NAME_MAX];
-    uint64_t left = j->options.segment_bytes - j->fill_bytes;
-    size_t step = left < FILL_STEP ? (size_t)left : FILL_STEP;
-    uint8_t *zeros = mu_new(step);
-    enum mu_code rc = j->disk->ops->write(j->disk->self, j->fill_file, j->fill_bytes,
-                                          mu_span_of(zeros, step), err);
+    enum mu_code rc = j->disk->ops->sync(j->disk->self, j->fill_file, err);
 
-    mu_free(zeros);
-    if (rc == MU_OK) {
-        rc = j->disk->ops->sync(j->disk->self, j->fill_file, err);
-    }
     if (rc != MU_OK) {
         return rc;
-    }
-    j->fill_bytes += step;
-    if (j->fill_bytes < j->options.segment_bytes) {
-        return MU_OK;
     }
     j->disk->ops->close(j->disk->self, j->fill_file);
     j->fill_file = CONSENSUS_DISK_NONE;
@@ -259,6 +246,27 @@ static enum mu_code fill_step(struct consensus_journal *j, struct mu_err *err)
         rc = j->disk->ops->sync_dir(j->disk->self, err);
     }
     return rc;
+}
+
+/* Zero-fill a little more of the spare in the making. Written out piece by piece, so that no flush
+ * of the log ever waits for 16 MiB; flushed once, for a flush here makes the next batch wait. */
+static enum mu_code fill_step(struct consensus_journal *j, struct mu_err *err)
+{
+    uint64_t left = j->options.segment_bytes - j->fill_bytes;
+    size_t step = left < FILL_STEP ? (size_t)left : FILL_STEP;
+    uint8_t *zeros = mu_new(step);
+    enum mu_code rc = j->disk->ops->write(j->disk->self, j->fill_file, j->fill_bytes,
+                                          mu_span_of(zeros, step), err);
+
+    mu_free(zeros);
+    if (rc != MU_OK) {
+        return rc;
+    }
+    if (j->disk->ops->write_out != NULL) {
+        j->disk->ops->write_out(j->disk->self, j->fill_file, j->fill_bytes, step);
+    }
+    j->fill_bytes += step;
+    return j->fill_bytes < j->options.segment_bytes ? MU_OK : fill_end(j, err);
 }
 
 static enum mu_code fill_begin(struct consensus_journal *j, struct mu_err *err)

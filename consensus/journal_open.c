@@ -3,13 +3,14 @@
  * 1. journal_scan.c says which segments are in use.
  * 2. Walk the batches of the segments in use, one behind: a batch is taken over when the next one
  *    proves it. A segment ends where the next one's first sequence number begins; that also passes
- *    over the tail that an earlier open has written again elsewhere.
- * 3. Where no intact batch follows, decide: was this the end, or is something missing? Anything
- *    intact with a higher sequence number, or meta knowing more, says missing.
+ *    over the tail that an earlier open has written again elsewhere. Where batches are missing, the
+ *    next intact one says where the log stood, and so what was lost with them: bridge().
+ * 3. Where no intact batch follows, decide: was this the end, or is something missing? Only meta
+ *    may know more.
  * 4. The last intact batch is not proven. A MARK has nothing to lose; anything else is written
  * again into a new segment, flushed, and followed by a MARK.
  */
-#include "journal.h"
+#include "opening.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,25 +20,9 @@
 
 #define SEGMENT_FILE_MAX (64U * 1024 * 1024) /* larger is not ours: refused before it is read */
 
-struct opening {
-    struct consensus_journal *j;
-    struct consensus_journal_found *found;
-    struct consensus_journal_scan scan;
-
-    struct mu_buf bytes;   /* of the segment being walked */
-    struct mu_buf pending; /* records of the newest intact batch, not taken over yet */
-    uint64_t pending_seq, pending_offset;
-    uint32_t pending_prev_crc;
-    bool has_pending;
-    bool has_base;     /* it is known where the log begins */
-    uint64_t expected; /* sequence number of the next batch; 0: any, it is the first */
-    uint32_t prev_crc;
-    uint64_t offset; /* where the walk stands in the current segment */
-};
-
 /* -- 2. the walk --------------------------------------------------------------------------- */
 
-static void runs_cut(struct consensus_journal_found *f, uint64_t from)
+void consensus__opening_cut(struct consensus_journal_found *f, uint64_t from)
 {
     while (f->runs_count > 0 && f->runs[f->runs_count - 1].first_index >= from) {
         f->runs_count--;
@@ -53,7 +38,7 @@ static void runs_add(struct consensus_journal_found *f, uint64_t index, uint64_t
     f->runs[f->runs_count++] = (struct consensus_run){ index, term };
 }
 
-static void restart_at(struct opening *o, const struct consensus_position *at)
+void consensus__opening_restart(struct opening *o, const struct consensus_position *at)
 {
     consensus__journal_note_reset(o->j, at);
     o->found->runs_count = 0;
@@ -78,7 +63,7 @@ static const char *take_base(struct opening *o, struct mu_span payload)
         return NULL;
     }
     o->has_base = true;
-    restart_at(o, &base.at);
+    consensus__opening_restart(o, &base.at);
     if (base.config_index != 0) {
         consensus__journal_note_config(j, base.config_index, base.config_term, base.config);
     }
@@ -104,19 +89,31 @@ static enum mu_code take_entry(struct opening *o, const struct consensus_record 
             return rc;
         }
         consensus__journal_note_truncate(j, &at);
-        runs_cut(o->found, r->index);
+        consensus__opening_cut(o->found, r->index);
     }
     if (r->chain != consensus__record_chain(j->tail.chain, r->crc) || r->term < j->tail.term) {
         *wrong = "an entry does not continue the one before";
         return MU_OK;
     }
     if (!*is_placed) {
-        consensus__journal_note_place(j, r->index, o->pending_offset, goes_back);
+        consensus__journal_note_place(j, r->index, o->pending_offset, goes_back || o->is_bridged);
         *is_placed = true;
+        o->is_bridged = false;
     }
     consensus__journal_note_entry(j, r);
     runs_add(o->found, r->index, r->term);
     return MU_OK;
+}
+
+static const char *take_hard(struct opening *o, struct mu_span payload)
+{
+    struct consensus_standing standing;
+
+    if (!consensus__hard_read(payload, &standing)) {
+        return "a hard state is malformed";
+    }
+    o->j->hard = standing.hard;
+    return NULL;
 }
 
 /* After an install: nothing before counts, and the configuration is that of the snapshot. */
@@ -127,25 +124,42 @@ static const char *take_reset(struct opening *o, struct mu_span payload)
     if (!consensus__base_read(payload, &base) || base.at.index == 0) {
         return "a reset record is malformed";
     }
-    restart_at(o, &base.at);
+    o->is_astray = false;
+    consensus__opening_restart(o, &base.at);
     if (base.config_index != 0) {
         consensus__journal_note_config(o->j, base.config_index, base.config_term, base.config);
     }
     return NULL;
 }
 
+static const char *take_floor(struct opening *o, struct mu_span payload)
+{
+    bool restarts;
+
+    return consensus__floor_read(payload, &o->j->floor, &restarts) ? NULL : "a floor is malformed";
+}
+
+/* Of a log that is followed only for its end. */
+static void follow_end(struct opening *o, const struct consensus_record *r)
+{
+    o->end = (struct consensus_position){ .index = r->index, .term = r->term };
+}
+
 static enum mu_code take_record(struct opening *o, const struct consensus_record *r,
                                 bool *is_placed, const char **wrong, struct mu_err *err)
 {
+    if (r->kind < CONSENSUS_RECORD_OWN && o->is_astray) {
+        follow_end(o, r);
+        return MU_OK;
+    }
     if (r->kind < CONSENSUS_RECORD_OWN) {
         return take_entry(o, r, is_placed, wrong, err);
     }
     switch ((enum consensus_record_own)r->kind) {
-    case CONSENSUS_RECORD_BASE: *wrong = take_base(o, r->payload); break;
-    case CONSENSUS_RECORD_HARD:
-        *wrong = consensus__hard_read(r->payload, &o->j->hard) ? NULL : "a hard state is malformed";
-        break;
+    case CONSENSUS_RECORD_BASE: *wrong = o->is_astray ? NULL : take_base(o, r->payload); break;
+    case CONSENSUS_RECORD_HARD: *wrong = take_hard(o, r->payload); break;
     case CONSENSUS_RECORD_RESET: *wrong = take_reset(o, r->payload); break;
+    case CONSENSUS_RECORD_FLOOR: *wrong = take_floor(o, r->payload); break;
     case CONSENSUS_RECORD_MARK: break;
     default: *wrong = "a record is of an unknown kind"; break;
     }
@@ -161,11 +175,12 @@ static enum mu_code take_pending(struct opening *o, struct mu_err *err)
     bool is_placed = false;
     const char *wrong = NULL;
 
+    enum mu_code rc = consensus__bridge_pending(o, err);
+
     o->has_pending = false;
-    while (left.bytes > 0) {
+    while (rc == MU_OK && left.bytes > 0) {
         struct consensus_record r;
         size_t room = 0;
-        enum mu_code rc = MU_OK;
 
         if (!consensus__record_read(left, &r, &room)) {
             wrong = "a record fails its checksum";
@@ -180,7 +195,7 @@ static enum mu_code take_pending(struct opening *o, struct mu_err *err)
         }
         left = mu_span_sub(left, room, left.bytes - room);
     }
-    return MU_OK;
+    return rc;
 }
 
 static enum mu_code read_segment(struct opening *o, const struct consensus_found_file *f,
@@ -218,7 +233,41 @@ static bool is_next(const struct opening *o, const struct consensus_found_file *
 
     return consensus__batch_read(here, batch) && batch->salt == f->head.salt &&
            batch->seq < limit &&
-           (o->expected == 0 || (batch->seq == o->expected && batch->prev_crc == o->prev_crc));
+           (o->expected == 0 ||
+            (batch->seq == o->expected && (o->is_torn_open || batch->prev_crc == o->prev_crc)));
+}
+
+/* The walk stands before something that is no next batch. Is there one further on? */
+static bool skip_damage(struct opening *o, const struct consensus_found_file *f, uint64_t limit)
+{
+    struct consensus_batch batch;
+    size_t at;
+
+    if (!consensus__batch_search(mu_buf_span(&o->bytes), (size_t)o->offset,
+                                 o->expected > 0 ? o->expected - 1 : 0, &f->head.salt, &batch,
+                                 &at) ||
+        batch.seq >= limit) {
+        return false;
+    }
+    consensus__bridge_from(o, f->number, o->offset);
+    o->expected = batch.seq;
+    o->offset = at;
+    return true;
+}
+
+static void hold(struct opening *o, const struct consensus_batch *batch)
+{
+    mu_buf_clear(&o->pending);
+    mu_buf_add_span(&o->pending, batch->records);
+    o->has_pending = true;
+    o->is_pending_torn = o->is_torn_open;
+    o->is_torn_open = false;
+    o->pending_seq = batch->seq;
+    o->pending_offset = o->offset;
+    o->pending_prev_crc = batch->prev_crc;
+    o->expected = batch->seq + 1;
+    o->prev_crc = batch->crc;
+    o->offset += batch->room;
 }
 
 /* All batches of one segment up to sequence number `limit`, which the next segment begins with. */
@@ -229,28 +278,26 @@ static enum mu_code walk_segment(struct opening *o, const struct consensus_found
     enum mu_code rc = MU_OK;
 
     o->offset = CONSENSUS_PAGE;
-    while (rc == MU_OK && o->offset < o->bytes.bytes && is_next(o, f, limit, &batch)) {
-        if (o->has_pending) {
-            rc = take_pending(o, err);
+    while (rc == MU_OK && o->offset < o->bytes.bytes) {
+        if (!is_next(o, f, limit, &batch)) {
+            if (!skip_damage(o, f, limit)) {
+                break;
+            }
+            continue;
         }
-        mu_buf_clear(&o->pending);
-        mu_buf_add_span(&o->pending, batch.records);
-        o->has_pending = true;
-        o->pending_seq = batch.seq;
-        o->pending_offset = o->offset;
-        o->pending_prev_crc = batch.prev_crc;
-        o->expected = batch.seq + 1;
-        o->prev_crc = batch.crc;
-        o->offset += batch.room;
+        rc = o->has_pending ? take_pending(o, err) : MU_OK;
+        hold(o, &batch);
     }
     if (rc == MU_OK && limit != UINT64_MAX) {
         /* The next segment begins with an intact batch: that proves all before it. Of the oldest
          * one nothing may count any more: its only batch was written again. */
-        if (o->expected != limit && (o->expected != 0 || f->first_seq < limit)) {
-            return consensus__journal_damage(o->j, f->number, o->offset,
-                                             "a batch is damaged, later ones are intact", err);
-        }
+        bool is_missing = o->expected != limit && (o->expected != 0 || f->first_seq < limit);
+
         rc = o->has_pending ? take_pending(o, err) : MU_OK;
+        if (is_missing) {
+            consensus__bridge_from(o, f->number, o->offset);
+            o->expected = limit;
+        }
     }
     return rc;
 }
@@ -297,27 +344,32 @@ static enum mu_code drop_unused(struct opening *o, struct mu_err *err)
     return rc;
 }
 
+/* Meta knows of batches that are not there. After a stop that was asked for it also knows what they
+ * came to; else there may have been more, and votes among them: then nobody can say what this
+ * server has promised. */
 static enum mu_code check_end(struct opening *o, struct mu_err *err)
 {
     const struct consensus_journal *j = o->j;
     uint64_t last = o->expected > 0 ? o->expected - 1 : 0;
+    uint64_t number = o->scan.used_count > 0 ? o->scan.files[o->scan.used_count - 1].number : 1;
+    char what[160];
 
-    if (o->scan.used_count > 0) {
-        enum mu_code rc = check_beyond(o, &o->scan.files[o->scan.used_count - 1], o->offset, err);
-
-        if (rc != MU_OK) {
-            return rc;
-        }
+    if (j->options.durable_seq <= last) {
+        return MU_OK;
     }
-    if (j->options.durable_seq > last) {
-        uint64_t number = o->scan.used_count > 0 ? o->scan.files[o->scan.used_count - 1].number : 1;
-        char what[128];
-
-        (void)snprintf(what, sizeof what, "the log ends with batch %llu, but %llu were durable",
+    consensus__bridge_from(o, number, o->offset);
+    o->is_torn_open = false;
+    if (!j->options.is_end_known || o->scan.used_count == 0) {
+        (void)snprintf(what, sizeof what,
+                       "the log ends with batch %llu, but %llu were durable: what this server has "
+                       "promised is lost",
                        (unsigned long long)last, (unsigned long long)j->options.durable_seq);
-        return consensus__journal_damage(o->j, number, o->offset, what, err);
+        return consensus__bridge_refuse(o, what, err);
     }
-    return MU_OK;
+    o->is_end_lost = true;
+    enum mu_code rc = o->has_pending ? take_pending(o, err) : MU_OK;
+
+    return rc == MU_OK ? consensus__bridge(o, &j->options.end, err) : rc;
 }
 
 /* -- 4. the unproven tail ------------------------------------------------------------------ */
@@ -438,9 +490,24 @@ static enum mu_code continue_in_place(struct opening *o, struct mu_err *err)
 static enum mu_code settle_tail(struct opening *o, struct mu_err *err)
 {
     struct consensus_journal *j = o->j;
+    bool is_loose = o->is_pending_torn || o->is_astray;
+    enum mu_code rc = MU_OK;
 
     j->prev_crc = o->prev_crc;
-    j->seq = o->pending_seq;
+    j->seq = o->expected > 0 ? o->expected - 1 : 0;
+    /* Where something is missing the last batch says what: it counts, proven or not. */
+    if (o->has_pending && (is_loose || o->is_end_lost)) {
+        rc = take_pending(o, err);
+    }
+    if (rc != MU_OK) {
+        return rc;
+    }
+    if (o->is_astray) {
+        return consensus__restart_behind_state(o, err);
+    }
+    if (!o->has_pending) {
+        return consensus__continue_elsewhere(o, err);
+    }
     return pending_is_mark(o) ? continue_in_place(o, err) : tail_rewrite(o, err);
 }
 
@@ -493,9 +560,14 @@ enum mu_code consensus__journal_open(struct consensus_journal *j, const struct c
     rc = consensus__journal_scan(&o.scan, err);
     rc = rc == MU_OK ? walk(&o, err) : rc;
     rc = rc == MU_OK ? check_end(&o, err) : rc;
-    rc = rc == MU_OK ? drop_unused(&o, err) : rc;
+    rc = rc == MU_OK && !options->is_read_only ? drop_unused(&o, err) : rc;
     found->was_empty = o.scan.used_count == 0;
-    if (rc == MU_OK) {
+    if (rc == MU_OK && options->is_read_only) {
+        rc = o.has_pending ? take_pending(&o, err) : MU_OK; /* an open for good would keep it */
+        if (rc == MU_OK && o.is_astray) {
+            rc = consensus__bridge_refuse(&o, "entries are damaged", err);
+        }
+    } else if (rc == MU_OK) {
         /* An empty log gets its first segment now: a full disk shows at start. */
         rc = found->was_empty ? consensus__journal_prepare(j, j->options.segment_bytes, err)
                               : settle_tail(&o, err);

@@ -175,7 +175,7 @@ enum mu_code consensus__journal_position(struct consensus_journal *j, uint64_t i
         bool is_one = consensus__record_read(mu_buf_span(&bytes), &r, &room);
 
         MU_ASSERT(is_one);
-        *out = (struct consensus_position){ r.index, r.term, r.chain };
+        *out = (struct consensus_position){ .index = r.index, .term = r.term, .chain = r.chain };
     }
     mu_buf_deinit(&bytes);
     return rc;

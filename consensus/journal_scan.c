@@ -49,7 +49,7 @@ static enum mu_code list_one(void *data, const char *name, struct mu_err *err)
         j->spares = mu_grow(j->spares, (j->spares_count + 1) * sizeof *j->spares);
         j->spares[j->spares_count++] = number;
         j->spare_number = number >= j->spare_number ? number + 1 : j->spare_number;
-    } else if (strcmp(name, CONSENSUS_FILL_NAME) == 0) {
+    } else if (strcmp(name, CONSENSUS_FILL_NAME) == 0 && !j->options.is_read_only) {
         return j->disk->ops->remove(j->disk->self, name, err);
     }
     return MU_OK;
@@ -60,6 +60,9 @@ static enum mu_code spares_check(struct consensus_journal *j, struct mu_err *err
 {
     size_t kept = 0;
 
+    if (j->options.is_read_only) {
+        return MU_OK;
+    }
     for (size_t i = 0; i < j->spares_count; i++) {
         char name[CONSENSUS_JOURNAL_NAME_MAX];
         uint64_t bytes;

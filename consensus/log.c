@@ -82,6 +82,28 @@ uint64_t consensus__log_last_term(const struct consensus *c)
     return consensus_term_at(c, c->log.last_index);
 }
 
+void consensus__log_claim(const struct consensus *c, uint64_t *term, uint64_t *index)
+{
+    *term = consensus__log_last_term(c);
+    *index = c->log.last_index;
+    if (c->floor_index != 0 &&
+        (*term < c->floor_term || (*term == c->floor_term && *index < c->floor_index))) {
+        *term = c->floor_term;
+        *index = c->floor_index;
+    }
+}
+
+void consensus__log_heal(struct consensus *c)
+{
+    uint64_t term = consensus_term_at(c, c->writes.stable);
+
+    if (c->floor_index != 0 &&
+        (term > c->floor_term || (term == c->floor_term && c->writes.stable >= c->floor_index))) {
+        consensus__note(c, CONSENSUS_T_HEALED, NULL, c->floor_index, c->floor_term, 0);
+        c->floor_index = c->floor_term = 0;
+    }
+}
+
 bool consensus__log_has(const struct consensus *c, uint64_t index, uint64_t term)
 {
     return index >= c->log.base_index && index <= c->log.last_index &&

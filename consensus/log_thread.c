@@ -79,8 +79,8 @@ void consensus__log_post(struct consensus_log *l, struct consensus_job *job)
     MU_ASSERT(!l->is_closing);
     MU_ASSERT(l->inbox.count < CONSENSUS_STORE_JOBS_MAX);
     queue_push(&l->inbox, job);
-    l->host.mail(l->host.self);
     (void)pthread_mutex_unlock(&l->lock);
+    l->host.mail(l->host.self); /* not under the lock: the woken would run into it at once */
 }
 
 static uint64_t clock_ns(const struct consensus_log *l)
@@ -141,16 +141,20 @@ static enum mu_code meta_save(struct consensus_log *l, struct mu_err *err)
     const struct consensus_journal *j = &l->journal;
 
     l->meta.durable_seq = j->seq;
+    l->meta.is_clean = l->is_finished;
+    consensus__journal_standing(j, &l->meta.end);
     l->meta_segment = j->segments_count > 0 ? j->segments[j->segments_count - 1].number : 0;
     return consensus__meta_save(&l->disk, &l->meta, err);
 }
 
-/* A cluster or an epoch that the log knows must not be missing where the log is looked for. */
+/* A cluster or an epoch that the log knows must not be missing where the log is looked for; nor may
+ * meta claim to know the end of a log that goes on. */
 enum mu_code consensus__log_meta_follow(struct consensus_log *l, struct mu_err *err)
 {
     const struct consensus_hard *hard = &l->journal.hard;
 
-    if (mu_id_eq(&l->meta.cluster, &hard->cluster) && l->meta.epoch == hard->epoch) {
+    if (mu_id_eq(&l->meta.cluster, &hard->cluster) && l->meta.epoch == hard->epoch &&
+        !l->meta.is_clean && l->meta.durable_seq <= l->journal.seq) {
         return MU_OK;
     }
     l->meta.cluster = hard->cluster;
@@ -489,6 +493,7 @@ static void finish(struct consensus_log *l)
     if (!l->journal.has_failed) {
         prove(l);
     }
+    l->is_finished = true;
     if (!l->journal.has_failed && meta_save(l, &err) != MU_OK) {
         fail(l, &err);
     }

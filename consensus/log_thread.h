@@ -83,6 +83,7 @@ struct consensus_log {
     uint64_t flushed_ms;               /* last append */
     uint64_t full_until_ms; /* neither spare nor ballast is tried before; 0: there is space */
     bool is_blocked;        /* writes wait for space */
+    bool is_finished;       /* nothing is written any more */
 };
 
 /* l: zeroed. */

@@ -34,7 +34,9 @@ void consensus__meta_encode(const struct consensus_meta *m, uint8_t slot[CONSENS
     mu_wr_u64le(&w, m->boot_count);
     mu_wr_u64le(&w, m->durable_seq);
     mu_wr_u32le(&w, m->record_bytes);
-    mu_wr_bytes(&w, m->record, m->record_bytes);
+    mu_wr_bytes(&w, m->record, sizeof m->record);
+    mu_wr_u8(&w, m->is_clean);
+    consensus__standing_write(&w, &m->end);
     MU_ASSERT(mu_wr_ok(&w));
     sum_of(slot, slot + SUMMED);
 }
@@ -71,7 +73,9 @@ static enum slot_state slot_read(struct mu_span slot, struct consensus_meta *out
     if (out->record_bytes > CONSENSUS_META_RECORD_MAX) {
         return SLOT_BROKEN;
     }
-    memcpy(out->record, mu_rd_take(&r, out->record_bytes).data, out->record_bytes);
+    memcpy(out->record, mu_rd_take(&r, sizeof out->record).data, sizeof out->record);
+    out->is_clean = mu_rd_u8(&r) != 0;
+    consensus__standing_read(&r, &out->end);
     return SLOT_OK;
 }
 

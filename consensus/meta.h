@@ -2,13 +2,15 @@
  *
  *   slot 0 (4096 B) | slot 1 (4096 B), each:
  *   magic u64 | version u32 | reserved u32 | generation u64 | server 16 | disk 16 | cluster 16 |
- *   epoch u64 | boot_count u64 | durable_seq u64 | record bytes u32 | record 512 | zeros |
+ *   epoch u64 | boot_count u64 | durable_seq u64 | record bytes u32 | record 512 |
+ *   is_clean u8 | what a batch behind durable_seq would begin with (journal.h) | zeros |
  *   BLAKE2b-128 of all before it, in the last 16 bytes
  *
  * The newest intact slot counts. A write goes to both, one after the other, each flushed: a crash
  * between them leaves the old or the new content, and rot of one slot loses nothing.
  *
- * Term and vote are not here: they travel in the log with the entries they belong to.
+ * Term and vote travel in the log with the entries they belong to. Here they are only what a stop
+ * that was asked for has left, so that damage at the end of the log can be told from a torn write.
  *
  * Thread:  whoever owns the log. These calls block.
  * Errors:  MU_CORRUPT (neither slot is intact), MU_UNSUPPORTED (of a newer version), MU_FOREIGN
@@ -22,6 +24,7 @@
 
 #include "base/id.h"
 #include "disk.h"
+#include "journal.h"
 
 #define CONSENSUS_META_NAME       "meta"
 #define CONSENSUS_META_SLOT       4096U
@@ -38,6 +41,9 @@ struct consensus_meta {
     uint64_t durable_seq; /* batches of the log up to this one were durable when this was written */
     uint32_t record_bytes;
     uint8_t record[CONSENSUS_META_RECORD_MAX]; /* of bootstrap.c; opaque here */
+    bool is_clean; /* durable_seq is the last batch of all, and `end` what it came to */
+    uint8_t reserved[3];
+    struct consensus_standing end;
 };
 
 void consensus__meta_encode(const struct consensus_meta *m, uint8_t slot[CONSENSUS_META_SLOT]);

@@ -144,6 +144,10 @@ static void log_open(const struct consensus_node *n)
     mu_log(MU_INFO, CONSENSUS_LOG_MODULE, "Opened the log", mu_kv_u("last_index", l->last_index),
            mu_kv_u("term", l->hard.term), mu_kv_u("applied", n->options.applied),
            mu_kv_u("boot", l->boot_count));
+    if (n->opened.damage[0] != '\0') {
+        mu_log(MU_WARN, CONSENSUS_LOG_MODULE, "The log was damaged",
+               mu_kv("found", n->opened.damage), mu_kv_u("lacks_up_to", l->floor_index));
+    }
     if (n->opened.was_rewritten) {
         mu_log(MU_INFO, CONSENSUS_LOG_MODULE,
                "The last stop was a crash: the end of the log was written again");

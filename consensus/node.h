@@ -95,6 +95,7 @@ struct consensus_node {
     uint64_t bootstrap_wake_ms;
     struct consensus_bootstrap_set adopting; /* its index 1 is being written; count 0: none */
     struct mu_id adopting_cluster;
+    uint64_t adopting_epoch; /* of the cluster that invites */
     bool campaigns_at_once;
     bool is_joining; /* the name of the cluster that added it is being written */
     struct consensus_bootstrap_candidate *candidates; /* newest view of gossip */

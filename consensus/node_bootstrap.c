@@ -115,14 +115,16 @@ static void adopt(struct consensus_node *n, const struct consensus_bootstrap_eff
     n->store.ops->submit(n->store.self, &w, &record);
 }
 
-/* Nothing but the name of the cluster: the leader sends the rest. */
+/* Nothing but the name of the cluster and its epoch: the leader sends the rest. */
 static void join(struct consensus_node *n, const struct mu_id *cluster)
 {
-    struct consensus_write w = { .seq = 1, .hard = { .cluster = *cluster }, .first = 1 };
+    struct consensus_write w = { .seq = 1, .first = 1 };
 
     MU_ASSERT(n->identity.is_fresh && n->persisted_seq == 0 && !n->is_joining);
     n->is_joining = true;
     n->adopting_cluster = *cluster;
+    w.hard.cluster = *cluster;
+    w.hard.epoch = n->adopting_epoch;
     n->store.ops->submit(n->store.self, &w, NULL);
 }
 
@@ -131,7 +133,9 @@ void consensus__node_invite(struct consensus_node *n, const struct consensus_msg
     struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_INVITED, .cluster = m->cluster };
 
     if (n->phase == CONSENSUS_NODE_FRESH && m->kind == CONSENSUS_INVITE &&
-        mu_id_eq(&m->invite.disk, &n->opened.disk) && mu_id_eq(&m->to, &n->options.server)) {
+        mu_id_eq(&m->invite.disk, &n->opened.disk) && mu_id_eq(&m->to, &n->options.server) &&
+        !n->is_joining) {
+        n->adopting_epoch = m->epoch;
         consensus__node_bootstrap_feed(n, &ev);
     }
 }
@@ -141,7 +145,8 @@ void consensus__node_joined(struct consensus_node *n)
 {
     struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_ADOPTED };
 
-    n->opened.loaded.hard = (struct consensus_hard){ .cluster = n->adopting_cluster };
+    n->opened.loaded.hard =
+        (struct consensus_hard){ .cluster = n->adopting_cluster, .epoch = n->adopting_epoch };
     n->opened.loaded.seq = 1;
     n->is_joining = false;
     if (n->phase != CONSENSUS_NODE_FRESH) {

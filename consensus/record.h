@@ -30,10 +30,11 @@
  * enum consensus_entry_kind. The others describe one server's own log. */
 #define CONSENSUS_RECORD_OWN 64U
 enum consensus_record_own {
-    CONSENSUS_RECORD_HARD = 64,  /* term and vote, complete */
+    CONSENSUS_RECORD_HARD = 64,  /* term and vote, complete; and where the log stood */
     CONSENSUS_RECORD_BASE = 65,  /* where the log stood when this segment was begun */
     CONSENSUS_RECORD_RESET = 66, /* the log restarts after this point: a snapshot was installed */
     CONSENSUS_RECORD_MARK = 67,  /* nothing but a proof that the batch before is durable */
+    CONSENSUS_RECORD_FLOOR = 68, /* it once ended there: what is missing was durable (spec 2.16) */
 };
 
 struct consensus_record {

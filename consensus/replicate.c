@@ -85,6 +85,7 @@ uint64_t consensus__office_ends_ms(const struct consensus *c)
 void consensus__step_down(struct consensus *c, enum consensus_trace why, uint64_t ms)
 {
     consensus__note(c, why, NULL, ms, c->hard.term, 0);
+    consensus__transfer_failed(c);
     consensus__role_move(c, CONSENSUS_FOLLOWER);
     consensus__timer_reset(c);
 }
@@ -360,6 +361,20 @@ static void on_reject(struct consensus *c, struct consensus__peer *p, const stru
     consensus__peer_move(c, p, CONSENSUS_PROBE);
 }
 
+/* It has lost entries that it acknowledged: it is to be counted on no further than it says now, and
+ * asked again from there on (spec 2.16). */
+static bool peer_lost(struct consensus *c, struct consensus__peer *p, uint64_t last_index)
+{
+    if (p->match <= last_index) {
+        return false;
+    }
+    consensus__note(c, CONSENSUS_T_PEER_HOLED, &p->id, last_index + 1, p->match, 0);
+    consensus__peer_begin(c, p);
+    p->next = last_index < c->log.last_index ? last_index + 1 : c->log.last_index + 1;
+    p->acked_ms = c->now_ms;
+    return true;
+}
+
 void consensus__on_append_res(struct consensus *c, const struct consensus_msg *m)
 {
     struct consensus__peer *p = answering(c, m, m->ack.session);
@@ -369,6 +384,9 @@ void consensus__on_append_res(struct consensus *c, const struct consensus_msg *m
     }
     p->applied = m->ack.applied;
     p->is_store_slow = m->ack.is_store_slow;
+    if (m->ack.is_holed && peer_lost(c, p, m->ack.last_index)) {
+        return;
+    }
     if (!m->ack.is_accepted) {
         on_reject(c, p, m);
     } else if (m->ack.match <= c->log.last_index) {
@@ -407,6 +425,9 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
     }
     p->applied = m->alive.applied;
     p->is_store_slow = m->alive.is_store_slow;
+    if (m->alive.is_holed && peer_lost(c, p, m->alive.last_index)) {
+        return;
+    }
     consensus__on_sum_answer(c, p, m);
     if (p->state == CONSENSUS_SNAPSHOT && !consensus__is_sending_to(c, p) &&
         c->now_ms - p->sent_ms > SNAPSHOT_RETRIES_MS(c)) {

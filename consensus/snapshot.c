@@ -140,6 +140,7 @@ static void on_exported(struct consensus *c, const struct consensus_snap *snap)
     }
     s->state = CONSENSUS_EXPORT_READY;
     s->snap = *snap;
+    s->stored = s->sent = 0; /* they speak of the stream before */
     s->config = *config;
     s->pin_index = snap->index;
     s->ready_ms = c->now_ms;

@@ -41,6 +41,7 @@ void consensus_status(const struct consensus *c, struct consensus_status *out)
         .applied = c->applied,
         .durable_applied = c->durable_applied,
         .first_index = c->log.base_index + 1,
+        .floor_index = c->floor_index,
         .stable = c->writes.stable,
         .config_index = consensus__config(c)->index,
         .is_config_committed = consensus__config(c)->index <= c->commit,

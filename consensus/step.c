@@ -242,10 +242,10 @@ static bool term_judge(struct consensus *c, const struct consensus_msg *m)
         break;
     case UNLESS_STICKY:
         /* Ignored, not refused: no term is adopted (spec 2.3). But a leader that asks itself no
-         * longer leads: whoever gave it a pre-vote must give it the vote as well (row 7). */
+         * longer leads: whoever gave it a pre-vote must give it the vote as well (row 7). And the
+         * leader of this very term may have asked for it (2.4). */
         if (consensus__is_sticky(c) && !mu_id_eq(&c->leader, &m->from) &&
-            m->ask.transfer_term !=
-                c->hard.term) { /* nor is the leader of this term, if it asked */
+            m->ask.transfer_term != c->hard.term) {
             consensus__note(c, CONSENSUS_T_VOTE_IGNORED, &m->from, m->term, 0, 0);
             return false;
         }
@@ -594,6 +594,8 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     c->answered = loaded->applied;
     c->applied = loaded->applied;
     c->durable_applied = loaded->durable_applied;
+    c->floor_index = loaded->floor_index;
+    c->floor_term = loaded->floor_term;
     c->writes.next_seq = loaded->seq + 1;
     c->writes.persisted_seq = loaded->seq;
     c->writes.stable = loaded->last_index;

@@ -3,6 +3,7 @@
  */
 #include "store_segment.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -173,6 +174,10 @@ static enum mu_code journal_open(struct segment_store *s, struct consensus_opene
         .segment_bytes = s->options.segment_bytes,
         .spares_count = s->options.spares_count,
         .durable_seq = s->log.meta.durable_seq,
+        .applied_index = s->options.applied_index,
+        .applied_term = s->options.applied_term,
+        .is_end_known = s->log.meta.is_clean,
+        .end = s->log.meta.end,
         .seed = mu_rand_u64(&s->rand),
     };
     struct consensus_journal_found found;
@@ -184,6 +189,7 @@ static enum mu_code journal_open(struct segment_store *s, struct consensus_opene
     }
     out->runs = found.runs;
     out->was_rewritten = found.was_rewritten;
+    (void)snprintf(out->damage, sizeof out->damage, "%s", found.damage);
     out->is_fresh = found.was_empty;
     out->loaded = (struct consensus_loaded){
         .hard = j->hard,
@@ -192,6 +198,8 @@ static enum mu_code journal_open(struct segment_store *s, struct consensus_opene
         .base_index = j->base.index,
         .base_term = j->base.term,
         .last_index = j->tail.index,
+        .floor_index = consensus__journal_lacks(j) ? j->floor.index : 0,
+        .floor_term = consensus__journal_lacks(j) ? j->floor.term : 0,
         .log_bytes = log_bytes(j),
         .boot_count = s->log.meta.boot_count,
     };

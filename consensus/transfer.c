@@ -2,7 +2,7 @@
  *
  *   leader                                 target
  *     | no proposals, no new reads           |
- *     | -- entries until it has all -------> |
+ *     | -- entries until it has all -------> |     and all of them are committed
  *     | -- TIMEOUT_NOW(last, valid) -------> |  stands at once: no pre-vote, no timer
  *     | <------ VOTE_REQ(transfer_term) ---- |  voters grant it although this leader is alive
  *
@@ -112,6 +112,11 @@ static void ticket_end(struct consensus *c, enum consensus_outcome outcome,
     }
 }
 
+void consensus__transfer_failed(struct consensus *c)
+{
+    ticket_end(c, CONSENSUS_REFUSED, CONSENSUS_TRANSFER_LATE);
+}
+
 /* It did not come to pass: go on, unless there was no choice. */
 static void give_up(struct consensus *c)
 {
@@ -119,8 +124,9 @@ static void give_up(struct consensus *c)
 
     consensus__note(c, CONSENSUS_T_KEEPS_OFFICE, &c->office.transfer.target, c->hard.term, 0, 0);
     c->office.transfer = (struct consensus__transfer){ 0 };
+    consensus__transfer_failed(c);
     switch (why) {
-    case CONSENSUS_TRANSFER_ASKED: ticket_end(c, CONSENSUS_REFUSED, CONSENSUS_TRANSFER_LATE); break;
+    case CONSENSUS_TRANSFER_ASKED: break;
     case CONSENSUS_TRANSFER_PRIORITY: c->office.yields_at_ms = c->now_ms + PRIORITY_MS; break;
     case CONSENSUS_TRANSFER_DISK: consensus__step_down(c, CONSENSUS_T_DISK_FULL, 0); break;
     case CONSENSUS_TRANSFER_STOPS:
@@ -128,7 +134,7 @@ static void give_up(struct consensus *c)
     }
 }
 
-/* Leaving the office, for whatever reason: that was what was asked for. */
+/* Leaving the office, if not for a failure of its own: somebody has a newer term. */
 void consensus__transfer_over(struct consensus *c)
 {
     ticket_end(c, CONSENSUS_HANDED_OVER, CONSENSUS_NOT_REFUSED);
@@ -228,7 +234,9 @@ static void invite(struct consensus *c, const struct consensus__peer *p)
     struct consensus__transfer *t = &c->office.transfer;
     bool is_due = t->sent_ms == 0 || c->now_ms >= t->sent_ms + c->options.heartbeat_ms;
 
-    if (p->match != c->log.last_index || !is_due || !consensus__send_has_room(c)) {
+    /* What was accepted is committed here, so that nobody's write ends with an unknown outcome. */
+    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||
+        !consensus__send_has_room(c)) {
         return;
     }
     struct consensus_msg *m = consensus__send(c, CONSENSUS_TIMEOUT_NOW, &p->id);
@@ -272,7 +280,7 @@ static bool may_stand(const struct consensus *c, const struct consensus_msg *m)
            c->now_ms - c->leader_heard_ms <= m->timeout_now.valid_ms &&
            m->timeout_now.last_index == c->log.last_index &&
            c->writes.stable == c->log.last_index && !consensus__is_installing(c) &&
-           consensus__health(c) != CONSENSUS_STORE_SLOW;
+           c->floor_index == 0 && consensus__health(c) != CONSENSUS_STORE_SLOW;
 }
 
 void consensus__on_timeout_now(struct consensus *c, const struct consensus_msg *m)

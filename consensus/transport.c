@@ -124,6 +124,7 @@ static void ack_out(const struct consensus_msg *m, union body *b, pb_raft *to)
     b->ack.applied = m->ack.applied;
     b->ack.is_accepted = m->ack.is_accepted;
     b->ack.is_store_slow = m->ack.is_store_slow;
+    b->ack.is_holed = m->ack.is_holed;
     to->ack = &b->ack;
 }
 
@@ -169,6 +170,7 @@ static void alive_out(const struct consensus_msg *m, union body *b, pb_raft *to)
     b->alive.last_index = m->alive.last_index;
     b->alive.applied = m->alive.applied;
     b->alive.is_store_slow = m->alive.is_store_slow;
+    b->alive.is_holed = m->alive.is_holed;
     b->alive.sum = sum_out(&m->alive.sum, &b->said);
     to->alive = &b->alive;
 }
@@ -288,6 +290,7 @@ static bool ack_in(const pb_raft *from, struct consensus_msg *m)
     m->ack.applied = from->ack->applied;
     m->ack.is_accepted = from->ack->is_accepted != 0;
     m->ack.is_store_slow = from->ack->is_store_slow != 0;
+    m->ack.is_holed = from->ack->is_holed != 0;
     return true;
 }
 
@@ -314,6 +317,7 @@ static bool alive_in(const pb_raft *from, struct consensus_msg *m)
     m->alive.last_index = from->alive->last_index;
     m->alive.applied = from->alive->applied;
     m->alive.is_store_slow = from->alive->is_store_slow != 0;
+    m->alive.is_holed = from->alive->is_holed != 0;
     sum_in(from->alive->sum, &m->alive.sum);
     return true;
 }

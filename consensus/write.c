@@ -149,6 +149,7 @@ void consensus__on_persisted(struct consensus *c, uint64_t seq)
         c->writes.persisted_seq = seq;
     }
     stable_update(c);
+    consensus__log_heal(c);
 }
 
 /* By its silence, or by its own word. */
@@ -193,6 +194,7 @@ static void reply_send(struct consensus *c, const struct consensus__pending *p)
     m->ack.last_index = c->log.last_index;
     m->ack.applied = c->applied;
     m->ack.is_store_slow = consensus__health(c) != CONSENSUS_STORE_OK;
+    m->ack.is_holed = c->floor_index != 0;
 }
 
 /* The waiting answer that `p` makes superfluous: a vote is answered once, and a longer match says

@@ -17,6 +17,7 @@
 #define QUEUE_MAX     4096 /* items, or twice the members: then the most sent, oldest goes */
 #define PART_MIN      8    /* bytes: less room holds no rumor, stop looking */
 #define CORE_PERCENT  75   /* of a datagram, while other queues wait too (7.3) */
+#define EVENT_PERCENT 10   /* of a datagram that nobody else takes while events wait */
 #define FANOUT_MAX    16
 #define DISTINCT_MAX  64 /* peers that fit the mask one by one */
 #define SENDS_MAX_ALL (GOSSIP__TIERS - 1)
@@ -143,6 +144,7 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
 
     r->about = about;
     r->id = ++g->rumor_id;
+    r->until_ms = GOSSIP__NEVER;
     r->served = served;
     r->queue = queue;
     r->bytes = part.bytes;
@@ -183,14 +185,15 @@ static void take(struct gossip *g, enum gossip__queue_kind queue, struct gossip_
     uint64_t mark = gossip__member_mark(l->peer);
     size_t stop = l->left > room ? l->left - room : 0; /* what must stay free */
 
-    for (size_t tier = 0; tier < GOSSIP__TIERS; tier++) {
+    for (size_t tier = 0; g->queues[queue].count > 0 && tier < GOSSIP__TIERS; tier++) {
         MU_LIST_EACH (link, &g->queues[queue].tiers[tier]) {
             struct gossip__rumor *r = rumor_of(link);
 
             if (l->left < stop + PART_MIN) {
                 return;
             }
-            if ((r->served & mark) == 0 && gossip__packet_part_bytes(r->bytes) <= l->left - stop &&
+            if (r->until_ms > g->now_ms && (r->served & mark) == 0 &&
+                gossip__packet_part_bytes(r->bytes) <= l->left - stop &&
                 gossip__letter_add(l, mu_span_of(r->data, r->bytes))) {
                 r->served |= mark;
                 l->taken[l->taken_count++] = r;
@@ -199,14 +202,22 @@ static void take(struct gossip *g, enum gossip__queue_kind queue, struct gossip_
     }
 }
 
+/* A busy detector may not starve what users send, nor these each other (7.3). */
 void gossip__rumor_fill(struct gossip *g, struct gossip__letter *l)
 {
-    bool is_shared = g->queues[GOSSIP__QUEUE_INTENT].count > 0;
+    size_t events = g->queues[GOSSIP__QUEUE_EVENT].count > 0 ? l->left * EVENT_PERCENT / 100 : 0;
+    bool is_shared = g->queues[GOSSIP__QUEUE_INTENT].count + g->queues[GOSSIP__QUEUE_QUERY].count +
+                         g->queues[GOSSIP__QUEUE_EVENT].count >
+                     0;
 
     take(g, GOSSIP__QUEUE_CORE, l, is_shared ? l->left * CORE_PERCENT / 100 : l->left);
-    take(g, GOSSIP__QUEUE_INTENT, l, l->left);
-    if (is_shared) {
-        take(g, GOSSIP__QUEUE_CORE, l, l->left); /* unused shares flow back */
+    for (size_t queue = GOSSIP__QUEUE_INTENT; is_shared && queue < GOSSIP__QUEUES; queue++) {
+        size_t keep = queue == GOSSIP__QUEUE_EVENT ? 0 : events;
+
+        take(g, (enum gossip__queue_kind)queue, l, l->left > keep ? l->left - keep : 0);
+    }
+    for (size_t queue = GOSSIP__QUEUE_CORE; is_shared && queue < GOSSIP__QUEUES; queue++) {
+        take(g, (enum gossip__queue_kind)queue, l, l->left); /* unused shares flow back */
     }
 }
 
@@ -294,12 +305,28 @@ uint64_t gossip__rumor_due(const struct gossip *g)
     return g->rumor_at_ms;
 }
 
+/* A question whose time is over is of no use to anybody. */
+static void forget_late(struct gossip *g)
+{
+    struct gossip__queue *q = &g->queues[GOSSIP__QUEUE_QUERY];
+
+    for (size_t tier = 0; q->count > 0 && tier < GOSSIP__TIERS; tier++) {
+        MU_LIST_EACH_SAFE (link, &q->tiers[tier]) {
+            if (rumor_of(link)->until_ms <= g->now_ms) {
+                rumor_end(g, rumor_of(link));
+            }
+        }
+    }
+}
+
 void gossip__rumor_tick(struct gossip *g)
 {
     struct gossip__member *peers[FANOUT_MAX + 1];
     struct gossip__letter letter;
-    size_t count = choose(g, peers);
     size_t sent = 0;
+
+    forget_late(g);
+    size_t count = choose(g, peers);
 
     for (size_t i = 0; i < count; i++) {
         gossip__letter_begin(g, &letter, &peers[i]->addr, peers[i]);

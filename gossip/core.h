@@ -248,7 +248,13 @@ void gossip__inquiry_dialled(struct gossip *g, uint64_t seq, bool ok,
 /* -- broadcast.c: what is to be spread (7, 8) ---------------------------------------------------
  */
 
-enum gossip__queue_kind { GOSSIP__QUEUE_CORE, GOSSIP__QUEUE_INTENT, GOSSIP__QUEUES };
+enum gossip__queue_kind {
+    GOSSIP__QUEUE_CORE,
+    GOSSIP__QUEUE_INTENT,
+    GOSSIP__QUEUE_QUERY,
+    GOSSIP__QUEUE_EVENT,
+    GOSSIP__QUEUES
+};
 
 #define GOSSIP__TIERS 64 /* by number of sends */
 
@@ -256,6 +262,7 @@ struct gossip__rumor {
     struct mu_link link;          /* in its tier */
     struct gossip__member *about; /* core: whom a newer one replaces */
     uint64_t id, served;
+    uint64_t until_ms; /* of no use afterwards */
     unsigned sends_count;
     enum gossip__queue_kind queue;
     bool is_leave; /* our own farewell: leave.c waits for it */
@@ -496,11 +503,14 @@ struct gossip__join {
     unsigned failures_count;
     struct mu_buf failures; /* bullets */
     uint64_t until_ms;      /* after the first success: when to stop waiting for a second */
+    bool replays;           /* events from before are wanted */
 };
 
 void gossip__on_join(struct gossip *g, const struct gossip_event *ev);
 /* An attempt ended: NULL, it worked; else why not. */
 void gossip__join_tried(struct gossip *g, uint64_t attempt, const char *failed);
+/* Is this the join of a user who does not want the events from before it? */
+bool gossip__join_wants_new_only(const struct gossip *g, uint64_t attempt);
 void gossip__join_lost(struct gossip *g); /* a member has failed or left */
 uint64_t gossip__join_due(const struct gossip *g);
 void gossip__join_tick(struct gossip *g);
@@ -544,6 +554,8 @@ struct gossip__tombstone { /* somebody we have forgotten */
     bool is_pruned; /* told to others, so that nobody re-teaches it */
 };
 
+/* A Lamport time from outside: the clock goes on behind it. False: poisoned. */
+bool gossip__witness(struct gossip *g, uint64_t *clock, uint64_t ltime);
 void gossip__serf_alive(struct gossip *g, struct gossip__member *m);   /* core join */
 void gossip__serf_updated(struct gossip *g, struct gossip__member *m); /* core update */
 void gossip__serf_gone(struct gossip *g, struct gossip__member *m);    /* core dead or left */
@@ -564,6 +576,96 @@ void gossip__tombstone_learn(struct gossip *g, const struct gossip__tombstone_re
 uint64_t gossip__serf_due(const struct gossip *g);
 void gossip__serf_tick(struct gossip *g);
 void gossip__serf_free_all(struct gossip *g);
+
+/* -- event.c: user events (13.6) ----------------------------------------------------------------
+ */
+
+#define GOSSIP__EVENT_SLOTS 512
+
+struct gossip__heard_event {
+    uint64_t hash, heard_ms;
+    uint32_t name_bytes, payload_bytes;
+    bool coalesce;
+    uint8_t bytes[]; /* name, NUL, payload */
+};
+
+struct gossip__event_slot { /* all of one Lamport time */
+    uint64_t ltime;
+    struct gossip__heard_event **items;
+    size_t count;
+};
+
+struct gossip__events {
+    struct gossip__event_slot *slots; /* NULL until there is one */
+    uint64_t min_time;                /* what is older was delivered to an earlier life */
+    unsigned size_limit;
+    uint8_t hash_key[16];
+};
+
+struct gossip__event_at {
+    size_t slot, item;
+    uint64_t heard_ms; /* of the one just given */
+};
+
+void gossip__event_init(struct gossip *g, const struct gossip_options *o);
+void gossip__event_free_all(struct gossip *g);
+bool gossip__event_take(struct gossip *g, const struct gossip__user_event *e); /* true: new */
+void gossip__on_user_event(struct gossip *g, const struct gossip__user_event *e,
+                           struct mu_span bytes, const struct gossip__source *src);
+void gossip__on_send_event(struct gossip *g, const char *name, struct mu_span payload,
+                           bool coalesce);
+/* All that are remembered, one after the other; texts are views into the ring. */
+bool gossip__event_next(const struct gossip *g, struct gossip__event_at *at,
+                        struct gossip__user_event *out);
+uint64_t gossip__event_sum(const struct gossip *g);
+void gossip__event_forget_older(struct gossip *g, uint64_t event_ltime);
+
+/* -- query.c: questions and answers (13.7) ------------------------------------------------------
+ */
+
+struct gossip__query_slot { /* ids seen of one Lamport time */
+    uint64_t ltime;
+    uint32_t *ids;
+    size_t count;
+};
+
+struct gossip__open_query { /* received: may be answered until its deadline */
+    struct mu_link link;
+    uint64_t ltime, deadline_ms;
+    struct mu_addr origin;
+    uint32_t id;
+    uint8_t relay_factor;
+    bool is_ours, is_answered;
+    char from[];
+};
+
+struct gossip__asked { /* ours, running */
+    struct mu_link link;
+    uint64_t owner_id, ltime, deadline_ms, resend_ms;
+    uint32_t id;
+    struct mu_table *acked, *answered; /* names */
+    size_t bytes;
+    uint8_t data[]; /* the encoded part */
+};
+
+struct gossip__queries {
+    struct gossip__query_slot *seen; /* NULL until there is one */
+    uint64_t min_time;
+    struct mu_link open, asked;
+    size_t open_count, asked_count;
+};
+
+void gossip__query_init(struct gossip *g, const struct gossip_options *o);
+void gossip__query_free_all(struct gossip *g);
+void gossip__on_query(struct gossip *g, const struct gossip__query *q, struct mu_span bytes,
+                      const struct gossip__source *src);
+void gossip__on_response(struct gossip *g, const struct gossip__response *r);
+void gossip__on_relay(struct gossip *g, const struct gossip__relay *r,
+                      const struct gossip__source *src);
+void gossip__on_ask(struct gossip *g, uint64_t owner_id, const struct gossip_query_params *p);
+void gossip__on_respond(struct gossip *g, uint64_t ltime, uint32_t id, struct mu_span payload);
+uint64_t gossip__query_due(const struct gossip *g);
+void gossip__query_tick(struct gossip *g);
 
 /* -- the core itself ----------------------------------------------------------------------------
  */
@@ -626,6 +728,8 @@ struct gossip {
 
     /* what users see */
     uint64_t member_time, event_time, query_time;
+    struct gossip__events events;
+    struct gossip__queries queries;
     size_t failed_count, left_count, leaving_count;
     struct mu_table *buffered, *tombstones;
     uint64_t reap_at_ms, prune_at_ms;
@@ -642,6 +746,12 @@ struct gossip {
     size_t notices_count, notices_room;
     struct gossip_done *dones;
     size_t dones_count, dones_room;
+    struct gossip_user_event *delivered;
+    size_t delivered_count, delivered_room;
+    struct gossip_query *asked;
+    size_t asked_count, asked_room;
+    struct gossip_reply *replies;
+    size_t replies_count, replies_room;
 
     uint64_t counters[GOSSIP_COUNTERS_COUNT];
 };
@@ -654,6 +764,9 @@ void gossip__stream_op(struct gossip *g, enum gossip_stream_verb verb, uint32_t 
                        const struct mu_addr *to, struct mu_span data);
 void gossip__notice(struct gossip *g, enum gossip_notice_kind kind,
                     const struct gossip_view *member, const char *text);
+void gossip__deliver_event(struct gossip *g, const struct gossip_user_event *event);
+void gossip__deliver_query(struct gossip *g, const struct gossip_query *query);
+void gossip__reply(struct gossip *g, const struct gossip_reply *reply);
 void gossip__done(struct gossip *g, uint64_t id, unsigned contacted, const char *why);
 uint64_t gossip__seq(struct gossip *g);
 size_t gossip__others_live(const struct gossip *g); /* alive or suspect, without ourselves */

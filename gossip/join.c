@@ -168,6 +168,14 @@ static struct gossip__join *join_with(const struct gossip *g, uint64_t attempt,
     return NULL;
 }
 
+bool gossip__join_wants_new_only(const struct gossip *g, uint64_t attempt)
+{
+    struct gossip__join_try *t = NULL;
+    const struct gossip__join *j = attempt != 0 ? join_with(g, attempt, &t) : NULL;
+
+    return j != NULL && j->kind == GOSSIP__JOIN_USER && !j->replays;
+}
+
 void gossip__join_tried(struct gossip *g, uint64_t attempt, const char *failed)
 {
     struct gossip__join_try *t = NULL;
@@ -204,6 +212,7 @@ void gossip__on_join(struct gossip *g, const struct gossip_event *ev)
     struct gossip__join *j = join_new(g, GOSSIP__JOIN_USER, count);
 
     j->id = ev->join.id;
+    j->replays = ev->join.replays;
     for (size_t i = 0; i < count; i++) {
         const struct gossip_target *t = &ev->join.targets[i];
 

@@ -9,53 +9,25 @@
 #include <sys/socket.h>
 
 #include <netinet/in.h>
-#include <pb/gossip.pb-c.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/wire.h"
+#include "message_pb.h"
 #include "proto/pb.h"
 
-#define TEXT_MAX    255  /* bytes of a sentence from a peer */
-#define RECORDS_MAX 4096 /* of one kind in a frame: more do not fit one we would send */
+#define TEXT_MAX 255 /* bytes of a sentence from a peer */
 
 typedef Mu__Gossip__Alive PbAlive;
-typedef Mu__Gossip__Endpoint PbEndpoint;
 typedef Mu__Gossip__Frame PbFrame;
 typedef Mu__Gossip__Part PbPart;
 typedef Mu__Gossip__PushPull PbPushPull;
-typedef Mu__Gossip__SerfState PbSerf;
 
 /* -- vocabulary ---------------------------------------------------------------------------------
  */
 
-static char *text_out(const char *text)
-{
-    union {
-        const char *in;
-        char *out; /* what protobuf-c declares; it does not write to it */
-    } u = { .in = text };
-
-    return u.out;
-}
-
-static ProtobufCBinaryData bytes_out(const void *data, size_t bytes)
-{
-    union {
-        const void *in;
-        uint8_t *out;
-    } u = { .in = data };
-
-    return (ProtobufCBinaryData){ bytes, u.out };
-}
-
-static struct mu_span span_in(ProtobufCBinaryData b)
-{
-    return mu_span_of(b.data, b.len);
-}
-
-static bool text_ok(const char *text, size_t bytes_max)
+bool gossip__text_ok(const char *text, size_t bytes_max)
 {
     struct mu_span s = mu_span_text(text);
 
@@ -72,29 +44,24 @@ static bool text_ok(const char *text, size_t bytes_max)
 
 bool gossip__name_ok(const char *name)
 {
-    return name[0] != '\0' && text_ok(name, MU_NODE_NAME_MAX);
+    return name[0] != '\0' && gossip__text_ok(name, MU_NODE_NAME_MAX);
 }
 
-static bool incarnation_ok(uint64_t incarnation)
-{
-    return incarnation <= GOSSIP__INCARNATION_MAX;
-}
-
-static PbEndpoint *endpoint_out(const struct mu_addr *a, struct mu_arena *arena)
+Mu__Gossip__Endpoint *gossip__endpoint_out(const struct mu_addr *a, struct mu_arena *arena)
 {
     if (a->ip_bytes == 0) {
         return NULL;
     }
-    PbEndpoint *m = mu_arena_new(arena, sizeof *m);
+    Mu__Gossip__Endpoint *m = mu_arena_new(arena, sizeof *m);
 
     mu__gossip__endpoint__init(m);
-    m->ip = bytes_out(a->ip, a->ip_bytes);
+    m->ip = gossip__pb_bytes(a->ip, a->ip_bytes);
     m->port = a->port;
     return m;
 }
 
-/* An absent one is no address. IPv4 in IPv6 becomes IPv4, as everywhere. */
-static bool endpoint_in(const PbEndpoint *m, struct mu_addr *out)
+/* IPv4 in IPv6 becomes IPv4, as everywhere. */
+bool gossip__endpoint_in(const Mu__Gossip__Endpoint *m, struct mu_addr *out)
 {
     struct mu_addr a = MU_ADDR_NONE;
     struct sockaddr_storage plain;
@@ -124,9 +91,9 @@ static PbAlive *alive_out(const struct gossip__alive *a, struct mu_arena *arena)
     mu__gossip__alive__init(m);
     mu__gossip__versions__init(v);
     m->incarnation = a->incarnation;
-    m->node = text_out(a->node);
-    m->at = endpoint_out(&a->at, arena);
-    m->meta = bytes_out(a->meta.data, a->meta.bytes);
+    m->node = gossip__pb_text(a->node);
+    m->at = gossip__endpoint_out(&a->at, arena);
+    m->meta = gossip__pb_bytes(a->meta.data, a->meta.bytes);
     v->pmin = a->versions[0];
     v->pmax = a->versions[1];
     v->pcur = a->versions[2];
@@ -136,7 +103,7 @@ static PbAlive *alive_out(const struct gossip__alive *a, struct mu_arena *arena)
     m->vsn = v;
     m->boot_id = a->boot_id;
     if (!mu_id_is_none(&a->node_id)) {
-        m->node_id = bytes_out(a->node_id.b, sizeof a->node_id.b);
+        m->node_id = gossip__pb_bytes(a->node_id.b, sizeof a->node_id.b);
     }
     return m;
 }
@@ -146,8 +113,8 @@ static bool alive_in(const PbAlive *m, struct gossip__alive *out)
     const Mu__Gossip__Versions *v = m->vsn;
 
     memset(out, 0, sizeof *out);
-    if (!gossip__name_ok(m->node) || !incarnation_ok(m->incarnation) || m->at == NULL ||
-        !endpoint_in(m->at, &out->at) || m->meta.len > MU_GOSSIP_META_MAX ||
+    if (!gossip__name_ok(m->node) || !gossip__incarnation_ok(m->incarnation) || m->at == NULL ||
+        !gossip__endpoint_in(m->at, &out->at) || m->meta.len > MU_GOSSIP_META_MAX ||
         (m->node_id.len != 0 && m->node_id.len != sizeof out->node_id.b)) {
         return false;
     }
@@ -163,7 +130,7 @@ static bool alive_in(const PbAlive *m, struct gossip__alive *out)
     }
     out->node = m->node;
     out->incarnation = m->incarnation;
-    out->meta = span_in(m->meta);
+    out->meta = gossip__pb_span(m->meta);
     out->boot_id = m->boot_id;
     if (m->node_id.len > 0) {
         memcpy(out->node_id.b, m->node_id.data, sizeof out->node_id.b);
@@ -177,14 +144,15 @@ static bool suspect_in(const Mu__Gossip__Suspect *m, struct gossip__suspect *out
                                      .from = m->from,
                                      .incarnation = m->incarnation,
                                      .evidence = (enum gossip__evidence)m->evidence };
-    return gossip__name_ok(m->node) && gossip__name_ok(m->from) && incarnation_ok(m->incarnation) &&
-           m->evidence <= GOSSIP__STALLED;
+    return gossip__name_ok(m->node) && gossip__name_ok(m->from) &&
+           gossip__incarnation_ok(m->incarnation) && m->evidence <= GOSSIP__STALLED;
 }
 
 static bool dead_in(const Mu__Gossip__Dead *m, struct gossip__dead *out)
 {
     *out = (struct gossip__dead){ .node = m->node, .from = m->from, .incarnation = m->incarnation };
-    return gossip__name_ok(m->node) && gossip__name_ok(m->from) && incarnation_ok(m->incarnation);
+    return gossip__name_ok(m->node) && gossip__name_ok(m->from) &&
+           gossip__incarnation_ok(m->incarnation);
 }
 
 /* -- ping and its kin ---------------------------------------------------------------------------
@@ -194,7 +162,7 @@ static bool ping_in(const Mu__Gossip__Ping *m, struct gossip__ping *out)
 {
     *out =
         (struct gossip__ping){ .seq = m->seq, .target = m->target, .target_boot = m->target_boot };
-    return gossip__name_ok(m->target) && endpoint_in(m->reply_to, &out->reply_to);
+    return gossip__name_ok(m->target) && gossip__endpoint_in(m->reply_to, &out->reply_to);
 }
 
 static bool indirect_in(const Mu__Gossip__IndirectPing *m, struct gossip__indirect *out)
@@ -204,15 +172,15 @@ static bool indirect_in(const Mu__Gossip__IndirectPing *m, struct gossip__indire
                                       .origin = m->origin,
                                       .want_nack = m->want_nack,
                                       .nack_after_ms = m->nack_after_ms };
-    return m->target != NULL && endpoint_in(m->target, &out->target) &&
-           endpoint_in(m->reply_to, &out->reply_to) && gossip__name_ok(m->target_name) &&
+    return m->target != NULL && gossip__endpoint_in(m->target, &out->target) &&
+           gossip__endpoint_in(m->reply_to, &out->reply_to) && gossip__name_ok(m->target_name) &&
            gossip__name_ok(m->origin);
 }
 
 static bool error_in(const Mu__Gossip__ErrorMsg *m, struct gossip__error *out)
 {
     *out = (struct gossip__error){ .code = m->code, .text = m->text, .has_held = m->held != NULL };
-    return text_ok(m->text, TEXT_MAX) && (m->held == NULL || alive_in(m->held, &out->held));
+    return gossip__text_ok(m->text, TEXT_MAX) && (m->held == NULL || alive_in(m->held, &out->held));
 }
 
 static PbAlive *held_out(bool has_held, const struct gossip__alive *held, struct mu_arena *arena)
@@ -269,11 +237,19 @@ bool gossip__part_decode(struct mu_span bytes, struct mu_arena *arena, struct go
                                                .ltime = m->leave->ltime,
                                                .prune = m->leave->prune };
         return gossip__name_ok(m->leave->node);
-    /* Lamport events and queries are a later version's; so is what has no case at all. */
     case MU__GOSSIP__PART__M_EVENT:
+        out->kind = GOSSIP__PART_EVENT;
+        return gossip__event_in(m->event, &out->event);
     case MU__GOSSIP__PART__M_QUERY:
+        out->kind = GOSSIP__PART_QUERY;
+        return gossip__query_in(m->query, arena, &out->query);
     case MU__GOSSIP__PART__M_RESPONSE:
+        out->kind = GOSSIP__PART_RESPONSE;
+        return gossip__response_in(m->response, &out->response);
     case MU__GOSSIP__PART__M_RELAY:
+        out->kind = GOSSIP__PART_RELAY;
+        return gossip__relay_in(m->relay, &out->relay);
+    /* A later version's; so is what has no case at all. */
     case MU__GOSSIP__PART__M_APP:
     case MU__GOSSIP__PART__M__NOT_SET:
     case _MU__GOSSIP__PART__M__CASE_IS_INT_SIZE: return true;
@@ -287,8 +263,8 @@ static void ping_out(PbPart *m, const struct gossip__ping *p, struct mu_arena *a
     m->ping = mu_arena_new(arena, sizeof *m->ping);
     mu__gossip__ping__init(m->ping);
     m->ping->seq = p->seq;
-    m->ping->target = text_out(p->target);
-    m->ping->reply_to = endpoint_out(&p->reply_to, arena);
+    m->ping->target = gossip__pb_text(p->target);
+    m->ping->reply_to = gossip__endpoint_out(&p->reply_to, arena);
     m->ping->target_boot = p->target_boot;
 }
 
@@ -298,11 +274,11 @@ static void indirect_out(PbPart *m, const struct gossip__indirect *p, struct mu_
     m->indirect = mu_arena_new(arena, sizeof *m->indirect);
     mu__gossip__indirect_ping__init(m->indirect);
     m->indirect->seq = p->seq;
-    m->indirect->target = endpoint_out(&p->target, arena);
-    m->indirect->target_name = text_out(p->target_name);
+    m->indirect->target = gossip__endpoint_out(&p->target, arena);
+    m->indirect->target_name = gossip__pb_text(p->target_name);
     m->indirect->want_nack = p->want_nack;
-    m->indirect->reply_to = endpoint_out(&p->reply_to, arena);
-    m->indirect->origin = text_out(p->origin);
+    m->indirect->reply_to = gossip__endpoint_out(&p->reply_to, arena);
+    m->indirect->origin = gossip__pb_text(p->origin);
     m->indirect->nack_after_ms = p->nack_after_ms;
 }
 
@@ -330,8 +306,8 @@ static void suspect_out(PbPart *m, const struct gossip__suspect *p, struct mu_ar
     m->suspect = mu_arena_new(arena, sizeof *m->suspect);
     mu__gossip__suspect__init(m->suspect);
     m->suspect->incarnation = p->incarnation;
-    m->suspect->node = text_out(p->node);
-    m->suspect->from = text_out(p->from);
+    m->suspect->node = gossip__pb_text(p->node);
+    m->suspect->from = gossip__pb_text(p->from);
     m->suspect->evidence = (uint32_t)p->evidence;
 }
 
@@ -341,8 +317,8 @@ static void dead_out(PbPart *m, const struct gossip__dead *p, struct mu_arena *a
     m->dead = mu_arena_new(arena, sizeof *m->dead);
     mu__gossip__dead__init(m->dead);
     m->dead->incarnation = p->incarnation;
-    m->dead->node = text_out(p->node);
-    m->dead->from = text_out(p->from);
+    m->dead->node = gossip__pb_text(p->node);
+    m->dead->from = gossip__pb_text(p->from);
 }
 
 static void error_out(PbPart *m, const struct gossip__error *p, struct mu_arena *arena)
@@ -351,7 +327,7 @@ static void error_out(PbPart *m, const struct gossip__error *p, struct mu_arena 
     m->error = mu_arena_new(arena, sizeof *m->error);
     mu__gossip__error_msg__init(m->error);
     m->error->code = p->code;
-    m->error->text = text_out(p->text);
+    m->error->text = gossip__pb_text(p->text);
     m->error->held = held_out(p->has_held, &p->held, arena);
 }
 
@@ -362,18 +338,18 @@ static void intent_out(PbPart *m, const struct gossip__part *p, struct mu_arena 
         m->join = mu_arena_new(arena, sizeof *m->join);
         mu__gossip__join_intent__init(m->join);
         m->join->ltime = p->intent.ltime;
-        m->join->node = text_out(p->intent.node);
+        m->join->node = gossip__pb_text(p->intent.node);
         return;
     }
     m->m_case = MU__GOSSIP__PART__M_LEAVE;
     m->leave = mu_arena_new(arena, sizeof *m->leave);
     mu__gossip__leave_intent__init(m->leave);
     m->leave->ltime = p->intent.ltime;
-    m->leave->node = text_out(p->intent.node);
+    m->leave->node = gossip__pb_text(p->intent.node);
     m->leave->prune = p->intent.prune;
 }
 
-static struct mu_span pack(const ProtobufCMessage *m, struct mu_arena *arena)
+struct mu_span gossip__pb_pack(const ProtobufCMessage *m, struct mu_arena *arena)
 {
     size_t bytes = protobuf_c_message_get_packed_size(m);
     uint8_t *to = mu_arena_new(arena, bytes > 0 ? bytes : 1);
@@ -401,8 +377,12 @@ struct mu_span gossip__part_encode(struct gossip__part *part, struct mu_arena *a
     case GOSSIP__PART_ERROR: error_out(&m, &part->error, arena); break;
     case GOSSIP__PART_JOIN:
     case GOSSIP__PART_LEAVE: intent_out(&m, part, arena); break;
+    case GOSSIP__PART_EVENT: gossip__event_out(&m, &part->event, arena); break;
+    case GOSSIP__PART_QUERY: gossip__query_out(&m, &part->query, arena); break;
+    case GOSSIP__PART_RESPONSE: gossip__response_out(&m, &part->response, arena); break;
+    case GOSSIP__PART_RELAY: gossip__relay_out(&m, &part->relay, arena); break;
     }
-    part->bytes = pack(&m.base, arena);
+    part->bytes = gossip__pb_pack(&m.base, arena);
     return part->bytes;
 }
 
@@ -413,7 +393,7 @@ static Mu__Gossip__Packet packet_head(const struct gossip__packet *packet)
 {
     Mu__Gossip__Packet m = MU__GOSSIP__PACKET__INIT;
 
-    m.from = text_out(packet->from);
+    m.from = gossip__pb_text(packet->from);
     m.boot_id = packet->boot_id;
     m.counter = packet->counter;
     m.incarnation = packet->incarnation;
@@ -439,16 +419,16 @@ struct mu_span gossip__packet_encode(const struct gossip__packet *packet, struct
     m.n_parts = packet->parts_count;
     m.parts = mu_arena_array(arena, packet->parts_count, sizeof *m.parts);
     for (size_t i = 0; i < packet->parts_count; i++) {
-        m.parts[i] = bytes_out(packet->parts[i].data, packet->parts[i].bytes);
+        m.parts[i] = gossip__pb_bytes(packet->parts[i].data, packet->parts[i].bytes);
     }
-    return pack(&m.base, arena);
+    return gossip__pb_pack(&m.base, arena);
 }
 
 bool gossip__packet_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__packet *out)
 {
     const Mu__Gossip__Packet *m = mu_pb_unpack(&mu__gossip__packet__descriptor, bytes, arena);
 
-    if (m == NULL || !gossip__name_ok(m->from) || !incarnation_ok(m->incarnation)) {
+    if (m == NULL || !gossip__name_ok(m->from) || !gossip__incarnation_ok(m->incarnation)) {
         return false;
     }
     struct mu_span *parts = mu_arena_try(arena, (m->n_parts + 1) * sizeof *parts);
@@ -457,7 +437,7 @@ bool gossip__packet_decode(struct mu_span bytes, struct mu_arena *arena, struct 
         return false;
     }
     for (size_t i = 0; i < m->n_parts; i++) {
-        parts[i] = span_in(m->parts[i]);
+        parts[i] = gossip__pb_span(m->parts[i]);
     }
     *out = (struct gossip__packet){ .from = m->from,
                                     .boot_id = m->boot_id,
@@ -477,47 +457,10 @@ static void hello_out(PbFrame *f, const struct gossip__hello *p, struct mu_arena
     f->hello = mu_arena_new(arena, sizeof *f->hello);
     mu__gossip__stream_hello__init(f->hello);
     f->hello->kind = (uint32_t)p->kind;
-    f->hello->from = text_out(p->from);
+    f->hello->from = gossip__pb_text(p->from);
     f->hello->boot_id = p->boot_id;
     f->hello->join = p->join;
-    f->hello->advertised = endpoint_out(&p->advertised, arena);
-}
-
-static PbSerf *serf_out(const struct gossip__sync_state *p, struct mu_arena *arena)
-{
-    PbSerf *s = mu_arena_new(arena, sizeof *s);
-
-    mu__gossip__serf_state__init(s);
-    s->ltime = p->ltime;
-    s->event_ltime = p->event_ltime;
-    s->query_ltime = p->query_ltime;
-    s->n_status_ltime = p->times_count;
-    s->status_ltime = mu_arena_array(arena, p->times_count, sizeof *s->status_ltime);
-    for (size_t i = 0; i < p->times_count; i++) {
-        s->status_ltime[i] = mu_arena_new(arena, sizeof **s->status_ltime);
-        mu__gossip__serf_state__status_ltime_entry__init(s->status_ltime[i]);
-        s->status_ltime[i]->key = text_out(p->times[i].node);
-        s->status_ltime[i]->value = p->times[i].ltime;
-    }
-    s->n_left = p->left_count;
-    s->left = mu_arena_array(arena, p->left_count, sizeof *s->left);
-    for (size_t i = 0; i < p->left_count; i++) {
-        s->left[i] = mu_arena_new(arena, sizeof **s->left);
-        mu__gossip__serf_state__left_entry__init(s->left[i]);
-        s->left[i]->key = text_out(p->left[i].node);
-        s->left[i]->value = p->left[i].ltime;
-    }
-    s->n_pruned = p->pruned_count;
-    s->pruned = mu_arena_array(arena, p->pruned_count, sizeof *s->pruned);
-    for (size_t i = 0; i < p->pruned_count; i++) {
-        s->pruned[i] = mu_arena_new(arena, sizeof **s->pruned);
-        mu__gossip__tombstone__init(s->pruned[i]);
-        s->pruned[i]->node = text_out(p->pruned[i].node);
-        s->pruned[i]->incarnation = p->pruned[i].incarnation;
-        s->pruned[i]->ltime = p->pruned[i].ltime;
-        s->pruned[i]->age_ms = p->pruned[i].age_ms;
-    }
-    return s;
+    f->hello->advertised = gossip__endpoint_out(&p->advertised, arena);
 }
 
 static void state_out(PbFrame *f, const struct gossip__sync_state *p, struct mu_arena *arena)
@@ -534,7 +477,7 @@ static void state_out(PbFrame *f, const struct gossip__sync_state *p, struct mu_
         m->nodes[i]->state = (uint32_t)p->nodes[i].state;
         m->nodes[i]->age_ms = p->nodes[i].age_ms;
     }
-    m->serf = serf_out(p, arena);
+    m->serf = gossip__serf_out(p, arena);
     m->more = p->more;
     f->m_case = MU__GOSSIP__FRAME__M_STATE;
     f->state = m;
@@ -546,6 +489,7 @@ static void digest_out(PbFrame *f, struct gossip__digest *p, struct mu_arena *ar
     f->digest = mu_arena_new(arena, sizeof *f->digest);
     mu__gossip__digest__init(f->digest);
     f->digest->nodes = p->nodes;
+    f->digest->events = p->events;
     f->digest->n_bucket = GOSSIP__BUCKETS;
     f->digest->bucket = p->buckets;
 }
@@ -556,7 +500,7 @@ static void reject_out(PbFrame *f, const struct gossip__reject *p, struct mu_are
     f->reject = mu_arena_new(arena, sizeof *f->reject);
     mu__gossip__reject__init(f->reject);
     f->reject->code = p->code;
-    f->reject->text = text_out(p->text);
+    f->reject->text = gossip__pb_text(p->text);
     f->reject->retry_after_ms = p->retry_after_ms;
     f->reject->held = held_out(p->has_held, &p->held, arena);
 }
@@ -570,7 +514,7 @@ struct mu_span gossip__frame_encode(struct gossip__frame *frame, struct mu_arena
     case GOSSIP__FRAME_HELLO: hello_out(&m, &frame->hello, arena); break;
     case GOSSIP__FRAME_PART:
         m.m_case = MU__GOSSIP__FRAME__M_PART;
-        m.part = bytes_out(frame->part.bytes.data, frame->part.bytes.bytes);
+        m.part = gossip__pb_bytes(frame->part.bytes.data, frame->part.bytes.bytes);
         break;
     case GOSSIP__FRAME_STATE: state_out(&m, &frame->state, arena); break;
     case GOSSIP__FRAME_DIGEST: digest_out(&m, &frame->digest, arena); break;
@@ -588,7 +532,7 @@ struct mu_span gossip__frame_encode(struct gossip__frame *frame, struct mu_arena
         mu__gossip__done__init(m.done);
         break;
     }
-    return pack(&m.base, arena);
+    return gossip__pb_pack(&m.base, arena);
 }
 
 /* -- frames of streams: decode ------------------------------------------------------------------
@@ -601,53 +545,13 @@ static bool hello_in(const Mu__Gossip__StreamHello *m, struct gossip__hello *out
                                    .boot_id = m->boot_id,
                                    .join = m->join };
     return m->kind >= GOSSIP__HELLO_PING && m->kind <= GOSSIP__HELLO_DELIVER &&
-           gossip__name_ok(m->from) && endpoint_in(m->advertised, &out->advertised);
-}
-
-static bool serf_in(const PbSerf *s, struct mu_arena *arena, struct gossip__sync_state *out)
-{
-    if (s->n_status_ltime > RECORDS_MAX || s->n_left > RECORDS_MAX || s->n_pruned > RECORDS_MAX) {
-        return false;
-    }
-    out->ltime = s->ltime;
-    out->event_ltime = s->event_ltime;
-    out->query_ltime = s->query_ltime;
-    out->times = mu_arena_try(arena, (s->n_status_ltime + 1) * sizeof *out->times);
-    out->left = mu_arena_try(arena, (s->n_left + 1) * sizeof *out->left);
-    out->pruned = mu_arena_try(arena, (s->n_pruned + 1) * sizeof *out->pruned);
-    if (out->times == NULL || out->left == NULL || out->pruned == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < s->n_status_ltime; i++) {
-        out->times[out->times_count++] =
-            (struct gossip__named_time){ s->status_ltime[i]->key, s->status_ltime[i]->value };
-        if (!gossip__name_ok(s->status_ltime[i]->key)) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < s->n_left; i++) {
-        out->left[out->left_count++] =
-            (struct gossip__named_time){ s->left[i]->key, s->left[i]->value };
-        if (!gossip__name_ok(s->left[i]->key)) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < s->n_pruned; i++) {
-        const Mu__Gossip__Tombstone *t = s->pruned[i];
-
-        out->pruned[out->pruned_count++] =
-            (struct gossip__tombstone_record){ t->node, t->incarnation, t->ltime, t->age_ms };
-        if (!gossip__name_ok(t->node) || !incarnation_ok(t->incarnation)) {
-            return false;
-        }
-    }
-    return true;
+           gossip__name_ok(m->from) && gossip__endpoint_in(m->advertised, &out->advertised);
 }
 
 static bool state_in(const PbPushPull *m, struct mu_arena *arena, struct gossip__sync_state *out)
 {
     memset(out, 0, sizeof *out);
-    if (m->n_nodes > RECORDS_MAX) {
+    if (m->n_nodes > GOSSIP__RECORDS_MAX) {
         return false;
     }
     out->more = m->more;
@@ -665,7 +569,7 @@ static bool state_in(const PbPushPull *m, struct mu_arena *arena, struct gossip_
         to->state = (enum gossip__state)n->state;
         to->age_ms = n->age_ms;
     }
-    return m->serf == NULL || serf_in(m->serf, arena, out);
+    return m->serf == NULL || gossip__serf_in(m->serf, arena, out);
 }
 
 static bool reject_in(const Mu__Gossip__Reject *m, struct gossip__reject *out)
@@ -674,12 +578,13 @@ static bool reject_in(const Mu__Gossip__Reject *m, struct gossip__reject *out)
                                     .text = m->text,
                                     .retry_after_ms = m->retry_after_ms,
                                     .has_held = m->held != NULL };
-    return text_ok(m->text, TEXT_MAX) && (m->held == NULL || alive_in(m->held, &out->held));
+    return gossip__text_ok(m->text, TEXT_MAX) && (m->held == NULL || alive_in(m->held, &out->held));
 }
 
 static bool digest_in(const Mu__Gossip__Digest *m, struct gossip__digest *out)
 {
     out->nodes = m->nodes;
+    out->events = m->events;
     if (m->n_bucket != GOSSIP__BUCKETS) {
         return false;
     }
@@ -701,7 +606,7 @@ bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct g
         return hello_in(m->hello, &out->hello);
     case MU__GOSSIP__FRAME__M_PART:
         out->kind = GOSSIP__FRAME_PART;
-        return gossip__part_decode(span_in(m->part), arena, &out->part);
+        return gossip__part_decode(gossip__pb_span(m->part), arena, &out->part);
     case MU__GOSSIP__FRAME__M_STATE:
         out->kind = GOSSIP__FRAME_STATE;
         return state_in(m->state, arena, &out->state);

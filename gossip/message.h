@@ -18,6 +18,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/span.h"
+#include "gossip/keyring.h"
 
 #define GOSSIP__INCARNATION_MAX ((1ULL << 62) - 1)
 #define GOSSIP__BUCKETS         256 /* of a digest (9.2) */
@@ -100,6 +101,52 @@ struct gossip__intent {
     bool prune; /* of LEAVE */
 };
 
+#define GOSSIP__EVENT_NAME_MAX 255        /* bytes, of events and queries */
+#define GOSSIP__QUERY_MS_MAX   (86400000) /* a day */
+
+struct gossip__user_event {
+    uint64_t ltime;
+    const char *name;
+    struct mu_span payload;
+    bool coalesce;
+};
+
+struct gossip__filter { /* both NULL: nobody passes */
+    const char **nodes; /* names, or */
+    size_t nodes_count;
+    const char *tag, *expr;
+};
+
+#define GOSSIP__QUERY_ACK   1 /* flags */
+#define GOSSIP__QUERY_QUIET 2 /* not to be passed on */
+
+struct gossip__query {
+    uint64_t ltime;
+    uint32_t id;
+    struct mu_addr origin;
+    const char *origin_node;
+    struct gossip__filter *filters;
+    size_t filters_count;
+    uint32_t flags, relay_factor;
+    uint64_t timeout_ms;
+    const char *name;
+    struct mu_span payload;
+};
+
+struct gossip__response {
+    uint64_t ltime;
+    uint32_t id;
+    const char *from;
+    uint32_t flags; /* GOSSIP__QUERY_ACK: only that the query came */
+    struct mu_span payload;
+};
+
+struct gossip__relay {
+    struct mu_addr dest;
+    const char *dest_name;
+    struct mu_span inner; /* an encoded part */
+};
+
 enum gossip__part_kind {
     GOSSIP__PART_UNKNOWN, /* a kind that a later version has: counted and skipped */
     GOSSIP__PART_PING,
@@ -112,6 +159,10 @@ enum gossip__part_kind {
     GOSSIP__PART_ERROR,
     GOSSIP__PART_JOIN,
     GOSSIP__PART_LEAVE,
+    GOSSIP__PART_EVENT,
+    GOSSIP__PART_QUERY,
+    GOSSIP__PART_RESPONSE,
+    GOSSIP__PART_RELAY,
 };
 
 struct gossip__part {
@@ -127,6 +178,10 @@ struct gossip__part {
         struct gossip__dead dead;
         struct gossip__error error;
         struct gossip__intent intent; /* JOIN and LEAVE */
+        struct gossip__user_event event;
+        struct gossip__query query;
+        struct gossip__response response;
+        struct gossip__relay relay;
     };
 };
 
@@ -179,11 +234,14 @@ struct gossip__sync_state { /* one chunk of an exchange */
     size_t times_count, left_count;
     struct gossip__tombstone_record *pruned;
     size_t pruned_count;
+    struct gossip__user_event *events;
+    size_t events_count;
     bool more;
 };
 
 struct gossip__digest {
     uint32_t nodes;
+    uint64_t events; /* sum over the user events of late */
     uint64_t buckets[GOSSIP__BUCKETS];
 };
 
@@ -229,6 +287,8 @@ struct gossip__frame {
 /* -- encode and decode --------------------------------------------------------------------------
  */
 
+/* UTF-8 of at most so many bytes, without control characters: it reaches log lines. */
+bool gossip__text_ok(const char *text, size_t bytes_max);
 /* A node name as it may come from outside. */
 bool gossip__name_ok(const char *name);
 
@@ -246,6 +306,17 @@ bool gossip__packet_decode(struct mu_span bytes, struct mu_arena *arena,
 
 struct mu_span gossip__frame_encode(struct gossip__frame *frame, struct mu_arena *arena);
 bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__frame *out);
+
+/* The payload of an answer to a key query. `ring`: keys to tell of, NULL for none. */
+struct gossip__key_response {
+    bool is_ok;
+    const char *message;
+    const struct gossip_keyring *ring;
+};
+struct mu_span gossip__key_response_encode(const struct gossip__key_response *r,
+                                           struct mu_arena *arena);
+bool gossip__key_response_decode(struct mu_span bytes, struct mu_arena *arena,
+                                 struct gossip__key_response *out);
 
 /* Tags (tags.c); gossip_tags_bytes() says beforehand that they fit. */
 struct mu_span gossip__tags_encode(const struct mu_pairs *tags, struct mu_arena *arena);

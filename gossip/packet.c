@@ -216,6 +216,10 @@ void gossip__on_part(struct gossip *g, const struct gossip__part *p,
     case GOSSIP__PART_ERROR: on_error(g, &p->error, src); break;
     case GOSSIP__PART_JOIN:
     case GOSSIP__PART_LEAVE: on_intent(g, p, src); break;
+    case GOSSIP__PART_EVENT: gossip__on_user_event(g, &p->event, p->bytes, src); break;
+    case GOSSIP__PART_QUERY: gossip__on_query(g, &p->query, p->bytes, src); break;
+    case GOSSIP__PART_RESPONSE: gossip__on_response(g, &p->response); break;
+    case GOSSIP__PART_RELAY: gossip__on_relay(g, &p->relay, src); break;
     }
 }
 

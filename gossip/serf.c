@@ -134,16 +134,21 @@ void gossip__serf_probed(struct gossip *g, struct gossip__member *m)
 /* -- Lamport time -------------------------------------------------------------------------------
  */
 
-bool gossip__serf_witness(struct gossip *g, uint64_t ltime)
+bool gossip__witness(struct gossip *g, uint64_t *clock, uint64_t ltime)
 {
-    if (ltime > g->member_time && ltime - g->member_time > TIME_JUMP_MAX) {
+    if (ltime > *clock && ltime - *clock > TIME_JUMP_MAX) {
         gossip__count(g, GOSSIP_COUNT_TIME_REFUSED);
         return false;
     }
-    if (ltime >= g->member_time) {
-        g->member_time = ltime + 1;
+    if (ltime >= *clock) {
+        *clock = ltime + 1;
     }
     return true;
+}
+
+bool gossip__serf_witness(struct gossip *g, uint64_t ltime)
+{
+    return gossip__witness(g, &g->member_time, ltime);
 }
 
 static void *oldest_value(struct mu_table *t, struct mu_span *key)

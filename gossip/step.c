@@ -20,21 +20,21 @@
 const struct gossip_profile gossip_profile_lan = {
     .probe_ms = 500, .probe_timeout_ms = 250, .gossip_ms = 100, .push_pull_ms = 30000,
     .stream_ms = 10000, .suspicion_mult = 2, .suspicion_max_mult = 6, .retransmit_mult = 4,
-    .indirect_checks = 3, .gossip_nodes = 3, .awareness_max = 8, .gossip_to_dead_ms = 30000,
+    .indirect_checks = 3, .gossip_nodes = 3, .awareness_max = 8, .query_ms = 200, .gossip_to_dead_ms = 30000,
     .reclaim_ms = 30000, .reconnect_ms = 30000, .reconnect_timeout_ms = 72U * 3600 * 1000,
     .tombstone_ms = 24U * 3600 * 1000, .leave_propagate_ms = 3000, .broadcast_timeout_ms = 5000,
 };
 const struct gossip_profile gossip_profile_wan = {
     .probe_ms = 5000, .probe_timeout_ms = 3000, .gossip_ms = 500, .push_pull_ms = 60000,
     .stream_ms = 30000, .suspicion_mult = 6, .suspicion_max_mult = 6, .retransmit_mult = 4,
-    .indirect_checks = 3, .gossip_nodes = 4, .awareness_max = 8, .gossip_to_dead_ms = 60000,
+    .indirect_checks = 3, .gossip_nodes = 4, .awareness_max = 8, .query_ms = 500, .gossip_to_dead_ms = 60000,
     .reclaim_ms = 30000, .reconnect_ms = 30000, .reconnect_timeout_ms = 72U * 3600 * 1000,
     .tombstone_ms = 24U * 3600 * 1000, .leave_propagate_ms = 3000, .broadcast_timeout_ms = 5000,
 };
 const struct gossip_profile gossip_profile_local = {
     .probe_ms = 1000, .probe_timeout_ms = 200, .gossip_ms = 100, .push_pull_ms = 15000,
     .stream_ms = 1000, .suspicion_mult = 3, .suspicion_max_mult = 6, .retransmit_mult = 2,
-    .indirect_checks = 1, .gossip_nodes = 3, .awareness_max = 8, .gossip_to_dead_ms = 15000,
+    .indirect_checks = 1, .gossip_nodes = 3, .awareness_max = 8, .query_ms = 100, .gossip_to_dead_ms = 15000,
     .reclaim_ms = 30000, .reconnect_ms = 30000, .reconnect_timeout_ms = 24U * 3600 * 1000,
     .tombstone_ms = 24U * 3600 * 1000, .leave_propagate_ms = 1000, .broadcast_timeout_ms = 5000,
 };
@@ -52,6 +52,7 @@ static const struct {
     { gossip__stream_due,    gossip__stream_tick },
     { gossip__leave_due,     gossip__leave_tick },
     { gossip__serf_due,      gossip__serf_tick },
+    { gossip__query_due,     gossip__query_tick },
 }; // clang-format on
 
 /* -- effects ------------------------------------------------------------------------------------
@@ -96,6 +97,25 @@ void gossip__done(struct gossip *g, uint64_t id, unsigned contacted, const char 
     g->dones = room_for(g->dones, &g->dones_room, g->dones_count, sizeof *g->dones);
     g->dones[g->dones_count++] =
         (struct gossip_done){ .id = id, .contacted = contacted, .why = why };
+}
+
+void gossip__deliver_event(struct gossip *g, const struct gossip_user_event *event)
+{
+    g->delivered =
+        room_for(g->delivered, &g->delivered_room, g->delivered_count, sizeof *g->delivered);
+    g->delivered[g->delivered_count++] = *event;
+}
+
+void gossip__deliver_query(struct gossip *g, const struct gossip_query *query)
+{
+    g->asked = room_for(g->asked, &g->asked_room, g->asked_count, sizeof *g->asked);
+    g->asked[g->asked_count++] = *query;
+}
+
+void gossip__reply(struct gossip *g, const struct gossip_reply *reply)
+{
+    g->replies = room_for(g->replies, &g->replies_room, g->replies_count, sizeof *g->replies);
+    g->replies[g->replies_count++] = *reply;
 }
 
 void gossip__log(const struct gossip *g, enum mu_log_level level, const char *fmt, ...)
@@ -251,7 +271,10 @@ enum mu_code gossip_new(struct gossip **out, const struct gossip_options *o, str
     g->buffered = mu_table_new();
     g->tombstones = mu_table_new();
     g->member_time = o->member_time > 0 ? o->member_time : 1;
-    g->event_time = g->query_time = 1;
+    g->event_time = o->event_time > 0 ? o->event_time : 1;
+    g->query_time = o->query_time > 0 ? o->query_time : 1;
+    gossip__event_init(g, o);
+    gossip__query_init(g, o);
     lists_init(g);
     cluster_id_set(g, o->label, o->pool);
     memcpy(g->seal.nonce_prefix, o->nonce_prefix, sizeof g->seal.nonce_prefix);
@@ -284,6 +307,8 @@ void gossip_free(struct gossip *g)
     gossip__rumor_free_all(g);
     gossip__serf_free_all(g);
     gossip__seal_free(g);
+    gossip__event_free_all(g);
+    gossip__query_free_all(g);
     bury(g);
     while (mu_table_next(g->members, &at)) {
         gossip__member_free(at.value);
@@ -298,6 +323,9 @@ void gossip_free(struct gossip *g)
     mu_free(g->ops);
     mu_free(g->notices);
     mu_free(g->dones);
+    mu_free(g->delivered);
+    mu_free(g->asked);
+    mu_free(g->replies);
     mu_arena_deinit(&g->in);
     mu_arena_deinit(&g->step);
     mu_free(g);
@@ -356,6 +384,14 @@ static void route(struct gossip *g, const struct gossip_event *ev)
     case GOSSIP_EV_FORCE_LEAVE: gossip__on_force_leave(g, ev->force.name, ev->force.prune); break;
     case GOSSIP_EV_TAGS: on_tags(g, &ev->tags); break;
     case GOSSIP_EV_KEYS: gossip__seal_set(g, &ev->sealing); break;
+    case GOSSIP_EV_USER_EVENT:
+        gossip__on_send_event(g, ev->user_event.name, ev->user_event.payload,
+                              ev->user_event.coalesce);
+        break;
+    case GOSSIP_EV_QUERY: gossip__on_ask(g, ev->query.id, ev->query.params); break;
+    case GOSSIP_EV_RESPOND:
+        gossip__on_respond(g, ev->respond.ltime, ev->respond.id, ev->respond.payload);
+        break;
     }
 }
 
@@ -383,6 +419,7 @@ void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_
     MU_ASSERT(g->has_started || ev->kind == GOSSIP_EV_START);
     g->now_ms = ev->now_ms;
     g->sends_count = g->ops_count = g->notices_count = g->dones_count = 0;
+    g->delivered_count = g->asked_count = g->replies_count = 0;
     bury(g);
     mu_arena_reset(&g->step);
 
@@ -399,6 +436,12 @@ void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_
                                    .notices_count = g->notices_count,
                                    .dones = g->dones,
                                    .dones_count = g->dones_count,
+                                   .events = g->delivered,
+                                   .events_count = g->delivered_count,
+                                   .queries = g->asked,
+                                   .queries_count = g->asked_count,
+                                   .replies = g->replies,
+                                   .replies_count = g->replies_count,
                                    .incarnation = g->self->incarnation,
                                    .wake_at_ms = g->wake_at_ms };
 }
@@ -454,6 +497,8 @@ void gossip_summarize(const struct gossip *g, struct gossip_summary *out)
                                     .health_score = g->health,
                                     .core_queue = g->queues[GOSSIP__QUEUE_CORE].count,
                                     .intent_queue = g->queues[GOSSIP__QUEUE_INTENT].count,
+                                    .event_queue = g->queues[GOSSIP__QUEUE_EVENT].count,
+                                    .query_queue = g->queues[GOSSIP__QUEUE_QUERY].count,
                                     .member_time = g->member_time,
                                     .event_time = g->event_time,
                                     .query_time = g->query_time,

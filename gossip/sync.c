@@ -77,6 +77,7 @@ void gossip__sync_digest(const struct gossip *g, struct gossip__digest *out)
     struct mu_table_at at = { .started = false };
 
     memset(out, 0, sizeof *out);
+    out->events = gossip__event_sum(g);
     while (mu_table_next(g->members, &at)) {
         const struct gossip__member *m = at.value;
         bool has_left = m->status == GOSSIP_STATUS_LEFT;
@@ -164,6 +165,23 @@ static void add_tombstone(struct writer *w, const struct gossip__tombstone *t)
                                            w->g->now_ms - t->since_ms };
 }
 
+/* Those who were away replay them; what is known already changes nothing. */
+static void add_events(struct writer *w)
+{
+    struct gossip__event_at at = { .slot = 0 };
+    struct gossip__user_event e;
+
+    while (gossip__event_next(w->g, &at, &e)) {
+        chunk_room(w, strlen(e.name) + e.payload.bytes + RECORD_BYTES);
+        struct gossip__sync_state *s = &w->frame.state;
+
+        if (s->events == NULL) {
+            s->events = mu_arena_array(&w->g->step, CHUNK_MEMBERS, sizeof *s->events);
+        }
+        s->events[s->events_count++] = e;
+    }
+}
+
 static void send_state(struct gossip *g, struct gossip__stream *stream)
 {
     const struct gossip__sync *sync = stream->sync;
@@ -186,6 +204,7 @@ static void send_state(struct gossip *g, struct gossip__stream *stream)
             add_tombstone(&w, t);
         }
     }
+    add_events(&w);
     chunk_end(&w, false);
 }
 
@@ -210,7 +229,7 @@ static bool compare_digest(struct gossip *g, struct gossip__sync *sync,
         sync->differs[i] = ours->buckets[i] != theirs->buckets[i];
         is_equal = is_equal && !sync->differs[i];
     }
-    return is_equal && ours->nodes == theirs->nodes;
+    return is_equal && ours->nodes == theirs->nodes && ours->events == theirs->events;
 }
 
 /* -- their state, in: verify, keep --------------------------------------------------------------
@@ -381,6 +400,19 @@ static void merge_node(struct gossip *g, const struct gossip__node_state *n,
     }
 }
 
+static void merge_events(struct gossip *g, const struct gossip__sync_state *s)
+{
+    if (s->event_ltime > 0) {
+        (void)gossip__witness(g, &g->event_time, s->event_ltime - 1);
+    }
+    if (s->query_ltime > 0) {
+        (void)gossip__witness(g, &g->query_time, s->query_ltime - 1);
+    }
+    for (size_t i = 0; i < s->events_count; i++) {
+        (void)gossip__event_take(g, &s->events[i]);
+    }
+}
+
 static void merge_chunk(struct gossip *g, const struct gossip__sync_state *s,
                         const struct gossip__source *src)
 {
@@ -403,6 +435,7 @@ static void merge_chunk(struct gossip *g, const struct gossip__sync_state *s,
     for (size_t i = 0; i < s->pruned_count; i++) {
         gossip__tombstone_learn(g, &s->pruned[i]);
     }
+    merge_events(g, s);
 }
 
 static void merge_next(struct gossip *g)
@@ -413,6 +446,9 @@ static void merge_next(struct gossip *g)
 
     mu_arena_reset(&g->in);
     if (gossip__frame_decode(mu_buf_span(&merge->chunks[merge->next]), &g->in, &frame)) {
+        if (gossip__join_wants_new_only(g, merge->attempt)) {
+            gossip__event_forget_older(g, frame.state.event_ltime);
+        }
         merge_chunk(g, &frame.state, &src);
     }
     mu_buf_deinit(&merge->chunks[merge->next]);

@@ -41,6 +41,7 @@ static const struct codec {
     [COMMAND_KV_SET]          = { "kv-set",          command__check_kv_set,          command__pack_kv_set,          command__unpack_kv_set },
     [COMMAND_KV_DELETE]       = { "kv-delete",       command__check_kv_delete,       command__pack_kv_delete,       command__unpack_kv_delete, .is_relief = true },
     [COMMAND_KV_LOCK]         = { "kv-lock",         command__check_kv_lock,         command__pack_kv_lock,         command__unpack_kv_lock },
+    [COMMAND_KV_COMPACT]      = { "kv-compact",      command__check_kv_compact,      command__pack_kv_compact,      command__unpack_kv_compact, .is_relief = true },
     [COMMAND_SESSION_CREATE]  = { "session-create",  command__check_session_create,  command__pack_session_create,  command__unpack_session_create },
     [COMMAND_SESSION_DESTROY] = { "session-destroy", command__check_session_destroy, command__pack_session_destroy, command__unpack_session_destroy, .is_relief = true },
     [COMMAND_AUTOPILOT]       = { "autopilot",       command__check_autopilot,       command__pack_autopilot,       command__unpack_autopilot },
@@ -88,6 +89,18 @@ static enum mu_code origin_from_pb(const pb_origin *m, struct command_origin *ou
     }
     out->boot = m->boot;
     out->seq = m->seq;
+    return MU_OK;
+}
+
+static enum mu_code request_from_pb(const pb_command *m, struct mu_id *out, struct mu_err *err)
+{
+    *out = MU_ID_NONE;
+    if (m->request_id.len != 0 && m->request_id.len != sizeof out->b) {
+        return mu_fail(err, MU_CORRUPT, "its request id has %zu bytes", m->request_id.len);
+    }
+    if (m->request_id.len != 0) {
+        memcpy(out->b, m->request_id.data, sizeof out->b);
+    }
     return MU_OK;
 }
 
@@ -155,6 +168,9 @@ enum mu_code command_encode(const struct command *c, struct mu_buf *to, struct m
     m.version = VERSION;
     m.stamp_ms = c->stamp_ms;
     m.body = command__bytes(mu_buf_span(&body));
+    if (!mu_id_is_none(&c->request)) {
+        m.request_id = command__bytes(mu_span_of(c->request.b, sizeof c->request.b));
+    }
     origin_to_pb(&c->origin, &origin, &m);
     rc = pack_envelope(&m, to, err);
 out:
@@ -173,6 +189,9 @@ static enum mu_code unpack_command(struct mu_span bytes, struct mu_arena *arena,
     if (rc == MU_OK) {
         rc = origin_from_pb(m->origin, &out->origin, err);
     }
+    if (rc == MU_OK) {
+        rc = request_from_pb(m, &out->request, err);
+    }
     if (rc != MU_OK) {
         return rc;
     }
@@ -180,6 +199,7 @@ static enum mu_code unpack_command(struct mu_span bytes, struct mu_arena *arena,
 
     out->kind = (enum command_kind)m->kind;
     out->stamp_ms = m->stamp_ms;
+    out->body = u.body;
     codec->unpack(&u, out);
     if (u.wrong != NULL) {
         return mu_fail(err, MU_INVALID, "%s: bad body: %s", codec->text, u.wrong);
@@ -216,7 +236,9 @@ enum mu_code command_stamp(struct mu_span bytes, const struct command_origin *or
         pb_command stamped = *m;
 
         stamped.stamp_ms = stamp_ms;
-        origin_to_pb(origin, &room, &stamped);
+        if (origin != NULL) {
+            origin_to_pb(origin, &room, &stamped);
+        }
         rc = pack_envelope(&stamped, to, err);
     }
     mu_arena_deinit(&arena);

@@ -9,6 +9,8 @@
 #include "base/assert.h"
 #include "base/limits.h"
 
+#define REVISION_MAX (UINT64_C(1) << 43) /* what an id of the history has room for */
+
 struct text_rule {
     const char *what;
     struct mu_span text;
@@ -202,6 +204,20 @@ enum mu_code command__check_autopilot(const struct command *c, struct mu_err *er
 enum mu_code command__check_kv_lock(const struct command *c, struct mu_err *err)
 {
     return check_key(c->kv_lock.key, err);
+}
+
+enum mu_code command__check_kv_compact(const struct command *c, struct mu_err *err)
+{
+    const struct command_kv_compact *compact = &c->kv_compact;
+
+    if (compact->rows == 0 || compact->rows > MU_COMPACT_ROWS_MAX) {
+        return mu_fail(err, MU_INVALID, "%u rows in one step, 1..%d are allowed", compact->rows,
+                       MU_COMPACT_ROWS_MAX);
+    }
+    if (compact->versions_rev >= REVISION_MAX || compact->markers_rev >= REVISION_MAX) {
+        return mu_fail(err, MU_INVALID, "a revision is outside of 43 bits");
+    }
+    return MU_OK;
 }
 
 enum mu_code command__check_session_create(const struct command *c, struct mu_err *err)

@@ -7,6 +7,7 @@ typedef Muster__Command__Deregister pb_deregister;
 typedef Muster__Command__KvSet pb_kv_set;
 typedef Muster__Command__KvDelete pb_kv_delete;
 typedef Muster__Command__KvLock pb_kv_lock;
+typedef Muster__Command__KvCompact pb_kv_compact;
 typedef Muster__Command__SessionCreate pb_session;
 typedef Muster__Command__SessionDestroy pb_session_destroy;
 
@@ -171,6 +172,18 @@ void command__pack_kv_lock(const struct command *c, struct mu_arena *arena, stru
     m.flags = c->kv_lock.flags;
     m.session = id_bytes(&c->kv_lock.session);
     m.is_release = c->kv_lock.is_release;
+    (void)mu_pb_pack(&m.base, to);
+}
+
+void command__pack_kv_compact(const struct command *c, struct mu_arena *arena, struct mu_buf *to)
+{
+    pb_kv_compact m = MUSTER__COMMAND__KV_COMPACT__INIT;
+
+    (void)arena;
+    m.space = c->kv_compact.space;
+    m.versions_rev = c->kv_compact.versions_rev;
+    m.markers_rev = c->kv_compact.markers_rev;
+    m.rows = c->kv_compact.rows;
     (void)mu_pb_pack(&m.base, to);
 }
 

@@ -16,6 +16,7 @@ typedef Muster__Command__Deregister pb_deregister;
 typedef Muster__Command__KvSet pb_kv_set;
 typedef Muster__Command__KvDelete pb_kv_delete;
 typedef Muster__Command__KvLock pb_kv_lock;
+typedef Muster__Command__KvCompact pb_kv_compact;
 typedef Muster__Command__SessionCreate pb_session;
 typedef Muster__Command__SessionDestroy pb_session_destroy;
 
@@ -260,6 +261,19 @@ void command__unpack_kv_lock(struct unpack *u, struct command *c)
     c->kv_lock.flags = m->flags;
     c->kv_lock.session = command__id_from_pb(u, m->session);
     c->kv_lock.is_release = m->is_release != 0;
+}
+
+void command__unpack_kv_compact(struct unpack *u, struct command *c)
+{
+    const pb_kv_compact *m = command__unpack_body(u, &muster__command__kv_compact__descriptor);
+
+    if (m == NULL) {
+        return;
+    }
+    c->kv_compact.space = m->space;
+    c->kv_compact.versions_rev = m->versions_rev;
+    c->kv_compact.markers_rev = m->markers_rev;
+    c->kv_compact.rows = m->rows;
 }
 
 void command__unpack_session_create(struct unpack *u, struct command *c)

@@ -236,11 +236,16 @@ void api_session_create(struct request *r)
     if (refuse_ttl(r, c.session.ttl)) {
         return;
     }
-    c.session.id = mu_id_random();
+    /* One that is asked for again is the same one: the request's id is as good as any. */
+    if (!write_request_id(r, &c.session.id)) {
+        return;
+    }
+    if (mu_id_is_none(&c.session.id)) {
+        c.session.id = mu_id_random();
+    }
     mu_id_text(&c.session.id, text);
     r->mine = text;
-    write_begin(r);
-    agent_write(r->front->agent, &c, on_created, r);
+    write_submit(r, &c, on_created);
 }
 
 /* -- destroy, renew ---------------------------------------------------------------------------- */

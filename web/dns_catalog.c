@@ -109,6 +109,7 @@ static void names_begin(struct dns_catalog *c, struct names *n, enum catalog_top
     n->names = mu_table_new();
     n->read_ms = c->now_ms;
     n->wait = catalog_watch_add(c->watch, &topic, 1, on_names_changed, n);
+    catalog_watch_patient(n->wait);
 }
 
 static bool is_due(const struct dns_catalog *c, const struct names *n)

@@ -183,7 +183,7 @@ static enum mu_code prepare_match(struct filter_node *n, const struct filter_kin
                        op_names[n->op], text);
     }
     if ((n->op == FILTER_MATCHES || n->op == FILTER_NOT_MATCHES) &&
-        pattern_compile(&n->pattern, n->value, arena, &inner) != MU_OK) {
+        mu_pattern_compile(&n->pattern, n->value, arena, &inner) != MU_OK) {
         return mu_fail(err, MU_INVALID, PREFIX "Failed to compile regular expression \"%.*s\": %s",
                        MU_SPAN_FMT(n->value), inner.text);
     }
@@ -246,8 +246,8 @@ static bool judge_text(const struct look *l, struct mu_span text, bool is_missin
     case FILTER_NOT_IN: return is_missing || !contains(text, n->value);
     case FILTER_IS_EMPTY: return text.bytes == 0;
     case FILTER_IS_NOT_EMPTY: return text.bytes > 0;
-    case FILTER_MATCHES: return !is_missing && pattern_matches(n->pattern, text);
-    case FILTER_NOT_MATCHES: return is_missing || !pattern_matches(n->pattern, text);
+    case FILTER_MATCHES: return !is_missing && mu_pattern_matches(n->pattern, text);
+    case FILTER_NOT_MATCHES: return is_missing || !mu_pattern_matches(n->pattern, text);
     }
     MU_UNREACHABLE_CODE();
 }

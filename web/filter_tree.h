@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
+#include "base/pattern.h"
 #include "filter.h"
-#include "pattern.h"
 
 /* -- fields ------------------------------------------------------------------------------------ */
 
@@ -89,7 +89,7 @@ struct filter_node {
     struct mu_span value;
     int64_t number; /* of the value, where the field is one */
     bool truth;
-    struct pattern *pattern;
+    struct mu_pattern *pattern;
 };
 
 struct filter {

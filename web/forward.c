@@ -46,7 +46,7 @@ struct mu_span forward_target(struct request *r, const char *node)
     return target;
 }
 
-#define FORWARD_HEADERS_MAX 6
+#define FORWARD_HEADERS_MAX 7
 
 static size_t headers_of(const struct request *r, struct mu_header to[FORWARD_HEADERS_MAX])
 {
@@ -58,6 +58,7 @@ static size_t headers_of(const struct request *r, struct mu_header to[FORWARD_HE
         { MU_SPAN_LIT("Content-Type"),       r->content_type },
         { MU_SPAN_LIT("X-Consul-Namespace"), r->ns },
         { MU_SPAN_LIT("X-Consul-Token"),     r->token },
+        { MU_SPAN_LIT("X-Muster-Request-Id"), r->request_id },
     }; // clang-format on
     size_t count = 0;
 

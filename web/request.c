@@ -141,6 +141,7 @@ static const struct {
     { "content-type",       offsetof(struct request, content_type) },
     { "x-consul-namespace", offsetof(struct request, ns) },
     { "x-consul-token",     offsetof(struct request, token) },
+    { "x-muster-request-id", offsetof(struct request, request_id) },
 }; // clang-format on
 
 static struct mu_span *kept_header(struct request *r, struct mu_span name)

@@ -111,8 +111,9 @@ struct request {
     struct mu_span path, query;         /* path: decoded */
     struct params params;
     struct mu_span accept, authorization, cache_control, content_type, token, ns; /* headers */
-    uint64_t content_length; /* 0 unless given */
-    uint64_t body_bytes_max; /* from the route; more is refused */
+    struct mu_span request_id; /* X-Muster-Request-Id: a write that may be asked for again */
+    uint64_t content_length;   /* 0 unless given */
+    uint64_t body_bytes_max;   /* from the route; more is refused */
     struct mu_buf body;
     struct mu_addr client;
     struct mu_span node; /* of the client agent that passed it on; empty: came here directly */

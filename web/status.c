@@ -91,6 +91,9 @@ unsigned status_http_result(enum mu_code code, const char *text)
         (strstr(text, "Permission denied") != NULL || strstr(text, "ACL not found") != NULL)) {
         return 403;
     }
+    if (code == MU_EXISTS) {
+        return 409; /* a request id that was used for something else */
+    }
     if (code == MU_INVALID || code == MU_NOT_FOUND) {
         return 500;
     }

@@ -47,8 +47,28 @@ static void on_written(void *data, const struct agent_written *written)
     }
 }
 
-void write_command(struct request *r, const struct command *command)
+bool write_request_id(struct request *r, struct mu_id *out)
 {
-    write_begin(r);
-    agent_write(r->front->agent, command, on_written, r);
+    *out = MU_ID_NONE;
+    if (r->request_id.bytes == 0) {
+        return true;
+    }
+    if (!mu_id_parse(r->request_id, out) || mu_id_is_none(out)) {
+        answer_text(r, 400, "Invalid X-Muster-Request-Id: a UUID is needed");
+        return false;
+    }
+    return true;
+}
+
+void write_submit(struct request *r, struct command *command, agent_written_fn *done)
+{
+    if (write_request_id(r, &command->request)) {
+        write_begin(r);
+        agent_write(r->front->agent, command, done, r);
+    }
+}
+
+void write_command(struct request *r, struct command *command)
+{
+    write_submit(r, command, on_written);
 }

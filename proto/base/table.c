@@ -55,6 +55,11 @@ static unsigned hash_bytes(const void *key, size_t bytes)
     return hash;
 }
 
+unsigned mu_table_hash(struct mu_span key)
+{
+    return hash_bytes(key.data, key.bytes);
+}
+
 struct mu_table *mu_table_new(void)
 {
     return mu_new(sizeof(struct mu_table));

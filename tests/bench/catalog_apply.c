@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -22,6 +23,7 @@
 #define KEYS        20000
 #define PUTS        200000
 #define CHUNK       2000
+#define OVERWRITES  1000000
 #define VALUE_BYTES 256
 #define NODES       2000
 #define INSTANCES   10
@@ -165,6 +167,14 @@ static void make_puts(struct bench *b, size_t count, size_t first, size_t salt)
     }
 }
 
+static uint64_t file_bytes(const char *path)
+{
+    struct stat s;
+
+    MU_ASSERT(stat(path, &s) == 0);
+    return (uint64_t)s.st_size;
+}
+
 static void bench_puts(struct bench *b)
 {
     static const size_t batches[] = { 1, 64, 256, 1024 };
@@ -185,6 +195,44 @@ static void bench_puts(struct bench *b)
         (void)snprintf(what, sizeof what, "puts, %zu to a transaction", batches[i]);
         report_lap(what, sum, count);
     }
+}
+
+/* Overwriting, with a step of compaction after each 256 puts, as a leader proposes them: what the
+ * steps cost, and how large the file gets. */
+static void bench_compaction(struct bench *b)
+{
+    struct lap puts = { 0, 0 };
+    struct lap steps = { 0, 0 };
+    uint64_t bytes_max = 0;
+    struct mu_err err = MU_ERR_NONE;
+
+    for (size_t done = 0; done < OVERWRITES; done += 256) {
+        struct command c = { .kind = COMMAND_KV_COMPACT,
+                             .kv_compact = { .space = 1, .versions_rev = b->index, .rows = 1024 } };
+        struct mu_buf step = MU_BUF_NONE;
+        uint64_t size;
+
+        make_puts(b, 256, done, 9 * PUTS);
+        struct lap start = lap_now();
+
+        apply_all(b, 256);
+        lap_add(&puts, start);
+        commands_clear(b);
+        must(command_encode(&c, &step, &err), &err);
+        b->commands = &step;
+        b->commands_count = 1;
+        start = lap_now();
+        apply_all(b, 1);
+        lap_add(&steps, start);
+        mu_buf_deinit(&step);
+        b->commands = NULL;
+        size = file_bytes(b->path);
+        bytes_max = size > bytes_max ? size : bytes_max;
+    }
+    report_lap("puts, 256 to a transaction", puts, OVERWRITES);
+    report_lap("compaction after each 256, by put", steps, OVERWRITES);
+    (void)printf("%-44s %9.1f MiB at most, %d keys of %d bytes overwritten %d times\n", "the file",
+                 (double)bytes_max / 1048576.0, KEYS, VALUE_BYTES, OVERWRITES / KEYS);
 }
 
 /* A node with a service and two checks each, ten nodes to a service. */
@@ -348,6 +396,9 @@ int main(int argc, char **argv)
     report_memory("2000 nodes");
     bench_puts(&b);
     bench_reads(&b);
+    (void)printf("%-44s %9.1f MiB, every version kept\n", "the file",
+                 (double)file_bytes(b.path) / 1048576.0);
+    bench_compaction(&b);
     report_memory("after puts and reads");
     must(catalog_checkpoint(b.catalog, true, &durable, &err), &err);
     catalog_reader_rest(b.reader);

@@ -43,6 +43,8 @@ class Faults:
 
     def kill(self):
         chosen = self.victims()
+        if not chosen:
+            return None
         for server in chosen:
             server.kill()
             self.hurt.add(server.name)
@@ -68,6 +70,8 @@ class Faults:
 
     def pause(self):
         chosen = self.victims()
+        if not chosen:
+            return None
         for server in chosen:
             server.pause()
             self.hurt.add(server.name)

@@ -36,7 +36,7 @@ class Start(ClusterTest):
         self.refused(["-config-file", broken], "unexpected end of JSON input")
         self.refused(["-config-file", "/nonexistent.json"], "no such file or directory")
         self.refused(["-data-dir", "/x", "-bootstrap"], "'bootstrap = true' requires")
-        self.refused(["-data-dir", "/x", "-encrypt", "pUqJrVyVRj5jsiYEkM/tFQ=="], "encrypt")
+        self.refused(["-data-dir", "/x", "-encrypt", "pUqJrVyVRj5"], "encrypt has invalid key")
         self.refused(["-data-dir", "/x", "-bind", "nonsense"], "bind_addr")
         self.assertEqual(run("nope").returncode, 127)
         self.assertEqual(run("agent", "-h").returncode, 0)

@@ -130,15 +130,16 @@ MU_MUST_CHECK enum mu_code agent_force_leave(struct agent *a, const char *name, 
 
 /* -- writes: on servers ------------------------------------------------------------------------ */
 
-/* Carry out one command: proposed here if this server leads, else at the leader; while there is
- * none it is held for rpc_hold_timeout. Never repeated after MU_LOST. The stamp and origin are set
- * on the way. The command is copied. code and text are the command's own result (CAS mismatch is
+/* Carry out one command, once: proposed here if this server leads, else at the leader; while there
+ * is none it is held for rpc_hold_timeout. MU_LOST only when that time is over and an earlier try
+ * may have been accepted. The stamp and origin are set on the way. The command is copied. code and text are the command's own result (CAS mismatch is
  * MU_OK with did_apply false). index: where it was applied; this server has applied it too. */
 struct agent_written {
     enum mu_code code;
     bool did_apply;
     uint64_t index;
-    const char *text; /* with a code other than MU_OK */
+    const char *text;    /* with a code other than MU_OK */
+    struct mu_span data; /* what else the command answers, by its kind */
 };
 typedef void agent_written_fn(void *data, const struct agent_written *written);
 void agent_write(struct agent *a, const struct command *command, agent_written_fn *done,

@@ -53,11 +53,15 @@ struct catalog_applied {
 struct catalog_result {
     /* MU_OK; else why it had no effect: MU_INVALID (the command itself), MU_CONFLICT (a name is
      * held by another node), MU_NOT_FOUND (the service of a check), MU_TOO_BIG (a deletion of more
-     * than a million keys). The API answers all of them 500 with `text` (http-api 4). */
+     * than a million keys), MU_TIMEOUT (repeated too late: what became of it is not known any
+     * more). The API answers all of them 500 with `text` (http-api 4); and 409 to MU_EXISTS (a
+     * request id that was used for something else). */
     enum mu_code code;
-    bool did_apply; /* what PUT and DELETE of a key answer: false when a CAS did not match */
-    char *text;     /* set with a code other than MU_OK: the API's error text; mu_free() it */
+    bool did_apply;     /* what PUT and DELETE of a key answer: false when a CAS did not match */
+    char *text;         /* set with a code other than MU_OK: the API's error text */
+    struct mu_buf data; /* what else there is to answer, by the kind of command; mostly nothing */
 };
+void catalog_result_free(struct catalog_result *result);
 
 /* Create or open. Checks pragmas by reading them back, the schema version, and that no other
  * process has it open. Errors: MU_IO, MU_FULL, MU_CORRUPT, MU_FOREIGN (another process has it open,
@@ -65,6 +69,13 @@ struct catalog_result {
 MU_MUST_CHECK enum mu_code catalog_open(struct catalog **out, const struct catalog_options *options,
                                         struct mu_err *err);
 void catalog_close(struct catalog *c); /* NULL is fine; writes nothing */
+
+/* How long the history of Consul's keys is: every change is one revision. */
+struct catalog_history {
+    uint64_t rev;           /* of the last change */
+    uint64_t compacted_rev; /* up to which superseded versions are gone */
+};
+struct catalog_history catalog_history(const struct catalog *c);
 
 struct catalog_applied catalog_applied(const struct catalog *c); /* inside a transaction: its own */
 

@@ -62,6 +62,9 @@ struct catalog_wait *catalog_watch_add(struct catalog_watch *w, const struct cat
                                        size_t count, catalog_watch_fn *fire, void *data);
 void catalog_watch_cancel(struct catalog_wait *wait); /* NULL is fine; not after it fired */
 size_t catalog_watch_count(const struct catalog_watch *w);
+/* Nobody waits behind this one: it only drops what was kept. Said once, after it was added. */
+void catalog_watch_patient(struct catalog_wait *wait);
+size_t catalog_watch_eager(const struct catalog_watch *w); /* how many others there are */
 
 /* Wake everybody whom `changes` concerns. Waits added meanwhile are not called for it. */
 void catalog_watch_fire(struct catalog_watch *w, const struct catalog_changes *changes);

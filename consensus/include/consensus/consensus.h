@@ -191,6 +191,9 @@ struct consensus_loaded {
     const struct consensus_config *configs; /* the base's first, then those in the log, ascending */
     size_t configs_count;
     uint64_t base_index, base_term, last_index;
+    /* The log once ended there, and what is missing was durable (spec 2.16). Until it has been as
+     * far again this server votes as if it had not lost it, and does not stand. 0: nothing. */
+    uint64_t floor_index, floor_term;
     uint64_t log_bytes;                /* of the entries behind the base, about */
     uint64_t applied, durable_applied; /* what the state contains */
     uint64_t seq;                      /* highest write submitted in this boot already */
@@ -327,7 +330,8 @@ struct consensus_msg {
             uint64_t hint_index, hint_term; /* not accepted: where logs may still agree */
             uint64_t last_index, applied;
             bool is_accepted, is_store_slow;
-        } ack; /* APPEND_RES */
+            bool is_holed; /* it has lost what it acknowledged: its match is void */
+        } ack;             /* APPEND_RES */
         struct {
             uint64_t session, read_seq;
             uint64_t commit;          /* clamped to the peer's match */
@@ -339,7 +343,8 @@ struct consensus_msg {
             uint64_t last_index, applied;
             struct consensus_sum sum; /* its own where it was asked; index 0: not kept */
             bool is_store_slow;
-        } alive; /* HEARTBEAT_RES */
+            bool is_holed; /* as in ack */
+        } alive;           /* HEARTBEAT_RES */
         struct {
             uint64_t session;
             struct consensus_snap snap;
@@ -481,7 +486,7 @@ enum consensus_outcome {
     CONSENSUS_NOT_LEADER,  /* certainly not accepted */
     CONSENSUS_REFUSED,     /* certainly not accepted, `why` */
     CONSENSUS_LOST,        /* was appended, then leadership went away: outcome unknown */
-    CONSENSUS_HANDED_OVER, /* transfer: this server leads no more */
+    CONSENSUS_HANDED_OVER, /* transfer: somebody stands for, or leads, a newer term */
 };
 
 enum consensus_refusal {
@@ -643,7 +648,8 @@ struct consensus_status {
     struct mu_id leader; /* none: unknown */
     bool is_ready;       /* leader with a committed entry of its own term */
     uint64_t last_index, last_term, commit, applied, durable_applied, first_index;
-    uint64_t stable; /* durable on this server */
+    uint64_t stable;      /* durable on this server */
+    uint64_t floor_index; /* it lost entries up to this one and has not got them again; 0: none */
     uint64_t config_index;
     bool is_config_committed;
     bool is_transferring; /* leader: giving leadership away */

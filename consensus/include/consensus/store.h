@@ -43,6 +43,7 @@ struct consensus_opened {
     struct mu_buf record; /* what bootstrap.c wants to survive; empty: nothing */
     bool is_fresh;        /* the log holds nothing at all */
     bool was_rewritten;   /* the last stop was a crash: the end of the log was written again */
+    char damage[MU_ERR_TEXT_MAX]; /* what was found and could be dealt with; "": nothing */
     /* On a small file system: how much may wait to be written before the reserve might not do, and
      * how much of the log may stay behind what the state holds. 0: the core's own bounds. */
     uint32_t unsynced_bytes_max, trailing_bytes_max;
@@ -116,6 +117,8 @@ struct consensus_store_options {
      * refused (MU_FULL) where there is no room for the whole reserve. */
     uint64_t ballast_bytes;
     uint64_t seed; /* of ids and salts; 0: the system's */
+    /* The state contains entries up to here: damage in the log up to it loses nothing. */
+    uint64_t applied_index, applied_term;
     consensus_store_wake_fn *wake;
     void *wake_data;
 };

@@ -54,6 +54,9 @@
     X(INSTALL_RESETS,  INFO,  "its log begins anew behind entry {a} of term {b}") \
     X(INSTALLED,       INFO,  "installed the snapshot of entry {a}") \
     X(INSTALL_FAILED,  WARN,  "cannot install the snapshot of entry {a}: {fault}") \
+    X(PEER_HOLED,      WARN,  "{p} has lost entries {a} to {b}, which it had acknowledged: they are sent again") \
+    X(HOLED,           WARN,  "does not campaign: its log ends at {a} and once ended at {b} of term {c}") \
+    X(HEALED,          INFO,  "has all of its log again, up to {a} of term {b}") \
     X(FETCH_FAILED,    WARN,  "entries from {a} on for {p} are damaged") \
     X(READS,           TRACE, "{a} reads may be answered from index {b}, confirmed by round {c}") \
     /* membership and transfer */ \
@@ -70,7 +73,7 @@
     X(OTHER_EPOCH,     WARN,  "{p} is of recovery epoch {a}, this is {b}") \
     X(OTHER_DISK,      WARN,  "{p} has lost its disk: it must be removed and added as a new server") \
     X(OTHER_RECEIVER,  WARN,  "{p} sent something that was meant for another server") \
-    X(WRONG_DISK,      ERROR, "the configuration names another disk of this server: it must be added as a new one") \
+    X(WRONG_DISK,      DEBUG, "the configuration names another disk of this server: one that it had before, or lost") \
     X(TERM_TOO_HIGH,   WARN,  "{p} names term {a}, this is {b}: not believed") \
     X(TWO_LEADERS,     ERROR, "{p} claims to lead term {a}, which has another leader") \
     X(MALFORMED,       WARN,  "{p} sent something impossible, kind {a}") \

@@ -77,6 +77,7 @@ struct gossip_profile { /* spec/gossip.md 2.1; all in milliseconds unless named 
     uint32_t probe_ms, probe_timeout_ms, gossip_ms, push_pull_ms, stream_ms;
     uint32_t suspicion_mult, suspicion_max_mult, retransmit_mult;
     uint32_t indirect_checks, gossip_nodes, awareness_max;
+    uint32_t query_ms; /* the unit of query timeouts (13.7) */
     uint32_t gossip_to_dead_ms, reclaim_ms, reconnect_ms, reconnect_timeout_ms, tombstone_ms;
     uint32_t leave_propagate_ms, broadcast_timeout_ms;
 };
@@ -122,7 +123,64 @@ struct gossip_options {
     void *log_data;
     const struct gossip_known *known; /* copied */
     size_t known_count;
-    uint64_t member_time; /* Lamport time reached before we stopped; 0: none */
+    uint64_t member_time;            /* Lamport time reached before we stopped; 0: none */
+    uint64_t event_time, query_time; /* the same: what is older was delivered before */
+    unsigned event_size_limit;       /* bytes of a user event; 0: GOSSIP_EVENT_BYTES */
+};
+
+/* -- user events and queries (13.6, 13.7) ------------------------------------------------------
+ */
+
+#define GOSSIP_EVENT_BYTES     512  /* name and payload, also encoded; settable */
+#define GOSSIP_EVENT_BYTES_MAX 1024 /* up to here: an event fits a datagram */
+#define GOSSIP_QUERY_BYTES     1024 /* encoded */
+#define GOSSIP_RESPONSE_BYTES  1024
+
+struct gossip_user_event { /* delivered once to each process, in no order between senders */
+    uint64_t ltime;
+    const char *name;
+    struct mu_span payload;
+    bool coalesce; /* of several of this name only the last matters */
+};
+
+struct gossip_query { /* somebody asks; gossip_driver_respond() answers */
+    uint64_t ltime;
+    uint32_t id; /* with ltime: which query */
+    const char *name;
+    struct mu_span payload;
+    const char *from;
+    uint64_t deadline_ms, timeout_ms;
+    bool is_internal; /* "_serf_...": not for event handlers */
+};
+
+struct gossip_query_filter {  /* all must pass */
+    const char *const *nodes; /* one of these, or */
+    size_t nodes_count;
+    const char *tag, *expr; /* RE2, unanchored; a missing tag is empty */
+};
+
+struct gossip_query_params {
+    const char *name;
+    struct mu_span payload;
+    const struct gossip_query_filter *filters;
+    size_t filters_count;
+    uint64_t timeout_ms;   /* 0: by the number of members */
+    unsigned relay_factor; /* 0..255: copies of each answer through others */
+    bool wants_acks;
+    bool is_internal; /* may have a name with Serf's own prefix */
+};
+
+enum gossip_reply_kind {
+    GOSSIP_REPLY_ACK,      /* `from` has the query */
+    GOSSIP_REPLY_RESPONSE, /* `from` answers */
+    GOSSIP_REPLY_DONE,     /* the time is over; last one of a query */
+};
+
+struct gossip_reply {
+    uint64_t query; /* the id it was asked with */
+    enum gossip_reply_kind kind;
+    const char *from;
+    struct mu_span payload;
 };
 
 struct gossip; /* opaque */
@@ -144,6 +202,9 @@ enum gossip_event_kind {
     GOSSIP_EV_FORCE_LEAVE, /* an unknown name changes nothing */
     GOSSIP_EV_TAGS,        /* at most MU_GOSSIP_META_MAX encoded: gossip_tags_bytes() */
     GOSSIP_EV_KEYS,        /* another keyring, or another strictness */
+    GOSSIP_EV_USER_EVENT,  /* send one: gossip_event_check() first */
+    GOSSIP_EV_QUERY,       /* ask: gossip_query_check() first */
+    GOSSIP_EV_RESPOND,     /* answer; too late or twice changes nothing */
 };
 
 enum gossip_end { /* why a stream ended */
@@ -183,6 +244,7 @@ struct gossip_event {
             uint64_t id; /* comes back in gossip_done */
             const struct gossip_target *targets;
             size_t targets_count;
+            bool replays; /* events from before the join are wanted, too */
         } join;
         struct {
             uint64_t id;
@@ -193,6 +255,20 @@ struct gossip_event {
         } force;
         struct mu_pairs tags;
         struct gossip_sealing sealing;
+        struct {
+            const char *name;
+            struct mu_span payload;
+            bool coalesce;
+        } user_event;
+        struct {
+            uint64_t id; /* comes back in gossip_reply */
+            const struct gossip_query_params *params;
+        } query;
+        struct {
+            uint64_t ltime;
+            uint32_t id;
+            struct mu_span payload;
+        } respond;
     };
 };
 
@@ -233,6 +309,12 @@ struct gossip_effects {
     size_t notices_count;
     const struct gossip_done *dones;
     size_t dones_count;
+    const struct gossip_user_event *events; /* in the order they came */
+    size_t events_count;
+    const struct gossip_query *queries;
+    size_t queries_count;
+    const struct gossip_reply *replies;
+    size_t replies_count;
     uint64_t incarnation; /* our own by now: persist ahead of it (3, item 3) */
     uint64_t wake_at_ms;  /* 0: nothing is pending */
 };
@@ -245,6 +327,18 @@ void gossip_free(struct gossip *g); /* NULL is fine */
 
 /* Encoded size of tags; SIZE_MAX: a key or value that cannot be encoded (over 255 or 512 bytes). */
 size_t gossip_tags_bytes(const struct mu_pairs *tags);
+
+/* MU_INVALID, MU_TOO_BIG in the words of Serf. */
+MU_MUST_CHECK enum mu_code gossip_event_check(const struct gossip *g, const char *name,
+                                              struct mu_span payload, struct mu_err *err);
+/* MU_DENIED (a name of Serf's own), MU_INVALID, MU_TOO_BIG, MU_BUSY. */
+MU_MUST_CHECK enum mu_code gossip_query_check(const struct gossip *g,
+                                              const struct gossip_query_params *params,
+                                              struct mu_err *err);
+/* MU_TIMEOUT past the deadline, MU_EXISTS, MU_TOO_BIG. */
+MU_MUST_CHECK enum mu_code gossip_respond_check(const struct gossip *g, uint64_t ltime, uint32_t id,
+                                                struct mu_span payload, struct mu_err *err);
+uint64_t gossip_query_timeout_ms(const struct gossip *g); /* the default, as things stand */
 
 /* -- questions, between steps -------------------------------------------------------------------
  */
@@ -288,7 +382,12 @@ bool gossip_find(const struct gossip *g, const char *name, struct gossip_view *o
     X(STREAMS_OUT, "streams.out")                  \
     X(STREAMS_BUSY, "streams.busy")                \
     X(SYNCS, "push_pull")                          \
-    X(SYNCS_EQUAL, "push_pull.equal")
+    X(SYNCS_EQUAL, "push_pull.equal")              \
+    X(EVENTS, "events")                            \
+    X(EVENTS_DROPPED, "events.dropped")            \
+    X(QUERIES, "queries")                          \
+    X(REPLIES_TWICE, "query.duplicate_replies")    \
+    X(REPLIES_LATE, "query.late_replies")
 
 enum gossip_counter {
 #define GOSSIP_COUNTER_ENUM(name, text) GOSSIP_COUNT_##name,
@@ -305,7 +404,7 @@ struct gossip_summary {
     size_t clear;                        /* others that sent in clear within ten minutes (12.6) */
     bool is_sealed;                      /* there is a keyring */
     unsigned health_score;               /* 0: healthy */
-    size_t core_queue, intent_queue;
+    size_t core_queue, intent_queue, event_queue, query_queue;
     uint64_t member_time, event_time, query_time;
     uint64_t incarnation; /* our own: persist it */
     uint64_t counters[GOSSIP_COUNTERS_COUNT];

@@ -26,6 +26,8 @@ void *mu_table_find(const struct mu_table *t, struct mu_span key); /* NULL if ab
 void *mu_table_put(struct mu_table *t, struct mu_span key, void *value);
 void *mu_table_remove(struct mu_table *t, struct mu_span key); /* what was there, or NULL */
 size_t mu_table_count(const struct mu_table *t);
+/* The hash inside, for tables of other shapes: under the key of this process. */
+unsigned mu_table_hash(struct mu_span key);
 
 /* Walk: `struct mu_table_at at = { 0 }; while (mu_table_next(t, &at)) { at.key, at.value }`.
  * Removing the current entry is allowed, adding is not. */

@@ -34,8 +34,11 @@ enum command_kind {
     COMMAND_KV_LOCK = 5,
     COMMAND_SESSION_CREATE = 6,
     COMMAND_SESSION_DESTROY = 7,
+    COMMAND_KV_COMPACT = 9,
 };
 
+/* Who sent a command to a leader, so that one that is sent again is known (spec/consensus.md 2.19).
+ * The server is named by its disk: that is what counts its boots. */
 struct command_origin {
     struct mu_id server; /* none: not known */
     uint64_t boot, seq;
@@ -114,6 +117,13 @@ struct command_kv_lock { /* acquire or release, with a write */
     bool is_release;
 };
 
+struct command_kv_compact { /* one step */
+    uint32_t space;         /* 1: Consul's */
+    uint64_t versions_rev;  /* superseded versions go up to here */
+    uint64_t markers_rev;   /* and deletion markers up to here */
+    uint32_t rows;          /* visited at most, 1..MU_COMPACT_ROWS_MAX */
+};
+
 struct command_session {
     struct mu_id id;
     struct mu_span name, node;
@@ -132,7 +142,9 @@ struct command_session_destroy {
 struct command {
     enum command_kind kind;
     struct command_origin origin;
-    uint64_t stamp_ms; /* since 1970; 0 until a leader stamps it */
+    struct mu_id request; /* id that a client gave to be able to ask again; none: not given */
+    struct mu_span body;  /* decoded: the bytes of the body */
+    uint64_t stamp_ms;    /* since 1970; 0 until a leader stamps it */
     union {
         struct command_register reg;
         struct command_deregister dereg;
@@ -140,6 +152,7 @@ struct command {
         struct command_kv_delete kv_delete;
         struct command_autopilot autopilot;
         struct command_kv_lock kv_lock;
+        struct command_kv_compact kv_compact;
         struct command_session session;
         struct command_session_destroy session_destroy;
     };
@@ -157,8 +170,8 @@ MU_MUST_CHECK enum mu_code command_encode(const struct command *c, struct mu_buf
 MU_MUST_CHECK enum mu_code command_decode(struct mu_span bytes, struct mu_arena *arena,
                                           struct command *out, struct mu_err *err);
 
-/* Set stamp and origin in an encoded command without decoding its body: what a leader does with a
- * command that somebody else encoded. Appends the result to `to`. */
+/* Set stamp and origin (NULL: what it has) in an encoded command without decoding its body: what a
+ * leader does with a command that somebody else encoded. Appends the result to `to`. */
 MU_MUST_CHECK enum mu_code command_stamp(struct mu_span bytes, const struct command_origin *origin,
                                          uint64_t stamp_ms, struct mu_buf *to, struct mu_err *err);
 

@@ -42,7 +42,7 @@ static void apply_all(struct catalog *c, struct mu_rd *r)
             break;
         }
         MU_ASSERT((result.code != MU_OK) == (result.text != NULL));
-        mu_free(result.text);
+        catalog_result_free(&result);
     }
 }
 

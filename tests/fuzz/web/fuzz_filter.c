@@ -4,7 +4,7 @@
 #include "base/arena.h"
 #include "catalog/query.h"
 #include "filter.h"
-#include "pattern.h"
+#include "base/pattern.h"
 
 #define T(text) MU_SPAN_LIT(text)
 
@@ -33,14 +33,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct mu_span text = mu_span_of(data, bytes);
     struct mu_arena arena;
     struct filter *f = NULL;
-    struct pattern *p = NULL;
+    struct mu_pattern *p = NULL;
 
     mu_arena_init(&arena, 0);
     if (filter_parse(&f, text, &filter_health_entries, "dc1", "n1", &arena, NULL) == MU_OK) {
         (void)filter_matches(f, &instance);
     }
-    if (pattern_compile(&p, text, &arena, NULL) == MU_OK) {
-        (void)pattern_matches(p, MU_SPAN_LIT("some text, 192.0.2.7 and \xc3\xa4"));
+    if (mu_pattern_compile(&p, text, &arena, NULL) == MU_OK) {
+        (void)mu_pattern_matches(p, MU_SPAN_LIT("some text, 192.0.2.7 and \xc3\xa4"));
     }
     mu_arena_deinit(&arena);
     return 0;

@@ -320,7 +320,7 @@ static void joins_run(struct cluster *c)
 
         if (c->wants_join[i] && member_runs(c, i) && to != i && member_is_up(c, to)) {
             c->wants_join[i] = false; /* until the answer */
-            world_join(c->gossip, i, to);
+            world_join(c->gossip, i, to, false);
         }
     }
 }

@@ -118,7 +118,7 @@ static void apply_one(struct cluster *c, struct server *s, uint64_t index)
     now.code = result.code;
     now.did_apply = result.did_apply;
     memcpy(now.hash, catalog_applied(s->catalog).hash, sizeof now.hash);
-    mu_free(result.text);
+    catalog_result_free(&result);
     compare(c, s, index, &now);
 }
 

@@ -426,7 +426,8 @@ static void check_matches(struct sim_world *w, const struct sim_node *n)
             const struct sim_node *o = &w->nodes[j];
             bool is_it = mu_id_eq(&o->id, &p->id) && mu_id_eq(&o->disk.id, &p->disk);
 
-            if (is_it && o->disk.hard.term <= n->core->hard.term && p->match > o->disk.log.base &&
+            if (is_it && o->disk.floor_index == 0 && /* or it has not been told */
+                o->disk.hard.term <= n->core->hard.term && p->match > o->disk.log.base &&
                 p->match >= n->core->log.base_index &&
                 sim_log_term(&o->disk.log, p->match) != consensus_term_at(n->core, p->match)) {
                 sim_fail(w, "I8: %s believes that %s has entry %llu", n->name, o->name,

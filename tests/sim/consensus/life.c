@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "shadow.h"
 #include "world.h"
 
 /* -- life ---------------------------------------------------------------------------------- */
@@ -70,6 +71,9 @@ void sim_world_free(struct sim_world *w)
     mu_free(w->tickets);
     mu_free(w->configs);
     sim_checks_free(w->checks);
+    if (w->shadow != NULL) {
+        shadow_free(w->shadow);
+    }
     mu_free(w);
 }
 
@@ -157,6 +161,8 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
         .base_term = log->base_term,
         .last_index = log->last,
         .log_bytes = log_bytes(log),
+        .floor_index = n->disk.floor_index,
+        .floor_term = n->disk.floor_term,
         .applied = n->disk.state.index,
         .durable_applied = n->disk.state.index,
         .boot_count = n->disk.boots,
@@ -188,6 +194,9 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
     mu_free(runs);
     mu_free(configs);
     sim_check_started(w, n);
+    if (w->shadow != NULL) {
+        sim_shadow_started(w, n);
+    }
     sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
 }
 
@@ -230,6 +239,22 @@ void sim_node_crash(struct sim_world *w, struct sim_node *n, size_t kept)
     }
     forget_memory(n);
     sim_gossip_changed(w);
+}
+
+void sim_node_rot(struct sim_world *w, struct sim_node *n)
+{
+    struct sim_log *log = &n->disk.log;
+
+    MU_ASSERT(!n->is_up);
+    if (n->disk.state.index >= log->last || n->disk.state.index < log->base) {
+        return;
+    }
+    if (n->disk.floor_index == 0) {
+        n->disk.floor_index = log->last;
+        n->disk.floor_term = sim_log_term(log, log->last);
+    }
+    log->last = n->disk.state.index;
+    (void)w;
 }
 
 void sim_node_wipe(struct sim_world *w, struct sim_node *n)

@@ -49,9 +49,8 @@ mutant(request_before_own_vote_durable election.c sim
         c->writes.persisted_seq >= c->writes.vote_seq) {"
     "    if (c->role == CONSENSUS_CANDIDATE && !c->campaign.has_asked) {")
 mutant(vote_without_log_check election.c sim
-    "    return m->ask.last_term < last_term ||
-           (m->ask.last_term == last_term && m->ask.last_index < c->log.last_index);"
-    "    return m->ask.last_term < last_term;")
+    "    return m->ask.last_term < term || (m->ask.last_term == term && m->ask.last_index < index);"
+    "    return m->ask.last_term < term;")
 mutant(vote_twice_in_a_term election.c sim
     "    } else if (voted_for_another(c, &m->from)) {
         vote_refuse"
@@ -149,6 +148,103 @@ mutant(pause_not_noticed step.c scripts
     "    if (wake_ms != CONSENSUS_NEVER && now_ms > wake_ms + c->options.pause_ms && !c->is_stopped) {"
     "    if (false) {")
 
+# -- membership and transfer (2.4, 2.8, 2.11) ----------------------------------------------------------------
+
+# the bug of 2015: whoever cannot find it cannot find anything (spec 4.6)
+mutant(change_before_own_term change.c scripts
+    "    if (!c->office.is_ready) { /* guard (a) */"
+    "    if (false) {")
+mutant(change_behind_uncommitted change.c sim
+    "    if (now->index > c->commit || now->is_joint) { /* guard (b) */"
+    "    if (false) {")
+mutant(change_without_health change.c scripts
+    "    return consensus__quorum_of(next, bits);"
+    "    return true;")
+mutant(last_voter_removed change.c scripts
+    "    if (s->is_voter && voters_of(next) == 1) {"
+    "    if (false) {")
+mutant(learner_promoted_behind change.c scripts
+    "(p == NULL || p->state != CONSENSUS_REPLICATE || p->match < c->office.first_index);"
+    "false;")
+mutant(removed_disk_forgotten change.c scripts
+    "    next->removed[next->removed_count++] = s->disk;"
+    "")
+mutant(removed_disk_comes_back change.c scripts
+    "    if (consensus_config_has_removed(next, &what->disk)) {"
+    "    if (false) {")
+mutant(joint_not_left change.c scripts
+    "    leave_joint(&next);
+    propose"
+    "    return;
+    propose")
+mutant(joint_left_uncommitted change.c sim
+    "    if (!now->is_joint || now->index > c->commit || !c->office.is_ready"
+    "    if (!now->is_joint || !c->office.is_ready")
+mutant(joint_by_either_set commit.c scripts
+    "        value = old < value ? old : value;"
+    "        value = old > value ? old : value;")
+mutant(removed_by_the_word_of_one change.c scripts
+    "(others < 2 ? others : 2)"
+    "1U")
+mutant(removed_is_not_answered change.c scripts
+    "    if (was_removed(c, &m->from_disk)) {"
+    "    if (false) {")
+mutant(removed_starved_on_append progress.c scripts
+    "    if (c->role == CONSENSUS_LEADER) {
+        removed_align"
+    "    if (false) {
+        removed_align")
+mutant(removed_never_parted_with progress.c scripts
+    "(p->applied < p->removed_index && c->now_ms < p->removed_ms + patience_ms)) {"
+    "true) {")
+mutant(removed_never_stands election.c scripts
+    "    for (uint32_t i = 0; i < c->configs_count; i++) {
+        const struct consensus_server *s =
+            consensus_config_find(&c->configs[i], &c->options.server);"
+    "    for (uint32_t i = c->configs_count - 1; i < c->configs_count; i++) {
+        const struct consensus_server *s =
+            consensus_config_find(&c->configs[i], &c->options.server);")
+mutant(lost_disk_counts step.c scripts
+    "    } else if (p != NULL && is_answer(m) && !mu_id_eq(&p->disk, &m->from_disk)) {"
+    "    } else if (false) {")
+mutant(new_disk_not_obeyed step.c scripts
+    "    } else if (p != NULL && is_answer(m) && !mu_id_eq(&p->disk, &m->from_disk)) {"
+    "    } else if (p != NULL && !mu_id_eq(&p->disk, &m->from_disk)) {")
+mutant(stopped_confirms step.c scripts
+    "    c->pending_count = 0; /* also of an observer, whose role does not change */"
+    "")
+mutant(transfer_flag_of_any_term step.c scripts
+    "m->ask.transfer_term != c->hard.term) {"
+    "m->ask.transfer_term == 0) {")
+mutant(transfer_to_anybody transfer.c scripts
+    "           consensus__config(c)->servers[i].is_voter;"
+    "           true;")
+mutant(transfer_before_it_has_all transfer.c scripts
+    "    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||"
+    "    if (c->commit != c->log.last_index || !is_due ||")
+mutant(transfer_before_all_is_committed transfer.c scripts
+    "    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||"
+    "    if (p->match != c->log.last_index || !is_due ||")
+mutant(transfer_without_end transfer.c scripts
+    "#define TRANSFER_MS(c) ((c)->options.election_ms_min)"
+    "#define TRANSFER_MS(c) (100 * (c)->options.election_ms_min)")
+mutant(transfer_stands_with_less transfer.c scripts
+    "           m->timeout_now.last_index == c->log.last_index &&"
+    "           true &&")
+mutant(transfer_stands_before_durable transfer.c scripts
+    "           c->writes.stable == c->log.last_index &&"
+    "           true &&")
+mutant(transfer_of_another_leader transfer.c scripts
+    "           mu_id_eq(&c->leader, &m->from) && c->self < CONSENSUS_PEERS_MAX &&"
+    "           c->self < CONSENSUS_PEERS_MAX &&")
+mutant(transfer_takes_proposals propose.c scripts
+    "    if (c->office.transfer.is_running) {"
+    "    if (false) {")
+mutant(transfer_begins_reads read.c scripts
+    "    if (c->office.transfer.is_running) { /* or"
+    "    if (false) { /* or")
+
+
 # -- bootstrap (2.10) ------------------------------------------------------------------------------------
 
 mutant(promise_before_durable bootstrap.c scripts
@@ -177,8 +273,7 @@ mutant(explore_vote_twice election.c explore
     "    } else if (false) {
         vote_refuse")
 mutant(explore_vote_without_log election.c explore
-    "    return m->ask.last_term < last_term ||
-           (m->ask.last_term == last_term && m->ask.last_index < c->log.last_index);"
+    "    return m->ask.last_term < term || (m->ask.last_term == term && m->ask.last_index < index);"
     "    return false;")
 mutant(explore_ack_before_durable append.c explore
     "                                 .seq = seq,"
@@ -203,6 +298,22 @@ mutant(explore_prev_not_checked append.c explore
 mutant(explore_change_before_own_commit change.c explore
     "    if (!c->office.is_ready) { /* guard (a) */"
     "    if (false) {" LONG)
+# -- damage in the log (spec 2.16) -----------------------------------------------------------------------
+
+mutant(vote_forgets_what_was_lost log.c scripts
+    "        *index = c->floor_index;
+    }"
+    "        *index = c->log.last_index; *term = consensus__log_last_term(c);
+    }")
+mutant(stands_with_a_hole election.c scripts
+    "    if (c->floor_index != 0) { /* it would"
+    "    if (false) { /* it would")
+mutant(match_survives_a_hole replicate.c scripts
+    "    if (p->match <= last_index) {
+        return false;"
+    "    if (true) {
+        return false;")
+
 # -- the states compared (spec 3.6) ----------------------------------------------------------------------
 
 mutant(odd_state_goes_on sums.c scripts

@@ -195,6 +195,18 @@ static void must_progress(struct drive *d, uint32_t wanted, const char *who)
     }
 }
 
+static bool has_priorities(struct drive *d)
+{
+    const struct consensus_config *config = sim_check_config(d->w);
+
+    for (uint32_t i = 0; config != NULL && i < config->servers_count; i++) {
+        if (config->servers[i].priority > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* I21: nobody changes its role, its term or its disk. */
 static void must_rest(struct drive *d)
 {
@@ -203,18 +215,24 @@ static void must_rest(struct drive *d)
     uint64_t writes = 0;
     uint64_t terms = 0;
 
-    sim_run_until(d->w, d->w->now + 1000);
+    /* a preferred server is given the office after a minute, by the slowest clock two */
+    sim_run_until(d->w, d->w->now + (has_priorities(d) ? 130000 : 1000));
     for (int round = 0; round < 2; round++) {
         uint64_t writes_now = 0;
         uint64_t terms_now = 0;
 
         for (uint32_t i = 0; i < d->w->nodes_count; i++) {
-            writes_now += d->w->nodes[i].writes_seen;
-            terms_now += (bits >> i) & 1U ? d->w->nodes[i].core->hard.term : 0;
+            if ((bits >> i) & 1U) {
+                writes_now += d->w->nodes[i].writes_seen;
+                terms_now += d->w->nodes[i].core->hard.term;
+            }
         }
         if (round == 1 &&
             (writes_now != writes || terms_now != terms || sim_check_leaders(d->w) != leaders)) {
-            sim_fail(d->w, "I21: a quiet cluster is not quiet");
+            sim_fail(
+                d->w,
+                "I21: a quiet cluster is not quiet: %llu writes, %llu in terms, %llu terms led",
+                U(writes_now - writes), U(terms_now - terms), U(sim_check_leaders(d->w) - leaders));
         }
         leaders = sim_check_leaders(d->w);
         writes = writes_now;

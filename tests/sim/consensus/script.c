@@ -6,6 +6,7 @@
  *   formed a b c | fresh a b expect=2    the same, down; without a cluster, down
  *   disk a term=3 vote=b log=2:x,3:- applied=1   what lies on its disk behind the configuration
  *   start a b | crash a [lose=all|none|2] | restart a | wipe a | pause a 300ms | stop a
+ *   rot a                            down: its log is damaged behind what the state has
  *   campaign a                       its election timer fires
  *   run 50ms
  *   cut a b | cut a>b | heal [a b]
@@ -275,6 +276,17 @@ static bool cmd_wipe(struct play *p, const struct script_command *c)
     return true;
 }
 
+static bool cmd_rot(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+
+    if (n == NULL || n->is_up) {
+        return false;
+    }
+    sim_node_rot(p->w, n);
+    return true;
+}
+
 static bool cmd_expect(struct play *p, const struct script_command *c)
 {
     struct sim_node *n = play_node(p, c, 1);
@@ -494,6 +506,7 @@ static const struct {
     { "set", play_set },         { "show", play_show },         { "start", cmd_start },
     { "status", play_status },   { "stop", cmd_stop },         { "store", cmd_store },
     { "heard", play_heard },     { "wipe", cmd_wipe },         { "spoil", cmd_spoil },
+    { "rot", cmd_rot },
 }; // clang-format on
 
 static bool play_run(void *world, const struct script_command *c, struct mu_buf *out)

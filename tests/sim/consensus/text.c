@@ -152,9 +152,10 @@ static void core_text(const struct consensus_msg *m, char *to, size_t bytes)
     switch (m->kind) {
     case CONSENSUS_PREVOTE_REQ:
     case CONSENSUS_VOTE_REQ:
-        (void)snprintf(to, bytes, "%s term %llu, for term %llu, last %llu/%llu",
+        (void)snprintf(to, bytes, "%s term %llu, for term %llu, last %llu/%llu%s",
                        m->kind == CONSENSUS_VOTE_REQ ? "vote_req" : "prevote_req", U(m->term),
-                       U(m->ask.next_term), U(m->ask.last_index), U(m->ask.last_term));
+                       U(m->ask.next_term), U(m->ask.last_index), U(m->ask.last_term),
+                       m->ask.transfer_term > 0 ? ", asked to stand" : "");
         break;
     case CONSENSUS_PREVOTE_RES:
     case CONSENSUS_VOTE_RES:

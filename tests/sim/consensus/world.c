@@ -387,9 +387,15 @@ void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *e
         consensus_step(n->core, ev, &fx);
         fold_effects(w, &fx);
         sim_check_step(w, n, &fx);
+        if (w->shadow != NULL) {
+            sim_shadow_step(w, n, ev, &fx);
+        }
         carry_out(w, n, &fx);
         *ev = (struct consensus_event){ .kind = CONSENSUS_EV_WAKE };
     } while (fx.again);
+    if (n->core->floor_index == 0) { /* the journal finds so itself */
+        n->disk.floor_index = n->disk.floor_term = 0;
+    }
     sim_check_pool(w, n);
 }
 

@@ -54,8 +54,9 @@ struct sim_disk {
     struct sim_state state; /* by the state file, after a crash */
     struct sim_state next;  /* imported, complete, not the state yet; index 0: none */
     struct consensus_snap part;
-    uint64_t part_flushed; /* bytes of it that a crash leaves */
-    bool is_spoiled;       /* the state is not what was applied */
+    uint64_t part_flushed;            /* bytes of it that a crash leaves */
+    bool is_spoiled;                  /* the state is not what was applied */
+    uint64_t floor_index, floor_term; /* the log once ended there (spec 2.16); 0: it is whole */
     uint64_t boots;
 };
 
@@ -216,7 +217,8 @@ struct sim_world {
     size_t configs_count, configs_room;
 
     struct sim_checks *checks;
-    sim_line_fn *line; /* NULL: nobody listens */
+    struct shadow *shadow; /* shadow.h; NULL: nobody judges, as in scripts that invent messages */
+    sim_line_fn *line;     /* NULL: nobody listens */
     void *line_data;
     bool has_state; /* the owner has one, and says its sums itself */
     bool shows_messages;
@@ -237,6 +239,8 @@ void sim_world_form(struct sim_world *w);
 void sim_node_start(struct sim_world *w, struct sim_node *n);
 /* kept: how many of the writes not yet flushed reach the disk nevertheless. */
 void sim_node_crash(struct sim_world *w, struct sim_node *n, size_t kept);
+/* Down: its log is damaged behind what the state has, as a journal opens such a one. */
+void sim_node_rot(struct sim_world *w, struct sim_node *n);
 void sim_node_wipe(struct sim_world *w, struct sim_node *n); /* down: a new, empty disk */
 void sim_node_pause(struct sim_world *w, struct sim_node *n, uint64_t ms);
 struct sim_node *sim_node_find(struct sim_world *w, const char *name);
@@ -316,6 +320,14 @@ void sim_message_text(const struct sim_world *w, const struct sim_message *m, ch
                       size_t bytes);
 const char *sim_kind_text(const struct sim_message *m);
 const char *sim_outcome_text(const struct consensus_result *r);
+
+/* -- judge.c ------------------------------------------------------------------------------- */
+
+struct shadow *sim_shadow_new(const struct sim_world *w);
+void sim_shadow_started(struct sim_world *w, struct sim_node *n); /* the core was loaded */
+/* After a step of the core of n, before its effects are carried out. */
+void sim_shadow_step(struct sim_world *w, struct sim_node *n, const struct consensus_event *ev,
+                     const struct consensus_effects *fx);
 
 /* -- checks.c ------------------------------------------------------------------------------ */
 

@@ -51,7 +51,7 @@ static void cluster_new(struct watch *w, uint64_t nodes, uint64_t seed, double l
         (void)world_add(w->world, name);
         world_start(w->world, i, (struct world_start){ .keep_state = false });
         if (i > 0) {
-            world_join(w->world, i, 0);
+            world_join(w->world, i, 0, false);
         }
         world_run(w->world, 10);
     }
@@ -121,7 +121,7 @@ static void bring_back(struct watch *w, size_t node, enum measure_end end)
         world_run(w->world, STALL_MS);
     } else {
         world_start(w->world, node, (struct world_start){ .keep_state = true });
-        world_join(w->world, node, node == 0 ? 1 : 0);
+        world_join(w->world, node, node == 0 ? 1 : 0, false);
     }
     for (int i = 0; i < 300 && !world_agrees(w->world, NULL); i++) {
         world_run(w->world, 2000);

@@ -62,7 +62,7 @@ struct sim_node {
     size_t held_count, held_room;
     /* its disk */
     struct mu_id node_id;
-    uint64_t incarnation, member_time;
+    uint64_t incarnation, member_time, event_time, query_time;
     struct gossip_known *known;
     size_t known_count;
     /* the outside view: name -> struct sim_record */
@@ -90,6 +90,8 @@ struct world {
     world_notice_fn *notice;
     world_done_fn *done;
     void *listener;
+    world_heard_fn *heard;
+    void *hearer;
 };
 
 #define SIM_CUT_UDP 1

@@ -10,16 +10,24 @@
 #include "torture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "core.h"
 #include "world.h"
 
 #define NODES_MAX    12
 #define HEAL_MS      300000 /* two reconnect intervals, jitter, two exchanges, and patience */
 #define HEAL_STEP_MS 5000
 #define BEGIN_MS     3000
+
+/* A user event, named by its number. */
+struct sent {
+    uint64_t at_ms, ltime;
+    bool has[NODES_MAX]; /* delivered to the present life, or to one whose memory it kept */
+};
 
 struct torture {
     struct world *world;
@@ -29,6 +37,10 @@ struct torture {
     bool verbose;
     unsigned keys_stage[NODES_MAX];
     bool changes_keys;
+    uint64_t started_ms[NODES_MAX], joined_ms[NODES_MAX];
+    struct sent *sent; /* user events */
+    size_t sent_count;
+    bool was_twice;
 };
 
 static size_t below(struct torture *t, size_t bound)
@@ -82,6 +94,25 @@ static void on_notice(void *data, size_t node, const struct gossip_notice *notic
     }
 }
 
+static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
+{
+    struct torture *t = data;
+
+    for (size_t i = 0; i < fx->events_count; i++) {
+        struct sent *s = &t->sent[strtoull(fx->events[i].name, NULL, 10)];
+
+        t->was_twice = t->was_twice || s->has[node]; /* 18.2, rule 7 */
+        s->has[node] = true;
+        s->ltime = fx->events[i].ltime;
+    }
+}
+
+static void join(struct torture *t, size_t node, size_t to)
+{
+    t->joined_ms[node] = world_now_ms(t->world);
+    world_join(t->world, node, to, false);
+}
+
 static void retry_joins(struct torture *t)
 {
     size_t to;
@@ -89,7 +120,7 @@ static void retry_joins(struct torture *t)
     for (size_t i = 0; i < t->count; i++) {
         if (t->wants_join[i] && is_running(t, i) && other_running(t, i, &to)) {
             t->wants_join[i] = false; /* until the answer */
-            world_join(t->world, i, to);
+            join(t, i, to);
         }
     }
 }
@@ -174,6 +205,53 @@ static void act_heal(struct torture *t, size_t node)
     world_heal(t->world);
 }
 
+/* -- events -------------------------------------------------------------------------------------
+ */
+
+static void act_event(struct torture *t, size_t node)
+{
+    char name[24];
+
+    say(t, "event", node);
+    t->sent = mu_grow(t->sent, (t->sent_count + 1) * sizeof *t->sent);
+    t->sent[t->sent_count] = (struct sent){ .at_ms = world_now_ms(t->world) };
+    (void)snprintf(name, sizeof name, "%zu", t->sent_count++);
+    MU_ASSERT(world_event(t->world, node, name, "payload", false));
+}
+
+/* Somebody who still runs has it, and this one ought to: it ran and belonged to the cluster when it
+ * was sent, and has not forgotten that far back. */
+static bool misses(const struct torture *t, const struct sent *s, size_t node)
+{
+    const struct gossip *core = world_core(t->world, node);
+
+    return !s->has[node] && t->started_ms[node] < s->at_ms && t->joined_ms[node] < s->at_ms &&
+           s->ltime >= core->events.min_time &&
+           core->event_time - s->ltime < GOSSIP__EVENT_SLOTS / 2;
+}
+
+static bool events_agree(const struct torture *t, struct mu_buf *why)
+{
+    for (size_t i = 0; i < t->sent_count; i++) {
+        bool is_held = false;
+
+        for (size_t node = 0; node < t->count; node++) {
+            is_held = is_held || (is_running(t, node) && t->sent[i].has[node] &&
+                                  t->started_ms[node] < t->sent[i].at_ms);
+        }
+        for (size_t node = 0; is_held && node < t->count; node++) {
+            if (is_running(t, node) && misses(t, &t->sent[i], node)) {
+                if (why != NULL) {
+                    mu_buf_addf(why, "%s misses event %zu of %llu ms", world_name(t->world, node),
+                                i, (unsigned long long)t->sent[i].at_ms);
+                }
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* -- keys ---------------------------------------------------------------------------------------
  */
 
@@ -225,6 +303,10 @@ static void restart(struct torture *t, size_t node)
     struct world_start how = { .keep_state = below(t, 3) != 0, .move = below(t, 3) == 0 };
 
     say(t, how.move ? "restart, moved" : "restart", node);
+    t->started_ms[node] = world_now_ms(t->world);
+    for (size_t i = 0; i < t->sent_count && !how.keep_state; i++) {
+        t->sent[i].has[node] = false;
+    }
     world_start(t->world, node, how);
     t->wants_join[node] = true;
 }
@@ -236,7 +318,7 @@ static const struct {
     // clang-format off
     { 6, act_crash }, { 4, act_vanish }, { 6, act_pause }, { 3, act_leave },
     { 2, act_force_leave }, { 3, act_tag }, { 2, act_join }, { 6, act_cut },
-    { 2, act_faults }, { 3, act_heal },
+    { 2, act_faults }, { 3, act_heal }, { 12, act_event },
 }; // clang-format on
 
 static void act(struct torture *t)
@@ -289,6 +371,7 @@ static void begin(struct torture *t, uint64_t seed)
     options.replay = below(t, 2) == 0 ? 0.02 : 0;
     t->world = world_new(&options);
     world_listen(t->world, on_notice, on_done, t);
+    world_hear(t->world, on_heard, t);
     t->count = 2 + below(t, NODES_MAX - 1);
     for (size_t i = 0; i < t->count; i++) {
         char name[24];
@@ -297,7 +380,7 @@ static void begin(struct torture *t, uint64_t seed)
         (void)world_add(t->world, name);
         world_start(t->world, i, (struct world_start){ .keep_state = false });
         if (i > 0) { /* one cluster from the start: islands that never met need not meet */
-            world_join(t->world, i, below(t, i));
+            join(t, i, below(t, i));
         }
     }
     world_run(t->world, BEGIN_MS);
@@ -322,9 +405,14 @@ static bool settles(struct torture *t, struct mu_buf *why)
     for (uint64_t ms = 0; ms < HEAL_MS && calm < 3; ms += HEAL_STEP_MS) {
         retry_joins(t);
         world_run(t->world, HEAL_STEP_MS);
-        calm = !is_anybody_paused(t) && world_agrees(t->world, NULL) ? calm + 1 : 0;
+        calm = !is_anybody_paused(t) && world_agrees(t->world, NULL) && events_agree(t, NULL)
+                   ? calm + 1
+                   : 0;
     }
-    return world_agrees(t->world, why);
+    if (t->was_twice) {
+        mu_buf_add_text(why, "an event was delivered twice");
+    }
+    return !t->was_twice && world_agrees(t->world, why) && events_agree(t, why);
 }
 
 struct torture_result torture_run(uint64_t seed, uint64_t seconds, bool verbose)
@@ -347,6 +435,7 @@ struct torture_result torture_run(uint64_t seed, uint64_t seconds, bool verbose)
     result.hash = world_hash(t.world);
     (void)snprintf(result.why_not, sizeof result.why_not, "%s", mu_buf_text(&why));
     mu_buf_deinit(&why);
+    mu_free(t.sent);
     world_free(t.world);
     return result;
 }

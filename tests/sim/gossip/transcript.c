@@ -26,8 +26,17 @@
 
 static const char *const routine[] = { "ping ", "push/pull", "health score", "join ", "tell " };
 
+struct heard { /* a query that a node may answer */
+    size_t node;
+    uint64_t ltime;
+    uint32_t id;
+};
+
 struct player {
     struct world *world;
+    struct heard *heard;
+    size_t heard_count;
+    uint64_t queries;
     struct world_options options;
     struct mu_buf trace;
     char shown[SHOWN_MAX][32];
@@ -58,6 +67,7 @@ static void close_player(void *data)
         world_free(p->world);
     }
     mu_buf_deinit(&p->trace);
+    mu_free(p->heard);
     mu_free(p);
 }
 
@@ -96,11 +106,43 @@ static void on_notice(void *data, size_t node, const struct gossip_notice *n)
     }
 }
 
+/* What users and their handlers get. Answers wait until the step is over. */
+static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
+{
+    static const char *const kinds[] = { "ack", "response", "done" };
+    struct player *p = data;
+    const char *label = world_label(p->world, node);
+    unsigned long long at = (unsigned long long)(world_now_ms(p->world) - p->epoch_ms);
+
+    for (size_t i = 0; i < fx->events_count; i++) {
+        mu_buf_addf(&p->trace, "[%llu] %s: event %s '%.*s' @%llu%s\n", at, label,
+                    fx->events[i].name, MU_SPAN_FMT(fx->events[i].payload),
+                    (unsigned long long)fx->events[i].ltime,
+                    fx->events[i].coalesce ? ", coalesced" : "");
+    }
+    for (size_t i = 0; i < fx->queries_count; i++) {
+        const struct gossip_query *q = &fx->queries[i];
+
+        mu_buf_addf(&p->trace, "[%llu] %s: query %s '%.*s' @%llu from %s\n", at, label, q->name,
+                    MU_SPAN_FMT(q->payload), (unsigned long long)q->ltime, q->from);
+        p->heard = mu_grow(p->heard, (p->heard_count + 1) * sizeof *p->heard);
+        p->heard[p->heard_count++] = (struct heard){ node, q->ltime, q->id };
+    }
+    for (size_t i = 0; i < fx->replies_count; i++) {
+        const struct gossip_reply *r = &fx->replies[i];
+
+        mu_buf_addf(&p->trace, "[%llu] %s: %s of query %llu%s%s '%.*s'\n", at, label,
+                    kinds[r->kind], (unsigned long long)r->query, r->from != NULL ? " from " : "",
+                    r->from != NULL ? r->from : "", MU_SPAN_FMT(r->payload));
+    }
+}
+
 static struct world *world_of(struct player *p)
 {
     if (p->world == NULL) {
         p->world = world_new(&p->options);
         world_listen(p->world, on_notice, on_done, p);
+        world_hear(p->world, on_heard, p);
     }
     return p->world;
 }
@@ -181,7 +223,7 @@ static bool run_nodes(struct player *p, const struct script_command *c, struct m
 
         world_start(w, node, (struct world_start){ .keep_state = false });
         if (node > 0) {
-            world_join(w, node, 0);
+            world_join(w, node, 0, false);
             world_run(w, 100);
         }
     }
@@ -213,7 +255,7 @@ static bool run_start(struct player *p, const struct script_command *c, struct m
 static bool run_join(struct player *p, const struct script_command *c, struct mu_buf *out)
 {
     (void)out;
-    world_join(p->world, node_of(p, c->words[1]), node_of(p, c->words[2]));
+    world_join(p->world, node_of(p, c->words[1]), node_of(p, c->words[2]), has_word(c, "replay"));
     return true;
 }
 
@@ -297,6 +339,61 @@ static bool run_count(struct player *p, const struct script_command *c, struct m
     for (size_t i = 0; i < GOSSIP_COUNTERS_COUNT; i++) {
         if (strcmp(gossip_counter_text((enum gossip_counter)i), c->words[2]) == 0) {
             mu_buf_addf(out, "%llu\n", (unsigned long long)s.counters[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* event <node> <name> [<payload>] [coalesce] */
+static bool run_event(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    const char *payload = c->words_count > 3 ? c->words[3] : "";
+
+    if (!world_event(p->world, node_of(p, c->words[1]), c->words[2], payload,
+                     has_word(c, "coalesce"))) {
+        mu_buf_add_text(out, "refused\n");
+    }
+    return true;
+}
+
+/* query <node> <name> [payload=] [nodes=a,b] [tag=] [expr=] [timeout_ms=] [relay=] [ack] */
+static bool run_query(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    struct gossip_query_filter filters[2] = { { .nodes_count = 0 } };
+    struct gossip_query_params params = { .name = c->words[2],
+                                          .payload = mu_span_text(script_option(c, "payload", "")),
+                                          .filters = filters,
+                                          .timeout_ms = script_number(c, "timeout_ms", 0),
+                                          .relay_factor = (unsigned)script_number(c, "relay", 0),
+                                          .wants_acks = has_word(c, "ack") };
+    const char *only = script_option(c, "node", NULL);
+    const char *tag = script_option(c, "tag", NULL);
+
+    if (only != NULL) {
+        filters[params.filters_count++] =
+            (struct gossip_query_filter){ .nodes = &only, .nodes_count = 1 };
+    }
+    if (tag != NULL) {
+        filters[params.filters_count++] =
+            (struct gossip_query_filter){ .tag = tag, .expr = script_option(c, "expr", "") };
+    }
+    if (!world_query(p->world, node_of(p, c->words[1]), ++p->queries, &params)) {
+        mu_buf_add_text(out, "refused\n");
+    }
+    return true;
+}
+
+/* respond <node> <payload>: to the last query it has heard. */
+static bool run_respond(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    size_t node = node_of(p, c->words[1]);
+
+    for (size_t i = p->heard_count; i-- > 0;) {
+        if (p->heard[i].node == node) {
+            if (!world_respond(p->world, node, p->heard[i].ltime, p->heard[i].id, c->words[2])) {
+                mu_buf_add_text(out, "refused\n");
+            }
             return true;
         }
     }
@@ -422,6 +519,9 @@ static const struct {
     { "options",     2, run_options },
     { "keys",        2, run_keys },
     { "count",       3, run_count },
+    { "event",       3, run_event },
+    { "query",       3, run_query },
+    { "respond",     3, run_respond },
 }; // clang-format on
 
 static bool run_command(void *data, const struct script_command *c, struct mu_buf *out)

@@ -248,6 +248,9 @@ void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
         sim_stream_op(w, n, &fx.streams[i]);
     }
     on_notices(w, n, &fx);
+    if (w->heard != NULL) {
+        w->heard(w->hearer, w->hosts[n->host], &fx);
+    }
     for (size_t i = 0; i < fx.dones_count; i++) {
         is_over = is_over || fx.dones[i].id == DONE_LEAVE;
         if (w->done != NULL) {
@@ -257,6 +260,8 @@ void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
     aim(w, n, fx.wake_at_ms);
     n->incarnation = n->core->self->incarnation;
     n->member_time = n->core->member_time;
+    n->event_time = n->core->event_time;
+    n->query_time = n->core->query_time;
     n->issued_max = n->incarnation > n->issued_max ? n->incarnation : n->issued_max;
     if (w->options.is_checked) {
         sim_check(w, n);
@@ -334,6 +339,8 @@ void world_start(struct world *w, size_t node, struct world_start how)
         .known = how.keep_state ? n->known : NULL,
         .known_count = how.keep_state ? n->known_count : 0,
         .member_time = how.keep_state ? n->member_time : 0,
+        .event_time = how.keep_state ? n->event_time : 0,
+        .query_time = how.keep_state ? n->query_time : 0,
         .sealing = n->sealing,
     };
 
@@ -400,7 +407,7 @@ void world_pause(struct world *w, size_t node, uint64_t ms)
 /* -- what is asked of them ----------------------------------------------------------------------
  */
 
-void world_join(struct world *w, size_t node, size_t to)
+void world_join(struct world *w, size_t node, size_t to, bool replays)
 {
     struct gossip_target target = { .given = w->nodes[to]->name,
                                     .addr = sim_addr(w->nodes[to]->host) };
@@ -409,6 +416,7 @@ void world_join(struct world *w, size_t node, size_t to)
     ev.join.id = DONE_JOIN;
     ev.join.targets = &target;
     ev.join.targets_count = 1;
+    ev.join.replays = replays;
     sim_feed(w, w->nodes[node], &ev);
 }
 
@@ -437,6 +445,57 @@ void world_tag(struct world *w, size_t node, const char *key, const char *value)
 
     ev.tags = (struct mu_pairs){ &pair, 1 };
     sim_feed(w, w->nodes[node], &ev);
+}
+
+void world_hear(struct world *w, world_heard_fn *heard, void *data)
+{
+    w->heard = heard;
+    w->hearer = data;
+}
+
+bool world_event(struct world *w, size_t node, const char *name, const char *payload, bool coalesce)
+{
+    struct sim_node *n = w->nodes[node];
+    struct gossip_event ev = { .kind = GOSSIP_EV_USER_EVENT };
+
+    if (gossip_event_check(n->core, name, mu_span_text(payload), NULL) != MU_OK) {
+        return false;
+    }
+    ev.user_event.name = name;
+    ev.user_event.payload = mu_span_text(payload);
+    ev.user_event.coalesce = coalesce;
+    sim_feed(w, n, &ev);
+    return true;
+}
+
+bool world_query(struct world *w, size_t node, uint64_t id,
+                 const struct gossip_query_params *params)
+{
+    struct sim_node *n = w->nodes[node];
+    struct gossip_event ev = { .kind = GOSSIP_EV_QUERY };
+
+    if (gossip_query_check(n->core, params, NULL) != MU_OK) {
+        return false;
+    }
+    ev.query.id = id;
+    ev.query.params = params;
+    sim_feed(w, n, &ev);
+    return true;
+}
+
+bool world_respond(struct world *w, size_t node, uint64_t ltime, uint32_t id, const char *payload)
+{
+    struct sim_node *n = w->nodes[node];
+    struct gossip_event ev = { .kind = GOSSIP_EV_RESPOND };
+
+    if (gossip_respond_check(n->core, ltime, id, mu_span_text(payload), NULL) != MU_OK) {
+        return false;
+    }
+    ev.respond.ltime = ltime;
+    ev.respond.id = id;
+    ev.respond.payload = mu_span_text(payload);
+    sim_feed(w, n, &ev);
+    return true;
 }
 
 void world_keys(struct world *w, size_t node, const struct gossip_sealing *sealing)

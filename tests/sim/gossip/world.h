@@ -67,13 +67,20 @@ struct world_start {
     const char *as_id; /* take over the node id of another node; NULL: its own */
 };
 void world_start(struct world *w, size_t node, struct world_start how);
-void world_join(struct world *w, size_t node, size_t to);
+/* replays: also what was sent before. */
+void world_join(struct world *w, size_t node, size_t to, bool replays);
 void world_crash(struct world *w, size_t node);  /* kill -9 */
 void world_vanish(struct world *w, size_t node); /* power or cable */
 void world_pause(struct world *w, size_t node, uint64_t ms);
 void world_leave(struct world *w, size_t node); /* and stop when that is over */
 void world_force_leave(struct world *w, size_t node, const char *name, bool prune);
 void world_tag(struct world *w, size_t node, const char *key, const char *value);
+/* Users' traffic; refused by the core's own checks: false. */
+bool world_event(struct world *w, size_t node, const char *name, const char *payload,
+                 bool coalesce);
+bool world_query(struct world *w, size_t node, uint64_t id,
+                 const struct gossip_query_params *params);
+bool world_respond(struct world *w, size_t node, uint64_t ltime, uint32_t id, const char *payload);
 /* Its keyring from now on, also over restarts. NULL: none. */
 void world_keys(struct world *w, size_t node, const struct gossip_sealing *sealing);
 /* What the predicate of this node refuses: names that begin so; NULL: nothing. */
@@ -100,6 +107,9 @@ uint64_t world_hash(const struct world *w); /* of all that happened */
 /* A notice or answer to a join, as it happens. */
 typedef void world_notice_fn(void *data, size_t node, const struct gossip_notice *notice);
 typedef void world_done_fn(void *data, size_t node, const struct gossip_done *done);
+/* Everything that came out of a step of that node, before it is carried out. */
+typedef void world_heard_fn(void *data, size_t node, const struct gossip_effects *fx);
+void world_hear(struct world *w, world_heard_fn *heard, void *data);
 void world_listen(struct world *w, world_notice_fn *notice, world_done_fn *done, void *data);
 
 #endif

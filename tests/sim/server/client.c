@@ -37,12 +37,48 @@ static struct client *client_of(struct world *w, const struct op *op)
     return &w->clients[op->client];
 }
 
+/* -- values ---------------------------------------------------------------------------------- */
+
+/* A value is the number of the operation that wrote it, and more of it: a few bytes, or many
+ * sectors of a disk. */
+static size_t value_bytes(uint64_t number)
+{
+    uint64_t luck = number * UINT64_C(0x9e3779b97f4a7c15) >> 40;
+
+    return sizeof number * (size_t)(1 + luck % (luck % 5 == 0 ? 1000 : 12));
+}
+
+static void value_make(uint64_t number, struct mu_buf *to)
+{
+    for (size_t i = 0; i < value_bytes(number) / sizeof number; i++) {
+        uint64_t word = number + i;
+
+        mu_buf_add(to, &word, sizeof word);
+    }
+}
+
+bool value_read(struct mu_span value, uint64_t *number)
+{
+    if (value.bytes < sizeof *number) {
+        return false;
+    }
+    memcpy(number, value.data, sizeof *number);
+    struct mu_buf whole = MU_BUF_NONE;
+
+    value_make(*number, &whole);
+    bool is_whole = mu_span_eq(mu_buf_span(&whole), value);
+
+    mu_buf_deinit(&whole);
+    return is_whole;
+}
+
 /* -- making one ---------------------------------------------------------------------------------
  */
 
 static void command_make(struct op *op)
 {
     struct mu_span key = mu_span_text(keys[op->key]);
+    struct mu_buf value = MU_BUF_NONE;
     struct mu_err err = MU_ERR_NONE;
     struct command c = { .kind = COMMAND_KV_DELETE };
 
@@ -52,7 +88,8 @@ static void command_make(struct op *op)
     case OP_CAS:
         c.kind = COMMAND_KV_SET;
         c.kv_set.key = key;
-        c.kv_set.value = mu_span_of(&op->number, sizeof op->number);
+        value_make(op->number, &value);
+        c.kv_set.value = mu_buf_span(&value);
         c.kv_set.has_cas = op->kind == OP_CAS;
         c.kv_set.cas = op->cas;
         break;
@@ -67,6 +104,7 @@ static void command_make(struct op *op)
     case OP_KINDS: MU_UNREACHABLE_CODE();
     }
     MU_ASSERT(command_encode(&c, &op->command, &err) == MU_OK);
+    mu_buf_deinit(&value);
 }
 
 static struct op *op_new(struct world *w, struct client *c)

@@ -82,26 +82,26 @@ static void must_settle(struct world *w, const char *what)
 /* -- who works ----------------------------------------------------------------------------------
  */
 
-static size_t alive_count(const struct world *w)
+static size_t intact_count(const struct world *w)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < w->servers_count; i++) {
-        count += !w->servers[i].is_refused;
+        count += !w->servers[i].is_hurt;
     }
     return count;
 }
 
-/* Some are gone, as many as a quorum can spare. */
+/* Some are gone, as many as a quorum can spare; whoever is hurt may not come up again. */
 static void bury(struct world *w)
 {
-    size_t spare = alive_count(w) - (w->servers_count / 2 + 1);
+    size_t spare = intact_count(w) - (w->servers_count / 2 + 1);
 
     for (size_t i = 0; i < w->servers_count && spare > 0; i++) {
         struct server *s = &w->servers[i];
 
         if (!s->is_refused && mu_rand_below(&w->rand, 2) == 0) {
-            spare--;
+            spare -= !s->is_hurt;
             event_cancel(w, &s->restart);
             server_crash(s, false, NEVER);
             s->restart_at = NEVER;

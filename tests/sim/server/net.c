@@ -21,7 +21,7 @@ struct message {
     struct world *world;
     struct server *from, *to;
     uint32_t from_life;
-    bool is_call;
+    bool is_call, is_changed;
     struct call call;
     struct mu_id disk; /* of the sender, as it said when the connection was made */
     struct mu_buf bytes;
@@ -76,9 +76,14 @@ static void on_arrival(void *data)
     } else if (m->is_call) {
         request_call(to, m->from, &m->call);
     } else {
+        uint64_t malformed = to->node.malformed_count;
+
         world_note(m->world, m->bytes.bytes * 8 + to->place);
         consensus__node_receive(&to->node, server_ms(to), &m->from->id, &m->disk,
                                 mu_buf_span(&m->bytes));
+        if (m->is_changed && to->node.malformed_count == malformed) {
+            world_fail(m->world, "%s: takes a frame in which a bit was changed", to->name);
+        }
     }
     message_free(m);
     server_turn_ends(to);
@@ -101,6 +106,7 @@ static struct message *message_copy(const struct message *m)
     struct message *twin = message_new(m->from, m->to);
 
     twin->disk = m->disk;
+    twin->is_changed = m->is_changed;
     mu_buf_add_span(&twin->bytes, mu_buf_span(&m->bytes));
     return twin;
 }
@@ -136,6 +142,7 @@ static bool on_send(void *self, const struct mu_id *peer, enum consensus_channel
     m->disk = from->node.identity.disk;
     mu_buf_add_span(&m->bytes, bytes);
     if (world_happens(&w->net_rand, w->flip)) {
+        m->is_changed = true;
         m->bytes.data[mu_rand_below(&w->net_rand, m->bytes.bytes)] ^=
             (uint8_t)(1U << mu_rand_below(&w->net_rand, 8));
     }

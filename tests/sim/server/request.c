@@ -4,8 +4,6 @@
  * stamped and proposed there; its result comes from applying it; the server that was asked answers
  * when it has applied it too. A read asks for a read point, waits until it is applied, and reads.
  */
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -120,10 +118,10 @@ static void read_key(struct request *r, struct op *saw)
     saw->index = applied.index;
     if (kvs.count > 0) {
         saw->saw_index = kvs.items[0].modify_index;
-        if (kvs.items[0].value.bytes != sizeof saw->saw) {
-            world_fail(s->world, "%s: a value of %zu bytes", s->name, kvs.items[0].value.bytes);
+        if (!value_read(kvs.items[0].value, &saw->saw)) {
+            world_fail(s->world, "%s: a value of %zu bytes that nobody wrote", s->name,
+                       kvs.items[0].value.bytes);
         }
-        memcpy(&saw->saw, kvs.items[0].value.data, sizeof saw->saw);
     }
     mu_arena_deinit(&arena);
 }

@@ -111,7 +111,7 @@ static void act_delay(struct world *w)
 
 static void act_flip(struct world *w)
 {
-    w->flip = (double)below(w, 10) / 100;
+    w->flip = (double)below(w, 25) / 100;
 }
 
 static void act_clock(struct world *w)
@@ -196,7 +196,7 @@ static const struct {
     // clang-format off
     [FAULT_crash] = { 10, act_crash }, [FAULT_power] = { 10, act_power }, [FAULT_stop]  = { 3, act_stop },
     [FAULT_pause] = { 6, act_pause },  [FAULT_cut]   = { 12, act_cut },   [FAULT_loss]  = { 3, act_loss },
-    [FAULT_twice] = { 2, act_twice },  [FAULT_delay] = { 3, act_delay },  [FAULT_flip]  = { 2, act_flip },
+    [FAULT_twice] = { 2, act_twice },  [FAULT_delay] = { 3, act_delay },  [FAULT_flip]  = { 4, act_flip },
     [FAULT_clock] = { 3, act_clock },  [FAULT_stall] = { 4, act_stall },  [FAULT_full]  = { 3, act_full },
     [FAULT_sync]  = { 3, act_sync },   [FAULT_read]  = { 2, act_read },   [FAULT_rot]   = { 2, act_rot },
 }; // clang-format on

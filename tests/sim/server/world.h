@@ -343,7 +343,8 @@ void clients_begin(struct world *w);
 struct op *op_of(struct world *w, uint64_t number);
 void op_done(struct world *w, uint64_t number, const struct call *answer, const struct op *saw);
 void op_failed(struct world *w, uint64_t number, bool is_certain);
-const char *key_text(size_t key); /* KEYS_MAX of them */
+const char *key_text(size_t key);                        /* KEYS_MAX of them */
+bool value_read(struct mu_span value, uint64_t *number); /* false: nobody wrote this */
 void clients_judge(struct world *w);
 void clients_free(struct world *w);
 

@@ -27,6 +27,7 @@ struct world {
     uint64_t applied;
     uint64_t results, last_ticket, refused;
     size_t changes;
+    unsigned transactions;
     unsigned room_asked;
     struct consensus_sum sums[8];
     size_t sums_count;
@@ -52,6 +53,7 @@ static void on_done(void *data, const struct apply_report *report)
     }
     if (report->changes != NULL) {
         w->changes += catalog_changes_count(report->changes);
+        w->transactions++;
     }
 }
 
@@ -155,6 +157,47 @@ static void a_thousand_entries_come_through_in_order(void **state)
     catalog_reader_close(reader);
 }
 
+/* The thread sleeps until somebody hurries, so all are there when it looks. */
+static void what_is_held_is_one_transaction(void **state)
+{
+    struct world *w = *state;
+
+    for (uint64_t i = 1; i <= 50; i++) {
+        struct mu_buf command = MU_BUF_NONE;
+
+        encode("k", false, &command);
+        struct apply_entry e = { i, 1, i, mu_buf_span(&command) };
+
+        apply_hold(w->apply, &e, 1);
+        mu_buf_deinit(&command);
+    }
+    assert_int_equal(apply_waiting(w->apply), 50);
+    apply_hurry(w->apply);
+    run_until(w, 50);
+    assert_int_equal(w->transactions, 1);
+    assert_int_equal(w->results, 50);
+}
+
+/* An end that nobody hurried before it loses nothing: the state has it when it is opened again. */
+static void what_is_held_is_applied_before_the_end(void **state)
+{
+    struct world *w = *state;
+    struct mu_buf command = MU_BUF_NONE;
+    struct catalog *catalog = NULL;
+    struct catalog_options options = { .path = w->path };
+
+    encode("k", false, &command);
+    struct apply_entry e = { 1, 1, 1, mu_buf_span(&command) };
+
+    apply_hold(w->apply, &e, 1);
+    mu_buf_deinit(&command);
+    apply_close(w->apply);
+    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    assert_int_equal(catalog_open(&catalog, &options, NULL), MU_OK);
+    assert_int_equal(catalog_applied(catalog).index, 1);
+    w->apply = apply_new(&w->loop, catalog, on_done, on_failed, on_full, w);
+}
+
 /* Batches may be cut anywhere, on every server elsewhere: the sums are said behind the same
  * entries, and are the same. */
 static void sums_do_not_depend_on_batches(void **state)
@@ -221,6 +264,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_thousand_entries_come_through_in_order),
+        TEST(what_is_held_is_one_transaction),
+        TEST(what_is_held_is_applied_before_the_end),
         TEST(sums_do_not_depend_on_batches),
         TEST(only_those_with_a_ticket_are_answered),
         TEST(bytes_that_are_no_command_stop_the_server),

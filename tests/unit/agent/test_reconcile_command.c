@@ -55,8 +55,10 @@ static enum mu_code apply(struct fixture *f, const struct command *command)
     assert_int_equal(catalog_commit(f->catalog, &changes, &err), MU_OK);
     catalog_changes_free(changes);
     mu_buf_deinit(&bytes);
-    mu_free(result.text);
-    return result.code;
+    enum mu_code code = result.code;
+
+    catalog_result_free(&result);
+    return code;
 }
 
 /* A client at 10.0.0.1, as gossip shows it. */

@@ -212,6 +212,18 @@ static inline void draw_lock(struct mu_rand *r, struct mu_arena *arena, struct c
     c->kv_lock.is_release = draw_bool(r, 4);
 }
 
+/* From one of three servers, mostly with the next number, now and then with one that was there
+ * before, or after a restart. */
+static inline void draw_origin(struct mu_rand *r, uint64_t index, struct command_origin *o)
+{
+    unsigned server = 1 + (unsigned)mu_rand_below(r, 3);
+    uint64_t back = draw_bool(r, 2) ? mu_rand_below(r, 60) : 0;
+
+    o->server.b[0] = (uint8_t)server;
+    o->boot = 1 + index / 700 - (index > 700 && draw_bool(r, 60));
+    o->seq = index > back ? index - back : 1;
+}
+
 /* `index`: that of the entry it will be, for plausible check-and-sets. */
 static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint64_t index,
                                 struct command *c)
@@ -220,6 +232,20 @@ static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint6
     if (draw_bool(r, 20)) {
         draw_autopilot(r, index, c);
         return;
+    }
+    if (draw_bool(r, 12)) {
+        c->kind = COMMAND_KV_COMPACT;
+        c->kv_compact = (struct command_kv_compact){ .space = 1,
+                                                     .versions_rev = mu_rand_below(r, index),
+                                                     .markers_rev = mu_rand_below(r, index),
+                                                     .rows = 1 + (uint32_t)mu_rand_below(r, 60) };
+        return;
+    }
+    if (!draw_bool(r, 3)) {
+        draw_origin(r, index, &c->origin);
+    }
+    if (draw_bool(r, 5)) {
+        c->request.b[0] = (uint8_t)(1 + mu_rand_below(r, 40));
     }
     switch (mu_rand_below(r, 10)) {
     case 0:

@@ -4,13 +4,14 @@
 
 static void entries_that_are_no_commands_of_ours_stop_it(void **state)
 {
-    /* kind 9; version 2 of kind 3; no protobuf at all */
+    /* kind 100; version 2 of kind 3; no protobuf at all */
     static const struct {
         struct mu_span bytes;
         enum mu_code code;
         const char *text;
     } cases[] = {
-        { MU_SPAN_LIT("\x08\x09\x10\x01"), MU_UNSUPPORTED, "entry 1: command kind 9 is not known" },
+        { MU_SPAN_LIT("\x08\x64\x10\x01"), MU_UNSUPPORTED,
+          "entry 1: command kind 100 is not known" },
         { MU_SPAN_LIT("\x08\x03\x10\x02"), MU_UNSUPPORTED, "entry 1: version 2 of command" },
         { MU_SPAN_LIT("garbage"), MU_CORRUPT, "entry 1: these 7 bytes are no command" },
     };
@@ -45,7 +46,7 @@ static void a_malformed_body_is_refused_like_any_bad_command(void **state)
     assert_int_equal(catalog_apply(f.catalog, 1, 1, bytes, &result, NULL), MU_OK);
     assert_int_equal(result.code, MU_INVALID);
     assert_string_equal(result.text, "kv-set: bad body: malformed");
-    mu_free(result.text);
+    catalog_result_free(&result);
     catalog_changes_free(fixture_commit(&f));
     assert_int_equal(catalog_applied(f.catalog).index, 1);
     assert_int_equal(catalog_applied(f.catalog).stamp_ms, 0);
@@ -152,7 +153,7 @@ static void too_many_keys_are_refused_before_the_first(void **state)
     assert_int_equal(result.code, MU_TOO_BIG);
     assert_string_equal(result.text, "1048577 keys in one deletion, at most 1048576 are allowed");
     assert_int_equal(fixture_count(&f, "SELECT count(*) FROM kv_hist_1"), 0);
-    mu_free(result.text);
+    catalog_result_free(&result);
     fixture_deinit(&f);
 }
 

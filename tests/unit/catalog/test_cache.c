@@ -180,6 +180,7 @@ static void putting_again_replaces(void **state)
     assert_int_equal(old, 1);
     assert_true(has(&w, "a"));
     assert_int_equal(catalog_watch_count(w.watch), 1);
+    assert_int_equal(catalog_watch_eager(w.watch), 0); /* nobody waits for what is only kept */
     catalog_cache_drop_all(w.cache);
     assert_int_equal(young, 1);
     assert_false(has(&w, "a"));

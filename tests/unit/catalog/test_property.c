@@ -74,7 +74,7 @@ static void apply_entry(struct fixture *f, const struct log *log, struct outcome
     if (memcmp(o->hash, applied.hash, sizeof o->hash) != 0) {
         fail_msg("entry %llu: another hash than before", (unsigned long long)f->index);
     }
-    mu_free(result.text);
+    catalog_result_free(&result);
 }
 
 static struct outcome *noted_new(void)
@@ -204,15 +204,30 @@ static void check_references(struct fixture *f)
           "FROM sessions)" },
         { "a locked key that is deleted",
           "SELECT count(*) FROM kv_cur_1 WHERE session IS NOT NULL AND op <> 0" },
+        { "the index of locks is another one",
+          "SELECT (SELECT count(*) FROM kv_locks_1) <> (SELECT count(*) FROM kv_cur_1 WHERE "
+          "session "
+          "IS NOT NULL) OR EXISTS (SELECT 1 FROM kv_locks_1 l WHERE NOT EXISTS (SELECT 1 FROM "
+          "kv_cur_1 c WHERE c.key = l.key AND c.session = l.session))" },
+        { "the index of deletion markers is another one",
+          "SELECT (SELECT count(*) FROM kv_dead_1) <> (SELECT count(*) FROM kv_cur_1 WHERE op = 1) "
+          "OR EXISTS (SELECT 1 FROM kv_dead_1 d WHERE NOT EXISTS (SELECT 1 FROM kv_cur_1 c WHERE "
+          "c.key = d.key AND c.id = d.id))" },
         { "a session on no node",
           "SELECT count(*) FROM sessions WHERE node NOT IN (SELECT key FROM nodes)" },
         { "a session that hangs on a critical check",
           "SELECT count(*) FROM sessions s JOIN checks c ON c.node = s.node WHERE c.status = "
           "cast('critical' AS BLOB) AND (instr(lower(cast(s.node_checks AS TEXT)), cast(c.key AS "
           "TEXT)) > 0 OR instr(lower(cast(s.service_checks AS TEXT)), cast(c.key AS TEXT)) > 0)" },
-        { "a version without the one before",
+        { "a version without the one before, and compaction has not been there",
           "SELECT count(*) FROM kv_hist_1 h WHERE prev <> 0 AND NOT EXISTS (SELECT 1 FROM "
-          "kv_hist_1 p WHERE p.id = h.prev AND p.key = h.key)" },
+          "kv_hist_1 p WHERE p.id = h.prev AND p.key = h.key) AND id >= coalesce((SELECT value "
+          "FROM idx WHERE name = cast('kvs.compacted' AS BLOB)), 0)" },
+        { "a version that compaction has left behind",
+          "SELECT count(*) FROM kv_hist_1 h JOIN kv_hist_1 p ON p.id = h.prev WHERE h.id < "
+          "coalesce((SELECT value FROM idx WHERE name = cast('kvs.compacted' AS BLOB)), 0)" },
+        { "a version of no key",
+          "SELECT count(*) FROM kv_hist_1 WHERE key NOT IN (SELECT key FROM kv_cur_1)" },
     };
 
     for (size_t i = 0; i < MU_LEN(cases); i++) {
@@ -243,11 +258,109 @@ static void rows_refer_to_rows_that_are_there(void **state)
     noted_free(noted);
 }
 
+/* -- exactly once ------------------------------------------------------------------------------ */
+
+/* What a repeated command must leave alone: all rows but those that know of repetition. */
+static void dump_effects(struct fixture *f, struct mu_buf *to)
+{
+    static const char *const left_out[] = { "applied ", "origins ", "outcomes ", "requests ",
+                                            "idx \"requests" };
+    struct mu_buf dump = MU_BUF_NONE;
+
+    fixture_dump(f, &dump);
+    struct mu_span rest = mu_buf_span(&dump);
+
+    mu_buf_clear(to);
+    while (rest.bytes > 0) {
+        struct mu_span line = mu_span_split(rest, '\n', &rest, NULL);
+        bool is_shown = true;
+
+        for (size_t i = 0; i < MU_LEN(left_out); i++) {
+            is_shown = is_shown && !mu_span_starts(line, mu_span_text(left_out[i]));
+        }
+        if (is_shown) {
+            mu_buf_add_span(to, line);
+            mu_buf_add_byte(to, '\n');
+        }
+    }
+    mu_buf_deinit(&dump);
+}
+
+/* The first entry before `at` that has the same origin; 0: none. */
+static uint64_t first_copy(const struct command_origin *origins, uint64_t at)
+{
+    for (uint64_t i = 1; i < at && origins[at].seq > 0; i++) {
+        if (memcmp(&origins[i], &origins[at], sizeof origins[i]) == 0) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+static void decode_origins(const struct log *log, struct command_origin *origins)
+{
+    struct mu_arena arena;
+
+    mu_arena_init(&arena, 0);
+    for (uint64_t i = 1; i <= ENTRIES; i++) {
+        struct command c = { .kind = COMMAND_NONE };
+
+        if (log->entries[i].bytes > 0) {
+            CHECK(command_decode(mu_buf_span(&log->entries[i]), &arena, &c, err));
+        }
+        memcpy(&origins[i], &c.origin, sizeof c.origin);
+        mu_arena_reset(&arena);
+    }
+    mu_arena_deinit(&arena);
+}
+
+static void a_repeated_command_has_no_effect_and_the_first_answer(void **state)
+{
+    struct command_origin *origins = mu_new_array(ENTRIES + 1, sizeof *origins);
+    struct outcome *noted = noted_new();
+    struct log *log = log_new(21);
+    struct mu_buf before = MU_BUF_NONE;
+    struct mu_buf after = MU_BUF_NONE;
+    struct fixture f;
+    unsigned repeated = 0;
+
+    (void)state;
+    decode_origins(log, origins);
+    fixture_init(&f, false);
+    while (f.index < ENTRIES) {
+        uint64_t first = first_copy(origins, f.index + 1);
+
+        if (first > 0) {
+            dump_effects(&f, &before);
+        }
+        fixture_begin(&f);
+        apply_entry(&f, log, noted, true);
+        catalog_changes_free(fixture_commit(&f));
+        if (first > 0) {
+            const struct outcome *o = &noted[f.index];
+
+            dump_effects(&f, &after);
+            expect_same("a repeated command", &before, &after);
+            assert_true(o->code == MU_TIMEOUT ||
+                        (o->code == noted[first].code && o->did_apply == noted[first].did_apply));
+            repeated++;
+        }
+    }
+    assert_true(repeated > 30); /* or nothing was tried */
+    fixture_deinit(&f);
+    log_free(log);
+    noted_free(noted);
+    mu_buf_deinit(&before);
+    mu_buf_deinit(&after);
+    mu_free(origins);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_gives_one_state_however_it_is_applied),
         cmocka_unit_test(rows_refer_to_rows_that_are_there),
+        cmocka_unit_test(a_repeated_command_has_no_effect_and_the_first_answer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

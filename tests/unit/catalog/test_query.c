@@ -338,6 +338,9 @@ static void an_index_moves_with_what_is_seen(void **state)
         }
         mu_arena_reset(&arena);
         draw_command(&r, &arena, f.index + 1, &c);
+        if (c.kind == COMMAND_KV_COMPACT) {
+            c.kv_compact.markers_rev = 0; /* without them an index may go back, as documented */
+        }
         fixture_begin(&f);
         mu_free(fixture_apply(&f, &c).text);
         struct catalog_changes *changes = fixture_commit(&f);

@@ -244,12 +244,28 @@ static void session_command(struct mu_arena *arena, const struct script_command 
     s->has_service_checks = pairs_option(arena, c, "service-checks", &s->service_checks);
 }
 
+/* from=<server>/<boot>/<seq>, request=<number> */
+static void once_options(const struct script_command *c, struct command *out)
+{
+    unsigned server = 0;
+    unsigned long long boot = 0;
+    unsigned long long seq = 0;
+    unsigned long long request = script_number(c, "request", 0);
+
+    if (sscanf(script_option(c, "from", ""), "%u/%llu/%llu", &server, &boot, &seq) == 3) {
+        out->origin = (struct command_origin){ .boot = boot, .seq = seq };
+        out->origin.server.b[0] = (uint8_t)server;
+    }
+    out->request.b[0] = (uint8_t)request;
+}
+
 static bool make_command(struct mu_arena *arena, const struct script_command *c,
                          struct command *out)
 {
     const char *word = c->words[0];
 
     *out = (struct command){ .stamp_ms = script_number(c, "stamp", 0) };
+    once_options(c, out);
     if (strcmp(word, "register") == 0) {
         register_command(arena, c, out);
     } else if (strcmp(word, "deregister") == 0) {
@@ -267,6 +283,13 @@ static bool make_command(struct mu_arena *arena, const struct script_command *c,
         lock_command(arena, c, out);
     } else if (strcmp(word, "session") == 0 && c->words_count >= 2) {
         session_command(arena, c, out);
+    } else if (strcmp(word, "compact") == 0) {
+        out->kind = COMMAND_KV_COMPACT;
+        out->kv_compact =
+            (struct command_kv_compact){ .space = (uint32_t)script_number(c, "space", 1),
+                                         .versions_rev = script_number(c, "versions", 0),
+                                         .markers_rev = script_number(c, "markers", 0),
+                                         .rows = (uint32_t)script_number(c, "rows", 100) };
     } else if (strcmp(word, "destroy") == 0 && c->words_count >= 2) {
         out->kind = COMMAND_SESSION_DESTROY;
         out->session_destroy.id = session_id(c->words[1]);
@@ -343,7 +366,7 @@ static void apply(struct world *w, const struct command *command, struct mu_buf 
     } else {
         mu_buf_add_text(out, result.did_apply ? "true\n" : command == NULL ? "-\n" : "false\n");
     }
-    mu_free(result.text);
+    catalog_result_free(&result);
     if (!w->in_batch) {
         commit(w, out);
     }
@@ -751,6 +774,25 @@ static void show_lines(struct fixture *f, const char *start, struct mu_buf *out)
     mu_buf_deinit(&dump);
 }
 
+/* many <count> from=<server>/<boot>/<first seq>: puts that nobody looks at */
+static void many(struct world *w, const struct script_command *c)
+{
+    struct command command = { .kind = COMMAND_KV_SET, .kv_set = { .key = MU_SPAN_LIT("many") } };
+    unsigned long long count = strtoull(c->words[1], NULL, 10);
+
+    once_options(c, &command);
+    for (unsigned long long i = 0; i < count; i++) {
+        fixture_begin(&w->f);
+        struct catalog_result result = fixture_apply(&w->f, &command);
+
+        assert_int_equal(result.code, MU_OK);
+        catalog_result_free(&result);
+        catalog_changes_free(fixture_commit(&w->f));
+        command.origin.seq++;
+    }
+    fixture_check_hash(&w->f);
+}
+
 static void world_commit(struct world *w, struct mu_buf *out)
 {
     w->in_batch = false;
@@ -772,6 +814,8 @@ static bool world_run(void *data, const struct script_command *c, struct mu_buf 
         show_lines(&w->f, "idx ", out);
     } else if (strcmp(word, "dump") == 0) {
         show_lines(&w->f, c->words_count > 1 ? c->words[1] : "", out);
+    } else if (strcmp(word, "many") == 0) {
+        many(w, c);
     } else if (strcmp(word, "topics") == 0) {
         w->shows_topics = !has_word(c, "off");
     } else if (strcmp(word, "begin") == 0) {

@@ -180,6 +180,25 @@ static void a_cancelled_wait_is_not_woken(void **state)
     catalog_watch_free(NULL);
 }
 
+static void the_patient_are_counted_apart(void **state)
+{
+    struct catalog_watch *w = catalog_watch_new();
+    struct waiter a = { 0 };
+    struct waiter b = { 0 };
+
+    (void)state;
+    wait_for(w, &a, CATALOG_SERVICE, "web");
+    assert_int_equal(catalog_watch_eager(w), 1);
+    catalog_watch_patient(a.wait);
+    assert_int_equal(catalog_watch_eager(w), 0);
+    wait_for(w, &b, CATALOG_SERVICE, "web");
+    assert_int_equal(catalog_watch_eager(w), 1);
+    fire_one(w, CATALOG_SERVICE, "web"); /* woken like all */
+    assert_int_equal(a.fired + b.fired, 2);
+    assert_int_equal(catalog_watch_eager(w), 0);
+    catalog_watch_free(w);
+}
+
 /* -- what the woken may do --------------------------------------------------------------------- */
 
 static void the_woken_may_wait_again(void **state)
@@ -386,6 +405,7 @@ int main(void)
         cmocka_unit_test(each_kind_wakes_whom_it_concerns),
         cmocka_unit_test(several_topics_and_changes_wake_once),
         cmocka_unit_test(a_cancelled_wait_is_not_woken),
+        cmocka_unit_test(the_patient_are_counted_apart),
         cmocka_unit_test(the_woken_may_wait_again),
         cmocka_unit_test(the_woken_may_cancel_others),
         cmocka_unit_test(the_woken_may_wake),

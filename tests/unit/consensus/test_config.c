@@ -51,9 +51,20 @@ static struct consensus_config joint(void)
     return config;
 }
 
+static struct consensus_config with_removed(void)
+{
+    struct consensus_config config = three();
+
+    config.is_forced = true;
+    config.removed_count = 2;
+    config.removed[0] = id_of(201);
+    config.removed[1] = id_of(200); /* in the order of their removal */
+    return config;
+}
+
 static void what_was_encoded_comes_back(void **state)
 {
-    const struct consensus_config all[] = { three(), joint() };
+    const struct consensus_config all[] = { three(), joint(), with_removed() };
 
     (void)state;
     for (size_t i = 0; i < MU_LEN(all); i++) {
@@ -69,18 +80,59 @@ static void what_was_encoded_comes_back(void **state)
 
 static void every_truncation_is_refused(void **state)
 {
-    const struct consensus_config config = joint();
-    uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX];
-    size_t size = consensus_config_encode(&config, bytes);
+    const struct consensus_config all[] = { joint(), with_removed() };
 
     (void)state;
-    for (size_t i = 0; i < size; i++) {
-        struct consensus_config back;
-        struct mu_err err = MU_ERR_NONE;
+    for (size_t k = 0; k < MU_LEN(all); k++) {
+        uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX];
+        size_t size = consensus_config_encode(&all[k], bytes);
 
-        assert_int_equal(consensus_config_decode(mu_span_of(bytes, i), 9, &back, &err), MU_INVALID);
-        assert_non_null(strstr(err.text, "configuration 9"));
+        for (size_t i = 0; i < size; i++) {
+            struct consensus_config back;
+            struct mu_err err = MU_ERR_NONE;
+
+            assert_int_equal(consensus_config_decode(mu_span_of(bytes, i), 9, &back, &err),
+                             MU_INVALID);
+            assert_non_null(strstr(err.text, "configuration 9"));
+        }
     }
+}
+
+/* Bytes of before the removed disks: such logs exist. */
+static void the_first_form_is_still_read(void **state)
+{
+    uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX] = { 1, 0, 1, 0 };
+    struct consensus_config config;
+    size_t size = 4 + 2 * 16 + 8 + 4;
+
+    (void)state;
+    bytes[4] = 1;                    /* id */
+    bytes[4 + 16] = 101;             /* disk */
+    bytes[4 + 32] = 1;               /* joined at */
+    bytes[4 + 2 * 16 + 8 + 1] = 0x1; /* voter */
+    assert_int_equal(consensus_config_decode(mu_span_of(bytes, size), 1, &config, NULL), MU_OK);
+    assert_int_equal(config.servers_count, 1);
+    assert_true(config.servers[0].is_voter);
+    assert_int_equal(config.removed_count, 0);
+    assert_int_equal(consensus_config_encode(&config, bytes), size);
+}
+
+static void as_many_removed_disks_as_there_is_room_for(void **state)
+{
+    struct consensus_config config = three();
+    uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX];
+    struct consensus_config back;
+
+    (void)state;
+    config.removed_count = CONSENSUS_REMOVED_MAX;
+    for (uint32_t i = 0; i < CONSENSUS_REMOVED_MAX; i++) {
+        config.removed[i].b[1] = (uint8_t)(i + 1);
+    }
+    size_t size = consensus_config_encode(&config, bytes);
+
+    assert_int_equal(consensus_config_decode(mu_span_of(bytes, size), 1, &back, NULL), MU_OK);
+    bytes[size - (size_t)CONSENSUS_REMOVED_MAX * 16 - 2]++;
+    assert_int_equal(consensus_config_decode(mu_span_of(bytes, size), 1, &back, NULL), MU_INVALID);
 }
 
 /* Whatever is accepted has one form only. */
@@ -155,6 +207,12 @@ static void spoil_nothing(struct consensus_config *c)
     (void)c;
 }
 
+static void spoil_removed_disk(struct consensus_config *c)
+{
+    c->removed_count = 1;
+    c->removed[0] = c->servers[1].disk;
+}
+
 static void rules_are_checked(void **state)
 {
     static const struct {
@@ -172,6 +230,7 @@ static void rules_are_checked(void **state)
         { "nobody votes",                     spoil_no_voter,          MU_INVALID },
         { "outgoing voter, not joint",        spoil_old_without_joint, MU_INVALID },
         { "joint without an outgoing set",    spoil_joint_without_old, MU_INVALID },
+        { "a disk that was removed",          spoil_removed_disk,      MU_INVALID },
     }; // clang-format on
 
     (void)state;
@@ -202,6 +261,67 @@ static void ten_voters_are_too_many(void **state)
     assert_int_equal(consensus_config_check(&config, NULL), MU_OK);
 }
 
+/* -- from one to the next (I12) ------------------------------------------------------------ */
+
+/* Of servers a to e: V votes, L learns, o votes in the outgoing set, b in both, - is not there. */
+static struct consensus_config config_of(const char *roles)
+{
+    struct consensus_config config = { .index = 1 };
+
+    for (uint8_t i = 0; roles[i] != '\0'; i++) {
+        struct consensus_server *s = &config.servers[config.servers_count];
+
+        if (roles[i] == '-') {
+            continue;
+        }
+        s->id = id_of((uint8_t)(i + 1));
+        s->disk = id_of((uint8_t)(i + 101));
+        s->is_voter = roles[i] == 'V' || roles[i] == 'b';
+        s->is_voter_old = roles[i] == 'o' || roles[i] == 'b';
+        s->is_learner = roles[i] == 'L';
+        config.is_joint |= s->is_voter_old;
+        config.servers_count++;
+    }
+    return config;
+}
+
+static void one_follows_from_another(void **state)
+{
+    static const struct {
+        const char *why, *before, *next;
+        bool follows, is_forced;
+    } cases[] = {
+        // clang-format off
+        { "nothing changes",                 "VVV--", "VVV--", true,  false },
+        { "a learner enters",                "VVV--", "VVVL-", true,  false },
+        { "and votes",                       "VVVL-", "VVVV-", true,  false },
+        { "a voter goes",                    "VVV--", "VV---", true,  false },
+        { "or learns",                       "VVV--", "VVL--", true,  false },
+        { "two come",                        "V----", "VVV--", false, false },
+        { "two go",                          "VVV--", "V----", false, false },
+        { "one comes, one goes",             "VVV--", "VV-V-", false, false },
+        { "into a joint step",               "VVVL-", "bbob-", false, false },
+        { "with the voters of before",       "VVVL-", "bboV-", true,  false },
+        { "and others beside",               "VVVLL", "bboVV", true,  false },
+        { "out of it, to the incoming set",  "bboV-", "VV-V-", true,  false },
+        { "to the outgoing one",             "bboV-", "VVV--", false, false },
+        { "with a step more",                "bboV-", "VV-VV", false, false },
+        { "from one to another",             "bboV-", "bboV-", false, false },
+        { "recovery follows from nothing",   "VVVVV", "V----", true,  true },
+    }; // clang-format on
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct consensus_config before = config_of(cases[i].before);
+        struct consensus_config next = config_of(cases[i].next);
+
+        next.is_forced = cases[i].is_forced;
+        if (consensus__config_follows(&before, &next) != cases[i].follows) {
+            fail_msg("%s: %s -> %s", cases[i].why, cases[i].before, cases[i].next);
+        }
+    }
+}
+
 /* -- the history: always the newest in the log, whatever was truncated (rows 50, 51) ------- */
 
 static struct consensus *core_new(void)
@@ -230,11 +350,10 @@ static struct consensus *core_new(void)
 }
 
 /* An append of entries of the kinds given ('c' configuration, '-' no-op) behind `prev`. */
-static void feed(struct consensus *c, uint64_t term, uint64_t prev, uint64_t prev_term,
-                 const char *kinds)
+static void feed_config(struct consensus *c, uint64_t term, uint64_t prev, uint64_t prev_term,
+                        const char *kinds, struct consensus_config config)
 {
     struct consensus_entry entries[8] = { 0 };
-    struct consensus_config config = three();
     struct consensus_effects fx;
     struct consensus_msg m = {
         .kind = CONSENSUS_APPEND_REQ,
@@ -263,6 +382,28 @@ static void feed(struct consensus *c, uint64_t term, uint64_t prev, uint64_t pre
     consensus_step(
         c, &(struct consensus_event){ .now_ms = 1, .kind = CONSENSUS_EV_RECV, .msg = &m }, &fx);
     consensus__check(c);
+}
+
+static void feed(struct consensus *c, uint64_t term, uint64_t prev, uint64_t prev_term,
+                 const char *kinds)
+{
+    feed_config(c, term, prev, prev_term, kinds, three());
+}
+
+/* What no leader could have made is not taken, and what lies behind it neither; nothing dies. */
+static void a_leap_is_not_taken_from_the_network(void **state)
+{
+    struct consensus *c = core_new();
+    uint64_t dropped = c->counters.messages_dropped;
+
+    (void)state;
+    feed_config(c, 2, 1, 1, "-c-", config_of("V----"));
+    assert_int_equal(consensus_config_now(c)->index, 1);
+    assert_int_equal(c->log.last_index, 2);
+    assert_true(c->counters.messages_dropped > dropped);
+    feed_config(c, 2, 2, 2, "c-", config_of("VV---"));
+    assert_int_equal(consensus_config_now(c)->index, 3);
+    mu_free(c);
 }
 
 static void truncation_brings_back_the_one_before(void **state)
@@ -297,9 +438,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_encoded_comes_back),
         cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(the_first_form_is_still_read),
+        cmocka_unit_test(as_many_removed_disks_as_there_is_room_for),
         cmocka_unit_test(damage_is_refused_or_means_something_else),
         cmocka_unit_test(rules_are_checked),
         cmocka_unit_test(ten_voters_are_too_many),
+        cmocka_unit_test(one_follows_from_another),
+        cmocka_unit_test(a_leap_is_not_taken_from_the_network),
         cmocka_unit_test(truncation_brings_back_the_one_before),
         cmocka_unit_test(one_configuration_is_taken_at_a_time),
     };

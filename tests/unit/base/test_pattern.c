@@ -1,9 +1,13 @@
-#include "cm.h"
-
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
+#include <cmocka.h>
+
 #include "base/assert.h"
-#include "pattern.h"
+#include "base/pattern.h"
 
 static void expressions_match_as_in_re2(void **state)
 {
@@ -69,13 +73,13 @@ static void expressions_match_as_in_re2(void **state)
     for (size_t i = 0; i < MU_LEN(cases); i++) {
         struct mu_arena arena;
         struct mu_err err = MU_ERR_NONE;
-        struct pattern *p = NULL;
+        struct mu_pattern *p = NULL;
 
         mu_arena_init(&arena, 0);
-        if (pattern_compile(&p, mu_span_text(cases[i].pattern), &arena, &err) != MU_OK) {
+        if (mu_pattern_compile(&p, mu_span_text(cases[i].pattern), &arena, &err) != MU_OK) {
             fail_msg("%s: '%s': %s", cases[i].why, cases[i].pattern, err.text);
         }
-        if (pattern_matches(p, mu_span_text(cases[i].text)) != cases[i].matches) {
+        if (mu_pattern_matches(p, mu_span_text(cases[i].text)) != cases[i].matches) {
             fail_msg("%s: '%s' on '%s'", cases[i].why, cases[i].pattern, cases[i].text);
         }
         mu_arena_deinit(&arena);
@@ -108,10 +112,10 @@ static void what_is_wrong_is_said_in_gos_words(void **state)
     for (size_t i = 0; i < MU_LEN(cases); i++) {
         struct mu_arena arena;
         struct mu_err err = MU_ERR_NONE;
-        struct pattern *p = NULL;
+        struct mu_pattern *p = NULL;
 
         mu_arena_init(&arena, 0);
-        enum mu_code rc = pattern_compile(&p, mu_span_text(cases[i].pattern), &arena, &err);
+        enum mu_code rc = mu_pattern_compile(&p, mu_span_text(cases[i].pattern), &arena, &err);
 
         if (rc != MU_INVALID || strcmp(err.text, cases[i].text) != 0) {
             fail_msg("'%s' gave %s '%s'", cases[i].pattern, mu_code_text(rc), err.text);
@@ -124,17 +128,18 @@ static void what_is_wrong_is_said_in_gos_words(void **state)
 static void time_is_linear_in_the_text(void **state)
 {
     struct mu_arena arena;
-    struct pattern *p = NULL;
+    struct mu_pattern *p = NULL;
     static char text[4000];
 
     (void)state;
     memset(text, 'a', sizeof text);
     mu_arena_init(&arena, 0);
-    assert_int_equal(pattern_compile(&p, MU_SPAN_LIT("^(a+)+(a|aa)+(a?){50}b$"), &arena, NULL),
+    assert_int_equal(mu_pattern_compile(&p, MU_SPAN_LIT("^(a+)+(a|aa)+(a?){50}b$"), &arena, NULL),
                      MU_OK);
-    assert_false(pattern_matches(p, mu_span_of(text, sizeof text)));
+    assert_false(mu_pattern_matches(p, mu_span_of(text, sizeof text)));
     assert_int_equal(
-        pattern_compile(&p, MU_SPAN_LIT("((((){1000}){1000}){1000}){1000}"), &arena, NULL), MU_OK);
+        mu_pattern_compile(&p, MU_SPAN_LIT("((((){1000}){1000}){1000}){1000}"), &arena, NULL),
+        MU_OK);
     mu_arena_deinit(&arena);
 }
 

@@ -1,6 +1,6 @@
 /* pattern_parse.h - the tree between a regular expression's text and its program. For pattern.c. */
-#ifndef WEB_PATTERN_PARSE_H
-#define WEB_PATTERN_PARSE_H
+#ifndef MU_BASE_PATTERN_PARSE_H
+#define MU_BASE_PATTERN_PARSE_H
 
 #include <stdbool.h>
 #include <stdint.h>

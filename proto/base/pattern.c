@@ -1,7 +1,7 @@
 /* From the tree to a program of four instructions, and the machine that runs all of its threads in
  * step: a thread is a place in the program, so there are never more of them than instructions.
  */
-#include "pattern.h"
+#include "base/pattern.h"
 
 #include "base/assert.h"
 #include "pattern_parse.h"
@@ -23,7 +23,7 @@ struct step {
     uint32_t to[2]; /* SPLIT; to[1] PATTERN_NONE: a jump */
 };
 
-struct pattern {
+struct mu_pattern {
     struct step *steps;
     uint32_t count;
 };
@@ -118,8 +118,8 @@ static void emit(struct compiler *c, const struct pattern_node *n)
     }
 }
 
-enum mu_code pattern_compile(struct pattern **out, struct mu_span text, struct mu_arena *arena,
-                             struct mu_err *err)
+enum mu_code mu_pattern_compile(struct mu_pattern **out, struct mu_span text,
+                                struct mu_arena *arena, struct mu_err *err)
 {
     struct pattern_node *tree = NULL;
     struct compiler c = { .count = 0 };
@@ -139,7 +139,7 @@ enum mu_code pattern_compile(struct pattern **out, struct mu_span text, struct m
         return mu_fail(err, MU_INVALID, "error parsing regexp: expression too large");
     }
     *out = mu_arena_new(arena, sizeof **out);
-    **out = (struct pattern){ c.steps, c.count };
+    **out = (struct mu_pattern){ c.steps, c.count };
     return MU_OK;
 }
 
@@ -152,7 +152,7 @@ struct threads { /* those that wait for the next character */
 };
 
 struct run {
-    const struct pattern *pattern;
+    const struct mu_pattern *pattern;
     struct mu_span text;
     size_t at;
     uint32_t stack[2 * PROGRAM_MAX];
@@ -240,7 +240,7 @@ static bool in_set(const struct pattern_set *s, uint32_t c)
     return is_in != s->is_negated;
 }
 
-static void clear(const struct pattern *p, struct threads *t)
+static void clear(const struct mu_pattern *p, struct threads *t)
 {
     t->count = 0;
     for (uint32_t i = 0; i < p->count; i++) {
@@ -248,7 +248,7 @@ static void clear(const struct pattern *p, struct threads *t)
     }
 }
 
-bool pattern_matches(const struct pattern *p, struct mu_span text)
+bool mu_pattern_matches(const struct mu_pattern *p, struct mu_span text)
 {
     struct threads lists[2];
     struct threads *now = &lists[0], *next = &lists[1];

@@ -1,4 +1,4 @@
-/* pattern.h - regular expressions in the syntax of RE2, for ?filter= (http-api 1.12).
+/* pattern.h - regular expressions in the syntax of RE2.
  *
  * Why our own: the C library's backtrack or expand without bound, and what is matched here comes
  * from strangers. This one simulates all alternatives at once (Thompson 1968, as in RE2): time is
@@ -13,8 +13,8 @@
  * Memory:  the pattern lives in the arena; matching allocates nothing that stays.
  * Errors:  MU_INVALID in Go's words: "error parsing regexp: missing closing ): `(`".
  */
-#ifndef WEB_PATTERN_H
-#define WEB_PATTERN_H
+#ifndef MU_BASE_PATTERN_H
+#define MU_BASE_PATTERN_H
 
 #include <stdbool.h>
 
@@ -22,11 +22,11 @@
 #include "base/err.h"
 #include "base/span.h"
 
-struct pattern; /* opaque */
+struct mu_pattern; /* opaque */
 
-MU_MUST_CHECK enum mu_code pattern_compile(struct pattern **out, struct mu_span text,
-                                           struct mu_arena *arena, struct mu_err *err);
+MU_MUST_CHECK enum mu_code mu_pattern_compile(struct mu_pattern **out, struct mu_span text,
+                                              struct mu_arena *arena, struct mu_err *err);
 /* Does it match anywhere in `text`? */
-bool pattern_matches(const struct pattern *p, struct mu_span text);
+bool mu_pattern_matches(const struct mu_pattern *p, struct mu_span text);
 
 #endif

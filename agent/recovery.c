@@ -1,0 +1,380 @@
+/* recovery.c - the data directory of a stopped server: opened, looked at, continued, set aside. */
+#include "agent/recovery.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "aside.h"
+#include "base/assert.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "catalog/catalog.h"
+#include "consensus/recover.h"
+
+_Static_assert(RECOVERY_SERVERS_MAX == CONSENSUS_PEERS_MAX, "every configuration fits");
+_Static_assert(RECOVERY_ADDRESS_MAX == CONSENSUS_ADDRESS_MAX, "every address fits");
+
+struct recovery {
+    char *dir;
+    int lock_fd; /* -1: the caller's */
+    struct mu_id node;
+    struct consensus_inspection seen;
+    struct recovery_position position;
+};
+
+static char *path_of(const char *dir, const char *name)
+{
+    struct mu_buf path = MU_BUF_NONE;
+
+    mu_buf_addf(&path, "%s/%s", dir, name);
+    return mu_buf_take(&path, NULL);
+}
+
+/* -- looking ----------------------------------------------------------------------------------- */
+
+static void damage_add(struct recovery_position *p, const char *text)
+{
+    size_t at = strlen(p->damage);
+
+    (void)snprintf(p->damage + at, sizeof p->damage - at, "%s%s", at > 0 ? "; " : "", text);
+}
+
+static void position_of_log(const struct consensus_inspection *seen, struct recovery_position *p)
+{
+    p->disk = seen->disk;
+    p->cluster = seen->cluster;
+    p->epoch = seen->epoch;
+    p->term = seen->term;
+    p->last_index = seen->last_index;
+    p->last_term = seen->last_term;
+    p->chain = seen->chain;
+    p->config_index = seen->config.servers_count > 0 ? seen->config.index : 0;
+    p->coordinator = seen->coordinator;
+    for (uint32_t i = 0; i < seen->config.servers_count; i++) {
+        const struct consensus_server *s = &seen->config.servers[i];
+        struct recovery_server *to = &p->servers[p->servers_count++];
+
+        to->id = s->id;
+        to->disk = s->disk;
+        to->is_voter = s->is_voter || s->is_voter_old;
+        (void)snprintf(to->address, sizeof to->address, "%s", s->address);
+    }
+    if (seen->damage[0] != '\0') {
+        damage_add(p, seen->damage);
+    }
+}
+
+/* Opening the state does no more to it than the next start of the server would. */
+static void position_of_state(const char *dir, struct recovery_position *p)
+{
+    char *path = path_of(dir, "state/state-1.db");
+    struct catalog_options options = { .path = path };
+    struct catalog *catalog = NULL;
+    struct mu_err err = MU_ERR_NONE;
+
+    if (access(path, F_OK) != 0) {
+        mu_free(path);
+        return;
+    }
+    if (catalog_open(&catalog, &options, &err) == MU_OK) {
+        struct catalog_applied applied = catalog_applied(catalog);
+
+        p->applied_index = applied.index;
+        memcpy(p->state_hash, applied.hash, sizeof p->state_hash);
+        if (applied.index > p->last_index && p->damage[0] == '\0') {
+            damage_add(p, "the state has entries that the log does not have");
+        }
+    } else {
+        damage_add(p, err.text);
+    }
+    catalog_close(catalog);
+    mu_free(path);
+}
+
+static enum mu_code look(struct recovery *r, struct mu_err *err)
+{
+    char *log = path_of(r->dir, "consensus");
+    enum mu_code rc = consensus_inspect(log, &r->node, &r->seen, err);
+
+    mu_free(log);
+    if (rc == MU_NOT_FOUND) {
+        return mu_fail(err, rc, "%s holds nothing of a server", r->dir);
+    }
+    if (rc == MU_OK) {
+        r->position = (struct recovery_position){ .server = r->node };
+        position_of_log(&r->seen, &r->position);
+        position_of_state(r->dir, &r->position);
+    }
+    return rc;
+}
+
+/* -- opening ----------------------------------------------------------------------------------- */
+
+static enum mu_code node_read(struct recovery *r, struct mu_err *err)
+{
+    char *path = path_of(r->dir, "node-id");
+    struct mu_buf text = MU_BUF_NONE;
+    enum mu_code rc = mu_file_read(path, 128, &text, err);
+    struct mu_span id = mu_buf_span(&text);
+
+    while (id.bytes > 0 && id.data[id.bytes - 1] == '\n') {
+        id.bytes--;
+    }
+    if (rc == MU_OK && !mu_id_parse(id, &r->node)) {
+        rc = mu_fail(err, MU_INVALID, "%s holds no node id", path);
+    }
+    mu_buf_deinit(&text);
+    mu_free(path);
+    return rc;
+}
+
+static enum mu_code lock(struct recovery *r, struct mu_err *err)
+{
+    char *format = path_of(r->dir, "format");
+    char *file = path_of(r->dir, "lock");
+    enum mu_code rc = MU_OK;
+
+    if (access(format, F_OK) != 0) {
+        rc = mu_fail(err, MU_FOREIGN, "%s is no data directory of muster", r->dir);
+    } else {
+        rc = mu_file_lock(file, &r->lock_fd, err);
+    }
+    if (rc == MU_FOREIGN && r->lock_fd < 0 && access(format, F_OK) == 0) {
+        rc = mu_fail(err, rc, "%s is in use by a running agent: stop it first", r->dir);
+    }
+    mu_free(file);
+    mu_free(format);
+    return rc;
+}
+
+enum mu_code recovery_open(struct recovery **out, const char *data_dir, struct mu_err *err)
+{
+    struct recovery *r = mu_new(sizeof *r);
+    bool moved = false;
+
+    r->dir = mu_strdup(data_dir);
+    r->lock_fd = -1;
+    enum mu_code rc = lock(r, err);
+
+    if (rc == MU_OK) {
+        rc = aside_finish(r->dir, &moved, err); /* what a crash has left half done */
+    }
+    rc = rc == MU_OK ? node_read(r, err) : rc;
+    rc = rc == MU_OK ? look(r, err) : rc;
+    if (rc != MU_OK) {
+        recovery_close(r);
+        return rc;
+    }
+    *out = r;
+    return MU_OK;
+}
+
+void recovery_close(struct recovery *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    if (r->lock_fd >= 0) {
+        (void)close(r->lock_fd);
+    }
+    mu_free(r->dir);
+    mu_free(r);
+}
+
+const struct recovery_position *recovery_position(const struct recovery *r)
+{
+    return &r->position;
+}
+
+/* -- going on ---------------------------------------------------------------------------------- */
+
+/* The id is what peers.json says, all else comes from the logs, which are equal: so several voters
+ * write the same entry, whatever addresses each one's file names. */
+static void server_of(const struct recovery *r, const struct recovery_server *peer,
+                      const struct recovery_position *others, size_t others_count,
+                      struct consensus_server *out)
+{
+    const struct consensus_server *was = consensus_config_find(&r->seen.config, &peer->id);
+
+    *out = (struct consensus_server){ .id = peer->id,
+                                      .disk = r->position.disk,
+                                      .is_voter = peer->is_voter,
+                                      .is_learner = !peer->is_voter };
+    if (was != NULL) {
+        out->priority = was->priority;
+        memcpy(out->address, was->address, sizeof out->address);
+    }
+    for (size_t i = 0; i < others_count; i++) {
+        if (mu_id_eq(&others[i].server, &peer->id) && !mu_id_eq(&peer->id, &r->node)) {
+            out->disk = others[i].disk;
+        }
+    }
+}
+
+/* One term above what any of those that go on has seen: so all write the same. */
+static uint64_t term_above(const struct recovery *r, const struct recovery_peers *peers,
+                           const struct recovery_position *others, size_t others_count)
+{
+    uint64_t term = r->position.term;
+
+    for (size_t i = 0; i < others_count; i++) {
+        for (size_t k = 0; k < peers->count; k++) {
+            if (mu_id_eq(&others[i].server, &peers->items[k].id) && others[i].term > term) {
+                term = others[i].term;
+            }
+        }
+    }
+    return term + 1;
+}
+
+enum mu_code recovery_carry_out(struct recovery *r, const struct recovery_peers *peers,
+                                const struct recovery_position *others, size_t others_count,
+                                struct mu_err *err)
+{
+    struct consensus_server servers[RECOVERY_SERVERS_MAX];
+    struct consensus_config config;
+    char *log = path_of(r->dir, "consensus");
+
+    for (size_t i = 0; i < peers->count; i++) {
+        server_of(r, &peers->items[i], others, others_count, &servers[i]);
+    }
+    consensus_recovery_config(&r->seen, servers, peers->count, &config);
+    enum mu_code rc = consensus_recover(log, &r->node, &r->seen, &config,
+                                        term_above(r, peers, others, others_count), err);
+
+    mu_free(log);
+    return rc == MU_OK ? look(r, err) : rc;
+}
+
+enum mu_code recovery_rejoin(struct recovery *r, char folder[32], struct mu_err *err)
+{
+    bool moved = false;
+    enum mu_code rc;
+
+    for (unsigned i = 1;; i++) { /* what an operator sets aside is never deleted */
+        (void)snprintf(folder, 32, "aside-%u", i);
+        char *path = path_of(r->dir, folder);
+        bool is_free = access(path, F_OK) != 0;
+
+        mu_free(path);
+        if (is_free) {
+            break;
+        }
+    }
+    rc = aside_begin(r->dir, folder, err);
+    return rc == MU_OK ? aside_finish(r->dir, &moved, err) : rc;
+}
+
+enum mu_code recovery_promise_reset(struct recovery *r, struct mu_err *err)
+{
+    char *log = path_of(r->dir, "consensus");
+    enum mu_code rc = consensus_promise_reset(log, &r->node, err);
+
+    mu_free(log);
+    return rc == MU_OK ? look(r, err) : rc;
+}
+
+/* -- raft/peers.json at the start of a server -------------------------------------------------- */
+
+#define PEERS_FOLDER "raft"
+#define PEERS_FILE   "raft/peers.json"
+#define PEERS_USED   "raft/peers.json.used"
+
+struct bundles {
+    const char *dir; /* of the files */
+    const struct mu_id *own;
+    struct recovery_position items[RECOVERY_SERVERS_MAX];
+    size_t count;
+};
+
+static bool is_bundle(const char *name)
+{
+    size_t bytes = strlen(name);
+
+    return bytes > 7 && strcmp(name + bytes - 7, ".bundle") == 0;
+}
+
+static enum mu_code take_bundle(void *data, const char *name, struct mu_err *err)
+{
+    struct bundles *b = data;
+    struct mu_buf text = MU_BUF_NONE;
+    enum mu_code rc = MU_OK;
+
+    if (!is_bundle(name) || b->count == RECOVERY_SERVERS_MAX) {
+        return MU_OK;
+    }
+    char *path = path_of(b->dir, name);
+
+    rc = mu_file_read(path, RECOVERY_FILE_MAX, &text, err);
+    if (rc == MU_OK) {
+        rc = recovery_position_read(mu_buf_span(&text), &b->items[b->count], err);
+    }
+    if (rc == MU_OK && !mu_id_eq(&b->items[b->count].server, b->own)) {
+        b->count++;
+    }
+    rc = rc == MU_OK ? MU_OK : mu_wrap(err, rc, "%s", path);
+    mu_buf_deinit(&text);
+    mu_free(path);
+    return rc;
+}
+
+static enum mu_code consume(struct recovery *r, struct mu_span text, struct mu_err *err)
+{
+    char *folder = path_of(r->dir, PEERS_FOLDER);
+    struct bundles *b = mu_new(sizeof *b);
+    struct recovery_peers *peers = mu_new(sizeof *peers);
+
+    b->dir = folder;
+    b->own = &r->node;
+    enum mu_code rc = recovery_peers_read(text, peers, err);
+
+    rc = rc == MU_OK ? look(r, err) : rc;
+    rc = rc == MU_OK ? mu_dir_each(folder, take_bundle, b, err) : rc;
+    rc = rc == MU_OK ? recovery_judge(&r->position, peers, b->items, b->count, false, err) : rc;
+    rc = rc == MU_OK ? recovery_carry_out(r, peers, b->items, b->count, err) : rc;
+    mu_free(peers);
+    mu_free(b);
+    mu_free(folder);
+    return rc;
+}
+
+static enum mu_code rename_used(const char *dir, struct mu_err *err)
+{
+    char *from = path_of(dir, PEERS_FILE), *to = path_of(dir, PEERS_USED);
+    char *folder = path_of(dir, PEERS_FOLDER);
+    enum mu_code rc = MU_OK;
+
+    if (rename(from, to) != 0) {
+        rc = mu_fail(err, MU_IO, "cannot rename %s to %s", from, to);
+    }
+    rc = rc == MU_OK ? mu_dir_sync(folder, err) : rc;
+    mu_free(folder);
+    mu_free(to);
+    mu_free(from);
+    return rc;
+}
+
+enum mu_code recovery_consume(const char *data_dir, const struct mu_id *node, bool *did,
+                              struct mu_err *err)
+{
+    char *path = path_of(data_dir, PEERS_FILE);
+    struct mu_buf text = MU_BUF_NONE;
+    struct recovery r = { .lock_fd = -1, .node = *node };
+    enum mu_code rc = mu_file_read(path, RECOVERY_FILE_MAX, &text, err);
+
+    *did = rc != MU_NOT_FOUND;
+    r.dir = mu_strdup(data_dir);
+    if (rc == MU_OK) {
+        rc = consume(&r, mu_buf_span(&text), err);
+        rc = rc == MU_OK ? rename_used(data_dir, err) : rc;
+    } else if (rc == MU_NOT_FOUND) {
+        rc = MU_OK;
+    }
+    rc = rc == MU_OK ? MU_OK : mu_wrap(err, rc, "%s", path);
+    mu_free(r.dir);
+    mu_buf_deinit(&text);
+    mu_free(path);
+    return rc;
+}

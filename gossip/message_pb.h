@@ -1,0 +1,67 @@
+/* message_pb.h - between protobuf-c's types and ours, for message.c and message_serf.c only. */
+#ifndef GOSSIP_MESSAGE_PB_H
+#define GOSSIP_MESSAGE_PB_H
+
+#include <pb/gossip.pb-c.h>
+
+#include "message.h"
+
+typedef Mu__Gossip__Part gossip__pb_part;
+
+/* What protobuf-c declares without const; it does not write to it. */
+static inline char *gossip__pb_text(const char *text)
+{
+    union {
+        const char *in;
+        char *out;
+    } u = { .in = text };
+
+    return u.out;
+}
+
+static inline ProtobufCBinaryData gossip__pb_bytes(const void *data, size_t bytes)
+{
+    union {
+        const void *in;
+        uint8_t *out;
+    } u = { .in = data };
+
+    return (ProtobufCBinaryData){ bytes, u.out };
+}
+
+static inline struct mu_span gossip__pb_span(ProtobufCBinaryData b)
+{
+    return mu_span_of(b.data, b.len);
+}
+
+#define GOSSIP__RECORDS_MAX 4096 /* of one kind in a frame: more do not fit one we would send */
+
+static inline bool gossip__incarnation_ok(uint64_t incarnation)
+{
+    return incarnation <= GOSSIP__INCARNATION_MAX;
+}
+
+Mu__Gossip__Endpoint *gossip__endpoint_out(const struct mu_addr *a, struct mu_arena *arena);
+/* An absent one is no address. False: not an address. */
+bool gossip__endpoint_in(const Mu__Gossip__Endpoint *m, struct mu_addr *out);
+struct mu_span gossip__pb_pack(const ProtobufCMessage *m, struct mu_arena *arena);
+
+/* -- message_serf.c: EVENT, QUERY, RESPONSE, RELAY ----------------------------------------------
+ */
+
+void gossip__event_out(gossip__pb_part *m, const struct gossip__user_event *p,
+                       struct mu_arena *arena);
+void gossip__query_out(gossip__pb_part *m, const struct gossip__query *p, struct mu_arena *arena);
+void gossip__response_out(gossip__pb_part *m, const struct gossip__response *p,
+                          struct mu_arena *arena);
+void gossip__relay_out(gossip__pb_part *m, const struct gossip__relay *p, struct mu_arena *arena);
+bool gossip__event_in(const Mu__Gossip__UserEvent *m, struct gossip__user_event *out);
+bool gossip__query_in(const Mu__Gossip__Query *m, struct mu_arena *arena,
+                      struct gossip__query *out);
+bool gossip__response_in(const Mu__Gossip__QueryResponse *m, struct gossip__response *out);
+bool gossip__relay_in(const Mu__Gossip__Relay *m, struct gossip__relay *out);
+Mu__Gossip__SerfState *gossip__serf_out(const struct gossip__sync_state *p, struct mu_arena *arena);
+bool gossip__serf_in(const Mu__Gossip__SerfState *s, struct mu_arena *arena,
+                     struct gossip__sync_state *out);
+
+#endif

@@ -1,0 +1,550 @@
+/* query.c - questions to members, and their answers (13.7, 13.8).
+ *
+ *   asker                          every member
+ *     | -- Query, by gossip ---------> |   once: (ltime, id) is remembered for 512 times
+ *     | <- ack, direct --------------- |   if asked for, before any handler runs
+ *     | <- response, direct ---------- |   once, before the deadline
+ *     |  half of the time is over:     |
+ *     | -- the same Query, direct ---> |   to those that said nothing yet
+ *
+ * Answers go by datagram to the asker's address; with a relay factor, copies go through so many
+ * other members as well. The asker answers itself like any member.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/pattern.h"
+#include "core.h"
+
+#define SAME_TIME_MAX   64   /* queries of one Lamport time */
+#define OPEN_MAX        1024 /* received and not yet past their deadline: the oldest goes */
+#define ASKED_MAX       1024 /* of our own */
+#define RESEND_MAX      128  /* members that are asked again directly */
+#define CHECK_BYTES_MAX (8U * 1024 * 1024)
+#define TIMEOUT_MULT    16
+#define INTERNAL_PREFIX "_serf_"
+#define INTERNAL_PING   "_serf_ping"
+
+/* -- what was seen -----------------------------------------------------------------------------
+ */
+
+/* False: it came before, or too late. */
+static bool is_new(struct gossip *g, const struct gossip__query *q)
+{
+    struct gossip__queries *all = &g->queries;
+
+    if (!gossip__witness(g, &g->query_time, q->ltime) || q->ltime < all->min_time) {
+        return false;
+    }
+    if (g->query_time > GOSSIP__EVENT_SLOTS && q->ltime < g->query_time - GOSSIP__EVENT_SLOTS) {
+        gossip__log(g, MU_WARN, "serf: received old query %s from time %llu (current: %llu)",
+                    q->name, (unsigned long long)q->ltime, (unsigned long long)g->query_time);
+        return false;
+    }
+    if (all->seen == NULL) {
+        all->seen = mu_new_array(GOSSIP__EVENT_SLOTS, sizeof *all->seen);
+    }
+    struct gossip__query_slot *slot = &all->seen[q->ltime % GOSSIP__EVENT_SLOTS];
+
+    if (slot->ltime != q->ltime) {
+        slot->ltime = q->ltime;
+        slot->count = 0;
+    }
+    for (size_t i = 0; i < slot->count; i++) {
+        if (slot->ids[i] == q->id) {
+            return false;
+        }
+    }
+    if (slot->count == SAME_TIME_MAX) {
+        gossip__count(g, GOSSIP_COUNT_EVENTS_DROPPED);
+        return false;
+    }
+    slot->ids = mu_grow(slot->ids, (slot->count + 1) * sizeof *slot->ids);
+    slot->ids[slot->count++] = q->id;
+    return true;
+}
+
+/* -- filters -----------------------------------------------------------------------------------
+ */
+
+static bool filter_passes(const struct gossip__filter *f, const struct gossip__member *m,
+                          bool *is_broken)
+{
+    struct mu_span value = MU_SPAN_NONE; /* a tag that is not there is empty */
+    struct mu_pattern *pattern;
+    struct mu_arena arena;
+    bool passes = false;
+
+    for (size_t i = 0; i < f->nodes_count; i++) {
+        if (strcmp(f->nodes[i], m->name) == 0) {
+            return true;
+        }
+    }
+    if (f->tag == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < m->tags.count; i++) {
+        if (mu_span_eq_text(m->tags.items[i].key, f->tag)) {
+            value = m->tags.items[i].value;
+        }
+    }
+    mu_arena_init(&arena, 0);
+    *is_broken = mu_pattern_compile(&pattern, mu_span_text(f->expr), &arena, NULL) != MU_OK;
+    passes = !*is_broken && mu_pattern_matches(pattern, value);
+    mu_arena_deinit(&arena);
+    return passes;
+}
+
+static bool is_meant(struct gossip *g, const struct gossip__query *q,
+                     const struct gossip__member *m)
+{
+    for (size_t i = 0; i < q->filters_count; i++) {
+        bool is_broken = false;
+
+        if (!filter_passes(&q->filters[i], m, &is_broken)) {
+            if (is_broken && m == g->self) {
+                gossip__log(g, MU_WARN,
+                            "serf: failed to compile filter regex (%s) of query %s from %s",
+                            q->filters[i].expr, q->name, q->origin_node);
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+/* -- answers out -------------------------------------------------------------------------------
+ */
+
+static bool fits_relay(const struct gossip *g, const struct gossip__member *m, const void *data)
+{
+    const struct gossip__open_query *q = data;
+
+    (void)g;
+    return m->state == GOSSIP__ALIVE && strcmp(m->name, q->from) != 0;
+}
+
+static void send_raw(struct gossip *g, const struct mu_addr *to, const char *name,
+                     struct mu_span part)
+{
+    struct gossip__member *peer = gossip__member_find(g, name);
+    struct gossip__letter letter;
+
+    gossip__letter_begin(g, &letter, to, peer);
+    if (gossip__letter_add(&letter, part)) {
+        (void)gossip__letter_send(g, &letter);
+    }
+}
+
+static void relay_copies(struct gossip *g, const struct gossip__open_query *q, struct mu_span part)
+{
+    struct gossip__member *via[UINT8_MAX];
+    size_t count;
+
+    if (q->relay_factor == 0 || mu_table_count(g->members) < q->relay_factor + 1U) {
+        return;
+    }
+    count = gossip__member_pick(g, q->relay_factor, fits_relay, q, via);
+    for (size_t i = 0; i < count; i++) {
+        struct gossip__part relay = { .kind = GOSSIP__PART_RELAY };
+
+        relay.relay =
+            (struct gossip__relay){ .dest = q->origin, .dest_name = q->from, .inner = part };
+        gossip__send_part(g, &via[i]->addr, via[i], &relay);
+    }
+}
+
+static struct gossip__part answer_to(const struct gossip *g, uint64_t ltime, uint32_t id,
+                                     uint32_t flags, struct mu_span payload)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_RESPONSE };
+
+    part.response = (struct gossip__response){
+        .ltime = ltime, .id = id, .from = g->self->name, .flags = flags, .payload = payload
+    };
+    return part;
+}
+
+static void answer(struct gossip *g, const struct gossip__open_query *q, uint32_t flags,
+                   struct mu_span payload)
+{
+    struct gossip__part part = answer_to(g, q->ltime, q->id, flags, payload);
+
+    if (q->is_ours) {
+        gossip__on_response(g, &part.response);
+        return;
+    }
+    struct mu_span bytes = gossip__part_encode(&part, &g->step);
+
+    send_raw(g, &q->origin, q->from, bytes);
+    relay_copies(g, q, bytes);
+}
+
+/* -- questions in ------------------------------------------------------------------------------
+ */
+
+static void open_free(struct gossip *g, struct gossip__open_query *q)
+{
+    mu_list_remove(&q->link);
+    g->queries.open_count--;
+    mu_free(q);
+}
+
+static struct gossip__open_query *open_of(struct mu_link *link)
+{
+    return MU_CONTAINER(link, struct gossip__open_query, link);
+}
+
+static struct gossip__open_query *open_new(struct gossip *g, const struct gossip__query *q,
+                                           bool is_ours)
+{
+    size_t name_bytes = strlen(q->origin_node) + 1;
+    struct gossip__open_query *o = mu_new(sizeof *o + name_bytes);
+
+    if (g->queries.open_count == OPEN_MAX) {
+        open_free(g, open_of(g->queries.open.next));
+    }
+    o->ltime = q->ltime;
+    o->id = q->id;
+    o->origin = q->origin;
+    o->relay_factor = (uint8_t)q->relay_factor;
+    o->deadline_ms = g->now_ms + q->timeout_ms;
+    o->is_ours = is_ours;
+    memcpy(o->from, q->origin_node, name_bytes);
+    mu_list_push_back(&g->queries.open, &o->link);
+    g->queries.open_count++;
+    return o;
+}
+
+static bool is_internal(const char *name)
+{
+    return strncmp(name, INTERNAL_PREFIX, strlen(INTERNAL_PREFIX)) == 0;
+}
+
+static void hear(struct gossip *g, const struct gossip__query *q, bool is_ours)
+{
+    if (!is_meant(g, q, g->self)) {
+        return;
+    }
+    gossip__count(g, GOSSIP_COUNT_QUERIES);
+    const struct gossip__open_query *o = open_new(g, q, is_ours);
+
+    if ((q->flags & GOSSIP__QUERY_ACK) != 0) {
+        answer(g, o, GOSSIP__QUERY_ACK, MU_SPAN_NONE);
+    }
+    if (strcmp(q->name, INTERNAL_PING) != 0) { /* which asks for no more than the ack */
+        gossip__deliver_query(g, &(struct gossip_query){
+                                     .ltime = q->ltime,
+                                     .id = q->id,
+                                     .name = mu_arena_strdup(&g->step, q->name),
+                                     .payload = mu_arena_span(&g->step, q->payload),
+                                     .from = mu_arena_strdup(&g->step, q->origin_node),
+                                     .deadline_ms = o->deadline_ms,
+                                     .timeout_ms = q->timeout_ms,
+                                     .is_internal = is_internal(q->name),
+                                 });
+    }
+}
+
+void gossip__on_query(struct gossip *g, const struct gossip__query *q, struct mu_span bytes,
+                      const struct gossip__source *src)
+{
+    if (!is_new(g, q)) {
+        return;
+    }
+    if ((q->flags & GOSSIP__QUERY_QUIET) == 0) { /* also what is not meant for us */
+        struct gossip__rumor *r =
+            gossip__rumor_add(g, GOSSIP__QUEUE_QUERY, NULL, bytes, src->sender);
+
+        if (r != NULL) {
+            r->until_ms = g->now_ms + q->timeout_ms;
+        }
+    }
+    hear(g, q, false);
+}
+
+static struct gossip__open_query *open_find(const struct gossip *g, uint64_t ltime, uint32_t id)
+{
+    MU_LIST_EACH (link, &g->queries.open) {
+        if (open_of(link)->ltime == ltime && open_of(link)->id == id) {
+            return open_of(link);
+        }
+    }
+    return NULL;
+}
+
+enum mu_code gossip_respond_check(const struct gossip *g, uint64_t ltime, uint32_t id,
+                                  struct mu_span payload, struct mu_err *err)
+{
+    const struct gossip__open_query *q = open_find(g, ltime, id);
+    struct gossip__part part = answer_to(g, ltime, id, 0, payload);
+    struct mu_arena arena;
+
+    if (q == NULL) {
+        return mu_fail(err, MU_TIMEOUT, "response is past the deadline");
+    }
+    if (q->is_answered) {
+        return mu_fail(err, MU_EXISTS, "response already sent");
+    }
+    mu_arena_init(&arena, 0);
+    size_t bytes = gossip__part_encode(&part, &arena).bytes;
+
+    mu_arena_deinit(&arena);
+    return bytes <= GOSSIP_RESPONSE_BYTES
+               ? MU_OK
+               : mu_fail(err, MU_TOO_BIG, "response exceeds limit of %d bytes",
+                         GOSSIP_RESPONSE_BYTES);
+}
+
+void gossip__on_respond(struct gossip *g, uint64_t ltime, uint32_t id, struct mu_span payload)
+{
+    struct gossip__open_query *q = open_find(g, ltime, id);
+
+    if (q != NULL && !q->is_answered &&
+        gossip_respond_check(g, ltime, id, payload, NULL) == MU_OK) {
+        q->is_answered = true;
+        answer(g, q, 0, payload);
+    }
+}
+
+/* Somebody asks us to hand an answer on. Only members may: nobody else gets a datagram of ours for
+ * his own (18.2, rule 11). */
+void gossip__on_relay(struct gossip *g, const struct gossip__relay *r,
+                      const struct gossip__source *src)
+{
+    struct gossip__part inner;
+
+    if (src->sender == NULL || !gossip__part_decode(r->inner, &g->in, &inner) ||
+        inner.kind != GOSSIP__PART_RESPONSE) {
+        gossip__count(g, GOSSIP_COUNT_PARTS_MALFORMED);
+        return;
+    }
+    const struct gossip__member *dest = gossip__member_find(g, r->dest_name);
+
+    if (dest == g->self) {
+        gossip__on_response(g, &inner.response);
+    } else if (dest != NULL && mu_addr_eq(&dest->addr, &r->dest)) {
+        send_raw(g, &r->dest, r->dest_name, r->inner);
+    }
+}
+
+/* -- questions out -----------------------------------------------------------------------------
+ */
+
+uint64_t gossip_query_timeout_ms(const struct gossip *g)
+{
+    size_t members = g->alive_count + g->suspect_count;
+    uint64_t digits = 1; /* ceil(log10(members + 1)) */
+
+    for (size_t n = 10; n < members + 1; n *= 10) {
+        digits++;
+    }
+    return g->profile.query_ms * TIMEOUT_MULT * digits;
+}
+
+static struct gossip__part query_part(const struct gossip *g, const struct gossip_query_params *p,
+                                      uint32_t id, struct mu_arena *arena)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_QUERY };
+    struct gossip__query *q = &part.query;
+
+    q->ltime = g->query_time;
+    q->id = id;
+    q->origin = g->self->addr;
+    q->origin_node = g->self->name;
+    q->flags = p->wants_acks ? GOSSIP__QUERY_ACK : 0;
+    q->relay_factor = p->relay_factor;
+    q->timeout_ms = p->timeout_ms > 0 ? p->timeout_ms : gossip_query_timeout_ms(g);
+    q->name = p->name;
+    q->payload = p->payload;
+    q->filters = mu_arena_array(arena, p->filters_count + 1, sizeof *q->filters);
+    for (size_t i = 0; i < p->filters_count; i++) {
+        const struct gossip_query_filter *f = &p->filters[i];
+        struct gossip__filter *to = &q->filters[q->filters_count++];
+
+        to->tag = f->tag;
+        to->expr = f->expr;
+        to->nodes = mu_arena_array(arena, f->nodes_count + 1, sizeof *to->nodes);
+        for (size_t n = 0; n < f->nodes_count; n++) {
+            to->nodes[to->nodes_count++] = f->nodes[n];
+        }
+    }
+    gossip__part_encode(&part, arena);
+    return part;
+}
+
+enum mu_code gossip_query_check(const struct gossip *g, const struct gossip_query_params *p,
+                                struct mu_err *err)
+{
+    bool is_ping = strcmp(p->name, INTERNAL_PING) == 0 && p->payload.bytes == 0;
+    struct mu_arena arena;
+    struct gossip__part again;
+    enum mu_code rc = MU_OK;
+
+    if (is_internal(p->name) && !p->is_internal && !is_ping) {
+        return mu_fail(err, MU_DENIED, "Queries cannot contain the '%s' prefix", INTERNAL_PREFIX);
+    }
+    if (g->queries.asked_count >= ASKED_MAX) {
+        return mu_fail(err, MU_BUSY, "%d queries of this agent are running", ASKED_MAX);
+    }
+    mu_arena_init(&arena, CHECK_BYTES_MAX);
+    struct gossip__part part = query_part(g, p, UINT32_MAX, &arena);
+
+    if (part.bytes.bytes > GOSSIP_QUERY_BYTES) {
+        rc = mu_fail(err, MU_TOO_BIG, "query exceeds limit of %d bytes", GOSSIP_QUERY_BYTES);
+    } else if (!gossip__part_decode(part.bytes, &arena, &again)) {
+        rc = mu_fail(err, MU_INVALID, "query has a name, filter or timeout nobody would take");
+    }
+    mu_arena_deinit(&arena);
+    return rc;
+}
+
+static struct gossip__asked *asked_of(struct mu_link *link)
+{
+    return MU_CONTAINER(link, struct gossip__asked, link);
+}
+
+static void asked_free(struct gossip *g, struct gossip__asked *a)
+{
+    mu_list_remove(&a->link);
+    g->queries.asked_count--;
+    mu_table_free(a->acked);
+    mu_table_free(a->answered);
+    mu_free(a);
+}
+
+void gossip__on_ask(struct gossip *g, uint64_t owner_id, const struct gossip_query_params *p)
+{
+    struct gossip__part part = query_part(g, p, (uint32_t)mu_rand_u64(&g->rand), &g->step);
+    struct gossip__asked *a = mu_new(sizeof *a + part.bytes.bytes);
+
+    a->owner_id = owner_id;
+    a->ltime = part.query.ltime;
+    a->id = part.query.id;
+    a->deadline_ms = g->now_ms + part.query.timeout_ms;
+    a->resend_ms =
+        p->wants_acks || p->is_internal ? g->now_ms + part.query.timeout_ms / 2 : GOSSIP__NEVER;
+    a->acked = mu_table_new();
+    a->answered = mu_table_new();
+    a->bytes = part.bytes.bytes;
+    memcpy(a->data, part.bytes.data, part.bytes.bytes);
+    mu_list_push_back(&g->queries.asked, &a->link);
+    g->queries.asked_count++;
+    g->query_time++;
+    (void)is_new(g, &part.query);
+    struct gossip__rumor *r = gossip__rumor_add(g, GOSSIP__QUEUE_QUERY, NULL, part.bytes, NULL);
+
+    if (r != NULL) {
+        r->until_ms = a->deadline_ms;
+    }
+    hear(g, &part.query, true);
+}
+
+/* Whoever said nothing by now may have missed it: in a small cluster a rumor of few sends can leave
+ * somebody out (7.5). */
+static void ask_again(struct gossip *g, struct gossip__asked *a)
+{
+    struct gossip__part part;
+    size_t sent = 0;
+
+    a->resend_ms = GOSSIP__NEVER;
+    mu_arena_reset(&g->in);
+    MU_ASSERT(gossip__part_decode(mu_span_of(a->data, a->bytes), &g->in, &part));
+    for (size_t i = 0; i < g->list_count && sent < RESEND_MAX; i++) {
+        struct gossip__member *m = g->list[i];
+        struct mu_span name = mu_span_text(m->name);
+
+        if (m != g->self && gossip__member_is_live(m) && mu_table_find(a->acked, name) == NULL &&
+            mu_table_find(a->answered, name) == NULL && is_meant(g, &part.query, m)) {
+            send_raw(g, &m->addr, m->name, mu_span_of(a->data, a->bytes));
+            sent++;
+        }
+    }
+}
+
+void gossip__on_response(struct gossip *g, const struct gossip__response *r)
+{
+    bool is_ack = (r->flags & GOSSIP__QUERY_ACK) != 0;
+
+    MU_LIST_EACH (link, &g->queries.asked) {
+        struct gossip__asked *a = asked_of(link);
+
+        if (a->ltime != r->ltime || a->id != r->id) {
+            continue;
+        }
+        struct mu_table *known = is_ack ? a->acked : a->answered;
+
+        if (mu_table_put(known, mu_span_text(r->from), a) != NULL) {
+            gossip__count(g, GOSSIP_COUNT_REPLIES_TWICE);
+            return;
+        }
+        gossip__reply(g, &(struct gossip_reply){
+                             .query = a->owner_id,
+                             .kind = is_ack ? GOSSIP_REPLY_ACK : GOSSIP_REPLY_RESPONSE,
+                             .from = mu_arena_strdup(&g->step, r->from),
+                             .payload = mu_arena_span(&g->step, r->payload),
+                         });
+        return;
+    }
+    gossip__count(g, GOSSIP_COUNT_REPLIES_LATE);
+}
+
+/* -- time --------------------------------------------------------------------------------------
+ */
+
+uint64_t gossip__query_due(const struct gossip *g)
+{
+    uint64_t due = GOSSIP__NEVER;
+
+    MU_LIST_EACH (link, &g->queries.asked) {
+        const struct gossip__asked *a = asked_of(link);
+
+        due = a->deadline_ms < due ? a->deadline_ms : due;
+        due = a->resend_ms < due ? a->resend_ms : due;
+    }
+    MU_LIST_EACH (link, &g->queries.open) {
+        due = open_of(link)->deadline_ms < due ? open_of(link)->deadline_ms : due;
+    }
+    return due;
+}
+
+void gossip__query_tick(struct gossip *g)
+{
+    MU_LIST_EACH_SAFE (link, &g->queries.open) {
+        if (open_of(link)->deadline_ms <= g->now_ms) {
+            open_free(g, open_of(link));
+        }
+    }
+    MU_LIST_EACH_SAFE (link, &g->queries.asked) {
+        struct gossip__asked *a = asked_of(link);
+
+        if (a->deadline_ms <= g->now_ms) {
+            gossip__reply(
+                g, &(struct gossip_reply){ .query = a->owner_id, .kind = GOSSIP_REPLY_DONE });
+            asked_free(g, a);
+        } else if (a->resend_ms <= g->now_ms) {
+            ask_again(g, a);
+        }
+    }
+}
+
+void gossip__query_init(struct gossip *g, const struct gossip_options *o)
+{
+    mu_list_init(&g->queries.open);
+    mu_list_init(&g->queries.asked);
+    g->queries.min_time = o->query_time;
+}
+
+void gossip__query_free_all(struct gossip *g)
+{
+    MU_LIST_EACH_SAFE (link, &g->queries.open) {
+        open_free(g, open_of(link));
+    }
+    MU_LIST_EACH_SAFE (link, &g->queries.asked) {
+        asked_free(g, asked_of(link));
+    }
+    for (size_t i = 0; g->queries.seen != NULL && i < GOSSIP__EVENT_SLOTS; i++) {
+        mu_free(g->queries.seen[i].ids);
+    }
+    mu_free(g->queries.seen);
+}

@@ -1,0 +1,120 @@
+# Faults put into the store, the apply steps and the catalog on purpose, one program each: whole
+# servers on faulty disks must notice every one (tests/sim/run --mutants).
+#
+#   server_mutant(<name> <file> <what stands there, once> <what a careless hand would write> [LONG])
+
+set(server_mutant_rows)
+
+function(server_mutant name path old new)
+    set(source ${CMAKE_SOURCE_DIR}/${path})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+    file(READ ${source} text)
+    string(FIND "${text}" "${old}" first)
+    string(FIND "${text}" "${old}" last REVERSE)
+    if(first EQUAL -1 OR NOT first EQUAL last)
+        message(FATAL_ERROR "mutant ${name}: ${path} must hold exactly once:\n${old}")
+    endif()
+    string(REPLACE "${old}" "${new}" text "${text}")
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.c CONTENT "${text}" @ONLY)
+    get_filename_component(folder ${source} DIRECTORY)
+    add_executable(mutant_${name} ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.c)
+    target_include_directories(mutant_${name} PRIVATE ${folder} ${CMAKE_SOURCE_DIR}/agent/include)
+    target_link_libraries(mutant_${name} PRIVATE sim_server_main sim_server_apply given_sqlite3
+        muster_messages given_protobuf_c muster_flags)
+    # a mutant may leave a variable or function unused
+    target_compile_options(mutant_${name} PRIVATE -w)
+    add_dependencies(mutants mutant_${name})
+    set(when quick)
+    if("LONG" IN_LIST ARGN)
+        set(when long)
+        set_target_properties(mutant_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+    endif()
+    set(server_mutant_rows
+        "${server_mutant_rows}${name} server ${when} $<TARGET_FILE:mutant_${name}>\n" PARENT_SCOPE)
+endfunction()
+
+# -- the log (spec 3.3, 2.15) ------------------------------------------------------------------------
+
+server_mutant(log_acks_before_flush consensus/journal.c
+    "        rc = j->disk->ops->sync(j->disk->self, j->file, err);"
+    "")
+server_mutant(log_reports_before_it_writes consensus/log_thread.c
+    "    uint64_t batch_before = l->journal.seq;"
+    "    uint64_t batch_before = l->journal.seq; report_written(l, group[count - 1].write->seq, 0, 0);"
+    LONG)
+server_mutant(log_flush_tried_again consensus/journal.c
+    "        rc = j->disk->ops->sync(j->disk->self, j->file, err);"
+    "        rc = j->disk->ops->sync(j->disk->self, j->file, err);
+        if (rc != MU_OK) { rc = j->disk->ops->sync(j->disk->self, j->file, err); }"
+    LONG)
+server_mutant(segment_name_not_flushed consensus/journal_files.c
+    "    return rc == MU_OK ? j->disk->ops->sync_dir(j->disk->self, err) : rc;"
+    "    return rc;"
+    LONG)
+server_mutant(segment_head_not_flushed consensus/journal_files.c
+    "        rc = j->disk->ops->sync(j->disk->self, j->next_file, err);"
+    ""
+    LONG)
+server_mutant(torn_tail_is_valid consensus/segment.c
+    "    return flags == 0 && batch_crc(bytes.data, used, out->salt) == out->crc;"
+    "    return flags == 0;"
+    LONG)
+server_mutant(meta_before_data consensus/log_thread.c
+    "    l->meta.durable_seq = j->seq;"
+    "    l->meta.durable_seq = j->seq + 1;"
+    LONG)
+server_mutant(meta_in_one_slot consensus/meta.c
+    "(m->generation % 2) * CONSENSUS_META_SLOT"
+    "0 * CONSENSUS_META_SLOT"
+    LONG)
+
+# -- peers (1.9) -------------------------------------------------------------------------------------
+
+server_mutant(frames_unchecked consensus/transport.c
+    "    if (!mu_rd_ok(&r) || crc != frame_crc(bytes.data, bytes.bytes)) {"
+    "    if (!mu_rd_ok(&r)) {"
+    LONG)
+
+# -- the state (3.4, 1.10) ---------------------------------------------------------------------------
+
+server_mutant(applied_in_another_transaction catalog/db.c
+    "    if (rc == MU_OK) {
+        rc = store_applied(c, err);
+    }
+    if (rc == MU_OK) {
+        rc = catalog__run(&c->db, c->commit, err);
+    }"
+    "    if (rc == MU_OK) {
+        rc = catalog__run(&c->db, c->commit, err);
+    }
+    if (rc == MU_OK) {
+        rc = store_applied(c, err);
+    }")
+server_mutant(checkpoint_durable_too_early agent/apply.c
+    "        out->durable = a->durable;
+        a->is_dirty = true;"
+    "        out->durable = out->applied.index;
+        a->is_dirty = true;")
+server_mutant(state_never_flushed catalog/connection.c
+    "{ FILES,    \"synchronous\",        \"NORMAL\",      \"1\" }"
+    "{ FILES,    \"synchronous\",        \"OFF\",         \"0\" }"
+    LONG)
+server_mutant(full_disk_skips_entries agent/apply.c
+    "        room_want(a);
+        return MU_OK;
+    }
+    if (rc == MU_OK) {"
+    "        room_want(a);
+        rc = MU_OK;
+    }
+    if (rc == MU_OK) {"
+    LONG)
+file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${server_mutant_rows}")
+
+# What this program breaks itself (flush and read_point are found as well, in more time).
+foreach(what stale)
+    add_test(NAME sim_server_break_${what}
+        COMMAND sim_server --seeds 30 --silent 1 --break ${what})
+    set_tests_properties(sim_server_break_${what} PROPERTIES PASS_REGULAR_EXPRESSION "again: sim_server"
+        TIMEOUT ${MUSTER_TEST_TIMEOUT} LABELS sim)
+endforeach()

@@ -1,0 +1,275 @@
+/* Damage in the log: every byte of it is flipped, files vanish, and whatever opens afterwards is
+ * the truth, or the truth as far as the state goes with a mark where it once ended (spec 2.16). */
+#include <stdlib.h>
+
+#include "journal_fixture.h"
+
+/* Terms, votes, truncations, configurations and several segments. */
+static void history(struct opened *o, struct model *m, uint64_t seed, size_t writes)
+{
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct mu_rand r;
+
+    mu_rand_seed(&r, seed);
+    for (uint64_t seq = 1; seq <= writes; seq++) {
+        model_random_write(m, &r, seq, m->last / 2, mw);
+        if (append_one(o, mw) != MU_OK) {
+            fail_msg("append: %s", o->err.text);
+        }
+        model_write_deinit(mw);
+    }
+    mu_free(mw);
+}
+
+static uint64_t term_of(const struct model *m, uint64_t index)
+{
+    return index == 0 ? 0 : m->entries[index].term;
+}
+
+static enum mu_code open_applied(struct opened *o, struct memory_disk *d, const struct model *m,
+                                 uint64_t applied, const struct consensus_journal_options *meta)
+{
+    struct consensus_journal_options options = meta != NULL ? *meta : options_of(0);
+
+    memset(o, 0, sizeof *o);
+    options.applied_index = applied;
+    options.applied_term = term_of(m, applied);
+    o->view = memory_disk_view(d);
+    o->rc = consensus__journal_open(&o->j, &o->view, &options, &o->found, &o->err);
+    return o->rc;
+}
+
+/* What there is is true: entries and terms, hard state, configurations. */
+static void must_be_true(struct opened *o, const struct model *m, const char *when)
+{
+    struct model *part = mu_new(sizeof *part);
+
+    *part = *m;
+    part->base_index = o->j.base.index;
+    part->last = o->j.tail.index;
+    must_equal(o, part, when);
+    mu_free(part);
+}
+
+/* Ask for it again, as a leader would send it. */
+static void heal(struct opened *o, const struct model *m)
+{
+    struct model *again = mu_new(sizeof *again);
+    struct model_write *mw = mu_new(sizeof *mw);
+
+    again->hard = m->hard;
+    for (uint64_t i = o->j.tail.index + 1; i <= m->last; i++) {
+        assert_true(consensus__journal_lacks(&o->j));
+        model_write(again, mw, 1, i, 1, m->entries[i]);
+        if (append_one(o, mw) != MU_OK) {
+            fail_msg("append %llu: %s", (unsigned long long)i, o->err.text);
+        }
+        model_write_deinit(mw);
+    }
+    assert_false(consensus__journal_lacks(&o->j));
+    mu_free(mw);
+    mu_free(again);
+}
+
+enum verdict { REFUSED, WHOLE, SHORTER, RESTARTS, VERDICTS };
+
+/* Open it however often: the same. Then what is missing comes back, and it is whole. */
+static enum verdict judge(struct memory_disk *d, const struct model *m, uint64_t applied,
+                          const struct consensus_journal_options *meta, const char *when)
+{
+    enum verdict first = VERDICTS;
+    struct opened o;
+
+    for (int round = 0; round < 2; round++) {
+        enum verdict now;
+
+        if (open_applied(&o, d, m, applied, meta) != MU_OK) {
+            if (o.rc != MU_CORRUPT || strstr(o.err.text, "log-0") == NULL ||
+                strstr(o.err.text, " at byte ") == NULL || round > 0) {
+                fail_msg("%s: %s", when, o.err.text);
+            }
+            return REFUSED;
+        }
+        must_be_true(&o, m, when);
+        assert_true(o.j.base.index <= applied);
+        now = o.j.tail.index == m->last ? (o.j.base.index == 0 ? WHOLE : SHORTER) : RESTARTS;
+        if (now == RESTARTS) {
+            if (o.j.tail.index != applied || o.j.floor.index != m->last ||
+                o.j.floor.term != term_of(m, m->last)) {
+                fail_msg("%s, round %d: restarts behind %llu with floor %llu of term %llu", when,
+                         round, (unsigned long long)o.j.tail.index,
+                         (unsigned long long)o.j.floor.index, (unsigned long long)o.j.floor.term);
+            }
+        }
+        if (now != WHOLE && round == 0) {
+            assert_non_null(strstr(o.found.damage, "log-0"));
+        }
+        assert_true(round == 0 || now == first);
+        first = now;
+        meta = NULL; /* written anew after each open */
+        if (round == 0) {
+            shut(&o);
+            memory_crash(d);
+        }
+    }
+    heal(&o, m);
+    shut(&o);
+    memory_crash(d);
+    assert_int_equal(open_applied(&o, d, m, applied, NULL), MU_OK);
+    must_be_true(&o, m, when);
+    assert_int_equal(o.j.tail.index, m->last);
+    assert_false(consensus__journal_lacks(&o.j));
+    shut(&o);
+    assert_int_equal(d->open_count, 0);
+    return first;
+}
+
+/* Where nothing but padding stands one byte in 64 is enough; and one in `step` of the rest. */
+static bool is_sampled(const struct mu_buf *segment, size_t at, size_t step)
+{
+    struct consensus_batch batch;
+
+    for (size_t page = CONSENSUS_PAGE; page <= at;) {
+        struct mu_span here = mu_span_of(segment->data + page, segment->bytes - page);
+
+        if (!consensus__batch_read(here, &batch)) {
+            return at % 4096 == 64;
+        }
+        if (at < page + batch.room) {
+            return at % (at < page + CONSENSUS_BATCH_HEAD + batch.records.bytes ? step : 512) == 0;
+        }
+        page += batch.room;
+    }
+    return at % (at < 80 ? 1 : 512) == 0; /* the head page */
+}
+
+/* The default run takes one byte of 64 in one history; MUSTER_SWEEP=1 all of them in three. */
+static void no_flipped_byte_makes_the_log_lie(void **state)
+{
+    bool is_long = getenv("MUSTER_SWEEP") != NULL;
+    size_t step = is_long ? 1 : 64;
+    size_t counts[VERDICTS] = { 0 };
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= (is_long ? 3 : 1); seed++) {
+        struct model *m = model_new();
+        struct memory_disk *d = memory_disk_new();
+        struct opened o;
+
+        must_open(&o, d);
+        history(&o, m, seed, 30);
+        assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+        size_t segments = o.j.segments_count;
+
+        shut(&o);
+        memory_crash(d);
+        for (size_t s = 1; s <= segments; s++) {
+            char name[CONSENSUS_JOURNAL_NAME_MAX];
+
+            consensus__journal_name(s, name);
+            const struct mu_buf *bytes = memory_bytes(d, name);
+
+            for (size_t at = 0; at < bytes->bytes; at++) {
+                if (!is_sampled(bytes, at, step)) {
+                    continue;
+                }
+                struct memory_disk *copy = memory_disk_copy(d);
+                char when[128];
+                uint64_t applied = (at / step + s) % 3 * m->last / 2;
+
+                (void)snprintf(when, sizeof when, "seed %llu, %s, byte %zu, applied %llu",
+                               (unsigned long long)seed, name, at, (unsigned long long)applied);
+                memory_bytes(copy, name)->data[at] ^= 0x40;
+                counts[judge(copy, m, applied, NULL, when)]++;
+                memory_disk_free(copy);
+            }
+        }
+        memory_disk_free(d);
+        mu_free(m);
+    }
+    /* Each of them happens, or this tests less than it says. */
+    for (size_t i = 0; i < VERDICTS; i++) {
+        assert_true(counts[i] > 10);
+    }
+}
+
+/* The last batches are gone. After a clean stop meta knows what they came to, to the vote. */
+static void the_end_is_known_after_a_clean_stop(void **state)
+{
+    (void)state;
+    for (uint64_t lost = 1; lost <= 3; lost++) {
+        struct model *m = model_new();
+        struct memory_disk *d = memory_disk_new();
+        struct consensus_journal_options meta = options_of(0);
+        struct opened o;
+
+        must_open(&o, d);
+        put(&o, m, 1, 2, 40);
+        put(&o, m, 3, 1, 50);
+        m->hard.term = 4;
+        m->hard.voted_for = model_id(3);
+        put(&o, m, 4, 1, 50);
+        assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+        meta.durable_seq = o.j.seq;
+        meta.is_end_known = true;
+        consensus__journal_standing(&o.j, &meta.end);
+        for (uint64_t i = 0; i < lost; i++) {
+            memory_bytes(d, "log-0000000000000001.seg")->data[o.j.offset - 4096 * (i + 1)] ^= 1;
+        }
+        shut(&o);
+        memory_crash(d);
+        struct memory_disk *copy = memory_disk_copy(d);
+
+        assert_int_equal(judge(copy, m, 1, &meta, "clean"), lost == 1 ? WHOLE : RESTARTS);
+        memory_disk_free(copy);
+        /* Not clean: there may have been more, so that nothing may be promised again. */
+        copy = memory_disk_copy(d);
+        meta.is_end_known = false;
+        assert_int_equal(open_applied(&o, copy, m, 1, &meta), MU_CORRUPT);
+        assert_non_null(strstr(o.err.text, "has promised is lost"));
+        memory_disk_free(copy);
+        memory_disk_free(d);
+        mu_free(m);
+    }
+}
+
+/* A vote that stood in the damaged batch is found in the one behind it. */
+static void no_vote_is_forgotten(void **state)
+{
+    struct model *m = model_new();
+    struct memory_disk *d = memory_disk_new();
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    put(&o, m, 1, 2, 40);
+    uint64_t vote_at = o.j.offset;
+
+    m->hard.term = 9;
+    m->hard.voted_for = model_id(7);
+    model_write(m, mw, 2, 1, 0, (struct model_entry){ 0 });
+    assert_int_equal(append_one(&o, mw), MU_OK);
+    assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+    shut(&o);
+    memory_crash(d);
+    memory_bytes(d, "log-0000000000000001.seg")->data[vote_at + 60] ^= 1;
+    assert_int_equal(open_applied(&o, d, m, 0, NULL), MU_OK);
+    must_equal(&o, m, "vote");
+    shut(&o);
+    model_write_deinit(mw);
+    mu_free(mw);
+    memory_disk_free(d);
+    mu_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_flipped_byte_makes_the_log_lie),
+        cmocka_unit_test(the_end_is_known_after_a_clean_stop),
+        cmocka_unit_test(no_vote_is_forgotten),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
