@@ -96,18 +96,23 @@ static void position_of_state(const char *dir, struct recovery_position *p)
 static enum mu_code look(struct recovery *r, struct mu_err *err)
 {
     char *log = path_of(r->dir, "consensus");
-    enum mu_code rc = consensus_inspect(log, &r->node, &r->seen, err);
+    struct mu_err why = MU_ERR_NONE;
+    enum mu_code rc = consensus_inspect(log, &r->node, &r->seen, &why);
 
     mu_free(log);
+    r->position = (struct recovery_position){ .server = r->node };
     if (rc == MU_NOT_FOUND) {
         return mu_fail(err, rc, "%s holds nothing of a server", r->dir);
     }
-    if (rc == MU_OK) {
-        r->position = (struct recovery_position){ .server = r->node };
+    if (rc == MU_CORRUPT) { /* nobody can go on from it; but it can be set aside */
+        damage_add(&r->position, why.text);
+    } else if (rc != MU_OK) {
+        return mu_fail(err, rc, "%s", why.text);
+    } else {
         position_of_log(&r->seen, &r->position);
-        position_of_state(r->dir, &r->position);
     }
-    return rc;
+    position_of_state(r->dir, &r->position);
+    return MU_OK;
 }
 
 /* -- opening ----------------------------------------------------------------------------------- */
@@ -134,14 +139,12 @@ static enum mu_code lock(struct recovery *r, struct mu_err *err)
 {
     char *format = path_of(r->dir, "format");
     char *file = path_of(r->dir, "lock");
-    enum mu_code rc = MU_OK;
+    bool is_ours = access(format, F_OK) == 0;
+    enum mu_code rc = is_ours
+                          ? mu_file_lock(file, &r->lock_fd, err)
+                          : mu_fail(err, MU_FOREIGN, "%s is no data directory of muster", r->dir);
 
-    if (access(format, F_OK) != 0) {
-        rc = mu_fail(err, MU_FOREIGN, "%s is no data directory of muster", r->dir);
-    } else {
-        rc = mu_file_lock(file, &r->lock_fd, err);
-    }
-    if (rc == MU_FOREIGN && r->lock_fd < 0 && access(format, F_OK) == 0) {
+    if (rc == MU_FOREIGN && is_ours) {
         rc = mu_fail(err, rc, "%s is in use by a running agent: stop it first", r->dir);
     }
     mu_free(file);

@@ -155,6 +155,16 @@ static void put_last_contact(const struct consensus_status *s, struct mu_json_ou
     }
 }
 
+static void put_hash(const struct agent *a, struct mu_json_out *o)
+{
+    char text[2 * sizeof a->applied.hash + 1];
+
+    for (size_t i = 0; i < sizeof a->applied.hash; i++) {
+        (void)snprintf(text + 2 * i, 3, "%02x", a->applied.hash[i]);
+    }
+    mu_json_text(o, "state_hash", text);
+}
+
 static void stats_raft(struct agent *a, struct mu_json_out *o)
 {
     struct consensus_status s;
@@ -178,7 +188,11 @@ static void stats_raft(struct agent *a, struct mu_json_out *o)
     mu_json_text(o, "snapshot_version_max", "1");
     mu_json_text(o, "snapshot_version_min", "0");
     mu_json_text(o, "state", role_text(s.role));
+    put_hash(a, o); /* ours: equal on all servers that are at one applied_index */
     put_u(o, "term", s.term);
+    if (consensus_driver_waits(a->consensus)[0] != '\0') {
+        mu_json_text(o, "waits", consensus_driver_waits(a->consensus));
+    }
     mu_json_close(o, '}');
 }
 

@@ -158,7 +158,7 @@ void catalog_reader_release(struct catalog_reader *r)
 
 void catalog_reader_rest(struct catalog_reader *r)
 {
-    MU_ASSERT(!r->in_turn);
+    catalog_reader_release(r);
     if (r->in_memory == NULL) {
         catalog__connection_rest(&r->own);
     }

@@ -196,8 +196,7 @@ struct consensus__office {
     bool is_split; /* states differ, and no quorum agrees */
     bool is_heartbeat_due;
     bool is_ready;
-    bool has_invited_another; /* a TIMEOUT_NOW is out: in this term no lease is safe (spec 2.4) */
-    uint8_t reserved[4];
+    uint8_t reserved[5];
 };
 
 /* Only on a (pre-)candidate. */

@@ -416,6 +416,11 @@ void consensus_driver_status(const struct consensus_driver *d, struct consensus_
     consensus__node_status(&d->node, out);
 }
 
+const char *consensus_driver_waits(const struct consensus_driver *d)
+{
+    return d->node.waits;
+}
+
 uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d)
 {
     struct consensus_options options;

@@ -436,6 +436,25 @@ static enum mu_code tail_copy(struct opening *o, struct mu_span left, const char
     return rc;
 }
 
+/* What the last segment holds may be in the page cache only. Were it the first batch there, and
+ * were it to vanish once its copy stands in a later segment, that would look like damage. */
+static enum mu_code original_flush(struct opening *o, uint64_t number, struct mu_err *err)
+{
+    const struct consensus_disk *disk = o->j->disk;
+    char name[CONSENSUS_JOURNAL_NAME_MAX];
+    uint64_t bytes;
+    int file;
+
+    consensus__journal_name(number, name);
+    enum mu_code rc = disk->ops->open(disk->self, name, false, &file, &bytes, err);
+
+    if (rc == MU_OK) {
+        rc = disk->ops->sync(disk->self, file, err);
+        disk->ops->close(disk->self, file);
+    }
+    return rc;
+}
+
 /* The copy takes the place of the original: same number, same predecessor. */
 static enum mu_code tail_rewrite(struct opening *o, struct mu_err *err)
 {
@@ -455,7 +474,8 @@ static enum mu_code tail_rewrite(struct opening *o, struct mu_err *err)
         wrong = take_base(o, r.payload); /* the new segment gets its own from what this says */
         left = mu_span_sub(left, room, left.bytes - room);
     }
-    rc = tail_start(o, &start, err);
+    rc = original_flush(o, number, err);
+    rc = rc == MU_OK ? tail_start(o, &start, err) : rc;
     rc = rc == MU_OK ? consensus__journal_begin(j, &start, left.bytes, true, err) : rc;
     o->pending_offset = j->offset;
     rc = rc == MU_OK ? tail_copy(o, left, &wrong, err) : rc;

@@ -96,6 +96,7 @@ struct consensus_node {
     struct consensus_bootstrap_set adopting; /* its index 1 is being written; count 0: none */
     struct mu_id adopting_cluster;
     uint64_t adopting_epoch; /* of the cluster that invites */
+    char waits[160];         /* why there is no cluster yet, for people; "": there is */
     bool campaigns_at_once;
     bool is_joining; /* the name of the cluster that added it is being written */
     struct consensus_bootstrap_candidate *candidates; /* newest view of gossip */

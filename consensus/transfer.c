@@ -244,7 +244,6 @@ static void invite(struct consensus *c, const struct consensus__peer *p)
     m->timeout_now.last_index = c->log.last_index;
     m->timeout_now.valid_ms = TRANSFER_MS(c);
     t->sent_ms = c->now_ms;
-    c->office.has_invited_another = true;
     consensus__note(c, CONSENSUS_T_INVITES, &p->id, c->log.last_index, 0, 0);
 }
 

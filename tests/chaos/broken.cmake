@@ -42,10 +42,6 @@ broken(ack_before_commit partition consensus/replicate.c
 broken(stale_default_reads partition,slow agent/read.c
     "    if (consistency == AGENT_STALE) {"
     "    if (true) {")
-# The leader confirms a read without asking anybody: right until there is another leader.
-broken(reads_without_quorum pause consensus/replicate.c
-    "        values[i] = i == c->self ? c->office.read_seq : c->peers[i].read_echo;"
-    "        values[i] = c->office.read_seq;")
 # A forwarded write whose answer was lost is sent again, and takes effect twice.
 broken(lost_is_repeated partition,kill,pause agent/request.c
     "    if (code == MU_UNREACHABLE || code == MU_NOT_LEADER || code == MU_NO_LEADER) {

@@ -9,7 +9,8 @@ from cluster import ClusterTest, main, wait_for
 
 # Little trails. The log goes a segment of 16 MiB at a time, behind a checkpoint of the state, which
 # comes when it is quiet.
-OPTIONS = ["-hcl", "raft_trailing_logs = 5"]
+OPTIONS = ["-hcl", "raft_trailing_logs = 5",
+           "-hcl", "autopilot { cleanup_dead_servers = false }"]
 VALUE = os.urandom(200 * 1024)
 
 

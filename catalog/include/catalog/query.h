@@ -41,7 +41,7 @@ MU_MUST_CHECK enum mu_code catalog_reader_open_in(struct catalog_reader **out, c
                                                   struct mu_err *err);
 void catalog_reader_close(struct catalog_reader *r);   /* NULL is fine */
 void catalog_reader_release(struct catalog_reader *r); /* end the turn's read transaction, if any */
-/* Give memory of pages back, between turns: for an owner that has been idle for a while. */
+/* End the turn and give memory of pages back: for an owner that has been idle for a while. */
 void catalog_reader_rest(struct catalog_reader *r);
 
 /* The applied index of the state that the reader sees now. */

@@ -640,6 +640,7 @@ struct consensus_peer_status { /* filled on a leader */
     uint64_t applied;  /* as it said last */
     uint32_t inflight;
     bool is_store_slow;
+    bool has_diverged; /* its state differs from that of a quorum at an equal index */
 };
 
 struct consensus_status {

@@ -189,6 +189,8 @@ void consensus_driver_candidates(struct consensus_driver *d,
  * -------------------------------------------------------------------------------- */
 
 void consensus_driver_status(const struct consensus_driver *d, struct consensus_status *out);
+/* Why this server has no cluster yet, for people; "" when it has one. A view. */
+const char *consensus_driver_waits(const struct consensus_driver *d);
 uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d); /* between two of them */
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server);
 /* The newest configuration, committed or not (status says); without servers before there is one. */

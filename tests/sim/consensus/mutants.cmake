@@ -326,6 +326,7 @@ mutant(split_states_are_written_to propose.c scripts
     "    if (c->office.is_split) {"
     "    if (false) {")
 
+
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${mutant_rows}")
 add_test(NAME mutants_consensus
     COMMAND ${CMAKE_SOURCE_DIR}/tests/sim/run --mutants --quick --jobs 1

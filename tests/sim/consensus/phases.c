@@ -105,6 +105,7 @@ static void isolate(struct drive *d, uint32_t bits)
 static bool is_well(struct drive *d, uint32_t bits, uint64_t content)
 {
     uint64_t committed = sim_check_committed(d->w);
+    bool has_leader = bits == 0;
 
     if (d->last_committed < content) {
         return false;
@@ -115,13 +116,10 @@ static bool is_well(struct drive *d, uint32_t bits, uint64_t content)
         if (((bits >> i) & 1U) && (n->core == NULL || n->applied != committed)) {
             return false;
         }
-        /* nor is anything on its way that would change who leads */
-        if (n->core != NULL && n->core->role == CONSENSUS_LEADER &&
-            (n->core->log.last_index != committed || n->core->office.transfer.is_running)) {
-            return false;
-        }
+        has_leader |= n->core != NULL && n->core->role == CONSENSUS_LEADER &&
+                      n->core->log.last_index == committed && !n->core->office.transfer.is_running;
     }
-    return true;
+    return has_leader; /* and nothing on its way that would change who leads */
 }
 
 static bool is_formed(struct drive *d)

@@ -10,6 +10,7 @@
  *   sim_consensus --kept FILE              a tape a line, # comments; each twice
  *   sim_consensus --shrink 123             a smaller tape that fails in the same way
  *   sim_consensus --silent 1               without the story
+ *   sim_consensus --seeds 2000 --marks 1   what was reached, and fails if something never was
  */
 #include <signal.h>
 #include <stdio.h>
@@ -279,5 +280,8 @@ int main(int argc, char **argv)
         run_seed(mu_rand_system() >> 16, is_twice);
     }
     print_sum(began_ms);
+    if (number(argc, argv, "--marks", 0) == 1 && sim_marks_print(true) > 0) {
+        return EXIT_FAILURE;
+    }
     return EXIT_SUCCESS;
 }

@@ -336,6 +336,7 @@ static void compact_start(struct sim_world *w, struct sim_node *n, uint64_t upto
 
 static void carry_out(struct sim_world *w, struct sim_node *n, const struct consensus_effects *fx)
 {
+    sim_mark_step(w, n, fx);
     if (fx->made != NULL) {
         consensus_bind(n->core, fx->made->index,
                        sim_pool_take(n, sim_config_content(w, fx->made), 100));

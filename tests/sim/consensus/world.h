@@ -329,6 +329,13 @@ void sim_shadow_started(struct sim_world *w, struct sim_node *n); /* the core wa
 void sim_shadow_step(struct sim_world *w, struct sim_node *n, const struct consensus_event *ev,
                      const struct consensus_effects *fx);
 
+/* -- marks.c ------------------------------------------------------------------------------- */
+
+void sim_mark_step(const struct sim_world *w, const struct sim_node *n,
+                   const struct consensus_effects *fx);
+/* What no run of this process has reached; all counts when told to. How many marks were missed. */
+unsigned sim_marks_print(bool is_told);
+
 /* -- checks.c ------------------------------------------------------------------------------ */
 
 struct sim_checks *sim_checks_new(void);

@@ -17,33 +17,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "explore.h"
-
-/* -- what may happen how often ----------------------------------------------------------------- */
-
-enum budget {
-    ELECTIONS,
-    PROPOSALS,
-    CRASHES,
-    HEARTBEATS,
-    DEPOSALS,
-    READS,
-    REPEATS,
-    CHANGES,
-    TRANSFERS,
-    BUDGETS
-};
-
-struct bounds {
-    const char *name, *why;
-    uint32_t nodes;
-    uint8_t most[BUDGETS];
-    bool is_async, has_prevote;
-    uint32_t flight; /* messages under way; a retry that waits for nothing would go on for ever */
-    uint32_t learners, outside; /* of the nodes, the last */
-    const char *changes;        /* allowed: add, promote, demote, remove, replace by the last */
-    bool is_warm;               /* begins when the first server leads and all have its no-op */
-};
+#include "state.h"
 
 static const struct bounds presets[] = {
     // clang-format off
@@ -72,24 +46,6 @@ static const struct bounds presets[] = {
     { "office",  "two transfers, two elections",                  3, { 2, 1, 0, 0, 0, 0, 0, 0, 2 }, false, false, 6, 0, 0, "", true },
 }; // clang-format on
 
-/* -- a state of the whole -------------------------------------------------------------------------
- */
-
-struct state {
-    uint32_t node[X_NODES_MAX];
-    uint32_t flight[X_FLIGHT_MAX]; /* messages, ascending */
-    uint8_t flight_count;
-    uint8_t touched; /* bits of servers that something has happened to */
-    uint8_t used[BUDGETS];
-    uint8_t committed_last;
-    uint8_t leader_of[X_TERMS_MAX]; /* place + 1 */
-    struct x_entry committed[X_LOG_MAX];
-    uint8_t committed_in[X_LOG_MAX]; /* the term whose leader did it */
-    uint8_t floor[X_READS_MAX];      /* [ticket - 1]: what was acknowledged before the read began */
-    uint8_t acknowledged;
-    uint8_t reserved[2];
-};
-
 struct seen { /* how a state was first reached */
     uint32_t from, action;
 };
@@ -111,77 +67,8 @@ static struct {
     bool is_silent, shows_way, has_losses;
 } g;
 
-static const char *const names[] = { "a", "b", "c", "d", "e" };
-
-/* -- telling
- * --------------------------------------------------------------------------------------- */
-
-static void action_print(const struct state *s, uint32_t action)
-{
-    static const char *const kinds[] = {
-        [X_TIMEOUT] = "its election timer fires",
-        [X_HEARTBEAT] = "a round of heartbeats",
-        [X_DEPOSE] = "hears no quorum",
-        [X_PROPOSE] = "a client proposes",
-        [X_READ] = "a client reads",
-        [X_PERSIST] = "its oldest write is durable",
-        [X_CHANGE] = "is to change its members",
-        [X_TRANSFER] = "is to give its office away",
-        [X_RESTART] = "crashes and starts again",
-    };
-    enum x_kind kind = X_ACTION_KIND(action);
-    const char *to = names[X_ACTION_PLACE(action)];
-
-    (void)s;
-    if (kind != X_DELIVER && kind != X_LOSE) {
-        (void)printf("  %s: %s\n", to, kinds[kind]);
-        return;
-    }
-    const struct x_message *m = x_message_at(X_ACTION_ARG(action) & 0x7fffff);
-    const struct consensus_msg *msg = &m->msg;
-
-    (void)printf("  %s > %s%s: ", names[m->from], to,
-                 kind == X_LOSE                    ? " (lost)"
-                 : X_ACTION_ARG(action) & 0x800000 ? " (and stays under way)"
-                                                   : "");
-    switch (msg->kind) {
-    case CONSENSUS_PREVOTE_REQ:
-    case CONSENSUS_VOTE_REQ:
-        (void)printf("vote? term %llu, last %llu/%llu\n", U(msg->ask.next_term),
-                     U(msg->ask.last_index), U(msg->ask.last_term));
-        break;
-    case CONSENSUS_PREVOTE_RES:
-    case CONSENSUS_VOTE_RES:
-        (void)printf("vote %s, term %llu\n", msg->answer.is_granted ? "yes" : "no", U(msg->term));
-        break;
-    case CONSENSUS_APPEND_REQ:
-        (void)printf("append term %llu, prev %llu/%llu, %u entries, commit %llu\n", U(msg->term),
-                     U(msg->append.prev_index), U(msg->append.prev_term), msg->append.entries_count,
-                     U(msg->append.commit));
-        break;
-    case CONSENSUS_APPEND_RES:
-        (void)printf("append %s, term %llu, %llu\n", msg->ack.is_accepted ? "ok" : "no",
-                     U(msg->term), U(msg->ack.is_accepted ? msg->ack.match : msg->ack.hint_index));
-        break;
-    case CONSENSUS_HEARTBEAT:
-        (void)printf("heartbeat term %llu, round %llu, commit %llu\n", U(msg->term),
-                     U(msg->heartbeat.read_seq), U(msg->heartbeat.commit));
-        break;
-    case CONSENSUS_HEARTBEAT_RES:
-        (void)printf("heartbeat answered, term %llu, round %llu\n", U(msg->term),
-                     U(msg->alive.read_seq));
-        break;
-    case CONSENSUS_TIMEOUT_NOW:
-        (void)printf("stand now, last %llu\n", U(msg->timeout_now.last_index));
-        break;
-    case CONSENSUS_MEMBER_REQ: (void)printf("am I still one of you?\n"); break;
-    case CONSENSUS_MEMBER_RES: (void)printf("you were removed\n"); break;
-    case CONSENSUS_INVITE: (void)printf("come in\n"); break;
-    case CONSENSUS_SNAP_OFFER:
-    case CONSENSUS_SNAP_CHUNK:
-    case CONSENSUS_SNAP_RES: (void)printf("about a snapshot\n"); break; /* no log is compacted */
-    }
-}
+/* -- telling --------------------------------------------------------------------------------------
+ */
 
 static bool apply(struct state *s, uint32_t action, char *why, size_t why_bytes);
 
@@ -201,7 +88,7 @@ static void way_print(uint32_t id, uint32_t action)
         uint32_t a = way[i - 1];
         uint32_t place = X_ACTION_PLACE(a);
 
-        action_print(&s, a);
+        x_action_print(a);
         (void)fflush(stdout);
         if (X_ACTION_KIND(a) != X_LOSE) {
             x_tell(s.node[place], place, X_ACTION_KIND(a),
@@ -233,136 +120,6 @@ static void on_abort(int signal_number)
     }
     is_failing = true;
     fail("an assertion of the core");
-}
-
-/* -- what must hold
- * --------------------------------------------------------------------------------- */
-
-static uint32_t bits_count(uint32_t bits)
-{
-    return (uint32_t)__builtin_popcount(bits);
-}
-
-/* Its own arithmetic: a majority of each set. */
-static bool is_quorum(const struct x_face *f, uint32_t bits)
-{
-    return bits_count(bits & f->voters) * 2 > bits_count(f->voters) &&
-           (!f->is_joint || bits_count(bits & f->voters_old) * 2 > bits_count(f->voters_old));
-}
-
-static bool entry_eq(const struct x_entry *a, const struct x_entry *b)
-{
-    return a->term == b->term && a->content == b->content && a->kind == b->kind;
-}
-
-/* I5, I6: one history; and whoever calls an entry committed first, a quorum has it on its disks. */
-static const char *commit_check(struct state *s, const struct x_face *f)
-{
-    for (uint8_t i = 1; i <= f->commit; i++) {
-        uint32_t bits = 0;
-
-        if (i <= s->committed_last) {
-            if (!entry_eq(&f->log[i], &s->committed[i])) {
-                return "I5: two entries are committed at one index";
-            }
-            continue;
-        }
-        for (uint32_t j = 0; j < g.bounds.nodes; j++) {
-            const struct x_face *o = x_face_of(s->node[j]);
-
-            bits |= (uint32_t)(i <= o->disk_last && entry_eq(&o->disk[i], &f->log[i])) << j;
-        }
-        if (!is_quorum(f, bits)) {
-            return "I6: committed and not durable on a quorum";
-        }
-        s->committed[i] = f->log[i];
-        s->committed_in[i] = f->term;
-        s->committed_last = i;
-    }
-    return NULL;
-}
-
-/* I13: votes of voters of its configuration, a quorum in each set. */
-static bool is_elected(const struct state *s, const struct x_face *f, uint32_t place)
-{
-    uint32_t bits = 0;
-
-    for (uint32_t i = 0; i < g.bounds.nodes; i++) {
-        bits |= (uint32_t)(x_face_of(s->node[i])->votes[f->term] == place + 1) << i;
-    }
-    return is_quorum(f, bits);
-}
-
-/* I1, I4, I8, I13. */
-static const char *leader_check(struct state *s, const struct x_face *f, uint32_t place)
-{
-    if (f->role != CONSENSUS_LEADER) {
-        return NULL;
-    }
-    MU_ASSERT(f->term < X_TERMS_MAX);
-    if (s->leader_of[f->term] != 0 && s->leader_of[f->term] != place + 1) {
-        return "I1: two leaders of one term";
-    }
-    bool is_new = s->leader_of[f->term] == 0;
-
-    if (is_new && !is_elected(s, f, place)) {
-        return "I13: a leader without the votes of a quorum";
-    }
-    s->leader_of[f->term] = (uint8_t)(place + 1);
-    for (uint8_t i = 1; is_new && i <= s->committed_last; i++) {
-        if (s->committed_in[i] < f->term && !entry_eq(&s->committed[i], &f->log[i])) {
-            return "I4: a leader without a committed entry";
-        }
-    }
-    for (uint32_t j = 0; j < g.bounds.nodes; j++) {
-        const struct x_face *o = x_face_of(s->node[j]);
-
-        if (j == place || o->disk_term > f->term) {
-            continue;
-        }
-        for (uint8_t i = 1; i <= f->match[j]; i++) {
-            if (i > o->disk_last || !entry_eq(&o->disk[i], &f->log[i])) {
-                return "I8: a leader believes in an entry that its peer does not have";
-            }
-        }
-    }
-    return NULL;
-}
-
-/* I3: equal (index, term), equal logs up to there; of what is on the disks now. */
-static const char *match_check(const struct state *s, const struct x_face *f, uint32_t place)
-{
-    for (uint32_t j = 0; j < g.bounds.nodes; j++) {
-        const struct x_face *o = x_face_of(s->node[j]);
-        uint8_t last = f->last < o->last ? f->last : o->last;
-        bool must = false;
-
-        for (uint8_t i = last; i >= 1 && j != place; i--) {
-            must = must || f->log[i].term == o->log[i].term;
-            if (must && !entry_eq(&f->log[i], &o->log[i])) {
-                return "I3: logs agree in one place and not before it";
-            }
-        }
-    }
-    return NULL;
-}
-
-static const char *answers_check(struct state *s, const struct x_result *r)
-{
-    for (uint32_t i = 0; i < r->answers_count; i++) {
-        const struct x_answer *a = x_answer_at(r->answers_first + i);
-
-        if (a->outcome == CONSENSUS_COMMITTED) {
-            if (a->index > s->committed_last || s->committed[a->index].content != a->ticket) {
-                return "I16: acknowledged, and something else is committed there";
-            }
-            s->acknowledged = a->index > s->acknowledged ? a->index : s->acknowledged;
-        }
-        if (a->outcome == CONSENSUS_READABLE && a->index < s->floor[a->ticket - 1]) {
-            return "I15: a read from before what was acknowledged when it began";
-        }
-    }
-    return NULL;
 }
 
 /* -- one step of the whole
@@ -474,16 +231,7 @@ static bool apply(struct state *s, uint32_t action, char *why, size_t why_bytes)
     if (kind == X_READ) {
         s->floor[arg - 1] = s->acknowledged;
     }
-    const struct x_face *f = x_face_of(r.node);
-
-    broken = r.fault;
-    broken = broken != NULL ? broken : leader_check(s, f, place);
-    broken = broken != NULL ? broken : commit_check(s, f);
-    broken = broken != NULL ? broken : match_check(s, f, place);
-    broken = broken != NULL ? broken : answers_check(s, &r);
-    if (broken == NULL && f->is_dead > 1) {
-        broken = "a server stops for good";
-    }
+    broken = x_invariants(s, g.bounds.nodes, place, &r);
     for (uint32_t i = 0; i < r.sends_count; i++) {
         flight_put(s, x_send_at(r.sends_first + i));
     }

@@ -6,54 +6,20 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "explore.h"
-
-#define NOW UINT64_C(1000000)
+#include "work.h"
 
 enum { X_CONFIGS_MAX = 128 - 2 };
-
-struct write { /* under way to the disk */
-    struct consensus_write write;
-    struct x_entry entries[X_LOG_MAX];
-};
-
-/* A server outside of its core. */
-struct head {
-    struct consensus_hard hard; /* on the disk, as the entries */
-    struct x_entry disk[X_LOG_MAX];
-    uint64_t disk_last;
-    struct write queue[X_QUEUE_MAX];
-    uint64_t queue_count;
-    uint64_t commit_to, applied, boots;
-    uint8_t votes[X_TERMS_MAX]; /* I2: place + 1 of whom it voted for, for all times */
-    uint64_t is_dead;
-};
-
-#define HEAD_BYTES ((sizeof(struct head) + 15) & ~(size_t)15)
-
-/* The server in the works: head and arena in one piece. */
-struct work {
-    struct head *head;
-    struct consensus *core;
-    uint32_t place;
-    size_t bytes;       /* of the head and the state of the arena: what is kept */
-    size_t arena_bytes; /* with its scratch */
-};
-
-struct snapshot { /* without its zeroes: a bit a word, then the words */
-    uint64_t *words;
-};
 
 static struct {
     struct x_rules rules;
     struct consensus_options options;
     struct consensus_config configs[X_CONFIGS_MAX]; /* the first is that of index 1 */
     uint32_t configs_count;
-    struct work work;
+    struct x__work work;
     struct mu_id cluster;
 
     struct x_pool nodes, messages;
-    struct snapshot *snapshots;
+    struct x__snapshot *snapshots;
     struct x_face **faces; /* each by itself: views of them stay good */
     size_t nodes_room;
     struct x_message **all_messages;
@@ -79,11 +45,6 @@ static struct mu_id id_of(uint32_t place, uint8_t kind)
     id.b[0] = (uint8_t)(place + 1);
     id.b[1] = kind;
     return id;
-}
-
-static uint32_t place_of(const struct mu_id *id)
-{
-    return id->b[0] - 1U;
 }
 
 static void fault(const char *fmt, ...) MU_PRINTF(1, 2);
@@ -139,239 +100,23 @@ uint32_t x_message_intern(const struct x_message *m)
     return id;
 }
 
-/* -- the normal form ----------------------------------------------------------------------- */
+/* -- nodes --------------------------------------------------------------------------------------
+ */
 
-static void *array(struct consensus *c, size_t at)
-{
-    return consensus__array(c, at);
-}
-
-/* A ring begins at its array's start and holds zeroes behind its end. */
-static void ring_normal(void *ring, size_t bytes, uint32_t room, uint32_t *head, uint32_t count)
-{
-    unsigned char copy[4096];
-    unsigned char *at = ring;
-
-    MU_ASSERT(room * bytes <= sizeof copy && count <= room);
-    memset(copy, 0, room * bytes);
-    for (uint32_t i = 0; i < count; i++) {
-        memcpy(copy + i * bytes, at + ((*head + i) % room) * bytes, bytes);
-    }
-    memcpy(at, copy, room * bytes);
-    *head = 0;
-}
-
-static uint64_t since(uint64_t seq, uint64_t base)
-{
-    return seq > base ? seq - base : 0;
-}
-
-static void writes_normal(struct work *w)
-{
-    struct consensus *c = w->core;
-    uint64_t base = c->writes.persisted_seq;
-    struct consensus__write_slot *slots = array(c, c->at.writes);
-
-    ring_normal(slots, sizeof *slots, c->options.writes_max, &c->writes.head, c->writes.count);
-    for (uint32_t i = 0; i < c->writes.count; i++) {
-        slots[i].seq -= base;
-        slots[i].submitted_ms = NOW;
-    }
-    for (uint32_t i = 0; i < c->pending_count; i++) {
-        c->pending[i].seq = since(c->pending[i].seq, base);
-    }
-    for (uint64_t i = 0; i < w->head->queue_count; i++) {
-        w->head->queue[i].write.seq -= base;
-    }
-    c->writes.next_seq -= base;
-    c->writes.term_seq = since(c->writes.term_seq, base);
-    c->writes.vote_seq = since(c->writes.vote_seq, base);
-    c->writes.persisted_seq = 0;
-}
-
-static void peers_normal(struct consensus *c)
-{
-    struct consensus__inflight *inflight = array(c, c->at.inflight);
-    uint32_t room = c->options.inflight_max;
-
-    for (uint32_t i = 0; i < CONSENSUS_SLOTS_MAX; i++) {
-        struct consensus__peer *p = &c->peers[i];
-
-        p->removed_ms = p->removed_ms != 0 ? NOW : 0;
-        if (c->role != CONSENSUS_LEADER) { /* what an earlier office left; the next begins anew */
-            *p = (struct consensus__peer){ .id = p->id,
-                                           .disk = p->disk,
-                                           .removed_index = p->removed_index,
-                                           .removed_ms = p->removed_ms };
-        } else if (!mu_id_is_none(&p->id) && i != c->self) {
-            p->acked_ms = NOW;
-            p->sent_ms = 0;
-            p->moved_ms = 0;
-        }
-        ring_normal(&inflight[(size_t)i * room], sizeof *inflight, room, &p->inflight_head,
-                    p->inflight_count);
-    }
-}
-
-static void times_normal(struct consensus *c)
-{
-    c->now_ms = NOW;
-    c->wake_at_ms = CONSENSUS_NEVER;
-    c->election_at_ms = NOW + 1000;
-    c->leader_heard_ms = c->leader_heard_ms != 0 ? NOW : 0;
-    c->contact_ms = NOW; /* nobody asks whether it is still one of them */
-    c->member_ask_at_ms = 0;
-    c->complain_at_ms = 0;
-    c->campaign.ask_at_ms = NOW + 1000;
-    if (c->role == CONSENSUS_LEADER) {
-        c->office.since_ms = NOW;
-        c->office.heartbeat_at_ms = NOW + 1000;
-        c->office.yields_at_ms = NOW + 100000;
-        c->office.asked_ms = 0;
-        c->office.transfer.ends_at_ms = c->office.transfer.is_running ? NOW + 100 : 0;
-        c->office.transfer.sent_ms = c->office.transfer.sent_ms != 0 ? NOW : 0;
-    }
-}
-
-/* What tells copies of a state apart and nothing else. */
-static void normal_form(struct work *w)
-{
-    struct consensus *c = w->core;
-    uint64_t *reads = array(c, c->at.reads);
-    struct consensus_run *runs = array(c, c->at.runs);
-    size_t scratch = offsetof(struct consensus, sends_count);
-
-    MU_ASSERT(!c->is_again);
-    memset(&c->rand, 0, sizeof c->rand);
-    memset(&c->counters, 0, sizeof c->counters);
-    memset(&c->pending[c->pending_count], 0,
-           (CONSENSUS_PENDING_MAX - c->pending_count) * sizeof c->pending[0]);
-    memset(&c->configs[c->configs_count], 0,
-           (CONSENSUS_CONFIGS_MAX - c->configs_count) * sizeof c->configs[0]);
-    memset(&runs[c->log.runs_count], 0, (c->options.runs_max - c->log.runs_count) * sizeof runs[0]);
-    memset((char *)c + scratch, 0, sizeof *c - scratch);
-    ring_normal(reads, sizeof *reads, c->options.reads_max, &c->reads.head, c->reads.count);
-    c->fetch_ticket_last = 0;
-    c->round = x.rules.has_prevote ? c->round : 0;
-    times_normal(c);
-    peers_normal(c);
-    writes_normal(w);
-    memset(&w->head->queue[w->head->queue_count], 0,
-           (X_QUEUE_MAX - w->head->queue_count) * sizeof w->head->queue[0]);
-    w->head->boots = x.rules.has_prevote ? w->head->boots : 0;
-}
-
-/* -- snapshots ------------------------------------------------------------------------------ */
-
-static size_t words_of(const struct work *w)
-{
-    return w->bytes / 8;
-}
-
-static struct snapshot compress(const struct work *w)
-{
-    const unsigned char *from = (const unsigned char *)w->head;
-    size_t words = words_of(w);
-    size_t bits = (words + 63) / 64;
-    size_t used = bits;
-    uint64_t *to = mu_new((bits + words) * 8);
-
-    for (size_t i = 0; i < words; i++) {
-        uint64_t v;
-
-        memcpy(&v, from + i * 8, 8);
-        if (v != 0) {
-            to[i / 64] |= UINT64_C(1) << (i % 64);
-            to[used++] = v;
-        }
-    }
-    return (struct snapshot){ mu_grow(to, used * 8) };
-}
-
-static void expand(struct work *w, struct snapshot s)
-{
-    unsigned char *to = (unsigned char *)w->head;
-    size_t words = words_of(w);
-    size_t used = (words + 63) / 64;
-
-    memset(to, 0, w->bytes);
-    for (size_t i = 0; i < words; i++) {
-        if ((s.words[i / 64] >> (i % 64)) & 1U) {
-            memcpy(to + i * 8, &s.words[used++], 8);
-        }
-    }
-}
-
-static void log_face(const struct work *w, struct x_face *f)
-{
-    const struct consensus *c = w->core;
-
-    for (uint64_t i = 1; i <= c->log.last_index; i++) {
-        struct consensus_entry e;
-
-        MU_ASSERT(i < X_LOG_MAX);
-        f->log[i] = w->head->disk[i]; /* not in memory: durable */
-        if (consensus_entry_at(c, i, &e)) {
-            f->log[i] = (struct x_entry){ (uint8_t)e.term, (uint8_t)e.handle, (uint8_t)e.kind, 0 };
-        }
-    }
-}
-
-static void config_face(const struct consensus *c, struct x_face *f)
-{
-    const struct consensus_config *now = consensus_config_now(c);
-
-    f->is_joint = now->is_joint;
-    for (uint32_t i = 0; i < now->servers_count; i++) {
-        uint32_t place = place_of(&now->servers[i].id);
-
-        f->voters |= (uint8_t)(now->servers[i].is_voter << place);
-        f->voters_old |= (uint8_t)(now->servers[i].is_voter_old << place);
-        f->learners |= (uint8_t)(now->servers[i].is_learner << place);
-        if (c->role == CONSENSUS_LEADER) {
-            f->match[place] = (uint8_t)c->peers[i].match;
-        }
-    }
-}
-
-static struct x_face face_of(const struct work *w)
-{
-    const struct consensus *c = w->core;
-    struct x_face f = {
-        .role = (uint8_t)c->role,
-        .term = (uint8_t)c->hard.term,
-        .commit = (uint8_t)c->commit,
-        .last = (uint8_t)c->log.last_index,
-        .is_dead = (uint8_t)(w->head->is_dead + (c->death > CONSENSUS_DEATH_STORE &&
-                                                 c->death != CONSENSUS_DEATH_REMOVED)),
-        .queue = (uint8_t)w->head->queue_count,
-        .is_ready = c->office.is_ready,
-        .self = (uint8_t)w->place,
-        .disk_term = (uint8_t)w->head->hard.term,
-        .disk_last = (uint8_t)w->head->disk_last,
-    };
-
-    memcpy(f.disk, w->head->disk, sizeof f.disk);
-    memcpy(f.votes, w->head->votes, sizeof f.votes);
-    log_face(w, &f);
-    config_face(c, &f);
-    return f;
-}
-
-static uint32_t node_intern(struct work *w)
+static uint32_t node_intern(struct x__work *w)
 {
     uint32_t id = 0;
 
-    normal_form(w);
+    x__normal_form(w, x.rules.has_prevote);
     if (x_pool_put(&x.nodes, x_hash_bytes(w->head, w->bytes), &id)) {
         if (id >= x.nodes_room) {
             x.nodes_room = x.nodes_room * 2 + 256;
             x.snapshots = mu_grow(x.snapshots, x.nodes_room * sizeof *x.snapshots);
             x.faces = mu_grow(x.faces, x.nodes_room * sizeof(struct x_face *));
         }
-        x.snapshots[id] = compress(w);
+        x.snapshots[id] = x__compress(w);
         x.faces[id] = mu_new(sizeof(struct x_face));
-        *x.faces[id] = face_of(w);
+        *x.faces[id] = x__face(w);
     }
     return id;
 }
@@ -384,10 +129,10 @@ const struct x_face *x_face_of(uint32_t node)
 /* -- effects -------------------------------------------------------------------------------- */
 
 /* I2: one vote a term, on the disk and in messages, through all restarts. */
-static void vote_check(struct work *w, uint64_t term, const struct mu_id *to)
+static void vote_check(struct x__work *w, uint64_t term, const struct mu_id *to)
 {
     MU_ASSERT(term < X_TERMS_MAX);
-    uint8_t vote = (uint8_t)(place_of(to) + 1);
+    uint8_t vote = (uint8_t)(x__place_of(to) + 1);
 
     if (mu_id_is_none(to)) {
         return;
@@ -398,7 +143,7 @@ static void vote_check(struct work *w, uint64_t term, const struct mu_id *to)
     w->head->votes[term] = vote;
 }
 
-static void send_check(struct work *w, const struct consensus_msg *m)
+static void send_check(struct x__work *w, const struct consensus_msg *m)
 {
     const struct consensus_hard *disk = &w->head->hard;
 
@@ -421,10 +166,10 @@ static void send_check(struct work *w, const struct consensus_msg *m)
     }
 }
 
-static void take_send(struct work *w, const struct consensus_msg *msg)
+static void take_send(struct x__work *w, const struct consensus_msg *msg)
 {
     struct x_message m;
-    uint32_t to = place_of(&msg->to);
+    uint32_t to = x__place_of(&msg->to);
 
     if (to >= x.rules.nodes_count ||
         (!x.rules.has_prevote &&
@@ -454,9 +199,9 @@ static void take_send(struct work *w, const struct consensus_msg *msg)
     x.now.sends_count++;
 }
 
-static void take_write(struct work *w, const struct consensus_write *write)
+static void take_write(struct x__work *w, const struct consensus_write *write)
 {
-    struct write *to = &w->head->queue[w->head->queue_count];
+    struct x__write *to = &w->head->queue[w->head->queue_count];
 
     MU_ASSERT(w->head->queue_count < X_QUEUE_MAX && write->last < X_LOG_MAX);
     memset(to, 0, sizeof *to);
@@ -489,13 +234,13 @@ static void take_answer(const struct consensus_result *r)
     x.now.answers_count++;
 }
 
-static void tell_effects(const struct work *w, const struct consensus_effects *fx)
+static void tell_effects(const struct x__work *w, const struct consensus_effects *fx)
 {
     static const char *const names[] = { "a", "b", "c", "d", "e", "?" };
     char text[512];
 
     for (size_t i = 0; i < fx->notices_count; i++) {
-        uint32_t peer = place_of(&fx->notices[i].peer);
+        uint32_t peer = x__place_of(&fx->notices[i].peer);
 
         (void)printf(
             "      %s: %s\n", names[w->place],
@@ -503,7 +248,7 @@ static void tell_effects(const struct work *w, const struct consensus_effects *f
     }
 }
 
-static void reseed(struct work *w)
+static void reseed(struct x__work *w)
 {
     struct consensus *c = w->core;
 
@@ -511,9 +256,9 @@ static void reseed(struct work *w)
     mu_rand_seed(&c->rand, (uint64_t)w->place << 32 | c->hard.term << 16 | c->log.last_index);
 }
 
-static void fetched(struct work *w, const struct consensus_fetch *f);
+static void fetched(struct x__work *w, const struct consensus_fetch *f);
 
-static void feed(struct work *w, struct consensus_event ev)
+static void feed(struct x__work *w, struct consensus_event ev)
 {
     struct consensus_effects fx;
     struct consensus_fetch fetches[CONSENSUS_PEERS_MAX];
@@ -521,7 +266,7 @@ static void feed(struct work *w, struct consensus_event ev)
 
     do {
         reseed(w);
-        ev.now_ms = NOW;
+        ev.now_ms = X__NOW;
         consensus_step(w->core, &ev, &fx);
         if (x.is_telling) {
             tell_effects(w, &fx);
@@ -563,7 +308,7 @@ static struct consensus_entry entry_of(const struct x_entry *e, uint64_t index)
     };
 }
 
-static void fetched(struct work *w, const struct consensus_fetch *f)
+static void fetched(struct x__work *w, const struct consensus_fetch *f)
 {
     struct consensus_entry entries[X_LOG_MAX];
     struct consensus_event ev = { .kind = CONSENSUS_EV_FETCHED };
@@ -579,7 +324,7 @@ static void fetched(struct work *w, const struct consensus_fetch *f)
 
 /* -- the disk ------------------------------------------------------------------------------- */
 
-static void disk_take(struct work *w, const struct write *x_write)
+static void disk_take(struct x__work *w, const struct x__write *x_write)
 {
     const struct consensus_write *write = &x_write->write;
 
@@ -597,7 +342,7 @@ static void disk_take(struct work *w, const struct write *x_write)
 }
 
 /* The oldest writes reach the disk; their numbers are told when anybody lives to hear it. */
-static uint64_t disk_pass(struct work *w, uint64_t count)
+static uint64_t disk_pass(struct x__work *w, uint64_t count)
 {
     uint64_t seq = 0;
 
@@ -612,7 +357,7 @@ static uint64_t disk_pass(struct work *w, uint64_t count)
     return seq;
 }
 
-static void persist(struct work *w, uint64_t count)
+static void persist(struct x__work *w, uint64_t count)
 {
     uint64_t seq = disk_pass(w, count);
 
@@ -620,7 +365,7 @@ static void persist(struct work *w, uint64_t count)
 }
 
 /* What needs no decision: writes at once where they are not awaited, and apply. */
-static void settle(struct work *w)
+static void settle(struct x__work *w)
 {
     while (!w->head->is_dead) {
         if (!x.rules.is_async && w->head->queue_count > 0) {
@@ -639,7 +384,7 @@ static void settle(struct work *w)
 
 /* -- events ---------------------------------------------------------------------------------- */
 
-static void on_deliver(struct work *w, uint32_t arg)
+static void on_deliver(struct x__work *w, uint32_t arg)
 {
     const struct x_message *m = x_message_at(arg);
     struct consensus_msg msg = m->msg;
@@ -663,10 +408,10 @@ static void on_deliver(struct work *w, uint32_t arg)
     feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_RECV, .msg = &msg });
 }
 
-static void on_timeout(struct work *w, uint32_t arg)
+static void on_timeout(struct x__work *w, uint32_t arg)
 {
     (void)arg;
-    w->core->election_at_ms = NOW;
+    w->core->election_at_ms = X__NOW;
     feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
     if (!x.rules.has_prevote && w->core->role == CONSENSUS_PRE_CANDIDATE) {
         w->core->campaign.votes = (1U << CONSENSUS_PEERS_MAX) - 1;
@@ -674,24 +419,24 @@ static void on_timeout(struct work *w, uint32_t arg)
     }
 }
 
-static void on_heartbeat(struct work *w, uint32_t arg)
+static void on_heartbeat(struct x__work *w, uint32_t arg)
 {
     (void)arg;
-    w->core->office.heartbeat_at_ms = NOW;
+    w->core->office.heartbeat_at_ms = X__NOW;
     feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
 }
 
-static void on_depose(struct work *w, uint32_t arg)
+static void on_depose(struct x__work *w, uint32_t arg)
 {
     (void)arg;
-    w->core->office.since_ms = NOW - w->core->options.election_ms_min;
+    w->core->office.since_ms = X__NOW - w->core->options.election_ms_min;
     for (uint32_t i = 0; i < CONSENSUS_SLOTS_MAX; i++) {
         w->core->peers[i].acked_ms = 0;
     }
     feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
 }
 
-static void on_propose(struct work *w, uint32_t arg)
+static void on_propose(struct x__work *w, uint32_t arg)
 {
     struct consensus_proposal p = { .ticket = arg, .bytes = 1, .handle = arg };
     struct consensus_event ev = { .kind = CONSENSUS_EV_PROPOSE };
@@ -701,12 +446,12 @@ static void on_propose(struct work *w, uint32_t arg)
     feed(w, ev);
 }
 
-static void on_read(struct work *w, uint32_t arg)
+static void on_read(struct x__work *w, uint32_t arg)
 {
     feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_READ, .read_ticket = 0x100 + arg });
 }
 
-static void on_change(struct work *w, uint32_t arg)
+static void on_change(struct x__work *w, uint32_t arg)
 {
     struct consensus_change what = {
         .kind = (enum consensus_change_kind)(arg >> 3),
@@ -725,7 +470,7 @@ static void on_change(struct work *w, uint32_t arg)
     feed(w, ev);
 }
 
-static void on_transfer(struct work *w, uint32_t arg)
+static void on_transfer(struct x__work *w, uint32_t arg)
 {
     struct consensus_event ev = { .kind = CONSENSUS_EV_TRANSFER };
 
@@ -734,13 +479,13 @@ static void on_transfer(struct work *w, uint32_t arg)
     feed(w, ev);
 }
 
-static void on_persist(struct work *w, uint32_t arg)
+static void on_persist(struct x__work *w, uint32_t arg)
 {
     (void)arg;
     persist(w, 1);
 }
 
-static void core_start(struct work *w)
+static void core_start(struct x__work *w)
 {
     struct consensus_run runs[X_LOG_MAX];
     struct consensus_config configs[X_LOG_MAX];
@@ -766,7 +511,7 @@ static void core_start(struct work *w)
     options.server = id_of(w->place, 1);
     options.disk = id_of(w->place, 2);
     memset(w->core, 0, w->arena_bytes);
-    consensus_init(w->core, &options, &loaded, NOW);
+    consensus_init(w->core, &options, &loaded, X__NOW);
     w->head->commit_to = 0;
     w->head->applied = 0;
     w->head->is_dead = 0;
@@ -778,7 +523,7 @@ static void core_start(struct work *w)
     feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
 }
 
-static void on_restart(struct work *w, uint32_t arg)
+static void on_restart(struct x__work *w, uint32_t arg)
 {
     (void)disk_pass(w, arg);
     w->head->queue_count = 0;
@@ -786,7 +531,7 @@ static void on_restart(struct work *w, uint32_t arg)
     core_start(w);
 }
 
-typedef void event_fn(struct work *w, uint32_t arg);
+typedef void event_fn(struct x__work *w, uint32_t arg);
 
 static event_fn *const events[] = {
     [X_DELIVER] = on_deliver, [X_TIMEOUT] = on_timeout,   [X_HEARTBEAT] = on_heartbeat,
@@ -797,10 +542,10 @@ static event_fn *const events[] = {
 
 static void run(uint32_t node, uint32_t place, enum x_kind kind, uint32_t arg)
 {
-    struct work *w = &x.work;
+    struct x__work *w = &x.work;
     struct consensus_hard was;
 
-    expand(w, x.snapshots[node]);
+    x__expand(w, x.snapshots[node]);
     w->place = place;
     was = w->core->hard;
     x.now = (struct x_result){ .sends_first = (uint32_t)x.sends_count,
@@ -887,15 +632,15 @@ void x_begin(const struct x_rules *rules)
         to->is_learner = !to->is_voter;
     }
     x.work.arena_bytes = consensus_arena_bytes(o);
-    x.work.head = mu_new(HEAD_BYTES + x.work.arena_bytes);
-    x.work.core = (struct consensus *)(void *)((char *)x.work.head + HEAD_BYTES);
+    x.work.head = mu_new(X__HEAD_BYTES + x.work.arena_bytes);
+    x.work.core = (struct consensus *)(void *)((char *)x.work.head + X__HEAD_BYTES);
 }
 
 uint32_t x_node_first(uint32_t place)
 {
-    struct work *w = &x.work;
+    struct x__work *w = &x.work;
 
-    memset(w->head, 0, HEAD_BYTES);
+    memset(w->head, 0, X__HEAD_BYTES);
     w->place = place;
     w->head->hard = (struct consensus_hard){ .cluster = x.cluster };
     if (place < x.configs[0].servers_count) {
@@ -906,7 +651,7 @@ uint32_t x_node_first(uint32_t place)
     x.now = (struct x_result){ 0 };
     core_start(w);
     settle(w);
-    w->bytes = HEAD_BYTES + ((w->core->at.state_bytes + 7) & ~(size_t)7);
+    w->bytes = X__HEAD_BYTES + ((w->core->at.state_bytes + 7) & ~(size_t)7);
     MU_ASSERT(x.now.fault == NULL);
     return node_intern(w);
 }

@@ -543,10 +543,13 @@ static void pages_in_memory_go_back_when_idle(void **state)
     assert_true(used < 100000);
     CHECK(catalog_query_prefix(f.reader, &f.arena, MU_SPAN_NONE, &list, err));
     assert_int_equal(list.count, 30);
-    catalog_reader_release(f.reader);
-    catalog_reader_rest(f.reader);
+    catalog_reader_rest(f.reader); /* within its turn: a read came before in this turn of the loop */
     fixture_put(&f, "a", "1");
     fixture_check_hash(&f);
+    CHECK(catalog_query_prefix(f.reader, &f.arena, MU_SPAN_NONE, &list, err));
+    assert_int_equal(list.count, 31); /* the turn had ended */
+    catalog_reader_release(f.reader);
+    catalog_reader_rest(f.reader); /* and between turns */
     fixture_deinit(&f);
 }
 

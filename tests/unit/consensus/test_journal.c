@@ -560,6 +560,47 @@ static void a_mark_that_was_not_flushed_is_not_missed(void **state)
     }
 }
 
+/* The first batch of a segment was in the page cache only when the process was killed. It is
+ * written again into the next segment; then the power goes, and with it the original. */
+static void the_original_of_a_rewritten_batch_may_not_vanish(void **state)
+{
+    struct mu_rand r;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 16; seed++) {
+        struct memory_disk *d = memory_disk_new();
+        struct model *m = model_new();
+        struct model_write *mw = mu_new(sizeof *mw);
+        struct opened o;
+
+        mu_rand_seed(&r, seed);
+        must_open(&o, d);
+        while (o.j.offset + CONSENSUS_PAGE <= SMALL_SEGMENT) {
+            put(&o, m, m->last + 1, 1, 100);
+        }
+        while (o.j.next.number == 0) {
+            assert_int_equal(consensus__journal_tend(&o.j, &o.err), MU_OK);
+        }
+        model_write(m, mw, 1, m->last + 1, 1, (struct model_entry){ 1, 10, CONSENSUS_COMMAND });
+        d->calls = 0;
+        d->stop_at = 2; /* written, and killed before the flush */
+        assert_int_equal(append_one(&o, mw), MU_IO);
+        shut(&o);
+        memory_crash(d);
+        must_open(&o, d);
+        assert_true(o.found.was_rewritten);
+        shut(&o);
+        memory_power_cut(d, &r);
+        must_open(&o, d);
+        must_equal(&o, m, "it was told to be there");
+        shut(&o);
+        model_write_deinit(mw);
+        mu_free(mw);
+        mu_free(m);
+        memory_disk_free(d);
+    }
+}
+
 /* -- damage -------------------------------------------------------------------------------- */
 
 static const char *first_segment = "log-0000000000000001.seg";
@@ -896,6 +937,7 @@ int main(void)
         cmocka_unit_test(meta_tells_rot_of_the_last_batch_from_a_torn_one),
         cmocka_unit_test(files_that_are_missing_cut_or_foreign_are_reported),
         cmocka_unit_test(a_mark_that_was_not_flushed_is_not_missed),
+        cmocka_unit_test(the_original_of_a_rewritten_batch_may_not_vanish),
         cmocka_unit_test(an_intact_entry_of_another_history_is_damage),
         cmocka_unit_test(a_damaged_entry_is_reported_when_it_is_read),
         cmocka_unit_test(a_failed_flush_is_never_repeated),
