@@ -169,8 +169,10 @@ class Recovery(ClusterTest):
         self.assertRegex(run.stderr, f"Error: damaged: .*{name}")
         run = muster("recover", "-data-dir", victim.data, "-yes")
         self.assertIn("what this server holds is damaged", run.stderr)
-        run = muster("recover", "-rejoin", "-data-dir", victim.data, "-yes")
+        run = muster("operator", "raft", "recover", "-rejoin", "-data-dir", victim.data,
+                     input="yes\n")
         self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("Type yes to go on", run.stdout)
         victim.start()
         wait_for("it to be a voter on its new disk",
                  lambda: "its disk was replaced" in "".join(s.log_text() for s in cluster.servers())
