@@ -156,6 +156,10 @@ class Server:
     def files_open(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def is_sanitized(self):
+        with open(f"/proc/{self.process.pid}/maps") as f:
+            return "libasan" in f.read()
+
     def resident_mb(self):
         with open(f"/proc/{self.process.pid}/statm") as f:
             return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
