@@ -175,7 +175,7 @@ class Recovery(ClusterTest):
         self.assertIn("Type yes to go on", run.stdout)
         victim.start()
         wait_for("it to be a voter on its new disk",
-                 lambda: "its disk was replaced" in "".join(s.log_text() for s in cluster.servers())
+                 lambda: "Added to a cluster as a learner" in victim.log_text()
                  and voters(other) == ["s1", "s2", "s3"], PATIENCE * 2)
         wait_for("everything on it", lambda: len(
             victim.get("/v1/kv/a/?keys&stale").json()) == 20)
