@@ -167,6 +167,9 @@ void catalog__changed(struct catalog *c, enum catalog_topic_kind kind, struct mu
  * Rows that are given are as they are stored. Each of these raises the indexes and names the topics
  * of what it changed (spec/http-api.md 1.7); one that changes nothing raises nothing. */
 
+/* db.c: what is committed is in the file, flushed; nobody else may be reading. */
+MU_MUST_CHECK enum mu_code catalog__flush(struct catalog *c, struct mu_err *err);
+
 /* node.c */
 MU_MUST_CHECK enum mu_code catalog__node_find(struct catalog *c, struct mu_span key,
                                               struct row *out, bool *found, struct mu_err *err);

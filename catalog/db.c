@@ -437,6 +437,18 @@ static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, s
     return MU_OK;
 }
 
+enum mu_code catalog__flush(struct catalog *c, struct mu_err *err)
+{
+    uint64_t durable = 0;
+    enum mu_code rc =
+        c->is_in_memory ? MU_OK : write_back(c, SQLITE_CHECKPOINT_TRUNCATE, &durable, err);
+
+    if (rc == MU_OK && !c->is_in_memory && durable != c->committed.index) {
+        return mu_fail(err, MU_IO, "state %s: it could not be written back", c->db.path);
+    }
+    return rc;
+}
+
 static int mode_for(int pages)
 {
     return pages > TRUNCATE_PAGES  ? SQLITE_CHECKPOINT_TRUNCATE
