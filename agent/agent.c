@@ -10,15 +10,18 @@
 
 #include "agent/recovery.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "failures.h"
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
 #include "roster.h"
 
+#define FAILURES_NAME   "failures"
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
 #define WAL_SHARE       32U /* of a small file system that the state's WAL may take */
 #define APPLY_REST_MS   10U /* how long entries wait for company when nobody waits for them */
@@ -177,12 +180,36 @@ static void on_applied(void *data, const struct apply_report *report)
     }
 }
 
+static uint64_t wall_s(void)
+{
+    return (uint64_t)(mu_clock_wall_ns() / MU_NS_PER_S);
+}
+
+/* Of log or state: counted over restarts. */
+static void failure_note(struct agent *a, const char *why)
+{
+    char *path = agent__data_path(a, FAILURES_NAME);
+
+    failures_add(path, wall_s(), why);
+    mu_free(path);
+}
+
+static enum mu_code failures_look(struct agent *a, struct mu_err *err)
+{
+    char *path = agent__data_path(a, FAILURES_NAME);
+    enum mu_code rc = failures_check(path, wall_s(), err);
+
+    mu_free(path);
+    return rc;
+}
+
 static void on_storage_failed(void *data, const char *why)
 {
     struct agent *a = data;
 
     mu_log(MU_ERROR, "agent.server", "The state cannot be written, this server stops",
            mu_kv("error", why));
+    failure_note(a, why);
     agent__end(a, AGENT_FAILED);
 }
 
@@ -355,6 +382,7 @@ static void on_dead(void *data, const char *why)
         return;
     }
     mu_log(MU_ERROR, "agent.server.raft", "This server must stop", mu_kv("error", why));
+    failure_note(a, why);
     agent__end(a, AGENT_FAILED);
 }
 
@@ -407,10 +435,10 @@ static enum mu_code recovery_look(struct agent *a, struct mu_err *err)
 
 static enum mu_code server_open(struct agent *a, struct mu_err *err)
 {
-    enum mu_code rc = recovery_look(a, err);
+    enum mu_code rc = failures_look(a, err);
 
+    rc = rc == MU_OK ? recovery_look(a, err) : rc;
     rc = rc == MU_OK ? state_open(a, err) : rc;
-
     if (rc != MU_OK) {
         return rc;
     }
