@@ -20,6 +20,8 @@
 #include "proto/command.h"
 #include "requests.h"
 #include "roster.h"
+#include "snapshot.h"
+#include "snapshot_files.h"
 
 #define FAILURES_NAME   "failures"
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
@@ -178,6 +180,7 @@ static void on_applied(void *data, const struct apply_report *report)
         agent__sessions_applied(a);
         agent__history_applied(a, &report->history);
     }
+    agent__snapshot_poll(a);
 }
 
 static uint64_t wall_s(void)
@@ -203,14 +206,17 @@ static enum mu_code failures_look(struct agent *a, struct mu_err *err)
     return rc;
 }
 
-static void on_storage_failed(void *data, const char *why)
+void agent__state_failed(struct agent *a, const char *why)
 {
-    struct agent *a = data;
-
     mu_log(MU_ERROR, "agent.server", "The state cannot be written, this server stops",
            mu_kv("error", why));
     failure_note(a, why);
     agent__end(a, AGENT_FAILED);
+}
+
+static void on_storage_failed(void *data, const char *why)
+{
+    agent__state_failed(data, why);
 }
 
 /* What the log holds in reserve is for the state, too (spec/consensus.md 2.15). */
@@ -272,26 +278,42 @@ static enum mu_code catalog_open_somehow(struct agent *a, struct catalog **out, 
     return rc;
 }
 
-static enum mu_code state_open(struct agent *a, struct mu_err *err)
+/* The catalog, which is given, and the path it was opened by become the state. */
+static enum mu_code state_take(struct agent *a, struct catalog *catalog, struct mu_err *err)
+{
+    a->applied = catalog_applied(catalog);
+    a->durable_at_start = catalog_durable(catalog);
+    a->apply = apply_new(a->loop, catalog, on_applied, on_storage_failed, on_state_full, a);
+    return catalog_reader_open(&a->reader, a->state_path, NULL, err);
+}
+
+static void state_let_go(struct agent *a)
+{
+    catalog_reader_close(a->reader);
+    apply_close(a->apply);
+    mu_free(a->state_path);
+    a->reader = NULL;
+    a->apply = NULL;
+    a->state_path = NULL;
+}
+
+/* The apply thread is idle, so ending it waits for nothing; the new file was just written. */
+enum mu_code agent__state_replace(struct agent *a, struct catalog *catalog, uint64_t generation,
+                                  struct mu_err *err)
+{
+    state_let_go(a);
+    a->state_path = snapshot_state_path(a->data.dir, generation);
+    return state_take(a, catalog, err);
+}
+
+static enum mu_code state_open(struct agent *a, uint64_t generation, struct mu_err *err)
 {
     struct catalog *catalog = NULL;
     enum mu_code rc;
 
-    a->state_path = agent__data_path(a, "state/state-1.db");
+    a->state_path = snapshot_state_path(a->data.dir, generation);
     rc = catalog_open_somehow(a, &catalog, err);
-    if (rc != MU_OK) {
-        return rc;
-    }
-    a->applied = catalog_applied(catalog);
-    a->watch = catalog_watch_new();
-    a->cache = catalog_cache_new(a->watch, CACHE_BYTES_MAX);
-    agent__requests_open(a);
-    uint64_t durable = catalog_durable(catalog);
-
-    a->apply = apply_new(a->loop, catalog, on_applied, on_storage_failed, on_state_full, a);
-    rc = catalog_reader_open(&a->reader, a->state_path, NULL, err);
-    a->durable_at_start = durable;
-    return rc;
+    return rc == MU_OK ? state_take(a, catalog, err) : rc;
 }
 
 /* -- start: consensus -------------------------------------------------------------------------- */
@@ -386,7 +408,13 @@ static void on_dead(void *data, const char *why)
     agent__end(a, AGENT_FAILED);
 }
 
-static enum mu_code consensus_open(struct agent *a, struct mu_err *err)
+static void on_snapshot(void *data, const struct consensus_snap_order *order)
+{
+    agent__snapshot_order(data, order);
+}
+
+static enum mu_code consensus_open(struct agent *a, const struct catalog_applied *next,
+                                   struct mu_err *err)
 {
     const struct config *c = a->config;
     char *dir = agent__data_path(a, "consensus");
@@ -404,6 +432,7 @@ static enum mu_code consensus_open(struct agent *a, struct mu_err *err)
             .formed = on_formed,
             .dead = on_dead,
             .is_relief = is_relief,
+            .snapshot = on_snapshot,
             .relieved = on_relieved,
             .state_differs = on_state_differs,
         },
@@ -411,11 +440,40 @@ static enum mu_code consensus_open(struct agent *a, struct mu_err *err)
         .applied = a->applied.index,
         .applied_term = a->applied.term,
         .durable_applied = a->durable_at_start,
+        .next_applied = next->index,
+        .next_applied_term = next->term,
         .trailing_entries = (uint32_t)c->raft_trailing_logs,
     };
     enum mu_code rc = consensus_driver_new(&a->consensus, a->loop, &options, err);
 
     mu_free(dir);
+    return rc;
+}
+
+/* A crash may have interrupted an install: behind the log's new beginning lies a new state. */
+static enum mu_code history_open(struct agent *a, struct mu_err *err)
+{
+    struct catalog_applied next;
+    uint64_t generation = 0;
+    const char *dir = a->data.dir;
+    enum mu_code rc = snapshot_generation(dir, &generation, err);
+
+    rc = rc == MU_OK ? state_open(a, generation, err) : rc;
+    rc = rc == MU_OK ? snapshot_state_applied(dir, generation + 1, &next, err) : rc;
+    rc = rc == MU_OK ? consensus_open(a, &next, err) : rc;
+    if (rc == MU_OK && consensus_driver_takes_next(a->consensus)) {
+        mu_log(MU_INFO, "agent.server", "Completing the install of a snapshot",
+               mu_kv_u("index", next.index));
+        generation++;
+        state_let_go(a);
+        rc = snapshot_generation_set(dir, generation, err);
+        rc = rc == MU_OK ? state_open(a, generation, err) : rc;
+    }
+    rc = rc == MU_OK ? snapshot_state_remove(dir, generation + 1, err) : rc;
+    rc = rc == MU_OK && generation > 1 ? snapshot_state_remove(dir, generation - 1, err) : rc;
+    if (rc == MU_OK) {
+        agent__snapshots_open(a, generation);
+    }
     return rc;
 }
 
@@ -438,7 +496,13 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
     enum mu_code rc = failures_look(a, err);
 
     rc = rc == MU_OK ? recovery_look(a, err) : rc;
-    rc = rc == MU_OK ? state_open(a, err) : rc;
+    if (rc != MU_OK) {
+        return rc;
+    }
+    a->watch = catalog_watch_new();
+    a->cache = catalog_cache_new(a->watch, CACHE_BYTES_MAX);
+    agent__requests_open(a);
+    rc = history_open(a, err);
     if (rc != MU_OK) {
         return rc;
     }
@@ -448,7 +512,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
     agent__roster_open(a);
     agent__leader_open(a);
     agent__caretaker_open(a);
-    return consensus_open(a, err);
+    return rc;
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
@@ -526,6 +590,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     if (a->consensus != NULL) {
         a->has_consensus_started = true;
         consensus_driver_start(a->consensus);
+        agent__membership_open(a);
         agent__peers_refresh(a);
     }
     agent__sync_open(a);
@@ -569,6 +634,7 @@ static void stop_rest(struct agent *a)
         a->stops_pending++;
         rpc_close(a->rpc, on_rpc_closed, a);
     }
+    agent__snapshots_close(a);
     timer_cancel(&a->rest);
     apply_close(a->apply);
     a->apply = NULL;
@@ -612,6 +678,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__history_close(a);
         agent__roster_close(a);
         agent__caretaker_close(a);
+        agent__membership_close(a);
     }
     agent__registration_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */

@@ -212,12 +212,6 @@ static void hold(struct look *l, const struct track *t, const char *fmt, ...)
                    t->name[0] != '\0' ? t->name : "a server that gossip does not know", why);
 }
 
-static bool changed_lately(const struct look *l, const struct track *t)
-{
-    return t->changed_ms > 0 &&
-           age_ms(l->in->now_ms, t->changed_ms) < l->in->settings.stabilization_ms;
-}
-
 /* Would the voters that answer be a quorum without it? */
 static bool leaves_quorum(const struct look *l, const struct autopilot_server *s)
 {
@@ -314,8 +308,7 @@ static bool is_dead(const struct look *l, size_t i)
     if (s->status == AUTOPILOT_UNKNOWN && t->name[0] == '\0' && patience_ms < l->in->absent_ms) {
         patience_ms = l->in->absent_ms;
     }
-    return age_ms(l->in->now_ms, t->gone_ms) >= patience_ms && silence_ms(l, s) >= patience_ms &&
-           !changed_lately(l, t);
+    return age_ms(l->in->now_ms, t->gone_ms) >= patience_ms && silence_ms(l, s) >= patience_ms;
 }
 
 /* The counting of spec 2.9: a minority may be failed, and enough must stay. */
@@ -350,6 +343,13 @@ static bool rule_dead(struct look *l)
         }
     }
     return false;
+}
+
+/* An addition that was lost with a leader is not repeated at once. */
+static bool changed_lately(const struct look *l, const struct track *t)
+{
+    return t->changed_ms > 0 &&
+           age_ms(l->in->now_ms, t->changed_ms) < l->in->settings.stabilization_ms;
 }
 
 static bool rule_add(struct look *l)

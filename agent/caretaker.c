@@ -1,8 +1,8 @@
 /* caretaker.c - the leader's care for the servers.
  *
  * autopilot.h decides, here is what it needs: each second, and soon after gossip says something,
- * the leader puts together what consensus, gossip and the catalog know of every server, asks, and
- * has consensus carry out the one change that comes back.
+ * the leader puts together what consensus, gossip and the catalog know of every server, and asks.
+ * roster.h carries out the one change that comes back.
  */
 #include "caretaker.h"
 
@@ -81,6 +81,7 @@ static void add_progress(struct gathering *g, const struct consensus_status *sta
         s->contact_ms = p->acked_ms;
         s->match = p->match;
         s->is_store_slow = p->is_store_slow;
+        s->has_diverged = p->has_diverged;
     }
 }
 
@@ -312,6 +313,7 @@ void agent__caretaker_open(struct agent *a)
 {
     a->caretaker = mu_new(sizeof *a->caretaker);
     a->caretaker->pilot = autopilot_new();
+    mu_list_init(&a->caretaker->wishes);
 }
 
 void agent__caretaker_close(struct agent *a)
@@ -325,6 +327,7 @@ void agent__caretaker_close(struct agent *a)
     if (o->seeding != NULL) {
         o->seeding->agent = NULL; /* its write is answered when requests close */
     }
+    agent__wishes_close(a);
     autopilot_free(o->pilot);
     mu_free(o);
     a->caretaker = NULL;

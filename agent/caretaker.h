@@ -14,7 +14,11 @@ struct caretaker {
     struct timer timer;
     struct caretaker_seeding *seeding; /* the first configuration is being written */
     char said[AUTOPILOT_WHY_MAX];      /* the last complaint: it is logged once */
+    struct mu_link wishes;             /* operator.c: removals that are held */
 };
+
+/* operator.c: answer what is held. */
+void agent__wishes_close(struct agent *a);
 
 /* Everything for one step; `room` takes the servers. */
 MU_MUST_CHECK enum mu_code caretaker_gather(struct agent *a,

@@ -182,7 +182,7 @@ const struct config_item config_items[] = {
 
     { .key = "limits.http_max_conns_per_client", INT, AT(c.http_max_conns_per_client), .fallback = MU_HTTP_PER_CLIENT, AT_LEAST(1), .help = "HTTP connections of one address." },
     { .key = "limits.kv_max_value_size", INT, AT(c.kv_max_value_size), .fallback = MU_KV_VALUE_DEFAULT, .min = 1, .max = MU_KV_VALUE_MAX, .help = "Bytes of a value in the key-value store." },
-    { .key = "limits.txn_max_req_len", INT, LATER, .fallback = 524288, .help = "Bytes of a transaction." },
+    { .key = "limits.txn_max_req_len", INT, AT(c.txn_max_req_len), .fallback = MU_TXN_BYTES_DEFAULT, .min = 1, .max = MU_KV_VALUE_MAX, .help = "Bytes of a transaction." },
     { .key = "limits.https_handshake_timeout", MS, LATER, .fallback = S(5), .help = "How long a TLS handshake may take." },
     { .key = "limits.rpc_handshake_timeout", MS, LATER, .fallback = S(5), .help = "The same between agents." },
     { .key = "limits.rpc_client_timeout", MS, LATER, .fallback = S(60), .help = "How long a forwarded read may take." },
@@ -192,10 +192,10 @@ const struct config_item config_items[] = {
     { .key = "limits.request_limits", ANY, LATER, .help = "Read and write rates of a server." },
 
     { .key = "autopilot.cleanup_dead_servers", BOOL, AT(c.autopilot.cleanup_dead_servers), .fallback = 1, .help = "Remove failed servers from consensus." },
-    { .key = "autopilot.last_contact_threshold", MS, AT(c.autopilot.last_contact_ms), .fallback = 200, AT_LEAST(0), .help = "A server is healthy while the leader heard it within this time." },
+    { .key = "autopilot.last_contact_threshold", MS, AT(c.autopilot.last_contact_ms), .fallback = 200, .max = HOUR(8760), .help = "A server is healthy while the leader heard it within this time." },
     { .key = "autopilot.max_trailing_logs", INT, AT(c.autopilot.max_trailing_logs), .fallback = 250, AT_LEAST(0), .help = "And while it is at most this many entries behind." },
     { .key = "autopilot.min_quorum", INT, AT(c.autopilot.min_quorum), AT_LEAST(0), .help = "Clean up no dead server when fewer voters than this would stay." },
-    { .key = "autopilot.server_stabilization_time", MS, AT(c.autopilot.stabilization_ms), .fallback = S(10), AT_LEAST(0), .help = "How long a new server must be healthy before it votes." },
+    { .key = "autopilot.server_stabilization_time", MS, AT(c.autopilot.stabilization_ms), .fallback = S(10), .max = HOUR(8760), .help = "How long a new server must be healthy before it votes." },
     { .key = "autopilot.redundancy_zone_tag", TEXT, ENTERPRISE, .help = "Node metadata that names the zone." },
     { .key = "autopilot.disable_upgrade_migration", BOOL, ENTERPRISE, .help = "Do not wait for as many new servers as there are old ones." },
     { .key = "autopilot.upgrade_version_tag", TEXT, ENTERPRISE, .help = "Node metadata that names the version." },

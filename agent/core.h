@@ -70,13 +70,15 @@ struct agent {
     struct catalog_reader *reader;
     struct catalog_watch *watch;
     struct catalog_cache *cache;
-    struct peers *peers;         /* peers.c: connections to the other servers */
-    struct leader *leader;       /* leader.c: what a leader does */
-    struct caretaker *caretaker; /* caretaker.c: its care for the servers */
-    struct sessions *sessions;   /* session.c: their timers, renewals in flight */
-    struct roster *roster;       /* roster.c: changes of the configuration */
-    struct history *history;     /* history.c: compaction of keys */
-    struct requests *requests;   /* request.c, read.c: in flight */
+    struct peers *peers;           /* peers.c: connections to the other servers */
+    struct leader *leader;         /* leader.c: what a leader does */
+    struct membership *membership; /* membership.c: asks whether it is still one of them */
+    struct caretaker *caretaker;   /* caretaker.c: its care for the servers */
+    struct sessions *sessions;     /* session.c: their timers, renewals in flight */
+    struct roster *roster;         /* roster.c: changes of the configuration */
+    struct history *history;       /* history.c: compaction of keys */
+    struct requests *requests;     /* request.c, read.c: in flight */
+    struct snapshots *snapshots;   /* snapshot.c */
     char *state_path;
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
 
@@ -104,6 +106,13 @@ MU_MUST_CHECK enum mu_code agent__identity_open(struct agent *a, struct mu_err *
 void agent__identity_log(const struct agent *a);
 void agent__identity_close(struct agent *a);                     /* removes a temporary directory */
 char *agent__data_path(const struct agent *a, const char *name); /* mu_free() it */
+
+/* -- agent.c ----------------------------------------------------------------------------------- */
+
+/* Another state, of this generation, takes the place of the one there is; `catalog` is given. */
+MU_MUST_CHECK enum mu_code agent__state_replace(struct agent *a, struct catalog *catalog,
+                                                uint64_t generation, struct mu_err *err);
+void agent__state_failed(struct agent *a, const char *why); /* this server must stop */
 
 /* -- keyring.c --------------------------------------------------------------------------------- */
 
@@ -143,6 +152,8 @@ void agent__propose_here(struct agent *a, struct mu_span command, agent_written_
                          void *data);
 /* The apply thread came to a.applied: results of proposals, and reads that waited for it. */
 void agent__requests_applied(struct agent *a, const struct apply_report *report);
+/* The state was replaced: what was committed and not applied here has an outcome nobody knows. */
+void agent__requests_restored(struct agent *a);
 /* Role or leader changed: what waits for a leader is tried again at once. */
 void agent__requests_retry(struct agent *a);
 bool agent__leads(const struct agent *a);
@@ -243,9 +254,14 @@ MU_MUST_CHECK enum mu_code agent__registration_restore(struct agent *a, struct m
 void agent__registration_changed(struct agent *a, enum local_change_kind kind, struct mu_span id);
 void agent__registration_close(struct agent *a);
 
+/* -- membership.c ----------------------------------------------------------------------------- */
+
+void agent__membership_open(struct agent *a); /* consensus has started */
+void agent__membership_close(struct agent *a);
+
 /* -- leave.c ----------------------------------------------------------------------------------- */
 
-/* Consensus has stopped: this server is no member any more. */
+/* This server is no member any more. */
 void agent__removed(struct agent *a, const char *why);
 
 /* -- agent.c ----------------------------------------------------------------------------------- */

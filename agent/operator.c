@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "caretaker.h"
 #include "core.h"
+#include "requests.h"
 
 /* -- the servers of the configuration ---------------------------------------------------------- */
 
@@ -81,26 +82,34 @@ enum mu_code agent_raft_find(struct agent *a, struct mu_span id, struct mu_span 
 
 /* -- changing it ------------------------------------------------------------------------------- */
 
+/* A removal is held while another change is under way, or a new leader has not begun yet; giving
+ * leadership away is not: whoever asked may want to think again. */
 struct wish {
+    struct agent *agent;
+    struct mu_link place; /* while it waits to be asked again */
+    struct timer timer;
+    uint64_t deadline_ms;
+    unsigned tries;
+    struct consensus_change change;
     agent_done_fn *done;
     void *data;
 };
 
-static struct wish *wish_new(agent_done_fn *done, void *data)
+static struct wish *wish_new(struct agent *a, agent_done_fn *done, void *data)
 {
     struct wish *w = mu_new(sizeof *w);
 
+    w->agent = a;
     w->done = done;
     w->data = data;
+    w->deadline_ms = timers_now(a->timers) + (uint64_t)a->config->rpc_hold_ms;
     return w;
 }
 
-static void on_wished(void *data, enum mu_code code, const char *why, uint64_t index)
+static void wish_answer(struct wish *w, enum mu_code code, const char *why)
 {
-    struct wish *w = data;
     struct mu_err err = MU_ERR_NONE;
 
-    (void)index;
     if (code == MU_NOT_LEADER) {
         (void)mu_fail(&err, code, "No cluster leader");
     } else if (code == MU_LOST) {
@@ -112,6 +121,48 @@ static void on_wished(void *data, enum mu_code code, const char *why, uint64_t i
     }
     w->done(w->data, code, &err);
     mu_free(w);
+}
+
+static void on_transferred(void *data, enum mu_code code, const char *why, uint64_t index)
+{
+    (void)index;
+    wish_answer(data, code, why);
+}
+
+static void on_removed(void *data, enum mu_code code, const char *why, uint64_t index);
+
+static void remove_try(void *data)
+{
+    struct wish *w = data;
+
+    mu_list_remove(&w->place);
+    consensus_driver_change(w->agent->consensus, &w->change, on_removed, w);
+}
+
+static void on_removed(void *data, enum mu_code code, const char *why, uint64_t index)
+{
+    struct wish *w = data;
+    struct agent *a = w->agent;
+    bool may_pass = code == MU_BUSY || code == MU_NO_LEADER;
+
+    (void)index;
+    if (may_pass && a->caretaker != NULL && timers_now(a->timers) < w->deadline_ms) {
+        mu_list_push_back(&a->caretaker->wishes, &w->place);
+        timer_set(a->timers, &w->timer, agent__hold_pause(a, &w->tries), remove_try, w);
+        return;
+    }
+    wish_answer(w, code, why);
+}
+
+void agent__wishes_close(struct agent *a)
+{
+    while (!mu_list_empty(&a->caretaker->wishes)) {
+        struct wish *w = MU_CONTAINER(a->caretaker->wishes.next, struct wish, place);
+
+        mu_list_remove(&w->place);
+        timer_cancel(&w->timer);
+        wish_answer(w, MU_CANCELLED, "the agent is stopping");
+    }
 }
 
 static bool is_only_voter(struct agent *a, const struct mu_id *server)
@@ -128,19 +179,20 @@ static bool is_only_voter(struct agent *a, const struct mu_id *server)
 
 void agent_raft_remove(struct agent *a, const struct mu_id *server, agent_done_fn *done, void *data)
 {
-    struct consensus_change change = { .kind = CONSENSUS_REMOVE, .server = *server };
-
     if (is_only_voter(a, server)) {
         agent__later(a, done, data, MU_CONFLICT, "Need at least one voter in configuration: {[]}");
         return;
     }
-    consensus_driver_change(a->consensus, &change, on_wished, wish_new(done, data));
+    struct wish *w = wish_new(a, done, data);
+
+    w->change = (struct consensus_change){ .kind = CONSENSUS_REMOVE, .server = *server };
+    remove_try(w);
 }
 
 void agent_raft_transfer(struct agent *a, const struct mu_id *server, agent_done_fn *done,
                          void *data)
 {
-    consensus_driver_transfer(a->consensus, server, on_wished, wish_new(done, data));
+    consensus_driver_transfer(a->consensus, server, on_transferred, wish_new(a, done, data));
 }
 
 /* -- health ------------------------------------------------------------------------------------ */

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "catalog/catalog.h"
 #include "consensus/recover.h"
+#include "snapshot_files.h"
 
 _Static_assert(RECOVERY_SERVERS_MAX == CONSENSUS_PEERS_MAX, "every configuration fits");
 _Static_assert(RECOVERY_ADDRESS_MAX == CONSENSUS_ADDRESS_MAX, "every address fits");
@@ -67,47 +68,50 @@ static void position_of_log(const struct consensus_inspection *seen, struct reco
 }
 
 /* Opening the state does no more to it than the next start of the server would. */
-static void position_of_state(const char *dir, struct recovery_position *p)
+static void position_of_state(const char *dir, struct recovery_position *p, uint64_t base_index)
 {
-    char *path = path_of(dir, "state/state-1.db");
-    struct catalog_options options = { .path = path };
-    struct catalog *catalog = NULL;
+    struct catalog_applied applied = { .index = 0 };
     struct mu_err err = MU_ERR_NONE;
+    uint64_t generation = 0;
+    enum mu_code rc = snapshot_generation(dir, &generation, &err);
 
-    if (access(path, F_OK) != 0) {
-        mu_free(path);
+    rc = rc == MU_OK ? snapshot_state_applied(dir, generation, &applied, &err) : rc;
+    if (rc != MU_OK) {
+        damage_add(p, err.text);
         return;
     }
-    if (catalog_open(&catalog, &options, &err) == MU_OK) {
-        struct catalog_applied applied = catalog_applied(catalog);
-
-        p->applied_index = applied.index;
-        memcpy(p->state_hash, applied.hash, sizeof p->state_hash);
-        if (applied.index > p->last_index && p->damage[0] == '\0') {
-            damage_add(p, "the state has entries that the log does not have");
-        }
-    } else {
-        damage_add(p, err.text);
+    p->applied_index = applied.index;
+    memcpy(p->state_hash, applied.hash, sizeof p->state_hash);
+    if (p->damage[0] != '\0') {
+        return;
     }
-    catalog_close(catalog);
-    mu_free(path);
+    if (applied.index > p->last_index) {
+        damage_add(p, "the state has entries that the log does not have");
+    } else if (applied.index < base_index) {
+        damage_add(p, "a snapshot was being installed: start the server once, it finishes that");
+    }
 }
 
 static enum mu_code look(struct recovery *r, struct mu_err *err)
 {
     char *log = path_of(r->dir, "consensus");
-    enum mu_code rc = consensus_inspect(log, &r->node, &r->seen, err);
+    struct mu_err why = MU_ERR_NONE;
+    enum mu_code rc = consensus_inspect(log, &r->node, &r->seen, &why);
 
     mu_free(log);
+    r->position = (struct recovery_position){ .server = r->node };
     if (rc == MU_NOT_FOUND) {
         return mu_fail(err, rc, "%s holds nothing of a server", r->dir);
     }
-    if (rc == MU_OK) {
-        r->position = (struct recovery_position){ .server = r->node };
+    if (rc == MU_CORRUPT) { /* nobody can go on from it; but it can be set aside */
+        damage_add(&r->position, why.text);
+    } else if (rc != MU_OK) {
+        return mu_fail(err, rc, "%s", why.text);
+    } else {
         position_of_log(&r->seen, &r->position);
-        position_of_state(r->dir, &r->position);
     }
-    return rc;
+    position_of_state(r->dir, &r->position, r->seen.base_index);
+    return MU_OK;
 }
 
 /* -- opening ----------------------------------------------------------------------------------- */
@@ -134,14 +138,12 @@ static enum mu_code lock(struct recovery *r, struct mu_err *err)
 {
     char *format = path_of(r->dir, "format");
     char *file = path_of(r->dir, "lock");
-    enum mu_code rc = MU_OK;
+    bool is_ours = access(format, F_OK) == 0;
+    enum mu_code rc = is_ours
+                          ? mu_file_lock(file, &r->lock_fd, err)
+                          : mu_fail(err, MU_FOREIGN, "%s is no data directory of muster", r->dir);
 
-    if (access(format, F_OK) != 0) {
-        rc = mu_fail(err, MU_FOREIGN, "%s is no data directory of muster", r->dir);
-    } else {
-        rc = mu_file_lock(file, &r->lock_fd, err);
-    }
-    if (rc == MU_FOREIGN && r->lock_fd < 0 && access(format, F_OK) == 0) {
+    if (rc == MU_FOREIGN && is_ours) {
         rc = mu_fail(err, rc, "%s is in use by a running agent: stop it first", r->dir);
     }
     mu_free(file);

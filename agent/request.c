@@ -468,6 +468,19 @@ void agent__requests_applied(struct agent *a, const struct apply_report *report)
     agent__reads_applied(a);
 }
 
+void agent__requests_restored(struct agent *a)
+{
+    MU_LIST_EACH_SAFE (place, &a->requests->writes) {
+        struct write *w = MU_CONTAINER(place, struct write, place);
+
+        if (w->state == WRITE_PROPOSED && !w->is_asking_core && w->ticket > 0) {
+            write_answer(w, &(struct agent_written){ .code = MU_LOST });
+        }
+    }
+    applied_writes(a);
+    agent__reads_applied(a);
+}
+
 void agent__requests_retry(struct agent *a)
 {
     MU_LIST_EACH (place, &a->requests->writes) {

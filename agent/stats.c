@@ -190,6 +190,9 @@ static void stats_raft(struct agent *a, struct mu_json_out *o)
     mu_json_text(o, "state", role_text(s.role));
     put_hash(a, o); /* ours: equal on all servers that are at one applied_index */
     put_u(o, "term", s.term);
+    if (consensus_driver_waits(a->consensus)[0] != '\0') {
+        mu_json_text(o, "waits", consensus_driver_waits(a->consensus));
+    }
     mu_json_close(o, '}');
 }
 

@@ -5,9 +5,9 @@
  * that was made otherwise, or a library that ignores a pragma, is noticed at start and not in a
  * benchmark or after a crash.
  *
- * The VFS is "unix-excl": the wal-index lives on the heap instead of in shared memory, all
- * connections of this process share the lock on the file, and a second process gets SQLITE_BUSY at
- * its first look.
+ * Below vfs.c the VFS is "unix-excl": the wal-index lives on the heap instead of in shared memory,
+ * all connections of this process share the lock on the file, and a second process gets SQLITE_BUSY
+ * at its first look.
  */
 #include "connection.h"
 
@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "vfs.h"
 
 #define IN_MEMORY ":memory:"
 
@@ -46,6 +47,13 @@ enum mu_code catalog__connection_fail(const struct connection *c, const char *do
     int rc = sqlite3_extended_errcode(c->db);
     enum mu_code code = code_of(c->db, rc);
 
+    if (rc == SQLITE_IOERR_DATA) {
+        return mu_fail(
+            err, MU_CORRUPT,
+            "state %s: %s: a page fails its checksum: the disk has damaged it; set aside "
+            "what this server holds (muster recover -rejoin) and let it join again",
+            c->path, doing);
+    }
     if (code == MU_FOREIGN) {
         return mu_fail(err, code, "state %s: another process has it open", c->path);
     }
@@ -278,9 +286,17 @@ enum mu_code catalog__connection_open(struct connection *c, const char *path,
     MU_ASSERT(is_file == (path != NULL));
     (void)pthread_once(&once, configure_library);
     *c = (struct connection){ .path = mu_strdup(is_file ? path : IN_MEMORY) };
-    if (sqlite3_open_v2(c->path, &c->db, flags | (is_file ? 0 : SQLITE_OPEN_CREATE),
-                        is_file && vfs == NULL ? "unix-excl" : vfs) != SQLITE_OK) {
+    if (is_file) {
+        vfs = catalog__vfs_above(vfs != NULL ? vfs : "unix-excl");
+    }
+    if (sqlite3_open_v2(c->path, &c->db, flags | (is_file ? 0 : SQLITE_OPEN_CREATE), vfs) !=
+        SQLITE_OK) {
         return catalog__connection_fail(c, "opening", err);
+    }
+    if (role == CONNECTION_WRITER) { /* of a file that is still empty; else it has them, or not */
+        int reserved = VFS_RESERVED_BYTES;
+
+        (void)sqlite3_file_control(c->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
     }
     (void)sqlite3_busy_handler(c->db, on_busy, c);
     enum mu_code rc = apply_switches(c, err);

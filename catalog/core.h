@@ -115,6 +115,7 @@ struct catalog {
     sqlite3_stmt *node_by_uuid, *any_instance, *kv_range, *kv_version, *kv_held;
     sqlite3_stmt *sessions_of_node, *delays_over, *all_origins, *oldest_request, *kv_history,
         *kv_markers;
+    sqlite3_stmt *savepoint, *savepoint_back, *savepoint_end;
 
     bool is_in_memory;
     bool in_transaction;
@@ -150,6 +151,7 @@ enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
 enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_compact(CATALOG_APPLY_ARGS);
+enum mu_code catalog__txn(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_create(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_destroy(CATALOG_APPLY_ARGS);
 
@@ -166,6 +168,9 @@ void catalog__changed(struct catalog *c, enum catalog_topic_kind kind, struct mu
  *
  * Rows that are given are as they are stored. Each of these raises the indexes and names the topics
  * of what it changed (spec/http-api.md 1.7); one that changes nothing raises nothing. */
+
+/* db.c: what is committed is in the file, flushed; nobody else may be reading. */
+MU_MUST_CHECK enum mu_code catalog__flush(struct catalog *c, struct mu_err *err);
 
 /* node.c */
 MU_MUST_CHECK enum mu_code catalog__node_find(struct catalog *c, struct mu_span key,

@@ -119,6 +119,11 @@ const char *catalog__row_table_name(enum row_table table)
     return tables[table].name;
 }
 
+size_t catalog__row_columns_count(enum row_table table)
+{
+    return tables[table].columns_count;
+}
+
 const char *catalog__row_columns(enum row_table table)
 {
     return tables[table].columns;
@@ -379,11 +384,8 @@ bool catalog__row_same(const struct row *a, const struct row *b, size_t count)
 
 /* -- all rows ---------------------------------------------------------------------------------- */
 
-typedef void row_fn(void *data, enum row_table table, const struct row_value *values, size_t count);
-
-/* Each row of each table, in the order of tables and keys. */
-static enum mu_code each_row(const struct connection *db, row_fn *each, void *data,
-                             struct mu_err *err)
+enum mu_code catalog__rows_each(const struct connection *db, row_fn *each, void *data,
+                                struct mu_err *err)
 {
     enum mu_code rc = MU_OK;
 
@@ -419,7 +421,7 @@ enum mu_code catalog__rows_census(const struct connection *db, struct row_census
                                   struct mu_err *err)
 {
     *out = (struct row_census){ .counts = { 0 } };
-    return each_row(db, census_row, out, err);
+    return catalog__rows_each(db, census_row, out, err);
 }
 
 static void count_row(void *data, enum row_table table, const struct row_value *values,
@@ -432,7 +434,7 @@ enum mu_code catalog__rows_recount(const struct connection *db, struct hash_sum 
                                    struct mu_err *err)
 {
     *sum = (struct hash_sum){ 0, 0 };
-    return each_row(db, count_row, sum, err);
+    return catalog__rows_each(db, count_row, sum, err);
 }
 
 static void dump_bytes(struct mu_buf *to, struct mu_span s)
@@ -472,5 +474,5 @@ static void dump_row(void *data, enum row_table table, const struct row_value *v
 
 enum mu_code catalog__rows_dump(const struct connection *db, struct mu_buf *to, struct mu_err *err)
 {
-    return each_row(db, dump_row, to, err);
+    return catalog__rows_each(db, dump_row, to, err);
 }

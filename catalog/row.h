@@ -220,6 +220,7 @@ const char *catalog__row_schema(void);
 const char *catalog__row_table_name(enum row_table table);
 /* "key, name, id, ...", for other statements that select whole rows. */
 const char *catalog__row_columns(enum row_table table);
+size_t catalog__row_columns_count(enum row_table table);
 
 MU_MUST_CHECK enum mu_code catalog__rows_init(struct rows *r, const struct connection *db,
                                               struct hash_sum *sum, struct mu_err *err);
@@ -261,6 +262,11 @@ MU_MUST_CHECK enum mu_code catalog__row_remove(struct rows *r, enum row_table ta
 bool catalog__row_same(const struct row *a, const struct row *b, size_t count);
 
 /* -- all rows ---------------------------------------------------------------------------------- */
+
+/* Each row of each table, in the order of tables and keys; values are views. */
+typedef void row_fn(void *data, enum row_table table, const struct row_value *values, size_t count);
+MU_MUST_CHECK enum mu_code catalog__rows_each(const struct connection *db, row_fn *each, void *data,
+                                              struct mu_err *err);
 
 MU_MUST_CHECK enum mu_code catalog__rows_recount(const struct connection *db, struct hash_sum *sum,
                                                  struct mu_err *err);

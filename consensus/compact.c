@@ -158,7 +158,7 @@ static bool is_spared(const struct consensus *c, const struct consensus__peer *p
 /* `limit`, less what is wanted from `wanted` on, as far as `bytes` beside what trails go. */
 static uint64_t held_up(const struct consensus *c, uint64_t limit, uint64_t wanted, uint64_t bytes)
 {
-    uint64_t floor = back(&c->log, c->durable_applied, c->options.trailing_bytes + bytes);
+    uint64_t floor = back(&c->log, trailing_limit(c), bytes);
 
     return max_u64(min_u64(limit, wanted), min_u64(limit, floor));
 }

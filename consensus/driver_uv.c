@@ -307,6 +307,26 @@ uint64_t consensus_driver_propose(struct consensus_driver *d, struct mu_span com
     return ticket;
 }
 
+bool consensus_driver_takes_next(const struct consensus_driver *d)
+{
+    return d->node.takes_next;
+}
+
+void consensus_driver_snapshot(struct consensus_driver *d, enum consensus_snap_event what,
+                               const struct consensus_snap *snap, uint64_t offset,
+                               enum consensus_snap_fault fault)
+{
+    consensus__node_snapshot(&d->node, what, snap, offset, fault);
+    settle(d);
+}
+
+void consensus_driver_chunk(struct consensus_driver *d, const struct consensus_snap *snap,
+                            uint64_t offset, struct mu_span data)
+{
+    consensus__node_chunk(&d->node, snap, offset, data);
+    settle(d);
+}
+
 void consensus_driver_read(struct consensus_driver *d, consensus_read_fn *done, void *data)
 {
     consensus__node_read(&d->node, done, data);
@@ -394,6 +414,11 @@ void consensus_driver_candidates(struct consensus_driver *d,
 void consensus_driver_status(const struct consensus_driver *d, struct consensus_status *out)
 {
     consensus__node_status(&d->node, out);
+}
+
+const char *consensus_driver_waits(const struct consensus_driver *d)
+{
+    return d->node.waits;
 }
 
 uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d)

@@ -52,6 +52,22 @@ void consensus__node_clock(struct consensus_node *n, uint64_t now_ms)
 
 /* -- open ---------------------------------------------------------------------------------- */
 
+/* An install was interrupted between the log's new beginning and the switch of the state: it lies
+ * there complete (spec/consensus.md 2.12). */
+static void next_take(struct consensus_node *n)
+{
+    uint64_t base = n->opened.loaded.base_index;
+
+    if (n->options.applied >= base || n->options.next_applied != base) {
+        return;
+    }
+    n->takes_next = true;
+    n->options.applied = n->options.durable_applied = n->options.next_applied;
+    n->options.applied_term = n->options.next_applied_term;
+    n->commit_to = n->delivered = n->applied = n->applied_fed = base;
+    n->durable_applied = n->durable_applied_fed = base;
+}
+
 /* State and log must be of one history: the state never contains what the log had not durable. */
 static enum mu_code check_applied(const struct consensus_node *n, struct mu_err *err)
 {
@@ -107,6 +123,7 @@ enum mu_code consensus__node_open(struct consensus_node *n,
     consensus__tickets_init(&n->tickets);
     mu_list_init(&n->inbox);
     mu_list_init(&n->flights);
+    mu_list_init(&n->noted);
     mu_arena_init(&n->arena, CONSENSUS_WIRE_ARENA_MAX);
     rc = store->ops->open(store->self, &n->opened, err);
     if (rc != MU_OK) {
@@ -115,6 +132,7 @@ enum mu_code consensus__node_open(struct consensus_node *n,
     }
     identify(n);
     n->base_index = n->opened.loaded.base_index;
+    next_take(n);
     rc = check_applied(n, err);
     return rc == MU_OK ? consensus__node_bootstrap_open(n, err) : rc;
 }
@@ -162,6 +180,15 @@ static void options_fit(struct consensus_options *o, const struct consensus_open
     o->laggard_bytes = at_most(o->laggard_bytes, 4 * opened->trailing_bytes_max);
 }
 
+/* Who wants fewer entries to trail wants less held up for laggards, too. */
+static void trailing_set(struct consensus_options *o, uint32_t entries)
+{
+    uint64_t laggard = (uint64_t)o->laggard_bytes * entries / o->trailing_entries;
+
+    o->laggard_bytes = laggard < o->laggard_bytes ? (uint32_t)laggard : o->laggard_bytes;
+    o->trailing_entries = entries;
+}
+
 void consensus__node_core_start(struct consensus_node *n)
 {
     struct consensus_options options;
@@ -172,7 +199,7 @@ void consensus__node_core_start(struct consensus_node *n)
     options.disk = n->opened.disk;
     options_fit(&options, &n->opened);
     if (n->options.trailing_entries > 0) {
-        options.trailing_entries = n->options.trailing_entries;
+        trailing_set(&options, n->options.trailing_entries);
     }
     l->applied = n->options.applied;
     l->durable_applied = n->options.durable_applied;
@@ -656,7 +683,7 @@ bool consensus__node_has_work(const struct consensus_node *n)
         return false;
     }
     return n->proposals_count > 0 || n->reads_count > 0 || n->wishes_count > 0 ||
-           !mu_list_empty(&n->inbox) || n->has_candidates ||
+           !mu_list_empty(&n->inbox) || !mu_list_empty(&n->noted) || n->has_candidates ||
            (n->phase == CONSENSUS_NODE_DEAD && n->tickets.oldest < n->tickets.next) ||
            (n->phase == CONSENSUS_NODE_RUNS &&
             (n->applied != n->applied_fed || n->durable_applied != n->durable_applied_fed ||
@@ -672,6 +699,7 @@ void consensus__node_turn(struct consensus_node *n, uint64_t now_ms)
         candidates_run(n);
         formed_tell(n);
         applied_run(n);
+        consensus__node_noted_run(n);
         reads_run(n);
         wishes_run(n);
         proposals_run(n);
@@ -762,6 +790,7 @@ void consensus__node_deinit(struct consensus_node *n)
     store_free(n);
     consensus__node_land(n, UINT64_MAX);
     inbox_clear(n);
+    consensus__node_noted_clear(n);
     consensus__pool_deinit(&n->pool);
     consensus__tickets_deinit(&n->tickets);
     consensus_opened_deinit(&n->opened);

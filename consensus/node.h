@@ -63,6 +63,8 @@ struct consensus_deferred {
 
 #define CONSENSUS_NODE_SUMS_MAX 8
 
+#define CONSENSUS_CHUNKS_WAITING 8
+
 /* Entries handed out and not applied yet, so that their bytes are bounded too. */
 struct consensus_batch_mark {
     uint64_t last_index, bytes;
@@ -94,6 +96,7 @@ struct consensus_node {
     struct consensus_bootstrap_set adopting; /* its index 1 is being written; count 0: none */
     struct mu_id adopting_cluster;
     uint64_t adopting_epoch; /* of the cluster that invites */
+    char waits[160];         /* why there is no cluster yet, for people; "": there is */
     bool campaigns_at_once;
     bool is_joining; /* the name of the cluster that added it is being written */
     struct consensus_bootstrap_candidate *candidates; /* newest view of gossip */
@@ -129,6 +132,11 @@ struct consensus_node {
     struct mu_buf replay; /* records from disk that apply waits for */
     size_t replay_at;
     bool is_replay_asked;
+
+    struct mu_link noted; /* node_snapshot.c: answers to orders, not fed yet */
+    struct consensus_msg chunks[CONSENSUS_CHUNKS_WAITING]; /* wait for their bytes */
+    size_t chunks_count;
+    bool takes_next; /* see consensus_driver_takes_next() */
 
     struct mu_id peers[CONSENSUS_PEERS_MAX]; /* as the transport was told */
     size_t peers_count;
@@ -214,6 +222,18 @@ void consensus__node_deliver(struct consensus_node *n);
 bool consensus__node_can_deliver(const struct consensus_node *n);
 void consensus__node_replayed(struct consensus_node *n, struct consensus_fetched *f);
 void consensus__node_applied_upto(struct consensus_node *n, uint64_t index);
+
+/* node_snapshot.c */
+void consensus__node_orders(struct consensus_node *n, const struct consensus_effects *fx);
+void consensus__node_chunk_ask(struct consensus_node *n, const struct consensus_msg *m);
+void consensus__node_chunk(struct consensus_node *n, const struct consensus_snap *snap,
+                           uint64_t offset, struct mu_span data);
+void consensus__node_snapshot(struct consensus_node *n, enum consensus_snap_event what,
+                              const struct consensus_snap *snap, uint64_t offset,
+                              enum consensus_snap_fault fault);
+void consensus__node_log_reset(struct consensus_node *n);
+void consensus__node_noted_run(struct consensus_node *n);
+void consensus__node_noted_clear(struct consensus_node *n);
 
 /* node_store.c: writes up to this one are durable, or will not be waited for: their entries go. */
 void consensus__node_land(struct consensus_node *n, uint64_t upto);

@@ -111,8 +111,8 @@ static void replay_ask(struct consensus_node *n)
 void consensus__node_replayed(struct consensus_node *n, struct consensus_fetched *f)
 {
     n->is_replay_asked = false;
-    if (n->phase != CONSENSUS_NODE_RUNS) {
-        return;
+    if (n->phase != CONSENSUS_NODE_RUNS || n->delivered >= n->commit_to) {
+        return; /* the log was reset meanwhile */
     }
     if (f->code != CONSENSUS_FETCH_OK) {
         consensus__node_die(n, "committed entries cannot be read back from the log");

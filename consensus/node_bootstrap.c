@@ -1,5 +1,6 @@
 /* node_bootstrap.c - carries out what bootstrap.c decides: the promise made durable, the first
  * configuration written, the core begun. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -36,6 +37,33 @@ enum mu_code consensus__node_bootstrap_open(struct consensus_node *n, struct mu_
 
 /* -- notices ------------------------------------------------------------------------------- */
 
+/* What people see of it at any time, not only in the log. */
+static void waits_note(struct consensus_node *n, const struct consensus_bootstrap_notice *b)
+{
+    char peer[MU_ID_TEXT_BYTES + 1];
+
+    mu_id_text(&b->peer, peer);
+    switch (b->kind) {
+    case BOOTSTRAP_N_WAITING:
+        (void)snprintf(n->waits, sizeof n->waits, "%s",
+                       b->why != BOOTSTRAP_FREE ? consensus_bootstrap_why_text(b->why) : "");
+        break;
+    case BOOTSTRAP_N_PROMISED:
+        (void)snprintf(n->waits, sizeof n->waits, "promised to form a cluster, %s decides", peer);
+        break;
+    case BOOTSTRAP_N_UNDECIDED:
+        (void)snprintf(n->waits, sizeof n->waits,
+                       "promised to form a cluster, and %s, which decides, does not answer", peer);
+        break;
+    case BOOTSTRAP_N_RELEASED:
+    case BOOTSTRAP_N_ADOPTED:
+    case BOOTSTRAP_N_JOINED: n->waits[0] = '\0'; break;
+    case BOOTSTRAP_N_PROPOSED:
+    case BOOTSTRAP_N_REFUSED:
+    case BOOTSTRAP_N_ABORTED: break;
+    }
+}
+
 static void notice_log(const struct consensus_bootstrap_notice *b)
 {
     const char *why = consensus_bootstrap_why_text(b->why);
@@ -70,7 +98,8 @@ static void notice_log(const struct consensus_bootstrap_notice *b)
         break;
     case BOOTSTRAP_N_UNDECIDED:
         mu_log(MU_WARN, CONSENSUS_LOG_MODULE,
-               "Promised to form a cluster, and the server that decides does not answer",
+               "Promised to form a cluster, and the server that decides does not answer: if it is "
+               "gone for good, muster operator bootstrap-reset frees this one",
                mu_kv("coordinator", peer));
         break;
     case BOOTSTRAP_N_ADOPTED:
@@ -190,6 +219,7 @@ static void carry_out(struct consensus_node *n, const struct consensus_bootstrap
 {
     for (size_t i = 0; i < fx->notices_count; i++) {
         notice_log(&fx->notices[i]);
+        waits_note(n, &fx->notices[i]);
     }
     if (fx->record != NULL) {
         uint8_t bytes[BOOTSTRAP_RECORD_BYTES_MAX];

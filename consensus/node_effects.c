@@ -44,6 +44,9 @@ static void write_submit(struct consensus_node *n, const struct consensus_write 
         flight->handles[i] = written_handle(n, &e);
         records[i] = consensus__pool_record(&n->pool, flight->handles[i]);
     }
+    if (w->reset_index != 0) {
+        consensus__node_log_reset(n);
+    }
     mu_list_push_back(&n->flights, &flight->link);
     n->store.ops->submit(n->store.self, w, records);
     mu_free(records);
@@ -81,6 +84,10 @@ static void sent_records(struct consensus_node *n, const struct consensus_msg *m
 
 static void msg_send(struct consensus_node *n, const struct consensus_msg *m)
 {
+    if (m->kind == CONSENSUS_SNAP_CHUNK) {
+        consensus__node_chunk_ask(n, m);
+        return;
+    }
     size_t count = m->kind == CONSENSUS_APPEND_REQ ? m->append.entries_count : 0;
     struct mu_span *records = NULL;
     uint8_t(*bare)[CONSENSUS_RECORD_HEAD] = NULL;
@@ -330,6 +337,7 @@ static void carry_out(struct consensus_node *n, const struct consensus_effects *
     if (fx->compact_to > 0) {
         n->store.ops->compact(n->store.self, fx->compact_to);
     }
+    consensus__node_orders(n, fx);
     /* Last, since these call out: whatever they ask for is noted. */
     for (size_t i = 0; i < fx->results_count; i++) {
         const struct consensus_result *r = &fx->results[i];

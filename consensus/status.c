@@ -24,6 +24,7 @@ static void status_peers(const struct consensus *c, struct consensus_status *out
             .applied = p->applied,
             .inflight = p->inflight_count,
             .is_store_slow = p->is_store_slow,
+            .has_diverged = consensus__sum_is_odd(c, p),
         };
     }
 }

@@ -55,6 +55,9 @@ struct gossip_driver {
     struct gossip__streams *streams;
     struct gossip__keeper keeper;
 
+    struct gossip_listener listener;
+    struct mu_link askers; /* running queries of ours; order_uv.c */
+
     uint64_t next_order;
     struct mu_link orders, lookups;
     uv_timer_t lookup_timer;
@@ -107,6 +110,8 @@ void gossip__streams_free(struct gossip__streams *s);
  */
 
 void gossip__orders_run(struct gossip_driver *d); /* those that are ready */
+void gossip__asks_deliver(struct gossip_driver *d, const struct gossip_effects *fx);
+void gossip__asks_stop(struct gossip_driver *d);
 void gossip__orders_answer(struct gossip_driver *d, const struct gossip_done *done);
 void gossip__orders_stop(struct gossip_driver *d); /* who still waits gets an answer */
 void gossip__orders_timer(uv_timer_t *timer);

@@ -89,7 +89,8 @@ static bool concerns_state(const struct gossip_driver *d, const struct gossip_ef
             return true;
         }
     }
-    return fx->incarnation + GOSSIP__RESERVE / 2 > d->keeper.reserved;
+    return fx->events_count > 0 || fx->queries_count > 0 ||
+           fx->incarnation + GOSSIP__RESERVE / 2 > d->keeper.reserved;
 }
 
 void gossip__feed(struct gossip_driver *d, struct gossip_event *ev)
@@ -117,6 +118,7 @@ void gossip__feed(struct gossip_driver *d, struct gossip_event *ev)
     for (size_t i = 0; i < fx.dones_count; i++) {
         gossip__orders_answer(d, &fx.dones[i]);
     }
+    gossip__asks_deliver(d, &fx);
     d->is_feeding = false;
 }
 
@@ -197,6 +199,7 @@ enum mu_code gossip_driver_new(struct gossip_driver **out, struct uv_loop_s *loo
     mu_arena_init(&d->arena, 0);
     mu_arena_init(&d->keeper.arena, 0);
     mu_list_init(&d->orders);
+    mu_list_init(&d->askers);
     mu_list_init(&d->lookups);
     d->options = *options;
     d->options.core.name = copy_text(d, options->core.name);
@@ -366,6 +369,7 @@ void gossip_driver_stop(struct gossip_driver *d, gossip_stopped_fn *stopped, voi
     gossip__close(d, (uv_handle_t *)&d->keeper.timer);
     gossip__close(d, (uv_handle_t *)&d->lookup_timer);
     gossip__orders_stop(d);
+    gossip__asks_stop(d);
 }
 
 void gossip_driver_free(struct gossip_driver *d)
@@ -420,6 +424,8 @@ struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
                                    .left = s.left,
                                    .health_score = s.health_score,
                                    .intent_queue = s.intent_queue,
+                                   .event_queue = s.event_queue,
+                                   .query_queue = s.query_queue,
                                    .member_time = s.member_time,
                                    .event_time = s.event_time,
                                    .query_time = s.query_time,

@@ -145,7 +145,7 @@ enum mu_code gossip_event_check(const struct gossip *g, const char *name, struct
     struct mu_arena arena;
     struct gossip__part part = {
         .kind = GOSSIP__PART_EVENT,
-        .event = { .ltime = UINT64_MAX, .name = name, .payload = payload, .coalesce = true }
+        .event = { .ltime = g->event_time, .name = name, .payload = payload, .coalesce = true }
     };
     unsigned limit = g->events.size_limit;
 

@@ -16,7 +16,16 @@
 #define TARGETS_MIN 8
 #define HOST_MAX    255
 
-enum order_kind { ORDER_JOIN, ORDER_LEAVE, ORDER_FORCE, ORDER_TAGS, ORDER_KEYS };
+enum order_kind {
+    ORDER_JOIN,
+    ORDER_LEAVE,
+    ORDER_FORCE,
+    ORDER_TAGS,
+    ORDER_KEYS,
+    ORDER_EVENT,
+    ORDER_QUERY,
+    ORDER_RESPOND
+};
 
 struct order {
     struct mu_link link;
@@ -33,7 +42,12 @@ struct order {
     void *data;
     const char *name; /* FORCE */
     bool prune;
-    struct mu_pairs tags; /* TAGS */
+    struct mu_pairs tags;   /* TAGS */
+    struct mu_span payload; /* EVENT, RESPOND */
+    bool coalesce;
+    struct gossip_query_params params; /* QUERY */
+    uint64_t ltime;                    /* RESPOND */
+    uint32_t query;
 };
 
 struct lookup {
@@ -116,6 +130,23 @@ static void order_send(struct gossip_driver *d, struct order *o)
     case ORDER_KEYS: /* as they are by now */
         ev.kind = GOSSIP_EV_KEYS;
         ev.sealing = d->options.core.sealing;
+        break;
+    case ORDER_EVENT:
+        ev.kind = GOSSIP_EV_USER_EVENT;
+        ev.user_event.name = o->name;
+        ev.user_event.payload = o->payload;
+        ev.user_event.coalesce = o->coalesce;
+        break;
+    case ORDER_QUERY:
+        ev.kind = GOSSIP_EV_QUERY;
+        ev.query.id = o->id;
+        ev.query.params = &o->params;
+        break;
+    case ORDER_RESPOND:
+        ev.kind = GOSSIP_EV_RESPOND;
+        ev.respond.ltime = o->ltime;
+        ev.respond.id = o->query;
+        ev.respond.payload = o->payload;
         break;
     }
     gossip__feed(d, &ev);
@@ -395,4 +426,167 @@ void gossip_driver_seal(struct gossip_driver *d, const struct gossip_sealing *se
 {
     gossip__driver_sealing(d, sealing);
     (void)order_new(d, ORDER_KEYS);
+}
+
+/* -- user events and queries --------------------------------------------------------------------
+ */
+
+struct asker {
+    struct mu_link link;
+    uint64_t id;
+    gossip_replied_fn *replied; /* NULL: forgotten */
+    void *data;
+};
+
+void gossip_driver_listen(struct gossip_driver *d, const struct gossip_listener *listener)
+{
+    d->listener = *listener;
+}
+
+enum mu_code gossip_driver_event(struct gossip_driver *d, const char *name, struct mu_span payload,
+                                 bool coalesce, struct mu_err *err)
+{
+    enum mu_code rc = gossip_event_check(d->core, name, payload, err);
+
+    if (rc == MU_OK) {
+        struct order *o = order_new(d, ORDER_EVENT);
+
+        o->name = mu_arena_strdup(&o->arena, name);
+        o->payload = mu_arena_span(&o->arena, payload);
+        o->coalesce = coalesce;
+    }
+    return rc;
+}
+
+static void params_copy(struct mu_arena *arena, const struct gossip_query_params *from,
+                        struct gossip_query_params *to)
+{
+    struct gossip_query_filter *filters =
+        mu_arena_array(arena, from->filters_count + 1, sizeof *filters);
+
+    *to = *from;
+    to->name = mu_arena_strdup(arena, from->name);
+    to->payload = mu_arena_span(arena, from->payload);
+    for (size_t i = 0; i < from->filters_count; i++) {
+        const struct gossip_query_filter *f = &from->filters[i];
+        const char **nodes = mu_arena_array(arena, f->nodes_count + 1, sizeof *nodes);
+
+        for (size_t n = 0; n < f->nodes_count; n++) {
+            nodes[n] = mu_arena_strdup(arena, f->nodes[n]);
+        }
+        filters[i] = (struct gossip_query_filter){
+            .nodes = nodes,
+            .nodes_count = f->nodes_count,
+            .tag = f->tag != NULL ? mu_arena_strdup(arena, f->tag) : NULL,
+            .expr = f->expr != NULL ? mu_arena_strdup(arena, f->expr) : NULL,
+        };
+    }
+    to->filters = filters;
+}
+
+enum mu_code gossip_driver_query(struct gossip_driver *d, const struct gossip_query_params *params,
+                                 gossip_replied_fn *replied, void *data, uint64_t *id,
+                                 struct mu_err *err)
+{
+    enum mu_code rc = gossip_query_check(d->core, params, err);
+
+    if (rc == MU_OK) {
+        struct order *o = order_new(d, ORDER_QUERY);
+        struct asker *a = mu_new(sizeof *a);
+
+        params_copy(&o->arena, params, &o->params);
+        *a = (struct asker){ .id = o->id, .replied = replied, .data = data };
+        mu_list_push_back(&d->askers, &a->link);
+        *id = a->id;
+    }
+    return rc;
+}
+
+static struct asker *asker_find(const struct gossip_driver *d, uint64_t id)
+{
+    MU_LIST_EACH (link, &d->askers) {
+        struct asker *a = MU_CONTAINER(link, struct asker, link);
+
+        if (a->id == id) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
+static void asker_free(struct asker *a)
+{
+    mu_list_remove(&a->link);
+    mu_free(a);
+}
+
+void gossip_driver_query_forget(struct gossip_driver *d, uint64_t id)
+{
+    struct asker *a = asker_find(d, id);
+
+    if (a != NULL) {
+        a->replied = NULL;
+    }
+}
+
+enum mu_code gossip_driver_respond(struct gossip_driver *d, uint64_t ltime, uint32_t id,
+                                   struct mu_span payload, struct mu_err *err)
+{
+    enum mu_code rc = gossip_respond_check(d->core, ltime, id, payload, err);
+
+    if (rc == MU_OK) {
+        struct order *o = order_new(d, ORDER_RESPOND);
+
+        o->ltime = ltime;
+        o->query = id;
+        o->payload = mu_arena_span(&o->arena, payload);
+    }
+    return rc;
+}
+
+uint64_t gossip_driver_query_timeout_ms(const struct gossip_driver *d)
+{
+    return gossip_query_timeout_ms(d->core);
+}
+
+static void deliver_reply(struct gossip_driver *d, const struct gossip_reply *reply)
+{
+    struct asker *a = asker_find(d, reply->query);
+
+    if (a == NULL) {
+        return;
+    }
+    if (a->replied != NULL) {
+        a->replied(a->data, reply);
+    }
+    if (reply->kind == GOSSIP_REPLY_DONE) {
+        asker_free(a);
+    }
+}
+
+void gossip__asks_deliver(struct gossip_driver *d, const struct gossip_effects *fx)
+{
+    for (size_t i = 0; i < fx->events_count && d->listener.event != NULL; i++) {
+        d->listener.event(d->listener.data, &fx->events[i]);
+    }
+    for (size_t i = 0; i < fx->queries_count && d->listener.query != NULL; i++) {
+        d->listener.query(d->listener.data, &fx->queries[i]);
+    }
+    for (size_t i = 0; i < fx->replies_count; i++) {
+        deliver_reply(d, &fx->replies[i]);
+    }
+}
+
+/* The driver stops: who still waits is told that the time is over. */
+void gossip__asks_stop(struct gossip_driver *d)
+{
+    MU_LIST_EACH_SAFE (link, &d->askers) {
+        struct asker *a = MU_CONTAINER(link, struct asker, link);
+        struct gossip_reply done = { .query = a->id, .kind = GOSSIP_REPLY_DONE };
+
+        if (a->replied != NULL) {
+            a->replied(a->data, &done);
+        }
+        asker_free(a);
+    }
 }

@@ -1,11 +1,28 @@
 #include "state.h"
 
+#include <stddef.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/crc.h"
 #include "message.h"
 
 #define HEAD "muster gossip 1"
+
+static const struct {
+    const char *word;
+    size_t at;
+} clocks[] = {
+    { "incarnation", offsetof(struct gossip__clocks, incarnation) },
+    { "clock", offsetof(struct gossip__clocks, member_time) },
+    { "event-clock", offsetof(struct gossip__clocks, event_time) },
+    { "query-clock", offsetof(struct gossip__clocks, query_time) },
+};
+
+static uint64_t *clock_of(struct gossip__clocks *all, size_t i)
+{
+    return (uint64_t *)(void *)((char *)all + clocks[i].at);
+}
 
 /* Cut " #crc" off a line and check it. */
 static bool line_open(struct mu_span *line)
@@ -58,11 +75,10 @@ static bool read_line(struct mu_span line, struct mu_arena *arena, struct gossip
     }
     struct mu_span word = mu_span_split(line, ' ', &rest, NULL);
 
-    if (mu_span_eq_text(word, "incarnation")) {
-        return mu_span_u64(rest, &out->incarnation);
-    }
-    if (mu_span_eq_text(word, "clock")) {
-        return mu_span_u64(rest, &out->member_time);
+    for (size_t i = 0; i < MU_LEN(clocks); i++) {
+        if (mu_span_eq_text(word, clocks[i].word)) {
+            return mu_span_u64(rest, clock_of(&out->clocks, i));
+        }
     }
     if (mu_span_eq_text(word, "leave")) {
         out->has_left = true;
@@ -82,7 +98,7 @@ void gossip__state_read(struct mu_span text, struct mu_arena *arena, struct goss
 {
     struct mu_span line = mu_span_split(text, '\n', &text, NULL);
 
-    *out = (struct gossip__kept){ .incarnation = 0 };
+    *out = (struct gossip__kept){ .has_left = false };
     out->known = mu_arena_array(arena, GOSSIP__KNOWN_MAX, sizeof *out->known);
     if (!mu_span_eq_text(line, HEAD)) {
         out->skipped = 1;
@@ -102,12 +118,16 @@ static void add_number(struct mu_buf *to, const char *word, uint64_t value)
     line_close(to, start);
 }
 
-void gossip__state_begin(struct mu_buf *to, uint64_t incarnation, uint64_t member_time,
-                         bool has_left)
+void gossip__state_begin(struct mu_buf *to, const struct gossip__clocks *given, bool has_left)
 {
+    struct gossip__clocks all = *given;
+
     mu_buf_add_text(to, HEAD "\n");
-    add_number(to, "incarnation", incarnation);
-    add_number(to, "clock", member_time);
+    for (size_t i = 0; i < MU_LEN(clocks); i++) {
+        if (i == 0 || *clock_of(&all, i) > 0) {
+            add_number(to, clocks[i].word, *clock_of(&all, i));
+        }
+    }
     if (has_left) {
         size_t start = to->bytes;
 

@@ -3,6 +3,8 @@
  *   muster gossip 1
  *   incarnation 1234 #crc     reserved up to here: the next start begins above
  *   clock 17 #crc             Lamport time of members
+ *   event-clock 4 #crc        of user events: what is older was delivered already
+ *   query-clock 2 #crc        of queries
  *   alive NAME ADDR:PORT #crc
  *   failed NAME ADDR:PORT #crc
  *   leave #crc                this node left: whom it knew is of no use at the next start
@@ -21,9 +23,13 @@
 #define GOSSIP__KNOWN_MAX 4096 /* peers kept: enough to find a cluster again */
 #define GOSSIP__STATE_MAX (1U << 20)
 
+struct gossip__clocks {   /* 0: none kept */
+    uint64_t incarnation; /* reserved up to here */
+    uint64_t member_time, event_time, query_time;
+};
+
 struct gossip__kept {
-    uint64_t incarnation; /* reserved up to here; 0: none kept */
-    uint64_t member_time;
+    struct gossip__clocks clocks;
     bool has_left;
     struct gossip_known *known; /* alive first, then failed */
     size_t known_count;
@@ -33,8 +39,7 @@ struct gossip__kept {
 /* Never fails: what cannot be read is counted and skipped. Strings are in the arena. */
 void gossip__state_read(struct mu_span text, struct mu_arena *arena, struct gossip__kept *out);
 
-void gossip__state_begin(struct mu_buf *to, uint64_t incarnation, uint64_t member_time,
-                         bool has_left);
+void gossip__state_begin(struct mu_buf *to, const struct gossip__clocks *clocks, bool has_left);
 void gossip__state_add(struct mu_buf *to, const struct gossip_view *member);
 
 #endif

@@ -1,10 +1,10 @@
 /* state_uv.c - when the state file is read and written (state.h says what is in it).
  *
- * Read once, at start. Written on libuv's pool whenever members or our incarnation changed, at most
- * once a second, always as a whole. The incarnation in the file lies ahead of the one in use, so a
- * crash at any moment finds a number there that nobody has seen; half of the reserve used is reason
- * to write. While we are alone the peers of the last life stay in the file: a second crash before
- * anybody was found must not lose them.
+ * Read once, at start. Written on libuv's pool whenever members, our incarnation, or the times of
+ * events and queries changed, at most four times a second, always as a whole. The incarnation in
+ * the file lies ahead of the one in use, so a crash at any moment finds a number there that nobody
+ * has seen; half of the reserve used is reason to write. While we are alone the peers of the last
+ * life stay in the file: a second crash before anybody was found must not lose them.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "driver_parts.h"
 
-#define PAUSE_MS     1000
+#define PAUSE_MS     250
 #define EPOCH_2020_S 1577836800LL /* the seed of an incarnation without a file (3, item 3) */
 
 /* -- what goes into the file --------------------------------------------------------------------
@@ -51,7 +51,12 @@ static void compose(struct gossip_driver *d)
         k->reserved = s.incarnation + GOSSIP__RESERVE;
     }
     mu_buf_clear(&k->text);
-    gossip__state_begin(&k->text, k->reserved, s.member_time, k->has_left);
+    gossip__state_begin(&k->text,
+                        &(struct gossip__clocks){ .incarnation = k->reserved,
+                                                  .member_time = s.member_time,
+                                                  .event_time = s.event_time,
+                                                  .query_time = s.query_time },
+                        k->has_left);
     gossip_each(d->core, add_peer, &k->text);
     if (s.alive > 1) {
         k->last.known_count = 0; /* those we have found now are better */
@@ -173,7 +178,10 @@ static enum mu_code write_first(struct gossip_driver *d, struct mu_err *err)
 {
     struct gossip__keeper *k = &d->keeper;
 
-    gossip__state_begin(&k->text, k->reserved, k->last.member_time, false);
+    struct gossip__clocks clocks = k->last.clocks;
+
+    clocks.incarnation = k->reserved;
+    gossip__state_begin(&k->text, &clocks, false);
     for (size_t i = 0; i < k->last.known_count; i++) {
         struct gossip_view peer = { .name = k->last.known[i].name,
                                     .addr = k->last.known[i].addr,
@@ -194,9 +202,11 @@ enum mu_code gossip__keeper_open(struct gossip_driver *d, struct mu_err *err)
     if (rc == MU_OK && k->last.has_left && !d->options.rejoin_after_leave) {
         k->last.known_count = 0;
     }
-    core->incarnation = k->last.incarnation > 0 ? k->last.incarnation : seed;
+    core->incarnation = k->last.clocks.incarnation > 0 ? k->last.clocks.incarnation : seed;
     k->reserved = core->incarnation + GOSSIP__RESERVE;
-    core->member_time = k->last.member_time;
+    core->member_time = k->last.clocks.member_time;
+    core->event_time = k->last.clocks.event_time;
+    core->query_time = k->last.clocks.query_time;
     core->known = k->last.known;
     core->known_count = k->last.known_count;
     if (rc == MU_OK && k->path != NULL) {

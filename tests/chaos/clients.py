@@ -18,6 +18,9 @@ LOCKS = 3
 PATIENCE_S = 6.0   # of a client; behind it the outcome is open
 PAUSE_S = 0.002    # between two operations: more clients, not a busier machine, make the races
 
+PAD = "~"          # behind a value, and not part of it
+PAD_MAX = 16384
+
 NEVER_HAPPENED = ("No cluster leader",)
 
 
@@ -118,7 +121,7 @@ class Session:
 
 
 class Client(threading.Thread):
-    def __init__(self, number, lab, history, seed, with_locks):
+    def __init__(self, number, lab, history, seed):
         super().__init__(name=f"client{number}", daemon=True)
         self.number = number
         self.history = history
@@ -126,7 +129,6 @@ class Client(threading.Thread):
         self.connections = [Connection(s.address) for s in lab.servers]
         self.at = self.random.choice(self.connections)
         self.seen = {}     # key -> (value or None, ModifyIndex) as last read
-        self.with_locks = with_locks
         self.session = None
         self.last_done = time.monotonic()
         self.is_ending = False
@@ -173,7 +175,7 @@ class Client(threading.Thread):
             if status != 200:
                 return None
             pair = json.loads(answer)[0]
-            value = base64.b64decode(pair["Value"] or "").decode()
+            value = base64.b64decode(pair["Value"] or "").decode().rstrip(PAD)
             self.seen[key] = (value, pair["ModifyIndex"])
             holder = f" session={pair['Session']}" if pair.get("Session") else ""
             return "done", f" value={value}{holder} modified={pair['ModifyIndex']}"
@@ -181,15 +183,21 @@ class Client(threading.Thread):
         return self.record("get", key, " stale" if mode == "?stale" else "", "GET",
                            f"/v1/kv/{key}{mode}", None, conclude)
 
+    def body(self, value):
+        """Some are large, so that logs and disks fill up."""
+        return value + PAD * (self.random.randrange(PAD_MAX) if self.random.random() < 0.2 else 0)
+
     def put(self, key):
         value = self.history.fresh_value(self.number)
-        return self.record("put", key, f" value={value}", "PUT", f"/v1/kv/{key}", value, self.said)
+        return self.record("put", key, f" value={value}", "PUT", f"/v1/kv/{key}", self.body(value),
+                           self.said)
 
     def cas(self, key):
         value = self.history.fresh_value(self.number)
         expected, index = self.seen.get(key, (None, 0))
         words = f" value={value}" + (f" expected={expected}" if expected else "")
-        return self.record("cas", key, words, "PUT", f"/v1/kv/{key}?cas={index}", value, self.said)
+        return self.record("cas", key, words, "PUT", f"/v1/kv/{key}?cas={index}", self.body(value),
+                           self.said)
 
     def delete(self, key):
         return self.record("delete", key, "", "DELETE", f"/v1/kv/{key}", None, self.said)
@@ -288,7 +296,7 @@ class Client(threading.Thread):
     def run(self):
         try:
             while not self.is_ending:
-                if self.with_locks and self.random.random() < 0.3:
+                if self.random.random() < 0.3:
                     self.lock_step()
                 else:
                     self.register_step()

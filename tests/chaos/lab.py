@@ -100,7 +100,7 @@ class Server:
         words = [self.lab.muster, "agent", "-server", "-node", self.name, "-bind", self.address,
                  "-client", self.address, "-data-dir", self.data,
                  "-bootstrap-expect", str(len(self.lab.servers)),
-                 # A server that is gone for long keeps its place: this is about faults, not leaving.
+                 # Who is gone for long keeps its place: this is about faults, not about leaving.
                  "-hcl", 'reconcile { remove_failed_after = "72h" }']
         for other in self.lab.servers:
             words += ["-retry-join", other.address]
@@ -155,6 +155,10 @@ class Server:
 
     def files_open(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def is_sanitized(self):
+        with open(f"/proc/{self.process.pid}/maps") as f:
+            return "libasan" in f.read()
 
     def resident_mb(self):
         with open(f"/proc/{self.process.pid}/statm") as f:

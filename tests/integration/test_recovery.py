@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_for
 
@@ -68,8 +69,9 @@ class Recovery(ClusterTest):
         first, second = sorted((s1, s3), reverse=True, key=lambda s: (
             int(inspect(s)["last_term"]), int(inspect(s)["last_index"])))
         before = inspect(first)
-        run = muster("recover", "-data-dir", first.data, "-bundle", bundle(cluster, second),
-                     "-yes")
+        proof = bundle(cluster, second)
+        began = time.monotonic()
+        run = muster("recover", "-data-dir", first.data, "-bundle", proof, "-yes")
         self.assertEqual(run.returncode, 0, run.stderr)
         self.assertIn("unknown; entries that only it has are lost", run.stdout)
         after = inspect(first)
@@ -78,6 +80,7 @@ class Recovery(ClusterTest):
         first.start()
         wait_for("it to lead", first.leader)
         self.assertEqual(keys(first), 20)
+        print(f"recovered and answering after {time.monotonic() - began:.2f} s")
         self.assertEqual(voters(first), [first.name])
 
         run = muster("consensus", "recover", "-rejoin", "-data-dir", second.data, "-yes")
@@ -150,6 +153,32 @@ class Recovery(ClusterTest):
             server.start()
         cluster.wait_ready() # nothing was changed: all is as before
         self.assertEqual(keys(s3), 21)
+
+    def test_a_damaged_server_is_set_aside_and_replaced(self):
+        cluster = self.start()
+        victim = [s for s in cluster.servers() if s is not cluster.leader()][0]
+        other = next(s for s in cluster.servers() if s is not victim)
+        victim.kill()
+        name = sorted(n for n in os.listdir(os.path.join(victim.data, "consensus"))
+                      if n.startswith("log-"))[0]
+        with open(os.path.join(victim.data, "consensus", name), "r+b") as f:
+            f.seek(4096 + 40)
+            f.write(b"\xff\xff\xff\xff")
+        run = muster("consensus", "inspect", "-data-dir", victim.data)
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(run.stderr, f"Error: damaged: .*{name}")
+        run = muster("recover", "-data-dir", victim.data, "-yes")
+        self.assertIn("what this server holds is damaged", run.stderr)
+        run = muster("operator", "raft", "recover", "-rejoin", "-data-dir", victim.data,
+                     input="yes\n")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("Type yes to go on", run.stdout)
+        victim.start()
+        wait_for("it to be a voter on its new disk",
+                 lambda: "Added to a cluster as a learner" in victim.log_text()
+                 and voters(other) == ["s1", "s2", "s3"], PATIENCE * 2)
+        wait_for("everything on it", lambda: len(
+            victim.get("/v1/kv/a/?keys&stale").json()) == 20)
 
     def test_peers_json_is_consumed_once_at_the_start(self):
         cluster = self.start()
@@ -224,6 +253,19 @@ class Recovery(ClusterTest):
         shown = cluster.agents["s1"].ok("GET", "/v1/operator/raft/configuration").json()
         self.assertEqual({s["Node"]: s["Address"] for s in shown["Servers"]},
                          {s.name: s.address + ":8300" for s in cluster.servers()})
+
+    def test_a_server_without_a_cluster_says_what_it_waits_for(self):
+        cluster = self.cluster()
+        alone = cluster.add("s1", True, ["-bootstrap-expect", "3"]).start()
+
+        def shown():
+            stats = alone.ok("GET", "/v1/agent/self").json()["Stats"]["raft"]
+            return stats.get("waits")
+        self.assertEqual(wait_for("it to say so", shown),
+                         "fewer servers than expected are in sight")
+        alone.kill()
+        run = muster("operator", "bootstrap-reset", "-data-dir", alone.data)
+        self.assertEqual((run.returncode, run.stdout), (0, "There was no promise.\n"))
 
     def test_a_promise_is_only_forgotten_where_there_is_no_cluster(self):
         cluster = self.start(1)

@@ -543,13 +543,14 @@ enum consensus_snap_order_kind {
     CONSENSUS_SNAP_IMPORT,  /* all is here: check it, make a new state beside the old one */
     CONSENSUS_SNAP_SWITCH,  /* it becomes the state */
     CONSENSUS_SNAP_ABANDON, /* drop what was received and imported of it */
+    CONSENSUS_SNAP_READ, /* of the export, `bytes` from `offset` on: by the driver, not the core */
 };
 
 struct consensus_snap_order {
     enum consensus_snap_order_kind kind;
     struct consensus_snap snap; /* not of EXPORT, CLOSE */
-    uint64_t offset;            /* STORE */
-    uint32_t bytes;             /* STORE */
+    uint64_t offset;            /* STORE, READ */
+    uint32_t bytes;             /* STORE, READ */
     struct mu_span data;        /* STORE: as it was in the event */
 };
 
@@ -639,6 +640,7 @@ struct consensus_peer_status { /* filled on a leader */
     uint64_t applied;  /* as it said last */
     uint32_t inflight;
     bool is_store_slow;
+    bool has_diverged; /* its state differs from that of a quorum at an equal index */
 };
 
 struct consensus_status {

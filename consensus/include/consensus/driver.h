@@ -46,6 +46,11 @@ struct consensus_callbacks {
     bool (*is_relief)(void *data, struct mu_span command);
     /* The state of another server differs from this one's: say what this one has. NULL: nothing. */
     void (*state_differs)(void *data);
+    /* Work on snapshots: carry out the orders one after the other, beside the loop (`data` of an
+     * order is *borrowed* for the call), and answer each but CLOSE and ABANDON by
+     * consensus_driver_snapshot(), READ by consensus_driver_chunk(). NULL: none are made or taken.
+     */
+    void (*snapshot)(void *data, const struct consensus_snap_order *order);
     /* What consensus_driver_relieve() asked for is done. NULL: it is never asked for. */
     void (*relieved)(void *data);
 };
@@ -62,6 +67,9 @@ struct consensus_driver_options {
     void *callbacks_data;
     uint64_t applied, applied_term; /* what the state contains already */
     uint64_t durable_applied;
+    /* Of a complete state that lies beside it: a crash has interrupted the install of a snapshot.
+     * 0: there is none. See consensus_driver_takes_next(). */
+    uint64_t next_applied, next_applied_term;
     /* Of the log (consensus/store.h); 0: by the size of the file system, with CONSENSUS_FAST 1 MiB,
      * 1 and 1 MiB. */
     uint32_t segment_bytes, spares_count;
@@ -76,6 +84,8 @@ MU_MUST_CHECK enum mu_code consensus_driver_new(struct consensus_driver **out,
                                                 struct uv_loop_s *loop,
                                                 const struct consensus_driver_options *options,
                                                 struct mu_err *err);
+/* Before start: the log begins behind the next state already, which must be made the state now. */
+bool consensus_driver_takes_next(const struct consensus_driver *d);
 void consensus_driver_start(struct consensus_driver *d);
 typedef void consensus_stopped_fn(void *data);
 /* A leader first gives its office away, if another voter can take it, for at most an election
@@ -113,6 +123,14 @@ struct consensus_identity consensus_driver_identity(const struct consensus_drive
 typedef void consensus_proposed_fn(void *data, enum mu_code code, uint64_t index);
 uint64_t consensus_driver_propose(struct consensus_driver *d, struct mu_span command,
                                   consensus_proposed_fn *done, void *data);
+
+/* What became of an order, from the loop, also from inside the callback. */
+void consensus_driver_snapshot(struct consensus_driver *d, enum consensus_snap_event what,
+                               const struct consensus_snap *snap, uint64_t offset,
+                               enum consensus_snap_fault fault);
+/* The bytes that READ asked for; empty: they cannot be read. */
+void consensus_driver_chunk(struct consensus_driver *d, const struct consensus_snap *snap,
+                            uint64_t offset, struct mu_span data);
 
 /* A linearizable read point (ReadIndex, spec 2.7): MU_OK with the index that must be applied before
  * the read is answered; MU_NOT_LEADER, MU_NO_LEADER, MU_BUSY. Leaders only. */
@@ -171,6 +189,8 @@ void consensus_driver_candidates(struct consensus_driver *d,
  * -------------------------------------------------------------------------------- */
 
 void consensus_driver_status(const struct consensus_driver *d, struct consensus_status *out);
+/* Why this server has no cluster yet, for people; "" when it has one. A view. */
+const char *consensus_driver_waits(const struct consensus_driver *d);
 uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d); /* between two of them */
 bool consensus_driver_is_voter(const struct consensus_driver *d, const struct mu_id *server);
 /* The newest configuration, committed or not (status says); without servers before there is one. */

@@ -60,6 +60,33 @@ MU_MUST_CHECK enum mu_code gossip_driver_set_tags(struct gossip_driver *d,
 /* Another keyring or strictness from the next turn on; copied. */
 void gossip_driver_seal(struct gossip_driver *d, const struct gossip_sealing *sealing);
 
+/* -- user events and queries -------------------------------------------------------------------
+ * Everything is told from turns of the loop of their own, never from inside these calls. */
+
+struct gossip_listener { /* each may be NULL; what it is told dies with the call */
+    void (*event)(void *data, const struct gossip_user_event *event);
+    void (*query)(void *data, const struct gossip_query *query); /* also internal ones */
+    void *data;
+};
+void gossip_driver_listen(struct gossip_driver *d, const struct gossip_listener *listener);
+
+/* Errors as of gossip_event_check(). */
+MU_MUST_CHECK enum mu_code gossip_driver_event(struct gossip_driver *d, const char *name,
+                                               struct mu_span payload, bool coalesce,
+                                               struct mu_err *err);
+/* Answers as they come, GOSSIP_REPLY_DONE at the end; *id names the query until then. */
+typedef void gossip_replied_fn(void *data, const struct gossip_reply *reply);
+MU_MUST_CHECK enum mu_code gossip_driver_query(struct gossip_driver *d,
+                                               const struct gossip_query_params *params,
+                                               gossip_replied_fn *replied, void *data, uint64_t *id,
+                                               struct mu_err *err);
+/* Whoever asked hears no more of it. */
+void gossip_driver_query_forget(struct gossip_driver *d, uint64_t id);
+MU_MUST_CHECK enum mu_code gossip_driver_respond(struct gossip_driver *d, uint64_t ltime,
+                                                 uint32_t id, struct mu_span payload,
+                                                 struct mu_err *err);
+uint64_t gossip_driver_query_timeout_ms(const struct gossip_driver *d);
+
 /* All members, ourselves included, in no particular order. */
 typedef void gossip_member_fn(void *data, const struct gossip_view *member);
 void gossip_driver_each(const struct gossip_driver *d, gossip_member_fn *each, void *data);

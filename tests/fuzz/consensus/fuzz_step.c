@@ -384,6 +384,7 @@ static void order_done(struct world *w)
     ev.snapshot.fault = (enum consensus_snap_fault)(byte(w) % 5);
     switch (o.kind) {
     case CONSENSUS_SNAP_CLOSE:
+    case CONSENSUS_SNAP_READ:
     case CONSENSUS_SNAP_ABANDON: return;
     case CONSENSUS_SNAP_EXPORT:
         ev.snapshot.what =

@@ -466,6 +466,11 @@ static void check_send(struct sim_world *w, const struct sim_node *n, const stru
                      U(m->ack.match));
         }
     }
+    if (m->kind == CONSENSUS_SNAP_RES && m->snapshot_res.answer == CONSENSUS_SNAP_DONE &&
+        (disk->term < m->term || m->snapshot_res.match > n->disk.log.last)) { /* an ack, O3 */
+        sim_fail(w, "I7: %s says done up to %llu, which is not durable in term %llu", n->name,
+                 U(m->snapshot_res.match), U(m->term));
+    }
 }
 
 /* -- a step -------------------------------------------------------------------------------- */

@@ -5,7 +5,10 @@
 #include "base/mem.h"
 #include "world.h"
 
-enum { ITEMS_MAX = 100000 }; /* a cluster of five never has as many */
+enum {
+    ITEMS_MAX = 100000, /* a cluster of five never has as many */
+    STILL_MAX = 100000, /* steps within one millisecond: somebody asks for ever to be woken */
+};
 
 /* -- the queue: a heap by (time, number) --------------------------------------------------- */
 
@@ -403,6 +406,10 @@ void sim_run_one(struct sim_world *w)
     MU_ASSERT(at != SIM_NEVER && at >= w->now);
     if (w->items_count > ITEMS_MAX) {
         sim_fail(w, "messages multiply without end: %zu are under way", w->items_count);
+    }
+    w->still = at == w->now ? w->still + 1 : 0;
+    if (w->still > STILL_MAX) {
+        sim_fail(w, "time stands still: %d steps within one millisecond", STILL_MAX);
     }
     w->now = at;
     w->steps++;

@@ -197,6 +197,7 @@ void sim_order_run(struct sim_world *w, struct sim_node *n, bool fails)
         break;
     case CONSENSUS_SNAP_SWITCH: switch_state(w, n, &o.snap); break;
     case CONSENSUS_SNAP_ABANDON: abandon(n, &o.snap); break;
+    case CONSENSUS_SNAP_READ: break; /* the driver's */
     }
     if (n->is_up && n->life == life) {
         order_start(w, n);

@@ -197,6 +197,7 @@ struct sim_world {
     uint64_t now;
     uint64_t seed;
     uint64_t steps;
+    uint64_t still; /* of them since time moved */
     uint64_t hash; /* over everything that came out of the cores, in order */
 
     struct sim_node nodes[SIM_NODES_MAX];

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "world.h"
 
+#define NODE_NAME    "node" /* sessions live on it */
 #define TIMEOUT_MS   3000
 #define LINEAR_STEPS 20000
 
@@ -30,6 +31,33 @@ struct op *op_of(struct world *w, uint64_t number)
 {
     MU_ASSERT(number > 0 && number <= w->ops_count);
     return &w->ops[number - 1];
+}
+
+/* -- sessions ---------------------------------------------------------------------------------- */
+
+struct mu_id session_id(uint64_t number)
+{
+    struct mu_id id = { .b = { 0x5e, 0x55 } };
+
+    memcpy(id.b + 4, &number, sizeof number);
+    return id;
+}
+
+bool session_read(struct mu_span text, uint64_t *number)
+{
+    struct mu_id id;
+
+    *number = 0;
+    if (text.bytes == 0) {
+        return true;
+    }
+    if (!mu_id_parse(text, &id)) {
+        return false;
+    }
+    memcpy(number, id.b + 4, sizeof *number);
+    struct mu_id same = session_id(*number);
+
+    return mu_id_eq(&id, &same);
 }
 
 static struct client *client_of(struct world *w, const struct op *op)
@@ -75,47 +103,95 @@ bool value_read(struct mu_span value, uint64_t *number)
 /* -- making one ---------------------------------------------------------------------------------
  */
 
-static void command_make(struct op *op)
+static void kv_command(const struct op *op, struct mu_buf *value, struct command *c)
 {
     struct mu_span key = mu_span_text(keys[op->key]);
+
+    if (op->kind == OP_PUT || op->kind == OP_CAS) {
+        c->kind = COMMAND_KV_SET;
+        value_make(op->number, value);
+        c->kv_set.key = key;
+        c->kv_set.value = mu_buf_span(value);
+        c->kv_set.has_cas = op->kind == OP_CAS;
+        c->kv_set.cas = op->cas;
+        return;
+    }
+    c->kind = COMMAND_KV_DELETE;
+    c->kv_delete.key = op->kind == OP_DELETE_TREE ? mu_span_of(keys[op->key], 2) : key;
+    c->kv_delete.recurse = op->kind == OP_DELETE_TREE;
+    c->kv_delete.has_cas = op->kind == OP_DELETE_CAS;
+    c->kv_delete.cas = op->cas;
+}
+
+static void session_command(const struct op *op, struct mu_buf *value, struct command *c)
+{
+    if (op->kind == OP_SESSION) {
+        c->kind = COMMAND_SESSION_CREATE;
+        c->session.id = session_id(op->number);
+        c->session.node = MU_SPAN_LIT(NODE_NAME);
+        c->session.behavior = MU_SPAN_LIT("release");
+    } else if (op->kind == OP_DESTROY) {
+        c->kind = COMMAND_SESSION_DESTROY;
+        c->session_destroy.id = session_id(op->session);
+    } else {
+        c->kind = COMMAND_KV_LOCK;
+        value_make(op->number, value);
+        c->kv_lock.key = mu_span_text(keys[op->key]);
+        c->kv_lock.value = mu_buf_span(value);
+        c->kv_lock.session = session_id(op->session);
+        c->kv_lock.is_release = op->kind == OP_RELEASE;
+    }
+}
+
+static void command_make(struct op *op)
+{
     struct mu_buf value = MU_BUF_NONE;
     struct mu_err err = MU_ERR_NONE;
-    struct command c = { .kind = COMMAND_KV_DELETE };
+    struct command c = { .kind = COMMAND_NONE };
 
-    switch (op->kind) {
-    case OP_GET: return;
-    case OP_PUT:
-    case OP_CAS:
-        c.kind = COMMAND_KV_SET;
-        c.kv_set.key = key;
-        value_make(op->number, &value);
-        c.kv_set.value = mu_buf_span(&value);
-        c.kv_set.has_cas = op->kind == OP_CAS;
-        c.kv_set.cas = op->cas;
-        break;
-    case OP_DELETE:
-    case OP_DELETE_CAS:
-    case OP_DELETE_TREE:
-        c.kv_delete.key = op->kind == OP_DELETE_TREE ? mu_span_of(keys[op->key], 2) : key;
-        c.kv_delete.recurse = op->kind == OP_DELETE_TREE;
-        c.kv_delete.has_cas = op->kind == OP_DELETE_CAS;
-        c.kv_delete.cas = op->cas;
-        break;
-    case OP_KINDS: MU_UNREACHABLE_CODE();
+    if (op->kind == OP_GET) {
+        return;
     }
-    MU_ASSERT(command_encode(&c, &op->command, &err) == MU_OK);
+    if (op->kind == OP_REGISTER) {
+        c.kind = COMMAND_REGISTER;
+        c.reg.node.name = MU_SPAN_LIT(NODE_NAME);
+        c.reg.node.address = MU_SPAN_LIT("127.0.0.1");
+    } else if (op->kind >= OP_ACQUIRE) {
+        session_command(op, &value, &c);
+    } else {
+        kv_command(op, &value, &c);
+    }
+    if (command_encode(&c, &op->command, &err) != MU_OK) {
+        MU_UNREACHABLE_CODE();
+    }
     mu_buf_deinit(&value);
 }
 
-static struct op *op_new(struct world *w, struct client *c)
+/* What is done with a key; those of locks are for nothing else. */
+static enum op_kind kind_draw(struct world *w, const struct client *c, size_t key)
 {
-    static const unsigned weights[OP_KINDS] = { 10, 10, 6, 2, 2, 1 };
+    static const unsigned plain[OP_KINDS] = { 10, 10, 6, 2, 2, 1 };
+    static const unsigned locks[OP_KINDS] = {
+        [OP_GET] = 10, [OP_PUT] = 2, [OP_ACQUIRE] = 10, [OP_RELEASE] = 8, [OP_DESTROY] = 1
+    };
+    const unsigned *weights = model_is_lock(key) ? locks : plain;
     unsigned luck = (unsigned)mu_rand_below(&w->rand, 31);
     enum op_kind kind = OP_GET;
 
     while (luck >= weights[kind]) {
         luck -= weights[kind++];
     }
+    if (kind >= OP_ACQUIRE && c->session == 0) {
+        kind = w->has_node ? OP_SESSION : OP_REGISTER;
+    }
+    return kind;
+}
+
+static struct op *op_new(struct world *w, struct client *c)
+{
+    size_t key = mu_rand_below(&w->rand, w->keys_count);
+    enum op_kind kind = kind_draw(w, c, key);
+
     if (w->ops_count == w->ops_room) {
         w->ops_room = w->ops_room * 2 + 256;
         w->ops = mu_grow(w->ops, w->ops_room * sizeof *w->ops);
@@ -127,7 +203,8 @@ static struct op *op_new(struct world *w, struct client *c)
         .kind = kind,
         .mode = (enum op_mode)mu_rand_below(&w->rand, MODES),
         .client = c->place,
-        .key = mu_rand_below(&w->rand, w->keys_count),
+        .key = key,
+        .session = c->session,
         .called = w->now,
         .floor = w->told,
     };
@@ -155,12 +232,19 @@ static struct world *world_of(struct client *c)
     return MU_CONTAINER(c - c->place, struct world, clients[0]);
 }
 
+/* Nobody knows whether its session is gone: it takes another one. */
+static void session_forget(struct client *c, const struct op *op)
+{
+    c->session = op->kind == OP_DESTROY ? 0 : c->session;
+}
+
 static void on_timeout(void *data)
 {
     struct client *c = data;
     struct world *w = world_of(c);
     struct op *op = op_of(w, c->op);
 
+    session_forget(c, op);
     op->state = OP_UNKNOWN;
     op->returned = w->now;
     w->sums.unknown++;
@@ -211,7 +295,7 @@ static void judge_write(struct world *w, const struct op *op)
         world_fail(w, "I16: write %llu was acknowledged at %llu, where something else stands",
                    U(op->number), U(op->index));
     }
-    if (fact->did_apply != op->did_apply) {
+    if (fact->did_apply != op->did_apply || fact->code != op->code) {
         world_fail(w, "write %llu at %llu: the client was told %s", U(op->number), U(op->index),
                    op->did_apply ? "true" : "false");
     }
@@ -229,10 +313,12 @@ static void judge_read(struct world *w, const struct op *op)
         world_fail(w, "I15: read %llu saw the state at %llu, and %llu had been told before",
                    U(op->number), U(op->index), U(op->floor));
     }
-    if (op->saw != v.value || op->saw_index != v.modified) {
-        world_fail(w, "I15: read %llu of %s at %llu saw %llu of entry %llu, there was %llu of %llu",
+    if (op->saw != v.value || op->saw_index != v.modified || op->saw_holder != v.holder) {
+        world_fail(w,
+                   "I15: read %llu of %s at %llu saw %llu of entry %llu, locked by %llu, there was "
+                   "%llu of %llu, locked by %llu",
                    U(op->number), keys[op->key], U(op->index), U(op->saw), U(op->saw_index),
-                   U(v.value), U(v.modified));
+                   U(op->saw_holder), U(v.value), U(v.modified), U(v.holder));
     }
 }
 
@@ -253,6 +339,9 @@ static void on_told(void *data)
     } else {
         w->sums.acked++;
         judge_write(w, op);
+        session_forget(c, op);
+        c->session = op->kind == OP_SESSION && op->did_apply ? op->number : c->session;
+        w->has_node = w->has_node || op->kind == OP_REGISTER;
     }
     w->told = op->index > w->told ? op->index : w->told;
     client_rest(w, c);
@@ -267,6 +356,7 @@ static void on_refused(void *data)
     if (op->state == OP_FAILED) {
         w->sums.failed++;
     } else {
+        session_forget(c, op);
         op->state = OP_UNKNOWN;
         w->sums.unknown++;
     }
@@ -301,6 +391,8 @@ void op_done(struct world *w, uint64_t number, const struct call *answer, const 
     op->did_apply = saw == NULL && answer->did_apply;
     op->saw = saw != NULL ? saw->saw : 0;
     op->saw_index = saw != NULL ? saw->saw_index : 0;
+    op->saw_holder = saw != NULL ? saw->saw_holder : 0;
+    op->code = saw != NULL ? MU_OK : answer->code;
     answer_send(w, op, on_told);
 }
 
@@ -323,25 +415,51 @@ void op_failed(struct world *w, uint64_t number, bool is_certain)
 /* -- the whole history --------------------------------------------------------------------------
  */
 
+static enum linear_outcome outcome_of(const struct op *op)
+{
+    if (op->state != OP_DONE) {
+        return LINEAR_UNKNOWN;
+    }
+    return op->kind == OP_GET || op->did_apply ? LINEAR_DONE : LINEAR_REFUSED;
+}
+
 static void history_add(struct linear_history *h, const struct op *op, size_t key)
 {
-    static const enum linear_kind kinds[OP_KINDS] = { LINEAR_GET,        LINEAR_PUT,
-                                                      LINEAR_CAS,        LINEAR_DELETE,
-                                                      LINEAR_DELETE_CAS, LINEAR_DELETE };
+    static const enum linear_kind kinds[OP_KINDS] = {
+        [OP_GET] = LINEAR_GET,
+        [OP_PUT] = LINEAR_PUT,
+        [OP_CAS] = LINEAR_CAS,
+        [OP_DELETE] = LINEAR_DELETE,
+        [OP_DELETE_CAS] = LINEAR_DELETE_CAS,
+        [OP_DELETE_TREE] = LINEAR_DELETE,
+        [OP_ACQUIRE] = LINEAR_ACQUIRE,
+        [OP_RELEASE] = LINEAR_RELEASE,
+        [OP_DESTROY] = LINEAR_EXPIRE,
+    };
     struct linear_op *to = linear_add(h);
+    enum linear_kind kind = kinds[op->kind];
+    bool writes = kind == LINEAR_PUT || kind == LINEAR_CAS || kind == LINEAR_ACQUIRE ||
+                  kind == LINEAR_RELEASE;
+    bool expects = kind == LINEAR_CAS || kind == LINEAR_DELETE_CAS;
 
-    to->kind = kinds[op->kind];
-    to->outcome = op->state != OP_DONE                  ? LINEAR_UNKNOWN
-                  : op->kind == OP_GET || op->did_apply ? LINEAR_DONE
-                                                        : LINEAR_REFUSED;
-    to->is_stale = op->kind == OP_GET && op->mode == MODE_STALE;
+    to->kind = kind;
+    to->outcome = outcome_of(op);
+    to->is_stale = kind == LINEAR_GET && op->mode == MODE_STALE;
     to->key = key;
-    to->value = op->kind == OP_GET ? op->saw : op->kind <= OP_CAS ? op->number : 0;
-    to->expected = op->kind == OP_CAS || op->kind == OP_DELETE_CAS ? op->cas_value : 0;
+    to->value = kind == LINEAR_GET ? op->saw : writes ? op->number : 0;
+    to->session = kind == LINEAR_GET ? op->saw_holder : kind >= LINEAR_ACQUIRE ? op->session : 0;
+    to->expected = expects ? op->cas_value : 0;
     to->called = op->called;
     to->returned = op->returned;
     to->index = op->state == OP_DONE ? op->index : 0;
-    to->modified = op->kind == OP_GET ? op->saw_index : 0;
+    to->modified = kind == LINEAR_GET ? op->saw_index : 0;
+}
+
+static bool concerns(const struct op *op, size_t key)
+{
+    return op->kind == OP_DESTROY       ? model_is_lock(key)
+           : op->kind == OP_DELETE_TREE ? keys[key][0] == keys[op->key][0]
+                                        : key == op->key;
 }
 
 static void history_make(struct world *w, struct linear_history *h)
@@ -349,12 +467,12 @@ static void history_make(struct world *w, struct linear_history *h)
     for (size_t i = 0; i < w->ops_count; i++) {
         const struct op *op = &w->ops[i];
 
-        if (op->state == OP_FAILED || (op->kind == OP_GET && op->state != OP_DONE)) {
-            continue;
+        if (op->state == OP_FAILED || op->code != MU_OK || op->kind == OP_SESSION ||
+            op->kind == OP_REGISTER || (op->kind == OP_GET && op->state != OP_DONE)) {
+            continue; /* without effect on keys */
         }
         for (size_t key = 0; key < w->keys_count; key++) {
-            if (key == op->key ||
-                (op->kind == OP_DELETE_TREE && keys[key][0] == keys[op->key][0])) {
+            if (concerns(op, key)) {
                 history_add(h, op, key);
             }
         }

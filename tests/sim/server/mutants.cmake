@@ -109,6 +109,15 @@ server_mutant(full_disk_skips_entries agent/apply.c
     }
     if (rc == MU_OK) {"
     LONG)
+server_mutant(lock_taken_from_its_holder catalog/kv.c
+    "        (attributes->session.bytes > 0 && !mu_span_eq(attributes->session, id))) {"
+    "        false) {"
+    LONG)
+server_mutant(session_ends_and_keeps_its_locks catalog/session.c
+    "        rc = catalog__mvcc_held(c, session->v[SESSION_ID].bytes, HELD_CHUNK, &arena, &held, err);"
+    "        held.count = 0;"
+    LONG)
+
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${server_mutant_rows}")
 
 # What this program breaks itself (flush and read_point are found as well, in more time).

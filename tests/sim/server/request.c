@@ -122,6 +122,9 @@ static void read_key(struct request *r, struct op *saw)
             world_fail(s->world, "%s: a value of %zu bytes that nobody wrote", s->name,
                        kvs.items[0].value.bytes);
         }
+        if (!session_read(kvs.items[0].session, &saw->saw_holder)) {
+            world_fail(s->world, "%s: a session that nobody made", s->name);
+        }
     }
     mu_arena_deinit(&arena);
 }

@@ -167,7 +167,20 @@ struct server {
 /* -- operations of clients ----------------------------------------------------------------------
  */
 
-enum op_kind { OP_GET, OP_PUT, OP_CAS, OP_DELETE, OP_DELETE_CAS, OP_DELETE_TREE, OP_KINDS };
+enum op_kind {
+    OP_GET,
+    OP_PUT,
+    OP_CAS,
+    OP_DELETE,
+    OP_DELETE_CAS,
+    OP_DELETE_TREE,
+    OP_ACQUIRE,  /* a lock */
+    OP_RELEASE,  /* it */
+    OP_SESSION,  /* what locks are taken for */
+    OP_DESTROY,  /* the session, and with it what it holds */
+    OP_REGISTER, /* the node that sessions live on */
+    OP_KINDS
+};
 
 enum op_mode { MODE_DEFAULT, MODE_CONSISTENT, MODE_STALE, MODES };
 
@@ -190,7 +203,11 @@ struct op {
     uint64_t floor; /* an index somebody had been told of before it was called */
     uint64_t index; /* of its log entry; OP_GET: of the state it saw */
     bool did_apply;
+    enum mu_code code;
     uint64_t saw, saw_index; /* OP_GET: value, ModifyIndex; 0: no such key */
+    uint64_t saw_holder;     /* OP_GET: the session that has locked it, or 0 */
+    uint64_t session;        /* OP_ACQUIRE, OP_RELEASE, OP_DESTROY: number of its OP_SESSION */
+    bool is_alive;           /* OP_SESSION: as the model says */
     uint64_t entry;          /* index at which it was committed; 0: nowhere yet */
 };
 
@@ -198,6 +215,7 @@ struct client {
     size_t place, server;
     struct event next, timeout;
     uint64_t op;                   /* number; 0: none under way */
+    uint64_t session;              /* its own; 0: none */
     uint64_t read_value[KEYS_MAX]; /* what it read last, for CAS */
     uint64_t read_index[KEYS_MAX];
 };
@@ -215,6 +233,7 @@ struct fact {
 
 struct version {                     /* of a key */
     uint64_t index, value, modified; /* value: 0, deleted */
+    uint64_t holder;                 /* session; 0: not locked */
 };
 
 struct world {
@@ -243,7 +262,8 @@ struct world {
     struct op *ops;
     size_t ops_count, ops_room;
     uint64_t think_us;
-    bool is_calm; /* clients ask no more */
+    bool is_calm;  /* clients ask no more */
+    bool has_node; /* sessions can be made */
 
     struct fact *facts; /* by index */
     size_t facts_count, facts_room;
@@ -345,6 +365,8 @@ void op_done(struct world *w, uint64_t number, const struct call *answer, const 
 void op_failed(struct world *w, uint64_t number, bool is_certain);
 const char *key_text(size_t key);                        /* KEYS_MAX of them */
 bool value_read(struct mu_span value, uint64_t *number); /* false: nobody wrote this */
+struct mu_id session_id(uint64_t number);
+bool session_read(struct mu_span text, uint64_t *number);
 void clients_judge(struct world *w);
 void clients_free(struct world *w);
 
@@ -362,8 +384,9 @@ uint64_t facts_last(const struct world *w);
 /* -- model.c ------------------------------------------------------------------------------------
  */
 
-/* What the entry should do to keys; says whether it applied. */
-bool model_apply(struct world *w, uint64_t index, const struct op *op);
+/* What the entry should do; says whether it applied. */
+bool model_apply(struct world *w, uint64_t index, struct op *op, enum mu_code *code);
+bool model_is_lock(size_t key); /* keys that are for locks alone */
 /* The newest version at an index. */
 struct version model_at(const struct world *w, size_t key, uint64_t index);
 

@@ -12,6 +12,7 @@
 #include "autopilot.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/rand.h"
 #include "script.h"
 
 #define LAST_INDEX 1000
@@ -106,6 +107,9 @@ static bool set_word(struct server *s, const char *word)
     } else if (strcmp(word, "learner") == 0) {
         s->a.is_configured = true;
     } else if (strcmp(word, "fresh") == 0) {
+        s->a.is_fresh = true;
+    } else if (strcmp(word, "lost") == 0) { /* the entry that added it went with its leader */
+        s->a.is_configured = s->a.is_voter = false;
         s->a.is_fresh = true;
     } else if (strcmp(word, "silent") == 0) {
         s->is_silent = true;
@@ -273,10 +277,181 @@ static void the_transcripts_hold(void **state)
     assert_int_equal(script_run_dir("data/agent/autopilot", &world), 0);
 }
 
+/* -- whatever happens -------------------------------------------------------------------------- */
+
+/* What the test keeps of each server beside what autopilot is told, to judge it by. */
+struct fate {
+    uint64_t well_ms;    /* continuously fit for a vote since; 0: it is not */
+    uint64_t missed_ms;  /* continuously missed by gossip since; 0: it is not */
+    uint64_t changed_ms; /* cleaned up or added at; 0: never */
+};
+
+static bool is_missed(const struct autopilot_server *s)
+{
+    return s->status == AUTOPILOT_FAILED || s->status == AUTOPILOT_LEFT ||
+           s->status == AUTOPILOT_UNKNOWN;
+}
+
+static bool is_fit(const struct world *w, const struct autopilot_server *s)
+{
+    return s->status == AUTOPILOT_ALIVE && !s->is_store_slow && !s->has_diverged &&
+           mu_id_eq(&s->disk, &s->disk_seen) && s->contact_ms > 0 &&
+           w->now_ms - s->contact_ms <= w->settings.last_contact_ms &&
+           s->match + w->settings.max_trailing_logs >= LAST_INDEX;
+}
+
+static void happen(struct world *w, struct mu_rand *rand)
+{
+    struct server *s = &w->servers[1 + mu_rand_below(rand, w->count - 1)];
+
+    switch (mu_rand_below(rand, 12)) {
+    case 0: s->a.status = AUTOPILOT_ALIVE; break;
+    case 1:
+    case 2: s->a.status = AUTOPILOT_FAILED; break;
+    case 3: s->a.status = AUTOPILOT_LEFT; break;
+    case 4: s->a.status = AUTOPILOT_UNKNOWN; break;
+    case 5: s->is_silent = true; break;
+    case 6: s->a.is_store_slow = mu_rand_below(rand, 2) == 0; break;
+    case 7: s->a.match = LAST_INDEX - mu_rand_below(rand, 500); break;
+    case 8: s->a.disk_seen = id_of(1 + mu_rand_below(rand, 3)); break;
+    case 9: s->a.has_diverged = mu_rand_below(rand, 4) == 0; break;
+    default: /* all is well again */
+        s->is_silent = s->a.is_store_slow = s->a.has_diverged = false;
+        s->a.status = AUTOPILOT_ALIVE;
+        s->a.match = LAST_INDEX;
+    }
+}
+
+static void note_fates(const struct world *w, const struct autopilot_server *room,
+                       struct fate *fates)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        bool fit = room[i].is_configured && is_fit(w, &room[i]);
+
+        fates[i].well_ms = !fit ? 0 : fates[i].well_ms > 0 ? fates[i].well_ms : w->now_ms;
+        fates[i].missed_ms = !is_missed(&room[i])     ? 0
+                             : fates[i].missed_ms > 0 ? fates[i].missed_ms
+                                                      : w->now_ms;
+    }
+}
+
+static void judge_removal(const struct world *w, const struct autopilot_server *room, size_t at,
+                          const struct fate *fate)
+{
+    const struct autopilot_server *s = &room[at];
+    unsigned voters = 0, answer = 0, gone = 0;
+    bool is_cleanup = s->status != AUTOPILOT_LEFT && mu_id_eq(&s->disk, &s->disk_seen);
+
+    for (size_t i = 0; i < w->count; i++) {
+        bool silent = !room[i].is_self && w->now_ms - room[i].contact_ms >= 2000;
+
+        voters += room[i].is_voter;
+        answer += room[i].is_voter && i != at && !silent;
+        gone += room[i].is_voter && !room[i].is_self && (silent || is_missed(&room[i]));
+    }
+    assert_false(s->is_self);
+    assert_true(s->is_configured);
+    if (s->is_voter) { /* those that answer can still decide */
+        assert_true(answer >= (voters - 1) / 2 + 1);
+    }
+    if (is_cleanup) {
+        assert_true(w->settings.cleanup_dead_servers);
+        assert_true(fate->missed_ms > 0 &&
+                    w->now_ms - fate->missed_ms >= w->settings.stabilization_ms);
+        assert_true(w->now_ms - s->contact_ms >= w->settings.stabilization_ms);
+        assert_true(fate->changed_ms == 0 ||
+                    w->now_ms - fate->changed_ms >= w->settings.stabilization_ms);
+    }
+    if (is_cleanup && s->is_voter) {
+        assert_true(gone <= (voters - 1) / 2);
+        assert_true(voters - 1 >= w->settings.min_quorum);
+    }
+}
+
+static void judge(const struct world *w, const struct autopilot_server *room,
+                  const struct autopilot_output *out, struct fate *fates)
+{
+    size_t at = 0;
+
+    while (at < w->count && !mu_id_eq(&room[at].id, &out->id)) {
+        at++;
+    }
+    assert_true(at < w->count);
+    switch (out->kind) {
+    case AUTOPILOT_NOTHING: break;
+    case AUTOPILOT_ADD:
+        assert_true(!room[at].is_configured && room[at].is_fresh &&
+                    room[at].status == AUTOPILOT_ALIVE);
+        fates[at].changed_ms = w->now_ms;
+        break;
+    case AUTOPILOT_PROMOTE:
+        assert_true(room[at].is_configured && !room[at].is_voter);
+        assert_true(fates[at].well_ms > 0 &&
+                    w->now_ms - fates[at].well_ms >= w->settings.stabilization_ms);
+        fates[at].changed_ms = w->now_ms;
+        break;
+    case AUTOPILOT_REMOVE:
+        judge_removal(w, room, at, &fates[at]);
+        fates[at].changed_ms = w->now_ms;
+        break;
+    }
+}
+
+static void live(uint64_t seed)
+{
+    static struct autopilot_output out;
+    struct world *w = world_open("");
+    struct fate fates[AUTOPILOT_SERVERS_MAX] = { { 0 } };
+    struct mu_buf told = MU_BUF_NONE;
+    struct mu_rand rand;
+
+    mu_rand_seed(&rand, seed);
+    w->settings.cleanup_dead_servers = mu_rand_below(&rand, 4) != 0;
+    w->settings.min_quorum = mu_rand_below(&rand, 4);
+    server_of(w, "s1")->a.is_self = true;
+    for (unsigned i = 1; i <= 6; i++) {
+        char name[8];
+
+        (void)snprintf(name, sizeof name, "s%u", i);
+        struct server *s = server_of(w, name);
+
+        s->a.is_voter = i <= 4;
+        s->a.is_configured = i <= 5;
+        s->a.is_fresh = i == 6;
+        s->a.contact_ms = s->a.is_configured ? w->now_ms : 0;
+    }
+    for (unsigned step_count = 0; step_count < 400; step_count++, w->now_ms += 1000) {
+        struct autopilot_server room[AUTOPILOT_SERVERS_MAX];
+        struct autopilot_input in;
+
+        if (mu_rand_below(&rand, 4) == 0) {
+            happen(w, &rand);
+        }
+        input_of(w, room, &in);
+        note_fates(w, room, fates);
+        autopilot_step(w->pilot, &in, &out);
+        if (out.kind != AUTOPILOT_NOTHING) {
+            judge(w, room, &out, fates);
+            carry_out(w, &out, &told);
+        }
+    }
+    mu_buf_deinit(&told);
+    world_close(w);
+}
+
+static void no_change_ever_costs_the_quorum_or_comes_too_soon(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 500; seed++) {
+        live(seed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_transcripts_hold),
+        cmocka_unit_test(no_change_ever_costs_the_quorum_or_comes_too_soon),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,9 @@ struct node {
     int contacted; /* -1: no answer to a join yet */
     char why[512];
     bool is_in_call; /* nothing may come from inside a call */
+    unsigned events, acks, responses;
+    bool is_answered;
+    char payload[32];
 };
 
 struct cluster {
@@ -304,6 +307,84 @@ static void three_join_and_see_tags(void **unused)
     cluster_close(&c);
 }
 
+static void on_event(void *data, const struct gossip_user_event *event)
+{
+    struct node *n = data;
+
+    assert_string_equal(event->name, "deploy");
+    assert_true(mu_span_eq_text(event->payload, "v1"));
+    n->events++;
+}
+
+static void on_query(void *data, const struct gossip_query *query)
+{
+    struct node *n = data;
+
+    assert_string_equal(query->name, "load");
+    assert_string_equal(query->from, "a");
+    assert_int_equal(
+        gossip_driver_respond(n->driver, query->ltime, query->id, mu_span_text(n->name), NULL),
+        MU_OK);
+}
+
+static void on_reply(void *data, const struct gossip_reply *reply)
+{
+    struct node *n = data;
+
+    n->acks += reply->kind == GOSSIP_REPLY_ACK;
+    if (reply->kind == GOSSIP_REPLY_RESPONSE) {
+        assert_true(mu_span_eq_text(reply->payload, reply->from));
+        n->responses++;
+    }
+    n->is_answered = reply->kind == GOSSIP_REPLY_DONE;
+}
+
+static bool all_have_it(const struct cluster *c)
+{
+    return c->nodes[0].events == 1 && c->nodes[1].events == 1 && c->nodes[2].events == 1;
+}
+
+static bool a_query_is_over(const struct cluster *c)
+{
+    return c->nodes[0].is_answered;
+}
+
+static void listen_all(struct cluster *c)
+{
+    for (size_t i = 0; i < 3; i++) {
+        struct gossip_listener listener = { on_event, on_query, &c->nodes[i] };
+
+        gossip_driver_listen(c->nodes[i].driver, &listener);
+    }
+}
+
+static void an_event_and_a_query_reach_everybody(void **unused)
+{
+    struct gossip_query_params params = { .name = "load", .timeout_ms = 2000, .wants_acks = true };
+    struct mu_err err = MU_ERR_NONE;
+    struct cluster c;
+    uint64_t id;
+
+    (void)unused;
+    cluster_open(&c);
+    three_start(&c);
+    listen_all(&c);
+    assert_int_equal(
+        gossip_driver_event(c.nodes[1].driver, "deploy", MU_SPAN_LIT("v1"), false, &err), MU_OK);
+    until(&c, all_have_it);
+    assert_int_equal(
+        gossip_driver_query(c.nodes[0].driver, &params, on_reply, &c.nodes[0], &id, &err), MU_OK);
+    until(&c, a_query_is_over);
+    assert_int_equal(c.nodes[0].acks, 3);
+    assert_int_equal(c.nodes[0].responses, 3);
+    params.name = "_serf_mine";
+    assert_int_equal(
+        gossip_driver_query(c.nodes[0].driver, &params, on_reply, &c.nodes[0], &id, &err),
+        MU_DENIED);
+    assert_string_equal(err.text, "Queries cannot contain the '_serf_' prefix");
+    cluster_close(&c);
+}
+
 static void a_stopped_one_is_detected_and_comes_back(void **unused)
 {
     struct cluster c;
@@ -479,7 +560,7 @@ static void an_unwritable_state_directory_is_named(void **unused)
 static bool file_knows_a(const struct cluster *c)
 {
     struct mu_buf text = MU_BUF_NONE;
-    struct gossip__kept state = { .incarnation = 0 };
+    struct gossip__kept state = { .has_left = false };
     struct mu_arena arena;
     char path[160];
     bool knows = false;
@@ -537,6 +618,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_join_and_see_tags),
+        cmocka_unit_test(an_event_and_a_query_reach_everybody),
         cmocka_unit_test(a_stopped_one_is_detected_and_comes_back),
         cmocka_unit_test(one_that_leaves_is_left_and_does_not_rejoin),
         cmocka_unit_test(a_failed_one_is_forced_out),

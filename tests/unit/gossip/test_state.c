@@ -30,7 +30,8 @@ static void compose(struct mu_buf *text)
         { "leaving", GOSSIP_STATUS_LEAVING },
     };
 
-    gossip__state_begin(text, 1234, 17, false);
+    gossip__state_begin(text, &(struct gossip__clocks){ .incarnation = 1234, .member_time = 17 },
+                        false);
     for (size_t i = 0; i < MU_LEN(members); i++) {
         struct gossip_view view = peer(members[i].name, members[i].status);
 
@@ -49,8 +50,8 @@ static void it_comes_back_as_it_was(void **unused)
     mu_arena_init(&arena, 0);
     compose(&text);
     gossip__state_read(mu_buf_span(&text), &arena, &s);
-    assert_int_equal(s.incarnation, 1234);
-    assert_int_equal(s.member_time, 17);
+    assert_int_equal(s.clocks.incarnation, 1234);
+    assert_int_equal(s.clocks.member_time, 17);
     assert_false(s.has_left);
     assert_int_equal(s.skipped, 0);
     assert_int_equal(s.known_count, 2); /* who left or is leaving is not looked for again */
@@ -59,7 +60,8 @@ static void it_comes_back_as_it_was(void **unused)
     mu_addr_text(&s.known[1].addr, addr);
     assert_string_equal(addr, "10.0.0.1:8301");
     mu_buf_clear(&text);
-    gossip__state_begin(&text, 5, 1, true);
+    gossip__state_begin(&text, &(struct gossip__clocks){ .incarnation = 5, .member_time = 1 },
+                        true);
     gossip__state_read(mu_buf_span(&text), &arena, &s);
     assert_true(s.has_left);
     mu_buf_deinit(&text);
@@ -81,8 +83,10 @@ static void a_flipped_bit_costs_one_line(void **unused)
         gossip__state_read(mu_buf_span(&text), &arena, &s);
         text.data[i] ^= 0x04;
         assert_in_range(s.skipped, 1, 2); /* a lost line end joins two */
-        assert_true((s.incarnation == 1234) + (s.member_time == 17) + (int)s.known_count >= 2);
-        assert_true(s.incarnation == 1234 || s.incarnation == 0);
+        assert_true((s.clocks.incarnation == 1234) + (s.clocks.member_time == 17) +
+                        (int)s.known_count >=
+                    2);
+        assert_true(s.clocks.incarnation == 1234 || s.clocks.incarnation == 0);
         mu_arena_deinit(&arena);
     }
     mu_buf_deinit(&text);
@@ -107,10 +111,10 @@ static void torn_zeroed_and_foreign_files(void **unused)
     }
     memset(text.data + text.bytes / 2, 0, text.bytes - text.bytes / 2);
     gossip__state_read(mu_buf_span(&text), &arena, &s);
-    assert_int_equal(s.incarnation, 1234);
+    assert_int_equal(s.clocks.incarnation, 1234);
     gossip__state_read(MU_SPAN_LIT("something else\nalive x 1.2.3.4:5\n"), &arena, &s);
     assert_int_equal(s.known_count, 0);
-    assert_int_equal(s.incarnation, 0);
+    assert_int_equal(s.clocks.incarnation, 0);
     mu_buf_deinit(&text);
     mu_arena_deinit(&arena);
 }
@@ -124,7 +128,8 @@ static void more_peers_than_are_kept(void **unused)
 
     (void)unused;
     mu_arena_init(&arena, 0);
-    gossip__state_begin(&text, 1, 1, false);
+    gossip__state_begin(&text, &(struct gossip__clocks){ .incarnation = 1, .member_time = 1 },
+                        false);
     for (unsigned i = 0; i < GOSSIP__KNOWN_MAX + 10; i++) {
         gossip__state_add(&text, &view);
     }

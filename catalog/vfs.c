@@ -1,0 +1,323 @@
+#include "vfs.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include "base/assert.h"
+#include "base/crc.h"
+#include "base/log.h"
+#include "base/wire.h"
+
+#define VFS_MAX      4
+#define HEAD_BYTES   100 /* of a database file */
+#define RESERVED_AT  20  /* in it: how many bytes of each page are not SQLite's */
+#define SUMMED_BYTES (VFS_PAGE_BYTES - VFS_RESERVED_BYTES)
+
+struct summed_file {
+    sqlite3_file base; /* first: SQLite's view of it */
+    bool is_database;
+    bool is_summed; /* its pages have checksums: made by us */
+    const char *path;
+    sqlite3_file *below; /* behind this struct */
+};
+
+static struct summed_file *file_of(sqlite3_file *f)
+{
+    return (struct summed_file *)f;
+}
+
+static sqlite3_file *below(sqlite3_file *f)
+{
+    return file_of(f)->below;
+}
+
+/* -- checksums --------------------------------------------------------------------------------- */
+
+static void sum_write(const uint8_t *page, uint32_t number, uint8_t out[VFS_RESERVED_BYTES])
+{
+    struct mu_wr w = mu_wr_of(out, VFS_RESERVED_BYTES);
+
+    mu_wr_u32le(&w, mu_crc32c(number, page, SUMMED_BYTES));
+    mu_wr_u32le(&w, number);
+}
+
+/* Pages that were only ever free are holes: no content of theirs is used. */
+static bool is_blank(const uint8_t *page)
+{
+    for (size_t i = 0; i < VFS_PAGE_BYTES; i++) {
+        if (page[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_intact(const uint8_t *page, uint32_t number)
+{
+    uint8_t sum[VFS_RESERVED_BYTES];
+
+    sum_write(page, number, sum);
+    return memcmp(sum, page + SUMMED_BYTES, sizeof sum) == 0 || is_blank(page);
+}
+
+static bool is_page(const struct summed_file *f, int bytes, sqlite3_int64 offset)
+{
+    return f->is_database && bytes == VFS_PAGE_BYTES && offset % VFS_PAGE_BYTES == 0;
+}
+
+static uint32_t number_of(sqlite3_int64 offset)
+{
+    return (uint32_t)(offset / VFS_PAGE_BYTES) + 1;
+}
+
+/* -- files ------------------------------------------------------------------------------------- */
+
+static int on_read(sqlite3_file *file, void *to, int bytes, sqlite3_int64 offset)
+{
+    struct summed_file *f = file_of(file);
+    int rc = f->below->pMethods->xRead(f->below, to, bytes, offset);
+
+    if (rc != SQLITE_OK || !f->is_summed || !is_page(f, bytes, offset) ||
+        is_intact(to, number_of(offset))) {
+        return rc;
+    }
+    mu_log(MU_ERROR, "agent.server", "A page of the state fails its checksum",
+           mu_kv("file", f->path), mu_kv_u("offset", (uint64_t)offset));
+    return SQLITE_IOERR_DATA;
+}
+
+static int on_write(sqlite3_file *file, const void *from, int bytes, sqlite3_int64 offset)
+{
+    struct summed_file *f = file_of(file);
+    const uint8_t *given = from;
+    uint8_t page[VFS_PAGE_BYTES];
+
+    if (is_page(f, bytes, offset) && offset == 0) {
+        f->is_summed = given[RESERVED_AT] == VFS_RESERVED_BYTES;
+    }
+    if (!f->is_summed || !is_page(f, bytes, offset)) {
+        return f->below->pMethods->xWrite(f->below, from, bytes, offset);
+    }
+    memcpy(page, given, SUMMED_BYTES);
+    sum_write(page, number_of(offset), page + SUMMED_BYTES);
+    return f->below->pMethods->xWrite(f->below, page, bytes, offset);
+}
+
+static int on_close(sqlite3_file *f)
+{
+    return below(f)->pMethods->xClose(below(f));
+}
+
+static int on_truncate(sqlite3_file *f, sqlite3_int64 bytes)
+{
+    return below(f)->pMethods->xTruncate(below(f), bytes);
+}
+
+static int on_sync(sqlite3_file *f, int flags)
+{
+    return below(f)->pMethods->xSync(below(f), flags);
+}
+
+static int on_size(sqlite3_file *f, sqlite3_int64 *bytes)
+{
+    return below(f)->pMethods->xFileSize(below(f), bytes);
+}
+
+static int on_lock(sqlite3_file *f, int lock)
+{
+    return below(f)->pMethods->xLock(below(f), lock);
+}
+
+static int on_unlock(sqlite3_file *f, int lock)
+{
+    return below(f)->pMethods->xUnlock(below(f), lock);
+}
+
+static int on_check_lock(sqlite3_file *f, int *is_reserved)
+{
+    return below(f)->pMethods->xCheckReservedLock(below(f), is_reserved);
+}
+
+static int on_control(sqlite3_file *f, int op, void *arg)
+{
+    return below(f)->pMethods->xFileControl(below(f), op, arg);
+}
+
+static int on_sector_size(sqlite3_file *f)
+{
+    return below(f)->pMethods->xSectorSize(below(f));
+}
+
+static int on_characteristics(sqlite3_file *f)
+{
+    return below(f)->pMethods->xDeviceCharacteristics(below(f));
+}
+
+static int on_shm_map(sqlite3_file *f, int page, int bytes, int extends, void volatile **out)
+{
+    return below(f)->pMethods->xShmMap(below(f), page, bytes, extends, out);
+}
+
+static int on_shm_lock(sqlite3_file *f, int offset, int count, int flags)
+{
+    return below(f)->pMethods->xShmLock(below(f), offset, count, flags);
+}
+
+static void on_shm_barrier(sqlite3_file *f)
+{
+    below(f)->pMethods->xShmBarrier(below(f));
+}
+
+static int on_shm_unmap(sqlite3_file *f, int removes)
+{
+    return below(f)->pMethods->xShmUnmap(below(f), removes);
+}
+
+static const sqlite3_io_methods methods = {
+    .iVersion = 2, /* no memory mapping: a bad disk would be SIGBUS */
+    .xClose = on_close,
+    .xRead = on_read,
+    .xWrite = on_write,
+    .xTruncate = on_truncate,
+    .xSync = on_sync,
+    .xFileSize = on_size,
+    .xLock = on_lock,
+    .xUnlock = on_unlock,
+    .xCheckReservedLock = on_check_lock,
+    .xFileControl = on_control,
+    .xSectorSize = on_sector_size,
+    .xDeviceCharacteristics = on_characteristics,
+    .xShmMap = on_shm_map,
+    .xShmLock = on_shm_lock,
+    .xShmBarrier = on_shm_barrier,
+    .xShmUnmap = on_shm_unmap,
+};
+
+/* -- the VFS ----------------------------------------------------------------------------------- */
+
+static sqlite3_vfs *vfs_below(sqlite3_vfs *v)
+{
+    return v->pAppData;
+}
+
+/* Does the file say that its pages have checksums? An empty one says so with its first page. */
+static bool says_summed(struct summed_file *f)
+{
+    uint8_t head[HEAD_BYTES];
+
+    return f->below->pMethods->xRead(f->below, head, sizeof head, 0) == SQLITE_OK &&
+           head[RESERVED_AT] == VFS_RESERVED_BYTES;
+}
+
+static int on_open(sqlite3_vfs *v, const char *path, sqlite3_file *file, int flags, int *flags_out)
+{
+    struct summed_file *f = file_of(file);
+
+    *f = (struct summed_file){ .path = path, .below = (sqlite3_file *)&f[1] };
+    int rc = vfs_below(v)->xOpen(vfs_below(v), path, f->below, flags, flags_out);
+
+    f->base.pMethods = f->below->pMethods != NULL ? &methods : NULL;
+    if (rc == SQLITE_OK) {
+        f->is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
+        f->is_summed = f->is_database && says_summed(f);
+    }
+    return rc;
+}
+
+static int on_delete(sqlite3_vfs *v, const char *path, int syncs_dir)
+{
+    return vfs_below(v)->xDelete(vfs_below(v), path, syncs_dir);
+}
+
+static int on_access(sqlite3_vfs *v, const char *path, int flags, int *out)
+{
+    return vfs_below(v)->xAccess(vfs_below(v), path, flags, out);
+}
+
+static int on_full_path(sqlite3_vfs *v, const char *path, int bytes, char *out)
+{
+    return vfs_below(v)->xFullPathname(vfs_below(v), path, bytes, out);
+}
+
+static int on_randomness(sqlite3_vfs *v, int bytes, char *out)
+{
+    return vfs_below(v)->xRandomness(vfs_below(v), bytes, out);
+}
+
+static int on_sleep(sqlite3_vfs *v, int us)
+{
+    return vfs_below(v)->xSleep(vfs_below(v), us);
+}
+
+static int on_time(sqlite3_vfs *v, double *out)
+{
+    return vfs_below(v)->xCurrentTime(vfs_below(v), out);
+}
+
+static int on_last_error(sqlite3_vfs *v, int bytes, char *out)
+{
+    return vfs_below(v)->xGetLastError(vfs_below(v), bytes, out);
+}
+
+static struct {
+    pthread_mutex_t lock;
+    struct {
+        sqlite3_vfs vfs;
+        char name[32];
+    } made[VFS_MAX];
+    size_t count;
+} all = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static const char *make(const char *name, sqlite3_vfs *under)
+{
+    sqlite3_vfs *v = &all.made[all.count].vfs;
+    char *own = all.made[all.count].name;
+
+    MU_ASSERT(all.count < VFS_MAX && under != NULL);
+    (void)snprintf(own, sizeof all.made[0].name, "%s", name);
+    *v = (sqlite3_vfs){
+        .iVersion = 1,
+        .szOsFile = (int)sizeof(struct summed_file) + under->szOsFile,
+        .mxPathname = under->mxPathname,
+        .zName = own,
+        .pAppData = under,
+        .xOpen = on_open,
+        .xDelete = on_delete,
+        .xAccess = on_access,
+        .xFullPathname = on_full_path,
+        .xRandomness = on_randomness,
+        .xSleep = on_sleep,
+        .xCurrentTime = on_time,
+        .xGetLastError = on_last_error,
+    };
+    int rc = sqlite3_vfs_register(v, 0);
+
+    MU_ASSERT(rc == SQLITE_OK);
+    all.count++;
+    return own;
+}
+
+const char *catalog__vfs_above(const char *name_below)
+{
+    char name[32];
+    const char *found = NULL;
+
+    (void)snprintf(name, sizeof name, "muster-%s", name_below);
+    (void)pthread_mutex_lock(&all.lock);
+    for (size_t i = 0; i < all.count; i++) {
+        if (strcmp(all.made[i].name, name) == 0 &&
+            all.made[i].vfs.pAppData == sqlite3_vfs_find(name_below)) {
+            found = all.made[i].name;
+        }
+    }
+    if (found == NULL) {
+        found = make(name, sqlite3_vfs_find(name_below));
+    }
+    (void)pthread_mutex_unlock(&all.lock);
+    return found;
+}

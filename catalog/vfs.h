@@ -1,0 +1,24 @@
+/* vfs.h - SQLite's files, with a checksum on every page of the state at rest.
+ *
+ * Each page of the database file ends in 8 bytes that SQLite leaves alone (its "reserved" bytes):
+ * CRC-32C of the page and the number of the page. They are written when a checkpoint writes the
+ * page and looked at whenever it is read: rot, a write that went elsewhere, and one that never
+ * arrived are noticed before anything is answered from them (spec/consensus.md 2.16, 3.4). The WAL
+ * has checksums of its own, and what it loses the log replays.
+ *
+ * Everything else is passed on to the VFS below: "unix-excl", whose wal-index lies on the heap and
+ * which lets no second process in, or that of a simulator.
+ *
+ * Thread:  any; registered once a process.
+ * Errors:  a page that fails is SQLITE_IOERR_DATA, which connection.c calls MU_CORRUPT.
+ */
+#ifndef CATALOG_VFS_H
+#define CATALOG_VFS_H
+
+#define VFS_RESERVED_BYTES 8
+#define VFS_PAGE_BYTES     4096
+
+/* The name to open with; `below` is the name of a registered VFS, of which there may be few. */
+const char *catalog__vfs_above(const char *below);
+
+#endif
