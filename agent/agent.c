@@ -590,6 +590,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     if (a->consensus != NULL) {
         a->has_consensus_started = true;
         consensus_driver_start(a->consensus);
+        agent__membership_open(a);
         agent__peers_refresh(a);
     }
     agent__sync_open(a);
@@ -677,6 +678,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__history_close(a);
         agent__roster_close(a);
         agent__caretaker_close(a);
+        agent__membership_close(a);
     }
     agent__registration_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */

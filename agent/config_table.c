@@ -182,7 +182,7 @@ const struct config_item config_items[] = {
 
     { .key = "limits.http_max_conns_per_client", INT, AT(c.http_max_conns_per_client), .fallback = MU_HTTP_PER_CLIENT, AT_LEAST(1), .help = "HTTP connections of one address." },
     { .key = "limits.kv_max_value_size", INT, AT(c.kv_max_value_size), .fallback = MU_KV_VALUE_DEFAULT, .min = 1, .max = MU_KV_VALUE_MAX, .help = "Bytes of a value in the key-value store." },
-    { .key = "limits.txn_max_req_len", INT, LATER, .fallback = 524288, .help = "Bytes of a transaction." },
+    { .key = "limits.txn_max_req_len", INT, AT(c.txn_max_req_len), .fallback = MU_TXN_BYTES_DEFAULT, .min = 1, .max = MU_KV_VALUE_MAX, .help = "Bytes of a transaction." },
     { .key = "limits.https_handshake_timeout", MS, LATER, .fallback = S(5), .help = "How long a TLS handshake may take." },
     { .key = "limits.rpc_handshake_timeout", MS, LATER, .fallback = S(5), .help = "The same between agents." },
     { .key = "limits.rpc_client_timeout", MS, LATER, .fallback = S(60), .help = "How long a forwarded read may take." },

@@ -70,14 +70,15 @@ struct agent {
     struct catalog_reader *reader;
     struct catalog_watch *watch;
     struct catalog_cache *cache;
-    struct peers *peers;         /* peers.c: connections to the other servers */
-    struct leader *leader;       /* leader.c: what a leader does */
-    struct caretaker *caretaker; /* caretaker.c: its care for the servers */
-    struct sessions *sessions;   /* session.c: their timers, renewals in flight */
-    struct roster *roster;       /* roster.c: changes of the configuration */
-    struct history *history;     /* history.c: compaction of keys */
-    struct requests *requests;   /* request.c, read.c: in flight */
-    struct snapshots *snapshots; /* snapshot.c */
+    struct peers *peers;           /* peers.c: connections to the other servers */
+    struct leader *leader;         /* leader.c: what a leader does */
+    struct membership *membership; /* membership.c: asks whether it is still one of them */
+    struct caretaker *caretaker;   /* caretaker.c: its care for the servers */
+    struct sessions *sessions;     /* session.c: their timers, renewals in flight */
+    struct roster *roster;         /* roster.c: changes of the configuration */
+    struct history *history;       /* history.c: compaction of keys */
+    struct requests *requests;     /* request.c, read.c: in flight */
+    struct snapshots *snapshots;   /* snapshot.c */
     char *state_path;
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
 
@@ -253,9 +254,14 @@ MU_MUST_CHECK enum mu_code agent__registration_restore(struct agent *a, struct m
 void agent__registration_changed(struct agent *a, enum local_change_kind kind, struct mu_span id);
 void agent__registration_close(struct agent *a);
 
+/* -- membership.c ----------------------------------------------------------------------------- */
+
+void agent__membership_open(struct agent *a); /* consensus has started */
+void agent__membership_close(struct agent *a);
+
 /* -- leave.c ----------------------------------------------------------------------------------- */
 
-/* Consensus has stopped: this server is no member any more. */
+/* This server is no member any more. */
 void agent__removed(struct agent *a, const char *why);
 
 /* -- agent.c ----------------------------------------------------------------------------------- */

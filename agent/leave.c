@@ -93,16 +93,22 @@ static void leave_end(void *data)
     agent__end(a, AGENT_LEFT);
 }
 
-/* Among others: else nobody is left who could remove us. */
-static bool is_configured(struct agent *a)
+/* There are others, and they have not decided yet that this server is out. */
+static bool is_awaited(struct agent *a)
 {
     struct consensus_config config;
+    struct consensus_status status;
+    bool is_alone = true;
 
     if (a->consensus == NULL) {
         return false;
     }
     consensus_driver_config(a->consensus, &config);
-    return config.servers_count > 1 && consensus_config_find(&config, &a->data.node) != NULL;
+    consensus_driver_status(a->consensus, &status);
+    for (uint32_t i = 0; i < config.servers_count; i++) {
+        is_alone = is_alone && mu_id_eq(&config.servers[i].id, &a->data.node);
+    }
+    return !is_alone && !status.is_removed;
 }
 
 static void on_left(void *data)
@@ -111,7 +117,7 @@ static void on_left(void *data)
     struct agent *a = l->agent;
 
     leave_answer(l);
-    if (is_configured(a)) {
+    if (is_awaited(a)) {
         timer_set(a->timers, &a->leave_timer, REMOVAL_MS, leave_end, a);
     } else {
         leave_end(a);

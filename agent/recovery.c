@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "catalog/catalog.h"
 #include "consensus/recover.h"
+#include "snapshot_files.h"
 
 _Static_assert(RECOVERY_SERVERS_MAX == CONSENSUS_PEERS_MAX, "every configuration fits");
 _Static_assert(RECOVERY_ADDRESS_MAX == CONSENSUS_ADDRESS_MAX, "every address fits");
@@ -67,30 +68,28 @@ static void position_of_log(const struct consensus_inspection *seen, struct reco
 }
 
 /* Opening the state does no more to it than the next start of the server would. */
-static void position_of_state(const char *dir, struct recovery_position *p)
+static void position_of_state(const char *dir, struct recovery_position *p, uint64_t base_index)
 {
-    char *path = path_of(dir, "state/state-1.db");
-    struct catalog_options options = { .path = path };
-    struct catalog *catalog = NULL;
+    struct catalog_applied applied = { .index = 0 };
     struct mu_err err = MU_ERR_NONE;
+    uint64_t generation = 0;
+    enum mu_code rc = snapshot_generation(dir, &generation, &err);
 
-    if (access(path, F_OK) != 0) {
-        mu_free(path);
+    rc = rc == MU_OK ? snapshot_state_applied(dir, generation, &applied, &err) : rc;
+    if (rc != MU_OK) {
+        damage_add(p, err.text);
         return;
     }
-    if (catalog_open(&catalog, &options, &err) == MU_OK) {
-        struct catalog_applied applied = catalog_applied(catalog);
-
-        p->applied_index = applied.index;
-        memcpy(p->state_hash, applied.hash, sizeof p->state_hash);
-        if (applied.index > p->last_index && p->damage[0] == '\0') {
-            damage_add(p, "the state has entries that the log does not have");
-        }
-    } else {
-        damage_add(p, err.text);
+    p->applied_index = applied.index;
+    memcpy(p->state_hash, applied.hash, sizeof p->state_hash);
+    if (p->damage[0] != '\0') {
+        return;
     }
-    catalog_close(catalog);
-    mu_free(path);
+    if (applied.index > p->last_index) {
+        damage_add(p, "the state has entries that the log does not have");
+    } else if (applied.index < base_index) {
+        damage_add(p, "a snapshot was being installed: start the server once, it finishes that");
+    }
 }
 
 static enum mu_code look(struct recovery *r, struct mu_err *err)
@@ -111,7 +110,7 @@ static enum mu_code look(struct recovery *r, struct mu_err *err)
     } else {
         position_of_log(&r->seen, &r->position);
     }
-    position_of_state(r->dir, &r->position);
+    position_of_state(r->dir, &r->position, r->seen.base_index);
     return MU_OK;
 }
 

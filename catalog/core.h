@@ -115,6 +115,7 @@ struct catalog {
     sqlite3_stmt *node_by_uuid, *any_instance, *kv_range, *kv_version, *kv_held;
     sqlite3_stmt *sessions_of_node, *delays_over, *all_origins, *oldest_request, *kv_history,
         *kv_markers;
+    sqlite3_stmt *savepoint, *savepoint_back, *savepoint_end;
 
     bool is_in_memory;
     bool in_transaction;
@@ -150,6 +151,7 @@ enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
 enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_compact(CATALOG_APPLY_ARGS);
+enum mu_code catalog__txn(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_create(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_destroy(CATALOG_APPLY_ARGS);
 

@@ -153,6 +153,9 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
         { &c->kv_history,
           "SELECT id, prev FROM kv_hist_1 WHERE id >= ? AND id < ? ORDER BY id LIMIT ?" },
         { &c->kv_markers, markers },
+        { &c->savepoint, "SAVEPOINT txn" },
+        { &c->savepoint_back, "ROLLBACK TO txn" },
+        { &c->savepoint_end, "RELEASE txn" },
         { &c->delays_over, "SELECT key, until FROM lock_delays WHERE until <= ? ORDER BY until, "
                            "key LIMIT ?" },
     };
@@ -290,9 +293,10 @@ void catalog_close(struct catalog *c)
     }
     catalog__rows_deinit(&c->rows);
     sqlite3_stmt *const statements[] = {
-        c->begin,        c->commit,      c->rollback,       c->set_applied, c->node_by_uuid,
-        c->any_instance, c->kv_range,    c->kv_version,     c->kv_held,     c->sessions_of_node,
-        c->delays_over,  c->all_origins, c->oldest_request, c->kv_history,  c->kv_markers
+        c->begin,        c->commit,         c->rollback,       c->set_applied, c->node_by_uuid,
+        c->any_instance, c->kv_range,       c->kv_version,     c->kv_held,     c->sessions_of_node,
+        c->delays_over,  c->all_origins,    c->oldest_request, c->kv_history,  c->kv_markers,
+        c->savepoint,    c->savepoint_back, c->savepoint_end
     };
 
     for (size_t i = 0; i < MU_LEN(statements); i++) {

@@ -321,6 +321,9 @@ void consensus__change_run(struct consensus *c)
     if (!now->is_joint || now->index > c->commit || !c->office.is_ready || !has_room(c)) {
         return; /* without room: the next event finds some */
     }
+    if (c->office.transfer.is_running && c->now_ms >= c->office.transfer.ends_at_ms) {
+        return; /* that may end the office in this very step */
+    }
     next = *now;
     leave_joint(&next);
     propose(c, &next, 0);

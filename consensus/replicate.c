@@ -66,10 +66,12 @@ uint64_t consensus__quorum_read_echo(const struct consensus *c)
     return consensus__quorum_value(consensus__config(c), values);
 }
 
-/* Nothing is accepted or answered between a pause and the first round that a quorum confirms. */
+/* Nothing is accepted or answered between a pause and the first round that a quorum confirms; nor
+ * at the moment at which check-quorum ends the office, when something else comes before that. */
 bool consensus__has_quorum(const struct consensus *c)
 {
-    return consensus__quorum_read_echo(c) >= c->office.confirm_seq;
+    return consensus__quorum_read_echo(c) >= c->office.confirm_seq &&
+           c->now_ms < consensus__office_ends_ms(c);
 }
 
 /* When check-quorum ends this office, as things stand (spec 2.3). */

@@ -10,7 +10,8 @@
  * TIMEOUT_NOW that arrives later still costs at most one clean election.
  *
  * Why: somebody asked; this server stops; a committed configuration has removed it (it leads until
- * here without counting itself); its disk is full and another's is not; another voter is preferred.
+ * here without counting itself); its disk is full or slow and another's is not; another voter is
+ * preferred.
  */
 #include "base/assert.h"
 #include "core.h"
@@ -128,7 +129,12 @@ static void give_up(struct consensus *c)
     switch (why) {
     case CONSENSUS_TRANSFER_ASKED: break;
     case CONSENSUS_TRANSFER_PRIORITY: c->office.yields_at_ms = c->now_ms + PRIORITY_MS; break;
-    case CONSENSUS_TRANSFER_DISK: consensus__step_down(c, CONSENSUS_T_DISK_FULL, 0); break;
+    case CONSENSUS_TRANSFER_DISK:
+        c->office.yields_at_ms = c->now_ms + c->options.election_ms_min;
+        if (c->health == CONSENSUS_STORE_FULL) { /* a slow one has until it counts as stalled */
+            consensus__step_down(c, CONSENSUS_T_DISK_FULL, 0);
+        }
+        break;
     case CONSENSUS_TRANSFER_STOPS:
     case CONSENSUS_TRANSFER_REMOVED: consensus__role_move(c, CONSENSUS_OBSERVER); break;
     }
@@ -178,14 +184,15 @@ void consensus__on_transfer(struct consensus *c, const struct consensus_event *e
 
 /* -- the leader's side ---------------------------------------------------------------------- */
 
-/* A server whose disk is full leads only as long as nobody else could (spec 2.15): one that has all
- * that is committed and said so lately, with a healthy disk. */
+/* A server whose disk is full, or does not complete its writes, leads only as long as nobody else
+ * could (spec 2.15): one that has all that is committed and said so lately, with a healthy disk. */
 static bool should_yield_disk(const struct consensus *c)
 {
+    enum consensus_health health = consensus__health(c);
     uint32_t i = best(c, is_fit);
 
-    return c->health == CONSENSUS_STORE_FULL && i != CONSENSUS_PEERS_MAX &&
-           c->peers[i].match >= c->commit;
+    return (health == CONSENSUS_STORE_FULL || health == CONSENSUS_STORE_SLOW) &&
+           i != CONSENSUS_PEERS_MAX && c->peers[i].match >= c->commit;
 }
 
 /* A preferred voter that could lead at once; a hint, never part of a vote (spec 2.1). */

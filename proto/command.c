@@ -41,6 +41,7 @@ static const struct codec {
     [COMMAND_KV_SET]          = { "kv-set",          command__check_kv_set,          command__pack_kv_set,          command__unpack_kv_set },
     [COMMAND_KV_DELETE]       = { "kv-delete",       command__check_kv_delete,       command__pack_kv_delete,       command__unpack_kv_delete, .is_relief = true },
     [COMMAND_KV_LOCK]         = { "kv-lock",         command__check_kv_lock,         command__pack_kv_lock,         command__unpack_kv_lock },
+    [COMMAND_TXN]             = { "txn",             command__check_txn,             command__pack_txn,             command__unpack_txn },
     [COMMAND_KV_COMPACT]      = { "kv-compact",      command__check_kv_compact,      command__pack_kv_compact,      command__unpack_kv_compact, .is_relief = true },
     [COMMAND_SESSION_CREATE]  = { "session-create",  command__check_session_create,  command__pack_session_create,  command__unpack_session_create },
     [COMMAND_SESSION_DESTROY] = { "session-destroy", command__check_session_destroy, command__pack_session_destroy, command__unpack_session_destroy, .is_relief = true },

@@ -220,6 +220,27 @@ enum mu_code command__check_kv_compact(const struct command *c, struct mu_err *e
     return MU_OK;
 }
 
+enum mu_code command__check_txn(const struct command *c, struct mu_err *err)
+{
+    const struct command_txn *txn = &c->txn;
+    enum mu_code rc = MU_OK;
+
+    if (txn->ops_count > MU_TXN_OPS_MAX) {
+        return mu_fail(err, MU_INVALID, "%zu operations, at most %d are allowed", txn->ops_count,
+                       MU_TXN_OPS_MAX);
+    }
+    for (size_t i = 0; rc == MU_OK && i < txn->ops_count; i++) {
+        const struct text_rule session = { "the session of an operation", txn->ops[i].session,
+                                           MU_NAME_MAX };
+
+        rc = check_key(txn->ops[i].key, err);
+        if (rc == MU_OK) {
+            rc = check_texts(&session, 1, err);
+        }
+    }
+    return rc;
+}
+
 enum mu_code command__check_session_create(const struct command *c, struct mu_err *err)
 {
     const struct command_session *s = &c->session;

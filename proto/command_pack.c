@@ -7,6 +7,8 @@ typedef Muster__Command__Deregister pb_deregister;
 typedef Muster__Command__KvSet pb_kv_set;
 typedef Muster__Command__KvDelete pb_kv_delete;
 typedef Muster__Command__KvLock pb_kv_lock;
+typedef Muster__Command__TxnOp pb_txn_op;
+typedef Muster__Command__Txn pb_txn;
 typedef Muster__Command__KvCompact pb_kv_compact;
 typedef Muster__Command__SessionCreate pb_session;
 typedef Muster__Command__SessionDestroy pb_session_destroy;
@@ -184,6 +186,29 @@ void command__pack_kv_compact(const struct command *c, struct mu_arena *arena, s
     m.versions_rev = c->kv_compact.versions_rev;
     m.markers_rev = c->kv_compact.markers_rev;
     m.rows = c->kv_compact.rows;
+    (void)mu_pb_pack(&m.base, to);
+}
+
+void command__pack_txn(const struct command *c, struct mu_arena *arena, struct mu_buf *to)
+{
+    const struct command_txn *txn = &c->txn;
+    pb_txn_op *items = mu_arena_array(arena, txn->ops_count, sizeof *items);
+    pb_txn m = MUSTER__COMMAND__TXN__INIT;
+
+    m.n_ops = txn->ops_count;
+    m.ops = mu_arena_array(arena, txn->ops_count, sizeof *m.ops);
+    for (size_t i = 0; i < txn->ops_count; i++) {
+        const struct command_txn_op *op = &txn->ops[i];
+
+        muster__command__txn_op__init(&items[i]);
+        items[i].verb = (uint32_t)op->verb;
+        items[i].key = command__bytes(op->key);
+        items[i].value = command__bytes(op->value);
+        items[i].flags = op->flags;
+        items[i].index = op->index;
+        items[i].session = command__bytes(op->session);
+        m.ops[i] = &items[i];
+    }
     (void)mu_pb_pack(&m.base, to);
 }
 

@@ -25,7 +25,7 @@ void command__check_to_pb(const struct command_check *c, pb_check *m);
 typedef void command_pack_fn(const struct command *c, struct mu_arena *arena, struct mu_buf *to);
 command_pack_fn command__pack_register, command__pack_deregister;
 command_pack_fn command__pack_kv_set, command__pack_kv_delete, command__pack_kv_lock;
-command_pack_fn command__pack_kv_compact;
+command_pack_fn command__pack_kv_compact, command__pack_txn;
 command_pack_fn command__pack_session_create, command__pack_session_destroy;
 command_pack_fn command__pack_autopilot;
 
@@ -56,7 +56,7 @@ struct mu_id command__id_from_pb(struct unpack *u, ProtobufCBinaryData b);
 typedef void command_unpack_fn(struct unpack *u, struct command *c);
 command_unpack_fn command__unpack_register, command__unpack_deregister;
 command_unpack_fn command__unpack_kv_set, command__unpack_kv_delete, command__unpack_kv_lock;
-command_unpack_fn command__unpack_kv_compact;
+command_unpack_fn command__unpack_kv_compact, command__unpack_txn;
 command_unpack_fn command__unpack_session_create, command__unpack_session_destroy;
 command_unpack_fn command__unpack_autopilot;
 

@@ -16,6 +16,8 @@ typedef Muster__Command__Deregister pb_deregister;
 typedef Muster__Command__KvSet pb_kv_set;
 typedef Muster__Command__KvDelete pb_kv_delete;
 typedef Muster__Command__KvLock pb_kv_lock;
+typedef Muster__Command__Txn pb_txn;
+typedef Muster__Command__TxnOp pb_txn_op;
 typedef Muster__Command__KvCompact pb_kv_compact;
 typedef Muster__Command__SessionCreate pb_session;
 typedef Muster__Command__SessionDestroy pb_session_destroy;
@@ -274,6 +276,35 @@ void command__unpack_kv_compact(struct unpack *u, struct command *c)
     c->kv_compact.versions_rev = m->versions_rev;
     c->kv_compact.markers_rev = m->markers_rev;
     c->kv_compact.rows = m->rows;
+}
+
+void command__unpack_txn(struct unpack *u, struct command *c)
+{
+    const pb_txn *m = command__unpack_body(u, &muster__command__txn__descriptor);
+    struct command_txn *txn = &c->txn;
+
+    if (m == NULL || !command__count_fits(u, m->n_ops)) {
+        return;
+    }
+    txn->ops_count = m->n_ops;
+    txn->ops = mu_arena_array(u->arena, m->n_ops, sizeof *txn->ops);
+    for (size_t i = 0; i < m->n_ops; i++) {
+        const pb_txn_op *op = m->ops[i];
+
+        command__known_only(u, &op->base);
+        if (op->verb == COMMAND_TXN_NONE || op->verb > COMMAND_TXN_DELETE_CAS) {
+            u->wrong = "an operation of it is unknown";
+            return;
+        }
+        txn->ops[i] = (struct command_txn_op){
+            .verb = (enum command_txn_verb)op->verb,
+            .key = command__span(op->key),
+            .value = command__span(op->value),
+            .flags = op->flags,
+            .index = op->index,
+            .session = command__span(op->session),
+        };
+    }
 }
 
 void command__unpack_session_create(struct unpack *u, struct command *c)

@@ -43,12 +43,14 @@ void front_deinit(struct front *f)
 void front_begin(void *data, struct request *r)
 {
     struct front *f = data;
-    bool is_value;
+    unsigned traits;
 
     r->front = f;
     route_find(&f->table, r);
-    is_value = r->route != NULL && (r->route->traits & ROUTE_VALUE) != 0;
-    r->body_bytes_max = is_value ? (uint64_t)f->config->kv_max_value_size : MU_BODY_BYTES_MAX;
+    traits = r->route != NULL ? r->route->traits : 0;
+    r->body_bytes_max = (traits & ROUTE_VALUE) != 0 ? (uint64_t)f->config->kv_max_value_size
+                        : (traits & ROUTE_TXN) != 0 ? (uint64_t)f->config->txn_max_req_len
+                                                    : MU_BODY_BYTES_MAX;
 }
 
 static bool is_elsewhere(const struct request *r)

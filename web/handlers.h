@@ -70,6 +70,9 @@ void api_operator_autopilot_put(struct request *r);
 void api_operator_health(struct request *r);
 void api_operator_state(struct request *r);
 
+/* api_txn.c */
+void api_txn(struct request *r);
+
 /* api_status.c */
 void api_status_leader(struct request *r);
 void api_status_peers(struct request *r);

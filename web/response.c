@@ -102,7 +102,9 @@ static void each_header(const struct response *p, emit_fn *emit, void *data)
         emit(data, "X-Consul-Effective-Consistency", mu_span_text(p->consistency));
     }
     if (p->has_meta) {
-        emit(data, "X-Consul-Index", number(room, p->index > 0 ? p->index : 1));
+        if (!p->hides_index) {
+            emit(data, "X-Consul-Index", number(room, p->index > 0 ? p->index : 1));
+        }
         emit(data, "X-Consul-Knownleader", truth(p->known_leader));
         emit(data, "X-Consul-Lastcontact", number(room, p->last_contact_ms));
     }

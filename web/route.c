@@ -1,5 +1,6 @@
 #include "route.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -193,12 +194,19 @@ static void answer_options(const struct route_table *table, struct request *r, b
 
 static void answer_too_big(struct request *r)
 {
-    bool is_value = r->route != NULL && (r->route->traits & ROUTE_VALUE) != 0;
+    unsigned traits = r->route != NULL ? r->route->traits : 0;
+    const char *option = (traits & ROUTE_VALUE) != 0 ? "kv_max_value_size"
+                         : (traits & ROUTE_TXN) != 0 ? "txn_max_req_len"
+                                                     : NULL;
+    char count[32] = "";
 
-    answer_textf(r, 413, "Request body(%llu bytes) too large, max size: %llu bytes.%s",
-                 (unsigned long long)r->content_length, (unsigned long long)r->body_bytes_max,
-                 is_value ? " See https://www.consul.io/docs/agent/options.html#kv_max_value_size."
-                          : "");
+    if (r->content_length > 0) { /* else it came in chunks */
+        (void)snprintf(count, sizeof count, "(%llu bytes)", (unsigned long long)r->content_length);
+    }
+    answer_textf(r, 413, "Request body%s too large, max size: %llu bytes.%s%s%s", count,
+                 (unsigned long long)r->body_bytes_max,
+                 option != NULL ? " See https://www.consul.io/docs/agent/options.html#" : "",
+                 option != NULL ? option : "", option != NULL ? "." : "");
 }
 
 static void answer_root(struct request *r)

@@ -34,6 +34,79 @@ static bool is_blank(struct mu_span text)
     return true;
 }
 
+/* -- integers that only fit without a sign ----------------------------------------------------- */
+
+/* The parser has no room for integers between 2^63 and 2^64: they are handed to it as texts behind
+ * this mark, which read_uint() knows. */
+#define BIG_MARK         "\x01"
+#define BIG_MARK_JSON    "\"\\u0001"
+#define BIG_DIGITS_LEAST 19
+
+static size_t digits_at(struct mu_span text, size_t at)
+{
+    size_t n = 0;
+
+    while (at + n < text.bytes && text.data[at + n] >= '0' && text.data[at + n] <= '9') {
+        n++;
+    }
+    return n;
+}
+
+/* Is the number of `digits` digits at `at` one of them? */
+static bool is_big(struct mu_span text, size_t at, size_t digits)
+{
+    uint8_t before = at > 0 ? text.data[at - 1] : 0;
+    uint8_t after = at + digits < text.bytes ? text.data[at + digits] : 0;
+    uint64_t value = 0;
+
+    return digits >= BIG_DIGITS_LEAST && before != '-' && before != '.' && before != '+' &&
+           before != 'e' && before != 'E' && after != '.' && after != 'e' && after != 'E' &&
+           mu_span_u64(mu_span_sub(text, at, digits), &value) && value > INT64_MAX;
+}
+
+/* Copy `text`, big ones marked. False: there is none, and `to` is empty. */
+static bool mark_big(struct mu_span text, struct mu_buf *to)
+{
+    bool in_string = false;
+    size_t copied = 0;
+
+    for (size_t at = 0; at < text.bytes; at++) {
+        uint8_t c = text.data[at];
+
+        if (in_string) {
+            at += c == '\\';
+            in_string = c != '"';
+            continue;
+        }
+        in_string = c == '"';
+        size_t digits = digits_at(text, at);
+
+        if (is_big(text, at, digits)) {
+            mu_buf_add_span(to, mu_span_sub(text, copied, at - copied));
+            mu_buf_add_text(to, BIG_MARK_JSON);
+            mu_buf_add_span(to, mu_span_sub(text, at, digits));
+            mu_buf_add_byte(to, '"');
+            copied = at + digits;
+        }
+        at += digits > 0 ? digits - 1 : 0;
+    }
+    if (copied == 0) {
+        return false;
+    }
+    mu_buf_add_span(to, mu_span_sub(text, copied, text.bytes));
+    return true;
+}
+
+static bool read_big(const struct mu_json *v, uint64_t *out)
+{
+    struct mu_span text = mu_json_kind_of(v) == MU_JSON_STRING ? mu_json_string(v) : MU_SPAN_NONE;
+
+    return mu_span_starts(text, MU_SPAN_LIT(BIG_MARK)) &&
+           mu_span_u64(mu_span_sub(text, 1, text.bytes), out);
+}
+
+/* -- parsing ----------------------------------------------------------------------------------- */
+
 enum mu_code mu_json_parse(struct mu_json **root, struct mu_span text, bool whole,
                            struct mu_err *err)
 {
@@ -44,8 +117,11 @@ enum mu_code mu_json_parse(struct mu_json **root, struct mu_span text, bool whol
     if (is_blank(text)) {
         return mu_fail(err, MU_INVALID, "EOF");
     }
-    json_t *tree = json_loadb((const char *)text.data, text.bytes, flags, &why);
+    struct mu_buf marked = MU_BUF_NONE;
+    struct mu_span source = mark_big(text, &marked) ? mu_buf_span(&marked) : text;
+    json_t *tree = json_loadb((const char *)source.data, source.bytes, flags, &why);
 
+    mu_buf_deinit(&marked);
     if (tree != NULL) {
         *root = out(tree);
         return MU_OK;
@@ -252,6 +328,10 @@ static enum mu_code read_uint(const struct mu_json *v, const struct mu_json_fiel
                               struct mu_err *err)
 {
     int64_t value = 0;
+
+    if (read_big(v, to)) {
+        return MU_OK;
+    }
     enum mu_code rc = read_integer(v, f, &value, err);
 
     if (rc == MU_OK && value < 0) {

@@ -121,7 +121,7 @@ class Session:
 
 
 class Client(threading.Thread):
-    def __init__(self, number, lab, history, seed, with_locks):
+    def __init__(self, number, lab, history, seed):
         super().__init__(name=f"client{number}", daemon=True)
         self.number = number
         self.history = history
@@ -129,7 +129,6 @@ class Client(threading.Thread):
         self.connections = [Connection(s.address) for s in lab.servers]
         self.at = self.random.choice(self.connections)
         self.seen = {}     # key -> (value or None, ModifyIndex) as last read
-        self.with_locks = with_locks
         self.session = None
         self.last_done = time.monotonic()
         self.is_ending = False
@@ -297,7 +296,7 @@ class Client(threading.Thread):
     def run(self):
         try:
             while not self.is_ending:
-                if self.with_locks and self.random.random() < 0.3:
+                if self.random.random() < 0.3:
                     self.lock_step()
                 else:
                     self.register_step()

@@ -1,8 +1,8 @@
 """faults.py - what is done to the servers. Every fault says what it did and returns its undoing.
 
-A fault is drawn, lasts a while, and is undone; sometimes a second one overlaps. At most a minority is
-killed, stopped or out of space at a time, but for `all`; links may be cut in any way. What a fault
-aims at is the leader half of the time.
+A fault is drawn, lasts a while, and is undone; sometimes a second one overlaps. At most a minority
+is killed, stopped or out of space at a time, but for `all`; links may be cut in any way. What a
+fault aims at is the leader half of the time.
 """
 
 import os
@@ -15,8 +15,7 @@ class Faults:
         self.lab = lab
         self.random = random
         self.leader_share = leader_share
-        self.expected_exits = set()  # names of servers whose end would be right
-        self.hurt = set()
+        self.hurt = set()  # names of servers that may be gone
 
     # -- whom ------------------------------------------------------------------------------------
 
@@ -147,7 +146,6 @@ class Faults:
         server = self.random.choice(small)
         ballast = os.path.join(server.dir, "ballast")
         self.hurt.add(server.name)
-        self.expected_exits.add(server.name)
         with open(ballast, "wb", buffering=0) as f:
             try:
                 while True:
@@ -158,7 +156,6 @@ class Faults:
         def undo():
             os.remove(ballast)
             self.hurt.discard(server.name)
-            self.expected_exits.discard(server.name)
             if not server.running():
                 self.lab.say(f"{server.name} had ended: {server.last_line()}")
                 server.start()

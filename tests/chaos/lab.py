@@ -100,7 +100,7 @@ class Server:
         words = [self.lab.muster, "agent", "-server", "-node", self.name, "-bind", self.address,
                  "-client", self.address, "-data-dir", self.data,
                  "-bootstrap-expect", str(len(self.lab.servers)),
-                 # A server that is gone for long keeps its place: this is about faults, not leaving.
+                 # Who is gone for long keeps its place: this is about faults, not about leaving.
                  "-hcl", 'reconcile { remove_failed_after = "72h" }']
         for other in self.lab.servers:
             words += ["-retry-join", other.address]

@@ -169,11 +169,13 @@ class Recovery(ClusterTest):
         self.assertRegex(run.stderr, f"Error: damaged: .*{name}")
         run = muster("recover", "-data-dir", victim.data, "-yes")
         self.assertIn("what this server holds is damaged", run.stderr)
-        run = muster("recover", "-rejoin", "-data-dir", victim.data, "-yes")
+        run = muster("operator", "raft", "recover", "-rejoin", "-data-dir", victim.data,
+                     input="yes\n")
         self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("Type yes to go on", run.stdout)
         victim.start()
         wait_for("it to be a voter on its new disk",
-                 lambda: "its disk was replaced" in "".join(s.log_text() for s in cluster.servers())
+                 lambda: "Added to a cluster as a learner" in victim.log_text()
                  and voters(other) == ["s1", "s2", "s3"], PATIENCE * 2)
         wait_for("everything on it", lambda: len(
             victim.get("/v1/kv/a/?keys&stale").json()) == 20)

@@ -119,6 +119,21 @@ class Members(ClusterTest):
         back.start()
         wait_for("it to be a voter again", lambda: back.name in voters(last), PATIENCE * 2)
 
+    def test_one_that_was_away_while_all_changed_is_taken_in_again(self):
+        cluster = self.start()
+        leader = cluster.leader()
+        away, replaced = [s for s in cluster.servers() if s is not leader]
+        away.kill()
+        wait_for("it to be cleaned up", lambda: away.name not in peers(leader), PATIENCE * 2)
+        fourth = self.add(cluster, "s4")
+        wait_for("the fourth to vote", lambda: "s4" in voters(leader), PATIENCE * 2)
+        self.assertEqual(replaced.ok("PUT", "/v1/agent/leave").body, b"")
+        self.assertEqual(replaced.wait(), 0)
+        wait_for("the other to be out", lambda: replaced.name not in peers(leader))
+        # Of all it knew only one is left: not enough for consensus to believe that it was removed.
+        away.start()
+        wait_for("it to be a voter", lambda: away.name in voters(fourth), PATIENCE * 3)
+
     def test_a_server_whose_disk_was_emptied_is_replaced(self):
         cluster = self.start()
         victim = [s for s in cluster.servers() if s is not cluster.leader()][0]

@@ -89,7 +89,7 @@ struct config {
     } autopilot;
     int64_t raft_multiplier, raft_trailing_logs;
     int64_t leave_drain_ms, rpc_hold_ms;
-    int64_t http_max_conns_per_client, kv_max_value_size;
+    int64_t http_max_conns_per_client, kv_max_value_size, txn_max_req_len;
     int64_t default_query_ms, max_query_ms;
     int64_t session_ttl_min_ms;
     int64_t check_update_interval_ms, check_output_max_size;

@@ -3,7 +3,8 @@
  * In: mu_json_parse() builds a tree (jansson inside, no type of it shows); mu_json_decode() walks
  * an object by a table of fields into a struct. That table is where names fold case, where other
  * spellings are accepted and where unknown names are refused, as Consul's clients rely on.
- * Integers outside of int64 are refused by the parser, with the position.
+ * Integers outside of int64 are refused by the parser, with the position; but those up to 2^64-1
+ * are taken where the table wants an unsigned one.
  *
  * Out: a writer appends to a mu_buf in exactly the order it is called; compact, or indented by
  * 4 blanks (`pretty`, with one newline at the end of the document).

@@ -18,6 +18,8 @@
 #define MU_BODY_BYTES_MAX    (2U * 1024 * 1024) /* HTTP bodies without a smaller limit: 413 */
 #define MU_KV_VALUE_DEFAULT  (512U * 1024)      /* limits.kv_max_value_size: Consul's; 413 */
 #define MU_KV_VALUE_MAX      (1536U * 1024)     /* what that setting may be: fits a command */
+#define MU_TXN_BYTES_DEFAULT (512 * 1024) /* limits.txn_max_req_len: Consul's; 413 */
+#define MU_TXN_OPS_MAX       64  /* operations of a transaction: Consul's; 413 */
 #define MU_COMPACT_ROWS_MAX  1024               /* rows in one step: some milliseconds of applying */
 #define MU_KV_KEY_MAX        4096               /* bytes; Consul has no limit, a request head has */
 

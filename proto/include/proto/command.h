@@ -34,6 +34,7 @@ enum command_kind {
     COMMAND_KV_LOCK = 5,
     COMMAND_SESSION_CREATE = 6,
     COMMAND_SESSION_DESTROY = 7,
+    COMMAND_TXN = 8,
     COMMAND_KV_COMPACT = 9,
 };
 
@@ -124,6 +125,35 @@ struct command_kv_compact { /* one step */
     uint32_t rows;          /* visited at most, 1..MU_COMPACT_ROWS_MAX */
 };
 
+enum command_txn_verb { /* numbers are for ever */
+                        COMMAND_TXN_NONE = 0,
+                        COMMAND_TXN_SET = 1,
+                        COMMAND_TXN_CAS = 2,
+                        COMMAND_TXN_LOCK = 3,
+                        COMMAND_TXN_UNLOCK = 4,
+                        COMMAND_TXN_GET = 5,
+                        COMMAND_TXN_GET_TREE = 6,
+                        COMMAND_TXN_GET_OR_EMPTY = 7,
+                        COMMAND_TXN_CHECK_INDEX = 8,
+                        COMMAND_TXN_CHECK_SESSION = 9,
+                        COMMAND_TXN_CHECK_NOT_EXISTS = 10,
+                        COMMAND_TXN_DELETE = 11,
+                        COMMAND_TXN_DELETE_TREE = 12,
+                        COMMAND_TXN_DELETE_CAS = 13,
+};
+
+struct command_txn_op {
+    enum command_txn_verb verb;
+    struct mu_span key, value; /* key: or a prefix */
+    uint64_t flags, index;
+    struct mu_span session; /* as given */
+};
+
+struct command_txn { /* all operations or none */
+    struct command_txn_op *ops;
+    size_t ops_count; /* at most MU_TXN_OPS_MAX */
+};
+
 struct command_session {
     struct mu_id id;
     struct mu_span name, node;
@@ -153,6 +183,7 @@ struct command {
         struct command_autopilot autopilot;
         struct command_kv_lock kv_lock;
         struct command_kv_compact kv_compact;
+        struct command_txn txn;
         struct command_session session;
         struct command_session_destroy session_destroy;
     };

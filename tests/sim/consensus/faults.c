@@ -212,6 +212,9 @@ static void options_draw(struct drive *d, struct consensus_options *o)
     o->snap_timeout_ms = 500 + (uint32_t)drive_below(d, 1500);
     o->snap_reuse_ms = drive_below(d, 2) == 0 ? 300 : 60000;
     o->snap_pin_ms = drive_below(d, 4) == 0 ? 300 : 600000;
+    o->runs_max = drive_below(d, 6) == 0 ? 12 : o->runs_max;
+    o->proposals_max = drive_below(d, 6) == 0 ? 20 : o->proposals_max;
+    o->reads_max = drive_below(d, 6) == 0 ? 2 : o->reads_max;
 }
 
 void drive_draw(struct drive *d, const struct tape *tape)

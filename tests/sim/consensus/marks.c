@@ -87,9 +87,13 @@ static const struct {
     { "notice FETCH_FAILED",    "the disks here lose, they do not rot" },
     { "notice WRONG_DISK",      "a wiped server is fresh until it is invited" },
     { "notice STATE_DIFFERS",   "states are equal here: scripts" },
+    { "notice PEER_HOLED",      "the disks here lose, they do not rot: the simulator of whole servers" },
+    { "notice HOLED",           "the disks here lose, they do not rot: the simulator of whole servers" },
+    { "notice HEALED",          "the disks here lose, they do not rot: the simulator of whole servers" },
     { "notice STATE_SPLIT",     "states are equal here: scripts" },
     { "refusal, the states of the servers differ",       "scripts" },
-    { "edge leader -> pre-candidate", "no such edge" },
+    { "refusal, the server does not have the role for it", "scripts: nobody asks so here" },
+    { "refusal, the cluster has as many as it may have", "unit tests: it takes ten servers" },
     { "pre-vote refused: its term is older", "scripts: only a late message asks so" },
     // clang-format on
 };

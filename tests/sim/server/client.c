@@ -33,6 +33,19 @@ struct op *op_of(struct world *w, uint64_t number)
     return &w->ops[number - 1];
 }
 
+struct op *op_by_origin(struct world *w, const struct command_origin *origin)
+{
+    for (size_t i = w->ops_count; i > 0; i--) { /* it is a new one, nearly always */
+        struct op *op = &w->ops[i - 1];
+
+        if (op->origin.seq == origin->seq && op->origin.boot == origin->boot &&
+            mu_id_eq(&op->origin.server, &origin->server)) {
+            return op;
+        }
+    }
+    return NULL;
+}
+
 /* -- sessions ---------------------------------------------------------------------------------- */
 
 struct mu_id session_id(uint64_t number)

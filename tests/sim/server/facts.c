@@ -91,8 +91,11 @@ static void op_committed(struct world *w, const struct consensus_entry_view *e, 
         world_fail(w, "entry %llu is no command: %s", U(e->index), err.text);
     }
     mu_arena_deinit(&arena);
-    struct op *op = op_of(w, c.origin.seq);
+    struct op *op = op_by_origin(w, &c.origin);
 
+    if (op == NULL) {
+        world_fail(w, "entry %llu is of no origin that anybody knows", U(e->index));
+    }
     if (op->entry != 0) {
         world_fail(w, "I17: write %llu is committed at %llu and at %llu", U(op->number),
                    U(op->entry), U(e->index));

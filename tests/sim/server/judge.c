@@ -217,6 +217,12 @@ void judge(struct world *w)
         clients_judge(w);
         return;
     }
+    if (!churn_is_done(w)) {
+        raise(w);
+        if (!world_run_until(w, churn_is_done, w->now + SETTLE_S * SECOND)) {
+            world_fail(w, "liveness: %s is not taken in again", w->churn.victim->name);
+        }
+    }
     bury(w);
     for (size_t i = 0; i < w->servers_count; i++) {
         struct server *s = &w->servers[i];

@@ -201,7 +201,7 @@ static void candidates_tell(struct server *s)
             .server = of->id,
             .disk = of->node.identity.disk,
             .cluster = of->node.identity.cluster,
-            .expect = (unsigned)w->servers_count,
+            .expect = of->joins ? 0 : (unsigned)w->servers_count,
             .is_alive = true,
         };
     }

@@ -183,14 +183,13 @@ static void propose(struct request *r)
 {
     struct server *s = r->server;
     struct op *op = op_of(s->world, r->op);
-    struct command_origin origin = { s->id, s->node.identity.boot_count, op->number };
     uint64_t wall_ms = server_ms(s) + (uint64_t)s->wall_ms;
     struct mu_buf stamped = MU_BUF_NONE;
     struct mu_err err = MU_ERR_NONE;
 
     s->stamp_ms = s->stamp_ms > s->applied.stamp_ms ? s->stamp_ms : s->applied.stamp_ms;
     s->stamp_ms = wall_ms > s->stamp_ms ? wall_ms : s->stamp_ms;
-    MU_ASSERT(command_stamp(mu_buf_span(&op->command), &origin, s->stamp_ms, &stamped, &err) ==
+    MU_ASSERT(command_stamp(mu_buf_span(&op->command), &op->origin, s->stamp_ms, &stamped, &err) ==
               MU_OK);
     r->state = REQUEST_PROPOSED;
     r->is_core = true;
@@ -307,8 +306,12 @@ static void ask_leader(struct request *r)
 
 void request_client(struct server *s, uint64_t op)
 {
-    const struct op *o = op_of(s->world, op);
+    struct op *o = op_of(s->world, op);
     struct request *r = request_new(s, op, o->kind == OP_GET);
+
+    /* Under this number it may be repeated: a second copy in the log changes nothing. */
+    o->origin = (struct command_origin){ s->node.identity.disk, s->node.identity.boot_count,
+                                         ++s->origin_seq };
 
     if (o->kind == OP_GET && o->mode == MODE_STALE) {
         answer_read(r);

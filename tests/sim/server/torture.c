@@ -189,6 +189,16 @@ static void act_rot(struct world *w)
     }
 }
 
+static void act_churn(struct world *w)
+{
+    churn_server(w, any(w));
+}
+
+static void act_transfer(struct world *w)
+{
+    churn_transfer(w, any(w));
+}
+
 static const struct {
     unsigned weight;
     void (*act)(struct world *w);
@@ -199,6 +209,7 @@ static const struct {
     [FAULT_twice] = { 2, act_twice },  [FAULT_delay] = { 3, act_delay },  [FAULT_flip]  = { 4, act_flip },
     [FAULT_clock] = { 3, act_clock },  [FAULT_stall] = { 4, act_stall },  [FAULT_full]  = { 3, act_full },
     [FAULT_sync]  = { 3, act_sync },   [FAULT_read]  = { 2, act_read },   [FAULT_rot]   = { 2, act_rot },
+    [FAULT_churn] = { 4, act_churn },  [FAULT_transfer] = { 3, act_transfer },
 }; // clang-format on
 
 static void on_torture(void *data)

@@ -219,6 +219,7 @@ struct world *world_new(const struct world_options *options)
     }
     facts_begin(w);
     net_begin(w);
+    churn_begin(w);
     clients_begin(w);
     return w;
 }
@@ -229,6 +230,7 @@ void world_free(struct world *w)
         server_deinit(&w->servers[i]);
     }
     net_free(w);
+    churn_end(w);
     clients_free(w);
     facts_free(w);
     sim_vfs_end();

@@ -15,6 +15,7 @@
  *   facts.c     what was committed and what came of it; must be the same everywhere
  *   model.c     a second opinion about keys, not made from the catalog's code
  *   torture.c   what goes wrong, drawn from the seed
+ *   churn.c     servers that leave and come back on a blank disk
  *   judge.c     what must be true once everything is healed
  *
  * disk.h, sim_vfs.h and fiber.h know nothing of this.
@@ -49,12 +50,13 @@
 #define NEVER       UINT64_MAX
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X) \
-    X(crash)            \
-    X(power)            \
-    X(stop)             \
-    X(pause)            \
-    X(cut) X(loss) X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) X(read) X(rot)
+#define WORLD_FAULTS(X)                                                                       \
+    X(crash)                                                                                  \
+    X(power)                                                                                  \
+    X(stop)                                                                                   \
+    X(pause)                                                                                  \
+    X(cut) X(loss) X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) X(read) X(rot) \
+        X(churn) X(transfer)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -133,6 +135,7 @@ struct server {
     bool stays_excused; /* in its next life too: an error that is repeated */
     bool is_hurt;       /* what it has stored may be damaged */
     bool is_refused;    /* it will not start again, and has said why */
+    bool joins;         /* an empty disk waits to be added, it does not form a cluster */
     bool was_cut;       /* the power was, since it ran last */
     uint64_t restart_at;
     struct event restart, exit;
@@ -154,7 +157,7 @@ struct server {
     enum mu_code open_code;
     struct mu_err open_error;
     struct event opened_event, turn, wake, collect, applied_event;
-    uint64_t stamp_ms;
+    uint64_t stamp_ms, origin_seq;
 
     /* what was seen of it */
     struct catalog_applied applied;
@@ -192,7 +195,8 @@ enum op_state {
 };
 
 struct op {
-    uint64_t number; /* from 1; the `seq` of its command's origin */
+    uint64_t number;              /* from 1 */
+    struct command_origin origin; /* by the server that was asked */
     enum op_kind kind;
     enum op_mode mode;
     enum op_state state;
@@ -274,6 +278,12 @@ struct world {
     struct mu_id leaders[4096]; /* by term: I1 */
 
     struct event torture;
+    struct {
+        struct server *victim; /* leaves and comes back; NULL: nobody */
+        bool is_wiped, is_asked;
+        uint64_t rounds;
+        struct event tick;
+    } churn;
     uint64_t bad[FAULTS_COUNT]; /* how often each happened */
     struct {                    /* for people */
         uint64_t crashes, cuts, opens, refused, acked, failed, unknown, reads, deaths;
@@ -361,6 +371,7 @@ void requests_drop(struct server *s); /* it is down */
 
 void clients_begin(struct world *w);
 struct op *op_of(struct world *w, uint64_t number);
+struct op *op_by_origin(struct world *w, const struct command_origin *origin); /* NULL: none */
 void op_done(struct world *w, uint64_t number, const struct call *answer, const struct op *saw);
 void op_failed(struct world *w, uint64_t number, bool is_certain);
 const char *key_text(size_t key);                        /* KEYS_MAX of them */
@@ -389,6 +400,14 @@ bool model_apply(struct world *w, uint64_t index, struct op *op, enum mu_code *c
 bool model_is_lock(size_t key); /* keys that are for locks alone */
 /* The newest version at an index. */
 struct version model_at(const struct world *w, size_t key, uint64_t index);
+
+/* -- churn.c ----------------------------------------------------------------------------------- */
+
+void churn_begin(struct world *w);
+void churn_end(struct world *w);
+void churn_server(struct world *w, struct server *s); /* if nobody is under way */
+bool churn_is_done(struct world *w);
+void churn_transfer(struct world *w, const struct server *to);
 
 /* -- torture.c, judge.c -------------------------------------------------------------------------
  */

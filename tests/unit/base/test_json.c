@@ -38,8 +38,8 @@ static void trees_are_parsed(void **state)
         { "a comma too many", "[1,]", false, "line 1, column 4: unexpected token near ']'" },
         { "NaN", "NaN", false, "line 1, column 3: invalid token near 'NaN'" },
         { "a leading zero", "[01]", false, "line 1, column 2: invalid token near '0'" },
-        { "2^63", "9223372036854775808", false,
-          "line 1, column 19: too big integer near '9223372036854775808'" },
+        { "2^64", "18446744073709551616", false,
+          "line 1, column 20: too big integer near '18446744073709551616'" },
         { "bad UTF-8", "\"\xff\"", false, "line 1, column 1: unable to decode byte 0xff near '\"'" },
         { "a lone surrogate", "\"\\ud800\"", false,
           "line 1, column 8: invalid Unicode '\\uD800' near '\"\\ud800\"'" },
@@ -547,10 +547,53 @@ static void a_document_that_does_not_balance_is_a_bug(void **state)
     mu_buf_deinit(&b);
 }
 
+/* Between 2^63 and 2^64 only where the table wants an unsigned one; digits in texts are texts. */
+static void large_unsigned_integers_are_taken_where_they_are_wanted(void **state)
+{
+    static const struct {
+        const char *why, *text;
+        enum mu_code code;
+        uint64_t count;
+    } cases[] = {
+        { "2^63 - 1", "{\"Count\":9223372036854775807}", MU_OK, INT64_MAX },
+        { "2^63", "{\"Count\":9223372036854775808}", MU_OK, UINT64_C(9223372036854775808) },
+        { "2^64 - 1", "{\"Count\": 18446744073709551615 }", MU_OK, UINT64_MAX },
+        { "2^64", "{\"Count\":18446744073709551616}", MU_INVALID, 0 },
+        { "negative", "{\"Count\":-9223372036854775809}", MU_INVALID, 0 },
+        { "a fraction", "{\"Count\":0.9223372036854775808}", MU_INVALID, 0 },
+        { "a text of digits", "{\"Count\":\"9223372036854775808\"}", MU_INVALID, 0 },
+        { "behind a quote in a text", "{\"Text\":\"\\\"9223372036854775808\",\"Count\":7}", MU_OK,
+          7 },
+        { "for a number with a sign", "{\"Number\":9223372036854775808}", MU_INVALID, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct outer o = { .count = 0 };
+        struct mu_err err = MU_ERR_NONE;
+        struct mu_json *root = NULL;
+        struct mu_arena arena;
+
+        mu_arena_init(&arena, 0);
+        enum mu_code code = mu_json_parse(&root, mu_span_text(cases[i].text), true, &err);
+
+        if (code == MU_OK) {
+            code = mu_json_decode(root, &outer_shape, &o, &arena, &err);
+        }
+        if (code != cases[i].code || o.count != cases[i].count) {
+            fail_msg("%s: %s, %llu (%s)", cases[i].why, mu_code_text(code),
+                     (unsigned long long)o.count, err.text);
+        }
+        mu_json_free(root);
+        mu_arena_deinit(&arena);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(trees_are_parsed),
+        cmocka_unit_test(large_unsigned_integers_are_taken_where_they_are_wanted),
         cmocka_unit_test(values_are_what_they_are),
         cmocka_unit_test(objects_are_decoded_by_their_table),
         cmocka_unit_test(what_does_not_fit_is_refused_in_gos_words),

@@ -224,6 +224,28 @@ static inline void draw_origin(struct mu_rand *r, uint64_t index, struct command
     o->seq = index > back ? index - back : 1;
 }
 
+static inline void draw_txn(struct mu_rand *r, struct mu_arena *arena, uint64_t index,
+                            struct command *c)
+{
+    struct command_txn *txn = &c->txn;
+
+    c->kind = COMMAND_TXN;
+    txn->ops_count = mu_rand_below(r, 6);
+    txn->ops = mu_arena_array(arena, 6, sizeof *txn->ops);
+    for (size_t i = 0; i < txn->ops_count; i++) {
+        struct command_txn_op *op = &txn->ops[i];
+        struct mu_id session = draw_session_id(r);
+        char *text = mu_arena_new(arena, MU_ID_TEXT_BYTES + 1);
+
+        mu_id_text(&session, text);
+        op->verb = (enum command_txn_verb)(1 + mu_rand_below(r, COMMAND_TXN_DELETE_CAS));
+        op->key = draw_key(r, arena, 3);
+        op->value = draw_key(r, arena, 1);
+        op->index = mu_rand_below(r, index + 2);
+        op->session = draw_bool(r, 8) ? MU_SPAN_LIT("abc") : mu_span_text(text);
+    }
+}
+
 /* `index`: that of the entry it will be, for plausible check-and-sets. */
 static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint64_t index,
                                 struct command *c)
@@ -253,7 +275,7 @@ static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint6
     case 2: draw_register(r, arena, c); break;
     case 3: draw_deregister(r, c); break;
     case 4: draw_session(r, arena, c); break;
-    case 5:
+    case 5: draw_txn(r, arena, index, c); break;
     case 6: draw_lock(r, arena, c); break;
     default: draw_kv(r, arena, index, c); break;
     }

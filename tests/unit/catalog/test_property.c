@@ -61,6 +61,7 @@ static void apply_entry(struct fixture *f, const struct log *log, struct outcome
     if (note) {
         *o = (struct outcome){ result.code, result.did_apply, result.text, { 0 } };
         memcpy(o->hash, applied.hash, sizeof o->hash);
+        mu_buf_deinit(&result.data);
         return;
     }
     const char *text = result.text != NULL ? result.text : "";

@@ -4,6 +4,7 @@
 #include "script.h"
 
 #include "base/addr.h"
+#include "catalog/txn.h"
 
 struct world {
     struct fixture f;
@@ -259,6 +260,72 @@ static void once_options(const struct script_command *c, struct command *out)
     out->request.b[0] = (uint8_t)request;
 }
 
+static const char *const verbs[] = {
+    [COMMAND_TXN_SET] = "set",
+    [COMMAND_TXN_CAS] = "cas",
+    [COMMAND_TXN_LOCK] = "lock",
+    [COMMAND_TXN_UNLOCK] = "unlock",
+    [COMMAND_TXN_GET] = "get",
+    [COMMAND_TXN_GET_TREE] = "get-tree",
+    [COMMAND_TXN_GET_OR_EMPTY] = "get-or-empty",
+    [COMMAND_TXN_CHECK_INDEX] = "check-index",
+    [COMMAND_TXN_CHECK_SESSION] = "check-session",
+    [COMMAND_TXN_CHECK_NOT_EXISTS] = "check-not-exists",
+    [COMMAND_TXN_DELETE] = "delete",
+    [COMMAND_TXN_DELETE_TREE] = "delete-tree",
+    [COMMAND_TXN_DELETE_CAS] = "delete-cas",
+};
+
+static enum command_txn_verb verb_of(struct mu_span text)
+{
+    for (size_t i = 1; i < MU_LEN(verbs); i++) {
+        if (mu_span_eq_text(text, verbs[i])) {
+            return (enum command_txn_verb)i;
+        }
+    }
+    fail_msg("no verb '%.*s'", MU_SPAN_FMT(text));
+    return COMMAND_TXN_NONE;
+}
+
+/* A session's number, or a text that is none. */
+static struct mu_span session_word(struct mu_arena *arena, struct mu_span word)
+{
+    char *text = mu_arena_new(arena, MU_ID_TEXT_BYTES + 1);
+    uint64_t number = 0;
+
+    if (!mu_span_u64(word, &number)) {
+        return word;
+    }
+    struct mu_id id = session_id(mu_arena_text(arena, word.data, word.bytes));
+
+    mu_id_text(&id, text);
+    return mu_span_text(text);
+}
+
+/* txn <verb>,<key>[,<value>[,<index or session>]] ... */
+static void txn_command(struct mu_arena *arena, const struct script_command *c, struct command *out)
+{
+    struct command_txn *txn = &out->txn;
+
+    out->kind = COMMAND_TXN;
+    txn->ops = mu_arena_array(arena, c->words_count, sizeof *txn->ops);
+    for (size_t i = 1; i < c->words_count; i++) {
+        struct mu_span rest = mu_span_text(c->words[i]);
+        struct mu_span word = mu_span_split(rest, ',', &rest, NULL);
+
+        if (strchr(c->words[i], ',') == NULL) {
+            continue; /* an option */
+        }
+        struct command_txn_op *op = &txn->ops[txn->ops_count++];
+
+        op->verb = verb_of(word);
+        op->key = mu_span_split(rest, ',', &rest, NULL);
+        op->value = mu_span_split(rest, ',', &rest, NULL);
+        (void)mu_span_u64(rest, &op->index);
+        op->session = session_word(arena, rest);
+    }
+}
+
 static bool make_command(struct mu_arena *arena, const struct script_command *c,
                          struct command *out)
 {
@@ -283,6 +350,8 @@ static bool make_command(struct mu_arena *arena, const struct script_command *c,
         lock_command(arena, c, out);
     } else if (strcmp(word, "session") == 0 && c->words_count >= 2) {
         session_command(arena, c, out);
+    } else if (strcmp(word, "txn") == 0) {
+        txn_command(arena, c, out);
     } else if (strcmp(word, "compact") == 0) {
         out->kind = COMMAND_KV_COMPACT;
         out->kv_compact =
@@ -353,6 +422,34 @@ static void commit(struct world *w, struct mu_buf *out)
     }
 }
 
+static void print_kv(struct mu_buf *out, const struct catalog_kv *kv);
+
+static void print_txn(struct mu_buf *out, const struct catalog_txn_answer *answer)
+{
+    for (size_t i = 0; i < answer->found_count; i++) {
+        mu_buf_add_text(out, answer->found[i].has_value ? "  " : "  (written) ");
+        print_kv(out, &answer->found[i].kv);
+    }
+    for (size_t i = 0; i < answer->errors_count; i++) {
+        mu_buf_addf(out, "  op %u: %.*s\n", answer->errors[i].op,
+                    MU_SPAN_FMT(answer->errors[i].what));
+    }
+}
+
+static void print_data(struct mu_buf *out, const struct mu_buf *data)
+{
+    struct catalog_txn_answer answer;
+    struct mu_arena arena;
+
+    if (data->bytes == 0) {
+        return;
+    }
+    mu_arena_init(&arena, 0);
+    CHECK(catalog_txn_answer_decode(mu_buf_span(data), &arena, &answer, err));
+    print_txn(out, &answer);
+    mu_arena_deinit(&arena);
+}
+
 static void apply(struct world *w, const struct command *command, struct mu_buf *out)
 {
     if (!w->in_batch) {
@@ -366,6 +463,7 @@ static void apply(struct world *w, const struct command *command, struct mu_buf 
     } else {
         mu_buf_add_text(out, result.did_apply ? "true\n" : command == NULL ? "-\n" : "false\n");
     }
+    print_data(out, &result.data);
     catalog_result_free(&result);
     if (!w->in_batch) {
         commit(w, out);
@@ -600,18 +698,21 @@ static void ask_address(const struct asked *q)
     print_instances(q->out, &instances);
 }
 
+static void print_kv(struct mu_buf *out, const struct catalog_kv *kv)
+{
+    print_bytes(out, kv->key);
+    mu_buf_add_byte(out, '=');
+    print_bytes(out, kv->value);
+    mu_buf_addf(out, " flags=%llu lock=%llu", (unsigned long long)kv->flags,
+                (unsigned long long)kv->lock_index);
+    print_text(out, "session", kv->session);
+    print_indexes(out, kv->create_index, kv->modify_index);
+}
+
 static void print_kvs(struct mu_buf *out, const struct catalog_kvs *list)
 {
     for (size_t i = 0; i < list->count; i++) {
-        const struct catalog_kv *kv = &list->items[i];
-
-        print_bytes(out, kv->key);
-        mu_buf_add_byte(out, '=');
-        print_bytes(out, kv->value);
-        mu_buf_addf(out, " flags=%llu lock=%llu", (unsigned long long)kv->flags,
-                    (unsigned long long)kv->lock_index);
-        print_text(out, "session", kv->session);
-        print_indexes(out, kv->create_index, kv->modify_index);
+        print_kv(out, &list->items[i]);
     }
     print_index(out, list->index);
 }
@@ -803,12 +904,20 @@ static bool world_run(void *data, const struct script_command *c, struct mu_buf 
 {
     struct world *w = data;
     const char *word = c->words[0];
-    struct command command;
+    struct command command = { .kind = COMMAND_NONE };
     struct mu_arena arena;
     bool known = true;
 
     mu_arena_init(&arena, 0);
-    if (strcmp(word, "query") == 0) {
+    if (strcmp(word, "read") == 0) { /* a transaction that only reads, from the reader */
+        struct catalog_txn_answer answer;
+
+        txn_command(&arena, c, &command);
+        assert_true(catalog_txn_is_read(&command.txn));
+        CHECK(catalog_query_txn(w->f.reader, &arena, &command.txn, &answer, err));
+        print_txn(out, &answer);
+        catalog_reader_release(w->f.reader);
+    } else if (strcmp(word, "query") == 0) {
         known = run_query(w, c, out);
     } else if (strcmp(word, "indexes") == 0) {
         show_lines(&w->f, "idx ", out);

@@ -54,7 +54,7 @@ static void fill(struct fixture *f, uint64_t seed, uint64_t entries)
         CHECK(catalog_apply(f->catalog, f->index, 3, mu_buf_span(&bytes), &result, err));
         CHECK(catalog_commit(f->catalog, &changes, err));
         catalog_changes_free(changes);
-        mu_free(result.text);
+        catalog_result_free(&result);
         mu_buf_deinit(&bytes);
     }
     mu_arena_deinit(&arena);
