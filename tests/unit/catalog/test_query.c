@@ -343,9 +343,10 @@ static void an_index_moves_with_what_is_seen(void **state)
         }
         fixture_begin(&f);
         struct catalog_result result = fixture_apply(&f, &c);
-
-        catalog_result_free(&result);
         struct catalog_changes *changes = fixture_commit(&f);
+
+        mu_free(result.text);
+        mu_buf_deinit(&result.data);
 
         catalog_watch_fire(watch, changes);
         catalog_changes_free(changes);
