@@ -367,4 +367,4 @@ file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${mutant_
 add_test(NAME mutants_consensus
     COMMAND ${CMAKE_SOURCE_DIR}/tests/sim/run --mutants --quick --jobs 1
         --build ${CMAKE_BINARY_DIR})
-set_tests_properties(mutants_consensus PROPERTIES TIMEOUT ${MUSTER_TEST_TIMEOUT} LABELS sim)
+set_tests_properties(mutants_consensus PROPERTIES TIMEOUT 900 LABELS sim)
