@@ -194,6 +194,14 @@ static bool is_alone(const struct consensus_stored_config *config)
            decoded.servers_count == 1;
 }
 
+/* Damaged twice: what it had before the first time still counts. */
+static void floor_raise(struct consensus_journal *j, const struct consensus_position *end)
+{
+    if (end->term > j->floor.term || (end->term == j->floor.term && end->index > j->floor.index)) {
+        j->floor = *end;
+    }
+}
+
 /* The state has everything up to its applied entry: the log goes on from there, in a segment of its
  * own, and says how far it had been. */
 enum mu_code consensus__restart_behind_state(struct opening *o, struct mu_err *err)
@@ -207,7 +215,7 @@ enum mu_code consensus__restart_behind_state(struct opening *o, struct mu_err *e
     if (at.index < j->base.index || j->tail.index < at.index) {
         /* A configuration may be among what is lost of the entries in the state. */
         return consensus__bridge_refuse(
-            o, "entries are damaged, and the state is older than what is intact", err);
+            o, "entries are damaged on both sides of what the state has", err);
     }
     for (size_t i = 0; i < j->configs_count && j->configs[i].index <= at.index; i++) {
         config_index = j->configs[i].index;
@@ -223,12 +231,17 @@ enum mu_code consensus__restart_behind_state(struct opening *o, struct mu_err *e
     }
     mu_buf_deinit(&config.bytes);
     damage_tell(o, "entries are damaged; those that the state has not are asked of the others");
+    struct consensus_position before = j->floor;
+
+    j->floor = (struct consensus_position){ 0 };
     enum mu_code rc = consensus__journal_begin(j, &at, 0, true, err);
 
+    j->floor = before;
     if (rc != MU_OK) {
         return rc;
     }
-    j->floor = o->end; /* not before, or begin() had said it already, as of a log that goes on */
+    /* Not before, or begin() had said it already, as of a log that goes on. */
+    floor_raise(j, &o->end);
     consensus__journal_add_floor(j, true);
     rc = consensus__journal_commit(j, err);
     j->is_marked = false;

@@ -50,7 +50,8 @@ class Damage(ClusterTest):
                          == 200)
                 count += 1
             wait_for("the victim to have it", lambda: self.has_all(victim, count))
-            victim.kill()
+            # In order: damage within the 50 ms until the last write is proven looks like a torn one.
+            victim.terminate()
             path = self.segments(victim)[-1]
             before = len(victim.log_text())
             page = dice.randrange(1, self.used(path) // 4096)

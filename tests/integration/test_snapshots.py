@@ -5,7 +5,7 @@ import random
 import signal
 import threading
 
-from cluster import ClusterTest, main, wait_for
+from cluster import PATIENCE, ClusterTest, main, wait_for
 
 # Little trails. The log goes a segment of 16 MiB at a time, behind a checkpoint of the state, which
 # comes when it is quiet.
@@ -97,24 +97,25 @@ class Snapshots(ClusterTest):
         cluster = self.formed()
         leader = cluster.leader()
         lagging = next(s for s in cluster.servers() if s is not leader)
-        for round_number in range(4):
+        for round_number in range(3):
             lagging.kill()
-            fill(leader, f"round{round_number}", 120)
+            fill(leader, f"round{round_number}", 160)
             wait_for("the leader's log to be compacted",
                      lambda: int(leader.ok("GET", "/v1/agent/self").json()
-                                 ["Stats"]["raft"]["last_snapshot_index"]) > 120 * (round_number + 1))
+                                 ["Stats"]["raft"]["last_snapshot_index"])
+                     > 160 * (round_number + 1))
             started = lagging.log_text().count("takes the snapshot")
             lagging.start()
             wait_for("the install to begin",
                      lambda: lagging.log_text().count("takes the snapshot") > started)
-            threading.Event().wait(random.random() * 0.3)
+            threading.Event().wait(random.random() * 1.5)  # any point of it
             lagging.send(signal.SIGKILL)
             lagging.process.wait()
             lagging.start()
-            wait_for("it to have everything",
-                     lambda: applied(lagging) >= applied(leader))
-            got = lagging.ok("GET", f"/v1/kv/round{round_number}/119?raw&stale").body
-            self.assertEqual(got, VALUE[119:])
+            wait_for("it to have everything", lambda: applied(lagging) >= applied(leader),
+                     seconds=PATIENCE * 2)
+            got = lagging.ok("GET", f"/v1/kv/round{round_number}/159?raw&stale").body
+            self.assertEqual(got, VALUE[159:])
 
 
 if __name__ == "__main__":

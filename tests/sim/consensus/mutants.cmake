@@ -333,6 +333,34 @@ mutant(split_states_are_written_to propose.c scripts
     "    if (c->office.is_split) {"
     "    if (false) {")
 
+# -- snapshots and compaction (spec 2.12, 2.13) --------------------------------------------------------
+
+mutant(compacts_what_is_not_durable compact.c sim
+    "    uint64_t durable = c->durable_applied;"
+    "    uint64_t durable = c->applied;")
+mutant(compacts_behind_a_transfer compact.c scripts
+    "        limit = held_up(c, limit, s->pin_index, bytes);"
+    "        (void)s;")
+mutant(pins_for_ever compact.c scripts
+    "            p->snap_pinned_ms = 0;"
+    "            (void)p;")
+mutant(switches_before_the_reset_is_durable install.c scripts
+    "               c->writes.persisted_seq >= i->reset_seq) {"
+    "               i->reset_seq != 0) {")
+mutant(installs_what_is_older install.c scripts
+    "    return snap->index <= c->commit;"
+    "    return false;")
+mutant(campaigns_while_it_installs install.c scripts
+    "    return c->install.state >= CONSENSUS_INSTALL_IMPORTS;"
+    "    return false;")
+mutant(snapshot_with_the_newest_configuration snapshot.c sim
+    "    const struct consensus_config *config = consensus__config_at(c, snap->index);"
+    "    const struct consensus_config *config = consensus__config(c);")
+
+mutant(asks_and_never_sends snapshot.c scripts
+    "c->now_ms - s->asked_ms > retry_ms;"
+    "true;")
+
 include(${CMAKE_CURRENT_LIST_DIR}/mutants_more.cmake)
 
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${mutant_rows}")

@@ -244,6 +244,42 @@ static void a_long_tail_is_overwritten_and_compacted_with_the_power_cut_anywhere
     }
 }
 
+/* The configuration as of the snapshot is the log's first; one of before does not come back. */
+static void a_reset_brings_its_configuration(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct consensus_config config = { .index = 997, .servers_count = 1 };
+    struct consensus_config got;
+    struct opened o;
+
+    (void)state;
+    config.servers[0].id = model_id(1);
+    config.servers[0].disk = model_id(2);
+    config.servers[0].is_voter = true;
+    must_open(&o, d);
+    model_write(m, mw, 1, 0, 0, (struct model_entry){ 0 });
+    mw->w.reset_index = 1000;
+    mw->w.reset_term = 1;
+    mw->w.reset_config = &config;
+    assert_int_equal(append_one(&o, mw), MU_OK);
+    for (int i = 0; i < 3; i++) { /* as written, found again, and found in a later segment's base */
+        assert_int_equal(o.j.base.index, 1000);
+        assert_int_equal(o.j.configs_count, 1);
+        assert_int_equal(consensus_config_decode(mu_buf_span(&o.j.configs[0].bytes),
+                                                 o.j.configs[0].index, &got, NULL),
+                         MU_OK);
+        assert_memory_equal(&got, &config, sizeof got);
+        reopen(&o, d);
+        assert_int_equal(consensus__journal_compact(&o.j, 0, &o.err), MU_OK);
+    }
+    shut(&o);
+    mu_free(mw);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
 static void a_reset_restarts_the_log_behind_a_snapshot(void **state)
 {
     struct memory_disk *d = memory_disk_new();
@@ -929,6 +965,7 @@ int main(void)
         cmocka_unit_test(an_idle_log_proves_its_end_and_goes_on_in_place),
         cmocka_unit_test(compaction_recycles_whole_segments_and_keeps_the_configuration),
         cmocka_unit_test(a_long_tail_is_overwritten_and_compacted_with_the_power_cut_anywhere),
+        cmocka_unit_test(a_reset_brings_its_configuration),
         cmocka_unit_test(a_reset_restarts_the_log_behind_a_snapshot),
         cmocka_unit_test(nothing_acknowledged_is_lost_wherever_the_power_goes),
         cmocka_unit_test(every_prefix_of_sectors_of_the_last_batch_opens),

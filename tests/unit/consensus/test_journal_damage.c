@@ -233,6 +233,54 @@ static void the_end_is_known_after_a_clean_stop(void **state)
     }
 }
 
+/* Damaged again before it was whole again: it still answers for all it had. */
+static void the_higher_floor_stays(void **state)
+{
+    struct model *m = model_new();
+    struct memory_disk *d = memory_disk_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    put(&o, m, 1, 2, 40);
+    uint64_t third = o.j.offset;
+
+    for (uint64_t i = 3; i <= 6; i++) {
+        put(&o, m, i, 1, 40);
+    }
+    assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+    shut(&o);
+    memory_crash(d);
+    memory_bytes(d, "log-0000000000000001.seg")->data[third + 60] ^= 1;
+    assert_int_equal(open_applied(&o, d, m, 2, NULL), MU_OK);
+    assert_int_equal(o.j.tail.index, 2);
+    assert_int_equal(o.j.floor.index, 6);
+    struct model *again = model_new();
+
+    again->last = 2;
+    put(&o, again, 3, 1, 40);
+    uint64_t fourth = o.j.offset;
+    char name[CONSENSUS_JOURNAL_NAME_MAX];
+
+    consensus__journal_name(o.j.segments[o.j.segments_count - 1].number, name);
+    put(&o, again, 4, 1, 40);
+    assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+    shut(&o);
+    memory_crash(d);
+    memory_bytes(d, name)->data[fourth + 60] ^= 1;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(open_applied(&o, d, m, 3, NULL), MU_OK);
+        assert_int_equal(o.j.tail.index, 3);
+        assert_int_equal(o.j.floor.index, 6);
+        assert_true(consensus__journal_lacks(&o.j));
+        shut(&o);
+        memory_crash(d);
+    }
+    memory_disk_free(d);
+    mu_free(again);
+    mu_free(m);
+}
+
 /* A vote that stood in the damaged batch is found in the one behind it. */
 static void no_vote_is_forgotten(void **state)
 {
@@ -268,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_flipped_byte_makes_the_log_lie),
         cmocka_unit_test(the_end_is_known_after_a_clean_stop),
+        cmocka_unit_test(the_higher_floor_stays),
         cmocka_unit_test(no_vote_is_forgotten),
     };
 
