@@ -50,15 +50,14 @@
 #define NEVER       UINT64_MAX
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                 \
-    X(crash)                                                                            \
-    X(power)                                                                            \
-    X(stop)                                                                             \
-    X(pause)                                                                            \
-    X(cut)                                                                              \
-    X(loss)                                                                             \
-    X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) X(read) X(rot) X(churn) \
-        X(transfer)
+#define WORLD_FAULTS(X) \
+    X(crash)            \
+    X(power)            \
+    X(stop)             \
+    X(pause)            \
+    X(cut)              \
+    X(loss)             \
+    X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) X(read) X(rot) X(churn) X(transfer)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
