@@ -185,6 +185,9 @@ static void write_again(struct write *w, enum mu_code code)
     struct agent *a = w->agent;
 
     w->state = WRITE_TRYING;
+    if (!w->is_doubtful) {
+        w->origin.seq = 0; /* nobody has it: a new number, or others would leave it behind */
+    }
     if (w->is_here_only) {
         write_fail(w, code, agent__refusal_text(code));
         return;
