@@ -51,10 +51,6 @@ server_mutant(segment_name_not_flushed consensus/journal_files.c
     "    return rc == MU_OK ? j->disk->ops->sync_dir(j->disk->self, err) : rc;"
     "    return rc;"
     LONG)
-server_mutant(segment_head_not_flushed consensus/journal_files.c
-    "        rc = j->disk->ops->sync(j->disk->self, j->next_file, err);"
-    ""
-    LONG)
 server_mutant(torn_tail_is_valid consensus/segment.c
     "    return flags == 0 && batch_crc(bytes.data, used, out->salt) == out->crc;"
     "    return flags == 0;"
