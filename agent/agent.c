@@ -171,6 +171,7 @@ static void on_applied(void *data, const struct apply_report *report)
         catalog_watch_fire(a->watch, report->changes);
         if (a->sessions != NULL) {
             agent__sessions_changed(a, report->changes);
+            agent__leader_nodes_changed(a, report->changes);
         }
     } else {
         catalog_reader_rest(a->reader); /* a checkpoint in a quiet moment: give pages back */

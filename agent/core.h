@@ -176,6 +176,8 @@ void agent__leader_open(struct agent *a);
 void agent__leader_close(struct agent *a);
 void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_leader,
                            bool is_ready);
+/* Records of nodes were written: those of members are compared with what gossip knows. */
+void agent__leader_nodes_changed(struct agent *a, const struct catalog_changes *changes);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
 
 /* -- history.c --------------------------------------------------------------------------------- */

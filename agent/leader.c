@@ -2,9 +2,11 @@
  *
  * On taking office: a barrier (the local state has everything committed before), then reconcile.h
  * is told every member and every catalog node with a serfHealth check; after that each notice of
- * gossip, and everything again each minute. Its actions are compared with the catalog first, so a
- * catalog that already says so is not written. One action a node is in flight at a time.
+ * gossip, each node whose record somebody changed, and everything again each minute. Its actions
+ * are compared with the catalog first, so a catalog that already says so is not written. One action
+ * a node is in flight at a time.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -249,6 +251,59 @@ void agent__leader_notice(struct agent *a, const struct gossip_notice *notice)
     }
     agent__caretaker_look(a);
     soon(a);
+}
+
+/* -- what somebody else wrote -------------------------------------------------------------------
+ */
+
+struct wanted { /* a node's name as the catalog compares it */
+    struct agent *agent;
+    struct mu_span key;
+};
+
+static void tell_if_wanted(void *data, const struct gossip_view *m)
+{
+    const struct wanted *w = data;
+
+    if (mu_span_eq_fold(mu_span_text(m->name), w->key)) {
+        tell_member(w->agent, m);
+    }
+}
+
+/* Gossip knows the name: whoever wrote another address or id there is wrong. */
+static void look_at_node(struct agent *a, struct mu_span key)
+{
+    char name[MU_NODE_NAME_MAX + 1];
+    struct gossip_view m;
+
+    (void)snprintf(name, sizeof name, "%.*s", MU_SPAN_FMT(key));
+    if (gossip_driver_find(a->gossip, name, &m)) {
+        tell_member(a, &m);
+    } else { /* not in lower case, or not one of ours */
+        gossip_driver_each(a->gossip, tell_if_wanted, &(struct wanted){ a, key });
+    }
+}
+
+void agent__leader_nodes_changed(struct agent *a, const struct catalog_changes *changes)
+{
+    bool is_of_nodes = false;
+
+    if (a->leader == NULL || !a->leader->is_in_office) {
+        return;
+    }
+    for (size_t i = 0; !is_of_nodes && i < catalog_changes_count(changes); i++) {
+        is_of_nodes = catalog_changes_at(changes, i).kind == CATALOG_NODES;
+    }
+    for (size_t i = 0; is_of_nodes && i < catalog_changes_count(changes); i++) {
+        struct catalog_topic topic = catalog_changes_at(changes, i);
+
+        if (topic.kind == CATALOG_NODE) {
+            look_at_node(a, topic.name);
+        }
+    }
+    if (is_of_nodes) {
+        soon(a);
+    }
 }
 
 /* -- office ------------------------------------------------------------------------------------ */

@@ -22,7 +22,7 @@
 #include "core.h"
 #include "mvcc.h"
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define APPLICATION_ID 0x6d757374 /* "must" */
 
 #define CACHE_BYTES (64U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */

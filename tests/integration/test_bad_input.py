@@ -105,6 +105,23 @@ class Start(ClusterTest):
         self.assertEqual(s1.members()["k1"], 1)
         self.assertTrue(k1.running())
 
+    def test_a_living_members_record_is_put_right_at_once(self):
+        cluster = self.cluster(servers=1, clients=1)
+        cluster.start().wait_ready()
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        before = wait_for("its whole record", lambda: s1.get("/v1/catalog/node/k1").json()["Node"]
+                          if s1.get("/v1/catalog/node/k1").json()["Node"]["Meta"] else None)
+        s1.ok("PUT", "/v1/catalog/register", {"Node": "K1", "Address": "10.9.9.9"})
+
+        def record():
+            node = s1.get("/v1/catalog/node/k1").json()["Node"]
+            return (node["ID"], node["Address"]) == (before["ID"], k1.address)
+
+        # The leader looks at everything each minute: this is sooner.
+        wait_for("the address and id that gossip knows", record, 20)
+        s1.ok("PUT", "/v1/catalog/deregister", {"Node": "k1"})
+        wait_for("it to be registered again", record, 20)
+
     def test_wrong_bytes_on_every_port(self):
         cluster = self.cluster(servers=1, clients=1)
         cluster.start().wait_ready()

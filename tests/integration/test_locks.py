@@ -1,6 +1,6 @@
 """Sessions and locks between real processes: who holds what, and when it comes free."""
 
-import base64
+import signal
 import subprocess
 import sys
 import threading
@@ -50,6 +50,30 @@ class Sessions(ClusterTest):
         wait_for("the lock to come free", lambda: acquire(k2, "service/leader", second))
         self.assertGreater(time.monotonic() - freed, 2.5, "before the delay was over")
         self.assertEqual(holder(k2, "service/leader"), second)
+
+    def test_a_holder_that_slept_is_kept_out_by_its_fence(self):
+        cluster = self.cluster(servers=3, clients=1, args=[
+            "-hcl", 'reconcile { remove_failed_after = "1h" }'])
+        cluster.start().wait_ready()
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        sleeper, next_one = session(k1, LockDelay="0s"), session(s1)
+        self.assertTrue(acquire(k1, "job", sleeper))
+        fence = k1.get("/v1/kv/job").json()[0]
+        k1.send(signal.SIGSTOP)
+        wait_for("the lock to come free", lambda: acquire(s1, "job", next_one))
+        k1.send(signal.SIGCONT)
+        # It believes that it still holds the lock. What it was given with it is refused.
+        wait_for("it to be back", lambda: k1.get("/v1/kv/job", timeout=2).status == 200)
+        self.assertEqual(k1.put(f"/v1/kv/job?cas={fence['ModifyIndex']}", "late").text, "false")
+        self.assertEqual(k1.put(f"/v1/kv/job?release={sleeper}", "late").text, "false")
+        guarded = k1.put("/v1/txn", [
+            {"KV": {"Verb": "check-session", "Key": "job", "Session": sleeper}},
+            {"KV": {"Verb": "set", "Key": "result", "Value": "bGF0ZQ=="}}])
+        self.assertEqual(guarded.status, 409, guarded.text)
+        self.assertEqual(k1.get("/v1/kv/result").status, 404)
+        row = k1.get("/v1/kv/job").json()[0]
+        self.assertEqual((row["Session"], row["LockIndex"]), (next_one, fence["LockIndex"] + 1))
+        self.assertEqual(k1.put(f"/v1/session/renew/{sleeper}").status, 404)
 
     def test_a_removed_node_takes_its_sessions_with_it(self):
         cluster = self.cluster(servers=1, clients=1, args=[

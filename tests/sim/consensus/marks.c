@@ -94,6 +94,7 @@ static const struct {
     { "refusal, the states of the servers differ",       "scripts" },
     { "refusal, the server does not have the role for it", "scripts: nobody asks so here" },
     { "refusal, the cluster has as many as it may have", "unit tests: it takes ten servers" },
+    { "vote refused: a leader is alive", "scripts: vote_in_a_term_that_is_led" },
     { "pre-vote refused: its term is older", "scripts: only a late message asks so" },
     // clang-format on
 };

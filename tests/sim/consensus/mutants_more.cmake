@@ -67,6 +67,9 @@ mutant(candidate_ignores_its_leader election.c scripts
 mutant(asks_once_only election.c sim
     "    if (is_asking(c) && c->campaign.has_asked && c->now_ms >= c->campaign.ask_at_ms) {"
     "    if (false) {" LONG)
+mutant(vote_in_a_led_term election.c scripts
+    "    } else if (!mu_id_is_none(&c->leader) && !mu_id_eq(&c->leader, &m->from)) {"
+    "    } else if (false) {" LONG)
 
 # -- who may speak, and terms of messages (1.6) ----------------------------------------------------
 

@@ -109,6 +109,10 @@ server_mutant(full_disk_skips_entries agent/apply.c
     }
     if (rc == MU_OK) {"
     LONG)
+server_mutant(second_copy_has_an_effect catalog/origin.c
+    "    *is_known = from->seq <= s->high && bit_get(s->seen, from->seq);"
+    "    *is_known = false;"
+    LONG)
 server_mutant(lock_taken_from_its_holder catalog/kv.c
     "        (attributes->session.bytes > 0 && !mu_span_eq(attributes->session, id))) {"
     "        false) {"

@@ -342,8 +342,11 @@ static void an_index_moves_with_what_is_seen(void **state)
             c.kv_compact.markers_rev = 0; /* without them an index may go back, as documented */
         }
         fixture_begin(&f);
-        mu_free(fixture_apply(&f, &c).text);
+        struct catalog_result result = fixture_apply(&f, &c);
         struct catalog_changes *changes = fixture_commit(&f);
+
+        mu_free(result.text);
+        mu_buf_deinit(&result.data);
 
         catalog_watch_fire(watch, changes);
         catalog_changes_free(changes);

@@ -848,6 +848,20 @@ static void stamping_refuses_what_a_log_must_not_hold(void **state)
     b = envelope(3, 9, MU_SPAN_NONE);
     assert_int_equal(command_stamp(mu_buf_span(&b), &origin, 1, &to, &err), MU_UNSUPPORTED);
     mu_buf_deinit(&b);
+    b = envelope(3, 1, MU_SPAN_NONE);
+    mu_buf_add(&b,
+               "\x32\x03"
+               "abc",
+               5); /* a request id of three bytes */
+    assert_int_equal(command_stamp(mu_buf_span(&b), &origin, 1, &to, &err), MU_CORRUPT);
+    mu_buf_deinit(&b);
+    b = envelope(3, 1, MU_SPAN_NONE);
+    mu_buf_add(&b,
+               "\x1a\x05\x0a\x03"
+               "abc",
+               7); /* an origin's */
+    assert_int_equal(command_stamp(mu_buf_span(&b), NULL, 1, &to, &err), MU_CORRUPT);
+    mu_buf_deinit(&b);
     assert_int_equal(command_stamp(TEXT("garbage"), &origin, 1, &to, &err), MU_CORRUPT);
 
     /* one that is just small enough without stamp and origin */
