@@ -112,6 +112,7 @@ static void ticket_forget(struct write *w)
 
 static void write_free(struct write *w)
 {
+    w->agent->requests->applying_count -= w->state == WRITE_APPLYING;
     if (w->ticket > 0) {
         ticket_forget(w);
     }
@@ -325,6 +326,7 @@ static void on_forwarded(void *data, enum mu_code code, struct mu_span answer,
     }
     /* Applied there, not yet here: whoever reads from us next shall see it. */
     w->state = WRITE_APPLYING;
+    w->agent->requests->applying_count++;
     agent__await(w->agent, w->written.index);
 }
 
@@ -465,8 +467,9 @@ void agent__requests_applied(struct agent *a, const struct apply_report *report)
     for (size_t i = 0; i < report->results_count; i++) {
         result_answer(a, &report->results[i]);
     }
-    if (!agent__leads(a)) {
-        applied_writes(a); /* only a follower has any */
+    if (a->requests->applying_count >
+        0) { /* of a follower, or of one that has come to lead since */
+        applied_writes(a);
     }
     agent__reads_applied(a);
 }

@@ -8,6 +8,7 @@ struct requests {
     bool is_ready;              /* this server leads and has committed an entry of its term */
     struct mu_table *by_ticket; /* ticket -> struct write */
     struct mu_link writes;
+    size_t applying_count;   /* of those: done, and to be applied here before they are answered */
     struct mu_link reads;    /* struct agent_read that wait for a leader, an index or a turn */
     struct mu_link rounds;   /* struct round in flight */
     struct mu_link forwards; /* struct agent_forward to the leader */

@@ -109,7 +109,7 @@ enum mu_code snapshot_state_applied(const char *dir, uint64_t generation,
     }
     catalog_close(c);
     mu_free(path);
-    return rc;
+    return rc == MU_CORRUPT ? MU_OK : rc; /* a power cut in the middle of an import: not complete */
 }
 
 /* -- life -------------------------------------------------------------------------------------- */

@@ -393,7 +393,8 @@ void consensus__membership_run(struct consensus *c)
     c->member_ask_at_ms = c->now_ms + ASK_MS(c);
     c->removed_by = 0;
     for (uint32_t i = 0; i < c->peers_count; i++) {
-        if (i != c->self && consensus__send_has_room(c)) {
+        /* An old configuration may know this server by another disk. */
+        if (!mu_id_eq(&c->peers[i].id, &c->options.server) && consensus__send_has_room(c)) {
             (void)consensus__send(c, CONSENSUS_MEMBER_REQ, &c->peers[i].id);
         }
     }

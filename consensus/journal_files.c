@@ -223,8 +223,10 @@ enum mu_code consensus__journal_recycle(struct consensus_journal *j, struct mu_e
     while (gone < j->points_count && j->points[gone].segment == oldest.number) {
         gone++;
     }
-    j->points_count -= gone;
-    memmove(j->points, j->points + gone, j->points_count * sizeof *j->points);
+    if (gone > 0) { /* a log that begins behind a snapshot may have none */
+        j->points_count -= gone;
+        memmove(j->points, j->points + gone, j->points_count * sizeof *j->points);
+    }
     return MU_OK;
 }
 

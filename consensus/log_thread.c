@@ -514,7 +514,7 @@ bool consensus__log_step(struct consensus_log *l, uint64_t *nap)
     if (!l->journal.has_failed) { /* else there is nothing left to do but to be closed */
         work(l);
     }
-    *nap = nap_ms(l, clock_ms(l));
+    *nap = is_closing ? 0 : nap_ms(l, clock_ms(l)); /* what failed now is closed by the next one */
     return true;
 }
 

@@ -342,7 +342,7 @@ static void on_told(void *data)
     struct world *w = world_of(c);
     struct op *op = op_of(w, c->op);
 
-    op->state = OP_DONE;
+    op->state = op->code == MU_TIMEOUT ? OP_UNKNOWN : OP_DONE; /* repeated too late */
     op->returned = w->now;
     if (op->kind == OP_GET) {
         w->sums.reads++;
@@ -480,8 +480,9 @@ static void history_make(struct world *w, struct linear_history *h)
     for (size_t i = 0; i < w->ops_count; i++) {
         const struct op *op = &w->ops[i];
 
-        if (op->state == OP_FAILED || op->code != MU_OK || op->kind == OP_SESSION ||
-            op->kind == OP_REGISTER || (op->kind == OP_GET && op->state != OP_DONE)) {
+        if (op->state == OP_FAILED || (op->state == OP_DONE && op->code != MU_OK) ||
+            op->kind == OP_SESSION || op->kind == OP_REGISTER ||
+            (op->kind == OP_GET && op->state != OP_DONE)) {
             continue; /* without effect on keys */
         }
         for (size_t key = 0; key < w->keys_count; key++) {

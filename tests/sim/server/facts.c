@@ -80,6 +80,20 @@ static void oracle_apply(struct world *w, const struct consensus_entry_view *e, 
     memcpy(fact->hash, applied.hash, sizeof fact->hash);
 }
 
+/* It changes nothing and is answered as the first was; or, much later, that nobody knows. */
+static void second_copy(struct world *w, uint64_t index, const struct op *op,
+                        const struct fact *fact)
+{
+    const struct fact *first = &w->facts[op->entry - 1];
+
+    w->sums.copies++;
+    if (fact->code != MU_TIMEOUT &&
+        (fact->code != first->code || fact->did_apply != first->did_apply)) {
+        world_fail(w, "I17: write %llu was committed at %llu and is answered otherwise at %llu",
+                   U(op->number), U(op->entry), U(index));
+    }
+}
+
 static void op_committed(struct world *w, const struct consensus_entry_view *e, struct fact *fact)
 {
     struct mu_arena arena;
@@ -96,16 +110,16 @@ static void op_committed(struct world *w, const struct consensus_entry_view *e, 
     if (op == NULL) {
         world_fail(w, "entry %llu is of no origin that anybody knows", U(e->index));
     }
+    fact->op = op->number;
     if (op->entry != 0) {
-        world_fail(w, "I17: write %llu is committed at %llu and at %llu", U(op->number),
-                   U(op->entry), U(e->index));
+        second_copy(w, e->index, op, fact);
+        return;
     }
     if (op->state == OP_FAILED) {
         world_fail(w, "write %llu was refused, and is committed at %llu", U(op->number),
                    U(e->index));
     }
     op->entry = e->index;
-    fact->op = op->number;
     enum mu_code code = MU_OK;
     bool should = model_apply(w, e->index, op, &code);
 

@@ -25,7 +25,8 @@
 #define BEYOND_EACH 8 /* every so manieth fresh run goes beyond the budget */
 
 struct sums {
-    uint64_t runs, steps, seconds, entries, acked, reads, unknown, crashes, cuts, refused, hash;
+    uint64_t runs, steps, seconds, entries, acked, reads, unknown, copies, crashes, cuts, refused,
+        hash;
     uint64_t bad[FAULTS_COUNT];
 };
 
@@ -53,6 +54,7 @@ static uint64_t run(const struct world_options *options, struct sums *sums)
     sums->acked += w->sums.acked;
     sums->reads += w->sums.reads;
     sums->unknown += w->sums.unknown;
+    sums->copies += w->sums.copies;
     sums->crashes += w->sums.crashes;
     sums->cuts += w->sums.cuts;
     sums->refused += w->sums.refused;
@@ -253,11 +255,12 @@ static void report(const struct words *words, const struct sums *sums, double cp
     }
     (void)printf(
         "%llu runs, %llu steps, %llu s simulated, %llu entries, %llu writes and %llu reads "
-        "acknowledged, %llu unknown, %llu crashes, %llu power cuts, %llu logs refused, "
+        "acknowledged, %llu unknown, %llu committed twice, %llu crashes, %llu power cuts, %llu "
+        "logs refused, "
         "hash %016llx, %.1f cluster-hours in a minute of a processor\n",
         U(sums->runs), U(sums->steps), U(sums->seconds), U(sums->entries), U(sums->acked),
-        U(sums->reads), U(sums->unknown), U(sums->crashes), U(sums->cuts), U(sums->refused),
-        U(sums->hash), (double)sums->seconds / 60 / (cpu_s + 0.001));
+        U(sums->reads), U(sums->unknown), U(sums->copies), U(sums->crashes), U(sums->cuts),
+        U(sums->refused), U(sums->hash), (double)sums->seconds / 60 / (cpu_s + 0.001));
     for (size_t i = 0; words->shows_faults && i < FAULTS_COUNT; i++) {
         (void)printf("%8llu %s\n", U(sums->bad[i]), world_fault_text(i));
     }

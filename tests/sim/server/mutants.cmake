@@ -51,10 +51,6 @@ server_mutant(segment_name_not_flushed consensus/journal_files.c
     "    return rc == MU_OK ? j->disk->ops->sync_dir(j->disk->self, err) : rc;"
     "    return rc;"
     LONG)
-server_mutant(segment_head_not_flushed consensus/journal_files.c
-    "        rc = j->disk->ops->sync(j->disk->self, j->next_file, err);"
-    ""
-    LONG)
 server_mutant(torn_tail_is_valid consensus/segment.c
     "    return flags == 0 && batch_crc(bytes.data, used, out->salt) == out->crc;"
     "    return flags == 0;"
@@ -108,6 +104,10 @@ server_mutant(full_disk_skips_entries agent/apply.c
         rc = MU_OK;
     }
     if (rc == MU_OK) {"
+    LONG)
+server_mutant(second_copy_has_an_effect catalog/origin.c
+    "    *is_known = from->seq <= s->high && bit_get(s->seen, from->seq);"
+    "    *is_known = false;"
     LONG)
 server_mutant(lock_taken_from_its_holder catalog/kv.c
     "        (attributes->session.bytes > 0 && !mu_span_eq(attributes->session, id))) {"

@@ -2,16 +2,23 @@
  *
  * What agent/request.c and agent/read.c do with sockets and timers: a write goes to the leader, is
  * stamped and proposed there; its result comes from applying it; the server that was asked answers
- * when it has applied it too. A read asks for a read point, waits until it is applied, and reads.
+ * when it has applied it too. Without an answer it sends the write again, under the same number:
+ * the catalog knows a second copy. A read asks for a read point, waits until it is applied, and
+ * reads.
  */
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "world.h"
 
+#define AGAIN_MS  60   /* after a refusal */
+#define ANSWER_MS 700  /* after silence */
+#define HOLD_MS   2500 /* no try begins later than that */
+
 enum request_state {
     REQUEST_PROPOSED, /* by us, the leader: its result comes from apply */
     REQUEST_ASKING,   /* another server, or our own core for a read point */
+    REQUEST_PAUSES,   /* before another try */
     REQUEST_WAITING,  /* until `index` is applied here */
 };
 
@@ -24,6 +31,9 @@ struct request {
     struct server *asker; /* NULL: a client */
     uint64_t asker_mark;
     bool is_read;
+    bool may_be; /* a try may have been accepted */
+    uint64_t began;
+    struct event again;
     struct call answer;
 };
 
@@ -39,6 +49,7 @@ static struct request *request_new(struct server *s, uint64_t op, bool is_read)
     r->op = op;
     r->is_read = is_read;
     r->mark = ++marks;
+    r->began = s->world->now;
     r->next = *list;
     r->at = list;
     if (r->next != NULL) {
@@ -51,6 +62,7 @@ static struct request *request_new(struct server *s, uint64_t op, bool is_read)
 static void request_free(struct request *r)
 {
     MU_ASSERT(!r->is_core);
+    event_cancel(r->server->world, &r->again);
     *r->at = r->next;
     if (r->next != NULL) {
         r->next->at = r->at;
@@ -73,10 +85,47 @@ static struct server *leader_of(struct server *s)
 /* -- answers ------------------------------------------------------------------------------------
  */
 
+static void ask_leader(struct request *r);
+
+static void on_again(void *data)
+{
+    struct request *r = data;
+
+    if (!server_turn_begins(r->server, &r->again, on_again, r)) {
+        return;
+    }
+    struct server *s = r->server;
+
+    r->may_be = r->may_be || r->state == REQUEST_ASKING;
+    r->mark = ++marks; /* an answer to the last try is not waited for any more */
+    ask_leader(r);
+    server_turn_ends(s);
+}
+
+/* A write of a client's is tried again, as long as it is held. */
+static bool try_again(struct request *r, enum mu_code code)
+{
+    struct world *w = r->server->world;
+
+    r->may_be = r->may_be || code == MU_LOST;
+    if (r->asker != NULL || r->is_read || r->server->is_dying || w->is_calm ||
+        w->now > r->began + HOLD_MS * MS) {
+        return false;
+    }
+    r->state = REQUEST_PAUSES;
+    event_set(w, &r->again, w->now + AGAIN_MS * MS, on_again, r);
+    return true;
+}
+
 /* What only MU_LOST leaves open. */
 static void fail(struct request *r, enum mu_code code)
 {
     struct world *w = r->server->world;
+
+    if (try_again(r, code)) {
+        return;
+    }
+    code = r->may_be ? MU_LOST : code;
     struct call answer = {
         .kind = r->is_read ? CALL_READ_POINT : CALL_PROPOSED,
         .op = r->op,
@@ -155,9 +204,11 @@ static void answer_write(struct request *r)
 
 static void wait_applied(struct request *r, uint64_t index)
 {
+    event_cancel(r->server->world, &r->again);
     r->index = index;
     if (!has_applied(r->server, index)) {
         r->state = REQUEST_WAITING;
+        server_await(r->server, index);
     } else if (r->is_read) {
         answer_read(r);
     } else {
@@ -302,6 +353,9 @@ static void ask_leader(struct request *r)
     }
     r->state = REQUEST_ASKING;
     net_call(s->world, s, leader, &call);
+    if (!r->is_read && s->world->now < r->began + HOLD_MS * MS) {
+        event_set(s->world, &r->again, s->world->now + ANSWER_MS * MS, on_again, r);
+    }
 }
 
 void request_client(struct server *s, uint64_t op)

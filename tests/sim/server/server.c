@@ -13,7 +13,8 @@
 #include "sim_vfs.h"
 #include "world.h"
 
-#define WAKE_US 5 /* from another thread to the loop */
+#define WAKE_US 5         /* from another thread to the loop */
+#define REST_US (40 * MS) /* entries that nobody waits for are held so long */
 
 /* -- clocks -------------------------------------------------------------------------------------
  */
@@ -352,6 +353,22 @@ static void on_dead(void *data, const char *why)
 /* -- what consensus says ------------------------------------------------------------------------
  */
 
+/* As agent/agent.c: where nobody waits, entries are applied in company. */
+static void on_rest_end(void *data)
+{
+    struct server *s = data;
+
+    if (server_turn_begins(s, &s->rest, on_rest_end, s)) {
+        apply_hurry(s->apply);
+    }
+}
+
+static bool is_awaited(const struct server *s, uint64_t first)
+{
+    return s->node.is_leader || first <= s->awaited ||
+           apply_waiting(s->apply) >= MU_APPLY_BATCH_ENTRIES;
+}
+
 static void on_entries(void *data, const struct consensus_entry_view *entries, size_t count)
 {
     struct server *s = data;
@@ -367,8 +384,25 @@ static void on_entries(void *data, const struct consensus_entry_view *entries, s
             .command = entries[i].is_command ? entries[i].bytes : MU_SPAN_NONE,
         };
     }
-    apply_push(s->apply, list, count);
+    if (is_awaited(s, entries[0].index)) {
+        event_cancel(s->world, &s->rest);
+        apply_push(s->apply, list, count);
+    } else {
+        apply_hold(s->apply, list, count);
+        if (!event_is_set(&s->rest)) {
+            event_set(s->world, &s->rest, s->world->now + REST_US, on_rest_end, s);
+        }
+    }
     mu_free(list);
+}
+
+void server_await(struct server *s, uint64_t index)
+{
+    s->awaited = index > s->awaited ? index : s->awaited;
+    if (event_is_set(&s->rest)) {
+        event_cancel(s->world, &s->rest);
+        apply_hurry(s->apply);
+    }
 }
 
 static void on_changed(void *data, const struct mu_id *leader, bool is_leader, bool is_ready)
@@ -378,6 +412,9 @@ static void on_changed(void *data, const struct mu_id *leader, bool is_leader, b
 
     world_say(s->world, "%s: the leader is %s%s", s->name, of != NULL ? of->name : "nobody",
               is_leader ? (is_ready ? ", ready" : ", not ready") : "");
+    if (is_leader) {
+        server_await(s, 0); /* an office begins with what is held */
+    }
 }
 
 static void on_formed(void *data, const struct mu_id *cluster)
@@ -541,7 +578,7 @@ static void on_opened(void *data)
     task_start(&s->apply_task, s, apply_main);
     s->state = SERVER_UP;
     s->has_begun = true;
-    s->term = s->commit = s->origin_seq = 0;
+    s->term = s->commit = s->origin_seq = s->awaited = 0;
     world_say(w, "%s: is up, applied %llu", s->name, U(s->opened.index));
     consensus__node_start(&s->node, server_ms(s));
     on_store_wake(s);
@@ -598,8 +635,8 @@ static void node_end(struct server *s)
 
 static void events_cancel(struct server *s)
 {
-    struct event *const all[] = { &s->exit, &s->opened_event, &s->turn,
-                                  &s->wake, &s->collect,      &s->applied_event };
+    struct event *const all[] = { &s->rest, &s->exit,    &s->opened_event, &s->turn,
+                                  &s->wake, &s->collect, &s->applied_event };
 
     for (size_t i = 0; i < MU_LEN(all); i++) {
         event_cancel(s->world, all[i]);

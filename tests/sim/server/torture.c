@@ -246,6 +246,14 @@ void torture_begin(struct world *w)
             w->options.off |= UINT64_C(1) << i;
         }
     }
+    /* A server on a blank disk needs all others intact, and a log that goes back to its first
+     * entry: a small disk makes it shorter, and no state is sent here. */
+    if (world_has(w, FAULT_churn)) {
+        bool keeps = below(w, 2) == 0;
+
+        w->options.off |= keeps ? UINT64_C(1) << FAULT_rot | UINT64_C(1) << FAULT_full
+                                : UINT64_C(1) << FAULT_churn;
+    }
     uint64_t servers = below(w, 8);
     uint64_t clients = 1 + below(w, CLIENTS_MAX);
     uint64_t until = 4 + below(w, below(w, 4) == 0 ? 30 : 12);

@@ -50,13 +50,14 @@
 #define NEVER       UINT64_MAX
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                       \
-    X(crash)                                                                                  \
-    X(power)                                                                                  \
-    X(stop)                                                                                   \
-    X(pause)                                                                                  \
-    X(cut) X(loss) X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) X(read) X(rot) \
-        X(churn) X(transfer)
+#define WORLD_FAULTS(X) \
+    X(crash)            \
+    X(power)            \
+    X(stop)             \
+    X(pause)            \
+    X(cut)              \
+    X(loss)             \
+    X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) X(read) X(rot) X(churn) X(transfer)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -157,6 +158,8 @@ struct server {
     enum mu_code open_code;
     struct mu_err open_error;
     struct event opened_event, turn, wake, collect, applied_event;
+    struct event rest;
+    uint64_t awaited; /* somebody waits until this is applied */
     uint64_t stamp_ms, origin_seq;
 
     /* what was seen of it */
@@ -286,7 +289,7 @@ struct world {
     } churn;
     uint64_t bad[FAULTS_COUNT]; /* how often each happened */
     struct {                    /* for people */
-        uint64_t crashes, cuts, opens, refused, acked, failed, unknown, reads, deaths;
+        uint64_t crashes, cuts, opens, refused, copies, acked, failed, unknown, reads, deaths;
     } sums;
 };
 
@@ -325,6 +328,7 @@ bool server_is_up(const struct server *s);
 bool server_hears(const struct server *s); /* its peers: also while it gives its office away */
 struct server *server_of(struct world *w, const struct mu_id *id); /* NULL: none */
 void server_settle(struct server *s);
+void server_await(struct server *s, uint64_t index); /* somebody waits until it is applied */
 
 /* -- task.c -------------------------------------------------------------------------------------
  */
