@@ -95,6 +95,11 @@ static bool servers_agree(struct cluster *c, char *why)
         if (s->catalog != NULL) {
             applied = catalog_applied(s->catalog);
         }
+        if (s->node->core != NULL && s->node->seen.last_index != s->node->seen.commit) {
+            (void)snprintf(why, WHY_BYTES, "%s has entries %llu to %llu under way", s->node->name,
+                           U(s->node->seen.commit + 1), U(s->node->seen.last_index));
+            return false;
+        }
         if (applied.index != c->facts_last) {
             (void)snprintf(why, WHY_BYTES, "%s has applied %llu of %llu", s->node->name,
                            U(applied.index), U(c->facts_last));
