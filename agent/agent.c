@@ -330,7 +330,7 @@ static void on_rest_end(void *data)
  * (spec/consensus.md 6.3, apply lever 5). */
 static bool is_awaited(const struct agent *a, uint64_t first)
 {
-    return agent__leads(a) || first <= a->awaited || catalog_watch_eager(a->watch) > 0 ||
+    return agent_leads(a) || first <= a->awaited || catalog_watch_eager(a->watch) > 0 ||
            apply_waiting(a->apply) >= MU_APPLY_BATCH_ENTRIES;
 }
 
@@ -601,6 +601,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     }
     local_set_listener(a->local, on_local_change, a);
     rc = agent__registration_restore(a, err);
+    rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
     if (rc == MU_OK) {
         agent__sync_full(a, "start");
     }
@@ -658,6 +659,11 @@ static void on_gossip_stopped(void *data)
     stop_rest(a);
 }
 
+static void on_ipc_closed(void *data)
+{
+    stopped_one(data);
+}
+
 static void on_persist_stopped(void *data)
 {
     stopped_one(data);
@@ -680,6 +686,10 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__roster_close(a);
         agent__caretaker_close(a);
         agent__membership_close(a);
+    }
+    if (agent__ipc_is_open(a)) {
+        a->stops_pending++;
+        agent__ipc_close(a, on_ipc_closed, a);
     }
     agent__registration_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
@@ -706,6 +716,7 @@ void agent_free(struct agent *a)
         turn_close(a->turn);
     }
     gossip_driver_free(a->gossip);
+    agent__ipc_free(a);
     consensus_driver_free(a->consensus);
     catalog_reader_close(a->reader);
     catalog_cache_free(a->cache);

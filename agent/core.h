@@ -16,6 +16,7 @@
 #include "timer.h"
 
 struct checks;
+struct ipc;
 struct persist;
 
 enum agent_phase {
@@ -86,6 +87,7 @@ struct agent {
     struct servers *servers; /* servers.c: client agents: the server they talk to */
     struct sync *sync;       /* sync.c: anti-entropy */
     struct join *join;       /* join.c: the retry_join loop */
+    struct ipc *ipc;         /* ipc_agent.c: the serf command's port */
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */
@@ -135,6 +137,8 @@ struct agent__server { /* a server that gossip knows */
 };
 MU_MUST_CHECK enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err);
 void agent__tags_refresh(struct agent *a); /* after a cluster was formed */
+/* The same, for who wants to know. MU_TOO_BIG, MU_CANCELLED. */
+MU_MUST_CHECK enum mu_code agent__tags_set(struct agent *a, struct mu_err *err);
 typedef void agent__server_fn(void *data, const struct agent__server *server);
 void agent__each_server(struct agent *a, agent__server_fn *each, void *data);
 bool agent__server_find(struct agent *a, const struct mu_id *node, struct agent__server *out);
@@ -242,6 +246,19 @@ void agent__join_close(struct agent *a);
 void agent__join_lost(struct agent *a); /* no server is alive any more: client agents rejoin */
 void agent__join_conflict(struct agent *a,
                           const char *text); /* our name or id is held by another */
+
+/* -- ipc_agent.c: the serf command's port ---------------------------------------------------------
+ */
+
+#define AGENT_USER_TAGS_MAX 24 /* set through it */
+
+/* Gossip has started. MU_IO: a port that was configured is taken. */
+MU_MUST_CHECK enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err);
+bool agent__ipc_is_open(const struct agent *a);
+void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data); /* an open one */
+void agent__ipc_free(struct agent *a);                                        /* gossip is gone */
+void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice);
+struct mu_pairs agent__user_tags(const struct agent *a);
 
 /* -- serve.c: methods that others call --------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "core.h"
 
-#define TAGS_MAX 24
+#define TAGS_MAX (24 + AGENT_USER_TAGS_MAX)
 #define TELL_MS  1000U /* between two servers of an older epoch that are told */
 
 struct mu_span agent__tag(const struct mu_pairs *tags, const char *key)
@@ -49,7 +49,7 @@ static void tag_add_id(struct tags *t, const char *key, const struct mu_id *id)
 }
 
 /* Consul's tags (http-api 2.6), and ours with the prefix mu_ (gossip 12.3). */
-static void tags_make(struct agent *a, struct tags *t)
+static void tags_of_agent(struct agent *a, struct tags *t)
 {
     const struct config *c = a->config;
 
@@ -92,19 +92,40 @@ static void tags_make(struct agent *a, struct tags *t)
     }
 }
 
-void agent__tags_refresh(struct agent *a)
+static void tags_make(struct agent *a, struct tags *t)
+{
+    struct mu_pairs user = agent__user_tags(a);
+
+    tags_of_agent(a, t);
+    for (size_t i = 0; i < user.count; i++) {
+        MU_ASSERT(t->count < TAGS_MAX);
+        t->items[t->count++] = user.items[i];
+    }
+}
+
+enum mu_code agent__tags_set(struct agent *a, struct mu_err *err)
 {
     struct tags t;
-    struct mu_err err = MU_ERR_NONE;
 
     if (a->gossip == NULL || a->phase >= AGENT_LEAVING) {
-        return;
+        return mu_fail(err, MU_CANCELLED, "This agent is leaving");
     }
     tags_make(a, &t);
-    if (gossip_driver_set_tags(a->gossip, &(struct mu_pairs){ t.items, t.count }, &err) != MU_OK) {
+    enum mu_code rc =
+        gossip_driver_set_tags(a->gossip, &(struct mu_pairs){ t.items, t.count }, err);
+
+    mu_arena_deinit(&t.arena);
+    return rc;
+}
+
+void agent__tags_refresh(struct agent *a)
+{
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc = agent__tags_set(a, &err);
+
+    if (rc != MU_OK && rc != MU_CANCELLED) {
         mu_log(MU_ERROR, "agent", "Cannot change this node's tags", mu_kv("error", err.text));
     }
-    mu_arena_deinit(&t.arena);
 }
 
 /* -- who may be a member (gossip 16) ----------------------------------------------------------- */
@@ -366,6 +387,7 @@ static void on_notice(struct agent *a, const struct gossip_notice *n)
         break;
     }
     agent__leader_notice(a, n);
+    agent__ipc_notice(a, n);
 }
 
 static void on_notices(void *data, const struct gossip_notice *notices, size_t count)

@@ -1,0 +1,86 @@
+/* ipc.h - Serf's control port: a session without sockets, its host, and the port.
+ *
+ * spec/serf-surface.md section 9. A session takes the bytes of one client and appends answers and
+ * streamed records to `out`; a header and its body are appended together. What it asks for it asks
+ * its host, a table of functions: the agent (ipc_agent.c), or a test.
+ *
+ * Requests of one client are carried out one after the other; while one waits (join, leave) what
+ * comes behind it is kept, up to one object's bound.
+ *
+ * Thread:  the loop's.
+ * Memory:  what functions and callbacks are given is borrowed.
+ */
+#ifndef AGENT_IPC_H
+#define AGENT_IPC_H
+
+#include "base/buf.h"
+#include "gossip/driver.h"
+#include "ipc_codec.h"
+
+#define IPC_CLIENTS_MAX   256U
+#define IPC_OUT_BYTES_MAX (4U * 1024 * 1024) /* a client that does not read is hung up on */
+#define IPC_STREAM_MAX    512U               /* records that wait in one stream; more are dropped */
+#define IPC_STREAMS_MAX   64U                /* of one client */
+#define IPC_QUERIES_MAX   256U               /* asked by one client, not over yet */
+#define IPC_PENDING_MAX   512U               /* queries told to one client that it may answer */
+
+typedef void ipc_left_fn(void *data);
+
+struct ipc_host {
+    void *data;
+    void (*each)(void *data, gossip_member_fn *each, void *each_data);
+    /* Unless they fail, `done` comes exactly once, never from inside. */
+    enum mu_code (*join)(void *data, const char *const *addresses, size_t count,
+                         gossip_joined_fn *done, void *done_data, struct mu_err *err);
+    enum mu_code (*leave)(void *data, ipc_left_fn *done, void *done_data, struct mu_err *err);
+    enum mu_code (*force_leave)(void *data, const char *name, bool prune, struct mu_err *err);
+    enum mu_code (*event)(void *data, const char *name, struct mu_span payload, bool coalesce,
+                          struct mu_err *err);
+    enum mu_code (*tags)(void *data, const struct mu_pairs *set, const struct ipc_texts *remove,
+                         struct mu_err *err);
+    enum mu_code (*query)(void *data, const struct gossip_query_params *params,
+                          gossip_replied_fn *replied, void *replied_data, uint64_t *id,
+                          struct mu_err *err);
+    void (*query_forget)(void *data, uint64_t id);
+    enum mu_code (*respond)(void *data, uint64_t ltime, uint32_t id, struct mu_span payload,
+                            struct mu_err *err);
+    void (*stats)(void *data, struct mu_buf *to); /* the body of its answer */
+};
+
+struct ipc_session; /* opaque */
+
+/* `wake`: bytes are waiting although nothing was fed, or ipc_is_over() became true. */
+typedef void ipc_wake_fn(void *data);
+struct ipc_session *ipc_session_new(const struct ipc_host *host, const char *peer,
+                                    ipc_wake_fn *wake, void *wake_data);
+void ipc_session_close(struct ipc_session *s); /* no wake any more; what it waits for is let go */
+void ipc_session_feed(struct ipc_session *s, struct mu_span bytes);
+struct mu_buf *ipc_session_out(struct ipc_session *s); /* take what is there */
+void ipc_session_drained(struct ipc_session *s);       /* the client has read everything */
+bool ipc_session_is_over(const struct ipc_session *s); /* send what is there, then hang up */
+
+/* Tags as clients see them: a map without those that begin with "mu_". */
+void ipc_put_tags(struct mu_buf *to, const struct mu_pairs *tags);
+
+/* What happened, for the streams that want it. */
+void ipc_session_member(struct ipc_session *s, const struct gossip_notice *notice);
+void ipc_session_event(struct ipc_session *s, const struct gossip_user_event *event);
+void ipc_session_query(struct ipc_session *s, const struct gossip_query *query);
+
+/* -- ipc_uv.c: the port -------------------------------------------------------------------------
+ */
+
+struct uv_loop_s;
+struct ipc_port; /* opaque */
+typedef void ipc_closed_fn(void *data);
+typedef void ipc_session_fn(void *data, struct ipc_session *s);
+
+struct ipc_port *ipc_port_new(struct uv_loop_s *loop, const struct ipc_host *host);
+/* Once for each address. MU_IO: "listen tcp 127.0.0.1:7373: bind: address already in use". */
+MU_MUST_CHECK enum mu_code ipc_port_listen(struct ipc_port *p, const struct mu_addr *address,
+                                           struct mu_err *err);
+void ipc_port_each(struct ipc_port *p, ipc_session_fn *each, void *data);
+/* Hangs up on everybody; `closed` comes once, from the loop, and the port is gone. */
+void ipc_port_close(struct ipc_port *p, ipc_closed_fn *closed, void *data);
+
+#endif

@@ -1,0 +1,401 @@
+/* ipc_agent.c - what the serf command sees and does on this agent, through the control port. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core.h"
+#include "ipc.h"
+
+struct ipc {
+    struct ipc_port *port;
+    struct mu_arena arena; /* of tags */
+    struct mu_pairs tags;  /* set at run time; gone with the process, as with Serf */
+};
+
+/* -- tags ---------------------------------------------------------------------------------------
+ */
+
+/* What other agents go by, whether this agent has it now or not. */
+static const char *const own_tags[] = {
+    "role",      "dc",     "segment",  "id",           "vsn",     "vsn_min", "vsn_max",
+    "build",     "acls",   "port",     "raft_vsn",     "ft_fs",   "ft_si",   "wan_join_port",
+    "bootstrap", "expect", "nonvoter", "read_replica", "use_tls",
+};
+
+static bool is_own(struct mu_span key)
+{
+    for (size_t i = 0; i < MU_LEN(own_tags); i++) {
+        if (mu_span_eq_text(key, own_tags[i])) {
+            return true;
+        }
+    }
+    return mu_span_starts(key, MU_SPAN_LIT("mu_"));
+}
+
+static bool is_removed(struct mu_span key, const struct mu_pairs *set,
+                       const struct ipc_texts *remove)
+{
+    for (size_t i = 0; i < remove->count; i++) {
+        if (mu_span_eq_text(key, remove->items[i])) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        if (mu_span_eq(key, set->items[i].key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum mu_code own_check(const struct mu_pairs *set, const struct ipc_texts *remove,
+                              struct mu_err *err)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (is_own(set->items[i].key)) {
+            return mu_fail(err, MU_DENIED, "Tag '%.*s' is the agent's own",
+                           MU_SPAN_FMT(set->items[i].key));
+        }
+    }
+    for (size_t i = 0; i < remove->count; i++) {
+        if (is_own(mu_span_text(remove->items[i]))) {
+            return mu_fail(err, MU_DENIED, "Tag '%s' is the agent's own", remove->items[i]);
+        }
+    }
+    return MU_OK;
+}
+
+static void tag_put(struct mu_arena *arena, struct mu_pairs *to, const struct mu_pair *tag)
+{
+    size_t at = 0;
+
+    while (at < to->count && !mu_span_eq(to->items[at].key, tag->key)) {
+        at++;
+    }
+    to->items[at].key = mu_arena_span(arena, tag->key);
+    to->items[at].value = mu_arena_span(arena, tag->value); /* the last of a key counts */
+    to->count += at == to->count;
+}
+
+static enum mu_code host_tags(void *data, const struct mu_pairs *set,
+                              const struct ipc_texts *remove, struct mu_err *err)
+{
+    struct agent *a = data;
+    struct ipc *ipc = a->ipc;
+    struct mu_pairs before = ipc->tags;
+    struct mu_pairs after = { NULL, 0 };
+    struct mu_arena arena;
+    enum mu_code rc = own_check(set, remove, err);
+
+    if (rc != MU_OK) {
+        return rc;
+    }
+    mu_arena_init(&arena, 0);
+    after.items = mu_arena_array(&arena, before.count + set->count, sizeof *after.items);
+    for (size_t i = 0; i < before.count; i++) {
+        if (!is_removed(before.items[i].key, set, remove)) {
+            tag_put(&arena, &after, &before.items[i]);
+        }
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        tag_put(&arena, &after, &set->items[i]);
+    }
+    ipc->tags = after;
+    rc = after.count > AGENT_USER_TAGS_MAX
+             ? mu_fail(err, MU_TOO_BIG, "More than %d tags", AGENT_USER_TAGS_MAX)
+             : agent__tags_set(a, err);
+    if (rc != MU_OK) {
+        ipc->tags = before;
+        mu_arena_deinit(&arena);
+        return rc;
+    }
+    mu_arena_deinit(&ipc->arena);
+    ipc->arena = arena;
+    return MU_OK;
+}
+
+struct mu_pairs agent__user_tags(const struct agent *a)
+{
+    return a->ipc != NULL ? a->ipc->tags : (struct mu_pairs){ NULL, 0 };
+}
+
+/* -- the cluster --------------------------------------------------------------------------------
+ */
+
+static void host_each(void *data, gossip_member_fn *each, void *each_data)
+{
+    gossip_driver_each(((struct agent *)data)->gossip, each, each_data);
+}
+
+static enum mu_code host_join(void *data, const char *const *addresses, size_t count,
+                              gossip_joined_fn *done, void *done_data, struct mu_err *err)
+{
+    struct agent *a = data;
+
+    if (a->phase != AGENT_RUNNING) {
+        return mu_fail(err, MU_CANCELLED, "Serf can't Join after Leave or Shutdown");
+    }
+    gossip_driver_join(a->gossip, addresses, count, done, done_data);
+    return MU_OK;
+}
+
+struct going {
+    ipc_left_fn *done;
+    void *data;
+};
+
+static void on_gone(void *data, enum mu_code code, const struct mu_err *err)
+{
+    struct going *g = data;
+
+    (void)code; /* a leave ends, whatever others heard of it */
+    (void)err;
+    g->done(g->data);
+    mu_free(g);
+}
+
+static enum mu_code host_leave(void *data, ipc_left_fn *done, void *done_data, struct mu_err *err)
+{
+    struct agent *a = data;
+
+    if (a->phase != AGENT_RUNNING) {
+        return mu_fail(err, MU_BUSY, "Leave already in progress");
+    }
+    struct going *g = mu_new(sizeof *g);
+
+    g->done = done;
+    g->data = done_data;
+    agent_leave(a, on_gone, g);
+    return MU_OK;
+}
+
+static enum mu_code host_force_leave(void *data, const char *name, bool prune, struct mu_err *err)
+{
+    return gossip_driver_force_leave(((struct agent *)data)->gossip, name, prune, err);
+}
+
+static enum mu_code host_event(void *data, const char *name, struct mu_span payload, bool coalesce,
+                               struct mu_err *err)
+{
+    return gossip_driver_event(((struct agent *)data)->gossip, name, payload, coalesce, err);
+}
+
+static enum mu_code host_query(void *data, const struct gossip_query_params *params,
+                               gossip_replied_fn *replied, void *replied_data, uint64_t *id,
+                               struct mu_err *err)
+{
+    return gossip_driver_query(((struct agent *)data)->gossip, params, replied, replied_data, id,
+                               err);
+}
+
+static void host_query_forget(void *data, uint64_t id)
+{
+    gossip_driver_query_forget(((struct agent *)data)->gossip, id);
+}
+
+static enum mu_code host_respond(void *data, uint64_t ltime, uint32_t id, struct mu_span payload,
+                                 struct mu_err *err)
+{
+    return gossip_driver_respond(((struct agent *)data)->gossip, ltime, id, payload, err);
+}
+
+/* -- statistics (spec 8.2): all leaves are texts ------------------------------------------------
+ */
+
+static void put_pair(struct mu_buf *to, const char *name, const char *value)
+{
+    ipc_put_text(to, name);
+    ipc_put_text(to, value);
+}
+
+static void put_count(struct mu_buf *to, const char *name, uint64_t value)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    put_pair(to, name, text);
+}
+
+static void put_runtime(struct mu_buf *to)
+{
+    struct utsname system;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t count = cpus > 0 ? (uint64_t)cpus : 1;
+
+    MU_ASSERT(uname(&system) == 0);
+    ipc_put_text(to, "runtime");
+    ipc_put_map(to, 6);
+    put_pair(to, "arch", strcmp(system.machine, "x86_64") == 0 ? "amd64" : system.machine);
+    put_count(to, "cpu_count", count);
+    put_pair(to, "goroutines", "0");
+    put_count(to, "max_procs", count);
+    put_pair(to, "os", "linux");
+    put_pair(to, "version", "muster " AGENT_MUSTER_VERSION);
+}
+
+static void put_serf(const struct agent *a, struct mu_buf *to)
+{
+    struct gossip_stats s = gossip_driver_stats(a->gossip);
+
+    ipc_put_text(to, "serf");
+    ipc_put_map(to, 12);
+    put_pair(to, "coordinate_resets", "0");
+    put_pair(to, "encrypted", a->keyring.count > 0 ? "true" : "false");
+    put_count(to, "event_queue", s.event_queue);
+    put_count(to, "event_time", s.event_time);
+    put_count(to, "failed", s.failed);
+    put_count(to, "health_score", s.health_score);
+    put_count(to, "intent_queue", s.intent_queue);
+    put_count(to, "left", s.left);
+    put_count(to, "member_time", s.member_time);
+    put_count(to, "members", s.members);
+    put_count(to, "query_queue", s.query_queue);
+    put_count(to, "query_time", s.query_time);
+}
+
+static void host_stats(void *data, struct mu_buf *to)
+{
+    struct agent *a = data;
+    struct gossip_view self;
+    bool is_known = gossip_driver_find(a->gossip, a->config->node_name, &self);
+
+    MU_ASSERT(is_known); /* an agent is a member of its own cluster */
+    ipc_put_map(to, 5);
+    ipc_put_text(to, "agent");
+    ipc_put_map(to, 1);
+    put_pair(to, "name", a->config->node_name);
+    ipc_put_text(to, "event_handlers");
+    ipc_put_map(to, 0);
+    put_runtime(to);
+    put_serf(a, to);
+    ipc_put_text(to, "tags");
+    ipc_put_tags(to, &self.tags);
+}
+
+/* -- what happens -------------------------------------------------------------------------------
+ */
+
+static void tell_member(void *data, struct ipc_session *s)
+{
+    ipc_session_member(s, data);
+}
+
+static void tell_event(void *data, struct ipc_session *s)
+{
+    ipc_session_event(s, data);
+}
+
+static void tell_query(void *data, struct ipc_session *s)
+{
+    ipc_session_query(s, data);
+}
+
+void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice)
+{
+    struct gossip_notice copy = *notice;
+
+    if (a->ipc != NULL && a->ipc->port != NULL) {
+        ipc_port_each(a->ipc->port, tell_member, &copy);
+    }
+}
+
+static void on_event(void *data, const struct gossip_user_event *event)
+{
+    struct ipc *ipc = data;
+    struct gossip_user_event copy = *event;
+
+    if (ipc->port != NULL) {
+        ipc_port_each(ipc->port, tell_event, &copy);
+    }
+}
+
+static void on_query(void *data, const struct gossip_query *query)
+{
+    struct ipc *ipc = data;
+    struct gossip_query copy = *query;
+
+    if (ipc->port != NULL && !query->is_internal) {
+        ipc_port_each(ipc->port, tell_query, &copy);
+    }
+}
+
+/* -- life ---------------------------------------------------------------------------------------
+ */
+
+/* One that nobody asked for gives way (DESIGN 3): Serf itself may run beside us. */
+static enum mu_code listen_on(struct agent *a, struct mu_addr address, struct mu_err *err)
+{
+    struct mu_err why = MU_ERR_NONE;
+
+    address.port = (uint16_t)a->config->ports.serf_rpc;
+    enum mu_code rc = ipc_port_listen(a->ipc->port, &address, &why);
+
+    if (rc != MU_OK && a->config->ports.serf_rpc_given) {
+        return mu_fail(err, rc, "Error starting RPC listener: %s", why.text);
+    }
+    if (rc != MU_OK) {
+        mu_log(MU_WARN, "agent.ipc", "The serf command's port stays shut",
+               mu_kv("error", why.text));
+    } else if (!mu_addr_is_loopback(&address)) {
+        mu_log(
+            MU_WARN, "agent.ipc",
+            "Whoever reaches the serf command's port controls this agent: it is not on loopback");
+    }
+    return MU_OK;
+}
+
+enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
+{
+    const struct ipc_host host = {
+        .data = a,
+        .each = host_each,
+        .join = host_join,
+        .leave = host_leave,
+        .force_leave = host_force_leave,
+        .event = host_event,
+        .tags = host_tags,
+        .query = host_query,
+        .query_forget = host_query_forget,
+        .respond = host_respond,
+        .stats = host_stats,
+    };
+    enum mu_code rc = MU_OK;
+
+    a->ipc = mu_new(sizeof *a->ipc);
+    mu_arena_init(&a->ipc->arena, 0);
+    if (a->config->ports.serf_rpc <= 0) {
+        return MU_OK;
+    }
+    a->ipc->port = ipc_port_new(a->loop, &host);
+    gossip_driver_listen(a->gossip, &(struct gossip_listener){ on_event, on_query, a->ipc });
+    for (size_t i = 0; i < a->config->client_addrs_count && rc == MU_OK; i++) {
+        rc = listen_on(a, a->config->client_addrs[i], err);
+    }
+    return rc;
+}
+
+void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data)
+{
+    struct ipc_port *port = a->ipc->port;
+
+    a->ipc->port = NULL;
+    ipc_port_close(port, closed, data);
+}
+
+bool agent__ipc_is_open(const struct agent *a)
+{
+    return a->ipc != NULL && a->ipc->port != NULL;
+}
+
+void agent__ipc_free(struct agent *a)
+{
+    if (a->ipc != NULL) {
+        mu_arena_deinit(&a->ipc->arena);
+        mu_free(a->ipc);
+        a->ipc = NULL;
+    }
+}

@@ -1,0 +1,71 @@
+/* ipc_session.h - what the files of a session share: ipc.c (requests), ipc_member.c (members),
+ * ipc_stream.c (queries and streams). Private to them.
+ */
+#ifndef AGENT_IPC_SESSION_H
+#define AGENT_IPC_SESSION_H
+
+#include "base/list.h"
+#include "ipc.h"
+
+struct stream {
+    struct mu_link place;
+    uint64_t seq;
+    char *filter;     /* checked: "user:deploy,query" */
+    unsigned waiting; /* records since the client had read everything */
+};
+
+struct asked { /* a query of this client */
+    struct mu_link place;
+    struct ipc_session *session;
+    uint64_t seq, id;
+};
+
+struct pending { /* a query that this client may answer */
+    uint64_t local, ltime;
+    uint32_t id;
+};
+
+struct ipc_session {
+    struct ipc_host host;
+    char *peer; /* for log lines */
+    ipc_wake_fn *wake;
+    void *wake_data;
+    struct mu_buf in, out;
+    bool is_greeted, is_over, is_closed;
+    bool is_waiting;     /* join or leave: waiting_seq is answered later */
+    bool may_have_empty; /* the last command has no body; some clients send an empty one */
+    uint64_t waiting_seq;
+    unsigned wrong_tokens;
+    struct mu_link streams, asked;
+    size_t streams_count, asked_count;
+    struct pending pending[IPC_PENDING_MAX]; /* a ring by local id */
+    uint64_t last_local;
+};
+
+struct request {
+    uint64_t seq;
+    struct ipc_fields body;
+    struct mu_arena *arena;
+};
+
+/* ipc.c */
+void ipc__put_header(struct ipc_session *s, uint64_t seq, const char *error);
+void ipc__put_number(struct mu_buf *to, const char *name, uint64_t value);
+void ipc__hang_up(struct ipc_session *s, const char *why);
+void ipc__answer(struct ipc_session *s, const struct request *r, enum mu_code rc,
+                 const struct mu_err *err);
+bool ipc__is_sound(struct ipc_session *s, const struct request *r); /* false: hung up */
+
+/* ipc_member.c */
+void ipc__put_member(struct mu_buf *to, const struct gossip_view *m);
+void ipc__on_members(struct ipc_session *s, struct request *r);
+void ipc__on_members_filtered(struct ipc_session *s, struct request *r);
+
+/* ipc_stream.c */
+void ipc__on_query(struct ipc_session *s, struct request *r);
+void ipc__on_respond(struct ipc_session *s, struct request *r);
+void ipc__on_stream(struct ipc_session *s, struct request *r);
+void ipc__on_stop(struct ipc_session *s, struct request *r);
+void ipc__streams_close(struct ipc_session *s); /* and queries */
+
+#endif

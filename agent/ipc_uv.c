@@ -1,0 +1,305 @@
+/* ipc_uv.c - the sockets of Serf's control port: bytes to sessions and back. */
+#include <stdio.h>
+#include <uv.h>
+
+#include "base/assert.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "ipc.h"
+
+#define READ_BYTES    (64U * 1024)
+#define BACKLOG       128
+#define LISTENERS_MAX 16U
+#define WRITE_MS      10000U /* a client that takes nothing for so long is gone (spec 9.8) */
+
+struct client {
+    struct mu_link place;
+    struct ipc_port *port;
+    struct ipc_session *session; /* NULL: closing */
+    uv_tcp_t socket;
+    uv_timer_t patience; /* runs while a write does */
+    unsigned handles;    /* not closed yet */
+    uv_write_t write;
+    struct mu_buf writing; /* not empty: a write is under way */
+    bool is_feeding;       /* what is waiting goes out behind it */
+};
+
+struct ipc_port {
+    uv_loop_t *loop;
+    struct ipc_host host;
+    uv_tcp_t listeners[LISTENERS_MAX];
+    size_t listeners_count;
+    struct mu_link clients;
+    size_t clients_count;
+    size_t handles; /* listeners and clients that are not closed yet */
+    ipc_closed_fn *closed;
+    void *data;
+    char room[READ_BYTES]; /* one read at a time: the loop has one thread */
+};
+
+/* -- the end ------------------------------------------------------------------------------------
+ */
+
+static void handle_gone(struct ipc_port *p)
+{
+    if (--p->handles == 0 && p->closed != NULL) {
+        p->closed(p->data);
+        mu_free(p);
+    }
+}
+
+static void on_client_closed(uv_handle_t *handle)
+{
+    struct client *c = handle->data;
+    struct ipc_port *p = c->port;
+
+    if (--c->handles > 0) {
+        return;
+    }
+    mu_list_remove(&c->place);
+    p->clients_count--;
+    mu_buf_deinit(&c->writing);
+    mu_free(c);
+    handle_gone(p);
+}
+
+static void client_close(struct client *c)
+{
+    if (c->session == NULL) {
+        return;
+    }
+    ipc_session_close(c->session);
+    c->session = NULL;
+    uv_close((uv_handle_t *)&c->socket, on_client_closed);
+    uv_close((uv_handle_t *)&c->patience, on_client_closed);
+}
+
+/* -- writing ------------------------------------------------------------------------------------
+ */
+
+static void flush(struct client *c);
+
+static void on_impatient(uv_timer_t *timer)
+{
+    struct client *c = timer->data;
+
+    mu_log(MU_WARN, "agent.ipc", "A client takes nothing, hanging up");
+    client_close(c);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct client *c = write->data;
+
+    mu_buf_clear(&c->writing);
+    if (c->session == NULL) {
+        return;
+    }
+    uv_timer_stop(&c->patience);
+    if (status != 0) {
+        client_close(c);
+        return;
+    }
+    if (ipc_session_out(c->session)->bytes == 0) {
+        ipc_session_drained(c->session);
+    }
+    flush(c);
+}
+
+/* One write at a time; what comes meanwhile gathers in the session, up to its bound. */
+static void flush(struct client *c)
+{
+    struct mu_buf *out = ipc_session_out(c->session);
+
+    if (out->bytes > IPC_OUT_BYTES_MAX) {
+        client_close(c);
+        return;
+    }
+    if (c->writing.bytes > 0) {
+        return;
+    }
+    if (out->bytes == 0) {
+        if (ipc_session_is_over(c->session)) {
+            client_close(c);
+        }
+        return;
+    }
+    struct mu_buf spare = c->writing;
+
+    c->writing = *out;
+    *out = spare;
+    uv_buf_t bytes = uv_buf_init((char *)c->writing.data, (unsigned)c->writing.bytes);
+
+    c->write.data = c;
+    if (uv_write(&c->write, (uv_stream_t *)&c->socket, &bytes, 1, on_written) != 0) {
+        client_close(c);
+        return;
+    }
+    (void)uv_timer_start(&c->patience, on_impatient, WRITE_MS, 0);
+}
+
+static void on_wake(void *data)
+{
+    struct client *c = data;
+
+    if (!c->is_feeding) {
+        flush(c);
+    }
+}
+
+/* -- reading ------------------------------------------------------------------------------------
+ */
+
+static void on_room(uv_handle_t *handle, size_t wanted, uv_buf_t *room)
+{
+    struct client *c = handle->data;
+
+    (void)wanted;
+    *room = uv_buf_init(c->port->room, READ_BYTES);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *bytes)
+{
+    struct client *c = stream->data;
+
+    if (count < 0) {
+        client_close(c);
+        return;
+    }
+    c->is_feeding = true;
+    ipc_session_feed(c->session, mu_span_of(bytes->base, (size_t)count));
+    c->is_feeding = false;
+    flush(c);
+}
+
+static void peer_of(const uv_tcp_t *socket, char text[MU_ADDR_TEXT_MAX])
+{
+    struct sockaddr_storage name;
+    int bytes = sizeof name;
+    struct mu_addr addr = MU_ADDR_NONE;
+
+    if (uv_tcp_getpeername(socket, (struct sockaddr *)&name, &bytes) == 0) {
+        (void)mu_addr_from_sockaddr((const struct sockaddr *)&name, &addr);
+    }
+    mu_addr_text(&addr, text);
+}
+
+static struct client *client_new(struct ipc_port *p)
+{
+    struct client *c = mu_new(sizeof *c);
+
+    c->port = p;
+    c->handles = 2;
+    c->socket.data = c->patience.data = c;
+    MU_ASSERT(uv_tcp_init(p->loop, &c->socket) == 0); /* no descriptor is made yet */
+    MU_ASSERT(uv_timer_init(p->loop, &c->patience) == 0);
+    mu_list_push_back(&p->clients, &c->place);
+    p->clients_count++;
+    p->handles++;
+    return c;
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct ipc_port *p = listener->data;
+    char peer[MU_ADDR_TEXT_MAX];
+
+    if (status != 0) {
+        return;
+    }
+    struct client *c = client_new(p);
+    int rc = uv_accept(listener, (uv_stream_t *)&c->socket);
+
+    peer_of(&c->socket, peer);
+    c->session = ipc_session_new(&p->host, peer, on_wake, c);
+    if (p->clients_count > IPC_CLIENTS_MAX) {
+        mu_log(MU_WARN, "agent.ipc", "Too many clients", mu_kv("client", peer));
+        rc = UV_EBUSY;
+    }
+    if (rc == 0) {
+        mu_log(MU_DEBUG, "agent.ipc", "Accepted client", mu_kv("client", peer));
+        (void)uv_tcp_nodelay(&c->socket, 1);
+        rc = uv_read_start((uv_stream_t *)&c->socket, on_room, on_read);
+    }
+    if (rc != 0) {
+        client_close(c);
+    }
+}
+
+/* -- the port -----------------------------------------------------------------------------------
+ */
+
+struct ipc_port *ipc_port_new(struct uv_loop_s *loop, const struct ipc_host *host)
+{
+    struct ipc_port *p = mu_new(sizeof *p);
+
+    p->loop = loop;
+    p->host = *host;
+    p->handles = 1; /* the port itself, until it is closed */
+    mu_list_init(&p->clients);
+    return p;
+}
+
+enum mu_code ipc_port_listen(struct ipc_port *p, const struct mu_addr *address, struct mu_err *err)
+{
+    struct sockaddr_storage name;
+    char text[MU_ADDR_TEXT_MAX];
+
+    mu_addr_text(address, text);
+    if (p->listeners_count == LISTENERS_MAX) {
+        return mu_fail(err, MU_TOO_BIG, "listen tcp %s: at most %u addresses are served", text,
+                       LISTENERS_MAX);
+    }
+    uv_tcp_t *l = &p->listeners[p->listeners_count++];
+
+    l->data = p;
+    p->handles++;
+    MU_ASSERT(uv_tcp_init(p->loop, l) == 0); /* no descriptor is made yet */
+    mu_addr_to_sockaddr(address, &name);
+    int rc = uv_tcp_bind(l, (const struct sockaddr *)&name, 0);
+
+    rc = rc == 0 ? uv_listen((uv_stream_t *)l, BACKLOG, on_connection) : rc;
+    return rc == 0 ? MU_OK : mu_fail(err, MU_IO, "listen tcp %s: bind: %s", text, uv_strerror(rc));
+}
+
+void ipc_port_each(struct ipc_port *p, ipc_session_fn *each, void *data)
+{
+    MU_LIST_EACH (link, &p->clients) {
+        struct client *c = MU_CONTAINER(link, struct client, place);
+
+        if (c->session != NULL) {
+            each(data, c->session);
+        }
+    }
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    handle_gone(handle->data);
+}
+
+static void on_idle_closed(uv_handle_t *handle)
+{
+    struct ipc_port *p = handle->data;
+
+    mu_free(handle);
+    handle_gone(p);
+}
+
+void ipc_port_close(struct ipc_port *p, ipc_closed_fn *closed, void *data)
+{
+    uv_handle_t *last = mu_new(sizeof(uv_idle_t)); /* so that `closed` never comes from inside */
+
+    p->closed = closed;
+    p->data = data;
+    for (size_t i = 0; i < p->listeners_count; i++) {
+        uv_close((uv_handle_t *)&p->listeners[i], on_listener_closed);
+    }
+    MU_LIST_EACH (link, &p->clients) {
+        client_close(MU_CONTAINER(link, struct client, place));
+    }
+    MU_ASSERT(uv_idle_init(p->loop, (uv_idle_t *)last) == 0);
+    last->data = p;
+    uv_close(last, on_idle_closed);
+}

@@ -1,0 +1,169 @@
+"""Debian's serf command drives muster agents through port 7373."""
+
+import os
+import socket
+import subprocess
+
+from cluster import PATIENCE, ClusterTest, main, wait_for
+
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SERF_")}
+
+
+def serf(agent, *words):
+    run = subprocess.run(["serf", words[0], "-rpc-addr", f"{agent.address}:7373", *words[1:]],
+                         capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT)
+    return run.returncode, run.stdout
+
+
+def statuses(agent, *filters):
+    code, text = serf(agent, "members", *filters)
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    return {r[0]: r[2] for r in rows} if code == 0 else text
+
+
+def text(value):
+    return bytes([0xa0 + len(value)]) + value.encode()
+
+
+def request(command, seq, *body):
+    """A header, and a body of texts and encoded bytes; all below 32 bytes, 16 keys."""
+    out = b"\x82" + text("Command") + text(command) + text("Seq") + bytes([seq])
+    if body:
+        out += bytes([0x80 + len(body) // 2])
+        out += b"".join(v if isinstance(v, bytes) else text(v) for v in body)
+    return out
+
+
+def ok(seq):
+    return b"\x82" + text("Error") + text("") + text("Seq") + bytes([seq])
+
+
+class Client:
+    """A client that stays, as programs have it."""
+
+    def __init__(self, agent):
+        self.socket = socket.create_connection((agent.address, 7373), PATIENCE)
+        self.seen = b""
+        self.send(request("handshake", 1, "Version", b"\x01"))
+        self.hear(ok(1))
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def hear(self, wanted):
+        """Read until these bytes were seen; what was before them is returned."""
+        while wanted not in self.seen:
+            more = self.socket.recv(65536)
+            if not more:
+                raise AssertionError(f"closed before {wanted!r}; heard {self.seen!r}")
+            self.seen += more
+        before, self.seen = self.seen.split(wanted, 1)
+        return before
+
+    def close(self):
+        self.socket.close()
+
+
+class Serf(ClusterTest):
+    def setUp(self):
+        super().setUp()
+        self.all = self.cluster(servers=1, clients=2)
+        self.all.start().wait_ready()
+        self.s1, self.k1, self.k2 = (self.all.agents[n] for n in ("s1", "k1", "k2"))
+        for agent in self.all.agents.values():
+            wait_for(f"{agent.name} to see three members",
+                     lambda a=agent: statuses(a) == dict.fromkeys(("s1", "k1", "k2"), "alive"))
+
+    def test_members_tags_info(self):
+        self.assertEqual(serf(self.k1, "tags", "-set", "colour=red", "-set", "v=1"),
+                         (0, "Successfully updated agent tags\n"))
+        wait_for("the tag everywhere", lambda: statuses(self.s1, "-tag", "colour=r.d") ==
+                 {"k1": "alive"})
+        self.assertEqual(serf(self.k1, "tags", "-delete", "colour")[0], 0)
+        wait_for("the tag to go", lambda: statuses(self.s1, "-tag", "colour=red") == {})
+        self.assertEqual(statuses(self.s1, "-tag", "v=1"), {"k1": "alive"})
+        self.assertEqual(statuses(self.s1, "-name", "k.", "-status", "alive"),
+                         {"k1": "alive", "k2": "alive"})
+        code, out = serf(self.k1, "tags", "-set", "dc=elsewhere")
+        self.assertEqual((code, out), (1, "Error setting tags: Tag 'dc' is the agent's own\n"))
+        code, out = serf(self.k1, "members", "-name", "(")
+        self.assertEqual((code, out), (1, "Error retrieving members: client closed\n"))
+        code, out = serf(self.s1, "info")
+        self.assertEqual(code, 0)
+        self.assertIn("\tname = s1\n", out)
+        self.assertIn("\tmembers = 3\n", out)
+
+    def test_events_and_queries(self):
+        listener = Client(self.k2)
+        listener.send(request("stream", 2, "Type", "user:deploy,query:load"))
+        listener.hear(ok(2))
+        self.assertEqual(serf(self.s1, "event", "other", "x")[0], 0)
+        self.assertEqual(serf(self.s1, "event", "-coalesce=false", "deploy", "v1"),
+                         (0, "Event 'deploy' dispatched! Coalescing enabled: false\n"))
+        before = listener.hear(text("Name") + text("deploy") + text("Payload") + b"\xc4\x02v1")
+        self.assertNotIn(b"other", before)
+        query = subprocess.Popen(
+            ["serf", "query", "-rpc-addr", f"{self.k1.address}:7373", "load", "pay"],
+            stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        try:
+            listener.hear(text("Name") + text("load") + text("Payload") + b"\xc4\x03pay")
+            listener.send(request("respond", 3, "ID", b"\x01", "Payload", "much"))
+            listener.hear(ok(3))
+            out, _ = query.communicate(timeout=PATIENCE)
+        finally:
+            if query.poll() is None:
+                query.kill()
+            query.wait()
+        self.assertEqual(query.returncode, 0)
+        lines = out.splitlines()
+        self.assertEqual(lines[0], "Query 'load' dispatched")
+        for name in ("s1", "k1", "k2"):
+            self.assertIn(f"Ack from '{name}'", lines)
+        self.assertIn("Response from 'k2': much", lines)
+        self.assertEqual(lines[-2:], ["Total Acks: 3", "Total Responses: 1"])
+        listener.close()
+        self.assertEqual(serf(self.k1, "query", "_serf_foo"),
+                         (1, "Error sending query: Queries cannot contain the '_serf_' prefix\n"))
+        self.assertEqual(serf(self.k1, "query", "q", "a" * 1024),
+                         (1, "Error sending query: query exceeds limit of 1024 bytes\n"))
+        code, out = serf(self.k1, "event", "big", "x" * 600)
+        self.assertEqual((code, out), (1, "Error sending event: user event exceeds configured limit "
+                                          "of 512 bytes before encoding\n"))
+
+    def test_join_and_leaving(self):
+        self.assertEqual(serf(self.k1, "join", self.s1.address),
+                         (0, "Successfully joined cluster by contacting 1 nodes.\n"))
+        nobody = f"{self.all.prefix}.99"
+        self.assertEqual(serf(self.k1, "join", nobody),
+                         (1, "Error joining the cluster: 1 error occurred:\n\t* Failed to join "
+                             f"{nobody}: dial tcp {nobody}:8301: connect: connection refused\n\n\n"))
+        self.assertEqual(serf(self.k1, "force-leave", "nope"), (0, ""))
+        self.assertEqual(serf(self.k1, "leave"), (0, "Graceful leave complete\n"))
+        self.assertEqual(self.k1.wait(), 0)
+        wait_for("s1 to see it left", lambda: statuses(self.s1)["k1"] == "left")
+        self.k2.kill()
+        wait_for("s1 to see the crash", lambda: statuses(self.s1)["k2"] == "failed")
+        self.assertEqual(serf(self.s1, "force-leave", "k2"), (0, ""))
+        wait_for("s1 to force it out", lambda: statuses(self.s1)["k2"] == "left")
+
+
+class Port(ClusterTest):
+    def test_a_taken_port_gives_way_unless_configured(self):
+        cluster = self.cluster()
+        with socket.socket() as taken:
+            address = cluster.address()
+            taken.bind((address, 7373))
+            taken.listen()
+            agent = cluster.add("solo", False, ["-dev"], address).start()
+            wait_for("a leader", agent.leader)
+            self.assertIn("The serf command's port stays shut", agent.log_text())
+            agent.kill()
+            agent.args += ["-hcl", "ports { serf_rpc = 7373 }"]
+            agent.start()
+            self.assertEqual(agent.wait(), 1)
+            self.assertIn(f"Error starting RPC listener: listen tcp {address}:7373: bind: "
+                          "address already in use", agent.log_text())
+
+
+if __name__ == "__main__":
+    main()

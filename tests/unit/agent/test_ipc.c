@@ -1,0 +1,461 @@
+/* A session of Serf's control port against the captured bytes of spec/serf-surface.md section 12.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/assert.h"
+#include "ipc.h"
+
+#define HANDSHAKE "82a7436f6d6d616e64a968616e647368616b65a35365710181a756657273696f6e01"
+#define GREETED   "82a54572726f72a0a353657101"
+#define OK2       "82a54572726f72a0a353657102"
+
+struct world {
+    struct ipc_session *s;
+    struct ipc_host host;
+    char did[256]; /* the last call to the host, in words */
+    gossip_joined_fn *joined;
+    ipc_left_fn *left;
+    gossip_replied_fn *replied;
+    void *waiting, *asked;
+    unsigned wakes, forgotten;
+};
+
+/* -- a host that notes what it is asked ---------------------------------------------------------
+ */
+
+static void each(void *data, gossip_member_fn *each_member, void *each_data)
+{
+    static struct mu_pair tag; /* a view that outlives the walk, as the driver's */
+
+    tag = (struct mu_pair){ MU_SPAN_LIT("role"), MU_SPAN_LIT("web") };
+    struct gossip_view m = {
+        .name = "n1",
+        .addr = { { 127, 7, 1, 81 }, 4, 7946 },
+        .tags = { &tag, 1 },
+        .status = GOSSIP_STATUS_ALIVE,
+    };
+
+    (void)data;
+    each_member(each_data, &m);
+}
+
+static enum mu_code join(void *data, const char *const *addresses, size_t count,
+                         gossip_joined_fn *done, void *done_data, struct mu_err *err)
+{
+    struct world *w = data;
+
+    (void)err;
+    (void)snprintf(w->did, sizeof w->did, "join %zu %s", count, addresses[0]);
+    w->joined = done;
+    w->waiting = done_data;
+    return MU_OK;
+}
+
+static enum mu_code leave(void *data, ipc_left_fn *done, void *done_data, struct mu_err *err)
+{
+    struct world *w = data;
+
+    (void)err;
+    w->left = done;
+    w->waiting = done_data;
+    return MU_OK;
+}
+
+static enum mu_code force_leave(void *data, const char *name, bool prune, struct mu_err *err)
+{
+    struct world *w = data;
+
+    (void)snprintf(w->did, sizeof w->did, "force-leave %s %d", name, prune);
+    return mu_fail(err, MU_NOT_FOUND, "nobody");
+}
+
+static enum mu_code event(void *data, const char *name, struct mu_span payload, bool coalesce,
+                          struct mu_err *err)
+{
+    struct world *w = data;
+
+    (void)snprintf(w->did, sizeof w->did, "event %s %.*s %d", name, MU_SPAN_FMT(payload), coalesce);
+    return strcmp(name, "bad") == 0 ? mu_fail(err, MU_TOO_BIG, "too big") : MU_OK;
+}
+
+static enum mu_code tags(void *data, const struct mu_pairs *set, const struct ipc_texts *remove,
+                         struct mu_err *err)
+{
+    struct world *w = data;
+
+    (void)err;
+    (void)snprintf(w->did, sizeof w->did, "tags %.*s=%.*s -%s", MU_SPAN_FMT(set->items[0].key),
+                   MU_SPAN_FMT(set->items[0].value), remove->items[0]);
+    return MU_OK;
+}
+
+static enum mu_code query(void *data, const struct gossip_query_params *p,
+                          gossip_replied_fn *replied, void *replied_data, uint64_t *id,
+                          struct mu_err *err)
+{
+    struct world *w = data;
+
+    (void)err;
+    (void)snprintf(w->did, sizeof w->did, "query %s %.*s %llu ms acks=%d filters=%zu", p->name,
+                   MU_SPAN_FMT(p->payload), (unsigned long long)p->timeout_ms, p->wants_acks,
+                   p->filters_count);
+    w->replied = replied;
+    w->asked = replied_data;
+    *id = 7;
+    return MU_OK;
+}
+
+static void query_forget(void *data, uint64_t id)
+{
+    struct world *w = data;
+
+    assert_int_equal(id, 7);
+    w->forgotten++;
+}
+
+static enum mu_code respond(void *data, uint64_t ltime, uint32_t id, struct mu_span payload,
+                            struct mu_err *err)
+{
+    struct world *w = data;
+
+    (void)err;
+    (void)snprintf(w->did, sizeof w->did, "respond %llu/%u %.*s", (unsigned long long)ltime, id,
+                   MU_SPAN_FMT(payload));
+    return MU_OK;
+}
+
+static void stats(void *data, struct mu_buf *to)
+{
+    (void)data;
+    ipc_put_map(to, 0);
+}
+
+static void on_wake(void *data)
+{
+    ((struct world *)data)->wakes++;
+}
+
+/* -- words --------------------------------------------------------------------------------------
+ */
+
+static struct mu_buf bytes_of(const char *hex)
+{
+    struct mu_buf b = MU_BUF_NONE;
+    unsigned byte;
+
+    for (; hex[0] != '\0'; hex += 2) {
+        assert_int_equal(sscanf(hex, "%2x", &byte), 1);
+        mu_buf_add_byte(&b, (uint8_t)byte);
+    }
+    return b;
+}
+
+static void send(struct world *w, const char *hex)
+{
+    struct mu_buf b = bytes_of(hex);
+
+    ipc_session_feed(w->s, mu_buf_span(&b));
+    mu_buf_deinit(&b);
+}
+
+/* The session has said this, and nothing else. */
+static void hear(struct world *w, const char *hex)
+{
+    struct mu_buf *out = ipc_session_out(w->s);
+    struct mu_buf said = MU_BUF_NONE;
+
+    for (size_t i = 0; i < out->bytes; i++) {
+        mu_buf_addf(&said, "%02x", out->data[i]);
+    }
+    assert_string_equal(mu_buf_text(&said), hex);
+    mu_buf_deinit(&said);
+    mu_buf_clear(out);
+}
+
+static void begin_new(struct world *w)
+{
+    memset(w, 0, sizeof *w);
+    w->host = (struct ipc_host){ w,    each,  join,         leave,   force_leave, event,
+                                 tags, query, query_forget, respond, stats };
+    w->s = ipc_session_new(&w->host, "127.0.0.1:1", on_wake, w);
+}
+
+static void begin(struct world *w)
+{
+    begin_new(w);
+    send(w, HANDSHAKE);
+    hear(w, GREETED);
+}
+
+#define FILTERED                                                                             \
+    "82a7436f6d6d616e64b06d656d626572732d66696c7465726564a35365710283a44e616d65a0a653746174" \
+    "7573a0a45461677380"
+#define MEMBERS                                                                              \
+    OK2 "81a74d656d62657273918ba441646472c4047f070151ab44656c656761746543757205ab44656c65"   \
+        "676174654d617805ab44656c65676174654d696e02a44e616d65a26e31a4506f7274cd1f0aab50726f" \
+        "746f636f6c43757202ab50726f746f636f6c4d617805ab50726f746f636f6c4d696e01a653746174"   \
+        "7573a5616c697665a45461677381a4726f6c65a3776562"
+#define EVENT                                                                                \
+    "82a7436f6d6d616e64a56576656e74a35365710283a8436f616c65736365c3a44e616d65a66465706c6f79" \
+    "a75061796c6f6164c4027631"
+#define STREAM "82a7436f6d6d616e64a673747265616da353657102"
+
+/* -- tests --------------------------------------------------------------------------------------
+ */
+
+static void test_members(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, FILTERED);
+    hear(&w, MEMBERS);
+    ipc_session_close(w.s);
+}
+
+/* A request may come in pieces of any size, and several in one. */
+static void test_split_at_any_byte(void **state)
+{
+    struct mu_buf all = bytes_of(HANDSHAKE FILTERED EVENT);
+
+    (void)state;
+    for (size_t i = 0; i <= all.bytes; i++) {
+        struct world w;
+
+        begin_new(&w);
+        ipc_session_feed(w.s, mu_span_of(all.data, i));
+        ipc_session_feed(w.s, mu_span_of(all.data + i, all.bytes - i));
+        hear(&w, GREETED MEMBERS OK2);
+        assert_string_equal(w.did, "event deploy v1 1");
+        ipc_session_close(w.s);
+    }
+    mu_buf_deinit(&all);
+}
+
+static void test_commands(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, "82a7436f6d6d616e64ab666f7263652d6c65617665a353657102"
+             "82a44e6f6465a27a7aa55072756e65c3");
+    hear(&w, OK2); /* a name nobody has is no error */
+    assert_string_equal(w.did, "force-leave zz 1");
+    send(&w, "82a7436f6d6d616e64a474616773a353657102"
+             "82aa44656c6574655461677391a163a45461677381a161a162");
+    hear(&w, OK2);
+    assert_string_equal(w.did, "tags a=b -c");
+    send(&w, "82a7436f6d6d616e64ae6765742d636f6f7264696e617465a35365710381a44e6f6465a27a7a");
+    hear(&w, "82a54572726f72a0a35365710382a5436f6f726484aa41646a7573746d656e74cb00000000000000"
+             "00a54572726f72cb0000000000000000a6486569676874cb0000000000000000a3566563c0a24f6bc2");
+    ipc_session_close(w.s);
+}
+
+/* What comes behind a join waits for it. */
+static void test_join_blocks(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, "82a7436f6d6d616e64a46a6f696ea353657102"
+             "82a84578697374696e6791aa3132372e372e312e3831a65265706c6179c2" EVENT);
+    hear(&w, "");
+    assert_string_equal(w.did, "join 1 127.7.1.81");
+    w.joined(w.waiting, 1, "");
+    hear(&w, OK2 "81a34e756d01" OK2);
+    assert_string_equal(w.did, "event deploy v1 1");
+    assert_int_equal(w.wakes, 1);
+    ipc_session_close(w.s);
+}
+
+static void test_client_gone_during_join(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, "82a7436f6d6d616e64a46a6f696ea353657102"
+             "82a84578697374696e6791aa3132372e372e312e3831a65265706c6179c2");
+    ipc_session_close(w.s);
+    w.joined(w.waiting, 1, "");
+    assert_int_equal(w.wakes, 0); /* and the leak checker sees that it was freed */
+}
+
+#define QUERY                                                                                \
+    "82a7436f6d6d616e64a57175657279a35365710287ab46696c7465724e6f646573c0aa46696c746572"     \
+    "5461677380a44e616d65a46c6f6164a75061796c6f6164c40178ab52656c6179466163746f7200aa526571" \
+    "7565737441636bc3a754696d656f7574ce29b92700"
+
+static void test_query(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, QUERY);
+    assert_string_equal(w.did, "query load x 700 ms acks=1 filters=0");
+    struct gossip_reply reply = { 7, GOSSIP_REPLY_ACK, "n1", MU_SPAN_NONE };
+
+    w.replied(w.asked, &reply);
+    reply.kind = GOSSIP_REPLY_RESPONSE;
+    reply.payload = MU_SPAN_LIT("ok");
+    w.replied(w.asked, &reply);
+    reply.kind = GOSSIP_REPLY_DONE;
+    w.replied(w.asked, &reply);
+    hear(&w, OK2 OK2 "83a446726f6da26e31a75061796c6f6164c0a454797065a361636b" OK2
+                     "83a446726f6da26e31a75061796c6f6164c4026f6ba454797065a8726573706f6e7365" OK2
+                     "83a446726f6da0a75061796c6f6164c0a454797065a4646f6e65");
+    send(&w, QUERY);
+    ipc_session_close(w.s);
+    assert_int_equal(w.forgotten, 1); /* the second; the first is over */
+}
+
+static void test_stream_and_respond(void **state)
+{
+    struct gossip_user_event e = { 2, "ev", MU_SPAN_LIT("pl"), false };
+    struct gossip_user_event other = { 3, "other", MU_SPAN_LIT("pl"), false };
+    struct gossip_query q = { .ltime = 3, .id = 99, .name = "qq", .payload = MU_SPAN_LIT("pp") };
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, STREAM "81a454797065ad757365723a65762c7175657279"); /* user:ev,query */
+    hear(&w, OK2);
+    ipc_session_event(w.s, &other);
+    hear(&w, "");
+    ipc_session_event(w.s, &e);
+    hear(&w, OK2 "85a8436f616c65736365c2a54576656e74a475736572a54c54696d6502a44e616d65a26576"
+                 "a75061796c6f6164c402706c");
+    ipc_session_query(w.s, &q);
+    hear(&w, OK2 "85a54576656e74a57175657279a2494401a54c54696d6503a44e616d65a27171a75061796c"
+                 "6f6164c4027070");
+    send(&w, "82a7436f6d6d616e64a7726573706f6e64a353657103" /* twice; the second has no query */
+             "82a2494401a75061796c6f6164c4026f6b"
+             "82a7436f6d6d616e64a7726573706f6e64a353657103"
+             "82a2494401a75061796c6f6164c4026f6b");
+    assert_string_equal(w.did, "respond 3/99 ok");
+    hear(&w,
+         "82a54572726f72a0a353657103"
+         "82a54572726f72be4e6f2070656e64696e672071756572696573206d61746368696e67204944a353657103");
+    ipc_session_close(w.s);
+}
+
+/* A client that does not read loses events, not memory. */
+static void test_stream_overflow(void **state)
+{
+    struct gossip_user_event e = { 2, "ev", MU_SPAN_LIT("pl"), false };
+    struct world w;
+    size_t bytes;
+
+    (void)state;
+    begin(&w);
+    send(&w, STREAM "80");
+    for (unsigned i = 0; i < IPC_STREAM_MAX; i++) {
+        ipc_session_event(w.s, &e);
+    }
+    bytes = ipc_session_out(w.s)->bytes;
+    ipc_session_event(w.s, &e);
+    assert_int_equal(ipc_session_out(w.s)->bytes, bytes);
+    mu_buf_clear(ipc_session_out(w.s));
+    ipc_session_drained(w.s);
+    ipc_session_event(w.s, &e);
+    assert_true(ipc_session_out(w.s)->bytes > 0);
+    ipc_session_close(w.s);
+}
+
+static void test_refused(void **state)
+{
+    static const struct {
+        const char *why, *sent, *heard;
+    } rows[] = {
+        { "before the handshake", FILTERED,
+          "82a54572726f72b248616e647368616b65207265717569726564a353657102" },
+        { "unknown", HANDSHAKE "82a7436f6d6d616e64a36e6f70a353657102",
+          GREETED "82a54572726f72b3556e737570706f7274656420636f6d6d616e64a353657102" },
+        { "no map", HANDSHAKE "01", GREETED },
+        { "an extension type", HANDSHAKE "c7", GREETED },
+        { "too deep", HANDSHAKE "919191919191919191919191919191919191", GREETED },
+        { "a huge list", HANDSHAKE "ddffffffff", GREETED },
+        { "a huge text", HANDSHAKE "dbffffffff", GREETED },
+        { "Seq below zero", HANDSHAKE "82a7436f6d6d616e64a57374617473a3536571ff", GREETED },
+        { "a number for a name", HANDSHAKE "82a7436f6d6d616e64a56576656e74a35365710281a44e616d6501",
+          GREETED },
+        { "a filter that is no expression",
+          HANDSHAKE "82a7436f6d6d616e64b06d656d626572732d66696c7465726564a35365710281a44e616d65"
+                    "a128",
+          GREETED },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        struct world w;
+
+        begin_new(&w);
+        send(&w, rows[i].sent);
+        hear(&w, rows[i].heard);
+        if (!ipc_session_is_over(w.s)) {
+            fail_msg("%s: still open", rows[i].why);
+        }
+        ipc_session_close(w.s);
+    }
+}
+
+static void test_leave_ends(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, "82a7436f6d6d616e64a56c65617665a353657102");
+    hear(&w, "");
+    w.left(w.waiting);
+    hear(&w, OK2);
+    assert_true(ipc_session_is_over(w.s));
+    ipc_session_close(w.s);
+}
+
+/* Clients write numbers in any form, and text as bytes. */
+static void test_liberal(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_new(&w);
+    send(&w, "82a3536571d30000000000000001a7436f6d6d616e64c40968616e647368616b65" /* bin, i64 */
+             "81a756657273696f6ecb3ff0000000000000");                             /* 1.0 */
+    hear(&w, GREETED);
+    send(&w, "82a7436f6d6d616e64a76d656d62657273a35365710280" /* an empty body nobody wants */
+             "82a7436f6d6d616e64a56576656e74a353657102c0");
+    assert_string_equal(w.did, "event   0");
+    hear(&w, MEMBERS OK2);
+    ipc_session_close(w.s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_split_at_any_byte),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_join_blocks),
+        cmocka_unit_test(test_client_gone_during_join),
+        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_stream_and_respond),
+        cmocka_unit_test(test_stream_overflow),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_leave_ends),
+        cmocka_unit_test(test_liberal),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
