@@ -49,7 +49,7 @@ mutant(granting_does_not_reset election.c scripts
     "        consensus__note(c, CONSENSUS_T_VOTE_GIVEN, &m->from, m->term, 0, 0);
         timer_reset_for_votes(c);"
     "        consensus__note(c, CONSENSUS_T_VOTE_GIVEN, &m->from, m->term, 0, 0);" LONG)
-mutant(impatient_with_slow_disks election.c scripts
+mutant(impatient_with_slow_disks election.c sim
     "    if (flushes > c->options.election_ms_min / 2) {"
     "    if (false) {" LONG)
 mutant(slow_writes_not_measured write.c scripts
