@@ -217,6 +217,10 @@ struct consensus_entries {
 void consensus__node_entries(struct consensus_node *n, struct mu_span records, size_t count_max,
                              struct consensus_entries *out);
 
+/* node_inbox.c */
+void consensus__node_inbox_run(struct consensus_node *n); /* what has come in so far */
+void consensus__deferred_free(struct consensus_deferred *item);
+
 /* node_apply.c */
 void consensus__node_deliver(struct consensus_node *n);
 bool consensus__node_can_deliver(const struct consensus_node *n);

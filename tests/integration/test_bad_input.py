@@ -114,8 +114,9 @@ class Start(ClusterTest):
         s1.ok("PUT", "/v1/catalog/register", {"Node": "K1", "Address": "10.9.9.9"})
 
         def record():
-            node = s1.get("/v1/catalog/node/k1").json()["Node"]
-            return (node["ID"], node["Address"]) == (before["ID"], k1.address)
+            found = s1.get("/v1/catalog/node/k1").json()  # null: not there
+            node = found["Node"] if found else {}
+            return (node.get("ID"), node.get("Address")) == (before["ID"], k1.address)
 
         # The leader looks at everything each minute: this is sooner.
         wait_for("the address and id that gossip knows", record, 20)
