@@ -381,10 +381,11 @@ static enum mu_code read_meta(struct reader *r, struct archive_contents *out, st
     mu_arena_init(&arena, 0);
     if (rc == MU_OK) {
         (void)crypto_hash_sha256_update(&r->sums.meta, text.data, text.bytes);
-        rc = mu_json_read(mu_buf_span(&text), &meta_shape, &meta, &arena, err);
-        if (rc != MU_OK) {
-            (void)mu_wrap(err, rc, "failed to read snapshot file: failed to decode meta.json");
-            rc = MU_CORRUPT;
+        struct mu_err why = MU_ERR_NONE;
+
+        if (mu_json_read(mu_buf_span(&text), &meta_shape, &meta, &arena, &why) != MU_OK) {
+            rc = mu_fail(err, MU_CORRUPT,
+                         "failed to read snapshot file: failed to decode meta.json: %s", why.text);
         }
     }
     if (rc == MU_OK && meta.version != 1) {

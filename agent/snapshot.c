@@ -216,6 +216,10 @@ void agent_snapshot_save(struct agent *a, agent_saved_fn *done, void *data)
 static void save_end(struct snapshots *s, struct job *j)
 {
     s->is_saving = false;
+    if (s->agent->consensus == NULL || s->agent->phase >= AGENT_STOPPING) {
+        j->err = MU_ERR_NONE;
+        (void)mu_fail(&j->err, MU_CANCELLED, "the agent is stopping");
+    }
     j->saved(j->saved_data, j->index, j->err.code == MU_OK ? &j->data : NULL, &j->err);
     job_free(j);
 }
@@ -393,8 +397,6 @@ static void jobs_clear(struct snapshots *s, struct mu_link *list)
         struct job *j = MU_CONTAINER(link, struct job, place);
 
         if (j->kind == JOB_SAVE) {
-            j->err = MU_ERR_NONE;
-            (void)mu_fail(&j->err, MU_CANCELLED, "the agent is stopping");
             save_end(s, j);
         } else {
             job_free(j);
