@@ -93,6 +93,7 @@ struct consensus__writes {
     uint64_t dirty_first; /* entries from here on are not yet in a write; 0: none */
     uint64_t dirty_bytes;
     uint64_t outstanding_bytes;
+    uint64_t flush_ms;    /* what a write takes lately: the longest, fading (spec 2.1) */
     uint32_t head, count; /* ring of slots */
     bool is_hard_dirty;
     uint8_t reserved[7];

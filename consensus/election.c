@@ -130,6 +130,20 @@ void consensus__timer_reset(struct consensus *c)
     c->election_at_ms = c->now_ms + drawn;
 }
 
+/* Who stands, and who has voted, waits for two writes: the candidate's and a voter's. Where both
+ * take a good part of a timeout the round could never end within it, so its patience grows with
+ * what writes take here, up to what counts as a stalled disk. Healthy disks change nothing, and
+ * nor is a dead leader noticed later. */
+static void timer_reset_for_votes(struct consensus *c)
+{
+    uint64_t flushes = 2 * c->writes.flush_ms;
+
+    consensus__timer_reset(c);
+    if (flushes > c->options.election_ms_min / 2) {
+        c->election_at_ms += flushes < c->options.stall_ms ? flushes : c->options.stall_ms;
+    }
+}
+
 /* The vote is forgotten here and nowhere else: only when the term *changes*. Clearing it on
  * stepping down within a term is the commonest election bug there is (spec 2.1, row 1). */
 static void term_set(struct consensus *c, uint64_t term, const struct mu_id *voted_for)
@@ -237,7 +251,7 @@ static void campaign(struct consensus *c)
 {
     consensus__role_move(c, CONSENSUS_CANDIDATE);
     term_set(c, c->hard.term + 1, &c->options.server);
-    consensus__timer_reset(c);
+    timer_reset_for_votes(c);
     c->counters.elections_started++;
     consensus__note(c, CONSENSUS_T_CAMPAIGN, NULL, c->hard.term, c->log.last_index,
                     consensus__log_last_term(c));
@@ -421,7 +435,7 @@ void consensus__on_vote_req(struct consensus *c, const struct consensus_msg *m)
             consensus__write_hard(c);
         }
         consensus__note(c, CONSENSUS_T_VOTE_GIVEN, &m->from, m->term, 0, 0);
-        consensus__timer_reset(c);
+        timer_reset_for_votes(c);
         consensus__reply_when(c, &(struct consensus__pending){
                                      .seq = c->writes.vote_seq, /* O2 */
                                      .kind = CONSENSUS_VOTE_RES,

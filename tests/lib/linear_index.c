@@ -12,7 +12,8 @@
  *   - a cas that was done follows the write it expected, with none of its key between.
  *
  * A key that a session expired on is judged only for who wrote what: expiring moves the ModifyIndex
- * and writes no value. A value written twice teaches nothing.
+ * and writes no value. A value written twice teaches nothing. A delete without an index may have
+ * come anywhere between its call and its return.
  */
 #include <stdlib.h>
 
@@ -318,6 +319,33 @@ static const struct write *write_at(const struct group *g, uint64_t index)
     return from == 0 || g->writes[from - 1].index == 0 ? NULL : &g->writes[from - 1];
 }
 
+/* May a delete whose index nobody knows have come between this write and the read? It is in no
+ * place of the order; that it was not acknowledged, or not told, does not mean that it was not
+ * done. */
+static bool may_be_deleted(const struct group *g, const struct write *last,
+                           const struct linear_op *read)
+{
+    for (size_t i = 0; i < g->writes_count && g->writes[i].index == 0; i++) { /* they come first */
+        const struct linear_op *op = g->writes[i].op;
+        bool deletes = op->kind == LINEAR_DELETE ||
+                       (op->kind == LINEAR_DELETE_CAS && op->expected == written(last->op));
+
+        if (deletes && op->called <= read->returned &&
+            (op->outcome != LINEAR_DONE || op->returned >= last->op->called)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool saw(const struct group *g, const struct write *last, const struct linear_op *read)
+{
+    if (read->value == 0) {
+        return written(last->op) == 0 || may_be_deleted(g, last, read);
+    }
+    return read->modified == 0 || last->index <= read->modified;
+}
+
 /* Reads that do tell it saw the key as it was there, stale ones too. */
 static bool reads_saw_their_state(struct judge *j, const struct group *g)
 {
@@ -328,9 +356,7 @@ static bool reads_saw_their_state(struct judge *j, const struct group *g)
         if (read->index != 0 && read->modified > read->index) {
             return broken(j, "a read sees nothing newer than its state", read, NULL);
         }
-        if (last != NULL &&
-            (read->value == 0 ? written(last->op) != 0
-                              : read->modified != 0 && last->index > read->modified)) {
+        if (last != NULL && !saw(g, last, read)) {
             return broken(j, "a read sees the last write up to its index", read, last->op);
         }
     }

@@ -88,6 +88,9 @@ static uint64_t disk_ms(void *data, uint32_t node)
     struct mu_rand r = fate(d, DOMAIN_DISK, node, node);
     uint64_t ms = mu_rand_below(&r, d->plan.disk_ms + 1);
 
+    if (d->slow_ms > 0) {
+        return d->slow_ms;
+    }
     if (chance(&r, d->plan.rate[DRIVE_disk_tail])) {
         ms += mu_rand_below(&r, 300);
     }

@@ -47,8 +47,14 @@ mutant(repeated_vote_skips_the_log election.c scripts
         vote_refuse" LONG)
 mutant(granting_does_not_reset election.c scripts
     "        consensus__note(c, CONSENSUS_T_VOTE_GIVEN, &m->from, m->term, 0, 0);
-        consensus__timer_reset(c);"
+        timer_reset_for_votes(c);"
     "        consensus__note(c, CONSENSUS_T_VOTE_GIVEN, &m->from, m->term, 0, 0);" LONG)
+mutant(impatient_with_slow_disks election.c sim
+    "    if (flushes > c->options.election_ms_min / 2) {"
+    "    if (false) {" LONG)
+mutant(slow_writes_not_measured write.c scripts
+    "        flush_measure(c, consensus__write_age_ms(c));"
+    "" LONG)
 mutant(slow_disk_campaigns election.c scripts
     "    if (health == CONSENSUS_STORE_SLOW || health == CONSENSUS_STORE_FAILED) {"
     "    if (false) {" LONG)

@@ -252,6 +252,26 @@ static uint32_t some_quorum(struct drive *d)
     return bits;
 }
 
+/* All begin anew, on disks whose every write takes up to a whole election timeout: nobody knows yet
+ * how slow they are, and they have to elect and commit all the same (spec 2.1). */
+static void must_elect_slowly(struct drive *d)
+{
+    uint64_t min = d->w->options.election_ms_min;
+
+    d->rand = drive_stream(d, DOMAIN_SLOW, 0, 0);
+    if (drive_below(d, 4) != 0) {
+        return;
+    }
+    d->slow_ms = min / 2 + drive_below(d, min / 2 + 1);
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        if (d->w->nodes[i].is_up) {
+            sim_node_crash(d->w, &d->w->nodes[i], 0);
+        }
+    }
+    heal(d, all_intact(d));
+    must_progress(d, ALL, "servers with slow disks");
+}
+
 static void liveness_phases(struct drive *d)
 {
     d->rand = drive_stream(d, DOMAIN_HEAL, 0, 0);
@@ -274,6 +294,7 @@ static void liveness_phases(struct drive *d)
         drive_replay_all(d);
         must_progress(d, ALL, "all servers that were sent old messages");
     }
+    must_elect_slowly(d);
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
         if ((all_intact(d) >> i) & 1U) {
             sim_check_kept(d->w, &d->w->nodes[i]);

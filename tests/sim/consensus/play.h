@@ -12,6 +12,7 @@ struct play {
     struct mu_buf *out;
     char labels[LABELS_MAX][LABEL_BYTES]; /* content 1.. */
     size_t labels_count;
+    uint64_t disk_ms; /* that a write takes */
 };
 
 /* Words: the i-th as a server (NULL: none of that name), a label as content and back, "3/2" as

@@ -155,6 +155,7 @@ bool play_set(struct play *p, const struct script_command *c)
 {
     struct consensus_options *o = &p->w->options;
 
+    p->disk_ms = script_number(c, "disk_ms", p->disk_ms);
     o->append_entries_max = (uint32_t)script_number(c, "append_entries", o->append_entries_max);
     o->inflight_max = (uint32_t)script_number(c, "inflight", o->inflight_max);
     o->inflight_bytes_max = (uint32_t)script_number(c, "inflight_bytes", o->inflight_bytes_max);

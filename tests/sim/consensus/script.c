@@ -22,6 +22,7 @@
  *   spoil a                          its state is not what it applied
  *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5 | checkpoint a
  *   set trailing=4 inflight=2 ...      options of servers started from now on
+ *   set disk_ms=500                  what every write takes, from now on
  *   inject from=a to=b kind=... field=value ...       a message that nobody sent
  *   show messages|traces|decisions|nothing
  *   status [a] | log a | peers a | config a | heard a     how long ago the leader was in contact
@@ -86,19 +87,29 @@ static void on_result(void *data, struct sim_node *n, const struct consensus_res
     }
 }
 
+static uint64_t disk_ms(void *data, uint32_t node)
+{
+    const struct play *p = data;
+
+    (void)node;
+    return p->disk_ms;
+}
+
 static void *play_open(const char *file)
 {
-    static const struct sim_policy policy = {
+    struct play *p = mu_new(sizeof *p);
+    struct sim_policy policy = {
+        .data = p,
         .net_ms = net_ms,
         .net_twice = net_twice,
-        .disk_ms = one_ms,
+        .disk_ms = disk_ms,
         .apply_ms = one_ms,
         .gossip_ms = one_ms,
     };
-    struct play *p = mu_new(sizeof *p);
     struct consensus_options options;
 
     (void)file;
+    p->disk_ms = 1;
     consensus_options_init(&options, CONSENSUS_LAN, 1);
     options.with_trace = true;
     p->w = sim_world_new(&options, &policy, 1);

@@ -108,6 +108,21 @@ static const struct given histories[] = {
     { "nor of two states at once", LINEAR_HOLDS, LINEAR_BROKEN,
       "call 1 1 put x value=a\ndone 1 2 index=3\ncall 2 3 put x value=b\ndone 2 4 index=4\n"
       "call 3 5 get x stale\ndone 3 6 value=a modified=3 index=8\n" },
+    { "an open delete may have been done", LINEAR_HOLDS, LINEAR_HOLDS,
+      "call 1 1 put x value=a\ndone 1 2 index=3\ncall 2 3 delete x\ncall 3 5 get x\n"
+      "done 3 6 index=8\n" },
+    { "or one whose index was not told", LINEAR_HOLDS, LINEAR_HOLDS,
+      "call 1 1 put x value=a\ndone 1 2 index=3\ncall 2 3 delete x\ndone 2 4\n"
+      "call 3 5 get x\ndone 3 6 index=8\n" },
+    { "not before it was called", LINEAR_BROKEN, LINEAR_BROKEN,
+      "call 1 1 put x value=a\ndone 1 2 index=3\ncall 2 3 get x\ndone 2 4 index=8\n"
+      "call 3 5 delete x\n" },
+    { "nor before what it would have deleted", LINEAR_BROKEN, LINEAR_BROKEN,
+      "call 1 1 delete x\ndone 1 2\ncall 2 3 put x value=a\ndone 2 4 index=5\n"
+      "call 3 5 get x\ndone 3 6 index=8\n" },
+    { "nor does one of another value count", LINEAR_BROKEN, LINEAR_BROKEN,
+      "call 1 1 put x value=a\ndone 1 2 index=3\ncall 2 3 delete-cas x expected=b\n"
+      "call 3 5 get x\ndone 3 6 index=8\n" },
     { "the log orders over all keys", LINEAR_HOLDS, LINEAR_BROKEN,
       "call 1 1 put x value=a\ndone 1 2 index=9\ncall 2 3 put y value=b\ndone 2 4 index=8\n" },
     { "states do not go back", LINEAR_HOLDS, LINEAR_BROKEN,
