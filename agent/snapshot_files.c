@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/archive.h"
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -168,26 +169,21 @@ static enum mu_code file_sink(void *data, struct mu_span bytes, struct mu_err *e
     return rc;
 }
 
-static enum mu_code export_to(const struct snapshot_files *f, int fd, struct consensus_snap *out,
+static enum mu_code export_to(const struct snapshot_files *f, int fd, struct catalog_snapshot *info,
                               struct mu_err *err)
 {
     char *path = snapshot_state_path(f->dir, f->generation);
     struct catalog_reader *reader = NULL;
-    struct catalog_snapshot info;
     struct sink s = { fd, 0 };
     enum mu_code rc = catalog_reader_open(&reader, path, NULL, err);
 
     if (rc == MU_OK) {
-        rc = catalog_export(reader, file_sink, &s, &info, err);
+        rc = catalog_export(reader, file_sink, &s, info, err);
         catalog_reader_release(reader);
     }
     if (rc == MU_OK) {
-        *out = (struct consensus_snap){ .index = info.applied.index,
-                                        .term = info.applied.term,
-                                        .bytes = info.bytes };
-        _Static_assert(sizeof info.hash == sizeof out->hash, "BLAKE2b-256");
-        memcpy(out->hash, info.hash, sizeof out->hash);
-        rc = info.applied.index > 0 ? MU_OK : mu_fail(err, MU_NOT_FOUND, "nothing was applied yet");
+        rc =
+            info->applied.index > 0 ? MU_OK : mu_fail(err, MU_NOT_FOUND, "nothing was applied yet");
     }
     catalog_reader_close(reader);
     mu_free(path);
@@ -198,12 +194,18 @@ enum mu_code snapshot_export(struct snapshot_files *f, struct consensus_snap *ou
                              struct mu_err *err)
 {
     char *path = path_of(f->dir, "state/export.part");
+    struct catalog_snapshot info;
     enum mu_code rc = MU_OK;
 
     snapshot_close(f);
     f->export_fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    rc = f->export_fd >= 0 ? export_to(f, f->export_fd, out, err) : io_fail(err, path);
+    rc = f->export_fd >= 0 ? export_to(f, f->export_fd, &info, err) : io_fail(err, path);
     if (rc == MU_OK) {
+        *out = (struct consensus_snap){ .index = info.applied.index,
+                                        .term = info.applied.term,
+                                        .bytes = info.bytes };
+        _Static_assert(sizeof info.hash == sizeof out->hash, "BLAKE2b-256");
+        memcpy(out->hash, info.hash, sizeof out->hash);
         f->export = *out;
     } else {
         snapshot_close(f);
@@ -253,6 +255,34 @@ void snapshot_close(struct snapshot_files *f)
     (void)unlink(path);
     f->export = (struct consensus_snap){ 0 };
     mu_free(path);
+}
+
+/* -- for operators ----------------------------------------------------------------------------- */
+
+enum mu_code snapshot_save(const struct snapshot_files *f, struct mu_span servers,
+                           struct mu_buf *to, uint64_t *index, struct mu_err *err)
+{
+    char *path = path_of(f->dir, "state/save.part");
+    struct catalog_snapshot info;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    enum mu_code rc = fd >= 0 ? MU_OK : io_fail(err, path);
+
+    if (rc == MU_OK && unlink(path) != 0) { /* gone with this process, whatever ends it */
+        rc = io_fail(err, path);
+    }
+    if (rc == MU_OK) {
+        rc = export_to(f, fd, &info, err);
+    }
+    if (rc == MU_OK && lseek(fd, 0, SEEK_SET) != 0) {
+        rc = io_fail(err, path);
+    }
+    if (rc == MU_OK) {
+        *index = info.applied.index;
+        rc = archive_write(&info, servers, snapshot_file_source, &fd, to, err);
+    }
+    fd_close(&fd);
+    mu_free(path);
+    return rc;
 }
 
 /* -- from others ------------------------------------------------------------------------------- */

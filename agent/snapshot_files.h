@@ -4,6 +4,7 @@
  *   state/state-<n>.db          a state; that of the next generation is complete when its applied
  *                               index is not 0
  *   state/export.part           the stream made for others last
+ *   state/save.part             the stream made for an operator, without a name once it is open
  *   consensus/snap-<hash>.part  the stream being received
  *
  * Thread:  one at a time. Errors: as catalog/snapshot.h, and those of files.
@@ -50,6 +51,11 @@ MU_MUST_CHECK enum mu_code snapshot_read(const struct snapshot_files *f,
                                          const struct consensus_snap *snap, uint64_t offset,
                                          uint32_t bytes, struct mu_buf *to, struct mu_err *err);
 void snapshot_close(struct snapshot_files *f);
+
+/* For operators: the state as it is now as an archive (agent/archive.h). `servers`: a part of its
+ * description. */
+MU_MUST_CHECK enum mu_code snapshot_save(const struct snapshot_files *f, struct mu_span servers,
+                                         struct mu_buf *to, uint64_t *index, struct mu_err *err);
 
 /* From others. *held: how much of it is here. */
 MU_MUST_CHECK enum mu_code snapshot_open(struct snapshot_files *f,

@@ -61,6 +61,9 @@ void api_session_info(struct request *r);
 void api_session_list(struct request *r);
 void api_session_node(struct request *r);
 
+/* api_snapshot.c: the state as an archive */
+void api_snapshot_save(struct request *r);
+
 /* api_operator.c: the servers and the leader's care for them */
 void api_operator_raft(struct request *r);
 void api_operator_raft_remove(struct request *r);

@@ -29,6 +29,7 @@
 /* What a token must allow; checked once access control exists. */
 enum route_permission {
     ACL_NONE,
+    ACL_ACL_WRITE,
     ACL_AGENT_READ,
     ACL_AGENT_WRITE,
     ACL_KEY_READ,

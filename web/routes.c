@@ -73,6 +73,8 @@ const struct web_route web_routes[] = {
     { GET, "/v1/operator/autopilot/health", OPERATOR, ACL_OPERATOR_READ, api_operator_health, "Health of the servers, 429 unless all are" },
     { GET, "/v1/operator/autopilot/state", OPERATOR, ACL_OPERATOR_READ, api_operator_state, "Servers by id with their health and role" },
 
+    { GET, "/v1/snapshot", ROUTE_READS, ACL_ACL_WRITE, api_snapshot_save, "The state of the servers as an archive" },
+
     { PUT, "/v1/txn", WRITE | ROUTE_READS | ROUTE_TXN, ACL_KEY_WRITE, api_txn, "Operations on keys, all or none" },
 
     { GET, "/v1/status/leader", 0, ACL_NONE, api_status_leader, "Address of the leader" },

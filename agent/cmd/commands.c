@@ -40,6 +40,9 @@ const struct cli_command cli_commands[] = {
     { .name = "services", .summary = "Register services with the agent" },
     { .name = "services deregister", .run = cmd_services_deregister, .arguments = "[FILE...]", .summary = "Deregister services of the agent", .options = &cmd_services_deregister_options, .asks_agent = true },
     { .name = "services register", .run = cmd_services_register, .arguments = "[FILE...]", .summary = "Register services with the agent", .options = &cmd_services_register_options, .asks_agent = true },
+    { .name = "snapshot", .summary = "Save the state of the servers to a file, and look at one" },
+    { .name = "snapshot inspect", .run = cmd_snapshot_inspect, .arguments = "FILE", .summary = "Check a file that was saved, and print what is in it" },
+    { .name = "snapshot save", .run = cmd_snapshot_save, .arguments = "FILE", .summary = "Save the state of the servers to a file", .asks_agent = true },
     { .name = "validate", .run = cmd_validate, .arguments = "FILE_OR_DIRECTORY...", .summary = "Check configuration files", .options = &cmd_validate_options },
     { .name = "version", .run = cmd_version, .arguments = "", .summary = "Print the version", .options = &cmd_version_options },
 }; // clang-format on

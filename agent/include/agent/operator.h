@@ -41,6 +41,15 @@ void agent_raft_remove(struct agent *a, const struct mu_id *server, agent_done_f
 void agent_raft_transfer(struct agent *a, const struct mu_id *server, agent_done_fn *done,
                          void *data);
 
+/* -- the state as an archive (http-api 13) ----------------------------------------------------- */
+
+/* Of this server's state as it is now, which is as new as a read that was just confirmed. `archive`
+ * (agent/archive.h) is borrowed and may be taken; NULL: err says why, MU_BUSY (one at a time),
+ * MU_TOO_BIG (above ARCHIVE_BYTES_MAX), MU_FULL (no room to make it), MU_CANCELLED. */
+typedef void agent_saved_fn(void *data, uint64_t index, struct mu_buf *archive,
+                            const struct mu_err *err);
+void agent_snapshot_save(struct agent *a, agent_saved_fn *done, void *data); /* servers only */
+
 /* -- health: while this server leads ----------------------------------------------------------- */
 
 struct agent_server_health {
