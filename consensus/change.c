@@ -17,8 +17,11 @@
 #include "base/assert.h"
 #include "core.h"
 
-/* How long without a leader until a server asks whether it is still one: ten election timeouts. */
-#define ASK_MS(c) (10 * (uint64_t)(c)->options.election_ms_min)
+/* How long without a leader until a server asks whether it is still one: ten election timeouts; two
+ * if it has heard none since it was started, for then it may have been away for long, and what was
+ * removed meanwhile has to begin anew before it can catch up. */
+#define ASK_MS(c)       (10 * (uint64_t)(c)->options.election_ms_min)
+#define ASK_FIRST_MS(c) (2 * (uint64_t)(c)->options.election_ms_min)
 
 /* -- what a configuration becomes ---------------------------------------------------------- */
 
@@ -331,6 +334,11 @@ void consensus__change_run(struct consensus *c)
 
 /* -- still one of them? -------------------------------------------------------------------- */
 
+void consensus__membership_begin(struct consensus *c)
+{
+    c->member_ask_at_ms = c->now_ms + ASK_FIRST_MS(c);
+}
+
 /* The newest configuration that is surely committed; NULL: none is known. */
 static const struct consensus_config *committed(const struct consensus *c)
 {
@@ -370,7 +378,7 @@ void consensus__on_member_res(struct consensus *c, const struct consensus_msg *m
 
 uint64_t consensus__membership_wake_ms(const struct consensus *c)
 {
-    uint64_t quiet_at = c->contact_ms + ASK_MS(c);
+    uint64_t quiet_at = c->contact_ms == 0 ? 0 : c->contact_ms + ASK_MS(c);
 
     if (c->is_stopped || c->role == CONSENSUS_LEADER || consensus__config(c)->servers_count == 0) {
         return CONSENSUS_NEVER;

@@ -509,6 +509,7 @@ const struct consensus_config *consensus__config_below(const struct consensus *c
 void consensus__on_change(struct consensus *c, const struct consensus_event *ev);
 void consensus__change_run(struct consensus *c);     /* leader: leave a joint configuration */
 void consensus__membership_run(struct consensus *c); /* others: still one of them? */
+void consensus__membership_begin(struct consensus *c);
 uint64_t consensus__membership_wake_ms(const struct consensus *c);
 void consensus__on_member_req(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_member_res(struct consensus *c, const struct consensus_msg *m);

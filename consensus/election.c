@@ -132,8 +132,8 @@ void consensus__timer_reset(struct consensus *c)
 
 /* Who stands, and who has voted, waits for two writes: the candidate's and a voter's. Where both
  * take a good part of a timeout the round could never end within it, so its patience grows with
- * what writes take here, up to what counts as a stalled disk. Healthy disks change nothing, and
- * nor is a dead leader noticed later. */
+ * what writes take here, up to what counts as a stalled disk. With healthy disks nothing changes,
+ * and a dead leader is never noticed later. */
 static void timer_reset_for_votes(struct consensus *c)
 {
     uint64_t flushes = 2 * c->writes.flush_ms;

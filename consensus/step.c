@@ -586,7 +586,7 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     c->role = CONSENSUS_OBSERVER;
     c->lost_next = 1;
     c->self = CONSENSUS_PEERS_MAX;
-    c->member_ask_at_ms = now_ms + 10 * (uint64_t)options->election_ms_min;
+    consensus__membership_begin(c);
     consensus__log_load(c, loaded);
     load_hard(c, loaded);
     /* The commit index is not stored: what is applied was committed (spec 2.6) */

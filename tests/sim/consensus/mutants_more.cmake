@@ -110,6 +110,10 @@ mutant(any_term_believed step.c scripts
     "    } else if (m->term > c->hard.term && m->term - c->hard.term > CONSENSUS_TERM_JUMP_MAX) {"
     "    } else if (false) {" LONG)
 
+mutant(started_and_asks_late change.c scripts
+    "    c->member_ask_at_ms = c->now_ms + ASK_FIRST_MS(c);"
+    "    c->member_ask_at_ms = c->now_ms + ASK_MS(c);" LONG)
+
 # -- pauses, death, restart (2.15, 2.17, 1.7) ------------------------------------------------------
 
 mutant(pause_does_not_reset_a_follower step.c scripts
