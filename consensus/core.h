@@ -191,6 +191,7 @@ struct consensus__office {
     uint64_t read_seq;     /* drawn per heartbeat, never repeated in a term (spec 2.7) */
     uint64_t confirm_seq;  /* after a pause: nothing is answered before a quorum echoes this */
     uint64_t yields_at_ms; /* not before: to a server of higher priority, or a better disk */
+    uint64_t overtaken_ms; /* since when others have durably committed what this disk has not; 0 */
     struct consensus__transfer transfer;
     struct consensus_sum asked; /* the sum that this round of heartbeats compares */
     uint64_t asked_ms;
