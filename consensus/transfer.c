@@ -184,30 +184,33 @@ void consensus__on_transfer(struct consensus *c, const struct consensus_event *e
 
 /* -- the leader's side ---------------------------------------------------------------------- */
 
-/* Others have on disk what this server has not, for longer than two slow writes take: its disk is
- * worse than theirs. Where all are as slow, handing over would only hand it round (wish 19). */
-static bool is_overtaken(struct consensus *c)
+/* Since when do others have on disk what this server has not? */
+static void overtaken_watch(struct consensus *c)
 {
     if (c->commit <= c->writes.stable) {
         c->office.overtaken_ms = 0;
-        return false;
-    }
-    if (c->office.overtaken_ms == 0) {
+    } else if (c->office.overtaken_ms == 0) {
         c->office.overtaken_ms = c->now_ms;
     }
-    return c->now_ms - c->office.overtaken_ms > 2 * (uint64_t)c->options.slow_ms;
+}
+
+/* For longer than two slow writes take: its disk is worse than theirs. Where all are as slow,
+ * handing over would only hand it round (wish 19). */
+static bool is_overtaken(const struct consensus *c)
+{
+    return c->office.overtaken_ms != 0 &&
+           c->now_ms - c->office.overtaken_ms > 2 * (uint64_t)c->options.slow_ms;
 }
 
 /* A server whose disk is full, or does not complete its writes, leads only as long as nobody else
  * could (spec 2.15): one that has all that is committed and said so lately, with a healthy disk. */
-static bool should_yield_disk(struct consensus *c)
+static bool should_yield_disk(const struct consensus *c)
 {
     enum consensus_health health = consensus__health(c);
-    bool is_overtaken_now = is_overtaken(c);
     uint32_t i = best(c, is_fit);
 
     return (health == CONSENSUS_STORE_FULL ||
-            (health == CONSENSUS_STORE_SLOW && is_overtaken_now)) &&
+            (health == CONSENSUS_STORE_SLOW && is_overtaken(c))) &&
            i != CONSENSUS_PEERS_MAX && c->peers[i].match >= c->commit;
 }
 
@@ -274,6 +277,7 @@ void consensus__transfer_run(struct consensus *c)
 {
     struct consensus__transfer *t = &c->office.transfer;
 
+    overtaken_watch(c);
     if (!t->is_running) {
         begin_by_itself(c);
     }
