@@ -73,7 +73,6 @@ struct gossip_driver {
 /* Feed one event and carry out its effects. Never from inside an effect: what an effect fails at
  * is reported from a later turn (gossip__soon()). */
 void gossip__feed(struct gossip_driver *d, struct gossip_event *ev);
-void gossip__driver_sealing(struct gossip_driver *d, const struct gossip_sealing *sealing);
 uint64_t gossip__now(void);
 void gossip__soon(struct gossip_driver *d);
 

@@ -173,7 +173,7 @@ static const char *copy_text(struct gossip_driver *d, const char *text)
     return text != NULL ? mu_arena_strdup(&d->arena, text) : NULL;
 }
 
-void gossip__driver_sealing(struct gossip_driver *d, const struct gossip_sealing *sealing)
+static void sealing_copy(struct gossip_driver *d, const struct gossip_sealing *sealing)
 {
     d->options.core.sealing = *sealing;
     gossip_keyring_wipe(&d->keyring);
@@ -206,7 +206,7 @@ enum mu_code gossip_driver_new(struct gossip_driver **out, struct uv_loop_s *loo
     d->options.core.pool = copy_text(d, options->core.pool);
     d->options.core.label = copy_text(d, options->core.label);
     d->options.core.tags = gossip__pairs_copy(&d->arena, &options->core.tags);
-    gossip__driver_sealing(d, &options->core.sealing);
+    sealing_copy(d, &options->core.sealing);
     d->options.core.log = on_log;
     d->options.core.log_data = d;
     d->module =

@@ -18,7 +18,6 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/span.h"
-#include "gossip/keyring.h"
 
 #define GOSSIP__INCARNATION_MAX ((1ULL << 62) - 1)
 #define GOSSIP__BUCKETS         256 /* of a digest (9.2) */
@@ -306,17 +305,6 @@ bool gossip__packet_decode(struct mu_span bytes, struct mu_arena *arena,
 
 struct mu_span gossip__frame_encode(struct gossip__frame *frame, struct mu_arena *arena);
 bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__frame *out);
-
-/* The payload of an answer to a key query. `ring`: keys to tell of, NULL for none. */
-struct gossip__key_response {
-    bool is_ok;
-    const char *message;
-    const struct gossip_keyring *ring;
-};
-struct mu_span gossip__key_response_encode(const struct gossip__key_response *r,
-                                           struct mu_arena *arena);
-bool gossip__key_response_decode(struct mu_span bytes, struct mu_arena *arena,
-                                 struct gossip__key_response *out);
 
 /* Tags (tags.c); gossip_tags_bytes() says beforehand that they fit. */
 struct mu_span gossip__tags_encode(const struct mu_pairs *tags, struct mu_arena *arena);

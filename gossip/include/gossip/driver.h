@@ -57,9 +57,6 @@ MU_MUST_CHECK enum mu_code gossip_driver_force_leave(struct gossip_driver *d, co
 MU_MUST_CHECK enum mu_code gossip_driver_set_tags(struct gossip_driver *d,
                                                   const struct mu_pairs *tags, struct mu_err *err);
 
-/* Another keyring or strictness from the next turn on; copied. */
-void gossip_driver_seal(struct gossip_driver *d, const struct gossip_sealing *sealing);
-
 /* -- user events and queries -------------------------------------------------------------------
  * Everything is told from turns of the loop of their own, never from inside these calls. */
 
