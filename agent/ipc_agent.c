@@ -203,6 +203,12 @@ static enum mu_code host_respond(void *data, uint64_t ltime, uint32_t id, struct
     return gossip_driver_respond(((struct agent *)data)->gossip, ltime, id, payload, err);
 }
 
+static void host_keys(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
+                      void *done_data)
+{
+    agent_keys(data, op, key, 0, done, done_data);
+}
+
 /* -- statistics (spec 8.2): all leaves are texts ------------------------------------------------
  */
 
@@ -244,7 +250,7 @@ static void put_serf(const struct agent *a, struct mu_buf *to)
     ipc_put_text(to, "serf");
     ipc_put_map(to, 12);
     put_pair(to, "coordinate_resets", "0");
-    put_pair(to, "encrypted", a->keyring.count > 0 ? "true" : "false");
+    put_pair(to, "encrypted", a->keys.ring.count > 0 ? "true" : "false");
     put_count(to, "event_queue", s.event_queue);
     put_count(to, "event_time", s.event_time);
     put_count(to, "failed", s.failed);
@@ -303,23 +309,21 @@ void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice)
     }
 }
 
-static void on_event(void *data, const struct gossip_user_event *event)
+void agent__ipc_event(struct agent *a, const struct gossip_user_event *event)
 {
-    struct ipc *ipc = data;
     struct gossip_user_event copy = *event;
 
-    if (ipc->port != NULL) {
-        ipc_port_each(ipc->port, tell_event, &copy);
+    if (agent__ipc_is_open(a)) {
+        ipc_port_each(a->ipc->port, tell_event, &copy);
     }
 }
 
-static void on_query(void *data, const struct gossip_query *query)
+void agent__ipc_query(struct agent *a, const struct gossip_query *query)
 {
-    struct ipc *ipc = data;
     struct gossip_query copy = *query;
 
-    if (ipc->port != NULL && !query->is_internal) {
-        ipc_port_each(ipc->port, tell_query, &copy);
+    if (agent__ipc_is_open(a) && !query->is_internal) {
+        ipc_port_each(a->ipc->port, tell_query, &copy);
     }
 }
 
@@ -362,6 +366,7 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
         .query_forget = host_query_forget,
         .respond = host_respond,
         .stats = host_stats,
+        .keys = host_keys,
     };
     enum mu_code rc = MU_OK;
 
@@ -371,7 +376,6 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
         return MU_OK;
     }
     a->ipc->port = ipc_port_new(a->loop, &host);
-    gossip_driver_listen(a->gossip, &(struct gossip_listener){ on_event, on_query, a->ipc });
     for (size_t i = 0; i < a->config->client_addrs_count && rc == MU_OK; i++) {
         rc = listen_on(a, a->config->client_addrs[i], err);
     }
