@@ -322,7 +322,7 @@ void agent__ipc_query(struct agent *a, const struct gossip_query *query)
 {
     struct gossip_query copy = *query;
 
-    if (agent__ipc_is_open(a) && !query->is_internal) {
+    if (agent__ipc_is_open(a)) {
         ipc_port_each(a->ipc->port, tell_query, &copy);
     }
 }

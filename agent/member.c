@@ -399,27 +399,6 @@ static void on_notices(void *data, const struct gossip_notice *notices, size_t c
     }
 }
 
-/* -- events and queries ------------------------------------------------------------------------ */
-
-static void on_event(void *data, const struct gossip_user_event *event)
-{
-    agent__ipc_event(data, event);
-}
-
-static void on_query(void *data, const struct gossip_query *query)
-{
-    struct agent *a = data;
-
-    if (!agent__keyring_query(a, query)) {
-        agent__ipc_query(a, query);
-    }
-}
-
-static void on_keys(void *data, const struct gossip_keys *keys)
-{
-    agent__keyring_told(data, keys);
-}
-
 /* -- start ------------------------------------------------------------------------------------- */
 
 enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
@@ -461,9 +440,6 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
     profile->reconnect_timeout_ms = (uint32_t)c->reconnect_timeout_ms;
     rc = gossip_driver_new(&a->gossip, a->loop, &options, err);
     if (rc == MU_OK) {
-        gossip_driver_listen(
-            a->gossip, &(struct gossip_listener){
-                           .event = on_event, .query = on_query, .keys = on_keys, .data = a });
         rc = gossip_driver_start(a->gossip, on_notices, a, err);
         a->has_gossip_started = rc == MU_OK;
     }

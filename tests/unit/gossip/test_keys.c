@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -188,7 +189,7 @@ static struct mu_buf answer_of(bool is_ok, const char *text, uint8_t first, size
     struct gossip_key_answer a = { .is_ok = is_ok, .ring = { .count = count } };
     struct mu_buf bytes = MU_BUF_NONE;
 
-    strcpy(a.text, text);
+    (void)snprintf(a.text, sizeof a.text, "%s", text);
     for (size_t i = 0; i < count; i++) {
         a.ring.keys[i] = key_of((uint8_t)(first + i));
     }
