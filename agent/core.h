@@ -17,6 +17,7 @@
 
 struct checks;
 struct events;
+struct handlers;
 struct ipc;
 struct persist;
 
@@ -85,11 +86,12 @@ struct agent {
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
 
     /* on all */
-    struct servers *servers; /* servers.c: client agents: the server they talk to */
-    struct sync *sync;       /* sync.c: anti-entropy */
-    struct join *join;       /* join.c: the retry_join loop */
-    struct events *events;   /* event.c: user events and queries */
-    struct ipc *ipc;         /* ipc_agent.c: the serf command's port */
+    struct servers *servers;   /* servers.c: client agents: the server they talk to */
+    struct sync *sync;         /* sync.c: anti-entropy */
+    struct join *join;         /* join.c: the retry_join loop */
+    struct events *events;     /* event.c: user events and queries */
+    struct handlers *handlers; /* handlers.c: scripts that run on events; NULL: none */
+    struct ipc *ipc;           /* ipc_agent.c: the serf command's port */
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */
@@ -253,6 +255,16 @@ void agent__join_conflict(struct agent *a,
 
 void agent__events_open(struct agent *a); /* gossip has started */
 void agent__events_free(struct agent *a);
+
+/* -- handlers.c: scripts that run on events ---------------------------------------------------- */
+
+void agent__handlers_open(struct agent *a);
+void agent__handlers_close(struct agent *a); /* kills those that run */
+void agent__handlers_notice(struct agent *a, const struct gossip_notice *notice);
+void agent__handlers_event(struct agent *a, const struct gossip_user_event *event);
+void agent__handlers_query(struct agent *a, const struct gossip_query *query);
+typedef void agent__handler_fn(void *data, const char *type, const char *name, const char *script);
+void agent__each_handler(const struct agent *a, agent__handler_fn *each, void *data);
 
 /* -- ipc_agent.c: the serf command's port ---------------------------------------------------------
  */
