@@ -605,6 +605,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     rc = agent__registration_restore(a, err);
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
     agent__events_open(a);
+    agent__handlers_open(a);
     if (rc == MU_OK) {
         agent__sync_full(a, "start");
     }
@@ -696,6 +697,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     }
     agent__key_calls_cancel(a);
     agent__key_changes_close(a);
+    agent__handlers_close(a);
     agent__registration_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);

@@ -17,6 +17,7 @@
 
 struct checks;
 struct events;
+struct handlers;
 struct ipc;
 struct key_changes;
 struct persist;
@@ -90,6 +91,7 @@ struct agent {
     struct sync *sync;               /* sync.c: anti-entropy */
     struct join *join;               /* join.c: the retry_join loop */
     struct events *events;           /* event.c: user events and queries */
+    struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
@@ -291,6 +293,16 @@ void agent__join_conflict(struct agent *a,
 
 void agent__events_open(struct agent *a); /* gossip has started */
 void agent__events_free(struct agent *a);
+
+/* -- handlers.c: scripts that run on events ---------------------------------------------------- */
+
+void agent__handlers_open(struct agent *a);
+void agent__handlers_close(struct agent *a); /* kills those that run */
+void agent__handlers_notice(struct agent *a, const struct gossip_notice *notice);
+void agent__handlers_event(struct agent *a, const struct gossip_user_event *event);
+void agent__handlers_query(struct agent *a, const struct gossip_query *query);
+typedef void agent__handler_fn(void *data, const char *type, const char *name, const char *script);
+void agent__each_handler(const struct agent *a, agent__handler_fn *each, void *data);
 
 /* -- ipc_agent.c: the serf command's port ---------------------------------------------------------
  */

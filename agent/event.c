@@ -70,6 +70,7 @@ static void on_event(void *data, const struct gossip_user_event *event)
         on_fired(a, event);
     }
     agent__ipc_event(a, event);
+    agent__handlers_event(a, event);
 }
 
 static void on_query(void *data, const struct gossip_query *query)
@@ -83,6 +84,7 @@ static void on_query(void *data, const struct gossip_query *query)
         (void)agent__keyring_query(a, query);
     } else {
         agent__ipc_query(a, query);
+        agent__handlers_query(a, query);
     }
 }
 

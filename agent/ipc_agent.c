@@ -263,6 +263,36 @@ static void put_serf(const struct agent *a, struct mu_buf *to)
     put_count(to, "query_time", s.query_time);
 }
 
+struct shown_handlers {
+    struct mu_arena arena;
+    struct mu_table *scripts; /* by "type:name": of equal ones the last is shown */
+};
+
+static void show_handler(void *data, const char *type, const char *name, const char *script)
+{
+    struct shown_handlers *s = data;
+    const char *key = mu_arena_printf(&s->arena, "%s:%s", type, name);
+
+    (void)mu_table_put(s->scripts, mu_span_text(key), mu_arena_strdup(&s->arena, script));
+}
+
+static void put_handlers(const struct agent *a, struct mu_buf *to)
+{
+    struct shown_handlers s = { .scripts = mu_table_new() };
+    struct mu_table_at at = { .started = false };
+
+    mu_arena_init(&s.arena, 0);
+    agent__each_handler(a, show_handler, &s);
+    ipc_put_text(to, "event_handlers");
+    ipc_put_map(to, mu_table_count(s.scripts));
+    while (mu_table_next(s.scripts, &at)) {
+        ipc_put_span(to, at.key);
+        ipc_put_text(to, at.value);
+    }
+    mu_table_free(s.scripts);
+    mu_arena_deinit(&s.arena);
+}
+
 static void host_stats(void *data, struct mu_buf *to)
 {
     struct agent *a = data;
@@ -274,8 +304,7 @@ static void host_stats(void *data, struct mu_buf *to)
     ipc_put_text(to, "agent");
     ipc_put_map(to, 1);
     put_pair(to, "name", a->config->node_name);
-    ipc_put_text(to, "event_handlers");
-    ipc_put_map(to, 0);
+    put_handlers(a, to);
     put_runtime(to);
     put_serf(a, to);
     ipc_put_text(to, "tags");
