@@ -589,6 +589,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
 
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
+    mu_list_init(&a->key_calls);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
@@ -605,6 +606,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     if (rc != MU_OK) {
         return rc;
     }
+    agent__key_changes_open(a);
     agent__serve_open(a);
     rc = listen_rpc(a, err);
     if (rc == MU_OK) {
@@ -628,6 +630,8 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     local_set_listener(a->local, on_local_change, a);
     rc = agent__registration_restore(a, err);
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
+    agent__events_open(a);
+    agent__handlers_open(a);
     if (rc == MU_OK) {
         agent__sync_full(a, "start");
     }
@@ -717,6 +721,9 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         a->stops_pending++;
         agent__ipc_close(a, on_ipc_closed, a);
     }
+    agent__key_calls_cancel(a);
+    agent__key_changes_close(a);
+    agent__handlers_close(a);
     agent__registration_close(a);
     agent__restore_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
@@ -744,6 +751,7 @@ void agent_free(struct agent *a)
     }
     gossip_driver_free(a->gossip);
     agent__ipc_free(a);
+    agent__events_free(a);
     consensus_driver_free(a->consensus);
     catalog_reader_close(a->reader);
     catalog_cache_free(a->cache);
