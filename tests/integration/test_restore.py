@@ -258,10 +258,9 @@ class Restores(ClusterTest):
         leader.ok("PUT", "/v1/kv/mark", "saved")
         leader.ok("PUT", "/v1/kv/twin", "saved")
         data = saved(leader)
-        for i in range(24):
-            leader.ok("DELETE", f"/v1/kv/big/{i}")
         for number in range(4):
             leader = cluster.leader()
+            leader.ok("DELETE", "/v1/kv/big/?recurse")
             leader.ok("PUT", "/v1/kv/mark", "changed")
             leader.ok("PUT", "/v1/kv/twin", "changed")
             others = [a for a in cluster.agents.values() if a is not leader]
