@@ -282,6 +282,7 @@ static void on_done(struct consensus *c, struct consensus__peer *p, const struct
         c->counters.snapshots_sent++;
         consensus__note(c, CONSENSUS_T_SNAP_SENT, &p->id, m->snapshot_res.match, 0, 0);
     }
+    p->lacks_state = false; /* what it said before on the other connection may come yet */
     consensus__peer_acked(c, p, m->snapshot_res.match, false);
 }
 
