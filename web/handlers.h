@@ -63,6 +63,13 @@ void api_session_node(struct request *r);
 
 /* api_snapshot.c: the state as an archive */
 void api_snapshot_save(struct request *r);
+void api_snapshot_restore(struct request *r);
+
+/* api_keyring.c: gossip keys of all members */
+void api_keyring_list(struct request *r);
+void api_keyring_install(struct request *r);
+void api_keyring_use(struct request *r);
+void api_keyring_remove(struct request *r);
 
 /* api_operator.c: the servers and the leader's care for them */
 void api_operator_raft(struct request *r);
@@ -72,6 +79,10 @@ void api_operator_autopilot(struct request *r);
 void api_operator_autopilot_put(struct request *r);
 void api_operator_health(struct request *r);
 void api_operator_state(struct request *r);
+
+/* api_event.c */
+void api_event_fire(struct request *r);
+void api_event_list(struct request *r);
 
 /* api_txn.c */
 void api_txn(struct request *r);
