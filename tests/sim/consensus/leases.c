@@ -20,7 +20,7 @@
 #include "base/assert.h"
 #include "world.h"
 
-enum { NODES = 3, MIN_MS = 500, MOMENTS = 7, CLOCKS = 3, LATES = 6, SLOWEST = 896, FASTEST = 1119 };
+enum { NODES = 3, MIN_MS = 500, MOMENTS = 4, CLOCKS = 3, LATES = 6, SLOWEST = 896, FASTEST = 1119 };
 enum { CUT, MUTE, LATE, CRASH, TRANSFER, FALLS };
 
 static uint64_t late_until; /* answers to the leader */

@@ -171,7 +171,7 @@ mutant(commit_is_pushed_below_the_base replicate.c scripts
     " && p->match >= c->log.base_index) {"
     ") {")
 mutant(commit_is_not_pushed replicate.c scripts
-    "    if (p->next > c->log.last_index && p->commit_sent < known) {"
+    "    if (p->next > c->log.last_index && p->commit_sent < known && p->match >= c->log.base_index) {"
     "    if (false) {" LONG)
 mutant(probes_wait_for_ever replicate.c sim
     "        p->is_probing = false; /* it is there, and the probe or its answer is not */"
