@@ -1,6 +1,6 @@
 /* sim_vfs.h - SQLite on simulated disks.
  *
- * One VFS for all disks: the path "/<number>/<name>" lies in the directory of the state on the disk
+ * One VFS for all disks: the path "/<number>/state/<name>" lies in the directory of the state on the disk
  * that was added under that number. Like "unix-excl" it keeps the wal-index on the heap, shared by
  * the connections of one process; that of a server dies with it (sim_vfs_forget).
  *
