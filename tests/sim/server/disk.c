@@ -406,6 +406,24 @@ void disk_lie(struct disk *d, enum disk_dir dir, bool lies)
     d->dirs[dir].lies = lies;
 }
 
+/* Of the WAL only what is read again after a power cut: SQLite looks at its checksums when it opens
+ * it, and what it reads of it later comes from the cache. */
+static bool is_seen_at_once(const struct name *n)
+{
+    size_t bytes = strlen(n->text);
+
+    return bytes < 4 || strcmp(n->text + bytes - 4, "-wal") != 0;
+}
+
+/* A byte of the platter is another one now. */
+static void byte_set(struct file *f, uint64_t at, uint8_t to, bool is_at_once)
+{
+    f->platter.at[at] = to;
+    if (is_at_once && f->sectors[at / DISK_SECTOR] == CLEAN) {
+        f->cache.at[at] = to;
+    }
+}
+
 bool disk_rot(struct disk *d, enum disk_dir dir)
 {
     const struct names *n = &d->dirs[dir].live;
@@ -413,7 +431,8 @@ bool disk_rot(struct disk *d, enum disk_dir dir)
     if (n->count == 0) {
         return false;
     }
-    struct file *f = file_of(d, n->at[mu_rand_below(&d->rand, n->count)].file);
+    const struct name *name = &n->at[mu_rand_below(&d->rand, n->count)];
+    struct file *f = file_of(d, name->file);
     uint64_t bytes = f->platter.count < f->cache.count ? f->platter.count : f->cache.count;
 
     if (bytes == 0) {
@@ -427,10 +446,30 @@ bool disk_rot(struct disk *d, enum disk_dir dir)
     for (; at < end && at < bytes; at++) {
         uint8_t flip = (uint8_t)(1U << mu_rand_below(&d->rand, 8));
 
-        f->platter.at[at] ^= flip;
-        if (f->sectors[at / DISK_SECTOR] == CLEAN) {
-            f->cache.at[at] ^= flip;
-        }
+        byte_set(f, at, f->platter.at[at] ^ flip, is_seen_at_once(name));
+    }
+    return true;
+}
+
+bool disk_clobber(struct disk *d, enum disk_dir dir, uint32_t bytes)
+{
+    const struct names *n = &d->dirs[dir].live;
+
+    if (n->count == 0) {
+        return false;
+    }
+    const struct name *name = &n->at[mu_rand_below(&d->rand, n->count)];
+    struct file *f = file_of(d, name->file);
+    uint64_t count = f->platter.count < f->cache.count ? f->platter.count : f->cache.count;
+
+    if (count < 2 * (uint64_t)bytes) {
+        return false;
+    }
+    uint64_t from = mu_rand_below(&d->rand, count / bytes) * bytes;
+    uint64_t to = mu_rand_below(&d->rand, count / bytes) * bytes;
+
+    for (uint64_t i = 0; i < bytes; i++) {
+        byte_set(f, to + i, f->platter.at[from + i], is_seen_at_once(name));
     }
     return true;
 }

@@ -196,8 +196,14 @@ static void look_at(struct server *s)
     struct catalog_options options = { .path = path };
 
     disk_revive(s->disk, false);
-    if (catalog_open(&c, &options, &err) != MU_OK || catalog_recount(c, hash, &err) != MU_OK) {
+    enum mu_code rc = catalog_open(&c, &options, &err);
+
+    rc = rc == MU_OK ? catalog_recount(c, hash, &err) : rc;
+    if (rc != MU_OK && !(s->is_hurt && rc == MU_CORRUPT)) { /* damage is told, at the latest now */
         world_fail(w, "%s: the state it leaves cannot be read: %s", s->name, err.text);
+    }
+    if (rc != MU_OK) {
+        goto out;
     }
     struct catalog_applied applied = catalog_applied(c);
 
@@ -206,6 +212,7 @@ static void look_at(struct server *s)
                    U(applied.index));
     }
     fact_state(s, &applied);
+out:
     catalog_close(c);
     mu_free(path);
     disk_die(s->disk);

@@ -14,7 +14,8 @@
 #include "sim_vfs.h"
 #include "world.h"
 
-#define REST_US (40 * MS) /* entries that nobody waits for are held so long */
+#define DEATHS_MAX 3
+#define REST_US    (40 * MS) /* entries that nobody waits for are held so long */
 
 /* -- clocks -------------------------------------------------------------------------------------
  */
@@ -201,7 +202,7 @@ static void on_exit_event(void *data)
     struct world *w = s->world;
 
     if (s->state == SERVER_UP || s->state == SERVER_STOPPING) {
-        server_crash(s, false, mu_rand_below(&w->rand, 2 * SECOND));
+        server_crash(s, false, s->is_refused ? NEVER : mu_rand_below(&w->rand, 2 * SECOND));
     }
 }
 
@@ -223,6 +224,12 @@ static void dies(struct server *s, const char *what, const char *why)
         world_fail(w, "%s: a server dies without a cause: %s: %s", s->name, what, why);
     }
     w->sums.deaths++;
+    s->deaths += s->is_hurt;
+    if (s->deaths == DEATHS_MAX) { /* as agent/failures.c: it stays down */
+        world_say(w, "%s: has failed %u times", s->name, s->deaths);
+        s->is_refused = true;
+        w->sums.refused++;
+    }
     event_set(w, &s->exit, w->now + mu_rand_below(&w->rand, 10 * MS), on_exit_event, s);
 }
 

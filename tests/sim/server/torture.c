@@ -9,6 +9,8 @@
 #include "base/assert.h"
 #include "world.h"
 
+#define STATE_BLOCK 4096 /* a page of SQLite */
+
 static uint64_t below(struct world *w, uint64_t bound)
 {
     return mu_rand_below(&w->rand, bound);
@@ -181,6 +183,14 @@ static void act_rot(struct world *w)
         return;
     }
     s->is_hurt = true;
+    if (below(w, 2) == 0) {
+        bool did = below(w, 3) == 0 ? disk_clobber(s->disk, DISK_STATE, STATE_BLOCK)
+                                    : disk_rot(s->disk, DISK_STATE);
+
+        w->sums.state_rots += did;
+        world_say(w, "%s: the state rots%s", s->name, did ? "" : ", not");
+        return;
+    }
     if (below(w, 3) == 0) {
         disk_misdirect(s->disk, DISK_LOG);
         world_say(w, "%s: the next write of the log goes elsewhere", s->name);

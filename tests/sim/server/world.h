@@ -145,6 +145,7 @@ struct server {
     bool stays_excused; /* in its next life too: an error that is repeated */
     bool is_hurt;       /* what it has stored may be damaged */
     bool is_refused;    /* it will not start again, and has said why */
+    unsigned deaths;    /* of damage */
     bool joins;         /* an empty disk waits to be added, it does not form a cluster */
     bool was_cut;       /* the power was, since it ran last */
     bool was_cut_once;
@@ -306,6 +307,7 @@ struct world {
     struct {                    /* for people */
         uint64_t crashes, cuts, opens, refused, copies, acked, failed, unknown, reads, deaths;
         uint64_t exports, installs, resumed, completed; /* of snapshots */
+        uint64_t state_rots;
     } sums;
 };
 
