@@ -75,7 +75,7 @@ void disk_misdirect(struct disk *d, enum disk_dir dir); /* the next write goes e
 bool disk_rot(struct disk *d, enum disk_dir dir); /* some bits at rest; false: nothing there */
 /* A write that belongs elsewhere in the file has landed on these blocks, too. */
 bool disk_clobber(struct disk *d, enum disk_dir dir, uint32_t bytes);
-void disk_quota(struct disk *d, uint64_t bytes);  /* of all files; 0: endless */
+void disk_quota(struct disk *d, uint64_t bytes); /* of all files; 0: endless */
 uint64_t disk_used(const struct disk *d);
 uint64_t disk_room(const struct disk *d); /* UINT64_MAX without a quota */
 struct disk_sums disk_sums(const struct disk *d);

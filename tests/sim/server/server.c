@@ -521,8 +521,9 @@ static void node_end(struct server *s)
 
 static void events_cancel(struct server *s)
 {
-    struct event *const all[] = { &s->rest, &s->exit,    &s->opened_event, &s->turn,
-                                  &s->wake, &s->collect, &s->applied_event, &s->snap_event, &s->midst };
+    struct event *const all[] = { &s->rest,          &s->exit,       &s->opened_event,
+                                  &s->turn,          &s->wake,       &s->collect,
+                                  &s->applied_event, &s->snap_event, &s->midst };
 
     for (size_t i = 0; i < MU_LEN(all); i++) {
         event_cancel(s->world, all[i]);

@@ -164,9 +164,9 @@ static int open_at(const struct place *at, int flags)
 }
 
 /* The linker's names for what stands behind each, and for what is called instead of it. */
-#define WRAP(type, name, ...)         \
-    type __real_##name(__VA_ARGS__);  \
-    type __wrap_##name(__VA_ARGS__);  \
+#define WRAP(type, name, ...)        \
+    type __real_##name(__VA_ARGS__); \
+    type __wrap_##name(__VA_ARGS__); \
     type __wrap_##name(__VA_ARGS__)
 
 int __real_open64(const char *path, int flags, ...);
@@ -365,7 +365,8 @@ WRAP(enum mu_code, catalog_reader_open, struct catalog_reader **out, const char 
                                : __real_catalog_reader_open(out, path, in_memory, err);
 }
 
-/* -- who waits for a lock --------------------------------------------------------------------------
+/* -- who waits for a lock
+ * --------------------------------------------------------------------------
  */
 
 WRAP(int, nanosleep, const struct timespec *nap, struct timespec *left)

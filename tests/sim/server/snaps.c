@@ -28,7 +28,8 @@ struct snaps {
     struct job *switching;       /* waits for the apply steps */
 };
 
-/* -- on the fiber ------------------------------------------------------------------------------- */
+/* -- on the fiber -------------------------------------------------------------------------------
+ */
 
 static void job_free(struct job *j)
 {
@@ -92,7 +93,8 @@ static void snaps_main(void *data)
     }
 }
 
-/* -- on the loop -------------------------------------------------------------------------------- */
+/* -- on the loop --------------------------------------------------------------------------------
+ */
 
 static void post(struct server *s, struct job *j)
 {
@@ -109,8 +111,8 @@ void snaps_order(void *data, const struct consensus_snap_order *order)
     j->order = *order;
     j->order.data = MU_SPAN_NONE;
     mu_buf_add_span(&j->data, order->data);
-    torture_snapshot(s, order->kind == CONSENSUS_SNAP_IMPORT ||
-                            order->kind == CONSENSUS_SNAP_SWITCH);
+    torture_snapshot(s,
+                     order->kind == CONSENSUS_SNAP_IMPORT || order->kind == CONSENSUS_SNAP_SWITCH);
     post(s, j);
 }
 
@@ -246,7 +248,8 @@ static void on_results(void *data)
     server_turn_ends(s);
 }
 
-/* -- life ---------------------------------------------------------------------------------------- */
+/* -- life ----------------------------------------------------------------------------------------
+ */
 
 void snaps_open(struct server *s)
 {

@@ -273,7 +273,7 @@ struct world {
     bool is_pressing; /* short logs, long values: whoever is late needs a snapshot */
 
     bool is_cut[SERVERS_MAX][SERVERS_MAX]; /* [from][to] */
-    bool is_in_order; /* messages do not overtake each other */
+    bool is_in_order;                      /* messages do not overtake each other */
     uint64_t last_at[SERVERS_MAX][SERVERS_MAX];
     uint64_t delay_us;
     double loss, twice, slow, flip;
