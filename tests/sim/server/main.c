@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "world.h"
 
-#define SEEDS_FIXED 5
+#define SEEDS_FIXED 4
 #define SEEDS_FRESH 2
 #define BEYOND_EACH 8 /* every so manieth fresh run goes beyond the budget */
 

@@ -319,7 +319,9 @@ void torture_begin(struct world *w)
     w->trailing = below(w, 3) == 0 ? 0 : (uint32_t)(1 + below(w, below(w, 2) == 0 ? 16 : 400));
     w->chunk_bytes = below(w, 3) == 0 ? 0 : (uint32_t)(2048 + below(w, 64 * 1024));
     if (w->is_pressing) {
-        w->think_us = 1 + below(w, 20 * MS);
+        w->think_us = 1 + below(w, 40 * MS);
+        w->clients_count = o->clients > 0 ? o->clients : 1 + clients / 2;
+        w->until = (o->until_s > 0 ? o->until_s : until < 10 ? until : 10) * SECOND;
         w->trailing = (uint32_t)(1 + below(w, 4));
         w->wal_bytes = (uint32_t)(16 * 1024 + below(w, 64 * 1024));
         w->segment_bytes = CONSENSUS_SEGMENT_BYTES_MIN;
