@@ -146,7 +146,7 @@ static void files_that_are_no_state_are_refused(void **state)
     expect_refused("an earlier schema", f.path, MU_UNSUPPORTED, "schema version 1 is older than");
     foreign_sql(f.path, "PRAGMA user_version=0");
     expect_refused("a schema that never was", f.path, MU_CORRUPT, "version 0 was never written");
-    foreign_sql(f.path, "PRAGMA user_version=3; DELETE FROM applied");
+    foreign_sql(f.path, "PRAGMA user_version=4; DELETE FROM applied");
     expect_refused("no applied row", f.path, MU_CORRUPT, "no applied index in it");
     foreign_sql(f.path, "DROP TABLE idx");
     expect_refused("a table is missing", f.path, MU_IO, "no such table: idx");
