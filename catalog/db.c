@@ -498,10 +498,16 @@ enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durab
     int due = is_idle && CHECKPOINT_PAGES_IDLE < c->checkpoint_pages ? CHECKPOINT_PAGES_IDLE
                                                                      : c->checkpoint_pages;
 
-    if (rc != MU_OK || c->is_in_memory || c->wal_pages - c->wal_pages_written <= due) {
+    /* Were frames that are in the file left lying around and one of them to rot, SQLite would take
+     * those before it for newer than the file. With work going on they are soon written over. */
+    bool is_spent = is_idle && c->wal_pages_written > 0;
+
+    if (rc != MU_OK || c->is_in_memory ||
+        (c->wal_pages - c->wal_pages_written <= due && !is_spent)) {
         return rc;
     }
-    return write_back(c, mode_for(c->wal_pages), durable, err);
+    return write_back(c, is_idle ? SQLITE_CHECKPOINT_TRUNCATE : mode_for(c->wal_pages), durable,
+                      err);
 }
 
 enum mu_code catalog_relieve(struct catalog *c, uint64_t *durable, struct mu_err *err)
