@@ -602,6 +602,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     local_set_listener(a->local, on_local_change, a);
     rc = agent__registration_restore(a, err);
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
+    agent__events_open(a);
     if (rc == MU_OK) {
         agent__sync_full(a, "start");
     }
@@ -717,6 +718,7 @@ void agent_free(struct agent *a)
     }
     gossip_driver_free(a->gossip);
     agent__ipc_free(a);
+    agent__events_free(a);
     consensus_driver_free(a->consensus);
     catalog_reader_close(a->reader);
     catalog_cache_free(a->cache);

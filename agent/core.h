@@ -16,6 +16,7 @@
 #include "timer.h"
 
 struct checks;
+struct events;
 struct ipc;
 struct persist;
 
@@ -87,6 +88,7 @@ struct agent {
     struct servers *servers; /* servers.c: client agents: the server they talk to */
     struct sync *sync;       /* sync.c: anti-entropy */
     struct join *join;       /* join.c: the retry_join loop */
+    struct events *events;   /* event.c: user events and queries */
     struct ipc *ipc;         /* ipc_agent.c: the serf command's port */
 
     /* leaving and stopping */
@@ -247,6 +249,11 @@ void agent__join_lost(struct agent *a); /* no server is alive any more: client a
 void agent__join_conflict(struct agent *a,
                           const char *text); /* our name or id is held by another */
 
+/* -- event.c ----------------------------------------------------------------------------------- */
+
+void agent__events_open(struct agent *a); /* gossip has started */
+void agent__events_free(struct agent *a);
+
 /* -- ipc_agent.c: the serf command's port ---------------------------------------------------------
  */
 
@@ -257,6 +264,8 @@ MU_MUST_CHECK enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err);
 bool agent__ipc_is_open(const struct agent *a);
 void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data); /* an open one */
 void agent__ipc_free(struct agent *a);                                        /* gossip is gone */
+void agent__ipc_event(struct agent *a, const struct gossip_user_event *event);
+void agent__ipc_query(struct agent *a, const struct gossip_query *query);
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice);
 struct mu_pairs agent__user_tags(const struct agent *a);
 

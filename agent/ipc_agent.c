@@ -303,23 +303,21 @@ void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice)
     }
 }
 
-static void on_event(void *data, const struct gossip_user_event *event)
+void agent__ipc_event(struct agent *a, const struct gossip_user_event *event)
 {
-    struct ipc *ipc = data;
     struct gossip_user_event copy = *event;
 
-    if (ipc->port != NULL) {
-        ipc_port_each(ipc->port, tell_event, &copy);
+    if (agent__ipc_is_open(a)) {
+        ipc_port_each(a->ipc->port, tell_event, &copy);
     }
 }
 
-static void on_query(void *data, const struct gossip_query *query)
+void agent__ipc_query(struct agent *a, const struct gossip_query *query)
 {
-    struct ipc *ipc = data;
     struct gossip_query copy = *query;
 
-    if (ipc->port != NULL && !query->is_internal) {
-        ipc_port_each(ipc->port, tell_query, &copy);
+    if (agent__ipc_is_open(a)) {
+        ipc_port_each(a->ipc->port, tell_query, &copy);
     }
 }
 
@@ -371,7 +369,6 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
         return MU_OK;
     }
     a->ipc->port = ipc_port_new(a->loop, &host);
-    gossip_driver_listen(a->gossip, &(struct gossip_listener){ on_event, on_query, a->ipc });
     for (size_t i = 0; i < a->config->client_addrs_count && rc == MU_OK; i++) {
         rc = listen_on(a, a->config->client_addrs[i], err);
     }

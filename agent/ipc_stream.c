@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "event_codec.h"
 #include "ipc_session.h"
 
 #define NS_PER_MS  1000000
@@ -172,17 +173,19 @@ static bool is_filter(const char *filter)
     return true;
 }
 
+/* Consul's events are among them under a name of their own: for those who ask for it. */
 static bool wants(const struct stream *st, const char *type, const char *name)
 {
+    bool is_reserved = event_is_reserved(name);
     struct mu_span rest = mu_span_text(st->filter);
     struct mu_span its_type, its_name;
     bool has_more = true;
 
     while (has_more) {
         (void)part_split(mu_span_split(rest, ',', &rest, &has_more), &its_type, &its_name);
-        if (mu_span_eq_text(its_type, "*") ||
-            (mu_span_eq_text(its_type, type) &&
-             (its_name.bytes == 0 || mu_span_eq_text(its_name, name)))) {
+        bool is_type = mu_span_eq_text(its_type, "*") || mu_span_eq_text(its_type, type);
+
+        if (is_type && (its_name.bytes == 0 ? !is_reserved : mu_span_eq_text(its_name, name))) {
             return true;
         }
     }

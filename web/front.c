@@ -26,6 +26,7 @@ void front_init(struct front *f, struct agent *agent)
     mu_list_init(&f->woken);
     mu_list_init(&f->parked);
     mu_list_init(&f->hashed);
+    mu_list_init(&f->listening);
 }
 
 void front_deinit(struct front *f)
@@ -116,6 +117,7 @@ void front_stop(struct front *f)
 {
     f->is_stopping = true;
     hash_wait_changed(f);
+    event_wait_heard(f);
     while (!mu_list_empty(&f->parked)) {
         blocking_end(MU_CONTAINER(f->parked.next, struct request, link));
     }

@@ -22,12 +22,13 @@ struct front {
     struct deadlines deadlines;
     struct response_style style;
     struct route_table table;
-    struct mu_arena scratch; /* rows of the evaluation that runs; empty between them */
-    struct mu_buf text;      /* scratch for keys and error texts */
-    struct mu_link woken;    /* reads whose watch fired: looked at at the end of the turn */
-    struct mu_link parked;   /* reads that wait on a watch */
-    struct mu_link hashed;   /* reads of local services that wait for another hash */
-    size_t parked_count;     /* in all three: at most MU_BLOCKING_MAX */
+    struct mu_arena scratch;  /* rows of the evaluation that runs; empty between them */
+    struct mu_buf text;       /* scratch for keys and error texts */
+    struct mu_link woken;     /* reads whose watch fired: looked at at the end of the turn */
+    struct mu_link parked;    /* reads that wait on a watch */
+    struct mu_link hashed;    /* reads of local services that wait for another hash */
+    struct mu_link listening; /* reads of events that wait for another one */
+    size_t parked_count;      /* in all four: at most MU_BLOCKING_MAX */
     bool is_stopping;
 };
 

@@ -73,6 +73,10 @@ void api_operator_autopilot_put(struct request *r);
 void api_operator_health(struct request *r);
 void api_operator_state(struct request *r);
 
+/* api_event.c */
+void api_event_fire(struct request *r);
+void api_event_list(struct request *r);
+
 /* api_txn.c */
 void api_txn(struct request *r);
 

@@ -30,19 +30,18 @@ static void on_deadline(void *data)
     r->look(r);
 }
 
-bool hash_wait_holds(struct request *r, const char *hash)
+static bool hold(struct request *r, struct mu_link *list)
 {
     struct front *f = r->front;
-    bool is_same = mu_span_eq_text(params_text(&r->params, "hash"), hash);
 
-    if (!is_same || r->is_last_look || r->is_half_closed || f->is_stopping ||
+    if (r->is_last_look || r->is_half_closed || f->is_stopping ||
         f->parked_count >= MU_BLOCKING_MAX) {
         return false;
     }
     f->parked_count++;
     r->is_held = true;
     r->pending = &pending_hash;
-    mu_list_push_back(&f->hashed, &r->link);
+    mu_list_push_back(list, &r->link);
     if (r->until_ms == 0) {
         r->until_ms = agent_now_ms(f->agent) + blocking_wait_ms(r);
     }
@@ -50,14 +49,23 @@ bool hash_wait_holds(struct request *r, const char *hash)
     return true;
 }
 
-void hash_wait_changed(void *data)
+bool hash_wait_holds(struct request *r, const char *hash)
 {
-    struct front *f = data;
-    struct mu_link waiting; /* those that are held again go to the front's list */
+    return mu_span_eq_text(params_text(&r->params, "hash"), hash) && hold(r, &r->front->hashed);
+}
+
+bool event_wait_holds(struct request *r, uint64_t index)
+{
+    return r->read.index == index && hold(r, &r->front->listening);
+}
+
+static void look_again(struct mu_link *list)
+{
+    struct mu_link waiting; /* those that are held again go to the list itself */
     struct mu_link *link;
 
     mu_list_init(&waiting);
-    while ((link = mu_list_pop_front(&f->hashed)) != NULL) {
+    while ((link = mu_list_pop_front(list)) != NULL) {
         mu_list_push_back(&waiting, link);
     }
     while (!mu_list_empty(&waiting)) {
@@ -66,4 +74,14 @@ void hash_wait_changed(void *data)
         cancel(r);
         r->look(r);
     }
+}
+
+void hash_wait_changed(void *data)
+{
+    look_again(&((struct front *)data)->hashed);
+}
+
+void event_wait_heard(void *data)
+{
+    look_again(&((struct front *)data)->listening);
 }

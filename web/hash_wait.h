@@ -9,12 +9,16 @@
 
 #include "front.h"
 
-/* Look now, and whenever local services change, until `look` answers. */
+/* Look now, and whenever what it looks at changes, until `look` answers. */
 void hash_wait(struct request *r, void (*look)(struct request *r));
 /* Inside `look`: true when the request is to be held at this hash; then `look` just returns. */
 MU_MUST_CHECK bool hash_wait_holds(struct request *r, const char *hash);
 
+/* The same for reads of events, which wait for as long as the index is the one asked for. */
+MU_MUST_CHECK bool event_wait_holds(struct request *r, uint64_t index);
+
 /* agent_front.services_changed: everybody looks again. data: the front. */
 void hash_wait_changed(void *data);
+void event_wait_heard(void *data); /* agent_front.event_heard */
 
 #endif

@@ -32,6 +32,8 @@ enum route_permission {
     ACL_ACL_WRITE,
     ACL_AGENT_READ,
     ACL_AGENT_WRITE,
+    ACL_EVENT_READ,
+    ACL_EVENT_WRITE,
     ACL_KEY_READ,
     ACL_KEY_WRITE,
     ACL_NODE_READ,

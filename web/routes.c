@@ -75,6 +75,9 @@ const struct web_route web_routes[] = {
 
     { GET, "/v1/snapshot", ROUTE_READS, ACL_ACL_WRITE, api_snapshot_save, "The state of the servers as an archive" },
 
+    { PUT, "/v1/event/fire/:name", LOCAL, ACL_EVENT_WRITE, api_event_fire, "Send an event to all agents" },
+    { GET, "/v1/event/list", LOCAL | ROUTE_BLOCKS, ACL_EVENT_READ, api_event_list, "The last events this agent heard and is meant by" },
+
     { PUT, "/v1/txn", WRITE | ROUTE_READS | ROUTE_TXN, ACL_KEY_WRITE, api_txn, "Operations on keys, all or none" },
 
     { GET, "/v1/status/leader", 0, ACL_NONE, api_status_leader, "Address of the leader" },

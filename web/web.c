@@ -44,6 +44,7 @@ struct web *web_new(struct agent *agent)
                                                   .dns = forwarded_dns,
                                                   .dns_cancel = forwarded_dns_cancel,
                                                   .services_changed = hash_wait_changed,
+                                                  .event_heard = event_wait_heard,
                                                   .data = &w->front });
     return w;
 }

@@ -128,12 +128,31 @@ void agent_leave(struct agent *a, agent_done_fn *done, void *data);
 MU_MUST_CHECK enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune,
                                              struct mu_err *err);
 
+/* -- user events (http-api 8) --------------------------------------------------------------------
+ */
+
+struct agent_event {
+    struct mu_id id;
+    struct mu_span name, payload;
+    struct mu_span node_filter, service_filter, tag_filter; /* patterns; empty: all */
+    unsigned version;
+    uint64_t ltime; /* 0 until it was heard */
+};
+/* Send to all agents, ourselves included; id and version are filled in. Everything is copied.
+ * MU_INVALID: a filter; MU_TOO_BIG: name and payload with what surrounds them. */
+MU_MUST_CHECK enum mu_code agent_event_fire(struct agent *a, struct agent_event *event,
+                                            struct mu_err *err);
+/* The last MU_EVENTS_MAX that this agent heard and is meant by, oldest first. */
+typedef void agent_event_fn(void *data, const struct agent_event *event);
+void agent_each_event(const struct agent *a, agent_event_fn *each, void *data);
+
 /* -- writes: on servers ------------------------------------------------------------------------ */
 
 /* Carry out one command, once: proposed here if this server leads, else at the leader; while there
  * is none it is held for rpc_hold_timeout. MU_LOST only when that time is over and an earlier try
- * may have been accepted. The stamp and origin are set on the way. The command is copied. code and text are the command's own result (CAS mismatch is
- * MU_OK with did_apply false). index: where it was applied; this server has applied it too. */
+ * may have been accepted. The stamp and origin are set on the way. The command is copied. code and
+ * text are the command's own result (CAS mismatch is MU_OK with did_apply false). index: where it
+ * was applied; this server has applied it too. */
 struct agent_written {
     enum mu_code code;
     bool did_apply;
@@ -145,7 +164,8 @@ typedef void agent_written_fn(void *data, const struct agent_written *written);
 void agent_write(struct agent *a, const struct command *command, agent_written_fn *done,
                  void *data);
 
-/* -- sessions: on servers ----------------------------------------------------------------------- */
+/* -- sessions: on servers -----------------------------------------------------------------------
+ */
 
 /* Give a session its full time again, wherever the leader is; held while there is none. When it is
  * done this server shows the state that the leader judged by. MU_NOT_FOUND: there is no such
@@ -179,7 +199,8 @@ struct agent_view agent_view_now(struct agent *a);
 struct catalog_watch *agent_watch(struct agent *a); /* servers only */
 struct catalog_cache *agent_cache(struct agent *a); /* servers only */
 
-/* -- forwarding: on client agents --------------------------------------------------------------- */
+/* -- forwarding: on client agents ---------------------------------------------------------------
+ */
 
 struct agent_http_request {
     struct mu_span method, target;   /* as the client sent them; ?dc=, near=_agent filled in */
@@ -227,6 +248,7 @@ struct agent_front {
     /* A service of this agent was set or removed: wakes requests that wait for its hash to change.
      * From the loop, after the change; may be NULL. */
     void (*services_changed)(void *data);
+    void (*event_heard)(void *data); /* another one for agent_each_event(); likewise */
     void *data;
 };
 void agent_set_front(struct agent *a, const struct agent_front *front); /* copied; NULL: none */

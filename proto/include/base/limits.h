@@ -67,6 +67,7 @@
 #define MU_LOCAL_SERVICES_MAX 8192 /* registered with one agent: 429 */
 #define MU_LOCAL_CHECKS_MAX   16384
 #define MU_CHECK_OUTPUT_MAX   4096 /* bytes kept of a check's output: Consul's default */
+#define MU_EVENTS_MAX         256  /* kept for GET /v1/event/list: Consul's; the oldest goes */
 #define MU_CONFIG_BYTES_MAX   (4U * 1024 * 1024) /* one configuration file */
 #define MU_META_PAIRS_MAX     64                 /* node and service metadata: Consul's limits */
 #define MU_META_KEY_MAX       128

@@ -350,6 +350,27 @@ static void test_stream_and_respond(void **state)
     ipc_session_close(w.s);
 }
 
+/* Events of the HTTP API travel under a name of their own: only who asks for it hears them. */
+static void test_stream_reserved(void **state)
+{
+    struct gossip_user_event e = { 2, "consul:event:x", MU_SPAN_LIT("pl"), false };
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, STREAM "80"); /* no type: everything */
+    send(&w, "82a7436f6d6d616e64a673747265616da35365710381a454797065a475736572"); /* user */
+    mu_buf_clear(ipc_session_out(w.s));
+    ipc_session_event(w.s, &e);
+    hear(&w, "");
+    send(&w, "82a7436f6d6d616e64a673747265616da35365710481a454797065" /* user:consul:event:x */
+             "b3757365723a636f6e73756c3a6576656e743a78");
+    mu_buf_clear(ipc_session_out(w.s));
+    ipc_session_event(w.s, &e);
+    assert_true(ipc_session_out(w.s)->bytes > 0);
+    ipc_session_close(w.s);
+}
+
 /* A client that does not read loses events, not memory. */
 static void test_stream_overflow(void **state)
 {
@@ -451,6 +472,7 @@ int main(void)
         cmocka_unit_test(test_client_gone_during_join),
         cmocka_unit_test(test_query),
         cmocka_unit_test(test_stream_and_respond),
+        cmocka_unit_test(test_stream_reserved),
         cmocka_unit_test(test_stream_overflow),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_leave_ends),
