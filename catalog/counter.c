@@ -10,11 +10,17 @@
 #define NAME(text) MU_SPAN_LIT(text)
 
 static const struct mu_span names[COUNTERS_COUNT] = {
-    [COUNTER_NODES] = NAME("nodes"),           [COUNTER_SERVICES] = NAME("services"),
-    [COUNTER_CHECKS] = NAME("checks"),         [COUNTER_KVS] = NAME("kvs"),
-    [COUNTER_TOMBSTONES] = NAME("tombstones"), [COUNTER_EXTINCTION] = NAME("extinction"),
-    [COUNTER_SESSIONS] = NAME("sessions"),     [COUNTER_REQUESTS] = NAME("requests"),
-    [COUNTER_KVS_REV] = NAME("kvs.rev"),       [COUNTER_KVS_COMPACTED] = NAME("kvs.compacted"),
+    [COUNTER_NODES] = NAME("nodes"),
+    [COUNTER_SERVICES] = NAME("services"),
+    [COUNTER_CHECKS] = NAME("checks"),
+    [COUNTER_KVS] = NAME("kvs"),
+    [COUNTER_TOMBSTONES] = NAME("tombstones"),
+    [COUNTER_EXTINCTION] = NAME("extinction"),
+    [COUNTER_SESSIONS] = NAME("sessions"),
+    [COUNTER_REQUESTS] = NAME("requests"),
+    [COUNTER_COORDINATES] = NAME("coordinates"),
+    [COUNTER_KVS_REV] = NAME("kvs.rev"),
+    [COUNTER_KVS_COMPACTED] = NAME("kvs.compacted"),
 };
 
 struct mu_span catalog__counter_name(enum counter counter)

@@ -35,8 +35,9 @@ enum row_table {
     ROW_REQUESTS = 12,
     ROW_KV_LOCKS_1 = 13, /* which session holds which key: an index of kv_cur_1 */
     ROW_KV_DEAD_1 = 14,  /* deletion markers by id: another one */
+    ROW_COORDINATES = 15,
 };
-#define ROW_TABLES_COUNT 15 /* with the unused 0 */
+#define ROW_TABLES_COUNT 16 /* with the unused 0 */
 
 enum idx_column { IDX_NAME, IDX_VALUE, IDX_COLUMNS };
 
@@ -144,6 +145,14 @@ enum autopilot_column {
     AUTOPILOT_COLUMNS
 };
 
+enum coordinate_column {
+    COORDINATE_NODE, /* key of the node */
+    COORDINATE_AT,   /* its numbers: coordinate.c */
+    COORDINATE_CREATED,
+    COORDINATE_MODIFIED,
+    COORDINATE_COLUMNS
+};
+
 enum session_column {
     SESSION_ID,   /* 16 bytes */
     SESSION_NODE, /* key of the node */
@@ -217,6 +226,7 @@ struct rows {
 
 /* The whole schema, as statements. */
 const char *catalog__row_schema(void);
+const char *catalog__row_schema_4(void); /* what version 4 has beside version 3 */
 const char *catalog__row_table_name(enum row_table table);
 /* "key, name, id, ...", for other statements that select whole rows. */
 const char *catalog__row_columns(enum row_table table);

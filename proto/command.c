@@ -46,6 +46,7 @@ static const struct codec {
     [COMMAND_SESSION_CREATE]  = { "session-create",  command__check_session_create,  command__pack_session_create,  command__unpack_session_create },
     [COMMAND_SESSION_DESTROY] = { "session-destroy", command__check_session_destroy, command__pack_session_destroy, command__unpack_session_destroy, .is_relief = true },
     [COMMAND_AUTOPILOT]       = { "autopilot",       command__check_autopilot,       command__pack_autopilot,       command__unpack_autopilot },
+    [COMMAND_COORDINATES]     = { "coordinates",     command__check_coordinates,     command__pack_coordinates,     command__unpack_coordinates },
 }; // clang-format on
 
 static const struct codec *codec_find(uint32_t kind)
