@@ -567,6 +567,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
     agent__join_open(a);
+    agent__coordinates_open(a);
     if (agent_is_server(a)) {
         rc = server_open(a, err);
     } else {
@@ -588,6 +589,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
         return rc;
     }
     a->advertise = gossip_driver_address(a->gossip);
+    agent__coordinates_start(a);
     if (a->consensus != NULL) {
         a->has_consensus_started = true;
         consensus_driver_start(a->consensus);
@@ -693,6 +695,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__ipc_close(a, on_ipc_closed, a);
     }
     agent__registration_close(a);
+    agent__coordinates_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);
     agent__sync_close(a);

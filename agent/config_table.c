@@ -162,7 +162,7 @@ const struct config_item config_items[] = {
     { .key = "raft_snapshot_interval", MS, LATER, .fallback = S(30), .help = "How often the need of a snapshot is looked at." },
     { .key = "raft_trailing_logs", INT, AT(c.raft_trailing_logs), .fallback = 10240, .min = 1, .max = 10000000, .help = "Entries kept in the log, at most 64 MiB of them, behind what the state holds durably: a server that is further behind gets a snapshot." },
     { .key = "raft_logstore", ANY, LATER, .help = "Which store holds the log." },
-    { .key = "disable_coordinates", BOOL, SILENT, .help = "Do not compute network coordinates." },
+    { .key = "disable_coordinates", BOOL, AT(c.disable_coordinates), .help = "Do not compute network coordinates." },
     { .key = "disable_remote_exec", BOOL, SILENT, .fallback = 1, .help = "Do not run programs sent by consul exec." },
     { .key = "disable_host_node_id", .flag = "disable-host-node-id", BOOL, LATER, .fallback = 1, .help = "Do not derive the node id from the host." },
     { .key = "disable_update_check", BOOL, SILENT, .help = "Do not ask for new versions; muster never does." },
@@ -371,7 +371,7 @@ const struct config_item config_items[] = {
     { .key = "check_reap_interval", MS, SILENT, .help = "Built in." },
     { .key = "check_deregister_interval_min", MS, SILENT, .help = "Built in." },
     { .key = "sync_coordinate_rate_target", ANY, SILENT, .help = "Built in." },
-    { .key = "sync_coordinate_interval_min", MS, SILENT, .help = "Built in." },
+    { .key = "sync_coordinate_interval_min", MS, AT(c.sync_coordinate_ms), .fallback = S(15), .min = 100, .max = HOUR(24), .help = "How often this node tells where it is in the space of round trip times, at most; seldomer in large clusters." },
     { .key = "consul", ANY, SILENT, .help = "Built in." },
 }; // clang-format on
 

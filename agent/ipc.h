@@ -45,6 +45,8 @@ struct ipc_host {
     enum mu_code (*respond)(void *data, uint64_t ltime, uint32_t id, struct mu_span payload,
                             struct mu_err *err);
     void (*stats)(void *data, struct mu_buf *to); /* the body of its answer */
+    /* Of this node or a member; false: not known. */
+    bool (*coordinate)(void *data, const char *node, struct coordinate *out);
 };
 
 struct ipc_session; /* opaque */

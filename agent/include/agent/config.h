@@ -92,6 +92,8 @@ struct config {
     int64_t http_max_conns_per_client, kv_max_value_size, txn_max_req_len;
     int64_t default_query_ms, max_query_ms;
     int64_t session_ttl_min_ms;
+    int64_t sync_coordinate_ms;
+    bool disable_coordinates;
     int64_t check_update_interval_ms, check_output_max_size;
     bool discard_check_output;
     int64_t discovery_max_stale_ms;
