@@ -563,6 +563,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
 
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
+    mu_list_init(&a->key_calls);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
@@ -580,6 +581,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     if (rc != MU_OK) {
         return rc;
     }
+    agent__key_changes_open(a);
     agent__serve_open(a);
     rc = listen_rpc(a, err);
     if (rc == MU_OK) {
@@ -605,6 +607,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     rc = agent__registration_restore(a, err);
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
     agent__events_open(a);
+    agent__handlers_open(a);
     if (rc == MU_OK) {
         agent__sync_full(a, "start");
     }
@@ -694,6 +697,9 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         a->stops_pending++;
         agent__ipc_close(a, on_ipc_closed, a);
     }
+    agent__key_calls_cancel(a);
+    agent__key_changes_close(a);
+    agent__handlers_close(a);
     agent__registration_close(a);
     agent__coordinates_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */

@@ -639,10 +639,13 @@ static enum mu_code warn_in_clear(struct config_draft *d, struct mu_err *err)
 enum mu_code config__finish(struct config_draft *d, struct mu_err *err)
 {
     static enum mu_code (*const rules[])(struct config_draft *, struct mu_err *) = {
-        check_datacenter,  check_data_dir,      check_node,      check_node_meta, check_bind,
-        check_advertise,   check_client,        check_ports,     check_listeners, check_bootstrap,
-        check_join,        check_leave,         check_gossip,    check_domains,   check_service_ttl,
-        check_output_size, check_log,           check_endpoints, check_segments,  check_encrypt,
+        check_datacenter,  check_data_dir,      check_node,
+        check_node_meta,   check_bind,          check_advertise,
+        check_client,      check_ports,         check_listeners,
+        check_bootstrap,   check_join,          check_leave,
+        check_gossip,      check_domains,       check_service_ttl,
+        check_output_size, check_log,           check_endpoints,
+        check_segments,    check_encrypt,       config__check_handlers,
         refuse_unsafe,     warn_without_effect, warn_in_clear,
     };
 

@@ -203,6 +203,12 @@ static enum mu_code host_respond(void *data, uint64_t ltime, uint32_t id, struct
     return gossip_driver_respond(((struct agent *)data)->gossip, ltime, id, payload, err);
 }
 
+static void host_keys(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
+                      void *done_data)
+{
+    agent_keys(data, op, key, 0, done, done_data);
+}
+
 /* -- statistics (spec 8.2): all leaves are texts ------------------------------------------------
  */
 
@@ -244,7 +250,7 @@ static void put_serf(const struct agent *a, struct mu_buf *to)
     ipc_put_text(to, "serf");
     ipc_put_map(to, 12);
     put_count(to, "coordinate_resets", s.coordinate_resets);
-    put_pair(to, "encrypted", a->keyring.count > 0 ? "true" : "false");
+    put_pair(to, "encrypted", a->keys.ring.count > 0 ? "true" : "false");
     put_count(to, "event_queue", s.event_queue);
     put_count(to, "event_time", s.event_time);
     put_count(to, "failed", s.failed);
@@ -255,6 +261,36 @@ static void put_serf(const struct agent *a, struct mu_buf *to)
     put_count(to, "members", s.members);
     put_count(to, "query_queue", s.query_queue);
     put_count(to, "query_time", s.query_time);
+}
+
+struct shown_handlers {
+    struct mu_arena arena;
+    struct mu_table *scripts; /* by "type:name": of equal ones the last is shown */
+};
+
+static void show_handler(void *data, const char *type, const char *name, const char *script)
+{
+    struct shown_handlers *s = data;
+    const char *key = mu_arena_printf(&s->arena, "%s:%s", type, name);
+
+    (void)mu_table_put(s->scripts, mu_span_text(key), mu_arena_strdup(&s->arena, script));
+}
+
+static void put_handlers(const struct agent *a, struct mu_buf *to)
+{
+    struct shown_handlers s = { .scripts = mu_table_new() };
+    struct mu_table_at at = { .started = false };
+
+    mu_arena_init(&s.arena, 0);
+    agent__each_handler(a, show_handler, &s);
+    ipc_put_text(to, "event_handlers");
+    ipc_put_map(to, mu_table_count(s.scripts));
+    while (mu_table_next(s.scripts, &at)) {
+        ipc_put_span(to, at.key);
+        ipc_put_text(to, at.value);
+    }
+    mu_table_free(s.scripts);
+    mu_arena_deinit(&s.arena);
 }
 
 static void host_stats(void *data, struct mu_buf *to)
@@ -268,8 +304,7 @@ static void host_stats(void *data, struct mu_buf *to)
     ipc_put_text(to, "agent");
     ipc_put_map(to, 1);
     put_pair(to, "name", a->config->node_name);
-    ipc_put_text(to, "event_handlers");
-    ipc_put_map(to, 0);
+    put_handlers(a, to);
     put_runtime(to);
     put_serf(a, to);
     ipc_put_text(to, "tags");
@@ -365,6 +400,7 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
         .query_forget = host_query_forget,
         .respond = host_respond,
         .stats = host_stats,
+        .keys = host_keys,
         .coordinate = host_coordinate,
     };
     enum mu_code rc = MU_OK;

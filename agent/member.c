@@ -388,6 +388,7 @@ static void on_notice(struct agent *a, const struct gossip_notice *n)
     }
     agent__leader_notice(a, n);
     agent__ipc_notice(a, n);
+    agent__handlers_notice(a, n);
 }
 
 static void on_notices(void *data, const struct gossip_notice *notices, size_t count)

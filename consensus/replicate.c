@@ -187,6 +187,7 @@ static struct consensus_msg *append_req(struct consensus *c, struct consensus__p
 {
     struct consensus_msg *m = consensus__send(c, CONSENSUS_APPEND_REQ, &p->id);
 
+    MU_ASSERT(prev_index >= c->log.base_index);
     m->append.session = p->session;
     m->append.prev_index = prev_index;
     m->append.prev_term = consensus_term_at(c, prev_index);
@@ -249,12 +250,14 @@ static void fetch(struct consensus *c, struct consensus__peer *p)
 }
 
 /* A new commit index travels with the next entries, or by itself when the pipe is idle, so that
- * followers apply a network hop later and not a heartbeat later (spec 2.6). */
+ * followers apply a network hop later and not a heartbeat later (spec 2.6). One whose last
+ * acknowledged entry is compacted, the rest being under way, hears it with its next
+ * acknowledgement: the term of that entry is not known any more. */
 static void push_commit(struct consensus *c, struct consensus__peer *p)
 {
     uint64_t known = min_u64(c->commit, p->match);
 
-    if (p->next > c->log.last_index && p->commit_sent < known) {
+    if (p->next > c->log.last_index && p->commit_sent < known && p->match >= c->log.base_index) {
         struct consensus_msg *m = append_req(c, p, p->match);
 
         m->append.is_push = true;

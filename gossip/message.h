@@ -18,6 +18,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/span.h"
+#include "gossip/keys.h"
 #include "proto/coordinate.h"
 
 #define GOSSIP__INCARNATION_MAX ((1ULL << 62) - 1)
@@ -276,6 +277,7 @@ enum gossip__frame_kind {
     GOSSIP__FRAME_REJECT,
     GOSSIP__FRAME_REACH,
     GOSSIP__FRAME_DONE,
+    GOSSIP__FRAME_KEYS,
 };
 
 struct gossip__frame {
@@ -289,6 +291,7 @@ struct gossip__frame {
         struct {
             bool udp, tcp;
         } reach;
+        const struct gossip_keys *keys;
     };
 };
 

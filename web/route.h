@@ -36,6 +36,8 @@ enum route_permission {
     ACL_EVENT_WRITE,
     ACL_KEY_READ,
     ACL_KEY_WRITE,
+    ACL_KEYRING_READ,
+    ACL_KEYRING_WRITE,
     ACL_NODE_READ,
     ACL_NODE_WRITE,
     ACL_OPERATOR_READ,

@@ -20,6 +20,7 @@ const struct cli_command cli_commands[] = {
     { .name = "info", .run = cmd_info, .arguments = "", .summary = "Print figures of the agent", .asks_agent = true },
     { .name = "join", .run = cmd_join, .arguments = "ADDRESS...", .summary = "Tell the agent to join a cluster", .options = &cmd_join_options, .asks_agent = true },
     { .name = "keygen", .run = cmd_keygen, .arguments = "", .summary = "Make a key for encrypt" },
+    { .name = "keyring", .run = cmd_keyring, .arguments = "", .summary = "Change and list the gossip keys of all members", .options = &cmd_keyring_options, .asks_agent = true },
     { .name = "kv", .summary = "Read and write the key-value store" },
     { .name = "kv delete", .run = cmd_kv_delete, .arguments = "KEY", .summary = "Remove a key, or all below a prefix", .options = &cmd_kv_delete_options, .asks_agent = true },
     { .name = "kv get", .run = cmd_kv_get, .arguments = "[KEY]", .summary = "Print a value, or a list of keys", .options = &cmd_kv_get_options, .asks_agent = true },

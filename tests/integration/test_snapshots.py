@@ -105,6 +105,7 @@ class Snapshots(ClusterTest):
                                  ["Stats"]["raft"]["last_snapshot_index"])
                      > 160 * (round_number + 1))
             started = lagging.log_text().count("takes the snapshot")
+            served = leader.log_text().count("needs no snapshot any more")
             lagging.start()
             wait_for("the install to begin",
                      lambda: lagging.log_text().count("takes the snapshot") > started)
@@ -116,6 +117,9 @@ class Snapshots(ClusterTest):
                      seconds=PATIENCE * 2)
             got = lagging.ok("GET", f"/v1/kv/round{round_number}/159?raw&stale").body
             self.assertEqual(got, VALUE[159:])
+            # until the leader knows it too, it keeps the log behind that snapshot
+            wait_for("the leader to know it",
+                     lambda: leader.log_text().count("needs no snapshot any more") > served)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,9 @@ struct config {
     const char **alt_domains; /* likewise; default: "muster" */
     size_t alt_domains_count;
     struct config_dns dns;
+    const char **event_handlers; /* as handler_rule.h reads them; checked */
+    size_t event_handlers_count;
+    int64_t event_handler_timeout_ms;
     struct mu_pairs response_headers;
     const char **block_endpoints;
     size_t block_endpoints_count;

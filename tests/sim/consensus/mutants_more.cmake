@@ -167,6 +167,9 @@ mutant(round_from_the_future replicate.c scripts
 mutant(fetched_with_a_hole replicate.c sim
     "        if (e->index != p->next + i || !consensus__log_has(c, e->index, e->term)) {"
     "        if (false) {" LONG)
+mutant(commit_is_pushed_below_the_base replicate.c scripts
+    " && p->match >= c->log.base_index) {"
+    ") {")
 mutant(commit_is_not_pushed replicate.c scripts
     "    if (p->next > c->log.last_index && p->commit_sent < known) {"
     "    if (false) {" LONG)

@@ -472,6 +472,29 @@ static void a_hole_inside_is_noticed(void **state)
     mu_free(c);
 }
 
+/* The log may have shrunk while the disk was read: up to the first entry asked for, or beyond. */
+static void what_is_behind_the_new_base_is_not_sent(void **state)
+{
+    (void)state;
+    for (uint64_t base = 2; base <= 4; base++) {
+        struct consensus_fetch fetch;
+        struct consensus_entry entries[4];
+        struct consensus_effects fx;
+        struct consensus *c = with_laggard(&fetch);
+        struct consensus_event ev = { .now_ms = c->now_ms, .kind = CONSENSUS_EV_COMPACTED };
+
+        ev.compacted_index = base;
+        consensus_step(c, &ev, &fx);
+        draw_entries(entries, 4);
+        fetched(c, fetch.ticket, CONSENSUS_FETCH_OK, entries, 4, &fx);
+        for (size_t i = 0; i < fx.sends_count; i++) {
+            assert_true(fx.sends[i].append.prev_index >= base);
+        }
+        assert_int_equal(fx.drops_count, 4);
+        mu_free(c);
+    }
+}
+
 /* It is not asked again in a loop, but when the peer shows up next. */
 static void a_failed_fetch_is_repeated_with_the_next_heartbeat(void **state)
 {
@@ -592,6 +615,7 @@ int main(void)
         cmocka_unit_test(fetched_entries_are_sent_and_given_back),
         cmocka_unit_test(nothing_is_sent_with_a_hole),
         cmocka_unit_test(a_hole_inside_is_noticed),
+        cmocka_unit_test(what_is_behind_the_new_base_is_not_sent),
         cmocka_unit_test(a_failed_fetch_is_repeated_with_the_next_heartbeat),
         cmocka_unit_test(an_answer_nobody_waits_for_is_given_back),
         cmocka_unit_test(a_burst_of_terms_coalesces),
