@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "discover.h"
 #include "failures.h"
 #include "persist.h"
 #include "proto/command.h"
@@ -606,6 +607,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     local_set_listener(a->local, on_local_change, a);
     rc = agent__registration_restore(a, err);
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
+    rc = rc == MU_OK ? agent__discover_open(a, err) : rc;
     agent__events_open(a);
     agent__handlers_open(a);
     if (rc == MU_OK) {
@@ -665,6 +667,11 @@ static void on_gossip_stopped(void *data)
     stop_rest(a);
 }
 
+static void on_discover_closed(void *data)
+{
+    stopped_one(data);
+}
+
 static void on_ipc_closed(void *data)
 {
     stopped_one(data);
@@ -696,6 +703,10 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     if (agent__ipc_is_open(a)) {
         a->stops_pending++;
         agent__ipc_close(a, on_ipc_closed, a);
+    }
+    if (agent__discover_is_open(a)) {
+        a->stops_pending++;
+        agent__discover_close(a, on_discover_closed, a);
     }
     agent__key_calls_cancel(a);
     agent__key_changes_close(a);

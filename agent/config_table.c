@@ -108,6 +108,10 @@ const struct config_item config_items[] = {
     /* -- joining and leaving -- */
     { .key = "retry_join", .flag = "retry-join", TEXTS, AT(retry_join), .example = "[\"web-2\", \"web-3\"]", .help = "Agents to join, tried until one answers." },
     { .key = "start_join", .flag = "join", TEXTS, AT(start_join), .instead = "retry_join", .help = "The same as retry_join." },
+    { .key = "discover", .flag = "discover", TEXT, AT(c.discover), .example = "\"web\"", .help = "Find the others of the cluster of this name on the local network, by multicast DNS." },
+    { .key = "mdns.interface", .flag = "mdns-iface", TEXT, AT(c.mdns.interface), .help = "Do that on this interface; default: that of bind_addr, or all." },
+    { .key = "mdns.disable_ipv4", .flag = "mdns-disable-ipv4", BOOL, AT(c.mdns.disable_ipv4), .help = "Not over IPv4." },
+    { .key = "mdns.disable_ipv6", .flag = "mdns-disable-ipv6", BOOL, AT(c.mdns.disable_ipv6), .help = "Not over IPv6." },
     { .key = "retry_interval", .flag = "retry-interval", MS, AT(c.retry_interval_ms), .fallback = S(30), .min = 1, .max = HOUR(24), .help = "Longest pause between tries to join, reached from 0.2s by doubling." },
     { .key = "retry_max", .flag = "retry-max", INT, AT(c.retry_max), AT_LEAST(0), .help = "Give up and exit after that many tries; 0: never." },
     { .key = "retry_join_wan", .flag = "retry-join-wan", TEXTS, LATER, .help = "Servers of other datacenters to join." },

@@ -91,6 +91,7 @@ struct agent {
     struct sync *sync;               /* sync.c: anti-entropy */
     struct join *join;               /* join.c: the retry_join loop */
     struct coordinates *coordinates; /* coordinate.c */
+    struct discover *discover;       /* discover_uv.c; NULL: off */
     struct events *events;           /* event.c: user events and queries */
     struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
