@@ -84,8 +84,9 @@ static enum mu_code put(struct catalog *c, const struct command_coordinate *give
     if (is_there && catalog__row_same(&old, &row, COORDINATE_CREATED)) {
         return MU_OK;
     }
-    row.v[COORDINATE_CREATED] = is_there ? old.v[COORDINATE_CREATED] : row_number(c->now.index);
-    row.v[COORDINATE_MODIFIED] = row_number(c->now.index);
+    row.v[COORDINATE_CREATED] =
+        is_there ? old.v[COORDINATE_CREATED] : row_number(catalog__index(c));
+    row.v[COORDINATE_MODIFIED] = row_number(catalog__index(c));
     changed(c);
     return catalog__row_put(&c->rows, ROW_COORDINATES, is_there ? &old : NULL, &row, err);
 }
