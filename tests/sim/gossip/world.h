@@ -83,6 +83,11 @@ bool world_query(struct world *w, size_t node, uint64_t id,
 bool world_respond(struct world *w, size_t node, uint64_t ltime, uint32_t id, const char *payload);
 /* Its keyring from now on, also over restarts. NULL: none. */
 void world_keys(struct world *w, size_t node, const struct gossip_sealing *sealing);
+const struct gossip_keys *world_keys_of(const struct world *w, size_t node);
+/* A change of keys through the cluster, asked by this node; replies come as those of a query.
+ * False: the core refuses to ask. */
+bool world_ask_keys(struct world *w, size_t node, uint64_t id, enum gossip_key_op op,
+                    const struct gossip_key *key);
 /* What the predicate of this node refuses: names that begin so; NULL: nothing. */
 void world_refuse(struct world *w, size_t node, const char *prefix);
 
