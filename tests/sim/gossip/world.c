@@ -365,8 +365,16 @@ static void remember(void *data, const struct gossip_view *member)
 {
     struct sim_node *n = data;
 
-    if (!member->is_self &&
-        (member->status == GOSSIP_STATUS_ALIVE || member->status == GOSSIP_STATUS_FAILED)) {
+    bool is_wanted = member->status == GOSSIP_STATUS_ALIVE ||
+                     member->status == GOSSIP_STATUS_FAILED || n->world->options.remembers_all;
+
+    for (size_t i = 0; i < n->known_count; i++) {
+        if (strcmp(n->known[i].name, member->name) == 0) {
+            n->known[i].addr = member->addr;
+            return;
+        }
+    }
+    if (!member->is_self && is_wanted) {
         n->known = mu_grow(n->known, (n->known_count + 1) * sizeof *n->known);
         n->known[n->known_count++] =
             (struct gossip_known){ .name = mu_strdup(member->name), .addr = member->addr };
@@ -375,7 +383,9 @@ static void remember(void *data, const struct gossip_view *member)
 
 static void stop(struct world *w, struct sim_node *n, enum world_life how, bool tell_peers)
 {
-    known_free(n);
+    if (!w->options.remembers_all) {
+        known_free(n);
+    }
     gossip_each(n->core, remember, n);
     gossip_free(n->core);
     n->core = NULL;

@@ -33,6 +33,7 @@ struct world_options {
     uint32_t reorder_us_max;                 /* how late a reordered one is */
     double replay;        /* an old datagram comes again, a second to two minutes later */
     bool has_icmp;        /* a crashed process's host says so to datagrams */
+    bool remembers_all;   /* members of earlier lives are known in later ones, gone or not */
     bool is_checked;      /* the rules of 18.2; costs O(members) a step */
     struct mu_buf *trace; /* "[ms] name: line"; NULL: none */
 };
