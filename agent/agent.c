@@ -158,6 +158,29 @@ static void on_turn(void *data)
 
 /* -- start: the state -------------------------------------------------------------------------- */
 
+static bool was_restored(const struct catalog_changes *changes)
+{
+    for (size_t i = 0; i < catalog_changes_count(changes); i++) {
+        if (catalog_changes_at(changes, i).kind == CATALOG_EVERYTHING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An archive took the place of the state, for all servers: what is known of this agent and of the
+ * members is compared with it. */
+static void on_restored(struct agent *a)
+{
+    mu_log(MU_WARN, "agent.server", "The state was replaced by that of a snapshot",
+           mu_kv_u("index", a->applied.index));
+    catalog_cache_drop_all(a->cache);
+    if (a->phase == AGENT_RUNNING) {
+        agent__leader_restored(a);
+        agent__sync_full(a, "the state was restored from a snapshot");
+    }
+}
+
 static void on_applied(void *data, const struct apply_report *report)
 {
     struct agent *a = data;
@@ -173,6 +196,9 @@ static void on_applied(void *data, const struct apply_report *report)
         if (a->sessions != NULL) {
             agent__sessions_changed(a, report->changes);
             agent__leader_nodes_changed(a, report->changes);
+        }
+        if (was_restored(report->changes)) {
+            on_restored(a);
         }
     } else {
         catalog_reader_rest(a->reader); /* a checkpoint in a quiet moment: give pages back */
@@ -701,6 +727,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     agent__key_changes_close(a);
     agent__handlers_close(a);
     agent__registration_close(a);
+    agent__restore_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);
     agent__sync_close(a);

@@ -22,6 +22,7 @@ struct ipc;
 struct key_changes;
 struct log_ring;
 struct persist;
+struct restore;
 
 enum agent_phase {
     AGENT_NEW,
@@ -96,6 +97,7 @@ struct agent {
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
+    struct restore *restore;         /* restore.c: under way; else NULL */
     struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
 
     /* leaving and stopping */
@@ -226,6 +228,12 @@ void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_
 /* Records of nodes were written: those of members are compared with what gossip knows. */
 void agent__leader_nodes_changed(struct agent *a, const struct catalog_changes *changes);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
+/* Another state took the place of the one there was: the office begins anew with it. */
+void agent__leader_restored(struct agent *a);
+
+/* -- restore.c --------------------------------------------------------------------------------- */
+
+void agent__restore_close(struct agent *a); /* what is under way is answered and given up */
 
 /* -- history.c --------------------------------------------------------------------------------- */
 

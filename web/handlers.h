@@ -63,6 +63,7 @@ void api_session_node(struct request *r);
 
 /* api_snapshot.c: the state as an archive */
 void api_snapshot_save(struct request *r);
+void api_snapshot_restore(struct request *r);
 
 /* api_keyring.c: gossip keys of all members */
 void api_keyring_list(struct request *r);

@@ -79,6 +79,7 @@ const struct web_route web_routes[] = {
     { GET, "/v1/operator/autopilot/state", OPERATOR, ACL_OPERATOR_READ, api_operator_state, "Servers by id with their health and role" },
 
     { GET, "/v1/snapshot", ROUTE_READS, ACL_ACL_WRITE, api_snapshot_save, "The state of the servers as an archive" },
+    { PUT, "/v1/snapshot", ROUTE_WRITES | ROUTE_ARCHIVE, ACL_ACL_WRITE, api_snapshot_restore, "Make an archive the state of the servers" },
 
     { PUT, "/v1/event/fire/:name", LOCAL, ACL_EVENT_WRITE, api_event_fire, "Send an event to all agents" },
     { GET, "/v1/event/list", LOCAL | ROUTE_BLOCKS, ACL_EVENT_READ, api_event_list, "The last events this agent heard and is meant by" },
