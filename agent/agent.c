@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "discover.h"
+#include "log_ring.h"
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
@@ -303,6 +305,7 @@ enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied
         .next_applied = next->index,
         .next_applied_term = next->term,
         .trailing_entries = (uint32_t)c->raft_trailing_logs,
+        .has_leases = c->has_read_leases,
     };
     enum mu_code rc = consensus_driver_new(&a->consensus, a->loop, &options, err);
 
@@ -396,10 +399,12 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
+    a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
     agent__join_open(a);
+    agent__coordinates_open(a);
     if (agent_is_server(a)) {
         rc = server_open(a, err);
     } else {
@@ -422,6 +427,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
         return rc;
     }
     a->advertise = gossip_driver_address(a->gossip);
+    agent__coordinates_start(a);
     if (a->consensus != NULL) {
         a->has_consensus_started = true;
         consensus_driver_start(a->consensus);
@@ -436,6 +442,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     local_set_listener(a->local, on_local_change, a);
     rc = agent__registration_restore(a, err);
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
+    rc = rc == MU_OK ? agent__discover_open(a, err) : rc;
     agent__events_open(a);
     agent__handlers_open(a);
     if (rc == MU_OK) {
@@ -495,6 +502,11 @@ static void on_gossip_stopped(void *data)
     stop_rest(a);
 }
 
+static void on_discover_closed(void *data)
+{
+    stopped_one(data);
+}
+
 static void on_ipc_closed(void *data)
 {
     stopped_one(data);
@@ -527,11 +539,16 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         a->stops_pending++;
         agent__ipc_close(a, on_ipc_closed, a);
     }
+    if (agent__discover_is_open(a)) {
+        a->stops_pending++;
+        agent__discover_close(a, on_discover_closed, a);
+    }
     agent__key_calls_cancel(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);
     agent__registration_close(a);
     agent__restore_close(a);
+    agent__coordinates_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);
     agent__sync_close(a);
@@ -551,6 +568,7 @@ void agent_free(struct agent *a)
     if (a == NULL) {
         return;
     }
+    log_ring_close(a->log);
     if (a->timers != NULL) {
         timers_close(a->timers);
         turn_close(a->turn);

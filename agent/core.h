@@ -20,6 +20,7 @@ struct events;
 struct handlers;
 struct ipc;
 struct key_changes;
+struct log_ring;
 struct persist;
 struct restore;
 
@@ -94,12 +95,15 @@ struct agent {
     struct servers *servers;         /* servers.c: client agents: the server they talk to */
     struct sync *sync;               /* sync.c: anti-entropy */
     struct join *join;               /* join.c: the retry_join loop */
+    struct coordinates *coordinates; /* coordinate.c */
+    struct discover *discover;       /* discover_uv.c; NULL: off */
     struct events *events;           /* event.c: user events and queries */
     struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
     struct restore *restore;         /* restore.c: under way; else NULL */
+    struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */
@@ -267,6 +271,14 @@ void agent__sessions_applied(struct agent *a); /* this server came to a.applied 
 size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
+
+/* -- coordinate.c ------------------------------------------------------------------------------ */
+
+void agent__coordinates_open(struct agent *a);
+void agent__coordinates_start(struct agent *a); /* gossip runs */
+void agent__coordinates_close(struct agent *a);
+void agent__coordinates_lead(struct agent *a);
+void agent__coordinates_rest(struct agent *a);
 
 /* -- caretaker.c: the leader's care for the servers -------------------------------------------- */
 

@@ -42,9 +42,9 @@ void gossip_driver_free(struct gossip_driver *d); /* NULL is fine; only stopped 
 struct mu_addr gossip_driver_address(const struct gossip_driver *d); /* advertised, with its port */
 
 /* Contact each of these ("host", "host:port", "name/host:port"; default port: our own); `joined`
- * comes exactly once. */
+ * comes exactly once. `replays`: user events from before are wanted, too. */
 void gossip_driver_join(struct gossip_driver *d, const char *const *addresses, size_t count,
-                        gossip_joined_fn *joined, void *data);
+                        bool replays, gossip_joined_fn *joined, void *data);
 
 /* Leave gracefully; `left` comes when others confirmed it or the time for that is over. */
 void gossip_driver_leave(struct gossip_driver *d, gossip_left_fn *left, void *data);
@@ -93,6 +93,9 @@ uint64_t gossip_driver_query_timeout_ms(const struct gossip_driver *d);
 typedef void gossip_member_fn(void *data, const struct gossip_view *member);
 void gossip_driver_each(const struct gossip_driver *d, gossip_member_fn *each, void *data);
 bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct gossip_view *out);
+/* As gossip_coordinate(). */
+bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
+                              struct coordinate *out);
 
 struct gossip_stats {
     size_t members, alive, failed, left;
@@ -101,6 +104,7 @@ struct gossip_stats {
     uint64_t member_time, event_time, query_time;
     uint64_t packets_in, packets_out, packets_dropped;
     uint64_t incarnation;
+    uint64_t coordinate_resets;
 };
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d);
 

@@ -34,8 +34,10 @@ enum {
     X(link, 1000)                                                                          \
     X(compact, 1000) X(wipe, 30) X(jump, 100) X(stop, 50) X(propose, 60000) X(read, 20000) \
         X(move, 5000) X(change, 6000) X(transfer, 1000)
-#define DRIVE_COLOURS(X) \
-    X(loss) X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps)
+#define DRIVE_COLOURS(X)                                                                  \
+    X(loss)                                                                               \
+    X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps) \
+        X(leases)
 
 enum drive_class {
 #define DRIVE_ENUM(name, ...) DRIVE_##name,
