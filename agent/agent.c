@@ -604,6 +604,8 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
     agent__events_open(a);
     agent__handlers_open(a);
+    agent__watches_open(a);
+    agent__exec_open(a);
     if (rc == MU_OK) {
         agent__sync_full(a, "start");
     }
@@ -694,6 +696,8 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__ipc_close(a, on_ipc_closed, a);
     }
     agent__handlers_close(a);
+    agent__watches_close(a);
+    agent__exec_close(a);
     agent__registration_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);

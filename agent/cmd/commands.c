@@ -16,6 +16,7 @@ const struct cli_command cli_commands[] = {
     { .name = "consensus recover", .run = cmd_consensus_recover, .arguments = "", .summary = "Let a stopped server go on without the quorum it lost", .options = &cmd_consensus_recover_options },
     { .name = "docs", .run = cmd_docs, .arguments = "reference|example", .summary = "Print the reference page of the configuration, or an example", .is_hidden = true },
     { .name = "event", .run = cmd_event, .arguments = "[PAYLOAD]", .summary = "Send an event to all agents", .options = &cmd_event_options, .asks_agent = true },
+    { .name = "exec", .run = cmd_exec, .arguments = "COMMAND|-", .summary = "Run a command on many nodes", .options = &cmd_exec_options, .asks_agent = true },
     { .name = "force-leave", .run = cmd_force_leave, .arguments = "NODE", .summary = "Turn a failed member into one that left", .options = &cmd_force_leave_options, .asks_agent = true },
     { .name = "info", .run = cmd_info, .arguments = "", .summary = "Print figures of the agent", .asks_agent = true },
     { .name = "join", .run = cmd_join, .arguments = "ADDRESS...", .summary = "Tell the agent to join a cluster", .options = &cmd_join_options, .asks_agent = true },
@@ -46,6 +47,7 @@ const struct cli_command cli_commands[] = {
     { .name = "snapshot save", .run = cmd_snapshot_save, .arguments = "FILE", .summary = "Save the state of the servers to a file", .asks_agent = true },
     { .name = "validate", .run = cmd_validate, .arguments = "FILE_OR_DIRECTORY...", .summary = "Check configuration files", .options = &cmd_validate_options },
     { .name = "version", .run = cmd_version, .arguments = "", .summary = "Print the version", .options = &cmd_version_options },
+    { .name = "watch", .run = cmd_watch, .arguments = "[PROGRAM...]", .summary = "Print something once, or run a program whenever it changes", .options = &cmd_watch_options, .asks_agent = true },
 }; // clang-format on
 
 const size_t cli_commands_count = MU_LEN(cli_commands);
