@@ -157,6 +157,29 @@ static void on_turn(void *data)
 
 /* -- start: the state -------------------------------------------------------------------------- */
 
+static bool was_restored(const struct catalog_changes *changes)
+{
+    for (size_t i = 0; i < catalog_changes_count(changes); i++) {
+        if (catalog_changes_at(changes, i).kind == CATALOG_EVERYTHING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An archive took the place of the state, for all servers: what is known of this agent and of the
+ * members is compared with it. */
+static void on_restored(struct agent *a)
+{
+    mu_log(MU_WARN, "agent.server", "The state was replaced by that of a snapshot",
+           mu_kv_u("index", a->applied.index));
+    catalog_cache_drop_all(a->cache);
+    if (a->phase == AGENT_RUNNING) {
+        agent__leader_restored(a);
+        agent__sync_full(a, "the state was restored from a snapshot");
+    }
+}
+
 static void on_applied(void *data, const struct apply_report *report)
 {
     struct agent *a = data;
@@ -172,6 +195,9 @@ static void on_applied(void *data, const struct apply_report *report)
         if (a->sessions != NULL) {
             agent__sessions_changed(a, report->changes);
             agent__leader_nodes_changed(a, report->changes);
+        }
+        if (was_restored(report->changes)) {
+            on_restored(a);
         }
     } else {
         catalog_reader_rest(a->reader); /* a checkpoint in a quiet moment: give pages back */
@@ -563,6 +589,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
 
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
+    mu_list_init(&a->key_calls);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
@@ -579,6 +606,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     if (rc != MU_OK) {
         return rc;
     }
+    agent__key_changes_open(a);
     agent__serve_open(a);
     rc = listen_rpc(a, err);
     if (rc == MU_OK) {
@@ -695,10 +723,13 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         a->stops_pending++;
         agent__ipc_close(a, on_ipc_closed, a);
     }
+    agent__key_calls_cancel(a);
+    agent__key_changes_close(a);
     agent__handlers_close(a);
     agent__watches_close(a);
     agent__exec_close(a);
     agent__registration_close(a);
+    agent__restore_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);
     agent__sync_close(a);

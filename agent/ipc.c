@@ -53,8 +53,6 @@ void ipc__put_number(struct mu_buf *to, const char *name, uint64_t value)
 /* -- the cluster --------------------------------------------------------------------------------
  */
 
-static void request_next(struct ipc_session *s);
-
 static void session_free(struct ipc_session *s)
 {
     mu_buf_deinit(&s->in);
@@ -64,7 +62,7 @@ static void session_free(struct ipc_session *s)
 }
 
 /* What it waited for has come: false, nobody is there any more. */
-static bool wait_over(struct ipc_session *s)
+bool ipc__wait_over(struct ipc_session *s)
 {
     s->is_waiting = false;
     if (s->is_closed) {
@@ -87,11 +85,11 @@ static void on_joined(void *data, unsigned contacted, const char *why)
 {
     struct ipc_session *s = data;
 
-    if (!wait_over(s)) {
+    if (!ipc__wait_over(s)) {
         return;
     }
     answer_joined(s, s->waiting_seq, contacted, contacted > 0 ? "" : why);
-    request_next(s);
+    ipc__request_next(s);
     s->wake(s->wake_data);
 }
 
@@ -123,7 +121,7 @@ static void on_left(void *data)
 {
     struct ipc_session *s = data;
 
-    if (wait_over(s)) {
+    if (ipc__wait_over(s)) {
         ipc__put_header(s, s->waiting_seq, "");
         s->is_over = true;
         s->wake(s->wake_data);
@@ -244,7 +242,7 @@ static void on_auth(struct ipc_session *s, struct request *r)
     }
 }
 
-static const struct command {
+static const struct ipc_command {
     const char *name;
     bool has_body;
     void (*run)(struct ipc_session *s, struct request *r);
@@ -264,10 +262,14 @@ static const struct command {
     { "respond", true, ipc__on_respond },
     { "response", true, ipc__on_respond }, /* as some clients write it */
     { "stats", false, on_stats },
+    { "install-key", true, ipc__on_install_key },
+    { "use-key", true, ipc__on_use_key },
+    { "remove-key", true, ipc__on_remove_key },
+    { "list-keys", false, ipc__on_list_keys },
     { "get-coordinate", true, on_coordinate },
 };
 
-static const struct command *command_find(const char *name)
+static const struct ipc_command *command_find(const char *name)
 {
     for (size_t i = 0; i < MU_LEN(commands); i++) {
         if (strcmp(commands[i].name, name) == 0) {
@@ -278,9 +280,9 @@ static const struct command *command_find(const char *name)
 }
 
 /* NULL: refused, and the session is over. */
-static const struct command *command_allowed(struct ipc_session *s, const char *name, uint64_t seq)
+static const struct ipc_command *command_allowed(struct ipc_session *s, const char *name, uint64_t seq)
 {
-    const struct command *c = command_find(name);
+    const struct ipc_command *c = command_find(name);
 
     if (!s->is_greeted && (c == NULL || c->run != on_handshake)) {
         ipc__put_header(s, seq, "Handshake required");
@@ -314,7 +316,7 @@ static size_t request_run(struct ipc_session *s, struct mu_arena *arena)
         ipc__hang_up(s, "it sent no request");
         return 0;
     }
-    const struct command *c = got == IPC_WHOLE ? command_allowed(s, name, r.seq) : NULL;
+    const struct ipc_command *c = got == IPC_WHOLE ? command_allowed(s, name, r.seq) : NULL;
 
     if (c == NULL) {
         return 0;
@@ -333,7 +335,7 @@ static size_t request_run(struct ipc_session *s, struct mu_arena *arena)
     return 0;
 }
 
-static void request_next(struct ipc_session *s)
+void ipc__request_next(struct ipc_session *s)
 {
     size_t used = 1;
 
@@ -382,7 +384,7 @@ void ipc_session_feed(struct ipc_session *s, struct mu_span bytes)
         return;
     }
     mu_buf_add_span(&s->in, bytes);
-    request_next(s);
+    ipc__request_next(s);
     if (s->in.bytes > 2 * IPC_OBJECT_BYTES_MAX) { /* a header and a body, or behind a join */
         ipc__hang_up(s, "its request is too long");
     }

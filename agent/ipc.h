@@ -4,8 +4,8 @@
  * streamed records to `out`; a header and its body are appended together. What it asks for it asks
  * its host, a table of functions: the agent (ipc_agent.c), or a test.
  *
- * Requests of one client are carried out one after the other; while one waits (join, leave) what
- * comes behind it is kept, up to one object's bound.
+ * Requests of one client are carried out one after the other; while one waits (join, leave, keys)
+ * what comes behind it is kept, up to one object's bound.
  *
  * Thread:  the loop's.
  * Memory:  what functions and callbacks are given is borrowed.
@@ -13,6 +13,7 @@
 #ifndef AGENT_IPC_H
 #define AGENT_IPC_H
 
+#include "agent/keys.h"
 #include "base/buf.h"
 #include "gossip/driver.h"
 #include "ipc_codec.h"
@@ -45,6 +46,9 @@ struct ipc_host {
     enum mu_code (*respond)(void *data, uint64_t ltime, uint32_t id, struct mu_span payload,
                             struct mu_err *err);
     void (*stats)(void *data, struct mu_buf *to); /* the body of its answer */
+    /* `done` comes exactly once, never from inside. */
+    void (*keys)(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
+                 void *done_data);
 };
 
 struct ipc_session; /* opaque */

@@ -203,6 +203,12 @@ static enum mu_code host_respond(void *data, uint64_t ltime, uint32_t id, struct
     return gossip_driver_respond(((struct agent *)data)->gossip, ltime, id, payload, err);
 }
 
+static void host_keys(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
+                      void *done_data)
+{
+    agent_keys(data, op, key, 0, done, done_data);
+}
+
 /* -- statistics (spec 8.2): all leaves are texts ------------------------------------------------
  */
 
@@ -244,7 +250,7 @@ static void put_serf(const struct agent *a, struct mu_buf *to)
     ipc_put_text(to, "serf");
     ipc_put_map(to, 12);
     put_pair(to, "coordinate_resets", "0");
-    put_pair(to, "encrypted", a->keyring.count > 0 ? "true" : "false");
+    put_pair(to, "encrypted", a->keys.ring.count > 0 ? "true" : "false");
     put_count(to, "event_queue", s.event_queue);
     put_count(to, "event_time", s.event_time);
     put_count(to, "failed", s.failed);
@@ -389,6 +395,7 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
         .query_forget = host_query_forget,
         .respond = host_respond,
         .stats = host_stats,
+        .keys = host_keys,
     };
     enum mu_code rc = MU_OK;
 

@@ -1,5 +1,5 @@
-/* ipc_session.h - what the files of a session share: ipc.c (requests), ipc_member.c (members),
- * ipc_stream.c (queries and streams). Private to them.
+/* ipc_session.h - what the files of a session share: ipc.c (requests), ipc_key.c (keys),
+ * ipc_member.c (members), ipc_stream.c (queries and streams). Private to them.
  */
 #ifndef AGENT_IPC_SESSION_H
 #define AGENT_IPC_SESSION_H
@@ -32,7 +32,7 @@ struct ipc_session {
     void *wake_data;
     struct mu_buf in, out;
     bool is_greeted, is_over, is_closed;
-    bool is_waiting;     /* join or leave: waiting_seq is answered later */
+    bool is_waiting;     /* join, leave or keys: waiting_seq is answered later */
     bool may_have_empty; /* the last command has no body; some clients send an empty one */
     uint64_t waiting_seq;
     unsigned wrong_tokens;
@@ -55,6 +55,17 @@ void ipc__hang_up(struct ipc_session *s, const char *why);
 void ipc__answer(struct ipc_session *s, const struct request *r, enum mu_code rc,
                  const struct mu_err *err);
 bool ipc__is_sound(struct ipc_session *s, const struct request *r); /* false: hung up */
+
+/* What the session waited for has come: false, nobody is there any more. Else answer it, and go on
+ * with ipc__request_next(). */
+bool ipc__wait_over(struct ipc_session *s);
+void ipc__request_next(struct ipc_session *s);
+
+/* ipc_key.c */
+void ipc__on_install_key(struct ipc_session *s, struct request *r);
+void ipc__on_use_key(struct ipc_session *s, struct request *r);
+void ipc__on_remove_key(struct ipc_session *s, struct request *r);
+void ipc__on_list_keys(struct ipc_session *s, struct request *r);
 
 /* ipc_member.c */
 void ipc__put_member(struct mu_buf *to, const struct gossip_view *m);

@@ -161,6 +161,16 @@ void agent_join_configured(struct agent *a)
     timer_set(a->timers, &a->join->timer, 0, join_try, a->join);
 }
 
+void agent__join_soon(struct agent *a)
+{
+    struct join *j = a->join;
+
+    if (j != NULL && wants_more(j) && !j->is_running && a->phase < AGENT_LEAVING) {
+        j->pause_ms = FIRST_MS;
+        timer_set(a->timers, &j->timer, 0, join_try, j);
+    }
+}
+
 void agent__join_lost(struct agent *a)
 {
     struct join *j = a->join;

@@ -351,6 +351,15 @@ static void office_end(struct agent *a)
     timer_cancel(&l->soon);
 }
 
+void agent__leader_restored(struct agent *a)
+{
+    if (a->leader == NULL || !a->leader->is_in_office) {
+        return;
+    }
+    office_end(a);
+    a->leader->barrier = agent_read(a, AGENT_CONSISTENT, on_barrier, a);
+}
+
 static void leader_log(struct agent *a, const struct mu_id *leader)
 {
     struct agent__server server;

@@ -22,7 +22,7 @@
 #include "core.h"
 #include "mvcc.h"
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 #define APPLICATION_ID 0x6d757374 /* "must" */
 
 #define CACHE_BYTES (64U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
@@ -153,6 +153,8 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
         { &c->kv_history,
           "SELECT id, prev FROM kv_hist_1 WHERE id >= ? AND id < ? ORDER BY id LIMIT ?" },
         { &c->kv_markers, markers },
+        { &c->staged_last, "SELECT at, id, length(data) FROM staged ORDER BY at DESC LIMIT 1" },
+        { &c->staged_from, "SELECT at, id, data FROM staged WHERE at >= ? ORDER BY at LIMIT 1" },
         { &c->savepoint, "SAVEPOINT txn" },
         { &c->savepoint_back, "ROLLBACK TO txn" },
         { &c->savepoint_end, "RELEASE txn" },
@@ -296,7 +298,7 @@ void catalog_close(struct catalog *c)
         c->begin,        c->commit,         c->rollback,       c->set_applied, c->node_by_uuid,
         c->any_instance, c->kv_range,       c->kv_version,     c->kv_held,     c->sessions_of_node,
         c->delays_over,  c->all_origins,    c->oldest_request, c->kv_history,  c->kv_markers,
-        c->savepoint,    c->savepoint_back, c->savepoint_end
+        c->savepoint,    c->savepoint_back, c->savepoint_end,  c->staged_last, c->staged_from
     };
 
     for (size_t i = 0; i < MU_LEN(statements); i++) {
@@ -496,10 +498,16 @@ enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durab
     int due = is_idle && CHECKPOINT_PAGES_IDLE < c->checkpoint_pages ? CHECKPOINT_PAGES_IDLE
                                                                      : c->checkpoint_pages;
 
-    if (rc != MU_OK || c->is_in_memory || c->wal_pages - c->wal_pages_written <= due) {
+    /* Were frames that are in the file left lying around and one of them to rot, SQLite would take
+     * those before it for newer than the file. With work going on they are soon written over. */
+    bool is_spent = is_idle && c->wal_pages_written > 0;
+
+    if (rc != MU_OK || c->is_in_memory ||
+        (c->wal_pages - c->wal_pages_written <= due && !is_spent)) {
         return rc;
     }
-    return write_back(c, mode_for(c->wal_pages), durable, err);
+    return write_back(c, is_idle ? SQLITE_CHECKPOINT_TRUNCATE : mode_for(c->wal_pages), durable,
+                      err);
 }
 
 enum mu_code catalog_relieve(struct catalog *c, uint64_t *durable, struct mu_err *err)

@@ -35,8 +35,9 @@ enum row_table {
     ROW_REQUESTS = 12,
     ROW_KV_LOCKS_1 = 13, /* which session holds which key: an index of kv_cur_1 */
     ROW_KV_DEAD_1 = 14,  /* deletion markers by id: another one */
+    ROW_STAGED = 15,     /* the stream of a state that is to be restored, in parts */
 };
-#define ROW_TABLES_COUNT 15 /* with the unused 0 */
+#define ROW_TABLES_COUNT 16 /* with the unused 0 */
 
 enum idx_column { IDX_NAME, IDX_VALUE, IDX_COLUMNS };
 
@@ -164,6 +165,8 @@ enum session_column {
 enum lock_column { LOCK_SESSION, LOCK_KEY, LOCK_COLUMNS };
 enum dead_column { DEAD_ID, DEAD_KEY, DEAD_COLUMNS };
 
+enum staged_column { STAGED_AT, STAGED_ID, STAGED_DATA, STAGED_COLUMNS };
+
 /* Keys that nobody may lock for a while, for they were locked by a session that ended. */
 enum delay_column {
     DELAY_KEY,
@@ -268,6 +271,9 @@ typedef void row_fn(void *data, enum row_table table, const struct row_value *va
 MU_MUST_CHECK enum mu_code catalog__rows_each(const struct connection *db, row_fn *each, void *data,
                                               struct mu_err *err);
 
+/* All rows of a table go. The sum is not kept: recount. */
+MU_MUST_CHECK enum mu_code catalog__rows_clear(const struct connection *db, enum row_table table,
+                                               struct mu_err *err);
 MU_MUST_CHECK enum mu_code catalog__rows_recount(const struct connection *db, struct hash_sum *sum,
                                                  struct mu_err *err);
 /* How many rows each table has, and what they add up to. */

@@ -347,6 +347,8 @@ struct gossip__key {
 struct gossip__seal {
     struct gossip__key *keys; /* the first is the primary */
     size_t keys_count;        /* 0: everything is in clear */
+    size_t retired_count;     /* behind those: they open streams of members that were away */
+    struct gossip_keys *told; /* NULL: nobody is told anything */
     bool takes_clear, sends_clear;
     uint8_t nonce_prefix[16];
     uint64_t nonces;
@@ -373,8 +375,9 @@ void gossip__seal_free(struct gossip *g);
 bool gossip__seal_is_on(const struct gossip *g); /* there is a key */
 bool gossip__seal_sends(const struct gossip *g); /* what we begin is sealed */
 bool gossip__seal_takes_clear(const struct gossip *g);
-uint32_t gossip__seal_primary(const struct gossip *g); /* its key id; 0: none */
-bool gossip__seal_knows(const struct gossip *g, uint32_t key_id);
+uint32_t gossip__seal_primary(const struct gossip *g);            /* its key id; 0: none */
+bool gossip__seal_knows(const struct gossip *g, uint32_t key_id); /* also one that was removed */
+bool gossip__seal_is_retired(const struct gossip *g, uint32_t key_id);
 size_t gossip__seal_overhead(const struct gossip *g); /* bytes around a body we send */
 struct mu_span gossip__seal_datagram(struct gossip *g, struct mu_span body); /* the whole of it */
 bool gossip__open_datagram(struct gossip *g, uint32_t key_id, struct mu_span data,
@@ -752,6 +755,7 @@ struct gossip {
     size_t asked_count, asked_room;
     struct gossip_reply *replies;
     size_t replies_count, replies_room;
+    struct gossip_keys *told_keys; /* in the step's arena */
 
     uint64_t counters[GOSSIP_COUNTERS_COUNT];
 };

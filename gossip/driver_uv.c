@@ -119,6 +119,9 @@ void gossip__feed(struct gossip_driver *d, struct gossip_event *ev)
         gossip__orders_answer(d, &fx.dones[i]);
     }
     gossip__asks_deliver(d, &fx);
+    if (fx.keys != NULL && d->listener.keys != NULL) {
+        d->listener.keys(d->listener.data, fx.keys);
+    }
     d->is_feeding = false;
 }
 
@@ -173,14 +176,18 @@ static const char *copy_text(struct gossip_driver *d, const char *text)
     return text != NULL ? mu_arena_strdup(&d->arena, text) : NULL;
 }
 
-static void sealing_copy(struct gossip_driver *d, const struct gossip_sealing *sealing)
+void gossip__driver_sealing(struct gossip_driver *d, const struct gossip_sealing *sealing)
 {
     d->options.core.sealing = *sealing;
-    gossip_keyring_wipe(&d->keyring);
-    if (sealing->keyring != NULL) {
-        d->keyring = *sealing->keyring;
+    gossip_keys_wipe(&d->keys);
+    if (sealing->keys != NULL) {
+        d->keys = *sealing->keys;
+        d->options.core.sealing.keys = &d->keys;
     }
-    d->options.core.sealing.keyring = &d->keyring;
+    if (sealing->keyring != NULL) {
+        d->keys.ring = *sealing->keyring;
+    }
+    d->options.core.sealing.keyring = &d->keys.ring;
 }
 
 enum mu_code gossip_driver_new(struct gossip_driver **out, struct uv_loop_s *loop,
@@ -206,7 +213,7 @@ enum mu_code gossip_driver_new(struct gossip_driver **out, struct uv_loop_s *loo
     d->options.core.pool = copy_text(d, options->core.pool);
     d->options.core.label = copy_text(d, options->core.label);
     d->options.core.tags = gossip__pairs_copy(&d->arena, &options->core.tags);
-    sealing_copy(d, &options->core.sealing);
+    gossip__driver_sealing(d, &options->core.sealing);
     d->options.core.log = on_log;
     d->options.core.log_data = d;
     d->module =
@@ -382,7 +389,7 @@ void gossip_driver_free(struct gossip_driver *d)
         (void)close(d->udp);
     }
     gossip_free(d->core);
-    gossip_keyring_wipe(&d->keyring);
+    gossip_keys_wipe(&d->keys);
     gossip__streams_free(d->streams);
     gossip__keeper_free(d);
     mu_arena_deinit(&d->arena);

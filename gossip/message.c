@@ -531,6 +531,7 @@ struct mu_span gossip__frame_encode(struct gossip__frame *frame, struct mu_arena
         m.done = mu_arena_new(arena, sizeof *m.done);
         mu__gossip__done__init(m.done);
         break;
+    case GOSSIP__FRAME_KEYS: gossip__keys_out(&m, frame->keys, arena); break;
     }
     return gossip__pb_pack(&m.base, arena);
 }
@@ -622,6 +623,9 @@ bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct g
         out->reach.tcp = m->reach->tcp;
         return true;
     case MU__GOSSIP__FRAME__M_DONE: out->kind = GOSSIP__FRAME_DONE; return true;
+    case MU__GOSSIP__FRAME__M_KEYS:
+        out->kind = GOSSIP__FRAME_KEYS;
+        return gossip__keys_in(m->keys, arena, &out->keys);
     case MU__GOSSIP__FRAME__M__NOT_SET:
     case _MU__GOSSIP__FRAME__M__CASE_IS_INT_SIZE: return true;
     }

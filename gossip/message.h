@@ -18,6 +18,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/span.h"
+#include "gossip/keys.h"
 
 #define GOSSIP__INCARNATION_MAX ((1ULL << 62) - 1)
 #define GOSSIP__BUCKETS         256 /* of a digest (9.2) */
@@ -267,6 +268,7 @@ enum gossip__frame_kind {
     GOSSIP__FRAME_REJECT,
     GOSSIP__FRAME_REACH,
     GOSSIP__FRAME_DONE,
+    GOSSIP__FRAME_KEYS,
 };
 
 struct gossip__frame {
@@ -280,6 +282,7 @@ struct gossip__frame {
         struct {
             bool udp, tcp;
         } reach;
+        const struct gossip_keys *keys;
     };
 };
 

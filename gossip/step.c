@@ -420,6 +420,7 @@ void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_
     g->now_ms = ev->now_ms;
     g->sends_count = g->ops_count = g->notices_count = g->dones_count = 0;
     g->delivered_count = g->asked_count = g->replies_count = 0;
+    g->told_keys = NULL;
     bury(g);
     mu_arena_reset(&g->step);
 
@@ -442,6 +443,7 @@ void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_
                                    .queries_count = g->asked_count,
                                    .replies = g->replies,
                                    .replies_count = g->replies_count,
+                                   .keys = g->told_keys,
                                    .incarnation = g->self->incarnation,
                                    .wake_at_ms = g->wake_at_ms };
 }

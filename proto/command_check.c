@@ -275,3 +275,27 @@ enum mu_code command__check_session_destroy(const struct command *c, struct mu_e
     (void)err;
     return MU_OK; /* an id of any 16 bytes */
 }
+
+enum mu_code command__check_stage(const struct command *c, struct mu_err *err)
+{
+    const struct command_stage *s = &c->stage;
+
+    if (s->data.bytes > MU_STAGE_BYTES_MAX) {
+        return mu_fail(err, MU_INVALID, "a part of %zu bytes, at most %u are allowed",
+                       s->data.bytes, MU_STAGE_BYTES_MAX);
+    }
+    if (s->data.bytes == 0 && s->offset > 0) {
+        return mu_fail(err, MU_INVALID, "a part without data");
+    }
+    return s->offset <= MU_RESTORE_BYTES_MAX - s->data.bytes
+               ? MU_OK
+               : mu_fail(err, MU_INVALID, "a part beyond the largest size of a state");
+}
+
+enum mu_code command__check_restore(const struct command *c, struct mu_err *err)
+{
+    return c->restore.bytes > 0 && c->restore.bytes <= MU_RESTORE_BYTES_MAX
+               ? MU_OK
+               : mu_fail(err, MU_INVALID, "no size that a state can have: %llu bytes",
+                         (unsigned long long)c->restore.bytes);
+}

@@ -17,5 +17,7 @@ enum mu_code command__check_kv_compact(const struct command *c, struct mu_err *e
 enum mu_code command__check_txn(const struct command *c, struct mu_err *err);
 enum mu_code command__check_session_create(const struct command *c, struct mu_err *err);
 enum mu_code command__check_session_destroy(const struct command *c, struct mu_err *err);
+enum mu_code command__check_stage(const struct command *c, struct mu_err *err);
+enum mu_code command__check_restore(const struct command *c, struct mu_err *err);
 
 #endif

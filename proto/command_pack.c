@@ -268,3 +268,25 @@ void command__pack_autopilot(const struct command *c, struct mu_arena *arena, st
     m.cas = a->cas;
     (void)mu_pb_pack(&m.base, to);
 }
+
+void command__pack_stage(const struct command *c, struct mu_arena *arena, struct mu_buf *to)
+{
+    Muster__Command__Stage m = MUSTER__COMMAND__STAGE__INIT;
+
+    (void)arena;
+    m.id = id_bytes(&c->stage.id);
+    m.offset = c->stage.offset;
+    m.data = command__bytes(c->stage.data);
+    (void)mu_pb_pack(&m.base, to);
+}
+
+void command__pack_restore(const struct command *c, struct mu_arena *arena, struct mu_buf *to)
+{
+    Muster__Command__Restore m = MUSTER__COMMAND__RESTORE__INIT;
+
+    (void)arena;
+    m.id = id_bytes(&c->restore.id);
+    m.size = c->restore.bytes;
+    m.hash = command__bytes(mu_span_of(c->restore.hash, sizeof c->restore.hash));
+    (void)mu_pb_pack(&m.base, to);
+}

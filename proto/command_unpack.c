@@ -356,3 +356,31 @@ void command__unpack_autopilot(struct unpack *u, struct command *c)
     a->has_cas = m->has_cas != 0;
     a->cas = m->cas;
 }
+
+void command__unpack_stage(struct unpack *u, struct command *c)
+{
+    const Muster__Command__Stage *m = command__unpack_body(u, &muster__command__stage__descriptor);
+
+    if (m != NULL) {
+        c->stage.id = command__id_from_pb(u, m->id);
+        c->stage.offset = m->offset;
+        c->stage.data = command__span(m->data);
+    }
+}
+
+void command__unpack_restore(struct unpack *u, struct command *c)
+{
+    const Muster__Command__Restore *m =
+        command__unpack_body(u, &muster__command__restore__descriptor);
+
+    if (m == NULL) {
+        return;
+    }
+    c->restore.id = command__id_from_pb(u, m->id);
+    c->restore.bytes = m->size;
+    if (m->hash.len != sizeof c->restore.hash) {
+        u->wrong = "its hash has another size";
+        return;
+    }
+    memcpy(c->restore.hash, m->hash.data, sizeof c->restore.hash);
+}

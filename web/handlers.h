@@ -63,6 +63,13 @@ void api_session_node(struct request *r);
 
 /* api_snapshot.c: the state as an archive */
 void api_snapshot_save(struct request *r);
+void api_snapshot_restore(struct request *r);
+
+/* api_keyring.c: gossip keys of all members */
+void api_keyring_list(struct request *r);
+void api_keyring_install(struct request *r);
+void api_keyring_use(struct request *r);
+void api_keyring_remove(struct request *r);
 
 /* api_operator.c: the servers and the leader's care for them */
 void api_operator_raft(struct request *r);

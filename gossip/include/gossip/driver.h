@@ -57,12 +57,17 @@ MU_MUST_CHECK enum mu_code gossip_driver_force_leave(struct gossip_driver *d, co
 MU_MUST_CHECK enum mu_code gossip_driver_set_tags(struct gossip_driver *d,
                                                   const struct mu_pairs *tags, struct mu_err *err);
 
+/* Another keyring or strictness from the next turn on; copied. */
+void gossip_driver_seal(struct gossip_driver *d, const struct gossip_sealing *sealing);
+
 /* -- user events and queries -------------------------------------------------------------------
  * Everything is told from turns of the loop of their own, never from inside these calls. */
 
 struct gossip_listener { /* each may be NULL; what it is told dies with the call */
     void (*event)(void *data, const struct gossip_user_event *event);
     void (*query)(void *data, const struct gossip_query *query); /* also internal ones */
+    /* We were away when keys changed: this is what they are now (gossip_keys_take()). */
+    void (*keys)(void *data, const struct gossip_keys *keys);
     void *data;
 };
 void gossip_driver_listen(struct gossip_driver *d, const struct gossip_listener *listener);

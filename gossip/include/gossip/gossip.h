@@ -27,7 +27,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/span.h"
-#include "gossip/keyring.h"
+#include "gossip/keys.h"
 
 /* What users see (Serf's words and numbers). Suspicion is not visible: a suspect is alive. */
 enum gossip_status {
@@ -100,6 +100,9 @@ struct gossip_sealing {
     const struct gossip_keyring *keyring; /* copied; NULL or empty: everything is in clear */
     bool takes_clear;                     /* what comes in clear is taken all the same */
     bool sends_clear;                     /* nothing is sealed yet */
+    /* Copied: `keyring` again, with what members are told that were away when keys changed. NULL:
+     * they are told nothing. */
+    const struct gossip_keys *keys;
 };
 
 struct gossip_options {
@@ -315,8 +318,9 @@ struct gossip_effects {
     size_t queries_count;
     const struct gossip_reply *replies;
     size_t replies_count;
-    uint64_t incarnation; /* our own by now: persist ahead of it (3, item 3) */
-    uint64_t wake_at_ms;  /* 0: nothing is pending */
+    const struct gossip_keys *keys; /* NULL, or a later state of our keys: gossip_keys_take() */
+    uint64_t incarnation;           /* our own by now: persist ahead of it (3, item 3) */
+    uint64_t wake_at_ms;            /* 0: nothing is pending */
 };
 
 /* Errors: MU_INVALID (name, address, profile), MU_TOO_BIG (tags). */
@@ -359,6 +363,7 @@ bool gossip_find(const struct gossip *g, const char *name, struct gossip_view *o
     X(FORGED, "dropped.auth_failure")              \
     X(REPLAYED, "dropped.replay")                  \
     X(CLEAR, "dropped.clear")                      \
+    X(KEYS_TOLD, "keys.told")                      \
     X(BAD_CHECKSUM, "dropped.checksum")            \
     X(MALFORMED, "dropped.malformed")              \
     X(PARTS_UNKNOWN, "parts.unknown")              \

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/span.h"
 
 /* Numbers are for ever. */
@@ -36,6 +37,8 @@ enum command_kind {
     COMMAND_SESSION_DESTROY = 7,
     COMMAND_TXN = 8,
     COMMAND_KV_COMPACT = 9,
+    COMMAND_STAGE = 10,
+    COMMAND_RESTORE = 11,
 };
 
 /* Who sent a command to a leader, so that one that is sent again is known (spec/consensus.md 2.19).
@@ -169,6 +172,18 @@ struct command_session_destroy {
     struct mu_id id;
 };
 
+struct command_stage {   /* a part of the stream of another state (catalog/snapshot.h) */
+    struct mu_id id;     /* of the restore that it is for */
+    uint64_t offset;     /* 0: what is staged goes first */
+    struct mu_span data; /* at most MU_STAGE_BYTES_MAX; empty, at 0: what is staged goes */
+};
+
+struct command_restore { /* what was staged becomes the state */
+    struct mu_id id;
+    uint64_t bytes;                      /* of the whole stream, at most MU_RESTORE_BYTES_MAX */
+    uint8_t hash[MU_RESTORE_HASH_BYTES]; /* its BLAKE2b-256 */
+};
+
 struct command {
     enum command_kind kind;
     struct command_origin origin;
@@ -186,6 +201,8 @@ struct command {
         struct command_txn txn;
         struct command_session session;
         struct command_session_destroy session_destroy;
+        struct command_stage stage;
+        struct command_restore restore;
     };
 };
 

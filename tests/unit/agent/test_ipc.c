@@ -23,6 +23,7 @@ struct world {
     gossip_joined_fn *joined;
     ipc_left_fn *left;
     gossip_replied_fn *replied;
+    agent_keys_fn *keyed;
     void *waiting, *asked;
     unsigned wakes, forgotten;
 };
@@ -137,6 +138,16 @@ static void stats(void *data, struct mu_buf *to)
     ipc_put_map(to, 0);
 }
 
+static void keys(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
+                 void *done_data)
+{
+    struct world *w = data;
+
+    (void)snprintf(w->did, sizeof w->did, "keys %d %.*s", (int)op, MU_SPAN_FMT(key));
+    w->keyed = done;
+    w->waiting = done_data;
+}
+
 static void on_wake(void *data)
 {
     ((struct world *)data)->wakes++;
@@ -183,7 +194,7 @@ static void begin_new(struct world *w)
 {
     memset(w, 0, sizeof *w);
     w->host = (struct ipc_host){ w,    each,  join,         leave,   force_leave, event,
-                                 tags, query, query_forget, respond, stats };
+                                 tags, query, query_forget, respond, stats,       keys };
     w->s = ipc_session_new(&w->host, "127.0.0.1:1", on_wake, w);
 }
 
@@ -462,6 +473,44 @@ static void test_liberal(void **state)
     ipc_session_close(w.s);
 }
 
+/* Golden: what an agent without encryption says of its keys, and of a change. */
+static void test_keys(void **state)
+{
+    static const struct mu_pair message = {
+        MU_SPAN_LIT("n1"), MU_SPAN_LIT("Keyring is empty (encryption not enabled)")
+    };
+    struct agent_keys_report report = {
+        .nodes = 1, .responses = 1, .errors = 1, .messages = &message, .messages_count = 1
+    };
+    struct agent_key key = { .text = "a2V5", .holders = 2 };
+    struct mu_err err = MU_ERR_NONE;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, "82a7436f6d6d616e64a96c6973742d6b657973a353657102" EVENT);
+    assert_string_equal(w.did, "keys 3 ");
+    w.keyed(w.waiting, mu_fail(&err, MU_CONFLICT, "1/1 nodes reported failure"), &report, &err);
+    hear(&w, "82a54572726f72ba312f31206e6f646573207265706f72746564206661696c757265a353657102"
+             "85a44b65797380a84d6573736167657381a26e31d9294b657972696e6720697320656d7074792028656e"
+             "6372797074696f6e206e6f7420656e61626c656429a64e756d45727201a84e756d4e6f64657301a74e75"
+             "6d5265737001" OK2);
+    assert_string_equal(w.did, "event deploy v1 1"); /* it waited its turn */
+    send(&w, "82a7436f6d6d616e64ab696e7374616c6c2d6b6579a35365710281a34b6579a461326b35");
+    assert_string_equal(w.did, "keys 0 a2k5");
+    report = (struct agent_keys_report){ .nodes = 2, .responses = 2 };
+    w.keyed(w.waiting, MU_OK, &report, &err);
+    hear(&w, OK2 "85a44b657973c0a84d6573736167657380a64e756d45727200a84e756d4e6f64657302a74e756d52"
+                 "65737002");
+    send(&w, "82a7436f6d6d616e64a96c6973742d6b657973a353657102");
+    report.keys = &key;
+    report.keys_count = 1;
+    w.keyed(w.waiting, MU_OK, &report, &err);
+    hear(&w, OK2 "85a44b65797381a46132563502a84d6573736167657380a64e756d45727200a84e756d4e6f646573"
+                 "02a74e756d5265737002");
+    ipc_session_close(w.s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_stream_reserved),
         cmocka_unit_test(test_stream_overflow),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_leave_ends),
         cmocka_unit_test(test_liberal),
     };

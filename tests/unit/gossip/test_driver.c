@@ -352,7 +352,9 @@ static bool a_query_is_over(const struct cluster *c)
 static void listen_all(struct cluster *c)
 {
     for (size_t i = 0; i < 3; i++) {
-        struct gossip_listener listener = { on_event, on_query, &c->nodes[i] };
+        struct gossip_listener listener = { .event = on_event,
+                                            .query = on_query,
+                                            .data = &c->nodes[i] };
 
         gossip_driver_listen(c->nodes[i].driver, &listener);
     }
