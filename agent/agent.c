@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "core.h"
 #include "failures.h"
+#include "log_feed.h"
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
@@ -593,6 +594,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
+    a->log_feed = log_feed_new(a->loop);
     agent__join_open(a);
     if (agent_is_server(a)) {
         rc = server_open(a, err);
@@ -756,6 +758,7 @@ void agent_free(struct agent *a)
     gossip_driver_free(a->gossip);
     agent__ipc_free(a);
     agent__events_free(a);
+    log_feed_free(a->log_feed);
     consensus_driver_free(a->consensus);
     catalog_reader_close(a->reader);
     catalog_cache_free(a->cache);

@@ -17,6 +17,7 @@
 
 struct checks;
 struct events;
+struct log_feed;
 struct handlers;
 struct watches;
 struct execs;
@@ -93,6 +94,7 @@ struct agent {
     struct servers *servers;         /* servers.c: client agents: the server they talk to */
     struct sync *sync;               /* sync.c: anti-entropy */
     struct join *join;               /* join.c: the retry_join loop */
+    struct log_feed *log_feed;       /* log_feed.c */
     struct events *events;           /* event.c: user events and queries */
     struct watches *watches;         /* watches.c; NULL: none */
     struct execs *execs;             /* exec.c; NULL: turned off */

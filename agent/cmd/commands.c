@@ -28,6 +28,7 @@ const struct cli_command cli_commands[] = {
     { .name = "kv put", .run = cmd_kv_put, .arguments = "KEY [DATA]", .summary = "Store a value", .options = &cmd_kv_put_options, .asks_agent = true },
     { .name = "leave", .run = cmd_leave, .arguments = "", .summary = "Let the agent leave the cluster and end", .asks_agent = true },
     { .name = "members", .run = cmd_members, .arguments = "", .summary = "List the members of the cluster", .options = &cmd_members_options, .asks_agent = true },
+    { .name = "monitor", .run = cmd_monitor, .arguments = "", .summary = "Print the log of the agent as it goes on", .options = &cmd_monitor_options, .asks_agent = true },
     { .name = "operator", .summary = "See and change the cluster's servers" },
     { .name = "operator autopilot", .summary = "The leader's care for the servers" },
     { .name = "operator autopilot get-config", .run = cmd_operator_autopilot_get_config, .arguments = "", .summary = "Print how the leader cares for the servers", .asks_agent = true },

@@ -10,20 +10,25 @@
 #include "base/clock.h"
 #include "base/json.h"
 
+#define TAP_NONE (MU_ERROR + 1) /* no line is at this level */
+
 /* Settings change rarely and from one thread; lines come from all of them. */
 static struct {
     pthread_mutex_t lock;
-    int level; /* read without the lock, atomically */
-    int tap_level;
+    int level, tap_level; /* read without the lock, atomically; tap_level: the lower of theirs */
     int fd, copy_fd;
     bool is_json;
-    mu_log_tap_fn *tap;
-    void *tap_data;
+    struct {
+        int level;
+        mu_log_tap_fn *call; /* NULL: none */
+        void *data;
+    } taps[MU_LOG_FORMS];
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER,
            .level = MU_INFO,
-           .tap_level = MU_ERROR + 1,
+           .tap_level = TAP_NONE,
            .fd = 1,
-           .copy_fd = -1 };
+           .copy_fd = -1,
+           .taps = { { .level = TAP_NONE }, { .level = TAP_NONE } } };
 
 static const struct {
     const char *tag;  /* padded to 7 */
@@ -69,12 +74,18 @@ void mu_log_set_json(bool is_json)
     pthread_mutex_unlock(&sink.lock);
 }
 
-void mu_log_set_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level)
+void mu_log_set_tap(enum mu_log_form form, mu_log_tap_fn *tap, void *data, enum mu_log_level level)
 {
+    int lowest = TAP_NONE;
+
     pthread_mutex_lock(&sink.lock);
-    sink.tap = tap;
-    sink.tap_data = data;
-    __atomic_store_n(&sink.tap_level, tap != NULL ? (int)level : MU_ERROR + 1, __ATOMIC_RELAXED);
+    sink.taps[form].call = tap;
+    sink.taps[form].data = data;
+    sink.taps[form].level = tap != NULL ? (int)level : TAP_NONE;
+    for (size_t i = 0; i < MU_LOG_FORMS; i++) {
+        lowest = sink.taps[i].level < lowest ? sink.taps[i].level : lowest;
+    }
+    __atomic_store_n(&sink.tap_level, lowest, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&sink.lock);
 }
 
@@ -193,26 +204,33 @@ static void write_line(int fd, const struct mu_buf *line)
 void mu_log_write(enum mu_log_level level, const char *module, const char *sentence,
                   const struct mu_log_field *fields)
 {
-    struct mu_buf line = MU_BUF_NONE;
+    struct mu_buf lines[MU_LOG_FORMS] = { MU_BUF_NONE, MU_BUF_NONE };
     char when[MU_TIME_TEXT_MAX];
 
     mu_time_text(mu_clock_wall_ns(), 3, when);
     pthread_mutex_lock(&sink.lock);
-    if (sink.is_json) {
-        line_json(&line, level, module, sentence, fields, when);
-    } else {
-        line_text(&line, level, module, sentence, fields, when);
+    bool is_written = (int)level >= __atomic_load_n(&sink.level, __ATOMIC_RELAXED);
+    enum mu_log_form form = sink.is_json ? MU_LOG_AS_JSON : MU_LOG_AS_TEXT;
+
+    if ((is_written && form == MU_LOG_AS_TEXT) || (int)level >= sink.taps[MU_LOG_AS_TEXT].level) {
+        line_text(&lines[MU_LOG_AS_TEXT], level, module, sentence, fields, when);
     }
-    if (sink.tap != NULL && (int)level >= sink.tap_level) {
-        sink.tap(sink.tap_data, level, mu_buf_span(&line));
+    if ((is_written && form == MU_LOG_AS_JSON) || (int)level >= sink.taps[MU_LOG_AS_JSON].level) {
+        line_json(&lines[MU_LOG_AS_JSON], level, module, sentence, fields, when);
     }
-    mu_buf_add_byte(&line, '\n');
-    if ((int)level >= __atomic_load_n(&sink.level, __ATOMIC_RELAXED)) {
-        write_line(sink.fd, &line);
-        write_line(sink.copy_fd, &line);
+    for (size_t i = 0; i < MU_LOG_FORMS; i++) {
+        if ((int)level >= sink.taps[i].level) {
+            sink.taps[i].call(sink.taps[i].data, level, mu_buf_span(&lines[i]));
+        }
+    }
+    if (is_written) {
+        mu_buf_add_byte(&lines[form], '\n');
+        write_line(sink.fd, &lines[form]);
+        write_line(sink.copy_fd, &lines[form]);
     }
     pthread_mutex_unlock(&sink.lock);
-    mu_buf_deinit(&line);
+    mu_buf_deinit(&lines[MU_LOG_AS_TEXT]);
+    mu_buf_deinit(&lines[MU_LOG_AS_JSON]);
 }
 
 void mu_logf(enum mu_log_level level, const char *module, const char *fmt, ...)

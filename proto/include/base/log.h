@@ -70,9 +70,11 @@ void mu_log_set_json(bool is_json);
 /* "trace" "debug" "info" "warn" "err" "error", in either case. */
 bool mu_log_level_parse(struct mu_span text, enum mu_log_level *out);
 
-/* A second reader of every line at or above its own level (the monitor endpoint, tests): called on
- * the thread that logs, with the finished line without a newline. One at a time; NULL ends it. */
+/* A second reader of every line at or above its own level (agent/log_feed.h, tests): called on the
+ * thread that logs, with the finished line without a newline, as text or as JSON whatever the log
+ * itself is. It must not log. One at a time of each form; NULL ends it: no call after that. */
+enum mu_log_form { MU_LOG_AS_TEXT, MU_LOG_AS_JSON, MU_LOG_FORMS };
 typedef void mu_log_tap_fn(void *data, enum mu_log_level level, struct mu_span line);
-void mu_log_set_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level);
+void mu_log_set_tap(enum mu_log_form form, mu_log_tap_fn *tap, void *data, enum mu_log_level level);
 
 #endif
