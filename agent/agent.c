@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "discover.h"
 #include "failures.h"
 #include "log_feed.h"
 #include "persist.h"
@@ -596,6 +597,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     a->local = local_new();
     a->log_feed = log_feed_new(a->loop);
     agent__join_open(a);
+    agent__coordinates_open(a);
     if (agent_is_server(a)) {
         rc = server_open(a, err);
     } else {
@@ -618,6 +620,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
         return rc;
     }
     a->advertise = gossip_driver_address(a->gossip);
+    agent__coordinates_start(a);
     if (a->consensus != NULL) {
         a->has_consensus_started = true;
         consensus_driver_start(a->consensus);
@@ -632,6 +635,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     local_set_listener(a->local, on_local_change, a);
     rc = agent__registration_restore(a, err);
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
+    rc = rc == MU_OK ? agent__discover_open(a, err) : rc;
     agent__events_open(a);
     agent__handlers_open(a);
     agent__watches_open(a);
@@ -693,6 +697,11 @@ static void on_gossip_stopped(void *data)
     stop_rest(a);
 }
 
+static void on_discover_closed(void *data)
+{
+    stopped_one(data);
+}
+
 static void on_ipc_closed(void *data)
 {
     stopped_one(data);
@@ -725,6 +734,10 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         a->stops_pending++;
         agent__ipc_close(a, on_ipc_closed, a);
     }
+    if (agent__discover_is_open(a)) {
+        a->stops_pending++;
+        agent__discover_close(a, on_discover_closed, a);
+    }
     agent__key_calls_cancel(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);
@@ -732,6 +745,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     agent__exec_close(a);
     agent__registration_close(a);
     agent__restore_close(a);
+    agent__coordinates_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);
     agent__sync_close(a);

@@ -62,6 +62,7 @@ struct response {
     struct catalog_ready *ready; /* held until the bytes were copied; NULL: none */
     bool has_meta;               /* the index group of http-api 1.3 */
     bool is_stream;              /* begun by stream_begin(): its length is not known */
+    bool hides_meta;             /* not even on a read */
     bool hides_index;            /* of that group: no X-Consul-Index */
     bool known_leader;
     uint64_t index, last_contact_ms;
