@@ -18,6 +18,7 @@
 #include "discover.h"
 #include "failures.h"
 #include "log_feed.h"
+#include "log_ring.h"
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
@@ -592,6 +593,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
+    a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
@@ -765,6 +767,7 @@ void agent_free(struct agent *a)
     if (a == NULL) {
         return;
     }
+    log_ring_close(a->log);
     if (a->timers != NULL) {
         timers_close(a->timers);
         turn_close(a->turn);

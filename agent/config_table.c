@@ -143,6 +143,8 @@ const struct config_item config_items[] = {
     { .key = "discovery_max_stale", MS, AT(c.discovery_max_stale_ms), AT_LEAST(0), .help = "Answer discovery from any server up to this age." },
     { .key = "session_ttl_min", MS, AT(c.session_ttl_min_ms), .fallback = S(10), AT_LEAST(1), .help = "Lower bound of a session's TTL." },
     { .key = "disable_http_unprintable_char_filter", BOOL, AT(c.disable_unprintable_filter), .help = "Accept unprintable characters in paths." },
+    { .key = "serf_rpc.auth", TEXT, AT(c.serf_rpc.auth), .help = "Key that clients of the serf command's port must give (serf -rpc-auth)." },
+    { .key = "serf_rpc.addr16", BOOL, AT(c.serf_rpc.addr16), .help = "Tell IPv4 addresses in 16 bytes on the serf command's port, for old clients." },
     { .key = "event_handlers", .flag = "event-handler", TEXTS, AT(event_handlers), .example = "[\"member-join,member-failed=/usr/local/bin/members\", \"user:deploy=/usr/local/bin/deploy\"]", .help = "Scripts that run on events, as the serf command has them: filters, =, a command for the shell." },
     { .key = "event_handler_timeout", MS, AT(c.event_handler_timeout_ms), .fallback = MIN(10), AT_LEAST(0), .help = "An event handler that runs longer is killed with its children; 0s: never." },
     { .key = "watches", .type = CONFIG_WATCHES, .example = "[{ \"type\": \"key\", \"key\": \"config/web\", \"args\": [\"/usr/local/bin/reload-web\"] }]", .help = "Programs or URLs that are told when something changes: type and its parameters, args or handler." },

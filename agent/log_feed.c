@@ -143,8 +143,12 @@ static void taps_set(struct log_feed *f)
                 lowest = (int)who->level;
             }
         }
-        mu_log_set_tap((enum mu_log_form)form, lowest <= MU_ERROR ? on_line : NULL, &f->taps[form],
-                       lowest <= MU_ERROR ? (enum mu_log_level)lowest : MU_ERROR);
+        if (lowest <= MU_ERROR) {
+            mu_log_add_tap((enum mu_log_form)form, on_line, &f->taps[form],
+                           (enum mu_log_level)lowest);
+        } else {
+            mu_log_remove_tap(&f->taps[form]);
+        }
     }
 }
 

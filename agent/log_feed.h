@@ -1,7 +1,8 @@
 /* log_feed.h - the lines of this process's log, brought to the loop for those who follow it.
  *
  * Lines come from every thread. They wait in a bounded queue until the loop hands them on; what
- * finds it full is dropped and counted. While nobody follows nothing of this costs anything.
+ * finds it full is dropped and counted. While nobody follows nothing of this costs anything. (The
+ * last lines for who comes later, as text, are kept by log_ring.h.)
  *
  * Thread:  the loop's; the queue has a lock.
  * Memory:  lines are borrowed for the call.

@@ -10,25 +10,24 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define TAP_NONE (MU_ERROR + 1) /* no line is at this level */
-
 /* Settings change rarely and from one thread; lines come from all of them. */
 static struct {
     pthread_mutex_t lock;
-    int level, tap_level; /* read without the lock, atomically; tap_level: the lower of theirs */
+    int level; /* read without the lock, atomically */
+    int tap_level;
     int fd, copy_fd;
     bool is_json;
     struct {
-        int level;
-        mu_log_tap_fn *call; /* NULL: none */
+        mu_log_tap_fn *tap; /* NULL: free */
         void *data;
-    } taps[MU_LOG_FORMS];
+        enum mu_log_level level;
+        enum mu_log_form form;
+    } taps[1 + MU_LOG_TAPS_MAX]; /* the first is that of mu_log_set_tap() */
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER,
            .level = MU_INFO,
-           .tap_level = TAP_NONE,
+           .tap_level = MU_ERROR + 1,
            .fd = 1,
-           .copy_fd = -1,
-           .taps = { { .level = TAP_NONE }, { .level = TAP_NONE } } };
+           .copy_fd = -1 };
 
 static const struct {
     const char *tag;  /* padded to 7 */
@@ -74,18 +73,59 @@ void mu_log_set_json(bool is_json)
     pthread_mutex_unlock(&sink.lock);
 }
 
-void mu_log_set_tap(enum mu_log_form form, mu_log_tap_fn *tap, void *data, enum mu_log_level level)
+/* Under the lock. */
+static void tap_put(size_t place, enum mu_log_form form, mu_log_tap_fn *tap, void *data,
+                    enum mu_log_level level)
 {
-    int lowest = TAP_NONE;
+    int lowest = MU_ERROR + 1;
 
-    pthread_mutex_lock(&sink.lock);
-    sink.taps[form].call = tap;
-    sink.taps[form].data = data;
-    sink.taps[form].level = tap != NULL ? (int)level : TAP_NONE;
-    for (size_t i = 0; i < MU_LOG_FORMS; i++) {
-        lowest = sink.taps[i].level < lowest ? sink.taps[i].level : lowest;
+    sink.taps[place].tap = tap;
+    sink.taps[place].data = data;
+    sink.taps[place].level = level;
+    sink.taps[place].form = form;
+    for (size_t i = 0; i < MU_LEN(sink.taps); i++) {
+        if (sink.taps[i].tap != NULL && (int)sink.taps[i].level < lowest) {
+            lowest = (int)sink.taps[i].level;
+        }
     }
     __atomic_store_n(&sink.tap_level, lowest, __ATOMIC_RELAXED);
+}
+
+void mu_log_set_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level)
+{
+    pthread_mutex_lock(&sink.lock);
+    tap_put(0, MU_LOG_AS_TEXT, tap, data, level);
+    pthread_mutex_unlock(&sink.lock);
+}
+
+void mu_log_add_tap(enum mu_log_form form, mu_log_tap_fn *tap, void *data, enum mu_log_level level)
+{
+    size_t place = 0;
+
+    pthread_mutex_lock(&sink.lock);
+    for (size_t i = MU_LOG_TAPS_MAX; i > 0; i--) { /* its own, or the first that is free */
+        bool is_own = sink.taps[i].tap != NULL && sink.taps[i].data == data;
+
+        if (is_own) {
+            place = i;
+            break;
+        }
+        place = sink.taps[i].tap == NULL ? i : place;
+    }
+    if (place > 0) {
+        tap_put(place, form, tap, data, level);
+    }
+    pthread_mutex_unlock(&sink.lock);
+}
+
+void mu_log_remove_tap(const void *data)
+{
+    pthread_mutex_lock(&sink.lock);
+    for (size_t i = 1; i < MU_LEN(sink.taps); i++) {
+        if (sink.taps[i].tap != NULL && sink.taps[i].data == data) {
+            tap_put(i, MU_LOG_AS_TEXT, NULL, NULL, MU_ERROR);
+        }
+    }
     pthread_mutex_unlock(&sink.lock);
 }
 
@@ -201,6 +241,19 @@ static void write_line(int fd, const struct mu_buf *line)
     }
 }
 
+/* Under the lock: who wants the line, and in which form. Bits of 1 << form. */
+static unsigned forms_wanted(enum mu_log_level level, bool is_written)
+{
+    unsigned forms = is_written ? 1U << (sink.is_json ? MU_LOG_AS_JSON : MU_LOG_AS_TEXT) : 0;
+
+    for (size_t i = 0; i < MU_LEN(sink.taps); i++) {
+        if (sink.taps[i].tap != NULL && level >= sink.taps[i].level) {
+            forms |= 1U << sink.taps[i].form;
+        }
+    }
+    return forms;
+}
+
 void mu_log_write(enum mu_log_level level, const char *module, const char *sentence,
                   const struct mu_log_field *fields)
 {
@@ -210,23 +263,25 @@ void mu_log_write(enum mu_log_level level, const char *module, const char *sente
     mu_time_text(mu_clock_wall_ns(), 3, when);
     pthread_mutex_lock(&sink.lock);
     bool is_written = (int)level >= __atomic_load_n(&sink.level, __ATOMIC_RELAXED);
-    enum mu_log_form form = sink.is_json ? MU_LOG_AS_JSON : MU_LOG_AS_TEXT;
+    unsigned forms = forms_wanted(level, is_written);
 
-    if ((is_written && form == MU_LOG_AS_TEXT) || (int)level >= sink.taps[MU_LOG_AS_TEXT].level) {
+    if ((forms & 1U << MU_LOG_AS_TEXT) != 0) {
         line_text(&lines[MU_LOG_AS_TEXT], level, module, sentence, fields, when);
     }
-    if ((is_written && form == MU_LOG_AS_JSON) || (int)level >= sink.taps[MU_LOG_AS_JSON].level) {
+    if ((forms & 1U << MU_LOG_AS_JSON) != 0) {
         line_json(&lines[MU_LOG_AS_JSON], level, module, sentence, fields, when);
     }
-    for (size_t i = 0; i < MU_LOG_FORMS; i++) {
-        if ((int)level >= sink.taps[i].level) {
-            sink.taps[i].call(sink.taps[i].data, level, mu_buf_span(&lines[i]));
+    for (size_t i = 0; i < MU_LEN(sink.taps); i++) {
+        if (sink.taps[i].tap != NULL && level >= sink.taps[i].level) {
+            sink.taps[i].tap(sink.taps[i].data, level, mu_buf_span(&lines[sink.taps[i].form]));
         }
     }
     if (is_written) {
-        mu_buf_add_byte(&lines[form], '\n');
-        write_line(sink.fd, &lines[form]);
-        write_line(sink.copy_fd, &lines[form]);
+        struct mu_buf *line = &lines[sink.is_json ? MU_LOG_AS_JSON : MU_LOG_AS_TEXT];
+
+        mu_buf_add_byte(line, '\n');
+        write_line(sink.fd, line);
+        write_line(sink.copy_fd, line);
     }
     pthread_mutex_unlock(&sink.lock);
     mu_buf_deinit(&lines[MU_LOG_AS_TEXT]);

@@ -117,6 +117,10 @@ struct config {
     const char **alt_domains; /* likewise; default: "muster" */
     size_t alt_domains_count;
     struct config_dns dns;
+    struct {
+        const char *auth; /* what clients of Serf's control port must know; NULL: nothing */
+        bool addr16;
+    } serf_rpc;
     const char **event_handlers; /* as handler_rule.h reads them; checked */
     size_t event_handlers_count;
     int64_t event_handler_timeout_ms;

@@ -212,7 +212,7 @@ struct world *world_new(const struct world_options *options)
     story.running = w;
     (void)signal(SIGABRT, on_abort);
     mu_log_set_fd(-1);
-    mu_log_set_tap(MU_LOG_AS_TEXT, on_line, w, options->is_verbose ? MU_DEBUG : MU_INFO);
+    mu_log_set_tap(on_line, w, options->is_verbose ? MU_DEBUG : MU_INFO);
     random_begin(w);
     sim_posix_begin(tasks_nap, w);
     torture_begin(w);
@@ -238,7 +238,7 @@ void world_free(struct world *w)
     sim_vfs_end();
     sim_posix_end();
     mu_heap_deinit(&w->events);
-    mu_log_set_tap(MU_LOG_AS_TEXT, NULL, NULL, MU_ERROR);
+    mu_log_set_tap(NULL, NULL, MU_ERROR);
     story.running = NULL;
     mu_free(w);
 }

@@ -626,10 +626,10 @@ int main(void)
     };
 
     mu_log_set_fd(-1);
-    mu_log_set_tap(MU_LOG_AS_TEXT, on_line, NULL, MU_INFO);
+    mu_log_set_tap(on_line, NULL, MU_INFO);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-    mu_log_set_tap(MU_LOG_AS_TEXT, NULL, NULL, MU_INFO);
+    mu_log_set_tap(NULL, NULL, MU_INFO);
     mu_buf_deinit(&log_lines);
     return failed;
 }

@@ -190,13 +190,13 @@ static void a_tap_has_a_level_of_its_own(void **state)
     struct mu_buf b = MU_BUF_NONE;
 
     mu_log_set_level(MU_ERROR);
-    mu_log_set_tap(MU_LOG_AS_TEXT, on_line, &heard, MU_DEBUG);
+    mu_log_set_tap(on_line, &heard, MU_DEBUG);
     assert_true(mu_log_on(MU_DEBUG));
     assert_false(mu_log_on(MU_TRACE));
     mu_log(MU_TRACE, "m", "one");
     mu_log(MU_DEBUG, "m", "two");
     mu_log(MU_ERROR, "m", "three");
-    mu_log_set_tap(MU_LOG_AS_TEXT, NULL, NULL, MU_TRACE);
+    mu_log_set_tap(NULL, NULL, MU_TRACE);
     mu_log(MU_ERROR, "m", "four");
     assert_false(mu_log_on(MU_WARN));
     assert_string_equal(mu_buf_text(&heard), "1 [DEBUG] m: two|4 [ERROR] m: three|");

@@ -249,9 +249,9 @@ static void run(struct ran *r, const char *const *args, int count)
     cli.err = open_memstream(&r->err, &err_bytes);
     assert_true(cli.out != NULL && cli.err != NULL);
     mu_log_set_fd(-1);
-    mu_log_set_tap(MU_LOG_AS_TEXT, on_line, &r->log, MU_INFO);
+    mu_log_set_tap(on_line, &r->log, MU_INFO);
     r->status = cli_main(&cli, count, args);
-    mu_log_set_tap(MU_LOG_AS_TEXT, NULL, NULL, MU_INFO);
+    mu_log_set_tap(NULL, NULL, MU_INFO);
     (void)fclose(cli.out);
     (void)fclose(cli.err);
 }
