@@ -51,6 +51,7 @@ struct sim_node {
     uint32_t life; /* counts up with each start */
     uint32_t host; /* number of its address */
     unsigned group;
+    double loss_to;
     uint64_t wake_mark;
     uint64_t resume_us;
     uint32_t accepted_id;
@@ -92,6 +93,7 @@ struct world {
     void *listener;
     world_heard_fn *heard;
     void *hearer;
+    size_t source; /* of the event being handled; SIZE_MAX: no node */
 };
 
 #define SIM_CUT_UDP 1
