@@ -70,11 +70,8 @@ static void ours_start(struct subject *s)
         (void)snprintf(name, sizeof name, "n%llu", (unsigned long long)i);
         (void)world_add(s->ours, name);
         world_start(s->ours, i, (struct world_start){ .keep_state = false });
-        if (i > 0) {
-            world_join(s->ours, i, 0, false);
-        }
-        world_run(s->ours, 20);
     }
+    world_meet(s->ours);
     for (int i = 0; i < 60 && !world_agrees(s->ours, NULL); i++) {
         world_run(s->ours, 5000);
     }

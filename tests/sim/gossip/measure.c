@@ -71,11 +71,8 @@ static void cluster_new(struct watch *w, const struct measure_options *o, double
         (void)snprintf(name, sizeof name, "n%llu", (unsigned long long)i);
         (void)world_add(w->world, name);
         world_start(w->world, i, (struct world_start){ .keep_state = false });
-        if (i > 0) {
-            world_join(w->world, i, 0, false);
-        }
-        world_run(w->world, 10);
     }
+    world_meet(w->world);
     world_run(w->world, 10000);
     for (int i = 0; i < 60 && !world_agrees(w->world, NULL); i++) {
         world_run(w->world, 5000);
