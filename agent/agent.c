@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "discover.h"
 #include "failures.h"
+#include "log_ring.h"
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
@@ -157,6 +159,29 @@ static void on_turn(void *data)
 
 /* -- start: the state -------------------------------------------------------------------------- */
 
+static bool was_restored(const struct catalog_changes *changes)
+{
+    for (size_t i = 0; i < catalog_changes_count(changes); i++) {
+        if (catalog_changes_at(changes, i).kind == CATALOG_EVERYTHING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An archive took the place of the state, for all servers: what is known of this agent and of the
+ * members is compared with it. */
+static void on_restored(struct agent *a)
+{
+    mu_log(MU_WARN, "agent.server", "The state was replaced by that of a snapshot",
+           mu_kv_u("index", a->applied.index));
+    catalog_cache_drop_all(a->cache);
+    if (a->phase == AGENT_RUNNING) {
+        agent__leader_restored(a);
+        agent__sync_full(a, "the state was restored from a snapshot");
+    }
+}
+
 static void on_applied(void *data, const struct apply_report *report)
 {
     struct agent *a = data;
@@ -172,6 +197,9 @@ static void on_applied(void *data, const struct apply_report *report)
         if (a->sessions != NULL) {
             agent__sessions_changed(a, report->changes);
             agent__leader_nodes_changed(a, report->changes);
+        }
+        if (was_restored(report->changes)) {
+            on_restored(a);
         }
     } else {
         catalog_reader_rest(a->reader); /* a checkpoint in a quiet moment: give pages back */
@@ -563,10 +591,13 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
 
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
+    mu_list_init(&a->key_calls);
+    a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
     agent__join_open(a);
+    agent__coordinates_open(a);
     if (agent_is_server(a)) {
         rc = server_open(a, err);
     } else {
@@ -579,6 +610,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     if (rc != MU_OK) {
         return rc;
     }
+    agent__key_changes_open(a);
     agent__serve_open(a);
     rc = listen_rpc(a, err);
     if (rc == MU_OK) {
@@ -588,6 +620,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
         return rc;
     }
     a->advertise = gossip_driver_address(a->gossip);
+    agent__coordinates_start(a);
     if (a->consensus != NULL) {
         a->has_consensus_started = true;
         consensus_driver_start(a->consensus);
@@ -602,7 +635,9 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     local_set_listener(a->local, on_local_change, a);
     rc = agent__registration_restore(a, err);
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
+    rc = rc == MU_OK ? agent__discover_open(a, err) : rc;
     agent__events_open(a);
+    agent__handlers_open(a);
     if (rc == MU_OK) {
         agent__sync_full(a, "start");
     }
@@ -660,6 +695,11 @@ static void on_gossip_stopped(void *data)
     stop_rest(a);
 }
 
+static void on_discover_closed(void *data)
+{
+    stopped_one(data);
+}
+
 static void on_ipc_closed(void *data)
 {
     stopped_one(data);
@@ -692,7 +732,16 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         a->stops_pending++;
         agent__ipc_close(a, on_ipc_closed, a);
     }
+    if (agent__discover_is_open(a)) {
+        a->stops_pending++;
+        agent__discover_close(a, on_discover_closed, a);
+    }
+    agent__key_calls_cancel(a);
+    agent__key_changes_close(a);
+    agent__handlers_close(a);
     agent__registration_close(a);
+    agent__restore_close(a);
+    agent__coordinates_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);
     agent__sync_close(a);
@@ -712,6 +761,7 @@ void agent_free(struct agent *a)
     if (a == NULL) {
         return;
     }
+    log_ring_close(a->log);
     if (a->timers != NULL) {
         timers_close(a->timers);
         turn_close(a->turn);

@@ -229,6 +229,8 @@ struct reader {
     z_stream z;
     catalog_source_fn *source;
     void *data;
+    catalog_sink_fn *sink; /* of the state; NULL: only looked at */
+    void *sink_data;
     struct sums sums;
     bool is_over;  /* the end of gzip was there */
     uint64_t left; /* of the member that is being read */
@@ -411,7 +413,9 @@ static enum mu_code state_source(void *data, void *to, size_t room, size_t *got,
     *got = rc == MU_OK ? bytes : 0;
     r->left -= *got;
     (void)crypto_hash_sha256_update(&r->sums.state, to, *got);
-    return rc;
+    return rc == MU_OK && r->sink != NULL && *got > 0
+               ? r->sink(r->sink_data, mu_span_of(to, *got), err)
+               : rc;
 }
 
 static enum mu_code read_state(struct reader *r, struct archive_contents *out, struct mu_err *err)
@@ -485,28 +489,34 @@ static enum mu_code read_end(struct reader *r, struct mu_err *err)
                : rc;
 }
 
+static enum mu_code read_all(struct reader *r, struct archive_contents *out, struct mu_err *err)
+{
+    int init = inflateInit2(&r->z, GZIP_WINDOW);
+
+    MU_ASSERT(init == Z_OK);
+    *out = (struct archive_contents){ .version = 0 };
+    sums_init(&r->sums);
+    enum mu_code rc = read_meta(r, out, err);
+
+    if (rc == MU_OK) {
+        rc = read_state(r, out, err);
+    }
+    if (rc == MU_OK) {
+        rc = read_sums(r, err);
+    }
+    if (rc == MU_OK) {
+        rc = read_end(r, err);
+    }
+    (void)inflateEnd(&r->z);
+    return rc;
+}
+
 enum mu_code archive_read(catalog_source_fn *source, void *data, struct archive_contents *out,
                           struct mu_err *err)
 {
     struct reader r = { .source = source, .data = data };
-    int init = inflateInit2(&r.z, GZIP_WINDOW);
 
-    MU_ASSERT(init == Z_OK);
-    *out = (struct archive_contents){ .version = 0 };
-    sums_init(&r.sums);
-    enum mu_code rc = read_meta(&r, out, err);
-
-    if (rc == MU_OK) {
-        rc = read_state(&r, out, err);
-    }
-    if (rc == MU_OK) {
-        rc = read_sums(&r, err);
-    }
-    if (rc == MU_OK) {
-        rc = read_end(&r, err);
-    }
-    (void)inflateEnd(&r.z);
-    return rc;
+    return read_all(&r, out, err);
 }
 
 static enum mu_code span_source(void *data, void *to, size_t room, size_t *got, struct mu_err *err)
@@ -526,4 +536,12 @@ enum mu_code archive_read_bytes(struct mu_span bytes, struct archive_contents *o
                                 struct mu_err *err)
 {
     return archive_read(span_source, &bytes, out, err);
+}
+
+enum mu_code archive_unpack_bytes(struct mu_span bytes, catalog_sink_fn *sink, void *data,
+                                  struct archive_contents *out, struct mu_err *err)
+{
+    struct reader r = { .source = span_source, .data = &bytes, .sink = sink, .sink_data = data };
+
+    return read_all(&r, out, err);
 }

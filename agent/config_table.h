@@ -68,7 +68,7 @@ struct config_draft {
     const char *advertise_addr_wan, *advertise_wan_v4, *advertise_wan_v6;
     const char *dns_addr, *http_addr;
     const char *domain, *log_level;
-    struct config_texts alt_domain, start_join, retry_join, block_endpoints;
+    struct config_texts alt_domain, start_join, retry_join, block_endpoints, event_handlers;
     struct mu_pairs service_ttl;
     struct {
         bool is_given;
@@ -108,6 +108,11 @@ MU_MUST_CHECK enum mu_code config__apply_flag(struct config_draft *d,
  * more. It doubles whenever the count is a power of two, so that none has to be kept. */
 void *config__grown(struct mu_arena *arena, const void *items, size_t count, size_t bytes);
 void config__texts_add(struct mu_arena *arena, struct config_texts *list, const char *text);
+
+/* -- config_handlers.c ---------------------------------------------------------------------------
+ */
+
+MU_MUST_CHECK enum mu_code config__check_handlers(struct config_draft *d, struct mu_err *err);
 
 /* -- config_apply.c: a tree of values to those ------------------------------------------------- */
 

@@ -17,8 +17,12 @@
 
 struct checks;
 struct events;
+struct handlers;
 struct ipc;
+struct key_changes;
+struct log_ring;
 struct persist;
+struct restore;
 
 enum agent_phase {
     AGENT_NEW,
@@ -49,7 +53,7 @@ struct agent {
     struct mu_addr advertise, advertise_wan; /* chosen; advertise has the serf_lan port */
 
     /* keyring.c: empty, NULL: everything between agents is in clear */
-    struct gossip_keyring keyring;
+    struct gossip_keys keys;
     struct mu_tls_context *tls;
 
     /* parts */
@@ -85,11 +89,18 @@ struct agent {
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
 
     /* on all */
-    struct servers *servers; /* servers.c: client agents: the server they talk to */
-    struct sync *sync;       /* sync.c: anti-entropy */
-    struct join *join;       /* join.c: the retry_join loop */
-    struct events *events;   /* event.c: user events and queries */
-    struct ipc *ipc;         /* ipc_agent.c: the serf command's port */
+    struct servers *servers;         /* servers.c: client agents: the server they talk to */
+    struct sync *sync;               /* sync.c: anti-entropy */
+    struct join *join;               /* join.c: the retry_join loop */
+    struct coordinates *coordinates; /* coordinate.c */
+    struct discover *discover;       /* discover_uv.c; NULL: off */
+    struct events *events;           /* event.c: user events and queries */
+    struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
+    struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
+    struct key_changes *key_changes; /* keyring_change.c: those under way */
+    struct mu_link key_calls;        /* keys.c: asked by this agent */
+    struct restore *restore;         /* restore.c: under way; else NULL */
+    struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */
@@ -125,6 +136,40 @@ MU_MUST_CHECK enum mu_code agent__keyring_open(struct agent *a, struct mu_err *e
 void agent__keyring_close(struct agent *a);
 struct gossip_sealing agent__gossip_sealing(const struct agent *a); /* a view of the ring */
 struct rpc_sealing agent__rpc_sealing(const struct agent *a);
+bool agent__keyring_keeps(const struct agent *a); /* on disk */
+/* These are our keys from now on, for gossip and RPC; there were some before. */
+void agent__keyring_adopt(struct agent *a, const struct gossip_keys *keys);
+
+struct agent__key_files { /* how keys are kept; holds them in clear */
+    char *ring_path, *state_path;
+    struct mu_buf ring, state;
+};
+void agent__key_files_make(const struct agent *a, const struct gossip_keys *keys,
+                           struct agent__key_files *out);
+void agent__key_files_deinit(struct agent__key_files *f); /* wiped */
+/* Blocks: at start, else on the pool. */
+MU_MUST_CHECK enum mu_code agent__key_files_write(const struct agent__key_files *f,
+                                                  struct mu_err *err);
+
+/* -- keyring_change.c -------------------------------------------------------------------------- */
+
+void agent__key_changes_open(struct agent *a);
+void agent__key_changes_close(struct agent *a); /* one that is being written is left to itself */
+/* Somebody asks us to change or tell our keys. False: it asks for something else. */
+bool agent__keyring_query(struct agent *a, const struct gossip_query *query);
+/* We were away: this is what the keys are now. */
+void agent__keyring_told(struct agent *a, const struct gossip_keys *keys);
+
+/* -- key_write_uv.c ---------------------------------------------------------------------------- */
+
+typedef void agent__key_written_fn(void *data, enum mu_code code, const struct mu_err *err);
+/* On libuv's pool; the files are given. `written` comes once, never from inside. */
+void agent__key_write(struct uv_loop_s *loop, struct agent__key_files *files,
+                      agent__key_written_fn *written, void *data);
+
+/* -- keys.c ------------------------------------------------------------------------------------ */
+
+void agent__key_calls_cancel(struct agent *a); /* they are answered now, with what has come */
 
 /* -- member.c ---------------------------------------------------------------------------------- */
 
@@ -185,6 +230,12 @@ void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_
 /* Records of nodes were written: those of members are compared with what gossip knows. */
 void agent__leader_nodes_changed(struct agent *a, const struct catalog_changes *changes);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
+/* Another state took the place of the one there was: the office begins anew with it. */
+void agent__leader_restored(struct agent *a);
+
+/* -- restore.c --------------------------------------------------------------------------------- */
+
+void agent__restore_close(struct agent *a); /* what is under way is answered and given up */
 
 /* -- history.c --------------------------------------------------------------------------------- */
 
@@ -205,6 +256,14 @@ void agent__sessions_applied(struct agent *a); /* this server came to a.applied 
 size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
+
+/* -- coordinate.c ------------------------------------------------------------------------------ */
+
+void agent__coordinates_open(struct agent *a);
+void agent__coordinates_start(struct agent *a); /* gossip runs */
+void agent__coordinates_close(struct agent *a);
+void agent__coordinates_lead(struct agent *a);
+void agent__coordinates_rest(struct agent *a);
 
 /* -- caretaker.c: the leader's care for the servers -------------------------------------------- */
 
@@ -245,6 +304,7 @@ MU_MUST_CHECK enum mu_code agent__node_state(struct agent *a, const char *node, 
 
 void agent__join_open(struct agent *a);
 void agent__join_close(struct agent *a);
+void agent__join_soon(struct agent *a); /* what stood in the way is gone: try at once */
 void agent__join_lost(struct agent *a); /* no server is alive any more: client agents rejoin */
 void agent__join_conflict(struct agent *a,
                           const char *text); /* our name or id is held by another */
@@ -253,6 +313,16 @@ void agent__join_conflict(struct agent *a,
 
 void agent__events_open(struct agent *a); /* gossip has started */
 void agent__events_free(struct agent *a);
+
+/* -- handlers.c: scripts that run on events ---------------------------------------------------- */
+
+void agent__handlers_open(struct agent *a);
+void agent__handlers_close(struct agent *a); /* kills those that run */
+void agent__handlers_notice(struct agent *a, const struct gossip_notice *notice);
+void agent__handlers_event(struct agent *a, const struct gossip_user_event *event);
+void agent__handlers_query(struct agent *a, const struct gossip_query *query);
+typedef void agent__handler_fn(void *data, const char *type, const char *name, const char *script);
+void agent__each_handler(const struct agent *a, agent__handler_fn *each, void *data);
 
 /* -- ipc_agent.c: the serf command's port ---------------------------------------------------------
  */

@@ -70,14 +70,30 @@ static void on_event(void *data, const struct gossip_user_event *event)
         on_fired(a, event);
     }
     agent__ipc_event(a, event);
+    agent__handlers_event(a, event);
 }
 
 static void on_query(void *data, const struct gossip_query *query)
 {
     struct agent *a = data;
 
-    if (a->phase != AGENT_STOPPING && !query->is_internal) {
+    if (a->phase == AGENT_STOPPING) {
+        return;
+    }
+    if (query->is_internal) {
+        (void)agent__keyring_query(a, query);
+    } else {
         agent__ipc_query(a, query);
+        agent__handlers_query(a, query);
+    }
+}
+
+static void on_keys(void *data, const struct gossip_keys *keys)
+{
+    struct agent *a = data;
+
+    if (a->phase != AGENT_STOPPING) {
+        agent__keyring_told(a, keys);
     }
 }
 
@@ -113,7 +129,12 @@ void agent_each_event(const struct agent *a, agent_event_fn *each, void *data)
 void agent__events_open(struct agent *a)
 {
     a->events = mu_new(sizeof *a->events);
-    gossip_driver_listen(a->gossip, &(struct gossip_listener){ on_event, on_query, a });
+    gossip_driver_listen(a->gossip, &(struct gossip_listener){
+                                        .event = on_event,
+                                        .query = on_query,
+                                        .keys = on_keys,
+                                        .data = a,
+                                    });
 }
 
 void agent__events_free(struct agent *a)

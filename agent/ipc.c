@@ -1,6 +1,8 @@
 /* ipc.c - one client of Serf's control port: handshake, requests, and commands to the cluster. */
 #include <string.h>
 
+#include <sodium.h>
+
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -53,8 +55,6 @@ void ipc__put_number(struct mu_buf *to, const char *name, uint64_t value)
 /* -- the cluster --------------------------------------------------------------------------------
  */
 
-static void request_next(struct ipc_session *s);
-
 static void session_free(struct ipc_session *s)
 {
     mu_buf_deinit(&s->in);
@@ -64,7 +64,7 @@ static void session_free(struct ipc_session *s)
 }
 
 /* What it waited for has come: false, nobody is there any more. */
-static bool wait_over(struct ipc_session *s)
+bool ipc__wait_over(struct ipc_session *s)
 {
     s->is_waiting = false;
     if (s->is_closed) {
@@ -87,11 +87,11 @@ static void on_joined(void *data, unsigned contacted, const char *why)
 {
     struct ipc_session *s = data;
 
-    if (!wait_over(s)) {
+    if (!ipc__wait_over(s)) {
         return;
     }
     answer_joined(s, s->waiting_seq, contacted, contacted > 0 ? "" : why);
-    request_next(s);
+    ipc__request_next(s);
     s->wake(s->wake_data);
 }
 
@@ -100,7 +100,7 @@ static void on_join(struct ipc_session *s, struct request *r)
     struct ipc_texts existing = ipc_get_texts(&r->body, "Existing");
     struct mu_err err = MU_ERR_NONE;
 
-    (void)ipc_get_bool(&r->body, "Replay");
+    bool replays = ipc_get_bool(&r->body, "Replay");
     if (!ipc__is_sound(s, r)) {
         return;
     }
@@ -109,7 +109,7 @@ static void on_join(struct ipc_session *s, struct request *r)
         return;
     }
     enum mu_code rc =
-        s->host.join(s->host.data, existing.items, existing.count, on_joined, s, &err);
+        s->host.join(s->host.data, existing.items, existing.count, replays, on_joined, s, &err);
 
     if (rc != MU_OK) {
         answer_joined(s, r->seq, 0, err.text);
@@ -123,7 +123,7 @@ static void on_left(void *data)
 {
     struct ipc_session *s = data;
 
-    if (wait_over(s)) {
+    if (ipc__wait_over(s)) {
         ipc__put_header(s, s->waiting_seq, "");
         s->is_over = true;
         s->wake(s->wake_data);
@@ -187,27 +187,42 @@ static void on_stats(struct ipc_session *s, struct request *r)
     s->host.stats(s->host.data, &s->out);
 }
 
-/* There are no coordinates: what Serf says of a node that it has none of. */
+/* Of a node that is not known, or where coordinates are off: zeros and no vector, as Serf does. */
 static void on_coordinate(struct ipc_session *s, struct request *r)
 {
-    static const char *const numbers[] = { "Adjustment", "Error", "Height" };
+    struct coordinate at = { .error = 0 };
+    const char *node = ipc_get_text(&r->body, "Node");
 
-    (void)ipc_get_text(&r->body, "Node");
     if (!ipc__is_sound(s, r)) {
         return;
     }
+    bool is_known = s->host.coordinate(s->host.data, node, &at);
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = { { "Adjustment", at.adjustment },
+                    { "Error", at.error },
+                    { "Height", at.height } };
+
     ipc__put_header(s, r->seq, "");
     ipc_put_map(&s->out, 2);
     ipc_put_text(&s->out, "Coord");
     ipc_put_map(&s->out, 4);
     for (size_t i = 0; i < MU_LEN(numbers); i++) {
-        ipc_put_text(&s->out, numbers[i]);
-        ipc_put_f64(&s->out, 0);
+        ipc_put_text(&s->out, numbers[i].name);
+        ipc_put_f64(&s->out, numbers[i].value);
     }
     ipc_put_text(&s->out, "Vec");
-    ipc_put_nil(&s->out);
+    if (is_known) {
+        ipc_put_list(&s->out, COORDINATE_DIMS);
+        for (size_t i = 0; i < COORDINATE_DIMS; i++) {
+            ipc_put_f64(&s->out, at.vec[i]);
+        }
+    } else {
+        ipc_put_nil(&s->out);
+    }
     ipc_put_text(&s->out, "Ok");
-    ipc_put_bool(&s->out, false);
+    ipc_put_bool(&s->out, is_known);
 }
 
 /* -- requests -----------------------------------------------------------------------------------
@@ -230,7 +245,15 @@ static void on_handshake(struct ipc_session *s, struct request *r)
     }
 }
 
-/* No token is configured: only the empty one is right. */
+/* Without a configured key only the empty token is right. */
+static bool is_right(const struct ipc_session *s, struct mu_span token)
+{
+    const char *key = s->host.auth_key != NULL ? s->host.auth_key : "";
+
+    return token.bytes == strlen(key) &&
+           (token.bytes == 0 || sodium_memcmp(token.data, key, token.bytes) == 0);
+}
+
 static void on_auth(struct ipc_session *s, struct request *r)
 {
     struct mu_span token = ipc_get_bytes(&r->body, "AuthKey");
@@ -238,13 +261,14 @@ static void on_auth(struct ipc_session *s, struct request *r)
     if (!ipc__is_sound(s, r)) {
         return;
     }
-    ipc__put_header(s, r->seq, token.bytes == 0 ? "" : "Invalid authentication token");
-    if (token.bytes > 0 && ++s->wrong_tokens == AUTH_MAX) {
+    s->is_authed = is_right(s, token);
+    ipc__put_header(s, r->seq, s->is_authed ? "" : "Invalid authentication token");
+    if (!s->is_authed && ++s->wrong_tokens == AUTH_MAX) {
         ipc__hang_up(s, "too many wrong tokens");
     }
 }
 
-static const struct command {
+static const struct ipc_command {
     const char *name;
     bool has_body;
     void (*run)(struct ipc_session *s, struct request *r);
@@ -258,16 +282,21 @@ static const struct command {
     { "members-filtered", true, ipc__on_members_filtered },
     { "tags", true, on_tags },
     { "stream", true, ipc__on_stream },
+    { "monitor", true, ipc__on_monitor },
     { "stop", true, ipc__on_stop },
     { "leave", false, on_leave },
     { "query", true, ipc__on_query },
     { "respond", true, ipc__on_respond },
     { "response", true, ipc__on_respond }, /* as some clients write it */
     { "stats", false, on_stats },
+    { "install-key", true, ipc__on_install_key },
+    { "use-key", true, ipc__on_use_key },
+    { "remove-key", true, ipc__on_remove_key },
+    { "list-keys", false, ipc__on_list_keys },
     { "get-coordinate", true, on_coordinate },
 };
 
-static const struct command *command_find(const char *name)
+static const struct ipc_command *command_find(const char *name)
 {
     for (size_t i = 0; i < MU_LEN(commands); i++) {
         if (strcmp(commands[i].name, name) == 0) {
@@ -278,9 +307,10 @@ static const struct command *command_find(const char *name)
 }
 
 /* NULL: refused, and the session is over. */
-static const struct command *command_allowed(struct ipc_session *s, const char *name, uint64_t seq)
+static const struct ipc_command *command_allowed(struct ipc_session *s, const char *name,
+                                                 uint64_t seq)
 {
-    const struct command *c = command_find(name);
+    const struct ipc_command *c = command_find(name);
 
     if (!s->is_greeted && (c == NULL || c->run != on_handshake)) {
         ipc__put_header(s, seq, "Handshake required");
@@ -292,6 +322,12 @@ static const struct command *command_allowed(struct ipc_session *s, const char *
         ipc__hang_up(s, "it sent an unknown command");
     }
     return c;
+}
+
+/* The body of what is refused was read all the same: there is one answer to one request. */
+static bool may_run(const struct ipc_session *s, const struct ipc_command *c)
+{
+    return s->host.auth_key == NULL || s->is_authed || c->run == on_handshake || c->run == on_auth;
 }
 
 /* One request from the front of `in`: its bytes, or 0 when it is not whole or nothing is right. */
@@ -314,7 +350,7 @@ static size_t request_run(struct ipc_session *s, struct mu_arena *arena)
         ipc__hang_up(s, "it sent no request");
         return 0;
     }
-    const struct command *c = got == IPC_WHOLE ? command_allowed(s, name, r.seq) : NULL;
+    const struct ipc_command *c = got == IPC_WHOLE ? command_allowed(s, name, r.seq) : NULL;
 
     if (c == NULL) {
         return 0;
@@ -327,13 +363,17 @@ static size_t request_run(struct ipc_session *s, struct mu_arena *arena)
         ipc__hang_up(s, "the body of a request is none");
     } else if (got == IPC_WHOLE) {
         s->may_have_empty = !c->has_body;
-        c->run(s, &r);
+        if (may_run(s, c)) {
+            c->run(s, &r);
+        } else {
+            ipc__put_header(s, r.seq, "Authentication required");
+        }
         return header_bytes + body_bytes;
     }
     return 0;
 }
 
-static void request_next(struct ipc_session *s)
+void ipc__request_next(struct ipc_session *s)
 {
     size_t used = 1;
 
@@ -370,6 +410,7 @@ struct ipc_session *ipc_session_new(const struct ipc_host *host, const char *pee
 void ipc_session_close(struct ipc_session *s)
 {
     ipc__streams_close(s);
+    log_ring_stop(&s->monitor);
     s->is_closed = true;
     if (!s->is_waiting) { /* else the answer ends it */
         session_free(s);
@@ -382,7 +423,7 @@ void ipc_session_feed(struct ipc_session *s, struct mu_span bytes)
         return;
     }
     mu_buf_add_span(&s->in, bytes);
-    request_next(s);
+    ipc__request_next(s);
     if (s->in.bytes > 2 * IPC_OBJECT_BYTES_MAX) { /* a header and a body, or behind a join */
         ipc__hang_up(s, "its request is too long");
     }
@@ -393,11 +434,17 @@ struct mu_buf *ipc_session_out(struct ipc_session *s)
     return &s->out;
 }
 
+size_t ipc_session_held(const struct ipc_session *s)
+{
+    return s->in.bytes + s->out.bytes;
+}
+
 void ipc_session_drained(struct ipc_session *s)
 {
     MU_LIST_EACH (link, &s->streams) {
         MU_CONTAINER(link, struct stream, place)->waiting = 0;
     }
+    s->monitor_waiting = 0;
 }
 
 bool ipc_session_is_over(const struct ipc_session *s)

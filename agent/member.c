@@ -147,7 +147,7 @@ static void tell_left_behind(void *data)
 
     if (a->phase == AGENT_RUNNING) {
         mu_addr_text(&a->left_behind, text);
-        gossip_driver_join(a->gossip, &address, 1, on_told, a);
+        gossip_driver_join(a->gossip, &address, 1, false, on_told, a);
     }
 }
 
@@ -388,6 +388,7 @@ static void on_notice(struct agent *a, const struct gossip_notice *n)
     }
     agent__leader_notice(a, n);
     agent__ipc_notice(a, n);
+    agent__handlers_notice(a, n);
 }
 
 static void on_notices(void *data, const struct gossip_notice *notices, size_t count)
@@ -423,6 +424,7 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
             .refuse = refuse_member,
             .refuse_data = a,
             .sealing = agent__gossip_sealing(a),
+            .no_coordinates = c->disable_coordinates,
         },
         .bind = c->serf_lan_bind.ip_bytes > 0 ? c->serf_lan_bind : c->bind_addr,
         .state_dir = state_dir,

@@ -46,7 +46,7 @@ void agent_print_banner(const struct agent *a, struct mu_buf *to)
                 "           Encrypt: Gossip: %s, TLS-Outgoing: false, TLS-Incoming: false, "
                 "Auto-Encrypt-TLS: false\n\n"
                 "==> Log data will now stream in as it occurs:\n\n",
-                a->keyring.count > 0 ? "true" : "false");
+                c->encrypt != NULL ? "true" : "false");
 }
 
 /* -- statistics (http-api 3.1): two levels, all leaves are strings ----------------------------- */
@@ -219,8 +219,8 @@ static void stats_serf(struct agent *a, struct mu_json_out *o)
 
     mu_json_key(o, "serf_lan");
     mu_json_open(o, '{');
-    mu_json_text(o, "coordinate_resets", "0");
-    mu_json_text(o, "encrypted", a->keyring.count > 0 ? "true" : "false");
+    put_u(o, "coordinate_resets", s.coordinate_resets);
+    mu_json_text(o, "encrypted", a->keys.ring.count > 0 ? "true" : "false");
     put_u(o, "event_queue", s.event_queue);
     put_u(o, "event_time", s.event_time);
     put_u(o, "failed", s.failed);

@@ -17,11 +17,14 @@ static catalog_apply_fn *const functions[] = {
     [COMMAND_KV_SET] = catalog__kv_set,
     [COMMAND_KV_DELETE] = catalog__kv_delete,
     [COMMAND_AUTOPILOT] = catalog__autopilot,
+    [COMMAND_COORDINATES] = catalog__coordinates,
     [COMMAND_KV_LOCK] = catalog__kv_lock,
     [COMMAND_KV_COMPACT] = catalog__kv_compact,
     [COMMAND_TXN] = catalog__txn,
     [COMMAND_SESSION_CREATE] = catalog__session_create,
     [COMMAND_SESSION_DESTROY] = catalog__session_destroy,
+    [COMMAND_STAGE] = catalog__stage,
+    [COMMAND_RESTORE] = catalog__restore,
 };
 
 /* -- what the functions share ------------------------------------------------------------------ */
@@ -66,7 +69,7 @@ struct row_value catalog__ip_value(struct mu_arena *arena, struct mu_span addres
 
 void catalog__touch(struct catalog *c, enum counter counter)
 {
-    c->now.counters.now[counter] = c->now.index;
+    c->now.counters.now[counter] = catalog__index(c);
 }
 
 void catalog__changed(struct catalog *c, enum catalog_topic_kind kind, struct mu_span name)
@@ -127,7 +130,8 @@ static enum mu_code apply_command(struct catalog *c, struct mu_span bytes,
         c->now.stamp_ms = command.stamp_ms;
     }
     MU_ASSERT((size_t)command.kind < MU_LEN(functions) && functions[command.kind] != NULL);
-    rc = apply_once(c, &command, result, err);
+    rc = catalog__staged_expire(c, err);
+    rc = rc == MU_OK ? apply_once(c, &command, result, err) : rc;
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "%s", command_kind_text(command.kind));
 }
 

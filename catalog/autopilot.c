@@ -36,7 +36,7 @@ enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS)
     if (is_there && catalog__row_same(&old, &row, AUTOPILOT_CREATED)) {
         return MU_OK;
     }
-    row.v[AUTOPILOT_CREATED] = is_there ? old.v[AUTOPILOT_CREATED] : row_number(c->now.index);
-    row.v[AUTOPILOT_MODIFIED] = row_number(c->now.index);
+    row.v[AUTOPILOT_CREATED] = is_there ? old.v[AUTOPILOT_CREATED] : row_number(catalog__index(c));
+    row.v[AUTOPILOT_MODIFIED] = row_number(catalog__index(c));
     return catalog__row_put(&c->rows, ROW_AUTOPILOT, is_there ? &old : NULL, &row, err);
 }

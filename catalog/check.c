@@ -68,8 +68,8 @@ static bool is_critical(const struct row *check)
 static enum mu_code check_store(struct catalog *c, const struct row *old, struct row *row,
                                 struct mu_err *err)
 {
-    row->v[CHECK_CREATED] = old != NULL ? old->v[CHECK_CREATED] : row_number(c->now.index);
-    row->v[CHECK_MODIFIED] = row_number(c->now.index);
+    row->v[CHECK_CREATED] = old != NULL ? old->v[CHECK_CREATED] : row_number(catalog__index(c));
+    row->v[CHECK_MODIFIED] = row_number(catalog__index(c));
     enum mu_code rc = catalog__row_put(&c->rows, ROW_CHECKS, old, row, err);
 
     catalog__touch(c, COUNTER_CHECKS);

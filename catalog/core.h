@@ -28,9 +28,13 @@ enum counter {
     COUNTER_TOMBSTONES,
     COUNTER_EXTINCTION, /* index at which any service last lost its last instance */
     COUNTER_SESSIONS,
+    COUNTER_COORDINATES,
     COUNTER_REQUESTS,      /* rows of request ids, and one: 0 when there never was any */
     COUNTER_KVS_REV,       /* how many entries have changed Consul's key space: its revision */
     COUNTER_KVS_COMPACTED, /* id of the first version that compaction has not visited */
+    COUNTER_RESTORE_INDEX, /* of the last restore: what is read is at least as new */
+    COUNTER_RESTORE_SHIFT, /* how far indexes are ahead of those of the log: see catalog__index() */
+    COUNTER_RESTORE_STAGED, /* stamp after which what is staged is dropped; 1: nothing is */
     COUNTERS_COUNT
 };
 
@@ -44,6 +48,8 @@ struct mu_span catalog__counter_name(enum counter counter);
 void catalog__counters_hash(const struct counters *k, struct hash_sum *sum);
 MU_MUST_CHECK enum mu_code catalog__counters_load(struct catalog *c, struct mu_err *err);
 MU_MUST_CHECK enum mu_code catalog__counters_store(struct catalog *c, struct mu_err *err);
+/* Is this row of `idx` one of them? */
+bool catalog__counter_find(struct mu_span name, enum counter *out);
 
 /* -- where commands came from (origin.c) --------------------------------------------------------
  */
@@ -114,7 +120,7 @@ struct catalog {
     sqlite3_stmt *begin, *commit, *rollback, *set_applied;
     sqlite3_stmt *node_by_uuid, *any_instance, *kv_range, *kv_version, *kv_held;
     sqlite3_stmt *sessions_of_node, *delays_over, *all_origins, *oldest_request, *kv_history,
-        *kv_markers;
+        *kv_markers, *staged_last, *staged_from;
     sqlite3_stmt *savepoint, *savepoint_back, *savepoint_end;
 
     bool is_in_memory;
@@ -149,16 +155,28 @@ enum mu_code catalog__deregister(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
 enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS);
+enum mu_code catalog__coordinates(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_compact(CATALOG_APPLY_ARGS);
 enum mu_code catalog__txn(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_create(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_destroy(CATALOG_APPLY_ARGS);
+enum mu_code catalog__stage(CATALOG_APPLY_ARGS);
+enum mu_code catalog__restore(CATALOG_APPLY_ARGS);
+
+/* restore.c: what was staged and never used goes after a while. */
+MU_MUST_CHECK enum mu_code catalog__staged_expire(struct catalog *c, struct mu_err *err);
 
 /* A name as the catalog compares it: A-Z folded, in the arena. */
 struct mu_span catalog__fold(struct mu_arena *arena, struct mu_span name);
 /* The address in 4 or 16 bytes, or NULL when it is a name. */
 struct row_value catalog__ip_value(struct mu_arena *arena, struct mu_span address);
+/* What users see as the index of the entry that is applied. It is that of the log, unless a state
+ * was restored that had come further than this log: then it goes on behind that. */
+static inline uint64_t catalog__index(const struct catalog *c)
+{
+    return c->now.index + c->now.counters.now[COUNTER_RESTORE_SHIFT];
+}
 /* Raise a counter to the entry's index. */
 void catalog__touch(struct catalog *c, enum counter counter);
 /* Remember that something changed in this transaction. */
@@ -221,6 +239,11 @@ MU_MUST_CHECK enum mu_code catalog__check_remove(struct catalog *c, const struct
 /* Checks of an instance whose service has another name now: they go with it. */
 MU_MUST_CHECK enum mu_code catalog__checks_follow(struct catalog *c, const struct row *service,
                                                   struct mu_err *err);
+
+/* coordinate.c */
+MU_MUST_CHECK enum mu_code catalog__coordinate_remove(struct catalog *c, struct mu_span node_key,
+                                                      struct mu_err *err);
+bool catalog__coordinate_unpack(struct mu_span bytes, struct coordinate *out);
 
 /* session.c */
 MU_MUST_CHECK enum mu_code catalog__session_find(struct catalog *c, const struct mu_id *id,

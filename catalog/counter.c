@@ -10,16 +10,36 @@
 #define NAME(text) MU_SPAN_LIT(text)
 
 static const struct mu_span names[COUNTERS_COUNT] = {
-    [COUNTER_NODES] = NAME("nodes"),           [COUNTER_SERVICES] = NAME("services"),
-    [COUNTER_CHECKS] = NAME("checks"),         [COUNTER_KVS] = NAME("kvs"),
-    [COUNTER_TOMBSTONES] = NAME("tombstones"), [COUNTER_EXTINCTION] = NAME("extinction"),
-    [COUNTER_SESSIONS] = NAME("sessions"),     [COUNTER_REQUESTS] = NAME("requests"),
-    [COUNTER_KVS_REV] = NAME("kvs.rev"),       [COUNTER_KVS_COMPACTED] = NAME("kvs.compacted"),
+    [COUNTER_NODES] = NAME("nodes"),
+    [COUNTER_SERVICES] = NAME("services"),
+    [COUNTER_CHECKS] = NAME("checks"),
+    [COUNTER_KVS] = NAME("kvs"),
+    [COUNTER_TOMBSTONES] = NAME("tombstones"),
+    [COUNTER_EXTINCTION] = NAME("extinction"),
+    [COUNTER_SESSIONS] = NAME("sessions"),
+    [COUNTER_REQUESTS] = NAME("requests"),
+    [COUNTER_COORDINATES] = NAME("coordinates"),
+    [COUNTER_KVS_REV] = NAME("kvs.rev"),
+    [COUNTER_KVS_COMPACTED] = NAME("kvs.compacted"),
+    [COUNTER_RESTORE_INDEX] = NAME("restore.index"),
+    [COUNTER_RESTORE_SHIFT] = NAME("restore.shift"),
+    [COUNTER_RESTORE_STAGED] = NAME("restore.staged"),
 };
 
 struct mu_span catalog__counter_name(enum counter counter)
 {
     return names[counter];
+}
+
+bool catalog__counter_find(struct mu_span name, enum counter *out)
+{
+    for (size_t i = 0; i < COUNTERS_COUNT; i++) {
+        if (mu_span_eq(names[i], name)) {
+            *out = (enum counter)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static struct row counter_row(size_t i, uint64_t value)

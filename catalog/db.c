@@ -22,7 +22,7 @@
 #include "core.h"
 #include "mvcc.h"
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 5
 #define APPLICATION_ID 0x6d757374 /* "must" */
 
 #define CACHE_BYTES (64U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
@@ -86,6 +86,19 @@ static enum mu_code create_schema(struct catalog *c, struct mu_err *err)
     return rc;
 }
 
+/* New tables are empty and so part of no hash: the state means what it meant. */
+static enum mu_code upgrade(struct catalog *c, struct mu_err *err)
+{
+    struct mu_buf sql = MU_BUF_NONE;
+    enum mu_code rc;
+
+    mu_buf_addf(&sql, "BEGIN IMMEDIATE; %s PRAGMA user_version=%d; COMMIT", catalog__row_schema_5(),
+                SCHEMA_VERSION);
+    rc = catalog__exec(&c->db, mu_buf_text(&sql), err);
+    mu_buf_deinit(&sql);
+    return rc;
+}
+
 /* Ours, of this schema; or empty, then it becomes so. */
 static enum mu_code settle_schema(struct catalog *c, struct mu_err *err)
 {
@@ -117,6 +130,9 @@ static enum mu_code settle_schema(struct catalog *c, struct mu_err *err)
     if (version <= 0) {
         return mu_fail(err, MU_CORRUPT, "state %s: schema version %lld was never written",
                        c->db.path, (long long)version);
+    }
+    if (version == SCHEMA_VERSION - 1) {
+        return upgrade(c, err);
     }
     if (version < SCHEMA_VERSION) {
         return mu_fail(err, MU_UNSUPPORTED,
@@ -153,6 +169,8 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
         { &c->kv_history,
           "SELECT id, prev FROM kv_hist_1 WHERE id >= ? AND id < ? ORDER BY id LIMIT ?" },
         { &c->kv_markers, markers },
+        { &c->staged_last, "SELECT at, id, length(data) FROM staged ORDER BY at DESC LIMIT 1" },
+        { &c->staged_from, "SELECT at, id, data FROM staged WHERE at >= ? ORDER BY at LIMIT 1" },
         { &c->savepoint, "SAVEPOINT txn" },
         { &c->savepoint_back, "ROLLBACK TO txn" },
         { &c->savepoint_end, "RELEASE txn" },
@@ -296,7 +314,7 @@ void catalog_close(struct catalog *c)
         c->begin,        c->commit,         c->rollback,       c->set_applied, c->node_by_uuid,
         c->any_instance, c->kv_range,       c->kv_version,     c->kv_held,     c->sessions_of_node,
         c->delays_over,  c->all_origins,    c->oldest_request, c->kv_history,  c->kv_markers,
-        c->savepoint,    c->savepoint_back, c->savepoint_end
+        c->savepoint,    c->savepoint_back, c->savepoint_end,  c->staged_last, c->staged_from
     };
 
     for (size_t i = 0; i < MU_LEN(statements); i++) {
@@ -496,10 +514,16 @@ enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durab
     int due = is_idle && CHECKPOINT_PAGES_IDLE < c->checkpoint_pages ? CHECKPOINT_PAGES_IDLE
                                                                      : c->checkpoint_pages;
 
-    if (rc != MU_OK || c->is_in_memory || c->wal_pages - c->wal_pages_written <= due) {
+    /* Were frames that are in the file left lying around and one of them to rot, SQLite would take
+     * those before it for newer than the file. With work going on they are soon written over. */
+    bool is_spent = is_idle && c->wal_pages_written > 0;
+
+    if (rc != MU_OK || c->is_in_memory ||
+        (c->wal_pages - c->wal_pages_written <= due && !is_spent)) {
         return rc;
     }
-    return write_back(c, mode_for(c->wal_pages), durable, err);
+    return write_back(c, is_idle ? SQLITE_CHECKPOINT_TRUNCATE : mode_for(c->wal_pages), durable,
+                      err);
 }
 
 enum mu_code catalog_relieve(struct catalog *c, uint64_t *durable, struct mu_err *err)

@@ -224,7 +224,7 @@ static enum mu_code store(struct catalog *c, const struct mvcc_key *was, struct 
 
     v[CUR_ID] = row_number(next_id(c));
     v[CUR_LEASE] = row_nothing();
-    v[CUR_INDEX] = row_number(c->now.index);
+    v[CUR_INDEX] = row_number(catalog__index(c));
 
     hist.v[HIST_ID] = v[CUR_ID];
     hist.v[HIST_PREV] = was->has_row ? was->row.v[CUR_ID] : row_number(0);
@@ -262,7 +262,7 @@ enum mu_code catalog__mvcc_put(struct catalog *c, const struct mvcc_key *was, st
     cur.v[CUR_VERSION] = row_number(was->is_live ? (uint64_t)old[CUR_VERSION].number + 1 : 1);
     cur.v[CUR_SESSION] = row_bytes_or_nothing(attributes->session);
     cur.v[CUR_LOCK_INDEX] = row_number(attributes->lock_index);
-    cur.v[CUR_CREATE_INDEX] = was->is_live ? old[CUR_CREATE_INDEX] : row_number(c->now.index);
+    cur.v[CUR_CREATE_INDEX] = was->is_live ? old[CUR_CREATE_INDEX] : row_number(catalog__index(c));
     cur.v[CUR_DIGEST] = digest_value(value);
     struct row_value stored = row_bytes(value->bytes);
 

@@ -54,7 +54,11 @@ enum mu_code catalog_query_key(struct catalog_reader *r, struct mu_arena *arena,
     }
     enum mu_code rc = catalog__walk_end(&w);
 
-    return rc == MU_OK && out->count == 0 ? table_index(r, &out->index, err) : rc;
+    if (rc != MU_OK) {
+        return rc;
+    }
+    return out->count == 0 ? table_index(r, &out->index, err)
+                           : catalog__read_floor(r, &out->index, err);
 }
 
 /* What both kinds of ranges select first. */
@@ -84,7 +88,7 @@ static enum mu_code range_index(struct catalog_reader *r, struct mu_span prefix,
 {
     if (newest > 0 && prefix.bytes > 0) {
         *out = newest;
-        return MU_OK;
+        return catalog__read_floor(r, out, err);
     }
     return table_index(r, out, err);
 }

@@ -54,6 +54,10 @@ static const struct {
                                        " kv_hist_1 h ON h.id = c.id WHERE c.key >= ?"
                                        " ORDER BY c.key" },
     [READER_AUTOPILOT]          = { ROW_AUTOPILOT, "WHERE one = 1" },
+    [READER_COORDINATES]        = { 0, "SELECT n.name, c.at FROM coordinates c JOIN nodes n"
+                                       " ON n.key = c.node ORDER BY c.node" },
+    [READER_COORDINATE]         = { 0, "SELECT n.name, c.at FROM coordinates c JOIN nodes n"
+                                       " ON n.key = c.node WHERE c.node = ?" },
 }; // clang-format on
 
 /* -- opening ----------------------------------------------------------------------------------- */
@@ -142,6 +146,7 @@ static enum mu_code open_turn(struct catalog_reader *r, struct mu_err *err)
     enum mu_code rc = catalog__run(r->db, r->statements[READER_BEGIN], err);
 
     r->in_turn = rc == MU_OK;
+    r->has_floor = false;
     return rc;
 }
 
@@ -311,19 +316,35 @@ enum mu_code catalog__read_idx(struct catalog_reader *r, struct mu_span name, ui
     return catalog__walk_end(&w);
 }
 
+enum mu_code catalog__read_floor(struct catalog_reader *r, uint64_t *index, struct mu_err *err)
+{
+    if (!r->has_floor) {
+        enum mu_code rc =
+            catalog__read_idx(r, catalog__counter_name(COUNTER_RESTORE_INDEX), &r->floor, err);
+
+        if (rc != MU_OK) {
+            return rc;
+        }
+        r->floor = r->floor > 0 ? r->floor : 1; /* 0 would tell a client not to wait */
+        r->has_floor = r->in_turn;
+    }
+    *index = *index > r->floor ? *index : r->floor;
+    return MU_OK;
+}
+
 enum mu_code catalog__read_index(struct catalog_reader *r, const enum counter *counters,
                                  size_t count, uint64_t *out, struct mu_err *err)
 {
     enum mu_code rc = MU_OK;
 
-    *out = 1; /* an index of 0 would tell a client not to wait */
+    *out = 0;
     for (size_t i = 0; rc == MU_OK && i < count; i++) {
         uint64_t value = 0;
 
         rc = catalog__read_idx(r, catalog__counter_name(counters[i]), &value, err);
         *out = value > *out ? value : *out;
     }
-    return rc;
+    return rc == MU_OK ? catalog__read_floor(r, out, err) : rc;
 }
 
 enum mu_code catalog__read_service_index(struct catalog_reader *r, struct mu_arena *arena,
@@ -337,7 +358,7 @@ enum mu_code catalog__read_service_index(struct catalog_reader *r, struct mu_are
         rc = catalog__read_idx(r, catalog__counter_name(COUNTER_EXTINCTION), out, err);
     }
     if (rc == MU_OK && *out == 0) { /* no service has ever gone away */
-        rc = catalog__read_index(r, never, with_checks ? 3 : 2, out, err);
+        return catalog__read_index(r, never, with_checks ? 3 : 2, out, err);
     }
-    return rc;
+    return rc == MU_OK ? catalog__read_floor(r, out, err) : rc;
 }

@@ -33,6 +33,8 @@ enum reader_sql {
     READER_KEYS,
     READER_PAIRS,
     READER_AUTOPILOT,
+    READER_COORDINATES,
+    READER_COORDINATE,
     READER_SQL_COUNT
 };
 
@@ -41,6 +43,8 @@ struct catalog_reader {
     const struct connection *db; /* own, or the writer's */
     const struct catalog *in_memory;
     bool in_turn; /* a read transaction is open */
+    bool has_floor; /* in this turn: `floor` is the index of the last restore */
+    uint64_t floor;
     sqlite3_stmt *statements[READER_SQL_COUNT];
 };
 
@@ -71,7 +75,10 @@ uint64_t catalog__walk_number(struct walk *w, int column);
 /* A counter of `idx`; 0 when it has no row. */
 MU_MUST_CHECK enum mu_code catalog__read_idx(struct catalog_reader *r, struct mu_span name,
                                              uint64_t *out, struct mu_err *err);
-/* The largest of some counters, at least 1. */
+/* No answer is older than the last restore: *index is at least its index, and at least 1. */
+MU_MUST_CHECK enum mu_code catalog__read_floor(struct catalog_reader *r, uint64_t *index,
+                                               struct mu_err *err);
+/* The largest of some counters, at least that. */
 MU_MUST_CHECK enum mu_code catalog__read_index(struct catalog_reader *r,
                                                const enum counter *counters, size_t count,
                                                uint64_t *out, struct mu_err *err);

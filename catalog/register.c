@@ -204,8 +204,9 @@ static enum mu_code write_node(struct catalog *c, struct plan *p, struct mu_err 
     const struct row *before = p->is_rename ? &p->renamed : p->has_stored ? &p->stored : NULL;
     enum mu_code rc = MU_OK;
 
-    p->row.v[NODE_CREATED] = before != NULL ? before->v[NODE_CREATED] : row_number(c->now.index);
-    p->row.v[NODE_MODIFIED] = row_number(c->now.index);
+    p->row.v[NODE_CREATED] =
+        before != NULL ? before->v[NODE_CREATED] : row_number(catalog__index(c));
+    p->row.v[NODE_MODIFIED] = row_number(catalog__index(c));
     if (p->is_rename) {
         rc = catalog__node_remove(c, &p->renamed, err);
     }

@@ -35,8 +35,10 @@ enum row_table {
     ROW_REQUESTS = 12,
     ROW_KV_LOCKS_1 = 13, /* which session holds which key: an index of kv_cur_1 */
     ROW_KV_DEAD_1 = 14,  /* deletion markers by id: another one */
+    ROW_STAGED = 15,     /* the stream of a state that is to be restored, in parts */
+    ROW_COORDINATES = 16,
 };
-#define ROW_TABLES_COUNT 15 /* with the unused 0 */
+#define ROW_TABLES_COUNT 17 /* with the unused 0 */
 
 enum idx_column { IDX_NAME, IDX_VALUE, IDX_COLUMNS };
 
@@ -144,6 +146,14 @@ enum autopilot_column {
     AUTOPILOT_COLUMNS
 };
 
+enum coordinate_column {
+    COORDINATE_NODE, /* key of the node */
+    COORDINATE_AT,   /* its numbers: coordinate.c */
+    COORDINATE_CREATED,
+    COORDINATE_MODIFIED,
+    COORDINATE_COLUMNS
+};
+
 enum session_column {
     SESSION_ID,   /* 16 bytes */
     SESSION_NODE, /* key of the node */
@@ -163,6 +173,8 @@ enum session_column {
  * place, and most writes touch neither. */
 enum lock_column { LOCK_SESSION, LOCK_KEY, LOCK_COLUMNS };
 enum dead_column { DEAD_ID, DEAD_KEY, DEAD_COLUMNS };
+
+enum staged_column { STAGED_AT, STAGED_ID, STAGED_DATA, STAGED_COLUMNS };
 
 /* Keys that nobody may lock for a while, for they were locked by a session that ended. */
 enum delay_column {
@@ -217,6 +229,7 @@ struct rows {
 
 /* The whole schema, as statements. */
 const char *catalog__row_schema(void);
+const char *catalog__row_schema_5(void); /* what version 5 has beside version 4 */
 const char *catalog__row_table_name(enum row_table table);
 /* "key, name, id, ...", for other statements that select whole rows. */
 const char *catalog__row_columns(enum row_table table);
@@ -268,6 +281,9 @@ typedef void row_fn(void *data, enum row_table table, const struct row_value *va
 MU_MUST_CHECK enum mu_code catalog__rows_each(const struct connection *db, row_fn *each, void *data,
                                               struct mu_err *err);
 
+/* All rows of a table go. The sum is not kept: recount. */
+MU_MUST_CHECK enum mu_code catalog__rows_clear(const struct connection *db, enum row_table table,
+                                               struct mu_err *err);
 MU_MUST_CHECK enum mu_code catalog__rows_recount(const struct connection *db, struct hash_sum *sum,
                                                  struct mu_err *err);
 /* How many rows each table has, and what they add up to. */

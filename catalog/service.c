@@ -34,7 +34,7 @@ enum mu_code catalog__service_touch(struct catalog *c, struct mu_span name_key, 
     bool found = false;
 
     row.v[IDX_NAME] = row_bytes(catalog__service_counter(&c->arena, name_key));
-    row.v[IDX_VALUE] = row_number(c->now.index);
+    row.v[IDX_VALUE] = row_number(catalog__index(c));
     enum mu_code rc = catalog__row_find(&c->rows, ROW_IDX, row.v, &c->arena, &old, &found, err);
 
     if (rc != MU_OK || (found && catalog__row_same(&old, &row, IDX_COLUMNS))) {
@@ -138,8 +138,8 @@ enum mu_code catalog__service_put(struct catalog *c, struct mu_span node_key,
     if (rc != MU_OK || (found && catalog__row_same(&old, &row, SERVICE_CREATED))) {
         return rc;
     }
-    row.v[SERVICE_CREATED] = found ? old.v[SERVICE_CREATED] : row_number(c->now.index);
-    row.v[SERVICE_MODIFIED] = row_number(c->now.index);
+    row.v[SERVICE_CREATED] = found ? old.v[SERVICE_CREATED] : row_number(catalog__index(c));
+    row.v[SERVICE_MODIFIED] = row_number(catalog__index(c));
     rc = catalog__row_put(&c->rows, ROW_SERVICES, found ? &old : NULL, &row, err);
     catalog__touch(c, COUNTER_SERVICES);
     catalog__changed(c, CATALOG_SERVICES, MU_SPAN_NONE);

@@ -256,7 +256,7 @@ enum mu_code catalog__session_create(CATALOG_APPLY_ARGS)
     row.v[SESSION_TTL] = row_bytes(s->ttl);
     row.v[SESSION_NODE_CHECKS] = row_bytes(catalog__pack_texts(&c->arena, &s->node_checks));
     row.v[SESSION_SERVICE_CHECKS] = pack_service_checks(&c->arena, s);
-    row.v[SESSION_CREATED] = row.v[SESSION_MODIFIED] = row_number(c->now.index);
+    row.v[SESSION_CREATED] = row.v[SESSION_MODIFIED] = row_number(catalog__index(c));
     result->did_apply = true;
     session_changed(c, &row);
     return catalog__row_put(&c->rows, ROW_SESSIONS, NULL, &row, err);

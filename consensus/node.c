@@ -201,6 +201,9 @@ void consensus__node_core_start(struct consensus_node *n)
     if (n->options.trailing_entries > 0) {
         trailing_set(&options, n->options.trailing_entries);
     }
+    if (n->options.chunk_bytes > 0) {
+        options.chunk_bytes = n->options.chunk_bytes;
+    }
     l->applied = n->options.applied;
     l->durable_applied = n->options.durable_applied;
     l->seed = mu_rand_u64(&n->rand);

@@ -39,7 +39,7 @@ struct gossip_driver {
     uv_loop_t *loop;
     struct mu_arena arena; /* copies of the options' strings */
     struct gossip_driver_options options;
-    struct gossip_keyring keyring; /* of the options */
+    struct gossip_keys keys; /* of the options */
     const char *module;            /* of log lines: "agent.serf.lan" */
     struct gossip *core;
     int udp;
@@ -73,6 +73,7 @@ struct gossip_driver {
 /* Feed one event and carry out its effects. Never from inside an effect: what an effect fails at
  * is reported from a later turn (gossip__soon()). */
 void gossip__feed(struct gossip_driver *d, struct gossip_event *ev);
+void gossip__driver_sealing(struct gossip_driver *d, const struct gossip_sealing *sealing);
 uint64_t gossip__now(void);
 void gossip__soon(struct gossip_driver *d);
 

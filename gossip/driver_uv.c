@@ -102,7 +102,8 @@ void gossip__feed(struct gossip_driver *d, struct gossip_event *ev)
     }
     MU_ASSERT(!d->is_feeding); /* a listener that fed us would pull its views away */
     d->is_feeding = true;
-    ev->now_ms = gossip__now();
+    ev->now_ns = mu_clock_ns();
+    ev->now_ms = ev->now_ns / MU_NS_PER_MS;
     gossip_step(d->core, ev, &fx);
     gossip__udp_send(d, fx.sends, fx.sends_count);
     for (size_t i = 0; i < fx.streams_count; i++) {
@@ -119,6 +120,9 @@ void gossip__feed(struct gossip_driver *d, struct gossip_event *ev)
         gossip__orders_answer(d, &fx.dones[i]);
     }
     gossip__asks_deliver(d, &fx);
+    if (fx.keys != NULL && d->listener.keys != NULL) {
+        d->listener.keys(d->listener.data, fx.keys);
+    }
     d->is_feeding = false;
 }
 
@@ -173,14 +177,18 @@ static const char *copy_text(struct gossip_driver *d, const char *text)
     return text != NULL ? mu_arena_strdup(&d->arena, text) : NULL;
 }
 
-static void sealing_copy(struct gossip_driver *d, const struct gossip_sealing *sealing)
+void gossip__driver_sealing(struct gossip_driver *d, const struct gossip_sealing *sealing)
 {
     d->options.core.sealing = *sealing;
-    gossip_keyring_wipe(&d->keyring);
-    if (sealing->keyring != NULL) {
-        d->keyring = *sealing->keyring;
+    gossip_keys_wipe(&d->keys);
+    if (sealing->keys != NULL) {
+        d->keys = *sealing->keys;
+        d->options.core.sealing.keys = &d->keys;
     }
-    d->options.core.sealing.keyring = &d->keyring;
+    if (sealing->keyring != NULL) {
+        d->keys.ring = *sealing->keyring;
+    }
+    d->options.core.sealing.keyring = &d->keys.ring;
 }
 
 enum mu_code gossip_driver_new(struct gossip_driver **out, struct uv_loop_s *loop,
@@ -206,7 +214,7 @@ enum mu_code gossip_driver_new(struct gossip_driver **out, struct uv_loop_s *loo
     d->options.core.pool = copy_text(d, options->core.pool);
     d->options.core.label = copy_text(d, options->core.label);
     d->options.core.tags = gossip__pairs_copy(&d->arena, &options->core.tags);
-    sealing_copy(d, &options->core.sealing);
+    gossip__driver_sealing(d, &options->core.sealing);
     d->options.core.log = on_log;
     d->options.core.log_data = d;
     d->module =
@@ -382,7 +390,7 @@ void gossip_driver_free(struct gossip_driver *d)
         (void)close(d->udp);
     }
     gossip_free(d->core);
-    gossip_keyring_wipe(&d->keyring);
+    gossip_keys_wipe(&d->keys);
     gossip__streams_free(d->streams);
     gossip__keeper_free(d);
     mu_arena_deinit(&d->arena);
@@ -407,6 +415,12 @@ bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct 
     return gossip_find(d->core, name, out);
 }
 
+bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
+                              struct coordinate *out)
+{
+    return gossip_coordinate(d->core, name, out);
+}
+
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
 {
     static const enum gossip_counter dropped[] = {
@@ -418,20 +432,22 @@ struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
     struct gossip_stats stats;
 
     gossip_summarize(d->core, &s);
-    stats = (struct gossip_stats){ .members = s.members,
-                                   .alive = s.alive,
-                                   .failed = s.failed,
-                                   .left = s.left,
-                                   .health_score = s.health_score,
-                                   .intent_queue = s.intent_queue,
-                                   .event_queue = s.event_queue,
-                                   .query_queue = s.query_queue,
-                                   .member_time = s.member_time,
-                                   .event_time = s.event_time,
-                                   .query_time = s.query_time,
-                                   .packets_in = s.counters[GOSSIP_COUNT_PACKETS_IN],
-                                   .packets_out = s.counters[GOSSIP_COUNT_PACKETS_OUT],
-                                   .incarnation = s.incarnation };
+    stats =
+        (struct gossip_stats){ .members = s.members,
+                               .alive = s.alive,
+                               .failed = s.failed,
+                               .left = s.left,
+                               .health_score = s.health_score,
+                               .intent_queue = s.intent_queue,
+                               .event_queue = s.event_queue,
+                               .query_queue = s.query_queue,
+                               .member_time = s.member_time,
+                               .event_time = s.event_time,
+                               .query_time = s.query_time,
+                               .packets_in = s.counters[GOSSIP_COUNT_PACKETS_IN],
+                               .packets_out = s.counters[GOSSIP_COUNT_PACKETS_OUT],
+                               .incarnation = s.incarnation,
+                               .coordinate_resets = s.counters[GOSSIP_COUNT_COORDINATE_RESETS] };
     for (size_t i = 0; i < MU_LEN(dropped); i++) {
         stats.packets_dropped += s.counters[dropped[i]];
     }

@@ -42,8 +42,10 @@ enum mu_code gossip_key_parse(const char *text, struct gossip_key *out, struct m
     enum mu_code code;
 
     if (strlen(text) <= TEXT_MAX && (rc != 0 || *end != '\0')) {
-        code =
-            mu_fail(err, MU_INVALID, "illegal base64 data at input byte %zu", (size_t)(end - text));
+        size_t at = (size_t)(end - text);
+
+        at -= *end == '\0' ? at % 4 : 0; /* too short: where the last four should begin, as in Go */
+        code = mu_fail(err, MU_INVALID, "illegal base64 data at input byte %zu", at);
     } else {
         code = gossip_key_of(mu_span_of(bytes, count), out, err);
     }

@@ -46,6 +46,13 @@ Mu__Gossip__Endpoint *gossip__endpoint_out(const struct mu_addr *a, struct mu_ar
 bool gossip__endpoint_in(const Mu__Gossip__Endpoint *m, struct mu_addr *out);
 struct mu_span gossip__pb_pack(const ProtobufCMessage *m, struct mu_arena *arena);
 
+/* -- message_keys.c: KEYS -----------------------------------------------------------------------
+ */
+
+void gossip__keys_out(Mu__Gossip__Frame *f, const struct gossip_keys *keys, struct mu_arena *arena);
+bool gossip__keys_in(const Mu__Gossip__Keys *m, struct mu_arena *arena,
+                     const struct gossip_keys **out);
+
 /* -- message_serf.c: EVENT, QUERY, RESPONSE, RELAY ----------------------------------------------
  */
 

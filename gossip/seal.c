@@ -26,11 +26,24 @@ _Static_assert(GOSSIP_SUBKEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTE
 static void keys_free(struct gossip *g)
 {
     if (g->seal.keys != NULL) {
-        sodium_memzero(g->seal.keys, g->seal.keys_count * sizeof *g->seal.keys);
+        sodium_memzero(g->seal.keys,
+                       (g->seal.keys_count + g->seal.retired_count) * sizeof *g->seal.keys);
+    }
+    if (g->seal.told != NULL) {
+        gossip_keys_wipe(g->seal.told);
     }
     mu_free(g->seal.keys);
+    mu_free(g->seal.told);
     g->seal.keys = NULL;
-    g->seal.keys_count = 0;
+    g->seal.told = NULL;
+    g->seal.keys_count = g->seal.retired_count = 0;
+}
+
+static void key_set(struct gossip__key *to, const struct gossip_key *key)
+{
+    to->id = gossip_key_id(key);
+    gossip_key_derive(key, GOSSIP_KEY_DATAGRAMS, to->datagrams);
+    gossip_key_derive(key, GOSSIP_KEY_STREAMS, to->streams);
 }
 
 void gossip__seal_set(struct gossip *g, const struct gossip_sealing *sealing)
@@ -43,12 +56,20 @@ void gossip__seal_set(struct gossip *g, const struct gossip_sealing *sealing)
     if (ring == NULL || ring->count == 0) {
         return;
     }
-    g->seal.keys = mu_new_array(ring->count, sizeof *g->seal.keys);
+    size_t retired = sealing->keys != NULL ? sealing->keys->retired.count : 0;
+
+    g->seal.keys = mu_new_array(ring->count + retired, sizeof *g->seal.keys);
     g->seal.keys_count = ring->count;
+    g->seal.retired_count = retired;
     for (size_t i = 0; i < ring->count; i++) {
-        g->seal.keys[i].id = gossip_key_id(&ring->keys[i]);
-        gossip_key_derive(&ring->keys[i], GOSSIP_KEY_DATAGRAMS, g->seal.keys[i].datagrams);
-        gossip_key_derive(&ring->keys[i], GOSSIP_KEY_STREAMS, g->seal.keys[i].streams);
+        key_set(&g->seal.keys[i], &ring->keys[i]);
+    }
+    for (size_t i = 0; i < retired; i++) {
+        key_set(&g->seal.keys[ring->count + i], &sealing->keys->retired.keys[i]);
+    }
+    if (sealing->keys != NULL) {
+        g->seal.told = mu_new(sizeof *g->seal.told);
+        *g->seal.told = *sealing->keys;
     }
 }
 
@@ -72,14 +93,25 @@ bool gossip__seal_takes_clear(const struct gossip *g)
     return !gossip__seal_is_on(g) || g->seal.takes_clear;
 }
 
-static const struct gossip__key *key_find(const struct gossip *g, uint32_t id)
+/* The first of `count` with that id; those that were removed are the last. */
+static const struct gossip__key *key_among(const struct gossip *g, uint32_t id, size_t count)
 {
-    for (size_t i = 0; i < g->seal.keys_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (g->seal.keys[i].id == id) {
             return &g->seal.keys[i];
         }
     }
     return NULL;
+}
+
+static const struct gossip__key *key_find(const struct gossip *g, uint32_t id)
+{
+    return key_among(g, id, g->seal.keys_count);
+}
+
+static const struct gossip__key *key_find_any(const struct gossip *g, uint32_t id)
+{
+    return key_among(g, id, g->seal.keys_count + g->seal.retired_count);
 }
 
 /* Never the same twice under one key: the first part is this boot's alone. */
@@ -250,7 +282,12 @@ uint32_t gossip__seal_primary(const struct gossip *g)
 
 bool gossip__seal_knows(const struct gossip *g, uint32_t key_id)
 {
-    return key_find(g, key_id) != NULL;
+    return key_find_any(g, key_id) != NULL;
+}
+
+bool gossip__seal_is_retired(const struct gossip *g, uint32_t key_id)
+{
+    return key_find(g, key_id) == NULL && key_find_any(g, key_id) != NULL;
 }
 
 static void direction_key(const struct gossip__key *key, const uint8_t *initiator,
@@ -269,7 +306,7 @@ static void direction_key(const struct gossip__key *key, const uint8_t *initiato
 bool gossip__stream_seal_ready(struct gossip *g, struct gossip__stream_seal *x, bool is_ours,
                                struct mu_span head, struct mu_span salt)
 {
-    const struct gossip__key *key = key_find(g, x->key_id);
+    const struct gossip__key *key = key_find_any(g, x->key_id);
 
     if (key == NULL) {
         return false; /* removed meanwhile */

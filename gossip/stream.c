@@ -8,6 +8,9 @@
  * side's salt. The one who is asked answers as he was asked, or, when he does not take that, with a
  * header that shows what he would take, and an end.
  *
+ * Who asks under a key that is not our primary has missed a change of keys: before anything else it
+ * is told what the keys are now (KEYS). Under a key that was removed it is told no more than that.
+ *
  * What a stream is for is its role; a role is a row of three functions. A stream ends in one of
  * two ways: we end or drop it, and nobody is called; or somebody else does (peer, network,
  * deadline), and the row's `ended` hears why.
@@ -252,6 +255,80 @@ static void on_accepted(struct gossip *g, uint32_t id, const struct mu_addr *fro
     }
 }
 
+/* -- keys that somebody missed -------------------------------------------------------------------
+ */
+
+/* We remember it, if only from before our last start, and it is not here: to be told a key one has
+ * to be one of us. */
+static bool may_be_away(const struct gossip *g, const char *name)
+{
+    const struct gossip__member *m = gossip__member_find(g, name);
+
+    if (m != NULL) {
+        return m != g->self &&
+               (m->status == GOSSIP_STATUS_FAILED || m->status == GOSSIP_STATUS_LEFT);
+    }
+    for (size_t i = 0; i < g->known_count; i++) {
+        if (strcmp(g->known[i].label, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False: that was all it gets, the stream is over. */
+static bool tell_keys(struct gossip *g, struct gossip__stream *s, const struct gossip__hello *hello)
+{
+    struct gossip__frame frame = { .kind = GOSSIP__FRAME_KEYS };
+    bool is_sync = hello->kind == GOSSIP__HELLO_SYNC || hello->kind == GOSSIP__HELLO_DIGEST;
+
+    if (s->seal == NULL || s->seal->key_id == gossip__seal_primary(g)) {
+        return true;
+    }
+    bool is_retired = gossip__seal_is_retired(g, s->seal->key_id);
+
+    if (is_retired && (!is_sync || !may_be_away(g, hello->from))) {
+        gossip__count(g, GOSSIP_COUNT_UNKNOWN_KEY);
+        gossip__stream_drop(g, s);
+        return false;
+    }
+    if (is_sync && g->seal.told != NULL && g->seal.told->version > 0) {
+        frame.keys = g->seal.told;
+        gossip__count(g, GOSSIP_COUNT_KEYS_TOLD);
+        gossip__stream_frame(g, s, &frame);
+    }
+    if (is_retired) {
+        gossip__log(g, MU_INFO, "memberlist: told '%s', which was away, what the keys are now",
+                    hello->from);
+        gossip__stream_end(g, s);
+    }
+    return !is_retired;
+}
+
+/* On a stream of ours, under a key of ours: whoever holds it may also have asked us in a query. */
+static void on_keys(struct gossip *g, struct gossip__stream *s, const struct gossip_keys *keys)
+{
+    uint32_t key_id = s->seal != NULL ? s->seal->key_id : 0;
+    bool is_current = false;
+
+    if (!is_ours(s) || s->seal == NULL || gossip__seal_is_retired(g, key_id)) {
+        gossip__stream_drop(g, s);
+        return;
+    }
+    if (g->seal.told != NULL && keys->version > g->seal.told->version &&
+        gossip__witness(g, &g->query_time, keys->version)) {
+        g->told_keys = mu_arena_new(&g->step, sizeof *g->told_keys);
+        *g->told_keys = *keys;
+    }
+    for (size_t i = 0; i < keys->ring.count; i++) {
+        is_current = is_current || gossip_key_id(&keys->ring.keys[i]) == key_id;
+    }
+    if (!is_current) { /* the other side says no more: with the new key we come again */
+        ended(g, s, GOSSIP_END_RESET, "the keys changed while this node was away; it has them now");
+        gossip__stream_drop(g, s);
+    }
+}
+
 static void on_hello(struct gossip *g, struct gossip__stream *s, const struct gossip__hello *hello)
 {
     static const enum gossip__role roles[] = {
@@ -261,6 +338,9 @@ static void on_hello(struct gossip *g, struct gossip__stream *s, const struct go
         [GOSSIP__HELLO_DELIVER] = GOSSIP__ROLE_DELIVERED,
     };
 
+    if (!tell_keys(g, s, hello)) {
+        return;
+    }
     s->role = roles[hello->kind];
     (void)snprintf(s->name, sizeof s->name, "%s", hello->from);
     if (s->role == GOSSIP__ROLE_SYNCED) {
@@ -273,7 +353,9 @@ static void dispatch(struct gossip *g, struct gossip__stream *s, struct gossip__
 {
     const struct gossip__role_row *row = row_of(s->role);
 
-    if (row != NULL) {
+    if (frame->kind == GOSSIP__FRAME_KEYS) {
+        on_keys(g, s, frame->keys);
+    } else if (row != NULL) {
         row->frame(g, s, frame, payload);
     } else if (frame->kind == GOSSIP__FRAME_HELLO) {
         on_hello(g, s, &frame->hello);

@@ -568,6 +568,7 @@ static void sync_frame(struct gossip *g, struct gossip__stream *s, struct gossip
         gossip__stream_end(g, s);
         break;
     case GOSSIP__FRAME_UNKNOWN: break; /* of a later version */
+    case GOSSIP__FRAME_KEYS:           /* stream.c takes it */
     case GOSSIP__FRAME_HELLO:
     case GOSSIP__FRAME_PART: sync_failed(g, s, "unexpected answer"); break;
     }

@@ -45,7 +45,10 @@ static const struct codec {
     [COMMAND_KV_COMPACT]      = { "kv-compact",      command__check_kv_compact,      command__pack_kv_compact,      command__unpack_kv_compact, .is_relief = true },
     [COMMAND_SESSION_CREATE]  = { "session-create",  command__check_session_create,  command__pack_session_create,  command__unpack_session_create },
     [COMMAND_SESSION_DESTROY] = { "session-destroy", command__check_session_destroy, command__pack_session_destroy, command__unpack_session_destroy, .is_relief = true },
+    [COMMAND_STAGE]           = { "stage",           command__check_stage,           command__pack_stage,           command__unpack_stage },
+    [COMMAND_RESTORE]         = { "restore",         command__check_restore,         command__pack_restore,         command__unpack_restore },
     [COMMAND_AUTOPILOT]       = { "autopilot",       command__check_autopilot,       command__pack_autopilot,       command__unpack_autopilot },
+    [COMMAND_COORDINATES]     = { "coordinates",     command__check_coordinates,     command__pack_coordinates,     command__unpack_coordinates },
 }; // clang-format on
 
 static const struct codec *codec_find(uint32_t kind)

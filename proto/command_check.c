@@ -201,6 +201,27 @@ enum mu_code command__check_autopilot(const struct command *c, struct mu_err *er
     return check_texts(rules, MU_LEN(rules), err);
 }
 
+enum mu_code command__check_coordinates(const struct command *c, struct mu_err *err)
+{
+    const struct command_coordinates *all = &c->coordinates;
+
+    if (all->count > MU_COORDINATES_MAX) {
+        return mu_fail(err, MU_INVALID, "%zu coordinates, at most %d are allowed", all->count,
+                       MU_COORDINATES_MAX);
+    }
+    for (size_t i = 0; i < all->count; i++) {
+        const struct text_rule rule = { "the node name", all->items[i].node, MU_NODE_NAME_MAX };
+
+        if (!coordinate_is_valid(&all->items[i].at)) {
+            return mu_fail(err, MU_INVALID, "invalid coordinate");
+        }
+        if (check_texts(&rule, 1, err) != MU_OK) {
+            return MU_INVALID;
+        }
+    }
+    return MU_OK;
+}
+
 enum mu_code command__check_kv_lock(const struct command *c, struct mu_err *err)
 {
     return check_key(c->kv_lock.key, err);
@@ -274,4 +295,28 @@ enum mu_code command__check_session_destroy(const struct command *c, struct mu_e
     (void)c;
     (void)err;
     return MU_OK; /* an id of any 16 bytes */
+}
+
+enum mu_code command__check_stage(const struct command *c, struct mu_err *err)
+{
+    const struct command_stage *s = &c->stage;
+
+    if (s->data.bytes > MU_STAGE_BYTES_MAX) {
+        return mu_fail(err, MU_INVALID, "a part of %zu bytes, at most %u are allowed",
+                       s->data.bytes, MU_STAGE_BYTES_MAX);
+    }
+    if (s->data.bytes == 0 && s->offset > 0) {
+        return mu_fail(err, MU_INVALID, "a part without data");
+    }
+    return s->offset <= MU_RESTORE_BYTES_MAX - s->data.bytes
+               ? MU_OK
+               : mu_fail(err, MU_INVALID, "a part beyond the largest size of a state");
+}
+
+enum mu_code command__check_restore(const struct command *c, struct mu_err *err)
+{
+    return c->restore.bytes > 0 && c->restore.bytes <= MU_RESTORE_BYTES_MAX
+               ? MU_OK
+               : mu_fail(err, MU_INVALID, "no size that a state can have: %llu bytes",
+                         (unsigned long long)c->restore.bytes);
 }

@@ -1,5 +1,7 @@
-/* /v1/snapshot: the state of the servers as an archive (http-api 13). The read is confirmed first,
- * unless ?stale; then this server's own state, which holds at least that, is written.
+/* /v1/snapshot: the state of the servers as an archive (http-api 13), and back.
+ *
+ * The read is confirmed first, unless ?stale; then this server's own state, which holds at least
+ * that, is written.
  */
 #include "agent/operator.h"
 #include "front.h"
@@ -59,4 +61,11 @@ void api_snapshot_save(struct request *r)
 {
     r->pending = &pending_read;
     r->agent_read = agent_read(r->front->agent, r->read.mode, on_ready, r);
+}
+
+/* Any agent takes it: what it is made of goes through the log from here. */
+void api_snapshot_restore(struct request *r)
+{
+    write_begin(r);
+    agent_snapshot_restore(r->front->agent, &r->body, write_done, r);
 }

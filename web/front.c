@@ -1,5 +1,6 @@
 #include "front.h"
 
+#include "agent/archive.h"
 #include "base/assert.h"
 #include "base/limits.h"
 #include "blocking.h"
@@ -8,6 +9,7 @@
 
 #define LOOKS_MAX     256 /* woken reads evaluated in one turn: some milliseconds */
 #define SCRATCH_BYTES (64U * 1024)
+#define ARCHIVES_MAX  2 /* large bodies at a time: 413 */
 
 void front_init(struct front *f, struct agent *agent)
 {
@@ -41,6 +43,18 @@ void front_deinit(struct front *f)
 
 /* -- a request --------------------------------------------------------------------------------- */
 
+/* Of the few bodies that may be large only so many are taken at a time; request_free() counts down.
+ */
+static uint64_t archive_bytes_max(struct front *f, struct request *r)
+{
+    if (r->method != WEB_PUT || f->pool.archives >= ARCHIVES_MAX) {
+        return MU_BODY_BYTES_MAX;
+    }
+    f->pool.archives++;
+    r->holds_archive = true;
+    return ARCHIVE_BYTES_MAX;
+}
+
 void front_begin(void *data, struct request *r)
 {
     struct front *f = data;
@@ -49,9 +63,10 @@ void front_begin(void *data, struct request *r)
     r->front = f;
     route_find(&f->table, r);
     traits = r->route != NULL ? r->route->traits : 0;
-    r->body_bytes_max = (traits & ROUTE_VALUE) != 0 ? (uint64_t)f->config->kv_max_value_size
-                        : (traits & ROUTE_TXN) != 0 ? (uint64_t)f->config->txn_max_req_len
-                                                    : MU_BODY_BYTES_MAX;
+    r->body_bytes_max = (traits & ROUTE_VALUE) != 0     ? (uint64_t)f->config->kv_max_value_size
+                        : (traits & ROUTE_TXN) != 0     ? (uint64_t)f->config->txn_max_req_len
+                        : (traits & ROUTE_ARCHIVE) != 0 ? archive_bytes_max(f, r)
+                                                        : MU_BODY_BYTES_MAX;
 }
 
 static bool is_elsewhere(const struct request *r)
@@ -64,7 +79,7 @@ static bool is_elsewhere(const struct request *r)
 
 static bool is_foreign(const struct request *r)
 {
-    return (r->route->traits & ROUTE_LOCAL) == 0 && !r->is_forwarded &&
+    return (r->route->traits & (ROUTE_LOCAL | ROUTE_ARCHIVE)) == 0 && !r->is_forwarded &&
            !agent_is_server(r->front->agent);
 }
 

@@ -48,6 +48,12 @@ void api_health_checks(struct request *r);
 void api_health_state(struct request *r);
 void api_health_service(struct request *r);
 
+/* api_coordinate.c */
+void api_coordinate_datacenters(struct request *r);
+void api_coordinate_nodes(struct request *r);
+void api_coordinate_node(struct request *r);
+void api_coordinate_update(struct request *r);
+
 /* api_kv.c */
 void api_kv_get(struct request *r);
 void api_kv_put(struct request *r);
@@ -63,6 +69,13 @@ void api_session_node(struct request *r);
 
 /* api_snapshot.c: the state as an archive */
 void api_snapshot_save(struct request *r);
+void api_snapshot_restore(struct request *r);
+
+/* api_keyring.c: gossip keys of all members */
+void api_keyring_list(struct request *r);
+void api_keyring_install(struct request *r);
+void api_keyring_use(struct request *r);
+void api_keyring_remove(struct request *r);
 
 /* api_operator.c: the servers and the leader's care for them */
 void api_operator_raft(struct request *r);

@@ -111,6 +111,10 @@ void request_free(struct request *r)
 
     MU_ASSERT(r->pending == NULL && !deadline_is_set(&r->deadline) && !mu_list_linked(&r->link));
     catalog_ready_release(r->response.ready);
+    if (r->holds_archive) {
+        MU_ASSERT(p->archives > 0);
+        p->archives--;
+    }
     MU_ASSERT(p->used_count > 0);
     p->used_count--;
     if (p->free_count >= FREE_MAX) {

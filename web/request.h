@@ -61,6 +61,7 @@ struct response {
     struct mu_span body;         /* view into r->out, r->arena, or `ready` */
     struct catalog_ready *ready; /* held until the bytes were copied; NULL: none */
     bool has_meta;               /* the index group of http-api 1.3 */
+    bool hides_meta;             /* not even on a read */
     bool hides_index;            /* of that group: no X-Consul-Index */
     bool known_leader;
     uint64_t index, last_contact_ms;
@@ -115,6 +116,7 @@ struct request {
     struct mu_span request_id; /* X-Muster-Request-Id: a write that may be asked for again */
     uint64_t content_length;   /* 0 unless given */
     uint64_t body_bytes_max;   /* from the route; more is refused */
+    bool holds_archive;        /* counted in pool->archives */
     struct mu_buf body;
     struct mu_addr client;
     struct mu_span node; /* of the client agent that passed it on; empty: came here directly */
@@ -167,6 +169,7 @@ struct request {
 struct request_pool {
     struct mu_link free;
     size_t free_count, used_count;
+    unsigned archives; /* large bodies that are being read or used: front.c bounds them */
 };
 
 void request_pool_init(struct request_pool *p);

@@ -24,7 +24,8 @@
 #define ROUTE_LEADER 256U /* only the leader can answer it, unless it is ?stale */
 #define ROUTE_VALUE  128U /* the body is a value of the key space, with its own limit */
 
-#define ROUTE_TXN 256U /* the body is a transaction, with its own limit */
+#define ROUTE_TXN     512U  /* the body is a transaction, with its own limit */
+#define ROUTE_ARCHIVE 1024U /* the body is a snapshot, with its own limit; any agent takes it */
 
 /* What a token must allow; checked once access control exists. */
 enum route_permission {
@@ -36,6 +37,8 @@ enum route_permission {
     ACL_EVENT_WRITE,
     ACL_KEY_READ,
     ACL_KEY_WRITE,
+    ACL_KEYRING_READ,
+    ACL_KEYRING_WRITE,
     ACL_NODE_READ,
     ACL_NODE_WRITE,
     ACL_OPERATOR_READ,

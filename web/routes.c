@@ -14,6 +14,7 @@
 #define FIND     (READ | ROUTE_DISCOVERS)
 #define CACHED   (FIND | ROUTE_CACHED)
 #define OPERATOR (ROUTE_READS | ROUTE_LEADER)
+#define CLUSTER  (0U) /* of all members, any server asks them */
 #define WRITE    (ROUTE_WRITES | ROUTE_TENANT)
 
 const struct web_route web_routes[] = {
@@ -64,6 +65,10 @@ const struct web_route web_routes[] = {
     { GET, "/v1/session/info/:id", READ, ACL_SESSION_READ, api_session_info, "One session" },
     { GET, "/v1/session/list", READ, ACL_SESSION_READ, api_session_list, "All sessions" },
     { GET, "/v1/session/node/:node", READ, ACL_SESSION_READ, api_session_node, "Sessions of a node" },
+    { GET, "/v1/operator/keyring", CLUSTER, ACL_KEYRING_READ, api_keyring_list, "Gossip keys and how many members have them" },
+    { POST, "/v1/operator/keyring", CLUSTER, ACL_KEYRING_WRITE, api_keyring_install, "Install a gossip key on all members" },
+    { PUT, "/v1/operator/keyring", CLUSTER, ACL_KEYRING_WRITE, api_keyring_use, "Make a gossip key the primary one" },
+    { DELETE, "/v1/operator/keyring", CLUSTER, ACL_KEYRING_WRITE, api_keyring_remove, "Remove a gossip key from all members" },
     { GET, "/v1/operator/raft/configuration", OPERATOR, ACL_OPERATOR_READ, api_operator_raft, "Servers of the consensus configuration" },
     { DELETE, "/v1/operator/raft/peer", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_remove, "Remove a server from the consensus configuration" },
     { PUT, "/v1/operator/raft/transfer-leader", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_transfer, "Let another server lead" },
@@ -74,11 +79,17 @@ const struct web_route web_routes[] = {
     { GET, "/v1/operator/autopilot/state", OPERATOR, ACL_OPERATOR_READ, api_operator_state, "Servers by id with their health and role" },
 
     { GET, "/v1/snapshot", ROUTE_READS, ACL_ACL_WRITE, api_snapshot_save, "The state of the servers as an archive" },
+    { PUT, "/v1/snapshot", ROUTE_WRITES | ROUTE_ARCHIVE, ACL_ACL_WRITE, api_snapshot_restore, "Make an archive the state of the servers" },
 
     { PUT, "/v1/event/fire/:name", LOCAL, ACL_EVENT_WRITE, api_event_fire, "Send an event to all agents" },
     { GET, "/v1/event/list", LOCAL | ROUTE_BLOCKS, ACL_EVENT_READ, api_event_list, "The last events this agent heard and is meant by" },
 
     { PUT, "/v1/txn", WRITE | ROUTE_READS | ROUTE_TXN, ACL_KEY_WRITE, api_txn, "Operations on keys, all or none" },
+
+    { GET, "/v1/coordinate/datacenters", 0, ACL_NONE, api_coordinate_datacenters, "Coordinates of the servers of each datacenter" },
+    { GET, "/v1/coordinate/nodes", ROUTE_READS | ROUTE_BLOCKS, ACL_NODE_READ, api_coordinate_nodes, "Coordinates of all nodes" },
+    { GET, "/v1/coordinate/node/:node", ROUTE_READS | ROUTE_BLOCKS, ACL_NODE_READ, api_coordinate_node, "Coordinates of a node" },
+    { PUT, "/v1/coordinate/update", ROUTE_WRITES | ROUTE_LEADER, ACL_NODE_WRITE, api_coordinate_update, "Where a node is" },
 
     { GET, "/v1/status/leader", 0, ACL_NONE, api_status_leader, "Address of the leader" },
     { GET, "/v1/status/peers", 0, ACL_NONE, api_status_peers, "Addresses of the consensus peers" },

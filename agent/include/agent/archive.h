@@ -45,5 +45,9 @@ MU_MUST_CHECK enum mu_code archive_read(catalog_source_fn *source, void *data,
 /* The same of bytes in memory. */
 MU_MUST_CHECK enum mu_code archive_read_bytes(struct mu_span bytes, struct archive_contents *out,
                                               struct mu_err *err);
+/* And `sink` is given the stream of the state, which is good only if all of it is. */
+MU_MUST_CHECK enum mu_code archive_unpack_bytes(struct mu_span bytes, catalog_sink_fn *sink,
+                                                void *data, struct archive_contents *out,
+                                                struct mu_err *err);
 
 #endif

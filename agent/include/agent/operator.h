@@ -50,6 +50,14 @@ typedef void agent_saved_fn(void *data, uint64_t index, struct mu_buf *archive,
                             const struct mu_err *err);
 void agent_snapshot_save(struct agent *a, agent_saved_fn *done, void *data); /* servers only */
 
+/* An archive, which is *given*, becomes the state of all servers: on any agent. It is checked to
+ * its end, and tried, before anything changes. MU_OK: it is, and whoever reads now sees it. Else
+ * err says why: MU_CORRUPT, MU_UNSUPPORTED (not an archive, not of this version), MU_BUSY (one at a
+ * time on one agent), MU_CONFLICT (somebody else has begun one), MU_FULL, MU_NO_LEADER and the like
+ * (nothing has changed), MU_LOST (look which state there is). */
+void agent_snapshot_restore(struct agent *a, struct mu_buf *archive, agent_done_fn *done,
+                            void *data);
+
 /* -- health: while this server leads ----------------------------------------------------------- */
 
 struct agent_server_health {

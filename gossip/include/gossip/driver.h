@@ -42,9 +42,9 @@ void gossip_driver_free(struct gossip_driver *d); /* NULL is fine; only stopped 
 struct mu_addr gossip_driver_address(const struct gossip_driver *d); /* advertised, with its port */
 
 /* Contact each of these ("host", "host:port", "name/host:port"; default port: our own); `joined`
- * comes exactly once. */
+ * comes exactly once. `replays`: user events from before are wanted, too. */
 void gossip_driver_join(struct gossip_driver *d, const char *const *addresses, size_t count,
-                        gossip_joined_fn *joined, void *data);
+                        bool replays, gossip_joined_fn *joined, void *data);
 
 /* Leave gracefully; `left` comes when others confirmed it or the time for that is over. */
 void gossip_driver_leave(struct gossip_driver *d, gossip_left_fn *left, void *data);
@@ -57,12 +57,17 @@ MU_MUST_CHECK enum mu_code gossip_driver_force_leave(struct gossip_driver *d, co
 MU_MUST_CHECK enum mu_code gossip_driver_set_tags(struct gossip_driver *d,
                                                   const struct mu_pairs *tags, struct mu_err *err);
 
+/* Another keyring or strictness from the next turn on; copied. */
+void gossip_driver_seal(struct gossip_driver *d, const struct gossip_sealing *sealing);
+
 /* -- user events and queries -------------------------------------------------------------------
  * Everything is told from turns of the loop of their own, never from inside these calls. */
 
 struct gossip_listener { /* each may be NULL; what it is told dies with the call */
     void (*event)(void *data, const struct gossip_user_event *event);
     void (*query)(void *data, const struct gossip_query *query); /* also internal ones */
+    /* We were away when keys changed: this is what they are now (gossip_keys_take()). */
+    void (*keys)(void *data, const struct gossip_keys *keys);
     void *data;
 };
 void gossip_driver_listen(struct gossip_driver *d, const struct gossip_listener *listener);
@@ -88,6 +93,9 @@ uint64_t gossip_driver_query_timeout_ms(const struct gossip_driver *d);
 typedef void gossip_member_fn(void *data, const struct gossip_view *member);
 void gossip_driver_each(const struct gossip_driver *d, gossip_member_fn *each, void *data);
 bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct gossip_view *out);
+/* As gossip_coordinate(). */
+bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
+                              struct coordinate *out);
 
 struct gossip_stats {
     size_t members, alive, failed, left;
@@ -96,6 +104,7 @@ struct gossip_stats {
     uint64_t member_time, event_time, query_time;
     uint64_t packets_in, packets_out, packets_dropped;
     uint64_t incarnation;
+    uint64_t coordinate_resets;
 };
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d);
 

@@ -20,8 +20,14 @@
 #define MU_KV_VALUE_MAX      (1536U * 1024)     /* what that setting may be: fits a command */
 #define MU_TXN_BYTES_DEFAULT (512 * 1024) /* limits.txn_max_req_len: Consul's; 413 */
 #define MU_TXN_OPS_MAX       64  /* operations of a transaction: Consul's; 413 */
+#define MU_COORDINATES_MAX   640 /* in one entry: Consul's, five batches of 128 each five seconds */
 #define MU_COMPACT_ROWS_MAX  1024               /* rows in one step: some milliseconds of applying */
 #define MU_KV_KEY_MAX        4096               /* bytes; Consul has no limit, a request head has */
+
+/* -- restoring a state (catalog/restore.c) ----------------------------------------------------- */
+#define MU_STAGE_BYTES_MAX    (1024U * 1024) /* of a stream in one command: refused */
+#define MU_RESTORE_BYTES_MAX  077777777777ULL /* of a stream: a member of a tar file holds no more */
+#define MU_RESTORE_HASH_BYTES 32
 
 /* -- HTTP -------------------------------------------------------------------------------------- */
 #define MU_HTTP_HEAD_MAX        (64U * 1024) /* request line and headers: 431 */
@@ -75,6 +81,7 @@
 
 _Static_assert(MU_KV_VALUE_MAX + MU_KV_KEY_MAX + 4096 < MU_COMMAND_BYTES_MAX,
                "a command holds the largest value, its key and its envelope");
+_Static_assert(MU_STAGE_BYTES_MAX + 4096 < MU_COMMAND_BYTES_MAX, "a command holds a part");
 _Static_assert(MU_COMMAND_BYTES_MAX + 65536 < MU_RPC_MESSAGE_MAX,
                "a forwarded command fits a message");
 _Static_assert(MU_GOSSIP_PACKET_MAX <= MU_GOSSIP_RECEIVE_MAX, "we read what we send");

@@ -21,7 +21,9 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/span.h"
+#include "proto/coordinate.h"
 
 /* Numbers are for ever. */
 enum command_kind {
@@ -36,6 +38,9 @@ enum command_kind {
     COMMAND_SESSION_DESTROY = 7,
     COMMAND_TXN = 8,
     COMMAND_KV_COMPACT = 9,
+    COMMAND_STAGE = 10,
+    COMMAND_RESTORE = 11,
+    COMMAND_COORDINATES = 17,
 };
 
 /* Who sent a command to a leader, so that one that is sent again is known (spec/consensus.md 2.19).
@@ -111,6 +116,16 @@ struct command_autopilot {
     uint64_t cas; /* 0: only if there is none yet */
 };
 
+struct command_coordinate {
+    struct mu_span node; /* one that is not registered is passed over */
+    struct coordinate at;
+};
+
+struct command_coordinates {
+    struct command_coordinate *items;
+    size_t count; /* at most MU_COORDINATES_MAX */
+};
+
 struct command_kv_lock { /* acquire or release, with a write */
     struct mu_span key, value;
     uint64_t flags;
@@ -169,6 +184,18 @@ struct command_session_destroy {
     struct mu_id id;
 };
 
+struct command_stage {   /* a part of the stream of another state (catalog/snapshot.h) */
+    struct mu_id id;     /* of the restore that it is for */
+    uint64_t offset;     /* 0: what is staged goes first */
+    struct mu_span data; /* at most MU_STAGE_BYTES_MAX; empty, at 0: what is staged goes */
+};
+
+struct command_restore { /* what was staged becomes the state */
+    struct mu_id id;
+    uint64_t bytes;                      /* of the whole stream, at most MU_RESTORE_BYTES_MAX */
+    uint8_t hash[MU_RESTORE_HASH_BYTES]; /* its BLAKE2b-256 */
+};
+
 struct command {
     enum command_kind kind;
     struct command_origin origin;
@@ -181,11 +208,14 @@ struct command {
         struct command_kv_set kv_set;
         struct command_kv_delete kv_delete;
         struct command_autopilot autopilot;
+        struct command_coordinates coordinates;
         struct command_kv_lock kv_lock;
         struct command_kv_compact kv_compact;
         struct command_txn txn;
         struct command_session session;
         struct command_session_destroy session_destroy;
+        struct command_stage stage;
+        struct command_restore restore;
     };
 };
 

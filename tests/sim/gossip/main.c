@@ -3,6 +3,7 @@
  *   sim_gossip                              fixed seeds twice each, then fresh ones (the test)
  *   sim_gossip --seed S [--seconds T] [-v]  one seed, told in full with -v
  *   sim_gossip --nodes N [--seed S] [--trials R] [--end refused|silent|stalled] [--icmp]
+ *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
  *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
  *   sim_gossip --alarms loss|stops|starved|oneway [--rules muster|memberlist] [--nodes N]
  *              [--seed S] [--seconds T]
@@ -19,17 +20,20 @@
 #include "base/rand.h"
 #include "base/span.h"
 #include "measure.h"
+#include "space.h"
 #include "torture.h"
 
 #define FIXED_SEEDS     12
 #define FRESH_SEEDS     4
 #define TORTURE_SECONDS 120
+#define SPACE_SECONDS   300
 
 struct arguments {
     uint64_t nodes, seed, seconds, trials, loss;
     enum measure_end end;
     enum alarms_scenario scenario;
-    bool has_seed, is_quiet, is_verbose, has_icmp, is_json, is_alarms, is_memberlist, calibrates;
+    bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, is_memberlist,
+        calibrates;
 };
 
 /* One seed; twice when `twice`, and then with the same hash. */
@@ -52,7 +56,7 @@ static bool run_seed(uint64_t seed, uint64_t seconds, bool twice, bool verbose)
 
 static int run_test(uint64_t fresh, uint64_t seconds)
 {
-    int failed = 0;
+    int failed = !space_run(1, SPACE_SECONDS, 0) + !space_run(2, SPACE_SECONDS, 0.1);
 
     for (uint64_t seed = 1; seed <= FIXED_SEEDS; seed++) {
         failed += !run_seed(seed, seconds, seed <= 3, false);
@@ -204,6 +208,9 @@ int main(int argc, char **argv)
     if (a.is_alarms) {
         run_alarms(&a);
         return 0;
+    }
+    if (a.is_space) {
+        return !space_run(a.seed, a.seconds > 0 ? a.seconds : SPACE_SECONDS, (double)a.loss / 100);
     }
     if (a.nodes > 0 && a.is_quiet) {
         measure_quiet(&o, a.seconds > 0 ? a.seconds : 600, (double)a.loss / 100);

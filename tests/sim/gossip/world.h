@@ -25,14 +25,19 @@
 
 struct world; /* opaque */
 
+/* How much longer the way from one node to another is, in microseconds. */
+typedef uint64_t world_distance_fn(size_t from, size_t to);
+
 struct world_options {
     uint64_t seed;
     struct gossip_profile profile;
     uint32_t latency_us_min, latency_us_max; /* one way */
+    world_distance_fn *distance;             /* beside the latency; NULL: all are near */
     double loss, duplicate, reorder;         /* probabilities, per datagram */
     uint32_t reorder_us_max;                 /* how late a reordered one is */
     double replay;        /* an old datagram comes again, a second to two minutes later */
     bool has_icmp;        /* a crashed process's host says so to datagrams */
+    bool remembers_all;   /* members of earlier lives are known in later ones, gone or not */
     bool is_checked;      /* the rules of 18.2; costs O(members) a step */
     struct mu_buf *trace; /* "[ms] name: line"; NULL: none */
 };
@@ -85,6 +90,11 @@ bool world_query(struct world *w, size_t node, uint64_t id,
 bool world_respond(struct world *w, size_t node, uint64_t ltime, uint32_t id, const char *payload);
 /* Its keyring from now on, also over restarts. NULL: none. */
 void world_keys(struct world *w, size_t node, const struct gossip_sealing *sealing);
+const struct gossip_keys *world_keys_of(const struct world *w, size_t node);
+/* A change of keys through the cluster, asked by this node; replies come as those of a query.
+ * False: the core refuses to ask. */
+bool world_ask_keys(struct world *w, size_t node, uint64_t id, enum gossip_key_op op,
+                    const struct gossip_key *key);
 /* What the predicate of this node refuses: names that begin so; NULL: nothing. */
 void world_refuse(struct world *w, size_t node, const char *prefix);
 

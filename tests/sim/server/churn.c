@@ -62,6 +62,7 @@ static void wipe(struct world *w)
     disk_wipe(s->disk);
     s->durable_told = 0;
     s->is_hurt = s->is_refused = false;
+    s->deaths = 0;
     s->joins = true;
     w->churn.is_wiped = true;
     server_start(s);

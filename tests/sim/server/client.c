@@ -82,11 +82,13 @@ static struct client *client_of(struct world *w, const struct op *op)
 
 /* A value is the number of the operation that wrote it, and more of it: a few bytes, or many
  * sectors of a disk. */
+static unsigned long_value_each = 5; /* every so manieth is long; of one world at a time */
+
 static size_t value_bytes(uint64_t number)
 {
     uint64_t luck = number * UINT64_C(0x9e3779b97f4a7c15) >> 40;
 
-    return sizeof number * (size_t)(1 + luck % (luck % 5 == 0 ? 1000 : 12));
+    return sizeof number * (size_t)(1 + luck % (luck % long_value_each == 0 ? 1000 : 12));
 }
 
 static void value_make(uint64_t number, struct mu_buf *to)
@@ -513,6 +515,7 @@ void clients_judge(struct world *w)
 
 void clients_begin(struct world *w)
 {
+    long_value_each = w->is_pressing ? 2 : 5;
     for (size_t i = 0; i < w->clients_count; i++) {
         struct client *c = &w->clients[i];
 

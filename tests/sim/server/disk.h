@@ -73,7 +73,9 @@ void disk_fail_sync(struct disk *d, enum disk_dir dir, enum disk_failure how); /
 void disk_fail_read(struct disk *d, enum disk_dir dir);                        /* the next one */
 void disk_misdirect(struct disk *d, enum disk_dir dir); /* the next write goes elsewhere */
 bool disk_rot(struct disk *d, enum disk_dir dir); /* some bits at rest; false: nothing there */
-void disk_quota(struct disk *d, uint64_t bytes);  /* of all files; 0: endless */
+/* A write that belongs elsewhere in the file has landed on these blocks, too. */
+bool disk_clobber(struct disk *d, enum disk_dir dir, uint32_t bytes);
+void disk_quota(struct disk *d, uint64_t bytes); /* of all files; 0: endless */
 uint64_t disk_used(const struct disk *d);
 uint64_t disk_room(const struct disk *d); /* UINT64_MAX without a quota */
 struct disk_sums disk_sums(const struct disk *d);

@@ -6,9 +6,9 @@
  */
 #include <string.h>
 
+#include "agent/snapshot_files.h"
 #include "base/assert.h"
 #include "base/mem.h"
-#include "sim_vfs.h"
 #include "world.h"
 
 #define SETTLE_S 60 /* a stalled disk alone made a log wait that long; without it, seconds */
@@ -186,16 +186,24 @@ static bool all_down(struct world *w)
 static void look_at(struct server *s)
 {
     struct world *w = s->world;
-    char path[] = "/0/state-1.db";
-    struct catalog_options options = { .path = path, .files = sim_vfs_files() };
+    char dir[SERVER_DIR_BYTES];
     struct catalog *c = NULL;
     struct mu_err err = MU_ERR_NONE;
     uint8_t hash[16];
 
-    path[1] = (char)('0' + s->place);
+    server_dir(s, dir);
+    char *path = snapshot_state_path(dir, s->generation);
+    struct catalog_options options = { .path = path };
+
     disk_revive(s->disk, false);
-    if (catalog_open(&c, &options, &err) != MU_OK || catalog_recount(c, hash, &err) != MU_OK) {
+    enum mu_code rc = catalog_open(&c, &options, &err);
+
+    rc = rc == MU_OK ? catalog_recount(c, hash, &err) : rc;
+    if (rc != MU_OK && !(s->is_hurt && rc == MU_CORRUPT)) { /* damage is told, at the latest now */
         world_fail(w, "%s: the state it leaves cannot be read: %s", s->name, err.text);
+    }
+    if (rc != MU_OK) {
+        goto out;
     }
     struct catalog_applied applied = catalog_applied(c);
 
@@ -204,7 +212,9 @@ static void look_at(struct server *s)
                    U(applied.index));
     }
     fact_state(s, &applied);
+out:
     catalog_close(c);
+    mu_free(path);
     disk_die(s->disk);
 }
 

@@ -20,13 +20,13 @@
 #include "base/clock.h"
 #include "world.h"
 
-#define SEEDS_FIXED 5
+#define SEEDS_FIXED 4
 #define SEEDS_FRESH 2
 #define BEYOND_EACH 8 /* every so manieth fresh run goes beyond the budget */
 
 struct sums {
     uint64_t runs, steps, seconds, entries, acked, reads, unknown, copies, crashes, cuts, refused,
-        hash;
+        exports, installs, resumed, completed, hash;
     uint64_t bad[FAULTS_COUNT];
 };
 
@@ -58,6 +58,10 @@ static uint64_t run(const struct world_options *options, struct sums *sums)
     sums->crashes += w->sums.crashes;
     sums->cuts += w->sums.cuts;
     sums->refused += w->sums.refused;
+    sums->exports += w->sums.exports;
+    sums->installs += w->sums.installs;
+    sums->resumed += w->sums.resumed;
+    sums->completed += w->sums.completed;
     sums->hash = sums->hash * 31 + hash;
     for (size_t i = 0; i < FAULTS_COUNT; i++) {
         sums->bad[i] += w->bad[i];
@@ -256,11 +260,13 @@ static void report(const struct words *words, const struct sums *sums, double cp
     (void)printf(
         "%llu runs, %llu steps, %llu s simulated, %llu entries, %llu writes and %llu reads "
         "acknowledged, %llu unknown, %llu committed twice, %llu crashes, %llu power cuts, %llu "
-        "logs refused, "
+        "logs refused, %llu snapshots made, %llu installed, %llu resumed, %llu completed at a "
+        "start, "
         "hash %016llx, %.1f cluster-hours in a minute of a processor\n",
         U(sums->runs), U(sums->steps), U(sums->seconds), U(sums->entries), U(sums->acked),
         U(sums->reads), U(sums->unknown), U(sums->copies), U(sums->crashes), U(sums->cuts),
-        U(sums->refused), U(sums->hash), (double)sums->seconds / 60 / (cpu_s + 0.001));
+        U(sums->refused), U(sums->exports), U(sums->installs), U(sums->resumed), U(sums->completed),
+        U(sums->hash), (double)sums->seconds / 60 / (cpu_s + 0.001));
     for (size_t i = 0; words->shows_faults && i < FAULTS_COUNT; i++) {
         (void)printf("%8llu %s\n", U(sums->bad[i]), world_fault_text(i));
     }

@@ -98,7 +98,14 @@ static void send_off(struct message *m)
     if (world_happens(r, w->slow)) {
         us += mu_rand_below(r, 800 * MS);
     }
-    event_set(w, &m->arrives, w->now + us, on_arrival, m);
+    uint64_t at = w->now + us;
+    uint64_t *last = &w->last_at[m->from->place][m->to->place];
+
+    if (w->is_in_order && at <= *last) { /* as on one connection */
+        at = *last + 1;
+    }
+    *last = at;
+    event_set(w, &m->arrives, at, on_arrival, m);
 }
 
 static struct message *message_copy(const struct message *m)

@@ -331,6 +331,21 @@ void requests_applied(struct server *s, const struct apply_report *report)
     }
 }
 
+/* What was proposed here may have been applied on the way: nobody here knows its result. */
+void requests_restored(struct server *s)
+{
+    struct request *next;
+
+    for (struct request *r = requests[s->place]; r != NULL; r = next) {
+        next = r->next;
+        if (r->state == REQUEST_PROPOSED && !r->is_core) {
+            fail(r, MU_LOST);
+        } else if (r->state == REQUEST_WAITING && has_applied(s, r->index)) {
+            wait_applied(r, r->index);
+        }
+    }
+}
+
 static void ask_leader(struct request *r)
 {
     struct server *s = r->server;

@@ -6,32 +6,33 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/snapshot_files.h"
 #include "base/assert.h"
 #include "base/mem.h"
-#include "consensus/ballast.h"
 #include "disk_log.h"
+#include "sim_posix.h"
 #include "sim_vfs.h"
 #include "world.h"
 
-#define WAKE_US 5         /* from another thread to the loop */
-#define REST_US (40 * MS) /* entries that nobody waits for are held so long */
+#define DEATHS_MAX 3
+#define REST_US    (40 * MS) /* entries that nobody waits for are held so long */
 
 /* -- clocks -------------------------------------------------------------------------------------
  */
 
-static uint64_t local_us(const struct server *s)
+uint64_t server_us(const struct server *s)
 {
     return s->clock_base_us + (s->world->now - s->clock_set) * s->clock_rate / 1000;
 }
 
 uint64_t server_ms(const struct server *s)
 {
-    return local_us(s) / 1000;
+    return server_us(s) / 1000;
 }
 
 void server_clock(struct server *s, uint64_t rate, uint64_t jump_us)
 {
-    s->clock_base_us = local_us(s) + jump_us;
+    s->clock_base_us = server_us(s) + jump_us;
     s->clock_set = s->world->now;
     s->clock_rate = rate;
     world_say(s->world, "%s: clock at %llu/1000, forward %llu ms", s->name, U(rate),
@@ -42,7 +43,7 @@ void server_clock(struct server *s, uint64_t rate, uint64_t jump_us)
 /* When its clock will show this. */
 static uint64_t when_ms(const struct server *s, uint64_t ms)
 {
-    uint64_t now = local_us(s);
+    uint64_t now = server_us(s);
 
     return ms * 1000 <= now ? s->world->now
                             : s->world->now + (ms * 1000 - now) * 1000 / s->clock_rate + 1;
@@ -155,103 +156,13 @@ static void on_collect(void *data)
     server_turn_ends(s);
 }
 
-static void on_store_wake(void *data)
+void server_store_wakes(void *data)
 {
     struct server *s = data;
 
     if (!s->is_dying && !event_is_set(&s->collect)) {
         event_set(s->world, &s->collect, s->world->now + WAKE_US, on_collect, s);
     }
-}
-
-/* -- the log's steps ----------------------------------------------------------------------------
- */
-
-static void log_main(void *data)
-{
-    struct server *s = data;
-    uint64_t nap = 0;
-
-    do {
-        task_nap(&s->log_task, nap == UINT64_MAX ? NEVER : nap * MS * 1000 / s->clock_rate);
-    } while (consensus__log_step(s->log, &nap));
-}
-
-static uint64_t log_now(void *self)
-{
-    return local_us(self) * 1000;
-}
-
-static void log_start(void *self, struct consensus_log *l)
-{
-    struct server *s = self;
-
-    s->log = l;
-    task_start(&s->log_task, s, log_main);
-}
-
-static void log_mail(void *self)
-{
-    struct server *s = self;
-
-    task_mail(&s->log_task);
-}
-
-static void log_join(void *self)
-{
-    struct server *s = self;
-
-    task_drain(&s->log_task);
-}
-
-/* -- the apply steps ----------------------------------------------------------------------------
- */
-
-static void apply_main(void *data)
-{
-    struct server *s = data;
-    uint64_t nap = UINT64_MAX;
-
-    do {
-        bool has_mail = apply_has_mail(s->apply);
-
-        task_nap(&s->apply_task, has_mail ? 0 : nap == UINT64_MAX ? NEVER : nap * MS);
-    } while (apply_step(s->apply, &nap));
-}
-
-static void apply_mail(void *self)
-{
-    struct server *s = self;
-
-    if (apply_has_mail(s->apply)) { /* not so while it waits for room on the disk */
-        task_mail(&s->apply_task);
-    }
-}
-
-static void on_applied_event(void *data)
-{
-    struct server *s = data;
-
-    if (server_turn_begins(s, &s->applied_event, on_applied_event, s)) {
-        apply_collect(s->apply);
-        server_turn_ends(s);
-    }
-}
-
-static void apply_reports(void *self)
-{
-    struct server *s = self;
-
-    if (!s->is_dying && !event_is_set(&s->applied_event)) {
-        event_set(s->world, &s->applied_event, s->world->now + WAKE_US, on_applied_event, s);
-    }
-}
-
-static void apply_join(void *self)
-{
-    struct server *s = self;
-
-    task_drain(&s->apply_task);
 }
 
 static void on_applied(void *data, const struct apply_report *report)
@@ -279,6 +190,7 @@ static void on_applied(void *data, const struct apply_report *report)
         catalog_reader_rest(s->reader);
     }
     requests_applied(s, report);
+    snaps_poll(s);
 }
 
 /* -- what it may die of -------------------------------------------------------------------------
@@ -290,7 +202,7 @@ static void on_exit_event(void *data)
     struct world *w = s->world;
 
     if (s->state == SERVER_UP || s->state == SERVER_STOPPING) {
-        server_crash(s, false, mu_rand_below(&w->rand, 2 * SECOND));
+        server_crash(s, false, s->is_refused ? NEVER : mu_rand_below(&w->rand, 2 * SECOND));
     }
 }
 
@@ -312,12 +224,23 @@ static void dies(struct server *s, const char *what, const char *why)
         world_fail(w, "%s: a server dies without a cause: %s: %s", s->name, what, why);
     }
     w->sums.deaths++;
+    s->deaths += s->is_hurt;
+    if (s->deaths == DEATHS_MAX) { /* as agent/failures.c: it stays down */
+        world_say(w, "%s: has failed %u times", s->name, s->deaths);
+        s->is_refused = true;
+        w->sums.refused++;
+    }
     event_set(w, &s->exit, w->now + mu_rand_below(&w->rand, 10 * MS), on_exit_event, s);
+}
+
+void server_state_failed(struct server *s, const char *why)
+{
+    dies(s, "the state cannot be written", why);
 }
 
 static void on_apply_failed(void *data, const char *why)
 {
-    dies(data, "the state cannot be written", why);
+    server_state_failed(data, why);
 }
 
 static void on_state_full(void *data)
@@ -425,94 +348,18 @@ static void on_formed(void *data, const struct mu_id *cluster)
     world_say(s->world, "%s: belongs to a cluster", s->name);
 }
 
+const struct consensus_callbacks server_callbacks = {
+    .apply = on_entries,
+    .changed = on_changed,
+    .formed = on_formed,
+    .dead = on_dead,
+    .is_relief = is_relief,
+    .snapshot = snaps_order,
+    .relieved = on_relieved,
+};
+
 /* -- opening ------------------------------------------------------------------------------------
  */
-
-static void state_path(const struct server *s, char out[32])
-{
-    (void)snprintf(out, 32, "/%zu/state-1.db", s->place);
-}
-
-static enum mu_code open_state(struct server *s, struct mu_err *err)
-{
-    char path[32];
-    struct catalog_options options = {
-        .path = path,
-        .wal_bytes = s->world->wal_bytes,
-        .files = sim_vfs_files(),
-    };
-
-    state_path(s, path);
-    enum mu_code rc = catalog_open(&s->catalog, &options, err);
-
-    if (rc == MU_FULL && disk_remove(s->disk, DISK_LOG, CONSENSUS_BALLAST_NAME, NULL) == MU_OK) {
-        rc = catalog_open(&s->catalog, &options, err);
-    }
-    if (rc != MU_OK) {
-        return rc;
-    }
-    s->opened = catalog_applied(s->catalog);
-    return catalog_reader_open_in(&s->reader, path, options.files, err);
-}
-
-static enum mu_code open_node(struct server *s, struct mu_err *err)
-{
-    struct world *w = s->world;
-    struct consensus_store store;
-    struct consensus_store_options store_options = {
-        .server = s->id,
-        .segment_bytes = w->segment_bytes,
-        .spares_count = 1,
-        .ballast_bytes = w->ballast_bytes,
-        .seed = mu_rand_u64(&w->rand) | 1,
-        .wake = on_store_wake,
-        .wake_data = s,
-    };
-    struct consensus_log_host host = { s, log_now, log_start, log_mail, log_join };
-    struct consensus_driver_options options = {
-        .server = s->id,
-        .dir = s->name,
-        .timing = w->timing,
-        .multiplier = 1,
-        .expect = s->joins ? 0 : (unsigned)w->servers_count,
-        .transport = &net_transport,
-        .transport_self = s,
-        .callbacks = {
-            .apply = on_entries,
-            .changed = on_changed,
-            .formed = on_formed,
-            .dead = on_dead,
-            .is_relief = is_relief,
-            .relieved = on_relieved,
-        },
-        .callbacks_data = s,
-        .applied = s->opened.index,
-        .applied_term = s->opened.term,
-        .durable_applied = catalog_durable(s->catalog),
-        .trailing_entries = w->trailing,
-        .seed = mu_rand_u64(&w->rand) | 1,
-    };
-
-    consensus__store_segment_on(&store, &store_options, s->view, &host);
-    s->has_node = true;
-    return consensus__node_open(&s->node, &options, &store, server_ms(s), err);
-}
-
-static void on_opened(void *data);
-
-static void boot_main(void *data)
-{
-    struct server *s = data;
-
-    s->open_error = MU_ERR_NONE;
-    s->open_code = open_state(s, &s->open_error);
-    if (s->open_code == MU_OK) {
-        s->open_code = open_node(s, &s->open_error);
-    }
-    if (!s->is_dying) {
-        event_set(s->world, &s->opened_event, s->world->now, on_opened, s);
-    }
-}
 
 static void open_failed(struct server *s)
 {
@@ -558,10 +405,44 @@ static void check_opened(struct server *s)
     fact_state(s, &s->opened);
 }
 
+/* The catalog, which is given, is the state from now on. */
+static void state_take(struct server *s, struct catalog *catalog)
+{
+    struct apply_host host = threads_apply(s);
+
+    s->apply = apply_open(&host, catalog, on_applied, on_apply_failed, on_state_full, s);
+    threads_apply_start(s);
+}
+
+void server_state_replace(struct server *s, struct catalog *catalog)
+{
+    struct mu_err err = MU_ERR_NONE;
+    char dir[SERVER_DIR_BYTES];
+
+    server_dir(s, dir);
+    catalog_reader_release(s->reader);
+    catalog_reader_close(s->reader);
+    s->reader = NULL;
+    threads_apply_end(s);
+    s->applied = s->opened = catalog_applied(catalog);
+    fact_state(s, &s->applied);
+    if (s->applied.index < s->durable_told && !s->is_hurt) {
+        world_fail(s->world, "%s: a state of %llu takes the place of one of %llu", s->name,
+                   U(s->applied.index), U(s->durable_told));
+    }
+    s->durable_told = catalog_durable(catalog);
+    state_take(s, catalog);
+    char *path = snapshot_state_path(dir, s->generation);
+
+    if (catalog_reader_open(&s->reader, path, NULL, &err) != MU_OK) {
+        server_state_failed(s, err.text);
+    }
+    mu_free(path);
+}
+
 static void on_opened(void *data)
 {
     struct server *s = data;
-    struct apply_host host = { s, apply_mail, apply_reports, apply_join };
     struct world *w = s->world;
 
     if (!server_turn_begins(s, &s->opened_event, on_opened, s)) {
@@ -573,16 +454,20 @@ static void on_opened(void *data)
     }
     w->sums.opens++;
     check_opened(s);
-    s->apply = apply_open(&host, s->catalog, on_applied, on_apply_failed, on_state_full, s);
+    state_take(s, s->catalog);
     s->catalog = NULL;
-    task_start(&s->apply_task, s, apply_main);
     s->state = SERVER_UP;
     s->has_begun = true;
     s->term = s->commit = s->origin_seq = s->awaited = 0;
     world_say(w, "%s: is up, applied %llu", s->name, U(s->opened.index));
     consensus__node_start(&s->node, server_ms(s));
-    on_store_wake(s);
+    server_store_wakes(s);
     server_turn_ends(s);
+}
+
+void server_boots_up(struct server *s)
+{
+    event_set(s->world, &s->opened_event, s->world->now, on_opened, s);
 }
 
 void server_start(struct server *s)
@@ -596,8 +481,9 @@ void server_start(struct server *s)
     event_cancel(s->world, &s->restart);
     world_say(s->world, "%s: starts%s", s->name, s->was_cut ? " after a power cut" : "");
     disk_revive(s->disk, s->was_cut);
+    s->was_cut_once = s->was_cut_once || s->was_cut;
     s->was_cut = false;
-    task_start(&s->boot, s, boot_main);
+    task_start(&s->boot, s, server_boot);
 }
 
 static void on_restart(void *data)
@@ -635,8 +521,9 @@ static void node_end(struct server *s)
 
 static void events_cancel(struct server *s)
 {
-    struct event *const all[] = { &s->rest, &s->exit,    &s->opened_event, &s->turn,
-                                  &s->wake, &s->collect, &s->applied_event };
+    struct event *const all[] = { &s->rest,          &s->exit,       &s->opened_event,
+                                  &s->turn,          &s->wake,       &s->collect,
+                                  &s->applied_event, &s->snap_event, &s->midst };
 
     for (size_t i = 0; i < MU_LEN(all); i++) {
         event_cancel(s->world, all[i]);
@@ -650,25 +537,24 @@ static void server_ended(struct server *s)
     events_cancel(s);
     task_drain(&s->boot);
     node_end(s);
+    snaps_close(s);
     if (s->reader != NULL) {
         catalog_reader_release(s->reader);
         catalog_reader_close(s->reader);
         s->reader = NULL;
     }
     if (s->apply != NULL) {
-        apply_close(s->apply);
-        s->apply = NULL;
+        threads_apply_end(s);
     }
     catalog_close(s->catalog);
     s->catalog = NULL;
     task_free(&s->boot);
     task_free(&s->log_task);
-    task_free(&s->apply_task);
     requests_drop(s);
     net_server_down(s);
     events_cancel(s); /* what the last steps asked for */
     disk_die(s->disk);
-    if (disk_open_count(s->disk) != 0) {
+    if (disk_open_count(s->disk) + sim_posix_open_count(s->place) != 0) {
         world_fail(s->world, "%s: %zu files are left open", s->name, disk_open_count(s->disk));
     }
     sim_vfs_forget(s->place);
@@ -760,6 +646,7 @@ void server_init(struct world *w, size_t place)
     s->view = mu_new(sizeof *s->view);
     disk_log_view(s->disk, s->view);
     sim_vfs_add(place, s->disk);
+    sim_posix_add(place, s->disk);
     s->clock_rate = 1000;
     s->clock_base_us = SECOND + mu_rand_below(&w->rand, 1000 * SECOND);
     s->wall_ms = 1700000000000 + (int64_t)mu_rand_below(&w->rand, 10000);

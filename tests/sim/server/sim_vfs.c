@@ -313,12 +313,13 @@ static const sqlite3_io_methods methods = {
 /* -- names ----------------------------------------------------------------------------------------
  */
 
-/* "/3/state-1.db": disk 3, "state-1.db". */
+/* "/3/state/state-1.db": disk 3, "state-1.db". */
 static struct disk *path_parse(const char *path, size_t *number, const char **name)
 {
-    MU_ASSERT(path[0] == '/' && path[1] >= '0' && path[1] < '0' + SIM_VFS_DISKS && path[2] == '/');
+    MU_ASSERT(path[0] == '/' && path[1] >= '0' && path[1] < '0' + SIM_VFS_DISKS);
+    MU_ASSERT(strncmp(path + 2, "/state/", 7) == 0);
     *number = (size_t)(path[1] - '0');
-    *name = path + 3;
+    *name = path + 9;
     MU_ASSERT(all.disks[*number] != NULL);
     return all.disks[*number];
 }

@@ -1,8 +1,8 @@
 /* sim_vfs.h - SQLite on simulated disks.
  *
- * One VFS for all disks: the path "/<number>/<name>" lies in the directory of the state on the disk
- * that was added under that number. Like "unix-excl" it keeps the wal-index on the heap, shared by
- * the connections of one process; that of a server dies with it (sim_vfs_forget).
+ * One VFS for all disks: the path "/<number>/state/<name>" lies in the directory of the state on
+ * the disk that was added under that number. Like "unix-excl" it keeps the wal-index on the heap,
+ * shared by the connections of one process; that of a server dies with it (sim_vfs_forget).
  *
  * It is SQLite's default while it is registered, so that randomness and time come from here too.
  */

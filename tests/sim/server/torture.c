@@ -9,6 +9,8 @@
 #include "base/assert.h"
 #include "world.h"
 
+#define STATE_BLOCK 4096 /* a page of SQLite */
+
 static uint64_t below(struct world *w, uint64_t bound)
 {
     return mu_rand_below(&w->rand, bound);
@@ -181,6 +183,14 @@ static void act_rot(struct world *w)
         return;
     }
     s->is_hurt = true;
+    if (below(w, 2) == 0) {
+        bool did = below(w, 3) == 0 ? disk_clobber(s->disk, DISK_STATE, STATE_BLOCK)
+                                    : disk_rot(s->disk, DISK_STATE);
+
+        w->sums.state_rots += did;
+        world_say(w, "%s: the state rots%s", s->name, did ? "" : ", not");
+        return;
+    }
     if (below(w, 3) == 0) {
         disk_misdirect(s->disk, DISK_LOG);
         world_say(w, "%s: the next write of the log goes elsewhere", s->name);
@@ -199,6 +209,42 @@ static void act_transfer(struct world *w)
     churn_transfer(w, any(w));
 }
 
+/* Somebody is late: without a connection, or down, for as long as the log may have gone on. */
+static void act_lag(struct world *w)
+{
+    struct server *s = any(w);
+    uint64_t us = SECOND + below(w, 5 * SECOND);
+
+    if (server_is_up(s) && !s->node.is_leader) {
+        server_crash(s, below(w, 2) == 0, us);
+    }
+}
+
+static void on_midst(void *data)
+{
+    struct server *s = data;
+
+    server_crash(s, below(s->world, 2) == 0, soon(s->world));
+}
+
+void torture_snapshot(struct server *s, bool is_installing)
+{
+    struct world *w = s->world;
+
+    if (world_has(w, FAULT_midst) && event_is_set(&w->torture) &&
+        below(w, is_installing ? 3 : 12) == 0 && !event_is_set(&s->midst)) {
+        w->bad[FAULT_midst]++;
+        event_set(w, &s->midst, w->now + below(w, below(w, 2) == 0 ? 2 * MS : 60 * MS), on_midst,
+                  s);
+    }
+}
+
+/* Drawn like the others, but it waits for its moment. */
+static void act_midst(struct world *w)
+{
+    w->bad[FAULT_midst]--;
+}
+
 static const struct {
     unsigned weight;
     void (*act)(struct world *w);
@@ -210,6 +256,7 @@ static const struct {
     [FAULT_clock] = { 3, act_clock },  [FAULT_stall] = { 4, act_stall },  [FAULT_full]  = { 3, act_full },
     [FAULT_sync]  = { 3, act_sync },   [FAULT_read]  = { 2, act_read },   [FAULT_rot]   = { 2, act_rot },
     [FAULT_churn] = { 4, act_churn },  [FAULT_transfer] = { 3, act_transfer },
+    [FAULT_lag]   = { 6, act_lag },    [FAULT_midst] = { 1, act_midst },
 }; // clang-format on
 
 static void on_torture(void *data)
@@ -241,18 +288,17 @@ void torture_begin(struct world *w)
 {
     const struct world_options *o = &w->options;
 
+    w->is_pressing = below(w, 2) == 0;
     for (size_t i = 0; i < FAULTS_COUNT; i++) {
-        if (below(w, 2) == 0) {
+        if (below(w, 2) == 0 && !(w->is_pressing && i == FAULT_lag)) {
             w->options.off |= UINT64_C(1) << i;
         }
     }
-    /* A server on a blank disk needs all others intact, and a log that goes back to its first
-     * entry: a small disk makes it shorter, and no state is sent here. */
+    /* A server on a blank disk needs all others intact. */
     if (world_has(w, FAULT_churn)) {
         bool keeps = below(w, 2) == 0;
 
-        w->options.off |= keeps ? UINT64_C(1) << FAULT_rot | UINT64_C(1) << FAULT_full
-                                : UINT64_C(1) << FAULT_churn;
+        w->options.off |= UINT64_C(1) << (keeps ? FAULT_rot : FAULT_churn);
     }
     uint64_t servers = below(w, 8);
     uint64_t clients = 1 + below(w, CLIENTS_MAX);
@@ -265,10 +311,21 @@ void torture_begin(struct world *w)
     w->keys_count = 1 + below(w, KEYS_MAX);
     w->think_us = 1 + below(w, below(w, 3) == 0 ? 500 * MS : 40 * MS);
     w->delay_us = 50 + below(w, below(w, 3) == 0 ? 20 * MS : MS);
+    w->is_in_order = below(w, 2) == 0;
     w->timing = below(w, 2) == 0 ? CONSENSUS_LAN : CONSENSUS_FAST;
     w->segment_bytes = below(w, 4) == 0 ? 1024 * 1024 : CONSENSUS_SEGMENT_BYTES_MIN;
     w->ballast_bytes = below(w, 3) == 0 ? 0 : 64 * 1024 + below(w, 256 * 1024);
     w->wal_bytes = below(w, 2) == 0 ? 0 : (uint32_t)(16 * 1024 + below(w, 512 * 1024));
+    w->trailing = below(w, 3) == 0 ? 0 : (uint32_t)(1 + below(w, below(w, 2) == 0 ? 16 : 400));
+    w->chunk_bytes = below(w, 3) == 0 ? 0 : (uint32_t)(2048 + below(w, 64 * 1024));
+    if (w->is_pressing) {
+        w->think_us = 1 + below(w, 40 * MS);
+        w->clients_count = o->clients > 0 ? o->clients : 1 + clients / 2;
+        w->until = (o->until_s > 0 ? o->until_s : until < 10 ? until : 10) * SECOND;
+        w->trailing = (uint32_t)(1 + below(w, 4));
+        w->wal_bytes = (uint32_t)(16 * 1024 + below(w, 64 * 1024));
+        w->segment_bytes = CONSENSUS_SEGMENT_BYTES_MIN;
+    }
     event_set(w, &w->torture, w->now + 2 * SECOND, on_torture, w);
 }
 
@@ -278,6 +335,7 @@ void torture_end(struct world *w)
     memset(w->is_cut, 0, sizeof w->is_cut);
     w->loss = w->twice = w->slow = w->flip = 0;
     w->delay_us = MS;
+    w->is_in_order = true;
     for (size_t i = 0; i < w->servers_count; i++) {
         struct server *s = &w->servers[i];
 

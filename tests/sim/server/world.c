@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "sim_posix.h"
 #include "sim_vfs.h"
 
 enum { LINES = 200, LINE_BYTES = 320 };
@@ -213,6 +214,7 @@ struct world *world_new(const struct world_options *options)
     mu_log_set_fd(-1);
     mu_log_set_tap(on_line, w, options->is_verbose ? MU_DEBUG : MU_INFO);
     random_begin(w);
+    sim_posix_begin(tasks_nap, w);
     torture_begin(w);
     for (size_t i = 0; i < w->servers_count; i++) {
         server_init(w, i);
@@ -234,6 +236,7 @@ void world_free(struct world *w)
     clients_free(w);
     facts_free(w);
     sim_vfs_end();
+    sim_posix_end();
     mu_heap_deinit(&w->events);
     mu_log_set_tap(NULL, NULL, MU_ERROR);
     story.running = NULL;

@@ -7,8 +7,11 @@
  * run on a fiber that sleeps in every request to the disk, so a server may die between any two.
  *
  *   world.c     events, time, how a run fails
- *   server.c    the life of a server: open, run, crash, power cut, stop
+ *   server.c    the life of a server: run, crash, power cut, stop
+ *   opening.c   its beginning: state and log found again, an install completed
  *   task.c      what are threads in production
+ *   threads.c   log and apply on them
+ *   snaps.c     snapshots: made, sent, received, installed
  *   net.c       links, messages, what happens to them on the way
  *   request.c   the way of one write or read through servers and back
  *   client.c    who asks, and what he believes afterwards
@@ -18,7 +21,7 @@
  *   churn.c     servers that leave and come back on a blank disk
  *   judge.c     what must be true once everything is healed
  *
- * disk.h, sim_vfs.h and fiber.h know nothing of this.
+ * disk.h, sim_vfs.h, sim_posix.h and fiber.h know nothing of this.
  */
 #ifndef SIM_SERVER_WORLD_H
 #define SIM_SERVER_WORLD_H
@@ -48,6 +51,9 @@
 #define MS          UINT64_C(1000) /* of microseconds, as all times here are */
 #define SECOND      (1000 * MS)
 #define NEVER       UINT64_MAX
+#define WAKE_US     5 /* from another thread to the loop */
+
+#define SERVER_DIR_BYTES 8
 
 /* What may go wrong. Each is off in every second run. */
 #define WORLD_FAULTS(X) \
@@ -57,7 +63,10 @@
     X(pause)            \
     X(cut)              \
     X(loss)             \
-    X(twice) X(delay) X(flip) X(clock) X(stall) X(full) X(sync) X(read) X(rot) X(churn) X(transfer)
+    X(twice)            \
+    X(delay)            \
+    X(flip)             \
+    X(clock) X(stall) X(full) X(sync) X(read) X(rot) X(churn) X(transfer) X(lag) X(midst)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -136,8 +145,10 @@ struct server {
     bool stays_excused; /* in its next life too: an error that is repeated */
     bool is_hurt;       /* what it has stored may be damaged */
     bool is_refused;    /* it will not start again, and has said why */
+    unsigned deaths;    /* of damage */
     bool joins;         /* an empty disk waits to be added, it does not form a cluster */
     bool was_cut;       /* the power was, since it ran last */
+    bool was_cut_once;
     uint64_t restart_at;
     struct event restart, exit;
 
@@ -147,17 +158,19 @@ struct server {
     uint64_t paused_until;
 
     /* while it runs */
-    struct task boot, log_task, apply_task;
+    struct task boot, log_task, apply_task, snap_task;
     struct consensus_log *log;
     struct catalog *catalog; /* until `apply` has it */
     struct catalog_applied opened;
     struct catalog_reader *reader;
+    struct snaps *snaps;
+    uint64_t generation; /* of the state */
     struct apply *apply;
     struct consensus_node node;
     bool has_node, has_begun;
     enum mu_code open_code;
     struct mu_err open_error;
-    struct event opened_event, turn, wake, collect, applied_event;
+    struct event opened_event, turn, wake, collect, applied_event, snap_event, midst;
     struct event rest;
     uint64_t awaited; /* somebody waits until this is applied */
     uint64_t stamp_ms, origin_seq;
@@ -255,10 +268,13 @@ struct world {
     size_t servers_count;
     size_t hurt_max; /* how many servers may have damaged copies */
     enum consensus_timing timing;
-    uint32_t segment_bytes, trailing, wal_bytes;
+    uint32_t segment_bytes, trailing, wal_bytes, chunk_bytes;
     uint64_t ballast_bytes;
+    bool is_pressing; /* short logs, long values: whoever is late needs a snapshot */
 
     bool is_cut[SERVERS_MAX][SERVERS_MAX]; /* [from][to] */
+    bool is_in_order;                      /* messages do not overtake each other */
+    uint64_t last_at[SERVERS_MAX][SERVERS_MAX];
     uint64_t delay_us;
     double loss, twice, slow, flip;
     struct message *messages; /* under way */
@@ -290,6 +306,8 @@ struct world {
     uint64_t bad[FAULTS_COUNT]; /* how often each happened */
     struct {                    /* for people */
         uint64_t crashes, cuts, opens, refused, copies, acked, failed, unknown, reads, deaths;
+        uint64_t exports, installs, resumed, completed; /* of snapshots */
+        uint64_t state_rots;
     } sums;
 };
 
@@ -320,7 +338,14 @@ void server_crash(struct server *s, bool is_cut, uint64_t restart);
 void server_stop(struct server *s, uint64_t restart); /* in order */
 void server_pause(struct server *s, uint64_t us);
 void server_clock(struct server *s, uint64_t rate, uint64_t jump_us);
+uint64_t server_us(const struct server *s); /* its clock */
 uint64_t server_ms(const struct server *s);
+void server_store_wakes(void *data);
+extern const struct consensus_callbacks server_callbacks;
+void server_boots_up(struct server *s); /* its boot has ended, well or not */
+void server_state_failed(struct server *s, const char *why);
+/* The apply steps are idle: this state takes the place of the old one. */
+void server_state_replace(struct server *s, struct catalog *catalog);
 /* On the loop of the server: false, it stands still; `e` was put off until it goes on. */
 bool server_turn_begins(struct server *s, struct event *e, event_fn *fire, void *data);
 void server_turn_ends(struct server *s);
@@ -340,6 +365,21 @@ void task_drain(struct task *t);            /* run it to its end, without time *
 void task_free(struct task *t);
 /* The fiber that runs is put to sleep by a disk. */
 void tasks_sleep(struct server *s, uint64_t us);
+void tasks_nap(void *world, uint64_t us); /* the same, whosoever it is */
+
+/* -- opening.c, threads.c, snaps.c --------------------------------------------------------------
+ */
+
+void server_dir(const struct server *s, char out[SERVER_DIR_BYTES]); /* its data directory */
+void server_boot(void *data);                                        /* on its fiber */
+struct consensus_log_host threads_log(struct server *s);
+struct apply_host threads_apply(struct server *s);
+void threads_apply_start(struct server *s);
+void threads_apply_end(struct server *s);
+void snaps_open(struct server *s);
+void snaps_close(struct server *s); /* the work that runs is waited for */
+void snaps_order(void *data, const struct consensus_snap_order *order);
+void snaps_poll(struct server *s); /* something has ended that a switch may have waited for */
 
 /* -- net.c --------------------------------------------------------------------------------------
  */
@@ -368,7 +408,8 @@ void request_client(struct server *s, uint64_t op); /* a client asks */
 void request_call(struct server *s, struct server *from, const struct call *call);
 void requests_applied(struct server *s, const struct apply_report *report);
 void requests_entry(struct server *s, uint64_t ticket, uint64_t index);
-void requests_drop(struct server *s); /* it is down */
+void requests_restored(struct server *s); /* another state has taken the place of its own */
+void requests_drop(struct server *s);     /* it is down */
 
 /* -- client.c -----------------------------------------------------------------------------------
  */
@@ -418,6 +459,8 @@ void churn_transfer(struct world *w, const struct server *to);
 
 void torture_begin(struct world *w); /* also draws what kind of run this is */
 void torture_end(struct world *w);
+/* It works on one: a moment to die in. */
+void torture_snapshot(struct server *s, bool is_installing);
 void judge(struct world *w);
 
 #endif

@@ -146,11 +146,27 @@ static void files_that_are_no_state_are_refused(void **state)
     expect_refused("an earlier schema", f.path, MU_UNSUPPORTED, "schema version 1 is older than");
     foreign_sql(f.path, "PRAGMA user_version=0");
     expect_refused("a schema that never was", f.path, MU_CORRUPT, "version 0 was never written");
-    foreign_sql(f.path, "PRAGMA user_version=3; DELETE FROM applied");
+    foreign_sql(f.path, "PRAGMA user_version=5; DELETE FROM applied");
     expect_refused("no applied row", f.path, MU_CORRUPT, "no applied index in it");
     foreign_sql(f.path, "DROP TABLE idx");
     expect_refused("a table is missing", f.path, MU_IO, "no such table: idx");
     CHECK(mu_dir_remove(f.dir, err));
+}
+
+/* Written before there were coordinates. */
+static void the_last_schema_is_brought_up_to_date(void **state)
+{
+    struct fixture f;
+    struct catalog_coordinates none;
+
+    (void)state;
+    fixture_init(&f, true);
+    fixture_close(&f);
+    foreign_sql(f.path, "DROP TABLE coordinates; PRAGMA user_version=4");
+    fixture_open(&f);
+    CHECK(catalog_query_coordinates(f.reader, &f.arena, &none, err));
+    assert_int_equal(none.count, 0);
+    fixture_deinit(&f);
 }
 
 /* What another process sees, run as one: argument 1 is the path. */
@@ -269,6 +285,61 @@ static void the_file_alone_holds_what_is_durable(void **state)
     assert_int_equal(catalog_applied(copy.catalog).index, 30);
     fixture_check_hash(&copy);
     mu_buf_deinit(&bytes);
+    fixture_deinit(&copy);
+    fixture_deinit(&f);
+}
+
+/* SQLite stops reading a WAL at the first frame that fails its checksum, and takes what comes
+ * before it for newer than the file. Had all of it been written back, old pages would hide newer
+ * ones, and no checksum of a page tells. */
+static void rot_in_a_wal_that_was_written_back_hides_nothing(void **state)
+{
+    struct fixture f;
+    struct fixture copy;
+    uint64_t durable = 0;
+    uint8_t hash[16];
+    char wal[128];
+
+    (void)state;
+    fixture_init(&f, true);
+    fixture_init(&copy, true);
+    fixture_close(&copy);
+    for (uint64_t i = 1; i <= 300; i++) { /* the same pages over and over */
+        put_number(&f, "a", i);
+        put_number(&f, "b", i);
+    }
+    CHECK(catalog_checkpoint(f.catalog, true, &durable, err));
+    assert_int_equal(durable, 600);
+    struct mu_buf file = read_file(f.path);
+
+    (void)snprintf(wal, sizeof wal, "%s-wal", f.path);
+    struct mu_buf frames = read_file(wal);
+
+    for (size_t i = 0; i < 16; i++) {
+        struct catalog_options options = { .path = copy.path };
+        struct catalog *c = NULL;
+
+        write_file(copy.path, file.data, file.bytes);
+        (void)snprintf(wal, sizeof wal, "%s-wal", copy.path);
+        if (frames.bytes > 0) {
+            frames.data[frames.bytes / 16 * i] ^= 1;
+        }
+        write_file(wal, frames.data, frames.bytes);
+        CHECK(catalog_open(&c, &options, err));
+        CHECK(catalog_recount(c, hash, err));
+        struct catalog_applied applied = catalog_applied(c);
+
+        assert_int_equal(applied.index, durable);
+        assert_memory_equal(hash, applied.hash, sizeof hash);
+        catalog_close(c);
+        if (frames.bytes > 0) {
+            frames.data[frames.bytes / 16 * i] ^= 1;
+        }
+    }
+    mu_buf_deinit(&file);
+    mu_buf_deinit(&frames);
+    (void)unlink(wal);
+    fixture_open(&copy);
     fixture_deinit(&copy);
     fixture_deinit(&f);
 }
@@ -699,6 +770,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_file_is_ours_alone),
         cmocka_unit_test(files_that_are_no_state_are_refused),
+        cmocka_unit_test(the_last_schema_is_brought_up_to_date),
         cmocka_unit_test(another_process_is_refused),
         cmocka_unit_test(readers_need_a_file_that_is_there),
         cmocka_unit_test(large_logs_are_written_back_and_small_ones_when_idle),
@@ -706,6 +778,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_reader_in_its_turn_holds_up_what_is_durable),
         cmocka_unit_test(a_stuck_reader_does_not_stop_the_writer),
         cmocka_unit_test(a_cut_wal_gives_an_earlier_commit),
+        cmocka_unit_test(rot_in_a_wal_that_was_written_back_hides_nothing),
         cmocka_unit_test(a_full_disk_fails_the_call_and_keeps_the_past),
         cmocka_unit_test(a_failed_commit_keeps_the_past),
         cmocka_unit_test(rot_shows_when_a_page_is_read),

@@ -1,0 +1,195 @@
+/* muster keyring */
+#include "base/assert.h"
+#include "commands.h"
+
+#define PATH             "/v1/operator/keyring"
+#define RELAY_FACTOR_MAX 5
+
+struct options {
+    bool lists, lists_primary, is_local;
+    const char *install, *use, *remove;
+    uint64_t relay_factor;
+};
+
+#define AT(member) offsetof(struct options, member)
+
+static const struct cli_option rows[] = {
+    // clang-format off
+    { "install",      CLI_TEXT, AT(install),       "Install this key on all members; it opens what others seal with it." },
+    { "use",          CLI_TEXT, AT(use),           "Seal with this key, which is installed." },
+    { "remove",       CLI_TEXT, AT(remove),        "Remove this key, which nobody seals with any more." },
+    { "list",         CLI_BOOL, AT(lists),         "List the keys, and how many members have each." },
+    { "list-primary", CLI_BOOL, AT(lists_primary), "List the keys that members seal with." },
+    { "relay-factor", CLI_U64,  AT(relay_factor),  "Let each member answer through so many others as well, 0 to 5." },
+    { "local-only",   CLI_BOOL, AT(is_local),      "List keys of this datacenter's pool only." },
+}; // clang-format on
+
+#undef AT
+
+const struct cli_options cmd_keyring_options = CLI_OPTIONS(rows, struct options);
+
+/* -- list ---------------------------------------------------------------------------------------
+ */
+
+struct pool {
+    bool is_wan;
+    struct mu_span datacenter, segment;
+    const struct mu_json *keys, *primary_keys;
+    uint64_t nodes;
+};
+
+#define FIELD(json, as_what, member)                                             \
+    {                                                                            \
+        .name = (json), .as = (as_what), .offset = offsetof(struct pool, member) \
+    }
+
+static const struct mu_json_field pool_fields[] = {
+    // clang-format off
+    FIELD("WAN",         MU_JSON_AS_BOOL,  is_wan),
+    FIELD("Datacenter",  MU_JSON_AS_TEXT,  datacenter),
+    FIELD("Segment",     MU_JSON_AS_TEXT,  segment),
+    FIELD("Keys",        MU_JSON_AS_VALUE, keys),
+    FIELD("PrimaryKeys", MU_JSON_AS_VALUE, primary_keys),
+    FIELD("NumNodes",    MU_JSON_AS_UINT,  nodes),
+    { .name = "Messages", .as = MU_JSON_AS_NOTHING },
+}; // clang-format on
+
+static const struct mu_json_shape pool_shape = { .fields = pool_fields,
+                                                 .fields_count = MU_LEN(pool_fields),
+                                                 .bytes = sizeof(struct pool) };
+
+static void print_pool(struct cli *cli, const struct pool *p, bool only_primary)
+{
+    const struct mu_json *keys = only_primary ? p->primary_keys : p->keys;
+
+    if (p->is_wan) {
+        (void)fprintf(cli->out, "\nWAN:\n");
+    } else if (p->segment.bytes > 0) {
+        (void)fprintf(cli->out, "\n%.*s (LAN) [%.*s]:\n", MU_SPAN_FMT(p->datacenter),
+                      MU_SPAN_FMT(p->segment));
+    } else {
+        (void)fprintf(cli->out, "\n%.*s (LAN):\n", MU_SPAN_FMT(p->datacenter));
+    }
+    struct mu_json_at at = { 0 };
+
+    while (keys != NULL && mu_json_kind_of(keys) == MU_JSON_OBJECT && mu_json_next(keys, &at)) {
+        if (mu_json_kind_of(at.value) == MU_JSON_INT) {
+            (void)fprintf(cli->out, "  %s [%lld/%llu]\n", at.name,
+                          (long long)mu_json_int(at.value), (unsigned long long)p->nodes);
+        }
+    }
+}
+
+static int print_pools(struct cli *cli, const struct cli_call *c, bool only_primary)
+{
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_json *root = NULL;
+    struct mu_arena arena;
+    int status = 0;
+
+    mu_arena_init(&arena, 0);
+    if (mu_json_parse(&root, mu_buf_span(&c->answer), true, &err) != MU_OK ||
+        mu_json_kind_of(root) != MU_JSON_LIST) {
+        status = cli_fail(cli, "error: the answer is no list of pools");
+    }
+    for (size_t i = 0; status == 0 && i < mu_json_count(root); i++) {
+        struct pool pool = { .is_wan = false };
+
+        if (mu_json_decode(mu_json_at(root, i), &pool_shape, &pool, &arena, &err) != MU_OK) {
+            status = cli_fail(cli, "error: %s", err.text);
+        } else {
+            print_pool(cli, &pool, only_primary);
+        }
+    }
+    mu_json_free(root);
+    mu_arena_deinit(&arena);
+    return status;
+}
+
+/* -- the actions --------------------------------------------------------------------------------
+ */
+
+static void add_relays(struct cli_call *c, const struct options *o)
+{
+    char number[24];
+
+    if (o->relay_factor > 0) {
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)o->relay_factor);
+        cli_call_param(c, "relay-factor", number);
+    }
+}
+
+static int list(struct cli *cli, const struct options *o)
+{
+    struct cli_call c;
+    int status;
+
+    (void)fprintf(cli->out, "==> Gathering installed %sencryption keys...\n",
+                  o->lists_primary ? "primary " : "");
+    cli_call_init(&c, "GET", PATH);
+    add_relays(&c, o);
+    if (o->is_local) {
+        cli_call_param(&c, "local-only", "true");
+    }
+    status = cli_send(cli, &c) ? print_pools(cli, &c, o->lists_primary)
+                               : cli_fail(cli, "error: %s", c.error);
+    cli_call_deinit(&c);
+    return status;
+}
+
+static int change(struct cli *cli, const struct options *o, const char *method, const char *key,
+                  const char *what)
+{
+    struct mu_buf body = MU_BUF_NONE;
+    struct mu_json_out out;
+    struct cli_call c;
+    int status = 0;
+
+    (void)fprintf(cli->out, "==> %s gossip encryption key...\n", what);
+    mu_json_out_init(&out, &body, false);
+    mu_json_open(&out, '{');
+    mu_json_text(&out, "Key", key);
+    mu_json_close(&out, '}');
+    mu_json_out_end(&out);
+    cli_call_init(&c, method, PATH);
+    add_relays(&c, o);
+    c.body = mu_buf_span(&body);
+    if (!cli_send(cli, &c)) {
+        status = cli_fail(cli, "error: %s", c.error);
+    }
+    cli_call_deinit(&c);
+    mu_buf_deinit(&body);
+    return status;
+}
+
+int cmd_keyring(struct cli *cli, const void *options, int argc, const char *const *argv)
+{
+    const struct options *o = options;
+    int actions =
+        o->lists + o->lists_primary + (o->install != NULL) + (o->use != NULL) + (o->remove != NULL);
+
+    (void)argv;
+    if (argc > 0) {
+        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+    }
+    if (actions > 1) {
+        return cli_fail(cli, "Only a single action is allowed");
+    }
+    if (o->relay_factor > RELAY_FACTOR_MAX) {
+        return cli_fail(cli, "Error parsing relay factor: Relay factor must be in range: [0, %d]",
+                        RELAY_FACTOR_MAX);
+    }
+    if (o->install != NULL) {
+        return change(cli, o, "POST", o->install, "Installing new");
+    }
+    if (o->use != NULL) {
+        return change(cli, o, "PUT", o->use, "Changing primary");
+    }
+    if (o->remove != NULL) {
+        return change(cli, o, "DELETE", o->remove, "Removing");
+    }
+    if (actions == 1) {
+        return list(cli, o);
+    }
+    return cli_fail(cli, "Give one of -install, -use, -remove, -list and -list-primary");
+}

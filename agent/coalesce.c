@@ -1,0 +1,231 @@
+#include "coalesce.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/table.h"
+
+struct window {
+    uint64_t first_ms, last_ms;
+    bool is_open;
+};
+
+struct latest { /* of one name */
+    struct handler_event **events;
+    size_t count;
+};
+
+struct coalescer {
+    struct window members_window, users_window;
+    struct mu_table *members; /* name -> struct handler_event of one member */
+    struct mu_table *told;    /* name -> type: what was last told of it */
+    struct mu_table *users;   /* name -> struct latest */
+};
+
+struct coalescer *coalescer_new(void)
+{
+    struct coalescer *c = mu_new(sizeof *c);
+
+    c->members = mu_table_new();
+    c->told = mu_table_new();
+    c->users = mu_table_new();
+    return c;
+}
+
+static void latest_clear(struct latest *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        handler_event_release(l->events[i]);
+    }
+    l->count = 0;
+}
+
+static void latest_free(struct latest *l)
+{
+    latest_clear(l);
+    mu_free(l->events);
+    mu_free(l);
+}
+
+void coalescer_free(struct coalescer *c)
+{
+    struct mu_table_at at = { .started = false };
+
+    if (c == NULL) {
+        return;
+    }
+    while (mu_table_next(c->members, &at)) {
+        handler_event_release(at.value);
+    }
+    at = (struct mu_table_at){ .started = false };
+    while (mu_table_next(c->users, &at)) {
+        latest_free(at.value);
+    }
+    mu_table_free(c->members);
+    mu_table_free(c->told);
+    mu_table_free(c->users);
+    mu_free(c);
+}
+
+/* -- windows ----------------------------------------------------------------------------------- */
+
+static void window_touch(struct window *w, uint64_t now_ms)
+{
+    w->first_ms = w->is_open ? w->first_ms : now_ms;
+    w->last_ms = now_ms;
+    w->is_open = true;
+}
+
+static uint64_t window_end(const struct window *w)
+{
+    uint64_t end = w->first_ms + COALESCE_MS;
+    uint64_t quiet = w->last_ms + COALESCE_QUIET_MS;
+
+    return !w->is_open ? UINT64_MAX : quiet < end ? quiet : end;
+}
+
+static uint64_t users_end(const struct coalescer *c)
+{
+    return mu_table_count(c->users) < COALESCE_USER_MAX ? window_end(&c->users_window)
+                                                        : c->users_window.last_ms;
+}
+
+uint64_t coalescer_due(const struct coalescer *c)
+{
+    uint64_t members = window_end(&c->members_window);
+    uint64_t users = users_end(c);
+    uint64_t first = members < users ? members : users;
+
+    return first == UINT64_MAX ? 0 : first;
+}
+
+/* -- in ---------------------------------------------------------------------------------------- */
+
+void coalescer_member(struct coalescer *c, uint64_t now_ms, const char *type,
+                      const struct gossip_view *member)
+{
+    struct handler_event *event = handler_event_of_members(type, 1);
+    struct handler_event *before;
+
+    handler_event_add(event, member);
+    before = mu_table_put(c->members, mu_span_text(member->name), event);
+    if (before != NULL) {
+        handler_event_release(before);
+    }
+    window_touch(&c->members_window, now_ms);
+}
+
+void coalescer_user(struct coalescer *c, uint64_t now_ms, const struct gossip_user_event *event)
+{
+    struct latest *l = mu_table_find(c->users, mu_span_text(event->name));
+
+    if (l == NULL) {
+        l = mu_new(sizeof *l);
+        (void)mu_table_put(c->users, mu_span_text(event->name), l);
+    }
+    window_touch(&c->users_window, now_ms);
+    if (l->count > 0 && event->ltime < l->events[0]->ltime) {
+        return;
+    }
+    if (l->count > 0 && event->ltime > l->events[0]->ltime) {
+        latest_clear(l);
+    }
+    l->events = mu_grow(l->events, (l->count + 1) * sizeof(struct handler_event *));
+    l->events[l->count++] = handler_event_of_user(event); /* gossip bounds those of one time */
+}
+
+/* -- out --------------------------------------------------------------------------------------- */
+
+static const char *const types[] = { "member-join", "member-leave", "member-failed",
+                                     "member-update", "member-reap" };
+
+static bool is_news(const struct coalescer *c, const struct handler_event *e)
+{
+    const char *told = mu_table_find(c->told, mu_span_text(e->members[0].name));
+
+    return told == NULL || strcmp(told, e->type) != 0 || strcmp(e->type, "member-update") == 0;
+}
+
+static void remember(struct coalescer *c, const struct handler_event *e)
+{
+    struct mu_span name = mu_span_text(e->members[0].name);
+
+    if (strcmp(e->type, "member-reap") == 0) {
+        (void)mu_table_remove(c->told, name);
+    } else {
+        (void)mu_table_put(c->told, name, (void *)(uintptr_t)e->type);
+    }
+}
+
+static struct handler_event *gather(const struct coalescer *c, const char *type)
+{
+    struct handler_event *all = handler_event_of_members(type, mu_table_count(c->members));
+    struct mu_table_at at = { .started = false };
+
+    while (mu_table_next(c->members, &at)) {
+        const struct handler_event *e = at.value;
+        const struct handler_member *m = &e->members[0];
+
+        if (strcmp(e->type, type) == 0 && is_news(c, e)) {
+            handler_event_add(
+                all, &(struct gossip_view){ .name = m->name, .addr = m->addr, .tags = m->tags });
+        }
+    }
+    return all;
+}
+
+static void flush_members(struct coalescer *c, coalescer_emit_fn *emit, void *data)
+{
+    struct handler_event *out[MU_LEN(types)];
+    struct mu_table_at at = { .started = false };
+
+    for (size_t i = 0; i < MU_LEN(types); i++) {
+        out[i] = gather(c, types[i]);
+    }
+    while (mu_table_next(c->members, &at)) {
+        struct handler_event *e = at.value;
+
+        remember(c, e);
+        handler_event_release(e);
+    }
+    mu_table_free(c->members);
+    c->members = mu_table_new();
+    c->members_window.is_open = false;
+    for (size_t i = 0; i < MU_LEN(types); i++) {
+        if (out[i]->members_count > 0) {
+            emit(data, out[i]);
+        } else {
+            handler_event_release(out[i]);
+        }
+    }
+}
+
+static void flush_users(struct coalescer *c, coalescer_emit_fn *emit, void *data)
+{
+    struct mu_table *users = c->users;
+    struct mu_table_at at = { .started = false };
+
+    c->users = mu_table_new();
+    c->users_window.is_open = false;
+    while (mu_table_next(users, &at)) {
+        struct latest *l = at.value;
+
+        for (size_t i = 0; i < l->count; i++) {
+            emit(data, l->events[i]);
+        }
+        l->count = 0; /* they were given */
+        latest_free(l);
+    }
+    mu_table_free(users);
+}
+
+void coalescer_flush(struct coalescer *c, uint64_t now_ms, coalescer_emit_fn *emit, void *data)
+{
+    if (window_end(&c->members_window) <= now_ms) {
+        flush_members(c, emit, data);
+    }
+    if (users_end(c) <= now_ms) {
+        flush_users(c, emit, data);
+    }
+}

@@ -1,0 +1,54 @@
+/* handler_event.h - what happened, as event handlers are told it (serf-surface 6.2, 6.3).
+ *
+ * An event is shared by the queues of all handlers that it concerns: it is counted, and dies with
+ * the last of them.
+ *
+ * Thread:  the loop's.
+ * Memory:  an event owns what it holds.
+ */
+#ifndef AGENT_HANDLER_EVENT_H
+#define AGENT_HANDLER_EVENT_H
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "gossip/gossip.h"
+
+#define HANDLER_USER  "user"
+#define HANDLER_QUERY "query"
+
+struct handler_member {
+    const char *name;
+    struct mu_addr addr;
+    struct mu_pairs tags; /* sorted; without our own */
+};
+
+struct handler_event {
+    unsigned holders;
+    const char *type; /* "member-join", ..., "user", "query": a literal */
+    /* member-... */
+    struct handler_member *members;
+    size_t members_count;
+    /* user, query */
+    const char *name;
+    uint64_t ltime;
+    bool coalesce;
+    struct mu_span payload;
+    uint32_t query_id;
+    struct mu_arena arena;
+};
+
+/* With one holder: who makes it. */
+struct handler_event *handler_event_of_members(const char *type, size_t members_max);
+void handler_event_add(struct handler_event *e, const struct gossip_view *member);
+struct handler_event *handler_event_of_user(const struct gossip_user_event *event);
+struct handler_event *handler_event_of_query(const struct gossip_query *query);
+void handler_event_hold(struct handler_event *e);
+void handler_event_release(struct handler_event *e);
+
+/* What the script gets: variables (in the arena), and its standard input. `self` is our name, its
+ * tags are those of now. */
+struct mu_pairs handler_event_variables(const struct handler_event *e, const char *self,
+                                        const struct mu_pairs *tags, struct mu_arena *arena);
+void handler_event_input(const struct handler_event *e, struct mu_buf *to);
+
+#endif

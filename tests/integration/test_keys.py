@@ -1,0 +1,210 @@
+"""Gossip keys are changed on all members at once, by HTTP, by the command line and by Serf's own
+command, and who was away meanwhile comes back without anybody's hands."""
+
+import base64
+import os
+import stat
+import subprocess
+
+from cluster import PATIENCE, ClusterTest, main, wait_for
+from test_sealed import Listener
+
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SERF_")}
+
+
+def key(number, size=32):
+    return base64.b64encode(bytes([number]) * size).decode()
+
+
+K1, K2, K3 = key(1), key(2), key(3, 16)
+PATH = "/v1/operator/keyring"
+
+
+def serf_keys(agent, *words):
+    run = subprocess.run(["serf", "keys", "-rpc-addr", f"{agent.address}:7373", *words],
+                         capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT)
+    return run.returncode, run.stdout
+
+
+def keyring(agent):
+    return agent.ok("GET", PATH).json()[-1]
+
+
+def counts(agent):
+    return keyring(agent)["Keys"]
+
+
+def change(agent, method, text):
+    """Ask until every member has answered: a loaded machine may miss the time of a query."""
+    return wait_for(f"{method} of a key", lambda: agent.http(method, PATH, {"Key": text}).status == 200)
+
+
+def ring_file(agent):
+    return os.path.join(agent.data, "gossip", "keyring")
+
+
+class Keys(ClusterTest):
+    def sealed(self, servers=1, clients=2, args=()):
+        cluster = self.cluster(servers=servers, clients=clients, args=["-encrypt", K1, *args])
+        cluster.start().wait_ready()
+        everybody = sorted(cluster.agents)
+        for agent in cluster.agents.values():
+            wait_for("all to see all", lambda a=agent: sorted(a.members()) == everybody)
+        return cluster
+
+    def test_a_key_is_changed_everywhere(self):
+        cluster = self.sealed()
+        agents = list(cluster.agents.values())
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        listed = wait_for("three answers", lambda: keyring(s1))
+        self.assertEqual(listed, {"WAN": False, "Datacenter": "dc1", "Segment": "", "Keys": {K1: 3},
+                                  "PrimaryKeys": {K1: 3}, "NumNodes": 3})
+        change(k1, "POST", K2)  # through a client agent as well
+        self.assertEqual(wait_for("all to have both", lambda: counts(s1)), {K1: 3, K2: 3})
+        change(s1, "PUT", K2)
+        self.assertEqual(keyring(s1)["PrimaryKeys"], {K2: 3})
+        refused = s1.http("DELETE", PATH, {"Key": K2})
+        self.assertEqual(refused.status, 500)
+        self.assertEqual(refused.text.split("\n")[:2], [
+            "4 errors occurred:", "\t* dc1 (LAN) error: 3/3 nodes reported failure"])
+        self.assertEqual(sorted(refused.text.split("\n")[2:5]), sorted(
+            f"\t* {a.name}: Removing the primary key is not allowed" for a in agents))
+        change(s1, "DELETE", K1)
+        self.assertEqual(counts(s1), {K2: 3})
+        for agent in agents:
+            self.assertEqual(stat.S_IMODE(os.stat(ring_file(agent)).st_mode), 0o600)
+            with open(ring_file(agent)) as f:
+                self.assertEqual(f.read(), f'[\n  "{K2}"\n]\n')
+            for text in (K1, K2):
+                self.assertNotIn(text, agent.log_text())
+        # RPC goes on under the new key, also on connections made from now on
+        k1.kill()
+        k1.start()
+        wait_for("k1 to be back", lambda: k1.put("/v1/kv/back", "x").status == 200)
+        self.assertIn("LAN keyring doesn't include key provided with -encrypt", k1.log_text())
+
+    def test_what_is_refused(self):
+        cluster = self.sealed(clients=0)
+        s1 = cluster.agents["s1"]
+        for method, body, status, text in (
+                ("POST", '{"Key":"zz"}', 500, "1 error occurred:\n\t* dc1 (LAN) error: illegal "
+                                              "base64 data at input byte 0\n\n"),
+                ("POST", "{}", 500, "2 errors occurred:\n\t* dc1 (LAN) error: 1/1 nodes reported "
+                 "failure\n\t* s1: key size must be 16, 24 or 32 bytes\n\n"),
+                ("POST", '{"Key":"c2hvcnQ="}', 500, "1 error occurred:\n\t* dc1 (LAN) error: key "
+                 "size must be 16, 24 or 32 bytes\n\n"),
+                ("PUT", {"Key": K3}, 500, "2 errors occurred:\n\t* dc1 (LAN) error: 1/1 nodes "
+                 "reported failure\n\t* s1: Requested key is not in the keyring\n\n"),
+                ("PUT", "", 400, "Bad request: Request decode failed: EOF")):
+            answer = s1.http(method, PATH, body)
+            self.assertEqual((answer.status, answer.text), (status, text))
+        self.assertEqual(s1.http("DELETE", PATH, {"Key": K3}).status, 200)  # nobody has it: fine
+        self.assertEqual(s1.get(PATH + "?relay-factor=6").text,
+                         "Bad request: Invalid relay-factor: Relay factor must be in range: [0, 5]")
+        self.assertEqual(s1.http("POST", PATH + "?local-only=true", {"Key": K2}).status, 400)
+        with open(ring_file(s1)) as f:
+            self.assertEqual(f.read(), f'[\n  "{K1}"\n]\n')
+
+    def test_the_command_line(self):
+        cluster = self.sealed()
+        s1 = cluster.agents["s1"]
+        self.assertEqual(s1.cli("keyring", "-install", K2, check=0).stdout,
+                         "==> Installing new gossip encryption key...\n")
+        listed = s1.cli("keyring", "-list", check=0).stdout
+        self.assertEqual(listed.split("\n")[:3],
+                         ["==> Gathering installed encryption keys...", "", "dc1 (LAN):"])
+        self.assertEqual(sorted(listed.split("\n")[3:5]), sorted([f"  {K1} [3/3]", f"  {K2} [3/3]"]))
+        s1.cli("keyring", "-use", K2, check=0)
+        s1.cli("keyring", "-remove", K1, check=0)
+        self.assertEqual(s1.cli("keyring", "-list-primary", check=0).stdout,
+                         "==> Gathering installed primary encryption keys...\n\ndc1 (LAN):\n"
+                         f"  {K2} [3/3]\n")
+        failed = s1.cli("keyring", "-remove", K2, check=1)
+        self.assertIn("error: Unexpected response code: 500 (4 errors occurred:", failed.stderr)
+        self.assertIn("Only a single action is allowed",
+                      s1.cli("keyring", "-list", "-use", K2, check=1).stderr)
+
+    def test_serf_keys(self):
+        cluster = self.sealed()
+        s1, k2 = cluster.agents["s1"], cluster.agents["k2"]
+        names = ("k1", "k2", "s1")
+        self.assertEqual(serf_keys(k2, "-list"), (0, (
+            "==> Asking all members for installed keys...\n==> Keys gathered, listing cluster "
+            f"keys...\n\n{K1}  [3/3]\n")))
+        self.assertEqual(serf_keys(k2, "-install", K2), (0, (
+            "==> Installing key on all members...\n==> Successfully installed key!\n")))
+        code, out = serf_keys(s1, "-use", K3)
+        self.assertEqual((code, sorted(out.splitlines())), (1, sorted(
+            ["==> Changing primary key on all members...",
+             *(f"failed:  {n}  Requested key is not in the keyring" for n in names), "",
+             "Error changing primary key: 3/3 nodes reported failure"])))
+        self.assertEqual(serf_keys(s1, "-use", K2), (0, (
+            "==> Changing primary key on all members...\n==> Successfully changed primary key!\n")))
+        code, out = serf_keys(s1, "-remove", K2)
+        self.assertEqual((code, sorted(out.splitlines())), (1, sorted(
+            ["==> Removing key on all members...",
+             *(f"failed:  {n}  Removing the primary key is not allowed" for n in names), "",
+             "Error removing key: 3/3 nodes reported failure"])))
+        for _ in range(2):
+            self.assertEqual(serf_keys(s1, "-remove", K1), (0, (
+                "==> Removing key on all members...\n==> Successfully removed key!\n")))
+        code, out = serf_keys(k2, "-install", "abc")
+        self.assertEqual((code, out), (1, (
+            "==> Installing key on all members...\n\nError installing key: illegal base64 data at "
+            "input byte 0\n")))
+
+    def test_serf_keys_without_encryption(self):
+        cluster = self.cluster(servers=1, clients=1)
+        cluster.start().wait_ready()
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        for agent in (s1, k1):
+            wait_for("both to see both", lambda a=agent: len(a.members()) == 2)
+        code, out = serf_keys(s1, "-list")
+        self.assertEqual((code, sorted(out.splitlines())), (1, sorted(
+            ["==> Asking all members for installed keys...",
+             *(f"failed:  {n}  Keyring is empty (encryption not enabled)" for n in ("k1", "s1")), "",
+             "Failed to gather member keys: 2/2 nodes reported failure"])))
+        code, out = serf_keys(s1, "-install", K1)
+        self.assertEqual((code, sorted(out.splitlines())), (1, sorted(
+            ["==> Installing key on all members...",
+             *(f"failed:  {n}  No keyring to modify (encryption not enabled)"
+               for n in ("k1", "s1")), "",
+             "Error installing key: 2/2 nodes reported failure"])))
+        self.assertIn("Keyring is empty", s1.get(PATH).text)
+
+    def rotate(self, agent):
+        change(agent, "POST", K2)
+        change(agent, "PUT", K2)
+        change(agent, "DELETE", K1)
+
+    def test_who_was_off_meanwhile_comes_back(self):
+        cluster = self.sealed(clients=3)
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        k1.kill()
+        wait_for("s1 to see the crash", lambda: s1.members()["k1"] == 4)
+        self.rotate(s1)
+        with open(ring_file(k1)) as f:
+            self.assertIn(K1, f.read())
+        k1.start()
+        wait_for("k1 to be a member again", lambda: s1.members()["k1"] == 1)
+        self.assertIn("Gossip keys were changed while this node was away", k1.log_text())
+        wait_for("its ring to be the others'", lambda: counts(s1) == {K2: 4})
+        with open(ring_file(k1)) as f:
+            self.assertEqual(f.read(), f'[\n  "{K2}"\n]\n')
+        wait_for("k1 to write", lambda: k1.put("/v1/kv/back", "x").status == 200)
+
+    def test_a_stranger_with_the_old_key_is_told_nothing(self):
+        cluster = self.sealed(clients=1)
+        s1 = cluster.agents["s1"]
+        self.rotate(s1)
+        stranger = cluster.add("k9", args=["-encrypt", K1, "-retry-join", s1.address]).start()
+        wait_for("its failure", lambda: "No installed keys could decrypt the message"
+                 in stranger.log_text() or "EOF" in stranger.log_text())
+        self.assertNotIn("Gossip keys were changed", stranger.log_text())
+        with open(ring_file(stranger)) as f:
+            self.assertNotIn(K2, f.read())
+        self.assertNotIn("k9", s1.members())
+
+
+if __name__ == "__main__":
+    main()

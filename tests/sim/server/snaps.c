@@ -1,0 +1,296 @@
+/* snaps.c - work on snapshots beside the loop: agent/snapshot.c with a fiber for its thread.
+ *
+ * The work itself is agent/snapshot_files.c as it ships, on a simulated disk (sim_posix.h).
+ */
+#include <string.h>
+
+#include "agent/snapshot_files.h"
+#include "base/assert.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "world.h"
+
+struct job { /* and its result */
+    struct mu_link place;
+    bool is_removal;
+    struct consensus_snap_order order;
+    struct mu_buf data;
+    uint64_t generation;
+    struct catalog *catalog;
+    uint64_t held;
+    struct mu_err err;
+};
+
+struct snaps {
+    struct mu_link jobs, results;
+    bool is_stopping;
+    struct snapshot_files files; /* the fiber's */
+    struct job *switching;       /* waits for the apply steps */
+};
+
+/* -- on the fiber -------------------------------------------------------------------------------
+ */
+
+static void job_free(struct job *j)
+{
+    catalog_close(j->catalog);
+    mu_buf_deinit(&j->data);
+    mu_free(j);
+}
+
+static void run_order(struct snaps *n, struct job *j)
+{
+    struct snapshot_files *f = &n->files;
+    struct consensus_snap_order *o = &j->order;
+    enum mu_code rc = MU_OK;
+
+    switch (o->kind) {
+    case CONSENSUS_SNAP_EXPORT: rc = snapshot_export(f, &o->snap, &j->err); break;
+    case CONSENSUS_SNAP_CLOSE: snapshot_close(f); break;
+    case CONSENSUS_SNAP_READ:
+        rc = snapshot_read(f, &o->snap, o->offset, o->bytes, &j->data, &j->err);
+        break;
+    case CONSENSUS_SNAP_OPEN: rc = snapshot_open(f, &o->snap, &j->held, &j->err); break;
+    case CONSENSUS_SNAP_STORE:
+        rc = snapshot_store(f, &o->snap, o->offset, mu_buf_span(&j->data), &j->err);
+        j->held = f->written;
+        break;
+    case CONSENSUS_SNAP_IMPORT: rc = snapshot_import(f, &o->snap, &j->err); break;
+    case CONSENSUS_SNAP_SWITCH: rc = snapshot_switch(f, &j->catalog, &j->err); break;
+    case CONSENSUS_SNAP_ABANDON: snapshot_abandon(f); break;
+    }
+    MU_ASSERT((rc == MU_OK) == (j->err.code == MU_OK));
+    if (rc != MU_OK && (o->kind == CONSENSUS_SNAP_OPEN || o->kind == CONSENSUS_SNAP_STORE)) {
+        snapshot_abandon(f);
+    }
+}
+
+static void on_results(void *data);
+
+static void snaps_main(void *data)
+{
+    struct server *s = data;
+    struct snaps *n = s->snaps;
+
+    while (!n->is_stopping) {
+        struct mu_link *link = mu_list_pop_front(&n->jobs);
+
+        if (link == NULL) {
+            task_nap(&s->snap_task, NEVER);
+            continue;
+        }
+        struct job *j = MU_CONTAINER(link, struct job, place);
+
+        if (j->is_removal) {
+            enum mu_code rc = snapshot_state_remove(n->files.dir, j->generation, &j->err);
+
+            MU_ASSERT(rc == j->err.code);
+        } else {
+            run_order(n, j);
+        }
+        mu_list_push_back(&n->results, link);
+        snaps_poll(s);
+    }
+}
+
+/* -- on the loop --------------------------------------------------------------------------------
+ */
+
+static void post(struct server *s, struct job *j)
+{
+    mu_list_push_back(&s->snaps->jobs, &j->place);
+    task_mail(&s->snap_task);
+}
+
+void snaps_order(void *data, const struct consensus_snap_order *order)
+{
+    struct server *s = data;
+    struct job *j = mu_new(sizeof *j);
+
+    world_note(s->world, 5000 + (uint64_t)order->kind * 8 + s->place);
+    j->order = *order;
+    j->order.data = MU_SPAN_NONE;
+    mu_buf_add_span(&j->data, order->data);
+    torture_snapshot(s,
+                     order->kind == CONSENSUS_SNAP_IMPORT || order->kind == CONSENSUS_SNAP_SWITCH);
+    post(s, j);
+}
+
+void snaps_poll(struct server *s)
+{
+    if (s->snaps != NULL && !s->is_dying && !event_is_set(&s->snap_event)) {
+        event_set(s->world, &s->snap_event, s->world->now + WAKE_US, on_results, s);
+    }
+}
+
+static void remove_old(struct server *s, uint64_t generation)
+{
+    struct job *j = mu_new(sizeof *j);
+
+    j->is_removal = true;
+    j->generation = generation;
+    post(s, j);
+}
+
+static void switch_finish(struct server *s)
+{
+    struct snaps *n = s->snaps;
+
+    if (n->switching == NULL || apply_waiting(s->apply) > 0 || s->state == SERVER_STOPPING) {
+        return;
+    }
+    struct job *j = n->switching;
+
+    n->switching = NULL;
+    s->generation = n->files.generation;
+    server_state_replace(s, j->catalog);
+    j->catalog = NULL; /* given */
+    s->world->sums.installs++;
+    world_say(s->world, "%s: installed a snapshot of %llu, %llu bytes, generation %llu", s->name,
+              U(j->order.snap.index), U(j->order.snap.bytes), U(s->generation));
+    consensus__node_snapshot(&s->node, CONSENSUS_SNAP_SWITCHED, &j->order.snap, 0,
+                             CONSENSUS_SNAP_OK);
+    remove_old(s, s->generation - 1);
+    requests_restored(s);
+    job_free(j);
+}
+
+static enum consensus_snap_fault fault_of(enum mu_code code)
+{
+    return code == MU_FULL          ? CONSENSUS_SNAP_FULL
+           : code == MU_CORRUPT     ? CONSENSUS_SNAP_DAMAGED
+           : code == MU_UNSUPPORTED ? CONSENSUS_SNAP_UNKNOWN
+                                    : CONSENSUS_SNAP_IO;
+}
+
+static void answer(struct server *s, const struct job *j)
+{
+    static const enum consensus_snap_event good[] = {
+        [CONSENSUS_SNAP_EXPORT] = CONSENSUS_SNAP_EXPORTED,
+        [CONSENSUS_SNAP_OPEN] = CONSENSUS_SNAP_OPENED,
+        [CONSENSUS_SNAP_STORE] = CONSENSUS_SNAP_STORED,
+        [CONSENSUS_SNAP_IMPORT] = CONSENSUS_SNAP_IMPORTED,
+    };
+    const struct consensus_snap_order *o = &j->order;
+    bool is_good = j->err.code == MU_OK;
+
+    consensus__node_snapshot(&s->node,
+                             is_good                            ? good[o->kind]
+                             : o->kind == CONSENSUS_SNAP_EXPORT ? CONSENSUS_SNAP_EXPORT_FAILED
+                                                                : CONSENSUS_SNAP_LOST,
+                             &o->snap, j->held, fault_of(j->err.code));
+}
+
+/* False: it is kept. */
+static bool tell(struct server *s, struct job *j)
+{
+    const struct consensus_snap_order *o = &j->order;
+
+    switch (o->kind) {
+    case CONSENSUS_SNAP_EXPORT:
+        s->world->sums.exports += j->err.code == MU_OK;
+        answer(s, j);
+        break;
+    case CONSENSUS_SNAP_OPEN:
+        s->world->sums.resumed += j->err.code == MU_OK && j->held > 0;
+        answer(s, j);
+        break;
+    case CONSENSUS_SNAP_STORE:
+    case CONSENSUS_SNAP_IMPORT: answer(s, j); break;
+    case CONSENSUS_SNAP_READ:
+        consensus__node_chunk(&s->node, &o->snap, o->offset,
+                              j->err.code == MU_OK ? mu_buf_span(&j->data) : MU_SPAN_NONE);
+        break;
+    case CONSENSUS_SNAP_SWITCH:
+        if (j->err.code != MU_OK) { /* the log begins behind it already: a restart completes it */
+            server_state_failed(s, j->err.text);
+            break;
+        }
+        s->snaps->switching = j;
+        return false;
+    case CONSENSUS_SNAP_CLOSE:
+    case CONSENSUS_SNAP_ABANDON: break;
+    }
+    return true;
+}
+
+/* What is made of bytes that were checked on their way is what was made of them by their leader. */
+static void check(const struct server *s, const struct job *j)
+{
+    bool is_job = !j->is_removal && j->order.kind == CONSENSUS_SNAP_IMPORT;
+
+    if (j->err.code != MU_OK && j->order.kind != CONSENSUS_SNAP_READ) {
+        world_say(s->world, "%s: work on a snapshot failed: %s", s->name, j->err.text);
+    }
+    if (is_job && j->err.code == MU_CORRUPT && !s->is_hurt && !s->was_cut_once) {
+        world_fail(s->world, "%s: a snapshot that no fault has touched is refused: %s", s->name,
+                   j->err.text);
+    }
+}
+
+static void on_results(void *data)
+{
+    struct server *s = data;
+    struct mu_link *link;
+
+    if (!server_turn_begins(s, &s->snap_event, on_results, s)) {
+        return;
+    }
+    while ((link = mu_list_pop_front(&s->snaps->results)) != NULL) {
+        struct job *j = MU_CONTAINER(link, struct job, place);
+
+        check(s, j);
+        if (!s->has_begun || s->state == SERVER_STOPPING || j->is_removal || tell(s, j)) {
+            job_free(j);
+        }
+    }
+    switch_finish(s);
+    server_turn_ends(s);
+}
+
+/* -- life ----------------------------------------------------------------------------------------
+ */
+
+void snaps_open(struct server *s)
+{
+    struct snaps *n = mu_new(sizeof *n);
+    char dir[SERVER_DIR_BYTES];
+
+    server_dir(s, dir);
+    snapshot_files_init(&n->files, mu_strdup(dir), s->generation);
+    snapshot_close(&n->files); /* what a crash left of an export */
+    mu_list_init(&n->jobs);
+    mu_list_init(&n->results);
+    s->snaps = n;
+    task_start(&s->snap_task, s, snaps_main);
+}
+
+static void jobs_clear(struct mu_link *list)
+{
+    struct mu_link *link;
+
+    while ((link = mu_list_pop_front(list)) != NULL) {
+        job_free(MU_CONTAINER(link, struct job, place));
+    }
+}
+
+void snaps_close(struct server *s)
+{
+    struct snaps *n = s->snaps;
+
+    if (n == NULL) {
+        return;
+    }
+    n->is_stopping = true;
+    task_drain(&s->snap_task);
+    task_free(&s->snap_task);
+    event_cancel(s->world, &s->snap_event);
+    jobs_clear(&n->jobs);
+    jobs_clear(&n->results);
+    if (n->switching != NULL) {
+        job_free(n->switching);
+    }
+    snapshot_files_deinit(&n->files);
+    mu_free(n);
+    s->snaps = NULL;
+}
