@@ -472,6 +472,7 @@ static enum mu_code consensus_open(struct agent *a, const struct catalog_applied
         .next_applied = next->index,
         .next_applied_term = next->term,
         .trailing_entries = (uint32_t)c->raft_trailing_logs,
+        .has_leases = c->has_read_leases,
     };
     enum mu_code rc = consensus_driver_new(&a->consensus, a->loop, &options, err);
 

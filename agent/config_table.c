@@ -183,6 +183,8 @@ const struct config_item config_items[] = {
     { .key = "reconcile.pause_max", MS, AT(c.reconcile.pause_max_ms), .fallback = MIN(10), AT_LEAST(0), .help = "How long removal pauses while more than a third of the members are failed." },
     { .key = "reconcile.absent_after", MS, AT(c.reconcile.absent_after_ms), .fallback = S(60), AT_LEAST(0), .help = "A node that gossip never met counts as failed this long after an election." },
 
+    { .key = "reads.lease", BOOL, AT(c.has_read_leases), .help = "The leader answers reads without asking a quorum first, as long as one has promised to elect nobody else. Wrong answers follow when the clock of one server runs more than a quarter faster than another's, or a virtual machine is frozen together with its clock." },
+
     { .key = "performance.raft_multiplier", INT, AT(c.raft_multiplier), .fallback = 1, .min = 1, .max = 10, .help = "Scales the times of elections and heartbeats." },
     { .key = "performance.leave_drain_time", MS, AT(c.leave_drain_ms), .fallback = S(5), AT_LEAST(0), .help = "How long a leaving server still answers." },
     { .key = "performance.rpc_hold_timeout", MS, AT(c.rpc_hold_ms), .fallback = S(7), AT_LEAST(0), .help = "How long a request waits for a leader." },

@@ -93,6 +93,7 @@ struct config {
         int64_t last_contact_ms, stabilization_ms, max_trailing_logs, min_quorum;
     } autopilot;
     int64_t raft_multiplier, raft_trailing_logs;
+    bool has_read_leases;
     int64_t leave_drain_ms, rpc_hold_ms;
     int64_t http_max_conns_per_client, kv_max_value_size, txn_max_req_len;
     int64_t default_query_ms, max_query_ms;
