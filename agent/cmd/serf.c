@@ -132,6 +132,21 @@ static int run(struct cli *cli, const struct cli_command *command, int argc,
     return status;
 }
 
+/* Those that Consul has no word for mean the same without `serf` before them. */
+int cmd_serf_same(struct cli *cli, const void *options, int argc, const char *const *argv)
+{
+    const char **words = mu_new_array((size_t)argc + 1, sizeof *words);
+
+    words[0] = cli->command->name;
+    for (int i = 0; i < argc; i++) {
+        words[i + 1] = argv[i];
+    }
+    int status = cmd_serf(cli, options, argc + 1, words);
+
+    mu_free(words);
+    return status;
+}
+
 int cmd_serf(struct cli *cli, const void *options, int argc, const char *const *argv)
 {
     static const char *const help[] = { "-h", "-help", "--help", NULL };
