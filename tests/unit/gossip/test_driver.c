@@ -616,7 +616,7 @@ static void a_stop_answers_who_still_waits(void **unused)
     cluster_close(&c);
 }
 
-static bool a_knows_of_drops(struct cluster *c)
+static bool a_knows_of_drops(const struct cluster *c)
 {
     return gossip_driver_stats(c->nodes[0].driver).kernel_drops > 0;
 }
