@@ -53,6 +53,7 @@ struct world *world_new(const struct world_options *options)
 
     w->options = *options;
     w->hash = 0xcbf29ce484222325ULL;
+    w->source = SIZE_MAX;
     mu_rand_seed(&w->rand, options->seed);
     w->names = mu_table_new();
     w->connections = mu_table_new();
@@ -232,6 +233,7 @@ static void stop(struct world *w, struct sim_node *n, enum world_life how, bool 
 
 void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
 {
+    struct sim_key_work work;
     struct gossip_effects fx;
     bool is_over = false;
 
@@ -242,12 +244,15 @@ void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
     gossip_step(n->core, ev, &fx);
     for (size_t i = 0; i < fx.sends_count; i++) {
         sim_hash(w, fx.sends[i].data.data, fx.sends[i].data.bytes);
+        MU_ASSERT(!gossip__seal_sends(n->core) ||
+                  (fx.sends[i].data.data[3] & GOSSIP__FLAG_SEALED) != 0);
         sim_datagram(w, n, &fx.sends[i]);
     }
     for (size_t i = 0; i < fx.streams_count; i++) {
         hash_u64(w, fx.streams[i].verb);
         sim_stream_op(w, n, &fx.streams[i]);
     }
+    sim_keys_gather(&fx, &work);
     on_notices(w, n, &fx);
     if (w->heard != NULL) {
         w->heard(w->hearer, w->hosts[n->host], &fx);
@@ -269,6 +274,8 @@ void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
     }
     if (is_over) {
         stop(w, n, WORLD_LEFT, true);
+    } else {
+        sim_keys_do(w, n, &work);
     }
 }
 
@@ -348,6 +355,7 @@ void world_start(struct world *w, size_t node, struct world_start how)
     memcpy(options.nonce_prefix, &options.boot_id, sizeof options.boot_id);
     MU_ASSERT(gossip_new(&n->core, &options, &err) == MU_OK);
     n->life++;
+    n->started_us = w->now_us;
     n->life_kind = WORLD_RUNNING;
     n->is_leaving = false;
     sim_records_free(n);
@@ -359,8 +367,16 @@ static void remember(void *data, const struct gossip_view *member)
 {
     struct sim_node *n = data;
 
-    if (!member->is_self &&
-        (member->status == GOSSIP_STATUS_ALIVE || member->status == GOSSIP_STATUS_FAILED)) {
+    bool is_wanted = member->status == GOSSIP_STATUS_ALIVE ||
+                     member->status == GOSSIP_STATUS_FAILED || n->world->options.remembers_all;
+
+    for (size_t i = 0; i < n->known_count; i++) {
+        if (strcmp(n->known[i].name, member->name) == 0) {
+            n->known[i].addr = member->addr;
+            return;
+        }
+    }
+    if (!member->is_self && is_wanted) {
         n->known = mu_grow(n->known, (n->known_count + 1) * sizeof *n->known);
         n->known[n->known_count++] =
             (struct gossip_known){ .name = mu_strdup(member->name), .addr = member->addr };
@@ -369,7 +385,9 @@ static void remember(void *data, const struct gossip_view *member)
 
 static void stop(struct world *w, struct sim_node *n, enum world_life how, bool tell_peers)
 {
-    known_free(n);
+    if (!w->options.remembers_all) {
+        known_free(n);
+    }
     gossip_each(n->core, remember, n);
     gossip_free(n->core);
     n->core = NULL;
@@ -454,6 +472,11 @@ void world_hear(struct world *w, world_heard_fn *heard, void *data)
     w->hearer = data;
 }
 
+size_t world_source(const struct world *w)
+{
+    return w->source;
+}
+
 bool world_event(struct world *w, size_t node, const char *name, const char *payload, bool coalesce)
 {
     struct sim_node *n = w->nodes[node];
@@ -503,12 +526,13 @@ void world_keys(struct world *w, size_t node, const struct gossip_sealing *seali
 {
     struct sim_node *n = w->nodes[node];
 
-    n->ring = (struct gossip_keyring){ .count = 0 };
+    n->keys = (struct gossip_keys){ .version = 0 };
     n->sealing = *sealing;
     if (sealing->keyring != NULL) {
-        n->ring = *sealing->keyring;
+        n->keys.ring = *sealing->keyring;
     }
-    n->sealing.keyring = &n->ring;
+    n->sealing.keyring = &n->keys.ring;
+    n->sealing.keys = &n->keys;
     if (n->core != NULL) {
         struct gossip_event ev = { .kind = GOSSIP_EV_KEYS };
 
@@ -545,9 +569,17 @@ void world_faults(struct world *w, double loss, double duplicate, double reorder
     w->options.reorder = reorder;
 }
 
+void world_loss_to(struct world *w, size_t node, double loss)
+{
+    w->nodes[node]->loss_to = loss;
+}
+
 void world_heal(struct world *w)
 {
     memset(w->cut, 0, sizeof w->cut);
+    for (size_t i = 0; i < w->nodes_count; i++) {
+        w->nodes[i]->loss_to = 0;
+    }
     world_faults(w, 0, 0, 0);
 }
 
@@ -566,7 +598,9 @@ static void hold(struct sim_node *n, struct sim_event e)
 static void handle(struct world *w, struct sim_node *n, const struct sim_event *e)
 {
     struct gossip_event ev = { .kind = GOSSIP_EV_WAKE };
+    const struct sim_node *from = e->kind == SIM_PACKET ? sim_node_at(w, &e->addr) : NULL;
 
+    w->source = from != NULL ? w->hosts[from->host] : SIZE_MAX;
     switch (e->kind) {
     case SIM_PACKET:
         ev.kind = GOSSIP_EV_PACKET;
@@ -594,6 +628,7 @@ static void handle(struct world *w, struct sim_node *n, const struct sim_event *
     case SIM_RESUME:
     case SIM_CONNECT: break; /* not for a core */
     }
+    w->source = SIZE_MAX;
     mu_free(e->data);
 }
 
