@@ -50,7 +50,7 @@ enum cluster_break {
     BREAK_APPLY,        /* what applying does depends on the server's life */
     BREAK_DISK,         /* a crash loses what was flushed */
     BREAK_HEALTH,       /* the leader forgets to mark the failed */
-    BREAK_STATE,        /* as BREAK_APPLY, and nobody looks but the servers themselves */
+    BREAK_STATE, /* one server leaves commands out, and nobody looks but the servers themselves */
 };
 
 struct cluster_options {

@@ -188,7 +188,10 @@ static bool tell(struct server *s, struct job *j)
 
     switch (o->kind) {
     case CONSENSUS_SNAP_EXPORT:
-        s->world->sums.exports += j->err.code == MU_OK;
+        if (j->err.code == MU_OK) {
+            s->world->sums.exports++;
+            fact_snapshot(s, &o->snap);
+        }
         answer(s, j);
         break;
     case CONSENSUS_SNAP_OPEN:
