@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "discover.h"
 #include "failures.h"
 #include "persist.h"
 #include "proto/command.h"
@@ -594,6 +595,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
     agent__join_open(a);
+    agent__coordinates_open(a);
     if (agent_is_server(a)) {
         rc = server_open(a, err);
     } else {
@@ -616,6 +618,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
         return rc;
     }
     a->advertise = gossip_driver_address(a->gossip);
+    agent__coordinates_start(a);
     if (a->consensus != NULL) {
         a->has_consensus_started = true;
         consensus_driver_start(a->consensus);
@@ -630,6 +633,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     local_set_listener(a->local, on_local_change, a);
     rc = agent__registration_restore(a, err);
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
+    rc = rc == MU_OK ? agent__discover_open(a, err) : rc;
     agent__events_open(a);
     agent__handlers_open(a);
     if (rc == MU_OK) {
@@ -689,6 +693,11 @@ static void on_gossip_stopped(void *data)
     stop_rest(a);
 }
 
+static void on_discover_closed(void *data)
+{
+    stopped_one(data);
+}
+
 static void on_ipc_closed(void *data)
 {
     stopped_one(data);
@@ -721,11 +730,16 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         a->stops_pending++;
         agent__ipc_close(a, on_ipc_closed, a);
     }
+    if (agent__discover_is_open(a)) {
+        a->stops_pending++;
+        agent__discover_close(a, on_discover_closed, a);
+    }
     agent__key_calls_cancel(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);
     agent__registration_close(a);
     agent__restore_close(a);
+    agent__coordinates_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);
     agent__sync_close(a);

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "gossip/keyring.h"
+#include "mdns.h"
 
 void config__warn(struct config *c, const char *fmt, ...)
 {
@@ -556,6 +557,19 @@ static enum mu_code check_log(struct config_draft *d, struct mu_err *err)
     return MU_OK;
 }
 
+static enum mu_code check_discover(struct config_draft *d, struct mu_err *err)
+{
+    struct config *c = &d->c;
+
+    c->discover = is_said(c->discover) ? c->discover : NULL;
+    c->mdns.interface = is_said(c->mdns.interface) ? c->mdns.interface : NULL;
+    if (c->discover != NULL && strlen(c->discover) > MDNS_CLUSTER_MAX) {
+        return mu_fail(err, MU_INVALID, "discover: '%.64s' is longer than %d bytes", c->discover,
+                       MDNS_CLUSTER_MAX);
+    }
+    return MU_OK;
+}
+
 static enum mu_code check_endpoints(struct config_draft *d, struct mu_err *err)
 {
     (void)err;
@@ -639,14 +653,13 @@ static enum mu_code warn_in_clear(struct config_draft *d, struct mu_err *err)
 enum mu_code config__finish(struct config_draft *d, struct mu_err *err)
 {
     static enum mu_code (*const rules[])(struct config_draft *, struct mu_err *) = {
-        check_datacenter,  check_data_dir,      check_node,
-        check_node_meta,   check_bind,          check_advertise,
-        check_client,      check_ports,         check_listeners,
-        check_bootstrap,   check_join,          check_leave,
-        check_gossip,      check_domains,       check_service_ttl,
-        check_output_size, check_log,           check_endpoints,
-        check_segments,    check_encrypt,       config__check_handlers,
-        refuse_unsafe,     warn_without_effect, warn_in_clear,
+        check_datacenter, check_data_dir,         check_node,        check_node_meta,
+        check_bind,       check_advertise,        check_client,      check_ports,
+        check_listeners,  check_bootstrap,        check_join,        check_leave,
+        check_gossip,     check_domains,          check_service_ttl, check_output_size,
+        check_log,        check_discover,         check_endpoints,   check_segments,
+        check_encrypt,    config__check_handlers, refuse_unsafe,     warn_without_effect,
+        warn_in_clear,
     };
 
     for (size_t i = 0; i < MU_LEN(rules); i++) {

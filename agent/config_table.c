@@ -108,6 +108,10 @@ const struct config_item config_items[] = {
     /* -- joining and leaving -- */
     { .key = "retry_join", .flag = "retry-join", TEXTS, AT(retry_join), .example = "[\"web-2\", \"web-3\"]", .help = "Agents to join, tried until one answers." },
     { .key = "start_join", .flag = "join", TEXTS, AT(start_join), .instead = "retry_join", .help = "The same as retry_join." },
+    { .key = "discover", .flag = "discover", TEXT, AT(c.discover), .example = "\"web\"", .help = "Find the others of the cluster of this name on the local network, by multicast DNS." },
+    { .key = "mdns.interface", .flag = "mdns-iface", TEXT, AT(c.mdns.interface), .help = "Do that on this interface; default: that of bind_addr, or all." },
+    { .key = "mdns.disable_ipv4", .flag = "mdns-disable-ipv4", BOOL, AT(c.mdns.disable_ipv4), .help = "Not over IPv4." },
+    { .key = "mdns.disable_ipv6", .flag = "mdns-disable-ipv6", BOOL, AT(c.mdns.disable_ipv6), .help = "Not over IPv6." },
     { .key = "retry_interval", .flag = "retry-interval", MS, AT(c.retry_interval_ms), .fallback = S(30), .min = 1, .max = HOUR(24), .help = "Longest pause between tries to join, reached from 0.2s by doubling." },
     { .key = "retry_max", .flag = "retry-max", INT, AT(c.retry_max), AT_LEAST(0), .help = "Give up and exit after that many tries; 0: never." },
     { .key = "retry_join_wan", .flag = "retry-join-wan", TEXTS, LATER, .help = "Servers of other datacenters to join." },
@@ -164,7 +168,7 @@ const struct config_item config_items[] = {
     { .key = "raft_snapshot_interval", MS, LATER, .fallback = S(30), .help = "How often the need of a snapshot is looked at." },
     { .key = "raft_trailing_logs", INT, AT(c.raft_trailing_logs), .fallback = 10240, .min = 1, .max = 10000000, .help = "Entries kept in the log, at most 64 MiB of them, behind what the state holds durably: a server that is further behind gets a snapshot." },
     { .key = "raft_logstore", ANY, LATER, .help = "Which store holds the log." },
-    { .key = "disable_coordinates", BOOL, SILENT, .help = "Do not compute network coordinates." },
+    { .key = "disable_coordinates", BOOL, AT(c.disable_coordinates), .help = "Do not compute network coordinates." },
     { .key = "disable_remote_exec", BOOL, SILENT, .fallback = 1, .help = "Do not run programs sent by consul exec." },
     { .key = "disable_host_node_id", .flag = "disable-host-node-id", BOOL, LATER, .fallback = 1, .help = "Do not derive the node id from the host." },
     { .key = "disable_update_check", BOOL, SILENT, .help = "Do not ask for new versions; muster never does." },
@@ -373,7 +377,7 @@ const struct config_item config_items[] = {
     { .key = "check_reap_interval", MS, SILENT, .help = "Built in." },
     { .key = "check_deregister_interval_min", MS, SILENT, .help = "Built in." },
     { .key = "sync_coordinate_rate_target", ANY, SILENT, .help = "Built in." },
-    { .key = "sync_coordinate_interval_min", MS, SILENT, .help = "Built in." },
+    { .key = "sync_coordinate_interval_min", MS, AT(c.sync_coordinate_ms), .fallback = S(15), .min = 100, .max = HOUR(24), .help = "How often this node tells where it is in the space of round trip times, at most; seldomer in large clusters." },
     { .key = "consul", ANY, SILENT, .help = "Built in." },
 }; // clang-format on
 

@@ -91,6 +91,8 @@ struct agent {
     struct servers *servers;         /* servers.c: client agents: the server they talk to */
     struct sync *sync;               /* sync.c: anti-entropy */
     struct join *join;               /* join.c: the retry_join loop */
+    struct coordinates *coordinates; /* coordinate.c */
+    struct discover *discover;       /* discover_uv.c; NULL: off */
     struct events *events;           /* event.c: user events and queries */
     struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
@@ -252,6 +254,14 @@ void agent__sessions_applied(struct agent *a); /* this server came to a.applied 
 size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
+
+/* -- coordinate.c ------------------------------------------------------------------------------ */
+
+void agent__coordinates_open(struct agent *a);
+void agent__coordinates_start(struct agent *a); /* gossip runs */
+void agent__coordinates_close(struct agent *a);
+void agent__coordinates_lead(struct agent *a);
+void agent__coordinates_rest(struct agent *a);
 
 /* -- caretaker.c: the leader's care for the servers -------------------------------------------- */
 

@@ -185,27 +185,42 @@ static void on_stats(struct ipc_session *s, struct request *r)
     s->host.stats(s->host.data, &s->out);
 }
 
-/* There are no coordinates: what Serf says of a node that it has none of. */
+/* Of a node that is not known, or where coordinates are off: zeros and no vector, as Serf does. */
 static void on_coordinate(struct ipc_session *s, struct request *r)
 {
-    static const char *const numbers[] = { "Adjustment", "Error", "Height" };
+    struct coordinate at = { .error = 0 };
+    const char *node = ipc_get_text(&r->body, "Node");
 
-    (void)ipc_get_text(&r->body, "Node");
     if (!ipc__is_sound(s, r)) {
         return;
     }
+    bool is_known = s->host.coordinate(s->host.data, node, &at);
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = { { "Adjustment", at.adjustment },
+                    { "Error", at.error },
+                    { "Height", at.height } };
+
     ipc__put_header(s, r->seq, "");
     ipc_put_map(&s->out, 2);
     ipc_put_text(&s->out, "Coord");
     ipc_put_map(&s->out, 4);
     for (size_t i = 0; i < MU_LEN(numbers); i++) {
-        ipc_put_text(&s->out, numbers[i]);
-        ipc_put_f64(&s->out, 0);
+        ipc_put_text(&s->out, numbers[i].name);
+        ipc_put_f64(&s->out, numbers[i].value);
     }
     ipc_put_text(&s->out, "Vec");
-    ipc_put_nil(&s->out);
+    if (is_known) {
+        ipc_put_list(&s->out, COORDINATE_DIMS);
+        for (size_t i = 0; i < COORDINATE_DIMS; i++) {
+            ipc_put_f64(&s->out, at.vec[i]);
+        }
+    } else {
+        ipc_put_nil(&s->out);
+    }
     ipc_put_text(&s->out, "Ok");
-    ipc_put_bool(&s->out, false);
+    ipc_put_bool(&s->out, is_known);
 }
 
 /* -- requests -----------------------------------------------------------------------------------

@@ -49,6 +49,8 @@ struct ipc_host {
     /* `done` comes exactly once, never from inside. */
     void (*keys)(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
                  void *done_data);
+    /* Of this node or a member; false: not known. */
+    bool (*coordinate)(void *data, const char *node, struct coordinate *out);
 };
 
 struct ipc_session; /* opaque */

@@ -249,7 +249,7 @@ static void put_serf(const struct agent *a, struct mu_buf *to)
 
     ipc_put_text(to, "serf");
     ipc_put_map(to, 12);
-    put_pair(to, "coordinate_resets", "0");
+    put_count(to, "coordinate_resets", s.coordinate_resets);
     put_pair(to, "encrypted", a->keys.ring.count > 0 ? "true" : "false");
     put_count(to, "event_queue", s.event_queue);
     put_count(to, "event_time", s.event_time);
@@ -309,6 +309,11 @@ static void host_stats(void *data, struct mu_buf *to)
     put_serf(a, to);
     ipc_put_text(to, "tags");
     ipc_put_tags(to, &self.tags);
+}
+
+static bool host_coordinate(void *data, const char *node, struct coordinate *out)
+{
+    return agent_coordinate(data, node, out);
 }
 
 /* -- what happens -------------------------------------------------------------------------------
@@ -396,6 +401,7 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
         .respond = host_respond,
         .stats = host_stats,
         .keys = host_keys,
+        .coordinate = host_coordinate,
     };
     enum mu_code rc = MU_OK;
 

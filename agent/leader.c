@@ -329,6 +329,7 @@ static void on_barrier(void *data, enum mu_code code, const struct agent_view *v
     l->was_paused = false;
     reconcile_lead(l->reconcile, timers_now(a->timers));
     agent__sessions_lead(a);
+    agent__coordinates_lead(a);
     agent__history_lead(a);
     full_pass(a);
 }
@@ -343,6 +344,7 @@ static void office_end(struct agent *a)
     }
     l->is_in_office = false;
     agent__sessions_rest(a);
+    agent__coordinates_rest(a);
     agent__history_rest(a);
     agent__caretaker_office(a, false);
     reconcile_rest(l->reconcile);

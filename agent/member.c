@@ -424,6 +424,7 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
             .refuse = refuse_member,
             .refuse_data = a,
             .sealing = agent__gossip_sealing(a),
+            .no_coordinates = c->disable_coordinates,
         },
         .bind = c->serf_lan_bind.ip_bytes > 0 ? c->serf_lan_bind : c->bind_addr,
         .state_dir = state_dir,

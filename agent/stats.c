@@ -219,7 +219,7 @@ static void stats_serf(struct agent *a, struct mu_json_out *o)
 
     mu_json_key(o, "serf_lan");
     mu_json_open(o, '{');
-    mu_json_text(o, "coordinate_resets", "0");
+    put_u(o, "coordinate_resets", s.coordinate_resets);
     mu_json_text(o, "encrypted", a->keys.ring.count > 0 ? "true" : "false");
     put_u(o, "event_queue", s.event_queue);
     put_u(o, "event_time", s.event_time);

@@ -17,6 +17,7 @@ static catalog_apply_fn *const functions[] = {
     [COMMAND_KV_SET] = catalog__kv_set,
     [COMMAND_KV_DELETE] = catalog__kv_delete,
     [COMMAND_AUTOPILOT] = catalog__autopilot,
+    [COMMAND_COORDINATES] = catalog__coordinates,
     [COMMAND_KV_LOCK] = catalog__kv_lock,
     [COMMAND_KV_COMPACT] = catalog__kv_compact,
     [COMMAND_TXN] = catalog__txn,

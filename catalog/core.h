@@ -28,6 +28,7 @@ enum counter {
     COUNTER_TOMBSTONES,
     COUNTER_EXTINCTION, /* index at which any service last lost its last instance */
     COUNTER_SESSIONS,
+    COUNTER_COORDINATES,
     COUNTER_REQUESTS,      /* rows of request ids, and one: 0 when there never was any */
     COUNTER_KVS_REV,       /* how many entries have changed Consul's key space: its revision */
     COUNTER_KVS_COMPACTED, /* id of the first version that compaction has not visited */
@@ -154,6 +155,7 @@ enum mu_code catalog__deregister(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_set(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_delete(CATALOG_APPLY_ARGS);
 enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS);
+enum mu_code catalog__coordinates(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_compact(CATALOG_APPLY_ARGS);
 enum mu_code catalog__txn(CATALOG_APPLY_ARGS);
@@ -237,6 +239,11 @@ MU_MUST_CHECK enum mu_code catalog__check_remove(struct catalog *c, const struct
 /* Checks of an instance whose service has another name now: they go with it. */
 MU_MUST_CHECK enum mu_code catalog__checks_follow(struct catalog *c, const struct row *service,
                                                   struct mu_err *err);
+
+/* coordinate.c */
+MU_MUST_CHECK enum mu_code catalog__coordinate_remove(struct catalog *c, struct mu_span node_key,
+                                                      struct mu_err *err);
+bool catalog__coordinate_unpack(struct mu_span bytes, struct coordinate *out);
 
 /* session.c */
 MU_MUST_CHECK enum mu_code catalog__session_find(struct catalog *c, const struct mu_id *id,

@@ -18,6 +18,7 @@ static const struct mu_span names[COUNTERS_COUNT] = {
     [COUNTER_EXTINCTION] = NAME("extinction"),
     [COUNTER_SESSIONS] = NAME("sessions"),
     [COUNTER_REQUESTS] = NAME("requests"),
+    [COUNTER_COORDINATES] = NAME("coordinates"),
     [COUNTER_KVS_REV] = NAME("kvs.rev"),
     [COUNTER_KVS_COMPACTED] = NAME("kvs.compacted"),
     [COUNTER_RESTORE_INDEX] = NAME("restore.index"),

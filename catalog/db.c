@@ -22,7 +22,7 @@
 #include "core.h"
 #include "mvcc.h"
 
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 #define APPLICATION_ID 0x6d757374 /* "must" */
 
 #define CACHE_BYTES (64U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
@@ -86,6 +86,19 @@ static enum mu_code create_schema(struct catalog *c, struct mu_err *err)
     return rc;
 }
 
+/* New tables are empty and so part of no hash: the state means what it meant. */
+static enum mu_code upgrade(struct catalog *c, struct mu_err *err)
+{
+    struct mu_buf sql = MU_BUF_NONE;
+    enum mu_code rc;
+
+    mu_buf_addf(&sql, "BEGIN IMMEDIATE; %s PRAGMA user_version=%d; COMMIT", catalog__row_schema_5(),
+                SCHEMA_VERSION);
+    rc = catalog__exec(&c->db, mu_buf_text(&sql), err);
+    mu_buf_deinit(&sql);
+    return rc;
+}
+
 /* Ours, of this schema; or empty, then it becomes so. */
 static enum mu_code settle_schema(struct catalog *c, struct mu_err *err)
 {
@@ -117,6 +130,9 @@ static enum mu_code settle_schema(struct catalog *c, struct mu_err *err)
     if (version <= 0) {
         return mu_fail(err, MU_CORRUPT, "state %s: schema version %lld was never written",
                        c->db.path, (long long)version);
+    }
+    if (version == SCHEMA_VERSION - 1) {
+        return upgrade(c, err);
     }
     if (version < SCHEMA_VERSION) {
         return mu_fail(err, MU_UNSUPPORTED,

@@ -101,6 +101,9 @@ enum mu_code catalog__node_remove(struct catalog *c, const struct row *node, str
         rc = catalog__sessions_end_of_node(c, key, err);
     }
     if (rc == MU_OK) {
+        rc = catalog__coordinate_remove(c, key, err);
+    }
+    if (rc == MU_OK) {
         rc = catalog__row_remove(&c->rows, ROW_NODES, node, err);
     }
     catalog__touch(c, COUNTER_NODES);

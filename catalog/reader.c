@@ -54,6 +54,10 @@ static const struct {
                                        " kv_hist_1 h ON h.id = c.id WHERE c.key >= ?"
                                        " ORDER BY c.key" },
     [READER_AUTOPILOT]          = { ROW_AUTOPILOT, "WHERE one = 1" },
+    [READER_COORDINATES]        = { 0, "SELECT n.name, c.at FROM coordinates c JOIN nodes n"
+                                       " ON n.key = c.node ORDER BY c.node" },
+    [READER_COORDINATE]         = { 0, "SELECT n.name, c.at FROM coordinates c JOIN nodes n"
+                                       " ON n.key = c.node WHERE c.node = ?" },
 }; // clang-format on
 
 /* -- opening ----------------------------------------------------------------------------------- */

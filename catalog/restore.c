@@ -290,10 +290,11 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
  * Every table was changed by it. Revisions go on behind the larger of the two, too. */
 static void counters_in(struct catalog *c, const struct restoring *r)
 {
-    static const enum counter indexes[] = { COUNTER_NODES,      COUNTER_SERVICES,
-                                            COUNTER_CHECKS,     COUNTER_KVS,
-                                            COUNTER_TOMBSTONES, COUNTER_EXTINCTION,
-                                            COUNTER_SESSIONS,   COUNTER_RESTORE_INDEX };
+    static const enum counter indexes[] = { COUNTER_NODES,        COUNTER_SERVICES,
+                                            COUNTER_CHECKS,       COUNTER_KVS,
+                                            COUNTER_TOMBSTONES,   COUNTER_EXTINCTION,
+                                            COUNTER_SESSIONS,     COUNTER_COORDINATES,
+                                            COUNTER_RESTORE_INDEX };
     uint64_t *now = c->now.counters.now;
     uint64_t theirs = r->info.applied.index + r->counters[COUNTER_RESTORE_SHIFT];
 

@@ -28,17 +28,22 @@
 #define SESSIONS_LIST                                                                              \
     "id, node, name, node_name, lock_delay, behavior, ttl, node_checks, service_checks, created, " \
     "modified"
-#define DELAYS_LIST   "key, until"
-#define LOCKS_LIST    "session, key"
-#define DEAD_LIST     "id, key"
-#define STAGED_LIST   "at, id, data"
-#define ORIGINS_LIST  "id, boot, high, idx, seen, effect"
-#define OUTCOMES_LIST "id, seq, code, applied, text, data"
-#define REQUESTS_LIST "id, idx, stamp, digest, code, applied, text, data"
+#define COORDINATES_LIST "node, at, created, modified"
+#define DELAYS_LIST      "key, until"
+#define LOCKS_LIST       "session, key"
+#define DEAD_LIST        "id, key"
+#define STAGED_LIST      "at, id, data"
+#define ORIGINS_LIST     "id, boot, high, idx, seen, effect"
+#define OUTCOMES_LIST    "id, seq, code, applied, text, data"
+#define REQUESTS_LIST    "id, idx, stamp, digest, code, applied, text, data"
 
 #define AUTOPILOT_LIST                                                                \
     "one, cleanup, contact_ns, trailing, quorum, stable_ns, zone_tag, no_migration, " \
     "version_tag, created, modified"
+
+#define COORDINATES_TABLE                                                               \
+    "CREATE TABLE coordinates(node PRIMARY KEY, at NOT NULL, created INTEGER NOT NULL," \
+    " modified INTEGER NOT NULL) WITHOUT ROWID;"
 
 static const char schema[] =
     "CREATE TABLE applied(one INTEGER PRIMARY KEY CHECK (one = 1), idx INTEGER NOT NULL,"
@@ -87,7 +92,7 @@ static const char schema[] =
     "CREATE TABLE requests(id PRIMARY KEY, idx INTEGER NOT NULL, stamp INTEGER NOT NULL,"
     " digest NOT NULL, code INTEGER NOT NULL, applied INTEGER NOT NULL, text, data) WITHOUT ROWID;"
     "CREATE INDEX requests_idx ON requests(idx);"
-    "CREATE TABLE staged(at INTEGER PRIMARY KEY, id NOT NULL, data NOT NULL);"
+    "CREATE TABLE staged(at INTEGER PRIMARY KEY, id NOT NULL, data NOT NULL);" COORDINATES_TABLE
     "INSERT INTO applied VALUES(1, 0, 0, 0, zeroblob(16));";
 
 static const struct table {
@@ -109,6 +114,7 @@ static const struct table {
     [ROW_OUTCOMES]    = { "outcomes",    OUTCOMES_LIST, OUTCOMES_COLUMNS, 2, { "id", "seq" } },
     [ROW_REQUESTS]    = { "requests",    REQUESTS_LIST, REQUEST_COLUMNS, 1, { "id" } },
     [ROW_KV_LOCKS_1]  = { "kv_locks_1",  LOCKS_LIST,    LOCK_COLUMNS,    2, { "session", "key" } },
+    [ROW_COORDINATES] = { "coordinates", COORDINATES_LIST, COORDINATE_COLUMNS, 1, { "node" } },
     [ROW_KV_DEAD_1]   = { "kv_dead_1",   DEAD_LIST,     DEAD_COLUMNS,    1, { "id" } },
     [ROW_STAGED]      = { "staged",      STAGED_LIST,   STAGED_COLUMNS,  1, { "at" } },
 }; // clang-format on
@@ -116,6 +122,11 @@ static const struct table {
 const char *catalog__row_schema(void)
 {
     return schema;
+}
+
+const char *catalog__row_schema_5(void)
+{
+    return COORDINATES_TABLE;
 }
 
 const char *catalog__row_table_name(enum row_table table)

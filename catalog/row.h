@@ -36,8 +36,9 @@ enum row_table {
     ROW_KV_LOCKS_1 = 13, /* which session holds which key: an index of kv_cur_1 */
     ROW_KV_DEAD_1 = 14,  /* deletion markers by id: another one */
     ROW_STAGED = 15,     /* the stream of a state that is to be restored, in parts */
+    ROW_COORDINATES = 16,
 };
-#define ROW_TABLES_COUNT 16 /* with the unused 0 */
+#define ROW_TABLES_COUNT 17 /* with the unused 0 */
 
 enum idx_column { IDX_NAME, IDX_VALUE, IDX_COLUMNS };
 
@@ -145,6 +146,14 @@ enum autopilot_column {
     AUTOPILOT_COLUMNS
 };
 
+enum coordinate_column {
+    COORDINATE_NODE, /* key of the node */
+    COORDINATE_AT,   /* its numbers: coordinate.c */
+    COORDINATE_CREATED,
+    COORDINATE_MODIFIED,
+    COORDINATE_COLUMNS
+};
+
 enum session_column {
     SESSION_ID,   /* 16 bytes */
     SESSION_NODE, /* key of the node */
@@ -220,6 +229,7 @@ struct rows {
 
 /* The whole schema, as statements. */
 const char *catalog__row_schema(void);
+const char *catalog__row_schema_5(void); /* what version 5 has beside version 4 */
 const char *catalog__row_table_name(enum row_table table);
 /* "key, name, id, ...", for other statements that select whole rows. */
 const char *catalog__row_columns(enum row_table table);

@@ -307,6 +307,7 @@ static void take_concerned(struct catalog_watch *w, const struct catalog_topic *
     case CATALOG_SERVICES:
     case CATALOG_SERVICE:
     case CATALOG_CHECKS:
+    case CATALOG_COORDINATES:
     case CATALOG_SESSIONS:
     case CATALOG_SESSION: take_exact(w, change->kind, change->name, list); break;
     case CATALOG_KEY:

@@ -36,6 +36,20 @@ static void check_self(const struct gossip *g)
                                                 : GOSSIP_STATUS_NONE));
 }
 
+static void check_coordinate(const struct gossip *g)
+{
+    const struct coordinate *at = &g->vivaldi.at;
+
+    MU_ASSERT(coordinate_is_valid(at));
+    MU_ASSERT(at->error > 0 && at->error <= COORDINATE_ERROR_MAX);
+    MU_ASSERT(at->height >= COORDINATE_HEIGHT_MIN);
+    for (size_t i = 0; i < g->list_count; i++) {
+        const struct gossip__distance *d = g->list[i]->distance;
+
+        MU_ASSERT(d == NULL || !d->is_known || coordinate_is_valid(&d->at));
+    }
+}
+
 static void check_counts(const struct gossip *g)
 {
     struct mu_table_at at = { .started = false };
@@ -122,6 +136,7 @@ static void check_probe(const struct gossip *g)
 void gossip__check(const struct gossip *g)
 {
     check_self(g);
+    check_coordinate(g);
     check_counts(g);
     check_queues(g);
     check_effects(g);

@@ -16,6 +16,7 @@
 #include "base/table.h"
 #include "gossip/gossip.h"
 #include "message.h"
+#include "vivaldi.h"
 
 #define GOSSIP__NEVER UINT64_MAX
 
@@ -82,6 +83,7 @@ struct gossip__member {
     uint64_t conflict_ms;     /* when a rival was last told, and */
     uint64_t conflict_log_ms; /* when that was last logged */
     uint64_t tcp_only_ms;     /* when its silent UDP was last logged */
+    struct gossip__distance *distance; /* NULL: never measured */
 
     /* what users see (serf.c) */
     enum gossip_status status;
@@ -173,11 +175,15 @@ enum gossip__probe_stage { GOSSIP__PROBE_IDLE, GOSSIP__PROBE_DIRECT, GOSSIP__PRO
 
 #define GOSSIP__HELPERS_MAX 8
 
+#define GOSSIP__TIMED_MAX 8 /* pings of a probe whose round trip is measured */
+
 struct gossip__probe {
     enum gossip__probe_stage stage;
     struct gossip__member *target; /* NULL when idle */
     uint64_t seq, direct_ms, deadline_ms;
-    uint64_t again_ms; /* when the ping is repeated */
+    uint64_t again_ms;                   /* when the ping is repeated */
+    uint64_t sent_ns[GOSSIP__TIMED_MAX]; /* when each of them went out */
+    unsigned sent_count;                 /* all of them */
     struct gossip__member *helpers[GOSSIP__HELPERS_MAX];
     bool has_nacked[GOSSIP__HELPERS_MAX], has_refused[GOSSIP__HELPERS_MAX];
     unsigned helpers_count, nacks_count, refused_count, stalled_count;
@@ -193,13 +199,30 @@ void gossip__probe_abandon(struct gossip *g, const char *why);
 void gossip__probe_forget(struct gossip *g, const struct gossip__member *m);
 void gossip__on_ping(struct gossip *g, const struct gossip__ping *p,
                      const struct gossip__source *src);
-void gossip__on_ack(struct gossip *g, const struct gossip__ack *a);
+void gossip__on_ack(struct gossip *g, const struct gossip__ack *a,
+                    const struct gossip__source *src);
 void gossip__on_nack(struct gossip *g, const struct gossip__nack *n,
                      const struct gossip__source *src);
 void gossip__on_wrong_node(struct gossip *g, const struct gossip__source *src);
 void gossip__on_send_failed(struct gossip *g, const struct mu_addr *to, bool is_remote);
 void gossip__send_ping(struct gossip *g, uint64_t seq, const char *target,
                        const struct mu_addr *to);
+
+/* -- coordinate.c: how far everybody is (14) ----------------------------------------------------
+ */
+
+struct gossip__distance { /* what is known about a member */
+    struct gossip__rtt_filter filter;
+    bool is_known;
+    struct coordinate at;
+};
+
+void gossip__coordinate_init(struct gossip *g, const struct gossip_options *o);
+void gossip__coordinate_put(const struct gossip *g, struct gossip__ack *ack); /* where we are */
+/* It answered the ping that went out at sent_ns, straight and by UDP. */
+void gossip__coordinate_acked(struct gossip *g, struct gossip__member *m,
+                              const struct gossip__ack *a, uint64_t sent_ns);
+void gossip__coordinate_restart(struct gossip__member *m);
 
 /* -- inquiry.c: does this address answer? asked for others, or about a claim (5.3, 10, 11) ------
  */
@@ -683,6 +706,7 @@ struct gossip {
     struct gossip__seal seal;
 
     uint64_t now_ms, wake_at_ms;
+    uint64_t now_ns, arrived_ns; /* finer, for round trips; when the packet in hand came */
     bool has_started;
     struct mu_rand rand;
     struct mu_arena in;   /* what is decoded from one packet or frame; bounded */
@@ -709,6 +733,11 @@ struct gossip {
     uint64_t probe_turn;
     struct mu_link inquiries;
     size_t inquiries_count;
+
+    bool has_coordinates;
+    struct gossip__vivaldi vivaldi;
+    struct mu_rand coordinate_rand; /* its own: decisions do not depend on where we are */
+    uint64_t coordinate_log_ms;
 
     struct gossip__queue queues[GOSSIP__QUEUES];
     uint64_t rumor_id, rumor_at_ms, rumor_last_ms;

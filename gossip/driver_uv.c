@@ -102,7 +102,8 @@ void gossip__feed(struct gossip_driver *d, struct gossip_event *ev)
     }
     MU_ASSERT(!d->is_feeding); /* a listener that fed us would pull its views away */
     d->is_feeding = true;
-    ev->now_ms = gossip__now();
+    ev->now_ns = mu_clock_ns();
+    ev->now_ms = ev->now_ns / MU_NS_PER_MS;
     gossip_step(d->core, ev, &fx);
     gossip__udp_send(d, fx.sends, fx.sends_count);
     for (size_t i = 0; i < fx.streams_count; i++) {
@@ -414,6 +415,12 @@ bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct 
     return gossip_find(d->core, name, out);
 }
 
+bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
+                              struct coordinate *out)
+{
+    return gossip_coordinate(d->core, name, out);
+}
+
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
 {
     static const enum gossip_counter dropped[] = {
@@ -425,20 +432,22 @@ struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
     struct gossip_stats stats;
 
     gossip_summarize(d->core, &s);
-    stats = (struct gossip_stats){ .members = s.members,
-                                   .alive = s.alive,
-                                   .failed = s.failed,
-                                   .left = s.left,
-                                   .health_score = s.health_score,
-                                   .intent_queue = s.intent_queue,
-                                   .event_queue = s.event_queue,
-                                   .query_queue = s.query_queue,
-                                   .member_time = s.member_time,
-                                   .event_time = s.event_time,
-                                   .query_time = s.query_time,
-                                   .packets_in = s.counters[GOSSIP_COUNT_PACKETS_IN],
-                                   .packets_out = s.counters[GOSSIP_COUNT_PACKETS_OUT],
-                                   .incarnation = s.incarnation };
+    stats =
+        (struct gossip_stats){ .members = s.members,
+                               .alive = s.alive,
+                               .failed = s.failed,
+                               .left = s.left,
+                               .health_score = s.health_score,
+                               .intent_queue = s.intent_queue,
+                               .event_queue = s.event_queue,
+                               .query_queue = s.query_queue,
+                               .member_time = s.member_time,
+                               .event_time = s.event_time,
+                               .query_time = s.query_time,
+                               .packets_in = s.counters[GOSSIP_COUNT_PACKETS_IN],
+                               .packets_out = s.counters[GOSSIP_COUNT_PACKETS_OUT],
+                               .incarnation = s.incarnation,
+                               .coordinate_resets = s.counters[GOSSIP_COUNT_COORDINATE_RESETS] };
     for (size_t i = 0; i < MU_LEN(dropped); i++) {
         stats.packets_dropped += s.counters[dropped[i]];
     }

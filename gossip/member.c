@@ -60,6 +60,7 @@ void gossip__member_free(struct gossip__member *m)
 {
     gossip__claim_free(m->claim);
     mu_free(m->replay);
+    mu_free(m->distance);
     mu_buf_deinit(&m->meta);
     mu_free(m->tags.items);
     mu_free(m->name);
@@ -225,6 +226,9 @@ void gossip__member_move(struct gossip *g, struct gossip__member *m, enum gossip
     }
     m->state = to;
     m->state_ms = g->now_ms;
+    if (to == GOSSIP__DEAD || to == GOSSIP__GONE) {
+        gossip__coordinate_restart(m);
+    }
     if (to == GOSSIP__SUSPECT) {
         mu_list_push_back(&g->suspects, &m->suspects);
     } else {
@@ -251,6 +255,9 @@ void gossip__member_describe(struct gossip *g, struct gossip__member *m,
 {
     struct gossip__member *holder = gossip__member_by_id(g, &a->node_id);
 
+    if (!mu_addr_eq(&m->addr, &a->at)) {
+        gossip__coordinate_restart(m);
+    }
     m->addr = a->at;
     m->boot_id = a->boot_id;
     memcpy(m->versions, a->versions, sizeof m->versions);

@@ -17,9 +17,11 @@
 #include "message_pb.h"
 #include "proto/pb.h"
 
-#define TEXT_MAX 255 /* bytes of a sentence from a peer */
+#define TEXT_MAX           255 /* bytes of a sentence from a peer */
+#define COORDINATE_VERSION 1
 
 typedef Mu__Gossip__Alive PbAlive;
+typedef Mu__Gossip__Coordinate PbCoordinate;
 typedef Mu__Gossip__Frame PbFrame;
 typedef Mu__Gossip__Part PbPart;
 typedef Mu__Gossip__PushPull PbPushPull;
@@ -191,6 +193,25 @@ static PbAlive *held_out(bool has_held, const struct gossip__alive *held, struct
 /* -- parts --------------------------------------------------------------------------------------
  */
 
+/* A coordinate that cannot be read does not make the ack less of one. */
+static void ack_in(const Mu__Gossip__Ack *m, struct gossip__ack *out)
+{
+    const PbCoordinate *c = m->coord;
+
+    *out = (struct gossip__ack){ .seq = m->seq, .relayed = m->relayed };
+    if (c == NULL) {
+        return;
+    }
+    out->where = GOSSIP__GIVEN_UNREADABLE;
+    if (c->version == COORDINATE_VERSION && c->n_vec == COORDINATE_DIMS) {
+        out->where = GOSSIP__GIVEN;
+        memcpy(out->coordinate.vec, c->vec, sizeof out->coordinate.vec);
+        out->coordinate.error = c->error;
+        out->coordinate.adjustment = c->adjustment;
+        out->coordinate.height = c->height;
+    }
+}
+
 bool gossip__part_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__part *out)
 {
     const PbPart *m = mu_pb_unpack(&mu__gossip__part__descriptor, bytes, arena);
@@ -208,7 +229,7 @@ bool gossip__part_decode(struct mu_span bytes, struct mu_arena *arena, struct go
         return indirect_in(m->indirect, &out->indirect);
     case MU__GOSSIP__PART__M_ACK:
         out->kind = GOSSIP__PART_ACK;
-        out->ack = (struct gossip__ack){ .seq = m->ack->seq, .relayed = m->ack->relayed };
+        ack_in(m->ack, &out->ack);
         return true;
     case MU__GOSSIP__PART__M_NACK:
         out->kind = GOSSIP__PART_NACK;
@@ -282,6 +303,21 @@ static void indirect_out(PbPart *m, const struct gossip__indirect *p, struct mu_
     m->indirect->nack_after_ms = p->nack_after_ms;
 }
 
+static void coordinate_out(PbCoordinate **to, const struct coordinate *c, struct mu_arena *arena)
+{
+    PbCoordinate *m = mu_arena_new(arena, sizeof *m);
+
+    mu__gossip__coordinate__init(m);
+    m->version = COORDINATE_VERSION;
+    m->n_vec = COORDINATE_DIMS;
+    m->vec = mu_arena_array(arena, COORDINATE_DIMS, sizeof *m->vec);
+    memcpy(m->vec, c->vec, sizeof c->vec);
+    m->error = c->error;
+    m->adjustment = c->adjustment;
+    m->height = c->height;
+    *to = m;
+}
+
 static void ack_out(PbPart *m, const struct gossip__ack *p, struct mu_arena *arena)
 {
     m->m_case = MU__GOSSIP__PART__M_ACK;
@@ -289,6 +325,9 @@ static void ack_out(PbPart *m, const struct gossip__ack *p, struct mu_arena *are
     mu__gossip__ack__init(m->ack);
     m->ack->seq = p->seq;
     m->ack->relayed = p->relayed;
+    if (p->where == GOSSIP__GIVEN) {
+        coordinate_out(&m->ack->coord, &p->coordinate, arena);
+    }
 }
 
 static void nack_out(PbPart *m, const struct gossip__nack *p, struct mu_arena *arena)

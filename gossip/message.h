@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/span.h"
 #include "gossip/keys.h"
+#include "proto/coordinate.h"
 
 #define GOSSIP__INCARNATION_MAX ((1ULL << 62) - 1)
 #define GOSSIP__BUCKETS         256 /* of a digest (9.2) */
@@ -73,9 +74,17 @@ struct gossip__indirect {
     uint32_t nack_after_ms;
 };
 
+enum gossip__given {
+    GOSSIP__GIVEN_NONE,
+    GOSSIP__GIVEN_UNREADABLE, /* of a version or with dimensions that we do not know */
+    GOSSIP__GIVEN,
+};
+
 struct gossip__ack {
     uint64_t seq;
     bool relayed;
+    enum gossip__given where;
+    struct coordinate coordinate; /* GIVEN: any numbers at all */
 };
 
 struct gossip__nack {

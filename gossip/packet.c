@@ -208,7 +208,7 @@ void gossip__on_part(struct gossip *g, const struct gossip__part *p,
     case GOSSIP__PART_UNKNOWN: gossip__count(g, GOSSIP_COUNT_PARTS_UNKNOWN); break;
     case GOSSIP__PART_PING: gossip__on_ping(g, &p->ping, src); break;
     case GOSSIP__PART_INDIRECT: gossip__on_indirect(g, &p->indirect, src); break;
-    case GOSSIP__PART_ACK: gossip__on_ack(g, &p->ack); break;
+    case GOSSIP__PART_ACK: gossip__on_ack(g, &p->ack, src); break;
     case GOSSIP__PART_NACK: gossip__on_nack(g, &p->nack, src); break;
     case GOSSIP__PART_SUSPECT: gossip__on_suspect(g, &p->suspect, p->bytes, src); break;
     case GOSSIP__PART_ALIVE: gossip__on_alive(g, &p->alive, p->bytes, src); break;

@@ -19,6 +19,8 @@
 
 #define NACK_PERCENT 80 /* of what a helper has: its nack must reach us before we decide (5.3) */
 #define TCP_LOG_MS   3600000
+#define SEND_SHIFT   48 /* of a ping's number: above it, which of the probe's pings it is */
+#define PROBE_MASK   ((1ULL << SEND_SHIFT) - 1)
 
 /* -- the end of a probe -------------------------------------------------------------------------
  */
@@ -283,7 +285,7 @@ static void send_probe(struct gossip *g)
     struct gossip__member *m = p->target;
     struct gossip__letter l;
     struct gossip__part ping = { .kind = GOSSIP__PART_PING,
-                                 .ping = { .seq = p->seq,
+                                 .ping = { .seq = p->seq | (uint64_t)p->sent_count << SEND_SHIFT,
                                            .target = m->name,
                                            .reply_to = g->self->addr,
                                            .target_boot = m->boot_id } };
@@ -294,6 +296,10 @@ static void send_probe(struct gossip *g)
     }
     MU_ASSERT(gossip__letter_add(&l, gossip__part_encode(&ping, &g->step)));
     (void)gossip__letter_send(g, &l);
+    if (p->sent_count < GOSSIP__TIMED_MAX) {
+        p->sent_ns[p->sent_count] = g->now_ns;
+    }
+    p->sent_count++;
     p->again_ms = g->now_ms + g->profile.probe_timeout_ms / 2;
 }
 
@@ -391,6 +397,8 @@ void gossip__on_ping(struct gossip *g, const struct gossip__ping *p,
                       (!mu_addr_is_loopback(&p->reply_to) || mu_addr_is_loopback(&src->addr));
     const struct mu_addr *to = use_stated ? &p->reply_to : &src->addr;
     struct gossip__part part = { .kind = GOSSIP__PART_ACK, .ack = { .seq = p->seq } };
+
+    gossip__coordinate_put(g, &part.ack);
     bool is_known = src->sender != NULL && mu_addr_eq(to, &src->sender->addr);
 
     if (strcmp(p->target, g->self->name) != 0) { /* its record of this address is out of date */
@@ -402,9 +410,17 @@ void gossip__on_ping(struct gossip *g, const struct gossip__ping *p,
     gossip__send_part(g, to, is_known ? src->sender : NULL, &part);
 }
 
-void gossip__on_ack(struct gossip *g, const struct gossip__ack *a)
+void gossip__on_ack(struct gossip *g, const struct gossip__ack *a, const struct gossip__source *src)
 {
-    if (g->probe.stage != GOSSIP__PROBE_IDLE && a->seq == g->probe.seq) {
+    struct gossip__probe *p = &g->probe;
+    uint64_t send = a->seq >> SEND_SHIFT;
+
+    if (p->stage != GOSSIP__PROBE_IDLE && (a->seq & PROBE_MASK) == p->seq) {
+        bool is_straight = !a->relayed && !src->is_stream && src->sender == p->target;
+
+        if (is_straight && send < p->sent_count && send < GOSSIP__TIMED_MAX) {
+            gossip__coordinate_acked(g, p->target, a, p->sent_ns[send]);
+        }
         succeed(g, false);
     } else {
         (void)gossip__inquiry_ack(g, a->seq);

@@ -1,13 +1,15 @@
 #include "state.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/crc.h"
 #include "message.h"
 
-#define HEAD "muster gossip 1"
+#define HEAD                "muster gossip 1"
+#define COORDINATE_TEXT_MAX 512
 
 static const struct {
     const char *word;
@@ -66,6 +68,34 @@ static bool read_peer(struct mu_span rest, struct mu_arena *arena, struct gossip
     return strlen(out->name) == cut - 1 && gossip__name_ok(out->name);
 }
 
+/* The numbers, error first; the adjustment is not kept, since its window is not. */
+static bool read_coordinate(struct mu_span rest, struct coordinate *out)
+{
+    double *to[2 + COORDINATE_DIMS] = { &out->error, &out->height };
+    char text[COORDINATE_TEXT_MAX];
+    char *at = text;
+
+    for (size_t i = 0; i < COORDINATE_DIMS; i++) {
+        to[2 + i] = &out->vec[i];
+    }
+    if (rest.bytes >= sizeof text) {
+        return false;
+    }
+    memcpy(text, rest.data, rest.bytes);
+    text[rest.bytes] = '\0';
+    *out = (struct coordinate)COORDINATE_ORIGIN;
+    for (size_t i = 0; i < MU_LEN(to); i++) {
+        char *end = at;
+
+        *to[i] = strtod(at, &end);
+        if (end == at || (*end != ' ' && *end != '\0')) {
+            return false;
+        }
+        at = end;
+    }
+    return *at == '\0' && coordinate_is_valid(out);
+}
+
 static bool read_line(struct mu_span line, struct mu_arena *arena, struct gossip__kept *out)
 {
     struct mu_span rest;
@@ -83,6 +113,10 @@ static bool read_line(struct mu_span line, struct mu_arena *arena, struct gossip
     if (mu_span_eq_text(word, "leave")) {
         out->has_left = true;
         return true;
+    }
+    if (mu_span_eq_text(word, "coordinate")) {
+        out->has_coordinate = read_coordinate(rest, &out->coordinate);
+        return out->has_coordinate;
     }
     bool is_peer = mu_span_eq_text(word, "alive") || mu_span_eq_text(word, "failed");
 
@@ -134,6 +168,17 @@ void gossip__state_begin(struct mu_buf *to, const struct gossip__clocks *given, 
         mu_buf_add_text(to, "leave");
         line_close(to, start);
     }
+}
+
+void gossip__state_add_coordinate(struct mu_buf *to, const struct coordinate *c)
+{
+    size_t start = to->bytes;
+
+    mu_buf_addf(to, "coordinate %.9g %.9g", c->error, c->height);
+    for (size_t i = 0; i < COORDINATE_DIMS; i++) {
+        mu_buf_addf(to, " %.9g", c->vec[i]);
+    }
+    line_close(to, start);
 }
 
 void gossip__state_add(struct mu_buf *to, const struct gossip_view *member)

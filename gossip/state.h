@@ -5,6 +5,7 @@
  *   clock 17 #crc             Lamport time of members
  *   event-clock 4 #crc        of user events: what is older was delivered already
  *   query-clock 2 #crc        of queries
+ *   coordinate ERROR HEIGHT V1 ... V8 #crc   where this node was, in seconds
  *   alive NAME ADDR:PORT #crc
  *   failed NAME ADDR:PORT #crc
  *   leave #crc                this node left: whom it knew is of no use at the next start
@@ -30,7 +31,8 @@ struct gossip__clocks {   /* 0: none kept */
 
 struct gossip__kept {
     struct gossip__clocks clocks;
-    bool has_left;
+    bool has_left, has_coordinate;
+    struct coordinate coordinate;
     struct gossip_known *known; /* alive first, then failed */
     size_t known_count;
     size_t skipped; /* lines that were damaged or unknown */
@@ -40,6 +42,7 @@ struct gossip__kept {
 void gossip__state_read(struct mu_span text, struct mu_arena *arena, struct gossip__kept *out);
 
 void gossip__state_begin(struct mu_buf *to, const struct gossip__clocks *clocks, bool has_left);
+void gossip__state_add_coordinate(struct mu_buf *to, const struct coordinate *c);
 void gossip__state_add(struct mu_buf *to, const struct gossip_view *member);
 
 #endif

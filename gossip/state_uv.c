@@ -4,7 +4,9 @@
  * events and queries changed, at most four times a second, always as a whole. The incarnation in
  * the file lies ahead of the one in use, so a crash at any moment finds a number there that nobody
  * has seen; half of the reserve used is reason to write. While we are alone the peers of the last
- * life stay in the file: a second crash before anybody was found must not lose them.
+ * life stay in the file: a second crash before anybody was found must not lose them. The coordinate
+ * is written with whatever else there is, and at the end: it moves with every probe, and an old one
+ * is still better than none.
  */
 #include <string.h>
 
@@ -41,6 +43,15 @@ static void add_last(struct gossip_driver *d)
     }
 }
 
+static void add_coordinate(struct gossip_driver *d)
+{
+    struct coordinate at;
+
+    if (gossip_coordinate(d->core, d->options.core.name, &at)) {
+        gossip__state_add_coordinate(&d->keeper.text, &at);
+    }
+}
+
 static void compose(struct gossip_driver *d)
 {
     struct gossip__keeper *k = &d->keeper;
@@ -57,6 +68,7 @@ static void compose(struct gossip_driver *d)
                                                   .event_time = s.event_time,
                                                   .query_time = s.query_time },
                         k->has_left);
+    add_coordinate(d);
     gossip_each(d->core, add_peer, &k->text);
     if (s.alive > 1) {
         k->last.known_count = 0; /* those we have found now are better */
@@ -142,6 +154,7 @@ void gossip__keeper_due(struct gossip_driver *d)
 
 void gossip__keeper_stop(struct gossip_driver *d)
 {
+    d->keeper.is_due = d->keeper.is_due || d->keeper.path != NULL;
     if (d->keeper.is_due && !d->keeper.is_writing) {
         write_start(d);
     }
@@ -182,6 +195,9 @@ static enum mu_code write_first(struct gossip_driver *d, struct mu_err *err)
 
     clocks.incarnation = k->reserved;
     gossip__state_begin(&k->text, &clocks, false);
+    if (k->last.has_coordinate) {
+        gossip__state_add_coordinate(&k->text, &k->last.coordinate);
+    }
     for (size_t i = 0; i < k->last.known_count; i++) {
         struct gossip_view peer = { .name = k->last.known[i].name,
                                     .addr = k->last.known[i].addr,
@@ -207,6 +223,8 @@ enum mu_code gossip__keeper_open(struct gossip_driver *d, struct mu_err *err)
     core->member_time = k->last.clocks.member_time;
     core->event_time = k->last.clocks.event_time;
     core->query_time = k->last.clocks.query_time;
+    core->has_coordinate = k->last.has_coordinate;
+    core->coordinate = k->last.coordinate;
     core->known = k->last.known;
     core->known_count = k->last.known_count;
     if (rc == MU_OK && k->path != NULL) {

@@ -14,6 +14,7 @@
 #include "core.h"
 
 #define CLEAR_MS     (10U * 60 * 1000)
+#define NS_PER_MS    1000000U
 #define IN_BYTES_MAX (8U * 1024 * 1024) /* what one packet or frame may become in memory */
 
 // clang-format off
@@ -273,6 +274,7 @@ enum mu_code gossip_new(struct gossip **out, const struct gossip_options *o, str
     g->member_time = o->member_time > 0 ? o->member_time : 1;
     g->event_time = o->event_time > 0 ? o->event_time : 1;
     g->query_time = o->query_time > 0 ? o->query_time : 1;
+    gossip__coordinate_init(g, o);
     gossip__event_init(g, o);
     gossip__query_init(g, o);
     lists_init(g);
@@ -371,7 +373,10 @@ static void route(struct gossip *g, const struct gossip_event *ev)
     switch (ev->kind) { /* no default: a new kind must be placed here */
     case GOSSIP_EV_START: on_start(g); break;
     case GOSSIP_EV_WAKE: on_wake(g); break;
-    case GOSSIP_EV_PACKET: gossip__on_packet(g, &ev->packet.from, ev->packet.data); break;
+    case GOSSIP_EV_PACKET:
+        g->arrived_ns = ev->packet.at_ns != 0 ? ev->packet.at_ns : g->now_ns;
+        gossip__on_packet(g, &ev->packet.from, ev->packet.data);
+        break;
     case GOSSIP_EV_SEND_FAILED:
         gossip__on_send_failed(g, &ev->failed.to, ev->failed.is_remote);
         break;
@@ -418,6 +423,7 @@ void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_
     MU_ASSERT(ev->now_ms >= g->now_ms);
     MU_ASSERT(g->has_started || ev->kind == GOSSIP_EV_START);
     g->now_ms = ev->now_ms;
+    g->now_ns = ev->now_ns != 0 ? ev->now_ns : ev->now_ms * NS_PER_MS;
     g->sends_count = g->ops_count = g->notices_count = g->dones_count = 0;
     g->delivered_count = g->asked_count = g->replies_count = 0;
     g->told_keys = NULL;

@@ -4,6 +4,8 @@
  * queue. That queue (IP_RECVERR) is how the kernel tells that a datagram met nobody: proof of a
  * dead process half a second before a timeout is. The price: an error that waits there makes the
  * next send fail, whatever its address, so a failed send is tried once more.
+ *
+ * The kernel notes when a datagram came, so that a busy loop does not look like a long way.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,12 +17,14 @@
 #include <linux/errqueue.h> /* needs struct timespec first */
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "driver_parts.h"
 
 #define BATCHES_MAX    16 /* in one turn: then the loop goes round once */
 #define ERRORS_MAX     256
 #define RECEIVE_BUFFER (2 * 1024 * 1024) /* asked for; halved until the kernel agrees */
 #define RECEIVE_MIN    (64 * 1024)
+#define WAIT_NS_MAX    (10 * MU_NS_PER_S) /* no datagram waits longer to be read */
 
 enum mu_code gossip__udp_open(struct gossip_driver *d, const struct mu_addr *at, struct mu_err *err)
 {
@@ -50,6 +54,7 @@ enum mu_code gossip__udp_open(struct gossip_driver *d, const struct mu_addr *at,
     }
     (void)setsockopt(d->udp, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_RECVERR : IPV6_RECVERR,
                      &on, sizeof on);
+    (void)setsockopt(d->udp, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
     return MU_OK;
 }
 
@@ -164,42 +169,76 @@ static void drain_errors(struct gossip_driver *d)
     }
 }
 
-static int receive_batch(struct gossip_driver *d, struct sockaddr_storage *from, size_t *bytes)
+struct received {
+    struct sockaddr_storage from;
+    size_t bytes;
+    uint64_t at_ns; /* 0: not known */
+};
+
+/* The kernel's stamp is wall time; what counts is how long ago that was. A wall clock that was set
+ * meanwhile shows as a stamp that cannot be. */
+static uint64_t arrival(struct msghdr *m, uint64_t now_ns, int64_t wall_ns)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+        struct timespec stamp;
+
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS &&
+            c->cmsg_len >= CMSG_LEN(sizeof stamp)) {
+            memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+            int64_t ago = wall_ns - ((int64_t)stamp.tv_sec * MU_NS_PER_S + stamp.tv_nsec);
+
+            return ago >= 0 && ago < WAIT_NS_MAX ? now_ns - (uint64_t)ago : 0;
+        }
+    }
+    return 0;
+}
+
+static int receive_batch(struct gossip_driver *d, struct received *received)
 {
     struct mmsghdr messages[GOSSIP__BATCH];
     struct iovec parts[GOSSIP__BATCH];
+    union {
+        struct cmsghdr align;
+        uint8_t room[CMSG_SPACE(sizeof(struct timespec))];
+    } controls[GOSSIP__BATCH];
 
     for (size_t i = 0; i < GOSSIP__BATCH; i++) {
         parts[i].iov_base = d->packets[i];
         parts[i].iov_len = sizeof d->packets[i];
         messages[i] = (struct mmsghdr){ .msg_len = 0 };
-        messages[i].msg_hdr.msg_name = &from[i];
-        messages[i].msg_hdr.msg_namelen = sizeof from[i];
+        messages[i].msg_hdr.msg_name = &received[i].from;
+        messages[i].msg_hdr.msg_namelen = sizeof received[i].from;
+        messages[i].msg_hdr.msg_control = &controls[i];
+        messages[i].msg_hdr.msg_controllen = sizeof controls[i];
         messages[i].msg_hdr.msg_iov = &parts[i];
         messages[i].msg_hdr.msg_iovlen = 1;
     }
     int got = recvmmsg(d->udp, messages, GOSSIP__BATCH, MSG_DONTWAIT, NULL);
+    uint64_t now_ns = got > 0 ? mu_clock_ns() : 0;
+    int64_t wall_ns = got > 0 ? mu_clock_wall_ns() : 0;
 
     for (int i = 0; i < got; i++) {
-        bytes[i] = messages[i].msg_len;
+        received[i].bytes = messages[i].msg_len;
+        received[i].at_ns = arrival(&messages[i].msg_hdr, now_ns, wall_ns);
     }
     return got;
 }
 
 void gossip__udp_drain(struct gossip_driver *d)
 {
-    struct sockaddr_storage from[GOSSIP__BATCH];
-    size_t bytes[GOSSIP__BATCH];
+    struct received received[GOSSIP__BATCH];
 
     drain_errors(d);
     for (unsigned batch = 0; batch < BATCHES_MAX && !d->is_stopping; batch++) {
-        int got = receive_batch(d, from, bytes);
+        int got = receive_batch(d, received);
 
         for (int i = 0; i < got; i++) {
             struct gossip_event ev = { .kind = GOSSIP_EV_PACKET };
 
-            ev.packet.data = mu_span_of(d->packets[i], bytes[i]);
-            if (mu_addr_from_sockaddr((const struct sockaddr *)&from[i], &ev.packet.from)) {
+            ev.packet.data = mu_span_of(d->packets[i], received[i].bytes);
+            ev.packet.at_ns = received[i].at_ns;
+            if (mu_addr_from_sockaddr((const struct sockaddr *)&received[i].from,
+                                      &ev.packet.from)) {
                 gossip__feed(d, &ev);
             }
         }

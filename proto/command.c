@@ -48,6 +48,7 @@ static const struct codec {
     [COMMAND_STAGE]           = { "stage",           command__check_stage,           command__pack_stage,           command__unpack_stage },
     [COMMAND_RESTORE]         = { "restore",         command__check_restore,         command__pack_restore,         command__unpack_restore },
     [COMMAND_AUTOPILOT]       = { "autopilot",       command__check_autopilot,       command__pack_autopilot,       command__unpack_autopilot },
+    [COMMAND_COORDINATES]     = { "coordinates",     command__check_coordinates,     command__pack_coordinates,     command__unpack_coordinates },
 }; // clang-format on
 
 static const struct codec *codec_find(uint32_t kind)

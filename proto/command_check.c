@@ -201,6 +201,27 @@ enum mu_code command__check_autopilot(const struct command *c, struct mu_err *er
     return check_texts(rules, MU_LEN(rules), err);
 }
 
+enum mu_code command__check_coordinates(const struct command *c, struct mu_err *err)
+{
+    const struct command_coordinates *all = &c->coordinates;
+
+    if (all->count > MU_COORDINATES_MAX) {
+        return mu_fail(err, MU_INVALID, "%zu coordinates, at most %d are allowed", all->count,
+                       MU_COORDINATES_MAX);
+    }
+    for (size_t i = 0; i < all->count; i++) {
+        const struct text_rule rule = { "the node name", all->items[i].node, MU_NODE_NAME_MAX };
+
+        if (!coordinate_is_valid(&all->items[i].at)) {
+            return mu_fail(err, MU_INVALID, "invalid coordinate");
+        }
+        if (check_texts(&rule, 1, err) != MU_OK) {
+            return MU_INVALID;
+        }
+    }
+    return MU_OK;
+}
+
 enum mu_code command__check_kv_lock(const struct command *c, struct mu_err *err)
 {
     return check_key(c->kv_lock.key, err);

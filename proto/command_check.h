@@ -12,6 +12,7 @@ enum mu_code command__check_deregister(const struct command *c, struct mu_err *e
 enum mu_code command__check_kv_set(const struct command *c, struct mu_err *err);
 enum mu_code command__check_kv_delete(const struct command *c, struct mu_err *err);
 enum mu_code command__check_autopilot(const struct command *c, struct mu_err *err);
+enum mu_code command__check_coordinates(const struct command *c, struct mu_err *err);
 enum mu_code command__check_kv_lock(const struct command *c, struct mu_err *err);
 enum mu_code command__check_kv_compact(const struct command *c, struct mu_err *err);
 enum mu_code command__check_txn(const struct command *c, struct mu_err *err);

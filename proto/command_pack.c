@@ -1,4 +1,6 @@
 /* command_pack.c - commands to messages: structs of pointers into the command, then bytes. */
+#include <string.h>
+
 #include "command_parts.h"
 #include "proto/pb.h"
 
@@ -266,6 +268,30 @@ void command__pack_autopilot(const struct command *c, struct mu_arena *arena, st
     m.upgrade_version_tag = command__bytes(a->upgrade_version_tag);
     m.has_cas = a->has_cas;
     m.cas = a->cas;
+    (void)mu_pb_pack(&m.base, to);
+}
+
+void command__pack_coordinates(const struct command *c, struct mu_arena *arena, struct mu_buf *to)
+{
+    const struct command_coordinates *all = &c->coordinates;
+    Muster__Command__Coordinates m = MUSTER__COMMAND__COORDINATES__INIT;
+
+    m.n_items = all->count;
+    m.items = mu_arena_array(arena, all->count, sizeof(Muster__Command__Coordinate *));
+    for (size_t i = 0; i < all->count; i++) {
+        Muster__Command__Coordinate *item = mu_arena_new(arena, sizeof *item);
+        const struct coordinate *at = &all->items[i].at;
+
+        muster__command__coordinate__init(item);
+        item->node = command__bytes(all->items[i].node);
+        item->n_vec = COORDINATE_DIMS;
+        item->vec = mu_arena_array(arena, COORDINATE_DIMS, sizeof *item->vec);
+        memcpy(item->vec, at->vec, sizeof at->vec);
+        item->error = at->error;
+        item->adjustment = at->adjustment;
+        item->height = at->height;
+        m.items[i] = item;
+    }
     (void)mu_pb_pack(&m.base, to);
 }
 

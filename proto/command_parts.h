@@ -28,6 +28,7 @@ command_pack_fn command__pack_kv_set, command__pack_kv_delete, command__pack_kv_
 command_pack_fn command__pack_kv_compact, command__pack_txn;
 command_pack_fn command__pack_session_create, command__pack_session_destroy;
 command_pack_fn command__pack_autopilot, command__pack_stage, command__pack_restore;
+command_pack_fn command__pack_coordinates;
 
 /* -- unpacking (command_unpack.c) -------------------------------------------------------------- */
 
@@ -59,5 +60,6 @@ command_unpack_fn command__unpack_kv_set, command__unpack_kv_delete, command__un
 command_unpack_fn command__unpack_kv_compact, command__unpack_txn;
 command_unpack_fn command__unpack_session_create, command__unpack_session_destroy;
 command_unpack_fn command__unpack_autopilot, command__unpack_stage, command__unpack_restore;
+command_unpack_fn command__unpack_coordinates;
 
 #endif

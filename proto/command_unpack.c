@@ -357,6 +357,37 @@ void command__unpack_autopilot(struct unpack *u, struct command *c)
     a->cas = m->cas;
 }
 
+static void coordinate_from_pb(struct unpack *u, const Muster__Command__Coordinate *m,
+                               struct command_coordinate *to)
+{
+    command__known_only(u, &m->base);
+    if (m->n_vec != COORDINATE_DIMS) {
+        u->wrong = "a coordinate does not have 8 dimensions";
+        return;
+    }
+    to->node = command__span(m->node);
+    memcpy(to->at.vec, m->vec, sizeof to->at.vec);
+    to->at.error = m->error;
+    to->at.adjustment = m->adjustment;
+    to->at.height = m->height;
+}
+
+void command__unpack_coordinates(struct unpack *u, struct command *c)
+{
+    const Muster__Command__Coordinates *m =
+        command__unpack_body(u, &muster__command__coordinates__descriptor);
+    struct command_coordinates *all = &c->coordinates;
+
+    if (m == NULL || !command__count_fits(u, m->n_items)) {
+        return;
+    }
+    all->items = mu_arena_array(u->arena, m->n_items, sizeof *all->items);
+    all->count = m->n_items;
+    for (size_t i = 0; i < m->n_items; i++) {
+        coordinate_from_pb(u, m->items[i], &all->items[i]);
+    }
+}
+
 void command__unpack_stage(struct unpack *u, struct command *c)
 {
     const Muster__Command__Stage *m = command__unpack_body(u, &muster__command__stage__descriptor);

@@ -181,6 +181,18 @@ static void put_meta(struct mu_json_out *o, const struct config *c)
     mu_json_close(o, '}');
 }
 
+static void put_coordinate(struct mu_json_out *o, const struct agent *a)
+{
+    struct coordinate at;
+
+    if (!agent_coordinate(a, agent_node_name(a), &at)) {
+        mu_json_nothing(o, "Coord");
+        return;
+    }
+    mu_json_key(o, "Coord");
+    agent_coordinate_json(o, &at);
+}
+
 void api_agent_self(struct request *r)
 {
     struct agent *a = r->front->agent;
@@ -191,7 +203,7 @@ void api_agent_self(struct request *r)
     mu_json_open(&o, '{');
     put_config(&o, a);
     put_debug_config(&o, a, r->front->config);
-    mu_json_nothing(&o, "Coord"); /* coordinates are not kept */
+    put_coordinate(&o, a);
     mu_json_key(&o, "Member");
     if (agent_find_member(a, agent_node_name(a), &member)) {
         objects_member(&o, &member);

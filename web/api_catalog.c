@@ -2,6 +2,7 @@
 #include "blocking.h"
 #include "handlers.h"
 #include "listing.h"
+#include "near.h"
 #include "objects.h"
 #include "ready.h"
 
@@ -15,6 +16,7 @@ static enum mu_code render_nodes(struct request *r, const struct agent_view *vie
     enum mu_code rc =
         catalog_query_nodes(view->reader, &r->front->scratch, listing_nodes(r), &nodes, err);
 
+    rc = rc == MU_OK ? near_sort_nodes(r, view, &nodes, err) : rc;
     if (rc != MU_OK) {
         return rc;
     }
@@ -115,6 +117,7 @@ static enum mu_code render_service(struct request *r, const struct agent_view *v
     enum mu_code rc = catalog_query_instances(view->reader, &r->front->scratch, r->argument,
                                               listing_nodes(r), false, &instances, err);
 
+    rc = rc == MU_OK ? near_sort_instances(r, view, &instances, err) : rc;
     if (rc != MU_OK) {
         return rc;
     }

@@ -2,6 +2,7 @@
 #include "blocking.h"
 #include "handlers.h"
 #include "listing.h"
+#include "near.h"
 #include "objects.h"
 #include "ready.h"
 
@@ -43,6 +44,7 @@ static enum mu_code render_checks(struct request *r, const struct agent_view *vi
     enum mu_code rc = catalog_query_service_checks(view->reader, &r->front->scratch, r->argument,
                                                    listing_nodes(r), &checks, err);
 
+    rc = rc == MU_OK ? near_sort_checks(r, view, &checks, err) : rc;
     if (rc == MU_OK) {
         checks_json(r, o, &checks, index, is_empty);
     }
@@ -57,6 +59,7 @@ static enum mu_code render_state(struct request *r, const struct agent_view *vie
     enum mu_code rc = catalog_query_state_checks(view->reader, &r->front->scratch, r->argument,
                                                  listing_nodes(r), &checks, err);
 
+    rc = rc == MU_OK ? near_sort_checks(r, view, &checks, err) : rc;
     if (rc == MU_OK) {
         checks_json(r, o, &checks, index, is_empty);
     }
@@ -73,6 +76,7 @@ static enum mu_code render_service(struct request *r, const struct agent_view *v
     enum mu_code rc = catalog_query_instances(view->reader, &r->front->scratch, r->argument,
                                               listing_nodes(r), true, &instances, err);
 
+    rc = rc == MU_OK ? near_sort_instances(r, view, &instances, err) : rc;
     if (rc != MU_OK) {
         return rc;
     }

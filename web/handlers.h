@@ -48,6 +48,12 @@ void api_health_checks(struct request *r);
 void api_health_state(struct request *r);
 void api_health_service(struct request *r);
 
+/* api_coordinate.c */
+void api_coordinate_datacenters(struct request *r);
+void api_coordinate_nodes(struct request *r);
+void api_coordinate_node(struct request *r);
+void api_coordinate_update(struct request *r);
+
 /* api_kv.c */
 void api_kv_get(struct request *r);
 void api_kv_put(struct request *r);

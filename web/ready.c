@@ -41,6 +41,9 @@ static void key_add_folded(struct mu_buf *key, struct mu_span name)
 static bool key_write(struct request *r, const struct ready_kind *kind, struct mu_buf *key)
 {
     mu_buf_clear(key);
+    if (params_has(&r->params, "near")) {
+        return false; /* the order depends on what changes with every probe */
+    }
     mu_buf_add_text(key, "http/");
     mu_buf_add_byte(key, (uint8_t)kind->key);
     mu_buf_add_byte(key, r->is_pretty ? 'p' : 'c');

@@ -61,6 +61,7 @@ struct response {
     struct mu_span body;         /* view into r->out, r->arena, or `ready` */
     struct catalog_ready *ready; /* held until the bytes were copied; NULL: none */
     bool has_meta;               /* the index group of http-api 1.3 */
+    bool hides_meta;             /* not even on a read */
     bool hides_index;            /* of that group: no X-Consul-Index */
     bool known_leader;
     uint64_t index, last_contact_ms;

@@ -101,7 +101,7 @@ static void each_header(const struct response *p, emit_fn *emit, void *data)
     if (p->consistency != NULL) {
         emit(data, "X-Consul-Effective-Consistency", mu_span_text(p->consistency));
     }
-    if (p->has_meta) {
+    if (p->has_meta && !p->hides_meta) {
         if (!p->hides_index) {
             emit(data, "X-Consul-Index", number(room, p->index > 0 ? p->index : 1));
         }

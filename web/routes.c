@@ -86,6 +86,11 @@ const struct web_route web_routes[] = {
 
     { PUT, "/v1/txn", WRITE | ROUTE_READS | ROUTE_TXN, ACL_KEY_WRITE, api_txn, "Operations on keys, all or none" },
 
+    { GET, "/v1/coordinate/datacenters", 0, ACL_NONE, api_coordinate_datacenters, "Coordinates of the servers of each datacenter" },
+    { GET, "/v1/coordinate/nodes", ROUTE_READS | ROUTE_BLOCKS, ACL_NODE_READ, api_coordinate_nodes, "Coordinates of all nodes" },
+    { GET, "/v1/coordinate/node/:node", ROUTE_READS | ROUTE_BLOCKS, ACL_NODE_READ, api_coordinate_node, "Coordinates of a node" },
+    { PUT, "/v1/coordinate/update", ROUTE_WRITES | ROUTE_LEADER, ACL_NODE_WRITE, api_coordinate_update, "Where a node is" },
+
     { GET, "/v1/status/leader", 0, ACL_NONE, api_status_leader, "Address of the leader" },
     { GET, "/v1/status/peers", 0, ACL_NONE, api_status_peers, "Addresses of the consensus peers" },
 }; // clang-format on

@@ -39,6 +39,7 @@ const struct cli_command cli_commands[] = {
     { .name = "operator raft remove-peer", .run = cmd_operator_raft_remove_peer, .arguments = "", .summary = "Remove a server from the configuration", .options = &cmd_operator_raft_remove_peer_options, .asks_agent = true },
     { .name = "operator raft transfer-leader", .run = cmd_operator_raft_transfer_leader, .arguments = "", .summary = "Let another server lead", .options = &cmd_operator_raft_transfer_leader_options, .asks_agent = true },
     { .name = "recover", .run = cmd_consensus_recover, .arguments = "", .summary = "The same as consensus recover", .options = &cmd_consensus_recover_options },
+    { .name = "rtt", .run = cmd_rtt, .arguments = "NODE1 [NODE2]", .summary = "Estimate the round trip time between two nodes", .options = &cmd_rtt_options, .asks_agent = true },
     { .name = "services", .summary = "Register services with the agent" },
     { .name = "services deregister", .run = cmd_services_deregister, .arguments = "[FILE...]", .summary = "Deregister services of the agent", .options = &cmd_services_deregister_options, .asks_agent = true },
     { .name = "services register", .run = cmd_services_register, .arguments = "[FILE...]", .summary = "Register services with the agent", .options = &cmd_services_register_options, .asks_agent = true },

@@ -4,10 +4,13 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
+
+#define REAL_TEXT_MAX 40
 
 /* -- writing ----------------------------------------------------------------------------------- */
 
@@ -171,21 +174,60 @@ void mu_json_put_i64(struct mu_json_out *o, int64_t v)
     mu_buf_add_u64(o->to, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
+/* d.ddd times ten to the exponent, in the form that Go gives numbers: plain where that is short. */
+static void put_digits(struct mu_buf *to, const char *digits, size_t count, long exponent)
+{
+    bool is_plain = (exponent >= -6 && exponent < 21) || (count == 1 && digits[0] == '0');
+    long zeros = exponent < 0 && is_plain ? -exponent : 0;
+    long point = is_plain ? exponent + 1 : 1; /* digits before it */
+
+    if (zeros > 0) {
+        mu_buf_add_text(to, "0.");
+        for (long i = 1; i < zeros; i++) {
+            mu_buf_add_byte(to, '0');
+        }
+        mu_buf_add(to, digits, count);
+        return;
+    }
+    for (long i = 0; i < point || (size_t)i < count; i++) {
+        if (i == point) {
+            mu_buf_add_byte(to, '.');
+        }
+        mu_buf_add_byte(to, (size_t)i < count ? (uint8_t)digits[i] : '0');
+    }
+    if (!is_plain) {
+        mu_buf_addf(to, "e%c%ld", exponent < 0 ? '-' : '+', exponent < 0 ? -exponent : exponent);
+    }
+}
+
 void mu_json_put_real(struct mu_json_out *o, double v)
 {
-    char text[40];
+    char text[REAL_TEXT_MAX];
+    char digits[REAL_TEXT_MAX];
+    size_t count = 0;
 
     before_value(o);
     MU_ASSERT(isfinite(v));
-    for (int digits = 1; digits <= 17; digits++) {
-        double back = 0;
-
-        (void)snprintf(text, sizeof text, "%.*g", digits, v);
-        if (sscanf(text, "%lf", &back) == 1 && back == v) {
+    for (int precision = 14; precision <= 16; precision++) { /* fewer digits: zeros at the end */
+        (void)snprintf(text, sizeof text, "%.*e", precision, fabs(v));
+        if (!(strtod(text, NULL) < fabs(v)) && !(strtod(text, NULL) > fabs(v))) {
             break;
         }
     }
-    mu_buf_add_text(o->to, text);
+    const char *at = text;
+
+    for (; *at != 'e'; at++) {
+        if (*at != '.') {
+            digits[count++] = *at;
+        }
+    }
+    while (count > 1 && digits[count - 1] == '0') {
+        count--;
+    }
+    if (signbit(v)) {
+        mu_buf_add_byte(o->to, '-');
+    }
+    put_digits(o->to, digits, count, strtol(at + 1, NULL, 10));
 }
 
 void mu_json_put_bool(struct mu_json_out *o, bool v)

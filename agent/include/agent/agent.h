@@ -255,6 +255,18 @@ void agent_set_front(struct agent *a, const struct agent_front *front); /* copie
 
 bool agent_leads(const struct agent *a); /* and has committed an entry of its term */
 
+/* -- coordinates (http-api 11) ------------------------------------------------------------------
+ */
+
+bool agent_has_coordinates(const struct agent *a); /* false: disable_coordinates */
+/* Of this node or a member, as gossip knows it. False: not known. */
+bool agent_coordinate(const struct agent *a, const char *node, struct coordinate *out);
+void agent_coordinate_json(struct mu_json_out *o, const struct coordinate *c);
+/* At the leader: will be in the catalog within seconds, if the node is. A valid one only. Errors:
+ * MU_NO_LEADER (it is another one, or none), MU_BUSY. */
+MU_MUST_CHECK enum mu_code agent_coordinate_note(struct agent *a, struct mu_span node,
+                                                 const struct coordinate *at, struct mu_err *err);
+
 /* -- status (http-api 10) ---------------------------------------------------------------------- */
 
 struct mu_addr agent_leader_address(struct agent *a); /* RPC address; ip_bytes 0: none known */

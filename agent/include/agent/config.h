@@ -75,6 +75,11 @@ struct config {
     int64_t retry_interval_ms, retry_max;
     const char *encrypt; /* base64; NULL: none */
     bool encrypt_verify_incoming, encrypt_verify_outgoing, disable_keyring_file;
+    const char *discover; /* cluster name for multicast DNS; NULL: off */
+    struct {
+        const char *interface; /* NULL: by bind_addr */
+        bool disable_ipv4, disable_ipv6;
+    } mdns;
     bool rejoin_after_leave, leave_on_terminate, skip_leave_on_interrupt;
     int64_t reconnect_timeout_ms;
     struct config_gossip gossip_lan;
@@ -92,6 +97,8 @@ struct config {
     int64_t http_max_conns_per_client, kv_max_value_size, txn_max_req_len;
     int64_t default_query_ms, max_query_ms;
     int64_t session_ttl_min_ms;
+    int64_t sync_coordinate_ms;
+    bool disable_coordinates;
     int64_t check_update_interval_ms, check_output_max_size;
     bool discard_check_output;
     int64_t discovery_max_stale_ms;

@@ -27,6 +27,7 @@
 #include "base/json.h"
 #include "base/span.h"
 #include "catalog/catalog.h"
+#include "proto/coordinate.h"
 
 struct catalog_reader; /* opaque */
 
@@ -148,6 +149,17 @@ struct catalog_autopilot {
     uint64_t create_index, modify_index;
 };
 
+struct catalog_coordinate { /* where a node is in the space of round trip times */
+    struct mu_span node;
+    struct coordinate at;
+};
+
+struct catalog_coordinates {
+    struct catalog_coordinate *items; /* by node */
+    size_t count;
+    uint64_t index;
+};
+
 struct catalog_session {
     struct mu_id id;
     struct mu_span name, node, behavior, ttl; /* ttl: as given, or empty */
@@ -254,6 +266,16 @@ struct catalog_keys {
 MU_MUST_CHECK enum mu_code catalog_query_keys(struct catalog_reader *r, struct mu_arena *arena,
                                               struct mu_span prefix, struct mu_span separator,
                                               struct catalog_keys *out, struct mu_err *err);
+
+MU_MUST_CHECK enum mu_code catalog_query_coordinates(struct catalog_reader *r,
+                                                     struct mu_arena *arena,
+                                                     struct catalog_coordinates *out,
+                                                     struct mu_err *err);
+/* items has 0 or 1 row. */
+MU_MUST_CHECK enum mu_code catalog_query_coordinate(struct catalog_reader *r,
+                                                    struct mu_arena *arena, struct mu_span node,
+                                                    struct catalog_coordinates *out,
+                                                    struct mu_err *err);
 
 MU_MUST_CHECK enum mu_code catalog_query_autopilot(struct catalog_reader *r, struct mu_arena *arena,
                                                    struct catalog_autopilot *out,

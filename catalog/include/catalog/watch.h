@@ -22,16 +22,17 @@
 
 /* What can change. Names are folded by the callee where the catalog folds them. */
 enum catalog_topic_kind {
-    CATALOG_NODES,     /* any node record */
-    CATALOG_NODE,      /* everything about one node: its record, services, checks */
-    CATALOG_SERVICES,  /* any instance; also which names exist */
-    CATALOG_SERVICE,   /* one service: its instances, their nodes, the checks that judge them */
-    CATALOG_CHECKS,    /* any check */
-    CATALOG_KEY,       /* one key; in changes: that key was written or deleted */
-    CATALOG_PREFIX,    /* waiting: any key below; in changes: all keys below were deleted */
-    CATALOG_SESSIONS,  /* any session */
-    CATALOG_SESSION,   /* in changes only: the session of this id (16 bytes) came or went */
-    CATALOG_EVERYTHING /* in changes only: a restored snapshot; wakes all */
+    CATALOG_NODES,       /* any node record */
+    CATALOG_NODE,        /* everything about one node: its record, services, checks */
+    CATALOG_SERVICES,    /* any instance; also which names exist */
+    CATALOG_SERVICE,     /* one service: its instances, their nodes, the checks that judge them */
+    CATALOG_CHECKS,      /* any check */
+    CATALOG_KEY,         /* one key; in changes: that key was written or deleted */
+    CATALOG_PREFIX,      /* waiting: any key below; in changes: all keys below were deleted */
+    CATALOG_COORDINATES, /* where any node is */
+    CATALOG_SESSIONS,    /* any session */
+    CATALOG_SESSION,     /* in changes only: the session of this id (16 bytes) came or went */
+    CATALOG_EVERYTHING   /* in changes only: a restored snapshot; wakes all */
 };
 
 struct catalog_topic {

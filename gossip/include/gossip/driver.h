@@ -93,6 +93,9 @@ uint64_t gossip_driver_query_timeout_ms(const struct gossip_driver *d);
 typedef void gossip_member_fn(void *data, const struct gossip_view *member);
 void gossip_driver_each(const struct gossip_driver *d, gossip_member_fn *each, void *data);
 bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct gossip_view *out);
+/* As gossip_coordinate(). */
+bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
+                              struct coordinate *out);
 
 struct gossip_stats {
     size_t members, alive, failed, left;
@@ -101,6 +104,7 @@ struct gossip_stats {
     uint64_t member_time, event_time, query_time;
     uint64_t packets_in, packets_out, packets_dropped;
     uint64_t incarnation;
+    uint64_t coordinate_resets;
 };
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d);
 

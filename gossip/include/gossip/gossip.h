@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/span.h"
 #include "gossip/keys.h"
+#include "proto/coordinate.h"
 
 /* What users see (Serf's words and numbers). Suspicion is not visible: a suspect is alive. */
 enum gossip_status {
@@ -129,6 +130,9 @@ struct gossip_options {
     uint64_t member_time;            /* Lamport time reached before we stopped; 0: none */
     uint64_t event_time, query_time; /* the same: what is older was delivered before */
     unsigned event_size_limit;       /* bytes of a user event; 0: GOSSIP_EVENT_BYTES */
+    bool no_coordinates;             /* neither kept nor told */
+    bool has_coordinate;
+    struct coordinate coordinate; /* where we were before we stopped */
 };
 
 /* -- user events and queries (13.6, 13.7) ------------------------------------------------------
@@ -226,11 +230,13 @@ struct gossip_target {
 
 struct gossip_event {
     uint64_t now_ms; /* never earlier than in the event before */
+    uint64_t now_ns; /* the same clock, for round trips; 0: no finer one */
     enum gossip_event_kind kind;
     union { /* everything borrowed for the call */
         struct {
             struct mu_addr from;
             struct mu_span data;
+            uint64_t at_ns; /* when it came, on the clock of now_ns; 0: not known */
         } packet;
         struct {
             struct mu_addr to;
@@ -351,6 +357,10 @@ typedef void gossip_each_fn(void *data, const struct gossip_view *member);
 void gossip_each(const struct gossip *g, gossip_each_fn *each, void *data);
 bool gossip_find(const struct gossip *g, const char *name, struct gossip_view *out);
 
+/* Where this node or a member is; of a member what it said last. False: not known, or turned off.
+ */
+bool gossip_coordinate(const struct gossip *g, const char *name, struct coordinate *out);
+
 /* Everything that is counted: name in the core, name in metrics. */
 #define GOSSIP_COUNTERS(X)                         \
     X(PACKETS_IN, "packets.in")                    \
@@ -392,7 +402,10 @@ bool gossip_find(const struct gossip *g, const char *name, struct gossip_view *o
     X(EVENTS_DROPPED, "events.dropped")            \
     X(QUERIES, "queries")                          \
     X(REPLIES_TWICE, "query.duplicate_replies")    \
-    X(REPLIES_LATE, "query.late_replies")
+    X(REPLIES_LATE, "query.late_replies")          \
+    X(COORDINATES_REFUSED, "coordinate.rejected")  \
+    X(COORDINATE_RESETS, "coordinate.resets")      \
+    X(RTTS_ZERO, "coordinate.zero_rtt")
 
 enum gossip_counter {
 #define GOSSIP_COUNTER_ENUM(name, text) GOSSIP_COUNT_##name,

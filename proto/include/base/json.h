@@ -170,7 +170,7 @@ void mu_json_put_text(struct mu_json_out *o, const char *text);
 void mu_json_put_span(struct mu_json_out *o, struct mu_span text); /* bad UTF-8 becomes U+FFFD */
 void mu_json_put_u64(struct mu_json_out *o, uint64_t v);
 void mu_json_put_i64(struct mu_json_out *o, int64_t v);
-void mu_json_put_real(struct mu_json_out *o, double v); /* shortest form that reads back equal */
+void mu_json_put_real(struct mu_json_out *o, double v); /* few digits that read back equal, as Go */
 void mu_json_put_bool(struct mu_json_out *o, bool v);
 void mu_json_put_null(struct mu_json_out *o);
 void mu_json_put_base64(struct mu_json_out *o, struct mu_span bytes); /* standard, padded */

@@ -23,6 +23,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/span.h"
+#include "proto/coordinate.h"
 
 /* Numbers are for ever. */
 enum command_kind {
@@ -39,6 +40,7 @@ enum command_kind {
     COMMAND_KV_COMPACT = 9,
     COMMAND_STAGE = 10,
     COMMAND_RESTORE = 11,
+    COMMAND_COORDINATES = 17,
 };
 
 /* Who sent a command to a leader, so that one that is sent again is known (spec/consensus.md 2.19).
@@ -112,6 +114,16 @@ struct command_autopilot {
     struct mu_span redundancy_zone_tag, upgrade_version_tag;
     bool has_cas;
     uint64_t cas; /* 0: only if there is none yet */
+};
+
+struct command_coordinate {
+    struct mu_span node; /* one that is not registered is passed over */
+    struct coordinate at;
+};
+
+struct command_coordinates {
+    struct command_coordinate *items;
+    size_t count; /* at most MU_COORDINATES_MAX */
 };
 
 struct command_kv_lock { /* acquire or release, with a write */
@@ -196,6 +208,7 @@ struct command {
         struct command_kv_set kv_set;
         struct command_kv_delete kv_delete;
         struct command_autopilot autopilot;
+        struct command_coordinates coordinates;
         struct command_kv_lock kv_lock;
         struct command_kv_compact kv_compact;
         struct command_txn txn;

@@ -128,6 +128,7 @@ void model_apply(struct cluster *c, uint64_t index, const struct fact *fact)
     case COMMAND_SESSION_CREATE:
     case COMMAND_SESSION_DESTROY:
     case COMMAND_AUTOPILOT:
+    case COMMAND_COORDINATES:
     case COMMAND_STAGE:
     case COMMAND_RESTORE:
     case COMMAND_NONE: break;

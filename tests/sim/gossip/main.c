@@ -3,6 +3,7 @@
  *   sim_gossip                              fixed seeds twice each, then fresh ones (the test)
  *   sim_gossip --seed S [--seconds T] [-v]  one seed, told in full with -v
  *   sim_gossip --nodes N [--seed S] [--trials R] [--end refused|silent|stalled] [--icmp]
+ *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
  *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
  */
 #include <stdio.h>
@@ -13,16 +14,18 @@
 #include "base/rand.h"
 #include "base/span.h"
 #include "measure.h"
+#include "space.h"
 #include "torture.h"
 
 #define FIXED_SEEDS     12
 #define FRESH_SEEDS     4
 #define TORTURE_SECONDS 120
+#define SPACE_SECONDS   300
 
 struct arguments {
     uint64_t nodes, seed, seconds, trials, loss;
     enum measure_end end;
-    bool has_seed, is_quiet, is_verbose, has_icmp;
+    bool has_seed, is_quiet, is_space, is_verbose, has_icmp;
 };
 
 /* One seed; twice when `twice`, and then with the same hash. */
@@ -45,7 +48,7 @@ static bool run_seed(uint64_t seed, uint64_t seconds, bool twice, bool verbose)
 
 static int run_test(uint64_t fresh, uint64_t seconds)
 {
-    int failed = 0;
+    int failed = !space_run(1, SPACE_SECONDS, 0) + !space_run(2, SPACE_SECONDS, 0.1);
 
     for (uint64_t seed = 1; seed <= FIXED_SEEDS; seed++) {
         failed += !run_seed(seed, seconds, seed <= 3, false);
@@ -97,6 +100,8 @@ static struct arguments parse(int argc, char **argv)
             a.has_icmp = true;
         } else if (strcmp(argv[i], "--quiet") == 0) {
             a.is_quiet = true;
+        } else if (strcmp(argv[i], "--space") == 0) {
+            a.is_space = true;
         } else if (strcmp(argv[i], "--nodes") == 0) {
             a.nodes = number(next);
             i++;
@@ -128,6 +133,9 @@ int main(int argc, char **argv)
 {
     struct arguments a = parse(argc, argv);
 
+    if (a.is_space) {
+        return !space_run(a.seed, a.seconds > 0 ? a.seconds : SPACE_SECONDS, (double)a.loss / 100);
+    }
     if (a.nodes > 0 && a.is_quiet) {
         measure_quiet(a.nodes, a.seed, a.seconds > 0 ? a.seconds : 600, (double)a.loss / 100);
         return 0;

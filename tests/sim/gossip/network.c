@@ -100,11 +100,13 @@ bool sim_link_ok(const struct world *w, const struct sim_node *from, const struc
     return (w->cut[from->group][to->group] & bit) == 0;
 }
 
-static uint64_t latency(struct world *w)
+/* One way between two nodes, by their numbers. */
+static uint64_t latency(struct world *w, size_t from, size_t to)
 {
     uint32_t min = w->options.latency_us_min;
+    uint64_t far = w->options.distance != NULL ? w->options.distance(from, to) : 0;
 
-    return min + mu_rand_below(&w->rand, w->options.latency_us_max - min + 1);
+    return far + min + mu_rand_below(&w->rand, w->options.latency_us_max - min + 1);
 }
 
 static bool happens(struct world *w, double probability)
@@ -123,7 +125,7 @@ static bool is_up(const struct sim_node *n)
 static void deliver(struct world *w, const struct sim_node *from, const struct sim_node *to,
                     const struct gossip_send *send, uint64_t later_us)
 {
-    uint64_t delay = latency(w) + later_us;
+    uint64_t delay = latency(w, w->hosts[from->host], w->hosts[to->host]) + later_us;
 
     if (happens(w, w->options.reorder)) {
         delay += mu_rand_below(&w->rand, w->options.reorder_us_max + 1);
@@ -150,11 +152,13 @@ void sim_datagram(struct world *w, struct sim_node *from, const struct gossip_se
     }
     if (!is_up(to)) {
         if (w->options.has_icmp && sim_link_ok(w, to, from, SIM_CUT_UDP)) {
-            sim_push(w, (struct sim_event){ .at_us = w->now_us + 2 * latency(w),
-                                            .kind = SIM_SEND_FAILED,
-                                            .node = w->hosts[from->host],
-                                            .life = from->life,
-                                            .addr = send->to });
+            sim_push(w,
+                     (struct sim_event){ .at_us = w->now_us + 2 * latency(w, w->hosts[from->host],
+                                                                          w->hosts[to->host]),
+                                         .kind = SIM_SEND_FAILED,
+                                         .node = w->hosts[from->host],
+                                         .life = from->life,
+                                         .addr = send->to });
         }
         return;
     }
@@ -195,7 +199,7 @@ static void segment(struct world *w, struct sim_connection *c, unsigned side, st
     e.mark = c->id;
     e.side = side;
     e.seq = in_turn ? ++to->sent : 0;
-    e.at_us = w->now_us + latency(w);
+    e.at_us = w->now_us + latency(w, c->ends[1 - side].node, to->node);
     while (happens(w, w->options.loss)) {
         e.at_us += RETRANSMIT_US;
     }
@@ -240,12 +244,16 @@ static void op_open(struct world *w, struct sim_node *from, const struct gossip_
         .node = w->hosts[from->host], .life = from->life, .id = op->id, .is_open = true
     };
     (void)mu_table_put(w->connections, mu_span_of(&c->id, sizeof c->id), c);
-    sim_push(w, (struct sim_event){ .at_us = w->now_us + latency(w),
-                                    .kind = SIM_CONNECT,
-                                    .node = c->ends[0].node,
-                                    .life = from->life,
-                                    .mark = c->id,
-                                    .addr = op->to });
+    const struct sim_node *to = sim_node_at(w, &op->to);
+
+    c->ends[1].node = to != NULL ? w->hosts[to->host] : c->ends[0].node;
+    sim_push(w,
+             (struct sim_event){ .at_us = w->now_us + latency(w, c->ends[0].node, c->ends[1].node),
+                                 .kind = SIM_CONNECT,
+                                 .node = c->ends[0].node,
+                                 .life = from->life,
+                                 .mark = c->id,
+                                 .addr = op->to });
 }
 
 void sim_stream_op(struct world *w, struct sim_node *from, const struct gossip_stream_op *op)

@@ -236,6 +236,7 @@ void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
     bool is_over = false;
 
     ev->now_ms = world_now_ms(w) + CLOCK_OFFSET_MS;
+    ev->now_ns = w->now_us * 1000 + CLOCK_OFFSET_MS * 1000000ULL;
     hash_u64(w, w->now_us);
     hash_u64(w, (uint64_t)ev->kind << 32 | w->hosts[n->host]);
     gossip_step(n->core, ev, &fx);

@@ -25,10 +25,14 @@
 
 struct world; /* opaque */
 
+/* How much longer the way from one node to another is, in microseconds. */
+typedef uint64_t world_distance_fn(size_t from, size_t to);
+
 struct world_options {
     uint64_t seed;
     struct gossip_profile profile;
     uint32_t latency_us_min, latency_us_max; /* one way */
+    world_distance_fn *distance;             /* beside the latency; NULL: all are near */
     double loss, duplicate, reorder;         /* probabilities, per datagram */
     uint32_t reorder_us_max;                 /* how late a reordered one is */
     double replay;        /* an old datagram comes again, a second to two minutes later */

@@ -132,6 +132,18 @@ static enum mu_code respond(void *data, uint64_t ltime, uint32_t id, struct mu_s
     return MU_OK;
 }
 
+/* n1 is known, and where it is. */
+static bool coordinate(void *data, const char *node, struct coordinate *out)
+{
+    (void)data;
+    if (strcmp(node, "n1") != 0) {
+        return false;
+    }
+    *out =
+        (struct coordinate){ .vec = { 1, [7] = -2 }, .error = 0.5, .height = 2, .adjustment = 4 };
+    return true;
+}
+
 static void stats(void *data, struct mu_buf *to)
 {
     (void)data;
@@ -193,8 +205,8 @@ static void hear(struct world *w, const char *hex)
 static void begin_new(struct world *w)
 {
     memset(w, 0, sizeof *w);
-    w->host = (struct ipc_host){ w,    each,  join,         leave,   force_leave, event,
-                                 tags, query, query_forget, respond, stats,       keys };
+    w->host = (struct ipc_host){ w,     each,         join,    leave, force_leave, event,     tags,
+                                 query, query_forget, respond, stats, keys,        coordinate };
     w->s = ipc_session_new(&w->host, "127.0.0.1:1", on_wake, w);
 }
 
@@ -268,6 +280,11 @@ static void test_commands(void **state)
     send(&w, "82a7436f6d6d616e64ae6765742d636f6f7264696e617465a35365710381a44e6f6465a27a7a");
     hear(&w, "82a54572726f72a0a35365710382a5436f6f726484aa41646a7573746d656e74cb00000000000000"
              "00a54572726f72cb0000000000000000a6486569676874cb0000000000000000a3566563c0a24f6bc2");
+    send(&w, "82a7436f6d6d616e64ae6765742d636f6f7264696e617465a35365710381a44e6f6465a26e31");
+    hear(&w, "82a54572726f72a0a35365710382a5436f6f726484aa41646a7573746d656e74cb40100000000000"
+             "00a54572726f72cb3fe0000000000000a6486569676874cb4000000000000000a356656398"
+             "cb3ff0000000000000cb0000000000000000cb0000000000000000cb0000000000000000"
+             "cb0000000000000000cb0000000000000000cb0000000000000000cbc000000000000000a24f6bc3");
     ipc_session_close(w.s);
 }
 

@@ -493,6 +493,39 @@ static void numbers_read_back_equal(void **state)
     }
 }
 
+static void numbers_look_as_go_writes_them(void **state)
+{
+    static const struct {
+        double value;
+        const char *written;
+    } cases[] = {
+        { 0, "0" },
+        { 1.5, "1.5" },
+        { 1e-5, "0.00001" },
+        { 1e-6, "0.000001" },
+        { 1e-7, "1e-7" },
+        { -0.00025, "-0.00025" },
+        { 100, "100" },
+        { 1e20, "100000000000000000000" },
+        { 1e21, "1e+21" },
+        { 1.25e-9, "1.25e-9" },
+        { 123456.5, "123456.5" },
+        { 0.30000000000000004, "0.30000000000000004" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct mu_buf b = MU_BUF_NONE;
+        struct mu_json_out o;
+
+        mu_json_out_init(&o, &b, false);
+        mu_json_put_real(&o, cases[i].value);
+        mu_json_out_end(&o);
+        assert_string_equal(mu_buf_text(&b), cases[i].written);
+        mu_buf_deinit(&b);
+    }
+}
+
 static void bytes_as_base64(void **state)
 {
     static const struct {
@@ -603,6 +636,7 @@ int main(void)
         cmocka_unit_test(finished_values_are_indented_alike),
         cmocka_unit_test(strings_are_escaped),
         cmocka_unit_test(numbers_read_back_equal),
+        cmocka_unit_test(numbers_look_as_go_writes_them),
         cmocka_unit_test(bytes_as_base64),
         cmocka_unit_test(a_document_that_does_not_balance_is_a_bug),
     };

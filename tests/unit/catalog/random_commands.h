@@ -246,6 +246,20 @@ static inline void draw_txn(struct mu_rand *r, struct mu_arena *arena, uint64_t 
     }
 }
 
+static inline void draw_coordinates(struct mu_rand *r, struct mu_arena *arena, struct command *c)
+{
+    struct command_coordinates *all = &c->coordinates;
+
+    c->kind = COMMAND_COORDINATES;
+    all->count = mu_rand_below(r, 4);
+    all->items = mu_arena_array(arena, 4, sizeof *all->items);
+    for (size_t i = 0; i < all->count; i++) {
+        all->items[i].node = DRAW(r, drawn_nodes);
+        all->items[i].at = (struct coordinate)COORDINATE_ORIGIN;
+        all->items[i].at.vec[0] = (double)mu_rand_below(r, 3) / 1000;
+    }
+}
+
 /* `index`: that of the entry it will be, for plausible check-and-sets. */
 static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint64_t index,
                                 struct command *c)
@@ -253,6 +267,10 @@ static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint6
     *c = (struct command){ .stamp_ms = draw_bool(r, 2) ? 1000 + mu_rand_below(r, 1000) : 0 };
     if (draw_bool(r, 20)) {
         draw_autopilot(r, index, c);
+        return;
+    }
+    if (draw_bool(r, 15)) {
+        draw_coordinates(r, arena, c);
         return;
     }
     if (draw_bool(r, 12)) {

@@ -146,11 +146,27 @@ static void files_that_are_no_state_are_refused(void **state)
     expect_refused("an earlier schema", f.path, MU_UNSUPPORTED, "schema version 1 is older than");
     foreign_sql(f.path, "PRAGMA user_version=0");
     expect_refused("a schema that never was", f.path, MU_CORRUPT, "version 0 was never written");
-    foreign_sql(f.path, "PRAGMA user_version=4; DELETE FROM applied");
+    foreign_sql(f.path, "PRAGMA user_version=5; DELETE FROM applied");
     expect_refused("no applied row", f.path, MU_CORRUPT, "no applied index in it");
     foreign_sql(f.path, "DROP TABLE idx");
     expect_refused("a table is missing", f.path, MU_IO, "no such table: idx");
     CHECK(mu_dir_remove(f.dir, err));
+}
+
+/* Written before there were coordinates. */
+static void the_last_schema_is_brought_up_to_date(void **state)
+{
+    struct fixture f;
+    struct catalog_coordinates none;
+
+    (void)state;
+    fixture_init(&f, true);
+    fixture_close(&f);
+    foreign_sql(f.path, "DROP TABLE coordinates; PRAGMA user_version=4");
+    fixture_open(&f);
+    CHECK(catalog_query_coordinates(f.reader, &f.arena, &none, err));
+    assert_int_equal(none.count, 0);
+    fixture_deinit(&f);
 }
 
 /* What another process sees, run as one: argument 1 is the path. */
@@ -754,6 +770,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_file_is_ours_alone),
         cmocka_unit_test(files_that_are_no_state_are_refused),
+        cmocka_unit_test(the_last_schema_is_brought_up_to_date),
         cmocka_unit_test(another_process_is_refused),
         cmocka_unit_test(readers_need_a_file_that_is_there),
         cmocka_unit_test(large_logs_are_written_back_and_small_ones_when_idle),

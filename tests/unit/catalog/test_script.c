@@ -205,6 +205,24 @@ static void autopilot_command(const struct script_command *c, struct command *ou
     };
 }
 
+/* "coordinates n1=10 n2=20": each so many milliseconds from the origin. */
+static void coordinates_command(struct mu_arena *arena, const struct script_command *c,
+                                struct command *out)
+{
+    struct command_coordinates *all = &out->coordinates;
+
+    out->kind = COMMAND_COORDINATES;
+    all->items = mu_arena_array(arena, c->words_count, sizeof *all->items);
+    for (size_t i = 1; i < c->words_count; i++) {
+        struct mu_span ms;
+        struct command_coordinate *to = &all->items[all->count++];
+
+        to->node = mu_span_split(mu_span_text(c->words[i]), '=', &ms, NULL);
+        to->at = (struct coordinate)COORDINATE_ORIGIN;
+        to->at.vec[0] = strtod((const char *)ms.data, NULL) / 1000;
+    }
+}
+
 /* Sessions have short numbers here: the last byte of their id. */
 static struct mu_id session_id(const char *text)
 {
@@ -341,6 +359,8 @@ static bool make_command(struct mu_arena *arena, const struct script_command *c,
                                                   option(c, "check") };
     } else if (strcmp(word, "autopilot") == 0) {
         autopilot_command(c, out);
+    } else if (strcmp(word, "coordinates") == 0) {
+        coordinates_command(arena, c, out);
     } else if (strcmp(word, "put") == 0 && c->words_count >= 3) {
         kv_command(arena, c, out);
     } else if (strcmp(word, "delete") == 0 && c->words_count >= 2) {
@@ -384,11 +404,12 @@ static void print_bytes(struct mu_buf *out, struct mu_span s)
 static void print_topics(struct mu_buf *out, const struct catalog_changes *changes)
 {
     static const char *const kinds[] = {
-        [CATALOG_NODES] = "nodes",       [CATALOG_NODE] = "node",
-        [CATALOG_SERVICES] = "services", [CATALOG_SERVICE] = "service",
-        [CATALOG_CHECKS] = "checks",     [CATALOG_KEY] = "key",
-        [CATALOG_PREFIX] = "prefix",     [CATALOG_SESSIONS] = "sessions",
-        [CATALOG_SESSION] = "session",   [CATALOG_EVERYTHING] = "everything",
+        [CATALOG_NODES] = "nodes",           [CATALOG_NODE] = "node",
+        [CATALOG_SERVICES] = "services",     [CATALOG_SERVICE] = "service",
+        [CATALOG_CHECKS] = "checks",         [CATALOG_KEY] = "key",
+        [CATALOG_PREFIX] = "prefix",         [CATALOG_SESSIONS] = "sessions",
+        [CATALOG_SESSION] = "session",       [CATALOG_COORDINATES] = "coordinates",
+        [CATALOG_EVERYTHING] = "everything",
     };
 
     mu_buf_add_text(out, "  wakes");
@@ -764,6 +785,33 @@ static void ask_autopilot(const struct asked *q)
     print_indexes(q->out, a.create_index, a.modify_index);
 }
 
+static void print_coordinates(struct mu_buf *out, const struct catalog_coordinates *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct catalog_coordinate *c = &list->items[i];
+
+        mu_buf_addf(out, "%.*s at %g ms, error %g, height %g\n", MU_SPAN_FMT(c->node),
+                    c->at.vec[0] * 1000, c->at.error, c->at.height);
+    }
+    print_index(out, list->index);
+}
+
+static void ask_coordinates(const struct asked *q)
+{
+    struct catalog_coordinates list;
+
+    CHECK(catalog_query_coordinates(q->f->reader, &q->f->arena, &list, err));
+    print_coordinates(q->out, &list);
+}
+
+static void ask_coordinate(const struct asked *q)
+{
+    struct catalog_coordinates list;
+
+    CHECK(catalog_query_coordinate(q->f->reader, &q->f->arena, q->name, &list, err));
+    print_coordinates(q->out, &list);
+}
+
 static void print_sessions(struct mu_buf *out, const struct catalog_sessions *list)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -827,6 +875,8 @@ static const struct {
     { "prefix", ask_prefix },
     { "keys", ask_keys },
     { "autopilot", ask_autopilot },
+    { "coordinates", ask_coordinates },
+    { "coordinate", ask_coordinate },
 };
 
 static bool run_query(struct world *w, const struct script_command *c, struct mu_buf *out)

@@ -200,9 +200,144 @@ static void an_unanswered_ping_is_repeated(void **unused)
 
     bench_run(&p.b, p.b.g->profile.probe_timeout_ms / 2);
     assert_int_equal(bench_sent(&p.b, GOSSIP__PART_PING, &p.arena, &p.part), 1);
-    assert_int_equal(p.part.ping.seq, seq);
+    assert_int_equal(p.part.ping.seq, seq | 1ULL << 48); /* the second of the same probe */
     probing_close(&p);
 }
+
+/* -- round trips --------------------------------------------------------------------------------
+ */
+
+/* The target answers its `send`th ping, `rtt_ns` after that went out, and says to be at `where`. */
+static void ack_from_afar(struct probing *p, unsigned send, uint64_t rtt_ns,
+                          const struct coordinate *where, bool relayed)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ACK };
+    struct gossip__probe *probe = &p->b.g->probe;
+    uint64_t now_ns = p->b.now_ms * 1000000;
+
+    probe->sent_ns[send] = now_ns - rtt_ns;
+    part.ack.seq = probe->seq | (uint64_t)send << 48;
+    part.ack.relayed = relayed;
+    part.ack.where = where != NULL ? GOSSIP__GIVEN : GOSSIP__GIVEN_NONE;
+    if (where != NULL) {
+        part.ack.coordinate = *where;
+    }
+    bench_packet(&p->b, probe->target->name, probe->target->addr.ip[3], part);
+    assert_int_equal(probe->stage, GOSSIP__PROBE_IDLE); /* an ack it is in any case */
+}
+
+static const struct coordinate far_away = { .vec = { 0.01 }, .error = 0.5, .height = 0.001 };
+
+static void an_ack_tells_how_far_its_sender_is(void **unused)
+{
+    struct probing p;
+    struct coordinate at;
+
+    (void)unused;
+    probing_open(&p, 2);
+    const char *name = next_probe(&p)->name;
+
+    assert_false(gossip_coordinate(p.b.g, name, &at));
+    ack_from_afar(&p, 0, 20000000, &far_away, false);
+    assert_true(gossip_coordinate(p.b.g, name, &at));
+    assert_true(coordinate_eq(&at, &far_away));
+    assert_true(gossip_coordinate(p.b.g, "us", &at));
+    assert_true(at.error < 1.5 && at.vec[0] < 0); /* pushed away */
+    assert_false(gossip_coordinate(p.b.g, "nobody", &at));
+    probing_close(&p);
+}
+
+static void only_a_straight_answer_is_a_measure(void **unused)
+{
+    static const struct coordinate nowhere = { .vec = { 1e9 }, .error = 0.5, .height = 0.001 };
+    static const struct {
+        const char *why;
+        unsigned send;
+        uint64_t rtt_ns;
+        const struct coordinate *where;
+        bool relayed;
+        uint64_t refused;
+    } cases[] = {
+        // clang-format off
+        { "relayed",                0, 20000000,     &far_away, true,  0 },
+        { "a ping never sent",      3, 20000000,     &far_away, false, 0 },
+        { "no coordinate in it",    0, 20000000,     NULL,      false, 0 },
+        { "nowhere",                0, 20000000,     &nowhere,  false, 1 },
+        { "longer than believable", 0, 11000000000U, &far_away, false, 1 },
+    }; // clang-format on
+
+    (void)unused;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct probing p;
+        struct coordinate at;
+
+        probing_open(&p, 2);
+        p.b.now_ms += 20000; /* so that 11 s ago there was a time */
+        const char *name = next_probe(&p)->name;
+
+        ack_from_afar(&p, cases[i].send, cases[i].rtt_ns, cases[i].where, cases[i].relayed);
+        if (gossip_coordinate(p.b.g, name, &at) ||
+            p.b.g->counters[GOSSIP_COUNT_COORDINATES_REFUSED] != cases[i].refused) {
+            fail_msg("%s", cases[i].why);
+        }
+        probing_close(&p);
+    }
+}
+
+static void the_second_ping_is_measured_by_itself(void **unused)
+{
+    struct probing p;
+    struct coordinate at;
+
+    (void)unused;
+    probing_open(&p, 2);
+    const char *name = next_probe(&p)->name;
+
+    bench_run(&p.b, p.b.g->profile.probe_timeout_ms / 2);
+    ack_from_afar(&p, 1, 20000000, &far_away, false);
+    assert_true(gossip_coordinate(p.b.g, name, &at));
+    assert_true(gossip__member_find(p.b.g, name)->distance->filter.samples[0] < 0.021);
+    probing_close(&p);
+}
+
+static void the_dead_are_measured_anew(void **unused)
+{
+    struct probing p;
+
+    (void)unused;
+    probing_open(&p, 2);
+    struct gossip__member *m = next_probe(&p);
+
+    ack_from_afar(&p, 0, 20000000, &far_away, false);
+    assert_int_equal(m->distance->filter.count, 1);
+    gossip__conclude_dead(p.b.g, m, false);
+    assert_int_equal(m->distance->filter.count, 0);
+    probing_close(&p);
+}
+
+static void coordinates_can_be_turned_off(void **unused)
+{
+    struct probing p;
+    struct coordinate at;
+    struct gossip__part ping = { .kind = GOSSIP__PART_PING, .ping = { .seq = 8, .target = "us" } };
+
+    (void)unused;
+    for (int off = 0; off < 2; off++) {
+        probing_open(&p, 2);
+        p.b.g->has_coordinates = off == 0;
+        bench_packet(&p.b, "n1", 1, ping);
+        assert_int_equal(bench_sent(&p.b, GOSSIP__PART_ACK, &p.arena, &p.part), 1);
+        assert_int_equal(p.part.ack.where, off == 0 ? GOSSIP__GIVEN : GOSSIP__GIVEN_NONE);
+        assert_int_equal(gossip_coordinate(p.b.g, "us", &at), off == 0);
+        (void)next_probe(&p);
+        ack_from_afar(&p, 0, 20000000, &far_away, false);
+        assert_int_equal(p.b.g->vivaldi.at.error < 1.5, off == 0);
+        probing_close(&p);
+    }
+}
+
+/* -- helpers ------------------------------------------------------------------------------------
+ */
 
 static void helpers_are_asked_in_time_for_their_nack(void **unused)
 {
@@ -442,7 +577,7 @@ static void a_helper_relays_acks_and_says_nack_in_time(void **unused)
     bench_packet(&p.b, "them", 9, ask);
     assert_int_equal(bench_sent(&p.b, GOSSIP__PART_PING, &p.arena, &p.part), 1);
     assert_true(p.part.ping.seq != 70); /* a number of our own */
-    struct gossip__part answer = { .kind = GOSSIP__PART_ACK, .ack = { p.part.ping.seq, false } };
+    struct gossip__part answer = { .kind = GOSSIP__PART_ACK, .ack = { .seq = p.part.ping.seq } };
 
     p.b.now_ms += 200;
     bench_feed(&p.b, (struct gossip_event){ .kind = GOSSIP_EV_WAKE });
@@ -491,6 +626,11 @@ int main(void)
         cmocka_unit_test(the_long_dead_leave_the_list),
         cmocka_unit_test(a_leaving_member_is_probed_first_and_gone_when_silent),
         cmocka_unit_test(an_unanswered_ping_is_repeated),
+        cmocka_unit_test(an_ack_tells_how_far_its_sender_is),
+        cmocka_unit_test(only_a_straight_answer_is_a_measure),
+        cmocka_unit_test(the_second_ping_is_measured_by_itself),
+        cmocka_unit_test(the_dead_are_measured_anew),
+        cmocka_unit_test(coordinates_can_be_turned_off),
         cmocka_unit_test(helpers_are_asked_in_time_for_their_nack),
         cmocka_unit_test(what_saves_a_member),
         cmocka_unit_test(tcp_alone_keeps_it_alive_and_says_so),

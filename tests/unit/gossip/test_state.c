@@ -18,6 +18,10 @@ static struct gossip_view peer(const char *name, enum gossip_status status)
                                  .status = status };
 }
 
+static const struct coordinate place = { .vec = { 0.0125, -0.25, 0, 0, 0, 0, 0, 1e-9 },
+                                         .error = 0.375,
+                                         .height = 1e-5 };
+
 static void compose(struct mu_buf *text)
 {
     static const struct {
@@ -32,6 +36,7 @@ static void compose(struct mu_buf *text)
 
     gossip__state_begin(text, &(struct gossip__clocks){ .incarnation = 1234, .member_time = 17 },
                         false);
+    gossip__state_add_coordinate(text, &place);
     for (size_t i = 0; i < MU_LEN(members); i++) {
         struct gossip_view view = peer(members[i].name, members[i].status);
 
@@ -52,6 +57,7 @@ static void it_comes_back_as_it_was(void **unused)
     gossip__state_read(mu_buf_span(&text), &arena, &s);
     assert_int_equal(s.clocks.incarnation, 1234);
     assert_int_equal(s.clocks.member_time, 17);
+    assert_true(s.has_coordinate && coordinate_eq(&s.coordinate, &place));
     assert_false(s.has_left);
     assert_int_equal(s.skipped, 0);
     assert_int_equal(s.known_count, 2); /* who left or is leaving is not looked for again */

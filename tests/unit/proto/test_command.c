@@ -107,6 +107,17 @@ static struct command full_autopilot(void)
     };
 }
 
+static struct command full_coordinates(void)
+{
+    static struct command_coordinate items[] = {
+        { MU_SPAN_LIT("n1"),
+          { .vec = { 0.1, -0.2, 1e-300 }, .error = 1.5, .adjustment = -0.3, .height = 1e-5 } },
+        { MU_SPAN_LIT("n2"), COORDINATE_ORIGIN },
+    };
+
+    return (struct command){ .kind = COMMAND_COORDINATES, .coordinates = { items, 2 } };
+}
+
 static struct mu_id an_id(uint8_t byte)
 {
     struct mu_id id;
@@ -191,6 +202,7 @@ static const struct {
     { "kv-set", full_kv_set },
     { "kv-delete", full_kv_delete },
     { "autopilot", full_autopilot },
+    { "coordinates", full_coordinates },
     { "kv-lock", full_kv_lock },
     { "kv-compact", full_kv_compact },
     { "session-create", full_session_create },

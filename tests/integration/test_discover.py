@@ -1,0 +1,94 @@
+"""Agents that find each other on the link by multicast DNS, in a network of the test's own."""
+
+import socket
+import struct
+
+from cluster import ClusterTest, main, wait_for
+from own_network import drop_link, in_own_namespace, make_link
+
+SERVICE = b"\x09_serf_web\x04_tcp\x05local\x00"
+QUESTION = b"\x12\x34\0\0\0\1\0\0\0\0\0\0" + SERVICE + b"\0\x0c\0\1"
+
+
+def ask(address):
+    """A program that is no responder: it asks from any port and is answered alone."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind((address, 0))
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+        s.settimeout(1)
+
+        def answer():
+            s.sendto(QUESTION, ("224.0.0.251", 5353))
+            return s.recvfrom(9000)[0]
+
+        return wait_for("an answer", answer)  # a datagram may be lost
+
+
+class Discover(ClusterTest):
+    def setUp(self):
+        super().setUp()
+        make_link(*(f"10.77.0.{i}/24" for i in range(1, 5)),
+                  *(f"fd77::{i}/64" for i in range(1, 5)))
+
+    def tearDown(self):
+        super().tearDown()
+        drop_link()
+
+    def found(self, agent, names):
+        wait_for(f"{agent.name} to find {names}", lambda: agent.members() ==
+                 dict.fromkeys(names, 1))
+
+    def test_two_find_each_other_and_a_third_does_not_belong(self):
+        cluster = self.cluster()
+        agents = [cluster.add(f"n{i}", i == 1, ["-discover", "web" if i < 3 else "db",
+                                                *(["-bootstrap-expect", "1"] if i == 1 else [])],
+                              address=f"10.77.0.{i}") for i in (1, 2, 3)]
+        cluster.start()
+        for agent in agents[:2]:
+            self.found(agent, {"n1", "n2"})
+        self.found(agents[2], {"n3"})
+        self.assertTrue("agent.mdns: Joined 1 hosts" in agents[0].log_text() + agents[1].log_text())
+        wait_for("the client to use what it found", lambda: agents[1].leader())
+
+        answer = ask("10.77.0.4")
+        self.assertEqual(answer[:8], b"\x12\x34\x84\0\0\1\0\4")
+        self.assertIn(struct.pack(">HHH", 10, 1, 8301), answer)
+        self.assertIn(b"Serf 'web' cluster", answer)
+
+        # One that comes later finds them, although they do not ask any more.
+        late = cluster.add("n4", False, ["-discover", "web"], address="10.77.0.4").start()
+        self.found(late, {"n1", "n2", "n4"})
+        late.terminate()
+
+    def test_over_ipv6(self):
+        cluster = self.cluster()
+        agents = [cluster.add(f"n{i}", False, ["-discover", "web"], address=f"fd77::{i}")
+                  for i in (1, 2)]
+        cluster.start()
+        for agent in agents:
+            self.found(agent, {"n1", "n2"})
+
+    def test_bad_messages_change_nothing(self):
+        cluster = self.cluster()
+        agent = cluster.add("n1", False, ["-discover", "web"], address="10.77.0.1").start()
+        self.found(agent, {"n1"})
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.bind(("10.77.0.2", 0))
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.77.0.2"))
+            for message in (b"", b"\0" * 11, b"\xff" * 9000, QUESTION[:-3],
+                            b"\0\0\x84\0\xff\xff\xff\xff\xff\xff\xff\xff" + b"\xc0\x0c" * 500):
+                for _ in range(50):
+                    s.sendto(message, ("224.0.0.251", 5353))
+        self.assertIn(b"Serf 'web' cluster", ask("10.77.0.3"))
+        self.found(agent, {"n1"})
+
+    def test_a_name_that_does_not_fit(self):
+        cluster = self.cluster()
+        agent = cluster.add("n1", False, ["-discover", "w" * 58], address="10.77.0.1").start()
+        self.assertEqual(agent.wait(), 1)
+        self.assertIn("is longer than 57 bytes", agent.log_text())
+
+
+if __name__ == "__main__":
+    in_own_namespace()
+    main()
