@@ -17,6 +17,7 @@
 #include "core.h"
 #include "discover.h"
 #include "failures.h"
+#include "log_ring.h"
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
@@ -471,6 +472,7 @@ static enum mu_code consensus_open(struct agent *a, const struct catalog_applied
         .next_applied = next->index,
         .next_applied_term = next->term,
         .trailing_entries = (uint32_t)c->raft_trailing_logs,
+        .has_leases = c->has_read_leases,
     };
     enum mu_code rc = consensus_driver_new(&a->consensus, a->loop, &options, err);
 
@@ -591,6 +593,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
+    a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
@@ -759,6 +762,7 @@ void agent_free(struct agent *a)
     if (a == NULL) {
         return;
     }
+    log_ring_close(a->log);
     if (a->timers != NULL) {
         timers_close(a->timers);
         turn_close(a->turn);

@@ -143,6 +143,8 @@ const struct config_item config_items[] = {
     { .key = "discovery_max_stale", MS, AT(c.discovery_max_stale_ms), AT_LEAST(0), .help = "Answer discovery from any server up to this age." },
     { .key = "session_ttl_min", MS, AT(c.session_ttl_min_ms), .fallback = S(10), AT_LEAST(1), .help = "Lower bound of a session's TTL." },
     { .key = "disable_http_unprintable_char_filter", BOOL, AT(c.disable_unprintable_filter), .help = "Accept unprintable characters in paths." },
+    { .key = "serf_rpc.auth", TEXT, AT(c.serf_rpc.auth), .help = "Key that clients of the serf command's port must give (serf -rpc-auth)." },
+    { .key = "serf_rpc.addr16", BOOL, AT(c.serf_rpc.addr16), .help = "Tell IPv4 addresses in 16 bytes on the serf command's port, for old clients." },
     { .key = "event_handlers", .flag = "event-handler", TEXTS, AT(event_handlers), .example = "[\"member-join,member-failed=/usr/local/bin/members\", \"user:deploy=/usr/local/bin/deploy\"]", .help = "Scripts that run on events, as the serf command has them: filters, =, a command for the shell." },
     { .key = "event_handler_timeout", MS, AT(c.event_handler_timeout_ms), .fallback = MIN(10), AT_LEAST(0), .help = "An event handler that runs longer is killed with its children; 0s: never." },
     { .key = "watches", ANY, LATER, .help = "Handlers that run when something changes." },
@@ -180,6 +182,8 @@ const struct config_item config_items[] = {
     { .key = "reconcile.remove_failed_after", MS, AT(c.reconcile.remove_failed_after_ms), .fallback = S(10), AT_LEAST(0), .example = "\"10s\"", .help = "A failed node leaves the catalog after this time; 0s: at once, 72h: as Consul." },
     { .key = "reconcile.pause_max", MS, AT(c.reconcile.pause_max_ms), .fallback = MIN(10), AT_LEAST(0), .help = "How long removal pauses while more than a third of the members are failed." },
     { .key = "reconcile.absent_after", MS, AT(c.reconcile.absent_after_ms), .fallback = S(60), AT_LEAST(0), .help = "A node that gossip never met counts as failed this long after an election." },
+
+    { .key = "reads.lease", BOOL, AT(c.has_read_leases), .help = "The leader answers reads without asking a quorum first, as long as one has promised to elect nobody else. Wrong answers follow when the clock of one server runs more than a quarter faster than another's, or a virtual machine is frozen together with its clock." },
 
     { .key = "performance.raft_multiplier", INT, AT(c.raft_multiplier), .fallback = 1, .min = 1, .max = 10, .help = "Scales the times of elections and heartbeats." },
     { .key = "performance.leave_drain_time", MS, AT(c.leave_drain_ms), .fallback = S(5), AT_LEAST(0), .help = "How long a leaving server still answers." },

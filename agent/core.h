@@ -20,6 +20,7 @@ struct events;
 struct handlers;
 struct ipc;
 struct key_changes;
+struct log_ring;
 struct persist;
 struct restore;
 
@@ -99,6 +100,7 @@ struct agent {
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
     struct restore *restore;         /* restore.c: under way; else NULL */
+    struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */

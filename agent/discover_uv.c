@@ -392,7 +392,7 @@ static void join(struct discover *d)
     }
     d->is_joining = true;
     d->handles++;
-    gossip_driver_join(d->agent->gossip, addresses, count, on_joined, d);
+    gossip_driver_join(d->agent->gossip, addresses, count, false, on_joined, d);
 }
 
 static void ask(struct discover *d)

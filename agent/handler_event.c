@@ -77,6 +77,7 @@ struct handler_event *handler_event_of_user(const struct gossip_user_event *even
 
     e->name = mu_arena_strdup(&e->arena, event->name);
     e->ltime = event->ltime;
+    e->coalesce = event->coalesce;
     e->payload = mu_arena_span(&e->arena, event->payload);
     return e;
 }

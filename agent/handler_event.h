@@ -31,6 +31,7 @@ struct handler_event {
     /* user, query */
     const char *name;
     uint64_t ltime;
+    bool coalesce;
     struct mu_span payload;
     uint32_t query_id;
     struct mu_arena arena;

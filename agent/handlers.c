@@ -134,7 +134,10 @@ static void run(struct handler *one)
 
 static struct handler_event *queue_take(struct handler *one)
 {
-    struct queued *q = MU_CONTAINER(mu_list_pop_front(&one->queue), struct queued, place);
+    struct mu_link *first = mu_list_pop_front(&one->queue);
+
+    MU_ASSERT(first != NULL);
+    struct queued *q = MU_CONTAINER(first, struct queued, place);
     struct handler_event *event = q->event;
 
     one->queue_count--;

@@ -215,35 +215,51 @@ static bool first_target(const struct config *c, uint8_t ip_bytes, struct mu_add
     return false;
 }
 
-/* Any address of an interface that is up: loopback only when there is nothing else. */
+/* How well others can reach an address of an interface, as far as one can tell from here. */
+enum reach { REACH_NOT, REACH_SELF, REACH_CONTAINERS, REACH_OTHERS };
+
+static enum reach reach_of(const struct ifaddrs *i, const struct mu_addr *at)
+{
+    static const char *const bridges[] = { "docker", "br-",   "virbr",  "cni",
+                                           "podman", "lxcbr", "flannel" };
+    bool is_link_local = (at->ip_bytes == 4 && at->ip[0] == 169 && at->ip[1] == 254) ||
+                         (at->ip_bytes == 16 && at->ip[0] == 0xfe && (at->ip[1] & 0xc0) == 0x80);
+
+    if ((i->ifa_flags & IFF_UP) == 0 || is_link_local) { /* nobody could say on which interface */
+        return REACH_NOT;
+    }
+    if (mu_addr_is_loopback(at)) {
+        return REACH_SELF;
+    }
+    for (size_t k = 0; k < MU_LEN(bridges); k++) {
+        if (strncmp(i->ifa_name, bridges[k], strlen(bridges[k])) == 0) {
+            return REACH_CONTAINERS;
+        }
+    }
+    return REACH_OTHERS;
+}
+
+/* The address of an interface that others can reach best, the first of several. */
 static bool any_interface(uint8_t ip_bytes, struct mu_addr *out)
 {
     struct ifaddrs *all = NULL;
-    bool has_loopback = false;
-    bool is_found = false;
+    enum reach best = REACH_NOT;
     struct mu_addr at;
 
     if (getifaddrs(&all) != 0) {
         return false;
     }
-    for (const struct ifaddrs *i = all; i != NULL && !is_found; i = i->ifa_next) {
-        if (i->ifa_addr == NULL || (i->ifa_flags & IFF_UP) == 0 ||
-            !mu_addr_from_sockaddr(i->ifa_addr, &at) || at.ip_bytes != ip_bytes) {
+    for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
+        if (i->ifa_addr == NULL || !mu_addr_from_sockaddr(i->ifa_addr, &at) ||
+            at.ip_bytes != ip_bytes || reach_of(i, &at) <= best) {
             continue;
         }
-        if (mu_addr_is_loopback(&at)) {
-            has_loopback = true;
-            continue;
-        }
+        best = reach_of(i, &at);
         *out = at;
-        is_found = true;
     }
     freeifaddrs(all);
-    if (!is_found && has_loopback && ip_bytes == 4) {
-        is_found = mu_addr_parse_ip(MU_SPAN_LIT("127.0.0.1"), out);
-    }
     out->port = 0;
-    return is_found;
+    return best != REACH_NOT;
 }
 
 /* What to advertise when we bind to every address (spec/gossip.md 11): the family of the bind, the
@@ -260,8 +276,9 @@ static enum mu_code advertise_choose(struct agent *a, struct mu_err *err)
     (void)first_target(a->config, ip_bytes, &to);
     if (!source_towards(&to, &a->advertise) && !any_interface(ip_bytes, &a->advertise)) {
         return mu_fail(err, MU_INVALID,
-                       "No private IPv4 address found. Please configure one with 'bind' and/or "
-                       "'advertise'.");
+                       "No private IPv%d address found. Please configure one with 'bind' and/or "
+                       "'advertise'.",
+                       ip_bytes == 4 ? 4 : 6);
     }
     return MU_OK;
 }

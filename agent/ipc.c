@@ -1,6 +1,8 @@
 /* ipc.c - one client of Serf's control port: handshake, requests, and commands to the cluster. */
 #include <string.h>
 
+#include <sodium.h>
+
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -98,7 +100,7 @@ static void on_join(struct ipc_session *s, struct request *r)
     struct ipc_texts existing = ipc_get_texts(&r->body, "Existing");
     struct mu_err err = MU_ERR_NONE;
 
-    (void)ipc_get_bool(&r->body, "Replay");
+    bool replays = ipc_get_bool(&r->body, "Replay");
     if (!ipc__is_sound(s, r)) {
         return;
     }
@@ -107,7 +109,7 @@ static void on_join(struct ipc_session *s, struct request *r)
         return;
     }
     enum mu_code rc =
-        s->host.join(s->host.data, existing.items, existing.count, on_joined, s, &err);
+        s->host.join(s->host.data, existing.items, existing.count, replays, on_joined, s, &err);
 
     if (rc != MU_OK) {
         answer_joined(s, r->seq, 0, err.text);
@@ -243,7 +245,15 @@ static void on_handshake(struct ipc_session *s, struct request *r)
     }
 }
 
-/* No token is configured: only the empty one is right. */
+/* Without a configured key only the empty token is right. */
+static bool is_right(const struct ipc_session *s, struct mu_span token)
+{
+    const char *key = s->host.auth_key != NULL ? s->host.auth_key : "";
+
+    return token.bytes == strlen(key) &&
+           (token.bytes == 0 || sodium_memcmp(token.data, key, token.bytes) == 0);
+}
+
 static void on_auth(struct ipc_session *s, struct request *r)
 {
     struct mu_span token = ipc_get_bytes(&r->body, "AuthKey");
@@ -251,8 +261,9 @@ static void on_auth(struct ipc_session *s, struct request *r)
     if (!ipc__is_sound(s, r)) {
         return;
     }
-    ipc__put_header(s, r->seq, token.bytes == 0 ? "" : "Invalid authentication token");
-    if (token.bytes > 0 && ++s->wrong_tokens == AUTH_MAX) {
+    s->is_authed = is_right(s, token);
+    ipc__put_header(s, r->seq, s->is_authed ? "" : "Invalid authentication token");
+    if (!s->is_authed && ++s->wrong_tokens == AUTH_MAX) {
         ipc__hang_up(s, "too many wrong tokens");
     }
 }
@@ -271,6 +282,7 @@ static const struct ipc_command {
     { "members-filtered", true, ipc__on_members_filtered },
     { "tags", true, on_tags },
     { "stream", true, ipc__on_stream },
+    { "monitor", true, ipc__on_monitor },
     { "stop", true, ipc__on_stop },
     { "leave", false, on_leave },
     { "query", true, ipc__on_query },
@@ -295,7 +307,8 @@ static const struct ipc_command *command_find(const char *name)
 }
 
 /* NULL: refused, and the session is over. */
-static const struct ipc_command *command_allowed(struct ipc_session *s, const char *name, uint64_t seq)
+static const struct ipc_command *command_allowed(struct ipc_session *s, const char *name,
+                                                 uint64_t seq)
 {
     const struct ipc_command *c = command_find(name);
 
@@ -309,6 +322,12 @@ static const struct ipc_command *command_allowed(struct ipc_session *s, const ch
         ipc__hang_up(s, "it sent an unknown command");
     }
     return c;
+}
+
+/* The body of what is refused was read all the same: there is one answer to one request. */
+static bool may_run(const struct ipc_session *s, const struct ipc_command *c)
+{
+    return s->host.auth_key == NULL || s->is_authed || c->run == on_handshake || c->run == on_auth;
 }
 
 /* One request from the front of `in`: its bytes, or 0 when it is not whole or nothing is right. */
@@ -344,7 +363,11 @@ static size_t request_run(struct ipc_session *s, struct mu_arena *arena)
         ipc__hang_up(s, "the body of a request is none");
     } else if (got == IPC_WHOLE) {
         s->may_have_empty = !c->has_body;
-        c->run(s, &r);
+        if (may_run(s, c)) {
+            c->run(s, &r);
+        } else {
+            ipc__put_header(s, r.seq, "Authentication required");
+        }
         return header_bytes + body_bytes;
     }
     return 0;
@@ -387,6 +410,7 @@ struct ipc_session *ipc_session_new(const struct ipc_host *host, const char *pee
 void ipc_session_close(struct ipc_session *s)
 {
     ipc__streams_close(s);
+    log_ring_stop(&s->monitor);
     s->is_closed = true;
     if (!s->is_waiting) { /* else the answer ends it */
         session_free(s);
@@ -410,11 +434,17 @@ struct mu_buf *ipc_session_out(struct ipc_session *s)
     return &s->out;
 }
 
+size_t ipc_session_held(const struct ipc_session *s)
+{
+    return s->in.bytes + s->out.bytes;
+}
+
 void ipc_session_drained(struct ipc_session *s)
 {
     MU_LIST_EACH (link, &s->streams) {
         MU_CONTAINER(link, struct stream, place)->waiting = 0;
     }
+    s->monitor_waiting = 0;
 }
 
 bool ipc_session_is_over(const struct ipc_session *s)

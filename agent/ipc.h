@@ -16,22 +16,29 @@
 #include "agent/keys.h"
 #include "base/buf.h"
 #include "gossip/driver.h"
+#include "handler_event.h"
 #include "ipc_codec.h"
+#include "log_ring.h"
 
 #define IPC_CLIENTS_MAX   256U
 #define IPC_OUT_BYTES_MAX (4U * 1024 * 1024) /* a client that does not read is hung up on */
-#define IPC_STREAM_MAX    512U               /* records that wait in one stream; more are dropped */
-#define IPC_STREAMS_MAX   64U                /* of one client */
-#define IPC_QUERIES_MAX   256U               /* asked by one client, not over yet */
-#define IPC_PENDING_MAX   512U               /* queries told to one client that it may answer */
+/* All clients together: who holds more than a fair share of it is hung up on first. */
+#define IPC_HELD_BYTES_MAX (32U * 1024 * 1024)
+#define IPC_HELD_FAIR      (IPC_HELD_BYTES_MAX / IPC_CLIENTS_MAX)
+#define IPC_STREAM_MAX     512U /* records that wait in one stream; more are dropped */
+#define IPC_STREAMS_MAX    64U  /* of one client */
+#define IPC_QUERIES_MAX    256U /* asked by one client, not over yet */
+#define IPC_PENDING_MAX    512U /* queries told to one client that it may answer */
 
 typedef void ipc_left_fn(void *data);
 
 struct ipc_host {
     void *data;
+    const char *auth_key; /* what clients must know; NULL: nothing */
+    bool addr16;          /* IPv4 as 16 bytes, for clients of old */
     void (*each)(void *data, gossip_member_fn *each, void *each_data);
     /* Unless they fail, `done` comes exactly once, never from inside. */
-    enum mu_code (*join)(void *data, const char *const *addresses, size_t count,
+    enum mu_code (*join)(void *data, const char *const *addresses, size_t count, bool replays,
                          gossip_joined_fn *done, void *done_data, struct mu_err *err);
     enum mu_code (*leave)(void *data, ipc_left_fn *done, void *done_data, struct mu_err *err);
     enum mu_code (*force_leave)(void *data, const char *name, bool prune, struct mu_err *err);
@@ -46,6 +53,8 @@ struct ipc_host {
     enum mu_code (*respond)(void *data, uint64_t ltime, uint32_t id, struct mu_span payload,
                             struct mu_err *err);
     void (*stats)(void *data, struct mu_buf *to); /* the body of its answer */
+    void (*monitor)(void *data, struct log_reader *reader, enum mu_log_level level,
+                    log_line_fn *line, void *line_data);
     /* `done` comes exactly once, never from inside. */
     void (*keys)(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
                  void *done_data);
@@ -62,16 +71,15 @@ struct ipc_session *ipc_session_new(const struct ipc_host *host, const char *pee
 void ipc_session_close(struct ipc_session *s); /* no wake any more; what it waits for is let go */
 void ipc_session_feed(struct ipc_session *s, struct mu_span bytes);
 struct mu_buf *ipc_session_out(struct ipc_session *s); /* take what is there */
+size_t ipc_session_held(const struct ipc_session *s);  /* bytes that wait in it, both ways */
 void ipc_session_drained(struct ipc_session *s);       /* the client has read everything */
 bool ipc_session_is_over(const struct ipc_session *s); /* send what is there, then hang up */
 
 /* Tags as clients see them: a map without those that begin with "mu_". */
 void ipc_put_tags(struct mu_buf *to, const struct mu_pairs *tags);
 
-/* What happened, for the streams that want it. */
-void ipc_session_member(struct ipc_session *s, const struct gossip_notice *notice);
-void ipc_session_event(struct ipc_session *s, const struct gossip_user_event *event);
-void ipc_session_query(struct ipc_session *s, const struct gossip_query *query);
+/* What happened, for the streams that want it: many events of a short time are few by now. */
+void ipc_session_event(struct ipc_session *s, const struct handler_event *event);
 
 /* -- ipc_uv.c: the port -------------------------------------------------------------------------
  */

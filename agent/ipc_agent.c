@@ -7,11 +7,14 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "coalesce.h"
 #include "core.h"
 #include "ipc.h"
 
 struct ipc {
     struct ipc_port *port;
+    struct coalescer *coalescer; /* of what clients' streams are told (spec 9.7) */
+    struct timer flush;
     struct mu_arena arena; /* of tags */
     struct mu_pairs tags;  /* set at run time; gone with the process, as with Serf */
 };
@@ -131,7 +134,7 @@ static void host_each(void *data, gossip_member_fn *each, void *each_data)
     gossip_driver_each(((struct agent *)data)->gossip, each, each_data);
 }
 
-static enum mu_code host_join(void *data, const char *const *addresses, size_t count,
+static enum mu_code host_join(void *data, const char *const *addresses, size_t count, bool replays,
                               gossip_joined_fn *done, void *done_data, struct mu_err *err)
 {
     struct agent *a = data;
@@ -139,7 +142,7 @@ static enum mu_code host_join(void *data, const char *const *addresses, size_t c
     if (a->phase != AGENT_RUNNING) {
         return mu_fail(err, MU_CANCELLED, "Serf can't Join after Leave or Shutdown");
     }
-    gossip_driver_join(a->gossip, addresses, count, done, done_data);
+    gossip_driver_join(a->gossip, addresses, count, replays, done, done_data);
     return MU_OK;
 }
 
@@ -201,6 +204,12 @@ static enum mu_code host_respond(void *data, uint64_t ltime, uint32_t id, struct
                                  struct mu_err *err)
 {
     return gossip_driver_respond(((struct agent *)data)->gossip, ltime, id, payload, err);
+}
+
+static void host_monitor(void *data, struct log_reader *reader, enum mu_log_level level,
+                         log_line_fn *line, void *line_data)
+{
+    log_ring_read(((struct agent *)data)->log, reader, level, line, line_data);
 }
 
 static void host_keys(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
@@ -319,45 +328,82 @@ static bool host_coordinate(void *data, const char *node, struct coordinate *out
 /* -- what happens -------------------------------------------------------------------------------
  */
 
-static void tell_member(void *data, struct ipc_session *s)
+static const char *member_type(enum gossip_notice_kind kind)
 {
-    ipc_session_member(s, data);
+    switch (kind) {
+    case GOSSIP_JOINED: return "member-join";
+    case GOSSIP_LEFT: return "member-leave";
+    case GOSSIP_FAILED: return "member-failed";
+    case GOSSIP_UPDATED: return "member-update";
+    case GOSSIP_REAPED: return "member-reap";
+    case GOSSIP_REFUTED:
+    case GOSSIP_CONFLICT:
+    case GOSSIP_UNREACHABLE: break; /* Serf has no word for these */
+    }
+    return NULL;
 }
 
-static void tell_event(void *data, struct ipc_session *s)
+static void tell_one(void *data, struct ipc_session *s)
 {
     ipc_session_event(s, data);
 }
 
-static void tell_query(void *data, struct ipc_session *s)
+/* To all clients; the event is given. */
+static void tell(void *data, struct handler_event *event)
 {
-    ipc_session_query(s, data);
+    struct agent *a = data;
+
+    ipc_port_each(a->ipc->port, tell_one, event);
+    handler_event_release(event);
+}
+
+static void on_flush(void *data);
+
+static void flush_aim(struct agent *a)
+{
+    uint64_t due = coalescer_due(a->ipc->coalescer);
+    uint64_t now = timers_now(a->timers);
+
+    if (due > 0) {
+        timer_set(a->timers, &a->ipc->flush, due > now ? due - now : 0, on_flush, a);
+    }
+}
+
+static void on_flush(void *data)
+{
+    struct agent *a = data;
+
+    coalescer_flush(a->ipc->coalescer, timers_now(a->timers), tell, a);
+    flush_aim(a);
 }
 
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice)
 {
-    struct gossip_notice copy = *notice;
+    const char *type = member_type(notice->kind);
 
-    if (a->ipc != NULL && a->ipc->port != NULL) {
-        ipc_port_each(a->ipc->port, tell_member, &copy);
+    if (agent__ipc_is_open(a) && type != NULL) {
+        coalescer_member(a->ipc->coalescer, timers_now(a->timers), type, &notice->member);
+        flush_aim(a);
     }
 }
 
 void agent__ipc_event(struct agent *a, const struct gossip_user_event *event)
 {
-    struct gossip_user_event copy = *event;
-
-    if (agent__ipc_is_open(a)) {
-        ipc_port_each(a->ipc->port, tell_event, &copy);
+    if (!agent__ipc_is_open(a)) {
+        return;
+    }
+    if (event->coalesce) {
+        coalescer_user(a->ipc->coalescer, timers_now(a->timers), event);
+        flush_aim(a);
+    } else {
+        tell(a, handler_event_of_user(event));
     }
 }
 
 void agent__ipc_query(struct agent *a, const struct gossip_query *query)
 {
-    struct gossip_query copy = *query;
-
     if (agent__ipc_is_open(a)) {
-        ipc_port_each(a->ipc->port, tell_query, &copy);
+        tell(a, handler_event_of_query(query));
     }
 }
 
@@ -378,7 +424,7 @@ static enum mu_code listen_on(struct agent *a, struct mu_addr address, struct mu
     if (rc != MU_OK) {
         mu_log(MU_WARN, "agent.ipc", "The serf command's port stays shut",
                mu_kv("error", why.text));
-    } else if (!mu_addr_is_loopback(&address)) {
+    } else if (!mu_addr_is_loopback(&address) && a->config->serf_rpc.auth == NULL) {
         mu_log(
             MU_WARN, "agent.ipc",
             "Whoever reaches the serf command's port controls this agent: it is not on loopback");
@@ -390,6 +436,8 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
 {
     const struct ipc_host host = {
         .data = a,
+        .auth_key = a->config->serf_rpc.auth,
+        .addr16 = a->config->serf_rpc.addr16,
         .each = host_each,
         .join = host_join,
         .leave = host_leave,
@@ -400,6 +448,7 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
         .query_forget = host_query_forget,
         .respond = host_respond,
         .stats = host_stats,
+        .monitor = host_monitor,
         .keys = host_keys,
         .coordinate = host_coordinate,
     };
@@ -411,6 +460,7 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
         return MU_OK;
     }
     a->ipc->port = ipc_port_new(a->loop, &host);
+    a->ipc->coalescer = coalescer_new();
     for (size_t i = 0; i < a->config->client_addrs_count && rc == MU_OK; i++) {
         rc = listen_on(a, a->config->client_addrs[i], err);
     }
@@ -422,6 +472,7 @@ void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data)
     struct ipc_port *port = a->ipc->port;
 
     a->ipc->port = NULL;
+    timer_cancel(&a->ipc->flush);
     ipc_port_close(port, closed, data);
 }
 
@@ -433,6 +484,7 @@ bool agent__ipc_is_open(const struct agent *a)
 void agent__ipc_free(struct agent *a)
 {
     if (a->ipc != NULL) {
+        coalescer_free(a->ipc->coalescer);
         mu_arena_deinit(&a->ipc->arena);
         mu_free(a->ipc);
         a->ipc = NULL;

@@ -37,11 +37,22 @@ void ipc_put_tags(struct mu_buf *to, const struct mu_pairs *tags)
 }
 
 /* The versions of Serf 0.9 (spec 9.4): what clients print as the protocol. */
-void ipc__put_member(struct mu_buf *to, const struct gossip_view *m)
+void ipc__put_member(struct ipc_session *s, const struct ipc__member *m)
 {
+    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+    struct mu_buf *to = &s->out;
+    uint8_t addr[16];
+    size_t bytes = 0;
+
+    if (s->host.addr16 && m->addr.ip_bytes == 4) {
+        memcpy(addr, mapped, sizeof mapped);
+        bytes = sizeof mapped;
+    }
+    memcpy(addr + bytes, m->addr.ip, m->addr.ip_bytes);
+    bytes += m->addr.ip_bytes;
     ipc_put_map(to, 11);
     ipc_put_text(to, "Addr");
-    ipc_put_bytes(to, mu_span_of(m->addr.ip, m->addr.ip_bytes));
+    ipc_put_bytes(to, mu_span_of(addr, bytes));
     ipc__put_number(to, "DelegateCur", 5);
     ipc__put_number(to, "DelegateMax", 5);
     ipc__put_number(to, "DelegateMin", 2);
@@ -124,7 +135,9 @@ static void answer_members(struct ipc_session *s, const struct request *r, struc
     ipc_put_text(&s->out, "Members");
     ipc_put_list(&s->out, l->count);
     for (size_t i = 0; i < l->count; i++) {
-        ipc__put_member(&s->out, l->items[i]);
+        const struct gossip_view *m = l->items[i];
+
+        ipc__put_member(s, &(struct ipc__member){ m->name, m->addr, m->tags, m->status });
     }
 }
 

@@ -1,5 +1,5 @@
 /* ipc_session.h - what the files of a session share: ipc.c (requests), ipc_key.c (keys),
- * ipc_member.c (members), ipc_stream.c (queries and streams). Private to them.
+ * ipc_member.c (members), ipc_monitor.c (log), ipc_stream.c (queries and streams). Private to them.
  */
 #ifndef AGENT_IPC_SESSION_H
 #define AGENT_IPC_SESSION_H
@@ -31,13 +31,16 @@ struct ipc_session {
     ipc_wake_fn *wake;
     void *wake_data;
     struct mu_buf in, out;
-    bool is_greeted, is_over, is_closed;
+    bool is_greeted, is_authed, is_over, is_closed;
     bool is_waiting;     /* join, leave or keys: waiting_seq is answered later */
     bool may_have_empty; /* the last command has no body; some clients send an empty one */
     uint64_t waiting_seq;
     unsigned wrong_tokens;
     struct mu_link streams, asked;
     size_t streams_count, asked_count;
+    struct log_reader monitor; /* idle: none */
+    uint64_t monitor_seq;
+    unsigned monitor_waiting;                /* records since the client had read everything */
     struct pending pending[IPC_PENDING_MAX]; /* a ring by local id */
     uint64_t last_local;
 };
@@ -68,9 +71,18 @@ void ipc__on_remove_key(struct ipc_session *s, struct request *r);
 void ipc__on_list_keys(struct ipc_session *s, struct request *r);
 
 /* ipc_member.c */
-void ipc__put_member(struct mu_buf *to, const struct gossip_view *m);
+struct ipc__member {
+    const char *name;
+    struct mu_addr addr;
+    struct mu_pairs tags;
+    enum gossip_status status;
+};
+void ipc__put_member(struct ipc_session *s, const struct ipc__member *m);
 void ipc__on_members(struct ipc_session *s, struct request *r);
 void ipc__on_members_filtered(struct ipc_session *s, struct request *r);
+
+/* ipc_monitor.c */
+void ipc__on_monitor(struct ipc_session *s, struct request *r);
 
 /* ipc_stream.c */
 void ipc__on_query(struct ipc_session *s, struct request *r);

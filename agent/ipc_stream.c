@@ -243,13 +243,16 @@ void ipc__on_stream(struct ipc_session *s, struct request *r)
 
 void ipc__on_stop(struct ipc_session *s, struct request *r)
 {
-    struct stream *st = stream_find(s, ipc_get_u64(&r->body, "Stop"));
+    uint64_t seq = ipc_get_u64(&r->body, "Stop");
+    struct stream *st = stream_find(s, seq);
 
     if (!ipc__is_sound(s, r)) {
         return;
     }
     if (st != NULL) {
         stream_free(s, st);
+    } else if (s->monitor.ring != NULL && s->monitor_seq == seq) {
+        log_ring_stop(&s->monitor);
     }
     ipc__put_header(s, r->seq, "");
 }
@@ -270,85 +273,82 @@ static bool record_begin(struct ipc_session *s, struct stream *st)
     return true;
 }
 
-static const char *member_event(enum gossip_notice_kind kind)
+/* As members are when such an event is told. */
+static enum gossip_status status_after(const char *type)
 {
-    switch (kind) {
-    case GOSSIP_JOINED: return "member-join";
-    case GOSSIP_LEFT: return "member-leave";
-    case GOSSIP_FAILED: return "member-failed";
-    case GOSSIP_UPDATED: return "member-update";
-    case GOSSIP_REAPED: return "member-reap";
-    case GOSSIP_REFUTED:
-    case GOSSIP_CONFLICT:
-    case GOSSIP_UNREACHABLE: break; /* Serf has no word for these */
-    }
-    return NULL;
+    return strcmp(type, "member-leave") == 0    ? GOSSIP_STATUS_LEFT
+           : strcmp(type, "member-failed") == 0 ? GOSSIP_STATUS_FAILED
+           : strcmp(type, "member-reap") == 0   ? GOSSIP_STATUS_NONE
+                                                : GOSSIP_STATUS_ALIVE;
 }
 
-void ipc_session_member(struct ipc_session *s, const struct gossip_notice *notice)
+static void put_members(struct ipc_session *s, const struct handler_event *event)
 {
-    const char *type = member_event(notice->kind);
+    ipc_put_map(&s->out, 2);
+    ipc_put_text(&s->out, "Event");
+    ipc_put_text(&s->out, event->type);
+    ipc_put_text(&s->out, "Members");
+    ipc_put_list(&s->out, event->members_count);
+    for (size_t i = 0; i < event->members_count; i++) {
+        const struct handler_member *m = &event->members[i];
 
-    MU_LIST_EACH (link, &s->streams) {
-        struct stream *st = MU_CONTAINER(link, struct stream, place);
-
-        if (type != NULL && wants(st, type, "") && record_begin(s, st)) {
-            ipc_put_map(&s->out, 2);
-            ipc_put_text(&s->out, "Event");
-            ipc_put_text(&s->out, type);
-            ipc_put_text(&s->out, "Members");
-            ipc_put_list(&s->out, 1);
-            ipc__put_member(&s->out, &notice->member);
-        }
+        ipc__put_member(
+            s, &(struct ipc__member){ m->name, m->addr, m->tags, status_after(event->type) });
     }
-    s->wake(s->wake_data);
 }
 
-void ipc_session_event(struct ipc_session *s, const struct gossip_user_event *event)
+static void put_user_event(struct ipc_session *s, const struct handler_event *event)
 {
-    MU_LIST_EACH (link, &s->streams) {
-        struct stream *st = MU_CONTAINER(link, struct stream, place);
-
-        if (wants(st, "user", event->name) && record_begin(s, st)) {
-            ipc_put_map(&s->out, 5);
-            ipc_put_text(&s->out, "Coalesce");
-            ipc_put_bool(&s->out, event->coalesce);
-            ipc_put_text(&s->out, "Event");
-            ipc_put_text(&s->out, "user");
-            ipc__put_number(&s->out, "LTime", event->ltime);
-            ipc_put_text(&s->out, "Name");
-            ipc_put_text(&s->out, event->name);
-            ipc_put_text(&s->out, "Payload");
-            ipc_put_bytes(&s->out, event->payload);
-        }
-    }
-    s->wake(s->wake_data);
+    ipc_put_map(&s->out, 5);
+    ipc_put_text(&s->out, "Coalesce");
+    ipc_put_bool(&s->out, event->coalesce);
+    ipc_put_text(&s->out, "Event");
+    ipc_put_text(&s->out, event->type);
+    ipc__put_number(&s->out, "LTime", event->ltime);
+    ipc_put_text(&s->out, "Name");
+    ipc_put_text(&s->out, event->name);
+    ipc_put_text(&s->out, "Payload");
+    ipc_put_bytes(&s->out, event->payload);
 }
 
 /* All streams of a client share the numbers: each record of a query has one of its own. */
-static uint64_t pending_add(struct ipc_session *s, const struct gossip_query *query)
+static uint64_t pending_add(struct ipc_session *s, const struct handler_event *event)
 {
     uint64_t local = ++s->last_local;
 
-    s->pending[local % IPC_PENDING_MAX] = (struct pending){ local, query->ltime, query->id };
+    s->pending[local % IPC_PENDING_MAX] = (struct pending){ local, event->ltime, event->query_id };
     return local;
 }
 
-void ipc_session_query(struct ipc_session *s, const struct gossip_query *query)
+static void put_query(struct ipc_session *s, const struct handler_event *event)
 {
+    ipc_put_map(&s->out, 5);
+    ipc_put_text(&s->out, "Event");
+    ipc_put_text(&s->out, event->type);
+    ipc__put_number(&s->out, "ID", pending_add(s, event));
+    ipc__put_number(&s->out, "LTime", event->ltime);
+    ipc_put_text(&s->out, "Name");
+    ipc_put_text(&s->out, event->name);
+    ipc_put_text(&s->out, "Payload");
+    ipc_put_bytes(&s->out, event->payload);
+}
+
+void ipc_session_event(struct ipc_session *s, const struct handler_event *event)
+{
+    const char *name = event->name != NULL ? event->name : "";
+
     MU_LIST_EACH (link, &s->streams) {
         struct stream *st = MU_CONTAINER(link, struct stream, place);
 
-        if (wants(st, "query", query->name) && record_begin(s, st)) {
-            ipc_put_map(&s->out, 5);
-            ipc_put_text(&s->out, "Event");
-            ipc_put_text(&s->out, "query");
-            ipc__put_number(&s->out, "ID", pending_add(s, query));
-            ipc__put_number(&s->out, "LTime", query->ltime);
-            ipc_put_text(&s->out, "Name");
-            ipc_put_text(&s->out, query->name);
-            ipc_put_text(&s->out, "Payload");
-            ipc_put_bytes(&s->out, query->payload);
+        if (!wants(st, event->type, name) || !record_begin(s, st)) {
+            continue;
+        }
+        if (event->members != NULL) {
+            put_members(s, event);
+        } else if (strcmp(event->type, HANDLER_USER) == 0) {
+            put_user_event(s, event);
+        } else {
+            put_query(s, event);
         }
     }
     s->wake(s->wake_data);

@@ -23,6 +23,7 @@ struct client {
     uv_write_t write;
     struct mu_buf writing; /* not empty: a write is under way */
     bool is_feeding;       /* what is waiting goes out behind it */
+    size_t held;           /* bytes, as counted in the port's */
 };
 
 struct ipc_port {
@@ -32,6 +33,7 @@ struct ipc_port {
     size_t listeners_count;
     struct mu_link clients;
     size_t clients_count;
+    size_t held;    /* bytes of all clients */
     size_t handles; /* listeners and clients that are not closed yet */
     ipc_closed_fn *closed;
     void *data;
@@ -64,11 +66,18 @@ static void on_client_closed(uv_handle_t *handle)
     handle_gone(p);
 }
 
+static void held_set(struct client *c, size_t bytes)
+{
+    c->port->held = c->port->held - c->held + bytes;
+    c->held = bytes;
+}
+
 static void client_close(struct client *c)
 {
     if (c->session == NULL) {
         return;
     }
+    held_set(c, 0);
     ipc_session_close(c->session);
     c->session = NULL;
     uv_close((uv_handle_t *)&c->socket, on_client_closed);
@@ -112,7 +121,11 @@ static void flush(struct client *c)
 {
     struct mu_buf *out = ipc_session_out(c->session);
 
-    if (out->bytes > IPC_OUT_BYTES_MAX) {
+    held_set(c, ipc_session_held(c->session) + c->writing.bytes);
+    if (out->bytes > IPC_OUT_BYTES_MAX ||
+        (c->port->held > IPC_HELD_BYTES_MAX && c->held > IPC_HELD_FAIR)) {
+        mu_log(MU_WARN, "agent.ipc", "Hanging up on a client that takes too little",
+               mu_kv_u("bytes", c->held));
         client_close(c);
         return;
     }

@@ -151,7 +151,7 @@ static void join_try(void *data)
             mu_log(MU_INFO, "agent", "Joining cluster...");
         }
         j->is_running = true;
-        gossip_driver_join(a->gossip, l.items, l.count, on_joined, j);
+        gossip_driver_join(a->gossip, l.items, l.count, false, on_joined, j);
     }
     mu_arena_deinit(&l.arena);
 }
@@ -251,5 +251,5 @@ void agent_join(struct agent *a, const char *address, agent_done_fn *done, void 
 
     j->done = done;
     j->data = data;
-    gossip_driver_join(a->gossip, &address, 1, on_api_joined, j);
+    gossip_driver_join(a->gossip, &address, 1, false, on_api_joined, j);
 }

@@ -20,7 +20,8 @@
 #include "base/mem.h"
 #include "core.h"
 
-#define WAITING_MAX 16U    /* an operator changes one thing at a time */
+#define WAITING_MAX 16U /* an operator changes one thing at a time */
+#define MS_PER_S    1000U
 #define LOOK_MS     60000U /* how often old keys are looked at, while there are any */
 
 enum cause { CAUSE_QUERY, CAUSE_TOLD, CAUSE_TIME };
@@ -43,6 +44,7 @@ struct key_changes {
     struct gossip_keys next; /* what is being written */
     struct gossip_key_answer answer;
     bool is_writing;
+    uint64_t opened_ms;
     struct timer timer;
 };
 
@@ -94,11 +96,13 @@ static void refuse(struct agent *a, uint64_t ltime, uint32_t id, const char *why
 static void on_look(void *data);
 static void next(struct key_changes *k);
 
-static bool is_anybody_away(const struct agent *a)
+/* Who has just started has not heard of everybody yet. */
+static bool is_anybody_away(const struct key_changes *k)
 {
-    struct gossip_stats s = gossip_driver_stats(a->gossip);
+    struct gossip_stats s = gossip_driver_stats(k->agent->gossip);
+    uint64_t up_ms = timers_now(k->agent->timers) - k->opened_ms;
 
-    return s.failed + s.left > 0;
+    return s.failed + s.left > 0 || up_ms < GOSSIP_RETIRED_MIN_S * MS_PER_S;
 }
 
 /* Into k->next and k->answer. True: it is to be kept. */
@@ -114,7 +118,7 @@ static bool work_out(struct key_changes *k, const struct change *c)
     switch (c->cause) {
     case CAUSE_QUERY: return gossip_keys_apply(&k->next, &q, &k->answer);
     case CAUSE_TOLD: return gossip_keys_take(&k->next, &c->theirs);
-    case CAUSE_TIME: return gossip_keys_expire(&k->next, is_anybody_away(a), q.now_s);
+    case CAUSE_TIME: return gossip_keys_expire(&k->next, is_anybody_away(k), q.now_s);
     }
     MU_UNREACHABLE_CODE();
 }
@@ -285,7 +289,7 @@ static void on_look(void *data)
     timer_set(k->agent->timers, &k->timer, LOOK_MS, on_look, k);
     if (copy.retired.count == 0) {
         timer_cancel(&k->timer);
-    } else if (gossip_keys_expire(&copy, is_anybody_away(k->agent), wall_s()) &&
+    } else if (gossip_keys_expire(&copy, is_anybody_away(k), wall_s()) &&
                change_add(k, CAUSE_TIME) != NULL) {
         next(k);
     }
@@ -300,6 +304,7 @@ void agent__key_changes_open(struct agent *a)
     struct key_changes *k = mu_new(sizeof *k);
 
     k->agent = a;
+    k->opened_ms = timers_now(a->timers);
     mu_list_init(&k->waiting);
     a->key_changes = k;
     if (a->keys.retired.count > 0) {

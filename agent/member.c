@@ -147,7 +147,7 @@ static void tell_left_behind(void *data)
 
     if (a->phase == AGENT_RUNNING) {
         mu_addr_text(&a->left_behind, text);
-        gossip_driver_join(a->gossip, &address, 1, on_told, a);
+        gossip_driver_join(a->gossip, &address, 1, false, on_told, a);
     }
 }
 

@@ -185,6 +185,8 @@ static void stats_raft(struct agent *a, struct mu_json_out *o)
     mu_json_text(o, "protocol_version", "3");
     mu_json_text(o, "protocol_version_max", "3");
     mu_json_text(o, "protocol_version_min", "0");
+    put_u(o, "reads_by_lease", s.reads_leased);
+    put_u(o, "reads_by_round", s.reads_batched); /* of heartbeats; one may answer many reads */
     mu_json_text(o, "snapshot_version_max", "1");
     mu_json_text(o, "snapshot_version_min", "0");
     mu_json_text(o, "state", role_text(s.role));

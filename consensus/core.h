@@ -14,6 +14,7 @@
  *   write.c      writes outstanding, what is durable, and who waits for it
  *   propose.c    admission, tickets
  *   read.c       linearizable reads
+ *   lease.c      reads without a round: what voters promise for it
  *   sums.c       the states of all servers compared
  *   config.c     configurations and their history
  *   change.c     membership: what may change, removed servers, joint steps left
@@ -40,6 +41,7 @@ enum {
     CONSENSUS_SNAPS_MAX = 4, /* orders in one step */
     CONSENSUS_PENDING_MAX = 32,
     CONSENSUS_SUMS_MAX = 64,
+    CONSENSUS_ROUNDS_MAX = 16,     /* of heartbeats whose time is known */
     CONSENSUS_WRITES_RESERVED = 4, /* slots that entries of others may not take */
     CONSENSUS_TAIL_RESERVED = 16,  /* the same, of the tail */
 };
@@ -124,6 +126,7 @@ struct consensus__peer {
     uint64_t session;         /* nonce and attempt; acks of another nonce are dropped (spec 1.11) */
     uint64_t acked_ms;        /* last reply of this session; 0: unknown */
     uint64_t read_echo;       /* highest read_seq it has answered */
+    uint64_t promise_echo;    /* highest read_seq it has answered with the promise */
     uint64_t commit_sent;     /* the commit index it was told last */
     uint64_t applied;         /* as it says */
     uint64_t sent_ms;         /* when entries or a probe were sent last */
@@ -182,8 +185,18 @@ struct consensus__transfer {
     uint8_t reserved[3];
 };
 
+/* Until when no other leader can be elected (lease.c). */
+struct consensus__lease {
+    uint64_t until_ms;
+    uint64_t seq_min;                       /* rounds before this one count no more */
+    uint64_t sent_ms[CONSENSUS_ROUNDS_MAX]; /* ring by read_seq */
+    bool is_over; /* for the rest of the term: somebody was asked to stand */
+    uint8_t reserved[7];
+};
+
 /* Only on a leader; cleared on leaving the role. */
 struct consensus__office {
+    struct consensus__lease lease;
     struct consensus__sending sending;
     uint64_t first_index; /* its no-op: when that is committed, everything before is too */
     uint64_t since_ms;    /* check-quorum looks back no further */
@@ -235,7 +248,7 @@ struct consensus__reads {
 
 struct consensus__counters {
     uint64_t elections_started, elections_won, prevotes_started, pauses_seen;
-    uint64_t messages_dropped, reads_batched, refused;
+    uint64_t messages_dropped, reads_batched, reads_leased, refused;
     uint64_t snapshots_sent, snapshots_installed, snapshots_failed;
 };
 
@@ -270,6 +283,11 @@ struct consensus {
     uint64_t round;          /* of pre-votes */
     uint64_t complain_at_ms; /* not before: about identities */
     uint64_t slow_since_ms;  /* since when the store has said so */
+
+    /* What this voter has promised: no vote to others (lease.c). Not forgotten with the term. */
+    struct mu_id promised_to;
+    uint64_t promised_term, promised_until_ms;
+    uint64_t quiet_until_ms; /* it began lately, and may have forgotten a promise */
 
     uint64_t commit, applied, durable_applied;
     uint64_t floor_index, floor_term; /* the log once ended there (spec 2.16); 0: it is whole */
@@ -476,6 +494,19 @@ void consensus__reads_run(struct consensus *c); /* confirm what flies, launch wh
 void consensus__reads_void(struct consensus *c);
 void consensus__reads_pause(struct consensus *c);
 void consensus__reads_drain(struct consensus *c);
+
+/* -- lease.c ------------------------------------------------------------------------------- */
+
+/* Leader: round office.read_seq is being sent; what it asks of voters, in ms. */
+uint32_t consensus__lease_round(struct consensus *c);
+void consensus__lease_run(struct consensus *c);   /* what has been promised by now */
+void consensus__lease_break(struct consensus *c); /* what was promised until now counts no more */
+bool consensus__lease_holds(const struct consensus *c, uint64_t now_ms);
+/* Voter: no vote to others for so long. False: it cannot promise that. */
+bool consensus__promise(struct consensus *c, const struct consensus_msg *heartbeat);
+/* Would a vote, real or pre-, for who asks break a promise? */
+bool consensus__promise_forbids(const struct consensus *c, const struct consensus_msg *ask);
+void consensus__promise_renew(struct consensus *c, uint64_t since_ms); /* after a pause */
 
 /* -- sums.c -------------------------------------------------------------------------------- */
 

@@ -370,6 +370,8 @@ void consensus__on_prevote_req(struct consensus *c, const struct consensus_msg *
         why = CONSENSUS_VOTE_LOG;
     } else if (consensus__is_sticky(c) && !mu_id_eq(&c->leader, &m->from)) {
         why = CONSENSUS_VOTE_LEADER; /* unless that leader itself asks (row 7) */
+    } else if (consensus__promise_forbids(c, m)) {
+        why = CONSENSUS_VOTE_PROMISED;
     } else {
         is_granted = true;
     }
@@ -426,6 +428,8 @@ void consensus__on_vote_req(struct consensus *c, const struct consensus_msg *m)
         vote_refuse(c, m, CONSENSUS_VOTE_VOTED);
     } else if (!mu_id_is_none(&c->leader) && !mu_id_eq(&c->leader, &m->from)) {
         vote_refuse(c, m, CONSENSUS_VOTE_LEADER);
+    } else if (consensus__promise_forbids(c, m)) {
+        vote_refuse(c, m, CONSENSUS_VOTE_PROMISED); /* of this term it may know from elsewhere */
     } else if (log_is_older(c, m)) {
         vote_refuse(c, m, CONSENSUS_VOTE_LOG);
     } else {

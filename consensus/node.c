@@ -209,6 +209,8 @@ void consensus__node_core_start(struct consensus_node *n)
     l->durable_applied = n->options.durable_applied;
     l->seed = mu_rand_u64(&n->rand);
     l->campaigns_at_once = n->campaigns_at_once;
+    l->may_have_promised = !n->identity.is_fresh;
+    options.has_leases = n->options.has_leases;
     n->core = mu_new(consensus_arena_bytes(&options));
     consensus_init(n->core, &options, l, n->now_ms);
     n->identity.cluster = l->hard.cluster;
@@ -453,13 +455,18 @@ static void proposals_run(struct consensus_node *n)
     mu_free(list);
 }
 
-static void reads_run(struct consensus_node *n)
+/* The first `count`: a read that came after the turn looked at its clock waits for the next, for by
+ * that time nobody can say whether a lease still holds. */
+static void reads_run(struct consensus_node *n, size_t count)
 {
     uint64_t *list = n->reads;
-    size_t count = n->reads_count;
+    size_t rest = n->reads_count - count;
 
-    n->reads = NULL;
-    n->reads_count = n->reads_room = 0;
+    n->reads = rest > 0 ? mu_new_array(rest, sizeof *n->reads) : NULL;
+    n->reads_count = n->reads_room = rest;
+    if (rest > 0) {
+        memcpy(n->reads, list + count, rest * sizeof *list);
+    }
     for (size_t i = 0; i < count; i++) {
         struct consensus_event ev = { .kind = CONSENSUS_EV_READ, .read_ticket = list[i] };
 
@@ -571,13 +578,16 @@ void consensus__node_turn(struct consensus_node *n, uint64_t now_ms)
 {
     MU_ASSERT(!n->is_feeding);
     consensus__node_clock(n, now_ms);
+    size_t reads_due = n->reads_count;
+
     for (int round = 0; round < ROUNDS_MAX && consensus__node_has_work(n); round++) {
         consensus__node_inbox_run(n);
         candidates_run(n);
         formed_tell(n);
         applied_run(n);
         consensus__node_noted_run(n);
-        reads_run(n);
+        reads_run(n, reads_due);
+        reads_due = 0;
         wishes_run(n);
         proposals_run(n);
         if (n->phase == CONSENSUS_NODE_RUNS) {
@@ -596,7 +606,7 @@ static void all_refuse(struct consensus_node *n)
 {
     for (int i = 0; i < REFUSALS_MAX && n->tickets.oldest < n->tickets.next; i++) {
         proposals_run(n);
-        reads_run(n);
+        reads_run(n, n->reads_count);
         wishes_run(n);
         waiters_dismiss(n);
     }

@@ -153,6 +153,7 @@ void consensus__peers_align(struct consensus *c)
     }
     if (c->role == CONSENSUS_LEADER) {
         removed_align(c, was, was_count);
+        consensus__lease_break(c); /* other voters have to promise */
     }
 }
 

@@ -156,6 +156,8 @@ static void heartbeat_all(struct consensus *c)
     c->office.is_heartbeat_due = false;
     c->office.heartbeat_at_ms = c->now_ms + c->options.heartbeat_ms;
     c->office.read_seq++;
+    uint32_t promise_ms = consensus__lease_round(c);
+
     consensus__sum_round(c);
     for (uint32_t i = 0; i < c->peers_count; i++) {
         struct consensus__peer *p = &c->peers[i];
@@ -172,6 +174,7 @@ static void heartbeat_all(struct consensus *c)
         m->heartbeat.session = p->session;
         m->heartbeat.read_seq = c->office.read_seq;
         m->heartbeat.commit = min_u64(c->commit, p->match);
+        m->heartbeat.promise_ms = promise_ms;
         m->heartbeat.sum = c->office.asked;
         m->heartbeat.is_odd = consensus__sum_is_odd(c, p);
         if (m->heartbeat.commit > p->commit_sent) {
@@ -310,6 +313,7 @@ void consensus__lead_run(struct consensus *c)
         return;
     }
     commit_advance(c);
+    consensus__lease_run(c);
     consensus__peers_part(c);
     consensus__change_run(c);
     if (c->now_ms >= c->office.heartbeat_at_ms) {
@@ -427,6 +431,9 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
     }
     if (m->alive.read_seq > p->read_echo) {
         p->read_echo = m->alive.read_seq;
+    }
+    if (m->alive.is_promised && m->alive.read_seq > p->promise_echo) {
+        p->promise_echo = m->alive.read_seq;
     }
     p->applied = m->alive.applied;
     p->is_store_slow = m->alive.is_store_slow;

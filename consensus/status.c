@@ -56,6 +56,7 @@ void consensus_status(const struct consensus *c, struct consensus_status *out)
         .pauses_seen = c->counters.pauses_seen,
         .messages_dropped = c->counters.messages_dropped,
         .reads_batched = c->counters.reads_batched,
+        .reads_leased = c->counters.reads_leased,
         .refused = c->counters.refused,
         .unsynced_bytes = c->writes.outstanding_bytes,
         .uncommitted_bytes = c->log.uncommitted_bytes,

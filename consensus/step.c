@@ -244,8 +244,9 @@ static bool term_judge(struct consensus *c, const struct consensus_msg *m)
         /* Ignored, not refused: no term is adopted (spec 2.3). But a leader that asks itself no
          * longer leads: whoever gave it a pre-vote must give it the vote as well (row 7). And the
          * leader of this very term may have asked for it (2.4). */
-        if (consensus__is_sticky(c) && !mu_id_eq(&c->leader, &m->from) &&
-            m->ask.transfer_term != c->hard.term) {
+        if (consensus__promise_forbids(c, m) ||
+            (consensus__is_sticky(c) && !mu_id_eq(&c->leader, &m->from) &&
+             m->ask.transfer_term != c->hard.term)) {
             consensus__note(c, CONSENSUS_T_VOTE_IGNORED, &m->from, m->term, 0, 0);
             return false;
         }
@@ -363,11 +364,12 @@ static void route(struct consensus *c, const struct consensus_event *ev)
 
 /* This process stood still (stopped, swapped, a frozen machine). What arrived meanwhile is being
  * read only now, so silence proves nothing (spec 2.17). */
-static void on_pause(struct consensus *c, uint64_t ms)
+static void on_pause(struct consensus *c, uint64_t was_ms, uint64_t ms)
 {
     c->counters.pauses_seen++;
     consensus__note(c, CONSENSUS_T_PAUSED, NULL, ms, 0, 0);
     consensus__writes_shift(c, ms);
+    consensus__promise_renew(c, was_ms);
     if (c->role == CONSENSUS_LEADER) {
         for (uint32_t i = 0; i < CONSENSUS_SLOTS_MAX; i++) {
             c->peers[i].acked_ms = 0;
@@ -375,6 +377,7 @@ static void on_pause(struct consensus *c, uint64_t ms)
         c->office.since_ms = c->now_ms;
         c->office.confirm_seq = c->office.read_seq + 1;
         c->office.is_heartbeat_due = true;
+        consensus__lease_break(c);
         consensus__reads_pause(c);
         return;
     }
@@ -387,11 +390,12 @@ static void on_pause(struct consensus *c, uint64_t ms)
 static void time_advance(struct consensus *c, uint64_t now_ms)
 {
     uint64_t wake_ms = c->wake_at_ms;
+    uint64_t was_ms = c->now_ms;
 
     MU_ASSERT(now_ms >= c->now_ms);
     c->now_ms = now_ms;
     if (wake_ms != CONSENSUS_NEVER && now_ms > wake_ms + c->options.pause_ms && !c->is_stopped) {
-        on_pause(c, now_ms - wake_ms);
+        on_pause(c, was_ms, now_ms - wake_ms);
     }
 }
 
@@ -609,6 +613,7 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     consensus__role_settle(c);
     consensus__config_committed(c);
     consensus__timer_reset(c);
+    c->quiet_until_ms = loaded->may_have_promised ? now_ms + c->options.election_ms_min : 0;
     if (loaded->campaigns_at_once || (c->self < CONSENSUS_PEERS_MAX &&
                                       consensus__quorum_of(consensus__config(c), 1U << c->self))) {
         c->election_at_ms = now_ms; /* nobody else could be first */

@@ -20,6 +20,7 @@ static const char *const vote_whys[] = {
     [CONSENSUS_VOTE_VOTED] = "the vote is given",
     [CONSENSUS_VOTE_LOG] = "its log is older",
     [CONSENSUS_VOTE_LEADER] = "a leader is alive",
+    [CONSENSUS_VOTE_PROMISED] = "another leader was promised that",
 };
 
 static const char *const transfer_whys[] = {

@@ -270,6 +270,7 @@ static void invite(struct consensus *c, const struct consensus__peer *p)
     m->timeout_now.last_index = c->log.last_index;
     m->timeout_now.valid_ms = TRANSFER_MS(c);
     t->sent_ms = c->now_ms;
+    c->office.lease.is_over = true; /* it bypasses all promises, however late it arrives (2.4) */
     consensus__note(c, CONSENSUS_T_INVITES, &p->id, c->log.last_index, 0, 0);
 }
 

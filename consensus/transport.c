@@ -158,6 +158,7 @@ static void heartbeat_out(const struct consensus_msg *m, union body *b, pb_raft 
     b->heartbeat.read_seq = m->heartbeat.read_seq;
     b->heartbeat.commit = m->heartbeat.commit;
     b->heartbeat.sum = sum_out(&m->heartbeat.sum, &b->asked);
+    b->heartbeat.promise_ms = m->heartbeat.promise_ms;
     b->heartbeat.is_odd = m->heartbeat.is_odd;
     to->heartbeat = &b->heartbeat;
 }
@@ -171,6 +172,7 @@ static void alive_out(const struct consensus_msg *m, union body *b, pb_raft *to)
     b->alive.applied = m->alive.applied;
     b->alive.is_store_slow = m->alive.is_store_slow;
     b->alive.is_holed = m->alive.is_holed;
+    b->alive.is_promised = m->alive.is_promised;
     b->alive.sum = sum_out(&m->alive.sum, &b->said);
     to->alive = &b->alive;
 }
@@ -303,6 +305,7 @@ static bool heartbeat_in(const pb_raft *from, struct consensus_msg *m)
     m->heartbeat.read_seq = from->heartbeat->read_seq;
     m->heartbeat.commit = from->heartbeat->commit;
     sum_in(from->heartbeat->sum, &m->heartbeat.sum);
+    m->heartbeat.promise_ms = from->heartbeat->promise_ms;
     m->heartbeat.is_odd = from->heartbeat->is_odd != 0;
     return true;
 }
@@ -318,6 +321,7 @@ static bool alive_in(const pb_raft *from, struct consensus_msg *m)
     m->alive.applied = from->alive->applied;
     m->alive.is_store_slow = from->alive->is_store_slow != 0;
     m->alive.is_holed = from->alive->is_holed != 0;
+    m->alive.is_promised = from->alive->is_promised != 0;
     sum_in(from->alive->sum, &m->alive.sum);
     return true;
 }

@@ -116,9 +116,7 @@ static enum mu_code change(struct gossip_keys *keys, const struct gossip_key_que
         rc = gossip_keyring_remove(&keys->ring, key, err);
         if (rc == MU_OK && was_there) {
             retire(keys, key, q->now_s);
-        } else if (rc == MU_OK) {
-            (void)retired_forget(keys, key); /* once more: for good */
-        }
+        } /* once more: it is asked again when somebody did not answer */
         break;
     case GOSSIP_KEY_LIST: MU_UNREACHABLE_CODE(); break;
     }

@@ -148,7 +148,9 @@ bool gossip__keys_in(const Mu__Gossip__Keys *m, struct mu_arena *arena,
         !keys_in(m->retired, m->n_retired, &keys->retired)) {
         return false;
     }
-    memcpy(keys->retired_s, m->retired_s, m->n_retired * sizeof *m->retired_s);
+    for (size_t i = 0; i < m->n_retired; i++) {
+        keys->retired_s[i] = m->retired_s[i];
+    }
     keys->version = m->version;
     keys->used = m->used;
     *out = keys;

@@ -38,6 +38,7 @@ struct order {
     size_t targets_count, targets_room;
     unsigned lookups; /* still running */
     gossip_joined_fn *joined;
+    bool replays;
     gossip_left_fn *left;
     void *data;
     const char *name; /* FORCE */
@@ -109,6 +110,7 @@ static void order_send(struct gossip_driver *d, struct order *o)
         ev.join.id = o->id;
         ev.join.targets = o->targets;
         ev.join.targets_count = o->targets_count;
+        ev.join.replays = o->replays;
         gossip__feed(d, &ev);
         return;
     case ORDER_LEAVE:
@@ -362,12 +364,13 @@ static void target_parse(struct order *o, const char *text)
  */
 
 void gossip_driver_join(struct gossip_driver *d, const char *const *addresses, size_t count,
-                        gossip_joined_fn *joined, void *data)
+                        bool replays, gossip_joined_fn *joined, void *data)
 {
     struct order *o = order_new(d, ORDER_JOIN);
 
     MU_ASSERT(d->is_started && !d->is_stopping);
     o->joined = joined;
+    o->replays = replays;
     o->data = data;
     for (size_t i = 0; i < count; i++) {
         target_parse(o, addresses[i]);

@@ -258,13 +258,22 @@ static void on_accepted(struct gossip *g, uint32_t id, const struct mu_addr *fro
 /* -- keys that somebody missed -------------------------------------------------------------------
  */
 
-/* We remember it, and it went without being forgotten: to be told a key one has to be one of us. */
+/* We remember it, if only from before our last start, and it is not here: to be told a key one has
+ * to be one of us. */
 static bool may_be_away(const struct gossip *g, const char *name)
 {
     const struct gossip__member *m = gossip__member_find(g, name);
 
-    return m != NULL && m != g->self &&
-           (m->status == GOSSIP_STATUS_FAILED || m->status == GOSSIP_STATUS_LEFT);
+    if (m != NULL) {
+        return m != g->self &&
+               (m->status == GOSSIP_STATUS_FAILED || m->status == GOSSIP_STATUS_LEFT);
+    }
+    for (size_t i = 0; i < g->known_count; i++) {
+        if (strcmp(g->known[i].label, name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* False: that was all it gets, the stream is over. */

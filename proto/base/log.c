@@ -17,8 +17,11 @@ static struct {
     int tap_level;
     int fd, copy_fd;
     bool is_json;
-    mu_log_tap_fn *tap;
-    void *tap_data;
+    struct {
+        mu_log_tap_fn *tap; /* NULL: free */
+        void *data;
+        enum mu_log_level level;
+    } taps[1 + MU_LOG_TAPS_MAX]; /* the first is that of mu_log_set_tap() */
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER,
            .level = MU_INFO,
            .tap_level = MU_ERROR + 1,
@@ -69,12 +72,57 @@ void mu_log_set_json(bool is_json)
     pthread_mutex_unlock(&sink.lock);
 }
 
+/* Under the lock. */
+static void tap_put(size_t place, mu_log_tap_fn *tap, void *data, enum mu_log_level level)
+{
+    int lowest = MU_ERROR + 1;
+
+    sink.taps[place].tap = tap;
+    sink.taps[place].data = data;
+    sink.taps[place].level = level;
+    for (size_t i = 0; i < MU_LEN(sink.taps); i++) {
+        if (sink.taps[i].tap != NULL && (int)sink.taps[i].level < lowest) {
+            lowest = (int)sink.taps[i].level;
+        }
+    }
+    __atomic_store_n(&sink.tap_level, lowest, __ATOMIC_RELAXED);
+}
+
 void mu_log_set_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level)
 {
     pthread_mutex_lock(&sink.lock);
-    sink.tap = tap;
-    sink.tap_data = data;
-    __atomic_store_n(&sink.tap_level, tap != NULL ? (int)level : MU_ERROR + 1, __ATOMIC_RELAXED);
+    tap_put(0, tap, data, level);
+    pthread_mutex_unlock(&sink.lock);
+}
+
+void mu_log_add_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level)
+{
+    size_t place = 0;
+
+    pthread_mutex_lock(&sink.lock);
+    for (size_t i = MU_LOG_TAPS_MAX; i > 0; i--) { /* its own, or the first that is free */
+        bool is_own = sink.taps[i].tap != NULL && sink.taps[i].data == data;
+
+        if (is_own) {
+            place = i;
+            break;
+        }
+        place = sink.taps[i].tap == NULL ? i : place;
+    }
+    if (place > 0) {
+        tap_put(place, tap, data, level);
+    }
+    pthread_mutex_unlock(&sink.lock);
+}
+
+void mu_log_remove_tap(const void *data)
+{
+    pthread_mutex_lock(&sink.lock);
+    for (size_t i = 1; i < MU_LEN(sink.taps); i++) {
+        if (sink.taps[i].tap != NULL && sink.taps[i].data == data) {
+            tap_put(i, NULL, NULL, MU_ERROR);
+        }
+    }
     pthread_mutex_unlock(&sink.lock);
 }
 
@@ -203,8 +251,10 @@ void mu_log_write(enum mu_log_level level, const char *module, const char *sente
     } else {
         line_text(&line, level, module, sentence, fields, when);
     }
-    if (sink.tap != NULL && (int)level >= sink.tap_level) {
-        sink.tap(sink.tap_data, level, mu_buf_span(&line));
+    for (size_t i = 0; i < MU_LEN(sink.taps); i++) {
+        if (sink.taps[i].tap != NULL && level >= sink.taps[i].level) {
+            sink.taps[i].tap(sink.taps[i].data, level, mu_buf_span(&line));
+        }
     }
     mu_buf_add_byte(&line, '\n');
     if ((int)level >= __atomic_load_n(&sink.level, __ATOMIC_RELAXED)) {

@@ -238,7 +238,8 @@ class Cluster:
                     continue
                 where = agent.leader()
                 for other in self.servers():
-                    if other.running() and where == f"{other.address}:8300":
+                    host = f"[{other.address}]" if ":" in other.address else other.address
+                    if other.running() and where == f"{host}:8300":
                         return other
             return None
         return wait_for("a leader that runs", find)

@@ -147,6 +147,99 @@ class Serf(ClusterTest):
         wait_for("s1 to force it out", lambda: statuses(self.s1)["k2"] == "left")
 
 
+    def test_the_log_is_followed(self):
+        monitor = subprocess.Popen(
+            ["serf", "monitor", "-rpc-addr", f"{self.k1.address}:7373", "-log-level", "info"],
+            stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        try:
+            seen = []
+            for line in monitor.stdout:  # what was logged before comes first
+                seen.append(line)
+                if "agent: Consul agent running!" in line:
+                    break
+            self.assertRegex(seen[-1], r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[INFO\] agent: Consul")
+            self.assertEqual(serf(self.k1, "tags", "-set", "now=1")[0], 0)
+            for line in monitor.stdout:
+                if "EventMemberUpdate" in line:
+                    break
+            self.assertEqual(serf(self.s1, "event", "-coalesce=false", "deploy", "pl")[0], 0)
+            for line in monitor.stdout:
+                if 'Name: "deploy"' in line:
+                    break
+            self.k1.kill()
+            rest = monitor.stdout.read()
+            self.assertEqual(monitor.wait(PATIENCE), 1)
+            self.assertIn("Remote side ended the monitor! This usually means that the\n"
+                          "remote side has exited or crashed.\n", rest)
+        finally:
+            if monitor.poll() is None:
+                monitor.kill()
+            monitor.wait()
+            monitor.stdout.close()
+
+    def test_members_are_told_together(self):
+        listener = Client(self.s1)
+        listener.send(request("stream", 2, "Type", "member-failed"))
+        listener.hear(ok(2))
+        self.k1.kill()
+        self.k2.kill()
+        before = listener.hear(text("Name") + text("k2"))
+        both = before + listener.hear(text("Status") + text("failed"))
+        self.assertIn(text("Event") + text("member-failed"), both)
+        listener.close()
+
+    def test_old_events_come_with_a_replay_only(self):
+        self.assertEqual(serf(self.s1, "event", "-coalesce=false", "before", "x")[0], 0)
+        for name, flag in (("with", ["-replay"]), ("without", [])):
+            late = self.all.add(name)
+            late.start()
+            wait_for("it to run", lambda a=late: statuses(a) == {a.name: "alive"})
+            listener = Client(late)
+            listener.send(request("stream", 2, "Type", "user"))
+            listener.hear(ok(2))
+            self.assertEqual(serf(late, "join", *flag, self.s1.address)[0], 0)
+            wait_for("all to know it", lambda n=name: statuses(self.s1).get(n) == "alive")
+            self.assertEqual(serf(self.s1, "event", "-coalesce=false", "after", name)[0], 0)
+            before = listener.hear(text("Name") + text("after"))
+            self.assertEqual(text("before") in before, bool(flag))
+            listener.close()
+
+
+class Locked(ClusterTest):
+    def test_a_key_is_asked_for(self):
+        cluster = self.cluster(servers=1, clients=0, args=["-hcl", 'serf_rpc { auth = "sesame" }'])
+        cluster.start().wait_ready()
+        agent = cluster.agents["s1"]
+        self.assertEqual(serf(agent, "members"),
+                         (1, "Error retrieving members: Authentication required\n"))
+        self.assertEqual(serf(agent, "members", "-rpc-auth", "wrong"),
+                         (1, "Error connecting to Serf agent: Invalid authentication token\n"))
+        code, out = serf(agent, "members", "-rpc-auth", "sesame")
+        self.assertEqual((code, out.split()[0]), (0, "s1"))
+        self.assertNotIn("sesame", agent.log_text())
+
+    def test_clients_that_do_not_read_cost_a_bound(self):
+        cluster = self.cluster(servers=1, clients=0)
+        cluster.start().wait_ready()
+        agent = cluster.agents["s1"]
+        stuck = [Client(agent) for _ in range(24)]
+        ask = request("stats", 3) * 4000  # answers of some 3 MB: what the kernel holds, and more
+
+        def ask_again():
+            for client in stuck:
+                client.socket.setblocking(False)
+                try:
+                    client.socket.send(ask)
+                except OSError:
+                    pass  # full, or hung up on
+            return "Hanging up on a client that takes too little" in agent.log_text()
+
+        wait_for("some to be hung up on", ask_again, pause=0.5)
+        self.assertEqual(serf(agent, "members")[0], 0)
+        for client in stuck:
+            client.close()
+
+
 class Port(ClusterTest):
     def test_a_taken_port_gives_way_unless_configured(self):
         cluster = self.cluster()

@@ -93,6 +93,7 @@ struct config {
         int64_t last_contact_ms, stabilization_ms, max_trailing_logs, min_quorum;
     } autopilot;
     int64_t raft_multiplier, raft_trailing_logs;
+    bool has_read_leases;
     int64_t leave_drain_ms, rpc_hold_ms;
     int64_t http_max_conns_per_client, kv_max_value_size, txn_max_req_len;
     int64_t default_query_ms, max_query_ms;
@@ -106,6 +107,10 @@ struct config {
     const char **alt_domains; /* likewise; default: "muster" */
     size_t alt_domains_count;
     struct config_dns dns;
+    struct {
+        const char *auth; /* what clients of Serf's control port must know; NULL: nothing */
+        bool addr16;
+    } serf_rpc;
     const char **event_handlers; /* as handler_rule.h reads them; checked */
     size_t event_handlers_count;
     int64_t event_handler_timeout_ms;

@@ -9,7 +9,8 @@
  * is a clone. The same seed and events give the same effects, byte for byte.
  *
  * Thread:  one owner thread, no locks inside.
- * Time:    milliseconds of one boot-time clock, never smaller than in the event before.
+ * Time:    milliseconds of one boot-time clock, never smaller than in the event before. With leases
+ *          the time of a READ is read from the clock after the read came.
  * Memory:  effects are *views* into the core; they die at the next step. Arrays in an event are
  *          *borrowed* until its effects are carried out. Entry handles are *given* to the core,
  *          also when refused; it returns each exactly once through `drops`.
@@ -200,6 +201,7 @@ struct consensus_loaded {
     uint64_t boot_count;
     uint64_t seed;          /* from the system; or the run's, in the simulator */
     bool campaigns_at_once; /* it has just formed the cluster: nobody else will be first */
+    bool may_have_promised; /* it was in its cluster before this boot: see heartbeat.promise_ms */
 };
 
 /* -- options ------------------------------------------------------------------------------- */
@@ -246,8 +248,18 @@ struct consensus_options {
     uint32_t snap_pin_ms;     /* a transfer holds up compaction for at most so long, */
     uint64_t snap_pin_bytes;  /* and for at most so much of the log */
 
+    /* Reads by lease (spec 2.7): while a quorum has lately promised to elect nobody else, a leader
+     * answers them from its commit index without a round. That is right only as long as no two
+     * clocks of servers differ in speed by more than CONSENSUS_LEASE_DRIFT, and none of them jumps
+     * by itself; a machine that is frozen with its clocks breaks it, which nobody can see. */
+    bool has_leases;
+
     bool with_trace; /* notices of level trace too */
 };
+
+#define CONSENSUS_LEASE_DRIFT                                           \
+    20 /* percent: the slowest clock runs at 0.8 of the fastest's speed \
+        */
 
 /* Everything but server and disk. multiplier: 1..10, scales all times. */
 void consensus_options_init(struct consensus_options *o, enum consensus_timing timing,
@@ -336,6 +348,9 @@ struct consensus_msg {
             uint64_t session, read_seq;
             uint64_t commit;          /* clamped to the peer's match */
             struct consensus_sum sum; /* the leader's, asked about; index 0: not now */
+            /* For so long from its arrival the leader wants no vote to be given to others: that is
+             * what leases are made of; 0: it wants no promise. */
+            uint32_t promise_ms;
             bool is_odd; /* the receiver's differs there, and a quorum has the leader's */
         } heartbeat;     /* HEARTBEAT */
         struct {
@@ -343,8 +358,9 @@ struct consensus_msg {
             uint64_t last_index, applied;
             struct consensus_sum sum; /* its own where it was asked; index 0: not kept */
             bool is_store_slow;
-            bool is_holed; /* as in ack */
-        } alive;           /* HEARTBEAT_RES */
+            bool is_holed;    /* as in ack */
+            bool is_promised; /* as the heartbeat of this read_seq asked */
+        } alive;              /* HEARTBEAT_RES */
         struct {
             uint64_t session;
             struct consensus_snap snap;
@@ -666,7 +682,9 @@ struct consensus_status {
     uint64_t snapshots_sent, snapshots_installed, snapshots_failed;
     uint64_t elections_started, elections_won, prevotes_started, pauses_seen;
     uint64_t messages_dropped; /* wrong cluster, epoch, disk or receiver; malformed; impossible */
-    uint64_t reads_batched, refused;
+    uint64_t reads_batched;    /* rounds that confirmed reads */
+    uint64_t reads_leased;     /* reads that needed none */
+    uint64_t refused;
     uint64_t unsynced_bytes, uncommitted_bytes, tail_bytes;
     uint32_t writes_outstanding;
     enum consensus_health health;

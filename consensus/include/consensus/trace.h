@@ -59,6 +59,7 @@
     X(HEALED,          INFO,  "has all of its log again, up to {a} of term {b}") \
     X(FETCH_FAILED,    WARN,  "entries from {a} on for {p} are damaged") \
     X(READS,           TRACE, "{a} reads may be answered from index {b}, confirmed by round {c}") \
+    X(READS_LEASED,    TRACE, "{a} reads may be answered from index {b}, by its lease of {c} ms more") \
     /* membership and transfer */ \
     X(PARTS,           DEBUG, "serves {p} no more, which entry {a} removed") \
     X(HANDS_OVER,      INFO,  "gives its office of term {a} to {p}: {transfer}") \
@@ -89,10 +90,11 @@ enum consensus_trace {
 
 /* Why a vote was refused: `b` of PREVOTE_REFUSED and VOTE_REFUSED. */
 enum consensus_vote_why {
-    CONSENSUS_VOTE_TERM,   /* an older term */
-    CONSENSUS_VOTE_VOTED,  /* another server has this vote */
-    CONSENSUS_VOTE_LOG,    /* this server's log is newer */
-    CONSENSUS_VOTE_LEADER, /* a leader is alive */
+    CONSENSUS_VOTE_TERM,     /* an older term */
+    CONSENSUS_VOTE_VOTED,    /* another server has this vote */
+    CONSENSUS_VOTE_LOG,      /* this server's log is newer */
+    CONSENSUS_VOTE_LEADER,   /* a leader is alive */
+    CONSENSUS_VOTE_PROMISED, /* to another leader, not to vote for this server now */
 };
 
 enum mu_log_level consensus_notice_level(const struct consensus_notice *n);

@@ -42,9 +42,9 @@ void gossip_driver_free(struct gossip_driver *d); /* NULL is fine; only stopped 
 struct mu_addr gossip_driver_address(const struct gossip_driver *d); /* advertised, with its port */
 
 /* Contact each of these ("host", "host:port", "name/host:port"; default port: our own); `joined`
- * comes exactly once. */
+ * comes exactly once. `replays`: user events from before are wanted, too. */
 void gossip_driver_join(struct gossip_driver *d, const char *const *addresses, size_t count,
-                        gossip_joined_fn *joined, void *data);
+                        bool replays, gossip_joined_fn *joined, void *data);
 
 /* Leave gracefully; `left` comes when others confirmed it or the time for that is over. */
 void gossip_driver_leave(struct gossip_driver *d, gossip_left_fn *left, void *data);

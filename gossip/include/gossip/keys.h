@@ -8,7 +8,7 @@
  * Who was away when keys changed comes back under an old key. It is told all of this on the first
  * stream it opens (stream.c). For that a removed key is kept aside: it opens nothing but such a
  * stream, of a member that is remembered as failed or left, for GOSSIP_RETIRED_S at most, and no
- * longer than there are such members. Removing it once more shuts that door at once.
+ * longer than there are such members. Who is forgotten (force-leave with prune) is a stranger.
  *
  * Thread:  any; nothing is shared.
  * Memory:  plain values: gossip_keys_wipe() before they are let go. A report lives in an arena.
@@ -58,7 +58,8 @@ bool gossip_keys_apply(struct gossip_keys *keys, const struct gossip_key_query *
                        struct gossip_key_answer *out);
 /* A later state of the ring, told by a member. False: ours is as late, nothing changed. */
 bool gossip_keys_take(struct gossip_keys *keys, const struct gossip_keys *theirs);
-/* Time passes; `anybody_away`: failed or left members are remembered. True: something changed. */
+/* Time passes; `anybody_away`: failed or left members are remembered, or this node has not run for
+ * GOSSIP_RETIRED_MIN_S and may not have heard of them. True: something changed. */
 bool gossip_keys_expire(struct gossip_keys *keys, bool anybody_away, uint64_t now_s);
 void gossip_keys_wipe(struct gossip_keys *keys);
 

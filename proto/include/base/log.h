@@ -74,5 +74,10 @@ bool mu_log_level_parse(struct mu_span text, enum mu_log_level *out);
  * the thread that logs, with the finished line without a newline. One at a time; NULL ends it. */
 typedef void mu_log_tap_fn(void *data, enum mu_log_level level, struct mu_span line);
 void mu_log_set_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level);
+/* Further readers, told apart by their `data`: add, or set its level anew; remove. No call of a tap
+ * runs any more when its remove returns. */
+#define MU_LOG_TAPS_MAX 16
+void mu_log_add_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level);
+void mu_log_remove_tap(const void *data);
 
 #endif

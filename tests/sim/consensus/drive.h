@@ -21,20 +21,23 @@ enum {
 
 /* What may be off. The first are acts: they begin at moments; the others colour the whole run.
  * most: the highest rate drawn, in 1/1000 per simulated second; work is always drawn. */
-#define DRIVE_ACTS(X)                                                                     \
-    X(crash, 800)                                                                         \
-    X(cut, 800)                                                                           \
-    X(pause, 300)                                                                         \
-    X(clog, 300)                                                                          \
-    X(swizzle, 100)                                                                       \
-    X(replay, 5000)                                                                       \
-    X(stall, 200)                                                                         \
-    X(health, 200)                                                                        \
-    X(fail, 50)                                                                           \
-    X(link, 1000) X(compact, 1000) X(wipe, 30) X(jump, 100) X(stop, 50) X(propose, 60000) \
-        X(read, 20000) X(move, 5000) X(change, 6000) X(transfer, 1000)
-#define DRIVE_COLOURS(X) \
-    X(loss) X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps)
+#define DRIVE_ACTS(X)                                                                      \
+    X(crash, 800)                                                                          \
+    X(cut, 800)                                                                            \
+    X(pause, 300)                                                                          \
+    X(clog, 300)                                                                           \
+    X(swizzle, 100)                                                                        \
+    X(replay, 5000)                                                                        \
+    X(stall, 200)                                                                          \
+    X(health, 200)                                                                         \
+    X(fail, 50)                                                                            \
+    X(link, 1000)                                                                          \
+    X(compact, 1000) X(wipe, 30) X(jump, 100) X(stop, 50) X(propose, 60000) X(read, 20000) \
+        X(move, 5000) X(change, 6000) X(transfer, 1000)
+#define DRIVE_COLOURS(X)                                                                  \
+    X(loss)                                                                               \
+    X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps) \
+        X(leases)
 
 enum drive_class {
 #define DRIVE_ENUM(name, ...) DRIVE_##name,

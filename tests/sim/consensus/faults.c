@@ -151,6 +151,10 @@ static uint32_t rate_draw(struct drive *d, enum drive_class class, uint32_t most
     return is_off(d, class) ? 0 : rate;
 }
 
+/* What a run is about: nothing, as servers ship, reads by lease while clocks keep to what these
+ * assume, or do not. */
+enum { LEASES_QUIET = 1, LEASES_BROKEN, LEASES_KEPT, LEASES_KEPT_TOO };
+
 static void plan_draw(struct drive *d)
 {
     struct plan *p = &d->plan;
@@ -165,6 +169,7 @@ static void plan_draw(struct drive *d)
     p->rate[DRIVE_snaps] = rate_draw(d, DRIVE_snaps, 200);
     p->rate[DRIVE_bursts] = rate_draw(d, DRIVE_bursts, 1);
     p->rate[DRIVE_clocks] = rate_draw(d, DRIVE_clocks, 1);
+    p->rate[DRIVE_leases] = rate_draw(d, DRIVE_leases, LEASES_KEPT_TOO);
     d->rand = drive_stream(d, DOMAIN_CLASS, DRIVE_fresh, 0);
     p->rate[DRIVE_fresh] = drive_below(d, 3) != 0 && !is_off(d, DRIVE_fresh);
     d->rand = drive_stream(d, DOMAIN_PLAN, 0, 0);
@@ -189,6 +194,7 @@ static void options_draw(struct drive *d, struct consensus_options *o)
 {
     d->rand = drive_stream(d, DOMAIN_SIZES, 0, 0);
     consensus_options_init(o, drive_below(d, 2) == 0 ? CONSENSUS_FAST : CONSENSUS_LAN, 1);
+    o->has_leases = d->plan.rate[DRIVE_leases] >= LEASES_BROKEN;
     o->reads_max = 64;
     o->tail_entries = 2048;
     o->with_trace = true;
@@ -220,6 +226,18 @@ static void options_draw(struct drive *d, struct consensus_options *o)
     o->reads_max = drive_below(d, 6) == 0 ? 2 : o->reads_max;
 }
 
+/* At half to one and a half speed (2.17); with leases the slowest just at 0.8 of the fastest. */
+static void clock_draw(struct drive *d, struct sim_node *n)
+{
+    uint64_t drawn = drive_below(d, 1001);
+
+    n->clock_rate = 500 + drawn;
+    if (d->plan.rate[DRIVE_leases] >= LEASES_KEPT) {
+        n->clock_rate = drawn % 3 == 0 ? 896 : drawn % 3 == 1 ? 1119 : 896 + drawn % 224;
+    }
+    n->clock_rate = d->plan.rate[DRIVE_clocks] > 0 ? n->clock_rate : 1000;
+}
+
 void drive_draw(struct drive *d, const struct tape *tape)
 {
     static const uint32_t sizes[] = { 1, 2, 3, 3, 3, 3, 4, 5, 5, 5 };
@@ -239,13 +257,14 @@ void drive_draw(struct drive *d, const struct tape *tape)
     d->w->shadow = sim_shadow_new(d->w);
     uint32_t spares = d->plan.rate[DRIVE_change] > 0 ? SPARES : 0;
 
+    d->w->boots_quietly = d->plan.rate[DRIVE_leases] > 0;
+    d->w->has_liars = d->plan.rate[DRIVE_leases] == LEASES_BROKEN;
     for (uint32_t i = 0; i < count + spares; i++) {
         struct sim_node *n = sim_node_add(d->w, names[i], i < count ? count : 0);
 
         d->rand = drive_stream(d, DOMAIN_NODE, i, 0);
         n->clock_offset = 1 + drive_below(d, 100000);
-        n->clock_rate = 500 + drive_below(d, 1001); /* 2.17 */
-        n->clock_rate = d->plan.rate[DRIVE_clocks] > 0 ? n->clock_rate : 1000;
+        clock_draw(d, n);
         d->restart_at[i] = drive_below(d, 1500);
     }
     if (d->plan.rate[DRIVE_fresh] == 0) {
@@ -428,9 +447,14 @@ static void do_wipe(struct drive *d)
     }
 }
 
+/* A voter's clock that jumps would break its promise; a leader's ends what it was promised. */
 static void do_jump(struct drive *d)
 {
-    any_node(d)->clock_offset += drive_shrunk(d, 3000);
+    struct sim_node *n = any_node(d);
+    bool may = d->plan.rate[DRIVE_leases] < LEASES_KEPT || !n->is_up ||
+               (n->core != NULL && n->core->role == CONSENSUS_LEADER);
+
+    n->clock_offset += may ? drive_shrunk(d, 3000) : 0;
 }
 
 static void do_stop(struct drive *d)

@@ -168,6 +168,7 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
         .boot_count = n->disk.boots,
         .seed = w->seed * 131 + n->place * 17 + n->disk.boots,
         .campaigns_at_once = campaigns,
+        .may_have_promised = w->boots_quietly && n->ran_before,
     };
     struct consensus_options options = w->options;
 
@@ -216,6 +217,7 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     n->is_up = true;
     n->is_stopped = false;
     n->core_wake = SIM_NEVER;
+    n->ran_before = !mu_id_is_none(&n->disk.hard.cluster);
     n->boot = mu_new(consensus_bootstrap_bytes());
     consensus_bootstrap_init(n->boot, &options, &n->disk.record, &n->disk.hard.cluster,
                              sim_local(n, w->now));

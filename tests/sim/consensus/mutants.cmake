@@ -1,6 +1,6 @@
 # Faults put into the shipped core on purpose, one program each: the tests must notice every one.
 #
-#   mutant(<name> <file> <sim|scripts|explore|fuzz|unit_*> <what stands there, once>
+#   mutant(<name> <file> <sim|scripts|leases|explore|fuzz|unit_*> <what stands there, once>
 #          <what a careless hand would write> [LONG])
 #
 # `sim` must find it among fixed seeds, `scripts` must show another story, `explore` must reach it in
@@ -221,8 +221,8 @@ mutant(stopped_confirms step.c scripts
     "    c->pending_count = 0; /* also of an observer, whose role does not change */"
     "")
 mutant(transfer_flag_of_any_term step.c scripts
-    "m->ask.transfer_term != c->hard.term) {"
-    "m->ask.transfer_term == 0) {")
+    "m->ask.transfer_term != c->hard.term)) {"
+    "m->ask.transfer_term == 0)) {")
 mutant(transfer_to_anybody transfer.c scripts
     "           consensus__config(c)->servers[i].is_voter;"
     "           true;")
@@ -368,3 +368,19 @@ add_test(NAME mutants_consensus
     COMMAND ${CMAKE_SOURCE_DIR}/tests/sim/run --mutants --quick --jobs 1
         --build ${CMAKE_BINARY_DIR})
 set_tests_properties(mutants_consensus PROPERTIES TIMEOUT 900 LABELS sim)
+
+# -- leases (2.7, 2.4) -------------------------------------------------------------------------------
+
+mutant(lease_from_receipt lease.c leases
+    "    uint64_t until_ms = lease->sent_ms[seq % CONSENSUS_ROUNDS_MAX] + lease_ms(c);"
+    "    uint64_t until_ms = c->now_ms + lease_ms(c);")
+mutant(lease_kept_through_a_transfer lease.c leases
+    "           !c->office.lease.is_over && !c->office.transfer.is_running;"
+    "           true;")
+mutant(lease_after_an_invitation transfer.c scripts
+    "    c->office.lease.is_over = true; /* it"
+    "    /* it")
+mutant(lease_kept_over_a_change progress.c scripts
+    "        consensus__lease_break(c); /* other voters have to promise */
+"
+    "")

@@ -171,7 +171,7 @@ mutant(commit_is_pushed_below_the_base replicate.c scripts
     " && p->match >= c->log.base_index) {"
     ") {")
 mutant(commit_is_not_pushed replicate.c scripts
-    "    if (p->next > c->log.last_index && p->commit_sent < known) {"
+    "    if (p->next > c->log.last_index && p->commit_sent < known && p->match >= c->log.base_index) {"
     "    if (false) {" LONG)
 mutant(probes_wait_for_ever replicate.c sim
     "        p->is_probing = false; /* it is there, and the probe or its answer is not */"
@@ -339,3 +339,34 @@ mutant(newest_config_in_a_snapshot snapshot.c scripts
 mutant(old_export_reused snapshot.c sim
     "    return s->state == CONSENSUS_EXPORT_READY && s->snap.index >= c->log.base_index &&"
     "    return s->state == CONSENSUS_EXPORT_READY &&" LONG)
+
+# -- leases, more (2.7) ----------------------------------------------------------------------------
+
+mutant(lease_as_long_as_the_promise lease.c leases
+    "    uint64_t ms = (uint64_t)c->options.election_ms_min * (100 - CONSENSUS_LEASE_DRIFT) / 100;"
+    "    uint64_t ms = (uint64_t)c->options.election_ms_min;" LONG)
+mutant(lease_by_answers_without_a_promise replicate.c scripts
+    "    if (m->alive.is_promised && m->alive.read_seq > p->promise_echo) {"
+    "    if (m->alive.read_seq > p->promise_echo) {" LONG)
+mutant(lease_kept_in_a_pause step.c scripts
+    "        consensus__lease_break(c);
+"
+    "" LONG)
+mutant(lease_before_own_term read.c scripts
+    "    if (c->reads.count == 0 || c->reads.ready > 0 || !c->office.is_ready ||"
+    "    if (c->reads.count == 0 || c->reads.ready > 0 ||" LONG)
+mutant(promise_forgotten_with_the_term election.c scripts
+    "    c->hard.voted_for = *voted_for;
+    c->pending_count = 0;"
+    "    c->hard.voted_for = *voted_for;
+    c->promised_until_ms = 0;
+    c->pending_count = 0;" LONG)
+mutant(promise_forgotten_by_a_restart step.c leases
+    "    c->quiet_until_ms = loaded->may_have_promised ? now_ms + c->options.election_ms_min : 0;"
+    "    c->quiet_until_ms = 0;" LONG)
+mutant(promise_longer_than_kept lease.c scripts
+    "    if (ms == 0 || ms > c->options.election_ms_min) {"
+    "    if (ms == 0) {" LONG)
+mutant(promise_ended_by_a_jump lease.c scripts
+    "    if (c->promised_until_ms > since_ms) {"
+    "    if (false) {" LONG)

@@ -171,5 +171,7 @@ bool play_set(struct play *p, const struct script_command *c)
     o->laggard_bytes = (uint32_t)script_number(c, "laggard_bytes", o->laggard_bytes);
     o->chunk_bytes = (uint32_t)script_number(c, "chunk", o->chunk_bytes);
     o->laggard_ms = (uint32_t)script_number(c, "laggard_ms", o->laggard_ms);
+    o->has_leases = script_number(c, "leases", o->has_leases) == 1;
+    p->w->boots_quietly = script_number(c, "quiet", p->w->boots_quietly) == 1;
     return true;
 }

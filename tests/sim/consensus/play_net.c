@@ -316,11 +316,13 @@ static bool inject_body(struct play *p, const struct script_command *c, struct s
     case CONSENSUS_HEARTBEAT:
         x->heartbeat.session = script_number(c, "session", 77);
         x->heartbeat.commit = script_number(c, "commit", 0);
+        x->heartbeat.promise_ms = (uint32_t)script_number(c, "promise", 0);
         break;
     case CONSENSUS_HEARTBEAT_RES:
         x->alive.session = session_of(c, from, to);
         x->alive.read_seq = script_number(c, "round", 0);
         x->alive.last_index = script_number(c, "last", 0);
+        x->alive.is_promised = script_number(c, "promised", 0) == 1;
         break;
     case CONSENSUS_SNAP_OFFER:
     case CONSENSUS_SNAP_CHUNK: inject_snap(p, c, m, from); break;

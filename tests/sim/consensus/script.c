@@ -23,6 +23,8 @@
  *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5 | checkpoint a
  *   set trailing=4 inflight=2 ...      options of servers started from now on
  *   set disk_ms=500                  what every write takes, from now on
+ *   set leases=1 quiet=1             reads by lease; who starts again gives no vote for a while
+ *   jump a 300ms                     its clock goes forward
  *   inject from=a to=b kind=... field=value ...       a message that nobody sent
  *   show messages|traces|decisions|nothing
  *   status [a] | log a | peers a | config a | heard a     how long ago the leader was in contact
@@ -320,6 +322,17 @@ static bool cmd_pause(struct play *p, const struct script_command *c)
     return true;
 }
 
+static bool cmd_jump(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+
+    if (n == NULL || c->words_count < 3) {
+        return false;
+    }
+    n->clock_offset += script_ms(c->words[2]);
+    return true;
+}
+
 static bool cmd_stop(struct play *p, const struct script_command *c)
 {
     struct sim_node *n = play_node(p, c, 1);
@@ -517,7 +530,7 @@ static const struct {
     { "set", play_set },         { "show", play_show },         { "start", cmd_start },
     { "status", play_status },   { "stop", cmd_stop },         { "store", cmd_store },
     { "heard", play_heard },     { "wipe", cmd_wipe },         { "spoil", cmd_spoil },
-    { "rot", cmd_rot },
+    { "rot", cmd_rot },         { "jump", cmd_jump },
 }; // clang-format on
 
 static bool play_run(void *world, const struct script_command *c, struct mu_buf *out)

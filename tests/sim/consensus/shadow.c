@@ -224,6 +224,7 @@ const char *shadow_start(struct shadow *s, const struct shadow_start *r)
     v->reads_count = 0;
     memset(v->match, 0, sizeof v->match);
     memset(v->echo, 0, sizeof v->echo);
+    v->promises = 0;
     return why;
 }
 
@@ -240,6 +241,7 @@ static void term_set(struct shadow__server *v, uint64_t term)
     v->round = 0;
     memset(v->match, 0, sizeof v->match);
     memset(v->echo, 0, sizeof v->echo);
+    v->promises = 0;
 }
 
 /* Which term a message may make a server adopt: a request for pre-votes none, an answer to one only
@@ -315,6 +317,9 @@ static void count(struct shadow *s, struct shadow__server *v, const struct shado
     }
     if (m->kind == CONSENSUS_HEARTBEAT_RES && m->alive.read_seq > v->echo[from]) {
         v->echo[from] = m->alive.read_seq;
+    }
+    if (m->kind == CONSENSUS_HEARTBEAT_RES && m->alive.is_promised) {
+        v->promises |= 1U << from;
     }
 }
 
@@ -619,11 +624,14 @@ static const char *read_ends(struct shadow *s, struct shadow__server *v, uint64_
     if (i == v->reads_count) {
         return NULL;
     }
+    uint32_t promised = bits | v->promises;
+
     for (uint32_t j = 0; j < SHADOW_SERVERS_MAX; j++) {
         bits |= v->echo[j] > v->reads[i].round ? 1U << j : 0;
     }
     v->reads[i] = v->reads[--v->reads_count];
-    if (!shadow__quorum(s, shadow__config(s, v, v->log.last), bits)) {
+    if (!shadow__quorum(s, shadow__config(s, v, v->log.last), bits) &&
+        !shadow__quorum(s, shadow__config(s, v, v->log.last), promised)) {
         return shadow__no(s, "answers a read that no quorum has confirmed");
     }
     if (index > v->commit || shadow__term_at(v, v->commit) != v->term) {

@@ -15,6 +15,8 @@
  *   known prefix        below its commit index a follower compares no terms
  *   heartbeats          carry a commit index that the leader has clamped to the acked match
  *   read index          a quorum of answers to heartbeats sent later confirms a read (6.4)
+ *   leases              a quorum that promised to elect nobody else does, too; until when that
+ *                       holds is for checks.c (I18), as the shadow knows no time
  *   joint steps         left by whatever leader finds one committed (4.3)
  *   compaction          the shadow forgets nothing; a snapshot brings what is committed
  */

@@ -30,6 +30,7 @@ struct shadow__server {
     bool is_invited;                      /* by its leader: TIMEOUT_NOW */
     uint64_t match[SHADOW_SERVERS_MAX];   /* acked to it as leader */
     uint64_t echo[SHADOW_SERVERS_MAX];    /* the highest round answered */
+    uint32_t promises;                    /* bits of servers that promised in some round */
     uint64_t round;                       /* the highest it has sent */
     uint64_t verified;                    /* its log is the leader's up to here */
     struct {

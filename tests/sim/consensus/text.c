@@ -170,8 +170,9 @@ static void core_text(const struct consensus_msg *m, char *to, size_t bytes)
                        U(m->heartbeat.read_seq), U(m->heartbeat.commit));
         break;
     case CONSENSUS_HEARTBEAT_RES:
-        (void)snprintf(to, bytes, "heartbeat_res term %llu, round %llu, last %llu", U(m->term),
-                       U(m->alive.read_seq), U(m->alive.last_index));
+        (void)snprintf(to, bytes, "heartbeat_res term %llu, round %llu, last %llu%s", U(m->term),
+                       U(m->alive.read_seq), U(m->alive.last_index),
+                       m->alive.is_promised ? ", promises" : "");
         break;
     case CONSENSUS_SNAP_OFFER:
     case CONSENSUS_SNAP_CHUNK: snap_text(m, to, bytes); break;

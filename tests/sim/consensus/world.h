@@ -99,6 +99,7 @@ struct sim_node {
 
     /* while it runs */
     bool is_up;
+    bool ran_before;        /* in its cluster, when it was started */
     uint32_t life;          /* changes with every start: what was under way before is void */
     struct consensus *core; /* NULL while fresh */
     struct consensus_bootstrap *boot;
@@ -198,7 +199,7 @@ struct sim_world {
     uint64_t seed;
     uint64_t steps;
     uint64_t still; /* of them since time moved */
-    uint64_t hash; /* over everything that came out of the cores, in order */
+    uint64_t hash;  /* over everything that came out of the cores, in order */
 
     struct sim_node nodes[SIM_NODES_MAX];
     uint32_t nodes_count;
@@ -221,7 +222,9 @@ struct sim_world {
     struct shadow *shadow; /* shadow.h; NULL: nobody judges, as in scripts that invent messages */
     sim_line_fn *line;     /* NULL: nobody listens */
     void *line_data;
-    bool has_state; /* the owner has one, and says its sums itself */
+    bool has_state;     /* the owner has one, and says its sums itself */
+    bool boots_quietly; /* servers that begin again may have forgotten promises, as real ones */
+    bool has_liars; /* clocks break what leases assume: reads by lease may be stale, nothing else */
     bool shows_messages;
     enum mu_log_level shows_level;
     void (*on_result)(void *data, struct sim_node *n, const struct consensus_result *r);

@@ -49,6 +49,7 @@ struct sim_node {
     struct gossip *core;
     enum world_life life_kind;
     uint32_t life; /* counts up with each start */
+    uint64_t started_us;
     uint32_t host; /* number of its address */
     unsigned group;
     uint64_t wake_mark;
@@ -56,8 +57,8 @@ struct sim_node {
     uint32_t accepted_id;
     bool is_leaving;
     char refuse[MU_NODE_NAME_MAX + 1];
-    struct gossip_keyring ring;
-    struct gossip_sealing sealing; /* its keyring is `ring` */
+    struct gossip_keys keys;
+    struct gossip_sealing sealing; /* its keys are `keys` */
     struct sim_event *held;        /* while paused */
     size_t held_count, held_room;
     /* its disk */
@@ -103,6 +104,23 @@ struct mu_addr sim_addr(uint32_t host);
 struct sim_node *sim_node_at(struct world *w, const struct mu_addr *addr); /* NULL: no such host */
 bool sim_link_ok(const struct world *w, const struct sim_node *from, const struct sim_node *to,
                  uint8_t bit);
+
+/* keys.c: what a step says of keys, done when the step is over */
+#define SIM_KEY_QUERIES_MAX 8
+
+struct sim_key_work {
+    struct {
+        struct gossip_key_query query;
+        uint8_t key[GOSSIP_KEY_BYTES_MAX];
+        uint32_t id;
+    } queries[SIM_KEY_QUERIES_MAX];
+    size_t count;
+    struct gossip_keys told;
+    bool is_told;
+};
+
+void sim_keys_gather(const struct gossip_effects *fx, struct sim_key_work *out);
+void sim_keys_do(struct world *w, struct sim_node *n, struct sim_key_work *work);
 
 void sim_datagram(struct world *w, struct sim_node *from, const struct gossip_send *send);
 void sim_stream_op(struct world *w, struct sim_node *from, const struct gossip_stream_op *op);

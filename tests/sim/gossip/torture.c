@@ -1,8 +1,10 @@
 /* torture.c - faults by chance: crash, vanish, restart with and without memory, at the old address
  * or a new one, pauses, leaves, forced leaves, cuts of every kind, loss, doubles, disorder.
  *
- * Half of the runs also seal what was in clear, and change keys all the time: step by step, one
- * node after the other, as an operator would. The network plays old datagrams again.
+ * A quarter of the runs also seal what was in clear, and change keys all the time: step by step,
+ * one node after the other, as an operator would by hand. In another quarter the first node changes
+ * the keys of all through the cluster, whoever is away or cut off; nobody may end locked out.
+ * Nothing is sent in clear under a key (world.c). The network plays old datagrams again.
  *
  * A node that runs and has contacted nobody keeps trying to join, as an agent does. At the end the
  * network is healed and time passes; then everybody must see the truth (18.3).
@@ -22,11 +24,26 @@
 #define HEAL_MS      300000 /* two reconnect intervals, jitter, two exchanges, and patience */
 #define HEAL_STEP_MS 5000
 #define BEGIN_MS     3000
+#define KEY_QUERY_MS 15000 /* longer than a query about keys */
 
 /* A user event, named by its number. */
 struct sent {
     uint64_t at_ms, ltime;
     bool has[NODES_MAX]; /* delivered to the present life, or to one whose memory it kept */
+};
+
+/* Whoever sits at the first node and changes keys: install, use, remove, and over again. What fails
+ * is begun anew with the install, as the operations page has it. */
+struct operator
+{
+    bool is_at_work;
+    enum gossip_key_op step;
+    unsigned key;      /* the one in use before this round */
+    uint64_t query;    /* the last one asked */
+    uint64_t until_ms; /* its answers come by then, or never */
+    struct gossip_key_report report;
+    struct mu_arena arena;
+    unsigned rounds;
 };
 
 struct torture {
@@ -37,6 +54,7 @@ struct torture {
     bool verbose;
     unsigned keys_stage[NODES_MAX];
     bool changes_keys;
+    struct operator operator;
     uint64_t started_ms[NODES_MAX], joined_ms[NODES_MAX];
     struct sent *sent; /* user events */
     size_t sent_count;
@@ -80,6 +98,10 @@ static void on_done(void *data, size_t node, const struct gossip_done *done)
     struct torture *t = data;
 
     t->wants_join[node] = done->contacted == 0;
+    if (t->verbose && done->contacted == 0) {
+        (void)printf("[%llu] %s: %s\n", (unsigned long long)world_now_ms(t->world),
+                     world_name(t->world, node), done->why);
+    }
 }
 
 static void on_notice(void *data, size_t node, const struct gossip_notice *notice)
@@ -94,6 +116,31 @@ static void on_notice(void *data, size_t node, const struct gossip_notice *notic
     }
 }
 
+static void on_key_reply(struct torture *t, const struct gossip_reply *reply)
+{
+    struct operator* o = & t->operator;
+
+    if (!o->is_at_work || reply->query != o->query || o->until_ms == 0) {
+        return;
+    }
+    if (reply->kind == GOSSIP_REPLY_RESPONSE) {
+        gossip_key_report_add(&o->report, reply->from, reply->payload);
+    }
+    if (reply->kind != GOSSIP_REPLY_DONE && !gossip_key_report_is_whole(&o->report)) {
+        return;
+    }
+    o->until_ms = 0;
+    if (gossip_key_report_end(&o->report, NULL) != MU_OK) {
+        o->step = GOSSIP_KEY_INSTALL;
+    } else if (o->step == GOSSIP_KEY_REMOVE) {
+        o->step = GOSSIP_KEY_INSTALL;
+        o->key++;
+        o->rounds++;
+    } else {
+        o->step = o->step == GOSSIP_KEY_INSTALL ? GOSSIP_KEY_USE : GOSSIP_KEY_REMOVE;
+    }
+}
+
 static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
 {
     struct torture *t = data;
@@ -104,6 +151,9 @@ static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
         t->was_twice = t->was_twice || s->has[node]; /* 18.2, rule 7 */
         s->has[node] = true;
         s->ltime = fx->events[i].ltime;
+    }
+    for (size_t i = 0; i < fx->replies_count && node == 0; i++) {
+        on_key_reply(t, &fx->replies[i]);
     }
 }
 
@@ -298,9 +348,35 @@ static void act_keys(struct torture *t, size_t node)
     keys_set(t, last, t->keys_stage[last] + 1);
 }
 
+/* The next step of the first node, whatever goes on around it. */
+static void operator_act(struct torture *t)
+{
+    struct operator* o = & t->operator;
+    uint64_t now_ms = world_now_ms(t->world);
+    struct gossip_summary seen;
+
+    if (!o->is_at_work || !is_running(t, 0) || now_ms < o->until_ms) {
+        return;
+    }
+    gossip_summarize(world_core(t->world, 0), &seen);
+    if (seen.alive * 2 <= t->count) {
+        return; /* an operator looks at the list first, and does not change keys of a splinter */
+    }
+    struct gossip_key key = key_number(o->step == GOSSIP_KEY_REMOVE ? o->key : o->key + 1);
+
+    say(t, gossip_key_query_name(o->step), 0);
+    mu_arena_reset(&o->arena);
+    gossip_key_report_init(&o->report, o->step, seen.alive, &o->arena);
+    o->query++;
+    o->until_ms = now_ms + KEY_QUERY_MS;
+    MU_ASSERT(world_ask_keys(t->world, 0, o->query, o->step, &key));
+}
+
+/* Who restarts without its disk is a stranger under a new key: that is another run's matter. */
 static void restart(struct torture *t, size_t node)
 {
-    struct world_start how = { .keep_state = below(t, 3) != 0, .move = below(t, 3) == 0 };
+    struct world_start how = { .keep_state = below(t, 3) != 0 || t->operator.is_at_work,
+                               .move = below(t, 3) == 0 };
 
     say(t, how.move ? "restart, moved" : "restart", node);
     t->started_ms[node] = world_now_ms(t->world);
@@ -367,7 +443,12 @@ static void begin(struct torture *t, uint64_t seed)
     mu_rand_seed(&t->rand, seed ^ 0x5eed);
     options.has_icmp = below(t, 2) == 0;
     options.latency_us_max += (uint32_t)below(t, 20000);
-    t->changes_keys = below(t, 2) == 0;
+    size_t keys = below(t, 4);
+
+    t->changes_keys = keys == 0;
+    t->operator.is_at_work = keys == 1;
+    options.remembers_all = t->operator.is_at_work;
+    mu_arena_init(&t->operator.arena, 0);
     options.replay = below(t, 2) == 0 ? 0.02 : 0;
     t->world = world_new(&options);
     world_listen(t->world, on_notice, on_done, t);
@@ -378,6 +459,11 @@ static void begin(struct torture *t, uint64_t seed)
 
         (void)snprintf(name, sizeof name, "n%zu", i);
         (void)world_add(t->world, name);
+        if (t->operator.is_at_work) {
+            struct gossip_keyring ring = { .count = 1, .keys = { key_number(0) } };
+
+            world_keys(t->world, i, &(struct gossip_sealing){ .keyring = &ring });
+        }
         world_start(t->world, i, (struct world_start){ .keep_state = false });
         if (i > 0) { /* one cluster from the start: islands that never met need not meet */
             join(t, i, below(t, i));
@@ -428,6 +514,7 @@ struct torture_result torture_run(uint64_t seed, uint64_t seconds, bool verbose)
         world_run(t.world, wait);
         ms += wait;
         retry_joins(&t);
+        operator_act(&t);
         act(&t);
         result.steps++;
     }
@@ -436,6 +523,7 @@ struct torture_result torture_run(uint64_t seed, uint64_t seconds, bool verbose)
     (void)snprintf(result.why_not, sizeof result.why_not, "%s", mu_buf_text(&why));
     mu_buf_deinit(&why);
     mu_free(t.sent);
+    mu_arena_deinit(&t.operator.arena);
     world_free(t.world);
     return result;
 }

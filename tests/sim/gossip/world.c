@@ -232,6 +232,7 @@ static void stop(struct world *w, struct sim_node *n, enum world_life how, bool 
 
 void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
 {
+    struct sim_key_work work;
     struct gossip_effects fx;
     bool is_over = false;
 
@@ -242,12 +243,15 @@ void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
     gossip_step(n->core, ev, &fx);
     for (size_t i = 0; i < fx.sends_count; i++) {
         sim_hash(w, fx.sends[i].data.data, fx.sends[i].data.bytes);
+        MU_ASSERT(!gossip__seal_sends(n->core) ||
+                  (fx.sends[i].data.data[3] & GOSSIP__FLAG_SEALED) != 0);
         sim_datagram(w, n, &fx.sends[i]);
     }
     for (size_t i = 0; i < fx.streams_count; i++) {
         hash_u64(w, fx.streams[i].verb);
         sim_stream_op(w, n, &fx.streams[i]);
     }
+    sim_keys_gather(&fx, &work);
     on_notices(w, n, &fx);
     if (w->heard != NULL) {
         w->heard(w->hearer, w->hosts[n->host], &fx);
@@ -269,6 +273,8 @@ void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
     }
     if (is_over) {
         stop(w, n, WORLD_LEFT, true);
+    } else {
+        sim_keys_do(w, n, &work);
     }
 }
 
@@ -348,6 +354,7 @@ void world_start(struct world *w, size_t node, struct world_start how)
     memcpy(options.nonce_prefix, &options.boot_id, sizeof options.boot_id);
     MU_ASSERT(gossip_new(&n->core, &options, &err) == MU_OK);
     n->life++;
+    n->started_us = w->now_us;
     n->life_kind = WORLD_RUNNING;
     n->is_leaving = false;
     sim_records_free(n);
@@ -359,8 +366,16 @@ static void remember(void *data, const struct gossip_view *member)
 {
     struct sim_node *n = data;
 
-    if (!member->is_self &&
-        (member->status == GOSSIP_STATUS_ALIVE || member->status == GOSSIP_STATUS_FAILED)) {
+    bool is_wanted = member->status == GOSSIP_STATUS_ALIVE ||
+                     member->status == GOSSIP_STATUS_FAILED || n->world->options.remembers_all;
+
+    for (size_t i = 0; i < n->known_count; i++) {
+        if (strcmp(n->known[i].name, member->name) == 0) {
+            n->known[i].addr = member->addr;
+            return;
+        }
+    }
+    if (!member->is_self && is_wanted) {
         n->known = mu_grow(n->known, (n->known_count + 1) * sizeof *n->known);
         n->known[n->known_count++] =
             (struct gossip_known){ .name = mu_strdup(member->name), .addr = member->addr };
@@ -369,7 +384,9 @@ static void remember(void *data, const struct gossip_view *member)
 
 static void stop(struct world *w, struct sim_node *n, enum world_life how, bool tell_peers)
 {
-    known_free(n);
+    if (!w->options.remembers_all) {
+        known_free(n);
+    }
     gossip_each(n->core, remember, n);
     gossip_free(n->core);
     n->core = NULL;
@@ -503,12 +520,13 @@ void world_keys(struct world *w, size_t node, const struct gossip_sealing *seali
 {
     struct sim_node *n = w->nodes[node];
 
-    n->ring = (struct gossip_keyring){ .count = 0 };
+    n->keys = (struct gossip_keys){ .version = 0 };
     n->sealing = *sealing;
     if (sealing->keyring != NULL) {
-        n->ring = *sealing->keyring;
+        n->keys.ring = *sealing->keyring;
     }
-    n->sealing.keyring = &n->ring;
+    n->sealing.keyring = &n->keys.ring;
+    n->sealing.keys = &n->keys;
     if (n->core != NULL) {
         struct gossip_event ev = { .kind = GOSSIP_EV_KEYS };
 

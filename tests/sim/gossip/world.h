@@ -37,6 +37,7 @@ struct world_options {
     uint32_t reorder_us_max;                 /* how late a reordered one is */
     double replay;        /* an old datagram comes again, a second to two minutes later */
     bool has_icmp;        /* a crashed process's host says so to datagrams */
+    bool remembers_all;   /* members of earlier lives are known in later ones, gone or not */
     bool is_checked;      /* the rules of 18.2; costs O(members) a step */
     struct mu_buf *trace; /* "[ms] name: line"; NULL: none */
 };
@@ -87,6 +88,11 @@ bool world_query(struct world *w, size_t node, uint64_t id,
 bool world_respond(struct world *w, size_t node, uint64_t ltime, uint32_t id, const char *payload);
 /* Its keyring from now on, also over restarts. NULL: none. */
 void world_keys(struct world *w, size_t node, const struct gossip_sealing *sealing);
+const struct gossip_keys *world_keys_of(const struct world *w, size_t node);
+/* A change of keys through the cluster, asked by this node; replies come as those of a query.
+ * False: the core refuses to ask. */
+bool world_ask_keys(struct world *w, size_t node, uint64_t id, enum gossip_key_op op,
+                    const struct gossip_key *key);
 /* What the predicate of this node refuses: names that begin so; NULL: nothing. */
 void world_refuse(struct world *w, size_t node, const char *prefix);
 

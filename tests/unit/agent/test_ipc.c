@@ -24,6 +24,7 @@ struct world {
     ipc_left_fn *left;
     gossip_replied_fn *replied;
     agent_keys_fn *keyed;
+    log_line_fn *line;
     void *waiting, *asked;
     unsigned wakes, forgotten;
 };
@@ -47,13 +48,13 @@ static void each(void *data, gossip_member_fn *each_member, void *each_data)
     each_member(each_data, &m);
 }
 
-static enum mu_code join(void *data, const char *const *addresses, size_t count,
+static enum mu_code join(void *data, const char *const *addresses, size_t count, bool replays,
                          gossip_joined_fn *done, void *done_data, struct mu_err *err)
 {
     struct world *w = data;
 
     (void)err;
-    (void)snprintf(w->did, sizeof w->did, "join %zu %s", count, addresses[0]);
+    (void)snprintf(w->did, sizeof w->did, "join %zu %s %d", count, addresses[0], replays);
     w->joined = done;
     w->waiting = done_data;
     return MU_OK;
@@ -160,6 +161,17 @@ static void keys(void *data, enum agent_key_op op, struct mu_span key, agent_key
     w->waiting = done_data;
 }
 
+static void monitor(void *data, struct log_reader *reader, enum mu_log_level level,
+                    log_line_fn *line, void *line_data)
+{
+    struct world *w = data;
+
+    (void)reader;
+    (void)snprintf(w->did, sizeof w->did, "monitor %d", (int)level);
+    w->line = line;
+    w->waiting = line_data;
+}
+
 static void on_wake(void *data)
 {
     ((struct world *)data)->wakes++;
@@ -202,11 +214,29 @@ static void hear(struct world *w, const char *hex)
     mu_buf_clear(out);
 }
 
+static void tell(struct world *w, struct handler_event *event)
+{
+    ipc_session_event(w->s, event);
+    handler_event_release(event);
+}
+
 static void begin_new(struct world *w)
 {
     memset(w, 0, sizeof *w);
-    w->host = (struct ipc_host){ w,     each,         join,    leave, force_leave, event,     tags,
-                                 query, query_forget, respond, stats, keys,        coordinate };
+    w->host = (struct ipc_host){ .data = w,
+                                 .each = each,
+                                 .join = join,
+                                 .leave = leave,
+                                 .force_leave = force_leave,
+                                 .event = event,
+                                 .tags = tags,
+                                 .query = query,
+                                 .query_forget = query_forget,
+                                 .respond = respond,
+                                 .stats = stats,
+                                 .monitor = monitor,
+                                 .keys = keys,
+                                 .coordinate = coordinate };
     w->s = ipc_session_new(&w->host, "127.0.0.1:1", on_wake, w);
 }
 
@@ -298,7 +328,7 @@ static void test_join_blocks(void **state)
     send(&w, "82a7436f6d6d616e64a46a6f696ea353657102"
              "82a84578697374696e6791aa3132372e372e312e3831a65265706c6179c2" EVENT);
     hear(&w, "");
-    assert_string_equal(w.did, "join 1 127.7.1.81");
+    assert_string_equal(w.did, "join 1 127.7.1.81 0");
     w.joined(w.waiting, 1, "");
     hear(&w, OK2 "81a34e756d01" OK2);
     assert_string_equal(w.did, "event deploy v1 1");
@@ -359,12 +389,12 @@ static void test_stream_and_respond(void **state)
     begin(&w);
     send(&w, STREAM "81a454797065ad757365723a65762c7175657279"); /* user:ev,query */
     hear(&w, OK2);
-    ipc_session_event(w.s, &other);
+    tell(&w, handler_event_of_user(&other));
     hear(&w, "");
-    ipc_session_event(w.s, &e);
+    tell(&w, handler_event_of_user(&e));
     hear(&w, OK2 "85a8436f616c65736365c2a54576656e74a475736572a54c54696d6502a44e616d65a26576"
                  "a75061796c6f6164c402706c");
-    ipc_session_query(w.s, &q);
+    tell(&w, handler_event_of_query(&q));
     hear(&w, OK2 "85a54576656e74a57175657279a2494401a54c54696d6503a44e616d65a27171a75061796c"
                  "6f6164c4027070");
     send(&w, "82a7436f6d6d616e64a7726573706f6e64a353657103" /* twice; the second has no query */
@@ -389,12 +419,12 @@ static void test_stream_reserved(void **state)
     send(&w, STREAM "80"); /* no type: everything */
     send(&w, "82a7436f6d6d616e64a673747265616da35365710381a454797065a475736572"); /* user */
     mu_buf_clear(ipc_session_out(w.s));
-    ipc_session_event(w.s, &e);
+    tell(&w, handler_event_of_user(&e));
     hear(&w, "");
     send(&w, "82a7436f6d6d616e64a673747265616da35365710481a454797065" /* user:consul:event:x */
              "b3757365723a636f6e73756c3a6576656e743a78");
     mu_buf_clear(ipc_session_out(w.s));
-    ipc_session_event(w.s, &e);
+    tell(&w, handler_event_of_user(&e));
     assert_true(ipc_session_out(w.s)->bytes > 0);
     ipc_session_close(w.s);
 }
@@ -410,14 +440,14 @@ static void test_stream_overflow(void **state)
     begin(&w);
     send(&w, STREAM "80");
     for (unsigned i = 0; i < IPC_STREAM_MAX; i++) {
-        ipc_session_event(w.s, &e);
+        tell(&w, handler_event_of_user(&e));
     }
     bytes = ipc_session_out(w.s)->bytes;
-    ipc_session_event(w.s, &e);
+    tell(&w, handler_event_of_user(&e));
     assert_int_equal(ipc_session_out(w.s)->bytes, bytes);
     mu_buf_clear(ipc_session_out(w.s));
     ipc_session_drained(w.s);
-    ipc_session_event(w.s, &e);
+    tell(&w, handler_event_of_user(&e));
     assert_true(ipc_session_out(w.s)->bytes > 0);
     ipc_session_close(w.s);
 }
@@ -457,6 +487,84 @@ static void test_refused(void **state)
         }
         ipc_session_close(w.s);
     }
+}
+
+/* Golden, but for the time in the line. */
+static void test_monitor(void **state)
+{
+    static const struct {
+        enum mu_log_level level;
+        const char *line, *heard;
+    } rows[] = {
+        { MU_ERROR, "2026-11-20T08:38:03.000Z [ERROR] agent: it broke: why=x",
+          " [ERR] agent: it broke: why=x" },
+        { MU_INFO, "2026-11-20T08:38:03.000Z [INFO]  agent: [x] y", " [INFO] agent: [x] y" },
+        { MU_WARN, "{\"@level\":\"warn\"}", " [WARN] {\"@level\":\"warn\"}" },
+    };
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, "82a7436f6d6d616e64a76d6f6e69746f72a353657103"
+             "81a84c6f674c6576656ca46e6f7065"); /* nope */
+    hear(&w, "82a54572726f72b7556e6b6e6f776e206c6f67206c6576656c3a204e4f5045a353657103");
+    send(&w, "82a7436f6d6d616e64a76d6f6e69746f72a35365710381a84c6f674c6576656ca47761726e");
+    hear(&w, "82a54572726f72a0a353657103");
+    assert_string_equal(w.did, "monitor 3");
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        struct log_line line = { rows[i].level, 1700000000000000000, mu_span_text(rows[i].line) };
+        const struct mu_buf *out = ipc_session_out(w.s);
+        size_t bytes = strlen(rows[i].heard);
+
+        w.line(w.waiting, &line);
+        assert_true(out->bytes > bytes + 19);
+        assert_memory_equal(out->data + out->bytes - bytes, rows[i].heard, bytes);
+        mu_buf_clear(ipc_session_out(w.s));
+    }
+    ipc_session_close(w.s);
+}
+
+#define AUTH "82a7436f6d6d616e64a461757468a35365710281a7417574684b6579"
+
+/* One answer to one request, and the session goes on, until it guessed too often. */
+static void test_auth(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_new(&w);
+    ipc_session_close(w.s);
+    w.host.auth_key = "sesame";
+    w.s = ipc_session_new(&w.host, "127.0.0.1:1", on_wake, &w);
+    send(&w, HANDSHAKE FILTERED);
+    hear(&w, GREETED "82a54572726f72b741757468656e7469636174696f6e207265717569726564a353657102");
+    send(&w, AUTH "a3666f6f");
+    hear(&w, "82a54572726f72bc496e76616c69642061757468656e7469636174696f6e20746f6b656ea353657102");
+    send(&w, AUTH "a6736573616d65" FILTERED);
+    hear(&w, OK2 MEMBERS);
+    for (unsigned i = 1; i < 5; i++) {
+        assert_false(ipc_session_is_over(w.s));
+        send(&w, AUTH "a0");
+    }
+    assert_true(ipc_session_is_over(w.s));
+    ipc_session_close(w.s);
+}
+
+static void test_addr16(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_new(&w);
+    ipc_session_close(w.s);
+    w.host.addr16 = true;
+    w.s = ipc_session_new(&w.host, "127.0.0.1:1", on_wake, &w);
+    send(&w, HANDSHAKE);
+    mu_buf_clear(ipc_session_out(w.s));
+    send(&w, FILTERED);
+    assert_memory_equal(ipc_session_out(w.s)->data + 13 + 10 + 6,
+                        "\xc4\x10\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\x07\x01\x51", 18);
+    ipc_session_close(w.s);
 }
 
 static void test_leave_ends(void **state)
@@ -542,6 +650,9 @@ int main(void)
         cmocka_unit_test(test_stream_overflow),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_monitor),
+        cmocka_unit_test(test_auth),
+        cmocka_unit_test(test_addr16),
         cmocka_unit_test(test_leave_ends),
         cmocka_unit_test(test_liberal),
     };

@@ -158,7 +158,7 @@ static void node_join(struct cluster *c, size_t i, size_t to)
     mu_addr_text(&addr, text);
     n->contacted = -1;
     n->is_in_call = true;
-    gossip_driver_join(n->driver, list, 1, on_joined, n);
+    gossip_driver_join(n->driver, list, 1, false, on_joined, n);
     n->is_in_call = false;
 }
 
@@ -473,7 +473,7 @@ static void why_a_join_failed_is_said(void **unused)
     cluster_open(&c);
     node_start_at(&c, 0, 0);
     (void)snprintf(text, sizeof text, "127.0.0.1:%u", port);
-    gossip_driver_join(c.nodes[0].driver, list, 1, on_joined, &c.nodes[0]);
+    gossip_driver_join(c.nodes[0].driver, list, 1, false, on_joined, &c.nodes[0]);
     until(&c, a_is_answered);
     (void)snprintf(expected, sizeof expected,
                    "1 error occurred:\n\t* Failed to join 127.0.0.1: dial tcp 127.0.0.1:%u: "
@@ -483,7 +483,7 @@ static void why_a_join_failed_is_said(void **unused)
     assert_string_equal(c.nodes[0].why, expected);
 
     c.nodes[0].contacted = -1;
-    gossip_driver_join(c.nodes[0].driver, list, 3, on_joined, &c.nodes[0]);
+    gossip_driver_join(c.nodes[0].driver, list, 3, false, on_joined, &c.nodes[0]);
     until(&c, a_is_answered);
     assert_memory_equal(c.nodes[0].why, "3 errors occurred:\n", 19);
     assert_non_null(strstr(c.nodes[0].why, "\t* Failed to resolve no.such.host.invalid: lookup "
@@ -504,7 +504,7 @@ static void joining_by_name_and_ourselves(void **unused)
     node_start_at(&c, 1, 0);
     (void)snprintf(text, sizeof text, "a/localhost:%u",
                    gossip_driver_address(c.nodes[1].driver).port);
-    gossip_driver_join(c.nodes[0].driver, list, 1, on_joined, &c.nodes[0]);
+    gossip_driver_join(c.nodes[0].driver, list, 1, false, on_joined, &c.nodes[0]);
     until(&c, two_know_two);
     until(&c, a_is_answered);
     assert_int_equal(c.nodes[0].contacted, 1);
@@ -610,7 +610,7 @@ static void a_stop_answers_who_still_waits(void **unused)
     (void)unused;
     cluster_open(&c);
     node_start_at(&c, 0, 0);
-    gossip_driver_join(c.nodes[0].driver, list, 1, on_joined, &c.nodes[0]);
+    gossip_driver_join(c.nodes[0].driver, list, 1, false, on_joined, &c.nodes[0]);
     node_stop(&c, 0);
     assert_int_equal(c.nodes[0].contacted, 0);
     cluster_close(&c);

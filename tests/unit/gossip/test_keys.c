@@ -68,8 +68,8 @@ static void a_rotation_leaves_the_new_key_and_keeps_the_old_one_aside(void **unu
     assert_true(has(&keys.retired, 1));
     assert_int_equal(keys.version, 8);
     assert_int_equal(keys.used, 6);
-    assert_string_equal(ask(&keys, GOSSIP_KEY_REMOVE, 1, 9), ""); /* once more: for good */
-    assert_int_equal(keys.retired.count, 0);
+    assert_string_equal(ask(&keys, GOSSIP_KEY_REMOVE, 1, 9), ""); /* asked again: as it was */
+    assert_true(has(&keys.retired, 1));
 }
 
 static void a_key_that_is_installed_again_is_no_old_one(void **unused)
