@@ -128,6 +128,10 @@ server_mutant(old_state_never_removed agent/snapshot_files.c
     "        rc = mu_file_remove(mu_buf_text(&name), err);"
     "        (void)err;"
     LONG)
+server_mutant(installed_state_takes_any_wal agent/snapshot_files.c
+    "{ .path = path, .wal_bytes = f->wal_bytes }"
+    "{ .path = path }"
+    LONG)
 server_mutant(reset_not_written consensus/journal.c
     "        consensus__journal_add_reset(j, &at, w->reset_config);"
     "        consensus__journal_note_reset(j, &at);"

@@ -260,7 +260,7 @@ void snaps_open(struct server *s)
     char dir[SERVER_DIR_BYTES];
 
     server_dir(s, dir);
-    snapshot_files_init(&n->files, mu_strdup(dir), s->generation);
+    snapshot_files_init(&n->files, mu_strdup(dir), s->generation, s->world->wal_bytes);
     snapshot_close(&n->files); /* what a crash left of an export */
     mu_list_init(&n->jobs);
     mu_list_init(&n->results);
