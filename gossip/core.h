@@ -296,6 +296,7 @@ struct gossip__rumor {
 struct gossip__queue {
     struct mu_link tiers[GOSSIP__TIERS];
     size_t count;
+    size_t shortest; /* bytes; none in it is shorter */
 };
 
 /* Queue a part. `about`: NULL for intents. `from`: who told us and so has it; may be NULL. */
