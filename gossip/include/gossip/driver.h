@@ -103,6 +103,7 @@ struct gossip_stats {
     uint64_t intent_queue, event_queue, query_queue;
     uint64_t member_time, event_time, query_time;
     uint64_t packets_in, packets_out, packets_dropped;
+    uint64_t kernel_drops; /* datagrams that the receive buffer had no room for */
     uint64_t incarnation;
     uint64_t coordinate_resets;
 };
