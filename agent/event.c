@@ -27,6 +27,16 @@ static void on_unreadable(struct events *events, const struct gossip_user_event 
     }
 }
 
+/* Under its long name, for handlers that ask for it: with the payload that was sent. */
+static void hand_over(struct agent *a, const struct gossip_user_event *carrier,
+                      const struct agent_event *fired)
+{
+    struct gossip_user_event plain = *carrier;
+
+    plain.payload = fired->payload;
+    agent__handlers_event(a, &plain);
+}
+
 static void keep(struct agent *a, const struct agent_event *event)
 {
     char id[MU_ID_TEXT_BYTES + 1];
@@ -59,6 +69,7 @@ static void on_fired(struct agent *a, const struct gossip_user_event *event)
         agent__exec(a, fired.payload); /* not listed, as with Consul */
     } else if (is_meant) {
         keep(a, &fired);
+        hand_over(a, event, &fired);
     }
     mu_arena_deinit(&arena);
 }
@@ -70,11 +81,12 @@ static void on_event(void *data, const struct gossip_user_event *event)
     if (a->phase == AGENT_STOPPING) {
         return;
     }
+    agent__ipc_event(a, event);
     if (event_is_reserved(event->name)) {
         on_fired(a, event);
+    } else {
+        agent__handlers_event(a, event);
     }
-    agent__ipc_event(a, event);
-    agent__handlers_event(a, event);
 }
 
 static void on_query(void *data, const struct gossip_query *query)
@@ -85,7 +97,9 @@ static void on_query(void *data, const struct gossip_query *query)
         return;
     }
     if (query->is_internal) {
-        (void)agent__keyring_query(a, query);
+        if (!agent__keyring_query(a, query)) {
+            (void)agent__doctor_query(a, query);
+        }
     } else {
         agent__ipc_query(a, query);
         agent__handlers_query(a, query);
