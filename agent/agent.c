@@ -176,6 +176,9 @@ static bool is_relief(void *data, struct mu_span command)
     (void)data;
     return command_is_relief(command);
 }
+
+/* -- start: consensus -------------------------------------------------------------------------- */
+
 static void on_rest_end(void *data)
 {
     struct agent *a = data;

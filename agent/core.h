@@ -89,6 +89,7 @@ struct agent {
     struct requests *requests;     /* request.c, read.c: in flight */
     struct snapshots *snapshots;   /* snapshot.c */
     char *state_path;
+    uint32_t wal_bytes;        /* of the state, on a small file system; 0: as ever */
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
     uint64_t generation;       /* of the state: snapshot_files.h */
     bool lacks_state;          /* rebuild.h: a snapshot has to come */

@@ -152,7 +152,6 @@ static void on_state_full(void *data)
 /* On a full disk what is in the WAL may find no room in the file: with the reserve's it does. */
 static enum mu_code catalog_open_somehow(struct agent *a, struct catalog **out, struct mu_err *err)
 {
-    struct catalog_options options = { .path = a->state_path };
     struct mu_space space;
     enum mu_code rc = mu_file_space(a->data.dir, &space, err);
 
@@ -160,8 +159,10 @@ static enum mu_code catalog_open_somehow(struct agent *a, struct catalog **out, 
         return rc;
     }
     if (space.total_bytes / WAL_SHARE < UINT32_MAX) {
-        options.wal_bytes = (uint32_t)(space.total_bytes / WAL_SHARE);
+        a->wal_bytes = (uint32_t)(space.total_bytes / WAL_SHARE);
     }
+    struct catalog_options options = { .path = a->state_path, .wal_bytes = a->wal_bytes };
+
     rc = catalog_open(out, &options, err);
     if (rc == MU_FULL) {
         char *dir = agent__data_path(a, "consensus");
