@@ -17,6 +17,7 @@
 #include "core.h"
 #include "discover.h"
 #include "failures.h"
+#include "log_feed.h"
 #include "log_ring.h"
 #include "persist.h"
 #include "proto/command.h"
@@ -597,6 +598,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
+    a->log_feed = log_feed_new(a->loop);
     agent__join_open(a);
     agent__coordinates_open(a);
     if (agent_is_server(a)) {
@@ -639,6 +641,8 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     rc = rc == MU_OK ? agent__discover_open(a, err) : rc;
     agent__events_open(a);
     agent__handlers_open(a);
+    agent__watches_open(a);
+    agent__exec_open(a);
     if (rc == MU_OK) {
         agent__sync_full(a, "start");
     }
@@ -740,6 +744,8 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     agent__key_calls_cancel(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);
+    agent__watches_close(a);
+    agent__exec_close(a);
     agent__registration_close(a);
     agent__restore_close(a);
     agent__coordinates_close(a);
@@ -770,6 +776,7 @@ void agent_free(struct agent *a)
     gossip_driver_free(a->gossip);
     agent__ipc_free(a);
     agent__events_free(a);
+    log_feed_free(a->log_feed);
     consensus_driver_free(a->consensus);
     catalog_reader_close(a->reader);
     catalog_cache_free(a->cache);

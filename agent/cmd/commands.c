@@ -16,6 +16,7 @@ const struct cli_command cli_commands[] = {
     { .name = "consensus recover", .run = cmd_consensus_recover, .arguments = "", .summary = "Let a stopped server go on without the quorum it lost", .options = &cmd_consensus_recover_options },
     { .name = "docs", .run = cmd_docs, .arguments = "reference|example", .summary = "Print the reference page of the configuration, or an example", .is_hidden = true },
     { .name = "event", .run = cmd_event, .arguments = "[PAYLOAD]", .summary = "Send an event to all agents", .options = &cmd_event_options, .asks_agent = true },
+    { .name = "exec", .run = cmd_exec, .arguments = "COMMAND|-", .summary = "Run a command on many nodes", .options = &cmd_exec_options, .asks_agent = true },
     { .name = "force-leave", .run = cmd_force_leave, .arguments = "NODE", .summary = "Turn a failed member into one that left", .options = &cmd_force_leave_options, .asks_agent = true },
     { .name = "info", .run = cmd_info, .arguments = "", .summary = "Print figures of the agent", .asks_agent = true },
     { .name = "join", .run = cmd_join, .arguments = "ADDRESS...", .summary = "Tell the agent to join a cluster", .options = &cmd_join_options, .asks_agent = true },
@@ -28,6 +29,7 @@ const struct cli_command cli_commands[] = {
     { .name = "kv put", .run = cmd_kv_put, .arguments = "KEY [DATA]", .summary = "Store a value", .options = &cmd_kv_put_options, .asks_agent = true },
     { .name = "leave", .run = cmd_leave, .arguments = "", .summary = "Let the agent leave the cluster and end", .asks_agent = true },
     { .name = "members", .run = cmd_members, .arguments = "", .summary = "List the members of the cluster", .options = &cmd_members_options, .asks_agent = true },
+    { .name = "monitor", .run = cmd_monitor, .arguments = "", .summary = "Print the log of the agent as it goes on", .options = &cmd_monitor_options, .asks_agent = true },
     { .name = "operator", .summary = "See and change the cluster's servers" },
     { .name = "operator autopilot", .summary = "The leader's care for the servers" },
     { .name = "operator autopilot get-config", .run = cmd_operator_autopilot_get_config, .arguments = "", .summary = "Print how the leader cares for the servers", .asks_agent = true },
@@ -54,6 +56,7 @@ const struct cli_command cli_commands[] = {
     { .name = "tags", .run = cmd_serf_same, .arguments = "", .summary = "Change tags of the running agent", .reads_flags = true },
     { .name = "validate", .run = cmd_validate, .arguments = "FILE_OR_DIRECTORY...", .summary = "Check configuration files", .options = &cmd_validate_options },
     { .name = "version", .run = cmd_version, .arguments = "", .summary = "Print the version", .options = &cmd_version_options },
+    { .name = "watch", .run = cmd_watch, .arguments = "[PROGRAM...]", .summary = "Print something once, or run a program whenever it changes", .options = &cmd_watch_options, .asks_agent = true },
 }; // clang-format on
 
 const size_t cli_commands_count = MU_LEN(cli_commands);
