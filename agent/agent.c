@@ -286,7 +286,6 @@ static bool is_relief(void *data, struct mu_span command)
 /* On a full disk what is in the WAL may find no room in the file: with the reserve's it does. */
 static enum mu_code catalog_open_somehow(struct agent *a, struct catalog **out, struct mu_err *err)
 {
-    struct catalog_options options = { .path = a->state_path };
     struct mu_space space;
     enum mu_code rc = mu_file_space(a->data.dir, &space, err);
 
@@ -294,8 +293,10 @@ static enum mu_code catalog_open_somehow(struct agent *a, struct catalog **out, 
         return rc;
     }
     if (space.total_bytes / WAL_SHARE < UINT32_MAX) {
-        options.wal_bytes = (uint32_t)(space.total_bytes / WAL_SHARE);
+        a->wal_bytes = (uint32_t)(space.total_bytes / WAL_SHARE);
     }
+    struct catalog_options options = { .path = a->state_path, .wal_bytes = a->wal_bytes };
+
     rc = catalog_open(out, &options, err);
     if (rc == MU_FULL) {
         char *dir = agent__data_path(a, "consensus");
@@ -594,6 +595,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
+    mu_list_init(&a->doctor_calls);
     a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
@@ -742,6 +744,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__discover_close(a, on_discover_closed, a);
     }
     agent__key_calls_cancel(a);
+    agent__doctor_cancel(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);
     agent__watches_close(a);

@@ -89,6 +89,7 @@ struct agent {
     struct requests *requests;     /* request.c, read.c: in flight */
     struct snapshots *snapshots;   /* snapshot.c */
     char *state_path;
+    uint32_t wal_bytes;        /* of the state, on a small file system; 0: as ever */
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
 
     /* on all */
@@ -105,6 +106,7 @@ struct agent {
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
+    struct mu_link doctor_calls;     /* doctor.c: the same */
     struct restore *restore;         /* restore.c: under way; else NULL */
     struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
 
@@ -262,6 +264,11 @@ void agent__sessions_applied(struct agent *a); /* this server came to a.applied 
 size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
+
+/* -- doctor.c ---------------------------------------------------------------------------------- */
+
+bool agent__doctor_query(struct agent *a, const struct gossip_query *query); /* true: it was one */
+void agent__doctor_cancel(struct agent *a);
 
 /* -- coordinate.c ------------------------------------------------------------------------------ */
 

@@ -415,6 +415,11 @@ bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct 
     return gossip_find(d->core, name, out);
 }
 
+void gossip_driver_each_broken_link(const struct gossip_driver *d, gossip_link_fn *each, void *data)
+{
+    gossip_each_broken_link(d->core, each, data);
+}
+
 bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
                               struct coordinate *out)
 {

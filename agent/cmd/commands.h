@@ -7,13 +7,14 @@
 typedef int cli_run_fn(struct cli *cli, const void *options, int argc, const char *const *argv);
 
 cli_run_fn cmd_agent, cmd_catalog_datacenters, cmd_catalog_nodes, cmd_catalog_services,
-    cmd_consensus_inspect, cmd_consensus_recover, cmd_docs, cmd_event, cmd_exec, cmd_force_leave,
-    cmd_info, cmd_join, cmd_keygen, cmd_keyring, cmd_kv_delete, cmd_kv_get, cmd_kv_put, cmd_leave,
-    cmd_members, cmd_monitor, cmd_operator_autopilot_get_config, cmd_operator_autopilot_set_config,
-    cmd_rtt, cmd_operator_autopilot_state, cmd_operator_bootstrap_reset,
-    cmd_operator_raft_list_peers, cmd_operator_raft_remove_peer, cmd_operator_raft_transfer_leader,
-    cmd_serf, cmd_serf_same, cmd_services_deregister, cmd_services_register, cmd_snapshot_inspect,
-    cmd_snapshot_restore, cmd_snapshot_save, cmd_validate, cmd_version, cmd_watch;
+    cmd_consensus_inspect, cmd_consensus_recover, cmd_docs, cmd_doctor, cmd_event, cmd_exec,
+    cmd_force_leave, cmd_info, cmd_join, cmd_keygen, cmd_keyring, cmd_kv_delete, cmd_kv_get,
+    cmd_kv_put, cmd_leave, cmd_members, cmd_monitor, cmd_operator_autopilot_get_config,
+    cmd_operator_autopilot_set_config, cmd_rtt, cmd_operator_autopilot_state,
+    cmd_operator_bootstrap_reset, cmd_operator_raft_list_peers, cmd_operator_raft_remove_peer,
+    cmd_operator_raft_transfer_leader, cmd_serf, cmd_serf_same, cmd_services_deregister,
+    cmd_services_register, cmd_snapshot_inspect, cmd_snapshot_restore, cmd_snapshot_save,
+    cmd_validate, cmd_version, cmd_watch;
 
 extern const struct cli_options cmd_catalog_nodes_options, cmd_catalog_services_options,
     cmd_consensus_inspect_options, cmd_consensus_recover_options, cmd_event_options,
