@@ -17,6 +17,7 @@
 #include "core.h"
 #include "discover.h"
 #include "failures.h"
+#include "log_feed.h"
 #include "log_ring.h"
 #include "persist.h"
 #include "proto/command.h"
@@ -285,7 +286,6 @@ static bool is_relief(void *data, struct mu_span command)
 /* On a full disk what is in the WAL may find no room in the file: with the reserve's it does. */
 static enum mu_code catalog_open_somehow(struct agent *a, struct catalog **out, struct mu_err *err)
 {
-    struct catalog_options options = { .path = a->state_path };
     struct mu_space space;
     enum mu_code rc = mu_file_space(a->data.dir, &space, err);
 
@@ -293,8 +293,10 @@ static enum mu_code catalog_open_somehow(struct agent *a, struct catalog **out, 
         return rc;
     }
     if (space.total_bytes / WAL_SHARE < UINT32_MAX) {
-        options.wal_bytes = (uint32_t)(space.total_bytes / WAL_SHARE);
+        a->wal_bytes = (uint32_t)(space.total_bytes / WAL_SHARE);
     }
+    struct catalog_options options = { .path = a->state_path, .wal_bytes = a->wal_bytes };
+
     rc = catalog_open(out, &options, err);
     if (rc == MU_FULL) {
         char *dir = agent__data_path(a, "consensus");
@@ -593,10 +595,12 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
+    mu_list_init(&a->doctor_calls);
     a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
+    a->log_feed = log_feed_new(a->loop);
     agent__join_open(a);
     agent__coordinates_open(a);
     if (agent_is_server(a)) {
@@ -639,6 +643,8 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     rc = rc == MU_OK ? agent__discover_open(a, err) : rc;
     agent__events_open(a);
     agent__handlers_open(a);
+    agent__watches_open(a);
+    agent__exec_open(a);
     if (rc == MU_OK) {
         agent__sync_full(a, "start");
     }
@@ -738,8 +744,11 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__discover_close(a, on_discover_closed, a);
     }
     agent__key_calls_cancel(a);
+    agent__doctor_cancel(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);
+    agent__watches_close(a);
+    agent__exec_close(a);
     agent__registration_close(a);
     agent__restore_close(a);
     agent__coordinates_close(a);
@@ -770,6 +779,7 @@ void agent_free(struct agent *a)
     gossip_driver_free(a->gossip);
     agent__ipc_free(a);
     agent__events_free(a);
+    log_feed_free(a->log_feed);
     consensus_driver_free(a->consensus);
     catalog_reader_close(a->reader);
     catalog_cache_free(a->cache);

@@ -201,6 +201,7 @@ void consensus__node_core_start(struct consensus_node *n)
     if (n->options.trailing_entries > 0) {
         trailing_set(&options, n->options.trailing_entries);
     }
+    options.trailing_bytes = at_most(options.trailing_bytes, n->options.trailing_bytes);
     if (n->options.chunk_bytes > 0) {
         options.chunk_bytes = n->options.chunk_bytes;
     }

@@ -15,7 +15,6 @@
 
 #define PROMPT_MS     20   /* between ticks that something new brought about */
 #define QUEUE_MAX     4096 /* items, or twice the members: then the most sent, oldest goes */
-#define PART_MIN      8    /* bytes: less room holds no rumor, stop looking */
 #define CORE_PERCENT  75   /* of a datagram, while other queues wait too (7.3) */
 #define EVENT_PERCENT 10   /* of a datagram that nobody else takes while events wait */
 #define FANOUT_MAX    16
@@ -152,6 +151,9 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
     if (about != NULL) {
         about->rumor = r;
     }
+    if (g->queues[queue].count == 0 || r->bytes < g->queues[queue].shortest) {
+        g->queues[queue].shortest = r->bytes;
+    }
     tier_put(g, r);
     g->queues[queue].count++;
     gossip__rumor_wake(g);
@@ -189,7 +191,7 @@ static void take(struct gossip *g, enum gossip__queue_kind queue, struct gossip_
         MU_LIST_EACH (link, &g->queues[queue].tiers[tier]) {
             struct gossip__rumor *r = rumor_of(link);
 
-            if (l->left < stop + PART_MIN) {
+            if (l->left < stop + gossip__packet_part_bytes(g->queues[queue].shortest)) {
                 return;
             }
             if (r->until_ms > g->now_ms && (r->served & mark) == 0 &&

@@ -83,6 +83,12 @@ struct gossip__member {
     uint64_t conflict_ms;     /* when a rival was last told, and */
     uint64_t conflict_log_ms; /* when that was last logged */
     uint64_t tcp_only_ms;     /* when its silent UDP was last logged */
+    struct {
+        uint64_t heard_ms;   /* a datagram of it came; 0: never */
+        uint64_t since_ms;   /* the first of these was missed: */
+        unsigned missed;     /* probes in a row without a straight answer */
+        enum gossip_way tcp; /* what was met on TCP meanwhile */
+    } link;
     struct gossip__distance *distance; /* NULL: never measured */
 
     /* what users see (serf.c) */
@@ -224,6 +230,13 @@ void gossip__coordinate_acked(struct gossip *g, struct gossip__member *m,
                               const struct gossip__ack *a, uint64_t sent_ns);
 void gossip__coordinate_restart(struct gossip__member *m);
 
+/* -- link.c: ways that carry nothing ------------------------------------------------------------
+ */
+
+void gossip__link_answered(struct gossip__member *m); /* straight and by UDP */
+void gossip__link_missed(const struct gossip *g, struct gossip__member *m, enum gossip_way tcp);
+void gossip__link_heard(const struct gossip *g, struct gossip__member *m);
+
 /* -- inquiry.c: does this address answer? asked for others, or about a claim (5.3, 10, 11) ------
  */
 
@@ -296,6 +309,7 @@ struct gossip__rumor {
 struct gossip__queue {
     struct mu_link tiers[GOSSIP__TIERS];
     size_t count;
+    size_t shortest; /* bytes; none in it is shorter */
 };
 
 /* Queue a part. `about`: NULL for intents. `from`: who told us and so has it; may be NULL. */

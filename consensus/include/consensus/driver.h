@@ -75,6 +75,7 @@ struct consensus_driver_options {
     uint32_t segment_bytes, spares_count;
     uint64_t ballast_bytes;
     uint32_t trailing_entries; /* kept of the log behind the state; 0: 10 240 */
+    uint32_t trailing_bytes;   /* and no more than so many bytes of it; 0: by the file system */
     bool has_leases;           /* reads without a round, see consensus.h for what that assumes */
     uint32_t chunk_bytes;      /* of a snapshot in one message; 0: CONSENSUS_CHUNK_BYTES */
     uint64_t seed;             /* of election times and of ids; 0: the system's */

@@ -5,11 +5,17 @@
  *   sim_gossip --nodes N [--seed S] [--trials R] [--end refused|silent|stalled] [--icmp]
  *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
  *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
+ *   sim_gossip --alarms loss|stops|starved|oneway [--rules muster|memberlist] [--nodes N]
+ *              [--seed S] [--seconds T]
+ *   sim_gossip --calibrate                  the model of memberlist against its known figures
+ *
+ * --json: what is measured, as a line for programs.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "alarms.h"
 #include "base/assert.h"
 #include "base/rand.h"
 #include "base/span.h"
@@ -25,7 +31,9 @@
 struct arguments {
     uint64_t nodes, seed, seconds, trials, loss;
     enum measure_end end;
-    bool has_seed, is_quiet, is_space, is_verbose, has_icmp;
+    enum alarms_scenario scenario;
+    bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, is_memberlist,
+        calibrates;
 };
 
 /* One seed; twice when `twice`, and then with the same hash. */
@@ -87,6 +95,68 @@ static enum measure_end end_of(const char *text)
     exit(2);
 }
 
+static enum alarms_scenario scenario_of(const char *text)
+{
+    enum alarms_scenario found;
+
+    if (!alarms_scenario_of(text, &found)) {
+        (void)fprintf(stderr, "--alarms is loss, stops, starved or oneway\n");
+        exit(2);
+    }
+    return found;
+}
+
+static bool rules_of(const char *text)
+{
+    bool is_memberlist = text != NULL && strcmp(text, "memberlist") == 0;
+
+    if (!is_memberlist && (text == NULL || strcmp(text, "muster") != 0)) {
+        (void)fprintf(stderr, "--rules is muster or memberlist\n");
+        exit(2);
+    }
+    return is_memberlist;
+}
+
+/* An option without a value. */
+static bool take_flag(struct arguments *a, const char *word)
+{
+    const struct {
+        const char *word;
+        bool *at;
+    } flags[] = {
+        { "-v", &a->is_verbose },  { "--icmp", &a->has_icmp },        { "--quiet", &a->is_quiet },
+        { "--json", &a->is_json }, { "--calibrate", &a->calibrates },
+    };
+
+    for (size_t i = 0; i < MU_LEN(flags); i++) {
+        if (strcmp(word, flags[i].word) == 0) {
+            *flags[i].at = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_number(struct arguments *a, const char *word, const char *next)
+{
+    const struct {
+        const char *word;
+        uint64_t *at;
+    } numbers[] = {
+        { "--nodes", &a->nodes },   { "--seed", &a->seed }, { "--seconds", &a->seconds },
+        { "--trials", &a->trials }, { "--loss", &a->loss },
+    };
+
+    for (size_t i = 0; i < MU_LEN(numbers); i++) {
+        if (strcmp(word, numbers[i].word) == 0) {
+            *numbers[i].at = number(next);
+            a->has_seed = a->has_seed || numbers[i].at == &a->seed;
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct arguments parse(int argc, char **argv)
 {
     struct arguments a = { .seed = 1, .seconds = 0, .trials = 100 };
@@ -94,54 +164,60 @@ static struct arguments parse(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
 
-        if (strcmp(argv[i], "-v") == 0) {
-            a.is_verbose = true;
-        } else if (strcmp(argv[i], "--icmp") == 0) {
-            a.has_icmp = true;
-        } else if (strcmp(argv[i], "--quiet") == 0) {
-            a.is_quiet = true;
-        } else if (strcmp(argv[i], "--space") == 0) {
-            a.is_space = true;
-        } else if (strcmp(argv[i], "--nodes") == 0) {
-            a.nodes = number(next);
-            i++;
-        } else if (strcmp(argv[i], "--seed") == 0) {
-            a.seed = number(next);
-            a.has_seed = true;
-            i++;
-        } else if (strcmp(argv[i], "--seconds") == 0) {
-            a.seconds = number(next);
-            i++;
-        } else if (strcmp(argv[i], "--trials") == 0) {
-            a.trials = number(next);
-            i++;
-        } else if (strcmp(argv[i], "--loss") == 0) {
-            a.loss = number(next);
-            i++;
-        } else if (strcmp(argv[i], "--end") == 0) {
+        if (take_flag(&a, argv[i])) {
+            continue;
+        }
+        if (strcmp(argv[i], "--end") == 0) {
             a.end = end_of(next);
-            i++;
-        } else {
+        } else if (strcmp(argv[i], "--alarms") == 0) {
+            a.scenario = scenario_of(next);
+            a.is_alarms = true;
+        } else if (strcmp(argv[i], "--rules") == 0) {
+            a.is_memberlist = rules_of(next);
+        } else if (!take_number(&a, argv[i], next)) {
             (void)fprintf(stderr, "unknown argument '%s'; see the top of main.c\n", argv[i]);
             exit(2);
         }
+        i++;
     }
     return a;
+}
+
+static void run_alarms(const struct arguments *a)
+{
+    struct alarms_options o = { .scenario = a->scenario,
+                                .is_memberlist = a->is_memberlist,
+                                .is_json = a->is_json,
+                                .nodes = a->nodes > 0 ? a->nodes : 100,
+                                .seed = a->seed,
+                                .seconds = a->seconds > 0 ? a->seconds : 3600 };
+
+    alarms_measure(&o);
 }
 
 int main(int argc, char **argv)
 {
     struct arguments a = parse(argc, argv);
+    struct measure_options o = {
+        .nodes = a.nodes, .seed = a.seed, .has_icmp = a.has_icmp, .is_json = a.is_json
+    };
 
+    if (a.calibrates) {
+        return alarms_calibrate() ? 0 : 1;
+    }
+    if (a.is_alarms) {
+        run_alarms(&a);
+        return 0;
+    }
     if (a.is_space) {
         return !space_run(a.seed, a.seconds > 0 ? a.seconds : SPACE_SECONDS, (double)a.loss / 100);
     }
     if (a.nodes > 0 && a.is_quiet) {
-        measure_quiet(a.nodes, a.seed, a.seconds > 0 ? a.seconds : 600, (double)a.loss / 100);
+        measure_quiet(&o, a.seconds > 0 ? a.seconds : 600, (double)a.loss / 100);
         return 0;
     }
     if (a.nodes > 0) {
-        measure_detection(a.nodes, a.seed, a.trials, a.end, a.has_icmp);
+        measure_detection(&o, a.trials, a.end);
         return 0;
     }
     uint64_t seconds = a.seconds > 0 ? a.seconds : TORTURE_SECONDS;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -10,6 +11,7 @@
 
 #define STALL_MS    60000
 #define PATIENCE_MS 60000
+#define HOPS_MAX    16
 
 struct watch {
     struct world *world;
@@ -17,6 +19,10 @@ struct watch {
     uint64_t since_ms, first_ms, suspected_ms;
     size_t knowing;
     uint64_t failures, refutations;
+    /* of a user event */
+    uint64_t told, sent_ms;
+    uint8_t *hops;                /* by node; UINT8_MAX: not told yet */
+    uint64_t hops_seen[HOPS_MAX]; /* deliveries over so many, of all trials */
 };
 
 static void on_notice(void *data, size_t node, const struct gossip_notice *notice)
@@ -34,27 +40,39 @@ static void on_notice(void *data, size_t node, const struct gossip_notice *notic
     }
 }
 
-static void cluster_new(struct watch *w, uint64_t nodes, uint64_t seed, double loss, int has_icmp)
+static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
 {
-    struct world_options options = { .seed = seed,
+    struct watch *w = data;
+    size_t from = world_source(w->world);
+
+    if (fx->events_count == 0 || w->hops == NULL) {
+        return;
+    }
+    w->hops[node] = from == SIZE_MAX ? 0 : (uint8_t)(w->hops[from] + 1);
+    w->hops_seen[w->hops[node] < HOPS_MAX ? w->hops[node] : HOPS_MAX - 1]++;
+    w->told++;
+}
+
+static void cluster_new(struct watch *w, const struct measure_options *o, double loss)
+{
+    uint64_t nodes = o->nodes;
+    struct world_options options = { .seed = o->seed,
                                      .profile = gossip_profile_lan,
                                      .latency_us_min = 100,
                                      .latency_us_max = 500,
-                                     .has_icmp = has_icmp != 0 };
+                                     .has_icmp = o->has_icmp };
 
     w->world = world_new(&options);
     world_listen(w->world, on_notice, NULL, w);
+    world_hear(w->world, on_heard, w);
     for (uint64_t i = 0; i < nodes; i++) {
         char name[24];
 
         (void)snprintf(name, sizeof name, "n%llu", (unsigned long long)i);
         (void)world_add(w->world, name);
         world_start(w->world, i, (struct world_start){ .keep_state = false });
-        if (i > 0) {
-            world_join(w->world, i, 0, false);
-        }
-        world_run(w->world, 10);
     }
+    world_meet(w->world);
     world_run(w->world, 10000);
     for (int i = 0; i < 60 && !world_agrees(w->world, NULL); i++) {
         world_run(w->world, 5000);
@@ -77,17 +95,27 @@ static uint64_t counted(const struct watch *w, uint64_t nodes, enum gossip_count
     return sum;
 }
 
-static void print_load(struct watch *w, uint64_t nodes)
+struct load {                /* of one node */
+    double datagrams, bytes; /* a second */
+    double speed;            /* simulated seconds in one of the processor */
+};
+
+static struct load measure_load(struct watch *w, uint64_t nodes)
 {
     uint64_t packets = counted(w, nodes, GOSSIP_COUNT_PACKETS_OUT);
     uint64_t bytes = counted(w, nodes, GOSSIP_COUNT_BYTES_OUT);
     const uint64_t seconds = 60;
     double per = (double)(nodes * seconds);
+    clock_t began = clock();
 
     world_run(w->world, seconds * 1000);
-    (void)printf("steady load per node: %.2f datagrams/s, %.0f bytes/s\n",
-                 (double)(counted(w, nodes, GOSSIP_COUNT_PACKETS_OUT) - packets) / per,
-                 (double)(counted(w, nodes, GOSSIP_COUNT_BYTES_OUT) - bytes) / per);
+    double worked = (double)(clock() - began) / CLOCKS_PER_SEC;
+
+    return (struct load){
+        .datagrams = (double)(counted(w, nodes, GOSSIP_COUNT_PACKETS_OUT) - packets) / per,
+        .bytes = (double)(counted(w, nodes, GOSSIP_COUNT_BYTES_OUT) - bytes) / per,
+        .speed = (double)seconds / (worked > 0 ? worked : 1e-6),
+    };
 }
 
 static int compare(const void *a, const void *b)
@@ -98,9 +126,8 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void print_distribution(const char *what, uint64_t *ms, uint64_t count)
+static void print_distribution(const char *what, const uint64_t *ms, uint64_t count)
 {
-    qsort(ms, count, sizeof *ms, compare);
     (void)printf("%-14s median %.2f s, p90 %.2f s, max %.2f s (%llu trials)\n", what,
                  (double)ms[count / 2] / 1000, (double)ms[count * 9 / 10] / 1000,
                  (double)ms[count - 1] / 1000, (unsigned long long)count);
@@ -129,46 +156,120 @@ static void bring_back(struct watch *w, size_t node, enum measure_end end)
     MU_ASSERT(world_agrees(w->world, NULL));
 }
 
-void measure_detection(uint64_t nodes, uint64_t seed, uint64_t trials, enum measure_end end,
-                       int has_icmp)
+static void print_json(const char *key, const uint64_t *ms, uint64_t count)
+{
+    (void)printf(", \"%s\": {\"50\": %llu, \"90\": %llu, \"100\": %llu}", key,
+                 (unsigned long long)ms[count / 2], (unsigned long long)ms[count * 9 / 10],
+                 (unsigned long long)ms[count - 1]);
+}
+
+static uint64_t crash_trial(struct watch *w, struct mu_rand *rand, uint64_t nodes,
+                            enum measure_end end, uint64_t *first)
+{
+    size_t node = (size_t)mu_rand_below(rand, nodes);
+
+    world_run(w->world, 2000 + mu_rand_below(rand, 3000));
+    w->since_ms = world_now_ms(w->world);
+    w->name = world_name(w->world, node);
+    w->knowing = 0;
+    end_node(w->world, node, end);
+    while (w->knowing < nodes - 1 && world_now_ms(w->world) < w->since_ms + PATIENCE_MS) {
+        world_run(w->world, 10);
+    }
+    MU_ASSERT(w->knowing == nodes - 1);
+    *first = w->first_ms;
+    uint64_t all = world_now_ms(w->world) - w->since_ms;
+
+    w->name = NULL;
+    bring_back(w, node, end);
+    return all;
+}
+
+static uint64_t event_trial(struct watch *w, struct mu_rand *rand, uint64_t nodes)
+{
+    world_run(w->world, 1000 + mu_rand_below(rand, 1000));
+    uint64_t began = world_now_ms(w->world);
+
+    memset(w->hops, UINT8_MAX, nodes);
+    w->told = 0;
+    MU_ASSERT(world_event(w->world, (size_t)mu_rand_below(rand, nodes), "measured", "x", false));
+    while (w->told < nodes && world_now_ms(w->world) < began + PATIENCE_MS) {
+        world_run(w->world, 1);
+    }
+    MU_ASSERT(w->told == nodes);
+    return world_now_ms(w->world) - began;
+}
+
+static void print_found(const struct measure_options *o, const struct watch *w,
+                        const struct load *load, uint64_t trials, uint64_t *first, uint64_t *all,
+                        uint64_t *event)
+{
+    if (!o->is_json) {
+        (void)printf("at rest a node sends %.2f datagrams/s, %.0f bytes/s; %.0f simulated seconds "
+                     "a second\n",
+                     load->datagrams, load->bytes, load->speed);
+        print_distribution("first knows", first, trials);
+        print_distribution("all know", all, trials);
+        print_distribution("event to all", event, trials);
+        return;
+    }
+    uint64_t deliveries = 0;
+    unsigned farthest = 0;
+
+    for (unsigned i = 0; i < HOPS_MAX; i++) {
+        deliveries += w->hops_seen[i];
+        farthest = w->hops_seen[i] > 0 ? i : farthest;
+    }
+    (void)printf("{\"kind\": \"detection\", \"nodes\": %llu, \"datagrams\": %.2f, \"bytes\": "
+                 "%.0f, \"speed\": %.1f, \"hops\": [",
+                 (unsigned long long)o->nodes, load->datagrams, load->bytes, load->speed);
+    for (unsigned i = 0; i <= farthest; i++) {
+        (void)printf("%s%.2f", i > 0 ? ", " : "",
+                     100 * (double)w->hops_seen[i] / (double)deliveries);
+    }
+    (void)printf("]");
+    print_json("first", first, trials);
+    print_json("all", all, trials);
+    print_json("event", event, trials);
+    (void)printf("}\n");
+}
+
+void measure_detection(const struct measure_options *o, uint64_t trials, enum measure_end end)
 {
     struct watch w = { .name = NULL };
     struct mu_rand rand;
     uint64_t *first = mu_new_array(trials, sizeof *first);
     uint64_t *all = mu_new_array(trials, sizeof *all);
+    uint64_t *event = mu_new_array(trials, sizeof *event);
 
-    mu_rand_seed(&rand, seed);
-    cluster_new(&w, nodes, seed, 0, has_icmp);
-    print_load(&w, nodes);
+    mu_rand_seed(&rand, o->seed);
+    cluster_new(&w, o, 0);
+    struct load load = measure_load(&w, o->nodes);
+
+    w.hops = mu_new_array(o->nodes, sizeof *w.hops);
     for (uint64_t i = 0; i < trials; i++) {
-        size_t node = (size_t)mu_rand_below(&rand, nodes);
-
-        world_run(w.world, 2000 + mu_rand_below(&rand, 3000));
-        w.since_ms = world_now_ms(w.world);
-        w.name = world_name(w.world, node);
-        w.knowing = 0;
-        end_node(w.world, node, end);
-        while (w.knowing < nodes - 1 && world_now_ms(w.world) < w.since_ms + PATIENCE_MS) {
-            world_run(w.world, 10);
-        }
-        MU_ASSERT(w.knowing == nodes - 1);
-        first[i] = w.first_ms;
-        all[i] = world_now_ms(w.world) - w.since_ms;
-        w.name = NULL;
-        bring_back(&w, node, end);
+        event[i] = event_trial(&w, &rand, o->nodes);
     }
-    print_distribution("first knows", first, trials);
-    print_distribution("all know", all, trials);
+    for (uint64_t i = 0; i < trials; i++) {
+        all[i] = crash_trial(&w, &rand, o->nodes, end, &first[i]);
+    }
+    qsort(first, trials, sizeof *first, compare);
+    qsort(all, trials, sizeof *all, compare);
+    qsort(event, trials, sizeof *event, compare);
+    print_found(o, &w, &load, trials, first, all, event);
     mu_free(first);
     mu_free(all);
+    mu_free(event);
+    mu_free(w.hops);
     world_free(w.world);
 }
 
-void measure_quiet(uint64_t nodes, uint64_t seed, uint64_t seconds, double loss)
+void measure_quiet(const struct measure_options *o, uint64_t seconds, double loss)
 {
     struct watch w = { .name = NULL };
+    uint64_t nodes = o->nodes;
 
-    cluster_new(&w, nodes, seed, loss, 0);
+    cluster_new(&w, o, loss);
     uint64_t before = counted(&w, nodes, GOSSIP_COUNT_PACKETS_OUT);
 
     w.failures = w.refutations = 0;

@@ -2,16 +2,23 @@
 #ifndef SIM_GOSSIP_MEASURE_H
 #define SIM_GOSSIP_MEASURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum measure_end { MEASURE_REFUSED, MEASURE_SILENT, MEASURE_STALLED };
 
-/* Crash one random member `trials` times; print the distribution of the time until the first and
- * until all others know, and the load before. */
-void measure_detection(uint64_t nodes, uint64_t seed, uint64_t trials, enum measure_end end,
-                       int has_icmp);
+/* What a measurement says: sentences, or one line of JSON. */
+struct measure_options {
+    uint64_t nodes, seed;
+    bool has_icmp, is_json;
+};
+
+/* The load at rest; then a user event, and the crash of one random member, `trials` times each: the
+ * distributions of the time until the first and until all others know, and of the hops of events.
+ */
+void measure_detection(const struct measure_options *o, uint64_t trials, enum measure_end end);
 
 /* Run for so long without any failure, losing this share of the datagrams; print false alarms. */
-void measure_quiet(uint64_t nodes, uint64_t seed, uint64_t seconds, double loss);
+void measure_quiet(const struct measure_options *o, uint64_t seconds, double loss);
 
 #endif

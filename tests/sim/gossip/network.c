@@ -114,6 +114,11 @@ static bool happens(struct world *w, double probability)
     return probability > 0 && mu_rand_unit(&w->rand) < probability;
 }
 
+static bool is_lost(struct world *w, const struct sim_node *to)
+{
+    return happens(w, w->options.loss) || happens(w, to->loss_to);
+}
+
 static bool is_up(const struct sim_node *n)
 {
     return n->life_kind == WORLD_RUNNING || n->life_kind == WORLD_PAUSED;
@@ -147,7 +152,7 @@ void sim_datagram(struct world *w, struct sim_node *from, const struct gossip_se
     struct sim_node *to = sim_node_at(w, &send->to);
 
     if (to == NULL || to->life_kind == WORLD_VANISHED || !sim_link_ok(w, from, to, SIM_CUT_UDP) ||
-        happens(w, w->options.loss)) {
+        is_lost(w, to)) {
         return;
     }
     if (!is_up(to)) {
@@ -200,7 +205,7 @@ static void segment(struct world *w, struct sim_connection *c, unsigned side, st
     e.side = side;
     e.seq = in_turn ? ++to->sent : 0;
     e.at_us = w->now_us + latency(w, c->ends[1 - side].node, to->node);
-    while (happens(w, w->options.loss)) {
+    while (is_lost(w, w->nodes[to->node])) {
         e.at_us += RETRANSMIT_US;
     }
     sim_push(w, e);
@@ -304,7 +309,7 @@ void sim_connect(struct world *w, struct sim_event *e)
         return;
     }
     if (to == NULL || to->life_kind == WORLD_VANISHED || !sim_link_ok(w, from, to, SIM_CUT_TCP) ||
-        !sim_link_ok(w, to, from, SIM_CUT_TCP) || happens(w, w->options.loss)) {
+        !sim_link_ok(w, to, from, SIM_CUT_TCP) || is_lost(w, to)) {
         e->at_us = w->now_us + (1000000ULL << e->tries);
         if (e->tries++ == SYN_TRIES) {
             connect_failed(w, c, GOSSIP_END_UNREACHABLE);
@@ -395,6 +400,7 @@ bool sim_stream_event(struct world *w, const struct sim_event *e, struct gossip_
 
     end->delivered += e->seq != 0;
     out->kind = e->stream_kind;
+    w->source = c->ends[1 - e->side].node;
     out->stream.id = end->id;
     out->stream.from = sim_addr(w->nodes[c->ends[1 - e->side].node]->host);
     out->stream.data = mu_span_of(e->data, e->bytes);

@@ -52,6 +52,7 @@ struct sim_node {
     uint64_t started_us;
     uint32_t host; /* number of its address */
     unsigned group;
+    double loss_to;
     uint64_t wake_mark;
     uint64_t resume_us;
     uint32_t accepted_id;
@@ -93,6 +94,7 @@ struct world {
     void *listener;
     world_heard_fn *heard;
     void *hearer;
+    size_t source; /* of the event being handled; SIZE_MAX: no node */
 };
 
 #define SIM_CUT_UDP 1

@@ -53,6 +53,7 @@ struct world *world_new(const struct world_options *options)
 
     w->options = *options;
     w->hash = 0xcbf29ce484222325ULL;
+    w->source = SIZE_MAX;
     mu_rand_seed(&w->rand, options->seed);
     w->names = mu_table_new();
     w->connections = mu_table_new();
@@ -471,6 +472,11 @@ void world_hear(struct world *w, world_heard_fn *heard, void *data)
     w->hearer = data;
 }
 
+size_t world_source(const struct world *w)
+{
+    return w->source;
+}
+
 bool world_event(struct world *w, size_t node, const char *name, const char *payload, bool coalesce)
 {
     struct sim_node *n = w->nodes[node];
@@ -563,9 +569,17 @@ void world_faults(struct world *w, double loss, double duplicate, double reorder
     w->options.reorder = reorder;
 }
 
+void world_loss_to(struct world *w, size_t node, double loss)
+{
+    w->nodes[node]->loss_to = loss;
+}
+
 void world_heal(struct world *w)
 {
     memset(w->cut, 0, sizeof w->cut);
+    for (size_t i = 0; i < w->nodes_count; i++) {
+        w->nodes[i]->loss_to = 0;
+    }
     world_faults(w, 0, 0, 0);
 }
 
@@ -584,7 +598,9 @@ static void hold(struct sim_node *n, struct sim_event e)
 static void handle(struct world *w, struct sim_node *n, const struct sim_event *e)
 {
     struct gossip_event ev = { .kind = GOSSIP_EV_WAKE };
+    const struct sim_node *from = e->kind == SIM_PACKET ? sim_node_at(w, &e->addr) : NULL;
 
+    w->source = from != NULL ? w->hosts[from->host] : SIZE_MAX;
     switch (e->kind) {
     case SIM_PACKET:
         ev.kind = GOSSIP_EV_PACKET;
@@ -612,6 +628,7 @@ static void handle(struct world *w, struct sim_node *n, const struct sim_event *
     case SIM_RESUME:
     case SIM_CONNECT: break; /* not for a core */
     }
+    w->source = SIZE_MAX;
     mu_free(e->data);
 }
 

@@ -74,6 +74,8 @@ struct world_start {
 void world_start(struct world *w, size_t node, struct world_start how);
 /* replays: also what was sent before. */
 void world_join(struct world *w, size_t node, size_t to, bool replays);
+/* All running nodes, in group 0, know each other from now on and have nothing more to say. */
+void world_meet(struct world *w);
 void world_crash(struct world *w, size_t node);  /* kill -9 */
 void world_vanish(struct world *w, size_t node); /* power or cable */
 void world_pause(struct world *w, size_t node, uint64_t ms);
@@ -98,6 +100,8 @@ void world_refuse(struct world *w, size_t node, const char *prefix);
 
 void world_group(struct world *w, size_t node, unsigned group); /* all begin in group 0 */
 void world_cut(struct world *w, unsigned from, unsigned to, bool udp, bool tcp);
+/* Datagrams and segments towards this node are lost beside what the network loses. */
+void world_loss_to(struct world *w, size_t node, double loss);
 void world_heal(struct world *w); /* all links, and no more loss, doubles or reordering */
 void world_faults(struct world *w, double loss, double duplicate, double reorder);
 
@@ -120,6 +124,8 @@ typedef void world_done_fn(void *data, size_t node, const struct gossip_done *do
 /* Everything that came out of a step of that node, before it is carried out. */
 typedef void world_heard_fn(void *data, size_t node, const struct gossip_effects *fx);
 void world_hear(struct world *w, world_heard_fn *heard, void *data);
+/* While something is heard: from which node the datagram or stream came; SIZE_MAX: from none. */
+size_t world_source(const struct world *w);
 void world_listen(struct world *w, world_notice_fn *notice, world_done_fn *done, void *data);
 
 #endif

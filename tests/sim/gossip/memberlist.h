@@ -1,0 +1,44 @@
+/* memberlist.h - memberlist's failure detector as a model, to have something to compare with.
+ *
+ * The rules of the reference (spec/gossip.md 3 to 9, without what is marked [M]): SWIM's probes
+ * with indirect probes and a TCP ping, Lifeguard's awareness, nacks, dynamic suspicion and buddy
+ * system, the transmit-limited queue, gossip ticks, push/pull; parameters of its `lan` profile.
+ * Members are numbers and messages are structures: nothing is encoded, and no one joins or leaves.
+ * Faults are those of world.h, with the same figures for streams. A process that was stopped
+ * handles what waited in the order in which it was due, timers among it: its sockets and timers are
+ * served side by side.
+ */
+#ifndef SIM_GOSSIP_MEMBERLIST_H
+#define SIM_GOSSIP_MEMBERLIST_H
+
+#include <stdint.h>
+
+struct memberlist; /* opaque */
+
+struct memberlist_options {
+    uint64_t seed;
+    uint32_t nodes;
+    uint32_t latency_us_min, latency_us_max; /* one way */
+    double loss;                             /* of datagrams, and of segments once each */
+};
+
+struct memberlist_tally {
+    uint64_t notices;   /* a member declared dead by or to one other, which took it for living */
+    uint64_t deaths;    /* times that a member nobody held dead was declared dead */
+    uint64_t datagrams; /* sent */
+};
+
+/* Everybody knows everybody; ticks begin at random moments of their intervals. */
+struct memberlist *memberlist_new(const struct memberlist_options *options);
+void memberlist_free(struct memberlist *m);
+
+void memberlist_run(struct memberlist *m, uint64_t ms);
+void memberlist_pause(struct memberlist *m, uint32_t node, uint64_t ms);
+void memberlist_crash(struct memberlist *m, uint32_t node); /* for good, its host answers */
+void memberlist_loss_to(struct memberlist *m, uint32_t node, double loss);
+
+void memberlist_tally(const struct memberlist *m, struct memberlist_tally *out);
+uint64_t memberlist_now_ms(const struct memberlist *m);
+uint32_t memberlist_holding(const struct memberlist *m, uint32_t node); /* how many have it dead */
+
+#endif
