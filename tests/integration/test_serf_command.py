@@ -155,6 +155,37 @@ class Command(ClusterTest):
         self.both(at, "reachability", "-verbose",
                   same=lambda t: lines(re.sub(r"[\d.]+ sec", "# sec", t)))
 
+    def test_the_log_is_followed(self):
+        at = self.start()
+        for program in (STOCK, OURS):
+            monitor = subprocess.Popen([*program, "monitor", "-rpc-addr", f"{self.n2.address}:7373",
+                                        "-log-level", "info"], stdout=subprocess.PIPE, text=True,
+                                       env=ENVIRONMENT)
+            try:
+                for line in monitor.stdout:  # what was logged before comes first
+                    if "agent: Consul agent running!" in line:
+                        break
+                self.assertRegex(line, r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[INFO\] agent: Consul")
+                wait_for("its stream", lambda: run(STOCK, at, [
+                    "event", "-coalesce=false", "deploy", "pl"])[0] == 0 and self.heard(monitor))
+            finally:
+                monitor.kill()
+                monitor.wait()
+                monitor.stdout.close()
+
+    @staticmethod
+    def heard(monitor):
+        """Everything of one event, whose keys come in no order."""
+        event = []
+        for line in monitor.stdout:
+            if line == "Event Info:\n":
+                event = []
+            event.append(line)
+            if len(event) == 6 and event[0] == "Event Info:\n":
+                return {'\tName: "deploy"\n', "\tPayload: []byte{0x70, 0x6c}\n",
+                        "\tCoalesce: false\n", '\tEvent: "user"\n'} <= set(event)
+        return False
+
     def test_keys(self):
         at = self.start()
         self.usage(at, "keys")
