@@ -17,6 +17,7 @@
 #include "core.h"
 #include "discover.h"
 #include "failures.h"
+#include "log_feed.h"
 #include "log_ring.h"
 #include "persist.h"
 #include "proto/command.h"
@@ -593,10 +594,12 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
+    mu_list_init(&a->doctor_calls);
     a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
+    a->log_feed = log_feed_new(a->loop);
     agent__join_open(a);
     agent__coordinates_open(a);
     if (agent_is_server(a)) {
@@ -639,6 +642,8 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     rc = rc == MU_OK ? agent__discover_open(a, err) : rc;
     agent__events_open(a);
     agent__handlers_open(a);
+    agent__watches_open(a);
+    agent__exec_open(a);
     if (rc == MU_OK) {
         agent__sync_full(a, "start");
     }
@@ -738,8 +743,11 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__discover_close(a, on_discover_closed, a);
     }
     agent__key_calls_cancel(a);
+    agent__doctor_cancel(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);
+    agent__watches_close(a);
+    agent__exec_close(a);
     agent__registration_close(a);
     agent__restore_close(a);
     agent__coordinates_close(a);
@@ -770,6 +778,7 @@ void agent_free(struct agent *a)
     gossip_driver_free(a->gossip);
     agent__ipc_free(a);
     agent__events_free(a);
+    log_feed_free(a->log_feed);
     consensus_driver_free(a->consensus);
     catalog_reader_close(a->reader);
     catalog_cache_free(a->cache);

@@ -192,6 +192,7 @@ static enum mu_code apply_value(struct config_apply *a, const struct config_item
     case CONFIG_PAIRS: return apply_pairs(a, item, v, err);
     case CONFIG_SERVICES:
     case CONFIG_CHECKS: return config__apply_definitions(a, item, v, err);
+    case CONFIG_WATCHES: return config__apply_watches(a, item, v, err);
     case CONFIG_ANY: apply_any(a, item, v); return MU_OK;
     }
     MU_UNREACHABLE_CODE();

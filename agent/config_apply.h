@@ -41,6 +41,13 @@ MU_MUST_CHECK enum mu_code config__apply_definitions(struct config_apply *a,
                                                      const struct config_item *item,
                                                      const struct mu_json *v, struct mu_err *err);
 
+/* -- config_watch.c -----------------------------------------------------------------------------
+ */
+
+MU_MUST_CHECK enum mu_code config__apply_watches(struct config_apply *a,
+                                                 const struct config_item *item,
+                                                 const struct mu_json *v, struct mu_err *err);
+
 /* -- config_unknown.c -------------------------------------------------------------------------- */
 
 /* The path at hand leads nowhere; `nearest` is what was probably meant, or NULL. */

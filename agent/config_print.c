@@ -39,6 +39,7 @@ static const char *type_text(enum config_type type)
     case CONFIG_PAIRS: return "map of strings";
     case CONFIG_SERVICES: return "services";
     case CONFIG_CHECKS: return "checks";
+    case CONFIG_WATCHES: return "watches";
     case CONFIG_ANY: return "any";
     }
     MU_UNREACHABLE_CODE();
@@ -81,6 +82,7 @@ static void add_fallback(struct mu_buf *to, const struct config_item *item)
     case CONFIG_PAIRS:
     case CONFIG_SERVICES:
     case CONFIG_CHECKS:
+    case CONFIG_WATCHES:
     case CONFIG_ANY: return;
     }
     MU_UNREACHABLE_CODE();

@@ -120,6 +120,7 @@ static void put_number(const struct config_item *item, void *to, int64_t v)
     case CONFIG_PAIRS:
     case CONFIG_SERVICES:
     case CONFIG_CHECKS:
+    case CONFIG_WATCHES:
     case CONFIG_ANY: break;
     }
     MU_UNREACHABLE_CODE();
@@ -249,6 +250,7 @@ void config__fallbacks(struct config_draft *d)
         case CONFIG_PAIRS:
         case CONFIG_SERVICES:
         case CONFIG_CHECKS:
+        case CONFIG_WATCHES:
         case CONFIG_ANY: break;
         }
     }
@@ -306,6 +308,7 @@ enum mu_code config__apply_flag(struct config_draft *d, const struct config_item
     case CONFIG_PAIRS: return flag_pair(d, item, value, err);
     case CONFIG_SERVICES:
     case CONFIG_CHECKS:
+    case CONFIG_WATCHES:
     case CONFIG_ANY: break; /* no such row has a flag: tested */
     }
     MU_UNREACHABLE_CODE();

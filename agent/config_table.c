@@ -147,7 +147,7 @@ const struct config_item config_items[] = {
     { .key = "serf_rpc.addr16", BOOL, AT(c.serf_rpc.addr16), .help = "Tell IPv4 addresses in 16 bytes on the serf command's port, for old clients." },
     { .key = "event_handlers", .flag = "event-handler", TEXTS, AT(event_handlers), .example = "[\"member-join,member-failed=/usr/local/bin/members\", \"user:deploy=/usr/local/bin/deploy\"]", .help = "Scripts that run on events, as the serf command has them: filters, =, a command for the shell." },
     { .key = "event_handler_timeout", MS, AT(c.event_handler_timeout_ms), .fallback = MIN(10), AT_LEAST(0), .help = "An event handler that runs longer is killed with its children; 0s: never." },
-    { .key = "watches", ANY, LATER, .help = "Handlers that run when something changes." },
+    { .key = "watches", .type = CONFIG_WATCHES, .example = "[{ \"type\": \"key\", \"key\": \"config/web\", \"args\": [\"/usr/local/bin/reload-web\"] }]", .help = "Programs or URLs that are told when something changes: type and its parameters, args or handler." },
 
     /* -- logs and the process -- */
     { .key = "log_level", .flag = "log-level", TEXT, AT(log_level), .text = "INFO", .example = "\"INFO\"", .help = "TRACE, DEBUG, INFO, WARN or ERR." },
@@ -171,7 +171,7 @@ const struct config_item config_items[] = {
     { .key = "raft_trailing_logs", INT, AT(c.raft_trailing_logs), .fallback = 10240, .min = 1, .max = 10000000, .help = "Entries kept in the log, at most 64 MiB of them, behind what the state holds durably: a server that is further behind gets a snapshot." },
     { .key = "raft_logstore", ANY, LATER, .help = "Which store holds the log." },
     { .key = "disable_coordinates", BOOL, AT(c.disable_coordinates), .help = "Do not compute network coordinates." },
-    { .key = "disable_remote_exec", BOOL, SILENT, .fallback = 1, .help = "Do not run programs sent by consul exec." },
+    { .key = "disable_remote_exec", BOOL, AT(c.disable_remote_exec), .fallback = 1, .help = "Do not run programs sent by consul exec." },
     { .key = "disable_host_node_id", .flag = "disable-host-node-id", BOOL, LATER, .fallback = 1, .help = "Do not derive the node id from the host." },
     { .key = "disable_update_check", BOOL, SILENT, .help = "Do not ask for new versions; muster never does." },
     { .key = "disable_anonymous_signature", BOOL, SILENT, .help = "Do not send a signature with that; muster never does." },

@@ -26,7 +26,8 @@ enum config_type {
     CONFIG_PAIRS,         /* struct mu_pairs: maps merge */
     CONFIG_SERVICES,      /* definitions: one object or a list of them */
     CONFIG_CHECKS,
-    CONFIG_ANY, /* not looked into */
+    CONFIG_WATCHES, /* one object or a list of them */
+    CONFIG_ANY,     /* not looked into */
 };
 
 enum config_effect {

@@ -17,7 +17,10 @@
 
 struct checks;
 struct events;
+struct log_feed;
 struct handlers;
+struct watches;
+struct execs;
 struct ipc;
 struct key_changes;
 struct log_ring;
@@ -92,13 +95,17 @@ struct agent {
     struct servers *servers;         /* servers.c: client agents: the server they talk to */
     struct sync *sync;               /* sync.c: anti-entropy */
     struct join *join;               /* join.c: the retry_join loop */
+    struct log_feed *log_feed;       /* log_feed.c */
     struct coordinates *coordinates; /* coordinate.c */
     struct discover *discover;       /* discover_uv.c; NULL: off */
     struct events *events;           /* event.c: user events and queries */
+    struct watches *watches;         /* watches.c; NULL: none */
+    struct execs *execs;             /* exec.c; NULL: turned off */
     struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
+    struct mu_link doctor_calls;     /* doctor.c: the same */
     struct restore *restore;         /* restore.c: under way; else NULL */
     struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
 
@@ -257,6 +264,11 @@ size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
 
+/* -- doctor.c ---------------------------------------------------------------------------------- */
+
+bool agent__doctor_query(struct agent *a, const struct gossip_query *query); /* true: it was one */
+void agent__doctor_cancel(struct agent *a);
+
 /* -- coordinate.c ------------------------------------------------------------------------------ */
 
 void agent__coordinates_open(struct agent *a);
@@ -323,6 +335,19 @@ void agent__handlers_event(struct agent *a, const struct gossip_user_event *even
 void agent__handlers_query(struct agent *a, const struct gossip_query *query);
 typedef void agent__handler_fn(void *data, const char *type, const char *name, const char *script);
 void agent__each_handler(const struct agent *a, agent__handler_fn *each, void *data);
+
+/* -- exec.c: programs that others send ----------------------------------------------------------
+ */
+
+void agent__exec_open(struct agent *a);
+void agent__exec_close(struct agent *a);
+void agent__exec(struct agent *a, struct mu_span payload); /* of the event that asks for it */
+
+/* -- watches.c: the watches of the configuration ----------------------------------------------- */
+
+void agent__watches_open(struct agent *a); /* the front doors open in this turn */
+void agent__watches_close(struct agent *a);
+bool agent__own_http(const struct agent *a, struct mu_buf *to); /* our own URL; false: none */
 
 /* -- ipc_agent.c: the serf command's port ---------------------------------------------------------
  */

@@ -268,10 +268,14 @@ static void on_question(struct discover *d, const struct mdns_asked *asked,
     bool is_legacy = from->port != MDNS_PORT;
     struct mu_buf answer = MU_BUF_NONE;
 
+    if (!mdns_is_on_link(d->links, d->links_count, from)) {
+        return; /* or anybody could have us write to anybody */
+    }
     mdns_answer(&d->self, is_legacy ? asked : NULL, &answer);
-    if (is_legacy || asked->wants_unicast) {
+    if (is_legacy || asked->wants_unicast ||
+        !mdns_may_answer(&d->mdns, timers_now(d->agent->timers))) {
         send_to(d, from, from->ip_bytes == 16 ? interface : 0, &answer);
-    } else if (mdns_may_answer(&d->mdns, timers_now(d->agent->timers))) {
+    } else {
         send_to_all(d, from->ip_bytes == 4 ? &group_v4 : &group_v6, &answer);
     }
     mu_buf_deinit(&answer);

@@ -9,6 +9,8 @@
 #include "event_codec.h"
 #include "event_ring.h"
 
+#define EXEC_EVENT "_rexec"
+
 struct events {
     struct event_ring ring;
     uint64_t unreadable; /* said at the first, then counted */
@@ -23,6 +25,16 @@ static void on_unreadable(struct events *events, const struct gossip_user_event 
         mu_log(MU_WARN, "agent", "Events that cannot be read are dropped, this is the first",
                mu_kv("name", event->name), mu_kv("error", err->text));
     }
+}
+
+/* Under its long name, for handlers that ask for it: with the payload that was sent. */
+static void hand_over(struct agent *a, const struct gossip_user_event *carrier,
+                      const struct agent_event *fired)
+{
+    struct gossip_user_event plain = *carrier;
+
+    plain.payload = fired->payload;
+    agent__handlers_event(a, &plain);
 }
 
 static void keep(struct agent *a, const struct agent_event *event)
@@ -53,8 +65,11 @@ static void on_fired(struct agent *a, const struct gossip_user_event *event)
     }
     if (rc != MU_OK) {
         on_unreadable(a->events, event, &err);
+    } else if (is_meant && mu_span_eq_text(fired.name, EXEC_EVENT)) {
+        agent__exec(a, fired.payload); /* not listed, as with Consul */
     } else if (is_meant) {
         keep(a, &fired);
+        hand_over(a, event, &fired);
     }
     mu_arena_deinit(&arena);
 }
@@ -66,11 +81,12 @@ static void on_event(void *data, const struct gossip_user_event *event)
     if (a->phase == AGENT_STOPPING) {
         return;
     }
+    agent__ipc_event(a, event);
     if (event_is_reserved(event->name)) {
         on_fired(a, event);
+    } else {
+        agent__handlers_event(a, event);
     }
-    agent__ipc_event(a, event);
-    agent__handlers_event(a, event);
 }
 
 static void on_query(void *data, const struct gossip_query *query)
@@ -81,7 +97,9 @@ static void on_query(void *data, const struct gossip_query *query)
         return;
     }
     if (query->is_internal) {
-        (void)agent__keyring_query(a, query);
+        if (!agent__keyring_query(a, query)) {
+            (void)agent__doctor_query(a, query);
+        }
     } else {
         agent__ipc_query(a, query);
         agent__handlers_query(a, query);

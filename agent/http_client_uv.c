@@ -230,6 +230,10 @@ static bool on_body(void *data, struct mu_span part)
     struct http_client *c = data;
     size_t most = c->request.body_bytes_max;
 
+    if (c->request.part != NULL && c->response.status == 200) {
+        c->request.part(c->data, part);
+        return true;
+    }
     if (most == 0) {
         mu_buf_add_span(&c->body, part);
         return true;

@@ -17,7 +17,7 @@
 #include "base/buf.h"
 #include "gossip/driver.h"
 #include "handler_event.h"
-#include "ipc_codec.h"
+#include "agent/ipc_codec.h"
 #include "log_ring.h"
 
 #define IPC_CLIENTS_MAX   256U

@@ -1,4 +1,4 @@
-#include "ipc_codec.h"
+#include "agent/ipc_codec.h"
 
 #include <string.h>
 
@@ -11,6 +11,7 @@ struct reader {
     const uint8_t *at;
     size_t left;
     size_t values; /* how many more there may be */
+    size_t bytes_max;
     struct mu_arena *arena;
 };
 
@@ -18,7 +19,7 @@ static enum ipc_got read_value(struct reader *r, struct ipc_value *out, unsigned
 
 static enum ipc_got read_bytes(struct reader *r, size_t bytes, struct ipc_value *out)
 {
-    if (bytes > IPC_OBJECT_BYTES_MAX) {
+    if (bytes > r->bytes_max) {
         return IPC_BAD;
     }
     if (bytes > r->left) {
@@ -37,7 +38,7 @@ static enum ipc_got read_many(struct reader *r, enum ipc_kind kind, size_t count
 {
     enum ipc_got got = IPC_WHOLE;
 
-    if (depth >= IPC_DEPTH_MAX || count > IPC_VALUES_MAX) {
+    if (depth >= IPC_DEPTH_MAX || count > r->values) {
         return IPC_BAD;
     }
     size_t values = kind == IPC_MAP ? 2 * count : count;
@@ -173,11 +174,23 @@ static enum ipc_got read_value(struct reader *r, struct ipc_value *out, unsigned
 enum ipc_got ipc_read(struct mu_span in, struct mu_arena *arena, struct ipc_value *out,
                       size_t *used)
 {
-    struct reader r = { in.data, in.bytes, IPC_VALUES_MAX, arena };
+    return ipc_read_within(in, IPC_OBJECT_BYTES_MAX, IPC_VALUES_MAX, arena, out, used);
+}
+
+enum ipc_got ipc_read_within(struct mu_span in, size_t bytes_max, size_t values_max,
+                             struct mu_arena *arena, struct ipc_value *out, size_t *used)
+{
+    struct reader r = {
+        .at = in.data,
+        .left = in.bytes,
+        .values = values_max,
+        .bytes_max = bytes_max,
+        .arena = arena,
+    };
     enum ipc_got got = read_value(&r, out, 0);
 
     *used = in.bytes - r.left;
-    if (got == IPC_MORE && in.bytes >= IPC_OBJECT_BYTES_MAX) {
+    if (got == IPC_MORE && in.bytes >= bytes_max) {
         return IPC_BAD;
     }
     return got;

@@ -145,7 +145,7 @@ static void tap(struct log_ring *r)
     pthread_mutex_lock(&r->lock);
     r->is_read = !mu_list_empty(&r->readers);
     pthread_mutex_unlock(&r->lock);
-    mu_log_add_tap(on_line, r, level);
+    mu_log_add_tap(MU_LOG_AS_TEXT, on_line, r, level);
 }
 
 void log_ring_read(struct log_ring *r, struct log_reader *reader, enum mu_log_level level,

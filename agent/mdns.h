@@ -59,7 +59,7 @@ struct mdns_link { /* an address of an interface */
     unsigned interface;
 };
 
-/* Answers from elsewhere are not believed (RFC 6762, 11). */
+/* Answers from elsewhere are not believed, and questions not answered (RFC 6762, 5.5 and 11). */
 bool mdns_is_on_link(const struct mdns_link *links, size_t count, const struct mu_addr *from);
 
 /* -- when to do what ----------------------------------------------------------------------------
@@ -84,7 +84,8 @@ uint64_t mdns_wake_ms(const struct mdns *m);
 void mdns_hear(struct mdns *m, const struct mu_addr *at, uint64_t now_ms);
 /* The batch, once it is due; it is empty afterwards. */
 size_t mdns_take(struct mdns *m, struct mu_addr out[MDNS_FOUND_MAX]);
-/* May all be answered now? No record goes to everybody more than once a second (RFC 6762, 6). */
+/* May all be answered now? No record goes to everybody more than once a second (RFC 6762, 6): else
+ * only the asker is. */
 bool mdns_may_answer(struct mdns *m, uint64_t now_ms);
 
 #endif

@@ -43,6 +43,7 @@ struct process {
     uv_timer_t limit, pace; /* limit: its time, then the linger */
     uv_write_t write;
     bool is_spawned, has_child, has_in, has_out;
+    bool is_held, is_paused;
     unsigned handles; /* not yet closed */
     int pid;
     struct mu_buf input, kept;
@@ -156,6 +157,10 @@ static void on_pace(uv_timer_t *timer)
     struct process *p = process_of((uv_handle_t *)timer);
 
     p->since_pause = 0;
+    p->is_paused = p->is_held;
+    if (p->is_held) {
+        return; /* process_hold() goes on */
+    }
     (void)uv_read_start((uv_stream_t *)&p->out, on_room, on_read);
 }
 
@@ -173,9 +178,29 @@ static void on_read(uv_stream_t *stream, ssize_t bytes, const uv_buf_t *buf)
     }
     keep(p, mu_span_of(buf->base, (size_t)bytes));
     p->since_pause += (uint64_t)bytes;
-    if (p->since_pause >= PACE_BYTES) {
+    if (p->since_pause >= PACE_BYTES && !p->is_paused) {
+        p->is_paused = true;
         (void)uv_read_stop(stream);
         (void)uv_timer_start(&p->pace, on_pace, PACE_MS, 0);
+    }
+}
+
+void process_hold(struct process *p, bool is_held)
+{
+    MU_ASSERT(p->magic == PROCESS_MAGIC);
+    if (p->is_held == is_held) {
+        return;
+    }
+    p->is_held = is_held;
+    if (!p->has_out || p->state == DONE) {
+        return;
+    }
+    if (is_held) {
+        (void)uv_timer_stop(&p->pace);
+        (void)uv_read_stop((uv_stream_t *)&p->out);
+        p->is_paused = true;
+    } else {
+        on_pace(&p->pace);
     }
 }
 
@@ -185,6 +210,10 @@ static void on_limit(uv_timer_t *timer)
 {
     struct process *p = process_of((uv_handle_t *)timer);
 
+    if (p->state == DRAINING && p->is_held) { /* what is there is still to be taken */
+        (void)uv_timer_start(timer, on_limit, LINGER_MS, 0);
+        return;
+    }
     if (p->state == DRAINING) {
         p->result.left_others = true;
         group_kill(p, true);

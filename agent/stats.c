@@ -228,6 +228,7 @@ static void stats_serf(struct agent *a, struct mu_json_out *o)
     put_u(o, "failed", s.failed);
     put_u(o, "health_score", s.health_score);
     put_u(o, "intent_queue", s.intent_queue);
+    put_u(o, "kernel_drops", s.kernel_drops);
     put_u(o, "left", s.left);
     put_u(o, "member_time", s.member_time);
     put_u(o, "members", s.members);

@@ -299,3 +299,19 @@ struct mu_span url_unescape(struct mu_span text, struct mu_arena *arena)
     }
     return kept(&b, arena);
 }
+
+void url_escape(struct mu_span text, const char *kept, struct mu_buf *to)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~";
+
+    for (size_t i = 0; i < text.bytes; i++) {
+        uint8_t c = text.data[i];
+
+        if (c != '\0' && (strchr(plain, c) != NULL || strchr(kept, c) != NULL)) {
+            mu_buf_add_byte(to, c);
+        } else {
+            mu_buf_addf(to, "%%%02X", c);
+        }
+    }
+}

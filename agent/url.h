@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 
@@ -37,6 +38,9 @@ bool url_is_absolute(struct mu_span reference);
 
 /* For error texts: the password, if there is one, becomes "***". */
 struct mu_span url_shown(const struct url *u, struct mu_arena *arena);
+
+/* The other way: letters, digits, "-_.~" and what is in `kept` stay as they are. */
+void url_escape(struct mu_span text, const char *kept, struct mu_buf *to);
 
 /* %41 is A; what is no escape stays. */
 struct mu_span url_unescape(struct mu_span text, struct mu_arena *arena);

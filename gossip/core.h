@@ -83,6 +83,12 @@ struct gossip__member {
     uint64_t conflict_ms;     /* when a rival was last told, and */
     uint64_t conflict_log_ms; /* when that was last logged */
     uint64_t tcp_only_ms;     /* when its silent UDP was last logged */
+    struct {
+        uint64_t heard_ms;   /* a datagram of it came; 0: never */
+        uint64_t since_ms;   /* the first of these was missed: */
+        unsigned missed;     /* probes in a row without a straight answer */
+        enum gossip_way tcp; /* what was met on TCP meanwhile */
+    } link;
     struct gossip__distance *distance; /* NULL: never measured */
 
     /* what users see (serf.c) */
@@ -223,6 +229,13 @@ void gossip__coordinate_put(const struct gossip *g, struct gossip__ack *ack); /*
 void gossip__coordinate_acked(struct gossip *g, struct gossip__member *m,
                               const struct gossip__ack *a, uint64_t sent_ns);
 void gossip__coordinate_restart(struct gossip__member *m);
+
+/* -- link.c: ways that carry nothing ------------------------------------------------------------
+ */
+
+void gossip__link_answered(struct gossip__member *m); /* straight and by UDP */
+void gossip__link_missed(const struct gossip *g, struct gossip__member *m, enum gossip_way tcp);
+void gossip__link_heard(const struct gossip *g, struct gossip__member *m);
 
 /* -- inquiry.c: does this address answer? asked for others, or about a claim (5.3, 10, 11) ------
  */

@@ -40,9 +40,11 @@ struct gossip_driver {
     struct mu_arena arena; /* copies of the options' strings */
     struct gossip_driver_options options;
     struct gossip_keys keys; /* of the options */
-    const char *module;            /* of log lines: "agent.serf.lan" */
+    const char *module;      /* of log lines: "agent.serf.lan" */
     struct gossip *core;
     int udp;
+    uint32_t kernel_seen; /* datagrams it dropped, as it counts */
+    uint64_t kernel_drops, kernel_said_ns;
     uv_poll_t poll;
     uv_timer_t wake, soon;
     bool is_started, is_feeding, is_stopping;

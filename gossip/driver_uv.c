@@ -415,6 +415,11 @@ bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct 
     return gossip_find(d->core, name, out);
 }
 
+void gossip_driver_each_broken_link(const struct gossip_driver *d, gossip_link_fn *each, void *data)
+{
+    gossip_each_broken_link(d->core, each, data);
+}
+
 bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
                               struct coordinate *out)
 {
@@ -446,6 +451,7 @@ struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
                                .query_time = s.query_time,
                                .packets_in = s.counters[GOSSIP_COUNT_PACKETS_IN],
                                .packets_out = s.counters[GOSSIP_COUNT_PACKETS_OUT],
+                               .kernel_drops = d->kernel_drops,
                                .incarnation = s.incarnation,
                                .coordinate_resets = s.counters[GOSSIP_COUNT_COORDINATE_RESETS] };
     for (size_t i = 0; i < MU_LEN(dropped); i++) {

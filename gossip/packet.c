@@ -293,6 +293,9 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
     if (src.sender != NULL && !is_sealed) {
         src.sender->clear_ms = g->now_ms;
     }
+    if (src.sender != NULL && mu_addr_eq(from, &src.sender->addr)) {
+        gossip__link_heard(g, src.sender);
+    }
     for (size_t i = 0; i < p.parts_count; i++) {
         struct gossip__part part;
 

@@ -56,6 +56,20 @@ void gossip__probe_forget(struct gossip *g, const struct gossip__member *m)
     }
 }
 
+/* What our dial of the target has met by now. */
+static enum gossip_way way_of(const struct gossip__probe *p)
+{
+    static const enum gossip_way ways[] = { [GOSSIP__SILENT] = GOSSIP_WAY_SILENT,
+                                            [GOSSIP__REFUSED] = GOSSIP_WAY_REFUSED,
+                                            [GOSSIP__STALLED] = GOSSIP_WAY_STALLED };
+
+    if (p->is_dialled) {
+        return GOSSIP_WAY_OPEN;
+    }
+    return p->stage == GOSSIP__PROBE_INDIRECT && p->stream == 0 ? ways[p->dial]
+                                                                : GOSSIP_WAY_UNKNOWN;
+}
+
 static void succeed(struct gossip *g, bool is_tcp_only)
 {
     struct gossip__member *m = g->probe.target;
@@ -108,6 +122,8 @@ static void fail(struct gossip *g)
     }
     enum gossip__evidence evidence = evidence_of(&was);
 
+    was.stream = 0;
+    gossip__link_missed(g, m, way_of(&was));
     probe_end(g);
     gossip__count(g, GOSSIP_COUNT_PROBES_FAILED);
     gossip__health_add(g, health_delta(&was, evidence));
@@ -373,6 +389,7 @@ void gossip__probe_tick(struct gossip *g)
     }
     if (p->stage == GOSSIP__PROBE_INDIRECT && p->deadline_ms <= g->now_ms) {
         if (p->is_dialled) {
+            gossip__link_missed(g, p->target, GOSSIP_WAY_OPEN);
             succeed(g, true);
         } else {
             fail(g);
@@ -420,6 +437,11 @@ void gossip__on_ack(struct gossip *g, const struct gossip__ack *a, const struct 
 
         if (is_straight && send < p->sent_count && send < GOSSIP__TIMED_MAX) {
             gossip__coordinate_acked(g, p->target, a, p->sent_ns[send]);
+        }
+        if (is_straight) {
+            gossip__link_answered(p->target);
+        } else {
+            gossip__link_missed(g, p->target, way_of(p));
         }
         succeed(g, false);
     } else {

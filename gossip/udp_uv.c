@@ -5,7 +5,8 @@
  * dead process half a second before a timeout is. The price: an error that waits there makes the
  * next send fail, whatever its address, so a failed send is tried once more.
  *
- * The kernel notes when a datagram came, so that a busy loop does not look like a long way.
+ * The kernel notes when a datagram came, so that a busy loop does not look like a long way, and how
+ * many it had no room for: those look like loss on the way, and are not.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -18,12 +19,14 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "driver_parts.h"
 
 #define BATCHES_MAX    16 /* in one turn: then the loop goes round once */
 #define ERRORS_MAX     256
 #define RECEIVE_BUFFER (2 * 1024 * 1024) /* asked for; halved until the kernel agrees */
 #define RECEIVE_MIN    (64 * 1024)
+#define SAY_NS         (60 * MU_NS_PER_S) /* between two warnings */
 #define WAIT_NS_MAX    (10 * MU_NS_PER_S) /* no datagram waits longer to be read */
 
 enum mu_code gossip__udp_open(struct gossip_driver *d, const struct mu_addr *at, struct mu_err *err)
@@ -55,6 +58,7 @@ enum mu_code gossip__udp_open(struct gossip_driver *d, const struct mu_addr *at,
     (void)setsockopt(d->udp, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_RECVERR : IPV6_RECVERR,
                      &on, sizeof on);
     (void)setsockopt(d->udp, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+    (void)setsockopt(d->udp, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
     return MU_OK;
 }
 
@@ -193,13 +197,36 @@ static uint64_t arrival(struct msghdr *m, uint64_t now_ns, int64_t wall_ns)
     return 0;
 }
 
+/* How many the kernel had dropped when this one came; it counts from the socket's beginning. */
+static void note_drops(struct gossip_driver *d, struct msghdr *m, uint64_t now_ns)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+        uint32_t total;
+
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL ||
+            c->cmsg_len < CMSG_LEN(sizeof total)) {
+            continue;
+        }
+        memcpy(&total, CMSG_DATA(c), sizeof total);
+        uint32_t more = total - d->kernel_seen; /* it may run over */
+
+        d->kernel_seen = total;
+        d->kernel_drops += more;
+        if (more > 0 && (d->kernel_said_ns == 0 || now_ns - d->kernel_said_ns > SAY_NS)) {
+            d->kernel_said_ns = now_ns;
+            mu_log(MU_WARN, d->module, "The kernel dropped datagrams, this node is too busy",
+                   mu_kv_u("dropped", d->kernel_drops));
+        }
+    }
+}
+
 static int receive_batch(struct gossip_driver *d, struct received *received)
 {
     struct mmsghdr messages[GOSSIP__BATCH];
     struct iovec parts[GOSSIP__BATCH];
     union {
         struct cmsghdr align;
-        uint8_t room[CMSG_SPACE(sizeof(struct timespec))];
+        uint8_t room[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(uint32_t))];
     } controls[GOSSIP__BATCH];
 
     for (size_t i = 0; i < GOSSIP__BATCH; i++) {
@@ -220,6 +247,7 @@ static int receive_batch(struct gossip_driver *d, struct received *received)
     for (int i = 0; i < got; i++) {
         received[i].bytes = messages[i].msg_len;
         received[i].at_ns = arrival(&messages[i].msg_hdr, now_ns, wall_ns);
+        note_drops(d, &messages[i].msg_hdr, now_ns);
     }
     return got;
 }

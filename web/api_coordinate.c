@@ -3,6 +3,7 @@
 #include "blocking.h"
 #include "body.h"
 #include "handlers.h"
+#include "ready.h"
 
 static bool is_refused(struct request *r)
 {
@@ -69,31 +70,58 @@ void api_coordinate_datacenters(struct request *r)
 
 /* -- nodes ------------------------------------------------------------------------------------- */
 
-static void put_entries(struct request *r, struct mu_json_out *o,
-                        const struct catalog_coordinates *list)
+static void put_entries(struct mu_json_out *o, const struct catalog_coordinates *list)
 {
-    bool is_elsewhere = params_text(&r->params, "segment").bytes > 0;
-
     mu_json_open(o, '[');
-    for (size_t i = 0; i < list->count && !is_elsewhere; i++) {
+    for (size_t i = 0; i < list->count; i++) {
         put_entry(o, list->items[i].node, &list->items[i].at);
     }
     mu_json_close(o, ']');
 }
 
-static enum mu_code read_nodes(struct request *r, const struct agent_view *view, struct mu_err *err)
+static enum mu_code render_nodes(struct request *r, const struct agent_view *view,
+                                 struct mu_json_out *o, uint64_t *index, bool *is_empty,
+                                 struct mu_err *err)
 {
     struct catalog_coordinates list;
+    enum mu_code rc = catalog_query_coordinates(view->reader, &r->front->scratch, &list, err);
+
+    if (rc == MU_OK) {
+        put_entries(o, &list);
+        *index = list.index;
+        *is_empty = list.count == 0;
+    }
+    return rc;
+}
+
+static const struct ready_kind kind_nodes = {
+    .key = 'g',
+    .render = render_nodes,
+    .topics = { { CATALOG_COORDINATES, false } },
+    .topics_count = 1,
+};
+
+static enum mu_code read_nodes(struct request *r, const struct agent_view *view, struct mu_err *err)
+{
+    return ready_evaluate(r, view, &kind_nodes, err);
+}
+
+/* Of a segment that does not exist. */
+static enum mu_code read_nowhere(struct request *r, const struct agent_view *view,
+                                 struct mu_err *err)
+{
+    struct catalog_coordinates list = { .count = 0 };
     struct mu_json_out o;
     enum mu_code rc = catalog_query_coordinates(view->reader, &r->front->scratch, &list, err);
 
     if (rc != MU_OK) {
         return rc;
     }
+    list.count = 0;
     blocking_topic(r, CATALOG_COORDINATES, MU_SPAN_NONE);
     if (!blocking_holds(r, list.index)) {
         response_json(r, &o);
-        put_entries(r, &o, &list);
+        put_entries(&o, &list);
         response_json_end(r, &o);
     }
     return MU_OK;
@@ -102,7 +130,7 @@ static enum mu_code read_nodes(struct request *r, const struct agent_view *view,
 void api_coordinate_nodes(struct request *r)
 {
     if (!is_refused(r)) {
-        blocking_read(r, read_nodes);
+        blocking_read(r, params_text(&r->params, "segment").bytes > 0 ? read_nowhere : read_nodes);
     }
 }
 
@@ -125,7 +153,7 @@ static enum mu_code read_node(struct request *r, const struct agent_view *view, 
         r->response.hides_meta = true;
     } else {
         response_json(r, &o);
-        put_entries(r, &o, &list);
+        put_entries(&o, &list);
         response_json_end(r, &o);
     }
     return MU_OK;

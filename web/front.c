@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "blocking.h"
 #include "forward.h"
+#include "handlers.h"
 #include "hash_wait.h"
 
 #define LOOKS_MAX     256 /* woken reads evaluated in one turn: some milliseconds */
@@ -28,6 +29,7 @@ void front_init(struct front *f, struct agent *agent)
     mu_list_init(&f->woken);
     mu_list_init(&f->parked);
     mu_list_init(&f->hashed);
+    mu_list_init(&f->monitors);
     mu_list_init(&f->listening);
 }
 
@@ -133,6 +135,7 @@ void front_stop(struct front *f)
     f->is_stopping = true;
     hash_wait_changed(f);
     event_wait_heard(f);
+    monitors_end(f);
     while (!mu_list_empty(&f->parked)) {
         blocking_end(MU_CONTAINER(f->parked.next, struct request, link));
     }

@@ -27,6 +27,7 @@ struct front {
     struct mu_link woken;     /* reads whose watch fired: looked at at the end of the turn */
     struct mu_link parked;    /* reads that wait on a watch */
     struct mu_link hashed;    /* reads of local services that wait for another hash */
+    struct mu_link monitors;  /* the log, followed */
     struct mu_link listening; /* reads of events that wait for another one */
     size_t parked_count;      /* in all four: at most MU_BLOCKING_MAX */
     bool is_stopping;

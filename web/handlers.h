@@ -6,6 +6,8 @@
 
 #include "request.h"
 
+struct front;
+
 /* api_agent.c: this agent and its members */
 void api_agent_self(struct request *r);
 void api_agent_members(struct request *r);
@@ -48,6 +50,9 @@ void api_health_checks(struct request *r);
 void api_health_state(struct request *r);
 void api_health_service(struct request *r);
 
+/* api_doctor.c */
+void api_doctor(struct request *r);
+
 /* api_coordinate.c */
 void api_coordinate_datacenters(struct request *r);
 void api_coordinate_nodes(struct request *r);
@@ -85,6 +90,10 @@ void api_operator_autopilot(struct request *r);
 void api_operator_autopilot_put(struct request *r);
 void api_operator_health(struct request *r);
 void api_operator_state(struct request *r);
+
+/* api_monitor.c: the log as it goes on */
+void api_agent_monitor(struct request *r);
+void monitors_end(struct front *f); /* at the stop */
 
 /* api_event.c */
 void api_event_fire(struct request *r);

@@ -23,7 +23,16 @@ static const struct mu_h1_options options = { .head_bytes_max = MU_HTTP_HEAD_MAX
 
 static void answer(struct request *r);
 
-static const struct request_sink sink = { .answer = answer };
+static void stream_head(struct request *r);
+static void stream_part(struct request *r, struct mu_span bytes);
+static void stream_close(struct request *r);
+static size_t stream_unsent(const struct request *r);
+
+static const struct request_sink sink = { .answer = answer,
+                                          .stream_begin = stream_head,
+                                          .stream_more = stream_part,
+                                          .stream_end = stream_close,
+                                          .stream_waiting = stream_unsent };
 
 void http1_start(struct conn *c)
 {
@@ -207,6 +216,59 @@ static void answer(struct request *r)
     c->since_ms = c->host->now_ms;
     c->has_head_part = false;
     if (!c->keeps_alive) {
+        conn__end(c);
+    }
+    c->host->touch(c->host->touch_data, c);
+}
+
+/* -- answers without an end -------------------------------------------------------------------- */
+
+static void stream_head(struct request *r)
+{
+    struct conn *c = r->sink_data;
+
+    MU_ASSERT(c->request == r);
+    c->keeps_alive = c->keeps_alive && c->minor > 0; /* HTTP/1.0 knows the end by the close */
+    response_head_h1(c->host->style, r, c->keeps_alive, c->minor, c->host->wall_s, &c->out);
+    c->host->touch(c->host->touch_data, c);
+}
+
+static void stream_part(struct request *r, struct mu_span bytes)
+{
+    struct conn *c = r->sink_data;
+
+    if (c->state == CONN_ENDING) {
+        return; /* the client has gone: nothing may keep the connection */
+    }
+    if (c->minor > 0) {
+        mu_buf_addf(&c->out, "%zx\r\n", bytes.bytes);
+    }
+    mu_buf_add_span(&c->out, bytes);
+    if (c->minor > 0) {
+        mu_buf_add(&c->out, "\r\n", 2);
+    }
+    c->host->touch(c->host->touch_data, c);
+}
+
+static size_t stream_unsent(const struct request *r)
+{
+    const struct conn *c = r->sink_data;
+
+    return c->out.bytes + c->unsent;
+}
+
+static void stream_close(struct request *r)
+{
+    struct conn *c = r->sink_data;
+
+    MU_ASSERT(c->request == r);
+    c->request = NULL;
+    if (c->state != CONN_ENDING && c->minor > 0) {
+        mu_buf_add_text(&c->out, "0\r\n\r\n");
+    }
+    request_free(r);
+    c->since_ms = c->host->now_ms;
+    if (!c->keeps_alive || c->is_stopping) {
         conn__end(c);
     }
     c->host->touch(c->host->touch_data, c);

@@ -31,7 +31,16 @@ static const struct mu_h2_options options = {
 
 static void answer(struct request *r);
 
-static const struct request_sink sink = { .answer = answer };
+static void stream_head(struct request *r);
+static void stream_part(struct request *r, struct mu_span bytes);
+static void stream_close(struct request *r);
+static size_t stream_unsent(const struct request *r);
+
+static const struct request_sink sink = { .answer = answer,
+                                          .stream_begin = stream_head,
+                                          .stream_more = stream_part,
+                                          .stream_end = stream_close,
+                                          .stream_waiting = stream_unsent };
 
 void http2_start(struct conn *c)
 {
@@ -218,6 +227,43 @@ static void answer(struct request *r)
         mu_h2_send(c->h2, r->stream, r->response.body, true);
         c->backlog += r->response.body.bytes;
     }
+    release(c, r);
+    request_free(r);
+    c->host->touch(c->host->touch_data, c);
+}
+
+/* -- answers without an end -------------------------------------------------------------------- */
+
+static void stream_head(struct request *r)
+{
+    struct conn *c = r->sink_data;
+    struct mu_header headers[RESPONSE_LIST_MAX];
+    size_t count = response_head_h2(c->host->style, r, c->host->wall_s, headers);
+
+    mu_h2_respond(c->h2, r->stream, headers, count, false);
+    c->host->touch(c->host->touch_data, c);
+}
+
+static void stream_part(struct request *r, struct mu_span bytes)
+{
+    struct conn *c = r->sink_data;
+
+    mu_h2_send(c->h2, r->stream, bytes, false);
+    c->host->touch(c->host->touch_data, c);
+}
+
+static size_t stream_unsent(const struct request *r)
+{
+    const struct conn *c = r->sink_data;
+
+    return mu_h2_queued(c->h2, r->stream) + c->out.bytes + c->unsent;
+}
+
+static void stream_close(struct request *r)
+{
+    struct conn *c = r->sink_data;
+
+    mu_h2_send(c->h2, r->stream, MU_SPAN_NONE, true);
     release(c, r);
     request_free(r);
     c->host->touch(c->host->touch_data, c);

@@ -274,6 +274,33 @@ void request_answer(struct request *r)
     r->sink->answer(r);
 }
 
+void stream_begin(struct request *r)
+{
+    MU_ASSERT(r->state == REQUEST_SERVING && r->response.status != 0);
+    MU_ASSERT(r->sink->stream_begin != NULL); /* such routes are never forwarded */
+    r->response.is_stream = true;
+    r->sink->stream_begin(r);
+}
+
+void stream_more(struct request *r, struct mu_span bytes)
+{
+    MU_ASSERT(r->response.is_stream && bytes.bytes > 0); /* an empty chunk would be the end */
+    r->sink->stream_more(r, bytes);
+}
+
+size_t stream_waiting(const struct request *r)
+{
+    return r->sink->stream_waiting(r);
+}
+
+void stream_end(struct request *r)
+{
+    MU_ASSERT(r->response.is_stream && r->pending == NULL);
+    r->state = REQUEST_ANSWERED;
+    log_finished(r);
+    r->sink->stream_end(r);
+}
+
 void response_json(struct request *r, struct mu_json_out *o)
 {
     mu_buf_clear(&r->out);

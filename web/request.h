@@ -61,6 +61,7 @@ struct response {
     struct mu_span body;         /* view into r->out, r->arena, or `ready` */
     struct catalog_ready *ready; /* held until the bytes were copied; NULL: none */
     bool has_meta;               /* the index group of http-api 1.3 */
+    bool is_stream;              /* begun by stream_begin(): its length is not known */
     bool hides_meta;             /* not even on a read */
     bool hides_index;            /* of that group: no X-Consul-Index */
     bool known_leader;
@@ -73,6 +74,12 @@ struct response {
 /* Where an answer goes. Called once; afterwards the request is gone. */
 struct request_sink {
     void (*answer)(struct request *r);
+    /* An answer that comes piece by piece; NULL where there are none. The head, a piece, and the
+     * end, after which the request is gone; how much of it was not yet taken by the peer. */
+    void (*stream_begin)(struct request *r);
+    void (*stream_more)(struct request *r, struct mu_span bytes);
+    void (*stream_end)(struct request *r);
+    size_t (*stream_waiting)(const struct request *r);
 };
 
 /* What a request waits for. */
@@ -205,6 +212,12 @@ void answer_text(struct request *r, unsigned status, const char *text); /* error
 void answer_textf(struct request *r, unsigned status, const char *fmt, ...) MU_PRINTF(3, 4);
 void answer_json(struct request *r, struct mu_json_out *o); /* ends the document */
 void answer_bool(struct request *r, bool value);
+/* An answer without an end of its own: status and content type are set; then pieces, of which none
+ * is empty; r->pending ends it when the client goes away. */
+void stream_begin(struct request *r);
+void stream_more(struct request *r, struct mu_span bytes);
+size_t stream_waiting(const struct request *r); /* bytes that the client has not yet taken */
+void stream_end(struct request *r);             /* the request is gone afterwards */
 /* A failure of the agent or of a query: its text, else the fixed one for its code. */
 void answer_code(struct request *r, enum mu_code code, const struct mu_err *err);
 

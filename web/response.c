@@ -137,7 +137,13 @@ void response_head_h1(struct response_style *s, const struct request *r, bool ke
     }
     each_header(&r->response, emit_h1, to);
     emit_h1(to, "Date", mu_span_text(date_text(s, wall_s)));
-    emit_h1(to, "Content-Length", number(room, r->response.body.bytes));
+    if (r->response.is_stream) {
+        if (minor > 0) {
+            emit_h1(to, "Transfer-Encoding", MU_SPAN_LIT("chunked"));
+        }
+    } else {
+        emit_h1(to, "Content-Length", number(room, r->response.body.bytes));
+    }
     if (!keeps_alive) {
         emit_h1(to, "Connection", MU_SPAN_LIT("close"));
     } else if (minor == 0) {
@@ -186,7 +192,9 @@ size_t response_head_h2(struct response_style *s, struct request *r, int64_t wal
     }
     each_header(&r->response, emit_list, &l);
     emit_list(&l, "Date", mu_span_text(date_text(s, wall_s)));
-    emit_list(&l, "Content-Length", number(room, r->response.body.bytes));
+    if (!r->response.is_stream) {
+        emit_list(&l, "Content-Length", number(room, r->response.body.bytes));
+    }
     return l.count;
 }
 

@@ -3,7 +3,7 @@
  * Flags win over the environment, as in the reference: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN,
  * CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH, CONSUL_HTTP_SSL.
  */
-#include "cli.h"
+#include "asker.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -17,9 +17,8 @@
 #include "base/flags.h"
 #include "base/mem.h"
 
-#define ADDRESS_DEFAULT   "127.0.0.1:8500"
-#define TOKEN_BYTES_MAX   4096
-#define HEADERS_COUNT_MAX 2
+#define ADDRESS_DEFAULT "127.0.0.1:8500"
+#define TOKEN_BYTES_MAX 4096
 
 /* -- the question ------------------------------------------------------------------------------ */
 
@@ -83,16 +82,7 @@ static const char *said(const struct cli *cli, const char *flag, const char *nam
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-struct asker {
-    struct mu_buf url;
-    const char *target; /* for a socket: the path, which its URL has no place for */
-    struct mu_buf token;
-    struct mu_buf basic; /* "Basic ..." */
-    struct mu_header headers[HEADERS_COUNT_MAX];
-    size_t headers_count;
-};
-
-static void asker_deinit(struct asker *a)
+void asker_close(struct asker *a)
 {
     mu_buf_deinit(&a->url);
     mu_buf_deinit(&a->token);
@@ -101,7 +91,7 @@ static void asker_deinit(struct asker *a)
 
 static void add_header(struct asker *a, const char *name, const struct mu_buf *value)
 {
-    MU_ASSERT(a->headers_count < HEADERS_COUNT_MAX);
+    MU_ASSERT(a->headers_count < ASKER_HEADERS_MAX);
     a->headers[a->headers_count++] = (struct mu_header){ mu_span_text(name), mu_buf_span(value) };
 }
 
@@ -157,11 +147,9 @@ static bool wants_tls(struct cli *cli, const char *address)
     return ssl != NULL && mu_flags_parse_bool(mu_span_text(ssl), &on) && on;
 }
 
-static enum mu_code take_address(struct cli *cli, const struct cli_call *c, struct asker *a,
-                                 struct mu_err *err)
+static enum mu_code take_address(struct cli *cli, struct asker *a, struct mu_err *err)
 {
     const char *address = said(cli, cli->client.http_addr, "CONSUL_HTTP_ADDR");
-    struct mu_span target = mu_buf_span(&c->target);
 
     address = address != NULL ? address : ADDRESS_DEFAULT;
     if (wants_tls(cli, address)) {
@@ -170,7 +158,8 @@ static enum mu_code take_address(struct cli *cli, const struct cli_call *c, stru
     }
     if (strncmp(address, "unix://", strlen("unix://")) == 0) {
         mu_buf_add_text(&a->url, address);
-        a->target = (const char *)target.data; /* NUL-terminated by cli_send() */
+        a->base = mu_buf_text(&a->url);
+        a->is_socket = true;
         return MU_OK;
     }
     if (strncmp(address, "http://", strlen("http://")) == 0) {
@@ -184,7 +173,8 @@ static enum mu_code take_address(struct cli *cli, const struct cli_call *c, stru
     while (bytes > 0 && address[bytes - 1] == '/') {
         bytes--;
     }
-    mu_buf_addf(&a->url, "http://%.*s%.*s", (int)bytes, address, MU_SPAN_FMT(target));
+    mu_buf_addf(&a->url, "http://%.*s", (int)bytes, address);
+    a->base = mu_buf_text(&a->url);
     return MU_OK;
 }
 
@@ -208,6 +198,11 @@ static void on_answer(void *data, enum mu_code code, const struct http_client_re
         return;
     }
     c->status = response->status;
+    for (size_t i = 0; i < response->headers_count; i++) {
+        if (mu_span_eq_fold(response->headers[i].name, MU_SPAN_LIT("X-Consul-Index"))) {
+            (void)mu_span_u64(response->headers[i].value, &c->index);
+        }
+    }
     mu_buf_add_span(&c->answer, response->body);
     if (c->status != 200) {
         (void)snprintf(c->error, sizeof c->error, "Unexpected response code: %u (%.*s)", c->status,
@@ -215,12 +210,29 @@ static void on_answer(void *data, enum mu_code code, const struct http_client_re
     }
 }
 
+enum mu_code asker_open(struct cli *cli, struct asker *a, struct mu_err *err)
+{
+    *a = (struct asker){ .base = NULL };
+    enum mu_code rc = take_address(cli, a, err);
+
+    rc = rc == MU_OK ? take_token(cli, a, err) : rc;
+    if (rc == MU_OK) {
+        take_auth(cli, a);
+    } else {
+        asker_close(a);
+    }
+    return rc;
+}
+
 static void ask(struct cli_call *c, struct asker *a)
 {
+    struct mu_buf url = MU_BUF_NONE;
+
+    mu_buf_addf(&url, "%s%s", a->base, a->is_socket ? "" : mu_buf_text(&c->target));
     struct http_client_request request = {
         .method = c->method,
-        .url = mu_buf_text(&a->url),
-        .target = a->target,
+        .url = mu_buf_text(&url),
+        .target = a->is_socket ? mu_buf_text(&c->target) : NULL,
         .headers = a->headers,
         .headers_count = a->headers_count,
         .body = c->body,
@@ -232,9 +244,11 @@ static void ask(struct cli_call *c, struct asker *a)
     if (uv_loop_init(&loop) != 0) {
         (void)snprintf(c->error, sizeof c->error, "the system gives no event loop");
         c->code = MU_IO;
+        mu_buf_deinit(&url);
         return;
     }
     (void)http_client_start(&loop, &request, on_answer, &p);
+    mu_buf_deinit(&url);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     MU_ASSERT(p.is_done); /* the callback comes exactly once */
     int rc = uv_loop_close(&loop);
@@ -244,7 +258,7 @@ static void ask(struct cli_call *c, struct asker *a)
 
 bool cli_send(struct cli *cli, struct cli_call *c)
 {
-    struct asker a = { .target = NULL };
+    struct asker a;
     struct mu_err err = MU_ERR_NONE;
 
     if (cli->client.datacenter != NULL) {
@@ -253,17 +267,12 @@ bool cli_send(struct cli *cli, struct cli_call *c)
     if (cli->client.is_stale) {
         cli_call_param(c, "stale", NULL);
     }
-    (void)mu_buf_text(&c->target);
-    c->code = take_address(cli, c, &a, &err);
+    c->code = asker_open(cli, &a, &err);
     if (c->code == MU_OK) {
-        c->code = take_token(cli, &a, &err);
-    }
-    if (c->code == MU_OK) {
-        take_auth(cli, &a);
         ask(c, &a);
+        asker_close(&a);
     } else {
         (void)snprintf(c->error, sizeof c->error, "%s", err.text);
     }
-    asker_deinit(&a);
     return c->code == MU_OK && c->status == 200;
 }

@@ -112,6 +112,7 @@ struct cli_call {
     /* the answer */
     enum mu_code code; /* of the transport */
     unsigned status;
+    uint64_t index; /* X-Consul-Index; 0: none */
     struct mu_buf answer;
     char error[MU_ERR_TEXT_MAX]; /* when it failed: what stands behind "Error ...: " */
 };

@@ -2,14 +2,23 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <sodium.h>
 
-#include "cli.h"
+#include "commands.h"
 
 static const char *from_environment(const char *name)
 {
     return getenv(name);
+}
+
+/* By the last part of the path: a link of that name makes us Serf's command. */
+static bool is_called(const char *path, const char *name)
+{
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+
+    return path != NULL && strcmp(slash != NULL ? slash + 1 : path, name) == 0;
 }
 
 int main(int argc, char **argv)
@@ -22,7 +31,9 @@ int main(int argc, char **argv)
         (void)fputs("the random number generator of the system does not answer\n", stderr);
         return 1;
     }
-    int status = cli_main(&cli, argc - 1, (const char *const *)argv + 1);
+    const char *const *words = (const char *const *)argv + 1;
+    int status = is_called(argv[0], "serf") ? cmd_serf(&cli, NULL, argc - 1, words)
+                                            : cli_main(&cli, argc - 1, words);
 
     /* What could not be printed was not done. */
     return fflush(stdout) == 0 || status != 0 ? status : 1;

@@ -21,6 +21,7 @@ static struct {
         mu_log_tap_fn *tap; /* NULL: free */
         void *data;
         enum mu_log_level level;
+        enum mu_log_form form;
     } taps[1 + MU_LOG_TAPS_MAX]; /* the first is that of mu_log_set_tap() */
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER,
            .level = MU_INFO,
@@ -73,13 +74,15 @@ void mu_log_set_json(bool is_json)
 }
 
 /* Under the lock. */
-static void tap_put(size_t place, mu_log_tap_fn *tap, void *data, enum mu_log_level level)
+static void tap_put(size_t place, enum mu_log_form form, mu_log_tap_fn *tap, void *data,
+                    enum mu_log_level level)
 {
     int lowest = MU_ERROR + 1;
 
     sink.taps[place].tap = tap;
     sink.taps[place].data = data;
     sink.taps[place].level = level;
+    sink.taps[place].form = form;
     for (size_t i = 0; i < MU_LEN(sink.taps); i++) {
         if (sink.taps[i].tap != NULL && (int)sink.taps[i].level < lowest) {
             lowest = (int)sink.taps[i].level;
@@ -91,11 +94,11 @@ static void tap_put(size_t place, mu_log_tap_fn *tap, void *data, enum mu_log_le
 void mu_log_set_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level)
 {
     pthread_mutex_lock(&sink.lock);
-    tap_put(0, tap, data, level);
+    tap_put(0, MU_LOG_AS_TEXT, tap, data, level);
     pthread_mutex_unlock(&sink.lock);
 }
 
-void mu_log_add_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level)
+void mu_log_add_tap(enum mu_log_form form, mu_log_tap_fn *tap, void *data, enum mu_log_level level)
 {
     size_t place = 0;
 
@@ -110,7 +113,7 @@ void mu_log_add_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level)
         place = sink.taps[i].tap == NULL ? i : place;
     }
     if (place > 0) {
-        tap_put(place, tap, data, level);
+        tap_put(place, form, tap, data, level);
     }
     pthread_mutex_unlock(&sink.lock);
 }
@@ -120,7 +123,7 @@ void mu_log_remove_tap(const void *data)
     pthread_mutex_lock(&sink.lock);
     for (size_t i = 1; i < MU_LEN(sink.taps); i++) {
         if (sink.taps[i].tap != NULL && sink.taps[i].data == data) {
-            tap_put(i, NULL, NULL, MU_ERROR);
+            tap_put(i, MU_LOG_AS_TEXT, NULL, NULL, MU_ERROR);
         }
     }
     pthread_mutex_unlock(&sink.lock);
@@ -238,31 +241,51 @@ static void write_line(int fd, const struct mu_buf *line)
     }
 }
 
+/* Under the lock: who wants the line, and in which form. Bits of 1 << form. */
+static unsigned forms_wanted(enum mu_log_level level, bool is_written)
+{
+    unsigned forms = is_written ? 1U << (sink.is_json ? MU_LOG_AS_JSON : MU_LOG_AS_TEXT) : 0;
+
+    for (size_t i = 0; i < MU_LEN(sink.taps); i++) {
+        if (sink.taps[i].tap != NULL && level >= sink.taps[i].level) {
+            forms |= 1U << sink.taps[i].form;
+        }
+    }
+    return forms;
+}
+
 void mu_log_write(enum mu_log_level level, const char *module, const char *sentence,
                   const struct mu_log_field *fields)
 {
-    struct mu_buf line = MU_BUF_NONE;
+    struct mu_buf lines[MU_LOG_FORMS] = { MU_BUF_NONE, MU_BUF_NONE };
     char when[MU_TIME_TEXT_MAX];
 
     mu_time_text(mu_clock_wall_ns(), 3, when);
     pthread_mutex_lock(&sink.lock);
-    if (sink.is_json) {
-        line_json(&line, level, module, sentence, fields, when);
-    } else {
-        line_text(&line, level, module, sentence, fields, when);
+    bool is_written = (int)level >= __atomic_load_n(&sink.level, __ATOMIC_RELAXED);
+    unsigned forms = forms_wanted(level, is_written);
+
+    if ((forms & 1U << MU_LOG_AS_TEXT) != 0) {
+        line_text(&lines[MU_LOG_AS_TEXT], level, module, sentence, fields, when);
+    }
+    if ((forms & 1U << MU_LOG_AS_JSON) != 0) {
+        line_json(&lines[MU_LOG_AS_JSON], level, module, sentence, fields, when);
     }
     for (size_t i = 0; i < MU_LEN(sink.taps); i++) {
         if (sink.taps[i].tap != NULL && level >= sink.taps[i].level) {
-            sink.taps[i].tap(sink.taps[i].data, level, mu_buf_span(&line));
+            sink.taps[i].tap(sink.taps[i].data, level, mu_buf_span(&lines[sink.taps[i].form]));
         }
     }
-    mu_buf_add_byte(&line, '\n');
-    if ((int)level >= __atomic_load_n(&sink.level, __ATOMIC_RELAXED)) {
-        write_line(sink.fd, &line);
-        write_line(sink.copy_fd, &line);
+    if (is_written) {
+        struct mu_buf *line = &lines[sink.is_json ? MU_LOG_AS_JSON : MU_LOG_AS_TEXT];
+
+        mu_buf_add_byte(line, '\n');
+        write_line(sink.fd, line);
+        write_line(sink.copy_fd, line);
     }
     pthread_mutex_unlock(&sink.lock);
-    mu_buf_deinit(&line);
+    mu_buf_deinit(&lines[MU_LOG_AS_TEXT]);
+    mu_buf_deinit(&lines[MU_LOG_AS_JSON]);
 }
 
 void mu_logf(enum mu_log_level level, const char *module, const char *fmt, ...)

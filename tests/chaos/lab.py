@@ -79,6 +79,7 @@ class Switch:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
 
 class Server:

@@ -117,10 +117,15 @@ class Handlers(ClusterTest):
         h = self.script("h")
         path = os.path.join(self.all.dir, "handlers.json")
         with open(path, "w") as f:
-            json.dump({"event_handlers": [f"user:deploy={h}"]}, f)
+            json.dump({"event_handlers": [f"user:deploy={h}", f"user:consul:event:ask={h}"]}, f)
         self.start("-config-file", path)
+        # One that the HTTP API sent, asked for by its long name: only where it is meant.
+        self.s1.ok("PUT", "/v1/event/fire/ask?node=^s", b"not for k1")
+        self.s1.ok("PUT", "/v1/event/fire/ask?node=^k", b"for k1")
+        wait_for("it", lambda: "== user k1 node consul:event:ask\ntag \nfor k1\n" in self.heard(h))
         self.serf(self.k1, "event", "-coalesce=false", "deploy")
         wait_for("the event", lambda: "== user k1 node deploy\n" in self.heard(h))
+        self.assertNotIn("not for k1", self.heard(h))
 
     def test_refused(self):
         bad = self.all.add("bad", args=["-event-handler", "foo=bar"])

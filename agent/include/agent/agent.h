@@ -24,6 +24,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/rand.h"
 #include "base/span.h"
 #include "catalog/cache.h"
@@ -145,6 +146,18 @@ MU_MUST_CHECK enum mu_code agent_event_fire(struct agent *a, struct agent_event 
 /* The last MU_EVENTS_MAX that this agent heard and is meant by, oldest first. */
 typedef void agent_event_fn(void *data, const struct agent_event *event);
 void agent_each_event(const struct agent *a, agent_event_fn *each, void *data);
+
+/* -- the log, as it goes on (http-api 3.1) ------------------------------------------------------
+ */
+
+/* A line, without its newline, as long as the call lasts; or, without one, how many were lost since
+ * the log is faster than the loop. From the loop, never from inside agent_log_follow(). */
+typedef void agent_log_fn(void *data, struct mu_span line, uint64_t dropped);
+struct agent_log_follower; /* opaque */
+struct agent_log_follower *agent_log_follow(struct agent *a, enum mu_log_level level,
+                                            enum mu_log_form form, agent_log_fn *line, void *data);
+/* No call after this; also from inside one. Before agent_free(). */
+void agent_log_unfollow(struct agent_log_follower *who);
 
 /* -- writes: on servers ------------------------------------------------------------------------ */
 

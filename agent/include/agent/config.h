@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "agent/definition.h"
+#include "agent/watch.h"
 #include "base/addr.h"
 #include "base/arena.h"
 #include "base/err.h"
@@ -46,6 +47,16 @@ struct config_dns {
     int64_t udp_answer_limit, a_record_limit;
     uint32_t soa_refresh, soa_retry, soa_expire, soa_min_ttl;
     uint32_t udp_payload_max, ent_negative_ttl; /* bytes; seconds */
+};
+
+struct config_watch {
+    struct watch_plan plan; /* checked */
+    const char *token;      /* NULL: none */
+    const char **args;      /* NULL-ended; a handler in one text is one for the shell */
+    /* instead of a program; url NULL: none */
+    const char *url, *method;
+    struct mu_multi headers;
+    uint64_t timeout_ms;
 };
 
 struct config {
@@ -114,6 +125,9 @@ struct config {
     const char **event_handlers; /* as handler_rule.h reads them; checked */
     size_t event_handlers_count;
     int64_t event_handler_timeout_ms;
+    bool disable_remote_exec;
+    struct config_watch *watches;
+    size_t watches_count;
     struct mu_pairs response_headers;
     const char **block_endpoints;
     size_t block_endpoints_count;

@@ -32,8 +32,11 @@ struct http_client_request {
     struct mu_span body;
     uint64_t timeout_ms; /* for everything together; 0: none */
     uint64_t head_bytes_max,
-        body_bytes_max;     /* a larger body is cut, not an error; 0: 64 KiB, none */
-    bool keeps_tail;        /* of a larger body the end is kept: it is read to its end */
+        body_bytes_max; /* a larger body is cut, not an error; 0: 64 KiB, none */
+    bool keeps_tail;    /* of a larger body the end is kept: it is read to its end */
+    /* Each part of a body with status 200 as it comes, borrowed: none of it is kept then.
+     * Nothing is cancelled from inside. NULL: the body is kept. */
+    void (*part)(void *data, struct mu_span bytes);
     unsigned redirects_max; /* 0: a redirect is the answer */
 };
 

@@ -50,6 +50,8 @@ struct process_options {
 };
 
 struct process *process_start(struct uv_loop_s *loop, const struct process_options *options);
+/* Take no output meanwhile: it waits when its pipe is full. */
+void process_hold(struct process *p, bool is_held);
 /* Kill it and its group: no callback after this. */
 void process_cancel(struct process *p);
 

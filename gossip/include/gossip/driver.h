@@ -93,6 +93,8 @@ uint64_t gossip_driver_query_timeout_ms(const struct gossip_driver *d);
 typedef void gossip_member_fn(void *data, const struct gossip_view *member);
 void gossip_driver_each(const struct gossip_driver *d, gossip_member_fn *each, void *data);
 bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct gossip_view *out);
+void gossip_driver_each_broken_link(const struct gossip_driver *d, gossip_link_fn *each,
+                                    void *data);
 /* As gossip_coordinate(). */
 bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
                               struct coordinate *out);
@@ -103,6 +105,7 @@ struct gossip_stats {
     uint64_t intent_queue, event_queue, query_queue;
     uint64_t member_time, event_time, query_time;
     uint64_t packets_in, packets_out, packets_dropped;
+    uint64_t kernel_drops; /* datagrams that the receive buffer had no room for */
     uint64_t incarnation;
     uint64_t coordinate_resets;
 };

@@ -357,6 +357,24 @@ typedef void gossip_each_fn(void *data, const struct gossip_view *member);
 void gossip_each(const struct gossip *g, gossip_each_fn *each, void *data);
 bool gossip_find(const struct gossip *g, const char *name, struct gossip_view *out);
 
+enum gossip_way { /* what was met on the way to a member */
+                  GOSSIP_WAY_UNKNOWN,
+                  GOSSIP_WAY_OPEN,
+                  GOSSIP_WAY_REFUSED, /* the host says that nobody listens */
+                  GOSSIP_WAY_SILENT,  /* nothing came back */
+                  GOSSIP_WAY_STALLED, /* the kernel accepts, the process does not answer */
+};
+
+/* A member that lives, and whom two probes in a row did not reach by UDP. */
+struct gossip_link {
+    const char *name;
+    bool is_heard;       /* datagrams of it come: ours do not arrive; else its do not arrive here */
+    enum gossip_way tcp; /* from here to there */
+    unsigned missed;
+};
+typedef void gossip_link_fn(void *data, const struct gossip_link *link);
+void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void *data);
+
 /* Where this node or a member is; of a member what it said last. False: not known, or turned off.
  */
 bool gossip_coordinate(const struct gossip *g, const char *name, struct coordinate *out);

@@ -70,14 +70,16 @@ void mu_log_set_json(bool is_json);
 /* "trace" "debug" "info" "warn" "err" "error", in either case. */
 bool mu_log_level_parse(struct mu_span text, enum mu_log_level *out);
 
-/* A second reader of every line at or above its own level (the monitor endpoint, tests): called on
- * the thread that logs, with the finished line without a newline. One at a time; NULL ends it. */
+/* A second reader of every line at or above its own level (tests): called on the thread that logs,
+ * with the finished line without a newline, as text. It must not log. One at a time; NULL ends it.
+ */
 typedef void mu_log_tap_fn(void *data, enum mu_log_level level, struct mu_span line);
 void mu_log_set_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level);
-/* Further readers, told apart by their `data`: add, or set its level anew; remove. No call of a tap
- * runs any more when its remove returns. */
+/* Further readers, told apart by their `data`: add, or set form and level anew; remove. They have
+ * their form whatever the log itself is. No call of a tap runs any more when its remove returns. */
+enum mu_log_form { MU_LOG_AS_TEXT, MU_LOG_AS_JSON, MU_LOG_FORMS };
 #define MU_LOG_TAPS_MAX 16
-void mu_log_add_tap(mu_log_tap_fn *tap, void *data, enum mu_log_level level);
+void mu_log_add_tap(enum mu_log_form form, mu_log_tap_fn *tap, void *data, enum mu_log_level level);
 void mu_log_remove_tap(const void *data);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "base/assert.h"
-#include "ipc_codec.h"
+#include "agent/ipc_codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

@@ -616,6 +616,41 @@ static void a_stop_answers_who_still_waits(void **unused)
     cluster_close(&c);
 }
 
+static bool a_knows_of_drops(const struct cluster *c)
+{
+    return gossip_driver_stats(c->nodes[0].driver).kernel_drops > 0;
+}
+
+/* Nobody reads while more comes than any buffer holds; the next one that fits tells of it. */
+static void what_the_kernel_drops_is_counted(void **unused)
+{
+    static const uint8_t junk[1400] = { 0 };
+    struct sockaddr_storage to;
+    struct cluster c;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    (void)unused;
+    assert_true(fd >= 0);
+    cluster_open(&c);
+    node_start_at(&c, 0, 0);
+    struct mu_addr at = gossip_driver_address(c.nodes[0].driver);
+
+    mu_addr_to_sockaddr(&at, &to);
+    assert_int_equal(gossip_driver_stats(c.nodes[0].driver).kernel_drops, 0);
+    for (unsigned i = 0; i < 20000; i++) {
+        (void)sendto(fd, junk, sizeof junk, MSG_DONTWAIT, (const struct sockaddr *)&to,
+                     sizeof(struct sockaddr_in));
+    }
+    while (gossip_driver_stats(c.nodes[0].driver).packets_dropped == 0) {
+        (void)uv_run(&c.loop, UV_RUN_ONCE);
+    }
+    assert_true(sendto(fd, junk, sizeof junk, 0, (const struct sockaddr *)&to,
+                       sizeof(struct sockaddr_in)) > 0);
+    until(&c, a_knows_of_drops);
+    (void)close(fd);
+    cluster_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -629,6 +664,7 @@ int main(void)
         cmocka_unit_test(a_taken_port_is_named),
         cmocka_unit_test(an_unwritable_state_directory_is_named),
         cmocka_unit_test(a_second_crash_before_anybody_answers_loses_no_peer),
+        cmocka_unit_test(what_the_kernel_drops_is_counted),
         cmocka_unit_test(a_stop_answers_who_still_waits),
     };
 

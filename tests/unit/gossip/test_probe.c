@@ -336,6 +336,84 @@ static void coordinates_can_be_turned_off(void **unused)
     }
 }
 
+/* -- ways that carry nothing --------------------------------------------------------------------
+ */
+
+struct seen {
+    unsigned count;
+    struct gossip_link last;
+};
+
+static void see(void *data, const struct gossip_link *link)
+{
+    struct seen *s = data;
+
+    s->count++;
+    s->last = *link;
+}
+
+static struct seen broken_links(struct probing *p)
+{
+    struct seen s = { .count = 0 };
+
+    gossip_each_broken_link(p->b.g, see, &s);
+    return s;
+}
+
+/* The target's next probe is answered through the other member's help only. */
+static void miss(struct probing *p, struct gossip__member *m, const struct gossip__member *helper)
+{
+    struct gossip__part relayed = { .kind = GOSSIP__PART_ACK };
+
+    while (next_probe(p) != m) {
+        ack(p, p->b.g->probe.target);
+    }
+    go_indirect(p);
+    relayed.ack.seq = p->b.g->probe.seq;
+    relayed.ack.relayed = true;
+    bench_packet(&p->b, helper->name, helper->addr.ip[3], relayed);
+    assert_int_equal(p->b.g->probe.stage, GOSSIP__PROBE_IDLE);
+}
+
+static void two_missed_probes_name_the_direction(void **unused)
+{
+    struct probing p;
+    struct gossip__part nothing = { .kind = GOSSIP__PART_ACK };
+
+    (void)unused;
+    probing_open(&p, 2);
+    struct gossip__member *m = gossip__member_find(p.b.g, "n1");
+    struct gossip__member *other = gossip__member_find(p.b.g, "n2");
+
+    miss(&p, m, other);
+    assert_int_equal(broken_links(&p).count, 0); /* once is an accident */
+    miss(&p, m, other);
+    p.b.now_ms++;
+    bench_packet(&p.b, m->name, m->addr.ip[3], nothing); /* it is heard: ours do not arrive */
+    struct seen s = broken_links(&p);
+
+    assert_int_equal(s.count, 1);
+    assert_string_equal(s.last.name, "n1");
+    assert_true(s.last.is_heard && s.last.missed == 2);
+
+    while (next_probe(&p) != m) {
+        ack(&p, p.b.g->probe.target);
+    }
+    ack(&p, m); /* straight: all is well again */
+    assert_int_equal(broken_links(&p).count, 0);
+
+    p.b.now_ms++;
+    miss(&p, m, other); /* and now it is silent */
+    for (unsigned i = 0; i < 4; i++) {
+        miss(&p, m, other);
+    }
+    s = broken_links(&p);
+    assert_int_equal(s.count, 1);
+    assert_false(s.last.is_heard);
+    assert_int_equal(s.last.missed, 5);
+    probing_close(&p);
+}
+
 /* -- helpers ------------------------------------------------------------------------------------
  */
 
@@ -631,6 +709,7 @@ int main(void)
         cmocka_unit_test(the_second_ping_is_measured_by_itself),
         cmocka_unit_test(the_dead_are_measured_anew),
         cmocka_unit_test(coordinates_can_be_turned_off),
+        cmocka_unit_test(two_missed_probes_name_the_direction),
         cmocka_unit_test(helpers_are_asked_in_time_for_their_nack),
         cmocka_unit_test(what_saves_a_member),
         cmocka_unit_test(tcp_alone_keeps_it_alive_and_says_so),

@@ -49,6 +49,10 @@ enum ipc_got {
 enum ipc_got ipc_read(struct mu_span in, struct mu_arena *arena, struct ipc_value *out,
                       size_t *used);
 
+/* The same within other bounds: what a client reads, from an agent it chose, is longer. */
+enum ipc_got ipc_read_within(struct mu_span in, size_t bytes_max, size_t values_max,
+                             struct mu_arena *arena, struct ipc_value *out, size_t *used);
+
 /* -- fields of a map: missing and nil give zero, another type sets is_bad -----------------------
  */
 

@@ -1,0 +1,244 @@
+/* One client of Serf's control port: MessagePack over a socket, waiting for each answer. */
+#include "serf.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/assert.h"
+#include "base/mem.h"
+
+#define ADDRESS_DEFAULT "127.0.0.1:7373"
+#define PORT_DEFAULT    7373
+#define READ_BYTES      (64U * 1024)
+#define HOST_BYTES_MAX  256
+/* Members of 10,000 nodes with some tags each. */
+#define ANSWER_BYTES_MAX  (64U * 1024 * 1024)
+#define ANSWER_VALUES_MAX (1024U * 1024)
+
+/* -- the socket ---------------------------------------------------------------------------------
+ */
+
+static bool fail(struct serf_client *c, const char *text)
+{
+    (void)snprintf(c->error, sizeof c->error, "%s", text);
+    return false;
+}
+
+/* In Go's words: errors are read by scripts. */
+static const char *errno_text(int number)
+{
+    return number == ECONNREFUSED  ? "connection refused"
+           : number == ETIMEDOUT   ? "connection timed out"
+           : number == ENETUNREACH ? "network is unreachable"
+                                   : strerror(number);
+}
+
+static int dial_one(const struct addrinfo *at)
+{
+    int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 && connect(fd, at->ai_addr, at->ai_addrlen) != 0) {
+        int number = errno;
+
+        (void)close(fd);
+        errno = number;
+        return -1;
+    }
+    return fd;
+}
+
+static bool dial(struct serf_client *c, const char *addr)
+{
+    static const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+    struct addrinfo *found = NULL;
+    char host[HOST_BYTES_MAX], port_text[8];
+    uint16_t port = PORT_DEFAULT;
+    struct mu_span span;
+
+    if (!mu_addr_split(mu_span_text(addr), &span, &port) || span.bytes >= sizeof host) {
+        (void)snprintf(c->error, sizeof c->error, "dial tcp: address %s: missing port in address",
+                       addr);
+        return false;
+    }
+    (void)snprintf(host, sizeof host, "%.*s", MU_SPAN_FMT(span));
+    (void)snprintf(port_text, sizeof port_text, "%u", port);
+    if (getaddrinfo(host, port_text, &hints, &found) != 0) {
+        (void)snprintf(c->error, sizeof c->error, "dial tcp: lookup %s: no such host", host);
+        return false;
+    }
+    for (const struct addrinfo *at = found; at != NULL && c->fd < 0; at = at->ai_next) {
+        c->fd = dial_one(at);
+    }
+    int number = errno;
+
+    freeaddrinfo(found);
+    if (c->fd < 0) {
+        (void)snprintf(c->error, sizeof c->error, "dial tcp %s: connect: %s", addr,
+                       errno_text(number));
+    }
+    return c->fd >= 0;
+}
+
+/* -- requests -----------------------------------------------------------------------------------
+ */
+
+uint64_t serf_begin(struct serf_client *c, const char *command)
+{
+    mu_buf_clear(&c->out);
+    ipc_put_map(&c->out, 2);
+    ipc_put_text(&c->out, "Command");
+    ipc_put_text(&c->out, command);
+    ipc_put_text(&c->out, "Seq");
+    ipc_put_u64(&c->out, ++c->seq);
+    return c->seq;
+}
+
+/* What cannot be sent shows when the answer is read. */
+void serf_send(struct serf_client *c)
+{
+    size_t sent = 0;
+
+    while (sent < c->out.bytes) {
+        ssize_t count = send(c->fd, c->out.data + sent, c->out.bytes - sent, MSG_NOSIGNAL);
+
+        if (count < 0 && errno != EINTR) {
+            return;
+        }
+        sent += count > 0 ? (size_t)count : 0;
+    }
+}
+
+/* One object; false: the connection is over. */
+static bool read_object(struct serf_client *c, struct ipc_value *out)
+{
+    size_t used = 0;
+
+    for (;;) {
+        struct mu_span rest = mu_span_sub(mu_buf_span(&c->in), c->used, c->in.bytes);
+        enum ipc_got got =
+            ipc_read_within(rest, ANSWER_BYTES_MAX, ANSWER_VALUES_MAX, &c->arena, out, &used);
+
+        if (got == IPC_WHOLE) {
+            c->used += used;
+            return true;
+        }
+        if (got == IPC_BAD) {
+            return false;
+        }
+        ssize_t count = recv(c->fd, mu_buf_reserve(&c->in, READ_BYTES), READ_BYTES, 0);
+
+        if (count == 0 || (count < 0 && errno != EINTR)) {
+            return false;
+        }
+        c->in.bytes += count > 0 ? (size_t)count : 0;
+    }
+}
+
+bool serf_read(struct serf_client *c, bool has_body, struct serf_reply *out)
+{
+    static const char required[] = "Authentication required";
+    struct ipc_value *header, *body;
+
+    mu_buf_drop(&c->in, c->used);
+    c->used = 0;
+    mu_arena_reset(&c->arena);
+    header = mu_arena_new(&c->arena, sizeof *header);
+    body = mu_arena_new(&c->arena, sizeof *body);
+    if (!read_object(c, header)) {
+        return fail(c, "client closed");
+    }
+    struct ipc_fields f = ipc_fields_of(header, &c->arena);
+    const char *error = ipc_get_text(&f, "Error");
+
+    out->seq = ipc_get_u64(&f, "Seq");
+    out->value = NULL;
+    if (f.is_bad) {
+        return fail(c, "client closed");
+    }
+    if (has_body && strcmp(error, required) != 0) {
+        if (!read_object(c, body)) {
+            return fail(c, error[0] != '\0' ? error : "client closed");
+        }
+        out->body = ipc_fields_of(body, &c->arena);
+        out->value = body;
+    }
+    return error[0] == '\0' || fail(c, error);
+}
+
+const struct ipc_value *serf_find(const struct ipc_value *map, const char *name)
+{
+    for (size_t i = 0; map != NULL && map->kind == IPC_MAP && i < map->many.count; i++) {
+        const struct ipc_value *key = &map->many.items[2 * i];
+
+        if (key->kind == IPC_TEXT && mu_span_eq_text(key->text, name)) {
+            return &key[1];
+        }
+    }
+    return NULL;
+}
+
+struct mu_span serf_bytes(const struct ipc_value *map, const char *name)
+{
+    const struct ipc_value *v = serf_find(map, name);
+
+    return v != NULL && v->kind == IPC_TEXT ? v->text : MU_SPAN_NONE;
+}
+
+/* -- the beginning and the end ------------------------------------------------------------------
+ */
+
+static const char *given(const struct cli *cli, const char *flag, const char *name)
+{
+    const char *value = flag != NULL ? flag : cli->env(name);
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static bool greet(struct serf_client *c, const char *auth)
+{
+    struct serf_reply reply;
+
+    (void)serf_begin(c, "handshake");
+    ipc_put_map(&c->out, 1);
+    ipc_put_text(&c->out, "Version");
+    ipc_put_u64(&c->out, 1);
+    serf_send(c);
+    if (!serf_read(c, false, &reply) || auth == NULL) {
+        return c->error[0] == '\0';
+    }
+    (void)serf_begin(c, "auth");
+    ipc_put_map(&c->out, 1);
+    ipc_put_text(&c->out, "AuthKey");
+    ipc_put_text(&c->out, auth);
+    serf_send(c);
+    return serf_read(c, false, &reply);
+}
+
+bool serf_open(struct serf_client *c, struct cli *cli, const struct serf_flags *flags)
+{
+    const char *addr = given(cli, flags->addr, "SERF_RPC_ADDR");
+
+    *c = (struct serf_client){ .cli = cli, .fd = -1 };
+    mu_arena_init(&c->arena, 0);
+    if (dial(c, addr != NULL ? addr : ADDRESS_DEFAULT) &&
+        greet(c, given(cli, flags->auth, "SERF_RPC_AUTH"))) {
+        return true;
+    }
+    (void)serf_fail(cli, "Error connecting to Serf agent", c->error);
+    return false;
+}
+
+void serf_close(struct serf_client *c)
+{
+    if (c->fd >= 0) {
+        (void)close(c->fd);
+    }
+    mu_buf_deinit(&c->in);
+    mu_buf_deinit(&c->out);
+    mu_arena_deinit(&c->arena);
+}

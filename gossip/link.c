@@ -1,0 +1,56 @@
+/* link.c - which ways between this node and others carry nothing, by what its own probes meet.
+ *
+ * Two probes in a row that no straight answer came to are no accident: the ping is repeated
+ * within each. If the member is heard since the first of them, what we send does not arrive there.
+ * If it is not heard in a time in which it must have pinged us, what it sends does not arrive here.
+ * Until then nothing is said: both look alike. That its process lives is known from elsewhere:
+ * through others, or by TCP; else it would be declared dead.
+ */
+#include "core.h"
+
+#define MISSED_MIN 2
+
+void gossip__link_answered(struct gossip__member *m)
+{
+    m->link.missed = 0;
+}
+
+void gossip__link_missed(const struct gossip *g, struct gossip__member *m, enum gossip_way tcp)
+{
+    if (m->link.missed++ == 0) {
+        m->link.since_ms = g->now_ms;
+        m->link.tcp = GOSSIP_WAY_UNKNOWN;
+    }
+    if (tcp != GOSSIP_WAY_UNKNOWN) { /* the help of others may be faster than our dial */
+        m->link.tcp = tcp;
+    }
+}
+
+void gossip__link_heard(const struct gossip *g, struct gossip__member *m)
+{
+    m->link.heard_ms = g->now_ms;
+}
+
+/* Everybody pings everybody else once in two rounds at most (5.1). */
+static uint64_t patience_ms(const struct gossip *g)
+{
+    return 2 * (uint64_t)g->profile.probe_ms * g->list_count;
+}
+
+void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void *data)
+{
+    for (size_t i = 0; i < g->list_count; i++) {
+        const struct gossip__member *m = g->list[i];
+        bool is_heard = m->link.heard_ms > m->link.since_ms;
+
+        if (m == g->self || !gossip__member_is_live(m) || m->link.missed < MISSED_MIN ||
+            (!is_heard && g->now_ms < m->link.since_ms + patience_ms(g))) {
+            continue;
+        }
+        struct gossip_link link = {
+            .name = m->name, .is_heard = is_heard, .tcp = m->link.tcp, .missed = m->link.missed
+        };
+
+        each(data, &link);
+    }
+}
