@@ -10,13 +10,10 @@
 
 #include "agent/recovery.h"
 #include "base/assert.h"
-#include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
 #include "discover.h"
-#include "failures.h"
 #include "log_feed.h"
 #include "log_ring.h"
 #include "persist.h"
@@ -24,11 +21,8 @@
 #include "requests.h"
 #include "roster.h"
 #include "snapshot.h"
-#include "snapshot_files.h"
 
-#define FAILURES_NAME   "failures"
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
-#define WAL_SHARE       32U /* of a small file system that the state's WAL may take */
 #define APPLY_REST_MS   10U /* how long entries wait for company when nobody waits for them */
 
 /* -- small things ------------------------------------------------------------------------------ */
@@ -157,107 +151,7 @@ static void on_turn(void *data)
         catalog_reader_release(a->reader); /* or checkpoints would wait for us */
     }
 }
-
-/* -- start: the state -------------------------------------------------------------------------- */
-
-static bool was_restored(const struct catalog_changes *changes)
-{
-    for (size_t i = 0; i < catalog_changes_count(changes); i++) {
-        if (catalog_changes_at(changes, i).kind == CATALOG_EVERYTHING) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* An archive took the place of the state, for all servers: what is known of this agent and of the
- * members is compared with it. */
-static void on_restored(struct agent *a)
-{
-    mu_log(MU_WARN, "agent.server", "The state was replaced by that of a snapshot",
-           mu_kv_u("index", a->applied.index));
-    catalog_cache_drop_all(a->cache);
-    if (a->phase == AGENT_RUNNING) {
-        agent__leader_restored(a);
-        agent__sync_full(a, "the state was restored from a snapshot");
-    }
-}
-
-static void on_applied(void *data, const struct apply_report *report)
-{
-    struct agent *a = data;
-
-    a->applied = report->applied;
-    if (a->consensus != NULL) {
-        consensus_driver_applied(a->consensus, report->applied.index, report->durable, report->sums,
-                                 report->sums_count);
-    }
-    if (report->changes != NULL) {
-        catalog_reader_release(a->reader); /* what is read from now on sees the commit */
-        catalog_watch_fire(a->watch, report->changes);
-        if (a->sessions != NULL) {
-            agent__sessions_changed(a, report->changes);
-            agent__leader_nodes_changed(a, report->changes);
-        }
-        if (was_restored(report->changes)) {
-            on_restored(a);
-        }
-    } else {
-        catalog_reader_rest(a->reader); /* a checkpoint in a quiet moment: give pages back */
-    }
-    if (a->requests != NULL) { /* else we stop, and all were answered */
-        agent__requests_applied(a, report);
-        agent__sessions_applied(a);
-        agent__history_applied(a, &report->history);
-    }
-    agent__snapshot_poll(a);
-}
-
-static uint64_t wall_s(void)
-{
-    return (uint64_t)(mu_clock_wall_ns() / MU_NS_PER_S);
-}
-
-/* Of log or state: counted over restarts. */
-static void failure_note(struct agent *a, const char *why)
-{
-    char *path = agent__data_path(a, FAILURES_NAME);
-
-    failures_add(path, wall_s(), why);
-    mu_free(path);
-}
-
-static enum mu_code failures_look(struct agent *a, struct mu_err *err)
-{
-    char *path = agent__data_path(a, FAILURES_NAME);
-    enum mu_code rc = failures_check(path, wall_s(), err);
-
-    mu_free(path);
-    return rc;
-}
-
-void agent__state_failed(struct agent *a, const char *why)
-{
-    mu_log(MU_ERROR, "agent.server", "The state cannot be written, this server stops",
-           mu_kv("error", why));
-    failure_note(a, why);
-    agent__end(a, AGENT_FAILED);
-}
-
-static void on_storage_failed(void *data, const char *why)
-{
-    agent__state_failed(data, why);
-}
-
-/* What the log holds in reserve is for the state, too (spec/consensus.md 2.15). */
-static void on_state_full(void *data)
-{
-    struct agent *a = data;
-
-    if (a->consensus != NULL && a->phase < AGENT_STOPPING) {
-        consensus_driver_relieve(a->consensus);
-    }
-}
+/* -- start: consensus -------------------------------------------------------------------------- */
 
 static void on_state_differs(void *data)
 {
@@ -281,69 +175,6 @@ static bool is_relief(void *data, struct mu_span command)
 {
     (void)data;
     return command_is_relief(command);
-}
-
-/* On a full disk what is in the WAL may find no room in the file: with the reserve's it does. */
-static enum mu_code catalog_open_somehow(struct agent *a, struct catalog **out, struct mu_err *err)
-{
-    struct catalog_options options = { .path = a->state_path };
-    struct mu_space space;
-    enum mu_code rc = mu_file_space(a->data.dir, &space, err);
-
-    if (rc != MU_OK) {
-        return rc;
-    }
-    if (space.total_bytes / WAL_SHARE < UINT32_MAX) {
-        options.wal_bytes = (uint32_t)(space.total_bytes / WAL_SHARE);
-    }
-    rc = catalog_open(out, &options, err);
-    if (rc == MU_FULL) {
-        char *dir = agent__data_path(a, "consensus");
-
-        if (consensus_driver_relieve_closed(dir)) {
-            rc = catalog_open(out, &options, err);
-        }
-        mu_free(dir);
-    }
-    return rc;
-}
-
-/* The catalog, which is given, and the path it was opened by become the state. */
-static enum mu_code state_take(struct agent *a, struct catalog *catalog, struct mu_err *err)
-{
-    a->applied = catalog_applied(catalog);
-    a->durable_at_start = catalog_durable(catalog);
-    a->apply = apply_new(a->loop, catalog, on_applied, on_storage_failed, on_state_full, a);
-    return catalog_reader_open(&a->reader, a->state_path, NULL, err);
-}
-
-static void state_let_go(struct agent *a)
-{
-    catalog_reader_close(a->reader);
-    apply_close(a->apply);
-    mu_free(a->state_path);
-    a->reader = NULL;
-    a->apply = NULL;
-    a->state_path = NULL;
-}
-
-/* The apply thread is idle, so ending it waits for nothing; the new file was just written. */
-enum mu_code agent__state_replace(struct agent *a, struct catalog *catalog, uint64_t generation,
-                                  struct mu_err *err)
-{
-    state_let_go(a);
-    a->state_path = snapshot_state_path(a->data.dir, generation);
-    return state_take(a, catalog, err);
-}
-
-static enum mu_code state_open(struct agent *a, uint64_t generation, struct mu_err *err)
-{
-    struct catalog *catalog = NULL;
-    enum mu_code rc;
-
-    a->state_path = snapshot_state_path(a->data.dir, generation);
-    rc = catalog_open_somehow(a, &catalog, err);
-    return rc == MU_OK ? state_take(a, catalog, err) : rc;
 }
 
 /* -- start: consensus -------------------------------------------------------------------------- */
@@ -433,8 +264,12 @@ static void on_dead(void *data, const char *why)
         agent__removed(a, why);
         return;
     }
+    if (status.is_diverged) {
+        agent__state_bad(a, why);
+        return;
+    }
     mu_log(MU_ERROR, "agent.server.raft", "This server must stop", mu_kv("error", why));
-    failure_note(a, why);
+    agent__failure_note(a, why);
     agent__end(a, AGENT_FAILED);
 }
 
@@ -443,7 +278,7 @@ static void on_snapshot(void *data, const struct consensus_snap_order *order)
     agent__snapshot_order(data, order);
 }
 
-static enum mu_code consensus_open(struct agent *a, const struct catalog_applied *next,
+enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied *next,
                                    struct mu_err *err)
 {
     const struct config *c = a->config;
@@ -470,6 +305,7 @@ static enum mu_code consensus_open(struct agent *a, const struct catalog_applied
         .applied = a->applied.index,
         .applied_term = a->applied.term,
         .durable_applied = a->durable_at_start,
+        .lacks_state = a->lacks_state,
         .next_applied = next->index,
         .next_applied_term = next->term,
         .trailing_entries = (uint32_t)c->raft_trailing_logs,
@@ -478,33 +314,6 @@ static enum mu_code consensus_open(struct agent *a, const struct catalog_applied
     enum mu_code rc = consensus_driver_new(&a->consensus, a->loop, &options, err);
 
     mu_free(dir);
-    return rc;
-}
-
-/* A crash may have interrupted an install: behind the log's new beginning lies a new state. */
-static enum mu_code history_open(struct agent *a, struct mu_err *err)
-{
-    struct catalog_applied next;
-    uint64_t generation = 0;
-    const char *dir = a->data.dir;
-    enum mu_code rc = snapshot_generation(dir, &generation, err);
-
-    rc = rc == MU_OK ? state_open(a, generation, err) : rc;
-    rc = rc == MU_OK ? snapshot_state_applied(dir, generation + 1, &next, err) : rc;
-    rc = rc == MU_OK ? consensus_open(a, &next, err) : rc;
-    if (rc == MU_OK && consensus_driver_takes_next(a->consensus)) {
-        mu_log(MU_INFO, "agent.server", "Completing the install of a snapshot",
-               mu_kv_u("index", next.index));
-        generation++;
-        state_let_go(a);
-        rc = snapshot_generation_set(dir, generation, err);
-        rc = rc == MU_OK ? state_open(a, generation, err) : rc;
-    }
-    rc = rc == MU_OK ? snapshot_state_remove(dir, generation + 1, err) : rc;
-    rc = rc == MU_OK && generation > 1 ? snapshot_state_remove(dir, generation - 1, err) : rc;
-    if (rc == MU_OK) {
-        agent__snapshots_open(a, generation);
-    }
     return rc;
 }
 
@@ -524,7 +333,7 @@ static enum mu_code recovery_look(struct agent *a, struct mu_err *err)
 
 static enum mu_code server_open(struct agent *a, struct mu_err *err)
 {
-    enum mu_code rc = failures_look(a, err);
+    enum mu_code rc = agent__failures_look(a, err);
 
     rc = rc == MU_OK ? recovery_look(a, err) : rc;
     if (rc != MU_OK) {
@@ -533,7 +342,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
     a->watch = catalog_watch_new();
     a->cache = catalog_cache_new(a->watch, CACHE_BYTES_MAX);
     agent__requests_open(a);
-    rc = history_open(a, err);
+    rc = agent__state_open(a, err);
     if (rc != MU_OK) {
         return rc;
     }

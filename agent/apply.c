@@ -484,6 +484,11 @@ void apply_relieved(struct apply *a)
     a->host.mail(a->host.self);
 }
 
+enum mu_code apply_failure(const struct apply *a)
+{
+    return a->failure_told ? a->error.code : MU_OK;
+}
+
 size_t apply_waiting(const struct apply *a)
 {
     return a->waiting;

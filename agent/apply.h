@@ -57,6 +57,7 @@ typedef void apply_full_fn(void *data);
 struct apply *apply_new(struct uv_loop_s *loop, struct catalog *catalog, apply_done_fn *done,
                         apply_failed_fn *failed, apply_full_fn *full, void *data);
 void apply_relieved(struct apply *a);
+enum mu_code apply_failure(const struct apply *a); /* what it was that `failed` told */
 /* Count all rows and say so in the log: another server has other ones. */
 void apply_census(struct apply *a);
 void apply_push(struct apply *a, const struct apply_entry *entries, size_t count);

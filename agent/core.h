@@ -89,7 +89,11 @@ struct agent {
     struct requests *requests;     /* request.c, read.c: in flight */
     struct snapshots *snapshots;   /* snapshot.c */
     char *state_path;
+    uint32_t wal_bytes;        /* of the state, on a small file system; 0: as ever */
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
+    uint64_t generation;       /* of the state: snapshot_files.h */
+    bool lacks_state;          /* rebuild.h: a snapshot has to come */
+    unsigned rebuilds;         /* how often the state was made anew since the start */
 
     /* on all */
     struct servers *servers;         /* servers.c: client agents: the server they talk to */
@@ -131,10 +135,22 @@ char *agent__data_path(const struct agent *a, const char *name); /* mu_free() it
 
 /* -- agent.c ----------------------------------------------------------------------------------- */
 
+/* `next`: a complete state that may count from now on. */
+MU_MUST_CHECK enum mu_code
+agent__consensus_open(struct agent *a, const struct catalog_applied *next, struct mu_err *err);
+
+/* -- state.c ----------------------------------------------------------------------------------- */
+
+/* State, log, and work on snapshots of both. */
+MU_MUST_CHECK enum mu_code agent__state_open(struct agent *a, struct mu_err *err);
 /* Another state, of this generation, takes the place of the one there is; `catalog` is given. */
 MU_MUST_CHECK enum mu_code agent__state_replace(struct agent *a, struct catalog *catalog,
                                                 uint64_t generation, struct mu_err *err);
 void agent__state_failed(struct agent *a, const char *why); /* this server must stop */
+void agent__state_bad(struct agent *a, const char *why);    /* and makes it anew */
+/* Of log or state: counted over restarts; too many keep it down. */
+void agent__failure_note(struct agent *a, const char *why);
+MU_MUST_CHECK enum mu_code agent__failures_look(struct agent *a, struct mu_err *err);
 
 /* -- keyring.c --------------------------------------------------------------------------------- */
 

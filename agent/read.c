@@ -45,7 +45,7 @@ static void round_send(void *data);
 struct agent_view agent_view_now(struct agent *a)
 {
     struct consensus_status status;
-    struct agent_view view = { .reader = a->reader };
+    struct agent_view view = { .reader = a->reader, .has_state = !a->lacks_state };
 
     consensus_driver_status(a->consensus, &status);
     view.known_leader = !mu_id_is_none(&status.leader);
@@ -230,6 +230,9 @@ struct agent_read *agent_read(struct agent *a, enum agent_consistency consistenc
     struct agent_read *r = mu_new(sizeof *r);
 
     MU_ASSERT(agent_is_server(a));
+    if (a->lacks_state && consistency == AGENT_STALE) {
+        consistency = AGENT_DEFAULT; /* there is nothing yet, however old it may be */
+    }
     r->agent = a;
     r->consistency = consistency;
     r->ready = ready;

@@ -375,7 +375,7 @@ void agent__snapshots_open(struct agent *a, uint64_t generation)
     sigset_t all, old;
 
     s->agent = a;
-    snapshot_files_init(&s->files, mu_strdup(a->data.dir), generation);
+    snapshot_files_init(&s->files, mu_strdup(a->data.dir), generation, a->wal_bytes);
     snapshot_close(&s->files); /* what a crash left of an export */
     mu_list_init(&s->jobs);
     mu_list_init(&s->results);

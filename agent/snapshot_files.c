@@ -115,10 +115,11 @@ enum mu_code snapshot_state_applied(const char *dir, uint64_t generation,
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-void snapshot_files_init(struct snapshot_files *f, char *dir, uint64_t generation)
+void snapshot_files_init(struct snapshot_files *f, char *dir, uint64_t generation,
+                         uint32_t wal_bytes)
 {
     *f = (struct snapshot_files){
-        .dir = dir, .generation = generation, .export_fd = -1, .part_fd = -1
+        .dir = dir, .generation = generation, .wal_bytes = wal_bytes, .export_fd = -1, .part_fd = -1
     };
 }
 
@@ -464,7 +465,7 @@ out:
 enum mu_code snapshot_switch(struct snapshot_files *f, struct catalog **out, struct mu_err *err)
 {
     char *path = snapshot_state_path(f->dir, f->generation + 1);
-    const struct catalog_options options = { .path = path };
+    const struct catalog_options options = { .path = path, .wal_bytes = f->wal_bytes };
     enum mu_code rc = snapshot_generation_set(f->dir, f->generation + 1, err);
 
     rc = rc == MU_OK ? catalog_open(out, &options, err) : rc;

@@ -22,6 +22,7 @@
 struct snapshot_files {
     char *dir; /* the data directory; given */
     uint64_t generation;
+    uint32_t wal_bytes;     /* of the state (catalog/catalog.h) */
     int export_fd, part_fd; /* -1: none */
     struct consensus_snap export, part;
     uint64_t written, flushed; /* bytes of part */
@@ -41,7 +42,8 @@ MU_MUST_CHECK enum mu_code snapshot_generation_set(const char *dir, uint64_t gen
 MU_MUST_CHECK enum mu_code snapshot_state_remove(const char *dir, uint64_t generation,
                                                  struct mu_err *err);
 
-void snapshot_files_init(struct snapshot_files *f, char *dir, uint64_t generation);
+void snapshot_files_init(struct snapshot_files *f, char *dir, uint64_t generation,
+                         uint32_t wal_bytes);
 void snapshot_files_deinit(struct snapshot_files *f);
 
 /* For others: a stream of the state as it is now. */

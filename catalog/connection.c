@@ -48,11 +48,9 @@ enum mu_code catalog__connection_fail(const struct connection *c, const char *do
     enum mu_code code = code_of(c->db, rc);
 
     if (rc == SQLITE_IOERR_DATA) {
-        return mu_fail(
-            err, MU_CORRUPT,
-            "state %s: %s: a page fails its checksum: the disk has damaged it; set aside "
-            "what this server holds (muster recover -rejoin) and let it join again",
-            c->path, doing);
+        return mu_fail(err, MU_CORRUPT,
+                       "state %s: %s: a page fails its checksum: the disk has damaged it", c->path,
+                       doing);
     }
     if (code == MU_FOREIGN) {
         return mu_fail(err, code, "state %s: another process has it open", c->path);

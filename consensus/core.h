@@ -141,7 +141,8 @@ struct consensus__peer {
     bool is_probing;       /* PROBE: one request is out */
     bool is_blocked;       /* its bulk connection takes nothing */
     bool is_store_slow;
-    uint8_t reserved[5];
+    bool lacks_state; /* it is served a snapshot, wherever its log ends */
+    uint8_t reserved[4];
 };
 
 struct consensus__inflight {
@@ -274,7 +275,8 @@ struct consensus {
     bool is_again;         /* the last effects asked for another WAKE */
     bool has_peers_change; /* to be told in the effects */
     uint8_t health;        /* enum consensus_health, as the store said */
-    uint8_t reserved[2];
+    bool lacks_state;      /* nothing is applied before a snapshot was installed (spec 2.16) */
+    uint8_t reserved[1];
 
     struct mu_id leader;
     uint64_t leader_heard_ms; /* in this term; 0: not heard */

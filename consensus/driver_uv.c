@@ -307,6 +307,11 @@ uint64_t consensus_driver_propose(struct consensus_driver *d, struct mu_span com
     return ticket;
 }
 
+bool consensus_driver_lacks_state(const struct consensus_driver *d)
+{
+    return d->node.lacks_state;
+}
+
 bool consensus_driver_takes_next(const struct consensus_driver *d)
 {
     return d->node.takes_next;

@@ -284,7 +284,8 @@ static void timeout(struct consensus *c)
         consensus__timer_reset(c);
         return;
     }
-    if (consensus__is_installing(c)) { /* its log is about to begin anew */
+    if (consensus__is_installing(c) || c->lacks_state) { /* its log is about to begin anew; or it
+                                                            could apply nothing */
         consensus__role_move(c, CONSENSUS_FOLLOWER);
         c->leader = MU_ID_NONE;
         consensus__timer_reset(c);

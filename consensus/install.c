@@ -13,6 +13,9 @@
  *
  * An offer of what is committed here, or stands in the log, is answered with what is here: the
  * leader could not know. Nothing is ever cut for it (rows 42, 43).
+ *
+ * A server whose state is lost (spec 2.16) takes any: if its log holds that entry the log stays as
+ * it is, and IMPORTED leads to SWITCHES at once.
  */
 #include "base/assert.h"
 #include "core.h"
@@ -48,7 +51,7 @@ static void want(struct consensus *c)
 {
     const struct consensus__install *i = &c->install;
 
-    if (!mu_id_is_none(&i->from) && consensus__send_has_room(c)) {
+    if (!mu_id_is_none(&i->from) && !c->is_stopped && consensus__send_has_room(c)) {
         answer(c, &i->from, i->session, CONSENSUS_SNAP_WANT)->snapshot_res.offset = i->stored;
     }
 }
@@ -78,7 +81,7 @@ static void failed(struct consensus *c, enum consensus_snap_fault fault)
     consensus__note(c, CONSENSUS_T_INSTALL_FAILED, &c->install.from, c->install.snap.index, fault,
                     0);
     c->counters.snapshots_failed++;
-    if (!mu_id_is_none(&c->install.from) && consensus__send_has_room(c)) {
+    if (!mu_id_is_none(&c->install.from) && !c->is_stopped && consensus__send_has_room(c)) {
         answer(c, &c->install.from, c->install.session, CONSENSUS_SNAP_FAILED)->snapshot_res.fault =
             fault;
     }
@@ -129,6 +132,9 @@ static bool is_heard(struct consensus *c, const struct consensus_msg *m, bool is
  * is committed, which is all that was missing. */
 static bool is_needless(struct consensus *c, const struct consensus_snap *snap)
 {
+    if (c->lacks_state) {
+        return false; /* the log leads there from a state that is lost */
+    }
     if (snap->index > c->commit && consensus__log_has(c, snap->index, snap->term)) {
         consensus__commit_to(c, snap->index);
     }
@@ -172,6 +178,9 @@ void consensus__on_snap_offer(struct consensus *c, const struct consensus_msg *m
 
     if (is_other && consensus__is_installing(c)) {
         return; /* what is being imported was committed too: it may be enough */
+    }
+    if (m->snapshot.snap.index < c->log.base_index) {
+        return; /* no log leads on from there: the leader has only just begun to apply */
     }
     if (is_other || i->state == CONSENSUS_INSTALL_NONE) {
         begin(c, m);
@@ -228,6 +237,7 @@ static void on_switched(struct consensus *c)
     uint64_t session = i->session;
 
     c->applied = c->durable_applied = i->snap.index;
+    c->lacks_state = false;
     c->counters.snapshots_installed++;
     consensus__note(c, CONSENSUS_T_INSTALLED, NULL, i->snap.index, 0, 0);
     leave(c, false);
@@ -284,12 +294,35 @@ static void reset(struct consensus *c)
     consensus__write_reset(c);
 }
 
+/* The log holds the entry that the state is of: it goes on behind it, and only the state is
+ * switched. Where it does not, it begins anew, as for anybody else. */
+static bool is_kept(const struct consensus *c)
+{
+    const struct consensus_snap *snap = &c->install.snap;
+
+    return c->lacks_state && consensus__log_has(c, snap->index, snap->term);
+}
+
+static void keep(struct consensus *c)
+{
+    struct consensus__install *i = &c->install;
+
+    if (c->writes.stable < i->snap.index) {
+        return; /* what is applied is durable here (O7) */
+    }
+    if (i->snap.index > c->commit) {
+        consensus__commit_to(c, i->snap.index);
+    }
+    i->state = CONSENSUS_INSTALL_SWITCHES;
+    consensus__snap_order(c, CONSENSUS_SNAP_SWITCH, &i->snap);
+}
+
 void consensus__install_run(struct consensus *c)
 {
     struct consensus__install *i = &c->install;
 
     if (i->state != CONSENSUS_INSTALL_NONE && i->state <= CONSENSUS_INSTALL_IMPORTS &&
-        i->snap.index <= c->commit) {
+        i->snap.index <= c->commit && !c->lacks_state) {
         leave(c, true); /* the log has brought it */
     } else if (i->state == CONSENSUS_INSTALL_IMPORTED && is_needless(c, &i->snap)) {
         struct consensus__install was = *i;
@@ -298,6 +331,8 @@ void consensus__install_run(struct consensus *c)
         if (!mu_id_is_none(&was.from)) {
             done(c, &was.from, was.session);
         }
+    } else if (i->state == CONSENSUS_INSTALL_IMPORTED && is_kept(c)) {
+        keep(c);
     } else if (i->state == CONSENSUS_INSTALL_IMPORTED && consensus__tickets_are_told(c)) {
         MU_ASSERT(c->role != CONSENSUS_LEADER); /* it has everything that was ever committed (I4) */
         reset(c);

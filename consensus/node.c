@@ -68,6 +68,43 @@ static void next_take(struct consensus_node *n)
     n->durable_applied = n->durable_applied_fed = base;
 }
 
+static bool has_others(const struct consensus_node *n)
+{
+    const struct consensus_loaded *l = &n->opened.loaded;
+    const struct consensus_config *now = &l->configs[l->configs_count - 1];
+
+    for (uint32_t i = 0; l->configs_count > 0 && i < now->servers_count; i++) {
+        if (now->servers[i].is_voter && !mu_id_eq(&now->servers[i].id, &n->options.server)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the log does not hold any more, the leader's state does (spec/consensus.md 2.16): until then
+ * the log stands as if all of it up to its base were applied, and nothing is. */
+static enum mu_code state_lost(struct consensus_node *n, struct mu_err *err)
+{
+    uint64_t base = n->opened.loaded.base_index;
+
+    if (!n->options.lacks_state || n->takes_next || base == 0) {
+        return MU_OK;
+    }
+    if (!has_others(n)) {
+        return mu_fail(
+            err, MU_CORRUPT,
+            "%s: the log begins behind entry %llu, and no other server has the state: "
+            "what was saved of it (muster snapshot save) can be restored to a new server",
+            n->options.dir, (unsigned long long)base);
+    }
+    n->lacks_state = true;
+    n->options.applied = n->options.durable_applied = base;
+    n->options.applied_term = n->opened.loaded.base_term;
+    n->commit_to = n->delivered = n->applied = n->applied_fed = base;
+    n->durable_applied = n->durable_applied_fed = base;
+    return MU_OK;
+}
+
 /* State and log must be of one history: the state never contains what the log had not durable. */
 static enum mu_code check_applied(const struct consensus_node *n, struct mu_err *err)
 {
@@ -133,7 +170,8 @@ enum mu_code consensus__node_open(struct consensus_node *n,
     identify(n);
     n->base_index = n->opened.loaded.base_index;
     next_take(n);
-    rc = check_applied(n, err);
+    rc = state_lost(n, err);
+    rc = rc == MU_OK ? check_applied(n, err) : rc;
     return rc == MU_OK ? consensus__node_bootstrap_open(n, err) : rc;
 }
 
@@ -201,11 +239,13 @@ void consensus__node_core_start(struct consensus_node *n)
     if (n->options.trailing_entries > 0) {
         trailing_set(&options, n->options.trailing_entries);
     }
+    options.trailing_bytes = at_most(options.trailing_bytes, n->options.trailing_bytes);
     if (n->options.chunk_bytes > 0) {
         options.chunk_bytes = n->options.chunk_bytes;
     }
     l->applied = n->options.applied;
     l->durable_applied = n->options.durable_applied;
+    l->lacks_state = n->lacks_state;
     l->seed = mu_rand_u64(&n->rand);
     l->campaigns_at_once = n->campaigns_at_once;
     l->may_have_promised = !n->identity.is_fresh;

@@ -136,7 +136,8 @@ struct consensus_node {
     struct mu_link noted; /* node_snapshot.c: answers to orders, not fed yet */
     struct consensus_msg chunks[CONSENSUS_CHUNKS_WAITING]; /* wait for their bytes */
     size_t chunks_count;
-    bool takes_next; /* see consensus_driver_takes_next() */
+    bool takes_next;  /* see consensus_driver_takes_next() */
+    bool lacks_state; /* see consensus_driver_lacks_state() */
 
     struct mu_id peers[CONSENSUS_PEERS_MAX]; /* as the transport was told */
     size_t peers_count;

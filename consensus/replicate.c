@@ -422,6 +422,16 @@ static bool is_stuck(const struct consensus *c, const struct consensus__peer *p,
            quiet_ms > c->options.election_ms_min;
 }
 
+/* Its log may be as long as ours, and yet it needs a snapshot: its state is lost (spec 2.16). */
+static void peer_state(struct consensus *c, struct consensus__peer *p, bool lacks_state)
+{
+    p->lacks_state = lacks_state;
+    if (lacks_state && p->state != CONSENSUS_SNAPSHOT) {
+        consensus__note(c, CONSENSUS_T_PEER_STATELESS, &p->id, p->match, 0, 0);
+        consensus__peer_move(c, p, CONSENSUS_SNAPSHOT);
+    }
+}
+
 void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg *m)
 {
     struct consensus__peer *p = answering(c, m, m->alive.session);
@@ -441,7 +451,8 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
         return;
     }
     consensus__on_sum_answer(c, p, m);
-    if (p->state == CONSENSUS_SNAPSHOT && !consensus__is_sending_to(c, p) &&
+    peer_state(c, p, m->alive.lacks_state);
+    if (p->state == CONSENSUS_SNAPSHOT && !p->lacks_state && !consensus__is_sending_to(c, p) &&
         c->now_ms - p->sent_ms > SNAPSHOT_RETRIES_MS(c)) {
         consensus__peer_move(c, p, CONSENSUS_PROBE); /* has it been helped from elsewhere? */
     } else if (is_stuck(c, p, m)) {

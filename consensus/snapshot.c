@@ -98,6 +98,13 @@ static bool is_usable(const struct consensus *c)
            c->now_ms - s->ready_ms <= c->options.snap_reuse_ms;
 }
 
+/* Of one that lacks its state, what it says to have applied is where its log begins: an older one
+ * leads nowhere. */
+static bool is_usable_for(const struct consensus *c, const struct consensus__peer *p)
+{
+    return is_usable(c) && (!p->lacks_state || c->office.sending.snap.index >= p->applied);
+}
+
 static void export_begin(struct consensus *c, const struct consensus__peer *p)
 {
     struct consensus__sending *s = &c->office.sending;
@@ -231,7 +238,7 @@ void consensus__sending_run(struct consensus *c)
     if (p == NULL || p->state != CONSENSUS_SNAPSHOT) {
         s->to = MU_ID_NONE;
         p = next_in_need(c);
-        if (p != NULL && !is_usable(c)) {
+        if (p != NULL && !is_usable_for(c, p)) {
             export_begin(c, p);
             return;
         }
@@ -282,6 +289,7 @@ static void on_done(struct consensus *c, struct consensus__peer *p, const struct
         c->counters.snapshots_sent++;
         consensus__note(c, CONSENSUS_T_SNAP_SENT, &p->id, m->snapshot_res.match, 0, 0);
     }
+    p->lacks_state = false; /* what it said before on the other connection may come yet */
     consensus__peer_acked(c, p, m->snapshot_res.match, false);
 }
 

@@ -43,12 +43,14 @@ void consensus_status(const struct consensus *c, struct consensus_status *out)
         .durable_applied = c->durable_applied,
         .first_index = c->log.base_index + 1,
         .floor_index = c->floor_index,
+        .lacks_state = c->lacks_state,
         .stable = c->writes.stable,
         .config_index = consensus__config(c)->index,
         .is_config_committed = consensus__config(c)->index <= c->commit,
         .is_transferring = c->office.transfer.is_running,
         .is_stopped = c->is_stopped,
         .is_removed = c->death == CONSENSUS_DEATH_REMOVED,
+        .is_diverged = c->death == CONSENSUS_DEATH_DIVERGED,
         .leader_heard_ms = c->role == CONSENSUS_LEADER ? c->now_ms : c->contact_ms,
         .elections_started = c->counters.elections_started,
         .elections_won = c->counters.elections_won,
@@ -176,9 +178,11 @@ static void check_snapshots(const struct consensus *c)
     const struct consensus__install *i = &c->install;
 
     MU_ASSERT(i->stored <= i->taken && i->taken <= i->snap.bytes);
-    MU_ASSERT(!consensus__is_resetting(c) ||
-              (c->role != CONSENSUS_LEADER && c->log.base_index == i->snap.index &&
-               c->commit == i->snap.index && c->log.last_index == i->snap.index));
+    MU_ASSERT(!consensus__is_resetting(c) || c->role != CONSENSUS_LEADER);
+    MU_ASSERT(!consensus__is_resetting(c) || c->lacks_state ||
+              (c->log.base_index == i->snap.index && c->commit == i->snap.index &&
+               c->log.last_index == i->snap.index));
+    MU_ASSERT(!c->lacks_state || (c->role != CONSENSUS_LEADER && c->applied <= c->log.base_index));
     MU_ASSERT(s->stored <= s->sent && s->sent <= s->snap.bytes);
     MU_ASSERT(mu_id_is_none(&s->to) || s->state == CONSENSUS_EXPORT_READY);
     MU_ASSERT(s->state != CONSENSUS_EXPORT_READY || s->config.index <= s->snap.index);

@@ -480,7 +480,7 @@ static void effects_view(struct consensus *c, struct consensus_effects *fx)
     bool is_dead = c->death != CONSENSUS_ALIVE;
     uint64_t durable = c->commit < c->writes.stable ? c->commit : c->writes.stable;
 
-    if (consensus__is_resetting(c)) {
+    if (consensus__is_resetting(c) || c->lacks_state) {
         durable = c->applied; /* what comes next is not an entry but a state */
     }
     *fx = (struct consensus_effects){
@@ -581,6 +581,7 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     MU_ASSERT(consensus_options_check(options, NULL) == MU_OK);
     MU_ASSERT(loaded->applied >= loaded->base_index && loaded->applied <= loaded->last_index);
     MU_ASSERT(loaded->durable_applied <= loaded->applied);
+    MU_ASSERT(!loaded->lacks_state || loaded->applied == loaded->base_index);
     c->options = *options;
     layout(c, options);
     c->now_ms = now_ms;
@@ -600,6 +601,7 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     c->durable_applied = loaded->durable_applied;
     c->floor_index = loaded->floor_index;
     c->floor_term = loaded->floor_term;
+    c->lacks_state = loaded->lacks_state;
     c->writes.next_seq = loaded->seq + 1;
     c->writes.persisted_seq = loaded->seq;
     c->writes.stable = loaded->last_index;

@@ -307,7 +307,7 @@ static bool may_stand(const struct consensus *c, const struct consensus_msg *m)
            c->now_ms - c->leader_heard_ms <= m->timeout_now.valid_ms &&
            m->timeout_now.last_index == c->log.last_index &&
            c->writes.stable == c->log.last_index && !consensus__is_installing(c) &&
-           c->floor_index == 0 && consensus__health(c) != CONSENSUS_STORE_SLOW;
+           !c->lacks_state && c->floor_index == 0 && consensus__health(c) != CONSENSUS_STORE_SLOW;
 }
 
 void consensus__on_timeout_now(struct consensus *c, const struct consensus_msg *m)

@@ -172,6 +172,7 @@ static void alive_out(const struct consensus_msg *m, union body *b, pb_raft *to)
     b->alive.applied = m->alive.applied;
     b->alive.is_store_slow = m->alive.is_store_slow;
     b->alive.is_holed = m->alive.is_holed;
+    b->alive.lacks_state = m->alive.lacks_state;
     b->alive.is_promised = m->alive.is_promised;
     b->alive.sum = sum_out(&m->alive.sum, &b->said);
     to->alive = &b->alive;
@@ -321,6 +322,7 @@ static bool alive_in(const pb_raft *from, struct consensus_msg *m)
     m->alive.applied = from->alive->applied;
     m->alive.is_store_slow = from->alive->is_store_slow != 0;
     m->alive.is_holed = from->alive->is_holed != 0;
+    m->alive.lacks_state = from->alive->lacks_state != 0;
     m->alive.is_promised = from->alive->is_promised != 0;
     sum_in(from->alive->sum, &m->alive.sum);
     return true;

@@ -83,31 +83,43 @@ void api_event_fire(struct request *r)
 struct listed {
     struct mu_json_out o;
     struct mu_span name; /* empty: all */
-    uint64_t index;
+    uint64_t index;      /* 1: none is listed */
 };
+
+static bool is_listed(const struct listed *l, const struct agent_event *e)
+{
+    return l->name.bytes == 0 || mu_span_eq(l->name, e->name);
+}
+
+static void take_index(void *data, const struct agent_event *e)
+{
+    struct listed *l = data;
+
+    l->index = is_listed(l, e) ? index_of(&e->id) : l->index;
+}
 
 static void list_one(void *data, const struct agent_event *e)
 {
     struct listed *l = data;
 
-    if (l->name.bytes == 0 || mu_span_eq(l->name, e->name)) {
+    if (is_listed(l, e)) {
         put_event(&l->o, e);
-        l->index = index_of(&e->id);
     }
 }
 
+/* One that is held keeps nothing but its place: the list is made when it is answered. */
 static void look(struct request *r)
 {
     struct listed l = { .name = params_text(&r->params, "name"), .index = 1 };
 
-    mu_buf_clear(&r->out);
+    agent_each_event(r->front->agent, take_index, &l);
+    if (event_wait_holds(r, l.index)) {
+        return;
+    }
     response_json(r, &l.o);
     mu_json_open(&l.o, '[');
     agent_each_event(r->front->agent, list_one, &l);
     mu_json_close(&l.o, ']');
-    if (event_wait_holds(r, l.index)) {
-        return;
-    }
     const char *index = mu_arena_printf(&r->arena, "%llu", (unsigned long long)l.index);
 
     response_header(r, "X-Consul-Index", mu_span_text(index));

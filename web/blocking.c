@@ -179,7 +179,8 @@ static void ask(struct request *r, enum agent_consistency mode)
 static void look_locally(struct request *r)
 {
     struct agent_view view = agent_view_now(r->front->agent);
-    bool is_too_old = r->read.has_max_stale && view.last_contact_ms > r->read.max_stale_ms;
+    bool is_too_old =
+        !view.has_state || (r->read.has_max_stale && view.last_contact_ms > r->read.max_stale_ms);
 
     if (is_too_old && !r->was_fresh) {
         r->was_fresh = true;

@@ -180,6 +180,7 @@ class Keys(ClusterTest):
     def test_who_was_off_meanwhile_comes_back(self):
         cluster = self.sealed(clients=3)
         s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        listener = Listener(cluster.prefix) if os.geteuid() == 0 else None
         k1.kill()
         wait_for("s1 to see the crash", lambda: s1.members()["k1"] == 4)
         self.rotate(s1)
@@ -192,6 +193,12 @@ class Keys(ClusterTest):
         with open(ring_file(k1)) as f:
             self.assertEqual(f.read(), f'[\n  "{K2}"\n]\n')
         wait_for("k1 to write", lambda: k1.put("/v1/kv/back", "x").status == 200)
+        if listener is not None:  # keys travel under keys alone
+            heard = listener.stop()
+            self.assertGreater(len(heard[8301]), 1000)
+            for port in (8300, 8301):
+                for word in (bytes([2]) * 16, bytes([1]) * 16, K2.encode(), b"_serf_", b"consul"):
+                    self.assertNotIn(word, heard[port])
 
     def test_a_stranger_with_the_old_key_is_told_nothing(self):
         cluster = self.sealed(clients=1)

@@ -196,6 +196,7 @@ enum agent_consistency {
 struct agent_view { /* valid during the callback */
     struct catalog_reader *reader;
     bool known_leader;
+    bool has_state;           /* false: it is lost, and another one on its way */
     uint64_t last_contact_ms; /* since this server heard from the leader; 0 on the leader */
 };
 /* code MU_OK: query `view->reader` now. */

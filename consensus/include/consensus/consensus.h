@@ -197,6 +197,9 @@ struct consensus_loaded {
     uint64_t floor_index, floor_term;
     uint64_t log_bytes;                /* of the entries behind the base, about */
     uint64_t applied, durable_applied; /* what the state contains */
+    /* There is no state (spec 2.16): `applied` is the base, and nothing is applied until a snapshot
+     * of the leader was installed. It votes, since its log is whole, and does not stand. */
+    bool lacks_state;
     uint64_t seq;                      /* highest write submitted in this boot already */
     uint64_t boot_count;
     uint64_t seed;          /* from the system; or the run's, in the simulator */
@@ -360,6 +363,7 @@ struct consensus_msg {
             bool is_store_slow;
             bool is_holed;    /* as in ack */
             bool is_promised; /* as the heartbeat of this read_seq asked */
+            bool lacks_state; /* it has lost its state: it needs one, whatever its log holds */
         } alive;              /* HEARTBEAT_RES */
         struct {
             uint64_t session;
@@ -667,11 +671,13 @@ struct consensus_status {
     uint64_t last_index, last_term, commit, applied, durable_applied, first_index;
     uint64_t stable;      /* durable on this server */
     uint64_t floor_index; /* it lost entries up to this one and has not got them again; 0: none */
+    bool lacks_state;     /* it has lost its state and has not got one again */
     uint64_t config_index;
     bool is_config_committed;
     bool is_transferring; /* leader: giving leadership away */
     bool is_stopped;      /* it says no more */
     bool is_removed;      /* dead: its disk may never come back */
+    bool is_diverged;     /* dead: its state is not that of the majority */
     struct mu_id voters[CONSENSUS_PEERS_MAX];
     size_t voters_count;
     struct consensus_peer_status peers[CONSENSUS_PEERS_MAX];

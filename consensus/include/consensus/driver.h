@@ -67,6 +67,9 @@ struct consensus_driver_options {
     void *callbacks_data;
     uint64_t applied, applied_term; /* what the state contains already */
     uint64_t durable_applied;
+    /* There is no state, or none that may be used; `applied` is 0. What the log does not hold any
+     * more comes from the leader; without others that could have it, it is not opened. */
+    bool lacks_state;
     /* Of a complete state that lies beside it: a crash has interrupted the install of a snapshot.
      * 0: there is none. See consensus_driver_takes_next(). */
     uint64_t next_applied, next_applied_term;
@@ -75,6 +78,7 @@ struct consensus_driver_options {
     uint32_t segment_bytes, spares_count;
     uint64_t ballast_bytes;
     uint32_t trailing_entries; /* kept of the log behind the state; 0: 10 240 */
+    uint32_t trailing_bytes;   /* and no more than so many bytes of it; 0: by the file system */
     bool has_leases;           /* reads without a round, see consensus.h for what that assumes */
     uint32_t chunk_bytes;      /* of a snapshot in one message; 0: CONSENSUS_CHUNK_BYTES */
     uint64_t seed;             /* of election times and of ids; 0: the system's */
@@ -88,6 +92,8 @@ MU_MUST_CHECK enum mu_code consensus_driver_new(struct consensus_driver **out,
                                                 struct mu_err *err);
 /* Before start: the log begins behind the next state already, which must be made the state now. */
 bool consensus_driver_takes_next(const struct consensus_driver *d);
+/* Before start: a state has to come from the leader; else the log leads to it from its beginning. */
+bool consensus_driver_lacks_state(const struct consensus_driver *d);
 void consensus_driver_start(struct consensus_driver *d);
 typedef void consensus_stopped_fn(void *data);
 /* A leader first gives its office away, if another voter can take it, for at most an election

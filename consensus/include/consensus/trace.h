@@ -56,6 +56,7 @@
     X(INSTALL_FAILED,  WARN,  "cannot install the snapshot of entry {a}: {fault}") \
     X(PEER_HOLED,      WARN,  "{p} has lost entries {a} to {b}, which it had acknowledged: they are sent again") \
     X(HOLED,           WARN,  "does not campaign: its log ends at {a} and once ended at {b} of term {c}") \
+    X(PEER_STATELESS,  WARN,  "{p} has lost its state: it gets a snapshot") \
     X(HEALED,          INFO,  "has all of its log again, up to {a} of term {b}") \
     X(FETCH_FAILED,    WARN,  "entries from {a} on for {p} are damaged") \
     X(READS,           TRACE, "{a} reads may be answered from index {b}, confirmed by round {c}") \

@@ -375,6 +375,7 @@ void cluster_run(struct cluster *c, uint64_t ms)
         requests_run(c);
         offices_run(c);
         clients_run(c);
+        holders_run(c);
         state_follow(c); /* what was fed between may have committed at once */
         verify(c);
     }

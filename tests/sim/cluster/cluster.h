@@ -10,6 +10,7 @@
  *   torture.c   what goes wrong, drawn from the seed
  *   client.c    what clients want: registrations, keys
  *   request.c   the way of a write or read to the leader and back
+ *   holders.c   who holds a lock by a session, and the leader who ends sessions
  *   office.c    what a leader does: gossip's knowledge into the catalog, through agent/reconcile.h
  *   state.c     committed entries into catalogs, and what must be equal everywhere
  *   model.c     a second opinion about keys and registrations, not made from the catalog's code
@@ -35,6 +36,8 @@
 #define SERVICES_MAX   3 /* of one client */
 #define REQUESTS_MAX   256
 #define KEYS_MAX       24
+#define HOLDERS_MAX    3
+#define SESSIONS_MAX   512 /* of those that nobody has ended yet */
 #define GROUPS         3
 #define WORLD_CLOCK_MS 1000 /* how far gossip's clock is ahead, in its simulator */
 
@@ -50,7 +53,8 @@ enum cluster_break {
     BREAK_APPLY,        /* what applying does depends on the server's life */
     BREAK_DISK,         /* a crash loses what was flushed */
     BREAK_HEALTH,       /* the leader forgets to mark the failed */
-    BREAK_STATE,        /* as BREAK_APPLY, and nobody looks but the servers themselves */
+    BREAK_SESSIONS,     /* renewals are answered, and change nothing */
+    BREAK_STATE, /* one server leaves commands out, and nobody looks but the servers themselves */
 };
 
 struct cluster_options {
@@ -90,6 +94,7 @@ struct request {
     uint64_t mark;
     struct reconcile_action action;
     bool has_more;
+    struct mu_id session;
 };
 
 /* -- members ----------------------------------------------------------------------------------- */
@@ -103,6 +108,10 @@ struct office {
     uint64_t since_ms, full_at_ms;
     uint64_t suspicious_ms; /* since when too many are failed; 0: not so */
     bool was_removed[MEMBERS_MAX];
+    struct session_timers *timers;
+    struct mu_id sessions[SESSIONS_MAX]; /* those in `timers` */
+    size_t sessions_count;
+    uint64_t sessions_at; /* the state they were read from */
 };
 
 struct server {
@@ -124,6 +133,23 @@ struct service {
 struct client {
     struct service services[SERVICES_MAX];
     uint64_t sync_at_ms;
+};
+
+enum holder_wish { WISH_NODE, WISH_SESSION, WISH_ACQUIRE, WISH_RELEASE };
+
+enum renewal_state { RENEWAL_NONE, RENEWAL_TRAVELS, RENEWAL_GOOD, RENEWAL_OVER, RENEWAL_FAILED };
+
+struct holder {
+    struct mu_id session;
+    bool has_session, holds, is_busy;
+    bool is_silent; /* on purpose */
+    enum holder_wish wish;
+    uint64_t next_ms, mark;
+    uint64_t sent_ms;    /* of what is under way */
+    uint64_t renewed_ms; /* when that was sent which was answered well last */
+    enum renewal_state renewal;
+    size_t at, hops; /* the server it is at */
+    uint64_t due_ms, renew_ms;
 };
 
 /* -- what is known of the log ------------------------------------------------------------------ */
@@ -163,6 +189,9 @@ struct cluster {
     struct server servers[SERVERS_MAX];
     size_t servers_count;
     struct client clients[CLIENTS_MAX];
+    struct holder holders[HOLDERS_MAX];
+    bool has_lock_node, holders_rest;
+    uint64_t wishes;
     size_t members_count; /* servers first, then clients; the same numbers as in gossip */
     bool wants_join[MEMBERS_MAX];
     bool is_leaving[MEMBERS_MAX];
@@ -189,6 +218,7 @@ struct cluster {
     uint64_t hash;
     struct { /* for people */
         uint64_t crashes, acked, lost, removed, paused, reads, restarts, cuts;
+        uint64_t locks;
     } sums;
 };
 
@@ -230,6 +260,12 @@ void office_notice(struct cluster *c, size_t server, const struct gossip_notice 
 void offices_run(struct cluster *c);
 void office_open(struct cluster *c, size_t server);
 void office_close(struct server *s);
+
+/* In office: sessions of the state, each with its full time. */
+void sessions_lead(struct cluster *c, struct server *s);
+void sessions_run(struct cluster *c, struct server *s);
+void holders_run(struct cluster *c);
+void holders_judge(struct cluster *c);
 
 void clients_run(struct cluster *c);
 void client_restarted(struct cluster *c, size_t member);

@@ -331,6 +331,9 @@ void judge(struct cluster *c)
 {
     torture_heal(c);
     settle(c, "behind the faults");
+    holders_judge(c);
+    c->holders_rest = true; /* or entries would always be under way */
+    settle(c, "behind sessions");
     states_compare(c);
     death(c);
     change_of_hands(c);

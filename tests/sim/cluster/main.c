@@ -73,9 +73,10 @@ static void run_twice(const struct cluster_options *options, struct sum *sum)
 /* -- words ------------------------------------------------------------------------------------- */
 
 static const char *const breaks[] = {
-    [BREAK_NOTHING] = "nothing", [BREAK_PRESERVATION] = "preservation",
-    [BREAK_APPLY] = "apply",     [BREAK_DISK] = "disk",
-    [BREAK_HEALTH] = "health",   [BREAK_STATE] = "state",
+    [BREAK_NOTHING] = "nothing",   [BREAK_PRESERVATION] = "preservation",
+    [BREAK_APPLY] = "apply",       [BREAK_DISK] = "disk",
+    [BREAK_HEALTH] = "health",     [BREAK_STATE] = "state",
+    [BREAK_SESSIONS] = "sessions",
 };
 
 static bool break_parse(const char *text, struct cluster_options *to)
@@ -120,7 +121,7 @@ static int usage(void)
     (void)fprintf(stderr,
                   "usage: sim_cluster [--seed S] [--seconds T] [--servers 1..%d] "
                   "[--clients 1..%d] [--verbose]\n"
-                  "                   [--break preservation|apply|disk|health|state]\n",
+                  "                   [--break preservation|apply|disk|health|state|sessions]\n",
                   SERVERS_MAX, CLIENTS_MAX);
     return 2;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "agent/reconcile_command.h"
+#include "agent/session_timers.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "cluster.h"
@@ -31,12 +32,14 @@ void office_open(struct cluster *c, size_t server)
         .self = member_name(c, server),
     };
 
-    s->office = (struct office){ .reconcile = reconcile_new(&options) };
+    s->office =
+        (struct office){ .reconcile = reconcile_new(&options), .timers = session_timers_new() };
 }
 
 void office_close(struct server *s)
 {
     reconcile_free(s->office.reconcile);
+    session_timers_free(s->office.timers);
     s->office = (struct office){ .reconcile = NULL };
 }
 
@@ -303,6 +306,7 @@ static void on_barrier(struct cluster *c, const struct request *r, enum request_
     memset(o->was_removed, 0, sizeof o->was_removed);
     cluster_say(c, "%s takes office", member_name(c, r->owner));
     reconcile_lead(o->reconcile, c->now_ms);
+    sessions_lead(c, &c->servers[r->owner]);
     full_pass(c, r->owner);
 }
 
@@ -343,6 +347,7 @@ void offices_run(struct cluster *c)
         }
         if (s->office.state == OFFICE_HELD) {
             act(c, i);
+            sessions_run(c, s);
         }
     }
 }

@@ -582,7 +582,7 @@ void sim_check_started(struct sim_world *w, struct sim_node *n)
 {
     const struct consensus *c = n->core;
 
-    if (c->hard.term < n->disk.hard.term || c->commit != n->disk.state.index ||
+    if (c->hard.term < n->disk.hard.term || c->commit != sim_first_applied(n) ||
         c->log.last_index != n->disk.log.last ||
         (c->hard.term == n->disk.hard.term &&
          !mu_id_eq(&c->hard.voted_for, &n->disk.hard.voted_for))) {

@@ -66,6 +66,7 @@ enum drive_domain { /* streams */
                     DOMAIN_GOSSIP,
                     DOMAIN_SNAP,
                     DOMAIN_SLOW,
+                    DOMAIN_STATE,
                     DOMAINS_COUNT
 };
 

@@ -90,7 +90,7 @@ void sim_shadow_started(struct sim_world *w, struct sim_node *n)
         .voted_for = n->core->hard.voted_for,
         .base = log->base,
         .last = log->last,
-        .applied = n->disk.state.index,
+        .applied = sim_first_applied(n),
         .entries = entries,
     };
 

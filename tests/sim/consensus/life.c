@@ -144,6 +144,11 @@ static uint64_t log_bytes(const struct sim_log *log)
     return bytes;
 }
 
+uint64_t sim_first_applied(const struct sim_node *n)
+{
+    return n->disk.lacks_state ? n->disk.log.base : n->disk.state.index;
+}
+
 /* What the store found on the disk. */
 void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
 {
@@ -163,8 +168,9 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
         .log_bytes = log_bytes(log),
         .floor_index = n->disk.floor_index,
         .floor_term = n->disk.floor_term,
-        .applied = n->disk.state.index,
-        .durable_applied = n->disk.state.index,
+        .applied = sim_first_applied(n),
+        .durable_applied = sim_first_applied(n),
+        .lacks_state = n->disk.lacks_state,
         .boot_count = n->disk.boots,
         .seed = w->seed * 131 + n->place * 17 + n->disk.boots,
         .campaigns_at_once = campaigns,
@@ -189,8 +195,8 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
     options.server = n->id;
     options.disk = n->disk.id;
     n->core = mu_new(consensus_arena_bytes(&options));
-    n->applied = n->disk.state.index;
-    n->durable_applied = n->disk.state.index;
+    n->applied = sim_first_applied(n);
+    n->durable_applied = n->applied;
     consensus_init(n->core, &options, &loaded, sim_local(n, w->now));
     mu_free(runs);
     mu_free(configs);
@@ -256,6 +262,15 @@ void sim_node_rot(struct sim_world *w, struct sim_node *n)
         n->disk.floor_term = sim_log_term(log, log->last);
     }
     log->last = n->disk.state.index;
+    (void)w;
+}
+
+void sim_node_lose_state(struct sim_world *w, struct sim_node *n)
+{
+    MU_ASSERT(!n->is_up);
+    n->disk.state = (struct sim_state){ 0 };
+    n->disk.is_spoiled = false;
+    n->disk.lacks_state = n->disk.log.base > 0; /* else the log says all of it again */
     (void)w;
 }
 

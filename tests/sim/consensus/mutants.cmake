@@ -321,6 +321,19 @@ mutant(match_survives_a_hole replicate.c scripts
     "    if (true) {
         return false;")
 
+mutant(stands_without_a_state election.c scripts
+    " || c->lacks_state) { /*"
+    ") { /*")
+mutant(applies_behind_a_lost_state step.c scripts
+    "    if (consensus__is_resetting(c) || c->lacks_state) {"
+    "    if (consensus__is_resetting(c)) {")
+mutant(lost_state_cuts_the_log install.c scripts
+    "    return c->lacks_state && consensus__log_has(c, snap->index, snap->term);"
+    "    return false;")
+mutant(lost_state_needs_none install.c scripts
+    "        return false; /* the log leads there from a state that is lost */"
+    "")
+
 # -- the states compared (spec 3.6) ----------------------------------------------------------------------
 
 mutant(odd_state_goes_on sums.c scripts

@@ -14,6 +14,28 @@
 
 /* -- the safety phase ---------------------------------------------------------------------- */
 
+static bool any_lacks_state(const struct drive *d)
+{
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        if (d->w->nodes[i].disk.lacks_state) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In some runs a server finds its state damaged when it starts: one at a time, since somebody has
+ * to have one. */
+static bool is_state_lost(const struct drive *d, const struct sim_node *n)
+{
+    struct mu_rand run = drive_stream(d, DOMAIN_STATE, 0, 0);
+    struct mu_rand now = drive_stream(d, DOMAIN_STATE, n->place + 1, d->tick);
+
+    return mu_rand_below(&run, 4) == 0 && mu_rand_below(&now, 4) == 0 && d->w->nodes_count >= 3 &&
+           d->plan.rate[DRIVE_change] == 0 && d->plan.rate[DRIVE_wipe] == 0 &&
+           n->disk.log.base > 0 && !any_lacks_state(d);
+}
+
 static void bury_and_raise(struct drive *d)
 {
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
@@ -29,6 +51,9 @@ static void bury_and_raise(struct drive *d)
             d->restart_at[i] = d->w->now + drive_below(d, 500);
         }
         if (!n->is_up && d->w->now >= d->restart_at[i]) {
+            if (is_state_lost(d, n)) {
+                sim_node_lose_state(d->w, n);
+            }
             sim_node_start(d->w, n);
         }
     }
@@ -275,7 +300,9 @@ static void must_elect_slowly(struct drive *d)
 static void liveness_phases(struct drive *d)
 {
     d->rand = drive_stream(d, DOMAIN_HEAL, 0, 0);
-    if (is_formed(d) && d->plan.rate[DRIVE_change] == 0) {
+    /* Whoever lacks its state may have the longest log, and does not stand: nobody can without it
+     */
+    if (is_formed(d) && d->plan.rate[DRIVE_change] == 0 && !any_lacks_state(d)) {
         uint32_t bits = some_quorum(d);
 
         heal(d, bits);

@@ -300,6 +300,17 @@ static bool cmd_rot(struct play *p, const struct script_command *c)
     return true;
 }
 
+static bool cmd_lose_state(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+
+    if (n == NULL || n->is_up) {
+        return false;
+    }
+    sim_node_lose_state(p->w, n);
+    return true;
+}
+
 static bool cmd_expect(struct play *p, const struct script_command *c)
 {
     struct sim_node *n = play_node(p, c, 1);
@@ -530,7 +541,7 @@ static const struct {
     { "set", play_set },         { "show", play_show },         { "start", cmd_start },
     { "status", play_status },   { "stop", cmd_stop },         { "store", cmd_store },
     { "heard", play_heard },     { "wipe", cmd_wipe },         { "spoil", cmd_spoil },
-    { "rot", cmd_rot },         { "jump", cmd_jump },
+    { "rot", cmd_rot },         { "jump", cmd_jump },         { "lose-state", cmd_lose_state },
 }; // clang-format on
 
 static bool play_run(void *world, const struct script_command *c, struct mu_buf *out)

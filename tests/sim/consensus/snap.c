@@ -141,11 +141,16 @@ static void become_next(struct sim_node *n)
     n->disk.next = (struct sim_state){ 0 };
     n->disk.part = (struct consensus_snap){ 0 };
     n->disk.part_flushed = n->part_written = 0;
+    n->disk.lacks_state = false;
 }
 
 static void switch_state(struct sim_world *w, struct sim_node *n, const struct consensus_snap *snap)
 {
-    if (n->disk.next.index != snap->index || n->disk.log.base != snap->index) { /* O10 */
+    bool is_of_log = n->disk.log.base == snap->index ||
+                     (n->disk.lacks_state && snap->index <= n->disk.log.last &&
+                      sim_log_term(&n->disk.log, snap->index) == snap->term);
+
+    if (n->disk.next.index != snap->index || !is_of_log) { /* O10 */
         sim_fail(w, "O10: %s switches to %llu, its log begins behind %llu", n->name,
                  U(n->disk.next.index), U(n->disk.log.base));
     }
@@ -209,6 +214,11 @@ void sim_order_run(struct sim_world *w, struct sim_node *n, bool fails)
 void sim_install_recover(struct sim_world *w, struct sim_node *n)
 {
     if (n->disk.log.base > n->disk.state.index) {
+        if (n->disk.lacks_state && n->disk.next.index != n->disk.log.base) {
+            n->disk.next = (struct sim_state){ 0 };
+            n->state = (struct sim_state){ 0 };
+            return; /* it asks for one */
+        }
         if (n->disk.next.index != n->disk.log.base) {
             sim_fail(w, "O10: the log of %s begins behind %llu, its states are of %llu and %llu",
                      n->name, U(n->disk.log.base), U(n->disk.state.index), U(n->disk.next.index));

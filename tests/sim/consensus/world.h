@@ -56,6 +56,7 @@ struct sim_disk {
     struct consensus_snap part;
     uint64_t part_flushed;            /* bytes of it that a crash leaves */
     bool is_spoiled;                  /* the state is not what was applied */
+    bool lacks_state;                 /* it was lost, and none was installed since */
     uint64_t floor_index, floor_term; /* the log once ended there (spec 2.16); 0: it is whole */
     uint64_t boots;
 };
@@ -244,6 +245,8 @@ void sim_node_start(struct sim_world *w, struct sim_node *n);
 /* kept: how many of the writes not yet flushed reach the disk nevertheless. */
 void sim_node_crash(struct sim_world *w, struct sim_node *n, size_t kept);
 /* Down: its log is damaged behind what the state has, as a journal opens such a one. */
+/* Its state is damaged, and so there is none any more; its log is whole. */
+void sim_node_lose_state(struct sim_world *w, struct sim_node *n);
 void sim_node_rot(struct sim_world *w, struct sim_node *n);
 void sim_node_wipe(struct sim_world *w, struct sim_node *n); /* down: a new, empty disk */
 void sim_node_pause(struct sim_world *w, struct sim_node *n, uint64_t ms);
@@ -297,6 +300,7 @@ void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *e
 void sim_feed_boot(struct sim_world *w, struct sim_node *n, struct consensus_bootstrap_event *ev);
 void sim_disk_apply(struct sim_world *w, struct sim_node *n, const struct sim_write *x);
 void sim_queue_pop(struct sim_node *n, size_t count);
+uint64_t sim_first_applied(const struct sim_node *n); /* what its core begins with */
 void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns); /* from its disk */
 uint32_t sim_pool_take(struct sim_node *n, uint64_t content, uint32_t bytes);
 uint64_t sim_config_content(struct sim_world *w, const struct consensus_config *config);

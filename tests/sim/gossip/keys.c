@@ -1,6 +1,5 @@
 /* keys.c - a node's part in a change of keys, as agent/keyring_change.c does it, on a disk that
  * writes at once. */
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
@@ -33,7 +32,9 @@ void sim_keys_gather(const struct gossip_effects *fx, struct sim_key_work *out)
             key.bytes <= GOSSIP_KEY_BYTES_MAX) {
             uint8_t *bytes = out->queries[out->count].key;
 
-            memcpy(bytes, key.data, key.bytes);
+            for (size_t b = 0; b < key.bytes; b++) {
+                bytes[b] = key.data[b];
+            }
             out->queries[out->count].query = (struct gossip_key_query){
                 .op = op, .key = mu_span_of(bytes, key.bytes), .ltime = q->ltime
             };

@@ -21,8 +21,9 @@
 #include "script.h"
 #include "world.h"
 
-#define SHOWN_MAX 16
-#define SETTLE_MS 10000
+#define SHOWN_MAX   16
+#define SETTLE_MS   10000
+#define KEY_QUERIES 1000 /* ids of queries about keys begin here */
 
 static const char *const routine[] = { "ping ", "push/pull", "health score", "join ", "tell " };
 
@@ -106,6 +107,21 @@ static void on_notice(void *data, size_t node, const struct gossip_notice *n)
     }
 }
 
+/* Payloads about keys are no text, and the keys' own bytes nobody's business. */
+static void add_payload(struct mu_buf *to, const char *query, struct mu_span payload)
+{
+    struct gossip_key_answer answer;
+
+    if (query != NULL && strncmp(query, "_serf_", 6) == 0) {
+        return;
+    }
+    if (query == NULL && gossip_key_answer_decode(payload, &answer)) {
+        mu_buf_addf(to, " %s, %zu keys", answer.is_ok ? "done" : answer.text, answer.ring.count);
+        return;
+    }
+    mu_buf_addf(to, " '%.*s'", MU_SPAN_FMT(payload));
+}
+
 /* What users and their handlers get. Answers wait until the step is over. */
 static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
 {
@@ -123,17 +139,26 @@ static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
     for (size_t i = 0; i < fx->queries_count; i++) {
         const struct gossip_query *q = &fx->queries[i];
 
-        mu_buf_addf(&p->trace, "[%llu] %s: query %s '%.*s' @%llu from %s\n", at, label, q->name,
-                    MU_SPAN_FMT(q->payload), (unsigned long long)q->ltime, q->from);
+        mu_buf_addf(&p->trace, "[%llu] %s: query %s", at, label, q->name);
+        add_payload(&p->trace, q->name, q->payload);
+        mu_buf_addf(&p->trace, " @%llu from %s\n", (unsigned long long)q->ltime, q->from);
         p->heard = mu_grow(p->heard, (p->heard_count + 1) * sizeof *p->heard);
         p->heard[p->heard_count++] = (struct heard){ node, q->ltime, q->id };
     }
     for (size_t i = 0; i < fx->replies_count; i++) {
         const struct gossip_reply *r = &fx->replies[i];
 
-        mu_buf_addf(&p->trace, "[%llu] %s: %s of query %llu%s%s '%.*s'\n", at, label,
-                    kinds[r->kind], (unsigned long long)r->query, r->from != NULL ? " from " : "",
-                    r->from != NULL ? r->from : "", MU_SPAN_FMT(r->payload));
+        bool is_about_keys = r->query >= KEY_QUERIES && r->kind == GOSSIP_REPLY_RESPONSE;
+
+        mu_buf_addf(&p->trace, "[%llu] %s: %s of query %llu%s%s", at, label, kinds[r->kind],
+                    (unsigned long long)r->query, r->from != NULL ? " from " : "",
+                    r->from != NULL ? r->from : "");
+        if (is_about_keys) {
+            add_payload(&p->trace, NULL, r->payload);
+        } else {
+            mu_buf_addf(&p->trace, " '%.*s'", MU_SPAN_FMT(r->payload));
+        }
+        mu_buf_add_byte(&p->trace, '\n');
     }
 }
 
@@ -330,6 +355,43 @@ static bool run_keys(struct player *p, const struct script_command *c, struct mu
     return true;
 }
 
+/* rotate <node> install|use|remove|list [<number>]: the keys of all, through the cluster. */
+static bool run_rotate(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    static const char *const ops[] = { "install", "use", "remove", "list" };
+    struct gossip_key key = { .count = 0 };
+
+    if (c->words_count > 3) {
+        key.count = GOSSIP_KEY_BYTES_MAX;
+        memset(key.bytes, c->words[3][0], sizeof key.bytes);
+    }
+    for (size_t i = 0; i < MU_LEN(ops); i++) {
+        if (strcmp(c->words[2], ops[i]) == 0) {
+            if (!world_ask_keys(p->world, node_of(p, c->words[1]), KEY_QUERIES + p->queries++,
+                                (enum gossip_key_op)i, &key)) {
+                mu_buf_add_text(out, "refused\n");
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ring <node>: the numbers of its keys, primary first, and of those it keeps aside. */
+static bool run_ring(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    const struct gossip_keys *k = world_keys_of(p->world, node_of(p, c->words[1]));
+
+    for (size_t i = 0; i < k->ring.count; i++) {
+        mu_buf_addf(out, "%s%c", i > 0 ? " " : "", k->ring.keys[i].bytes[0]);
+    }
+    for (size_t i = 0; i < k->retired.count; i++) {
+        mu_buf_addf(out, "%s%c", i > 0 ? " " : ", aside ", k->retired.keys[i].bytes[0]);
+    }
+    mu_buf_add_byte(out, '\n');
+    return true;
+}
+
 /* count <node> <counter>: what it has counted so far. */
 static bool run_count(struct player *p, const struct script_command *c, struct mu_buf *out)
 {
@@ -518,6 +580,8 @@ static const struct {
     { "members",     2, run_members },
     { "options",     2, run_options },
     { "keys",        2, run_keys },
+    { "rotate",      3, run_rotate },
+    { "ring",        2, run_ring },
     { "count",       3, run_count },
     { "event",       3, run_event },
     { "query",       3, run_query },

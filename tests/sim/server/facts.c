@@ -202,6 +202,18 @@ void fact_state(struct server *s, const struct catalog_applied *applied)
     }
 }
 
+/* A snapshot is of an entry that its maker has applied, and says of which term (row 48). */
+void fact_snapshot(const struct server *s, const struct consensus_snap *snap)
+{
+    struct world *w = s->world;
+
+    if (snap->index == 0 || snap->index > s->applied.index ||
+        w->facts[snap->index - 1].term != snap->term) {
+        world_fail(w, "%s: makes a snapshot of entry %llu, term %llu, having applied %llu", s->name,
+                   U(snap->index), U(snap->term), U(s->applied.index));
+    }
+}
+
 /* -- the core -----------------------------------------------------------------------------------
  */
 
@@ -223,6 +235,35 @@ static void check_leader(struct server *s, uint64_t term)
     }
 }
 
+/* What a leader believes that others have, and is committed, they never let go of (I6, I8). */
+static void note_matches(struct world *w, const struct consensus_status *st)
+{
+    for (size_t i = 0; i < st->peers_count; i++) {
+        const struct consensus_peer_status *p = &st->peers[i];
+        struct server *of = server_of(w, &p->id);
+        uint64_t match = p->match < st->commit ? p->match : st->commit;
+
+        if (of != NULL && match > of->match_told) {
+            of->match_told = match;
+        }
+    }
+}
+
+void fact_log(struct server *s)
+{
+    struct consensus_status st;
+
+    if (s->node.core == NULL) {
+        return;
+    }
+    consensus_status(s->node.core, &st);
+    if (st.last_index < s->match_told && st.floor_index == 0 && !s->is_hurt) {
+        world_fail(s->world,
+                   "I8: %s has acknowledged entry %llu, committed, and its log ends at %llu",
+                   s->name, U(s->match_told), U(st.last_index));
+    }
+}
+
 void facts_check_node(struct server *s)
 {
     struct world *w = s->world;
@@ -234,6 +275,7 @@ void facts_check_node(struct server *s)
     consensus_status(s->node.core, &st);
     if (st.role == CONSENSUS_LEADER) {
         check_leader(s, st.term);
+        note_matches(w, &st);
     }
     if (st.term < s->term || st.commit < s->commit) {
         world_fail(w, "I10: %s goes back: term %llu to %llu, commit %llu to %llu", s->name,

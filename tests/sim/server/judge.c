@@ -4,6 +4,7 @@
  * was acknowledged on every server, equal state, clients served. Then nothing may move any more. At
  * last every server stops in order, and its files are looked at with nobody around.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/snapshot_files.h"
@@ -170,6 +171,68 @@ static void must_be_quiet(struct world *w)
     }
 }
 
+/* -- nothing is left lying about -----------------------------------------------------------------
+ */
+
+struct names {
+    struct server *server;
+    size_t logs, parts;
+};
+
+static enum mu_code of_state(void *data, const char *name, struct mu_err *err)
+{
+    struct names *n = data;
+    char now[48];
+
+    (void)err;
+    (void)snprintf(now, sizeof now, "state-%llu.db", U(n->server->generation));
+    if (strncmp(name, now, strlen(now)) != 0 && strcmp(name, "current") != 0 &&
+        strcmp(name, "export.part") != 0) {
+        world_fail(n->server->world, "%s: %s is left over, and the state is of generation %llu",
+                   n->server->name, name, U(n->server->generation));
+    }
+    return MU_OK;
+}
+
+static enum mu_code of_log(void *data, const char *name, struct mu_err *err)
+{
+    struct names *n = data;
+
+    (void)err;
+    n->logs += strncmp(name, "log-", 4) == 0;
+    n->parts += strncmp(name, "snap-", 5) == 0;
+    return MU_OK;
+}
+
+/* However much was written: with short logs, what trails, a laggard's share, and what the state has
+ * not flushed yet come to less than this. */
+#define SEGMENTS_MAX 16
+
+static void log_is_bounded(const struct names *n)
+{
+    if (n->server->world->is_pressing && n->logs > SEGMENTS_MAX) {
+        world_fail(n->server->world, "%s: its log has grown to %zu segments", n->server->name,
+                   n->logs);
+    }
+    if (n->parts > 1) {
+        world_fail(n->server->world, "%s: parts of %zu snapshots lie there", n->server->name,
+                   n->parts);
+    }
+}
+
+static void must_be_tidy(struct world *w)
+{
+    for (size_t i = 0; i < w->servers_count; i++) {
+        struct names n = { .server = &w->servers[i] };
+
+        if (server_is_up(n.server) && !n.server->is_excused) {
+            MU_ASSERT(disk_list(n.server->disk, DISK_STATE, of_state, &n, NULL) == MU_OK);
+            MU_ASSERT(disk_list(n.server->disk, DISK_LOG, of_log, &n, NULL) == MU_OK);
+            log_is_bounded(&n);
+        }
+    }
+}
+
 /* -- what lies on the disks ---------------------------------------------------------------------
  */
 
@@ -248,6 +311,7 @@ void judge(struct world *w)
     serve(w);
     must_settle(w, "all servers, after serving");
     must_be_quiet(w);
+    must_be_tidy(w);
     clients_judge(w);
     for (size_t i = 0; i < w->servers_count; i++) {
         server_stop(&w->servers[i], NEVER - w->now);

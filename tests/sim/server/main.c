@@ -20,8 +20,8 @@
 #include "base/clock.h"
 #include "world.h"
 
-#define SEEDS_FIXED 4
-#define SEEDS_FRESH 2
+#define SEEDS_FIXED 3
+#define SEEDS_FRESH 1
 #define BEYOND_EACH 8 /* every so manieth fresh run goes beyond the budget */
 
 struct sums {

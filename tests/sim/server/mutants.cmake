@@ -118,6 +118,25 @@ server_mutant(session_ends_and_keeps_its_locks catalog/session.c
     "        held.count = 0;"
     LONG)
 
+# -- snapshots (2.12) ---------------------------------------------------------------------------------
+
+server_mutant(generation_switched_before_its_flush agent/snapshot_files.c
+    "    enum mu_code rc = mu_file_replace(path, mu_span_of(text, (size_t)bytes), 0600, err);"
+    "    enum mu_code rc = mu_file_swap(path, mu_span_of(text, (size_t)bytes), 0600, err);"
+    LONG)
+server_mutant(old_state_never_removed agent/snapshot_files.c
+    "        rc = mu_file_remove(mu_buf_text(&name), err);"
+    "        (void)err;"
+    LONG)
+server_mutant(installed_state_takes_any_wal agent/snapshot_files.c
+    "{ .path = path, .wal_bytes = f->wal_bytes }"
+    "{ .path = path }"
+    LONG)
+server_mutant(reset_not_written consensus/journal.c
+    "        consensus__journal_add_reset(j, &at, w->reset_config);"
+    "        consensus__journal_note_reset(j, &at);"
+    LONG)
+
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${server_mutant_rows}")
 
 # What this program breaks itself (flush and read_point are found as well, in more time).

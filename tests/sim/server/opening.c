@@ -10,6 +10,9 @@
 #include "sim_vfs.h"
 #include "world.h"
 
+/* Of short logs: sizes of entries are counted in sixteenths of it. */
+#define TRAILING_BYTES (256U * 1024)
+
 void server_dir(const struct server *s, char out[SERVER_DIR_BYTES])
 {
     (void)snprintf(out, SERVER_DIR_BYTES, "/%zu", s->place);
@@ -74,6 +77,7 @@ static enum mu_code node_open(struct server *s, const struct catalog_applied *ne
         .next_applied = next->index,
         .next_applied_term = next->term,
         .trailing_entries = w->trailing,
+        .trailing_bytes = w->is_pressing ? TRAILING_BYTES : 0,
         .chunk_bytes = w->chunk_bytes,
         .seed = mu_rand_u64(&w->rand) | 1,
     };

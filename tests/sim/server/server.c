@@ -461,6 +461,7 @@ static void on_opened(void *data)
     s->term = s->commit = s->origin_seq = s->awaited = 0;
     world_say(w, "%s: is up, applied %llu", s->name, U(s->opened.index));
     consensus__node_start(&s->node, server_ms(s));
+    fact_log(s);
     server_store_wakes(s);
     server_turn_ends(s);
 }

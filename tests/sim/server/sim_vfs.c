@@ -14,9 +14,10 @@
 #include "base/rand.h"
 #include "catalog/catalog.h"
 
-#define PATH_BYTES  64
-#define FILES_MAX   4 /* databases of one disk */
-#define REGIONS_MAX 16
+#define PATH_BYTES     64
+#define FILES_MAX      4 /* databases of one disk */
+#define REGIONS_MAX    16
+#define SHM_CHECKPOINT 1 /* SQLite's number of that lock */
 
 /* What connections of one process share of a database. */
 struct shared {
@@ -29,6 +30,7 @@ struct shared {
     unsigned maps;
     unsigned shm_shared[SIM_VFS_LOCKS];
     const void *shm_exclusive[SIM_VFS_LOCKS];
+    const void *checkpointer; /* the one connection that ever writes pages back */
 };
 
 struct vfs_file {
@@ -64,6 +66,9 @@ static int on_close(sqlite3_file *file)
 {
     struct vfs_file *f = file_of(file);
 
+    if (f->shared != NULL && f->shared->checkpointer == f) {
+        f->shared->checkpointer = NULL;
+    }
     if (f->shared != NULL && --f->shared->opens == 0) {
         MU_ASSERT(f->shared->maps == 0 && f->shared->readers == 0);
         memset(f->shared, 0, sizeof *f->shared);
@@ -237,6 +242,16 @@ static int shm_release(struct vfs_file *f, int slot, int flags)
     return SQLITE_OK;
 }
 
+/* A checkpoint by one connection and a commit by another can lose pages in every SQLite before
+ * 3.51.3: nobody but one may ever checkpoint (spec/consensus.md 3.4, row 81). */
+static void sole_checkpointer(struct shared *s, const void *f, int first, int count)
+{
+    if (first == SHM_CHECKPOINT && count == 1) {
+        MU_ASSERT(s->checkpointer == NULL || s->checkpointer == f);
+        s->checkpointer = f;
+    }
+}
+
 static int on_shm_lock(sqlite3_file *file, int first, int count, int flags)
 {
     struct vfs_file *f = file_of(file);
@@ -256,6 +271,7 @@ static int on_shm_lock(sqlite3_file *file, int first, int count, int flags)
             (void)shm_release(f, i, flags);
         } else if (!is_shared) {
             s->shm_exclusive[i] = f;
+            sole_checkpointer(s, f, first, count);
         } else if (!f->holds[i]) {
             f->holds[i] = true;
             s->shm_shared[i]++;

@@ -188,7 +188,10 @@ static bool tell(struct server *s, struct job *j)
 
     switch (o->kind) {
     case CONSENSUS_SNAP_EXPORT:
-        s->world->sums.exports += j->err.code == MU_OK;
+        if (j->err.code == MU_OK) {
+            s->world->sums.exports++;
+            fact_snapshot(s, &o->snap);
+        }
         answer(s, j);
         break;
     case CONSENSUS_SNAP_OPEN:
@@ -257,7 +260,7 @@ void snaps_open(struct server *s)
     char dir[SERVER_DIR_BYTES];
 
     server_dir(s, dir);
-    snapshot_files_init(&n->files, mu_strdup(dir), s->generation);
+    snapshot_files_init(&n->files, mu_strdup(dir), s->generation, s->world->wal_bytes);
     snapshot_close(&n->files); /* what a crash left of an export */
     mu_list_init(&n->jobs);
     mu_list_init(&n->results);

@@ -180,6 +180,7 @@ struct server {
     uint64_t term, commit; /* of this life */
     uint64_t durable_told; /* over all lives, as long as the disk is honest */
     uint64_t term_told;
+    uint64_t match_told;     /* committed, and a leader believes that it has it: of this disk */
     bool links[SERVERS_MAX]; /* connections to others, as it was told */
 };
 
@@ -434,7 +435,9 @@ void facts_free(struct world *w);
 void fact_entry(struct server *s, const struct consensus_entry_view *e); /* it may be applied */
 void fact_result(struct server *s, const struct apply_result *r);
 void fact_state(struct server *s, const struct catalog_applied *applied); /* it has this state */
-void facts_check_node(struct server *s);                                  /* after a step */
+void fact_snapshot(const struct server *s, const struct consensus_snap *snap); /* it made one */
+void fact_log(struct server *s);         /* it has just begun with what is on its disk */
+void facts_check_node(struct server *s); /* after a step */
 uint64_t facts_last(const struct world *w);
 
 /* -- model.c ------------------------------------------------------------------------------------
