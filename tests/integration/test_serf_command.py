@@ -5,6 +5,7 @@ import base64
 import os
 import re
 import subprocess
+import threading
 
 from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_for
 
@@ -22,13 +23,19 @@ def run(program, address, words, env=None):
     return done.returncode, done.stdout, done.stderr
 
 
+def gather(stream, into):
+    for line in stream:
+        into.append(line.rstrip("\n"))
+
+
 def lines(text):
     return sorted(text.splitlines())
 
 
 def rows(text):
     """The stock command prints tags in no order."""
-    return re.sub(r"\S+=.*?(?=  |\n)", lambda m: ",".join(sorted(m.group().split(","))), text)
+    return re.sub(r"(?m)^(\S+ +\S+ +\S+ +)(.*?)(?=  |$)",
+                  lambda m: m.group(1) + ",".join(sorted(m.group(2).split(","))), text)
 
 
 class Command(ClusterTest):
@@ -157,34 +164,25 @@ class Command(ClusterTest):
 
     def test_the_log_is_followed(self):
         at = self.start()
+        event = {"Event Info:", '\tName: "deploy"', "\tPayload: []byte{0x70, 0x6c}",
+                 "\tCoalesce: false", '\tEvent: "user"'}
         for program in (STOCK, OURS):
             monitor = subprocess.Popen([*program, "monitor", "-rpc-addr", f"{self.n2.address}:7373",
                                         "-log-level", "info"], stdout=subprocess.PIPE, text=True,
                                        env=ENVIRONMENT)
+            said = []
+            reader = threading.Thread(target=gather, args=(monitor.stdout, said))
+            reader.start()
             try:
-                for line in monitor.stdout:  # what was logged before comes first
-                    if "agent: Consul agent running!" in line:
-                        break
-                self.assertRegex(line, r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[INFO\] agent: Consul")
-                wait_for("its stream", lambda: run(STOCK, at, [
-                    "event", "-coalesce=false", "deploy", "pl"])[0] == 0 and self.heard(monitor))
+                wait_for("the event in its output", lambda s=said: run(STOCK, at, [
+                    "event", "-coalesce=false", "deploy", "pl"])[0] == 0 and event <= set(s))
+                started = [line for line in said if "agent: Consul agent running!" in line]
+                self.assertRegex(started[0], r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[INFO\] agent: ")
             finally:
                 monitor.kill()
                 monitor.wait()
+                reader.join()
                 monitor.stdout.close()
-
-    @staticmethod
-    def heard(monitor):
-        """Everything of one event, whose keys come in no order."""
-        event = []
-        for line in monitor.stdout:
-            if line == "Event Info:\n":
-                event = []
-            event.append(line)
-            if len(event) == 6 and event[0] == "Event Info:\n":
-                return {'\tName: "deploy"\n', "\tPayload: []byte{0x70, 0x6c}\n",
-                        "\tCoalesce: false\n", '\tEvent: "user"\n'} <= set(event)
-        return False
 
     def test_keys(self):
         at = self.start()
