@@ -96,7 +96,7 @@ static enum mu_code add_service(struct config_draft *d, const struct mu_json *v,
     enum mu_code rc = service_definition_decode(v, &service, &d->c.arena, err);
 
     if (rc != MU_OK) {
-        return rc;
+        return mu_wrap(err, rc, "service \"%.*s\"", MU_SPAN_FMT(service.name));
     }
     rc = service_valid(&service, err);
     if (rc == MU_OK) {
@@ -111,11 +111,11 @@ static enum mu_code add_service(struct config_draft *d, const struct mu_json *v,
 
 static enum mu_code add_check(struct config_draft *d, const struct mu_json *v, struct mu_err *err)
 {
-    struct check_definition check;
+    struct check_definition check = { 0 };
     enum mu_code rc = check_definition_decode(v, &check, &d->c.arena, err);
 
     if (rc != MU_OK) {
-        return rc;
+        return mu_wrap(err, rc, "check \"%.*s\"", MU_SPAN_FMT(check.name));
     }
     rc = check_definition_valid_alone(&check, err);
     if (rc != MU_OK) {
