@@ -420,6 +420,21 @@ void gossip_driver_each_broken_link(const struct gossip_driver *d, gossip_link_f
     gossip_each_broken_link(d->core, each, data);
 }
 
+bool gossip_driver_explain(const struct gossip_driver *d, const char *name,
+                           struct gossip_account *out)
+{
+    bool is_met = gossip_explain(d->core, name, out);
+
+    out->now_ms = is_met ? mu_clock_ns() / MU_NS_PER_MS : 0;
+    return is_met;
+}
+
+void gossip_driver_each_record(const struct gossip_driver *d, const char *name,
+                               gossip_record_fn *each, void *data)
+{
+    gossip_each_record(d->core, name, each, data);
+}
+
 bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
                               struct coordinate *out)
 {

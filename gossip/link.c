@@ -10,8 +10,10 @@
 
 #define MISSED_MIN 2
 
-void gossip__link_answered(struct gossip__member *m)
+void gossip__link_answered(const struct gossip *g, struct gossip__member *m, uint64_t rtt_ns)
 {
+    m->link.acked_ms = g->now_ms;
+    m->link.rtt_us = rtt_ns / 1000;
     m->link.missed = 0;
 }
 

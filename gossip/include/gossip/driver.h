@@ -95,6 +95,11 @@ void gossip_driver_each(const struct gossip_driver *d, gossip_member_fn *each, v
 bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct gossip_view *out);
 void gossip_driver_each_broken_link(const struct gossip_driver *d, gossip_link_fn *each,
                                     void *data);
+/* As gossip_explain(), at this moment. */
+bool gossip_driver_explain(const struct gossip_driver *d, const char *name,
+                           struct gossip_account *out);
+void gossip_driver_each_record(const struct gossip_driver *d, const char *name,
+                               gossip_record_fn *each, void *data);
 /* As gossip_coordinate(). */
 bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
                               struct coordinate *out);
