@@ -243,6 +243,15 @@ void gossip__coordinate_restart(struct gossip__member *m);
 void gossip__link_answered(const struct gossip *g, struct gossip__member *m, uint64_t rtt_ns);
 void gossip__link_missed(const struct gossip *g, struct gossip__member *m, enum gossip_way tcp);
 void gossip__link_heard(const struct gossip *g, struct gossip__member *m);
+/* Count what is not taken, and remember whence it came. */
+void gossip__turn_away(struct gossip *g, enum gossip_counter reason, const struct mu_addr *from);
+
+#define GOSSIP__REASONS 6 /* that are remembered, of all that are counted */
+
+struct gossip__stranger { /* the last one */
+    uint64_t last_ms;     /* 0: none */
+    struct mu_addr from;
+};
 
 /* -- history.c: the last changes of members -----------------------------------------------------
  */
@@ -252,7 +261,7 @@ void gossip__link_heard(const struct gossip *g, struct gossip__member *m);
 
 struct gossip__past {
     const struct gossip__member *about;
-    char *by;                    /* owned; the record has a view */
+    char *by; /* owned; the record has a view */
     struct gossip_record record;
 };
 
@@ -784,6 +793,7 @@ struct gossip {
     uint64_t coordinate_log_ms;
 
     struct gossip__history history;
+    struct gossip__stranger strangers[GOSSIP__REASONS];
     struct gossip__queue queues[GOSSIP__QUEUES];
     uint64_t rumor_id, rumor_at_ms, rumor_last_ms;
 

@@ -477,6 +477,17 @@ enum gossip_counter {
 
 const char *gossip_counter_text(enum gossip_counter counter); /* "packets.in" */
 
+/* What came here and was turned away: from another cluster, with other keys, or no gossip at all.
+ */
+struct gossip_refusal {
+    enum gossip_counter reason;
+    uint64_t count, last_ms;
+    struct mu_addr from; /* the last one */
+};
+typedef void gossip_refusal_fn(void *data, const struct gossip_refusal *refusal);
+void gossip_each_refusal(const struct gossip *g, uint64_t since_ms, gossip_refusal_fn *each,
+                         void *data);
+
 struct gossip_summary {
     size_t members, alive, failed, left; /* members: all; alive: with suspects and leaving ones */
     size_t listed;                       /* records in the table of the detector */
