@@ -115,7 +115,9 @@ static void add_nearest(struct mu_buf *to, unsigned line, const char *nearest)
     }
     mu_buf_addf(to, " (line %u; did you mean '", line);
     for (size_t i = 0; nearest[i] != '\0'; i++) {
-        mu_buf_add_byte(to, is_one_word ? (char)tolower((unsigned char)nearest[i]) : nearest[i]);
+        unsigned char c = (unsigned char)nearest[i];
+
+        mu_buf_add_byte(to, is_one_word ? (unsigned char)tolower(c) : c);
     }
     mu_buf_add_text(to, "'?)");
 }

@@ -336,6 +336,8 @@ static void a_bad_definition_ends_the_start(void **state)
         { "meta",      "service { name = \"x\" meta { \"a b\" = \"c\" } }", "flags-0.hcl: invalid meta for service x: Couldn't load metadata pair ('a b', 'c'): Key contains invalid characters" },
         { "weights",   "service { name = \"x\" weights { passing = 0 } }", "flags-0.hcl: Invalid weight definition for service x: Passing must be greater than 0" },
         { "check",     "service { name = \"x\" check { http = \"y\" } }", "flags-0.hcl: service \"x\": Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks" },
+        { "no scripts", "service { name = \"x\" check { args = [\"true\"] interval = \"1s\" } }", "flags-0.hcl: service \"x\": Scripts are disabled on this agent: script checks are not supported yet" },
+        { "no scripts alone", "check { name = \"c\" args = [\"true\"] interval = \"1s\" }", "flags-0.hcl: check \"c\": Scripts are disabled on this agent: script checks are not supported yet" },
         { "alone",     "check { name = \"c\" }", "flags-0.hcl: check \"c\": Invalid check: TTL must be > 0 for TTL checks" },
         { "nameless",  "check { ttl = \"1s\" }", "flags-0.hcl: check \"\": Missing check name" },
         { "type",      "service { name = \"x\" port = \"80\" }", "flags-0.hcl: service \"x\": json: cannot unmarshal string into Go struct field .Port of type int" },
@@ -631,7 +633,7 @@ static void definitions_in_files_have_their_own_default_weights(void **state)
 
     (void)state;
     LOAD_OK(&l, "-data-dir", "d", "-hcl",
-            "service { name = \"a\" weights { passing = 5 } check { args = [\"x\"] interval = "
+            "service { name = \"a\" weights { passing = 5 } check { tcp = \"x:1\" interval = "
             "\"1s\" } }");
     assert_int_equal(l.c->services_count, 1);
     assert_int_equal(l.c->services[0].weight_passing, 5);
