@@ -282,7 +282,8 @@ static void propose(struct write *w)
     }
     w->state = WRITE_PROPOSED;
     w->is_asking_core = true;
-    w->ticket = consensus_driver_propose(a->consensus, mu_buf_span(&stamped), on_proposed, w);
+    w->ticket = consensus_driver_propose(a->consensus, mu_buf_span(&stamped), w->is_here_only,
+                                         on_proposed, w);
     (void)mu_table_put(q->by_ticket, ticket_key(&w->ticket), w);
     mu_buf_deinit(&stamped);
 }

@@ -275,6 +275,7 @@ static void propose(struct consensus *c, struct consensus_config *next, uint64_t
     next->index = c->log.last_index + 1;
     MU_ASSERT(consensus_config_check(next, NULL) == MU_OK);
     MU_ASSERT(consensus__config_follows(consensus__config(c), next));
+    consensus__push_at_once(c, next->index);
     consensus__log_push(c, &(struct consensus_entry){
                                .index = next->index,
                                .term = c->hard.term,

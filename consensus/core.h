@@ -205,6 +205,8 @@ struct consensus__office {
     uint64_t read_seq;     /* drawn per heartbeat, never repeated in a term (spec 2.7) */
     uint64_t confirm_seq;  /* after a pause: nothing is answered before a quorum echoes this */
     uint64_t yields_at_ms; /* not before: to a server of higher priority, or a better disk */
+    uint64_t push_index;   /* commit up to here is told at once, or was */
+    uint64_t push_at_ms;   /* and beyond not before */
     uint64_t overtaken_ms; /* since when others have durably committed what this disk has not; 0 */
     struct consensus__transfer transfer;
     struct consensus_sum asked; /* the sum that this round of heartbeats compares */
@@ -212,7 +214,8 @@ struct consensus__office {
     bool is_split; /* states differ, and no quorum agrees */
     bool is_heartbeat_due;
     bool is_ready;
-    uint8_t reserved[5];
+    bool is_push_held; /* from somebody */
+    uint8_t reserved[4];
 };
 
 /* Only on a (pre-)candidate. */
@@ -388,6 +391,8 @@ void consensus__on_append_res(struct consensus *c, const struct consensus_msg *m
 void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev);
 void consensus__commit_to(struct consensus *c, uint64_t index);
+/* Somebody waits at another server for the commit of this entry. */
+void consensus__push_at_once(struct consensus *c, uint64_t index);
 
 /* -- append.c ------------------------------------------------------------------------------ */
 

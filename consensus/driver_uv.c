@@ -299,9 +299,9 @@ struct consensus_identity consensus_driver_identity(const struct consensus_drive
 /* -- work ---------------------------------------------------------------------------------- */
 
 uint64_t consensus_driver_propose(struct consensus_driver *d, struct mu_span command,
-                                  consensus_proposed_fn *done, void *data)
+                                  bool is_awaited, consensus_proposed_fn *done, void *data)
 {
-    uint64_t ticket = consensus__node_propose(&d->node, command, done, data);
+    uint64_t ticket = consensus__node_propose(&d->node, command, is_awaited, done, data);
 
     settle(d);
     return ticket;

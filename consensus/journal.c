@@ -339,6 +339,13 @@ void consensus__journal_add_entry(struct consensus_journal *j, struct mu_span re
     consensus__journal_note_entry(j, &r);
 }
 
+/* A better one stands ready, and is large enough. */
+static bool should_leave(const struct consensus_journal *j, size_t need)
+{
+    return j->segments_count > 0 && j->segments[j->segments_count - 1].is_raw &&
+           j->next.number != 0 && !j->next.is_raw && CONSENSUS_PAGE + need <= j->next.bytes;
+}
+
 enum mu_code consensus__journal_begin(struct consensus_journal *j,
                                       const struct consensus_position *start, size_t bytes,
                                       bool in_new_segment, struct mu_err *err)
@@ -349,7 +356,8 @@ enum mu_code consensus__journal_begin(struct consensus_journal *j,
                   consensus__record_room(BASE_BYTES + (config != NULL ? config->bytes.bytes : 0));
 
     need = (need + CONSENSUS_PAGE - 1) / CONSENSUS_PAGE * CONSENSUS_PAGE;
-    if (in_new_segment || j->segments_count == 0 || j->offset + need > current(j)->bytes) {
+    if (in_new_segment || j->segments_count == 0 || j->offset + need > current(j)->bytes ||
+        should_leave(j, need)) {
         enum mu_code rc = consensus__journal_prepare(j, CONSENSUS_PAGE + need, err);
 
         if (rc != MU_OK) {

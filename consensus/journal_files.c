@@ -94,7 +94,8 @@ static enum mu_code take_spare(struct consensus_journal *j, const char *name, st
 }
 
 /* Without a spare: blocks are only reserved, which costs no time. Flushes into them are slower than
- * into written ones, by half, and a full disk shows now and not in the middle of a batch. */
+ * into written ones, by half (so the log goes on in a spare as soon as there is one), and a full
+ * disk shows now and not in the middle of a batch. */
 static enum mu_code make_file(struct consensus_journal *j, const char *name, uint64_t bytes,
                               struct mu_err *err)
 {
@@ -105,6 +106,7 @@ static enum mu_code make_file(struct consensus_journal *j, const char *name, uin
         return rc;
     }
     j->next.bytes = bytes;
+    j->next.is_raw = true;
     rc = j->disk->ops->reserve(j->disk->self, j->next_file, bytes, err);
     if (rc != MU_OK) {
         j->disk->ops->close(j->disk->self, j->next_file);
@@ -203,7 +205,8 @@ enum mu_code consensus__journal_recycle(struct consensus_journal *j, struct mu_e
 
     MU_ASSERT(j->segments_count > 1);
     consensus__journal_name(oldest.number, name);
-    if (j->spares_count < j->options.spares_count && oldest.bytes == j->options.segment_bytes) {
+    if (j->spares_count < j->options.spares_count && oldest.bytes == j->options.segment_bytes &&
+        !oldest.is_raw) {
         consensus__journal_spare_name(j->spare_number, spare);
         rc = j->disk->ops->rename(j->disk->self, name, spare, err);
         if (rc == MU_OK) {
@@ -294,8 +297,12 @@ static void fill_give_up(struct consensus_journal *j)
 
 bool consensus__journal_is_pressed(const struct consensus_journal *j)
 {
-    return j->next.number == 0 && j->segments_count > 0 &&
-           j->offset > j->segments[j->segments_count - 1].bytes / AHEAD_DENOM * AHEAD_NUM;
+    const struct consensus_segment *current =
+        j->segments_count > 0 ? &j->segments[j->segments_count - 1] : NULL;
+
+    return j->next.number == 0 && current != NULL &&
+           (j->offset > current->bytes / AHEAD_DENOM * AHEAD_NUM ||
+            (current->is_raw && j->spares_count > 0));
 }
 
 bool consensus__journal_wants(const struct consensus_journal *j)

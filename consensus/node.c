@@ -299,7 +299,7 @@ void consensus__node_wake(struct consensus_node *n, uint64_t now_ms)
 
 /* -- what the caller wants ----------------------------------------------------------------- */
 
-uint64_t consensus__node_propose(struct consensus_node *n, struct mu_span command,
+uint64_t consensus__node_propose(struct consensus_node *n, struct mu_span command, bool is_awaited,
                                  consensus_proposed_fn *done, void *data)
 {
     struct consensus_waiter waiter = { .proposed = done, .data = data };
@@ -314,6 +314,7 @@ uint64_t consensus__node_propose(struct consensus_node *n, struct mu_span comman
         .ticket = ticket,
         .bytes = (uint32_t)command.bytes,
         .handle = consensus__pool_add_payload(&n->pool, command),
+        .is_awaited = is_awaited,
     };
     return ticket;
 }

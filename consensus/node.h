@@ -171,7 +171,7 @@ void consensus__node_finish(struct consensus_node *n);
 /* After finish, or an open that failed, or without start (then the log thread is waited for). */
 void consensus__node_deinit(struct consensus_node *n);
 
-uint64_t consensus__node_propose(struct consensus_node *n, struct mu_span command,
+uint64_t consensus__node_propose(struct consensus_node *n, struct mu_span command, bool is_awaited,
                                  consensus_proposed_fn *done, void *data);
 void consensus__node_read(struct consensus_node *n, consensus_read_fn *done, void *data);
 void consensus__node_change(struct consensus_node *n, const struct consensus_change *change,

@@ -36,6 +36,7 @@ void consensus_options_init(struct consensus_options *o, enum consensus_timing t
         .inflight_bytes_max = 8 * 1024 * 1024,
         .append_entries_max = CONSENSUS_ENTRIES_MAX,
         .append_bytes_max = MU_LOG_BATCH_BYTES,
+        .push_hold_ms = 2,
         .trailing_entries = 10240,
         .trailing_bytes = 64U * 1024 * 1024,
         .laggard_bytes = 256U * 1024 * 1024,

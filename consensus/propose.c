@@ -139,6 +139,9 @@ void consensus__on_propose(struct consensus *c, const struct consensus_event *ev
         const struct consensus_proposal *p = &ev->propose.proposals[i];
 
         MU_ASSERT(p->ticket > 0);
+        if (p->is_awaited) {
+            consensus__push_at_once(c, first + i);
+        }
         consensus__log_push(c, &(struct consensus_entry){
                                    .index = first + i,
                                    .term = c->hard.term,

@@ -78,6 +78,7 @@ static void answer_by_lease(struct consensus *c)
     c->counters.reads_leased += c->reads.count;
     c->reads.ready = c->reads.count;
     c->reads.ready_index = c->commit;
+    consensus__push_at_once(c, c->commit); /* no round tells it to a follower that asked for this */
     c->reads.flying = 0;
 }
 

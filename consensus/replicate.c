@@ -28,6 +28,7 @@ void consensus__lead(struct consensus *c)
     consensus__role_move(c, CONSENSUS_LEADER);
     c->counters.elections_won++;
     c->office.first_index = c->log.last_index + 1;
+    c->office.push_index = c->office.first_index;
     c->office.since_ms = c->now_ms;
     c->office.heartbeat_at_ms = c->now_ms + c->options.heartbeat_ms;
     c->office.yields_at_ms = c->now_ms + c->options.election_ms_min;
@@ -140,6 +141,9 @@ static void commit_advance(struct consensus *c)
 
     if (index > c->commit && consensus_term_at(c, index) == c->hard.term) {
         consensus__commit_to(c, index);
+        if (c->office.push_at_ms <= c->now_ms) { /* else one is held already */
+            c->office.push_at_ms = c->now_ms + c->options.push_hold_ms;
+        }
     }
     if (!c->office.is_ready && c->commit >= c->office.first_index) {
         c->office.is_ready = true;
@@ -252,20 +256,32 @@ static void fetch(struct consensus *c, struct consensus__peer *p)
     };
 }
 
+void consensus__push_at_once(struct consensus *c, uint64_t index)
+{
+    c->office.push_index = index > c->office.push_index ? index : c->office.push_index;
+}
+
 /* A new commit index travels with the next entries, or by itself when the pipe is idle, so that
- * followers apply a network hop later and not a heartbeat later (spec 2.6). One whose last
- * acknowledged entry is compacted, the rest being under way, hears it with its next
- * acknowledgement: the term of that entry is not known any more. */
+ * followers apply soon and not a heartbeat later (spec 2.6). Where somebody waits there, a network
+ * hop later; else it is held for a moment in which entries may come, for such a push wakes every
+ * follower for nothing but itself. One whose last acknowledged entry is compacted, the rest being
+ * under way, hears it with its next acknowledgement: the term of that entry is not known any more.
+ */
 static void push_commit(struct consensus *c, struct consensus__peer *p)
 {
     uint64_t known = min_u64(c->commit, p->match);
 
-    if (p->next > c->log.last_index && p->commit_sent < known && p->match >= c->log.base_index) {
-        struct consensus_msg *m = append_req(c, p, p->match);
-
-        m->append.is_push = true;
-        p->commit_sent = known;
+    if (p->next <= c->log.last_index || p->commit_sent >= known || p->match < c->log.base_index) {
+        return;
     }
+    if (p->commit_sent >= c->office.push_index && c->now_ms < c->office.push_at_ms) {
+        c->office.is_push_held = true;
+        return;
+    }
+    struct consensus_msg *m = append_req(c, p, p->match);
+
+    m->append.is_push = true;
+    p->commit_sent = known;
 }
 
 static void pump_pipeline(struct consensus *c, struct consensus__peer *p)
@@ -324,6 +340,7 @@ void consensus__lead_run(struct consensus *c)
         heartbeat_all(c);
         consensus__reads_run(c); /* a lone voter has confirmed it by that */
     }
+    c->office.is_push_held = false;
     for (uint32_t i = 0; i < c->peers_count; i++) {
         if (i != c->self) {
             pump(c, &c->peers[i]);

@@ -421,6 +421,9 @@ static uint64_t next_wake(const struct consensus *c)
         break;
     case CONSENSUS_LEADER:
         at = sooner(c->office.heartbeat_at_ms, consensus__office_ends_ms(c));
+        if (c->office.is_push_held) {
+            at = sooner(at, c->office.push_at_ms);
+        }
         if (c->office.transfer.is_running) {
             at = sooner(at, c->office.transfer.ends_at_ms);
         }

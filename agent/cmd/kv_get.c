@@ -2,10 +2,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "base/assert.h"
 #include "commands.h"
+#include "kv_data.h"
 
 struct options {
     bool is_base64, is_detailed, is_keys, is_recursive;
@@ -56,20 +55,13 @@ static const struct mu_json_shape pair_shape = { .fields = pair_fields,
 /* The value as it is to be shown. False: what came is not base64. */
 static bool shown_value(const struct options *o, const struct pair *p, struct mu_buf *to)
 {
+    struct mu_err err = MU_ERR_NONE;
+
     if (o->is_base64) {
         mu_buf_add_span(to, p->value);
         return true;
     }
-    size_t used = 0;
-    uint8_t *bytes = mu_buf_reserve(to, p->value.bytes + 1);
-
-    if (p->value.bytes > 0 &&
-        sodium_base642bin(bytes, p->value.bytes + 1, (const char *)p->value.data, p->value.bytes,
-                          NULL, &used, NULL, sodium_base64_VARIANT_ORIGINAL) != 0) {
-        return false;
-    }
-    to->bytes += used;
-    return true;
+    return kv_data_decode(p->value, to, &err) == MU_OK;
 }
 
 static void print_detailed(struct cli *cli, const struct pair *p, const struct mu_buf *value)

@@ -1,12 +1,10 @@
 /* muster kv put */
 #include <string.h>
 
-#include <sodium.h>
-
 #include "base/assert.h"
-#include "base/file.h"
 #include "base/limits.h"
 #include "commands.h"
+#include "kv_data.h"
 
 struct options {
     bool is_cas, is_base64, acquires, releases;
@@ -30,54 +28,6 @@ static const struct cli_option rows[] = {
 #undef AT
 
 const struct cli_options cmd_kv_put_options = CLI_OPTIONS(rows, struct options);
-
-/* -- the data ---------------------------------------------------------------------------------- */
-
-static enum mu_code read_stream(FILE *from, struct mu_buf *to, struct mu_err *err)
-{
-    while (to->bytes <= MU_KV_VALUE_MAX) {
-        size_t got = fread(mu_buf_reserve(to, 65536), 1, 65536, from);
-
-        to->bytes += got;
-        if (got == 0) {
-            return ferror(from) ? mu_fail(err, MU_IO, "Failed to read stdin") : MU_OK;
-        }
-    }
-    return mu_fail(err, MU_TOO_BIG, "Failed to read stdin: more than %u bytes", MU_KV_VALUE_MAX);
-}
-
-/* DATA is text, @file, or - for standard input; a longer word that begins with - is text. */
-static enum mu_code read_data(struct cli *cli, const char *data, struct mu_buf *to,
-                              struct mu_err *err)
-{
-    if (data[0] == '@') {
-        enum mu_code rc = mu_file_read(data + 1, MU_KV_VALUE_MAX, to, err);
-
-        return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "Failed to read file");
-    }
-    if (strcmp(data, "-") == 0) {
-        return read_stream(cli->in, to, err);
-    }
-    mu_buf_add_text(to, data);
-    return MU_OK;
-}
-
-static enum mu_code decode_base64(struct mu_buf *data, struct mu_err *err)
-{
-    struct mu_buf bytes = MU_BUF_NONE;
-    size_t used = 0;
-    uint8_t *to = mu_buf_reserve(&bytes, data->bytes + 1);
-
-    if (sodium_base642bin(to, data->bytes + 1, (const char *)data->data, data->bytes, "\r\n", &used,
-                          NULL, sodium_base64_VARIANT_ORIGINAL) != 0) {
-        mu_buf_deinit(&bytes);
-        return mu_fail(err, MU_INVALID, "Cannot base 64 decode data");
-    }
-    bytes.bytes = used;
-    mu_buf_deinit(data);
-    *data = bytes;
-    return MU_OK;
-}
 
 /* -- the call ---------------------------------------------------------------------------------- */
 
@@ -160,10 +110,14 @@ int cmd_kv_put(struct cli *cli, const void *options, int argc, const char *const
                         "%s",
                         argv[0]);
     }
-    enum mu_code rc = argc == 2 ? read_data(cli, argv[1], &data, &err) : MU_OK;
+    enum mu_code rc = argc == 2 ? kv_data_read(cli, argv[1], MU_KV_VALUE_MAX, &data, &err) : MU_OK;
 
     if (rc == MU_OK && o->is_base64) {
-        rc = decode_base64(&data, &err);
+        struct mu_buf bytes = MU_BUF_NONE;
+
+        rc = kv_data_decode(mu_buf_span(&data), &bytes, &err);
+        mu_buf_deinit(&data);
+        data = bytes;
     }
     status = rc == MU_OK ? put(cli, o, argv[0], &data) : cli_fail(cli, "Error! %s", err.text);
     mu_buf_deinit(&data);

@@ -32,6 +32,13 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
         -ffunction-sections -fdata-sections)
     target_link_options(muster_flags INTERFACE
         -pie -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections -Wl,--as-needed)
+    # Relative relocations in 9 kB instead of 590, which the start would read in every process.
+    # glibc 2.36 knows the form.
+    include(CheckLinkerFlag)
+    check_linker_flag(C -Wl,-z,pack-relative-relocs MUSTER_HAS_RELR)
+    if(MUSTER_HAS_RELR)
+        target_link_options(muster_flags INTERFACE -Wl,-z,pack-relative-relocs)
+    endif()
 endif()
 if(MUSTER_SANITIZE)
     add_compile_options(-fsanitize=${MUSTER_SANITIZE})

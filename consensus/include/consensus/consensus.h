@@ -238,6 +238,9 @@ struct consensus_options {
     uint32_t inflight_bytes_max;
     uint32_t append_entries_max; /* in one APPEND_REQ, <= CONSENSUS_ENTRIES_MAX */
     uint32_t append_bytes_max;   /* in one APPEND_REQ; a larger entry goes alone */
+    /* A commit index that nobody waits for elsewhere rides on entries that leave within this time,
+     * or leaves then; 0: it leaves at once */
+    uint32_t push_hold_ms;
 
     /* What stays of the log behind what is durable in the state: the smaller of the two (2.13) */
     uint32_t trailing_entries;
@@ -450,7 +453,8 @@ struct consensus_proposal {
     uint64_t ticket; /* > 0, chosen by the owner */
     uint32_t bytes;
     uint32_t handle;
-    bool is_relief; /* frees space: allowed while the store is full */
+    bool is_relief;  /* frees space: allowed while the store is full */
+    bool is_awaited; /* at another server, until that has applied it */
 };
 
 struct consensus_event {

@@ -130,7 +130,7 @@ struct consensus_identity consensus_driver_identity(const struct consensus_drive
  */
 typedef void consensus_proposed_fn(void *data, enum mu_code code, uint64_t index);
 uint64_t consensus_driver_propose(struct consensus_driver *d, struct mu_span command,
-                                  consensus_proposed_fn *done, void *data);
+                                  bool is_awaited, consensus_proposed_fn *done, void *data);
 
 /* What became of an order, from the loop, also from inside the callback. */
 void consensus_driver_snapshot(struct consensus_driver *d, enum consensus_snap_event what,

@@ -195,6 +195,7 @@ static void options_draw(struct drive *d, struct consensus_options *o)
     d->rand = drive_stream(d, DOMAIN_SIZES, 0, 0);
     consensus_options_init(o, drive_below(d, 2) == 0 ? CONSENSUS_FAST : CONSENSUS_LAN, 1);
     o->has_leases = d->plan.rate[DRIVE_leases] >= LEASES_BROKEN;
+    o->push_hold_ms = d->plan.rate[DRIVE_leases] > 0 ? o->push_hold_ms : 0;
     o->reads_max = 64;
     o->tail_entries = 2048;
     o->with_trace = true;
@@ -473,8 +474,10 @@ static void do_propose(struct drive *d)
     size_t count = 1 + drive_shrunk(d, d->plan.count_max);
 
     if (n != NULL) {
-        (void)sim_propose(d->w, n, count, d->next_content,
-                          (uint32_t)drive_shrunk(d, d->plan.bytes_max));
+        uint32_t bytes = (uint32_t)drive_shrunk(d, d->plan.bytes_max);
+
+        d->w->awaits = drive_below(d, 4) == 0;
+        (void)sim_propose(d->w, n, count, d->next_content, bytes);
         d->next_content += count;
     }
 }

@@ -362,6 +362,7 @@ uint64_t sim_propose(struct sim_world *w, struct sim_node *n, size_t count, uint
             .ticket = ticket_new(w, n, SIM_PROPOSAL, content + i),
             .bytes = bytes,
             .handle = sim_pool_take(n, content + i, bytes),
+            .is_awaited = w->awaits,
         };
     }
     ev.propose.proposals = proposals;

@@ -168,11 +168,26 @@ mutant(fetched_with_a_hole replicate.c sim
     "        if (e->index != p->next + i || !consensus__log_has(c, e->index, e->term)) {"
     "        if (false) {" LONG)
 mutant(commit_is_pushed_below_the_base replicate.c scripts
-    " && p->match >= c->log.base_index) {"
-    ") {")
+    " || p->match < c->log.base_index) {
+        return;"
+    ") {
+        return;")
 mutant(commit_is_not_pushed replicate.c scripts
-    "    if (p->next > c->log.last_index && p->commit_sent < known && p->match >= c->log.base_index) {"
-    "    if (false) {" LONG)
+    "    if (p->next <= c->log.last_index || p->commit_sent >= known ||"
+    "    if (true ||" LONG)
+mutant(commit_held_for_ever step.c scripts
+    "        if (c->office.is_push_held) {"
+    "        if (false) {" LONG)
+mutant(commit_held_from_who_waits propose.c scripts
+    "        if (p->is_awaited) {"
+    "        if (false) {" LONG)
+mutant(commit_held_from_readers read.c scripts
+    "    consensus__push_at_once(c, c->commit); /* no"
+    "    /* no" LONG)
+mutant(commit_of_a_new_term_held replicate.c scripts
+    "    c->office.push_index = c->office.first_index;
+"
+    "" LONG)
 mutant(probes_wait_for_ever replicate.c sim
     "        p->is_probing = false; /* it is there, and the probe or its answer is not */"
     "        /* nothing */" LONG)

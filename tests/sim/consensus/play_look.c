@@ -171,6 +171,8 @@ bool play_set(struct play *p, const struct script_command *c)
     o->laggard_bytes = (uint32_t)script_number(c, "laggard_bytes", o->laggard_bytes);
     o->chunk_bytes = (uint32_t)script_number(c, "chunk", o->chunk_bytes);
     o->laggard_ms = (uint32_t)script_number(c, "laggard_ms", o->laggard_ms);
+    p->w->awaits = script_number(c, "awaits", p->w->awaits) == 1;
+    o->push_hold_ms = (uint32_t)script_number(c, "hold", o->push_hold_ms);
     o->has_leases = script_number(c, "leases", o->has_leases) == 1;
     p->w->boots_quietly = script_number(c, "quiet", p->w->boots_quietly) == 1;
     return true;

@@ -23,6 +23,7 @@
  *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5 | checkpoint a
  *   set trailing=4 inflight=2 ...      options of servers started from now on
  *   set disk_ms=500                  what every write takes, from now on
+ *   set hold=2 awaits=1              commit indexes are held; proposals are waited for elsewhere
  *   set leases=1 quiet=1             reads by lease; who starts again gives no vote for a while
  *   jump a 300ms                     its clock goes forward
  *   inject from=a to=b kind=... field=value ...       a message that nobody sent
@@ -114,6 +115,7 @@ static void *play_open(const char *file)
     p->disk_ms = 1;
     consensus_options_init(&options, CONSENSUS_LAN, 1);
     options.with_trace = true;
+    options.push_hold_ms = 0;
     p->w = sim_world_new(&options, &policy, 1);
     p->w->line = play_line;
     p->w->line_data = p;

@@ -512,8 +512,11 @@ static const char *snapshot_taken(struct shadow *s, struct shadow__server *v,
     return NULL;
 }
 
-static const char *logs(struct shadow *s, struct shadow__server *v, const struct shadow_record *r)
+/* Leaders append and then may find, in the same step, that they lead nobody any more. */
+static const char *logs(struct shadow *s, struct shadow__server *v, enum consensus_role was,
+                        const struct shadow_record *r)
 {
+    bool leads = r->role == CONSENSUS_LEADER || (was == CONSENSUS_LEADER && r->received == NULL);
     const char *why = NULL;
 
     if (r->base > v->commit && r->base == r->last && r->first > r->last) {
@@ -521,7 +524,7 @@ static const char *logs(struct shadow *s, struct shadow__server *v, const struct
     }
 
     if (r->first <= r->last) {
-        why = r->role == CONSENSUS_LEADER ? leader_log(s, v, r) : follower_log(s, v, r);
+        why = leads ? leader_log(s, v, r) : follower_log(s, v, r);
     }
     if (why == NULL && v->log.last != r->last) {
         why = shadow__no(s, "ends its log at %llu, that is %llu", U(r->last), U(v->log.last));
@@ -674,7 +677,7 @@ const char *shadow_step(struct shadow *s, const struct shadow_record *r)
     why = why != NULL ? why : votes(s, v, r);
     why = why != NULL ? why : roles(s, v, r, term_before);
     v->role = r->role;
-    why = why != NULL ? why : logs(s, v, r);
+    why = why != NULL ? why : logs(s, v, was, r);
     why = why != NULL ? why : commits(s, v, r, was);
     if (r->read_ticket != 0) {
         read_begins(v, r->read_ticket); /* before the round that this step may begin */

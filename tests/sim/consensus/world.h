@@ -225,6 +225,7 @@ struct sim_world {
     void *line_data;
     bool has_state;     /* the owner has one, and says its sums itself */
     bool boots_quietly; /* servers that begin again may have forgotten promises, as real ones */
+    bool awaits;        /* what is proposed from now on is waited for at another server */
     bool has_liars; /* clocks break what leases assume: reads by lease may be stale, nothing else */
     bool shows_messages;
     enum mu_log_level shows_level;

@@ -244,7 +244,7 @@ static void propose(struct request *r)
               MU_OK);
     r->state = REQUEST_PROPOSED;
     r->is_core = true;
-    r->ticket = consensus__node_propose(&s->node, mu_buf_span(&stamped), on_proposed, r);
+    r->ticket = consensus__node_propose(&s->node, mu_buf_span(&stamped), false, on_proposed, r);
     mu_buf_deinit(&stamped);
 }
 

@@ -332,6 +332,48 @@ static void kv_get(void **state)
     check_rows(rows, MU_LEN(rows));
 }
 
+#define EXPORTED                                                       \
+    "[\n\t{\n\t\t\"key\": \"a\",\n\t\t\"flags\": 42,\n\t\t\"value\": " \
+    "\"djE=\"\n\t},\n\t{\n\t\t\"key\": "                               \
+    "\"b\",\n\t\t\"flags\": 0,\n\t\t\"value\": \"\"\n\t}\n]\n"
+
+static void kv_export(void **state)
+{
+    static const struct row rows[] = {
+        // clang-format off
+        { "everything",  { "kv", "export" }, { { "GET /v1/kv/?recurse", NULL, 200, "[" PAIR "," LOCKED "]" } }, 0, EXPORTED, "" },
+        { "a prefix",    { "kv", "export", "/p" }, { { "GET /v1/kv/p?recurse", NULL, 404, "" } }, 0, "[]\n", "" },
+        { "an error",    { "kv", "export" }, { { "GET /v1/kv/?recurse", NULL, 500, "x" } }, 1, "", "Error querying Consul agent: Unexpected response code: 500 (x)\n" },
+        { "nonsense",    { "kv", "export" }, { { "GET /v1/kv/?recurse", NULL, 200, "{}" } }, 1, "", "Error querying Consul agent: the answer is no list\n" },
+        { "too much",    { "kv", "export", "a", "b" }, { { NULL } }, 1, "", "Error! Too many arguments (expected 1, got 2)\n" },
+    }; // clang-format on
+
+    (void)state;
+    check_rows(rows, MU_LEN(rows));
+}
+
+static void kv_import(void **state)
+{
+    static const struct row rows[] = {
+        // clang-format off
+        { "as exported", { "kv", "import", EXPORTED }, { { "PUT /v1/kv/a?flags=42", "v1", 200, "true" }, { "PUT /v1/kv/b", NULL, 200, "true" } }, 0, "Imported: a\nImported: b\n", "" },
+        { "below a key", { "kv", "import", "-prefix=p", "[{\"Key\":\"d/\",\"Value\":\"dg==\"}]" }, { { "PUT /v1/kv/p/d/", "v", 200, "true" } }, 0, "Imported: p/d/\n", "" },
+        { "none",        { "kv", "import", "[]" }, { { NULL } }, 0, "", "" },
+        { "an error",    { "kv", "import", "[{\"key\":\"a\"},{\"key\":\"b\"}]" }, { { "PUT /v1/kv/a", NULL, 500, "x" } }, 1, "", "Error! Failed writing data for key a: Unexpected response code: 500 (x)\n" },
+        { "no base64",   { "kv", "import", "[{\"key\":\"a\",\"value\":\"!\"}]" }, { { NULL } }, 1, "", "Error base 64 decoding value for key a\n" },
+        { "no key",      { "kv", "import", "[{}]" }, { { NULL } }, 1, "", "Error! An entry of the data has no key\n" },
+        { "no object",   { "kv", "import", "[7]" }, { { NULL } }, 1, "", "Cannot unmarshal data: entry 1 is no object\n" },
+        { "no list",     { "kv", "import", "{}" }, { { NULL } }, 1, "", "Cannot unmarshal data: a list is expected, not: object\n" },
+        { "no data",     { "kv", "import" }, { { NULL } }, 1, "", "Error! Missing DATA argument\n" },
+        { "empty",       { "kv", "import", "" }, { { NULL } }, 1, "", "Error! Empty DATA argument\n" },
+        { "too much",    { "kv", "import", "a", "b" }, { { NULL } }, 1, "", "Error! Too many arguments (expected 1, got 2)\n" },
+        { "no such file", { "kv", "import", "@/nowhere" }, { { NULL } }, 1, "", "Error! Failed to read file: open /nowhere: No such file or directory\n" },
+    }; // clang-format on
+
+    (void)state;
+    check_rows(rows, MU_LEN(rows));
+}
+
 static void kv_delete(void **state)
 {
     static const struct row rows[] = {
@@ -775,6 +817,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kv_put),
         cmocka_unit_test(kv_get),
+        cmocka_unit_test(kv_export),
+        cmocka_unit_test(kv_import),
         cmocka_unit_test(kv_delete),
         cmocka_unit_test(members),
         cmocka_unit_test(joining_and_leaving),

@@ -502,7 +502,7 @@ static void propose_one(struct cluster *c, struct server *s)
 
     c->outstanding++;
     c->is_calling = true;
-    assert_true(consensus_driver_propose(s->driver, mu_buf_span(&bytes), on_proposed, call) > 0);
+    assert_true(consensus_driver_propose(s->driver, mu_buf_span(&bytes), false, on_proposed, call) > 0);
     c->is_calling = was_calling;
     mu_buf_deinit(&bytes);
 }

@@ -955,6 +955,42 @@ static void spares_are_filled_in_pieces_used_and_made_again(void **state)
     memory_disk_free(d);
 }
 
+/* A segment that had to be made at once costs more with each flush. */
+static void the_log_leaves_a_raw_segment_for_a_spare(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    put(&o, m, 1, 1, 10);
+    assert_true(o.j.segments[0].is_raw);
+    put(&o, m, 2, 1, 10);
+    assert_int_equal(o.j.segments_count, 1);
+    while (consensus__journal_wants(&o.j)) {
+        assert_int_equal(consensus__journal_tend(&o.j, &o.err), MU_OK);
+    }
+    put(&o, m, 3, 1, 10);
+    assert_int_equal(o.j.segments_count, 2);
+    assert_false(o.j.segments[1].is_raw);
+    while (consensus__journal_wants(&o.j)) {
+        assert_int_equal(consensus__journal_tend(&o.j, &o.err), MU_OK);
+    }
+    put(&o, m, 4, 1, 10); /* and stays there */
+    assert_int_equal(o.j.segments_count, 2);
+    must_equal(&o, m, "over both");
+    uint64_t spares = o.j.spares_count;
+
+    o.j.options.spares_count++; /* one is wanted, and the raw one is none */
+    assert_int_equal(consensus__journal_compact(&o.j, 2, &o.err), MU_OK);
+    assert_int_equal(o.j.segments_count, 1);
+    assert_int_equal(o.j.spares_count, spares);
+    shut(&o);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -982,6 +1018,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_stops_growth_and_nothing_else),
         cmocka_unit_test(a_disk_that_is_full_at_the_start_is_an_error),
         cmocka_unit_test(spares_are_filled_in_pieces_used_and_made_again),
+        cmocka_unit_test(the_log_leaves_a_raw_segment_for_a_spare),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

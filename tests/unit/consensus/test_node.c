@@ -209,7 +209,7 @@ static void ask(struct rig *r, size_t bytes)
     uint8_t *command = mu_new(bytes);
 
     r->answers = 0;
-    (void)consensus__node_propose(&r->node, mu_span_of(command, bytes), on_answer, r);
+    (void)consensus__node_propose(&r->node, mu_span_of(command, bytes), false, on_answer, r);
     assert_int_equal(r->answers, 0);
     mu_free(command);
 }
