@@ -307,6 +307,7 @@ void gossip_free(struct gossip *g)
     gossip__stream_free_all(g);
     gossip__inquiry_free_all(g);
     gossip__rumor_free_all(g);
+    gossip__record_free_all(g);
     gossip__serf_free_all(g);
     gossip__seal_free(g);
     gossip__event_free_all(g);

@@ -15,7 +15,7 @@ const struct cli_command cli_commands[] = {
     { .name = "consensus inspect", .run = cmd_consensus_inspect, .arguments = "", .summary = "Print what a stopped server holds", .options = &cmd_consensus_inspect_options },
     { .name = "consensus recover", .run = cmd_consensus_recover, .arguments = "", .summary = "Let a stopped server go on without the quorum it lost", .options = &cmd_consensus_recover_options },
     { .name = "docs", .run = cmd_docs, .arguments = "reference|example", .summary = "Print the reference page of the configuration, or an example", .is_hidden = true },
-    { .name = "doctor", .run = cmd_doctor, .arguments = "", .summary = "Name the ways between members that carry nothing", .asks_agent = true },
+    { .name = "doctor", .run = cmd_doctor, .arguments = "", .summary = "Name what is wrong: links, members, servers, strangers", .asks_agent = true },
     { .name = "event", .run = cmd_event, .arguments = "[PAYLOAD]", .summary = "Send an event to all agents", .options = &cmd_event_options, .asks_agent = true },
     { .name = "exec", .run = cmd_exec, .arguments = "COMMAND|-", .summary = "Run a command on many nodes", .options = &cmd_exec_options, .asks_agent = true },
     { .name = "force-leave", .run = cmd_force_leave, .arguments = "NODE", .summary = "Turn a failed member into one that left", .options = &cmd_force_leave_options, .asks_agent = true },
