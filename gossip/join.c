@@ -305,6 +305,9 @@ static void rejoin(struct gossip *g)
 /* -- failed members -----------------------------------------------------------------------------
  */
 
+/* One whose time has come, or else the one whose time comes first: the back-off says who is next,
+ * not whether anybody is. A cut that lasted long must be healed within two intervals (18.3, rule
+ * 5), and how often we all try is bounded by chance (below). */
 static struct gossip__member *reconnect_target(struct gossip *g)
 {
     struct mu_table_at at = { .started = false };

@@ -13,7 +13,7 @@
 
 #include "core.h"
 
-#define TOLD_MIN         3
+#define TOLD_MIN         8 /* not 3 (10): with half of them dead and datagrams lost some would not hear */
 #define TOLD_MAX         32
 #define CONFIRMED_ENOUGH 2
 #define LINGER_TICKS     2 /* gossip intervals after confirmation: our queues help to spread it */

@@ -255,12 +255,13 @@ bool gossip__serf_leave_intent(struct gossip *g, const struct gossip__intent *in
     if (m == NULL) {
         return buffer_intent(g, in, true);
     }
-    if (in->ltime <= m->status_ltime) {
-        return false;
-    }
-    if (m == g->self && g->leave.stage == GOSSIP__LEAVE_NONE) {
+    if (m == g->self && g->leave.stage == GOSSIP__LEAVE_NONE && in->ltime >= m->status_ltime) {
+        /* Also of the very time of our last word: whoever heard this one first ignores that. */
         gossip__log(g, MU_DEBUG, "serf: refuting an older leave intent");
         gossip__serf_broadcast_join(g); /* somebody forces us out, but we live (10) */
+        return false;
+    }
+    if (in->ltime <= m->status_ltime) {
         return false;
     }
     m->status_ltime = in->ltime; /* even without a change, or two of these would chase each other */

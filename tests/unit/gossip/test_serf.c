@@ -118,6 +118,15 @@ static void we_refuse_to_be_forced_out(void **unused)
     assert_int_equal(b.g->self->status, GOSSIP_STATUS_ALIVE);
     assert_true(b.g->self->status_ltime > 50); /* our own join intent outdates it */
     assert_int_equal(b.g->queues[GOSSIP__QUEUE_INTENT].count, 1);
+    bench_say_intent(&b, "us", 50, GOSSIP__PART_LEAVE, false); /* it comes round again */
+    assert_int_equal(b.g->queues[GOSSIP__QUEUE_INTENT].count, 1);
+    uint64_t said = b.g->self->status_ltime;
+
+    /* Forced out at the very time of our word: who hears that first takes our word for an old one.
+     */
+    bench_say_intent(&b, "us", said, GOSSIP__PART_LEAVE, false);
+    assert_int_equal(b.g->queues[GOSSIP__QUEUE_INTENT].count, 2);
+    assert_true(b.g->self->status_ltime > said);
     bench_close(&b);
 }
 
