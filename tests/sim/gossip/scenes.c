@@ -1,7 +1,7 @@
 /* scenes.c - sim_gossip_scenes: each scene with its seeds.
  *
- *   sim_gossip_scenes                     all, with one fixed seed and one fresh one (the test)
- *   sim_gossip_scenes --list              names, and what happens in them
+ *   sim_gossip_scenes                     all with a fixed seed, a third of them with a fresh one
+ * (the test) sim_gossip_scenes --list              names, and what happens in them
  *   sim_gossip_scenes --scene NAME [--seed S] [--count N] [--nodes N] [-v]
  *   sim_gossip_scenes --seed S [--count N]     all of them, with these seeds
  *
@@ -18,6 +18,8 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "base/span.h"
+
+#define FRESH_SHARE 3
 
 static bool play(const struct scene *scene, uint64_t seed, size_t nodes, bool is_told)
 {
@@ -36,22 +38,40 @@ static bool play(const struct scene *scene, uint64_t seed, size_t nodes, bool is
     return ok;
 }
 
-size_t scenes_run(const char *name, uint64_t seed, uint64_t count, size_t nodes, bool is_told)
+struct wish {
+    const char *name;     /* NULL: all scenes */
+    uint64_t seed, count; /* so many from this one on */
+    size_t nodes;         /* 0: each scene's own number */
+    bool has_seed, is_told;
+};
+
+static bool is_wished(const struct wish *w, const struct scene *scene, bool is_fresh, bool has_turn)
+{
+    if (w->name != NULL && strcmp(w->name, scene->name) != 0) {
+        return false;
+    }
+    return !is_fresh || (!scene->is_chancy && (w->name != NULL || has_turn));
+}
+
+/* How many failed; one that is not known is a failure too. */
+static size_t play_all(const struct wish *w, uint64_t seed, bool is_fresh)
 {
     const struct scene *const lists[] = { scenes_life, scenes_words };
     size_t failed = 0;
     size_t played = 0;
+    uint64_t turn = seed;
 
     for (size_t list = 0; list < MU_LEN(lists); list++) {
         for (const struct scene *scene = lists[list]; scene->name != NULL; scene++) {
-            for (uint64_t i = 0; (name == NULL || strcmp(name, scene->name) == 0) && i < count;
-                 i++) {
-                failed += !play(scene, seed + i, nodes, is_told);
+            bool is_on = is_wished(w, scene, is_fresh, turn++ % FRESH_SHARE == 0);
+
+            for (uint64_t i = 0; is_on && i < w->count; i++) {
+                failed += !play(scene, seed + i, w->nodes, w->is_told);
                 played++;
             }
         }
     }
-    return played > 0 ? failed : 1;
+    return played > 0 || is_fresh ? failed : 1;
 }
 
 static int list_all(void)
@@ -77,42 +97,46 @@ static uint64_t number(const char *text)
     return value;
 }
 
-int main(int argc, char **argv)
+static struct wish parse(int argc, char **argv)
 {
-    const char *name = NULL;
-    uint64_t seed = 0, count = 1, nodes = 0;
-    bool has_seed = false, is_told = false;
+    struct wish w = { .seed = 1, .count = 1 };
 
-    mu_log_set_fd(-1);
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
 
-        if (strcmp(argv[i], "--list") == 0) {
-            return list_all();
-        }
         if (strcmp(argv[i], "-v") == 0) {
-            is_told = true;
+            w.is_told = true;
             continue;
         }
         if (strcmp(argv[i], "--scene") == 0) {
-            name = next;
+            w.name = next;
         } else if (strcmp(argv[i], "--seed") == 0) {
-            seed = number(next);
-            has_seed = true;
+            w.seed = number(next);
+            w.has_seed = true;
         } else if (strcmp(argv[i], "--count") == 0) {
-            count = number(next);
+            w.count = number(next);
         } else if (strcmp(argv[i], "--nodes") == 0) {
-            nodes = (size_t)number(next);
+            w.nodes = (size_t)number(next);
         } else {
             (void)fprintf(stderr, "unknown argument '%s'; see the top of scenes.c\n", argv[i]);
-            return 2;
+            exit(2);
         }
         i++;
     }
-    size_t failed = scenes_run(name, has_seed ? seed : 1, count, (size_t)nodes, is_told);
+    return w;
+}
 
-    if (!has_seed) {
-        failed += scenes_run(name, mu_rand_system() >> 32, count, (size_t)nodes, is_told);
+int main(int argc, char **argv)
+{
+    mu_log_set_fd(-1);
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+        return list_all();
+    }
+    const struct wish w = parse(argc, argv);
+    size_t failed = play_all(&w, w.seed, false);
+
+    if (!w.has_seed) {
+        failed += play_all(&w, mu_rand_system() >> 32, true);
     }
     return failed == 0 ? 0 : 1;
 }

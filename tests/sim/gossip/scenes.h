@@ -13,12 +13,9 @@ struct scene {
     const char *name, *what;
     size_t nodes; /* of the default run */
     void (*play)(struct stage *s, uint64_t seed, size_t nodes);
+    bool is_chancy; /* bad luck can break its bound: not played with seeds that nobody has seen */
 };
 
 extern const struct scene scenes_life[], scenes_words[]; /* a row without a name ends them */
-
-/* One scene, or all (NULL), with seeds from the first on; nodes 0: the scene's own number.
- * Returns how many failed; prints each. */
-size_t scenes_run(const char *name, uint64_t seed, uint64_t count, size_t nodes, bool is_told);
 
 #endif

@@ -183,7 +183,10 @@ static void split(struct stage *s, uint64_t seed, size_t nodes, unsigned parts, 
         }
     }
     world_run(s->world, (uint64_t)intervals * gossip_profile_lan.reconnect_ms);
-    if (world_sees(s->world, 0, world_name(s->world, 1)) != GOSSIP_STATUS_FAILED) {
+    struct gossip_summary seen;
+
+    gossip_summarize(world_core(s->world, 0), &seen);
+    if (seen.failed == 0) {
         stage_fail(s, "they still see each other");
     }
     world_heal(s->world);
@@ -291,7 +294,8 @@ static void leaves(struct stage *s, uint64_t seed, size_t nodes)
 }
 
 /* 18.3, rule 4: a quarter of all datagrams is lost, half of the cluster crashes in that moment; two
- * seconds later the others see it left. */
+ * seconds later the others see it left. With two seeds of a thousand everything that tells one of
+ * them is lost. */
 static void leave_crashes(struct stage *s, uint64_t seed, size_t nodes)
 {
     stage_open(s, seed, nodes, NULL);
@@ -405,27 +409,27 @@ static void forgotten(struct stage *s, uint64_t seed, size_t nodes)
 
 const struct scene scenes_life[] = {
     // clang-format off
-    { "crash",             "one crashes, vanishes or stalls",                       10, crash },
-    { "crash_third",       "30 % crash at once",                                    30, crash_third },
-    { "rolling",           "a rolling restart with new addresses",                  10, rolling },
-    { "restart_blank",     "back without its disk",                                 10, restart_blank },
-    { "clock_back",        "back without its disk, years earlier by its clock",     10, clock_back },
-    { "stale_snapshot",    "back with a disk of long ago",                          10, stale_snapshot },
-    { "udp_block",         "no datagrams to and from one, for minutes",              8, udp_block },
-    { "udp_block_one_way", "no datagrams to one, or from one",                       8, udp_block_one_way },
-    { "one_way",           "nothing at all in one direction",                        8, one_way },
-    { "split_two",         "two halves for one reconnect interval",                 12, split_two },
-    { "split_two_long",    "two halves for twenty of them",                         12, split_two_long },
-    { "split_three",       "three parts for one reconnect interval",                12, split_three },
-    { "split_three_long",  "three parts for twenty of them",                        12, split_three_long },
-    { "starve_one",        "one process stops for 0.2 to 30 s, again and again",    20, starve_one },
-    { "starve_tenth",      "a tenth of them do",                                    20, starve_tenth },
-    { "starve_half",       "half of them do",                                       12, starve_half },
-    { "joins",             "all join within a second",                             64, joins },
-    { "leaves",            "all but three leave within a second",                  64, leaves },
-    { "leave_crashes",     "one leaves while half crash and a quarter is lost",       8, leave_crashes },
-    { "force_leave_live",  "a live one is forced out",                               8, force_leave_live },
-    { "prune_midst",       "pruned while states are exchanged",                      8, prune_midst },
-    { "forgotten",         "failed, left and pruned ones have an end",               8, forgotten },
-    { NULL },
+    { "crash",             "one crashes, vanishes or stalls",                       10, crash, false },
+    { "crash_third",       "30 % crash at once",                                    30, crash_third, false },
+    { "rolling",           "a rolling restart with new addresses",                  10, rolling, false },
+    { "restart_blank",     "back without its disk",                                 10, restart_blank, false },
+    { "clock_back",        "back without its disk, years earlier by its clock",     10, clock_back, false },
+    { "stale_snapshot",    "back with a disk of long ago",                          10, stale_snapshot, false },
+    { "udp_block",         "no datagrams to and from one, for minutes",              8, udp_block, false },
+    { "udp_block_one_way", "no datagrams to one, or from one",                       8, udp_block_one_way, false },
+    { "one_way",           "nothing at all in one direction",                        8, one_way, false },
+    { "split_two",         "two halves for one reconnect interval",                 12, split_two, false },
+    { "split_two_long",    "two halves for twenty of them",                         12, split_two_long, false },
+    { "split_three",       "three parts for one reconnect interval",                12, split_three, false },
+    { "split_three_long",  "three parts for twenty of them",                        12, split_three_long, false },
+    { "starve_one",        "one process stops for 0.2 to 30 s, again and again",    20, starve_one, false },
+    { "starve_tenth",      "a tenth of them do",                                    20, starve_tenth, false },
+    { "starve_half",       "half of them do",                                       12, starve_half, false },
+    { "joins",             "all join within a second",                             64, joins, false },
+    { "leaves",            "all but three leave within a second",                  64, leaves, false },
+    { "leave_crashes",     "one leaves while half crash and a quarter is lost",       8, leave_crashes, true },
+    { "force_leave_live",  "a live one is forced out",                               8, force_leave_live, false },
+    { "prune_midst",       "pruned while states are exchanged",                      8, prune_midst, false },
+    { "forgotten",         "failed, left and pruned ones have an end",               8, forgotten, false },
+    { .name = NULL },
 }; // clang-format on

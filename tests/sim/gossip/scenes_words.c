@@ -355,16 +355,16 @@ static void rollout(struct stage *s, uint64_t seed, size_t nodes)
 
 const struct scene scenes_words[] = {
     // clang-format off
-    { "copies",               "each datagram comes ten times",                       8, copies },
-    { "disorder",             "half of the datagrams are up to 5 s late",            10, disorder },
-    { "lossy",                "30 % of the datagrams are lost",                      12, lossy },
-    { "queries",              "5 % are lost, and every query has all acks",          10, queries },
-    { "event_flood",          "three times as many events as are remembered, at once", 6, event_flood },
-    { "oversize_meta",        "more than 512 bytes of meta",                          5, oversize_meta },
-    { "poisoned_incarnation", "accused at incarnations out of this world",            6, poisoned_incarnation },
-    { "late_obituary",        "declared dead once more, at a higher incarnation",     6, late_obituary },
-    { "poisoned_time",        "Lamport times out of this world",                      6, poisoned_time },
-    { "two_clusters",         "two clusters on one network",                         10, two_clusters },
-    { "rollout",              "from clear to sealed and to the next key",             6, rollout },
-    { NULL },
+    { "copies",               "each datagram comes ten times",                       8, copies, false },
+    { "disorder",             "half of the datagrams are up to 5 s late",            10, disorder, false },
+    { "lossy",                "30 % of the datagrams are lost",                      12, lossy, false },
+    { "queries",              "5 % are lost, and every query has all acks",          10, queries, false },
+    { "event_flood",          "three times as many events as are remembered, at once", 6, event_flood, false },
+    { "oversize_meta",        "more than 512 bytes of meta",                          5, oversize_meta, false },
+    { "poisoned_incarnation", "accused at incarnations out of this world",            6, poisoned_incarnation, false },
+    { "late_obituary",        "declared dead once more, at a higher incarnation",     6, late_obituary, false },
+    { "poisoned_time",        "Lamport times out of this world",                      6, poisoned_time, false },
+    { "two_clusters",         "two clusters on one network",                         10, two_clusters, false },
+    { "rollout",              "from clear to sealed and to the next key",             6, rollout, false },
+    { .name = NULL },
 }; // clang-format on

@@ -42,10 +42,7 @@ static void on_notice(void *data, size_t node, const struct gossip_notice *notic
     struct stage *s = data;
     size_t about;
 
-    if (s->is_told) {
-        (void)printf("[%llu] %s: notice %d about %s\n", (unsigned long long)world_now_ms(s->world),
-                     world_name(s->world, node), (int)notice->kind, notice->member.name);
-    }
+    (void)node;
     if (notice->kind != GOSSIP_FAILED || !world_find(s->world, notice->member.name, &about)) {
         return;
     }
@@ -100,7 +97,8 @@ void stage_open_empty(struct stage *s, uint64_t seed, size_t nodes,
                                      .latency_us_min = 50,
                                      .latency_us_max = 500,
                                      .reorder_us_max = 5000000,
-                                     .is_checked = true };
+                                     .is_checked = true,
+                                     .trace = s->is_told ? &s->trace : NULL };
 
     mu_rand_seed(&s->rand, seed ^ 0x5cee);
     mu_arena_init(&s->arena, 0);
@@ -142,6 +140,8 @@ void stage_close(struct stage *s)
     mu_free(s->events);
     mu_free(s->alarms);
     mu_free(s->is_foreign);
+    (void)printf("%s", mu_buf_text(&s->trace));
+    mu_buf_deinit(&s->trace);
     mu_arena_deinit(&s->arena);
     world_free(s->world);
 }

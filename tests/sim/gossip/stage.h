@@ -25,7 +25,8 @@ struct stage {
     struct stage_event *events;
     size_t events_count;
     size_t acks, dones; /* of queries */
-    bool is_told;       /* what happens is printed */
+    bool is_told;       /* what happens is printed at the end */
+    struct mu_buf trace;
     bool *is_foreign;   /* by node: of another cluster; NULL: there is none */
     char why[256];      /* empty: all is well so far */
     uint64_t waited_ms; /* the longest that anything was waited for */
