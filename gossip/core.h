@@ -601,7 +601,7 @@ void gossip__join_known(struct gossip *g, const struct gossip_options *options);
 
 enum gossip__leave_stage {
     GOSSIP__LEAVE_NONE,
-    GOSSIP__LEAVE_TELLING,   /* until two confirmed, all was sent, or time is over */
+    GOSSIP__LEAVE_TELLING,   /* until enough confirmed, all was sent, or time is over */
     GOSSIP__LEAVE_LINGERING, /* the queues still carry it on */
     GOSSIP__LEAVE_OVER,
 };
