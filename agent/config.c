@@ -34,7 +34,8 @@ struct command_line {
     struct config_texts paths, fragments;
     struct flag_value *values;
     size_t values_count;
-    const char *format; /* -config-format */
+    const char *format;  /* -config-format */
+    const char *skipped; /* the last file whose name does not say what it is */
     bool is_dev, wants_help;
 };
 
@@ -197,6 +198,7 @@ static enum mu_code apply_file(struct command_line *line, const char *path, stru
                      "skipping file %s, extension must be .hcl or .json, or config format must be "
                      "set",
                      path);
+        line->skipped = mu_arena_text(&line->d->c.arena, path, strlen(path));
         return MU_OK;
     }
     file.is_hcl = line->format != NULL ? strcmp(line->format, "hcl") == 0 : ends_with(path, ".hcl");
@@ -307,6 +309,12 @@ enum mu_code config_load(struct config **out, int argc, const char *const *argv,
     }
     if (rc == MU_OK && !line.wants_help) {
         rc = config__finish(d, err);
+        if (rc != MU_OK && line.skipped != NULL) { /* it may well hold what is missing */
+            rc = mu_wrap(err, rc,
+                         "%s was skipped (extension must be .hcl or .json, or config format must "
+                         "be set)",
+                         line.skipped);
+        }
     }
     if (rc == MU_OK && !line.wants_help) {
         *out = &d->c;
@@ -326,6 +334,12 @@ enum mu_code config_services(const char *path, struct mu_arena *arena,
 
     mu_arena_init(&d->c.arena, 0);
     rc = apply_path(&line, path, err);
+    if (rc == MU_OK && d->c.services_count == 0) {
+        const char *why = d->c.warnings_count > 0 ? d->c.warnings[0] : NULL;
+
+        rc = mu_fail(err, MU_INVALID, "%s: no service is defined here%s%s%s", path,
+                     why != NULL ? " (" : "", why != NULL ? why : "", why != NULL ? ")" : "");
+    }
     *count = rc == MU_OK ? d->c.services_count : 0;
     *out = mu_arena_array(arena, *count, sizeof **out);
     for (size_t i = 0; i < *count; i++) {

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/assert.h"
+#include "check.h"
 
 static const struct mu_json_field *field_of(const struct mu_json_shape *shape, const char *name)
 {
@@ -87,7 +88,23 @@ static enum mu_code service_valid(const struct service_definition *d, struct mu_
         return mu_wrap(err, rc, "Invalid weight definition for service %.*s", MU_SPAN_FMT(d->name));
     }
     rc = service_definition_valid(d, err);
+    for (size_t i = 0; rc == MU_OK && i < d->checks_count; i++) {
+        rc = checks_supported(&d->checks[i], err);
+    }
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "service \"%.*s\"", MU_SPAN_FMT(d->name));
+}
+
+/* For errors: what did not decode may still say which one it is. */
+static struct mu_span name_in(const struct mu_json *v)
+{
+    struct mu_json_at at = { 0 };
+
+    while (mu_json_next(v, &at)) {
+        if (strcasecmp(at.name, "name") == 0 && mu_json_kind_of(at.value) == MU_JSON_STRING) {
+            return mu_json_string(at.value);
+        }
+    }
+    return MU_SPAN_NONE;
 }
 
 static enum mu_code add_service(struct config_draft *d, const struct mu_json *v, struct mu_err *err)
@@ -96,7 +113,7 @@ static enum mu_code add_service(struct config_draft *d, const struct mu_json *v,
     enum mu_code rc = service_definition_decode(v, &service, &d->c.arena, err);
 
     if (rc != MU_OK) {
-        return rc;
+        return mu_wrap(err, rc, "service \"%.*s\"", MU_SPAN_FMT(name_in(v)));
     }
     rc = service_valid(&service, err);
     if (rc == MU_OK) {
@@ -115,9 +132,12 @@ static enum mu_code add_check(struct config_draft *d, const struct mu_json *v, s
     enum mu_code rc = check_definition_decode(v, &check, &d->c.arena, err);
 
     if (rc != MU_OK) {
-        return rc;
+        return mu_wrap(err, rc, "check \"%.*s\"", MU_SPAN_FMT(name_in(v)));
     }
     rc = check_definition_valid_alone(&check, err);
+    if (rc == MU_OK) {
+        rc = checks_supported(&check, err);
+    }
     if (rc != MU_OK) {
         return mu_wrap(err, rc, "check \"%.*s\"", MU_SPAN_FMT(check.name));
     }

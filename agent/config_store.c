@@ -266,8 +266,9 @@ static enum mu_code flag_integer(struct config_draft *d, const struct config_ite
 
     if (!mu_span_u64(mu_span_text(value + (is_negative ? 1 : 0)), &v) || v > INT32_MAX) {
         return mu_fail(err, MU_INVALID,
-                       "error parsing flags: invalid value \"%s\" for flag -%s: parse error", value,
-                       item->flag);
+                       "error parsing flags: invalid value \"%s\" for flag -%s: parse error, "
+                       "expected a whole number",
+                       value, item->flag);
     }
     return config__set_number(d, item, is_negative ? -(int64_t)v : (int64_t)v, err);
 }

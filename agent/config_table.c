@@ -152,7 +152,7 @@ const struct config_item config_items[] = {
     /* -- logs and the process -- */
     { .key = "log_level", .flag = "log-level", TEXT, AT(log_level), .text = "INFO", .example = "\"INFO\"", .help = "TRACE, DEBUG, INFO, WARN or ERR." },
     { .key = "log_json", .flag = "log-json", BOOL, AT(c.log_json), .help = "Log lines as JSON objects." },
-    { .key = "log_file", .flag = "log-file", TEXT, AT(c.log_file), .help = "Append the log to this file as well." },
+    { .key = "log_file", .flag = "log-file", TEXT, AT(c.log_file), .help = "Append the log to this file as well; a name that ends in / is a directory for consul-<time>.log." },
     { .key = "log_rotate_bytes", .flag = "log-rotate-bytes", INT, LATER, .help = "Begin a new log file after that many bytes." },
     { .key = "log_rotate_duration", .flag = "log-rotate-duration", MS, LATER, .fallback = HOUR(24), .help = "Begin a new log file after that time." },
     { .key = "log_rotate_max_files", .flag = "log-rotate-max-files", INT, LATER, .help = "How many old log files are kept." },

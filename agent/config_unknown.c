@@ -1,6 +1,7 @@
 /* Keys that no row knows: their line, and what was probably meant. */
 #include "config_apply.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -103,6 +104,24 @@ const char *config__nearest_field(const struct mu_json_shape *shape, const char 
     return nearest;
 }
 
+/* Files are written with small letters; tables name some fields as the API does: "TCP". */
+static void add_nearest(struct mu_buf *to, unsigned line, const char *nearest)
+{
+    bool is_one_word = true;
+
+    for (size_t i = 1; nearest[0] != '\0' && nearest[i] != '\0'; i++) {
+        is_one_word = is_one_word && !(islower((unsigned char)nearest[i - 1]) != 0 &&
+                                       isupper((unsigned char)nearest[i]) != 0);
+    }
+    mu_buf_addf(to, " (line %u; did you mean '", line);
+    for (size_t i = 0; nearest[i] != '\0'; i++) {
+        unsigned char c = (unsigned char)nearest[i];
+
+        mu_buf_add_byte(to, is_one_word ? (unsigned char)tolower(c) : c);
+    }
+    mu_buf_add_text(to, "'?)");
+}
+
 /* "invalid config key foo (line 3; did you mean 'bootstrap'?)" */
 void config__note_unknown(struct config_apply *a, const char *nearest)
 {
@@ -114,7 +133,7 @@ void config__note_unknown(struct config_apply *a, const char *nearest)
 
     mu_buf_addf(&a->unknown, "\t* invalid config key %s", a->key);
     if (line != 0 && nearest != NULL) {
-        mu_buf_addf(&a->unknown, " (line %u; did you mean '%s'?)", line, nearest);
+        add_nearest(&a->unknown, line, nearest);
     } else if (line != 0) {
         mu_buf_addf(&a->unknown, " (line %u)", line);
     }

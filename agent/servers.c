@@ -3,6 +3,9 @@
  * A call that was certainly not sent goes to another server, for as long as requests are held; one
  * that may have been carried out is repeated only when it is a read. When a server is there again
  * after there was none, everything registered here is compared with the catalog at once.
+ *
+ * Until gossip has noticed, servers that are all gone still count as alive: each is tried at once,
+ * one time, and from then on there is a pause between tries.
  */
 #include "base/assert.h"
 #include "base/log.h"
@@ -17,6 +20,9 @@ struct servers {
     struct mu_id to;
     struct mu_id failed; /* the one that failed last: others are preferred */
     bool had_none;       /* a full sync is due when the next one is there */
+    bool is_up;          /* the link carries, */
+    uint64_t up_ms;      /* since then */
+    size_t misses;       /* tries in a row that reached none, or none that stayed */
     struct mu_link calls;
     struct timer timer; /* until the next try to connect */
     size_t alive;
@@ -91,6 +97,19 @@ static void connect_one(struct agent *a)
     s->link = rpc_dial(a->rpc, &c.best.rpc, &c.best.node, on_link, a);
 }
 
+/* One line when a server is lost and one when none is to be had; what follows is repetition. */
+static void log_lost(const struct servers *s, const char *why)
+{
+    if (s->is_up) {
+        mu_log(MU_WARN, "agent.client", "Lost the server, choosing another one",
+               mu_kv("error", why));
+    } else if (s->misses + 1 == s->alive) {
+        mu_log(MU_WARN, "agent.client", "Cannot reach any server, trying on", mu_kv("error", why));
+    } else {
+        mu_log(MU_DEBUG, "agent.client", "Cannot reach the server", mu_kv("error", why));
+    }
+}
+
 static void on_connect_timer(void *data)
 {
     connect_one(data);
@@ -103,6 +122,8 @@ static void on_link(void *data, struct rpc_link *link, bool is_up, const char *w
 
     MU_ASSERT(s->link == link);
     if (is_up) {
+        s->is_up = true;
+        s->up_ms = timers_now(a->timers);
         s->failed = MU_ID_NONE;
         if (s->had_none) {
             s->had_none = false;
@@ -110,12 +131,17 @@ static void on_link(void *data, struct rpc_link *link, bool is_up, const char *w
         }
         return;
     }
-    mu_log(MU_WARN, "agent.client", "Lost the server, choosing another one", mu_kv("error", why));
+    bool has_stayed = s->is_up && timers_now(a->timers) - s->up_ms >= RETRY_MS;
+
+    log_lost(s, why);
+    s->misses = has_stayed ? 0 : s->misses + 1;
+    s->is_up = false;
     s->failed = s->to;
     s->had_none = true; /* whatever it missed, the next one may not have */
     s->link = NULL;
     rpc_hang_up(link);
-    timer_set(a->timers, &s->timer, s->alive > 1 ? 0 : RETRY_MS, on_connect_timer, a);
+    timer_set(a->timers, &s->timer, s->alive > 1 && s->misses < s->alive ? 0 : RETRY_MS,
+              on_connect_timer, a);
 }
 
 static void count_alive(void *data, const struct agent__server *server)
@@ -139,6 +165,7 @@ void agent__servers_refresh(struct agent *a)
         struct rpc_link *link = s->link;
 
         s->link = NULL;
+        s->is_up = false;
         s->failed = s->to;
         s->had_none = true;
         rpc_hang_up(link);
@@ -209,7 +236,9 @@ static void call_try(void *data)
     struct agent *a = c->agent;
     struct servers *s = a->servers;
 
-    connect_one(a);
+    if (!timer_is_set(&s->timer)) { /* else a pause, which calls do not cut short */
+        connect_one(a);
+    }
     if (s->link != NULL) {
         c->call = rpc_call(s->link, c->method, mu_buf_span(&c->message), c->timeout_ms, on_call, c);
         return;

@@ -86,6 +86,8 @@ struct gossip__member {
     struct {
         uint64_t heard_ms;   /* a datagram of it came; 0: never */
         uint64_t since_ms;   /* the first of these was missed: */
+        uint64_t acked_ms;   /* its last straight answer; 0: never */
+        uint64_t rtt_us;     /* of that; 0: not measured */
         unsigned missed;     /* probes in a row without a straight answer */
         enum gossip_way tcp; /* what was met on TCP meanwhile */
     } link;
@@ -123,6 +125,7 @@ struct gossip_view gossip__member_view(const struct gossip *g, const struct goss
 struct gossip__alive gossip__member_record(const struct gossip__member *m);
 uint64_t gossip__member_mark(const struct gossip__member *m); /* its bit in served masks */
 bool gossip__member_is_live(const struct gossip__member *m);  /* alive or suspect */
+const char *gossip__state_text(enum gossip__state state);
 /* Up to `want` random listed others that `fits` accepts, each once (5.7). */
 typedef bool gossip__fits_fn(const struct gossip *g, const struct gossip__member *m,
                              const void *data);
@@ -162,6 +165,9 @@ void gossip__suspicion_start(struct gossip *g, struct gossip__member *m, const c
 /* True: `from` is a new accuser whose word is still wanted. */
 bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const char *from,
                                enum gossip__evidence evidence);
+/* How far it is: those who joined the first accuser, and how many are waited for. */
+void gossip__suspicion_count(const struct gossip *g, const struct gossip__member *m,
+                             unsigned *confirmations, unsigned *wanted);
 void gossip__suspicion_refresh(struct gossip *g); /* after the number of alive members changed */
 void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms);
 uint64_t gossip__suspicion_due(const struct gossip *g);
@@ -233,9 +239,42 @@ void gossip__coordinate_restart(struct gossip__member *m);
 /* -- link.c: ways that carry nothing ------------------------------------------------------------
  */
 
-void gossip__link_answered(struct gossip__member *m); /* straight and by UDP */
+/* Straight and by UDP; rtt_ns 0: not measured. */
+void gossip__link_answered(const struct gossip *g, struct gossip__member *m, uint64_t rtt_ns);
 void gossip__link_missed(const struct gossip *g, struct gossip__member *m, enum gossip_way tcp);
 void gossip__link_heard(const struct gossip *g, struct gossip__member *m);
+/* Count what is not taken, and remember whence it came. */
+void gossip__turn_away(struct gossip *g, enum gossip_counter reason, const struct mu_addr *from);
+
+#define GOSSIP__REASONS 6 /* that are remembered, of all that are counted */
+
+struct gossip__stranger { /* the last one */
+    uint64_t last_ms;     /* 0: none */
+    struct mu_addr from;
+};
+
+/* -- history.c: the last changes of members -----------------------------------------------------
+ */
+
+#define GOSSIP__RECORDS_MAX    128
+#define GOSSIP__RECORDS_OF_ONE 16
+
+struct gossip__past {
+    const struct gossip__member *about;
+    char *by; /* owned; the record has a view */
+    struct gossip_record record;
+};
+
+struct gossip__history {
+    struct gossip__past *items; /* oldest first; NULL until there is one */
+    size_t count, room;
+};
+
+/* at_ms and incarnation are filled in; `by` is copied. */
+void gossip__record(struct gossip *g, const struct gossip__member *m, struct gossip_record what);
+void gossip__record_forget(struct gossip *g, const struct gossip__member *m);
+void gossip__record_free_all(struct gossip *g);
+enum gossip_way gossip__way_of(enum gossip__evidence evidence);
 
 /* -- inquiry.c: does this address answer? asked for others, or about a claim (5.3, 10, 11) ------
  */
@@ -562,7 +601,7 @@ void gossip__join_known(struct gossip *g, const struct gossip_options *options);
 
 enum gossip__leave_stage {
     GOSSIP__LEAVE_NONE,
-    GOSSIP__LEAVE_TELLING,   /* until two confirmed, all was sent, or time is over */
+    GOSSIP__LEAVE_TELLING,   /* until enough confirmed, all was sent, or time is over */
     GOSSIP__LEAVE_LINGERING, /* the queues still carry it on */
     GOSSIP__LEAVE_OVER,
 };
@@ -753,6 +792,8 @@ struct gossip {
     struct mu_rand coordinate_rand; /* its own: decisions do not depend on where we are */
     uint64_t coordinate_log_ms;
 
+    struct gossip__history history;
+    struct gossip__stranger strangers[GOSSIP__REASONS];
     struct gossip__queue queues[GOSSIP__QUEUES];
     uint64_t rumor_id, rumor_at_ms, rumor_last_ms;
 

@@ -44,7 +44,7 @@ struct gossip_driver {
     struct gossip *core;
     int udp;
     uint32_t kernel_seen; /* datagrams it dropped, as it counts */
-    uint64_t kernel_drops, kernel_said_ns;
+    uint64_t kernel_drops, kernel_dropped_ns, kernel_said_ns; /* how many; last time; last said */
     uv_poll_t poll;
     uv_timer_t wake, soon;
     bool is_started, is_feeding, is_stopping;

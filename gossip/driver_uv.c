@@ -420,6 +420,29 @@ void gossip_driver_each_broken_link(const struct gossip_driver *d, gossip_link_f
     gossip_each_broken_link(d->core, each, data);
 }
 
+void gossip_driver_each_refusal(const struct gossip_driver *d, uint64_t age_ms,
+                                gossip_refusal_fn *each, void *data)
+{
+    uint64_t now_ms = gossip__now();
+
+    gossip_each_refusal(d->core, now_ms > age_ms ? now_ms - age_ms : 1, each, data);
+}
+
+bool gossip_driver_explain(const struct gossip_driver *d, const char *name,
+                           struct gossip_account *out)
+{
+    bool is_met = gossip_explain(d->core, name, out);
+
+    out->now_ms = is_met ? gossip__now() : 0;
+    return is_met;
+}
+
+void gossip_driver_each_record(const struct gossip_driver *d, const char *name,
+                               gossip_record_fn *each, void *data)
+{
+    gossip_each_record(d->core, name, each, data);
+}
+
 bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
                               struct coordinate *out)
 {
@@ -452,6 +475,10 @@ struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
                                .packets_in = s.counters[GOSSIP_COUNT_PACKETS_IN],
                                .packets_out = s.counters[GOSSIP_COUNT_PACKETS_OUT],
                                .kernel_drops = d->kernel_drops,
+                               .kernel_drops_age_ms =
+                                   d->kernel_drops > 0
+                                       ? (mu_clock_ns() - d->kernel_dropped_ns) / MU_NS_PER_MS
+                                       : UINT64_MAX,
                                .incarnation = s.incarnation,
                                .coordinate_resets = s.counters[GOSSIP_COUNT_COORDINATE_RESETS] };
     for (size_t i = 0; i < MU_LEN(dropped); i++) {

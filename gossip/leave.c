@@ -1,11 +1,13 @@
 /* leave.c - going in good order (10).
  *
- *   NONE ---> TELLING --- two confirmed, all was sent, or time is over ---> LINGERING ---> OVER
+ *   NONE ---> TELLING --- enough confirmed, all was sent, or time is over ---> LINGERING ---> OVER
  *
  * The intent (users see `leaving`) and our own obituary (the detector sees `left`) go into the
  * queues, and at the same time straight to a few live peers over TCP: gossip alone may spend its
  * sends on peers that have just crashed, and the farewell would be lost. Two confirmations are
- * enough; those peers carry it on. Without them we wait for the queues, as the reference does.
+ * enough; those peers carry it on. One is, when the other peers have failed or our queues are
+ * through: who has just crashed must not hold up who leaves. Without any we wait for the queues,
+ * and for them to spread, as the reference does.
  */
 #include <math.h>
 
@@ -96,26 +98,27 @@ void gossip__on_leave(struct gossip *g, uint64_t id)
     }
 }
 
-static void confirmed(struct gossip *g)
+/* Something changed of what TELLING waits for. */
+static void weigh(struct gossip *g)
 {
     struct gossip__leave *l = &g->leave;
-    unsigned enough = l->asked < CONFIRMED_ENOUGH ? l->asked : CONFIRMED_ENOUGH;
+    bool is_answered = l->running == 0, is_sent = l->queued == 0;
 
-    l->confirmed++;
-    if (l->stage == GOSSIP__LEAVE_TELLING && l->confirmed >= enough) {
+    if (l->stage != GOSSIP__LEAVE_TELLING) {
+        return;
+    }
+    if (l->confirmed >= CONFIRMED_ENOUGH || (l->confirmed > 0 && (is_answered || is_sent))) {
         enter(g, GOSSIP__LEAVE_LINGERING,
               g->now_ms + (uint64_t)LINGER_TICKS * g->profile.gossip_ms);
+    } else if (is_answered && is_sent) {
+        enter(g, GOSSIP__LEAVE_LINGERING, g->now_ms + g->profile.leave_propagate_ms);
     }
 }
 
 void gossip__leave_sent(struct gossip *g)
 {
-    struct gossip__leave *l = &g->leave;
-
-    l->queued--;
-    if (l->queued == 0 && l->stage == GOSSIP__LEAVE_TELLING && l->running == 0) {
-        enter(g, GOSSIP__LEAVE_LINGERING, g->now_ms + g->profile.leave_propagate_ms);
-    }
+    g->leave.queued--;
+    weigh(g);
 }
 
 uint64_t gossip__leave_due(const struct gossip *g)
@@ -154,9 +157,7 @@ static void deliver_opened(struct gossip *g, struct gossip__stream *s)
 static void deliver_over(struct gossip *g)
 {
     g->leave.running--;
-    if (g->leave.running == 0 && g->leave.queued == 0 && g->leave.stage == GOSSIP__LEAVE_TELLING) {
-        enter(g, GOSSIP__LEAVE_LINGERING, g->now_ms + g->profile.leave_propagate_ms);
-    }
+    weigh(g);
 }
 
 static void deliver_frame(struct gossip *g, struct gossip__stream *s, struct gossip__frame *frame,
@@ -166,9 +167,7 @@ static void deliver_frame(struct gossip *g, struct gossip__stream *s, struct gos
 
     (void)bytes;
     gossip__stream_drop(g, s);
-    if (is_done) {
-        confirmed(g);
-    }
+    g->leave.confirmed += is_done ? 1 : 0;
     deliver_over(g);
 }
 

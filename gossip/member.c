@@ -81,6 +81,7 @@ void gossip__member_drop(struct gossip *g, struct gossip__member *m)
     gossip__member_unlist(g, m);
     gossip__probe_forget(g, m);
     gossip__rumor_forget(g, m);
+    gossip__record_forget(g, m);
     id_forget(g, m);
     MU_ASSERT(mu_table_remove(g->members, mu_span_text(m->name)) == m);
     if (g->graveyard_count == g->graveyard_room) {
@@ -144,6 +145,11 @@ void gossip__member_unlist(struct gossip *g, struct gossip__member *m)
 uint64_t gossip__member_mark(const struct gossip__member *m)
 {
     return 1ULL << (m->slot < SLOTS ? m->slot : gossip__hash_name(m->name) % SLOTS);
+}
+
+const char *gossip__state_text(enum gossip__state state)
+{
+    return states[state].text;
 }
 
 bool gossip__member_is_live(const struct gossip__member *m)
@@ -223,6 +229,9 @@ void gossip__member_move(struct gossip *g, struct gossip__member *m, enum gossip
     g->is_alive_count_new = true;
     if (m->state == GOSSIP__SUSPECT) {
         mu_list_remove(&m->suspects);
+    }
+    if (m->state == GOSSIP__DEAD || m->state == GOSSIP__GONE) {
+        m->link.missed = 0; /* in an earlier life */
     }
     m->state = to;
     m->state_ms = g->now_ms;

@@ -274,7 +274,7 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
     gossip__count(g, GOSSIP_COUNT_PACKETS_IN);
     mu_arena_reset(&g->in);
     if (!body_of(g, data, &is_sealed, &body, &reason)) {
-        gossip__count(g, reason);
+        gossip__turn_away(g, reason, from);
         return;
     }
     if (!gossip__packet_decode(body, &g->in, &p)) {

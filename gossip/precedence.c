@@ -225,6 +225,12 @@ static void accept_alive(struct gossip *g, struct gossip__member *m, const struc
     if (was != GOSSIP__ALIVE) {
         gossip__member_move(g, m, GOSSIP__ALIVE, "it says so");
     }
+    if (was != GOSSIP__ALIVE && m->status != GOSSIP_STATUS_NONE) {
+        gossip__record(g, m,
+                       (struct gossip_record){ .change = was == GOSSIP__SUSPECT
+                                                             ? GOSSIP_CHANGE_REFUTED
+                                                             : GOSSIP_CHANGE_RETURNED });
+    }
     (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
     if (was == GOSSIP__SUSPECT) {
         gossip__count(g, GOSSIP_COUNT_SUSPICIONS_REFUTED);
@@ -429,6 +435,7 @@ static void refute_accusation(struct gossip *g, uint64_t accused, const char *wh
     gossip__log(g, MU_WARN, "memberlist: Refuting a %s message (from: %s)%s", what, from,
                 src->is_stream ? " via push/pull" : "");
     gossip__refute(g, accused, src);
+    gossip__record(g, self, (struct gossip_record){ .change = GOSSIP_CHANGE_REFUTED, .by = from });
     struct gossip_view view = gossip__member_view(g, self);
 
     gossip__notice(g, GOSSIP_REFUTED, &view, NULL);
@@ -454,6 +461,10 @@ void gossip__on_suspect(struct gossip *g, const struct gossip__suspect *s, struc
     case GOSSIP__ALIVE:
         gossip__member_move(g, m, GOSSIP__SUSPECT,
                             mu_arena_printf(&g->step, "accused by %s", s->from));
+        gossip__record(g, m,
+                       (struct gossip_record){ .change = GOSSIP_CHANGE_SUSPECTED,
+                                               .by = s->from,
+                                               .way = gossip__way_of(s->evidence) });
         gossip__suspicion_start(g, m, s->from, s->evidence);
         (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
         break;
@@ -508,6 +519,10 @@ void gossip__on_dead(struct gossip *g, const struct gossip__dead *d, struct mu_s
     gossip__member_move(g, m, has_left ? GOSSIP__GONE : GOSSIP__DEAD,
                         has_left ? "it says so"
                                  : mu_arena_printf(&g->step, "declared by %s", d->from));
+    gossip__record(
+        g, m,
+        (struct gossip_record){ .change = has_left ? GOSSIP_CHANGE_LEFT : GOSSIP_CHANGE_DEAD,
+                                .by = has_left ? NULL : d->from });
     (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
     if (g->probe.target == m) {
         gossip__probe_abandon(g, "it is gone");

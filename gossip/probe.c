@@ -59,14 +59,10 @@ void gossip__probe_forget(struct gossip *g, const struct gossip__member *m)
 /* What our dial of the target has met by now. */
 static enum gossip_way way_of(const struct gossip__probe *p)
 {
-    static const enum gossip_way ways[] = { [GOSSIP__SILENT] = GOSSIP_WAY_SILENT,
-                                            [GOSSIP__REFUSED] = GOSSIP_WAY_REFUSED,
-                                            [GOSSIP__STALLED] = GOSSIP_WAY_STALLED };
-
     if (p->is_dialled) {
         return GOSSIP_WAY_OPEN;
     }
-    return p->stage == GOSSIP__PROBE_INDIRECT && p->stream == 0 ? ways[p->dial]
+    return p->stage == GOSSIP__PROBE_INDIRECT && p->stream == 0 ? gossip__way_of(p->dial)
                                                                 : GOSSIP_WAY_UNKNOWN;
 }
 
@@ -135,6 +131,12 @@ static void fail(struct gossip *g)
         return;
     }
     gossip__log(g, MU_INFO, "memberlist: Suspect %s has failed, no acks received", m->name);
+    gossip__record(g, m,
+                   (struct gossip_record){ .change = GOSSIP_CHANGE_MISSED,
+                                           .way = way_of(&was),
+                                           .asked = was.helpers_count,
+                                           .refused = was.refused_count,
+                                           .answered = was.nacks_count });
     gossip__conclude_suspect(g, m, evidence);
     for (unsigned i = 0; i < was.helpers_count && evidence == GOSSIP__REFUSED; i++) {
         if (was.has_refused[i] && was.helpers[i] != NULL && m->state == GOSSIP__SUSPECT) {
@@ -427,6 +429,11 @@ void gossip__on_ping(struct gossip *g, const struct gossip__ping *p,
     gossip__send_part(g, to, is_known ? src->sender : NULL, &part);
 }
 
+static uint64_t rtt_ns(const struct gossip *g, uint64_t sent_ns)
+{
+    return g->arrived_ns > sent_ns ? g->arrived_ns - sent_ns : 0;
+}
+
 void gossip__on_ack(struct gossip *g, const struct gossip__ack *a, const struct gossip__source *src)
 {
     struct gossip__probe *p = &g->probe;
@@ -435,11 +442,13 @@ void gossip__on_ack(struct gossip *g, const struct gossip__ack *a, const struct 
     if (p->stage != GOSSIP__PROBE_IDLE && (a->seq & PROBE_MASK) == p->seq) {
         bool is_straight = !a->relayed && !src->is_stream && src->sender == p->target;
 
-        if (is_straight && send < p->sent_count && send < GOSSIP__TIMED_MAX) {
+        bool is_timed = is_straight && send < p->sent_count && send < GOSSIP__TIMED_MAX;
+
+        if (is_timed) {
             gossip__coordinate_acked(g, p->target, a, p->sent_ns[send]);
         }
         if (is_straight) {
-            gossip__link_answered(p->target);
+            gossip__link_answered(g, p->target, is_timed ? rtt_ns(g, p->sent_ns[send]) : 0);
         } else {
             gossip__link_missed(g, p->target, way_of(p));
         }

@@ -267,8 +267,10 @@ bool gossip__serf_leave_intent(struct gossip *g, const struct gossip__intent *in
     if (m->status == GOSSIP_STATUS_ALIVE) {
         gossip__log(g, MU_TRACE, "%s: alive -> leaving", m->name);
         status_set(g, m, GOSSIP_STATUS_LEAVING);
+        gossip__record(g, m, (struct gossip_record){ .change = GOSSIP_CHANGE_LEAVING });
     } else if (m->status == GOSSIP_STATUS_FAILED) {
         status_set(g, m, GOSSIP_STATUS_LEFT);
+        gossip__record(g, m, (struct gossip_record){ .change = GOSSIP_CHANGE_LEFT });
         tell(g, m, GOSSIP_LEFT, "EventMemberLeave (forced)");
     }
     if (in->prune && m != g->self) {

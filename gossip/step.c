@@ -307,6 +307,7 @@ void gossip_free(struct gossip *g)
     gossip__stream_free_all(g);
     gossip__inquiry_free_all(g);
     gossip__rumor_free_all(g);
+    gossip__record_free_all(g);
     gossip__serf_free_all(g);
     gossip__seal_free(g);
     gossip__event_free_all(g);
@@ -340,6 +341,7 @@ static void on_start(struct gossip *g)
 {
     MU_ASSERT(!g->has_started);
     g->has_started = true;
+    g->self->state_ms = g->now_ms; /* it was made without a clock */
     gossip__serf_alive(g, g->self);
 }
 

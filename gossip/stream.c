@@ -288,7 +288,7 @@ static bool tell_keys(struct gossip *g, struct gossip__stream *s, const struct g
     bool is_retired = gossip__seal_is_retired(g, s->seal->key_id);
 
     if (is_retired && (!is_sync || !may_be_away(g, hello->from))) {
-        gossip__count(g, GOSSIP_COUNT_UNKNOWN_KEY);
+        gossip__turn_away(g, GOSSIP_COUNT_UNKNOWN_KEY, &s->peer);
         gossip__stream_drop(g, s);
         return false;
     }
@@ -384,7 +384,7 @@ static const char *broken_text(struct gossip *g, enum gossip_counter reason)
  * wrong cluster or key sees it from a header that shows ours. */
 static void broken(struct gossip *g, struct gossip__stream *s, enum gossip_counter reason)
 {
-    gossip__count(g, reason);
+    gossip__turn_away(g, reason, &s->peer);
     s->is_stranger = reason == GOSSIP_COUNT_OTHER_CLUSTER || reason == GOSSIP_COUNT_CLEAR ||
                      reason == GOSSIP_COUNT_UNKNOWN_KEY;
     if (s->is_stranger && !is_ours(s) && !s->head_sent) {

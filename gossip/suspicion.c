@@ -132,7 +132,20 @@ bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const
     (void)deadline_set(g, m);
     gossip__count(g, GOSSIP_COUNT_SUSPICIONS_CONFIRMED);
     gossip__log(g, MU_TRACE, "%s: suspected by %s too", m->name, from);
+    gossip__record(g, m,
+                   (struct gossip_record){ .change = GOSSIP_CHANGE_CONFIRMED,
+                                           .by = from,
+                                           .way = gossip__way_of(evidence) });
     return true;
+}
+
+void gossip__suspicion_count(const struct gossip *g, const struct gossip__member *m,
+                             unsigned *confirmations, unsigned *wanted)
+{
+    *confirmations = confirmations_of(m);
+    *wanted =
+        gossip__suspicion_terms(&g->profile, g->list_count, g->alive_count, m->suspicion.evidence)
+            .wanted;
 }
 
 /* -- all of them --------------------------------------------------------------------------------

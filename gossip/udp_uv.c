@@ -212,6 +212,7 @@ static void note_drops(struct gossip_driver *d, struct msghdr *m, uint64_t now_n
 
         d->kernel_seen = total;
         d->kernel_drops += more;
+        d->kernel_dropped_ns = more > 0 ? mu_clock_ns() : d->kernel_dropped_ns;
         if (more > 0 && (d->kernel_said_ns == 0 || now_ns - d->kernel_said_ns > SAY_NS)) {
             d->kernel_said_ns = now_ns;
             mu_log(MU_WARN, d->module, "The kernel dropped datagrams, this node is too busy",

@@ -230,12 +230,10 @@ void api_agent_members(struct request *r)
     struct mu_span segment = params_text(&r->params, "segment");
     struct mu_json_out o;
 
-    if (is_wan && segment.bytes > 0) {
-        answer_text(r, 400, "Cannot provide a segment with wan=true");
-        return;
-    }
-    if (segment.bytes > 0 && !mu_span_eq_text(segment, "_all")) {
-        answer_text(r, 500, "Network segments are not supported in this version of Consul");
+    if (segment.bytes > 0 && !mu_span_eq_text(segment, "_all")) { /* which the commands ask for */
+        answer_text(r, is_wan ? 400 : 500,
+                    is_wan ? "Cannot provide a segment with wan=true"
+                           : "Network segments are not supported in this version of Consul");
         return;
     }
     response_json(r, &o);

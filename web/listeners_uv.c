@@ -1,5 +1,8 @@
 #include "listeners.h"
 
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -101,6 +104,15 @@ static enum mu_code listen_tcp(struct listeners *ls, uv_loop_t *loop, struct mu_
     return rc != 0 ? failed(l, rc, err) : listen_on(l, err);
 }
 
+static bool has_directory(const char *path)
+{
+    char directory[PATH_MAX];
+    struct stat st;
+
+    (void)snprintf(directory, sizeof directory, "%s", path);
+    return stat(dirname(directory), &st) == 0 || errno != ENOENT;
+}
+
 /* A socket that a dead agent left behind is removed; anything else of that name is not ours. */
 static enum mu_code listen_unix(struct listeners *ls, uv_loop_t *loop, const char *path,
                                 struct mu_err *err)
@@ -114,6 +126,9 @@ static enum mu_code listen_unix(struct listeners *ls, uv_loop_t *loop, const cha
     }
     int rc = uv_pipe_bind(&l->h.pipe, path);
 
+    if (rc == UV_EACCES && !has_directory(path)) {
+        rc = UV_ENOENT; /* what the kernel said, before libuv translated it */
+    }
     return rc != 0 ? failed(l, rc, err) : listen_on(l, err);
 }
 

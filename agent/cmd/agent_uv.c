@@ -20,6 +20,7 @@
 
 #include "agent/agent.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "commands.h"
@@ -225,7 +226,14 @@ static enum mu_code open_log(struct process *p, struct mu_err *err)
     if (c->log_file == NULL) {
         return MU_OK;
     }
-    p->log_fd = open(c->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    struct mu_buf path = MU_BUF_NONE;
+
+    mu_buf_add_text(&path, c->log_file);
+    if (path.bytes > 0 && path.data[path.bytes - 1] == '/') { /* a directory: as Consul names it */
+        mu_buf_addf(&path, "consul-%lld.log", (long long)mu_clock_wall_ns());
+    }
+    p->log_fd = open(mu_buf_text(&path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    mu_buf_deinit(&path);
     if (p->log_fd < 0) {
         return mu_fail(err, MU_IO, "log_file %s: %s", c->log_file, strerror(errno));
     }

@@ -23,34 +23,55 @@ int cli_fail(struct cli *cli, const char *fmt, ...)
 
 /* -- the list ---------------------------------------------------------------------------------- */
 
-static void list_all(struct mu_buf *to)
+/* The last word of a command's name, if the words before it are this group ("": none). */
+static const char *word_in(const struct cli_command *c, const char *group)
 {
-    mu_buf_add_text(to, "Usage: muster [--version] [--help] <command> [<args>]\n\n"
-                        "Available commands are:\n");
-    for (size_t i = 0; i < cli_commands_count; i++) {
-        const struct cli_command *c = &cli_commands[i];
+    size_t bytes = strlen(group);
+    const char *word = c->name;
 
-        if (!c->is_hidden && strchr(c->name, ' ') == NULL) {
-            mu_buf_addf(to, "    %-14s %s\n", c->name, c->summary);
+    if (c->is_hidden || strncmp(word, group, bytes) != 0) {
+        return NULL;
+    }
+    if (bytes > 0) {
+        if (word[bytes] != ' ') {
+            return NULL;
+        }
+        word += bytes + 1;
+    }
+    return strchr(word, ' ') == NULL ? word : NULL;
+}
+
+static void list(const char *group, struct mu_buf *to)
+{
+    int width = 14;
+
+    for (size_t i = 0; i < cli_commands_count; i++) {
+        const char *word = word_in(&cli_commands[i], group);
+        int bytes = word != NULL ? (int)strlen(word) : 0;
+
+        width = bytes > width ? bytes : width;
+    }
+    for (size_t i = 0; i < cli_commands_count; i++) {
+        const char *word = word_in(&cli_commands[i], group);
+
+        if (word != NULL) {
+            mu_buf_addf(to, "    %-*s %s\n", width, word, cli_commands[i].summary);
         }
     }
     mu_buf_add_text(to, "\n");
 }
 
+static void list_all(struct mu_buf *to)
+{
+    mu_buf_add_text(to, "Usage: muster [--version] [--help] <command> [<args>]\n\n"
+                        "Available commands are:\n");
+    list("", to);
+}
+
 static void list_group(const char *group, struct mu_buf *to)
 {
-    size_t bytes = strlen(group);
-
     mu_buf_addf(to, "Usage: muster %s <subcommand> [options] [args]\n\nSubcommands:\n", group);
-    for (size_t i = 0; i < cli_commands_count; i++) {
-        const struct cli_command *c = &cli_commands[i];
-
-        if (strncmp(c->name, group, bytes) == 0 && c->name[bytes] == ' ' &&
-            strchr(c->name + bytes + 1, ' ') == NULL) {
-            mu_buf_addf(to, "    %-14s %s\n", c->name + bytes + 1, c->summary);
-        }
-    }
-    mu_buf_add_text(to, "\n");
+    list(group, to);
 }
 
 static void print(FILE *to, struct mu_buf *text)
@@ -135,12 +156,21 @@ static int run(struct cli *cli, const struct cli_command *command, int argc,
     return status;
 }
 
+static void add_unknown(const char *word, const char *of, struct mu_buf *to)
+{
+    mu_buf_addf(to, "%s: unknown %s: %s\n", of,
+                word[0] == '-' ? "option (a command comes first)" : "command", word);
+}
+
 static int print_group(struct cli *cli, const struct cli_command *group, int argc,
                        const char *const *argv)
 {
     struct mu_buf text = MU_BUF_NONE;
     bool asked = argc > 0 && is_help(argv[0]);
 
+    if (argc > 0 && !asked) {
+        add_unknown(argv[0], group->name, &text);
+    }
     list_group(group->name, &text);
     print(asked ? cli->out : cli->err, &text);
     return asked ? 0 : 1;
@@ -151,6 +181,9 @@ static int print_all(struct cli *cli, int argc, const char *const *argv)
     struct mu_buf text = MU_BUF_NONE;
     bool asked = argc > 0 && is_help(argv[0]);
 
+    if (argc > 0 && !asked) {
+        add_unknown(argv[0], "muster", &text);
+    }
     list_all(&text);
     print(asked ? cli->out : cli->err, &text);
     return asked ? 0 : EXIT_UNKNOWN;

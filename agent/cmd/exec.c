@@ -488,7 +488,8 @@ static bool duration(struct cli *cli, const char *name, const char *text, uint64
         return true;
     }
     if (!mu_duration_parse(mu_span_text(text), &ns, why, sizeof why) || ns < 0) {
-        (void)cli_fail(cli, "invalid value \"%s\" for flag -%s", text, name);
+        (void)cli_fail(cli, "invalid value \"%s\" for flag -%s: %s", text, name,
+                       ns < 0 ? "must not be negative" : why);
         return false;
     }
     *out = (uint64_t)(ns / MU_NS_PER_MS);

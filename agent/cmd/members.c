@@ -210,7 +210,7 @@ int cmd_members(struct cli *cli, const void *options, int argc, const char *cons
 
     if (bad != 0) {
         (void)regerror(bad, &status, why, sizeof why);
-        return cli_fail(cli, "Failed to compile status regexp: %s", why);
+        return cli_fail(cli, "Failed to compile status regexp \"%s\": %s", o->status, why);
     }
     int rc = ask(cli, o, &status);
 

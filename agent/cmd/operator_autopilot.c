@@ -130,8 +130,10 @@ static enum mu_code change_duration(const char *text, const char *name, int64_t 
                                     struct mu_err *err)
 {
     if (text != NULL && !mu_duration_parse(mu_span_text(text), to, NULL, 0)) {
-        return mu_fail(err, MU_INVALID, "invalid value \"%s\" for flag -%s: parse error", text,
-                       name);
+        return mu_fail(
+            err, MU_INVALID,
+            "invalid value \"%s\" for flag -%s: parse error, expected a duration like 10s", text,
+            name);
     }
     return MU_OK;
 }
@@ -140,8 +142,9 @@ static enum mu_code change_number(const char *text, const char *name, uint64_t *
                                   struct mu_err *err)
 {
     if (text != NULL && !mu_span_u64(mu_span_text(text), to)) {
-        return mu_fail(err, MU_INVALID, "invalid value \"%s\" for flag -%s: parse error", text,
-                       name);
+        return mu_fail(err, MU_INVALID,
+                       "invalid value \"%s\" for flag -%s: parse error, expected a whole number",
+                       text, name);
     }
     return MU_OK;
 }

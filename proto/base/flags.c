@@ -80,8 +80,10 @@ enum mu_code mu_flags_bool(struct mu_flags *f, bool *out, struct mu_err *err)
 {
     *out = true;
     if (f->inlined != NULL && !mu_flags_parse_bool(mu_span_text(f->inlined), out)) {
-        return mu_fail(err, MU_INVALID, "invalid boolean value \"%s\" for -%.*s: parse error",
-                       f->inlined, MU_SPAN_FMT(f->name));
+        return mu_fail(
+            err, MU_INVALID,
+            "invalid boolean value \"%s\" for -%.*s: parse error, expected true or false",
+            f->inlined, MU_SPAN_FMT(f->name));
     }
     return MU_OK;
 }
@@ -93,6 +95,7 @@ enum mu_code mu_flags_unknown(const struct mu_flags *f, struct mu_err *err)
 
 enum mu_code mu_flags_bad_value(const struct mu_flags *f, const char *value, struct mu_err *err)
 {
-    return mu_fail(err, MU_INVALID, "invalid value \"%s\" for flag -%.*s: parse error", value,
-                   MU_SPAN_FMT(f->name));
+    return mu_fail(err, MU_INVALID,
+                   "invalid value \"%s\" for flag -%.*s: parse error, expected a whole number",
+                   value, MU_SPAN_FMT(f->name));
 }

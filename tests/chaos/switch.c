@@ -10,8 +10,8 @@
  * Commands on standard input, one a line, answered with "ok" once they are in effect, or with
  * "error: ..."; "ready" comes first. At the end of input the switch ends.
  *
- *   wire <from> <to> [cut] [noudp] [loss=<percent>] [copy=<percent>] [delay=<ms>] [jitter=<ms>]
- *        [rate=<kB/s>]
+ *   wire <from> <to> [cut] [noudp] [notcp] [loss=<percent>] [copy=<percent>] [delay=<ms>]
+ *        [jitter=<ms>] [rate=<kB/s>]
  *
  * replaces what this direction had; "*" is every port. Jitter reorders. With a rate, what would
  * wait longer than QUEUE_MS is lost, as in a router.
@@ -49,7 +49,7 @@
 #define LINE_BYTES   4096
 
 struct wire {
-    bool is_cut, drops_udp;
+    bool is_cut, drops_udp, drops_tcp;
     uint64_t loss, copy; /* percent */
     uint64_t delay_ms, jitter_ms;
     uint64_t rate;       /* bytes a ms; 0: no bound */
@@ -141,7 +141,8 @@ static void packet_route(struct fabric *f, size_t from, const uint8_t *data, siz
         if (memcmp(f->ports[to].ip, data + 16, 4) != 0) {
             continue;
         }
-        if (!w->is_cut && !(w->drops_udp && data[9] == IPPROTO_UDP) && !happens(f, w->loss)) {
+        if (!w->is_cut && !(w->drops_udp && data[9] == IPPROTO_UDP) &&
+            !(w->drops_tcp && data[9] == IPPROTO_TCP) && !happens(f, w->loss)) {
             packet_pass(f, w, f->ports[to].fd, data, bytes, now_us);
             if (happens(f, w->copy)) {
                 packet_pass(f, w, f->ports[to].fd, data, bytes, now_us);
@@ -199,6 +200,10 @@ static bool wire_word(struct wire *w, struct mu_span word)
     }
     if (mu_span_eq_text(word, "noudp")) {
         w->drops_udp = true;
+        return true;
+    }
+    if (mu_span_eq_text(word, "notcp")) {
+        w->drops_tcp = true;
         return true;
     }
     for (size_t i = 0; i < MU_LEN(numbers); i++) {

@@ -1,27 +1,31 @@
-"""A way that carries no datagrams is named, with its direction, and harms nobody.
+"""What is wrong is named: ways that carry nothing, with their direction; members that are failed or
+silent, and why; servers without a leader; strangers with another key.
 
-Three agents in network namespaces; between them the switch of the chaos tests, which can drop one
-protocol in one direction.
+Ways are broken by the switch of the chaos tests, between agents in network namespaces; it can drop
+one protocol in one direction. All else runs on loopback.
 """
 
+import base64
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
-from cluster import MUSTER, PATIENCE, main, wait_for
+from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_for
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
 from lab import (Impossible, Switch, address, make_namespaces, namespace,  # noqa: E402
                  remove_namespaces)
 
 NAMES = ["s1", "s2", "s3"]
+LEFT, FAILED = 3, 4  # Serf's numbers
 
 
-class Doctor(unittest.TestCase):
+class Ways(unittest.TestCase):
     def setUp(self):
         self.owner = f"doctor{os.getpid()}"
         self.addCleanup(remove_namespaces, NAMES, self.owner)
@@ -85,18 +89,121 @@ class Doctor(unittest.TestCase):
         for name in NAMES:  # carried by TCP: nobody was declared failed
             self.assertNotIn("EventMemberFailed", self.log(name))
         self.assertTrue(self.all_alive())
+        code, text = self.cli("s1", "explain", "node", "s3")
+        self.assertEqual(code, 0)
+        self.assertIn("s3 is alive, as s1 sees it: alive for ", text)
+        self.assertRegex(text, r"probes missed in a row: \d+")
+        self.assertIn("Of the others 2 see it alike, 0 otherwise, 0 do not answer.", text)
 
         self.switch.wire("s1", "s3")
         wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
 
-        # One that is stopped answers nothing, whoever asks.
-        self.processes["s3"].send_signal(19)
+    def test_tcp_blocked(self):
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        self.start("s2")
+        self.start("s3")
+        wait_for("all to know all", self.all_alive)
+        wait_for("the doctor to be content", lambda: self.cli("s2", "doctor")[0] == 0)
+
+        self.switch.wire("s3", "s1", "notcp")
+
+        def diagnosis():
+            code, text = self.cli("s2", "doctor")
+            return text if code == 1 and "TCP s3 -> s1: port 8301" in text else None
+
+        text = wait_for("the doctor to name it", diagnosis)
+        self.assertIn("TCP s3 -> s1: port 8301 does not answer", text)
+        self.assertIn("TCP s3 -> s1: port 8300 does not answer", text)
+        self.assertIn("Let TCP port 8300 pass from s3 to s1", text)
+        self.assertNotIn("UDP", text)
+        self.assertNotIn("s2", text)
+        self.assertTrue(self.all_alive())
+        self.switch.wire("s3", "s1")
+        wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
+
+
+class Members(ClusterTest):
+    def test_failed_silent_and_left(self):
+        cluster = self.cluster(servers=1, clients=3).start().wait_ready()
+        s1, k1, k2, k3 = (cluster.agents[n] for n in ("s1", "k1", "k2", "k3"))
+        wait_for("the doctor to be content", lambda: s1.cli("doctor").returncode == 0)
+        self.assertEqual(s1.cli("doctor").stdout,
+                         "4 members answered, every way between them carries.\n")
+
+        # Who left in order is nobody's trouble.
+        k3.cli("leave", check=0)
+        k3.wait()
+        wait_for("k3 to have left", lambda: s1.members().get("k3") == LEFT)
+        gone = wait_for("the doctor to be content", lambda: (s1.cli("doctor").returncode == 0
+                                                             and s1.cli("doctor").stdout))
+        self.assertNotIn("k3", gone)
+
+        # Killed: counts as alive at first and does not answer; then it is failed, by whose word.
+        k2.kill()
+        early = s1.cli("doctor")
+        self.assertEqual(early.returncode, 1)
+        self.assertIn("k2: ", early.stdout)
+        wait_for("k2 to be failed", lambda: k1.members()["k2"] == FAILED)
+        wait_for("k2 to be failed", lambda: s1.members()["k2"] == FAILED)
+        for agent in (s1, k1):
+            run = agent.cli("doctor")
+            self.assertEqual(run.returncode, 1, run.stdout)
+            self.assertRegex(run.stdout, r"(?m)^k2: failed for [0-9.]+ s, as " + agent.name +
+                             r" sees it, declared by (s1|k1); its host refuses connections: "
+                             r"the process has ended\.$")
+            self.assertIn("2 of 3 members answered.", run.stdout)
+        links = s1.get("/v1/agent/links").json()
+        self.assertEqual([f["Name"] for f in links["Failed"]], ["k2"])
+
+        # Stopped: its kernel answers for it.
+        k1.send(signal.SIGSTOP)
         try:
-            code, text = self.cli("s1", "doctor")
-            self.assertEqual(code, 1)
-            self.assertIn("s3: does not answer", text)
+            run = s1.cli("doctor")
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("k1: does not answer, though it counts as alive: its kernel takes "
+                          "connections, the process does not answer: stopped or starved.",
+                          run.stdout)
         finally:
-            self.processes["s3"].send_signal(18)
+            k1.send(signal.SIGCONT)
+        k2.start()
+        wait_for("the doctor to be content again", lambda: s1.cli("doctor").returncode == 0)
+
+    def test_without_a_leader(self):
+        cluster = self.cluster(servers=3, clients=0).start().wait_ready()
+        s1, s2, s3 = cluster.servers()
+        s2.kill()
+        s3.kill()
+
+        def diagnosis():
+            run = s1.cli("doctor")
+            return run.returncode == 1 and "no-leader" in run.stdout and run.stdout
+
+        text = wait_for("the doctor to miss the leader", diagnosis)
+        self.assertRegex(text, r"s1: no-leader: [123] of 3 voting servers are alive, "
+                               r"2 are needed\.")
+
+    def test_another_key_and_another_cluster(self):
+        key = base64.b64encode(os.urandom(32)).decode()
+        other = base64.b64encode(os.urandom(32)).decode()
+        cluster = self.cluster()
+        s1 = cluster.add("s1", True, ["-bootstrap-expect", "1", "-encrypt", key]).start()
+        cluster.wait_ready()
+        wait_for("the doctor to be content", lambda: s1.cli("doctor").returncode == 0)
+
+        stranger = cluster.add("k1", False, ["-encrypt", other, "-retry-join", s1.address]).start()
+
+        def turned_away(why):
+            run = s1.cli("doctor")
+            return run.returncode == 1 and why in run.stdout and run.stdout
+
+        text = wait_for("the stranger to be named",
+                        lambda: turned_away("sealed with a key that it does not have"))
+        self.assertRegex(text, r"(?m)^s1: turns away packets, \d+ by now, last from " +
+                         re.escape(stranger.address) + r":\d+: sealed with a key")
+        stranger.kill()
+        cluster.add("k2", False, ["-encrypt", key, "-datacenter", "dc2", "-retry-join",
+                                  s1.address]).start()
+        wait_for("the other cluster to be named", lambda: turned_away("of another cluster"))
 
 
 if __name__ == "__main__":

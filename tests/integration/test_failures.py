@@ -162,6 +162,21 @@ class Servers(ClusterTest):
         self.assertEqual(keys(s1), set(range(50)))
         wait_for("the client's registration", lambda: s1.dig("web.service.consul") == [k1.address])
 
+    def test_a_client_without_servers_tries_on_in_a_measured_way(self):
+        cluster = self.cluster(servers=3, clients=1, args=["-log-level", "debug"])
+        cluster.start().wait_ready()
+        client = cluster.agents["k1"]
+        for server in cluster.servers():
+            server.kill()
+        wait_for("the servers to be failed",
+                 lambda: list(client.members().values()).count(4) == 3)
+        # Until gossip knew, each was tried at once, and then one now and then: not in a loop.
+        tries = client.log_text().count("agent.client: ")
+        self.assertGreater(tries, 1)
+        self.assertLess(tries, 200)
+        cluster.start(["s1", "s2", "s3"])
+        wait_for("the client to write again", lambda: client.put("/v1/kv/a", "1").status == 200)
+
     def test_without_quorum_reads_go_stale_and_writes_wait(self):
         cluster = self.cluster(servers=3, clients=0)
         cluster.start().wait_ready()

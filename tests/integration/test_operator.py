@@ -94,7 +94,7 @@ class Words(ClusterTest):
                       "MaxTrailingLogs = 250\nMinQuorum = 3\n", shown)
         wrong = k1.cli("operator", "autopilot", "set-config", "-min-quorum=few")
         self.assertEqual((wrong.returncode, wrong.stderr),
-                         (1, 'invalid value "few" for flag -min-quorum: parse error\n'))
+                         (1, 'invalid value "few" for flag -min-quorum: parse error, expected a whole number\n'))
 
         state = k1.cli("operator", "autopilot", "state", check=0).stdout
         self.assertRegex(state, re.compile(

@@ -1,4 +1,5 @@
-/* doctor.h - what all agents together know about ways that carry nothing.
+/* doctor.h - what all agents together know of what is wrong: ways that carry nothing, members that
+ * are failed or silent, servers that cannot do their duty, strangers at the door.
  *
  * Thread:  the loop's.
  * Memory:  a report is borrowed until the callback returns.
@@ -8,24 +9,47 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
 struct agent;
 
-struct agent_broken_link { /* datagrams do not arrive */
-    const char *from, *to;
-    const char *seen_by; /* one of the two */
-    const char *tcp;     /* what seen_by met on TCP: "open", "refused", "silent", ... */
-    unsigned missed;     /* probes in a row */
+enum agent_finding_kind {
+    AGENT_FINDING_LINK,    /* datagrams do not arrive */
+    AGENT_FINDING_PORT,    /* a TCP port is not reached */
+    AGENT_FINDING_FAILED,  /* a member is failed */
+    AGENT_FINDING_STATE,   /* a server, or an agent without servers: not as it should be */
+    AGENT_FINDING_REFUSED, /* packets of a stranger were turned away within a minute */
+    AGENT_FINDING_BUSY,    /* the kernel dropped datagrams within a minute */
+    AGENT_FINDING_CLOCK,   /* a wall clock that is off */
+};
+
+struct agent_finding {
+    enum agent_finding_kind kind;
+    const char *seen_by;
+    const char *from, *to; /* LINK, PORT; seen_by is one of the two. Else "" */
+    const char *name;      /* FAILED: the member. STATE: "no-leader", "disk-full", ... REFUSED: the
+                            * stranger's address. Else "" */
+    const char *more;      /* FAILED: who declared it, "" when that is forgotten. STATE: in words.
+                            * REFUSED: the counter that says why. Else "" */
+    const char *way;       /* LINK, PORT, FAILED: what was met on TCP: "open", "refused", "silent",
+                            * "stalled" or "unknown" */
+    int64_t number; /* LINK: probes missed. PORT: which. FAILED: for so many ms. REFUSED, BUSY:
+                     * how many since it started. CLOCK: ms ahead of the one that asks */
+};
+
+struct agent_silent {
+    const char *name;
+    const char *tcp; /* what the one that asks met on its stream port */
 };
 
 struct agent_diagnosis {
-    size_t members;            /* alive */
-    const char *const *silent; /* of these, who did not answer in time */
+    size_t members;                    /* alive */
+    const struct agent_silent *silent; /* of these, who did not answer in time */
     size_t silent_count;
-    const struct agent_broken_link *links;
-    size_t links_count;
+    const struct agent_finding *findings;
+    size_t findings_count;
     bool has_more; /* somebody saw more than it could tell */
 };
 

@@ -95,6 +95,14 @@ void gossip_driver_each(const struct gossip_driver *d, gossip_member_fn *each, v
 bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct gossip_view *out);
 void gossip_driver_each_broken_link(const struct gossip_driver *d, gossip_link_fn *each,
                                     void *data);
+/* Those of the last while. */
+void gossip_driver_each_refusal(const struct gossip_driver *d, uint64_t age_ms,
+                                gossip_refusal_fn *each, void *data);
+/* As gossip_explain(), at this moment. */
+bool gossip_driver_explain(const struct gossip_driver *d, const char *name,
+                           struct gossip_account *out);
+void gossip_driver_each_record(const struct gossip_driver *d, const char *name,
+                               gossip_record_fn *each, void *data);
 /* As gossip_coordinate(). */
 bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
                               struct coordinate *out);
@@ -105,7 +113,8 @@ struct gossip_stats {
     uint64_t intent_queue, event_queue, query_queue;
     uint64_t member_time, event_time, query_time;
     uint64_t packets_in, packets_out, packets_dropped;
-    uint64_t kernel_drops; /* datagrams that the receive buffer had no room for */
+    uint64_t kernel_drops;        /* datagrams that the receive buffer had no room for */
+    uint64_t kernel_drops_age_ms; /* since the last of them; UINT64_MAX: there was none */
     uint64_t incarnation;
     uint64_t coordinate_resets;
 };

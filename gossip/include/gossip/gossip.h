@@ -375,6 +375,49 @@ struct gossip_link {
 typedef void gossip_link_fn(void *data, const struct gossip_link *link);
 void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void *data);
 
+/* -- why a member is held what it is ------------------------------------------------------------
+ * A node remembers the last changes: at most 128 of all members, 16 of one, the oldest go. */
+
+enum gossip_change {
+    GOSSIP_CHANGE_MISSED,    /* our own probe of it failed; what its TCP met: `way` */
+    GOSSIP_CHANGE_SUSPECTED, /* `by` began it; `way`: on what evidence */
+    GOSSIP_CHANGE_CONFIRMED, /* `by` suspects it too */
+    GOSSIP_CHANGE_REFUTED,   /* it denied that; of ourselves: we denied what `by` said of us */
+    GOSSIP_CHANGE_DEAD,      /* `by` declared it dead */
+    GOSSIP_CHANGE_LEAVING,   /* it announced that it leaves, or somebody forces it out */
+    GOSSIP_CHANGE_LEFT,      /* it said so, or was forced to */
+    GOSSIP_CHANGE_RETURNED,  /* from dead or left */
+};
+
+struct gossip_record {
+    uint64_t at_ms, incarnation;
+    enum gossip_change change;
+    const char *by; /* "": nobody else */
+    enum gossip_way way;
+    unsigned asked, refused, answered; /* MISSED: helpers; those whose dial was refused; nacks */
+};
+
+struct gossip_account {
+    struct gossip_view member;
+    const char *state; /* of the detector: "alive", "suspect", "dead", "left" */
+    uint64_t state_ms; /* since when */
+    uint64_t acked_ms; /* its last straight answer to a probe of ours; 0: none */
+    uint64_t heard_ms; /* the last datagram of it; 0: none */
+    uint64_t rtt_us;   /* of that answer; 0: not measured */
+    unsigned missed;   /* probes in a row without one */
+    /* while it is suspected */
+    uint64_t deadline_ms;
+    unsigned confirmations, wanted; /* wanted: so many bring the deadline to its minimum */
+    enum gossip_way evidence;
+    unsigned health; /* of this node, not of the member: 0 is healthy */
+    uint64_t now_ms; /* on the clock of all these times: of the last step */
+};
+/* False: no such member. Views die with the next step. */
+bool gossip_explain(const struct gossip *g, const char *name, struct gossip_account *out);
+typedef void gossip_record_fn(void *data, const struct gossip_record *record);
+void gossip_each_record(const struct gossip *g, const char *name, gossip_record_fn *each,
+                        void *data); /* oldest first */
+
 /* Where this node or a member is; of a member what it said last. False: not known, or turned off.
  */
 bool gossip_coordinate(const struct gossip *g, const char *name, struct coordinate *out);
@@ -433,6 +476,17 @@ enum gossip_counter {
 };
 
 const char *gossip_counter_text(enum gossip_counter counter); /* "packets.in" */
+
+/* What came here and was turned away: from another cluster, with other keys, or no gossip at all.
+ */
+struct gossip_refusal {
+    enum gossip_counter reason;
+    uint64_t count, last_ms;
+    struct mu_addr from; /* the last one */
+};
+typedef void gossip_refusal_fn(void *data, const struct gossip_refusal *refusal);
+void gossip_each_refusal(const struct gossip *g, uint64_t since_ms, gossip_refusal_fn *each,
+                         void *data);
 
 struct gossip_summary {
     size_t members, alive, failed, left; /* members: all; alive: with suspects and leaving ones */

@@ -171,6 +171,9 @@ void sim_datagram(struct world *w, struct sim_node *from, const struct gossip_se
     if (happens(w, w->options.duplicate)) {
         deliver(w, from, to, send, 0);
     }
+    for (unsigned i = 0; i < w->options.copies; i++) {
+        deliver(w, from, to, send, 0);
+    }
     if (happens(w, w->options.replay)) {
         deliver(w, from, to, send, REPLAY_US_MIN + mu_rand_below(&w->rand, REPLAY_US_SPREAD));
     }

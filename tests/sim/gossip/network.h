@@ -58,6 +58,7 @@ struct sim_node {
     uint32_t accepted_id;
     bool is_leaving;
     char refuse[MU_NODE_NAME_MAX + 1];
+    char cluster[MU_NODE_NAME_MAX + 1]; /* its label */
     struct gossip_keys keys;
     struct gossip_sealing sealing; /* its keys are `keys` */
     struct sim_event *held;        /* while paused */

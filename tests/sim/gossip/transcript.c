@@ -10,6 +10,7 @@
  *   show ping              lines with this beginning are told; most of the routine is not
  *   only serf:             from here on no others are told
  *   members a              what users of a see
+ *   explain a b            what a remembers of b
  *   options seed=2 icmp=1 latency=1000   before the first node
  */
 #include <stdio.h>
@@ -538,6 +539,44 @@ static bool run_members(struct player *p, const struct script_command *c, struct
     return true;
 }
 
+static void list_change(void *data, const struct gossip_record *r)
+{
+    static const char *const changes[] = {
+        [GOSSIP_CHANGE_MISSED] = "missed",       [GOSSIP_CHANGE_SUSPECTED] = "suspected",
+        [GOSSIP_CHANGE_CONFIRMED] = "confirmed", [GOSSIP_CHANGE_REFUTED] = "refuted",
+        [GOSSIP_CHANGE_DEAD] = "dead",           [GOSSIP_CHANGE_LEAVING] = "leaving",
+        [GOSSIP_CHANGE_LEFT] = "left",           [GOSSIP_CHANGE_RETURNED] = "returned",
+    };
+    static const char *const ways[] = { "", " (open)", " (refused)", " (silent)", " (stalled)" };
+    struct listing *l = data;
+
+    mu_buf_addf(l->out, "[%llu] %s%s%s%s", (unsigned long long)(r->at_ms - l->player->epoch_ms),
+                changes[r->change], r->by[0] != '\0' ? " by " : "", r->by, ways[r->way]);
+    if (r->asked > 0) {
+        mu_buf_addf(l->out, ", %u asked, %u of them refused", r->asked, r->refused);
+    }
+    mu_buf_add_byte(l->out, '\n');
+}
+
+/* What a node remembers of another. */
+static bool run_explain(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    const struct gossip *g = world_core(p->world, node_of(p, c->words[1]));
+    struct listing l = { p, out };
+    struct gossip_account a;
+
+    tell(p, out);
+    if (!gossip_explain(g, c->words[2], &a)) {
+        mu_buf_addf(out, "not known\n");
+        return true;
+    }
+    mu_buf_addf(out, "%s since %llu, %s, %u probes missed\n", a.state,
+                (unsigned long long)(a.state_ms > p->epoch_ms ? a.state_ms - p->epoch_ms : 0),
+                gossip_status_text(a.member.status), a.missed);
+    gossip_each_record(g, c->words[2], list_change, &l);
+    return true;
+}
+
 static bool run_options(struct player *p, const struct script_command *c, struct mu_buf *out)
 {
     (void)out;
@@ -578,6 +617,7 @@ static const struct {
     { "show",        2, run_show },
     { "only",        2, run_show },
     { "members",     2, run_members },
+    { "explain",     3, run_explain },
     { "options",     2, run_options },
     { "keys",        2, run_keys },
     { "rotate",      3, run_rotate },

@@ -308,10 +308,12 @@ static const char *refuse(void *data, const struct gossip_view *member)
 /* -- start and end ------------------------------------------------------------------------------
  */
 
-static uint64_t start_incarnation(struct world *w, const struct sim_node *n, bool keep_state)
+static uint64_t start_incarnation(struct world *w, const struct sim_node *n,
+                                  const struct world_start *how)
 {
-    return keep_state && n->incarnation > 0 ? n->incarnation + 1024
-                                            : (WALL_SECONDS + w->now_us / 1000000) << 20;
+    return how->keep_state && n->incarnation > 0
+               ? n->incarnation + 1024
+               : (WALL_SECONDS + w->now_us / 1000000 - how->seconds_back) << 20;
 }
 
 void world_start(struct world *w, size_t node, struct world_start how)
@@ -335,10 +337,11 @@ void world_start(struct world *w, size_t node, struct world_start how)
         .name = n->name,
         .node_id = n->node_id,
         .boot_id = mu_rand_u64(&w->rand) | 1,
+        .label = n->cluster,
         .pool = "sim/lan",
         .advertise = sim_addr(n->host),
         .profile = w->options.profile,
-        .incarnation = start_incarnation(w, n, how.keep_state),
+        .incarnation = start_incarnation(w, n, &how),
         .seed = mu_rand_u64(&w->rand),
         .refuse = refuse,
         .refuse_data = n,
@@ -541,6 +544,13 @@ void world_keys(struct world *w, size_t node, const struct gossip_sealing *seali
     }
 }
 
+void world_label_as(struct world *w, size_t node, const char *label)
+{
+    struct sim_node *n = w->nodes[node];
+
+    (void)snprintf(n->cluster, sizeof n->cluster, "%s", label);
+}
+
 void world_refuse(struct world *w, size_t node, const char *prefix)
 {
     struct sim_node *n = w->nodes[node];
@@ -569,6 +579,11 @@ void world_faults(struct world *w, double loss, double duplicate, double reorder
     w->options.reorder = reorder;
 }
 
+void world_copies(struct world *w, unsigned more)
+{
+    w->options.copies = more;
+}
+
 void world_loss_to(struct world *w, size_t node, double loss)
 {
     w->nodes[node]->loss_to = loss;
@@ -581,6 +596,7 @@ void world_heal(struct world *w)
         w->nodes[i]->loss_to = 0;
     }
     world_faults(w, 0, 0, 0);
+    world_copies(w, 0);
 }
 
 /* -- time ---------------------------------------------------------------------------------------

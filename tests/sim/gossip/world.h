@@ -35,6 +35,7 @@ struct world_options {
     world_distance_fn *distance;             /* beside the latency; NULL: all are near */
     double loss, duplicate, reorder;         /* probabilities, per datagram */
     uint32_t reorder_us_max;                 /* how late a reordered one is */
+    unsigned copies;                         /* of each datagram, beside the first */
     double replay;        /* an old datagram comes again, a second to two minutes later */
     bool has_icmp;        /* a crashed process's host says so to datagrams */
     bool remembers_all;   /* members of earlier lives are known in later ones, gone or not */
@@ -67,9 +68,10 @@ struct gossip *world_core(const struct world *w, size_t node); /* NULL while it 
 struct mu_addr world_addr(const struct world *w, size_t node);
 
 struct world_start {
-    bool keep_state;   /* node id, incarnation and known peers of its last life */
-    bool move;         /* to a new address */
-    const char *as_id; /* take over the node id of another node; NULL: its own */
+    bool keep_state;       /* node id, incarnation and known peers of its last life */
+    bool move;             /* to a new address */
+    const char *as_id;     /* take over the node id of another node; NULL: its own */
+    uint64_t seconds_back; /* its clock goes wrong by so much; counts only without a state */
 };
 void world_start(struct world *w, size_t node, struct world_start how);
 /* replays: also what was sent before. */
@@ -95,6 +97,8 @@ const struct gossip_keys *world_keys_of(const struct world *w, size_t node);
  * False: the core refuses to ask. */
 bool world_ask_keys(struct world *w, size_t node, uint64_t id, enum gossip_key_op op,
                     const struct gossip_key *key);
+/* Which cluster this node is of, from its next start; all begin in one. */
+void world_label_as(struct world *w, size_t node, const char *label);
 /* What the predicate of this node refuses: names that begin so; NULL: nothing. */
 void world_refuse(struct world *w, size_t node, const char *prefix);
 
@@ -102,8 +106,10 @@ void world_group(struct world *w, size_t node, unsigned group); /* all begin in 
 void world_cut(struct world *w, unsigned from, unsigned to, bool udp, bool tcp);
 /* Datagrams and segments towards this node are lost beside what the network loses. */
 void world_loss_to(struct world *w, size_t node, double loss);
-void world_heal(struct world *w); /* all links, and no more loss, doubles or reordering */
+void world_heal(struct world *w); /* all links, and no more loss, doubles, copies or reordering */
 void world_faults(struct world *w, double loss, double duplicate, double reorder);
+/* Each datagram arrives so many times more, each time with another delay. */
+void world_copies(struct world *w, unsigned more);
 
 uint64_t world_now_ms(const struct world *w);
 void world_epoch(struct world *w);            /* printed times count from here */

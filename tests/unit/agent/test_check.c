@@ -501,11 +501,9 @@ static void types_are_told_apart_in_order(void **state)
         { "http comes before tcp and ttl", "http", NULL,
           { .http = MU_SPAN_LIT("x"), .tcp = MU_SPAN_LIT("x"), .ttl_ns = 1 } },
         { "ttl comes before alias", "ttl", NULL, { .alias_node = MU_SPAN_LIT("x"), .ttl_ns = 1 } },
-        { "script",  "script", "Scripts are disabled on this agent; to enable, configure "
-                               "'enable_script_checks' or 'enable_local_script_checks' to true",
+        { "script",  "script", "Scripts are disabled on this agent: script checks are not supported yet",
           { .script_args = { args, 1 }, .http = MU_SPAN_LIT("x") } },
-        { "docker",  "docker", "Scripts are disabled on this agent; to enable, configure "
-                               "'enable_script_checks' or 'enable_local_script_checks' to true",
+        { "docker",  "docker", "Scripts are disabled on this agent: Docker checks are not supported yet",
           { .docker = MU_SPAN_LIT("x"), .script_args = { args, 1 } } },
         { "tcp with TLS", "tcp", "TCP checks over TLS are not supported yet",
           { .tcp = MU_SPAN_LIT("x"), .tcp_use_tls = true } },

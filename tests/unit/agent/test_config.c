@@ -163,10 +163,11 @@ static void a_broken_rule_ends_the_start(void **state)
         { "template without name", { "-data-dir", "d", "-bind={{ GetInterfaceIP }}" }, "bind_addr: template {{ GetInterfaceIP }} is not supported; there are GetPrivateIP, GetPublicIP and GetInterfaceIP \"name\"" },
         { "unknown flag",         { "-data-dir", "d", "-foo" }, "error parsing flags: flag provided but not defined: -foo" },
         { "flag without value",   { "-data-dir" }, "error parsing flags: flag needs an argument: -data-dir" },
-        { "no number",            { "-dns-port=x" }, "error parsing flags: invalid value \"x\" for flag -dns-port: parse error" },
-        { "no boolean",           { "-server=maybe" }, "error parsing flags: invalid boolean value \"maybe\" for -server: parse error" },
+        { "no number",            { "-dns-port=x" }, "error parsing flags: invalid value \"x\" for flag -dns-port: parse error, expected a whole number" },
+        { "no boolean",           { "-server=maybe" }, "error parsing flags: invalid boolean value \"maybe\" for -server: parse error, expected true or false" },
         { "a word",               { "-dev", "x", "y" }, "Unexpected extra arguments: [x y]" },
         { "format",               { "-config-format=xml", "-dev" }, "-config-format must be either 'hcl' or 'json'" },
+        { "a file of no kind",    { "-data-dir=", "-config-file=/dev/null" }, "/dev/null was skipped (extension must be .hcl or .json, or config format must be set): data_dir cannot be empty" },
         { "no such file",         { "-config-file", "/nowhere/c.json" }, "config: Open failed on /nowhere/c.json. open /nowhere/c.json: no such file or directory" },
     }; // clang-format on
 
@@ -276,11 +277,11 @@ static void an_unknown_key_is_named_with_line_and_neighbour(void **state)
         { "in the wrong group", "c.json", "{\"raft_multiplier\": 1}", "1 error occurred:\n\t* invalid config key raft_multiplier (line 1; did you mean 'performance.raft_multiplier'?)\n\n" },
         { "two",         "c.json", "{\"xyzzy\": 1,\n\"plugh\": 1}", "2 errors occurred:\n\t* invalid config key xyzzy (line 1)\n\t* invalid config key plugh (line 2)\n\n" },
         { "below a TLS group", "c.json", "{\"tls\":{\"grpc\":{\"cafile\":1}}}", "1 error occurred:\n\t* invalid config key tls.grpc.cafile (line 1; did you mean 'tls.grpc.ca_file'?)\n\n" },
-        { "in a service", "c.json", "{\"service\": {\"name\": \"a\",\n\"prot\": 1}}", "1 error occurred:\n\t* invalid config key service.prot (line 2; did you mean 'Port'?)\n\n" },
-        { "in a list of services", "c.json", "{\"services\": [{\"name\": \"a\"},\n{\"name\": \"b\",\n\"check\": {\"htp\": 1}}]}", "1 error occurred:\n\t* invalid config key services[1].check.htp (line 3; did you mean 'HTTP'?)\n\n" },
+        { "in a service", "c.json", "{\"service\": {\"name\": \"a\",\n\"prot\": 1}}", "1 error occurred:\n\t* invalid config key service.prot (line 2; did you mean 'port'?)\n\n" },
+        { "in a list of services", "c.json", "{\"services\": [{\"name\": \"a\"},\n{\"name\": \"b\",\n\"check\": {\"htp\": 1}}]}", "1 error occurred:\n\t* invalid config key services[1].check.htp (line 3; did you mean 'http'?)\n\n" },
         { "in checks of a service", "c.json", "{\"service\": {\"name\": \"a\", \"checks\": [{},\n{\"script\": \"x\"}]}}", "1 error occurred:\n\t* invalid config key service.checks[1].script (line 2)\n\n" },
         { "in HCL",      "c.hcl", "server = true\n\nports {\n  htp = 1\n}", "1 error occurred:\n\t* invalid config key ports.htp (line 4; did you mean 'ports.http'?)\n\n" },
-        { "in a repeated block", "c.hcl", "services { name = \"a\" }\nservices {\n  name = \"b\"\n  prot = 1\n}", "1 error occurred:\n\t* invalid config key services[1].prot (line 4; did you mean 'Port'?)\n\n" },
+        { "in a repeated block", "c.hcl", "services { name = \"a\" }\nservices {\n  name = \"b\"\n  prot = 1\n}", "1 error occurred:\n\t* invalid config key services[1].prot (line 4; did you mean 'port'?)\n\n" },
     }; // clang-format on
 
     (void)state;
@@ -335,9 +336,11 @@ static void a_bad_definition_ends_the_start(void **state)
         { "meta",      "service { name = \"x\" meta { \"a b\" = \"c\" } }", "flags-0.hcl: invalid meta for service x: Couldn't load metadata pair ('a b', 'c'): Key contains invalid characters" },
         { "weights",   "service { name = \"x\" weights { passing = 0 } }", "flags-0.hcl: Invalid weight definition for service x: Passing must be greater than 0" },
         { "check",     "service { name = \"x\" check { http = \"y\" } }", "flags-0.hcl: service \"x\": Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks" },
+        { "no scripts", "service { name = \"x\" check { args = [\"true\"] interval = \"1s\" } }", "flags-0.hcl: service \"x\": Scripts are disabled on this agent: script checks are not supported yet" },
+        { "no scripts alone", "check { name = \"c\" args = [\"true\"] interval = \"1s\" }", "flags-0.hcl: check \"c\": Scripts are disabled on this agent: script checks are not supported yet" },
         { "alone",     "check { name = \"c\" }", "flags-0.hcl: check \"c\": Invalid check: TTL must be > 0 for TTL checks" },
         { "nameless",  "check { ttl = \"1s\" }", "flags-0.hcl: check \"\": Missing check name" },
-        { "type",      "service { name = \"x\" port = \"80\" }", "flags-0.hcl: json: cannot unmarshal string into Go struct field .Port of type int" },
+        { "type",      "service { name = \"x\" port = \"80\" }", "flags-0.hcl: service \"x\": json: cannot unmarshal string into Go struct field .Port of type int" },
     }; // clang-format on
 
     (void)state;
@@ -630,7 +633,7 @@ static void definitions_in_files_have_their_own_default_weights(void **state)
 
     (void)state;
     LOAD_OK(&l, "-data-dir", "d", "-hcl",
-            "service { name = \"a\" weights { passing = 5 } check { args = [\"x\"] interval = "
+            "service { name = \"a\" weights { passing = 5 } check { tcp = \"x:1\" interval = "
             "\"1s\" } }");
     assert_int_equal(l.c->services_count, 1);
     assert_int_equal(l.c->services[0].weight_passing, 5);

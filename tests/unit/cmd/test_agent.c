@@ -266,8 +266,9 @@ static void ran_free(struct ran *r)
 
 #define ALL_CALLS \
     "agent_new agent_start web_new web_start join part web_stop agent_stop web_free agent_free"
-#define WITH_LEAVE \
-    "agent_new agent_start web_new web_start join leave part web_stop agent_stop web_free agent_free"
+#define WITH_LEAVE                                                                          \
+    "agent_new agent_start web_new web_start join leave part web_stop agent_stop web_free " \
+    "agent_free"
 
 static void every_end_has_its_status(void **state)
 {
@@ -417,6 +418,35 @@ static void the_log_file_is_appended_to_and_the_pid_file_removed(void **state)
     assert_int_equal(mu_dir_remove(dir, &err), MU_OK);
 }
 
+static enum mu_code expect_log(void *data, const char *name, struct mu_err *err)
+{
+    int *found = data;
+
+    (void)err;
+    *found += strncmp(name, "consul-", 7) == 0 && strstr(name, ".log") != NULL ? 1 : 100;
+    return MU_OK;
+}
+
+static void a_log_file_may_be_a_directory(void **state)
+{
+    char dir[] = "/tmp/muster-test-XXXXXX", log_flag[80];
+    const char *args[] = { "agent", "-dev", log_flag };
+    struct mu_err err = MU_ERR_NONE;
+    struct ran r;
+    int found = 0;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(log_flag, sizeof log_flag, "-log-file=%s/", dir);
+    script.act = ACT_END_LEFT;
+    run(&r, args, MU_LEN(args));
+    assert_int_equal(r.status, 0);
+    ran_free(&r);
+    assert_int_equal(mu_dir_each(dir, expect_log, &found, &err), MU_OK);
+    assert_int_equal(found, 1);
+    assert_int_equal(mu_dir_remove(dir, &err), MU_OK);
+}
+
 static void a_pid_file_that_cannot_be_written_ends_the_start(void **state)
 {
     const char *args[] = { "agent", "-dev", "-pid-file=/nowhere/pid" };
@@ -450,6 +480,7 @@ int main(void)
         cmocka_unit_test(every_end_has_its_status),
         cmocka_unit_test(what_is_wrong_before_the_banner_stands_on_stderr),
         cmocka_unit_test(the_log_file_is_appended_to_and_the_pid_file_removed),
+        cmocka_unit_test(a_log_file_may_be_a_directory),
         cmocka_unit_test(a_pid_file_that_cannot_be_written_ends_the_start),
         cmocka_unit_test(help_lists_the_flags),
     };

@@ -442,7 +442,7 @@ static void members(void **state)
         { "none at all", { "members", "-wan" }, { { "GET /v1/agent/members?segment=_all&wan=1", NULL, 200, "[]" } }, 2, "", "" },
         { "an error", { "members" }, { { "GET /v1/agent/members?segment=_all", NULL, 500, "x" } }, 1, "", "Error retrieving members: Unexpected response code: 500 (x)\n" },
         { "too much", { "members", "x" }, { { NULL } }, 1, "", "Too many arguments (expected 0, got 1)\n" },
-        { "no regular expression", { "members", "-status=(" }, { { NULL } }, 1, "", "Failed to compile status regexp: Unmatched ( or \\(\n" },
+        { "no regular expression", { "members", "-status=(" }, { { NULL } }, 1, "", "Failed to compile status regexp \"(\": Unmatched ( or \\(\n" },
     }; // clang-format on
 
     (void)state;
@@ -521,6 +521,7 @@ static void services(void **state)
         { "bad port", { "services", "register", "-name=a", "-port=70000" }, { { NULL } }, 1, "", "Error: Service port 70000 is outside 0..65535\n" },
         { "bad address", { "services", "register", "-name=a", "-tagged-address=a=b:x" }, { { NULL } }, 1, "", "Error: Unable to parse service address: b:x\n" },
         { "no file", { "services", "register", "/nowhere/f.json" }, { { NULL } }, 1, "", "Error: config: Open failed on /nowhere/f.json. open /nowhere/f.json: no such file or directory\n" },
+        { "no configuration", { "services", "register", "/dev/null" }, { { NULL } }, 1, "", "Error: /dev/null: no service is defined here (skipping file /dev/null, extension must be .hcl or .json, or config format must be set)\n" },
         { "off", { "services", "deregister", "-id=w1" }, { { "PUT /v1/agent/service/deregister/w1", NULL, 200, "" } }, 0, "Deregistered service: w1\n", "" },
         { "off, unknown", { "services", "deregister", "-id=w1" }, { { "PUT /v1/agent/service/deregister/w1", NULL, 404, "x" } }, 1, "", "Error deregistering service \"w1\": Unexpected response code: 404 (x)\n" },
         { "off, nothing", { "services", "deregister" }, { { NULL } }, 1, "", "Service deregistration requires at least one argument or -id.\n" },
@@ -694,12 +695,13 @@ static void the_list_is_printed(void **state)
     } rows[] = {
         // clang-format off
         { NULL,     NULL,    127, false, "Usage: muster [--version] [--help] <command>" },
-        { "nope",   NULL,    127, false, "Usage: muster [--version] [--help] <command>" },
+        { "nope",   NULL,    127, false, "muster: unknown command: nope\nUsage: muster [--version]" },
+        { "-x=y",   "kv",    127, false, "muster: unknown option (a command comes first): -x=y\nUsage: muster" },
         { "help",   NULL,    0,   true,  "Usage: muster [--version] [--help] <command>" },
         { "-h",     NULL,    0,   true,  "Usage: muster [--version] [--help] <command>" },
         { "--help", NULL,    0,   true,  "Usage: muster [--version] [--help] <command>" },
         { "kv",     NULL,    1,   false, "Usage: muster kv <subcommand>" },
-        { "kv",     "nope",  1,   false, "Usage: muster kv <subcommand>" },
+        { "kv",     "nope",  1,   false, "kv: unknown command: nope\nUsage: muster kv <subcommand>" },
         { "kv",     "-help", 0,   true,  "Usage: muster kv <subcommand>" },
         { "join",   "-h",    0,   true,  "Usage: muster join [options] ADDRESS..." },
         { "join",   "-x",    1,   false, "flag provided but not defined: -x\nUsage: muster join" },

@@ -1,0 +1,122 @@
+/* history.c - why a member is held what it is: its last changes, and what is known of it now.
+ *
+ * One short list for all members, so that the memory does not depend on how many there are or on
+ * how often they flap: 128 changes, of one member 16, so that a single one that comes and goes does
+ * not push out the others. Who joins for the first time leaves no trace here: in a cluster that
+ * starts that would be all there is to read.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "core.h"
+
+enum gossip_way gossip__way_of(enum gossip__evidence evidence)
+{
+    static const enum gossip_way ways[] = { [GOSSIP__SILENT] = GOSSIP_WAY_SILENT,
+                                            [GOSSIP__REFUSED] = GOSSIP_WAY_REFUSED,
+                                            [GOSSIP__STALLED] = GOSSIP_WAY_STALLED };
+
+    return ways[evidence];
+}
+
+/* -- keeping ------------------------------------------------------------------------------------
+ */
+
+static void drop_at(struct gossip__history *h, size_t at)
+{
+    mu_free(h->items[at].by);
+    h->count--;
+    memmove(h->items + at, h->items + at + 1, (h->count - at) * sizeof *h->items);
+}
+
+/* The oldest of a member that has its share, else the oldest of all when there is no room. */
+static void make_room(struct gossip__history *h, const struct gossip__member *m)
+{
+    size_t count = 0;
+    size_t first = 0;
+
+    for (size_t i = h->count; i-- > 0;) {
+        if (h->items[i].about == m) {
+            first = i;
+            count++;
+        }
+    }
+    if (count >= GOSSIP__RECORDS_OF_ONE) {
+        drop_at(h, first);
+    } else if (h->count == GOSSIP__RECORDS_MAX) {
+        drop_at(h, 0);
+    }
+    if (h->count == h->room) {
+        h->room = h->room * 2 + 8;
+        h->items = mu_grow(h->items, h->room * sizeof *h->items);
+    }
+}
+
+void gossip__record(struct gossip *g, const struct gossip__member *m, struct gossip_record what)
+{
+    struct gossip__history *h = &g->history;
+
+    make_room(h, m);
+    what.at_ms = g->now_ms;
+    what.incarnation = m->incarnation;
+    char *by = mu_strdup(what.by != NULL ? what.by : "");
+
+    what.by = by;
+    h->items[h->count++] = (struct gossip__past){ .about = m, .by = by, .record = what };
+}
+
+void gossip__record_forget(struct gossip *g, const struct gossip__member *m)
+{
+    for (size_t i = g->history.count; i-- > 0;) {
+        if (g->history.items[i].about == m) {
+            drop_at(&g->history, i);
+        }
+    }
+}
+
+void gossip__record_free_all(struct gossip *g)
+{
+    while (g->history.count > 0) {
+        drop_at(&g->history, g->history.count - 1);
+    }
+    mu_free(g->history.items);
+}
+
+/* -- telling ------------------------------------------------------------------------------------
+ */
+
+bool gossip_explain(const struct gossip *g, const char *name, struct gossip_account *out)
+{
+    const struct gossip__member *m = gossip__member_find(g, name);
+
+    if (m == NULL) {
+        return false;
+    }
+    *out = (struct gossip_account){ .member = gossip__member_view(g, m),
+                                    .state = gossip__state_text(m->state),
+                                    .state_ms = m->state_ms,
+                                    .acked_ms = m->link.acked_ms,
+                                    .heard_ms = m->link.heard_ms,
+                                    .rtt_us = m->link.rtt_us,
+                                    .missed = m->link.missed,
+                                    .health = g->health,
+                                    .now_ms = g->now_ms };
+    if (m->state == GOSSIP__SUSPECT) {
+        out->deadline_ms = m->suspicion.deadline_ms;
+        out->evidence = gossip__way_of(m->suspicion.evidence);
+        gossip__suspicion_count(g, m, &out->confirmations, &out->wanted);
+    }
+    return true;
+}
+
+void gossip_each_record(const struct gossip *g, const char *name, gossip_record_fn *each,
+                        void *data)
+{
+    const struct gossip__member *m = gossip__member_find(g, name);
+
+    for (size_t i = 0; m != NULL && i < g->history.count; i++) {
+        if (g->history.items[i].about == m) {
+            each(data, &g->history.items[i].record);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+# Faults put into the gossip core on purpose, one program each, as in ../consensus/mutants.cmake:
+#
+#   gossip_mutant(<name> <file> <scripts|torture|scene NAME> <what stands there, once>
+#                 <what a careless hand would write>)
+#
+# `scripts` must show another story, `torture` must find it among fixed seeds, a scene must fail.
+
+set(gossip_mutant_rows)
+
+function(gossip_mutant name file by old new)
+    set(source ${CMAKE_SOURCE_DIR}/gossip/${file})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+    file(READ ${source} text)
+    string(FIND "${text}" "${old}" first)
+    string(FIND "${text}" "${old}" last REVERSE)
+    if(first EQUAL -1 OR NOT first EQUAL last)
+        message(FATAL_ERROR "mutant ${name}: ${file} must hold exactly once:\n${old}")
+    endif()
+    string(REPLACE "${old}" "${new}" text "${text}")
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.c CONTENT "${text}" @ONLY)
+    add_executable(mutant_${name} ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.c)
+    set(words)
+    if(by MATCHES "^scene ")
+        string(REPLACE "scene " "" scene "${by}")
+        set(by scene)
+        set(words " --scene ${scene}")
+    endif()
+    target_link_libraries(mutant_${name} PRIVATE ${by}_gossip_main muster_flags)
+    # a mutant may leave a variable or function unused
+    target_compile_options(mutant_${name} PRIVATE -w)
+    set(gossip_mutant_rows
+        "${gossip_mutant_rows}${name} ${by} quick $<TARGET_FILE:mutant_${name}>${words}\n"
+        PARENT_SCOPE)
+    set(gossip_mutants ${gossip_mutants} mutant_${name} PARENT_SCOPE)
+endfunction()
+
+# -- whose word counts (spec 3, 4) -------------------------------------------------------------------
+
+gossip_mutant(stale_alive_resurrects precedence.c torture
+    "    if (a->incarnation > m->incarnation) {
+        accept_alive("
+    "    if (a->incarnation > m->incarnation || m->state == GOSSIP__DEAD) {
+        accept_alive(")
+gossip_mutant(dead_incarnation_not_raised precedence.c "scene late_obituary"
+    "    raise(m, d->incarnation);
+    if (m->state == GOSSIP__GONE ||"
+    "    if (m->state == GOSSIP__GONE ||")
+gossip_mutant(refutes_not_above precedence.c scripts
+    "    self->incarnation = accused >= self->incarnation ? accused + 1 : self->incarnation + 1;"
+    "    self->incarnation = accused >= self->incarnation ? accused : self->incarnation;")
+gossip_mutant(dead_stays_dead precedence.c scripts
+    "(m->state == GOSSIP__DEAD && !has_left)"
+    "m->state == GOSSIP__DEAD")
+gossip_mutant(incarnation_may_jump precedence.c "scene poisoned_incarnation"
+    "         incarnation - m->incarnation <= JUMP_MAX)) {"
+    "         true)) {")
+gossip_mutant(tombstone_not_looked_at precedence.c "scene prune_midst"
+    "    if (grave != NULL && a->incarnation <= grave->incarnation) {"
+    "    if (false) {")
+gossip_mutant(merge_kills sync.c scripts
+    "        part.kind = GOSSIP__PART_SUSPECT;
+"
+    "        if (n->state == GOSSIP__DEAD) {
+            part.kind = GOSSIP__PART_DEAD;
+            part.dead = (struct gossip__dead){ n->node.node, g->self->name, n->node.incarnation };
+            gossip__on_dead(g, &part.dead, gossip__part_encode(&part, &g->step), src);
+            break;
+        }
+        part.kind = GOSSIP__PART_SUSPECT;
+")
+
+# -- suspicion, pauses (5, 6) ------------------------------------------------------------------------
+
+gossip_mutant(one_accuser_confirms_itself suspicion.c scripts
+    "        is_new = is_new && s->accusers[i] != hash;"
+    "")
+gossip_mutant(pause_is_not_noticed health.c scripts
+    "    if (g->wake_at_ms == 0 ||"
+    "    if (true ||")
+gossip_mutant(suspect_not_told precedence.c scripts
+    "    if (is_first) {
+        gossip__send_part(g, &m->addr, NULL, &part);"
+    "    if (false) {
+        gossip__send_part(g, &m->addr, NULL, &part);")
+
+# -- dissemination (7, 10) ---------------------------------------------------------------------------
+
+gossip_mutant(peers_are_told_twice broadcast.c scripts
+    "                r->served |= mark;"
+    "")
+gossip_mutant(forced_out_is_not_refuted serf.c "scene force_leave_live"
+    "        gossip__serf_broadcast_join(g); /* somebody forces us out, but we live (10) */"
+    "")
+
+# -- what users send (13) ----------------------------------------------------------------------------
+
+gossip_mutant(event_delivered_twice event.c torture
+    "    if (is_known(slot, hash)) {"
+    "    if (false) {")
+gossip_mutant(time_may_jump serf.c "scene poisoned_time"
+    "    if (ltime > *clock && ltime - *clock > TIME_JUMP_MAX) {"
+    "    if (false) {")
+gossip_mutant(lost_ack_is_lost query.c "scene queries"
+    "        ack_again(g, q, src);"
+    "")
+gossip_mutant(prune_leaves_no_trace serf.c scripts
+    "    t->is_pruned = is_pruned;"
+    "    t->is_pruned = false;")
+
+# -- strangers (12) ----------------------------------------------------------------------------------
+
+gossip_mutant(other_cluster_is_heard packet.c "scene two_clusters"
+    "    if (memcmp(mu_rd_take(&r, 8).data, g->cluster_id, sizeof g->cluster_id) != 0) {"
+    "    mu_rd_skip(&r, 8);
+    if (false) {")
+
+add_dependencies(mutants ${gossip_mutants})
+file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${gossip_mutant_rows}")
