@@ -110,6 +110,7 @@ struct agent {
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
     struct mu_link doctor_calls;     /* doctor.c: the same */
+    struct mu_link explain_calls;    /* explain.c: asked by this agent */
     struct doctor *doctor;           /* doctor_look.c: questions to this agent */
     struct restore *restore;         /* restore.c: under way; else NULL */
     struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
@@ -254,6 +255,9 @@ void agent__leader_changed(struct agent *a, const struct mu_id *leader, bool is_
 /* Records of nodes were written: those of members are compared with what gossip knows. */
 void agent__leader_nodes_changed(struct agent *a, const struct catalog_changes *changes);
 void agent__leader_notice(struct agent *a, const struct gossip_notice *notice);
+/* The part of a leader in office; on all others nothing is changed. */
+struct agent_account;
+void agent__leader_explain(struct agent *a, const char *node, struct agent_account *out);
 /* Another state took the place of the one there was: the office begins anew with it. */
 void agent__leader_restored(struct agent *a);
 
@@ -280,6 +284,11 @@ void agent__sessions_applied(struct agent *a); /* this server came to a.applied 
 size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
+
+/* -- explain.c --------------------------------------------------------------------------------- */
+
+bool agent__explain_query(struct agent *a, const struct gossip_query *query); /* true: it was one */
+void agent__explain_cancel(struct agent *a);
 
 /* -- doctor.c: asking all what is wrong -------------------------------------------------------- */
 

@@ -16,8 +16,7 @@
 #include "doctor_report.h"
 
 #define RELAYS    2
-#define CALLS_MAX 16U  /* under way at once */
-#define SKEW_MS   5000 /* an answer is under way for less */
+#define CALLS_MAX 16U /* under way at once */
 
 struct doctor_call {
     struct mu_link place;
@@ -126,8 +125,7 @@ static void take_clock(struct doctor_call *c, const char *seer, const struct doc
     struct agent_finding f = finding(AGENT_FINDING_CLOCK, seer, l);
 
     f.name = "";
-    f.number -= mu_clock_wall_ns() / (int64_t)MU_NS_PER_MS;
-    if (f.number > SKEW_MS || f.number < -SKEW_MS) {
+    if (doctor_clock_is_off(l->number, (uint64_t)mu_clock_wall_ns() / MU_NS_PER_MS, &f.number)) {
         keep(c, f);
     }
 }

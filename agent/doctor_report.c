@@ -8,6 +8,7 @@
 
 #define HEAD       "muster doctor 1"
 #define MORE       "more\n"
+#define SKEW_MS    5000
 #define TEXT_BYTES 200 /* of a name, or of what is said of it */
 
 static const char *const ways[] = {
@@ -131,4 +132,14 @@ enum mu_code doctor_report_read(struct mu_span text, struct mu_arena *arena,
         }
     }
     return MU_OK;
+}
+
+bool doctor_clock_is_off(uint64_t their_ms, uint64_t our_ms, int64_t *ahead_ms)
+{
+    bool is_ahead = their_ms > our_ms;
+    uint64_t by = is_ahead ? their_ms - our_ms : our_ms - their_ms;
+
+    by = by < INT64_MAX ? by : INT64_MAX; /* it may say anything */
+    *ahead_ms = is_ahead ? (int64_t)by : -(int64_t)by;
+    return by > SKEW_MS;
 }

@@ -59,6 +59,9 @@ struct doctor_report {
 MU_MUST_CHECK enum mu_code doctor_report_read(struct mu_span text, struct mu_arena *arena,
                                               struct doctor_report *out, struct mu_err *err);
 
+/* Is this clock of another off from ours? An answer is under way for less than what counts. */
+bool doctor_clock_is_off(uint64_t their_ms, uint64_t our_ms, int64_t *ahead_ms);
+
 const char *doctor_way_text(enum gossip_way way); /* "open", ... */
 bool doctor_way_read(struct mu_span word, enum gossip_way *out);
 

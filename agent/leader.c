@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/explain.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -251,6 +252,55 @@ void agent__leader_notice(struct agent *a, const struct gossip_notice *notice)
     }
     agent__caretaker_look(a);
     soon(a);
+}
+
+/* -- for people -------------------------------------------------------------------------------- */
+
+/* What the check says; a word that muster does not write there is none. */
+static const char *health_of(struct agent *a, const char *node)
+{
+    static const char *const words[] = { "passing", "warning", "critical" };
+    struct catalog_checks checks = { .count = 0 };
+    struct mu_err err = MU_ERR_NONE;
+    const char *found = "none";
+    struct mu_arena arena;
+
+    mu_arena_init(&arena, 0);
+    if (catalog_query_node_checks(a->reader, &arena, mu_span_text(node), &checks, &err) != MU_OK) {
+        mu_log(MU_ERROR, "agent.server", "cannot read the catalog", mu_kv("error", err.text));
+    }
+    for (size_t i = 0; i < checks.count; i++) {
+        for (size_t w = 0; w < MU_LEN(words); w++) {
+            if (mu_span_eq_text(checks.items[i].id, RECONCILE_HEALTH) &&
+                mu_span_eq_text(checks.items[i].status, words[w])) {
+                found = words[w];
+            }
+        }
+    }
+    mu_arena_deinit(&arena);
+    return found;
+}
+
+void agent__leader_explain(struct agent *a, const char *node, struct agent_account *out)
+{
+    static const char *const plans[] = {
+        [RECONCILE_PLAN_NONE] = "none",         [RECONCILE_PLAN_KEEP] = "keep",
+        [RECONCILE_PLAN_CRITICAL] = "critical", [RECONCILE_PLAN_PAUSED] = "paused",
+        [RECONCILE_PLAN_REMOVE] = "remove",     [RECONCILE_PLAN_REMOVED] = "removed",
+        [RECONCILE_PLAN_ABSENT] = "absent",     [RECONCILE_PLAN_SELF] = "self",
+    };
+    struct reconcile_account account;
+
+    if (a->leader == NULL || !a->leader->is_in_office) {
+        return;
+    }
+    reconcile_explain(a->leader->reconcile, node, timers_now(a->timers), &account);
+    out->is_leader = true;
+    out->check = health_of(a, node);
+    out->plan = plans[account.plan];
+    out->plan_in_ms = account.in_ms;
+    out->failed = account.failed;
+    out->members = account.members;
 }
 
 /* -- what somebody else wrote -------------------------------------------------------------------

@@ -355,3 +355,43 @@ uint64_t reconcile_wake_ms(const struct reconcile *r)
     }
     return wake;
 }
+
+/* -- for people -------------------------------------------------------------------------------- */
+
+static uint64_t until(uint64_t at_ms, uint64_t now_ms)
+{
+    return at_ms > now_ms ? at_ms - now_ms : 0;
+}
+
+static enum reconcile_plan plan_of(const struct reconcile *r, const struct node *n, uint64_t now_ms,
+                                   uint64_t *in_ms)
+{
+    if (n->done == WANT_REMOVED) {
+        return RECONCILE_PLAN_REMOVED;
+    }
+    switch (want(r, n, now_ms)) {
+    case WANT_ALIVE: return RECONCILE_PLAN_KEEP;
+    case WANT_REMOVED: return RECONCILE_PLAN_REMOVE;
+    case WANT_CRITICAL:
+        *in_ms =
+            until(r->is_paused ? r->paused_ms + r->options.pause_max_ms : remove_at(r, n), now_ms);
+        return r->is_paused ? RECONCILE_PLAN_PAUSED : RECONCILE_PLAN_CRITICAL;
+    case WANT_NOTHING: break;
+    }
+    if (strcmp(n->name, r->self) == 0) {
+        return RECONCILE_PLAN_SELF;
+    }
+    *in_ms = until(r->office_ms + r->options.absent_after_ms, now_ms);
+    return RECONCILE_PLAN_ABSENT;
+}
+
+void reconcile_explain(const struct reconcile *r, const char *node, uint64_t now_ms,
+                       struct reconcile_account *out)
+{
+    const struct node *n = mu_table_find(r->nodes, mu_span_text(node));
+
+    *out = (struct reconcile_account){ .failed = r->failed, .members = r->members };
+    if (n != NULL) {
+        out->plan = plan_of(r, n, now_ms, &out->in_ms);
+    }
+}

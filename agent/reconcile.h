@@ -78,4 +78,24 @@ uint64_t reconcile_wake_ms(const struct reconcile *r); /* when something falls d
 /* Is removal paused by self-preservation? `failed` of `members`, for the log line. */
 bool reconcile_is_paused(const struct reconcile *r, size_t *failed, size_t *members);
 
+/* What is meant for one node, for people. */
+enum reconcile_plan {
+    RECONCILE_PLAN_NONE,     /* nothing is known of it, or this server does not lead */
+    RECONCILE_PLAN_KEEP,     /* alive */
+    RECONCILE_PLAN_CRITICAL, /* failed: it goes in in_ms */
+    RECONCILE_PLAN_PAUSED,   /* it is due, or will be, but self-preservation lasts, in_ms at most */
+    RECONCILE_PLAN_REMOVE,   /* as soon as it can be written */
+    RECONCILE_PLAN_REMOVED,
+    RECONCILE_PLAN_ABSENT, /* only the catalog knows it: counts as failed in in_ms */
+    RECONCILE_PLAN_SELF,   /* never removed by itself */
+};
+
+struct reconcile_account {
+    enum reconcile_plan plan;
+    uint64_t in_ms;
+    size_t failed, members; /* by which self-preservation judges */
+};
+void reconcile_explain(const struct reconcile *r, const char *node, uint64_t now_ms,
+                       struct reconcile_account *out);
+
 #endif

@@ -230,6 +230,9 @@ void gossip__member_move(struct gossip *g, struct gossip__member *m, enum gossip
     if (m->state == GOSSIP__SUSPECT) {
         mu_list_remove(&m->suspects);
     }
+    if (m->state == GOSSIP__DEAD || m->state == GOSSIP__GONE) {
+        m->link.missed = 0; /* in an earlier life */
+    }
     m->state = to;
     m->state_ms = g->now_ms;
     if (to == GOSSIP__DEAD || to == GOSSIP__GONE) {

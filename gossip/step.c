@@ -341,6 +341,7 @@ static void on_start(struct gossip *g)
 {
     MU_ASSERT(!g->has_started);
     g->has_started = true;
+    g->self->state_ms = g->now_ms; /* it was made without a clock */
     gossip__serf_alive(g, g->self);
 }
 

@@ -53,6 +53,9 @@ void api_health_service(struct request *r);
 /* api_doctor.c */
 void api_doctor(struct request *r);
 
+/* api_explain.c */
+void api_explain_node(struct request *r);
+
 /* api_coordinate.c */
 void api_coordinate_datacenters(struct request *r);
 void api_coordinate_nodes(struct request *r);

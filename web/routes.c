@@ -24,6 +24,7 @@ const struct web_route web_routes[] = {
     { GET, "/v1/agent/monitor", LOCAL, ACL_AGENT_READ, api_agent_monitor, "The log of this agent as it goes on" },
     { GET, "/v1/agent/members", LOCAL, ACL_NODE_READ, api_agent_members, "Members of the cluster as gossip knows them" },
     { GET, "/v1/agent/links", LOCAL, ACL_OPERATOR_READ, api_doctor, "What is wrong between members and with them, by what all of them see" },
+    { GET, "/v1/agent/explain/node/:node", LOCAL, ACL_NODE_READ, api_explain_node, "Why a node is held what it is, by what all members see" },
     { PUT, "/v1/agent/join/:address", LOCAL, ACL_AGENT_WRITE, api_agent_join, "Join the cluster of an address" },
     { PUT, "/v1/agent/leave", LOCAL, ACL_AGENT_WRITE, api_agent_leave, "Leave the cluster and end" },
     { PUT, "/v1/agent/force-leave/:node", LOCAL, ACL_OPERATOR_WRITE, api_agent_force_leave, "Turn a failed member into one that left" },

@@ -18,6 +18,8 @@ const struct cli_command cli_commands[] = {
     { .name = "doctor", .run = cmd_doctor, .arguments = "", .summary = "Name what is wrong: links, members, servers, strangers", .asks_agent = true },
     { .name = "event", .run = cmd_event, .arguments = "[PAYLOAD]", .summary = "Send an event to all agents", .options = &cmd_event_options, .asks_agent = true },
     { .name = "exec", .run = cmd_exec, .arguments = "COMMAND|-", .summary = "Run a command on many nodes", .options = &cmd_exec_options, .asks_agent = true },
+    { .name = "explain", .summary = "Say why something is as it is" },
+    { .name = "explain node", .run = cmd_explain_node, .arguments = "NODE", .summary = "Say why a node is held what it is, by all members", .asks_agent = true },
     { .name = "force-leave", .run = cmd_force_leave, .arguments = "NODE", .summary = "Turn a failed member into one that left", .options = &cmd_force_leave_options, .asks_agent = true },
     { .name = "info", .run = cmd_info, .arguments = "", .summary = "Print figures of the agent", .asks_agent = true },
     { .name = "join", .run = cmd_join, .arguments = "ADDRESS...", .summary = "Tell the agent to join a cluster", .options = &cmd_join_options, .asks_agent = true },

@@ -8,8 +8,8 @@ typedef int cli_run_fn(struct cli *cli, const void *options, int argc, const cha
 
 cli_run_fn cmd_agent, cmd_catalog_datacenters, cmd_catalog_nodes, cmd_catalog_services,
     cmd_consensus_inspect, cmd_consensus_recover, cmd_docs, cmd_doctor, cmd_event, cmd_exec,
-    cmd_force_leave, cmd_info, cmd_join, cmd_keygen, cmd_keyring, cmd_kv_delete, cmd_kv_export,
-    cmd_kv_get, cmd_kv_import, cmd_kv_put, cmd_leave, cmd_members, cmd_monitor,
+    cmd_explain_node, cmd_force_leave, cmd_info, cmd_join, cmd_keygen, cmd_keyring, cmd_kv_delete,
+    cmd_kv_export, cmd_kv_get, cmd_kv_import, cmd_kv_put, cmd_leave, cmd_members, cmd_monitor,
     cmd_operator_autopilot_get_config, cmd_operator_autopilot_set_config, cmd_rtt,
     cmd_operator_autopilot_state, cmd_operator_bootstrap_reset, cmd_operator_raft_list_peers,
     cmd_operator_raft_remove_peer, cmd_operator_raft_transfer_leader, cmd_serf, cmd_serf_same,

@@ -89,6 +89,11 @@ class Ways(unittest.TestCase):
         for name in NAMES:  # carried by TCP: nobody was declared failed
             self.assertNotIn("EventMemberFailed", self.log(name))
         self.assertTrue(self.all_alive())
+        code, text = self.cli("s1", "explain", "node", "s3")
+        self.assertEqual(code, 0)
+        self.assertIn("s3 is alive, as s1 sees it: alive for ", text)
+        self.assertRegex(text, r"probes missed in a row: \d+")
+        self.assertIn("Of the others 2 see it alike, 0 otherwise, 0 do not answer.", text)
 
         self.switch.wire("s1", "s3")
         wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)

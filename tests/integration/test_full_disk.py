@@ -117,6 +117,10 @@ class FullDisk(ClusterTest):
         wait_for("another leader", lambda: cluster.leader() is not small)
         self.check_all(other, acknowledged, "raw&consistent")
 
+        # Whoever asks anywhere is told which disk it is.
+        wait_for("the doctor to name the disk",
+                 lambda: "s1: disk-full: " in other.cli("doctor").stdout)
+
     def test_start_names_what_is_missing(self):
         cluster = self.cluster(1, 0)
         server = cluster.agents["s1"]

@@ -101,12 +101,36 @@ static void what_is_none_is_refused(void **state)
     mu_arena_deinit(&arena);
 }
 
+static void a_clock_is_off_by_more_than_an_answer_takes(void **state)
+{
+    static const struct {
+        uint64_t theirs, ours;
+        bool is_off;
+        int64_t ahead;
+    } cases[] = {
+        { 100000, 100000, false, 0 },       { 105000, 100000, false, 5000 },
+        { 105001, 100000, true, 5001 },     { 94999, 100000, true, -5001 },
+        { UINT64_MAX, 0, true, INT64_MAX }, { 0, UINT64_MAX, true, -INT64_MAX },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        int64_t ahead = 0;
+
+        if (doctor_clock_is_off(cases[i].theirs, cases[i].ours, &ahead) != cases[i].is_off ||
+            ahead != cases[i].ahead) {
+            fail_msg("case %zu: %lld", i, (long long)ahead);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_comes_back_as_it_was),
         cmocka_unit_test(it_stays_within_an_answer),
         cmocka_unit_test(what_is_none_is_refused),
+        cmocka_unit_test(a_clock_is_off_by_more_than_an_answer_takes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

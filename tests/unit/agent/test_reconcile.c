@@ -220,6 +220,59 @@ static void a_pause_ends_in_the_end(void **state)
     reconcile_free(r);
 }
 
+static void expect_plan(const struct reconcile *r, const char *node, uint64_t now_ms,
+                        enum reconcile_plan plan, uint64_t in_ms)
+{
+    struct reconcile_account account;
+
+    reconcile_explain(r, node, now_ms, &account);
+    if (account.plan != plan || account.in_ms != in_ms) {
+        fail_msg("%s at %llu: plan %u in %llu ms", node, (unsigned long long)now_ms,
+                 (unsigned)account.plan, (unsigned long long)account.in_ms);
+    }
+}
+
+static void what_is_meant_for_a_node_is_told(void **state)
+{
+    static const char *const nodes[] = { "old" };
+    struct reconcile *r = fresh();
+
+    (void)state;
+    expect_plan(r, "c1", 1000, RECONCILE_PLAN_NONE, 0);
+    reconcile_member(r, "c1", RECONCILE_ALIVE, 1000);
+    reconcile_member(r, "s1", RECONCILE_GONE, 1000);
+    reconcile_catalog(r, nodes, 1, 1000);
+    expect_plan(r, "c1", 1000, RECONCILE_PLAN_KEEP, 0);
+    expect_plan(r, "s1", 1000, RECONCILE_PLAN_SELF, 0);
+    expect_plan(r, "old", 11000, RECONCILE_PLAN_ABSENT, 50000);
+    reconcile_member(r, "c1", RECONCILE_FAILED, 2000);
+    expect_plan(r, "c1", 5000, RECONCILE_PLAN_CRITICAL, 7000);
+    expect_plan(r, "c1", 12000, RECONCILE_PLAN_REMOVE, 0);
+    (void)due(r, 12000, true);
+    expect_plan(r, "c1", 12000, RECONCILE_PLAN_REMOVED, 0);
+    reconcile_rest(r);
+    expect_plan(r, "c1", 12000, RECONCILE_PLAN_NONE, 0);
+    reconcile_free(r);
+}
+
+static void a_pause_is_told_with_its_reason(void **state)
+{
+    struct reconcile *r = fresh();
+    struct reconcile_account account;
+
+    (void)state;
+    many(r, 1, 6, RECONCILE_ALIVE, 1000);
+    many(r, 1, 4, RECONCILE_FAILED, 2000);
+    (void)due(r, 2000, true);
+    expect_plan(r, "c1", 3000, RECONCILE_PLAN_PAUSED, 599000);
+    reconcile_explain(r, "c1", 3000, &account);
+    assert_int_equal(account.failed, 4);
+    assert_int_equal(account.members, 6);
+    many(r, 2, 4, RECONCILE_ALIVE, 4000);
+    expect_plan(r, "c1", 4000, RECONCILE_PLAN_CRITICAL, 8000);
+    reconcile_free(r);
+}
+
 static void two_of_three_failed_is_too_few_to_be_suspicious(void **state)
 {
     struct reconcile *r = fresh();
@@ -279,6 +332,8 @@ int main(void)
         cmocka_unit_test(an_absent_node_that_appears_in_time_stays),
         cmocka_unit_test(too_many_failures_at_once_pause_removal),
         cmocka_unit_test(a_pause_ends_in_the_end),
+        cmocka_unit_test(what_is_meant_for_a_node_is_told),
+        cmocka_unit_test(a_pause_is_told_with_its_reason),
         cmocka_unit_test(two_of_three_failed_is_too_few_to_be_suspicious),
         cmocka_unit_test(who_does_not_lead_does_nothing),
         cmocka_unit_test(a_node_removed_and_registered_by_somebody_is_looked_at_again),
