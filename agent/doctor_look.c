@@ -16,14 +16,17 @@
 #include "doctor_report.h"
 #include "reach.h"
 
-#define QUERY       AGENT__DOCTOR_QUERY
-#define MEMBERS_MAX 16U    /* whose stream port is tried: enough to find what is blocked for all */
-#define FAILED_MAX  8U     /* told: whoever asks knows its own */
-#define ASKED_MAX   16U    /* questions that wait for one round */
-#define UNWELL      4U     /* health score: less passes by itself */
-#define LATELY_MS   60000U /* what was turned away before is no cause of anything now */
+#define QUERY         AGENT__DOCTOR_QUERY
+#define MEMBERS_MAX   16U   /* whose stream port is tried: enough to find what is blocked for all */
+#define FAILED_MAX    8U    /* told: whoever asks knows its own */
+#define ASKED_MAX     16U   /* questions that wait for one round */
+#define UNWELL        4U    /* health score: less passes by itself */
+#define SPREAD_MS     1U    /* for each member: rounds of all begin within this */
+#define SPREAD_MS_MAX 5000U /* and a query lasts longer */
+#define LATELY_MS     60000U /* what was turned away before is no cause of anything now */
 
 struct doctor {
+    struct timer timer;  /* set: a round begins soon */
     struct reach *round; /* NULL: none runs */
     struct {
         uint64_t ltime;
@@ -292,8 +295,9 @@ static void on_reached(void *data, const struct reach_target *targets, size_t co
     answer_all(a);
 }
 
-static void look(struct agent *a)
+static void look(void *data)
 {
+    struct agent *a = data;
     struct aim *t = mu_new(sizeof *t);
 
     aim(a, t);
@@ -305,6 +309,17 @@ static void look(struct agent *a)
         answer_all(a);
     }
     mu_free(t);
+}
+
+/* In a large cluster not all at once: the servers' listeners would drop who knocks. */
+static void look_soon(struct agent *a)
+{
+    size_t members = gossip_driver_stats(a->gossip).alive;
+    uint64_t spread_ms = members > MEMBERS_MAX + 1 ? members * SPREAD_MS : 0;
+    uint64_t after_ms =
+        mu_rand_below(&a->rand, (spread_ms < SPREAD_MS_MAX ? spread_ms : SPREAD_MS_MAX) + 1);
+
+    timer_set(a->timers, &a->doctor->timer, after_ms, look, a);
 }
 
 bool agent__doctor_query(struct agent *a, const struct gossip_query *query)
@@ -321,8 +336,8 @@ bool agent__doctor_query(struct agent *a, const struct gossip_query *query)
     }
     d->asked[d->asked_count].ltime = query->ltime;
     d->asked[d->asked_count++].id = query->id;
-    if (d->round == NULL) {
-        look(a);
+    if (d->round == NULL && !timer_is_set(&d->timer)) {
+        look_soon(a);
     }
     return true;
 }
@@ -334,9 +349,13 @@ void agent__doctor_open(struct agent *a)
 
 void agent__doctor_close(struct agent *a)
 {
-    if (a->doctor != NULL && a->doctor->round != NULL) {
+    if (a->doctor == NULL) {
+        return;
+    }
+    if (a->doctor->round != NULL) {
         reach_cancel(a->doctor->round);
     }
+    timer_cancel(&a->doctor->timer);
     mu_free(a->doctor);
     a->doctor = NULL;
 }

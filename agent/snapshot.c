@@ -319,6 +319,9 @@ static bool tell(struct snapshots *s, struct job *j)
                                   : o->kind == CONSENSUS_SNAP_EXPORT ? CONSENSUS_SNAP_EXPORT_FAILED
                                                                      : CONSENSUS_SNAP_LOST,
                                   &o->snap, j->held, fault_of(j->err.code));
+        if (o->kind == CONSENSUS_SNAP_EXPORT && j->err.code == MU_CORRUPT) {
+            agent__state_bad(s->agent, j->err.text); /* or whoever needs it would wait for ever */
+        }
         break;
     case CONSENSUS_SNAP_READ:
         consensus_driver_chunk(d, &o->snap, o->offset,

@@ -141,6 +141,7 @@ static enum mu_code read_file(const struct consensus_disk *disk, struct consensu
     }
     size_t there = size < sizeof bytes ? (size_t)size : sizeof bytes;
 
+    disk->ops->drop_cache(disk->self, file); /* a flush may have failed in the life before */
     rc = disk->ops->read(disk->self, file, 0, bytes, there, err);
     disk->ops->close(disk->self, file);
     return rc == MU_OK ? consensus__meta_decode(mu_span_of(bytes, there), out, err) : rc;
@@ -169,17 +170,38 @@ enum mu_code consensus__meta_load(const struct consensus_disk *disk, const struc
     return MU_OK;
 }
 
-static enum mu_code slot_save(const struct consensus_disk *disk, int file, struct consensus_meta *m,
-                              struct mu_err *err)
+/* Where its generation belongs. */
+static enum mu_code slot_save(const struct consensus_disk *disk, int file,
+                              const struct consensus_meta *m, struct mu_err *err)
 {
     uint8_t slot[CONSENSUS_META_SLOT];
 
-    m->generation++;
     consensus__meta_encode(m, slot);
     enum mu_code rc = disk->ops->write(disk->self, file, (m->generation % 2) * CONSENSUS_META_SLOT,
                                        mu_span_of(slot, sizeof slot), err);
 
     return rc == MU_OK ? disk->ops->sync(disk->self, file, err) : rc;
+}
+
+static enum mu_code named(const struct consensus_disk *disk, enum mu_code rc, struct mu_err *err)
+{
+    return rc == MU_OK
+               ? MU_OK
+               : mu_wrap(err, rc, "%s/%s", disk->ops->path(disk->self), CONSENSUS_META_NAME);
+}
+
+enum mu_code consensus__meta_settle(const struct consensus_disk *disk,
+                                    const struct consensus_meta *m, struct mu_err *err)
+{
+    uint64_t size = 0;
+    int file = CONSENSUS_DISK_NONE;
+    enum mu_code rc = disk->ops->open(disk->self, CONSENSUS_META_NAME, false, &file, &size, err);
+
+    if (rc == MU_OK) {
+        rc = slot_save(disk, file, m, err);
+        disk->ops->close(disk->self, file);
+    }
+    return named(disk, rc, err);
 }
 
 enum mu_code consensus__meta_save(const struct consensus_disk *disk, struct consensus_meta *m,
@@ -191,8 +213,8 @@ enum mu_code consensus__meta_save(const struct consensus_disk *disk, struct cons
 
     if (rc == MU_OK) {
         /* The older slot first: the newest stays until its successor is durable. */
-        rc = slot_save(disk, file, m, err);
-        if (rc == MU_OK) {
+        for (int i = 0; rc == MU_OK && i < 2; i++) {
+            m->generation++;
             rc = slot_save(disk, file, m, err);
         }
         disk->ops->close(disk->self, file);
@@ -200,7 +222,5 @@ enum mu_code consensus__meta_save(const struct consensus_disk *disk, struct cons
     if (rc == MU_OK && size == 0) {
         rc = disk->ops->sync_dir(disk->self, err);
     }
-    return rc == MU_OK
-               ? MU_OK
-               : mu_wrap(err, rc, "%s/%s", disk->ops->path(disk->self), CONSENSUS_META_NAME);
+    return named(disk, rc, err);
 }

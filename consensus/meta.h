@@ -55,6 +55,12 @@ MU_MUST_CHECK enum mu_code consensus__meta_decode(struct mu_span bytes, struct c
 MU_MUST_CHECK enum mu_code consensus__meta_load(const struct consensus_disk *disk,
                                                 const struct mu_id *server,
                                                 struct consensus_meta *out, struct mu_err *err);
+/* Before the first save of a process: what was read may have come from memory, its flush having
+ * failed in the life before. It is made durable where it lies, so that the other slot, which may be
+ * the only one on the platter, is not touched until then. */
+MU_MUST_CHECK enum mu_code consensus__meta_settle(const struct consensus_disk *disk,
+                                                  const struct consensus_meta *m,
+                                                  struct mu_err *err);
 /* Make durable in both slots; raises the generation. */
 MU_MUST_CHECK enum mu_code consensus__meta_save(const struct consensus_disk *disk,
                                                 struct consensus_meta *m, struct mu_err *err);

@@ -269,6 +269,7 @@ enum mu_code consensus_promise_reset(const char *dir, const struct mu_id *server
     if (rc == MU_OK && !mu_id_is_none(&meta.cluster)) {
         rc = mu_fail(err, MU_CONFLICT, "%s: this server belongs to a cluster", dir);
     }
+    rc = rc == MU_OK ? consensus__meta_settle(&disk, &meta, err) : rc;
     if (rc == MU_OK) {
         meta.record_bytes = 0;
         rc = consensus__meta_save(&disk, &meta, err);

@@ -97,8 +97,9 @@ static enum mu_code identify(struct segment_store *s, struct consensus_opened *o
     }
     rc = consensus__meta_load(disk, &s->options.server, &s->log.meta, err);
     if (rc == MU_OK) {
+        rc = consensus__meta_settle(disk, &s->log.meta, err);
         s->log.meta.boot_count++;
-        return consensus__meta_save(disk, &s->log.meta, err);
+        return rc == MU_OK ? consensus__meta_save(disk, &s->log.meta, err) : rc;
     }
     if (rc != MU_NOT_FOUND) {
         return rc;

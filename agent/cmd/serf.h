@@ -47,8 +47,8 @@ void serf_close(struct serf_client *c);
 /* A request: serf_begin(), its body into c->out (if it has one), serf_send(). Its number. */
 uint64_t serf_begin(struct serf_client *c, const char *command);
 void serf_send(struct serf_client *c);
-/* The next header, and the body behind it. A body comes behind an error, too, of commands that
- * answer with one. False: c->error says why; an error of the agent's, or "client closed". What was
+/* The next header, and the body behind it: `has_body` is of the answer to the last request, records
+ * of streams have one. A body comes behind an error, too, of commands that answer with one. False: c->error says why; an error of the agent's, or "client closed". What was
  * read before is gone. */
 bool serf_read(struct serf_client *c, bool has_body, struct serf_reply *out);
 /* A text of the answer as bytes: it may hold anything. */

@@ -537,7 +537,17 @@ static void print_event(FILE *to, const struct ipc_value *event)
     }
 }
 
-/* Ask for one of the two; false: told. */
+static void print_record(struct cli *cli, const struct serf_reply *reply, uint64_t logs)
+{
+    if (reply->seq == logs) {
+        cli_print_span(cli->out, serf_bytes(reply->value, "Log"));
+    } else if (reply->value->kind == IPC_MAP) {
+        print_event(cli->out, reply->value);
+    }
+    (void)fflush(cli->out);
+}
+
+/* Ask for one of the two; false: told. Lines of the log may come before the second answer. */
 static bool begin_stream(struct serf_client *c, const char *command, const char *field,
                          const char *value, const char *prefix)
 {
@@ -547,11 +557,16 @@ static bool begin_stream(struct serf_client *c, const char *command, const char 
     ipc_put_map(&c->out, 1);
     put_text(c, field, value);
     serf_send(c);
-    if (!serf_read(c, false, &reply)) {
-        (void)serf_fail(c->cli, prefix, c->error);
-        return false;
+    for (;;) {
+        if (!serf_read(c, false, &reply)) {
+            (void)serf_fail(c->cli, prefix, c->error);
+            return false;
+        }
+        if (reply.seq == c->seq) {
+            return true;
+        }
+        print_record(c->cli, &reply, reply.seq);
     }
-    return true;
 }
 
 int serf_run_monitor(struct cli *cli, const void *options, int argc, const char *const *argv)
@@ -571,12 +586,7 @@ int serf_run_monitor(struct cli *cli, const void *options, int argc, const char 
         bool ok = begin_stream(&c, "stream", "Type", "*", "Error starting stream");
 
         while (ok && serf_read(&c, true, &reply)) {
-            if (reply.seq == logs) {
-                cli_print_span(cli->out, serf_bytes(reply.value, "Log"));
-            } else if (reply.value->kind == IPC_MAP) {
-                print_event(cli->out, reply.value);
-            }
-            (void)fflush(cli->out);
+            print_record(cli, &reply, logs);
         }
         if (ok) {
             (void)fprintf(cli->out, "\nRemote side ended the monitor! This usually means that the\n"

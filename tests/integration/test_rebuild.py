@@ -118,6 +118,32 @@ class Rebuilds(ClusterTest):
         self.assertTrue(victim.running())
         self.assertEqual(victim.ok("GET", "/v1/kv/big/3?raw").body, VALUE[4:])
 
+    def test_damage_that_only_an_export_meets(self):
+        cluster = self.formed()
+        leader = cluster.leader()
+        late, victim = (s for s in cluster.servers() if s is not leader)
+        late.kill()
+        for i in range(150):
+            leader.ok("PUT", f"/v1/kv/big/{i}", VALUE[i:])
+            leader.ok("PUT", f"/v1/kv/k{i}", f"value {i}")
+        for server in (leader, victim):
+            wait_for("its log to begin later", lambda s=server: min(
+                n for n in os.listdir(os.path.join(s.data, "consensus"))
+                if n.startswith("log-")) > "log-0000000000000001.seg")
+        self.spoil(self.settled(victim), lambda count: [count // 2]) # in the middle of values
+        victim.start()
+        wait_for("it to be back", lambda: victim.get("/v1/kv/k149?raw&stale").text == "value 149")
+
+        def lead():
+            victim.http("POST", "/v1/operator/raft/transfer-leader")
+            return cluster.leader() is victim
+        wait_for("it to lead", lead)
+        late.start()
+        wait_for("the damage to be met", lambda: ANEW in victim.log_text())
+        for server in (late, victim):
+            wait_for("all of it", lambda s=server: self.has_all(s))
+        cluster.leader().ok("PUT", "/v1/kv/after", "1")
+
     def test_killed_while_it_is_made_anew(self):
         cluster = self.formed()
         leader = self.compacted(cluster)

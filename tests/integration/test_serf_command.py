@@ -176,7 +176,8 @@ class Command(ClusterTest):
             try:
                 wait_for("the event in its output", lambda s=said: run(STOCK, at, [
                     "event", "-coalesce=false", "deploy", "pl"])[0] == 0 and event <= set(s))
-                started = [line for line in said if "agent: Consul agent running!" in line]
+                started = wait_for("the log before it came", lambda s=said: [
+                    line for line in s if "agent: Consul agent running!" in line])
                 self.assertRegex(started[0], r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[INFO\] agent: ")
             finally:
                 monitor.kill()

@@ -404,6 +404,16 @@ void disk_fail_read(struct disk *d, enum disk_dir dir)
     d->dirs[dir].fails_read = true;
 }
 
+void disk_mend(struct disk *d)
+{
+    for (size_t i = 0; i < DISK_DIRS; i++) {
+        d->dirs[i].fails_sync = d->dirs[i].fails_read = d->dirs[i].misdirects = false;
+    }
+    for (size_t i = 0; i < d->files_count; i++) {
+        d->files[i].fails_again = false;
+    }
+}
+
 void disk_misdirect(struct disk *d, enum disk_dir dir)
 {
     d->dirs[dir].misdirects = true;

@@ -94,6 +94,26 @@ static void second_copy(struct world *w, uint64_t index, const struct op *op,
     }
 }
 
+#define WINDOW 1024U /* of numbers, spec/consensus.md 2.19 */
+
+/* A number that left the window, or of a life of its server before the one heard last, is told that
+ * nobody knows and changes nothing: also a first copy that was long under way. */
+static bool has_expired(const struct world *w, const struct op *op)
+{
+    const struct command_origin *from = &op->origin;
+
+    for (size_t i = 0; i < w->ops_count; i++) {
+        const struct command_origin *other = &w->ops[i].origin;
+
+        if (w->ops[i].entry != 0 && mu_id_eq(&other->server, &from->server) &&
+            (other->boot > from->boot ||
+             (other->boot == from->boot && other->seq >= from->seq + WINDOW))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void op_committed(struct world *w, const struct consensus_entry_view *e, struct fact *fact)
 {
     struct mu_arena arena;
@@ -120,6 +140,9 @@ static void op_committed(struct world *w, const struct consensus_entry_view *e, 
                    U(e->index));
     }
     op->entry = e->index;
+    if (fact->code == MU_TIMEOUT && !fact->did_apply && has_expired(w, op)) {
+        return;
+    }
     enum mu_code code = MU_OK;
     bool should = model_apply(w, e->index, op, &code);
 

@@ -193,6 +193,9 @@ static bool tell(struct server *s, struct job *j)
             fact_snapshot(s, &o->snap);
         }
         answer(s, j);
+        if (j->err.code == MU_CORRUPT) {
+            server_state_failed(s, j->err.text);
+        }
         break;
     case CONSENSUS_SNAP_OPEN:
         s->world->sums.resumed += j->err.code == MU_OK && j->held > 0;

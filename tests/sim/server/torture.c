@@ -340,6 +340,7 @@ void torture_end(struct world *w)
         struct server *s = &w->servers[i];
 
         disk_quota(s->disk, 0);
+        disk_mend(s->disk);
         s->stall_until = 0;
         s->latency_us = s->latency_us < 2 * MS ? s->latency_us : 2 * MS;
         s->paused_until = s->paused_until < w->now ? s->paused_until : w->now;

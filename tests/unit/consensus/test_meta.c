@@ -136,6 +136,42 @@ static void a_save_that_is_cut_short_leaves_the_old_or_the_new(void **state)
     }
 }
 
+/* A flush fails, the process starts again, a flush fails again, and then the power does: what was
+ * durable before the first of them is never lost. */
+static void flushes_that_fail_one_after_another_lose_nothing(void **state)
+{
+    struct mu_rand r;
+
+    (void)state;
+    mu_rand_seed(&r, 3);
+    for (uint64_t i = 0; i < 400; i++) {
+        struct consensus_meta saved;
+        struct consensus_meta got;
+        struct mu_err err = MU_ERR_NONE;
+        struct memory_disk *d = disk_with(2, &saved);
+        struct consensus_disk view = memory_disk_view(d);
+
+        d->syncs = 0;
+        d->fail_sync_at = 1 + i % 2;
+        saved.boot_count = 3;
+        assert_int_not_equal(consensus__meta_save(&view, &saved, &err), MU_OK);
+        memory_crash(d);
+        err = (struct mu_err)MU_ERR_NONE;
+        assert_int_equal(load(d, &got, &err), MU_OK);
+        d->syncs = 0;
+        d->fail_sync_at = 1 + i / 2 % 4;
+        enum mu_code rc = consensus__meta_settle(&view, &got, &err);
+
+        got.boot_count = 4;
+        rc = rc == MU_OK ? consensus__meta_save(&view, &got, &err) : rc;
+        memory_power_cut(d, &r);
+        err = (struct mu_err)MU_ERR_NONE;
+        assert_int_equal(load(d, &got, &err), MU_OK);
+        assert_true(rc == MU_OK ? got.boot_count == 4 : got.boot_count >= 2);
+        memory_disk_free(d);
+    }
+}
+
 static void the_first_save_that_is_cut_short_was_never_made(void **state)
 {
     struct mu_rand r;
@@ -196,6 +232,7 @@ int main(void)
         cmocka_unit_test(any_flipped_byte_is_survived),
         cmocka_unit_test(rot_of_both_slots_is_reported),
         cmocka_unit_test(a_save_that_is_cut_short_leaves_the_old_or_the_new),
+        cmocka_unit_test(flushes_that_fail_one_after_another_lose_nothing),
         cmocka_unit_test(the_first_save_that_is_cut_short_was_never_made),
         cmocka_unit_test(another_node_and_a_newer_version_are_refused),
     };
