@@ -63,7 +63,7 @@ static void change(struct roster *r, const struct consensus_change *what, const 
     r->is_changing = true;
     if (r->told == MU_OK) {
         mu_log(MU_INFO, "agent.server", verbs[what->kind], mu_kv("server", name),
-               mu_kv("reason", why));
+               mu_kv(what->kind == CONSENSUS_SET ? "address" : "reason", why));
     }
     consensus_driver_change(r->agent->consensus, what, on_changed, r);
 }

@@ -115,9 +115,13 @@ static void take(struct watch *w, const struct http_client_response *response)
     uint64_t index = index_of(response);
 
     mu_buf_clear(&w->now);
-    if (index == 0 || watch_plan_result(&w->options.plan, response->status, response->body, w->seen,
-                                        w->options.is_pretty, &w->now, &err) != MU_OK) {
-        fail(w, err.code != MU_OK ? err.text : "the answer has no index");
+    if (watch_plan_result(&w->options.plan, response->status, response->body, w->seen,
+                          w->options.is_pretty, &w->now, &err) != MU_OK) {
+        fail(w, err.text); /* an error has no index either */
+        return;
+    }
+    if (index == 0) {
+        fail(w, "the answer has no index");
         return;
     }
     bool is_same = w->has_index &&

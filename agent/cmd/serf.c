@@ -163,5 +163,7 @@ int cmd_serf(struct cli *cli, const void *options, int argc, const char *const *
             return run(cli, &serf_commands[i], argc - 1, argv + 1);
         }
     }
+    (void)fprintf(cli->err, "serf: unknown command: %s%s\n", name,
+                  strcmp(name, "agent") == 0 ? " (muster agent is the agent)" : "");
     return print_all(cli, false);
 }

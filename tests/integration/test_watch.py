@@ -71,6 +71,12 @@ class Watch(ClusterTest):
         self.assertEqual(gone.returncode, 1)
         self.assertIn("Error querying Consul agent: Get \"http://127.0.0.1:1/v1/catalog/nodes\": "
                       "dial tcp 127.0.0.1:1: connect: connection refused", gone.stderr)
+        self.s1.kill()
+        wait_for("the server to be failed", lambda: self.k1.members()["s1"] == 4)
+        lost = run("-type=nodes")
+        self.assertEqual((lost.returncode, lost.stderr),
+                         (1, "Error querying Consul agent: Unexpected response code: 500 "
+                             "(No known Consul servers)\n"))
 
     def test_program(self):
         self.start()
