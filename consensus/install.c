@@ -59,6 +59,9 @@ static void want(struct consensus *c)
 /* As an ack: once the term it is said in is durable (O3). What it names is. */
 static void done(struct consensus *c, const struct mu_id *to, uint64_t session)
 {
+    if (c->is_stopped) {
+        return;
+    }
     consensus__reply_when(c, &(struct consensus__pending){
                                  .seq = c->writes.term_seq,
                                  .kind = CONSENSUS_SNAP_RES,
