@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "core.h"
 
+#define SUM_INTERVALS 10
 #define SAME_TIME_MAX 64 /* different events of one Lamport time: more are dropped */
 
 _Static_assert(sizeof(uint64_t) == crypto_shorthash_BYTES, "a hash is one word");
@@ -208,11 +209,12 @@ bool gossip__event_next(const struct gossip *g, struct gossip__event_at *at,
     return false;
 }
 
-/* Over what was heard in the time of two exchanges: equal where nobody missed one, but for those
- * just passing the edge. */
+/* Over what was heard in the time of ten exchanges: equal where nobody missed one, but for those
+ * just passing the edge. Of two exchanges was too little for a member that is cut off now and then;
+ * more, and whoever came later differs for longer. */
 uint64_t gossip__event_sum(const struct gossip *g)
 {
-    uint64_t since = 2 * gossip__sync_interval(&g->profile, g->list_count);
+    uint64_t since = SUM_INTERVALS * gossip__sync_interval(&g->profile, g->list_count);
     struct gossip__event_at at = { .slot = 0 };
     struct gossip__user_event e;
     uint64_t sum = 0;
