@@ -245,9 +245,11 @@ static void must_rest(struct drive *d)
         uint64_t terms_now = 0;
 
         for (uint32_t i = 0; i < d->w->nodes_count; i++) {
-            if ((bits >> i) & 1U) {
-                writes_now += d->w->nodes[i].writes_seen;
-                terms_now += d->w->nodes[i].core->hard.term;
+            const struct sim_node *n = &d->w->nodes[i];
+
+            if (((bits >> i) & 1U) && n->core != NULL) { /* a removed one has stopped */
+                writes_now += n->writes_seen;
+                terms_now += n->core->hard.term;
             }
         }
         if (round == 1 &&
