@@ -99,7 +99,9 @@ class Command(ClusterTest):
 
         def way(text):  # it is measured on and on
             return re.sub(r"rtt: \d+\.\d{3} ms", "rtt: # ms", text)
-        wait_for("a coordinate of k2", lambda: run(STOCK, at, ["rtt", "k2"])[0] == 0)
+        for name in ("k1", "k2"):
+            wait_for(f"a coordinate of {name}",
+                     lambda n=name: run(STOCK, at, ["rtt", n])[0] == 0)
         self.assertEqual(way(self.both(at, "rtt", "k2", same=way)),
                          "Estimated k2 <-> s1 rtt: # ms\n")
         self.both(at, "rtt", "k2", "k1", same=way)
