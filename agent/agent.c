@@ -403,8 +403,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
-    mu_list_init(&a->doctor_calls);
-    mu_list_init(&a->explain_calls);
+    mu_list_init(&a->surveys);
     mu_list_init(&a->watches_retired);
     agent__reload_open(a);
     agent__doctor_open(a);
@@ -556,8 +555,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__discover_close(a, on_discover_closed, a);
     }
     agent__key_calls_cancel(a);
-    agent__explain_cancel(a);
-    agent__doctor_cancel(a);
+    agent__surveys_cancel(a);
     agent__doctor_close(a);
     agent__reload_close(a);
     agent__key_changes_close(a);
