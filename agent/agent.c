@@ -412,8 +412,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
-    mu_list_init(&a->doctor_calls);
-    mu_list_init(&a->explain_calls);
+    mu_list_init(&a->surveys);
     agent__doctor_open(a);
     a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
@@ -565,8 +564,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__discover_close(a, on_discover_closed, a);
     }
     agent__key_calls_cancel(a);
-    agent__explain_cancel(a);
-    agent__doctor_cancel(a);
+    agent__surveys_cancel(a);
     agent__doctor_close(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);

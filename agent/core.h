@@ -109,8 +109,7 @@ struct agent {
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
-    struct mu_link doctor_calls;     /* doctor.c: the same */
-    struct mu_link explain_calls;    /* explain.c: asked by this agent */
+    struct mu_link surveys;          /* survey.c: the same */
     struct doctor *doctor;           /* doctor_look.c: questions to this agent */
     struct restore *restore;         /* restore.c: under way; else NULL */
     struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
@@ -286,16 +285,18 @@ size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
 
+/* -- survey.c ---------------------------------------------------------------------------------- */
+
+void agent__surveys_cancel(struct agent *a);
+
 /* -- explain.c --------------------------------------------------------------------------------- */
 
 bool agent__explain_query(struct agent *a, const struct gossip_query *query); /* true: it was one */
-void agent__explain_cancel(struct agent *a);
 
 /* -- doctor.c: asking all what is wrong -------------------------------------------------------- */
 
 #define AGENT__DOCTOR_QUERY    "_serf_muster-doctor"
 #define AGENT__DOCTOR_REACH_MS 1500U /* an answer takes so long when TCP meets nobody */
-void agent__doctor_cancel(struct agent *a);
 
 /* -- doctor_look.c: answering ------------------------------------------------------------------ */
 
