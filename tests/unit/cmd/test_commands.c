@@ -830,7 +830,8 @@ static void no_word_and_no_flag_is_ignored(void **state)
             continue;
         }
         (void)snprintf(name, sizeof name, "%s", c->name);
-        for (char *word = strtok(name, " "); word != NULL; word = strtok(NULL, " ")) {
+        for (char *rest = NULL, *word = strtok_r(name, " ", &rest); word != NULL;
+             word = strtok_r(NULL, " ", &rest)) {
             args[count++] = word;
         }
         args[count] = "-bogus";
