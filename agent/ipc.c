@@ -377,8 +377,14 @@ void ipc__request_next(struct ipc_session *s)
 {
     size_t used = 1;
 
-    while (used > 0 && !s->is_waiting && !s->is_over && s->in.bytes > 0) {
+    s->is_behind = false;
+    for (unsigned i = 0; used > 0 && !s->is_waiting && !s->is_over && s->in.bytes > 0; i++) {
         struct mu_arena arena;
+
+        if (i == IPC_TURN_REQUESTS) {
+            s->is_behind = true;
+            return;
+        }
 
         mu_arena_init(&arena, 0);
         used = request_run(s, &arena);
@@ -424,9 +430,20 @@ void ipc_session_feed(struct ipc_session *s, struct mu_span bytes)
     }
     mu_buf_add_span(&s->in, bytes);
     ipc__request_next(s);
-    if (s->in.bytes > 2 * IPC_OBJECT_BYTES_MAX) { /* a header and a body, or behind a join */
+    if (!s->is_behind &&
+        s->in.bytes > 2 * IPC_OBJECT_BYTES_MAX) { /* a header and a body, or behind a join */
         ipc__hang_up(s, "its request is too long");
     }
+}
+
+bool ipc_session_is_behind(const struct ipc_session *s)
+{
+    return s->is_behind;
+}
+
+void ipc_session_turn(struct ipc_session *s)
+{
+    ipc_session_feed(s, MU_SPAN_NONE);
 }
 
 struct mu_buf *ipc_session_out(struct ipc_session *s)

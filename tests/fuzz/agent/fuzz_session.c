@@ -157,6 +157,14 @@ static void answer(struct waiting *w)
     }
 }
 
+static void feed(struct ipc_session *s, struct mu_span bytes)
+{
+    ipc_session_feed(s, bytes);
+    while (ipc_session_is_behind(s)) {
+        ipc_session_turn(s);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct waiting waiting = { .data = NULL };
@@ -183,9 +191,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     host.auth_key = (data[0] & 1) != 0 ? "sesame" : NULL;
     struct ipc_session *s = ipc_session_new(&host, "fuzz", on_wake, &waiting);
 
-    ipc_session_feed(s, mu_span_of(data + 1, cut));
+    feed(s, mu_span_of(data + 1, cut));
     answer(&waiting);
-    ipc_session_feed(s, mu_span_of(data + 1 + cut, bytes - 1 - cut));
+    feed(s, mu_span_of(data + 1 + cut, bytes - 1 - cut));
     MU_ASSERT(ipc_session_held(s) <= IPC_OUT_BYTES_MAX + 4U * IPC_OBJECT_BYTES_MAX);
     ipc_session_close(s);
     answer(&waiting);
