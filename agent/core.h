@@ -118,7 +118,8 @@ struct agent {
     struct timer leave_timer;   /* leave.c */
     struct mu_addr left_behind; /* member.c: a server of an older epoch, to be told */
     struct timer left_behind_timer;
-    struct timer end_timer; /* until the owner is told */
+    struct timer end_timer;       /* until the owner is told */
+    struct timer footprint_timer; /* set: the start's leftovers are still there */
     enum agent_end end_how;
     bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;
