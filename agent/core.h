@@ -23,7 +23,6 @@ struct watches;
 struct execs;
 struct ipc;
 struct key_changes;
-struct log_ring;
 struct persist;
 struct restore;
 
@@ -112,7 +111,6 @@ struct agent {
     struct mu_link surveys;          /* survey.c: the same */
     struct doctor *doctor;           /* doctor_look.c: questions to this agent */
     struct restore *restore;         /* restore.c: under way; else NULL */
-    struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */

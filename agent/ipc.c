@@ -416,7 +416,7 @@ struct ipc_session *ipc_session_new(const struct ipc_host *host, const char *pee
 void ipc_session_close(struct ipc_session *s)
 {
     ipc__streams_close(s);
-    log_ring_stop(&s->monitor);
+    agent_log_unfollow(s->monitor);
     s->is_closed = true;
     if (!s->is_waiting) { /* else the answer ends it */
         session_free(s);

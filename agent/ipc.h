@@ -14,12 +14,12 @@
 #ifndef AGENT_IPC_H
 #define AGENT_IPC_H
 
+#include "agent/agent.h"
 #include "agent/ipc_codec.h"
 #include "agent/keys.h"
 #include "base/buf.h"
 #include "gossip/driver.h"
 #include "handler_event.h"
-#include "log_ring.h"
 
 #define IPC_CLIENTS_MAX   256U
 #define IPC_OUT_BYTES_MAX (4U * 1024 * 1024) /* a client that does not read is hung up on */
@@ -55,8 +55,8 @@ struct ipc_host {
     enum mu_code (*respond)(void *data, uint64_t ltime, uint32_t id, struct mu_span payload,
                             struct mu_err *err);
     void (*stats)(void *data, struct mu_buf *to); /* the body of its answer */
-    void (*monitor)(void *data, struct log_reader *reader, enum mu_log_level level,
-                    log_line_fn *line, void *line_data);
+    struct agent_log_follower *(*monitor)(void *data, enum mu_log_level level, agent_log_fn *line,
+                                          void *line_data); /* text, first what is kept */
     /* `done` comes exactly once, never from inside. */
     void (*keys)(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
                  void *done_data);

@@ -39,7 +39,7 @@ struct ipc_session {
     unsigned wrong_tokens;
     struct mu_link streams, asked;
     size_t streams_count, asked_count;
-    struct log_reader monitor; /* idle: none */
+    struct agent_log_follower *monitor; /* NULL: none */
     uint64_t monitor_seq;
     unsigned monitor_waiting;                /* records since the client had read everything */
     struct pending pending[IPC_PENDING_MAX]; /* a ring by local id */

@@ -106,14 +106,14 @@ static void stats(void *data, struct mu_buf *to)
     ipc_put_map(to, 0);
 }
 
-static void monitor(void *data, struct log_reader *reader, enum mu_log_level level,
-                    log_line_fn *line, void *line_data)
+static struct agent_log_follower *monitor(void *data, enum mu_log_level level, agent_log_fn *line,
+                                          void *line_data)
 {
     (void)data;
-    (void)reader;
     (void)line;
     (void)line_data;
     MU_ASSERT(level <= MU_ERROR);
+    return NULL;
 }
 
 static void keys(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,

@@ -24,7 +24,7 @@ struct world {
     ipc_left_fn *left;
     gossip_replied_fn *replied;
     agent_keys_fn *keyed;
-    log_line_fn *line;
+    agent_log_fn *line;
     void *waiting, *asked;
     unsigned wakes, forgotten;
 };
@@ -161,15 +161,15 @@ static void keys(void *data, enum agent_key_op op, struct mu_span key, agent_key
     w->waiting = done_data;
 }
 
-static void monitor(void *data, struct log_reader *reader, enum mu_log_level level,
-                    log_line_fn *line, void *line_data)
+static struct agent_log_follower *monitor(void *data, enum mu_log_level level, agent_log_fn *line,
+                                          void *line_data)
 {
     struct world *w = data;
 
-    (void)reader;
     (void)snprintf(w->did, sizeof w->did, "monitor %d", (int)level);
     w->line = line;
     w->waiting = line_data;
+    return NULL;
 }
 
 static void on_wake(void *data)
@@ -539,7 +539,9 @@ static void test_monitor(void **state)
     hear(&w, "82a54572726f72a0a353657103");
     assert_string_equal(w.did, "monitor 3");
     for (size_t i = 0; i < MU_LEN(rows); i++) {
-        struct log_line line = { rows[i].level, 1700000000000000000, mu_span_text(rows[i].line) };
+        struct agent_log_line line = { .level = rows[i].level,
+                                       .wall_ns = 1700000000000000000,
+                                       .text = mu_span_text(rows[i].line) };
         const struct mu_buf *out = ipc_session_out(w.s);
         size_t bytes = strlen(rows[i].heard);
 
