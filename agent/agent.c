@@ -404,6 +404,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
     mu_list_init(&a->doctor_calls);
+    agent__saves_open(a);
     mu_list_init(&a->explain_calls);
     agent__doctor_open(a);
     a->log = log_ring_new(a->loop);
@@ -563,6 +564,8 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     agent__exec_close(a);
     agent__registration_close(a);
     agent__restore_close(a);
+    agent__uploads_close(a);
+    agent__saves_close(a);
     agent__coordinates_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);
