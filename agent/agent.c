@@ -10,6 +10,7 @@
 
 #include "agent/recovery.h"
 #include "base/assert.h"
+#include "base/footprint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
@@ -23,7 +24,8 @@
 #include "snapshot.h"
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
-#define APPLY_REST_MS   10U /* how long entries wait for company when nobody waits for them */
+#define FOOTPRINT_MS    15000U /* from the start until a client agent is at rest, mostly */
+#define APPLY_REST_MS   10U    /* how long entries wait for company when nobody waits for them */
 
 /* -- small things ------------------------------------------------------------------------------ */
 
@@ -385,6 +387,13 @@ static void on_local_change(void *data, enum local_change_kind kind, struct mu_s
     agent__sync_changed(a, kind, id);
 }
 
+/* Not on a server: its heap is large, and its log and catalog look after it. */
+static void on_footprint(void *data)
+{
+    (void)data;
+    mu_footprint_shrink();
+}
+
 static enum mu_code listen_rpc(struct agent *a, struct mu_err *err)
 {
     struct mu_addr at = a->config->bind_addr;
@@ -403,9 +412,8 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
-    mu_list_init(&a->doctor_calls);
     agent__saves_open(a);
-    mu_list_init(&a->explain_calls);
+    mu_list_init(&a->surveys);
     agent__doctor_open(a);
     a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
@@ -418,6 +426,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
         rc = server_open(a, err);
     } else {
         agent__servers_open(a);
+        timer_set(a->timers, &a->footprint_timer, FOOTPRINT_MS, on_footprint, a);
     }
     if (rc != MU_OK) {
         return rc;
@@ -534,6 +543,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->phase = AGENT_STOPPING;
     timer_cancel(&a->leave_timer);
     timer_cancel(&a->end_timer);
+    timer_cancel(&a->footprint_timer);
     timer_cancel(&a->left_behind_timer);
     a->stopped = stopped;
     a->stopped_data = data;
@@ -555,8 +565,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__discover_close(a, on_discover_closed, a);
     }
     agent__key_calls_cancel(a);
-    agent__explain_cancel(a);
-    agent__doctor_cancel(a);
+    agent__surveys_cancel(a);
     agent__doctor_close(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);

@@ -111,8 +111,7 @@ struct agent {
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
-    struct mu_link doctor_calls;     /* doctor.c: the same */
-    struct mu_link explain_calls;    /* explain.c: asked by this agent */
+    struct mu_link surveys;          /* survey.c: the same */
     struct doctor *doctor;           /* doctor_look.c: questions to this agent */
     struct restore *restore;         /* restore.c: under way; else NULL */
     struct mu_link saves;            /* save.c: archives asked for here */
@@ -123,7 +122,8 @@ struct agent {
     struct timer leave_timer;   /* leave.c */
     struct mu_addr left_behind; /* member.c: a server of an older epoch, to be told */
     struct timer left_behind_timer;
-    struct timer end_timer; /* until the owner is told */
+    struct timer end_timer;       /* until the owner is told */
+    struct timer footprint_timer; /* set: the start's leftovers are still there */
     enum agent_end end_how;
     bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;
@@ -299,16 +299,18 @@ size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
 
+/* -- survey.c ---------------------------------------------------------------------------------- */
+
+void agent__surveys_cancel(struct agent *a);
+
 /* -- explain.c --------------------------------------------------------------------------------- */
 
 bool agent__explain_query(struct agent *a, const struct gossip_query *query); /* true: it was one */
-void agent__explain_cancel(struct agent *a);
 
 /* -- doctor.c: asking all what is wrong -------------------------------------------------------- */
 
 #define AGENT__DOCTOR_QUERY    "_serf_muster-doctor"
 #define AGENT__DOCTOR_REACH_MS 1500U /* an answer takes so long when TCP meets nobody */
-void agent__doctor_cancel(struct agent *a);
 
 /* -- doctor_look.c: answering ------------------------------------------------------------------ */
 

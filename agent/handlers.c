@@ -219,24 +219,9 @@ static void on_flush(void *data)
     flush_aim(h);
 }
 
-static const char *member_type(enum gossip_notice_kind kind)
-{
-    switch (kind) {
-    case GOSSIP_JOINED: return "member-join";
-    case GOSSIP_LEFT: return "member-leave";
-    case GOSSIP_FAILED: return "member-failed";
-    case GOSSIP_UPDATED: return "member-update";
-    case GOSSIP_REAPED: return "member-reap";
-    case GOSSIP_REFUTED:
-    case GOSSIP_CONFLICT:
-    case GOSSIP_UNREACHABLE: break; /* Serf has no word for these */
-    }
-    return NULL;
-}
-
 void agent__handlers_notice(struct agent *a, const struct gossip_notice *notice)
 {
-    const char *type = member_type(notice->kind);
+    const char *type = handler_event_type(notice->kind);
 
     if (a->handlers != NULL && type != NULL) {
         coalescer_member(a->handlers->coalescer, timers_now(a->timers), type, &notice->member);

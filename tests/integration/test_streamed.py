@@ -116,7 +116,7 @@ class Streamed(ClusterTest):
         server, client = cluster.agents["s1"], cluster.agents["k1"]
         fill(server)
         path = os.path.join(cluster.dir, "h2")
-        slow = subprocess.Popen(["curl", "-sS", "--limit-rate", "200k", "-o", path,
+        slow = subprocess.Popen(["curl", "-sS", "--limit-rate", "1500k", "-o", path,
                                  "--http2-prior-knowledge",
                                  f"http://{client.address}:8500/v1/snapshot"],
                                 stderr=subprocess.PIPE)
@@ -134,7 +134,7 @@ class Streamed(ClusterTest):
         server.start()  # and nothing of it is left behind
         wait_for("the server to be back", lambda: server.leader() != "")
         left = [name for _, _, names in os.walk(server.data) for name in names
-                if name.endswith(".part")]
+                if name.startswith(("save", "upload", "restore"))]
         self.assertEqual(left, [])
 
 
