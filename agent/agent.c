@@ -359,7 +359,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop, const struct config *config,
+enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop, struct config *config,
                        const struct agent_owner *owner, struct mu_err *err)
 {
     struct agent *a = mu_new(sizeof *a);
@@ -414,6 +414,8 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     mu_list_init(&a->key_calls);
     agent__saves_open(a);
     mu_list_init(&a->surveys);
+    mu_list_init(&a->watches_retired);
+    agent__reload_open(a);
     agent__doctor_open(a);
     a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
@@ -567,6 +569,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     agent__key_calls_cancel(a);
     agent__surveys_cancel(a);
     agent__doctor_close(a);
+    agent__reload_close(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);
     agent__watches_close(a);

@@ -25,6 +25,7 @@ struct ipc;
 struct key_changes;
 struct log_ring;
 struct persist;
+struct reading;
 struct restore;
 
 enum agent_phase {
@@ -37,7 +38,7 @@ enum agent_phase {
 
 struct agent {
     struct uv_loop_s *loop;
-    const struct config *config;
+    struct config *config; /* the owner's; only a reload changes it */
     struct agent_owner owner;
     enum agent_phase phase;
     struct mu_rand rand;
@@ -106,6 +107,7 @@ struct agent {
     struct discover *discover;       /* discover_uv.c; NULL: off */
     struct events *events;           /* event.c: user events and queries */
     struct watches *watches;         /* watches.c; NULL: none */
+    struct mu_link watches_retired;  /* of configurations before, while handlers of theirs run */
     struct execs *execs;             /* exec.c; NULL: turned off */
     struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
@@ -116,7 +118,11 @@ struct agent {
     struct restore *restore;         /* restore.c: under way; else NULL */
     struct mu_link saves;            /* save.c: archives asked for here */
     struct mu_link uploads;          /* upload.c: archives that come in */
-    struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
+    struct {                         /* reload_uv.c */
+        struct reading *reading;     /* NULL: none */
+        struct mu_link waiting;      /* who asked since it began */
+    } reload;
+    struct log_ring *log; /* log_ring.c: for monitors; NULL: not running */
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */
@@ -386,7 +392,8 @@ void agent__events_free(struct agent *a);
 /* -- handlers.c: scripts that run on events ---------------------------------------------------- */
 
 void agent__handlers_open(struct agent *a);
-void agent__handlers_close(struct agent *a); /* kills those that run */
+void agent__handlers_reload(struct agent *a); /* the configuration has others now */
+void agent__handlers_close(struct agent *a);  /* kills those that run */
 void agent__handlers_notice(struct agent *a, const struct gossip_notice *notice);
 void agent__handlers_event(struct agent *a, const struct gossip_user_event *event);
 void agent__handlers_query(struct agent *a, const struct gossip_query *query);
@@ -403,7 +410,9 @@ void agent__exec(struct agent *a, struct mu_span payload); /* of the event that 
 /* -- watches.c: the watches of the configuration ----------------------------------------------- */
 
 void agent__watches_open(struct agent *a); /* the front doors open in this turn */
-void agent__watches_close(struct agent *a);
+/* Before the configuration changes: handlers that run go on. */
+void agent__watches_retire(struct agent *a);
+void agent__watches_close(struct agent *a);                     /* kills them */
 bool agent__own_http(const struct agent *a, struct mu_buf *to); /* our own URL; false: none */
 
 /* -- ipc_agent.c: the serf command's port ---------------------------------------------------------
@@ -433,6 +442,11 @@ MU_MUST_CHECK enum mu_code agent__registration_open(struct agent *a, struct mu_e
 MU_MUST_CHECK enum mu_code agent__registration_restore(struct agent *a, struct mu_err *err);
 void agent__registration_changed(struct agent *a, enum local_change_kind kind, struct mu_span id);
 void agent__registration_close(struct agent *a);
+
+/* -- reload_uv.c ------------------------------------------------------------------------------- */
+
+void agent__reload_open(struct agent *a);
+void agent__reload_close(struct agent *a); /* who waits is answered with MU_CANCELLED */
 
 /* -- membership.c ----------------------------------------------------------------------------- */
 

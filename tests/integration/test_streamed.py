@@ -114,9 +114,9 @@ class Streamed(ClusterTest):
         cluster = self.cluster(servers=1, clients=1, args=OPTIONS)
         cluster.start().wait_ready()
         server, client = cluster.agents["s1"], cluster.agents["k1"]
-        fill(server)
+        fill(server, 75)  # more than fits into the buffers of sockets
         path = os.path.join(cluster.dir, "h2")
-        slow = subprocess.Popen(["curl", "-sS", "--limit-rate", "1500k", "-o", path,
+        slow = subprocess.Popen(["curl", "-sS", "--limit-rate", "3000k", "-o", path,
                                  "--http2-prior-knowledge",
                                  f"http://{client.address}:8500/v1/snapshot"],
                                 stderr=subprocess.PIPE)

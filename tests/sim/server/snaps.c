@@ -142,7 +142,7 @@ static bool tell(struct server *s, struct job *j)
         }
         answer(s, j);
         if (j->work.err.code == MU_CORRUPT) {
-            server_state_failed(s, j->work.err.text);
+            server_state_bad(s, j->work.err.text);
         }
         break;
     case CONSENSUS_SNAP_OPEN:
@@ -178,7 +178,7 @@ static void check(const struct server *s, const struct job *j)
     if (j->work.err.code != MU_OK && j->work.order.kind != CONSENSUS_SNAP_READ) {
         world_say(s->world, "%s: work on a snapshot failed: %s", s->name, j->work.err.text);
     }
-    if (is_job && j->work.err.code == MU_CORRUPT && !s->is_hurt && !s->was_cut_once) {
+    if (is_job && j->work.err.code == MU_CORRUPT && !server_is_hurt(s) && !s->was_cut_once) {
         world_fail(s->world, "%s: a snapshot that no fault has touched is refused: %s", s->name,
                    j->work.err.text);
     }
