@@ -517,7 +517,7 @@ static void sync_run(void *data)
     struct agent *a = data;
     struct sync *s = a->sync;
 
-    if (s->state != SYNC_IDLE) {
+    if (s->state != SYNC_IDLE || a->config->serf.is_on) {
         return;
     }
     if (a->phase >= AGENT_LEAVING) { /* what is written now would come behind our removal */
