@@ -10,6 +10,7 @@
 
 #include "agent/recovery.h"
 #include "base/assert.h"
+#include "base/footprint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
@@ -23,7 +24,8 @@
 #include "snapshot.h"
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
-#define APPLY_REST_MS   10U /* how long entries wait for company when nobody waits for them */
+#define FOOTPRINT_MS    15000U /* from the start until a client agent is at rest, mostly */
+#define APPLY_REST_MS   10U    /* how long entries wait for company when nobody waits for them */
 
 /* -- small things ------------------------------------------------------------------------------ */
 
@@ -372,7 +374,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop, const struct config *config,
+enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop, struct config *config,
                        const struct agent_owner *owner, struct mu_err *err)
 {
     struct agent *a = mu_new(sizeof *a);
@@ -400,6 +402,13 @@ static void on_local_change(void *data, enum local_change_kind kind, struct mu_s
     agent__sync_changed(a, kind, id);
 }
 
+/* Not on a server: its heap is large, and its log and catalog look after it. */
+static void on_footprint(void *data)
+{
+    (void)data;
+    mu_footprint_shrink();
+}
+
 static enum mu_code listen_rpc(struct agent *a, struct mu_err *err)
 {
     struct mu_addr at = a->config->bind_addr;
@@ -418,8 +427,9 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
-    mu_list_init(&a->doctor_calls);
-    mu_list_init(&a->explain_calls);
+    mu_list_init(&a->surveys);
+    mu_list_init(&a->watches_retired);
+    agent__reload_open(a);
     agent__doctor_open(a);
     a->log = log_ring_new(a->loop);
     a->timers = timers_new(a->loop);
@@ -432,6 +442,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
         rc = server_open(a, err);
     } else {
         agent__servers_open(a);
+        timer_set(a->timers, &a->footprint_timer, FOOTPRINT_MS, on_footprint, a);
     }
     if (rc != MU_OK) {
         return rc;
@@ -548,6 +559,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->phase = AGENT_STOPPING;
     timer_cancel(&a->leave_timer);
     timer_cancel(&a->end_timer);
+    timer_cancel(&a->footprint_timer);
     timer_cancel(&a->left_behind_timer);
     a->stopped = stopped;
     a->stopped_data = data;
@@ -569,9 +581,9 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         agent__discover_close(a, on_discover_closed, a);
     }
     agent__key_calls_cancel(a);
-    agent__explain_cancel(a);
-    agent__doctor_cancel(a);
+    agent__surveys_cancel(a);
     agent__doctor_close(a);
+    agent__reload_close(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);
     agent__watches_close(a);

@@ -503,3 +503,8 @@ enum mu_code checks_supported(const struct check_definition *d, struct mu_err *e
     }
     return MU_OK;
 }
+
+void checks_set_discard(struct checks *c, bool discards_output)
+{
+    c->options.discards_output = discards_output;
+}

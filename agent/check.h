@@ -46,6 +46,8 @@ struct checks *checks_new(const struct checks_options *options);
 /* Ends all runs; nothing is reported any more. NULL is fine. */
 void checks_free(struct checks *c);
 
+void checks_set_discard(struct checks *c, bool discards_output);
+
 /* A notice of local's listener, of any kind. */
 void checks_changed(struct checks *c, enum local_change_kind kind, struct mu_span id);
 void checks_wake(struct checks *c);

@@ -137,9 +137,6 @@ void coalescer_user(struct coalescer *c, uint64_t now_ms, const struct gossip_us
 
 /* -- out --------------------------------------------------------------------------------------- */
 
-static const char *const types[] = { "member-join", "member-leave", "member-failed",
-                                     "member-update", "member-reap" };
-
 static bool is_news(const struct coalescer *c, const struct handler_event *e)
 {
     const char *told = mu_table_find(c->told, mu_span_text(e->members[0].name));
@@ -177,11 +174,11 @@ static struct handler_event *gather(const struct coalescer *c, const char *type)
 
 static void flush_members(struct coalescer *c, coalescer_emit_fn *emit, void *data)
 {
-    struct handler_event *out[MU_LEN(types)];
+    struct handler_event *out[HANDLER_MEMBER_TYPES];
     struct mu_table_at at = { .started = false };
 
-    for (size_t i = 0; i < MU_LEN(types); i++) {
-        out[i] = gather(c, types[i]);
+    for (size_t i = 0; i < HANDLER_MEMBER_TYPES; i++) {
+        out[i] = gather(c, handler_types[i]);
     }
     while (mu_table_next(c->members, &at)) {
         struct handler_event *e = at.value;
@@ -192,7 +189,7 @@ static void flush_members(struct coalescer *c, coalescer_emit_fn *emit, void *da
     mu_table_free(c->members);
     c->members = mu_table_new();
     c->members_window.is_open = false;
-    for (size_t i = 0; i < MU_LEN(types); i++) {
+    for (size_t i = 0; i < HANDLER_MEMBER_TYPES; i++) {
         if (out[i]->members_count > 0) {
             emit(data, out[i]);
         } else {

@@ -301,6 +301,8 @@ enum mu_code config_load(struct config **out, int argc, const char *const *argv,
     enum mu_code rc;
 
     mu_arena_init(&d->c.arena, 0);
+    d->c.argc = argc;
+    d->c.argv = argv;
     *out = NULL;
     rc = read_command_line(&line, argc, argv, err);
     *wants_help = line.wants_help;
@@ -352,6 +354,7 @@ enum mu_code config_services(const char *path, struct mu_arena *arena,
 void config_free(struct config *c)
 {
     if (c != NULL) {
+        config_free(c->adopted);
         mu_arena_deinit(&c->arena);
         mu_free(c);
     }

@@ -137,6 +137,11 @@ static const char introduction[] =
     "numbers, booleans, lists and objects, and three forms of comments. A block that is repeated "
     "is\n"
     "a list of blocks. Anything else is refused with its line.\n"
+    "\n"
+    "SIGHUP, `muster reload` and `PUT /v1/agent/reload` read all sources again. What is marked\n"
+    "**reloads** holds from then on; of the rest the log and the command name what differs and "
+    "needs\n"
+    "a restart. When something in the sources is wrong, nothing changes.\n"
     "\n";
 
 static struct mu_span group_of(const char *key)
@@ -155,7 +160,7 @@ static void add_row(struct mu_buf *to, const struct config_item *item)
     if (item->effect != CONFIG_WORKS) {
         mu_buf_addf(to, " **%s**", effect_text(item->effect));
     }
-    mu_buf_add_text(to, " |\n");
+    mu_buf_add_text(to, item->reloads ? " **reloads** |\n" : " |\n");
 }
 
 static void add_group(struct mu_buf *to, struct mu_span group)

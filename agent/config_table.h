@@ -43,6 +43,7 @@ struct config_item {
     const char *flag; /* without its dash; NULL: none */
     enum config_type type;
     enum config_effect effect;
+    bool reloads;               /* what is said anew holds after a reload, without a restart */
     size_t to;                  /* offset in struct config_draft; 0: kept nowhere */
     int64_t fallback, min, max; /* numbers; durations in ms; both bounds 0: none */
     const char *text;           /* the default of a text */

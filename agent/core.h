@@ -25,6 +25,7 @@ struct ipc;
 struct key_changes;
 struct log_ring;
 struct persist;
+struct reading;
 struct restore;
 
 enum agent_phase {
@@ -37,7 +38,7 @@ enum agent_phase {
 
 struct agent {
     struct uv_loop_s *loop;
-    const struct config *config;
+    struct config *config; /* the owner's; only a reload changes it */
     struct agent_owner owner;
     enum agent_phase phase;
     struct mu_rand rand;
@@ -104,22 +105,27 @@ struct agent {
     struct discover *discover;       /* discover_uv.c; NULL: off */
     struct events *events;           /* event.c: user events and queries */
     struct watches *watches;         /* watches.c; NULL: none */
+    struct mu_link watches_retired;  /* of configurations before, while handlers of theirs run */
     struct execs *execs;             /* exec.c; NULL: turned off */
     struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
-    struct mu_link doctor_calls;     /* doctor.c: the same */
-    struct mu_link explain_calls;    /* explain.c: asked by this agent */
+    struct mu_link surveys;          /* survey.c: the same */
     struct doctor *doctor;           /* doctor_look.c: questions to this agent */
     struct restore *restore;         /* restore.c: under way; else NULL */
-    struct log_ring *log;            /* log_ring.c: for monitors; NULL: not running */
+    struct {                         /* reload_uv.c */
+        struct reading *reading;     /* NULL: none */
+        struct mu_link waiting;      /* who asked since it began */
+    } reload;
+    struct log_ring *log; /* log_ring.c: for monitors; NULL: not running */
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */
     struct mu_addr left_behind; /* member.c: a server of an older epoch, to be told */
     struct timer left_behind_timer;
-    struct timer end_timer; /* until the owner is told */
+    struct timer end_timer;       /* until the owner is told */
+    struct timer footprint_timer; /* set: the start's leftovers are still there */
     enum agent_end end_how;
     bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;
@@ -286,16 +292,18 @@ size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
 
+/* -- survey.c ---------------------------------------------------------------------------------- */
+
+void agent__surveys_cancel(struct agent *a);
+
 /* -- explain.c --------------------------------------------------------------------------------- */
 
 bool agent__explain_query(struct agent *a, const struct gossip_query *query); /* true: it was one */
-void agent__explain_cancel(struct agent *a);
 
 /* -- doctor.c: asking all what is wrong -------------------------------------------------------- */
 
 #define AGENT__DOCTOR_QUERY    "_serf_muster-doctor"
 #define AGENT__DOCTOR_REACH_MS 1500U /* an answer takes so long when TCP meets nobody */
-void agent__doctor_cancel(struct agent *a);
 
 /* -- doctor_look.c: answering ------------------------------------------------------------------ */
 
@@ -371,7 +379,8 @@ void agent__events_free(struct agent *a);
 /* -- handlers.c: scripts that run on events ---------------------------------------------------- */
 
 void agent__handlers_open(struct agent *a);
-void agent__handlers_close(struct agent *a); /* kills those that run */
+void agent__handlers_reload(struct agent *a); /* the configuration has others now */
+void agent__handlers_close(struct agent *a);  /* kills those that run */
 void agent__handlers_notice(struct agent *a, const struct gossip_notice *notice);
 void agent__handlers_event(struct agent *a, const struct gossip_user_event *event);
 void agent__handlers_query(struct agent *a, const struct gossip_query *query);
@@ -388,7 +397,9 @@ void agent__exec(struct agent *a, struct mu_span payload); /* of the event that 
 /* -- watches.c: the watches of the configuration ----------------------------------------------- */
 
 void agent__watches_open(struct agent *a); /* the front doors open in this turn */
-void agent__watches_close(struct agent *a);
+/* Before the configuration changes: handlers that run go on. */
+void agent__watches_retire(struct agent *a);
+void agent__watches_close(struct agent *a);                     /* kills them */
 bool agent__own_http(const struct agent *a, struct mu_buf *to); /* our own URL; false: none */
 
 /* -- ipc_agent.c: the serf command's port ---------------------------------------------------------
@@ -418,6 +429,11 @@ MU_MUST_CHECK enum mu_code agent__registration_open(struct agent *a, struct mu_e
 MU_MUST_CHECK enum mu_code agent__registration_restore(struct agent *a, struct mu_err *err);
 void agent__registration_changed(struct agent *a, enum local_change_kind kind, struct mu_span id);
 void agent__registration_close(struct agent *a);
+
+/* -- reload_uv.c ------------------------------------------------------------------------------- */
+
+void agent__reload_open(struct agent *a);
+void agent__reload_close(struct agent *a); /* who waits is answered with MU_CANCELLED */
 
 /* -- membership.c ----------------------------------------------------------------------------- */
 

@@ -12,20 +12,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "core.h"
 #include "doctor_report.h"
-
-#define RELAYS    2
-#define CALLS_MAX 16U /* under way at once */
+#include "survey.h"
 
 struct doctor_call {
-    struct mu_link place;
-    struct agent *agent;
-    uint64_t query; /* 0: none is running */
-    struct timer timer;
-    struct mu_err err;
-    struct mu_arena arena;
-    struct mu_table *waiting; /* names that have not answered; views into the arena */
+    struct survey survey;
     size_t members;
     struct agent_finding *findings;
     size_t findings_count, findings_room;
@@ -34,14 +25,11 @@ struct doctor_call {
     void *data;
 };
 
-/* -- asking -------------------------------------------------------------------------------------
- */
-
 static void keep(struct doctor_call *c, struct agent_finding finding)
 {
     if (c->findings_count == c->findings_room) {
         size_t room = c->findings_room * 2 + 16;
-        struct agent_finding *grown = mu_arena_array(&c->arena, room, sizeof *grown);
+        struct agent_finding *grown = mu_arena_array(&c->survey.arena, room, sizeof *grown);
 
         if (c->findings_count > 0) {
             memcpy(grown, c->findings, c->findings_count * sizeof *grown);
@@ -50,47 +38,6 @@ static void keep(struct doctor_call *c, struct agent_finding finding)
         c->findings_room = room;
     }
     c->findings[c->findings_count++] = finding;
-}
-
-static struct agent_silent *silent_ones(struct doctor_call *c, size_t *count)
-{
-    struct agent_silent *silent =
-        mu_arena_array(&c->arena, mu_table_count(c->waiting) + 1, sizeof *silent);
-    struct mu_table_at at = { .started = false };
-
-    *count = 0;
-    while (mu_table_next(c->waiting, &at)) {
-        enum gossip_way way = agent__doctor_way(c->agent, at.value);
-
-        silent[(*count)++] = (struct agent_silent){ .name = at.value, .tcp = doctor_way_text(way) };
-    }
-    return silent;
-}
-
-static void call_end(struct doctor_call *c, enum mu_code code)
-{
-    struct agent_diagnosis d = { .members = c->members,
-                                 .findings = c->findings,
-                                 .findings_count = c->findings_count,
-                                 .has_more = c->has_more };
-
-    d.silent = silent_ones(c, &d.silent_count);
-    if (c->query != 0) {
-        gossip_driver_query_forget(c->agent->gossip, c->query);
-    }
-    mu_list_remove(&c->place);
-    timer_cancel(&c->timer);
-    c->done(c->data, code, &d, &c->err);
-    mu_table_free(c->waiting);
-    mu_arena_deinit(&c->arena);
-    mu_free(c);
-}
-
-static void on_over(void *data)
-{
-    struct doctor_call *c = data;
-
-    call_end(c, c->err.code);
 }
 
 /* -- what an answer says ----------------------------------------------------------------------- */
@@ -135,7 +82,8 @@ static void take_failed(struct doctor_call *c, const char *seer, const struct do
 {
     struct gossip_view m;
 
-    if (gossip_driver_find(c->agent->gossip, l->name, &m) && m.status == GOSSIP_STATUS_ALIVE) {
+    if (gossip_driver_find(c->survey.agent->gossip, l->name, &m) &&
+        m.status == GOSSIP_STATUS_ALIVE) {
         keep(c, finding(AGENT_FINDING_FAILED, seer, l));
     }
 }
@@ -154,18 +102,15 @@ static void take(struct doctor_call *c, const char *seer, const struct doctor_li
     }
 }
 
-static void on_report(struct doctor_call *c, const char *from, struct mu_span text)
+static void on_report(struct survey *s, const char *seer, struct mu_span text)
 {
-    char *seer = mu_table_remove(c->waiting, mu_span_text(from));
+    struct doctor_call *c = MU_CONTAINER(s, struct doctor_call, survey);
     struct mu_err err = MU_ERR_NONE;
     struct doctor_report report;
 
-    if (seer == NULL) {
-        return; /* twice, or nobody we asked */
-    }
-    if (doctor_report_read(text, &c->arena, &report, &err) != MU_OK) {
+    if (doctor_report_read(text, &s->arena, &report, &err) != MU_OK) {
         mu_log(MU_WARN, "agent", "An answer about what is wrong cannot be read",
-               mu_kv("member", from), mu_kv("error", err.text));
+               mu_kv("member", seer), mu_kv("error", err.text));
         return;
     }
     c->has_more = c->has_more || report.has_more;
@@ -174,91 +119,71 @@ static void on_report(struct doctor_call *c, const char *from, struct mu_span te
     }
 }
 
-static void on_reply(void *data, const struct gossip_reply *reply)
-{
-    struct doctor_call *c = data;
-
-    if (reply->kind == GOSSIP_REPLY_RESPONSE) {
-        on_report(c, reply->from, reply->payload);
-    }
-    if (reply->kind == GOSSIP_REPLY_DONE || mu_table_count(c->waiting) == 0) {
-        call_end(c, MU_OK);
-    }
-}
+/* -- asking -------------------------------------------------------------------------------------
+ */
 
 static void note_failed(struct doctor_call *c, const struct gossip_view *m)
 {
     struct agent__verdict v;
 
-    agent__doctor_verdict(c->agent, m->name, &v);
+    agent__doctor_verdict(c->survey.agent, m->name, &v);
     keep(c, (struct agent_finding){ .kind = AGENT_FINDING_FAILED,
-                                    .seen_by = c->agent->config->node_name,
+                                    .seen_by = c->survey.agent->config->node_name,
                                     .from = "",
                                     .to = "",
-                                    .name = mu_arena_strdup(&c->arena, m->name),
-                                    .more = mu_arena_strdup(&c->arena, v.by),
+                                    .name = mu_arena_strdup(&c->survey.arena, m->name),
+                                    .more = mu_arena_strdup(&c->survey.arena, v.by),
                                     .way = doctor_way_text(v.way),
                                     .number = (int64_t)v.since_ms });
 }
 
-static void wait_for(void *data, const struct gossip_view *m)
+static void on_member(struct survey *s, const struct gossip_view *m)
 {
-    struct doctor_call *c = data;
+    struct doctor_call *c = MU_CONTAINER(s, struct doctor_call, survey);
 
     if (m->status == GOSSIP_STATUS_ALIVE) {
-        char *name = mu_arena_strdup(&c->arena, m->name);
-
-        (void)mu_table_put(c->waiting, mu_span_text(name), name);
         c->members++;
     } else if (m->status == GOSSIP_STATUS_FAILED) {
         note_failed(c, m);
     }
 }
 
-static enum mu_code ask(struct doctor_call *c)
+static void on_end(struct survey *s, enum mu_code code)
 {
-    struct agent *a = c->agent;
-    struct gossip_query_params params = { .name = AGENT__DOCTOR_QUERY,
-                                          .relay_factor = RELAYS,
-                                          .is_internal = true,
-                                          .timeout_ms = AGENT__DOCTOR_REACH_MS +
-                                                        gossip_driver_query_timeout_ms(a->gossip) };
-    size_t running = 0;
+    struct doctor_call *c = MU_CONTAINER(s, struct doctor_call, survey);
+    struct agent_silent *silent =
+        mu_arena_array(&s->arena, mu_table_count(s->waiting) + 1, sizeof *silent);
+    struct agent_diagnosis d = { .members = c->members,
+                                 .findings = c->findings,
+                                 .findings_count = c->findings_count,
+                                 .silent = silent,
+                                 .has_more = c->has_more };
+    struct mu_table_at at = { .started = false };
 
-    MU_LIST_EACH (link, &a->doctor_calls) {
-        (void)link;
-        running++;
+    while (mu_table_next(s->waiting, &at)) {
+        enum gossip_way way = agent__doctor_way(s->agent, at.value);
+
+        silent[d.silent_count++] =
+            (struct agent_silent){ .name = at.value, .tcp = doctor_way_text(way) };
     }
-    if (a->phase >= AGENT_STOPPING) {
-        return mu_fail(&c->err, MU_CANCELLED, "this agent stops");
-    }
-    if (running > CALLS_MAX) {
-        return mu_fail(&c->err, MU_BUSY, "Too many are asking what is wrong");
-    }
-    gossip_driver_each(a->gossip, wait_for, c);
-    return gossip_driver_query(a->gossip, &params, on_reply, c, &c->query, &c->err);
+    c->done(c->data, code, &d, &s->err);
+    survey_close(s);
+    mu_free(c);
 }
 
 void agent_doctor(struct agent *a, agent_doctor_fn *done, void *data)
 {
+    static const struct survey_kind kind = { .query = AGENT__DOCTOR_QUERY,
+                                             .too_many = "Too many are asking what is wrong",
+                                             .is_self_asked = true,
+                                             .member = on_member,
+                                             .answer = on_report,
+                                             .end = on_end };
     struct doctor_call *c = mu_new(sizeof *c);
 
-    c->agent = a;
     c->done = done;
     c->data = data;
-    c->waiting = mu_table_new();
-    mu_arena_init(&c->arena, 0);
-    mu_list_push_back(&a->doctor_calls, &c->place);
-    if (ask(c) != MU_OK) {
-        timer_set(a->timers, &c->timer, 0, on_over, c);
-    }
-}
-
-void agent__doctor_cancel(struct agent *a)
-{
-    MU_LIST_EACH_SAFE (link, &a->doctor_calls) {
-        struct doctor_call *c = MU_CONTAINER(link, struct doctor_call, place);
-
-        call_end(c, mu_fail(&c->err, MU_CANCELLED, "this agent stops"));
-    }
+    survey_open(&c->survey, a, &kind);
+    survey_ask(&c->survey, MU_SPAN_NONE,
+               AGENT__DOCTOR_REACH_MS + gossip_driver_query_timeout_ms(a->gossip));
 }

@@ -6,11 +6,13 @@
  *   busy - 17 -                 so many datagrams its kernel dropped, some of them lately
  *   refused - 17 10.0.0.3:8301 TAB dropped.unknown_key
  *                               what it turned away lately, from whom it came last, how often
- *   out open 7 name             its pings do not arrive at `name`; what it met on TCP; probes
- * missed in silent 3 name            nothing of `name` arrives at it tcp silent 8301 name what it
- * met, dialling this port of `name` failed refused 1200 name TAB by `name` is failed for so many
- * ms; who said so, on what evidence more                        there were others, but an answer
- * has its bound
+ *   out open 7 name             its pings do not arrive at `name`; what it met on TCP; how many
+ *                               probes were missed
+ *   in silent 3 name            nothing of `name` arrives at it
+ *   tcp silent 8301 name        what it met, dialling this port of `name`
+ *   failed refused 1200 name TAB by
+ *                               `name` is failed for so many ms; who said so, on what evidence
+ *   more                        there were others, but an answer has its bound
  *
  * Names come last on a line and hold no control characters.
  *

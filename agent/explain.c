@@ -8,24 +8,16 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "core.h"
 #include "explain_report.h"
+#include "survey.h"
 
 #define QUERY       "_serf_muster-explain"
-#define RELAYS      2
-#define CALLS_MAX   16U /* under way at once */
 #define SILENT_MAX  64U /* alive ones that are named when they do not answer */
 #define ANSWERS_MAX 4096U
 
 struct explain_call {
-    struct mu_link place;
-    struct agent *agent;
-    uint64_t query; /* 0: none is running */
-    struct timer timer;
-    struct mu_err err;
-    struct mu_arena arena;
+    struct survey survey;
     char *node;
-    struct mu_table *waiting; /* names that have not answered; views into the arena */
     struct agent_account *accounts;
     size_t count, room;
     agent_explained_fn *done;
@@ -160,7 +152,7 @@ static struct agent_account *account_add(struct explain_call *c)
 {
     if (c->count == c->room) {
         size_t room = c->room * 2 + 8;
-        struct agent_account *grown = mu_arena_array(&c->arena, room, sizeof *grown);
+        struct agent_account *grown = mu_arena_array(&c->survey.arena, room, sizeof *grown);
 
         if (c->count > 0) {
             memcpy(grown, c->accounts, c->count * sizeof *grown);
@@ -178,51 +170,21 @@ static enum mu_code verdict(struct explain_call *c)
             return MU_OK;
         }
     }
-    return mu_fail(&c->err, MU_NOT_FOUND, "No node of the name \"%s\" is known to any member",
-                   c->node);
+    return mu_fail(&c->survey.err, MU_NOT_FOUND,
+                   "No node of the name \"%s\" is known to any member", c->node);
 }
 
-static void call_end(struct explain_call *c, enum mu_code code)
+static void on_account(struct survey *s, const char *seer, struct mu_span text)
 {
-    struct mu_table_at at = { .started = false };
-    const char **silent = mu_arena_array(&c->arena, SILENT_MAX, sizeof *silent);
-    struct agent_explanation e = { .accounts = c->accounts,
-                                   .accounts_count = c->count,
-                                   .silent = silent };
-
-    while (e.silent_count < SILENT_MAX && mu_table_next(c->waiting, &at)) {
-        silent[e.silent_count++] = at.value;
-    }
-    code = code == MU_OK ? verdict(c) : code;
-    if (c->query != 0) {
-        gossip_driver_query_forget(c->agent->gossip, c->query);
-    }
-    mu_list_remove(&c->place);
-    timer_cancel(&c->timer);
-    c->done(c->data, code, &e, &c->err);
-    mu_table_free(c->waiting);
-    mu_arena_deinit(&c->arena);
-    mu_free(c);
-}
-
-static void on_over(void *data)
-{
-    struct explain_call *c = data;
-
-    call_end(c, c->err.code);
-}
-
-static void on_account(struct explain_call *c, const char *from, struct mu_span text)
-{
-    char *seer = mu_table_remove(c->waiting, mu_span_text(from));
+    struct explain_call *c = MU_CONTAINER(s, struct explain_call, survey);
     struct mu_err err = MU_ERR_NONE;
     struct agent_account account;
 
-    if (seer == NULL || c->count == ANSWERS_MAX) {
-        return; /* twice, nobody we asked, or ourselves */
+    if (c->count == ANSWERS_MAX) {
+        return;
     }
-    if (explain_report_read(text, &c->arena, &account, &err) != MU_OK) {
-        mu_log(MU_WARN, "agent", "An answer about a member cannot be read", mu_kv("member", from),
+    if (explain_report_read(text, &s->arena, &account, &err) != MU_OK) {
+        mu_log(MU_WARN, "agent", "An answer about a member cannot be read", mu_kv("member", seer),
                mu_kv("error", err.text));
         return;
     }
@@ -230,80 +192,42 @@ static void on_account(struct explain_call *c, const char *from, struct mu_span 
     *account_add(c) = account;
 }
 
-static void on_reply(void *data, const struct gossip_reply *reply)
+static void on_end(struct survey *s, enum mu_code code)
 {
-    struct explain_call *c = data;
+    struct explain_call *c = MU_CONTAINER(s, struct explain_call, survey);
+    struct mu_table_at at = { .started = false };
+    const char **silent = mu_arena_array(&s->arena, SILENT_MAX, sizeof *silent);
+    struct agent_explanation e = { .accounts = c->accounts,
+                                   .accounts_count = c->count,
+                                   .silent = silent };
 
-    if (reply->kind == GOSSIP_REPLY_RESPONSE) {
-        on_account(c, reply->from, reply->payload);
+    while (e.silent_count < SILENT_MAX && mu_table_next(s->waiting, &at)) {
+        silent[e.silent_count++] = at.value;
     }
-    if (reply->kind == GOSSIP_REPLY_DONE || mu_table_count(c->waiting) == 0) {
-        call_end(c, MU_OK);
-    }
-}
-
-static void wait_for(void *data, const struct gossip_view *m)
-{
-    struct explain_call *c = data;
-
-    if (m->status == GOSSIP_STATUS_ALIVE && !m->is_self) {
-        char *name = mu_arena_strdup(&c->arena, m->name);
-
-        (void)mu_table_put(c->waiting, mu_span_text(name), name);
-    }
-}
-
-static enum mu_code ask(struct explain_call *c)
-{
-    struct agent *a = c->agent;
-    struct gossip_query_params params = {
-        .name = QUERY, .payload = mu_span_text(c->node), .relay_factor = RELAYS, .is_internal = true
-    };
-    size_t running = 0;
-
-    MU_LIST_EACH (link, &a->explain_calls) {
-        (void)link;
-        running++;
-    }
-    if (a->phase >= AGENT_STOPPING) {
-        return mu_fail(&c->err, MU_CANCELLED, "this agent stops");
-    }
-    if (running > CALLS_MAX) {
-        return mu_fail(&c->err, MU_BUSY, "Too many are asking about nodes");
-    }
-    if (params.payload.bytes == 0 || params.payload.bytes > MU_NODE_NAME_MAX) {
-        return mu_fail(&c->err, MU_INVALID, "A node's name has 1 to %u bytes", MU_NODE_NAME_MAX);
-    }
-    look(a, c->node, &c->arena, account_add(c));
-    gossip_driver_each(a->gossip, wait_for, c);
-    if (mu_table_count(c->waiting) == 0) { /* alone: what is known is all there is */
-        timer_set(a->timers, &c->timer, 0, on_over, c);
-        return MU_OK;
-    }
-    return gossip_driver_query(a->gossip, &params, on_reply, c, &c->query, &c->err);
+    code = code == MU_OK ? verdict(c) : code;
+    c->done(c->data, code, &e, &s->err);
+    survey_close(s);
+    mu_free(c);
 }
 
 void agent_explain(struct agent *a, const char *node, agent_explained_fn *done, void *data)
 {
+    static const struct survey_kind kind = { .query = QUERY,
+                                             .too_many = "Too many are asking about nodes",
+                                             .answer = on_account,
+                                             .end = on_end };
     struct explain_call *c = mu_new(sizeof *c);
+    struct survey *s = &c->survey;
 
-    c->agent = a;
     c->done = done;
     c->data = data;
-    c->waiting = mu_table_new();
-    mu_arena_init(&c->arena, 0);
-    c->node = mu_arena_strdup(&c->arena, node);
-    mu_list_push_back(&a->explain_calls, &c->place);
-    if (ask(c) != MU_OK) {
-        timer_set(a->timers, &c->timer, 0, on_over, c);
+    survey_open(s, a, &kind);
+    c->node = mu_arena_strdup(&s->arena, node);
+    if (*node == '\0' || strlen(node) > MU_NODE_NAME_MAX) {
+        (void)mu_fail(&s->err, MU_INVALID, "A node's name has 1 to %u bytes", MU_NODE_NAME_MAX);
     }
-}
-
-void agent__explain_cancel(struct agent *a)
-{
-    MU_LIST_EACH_SAFE (link, &a->explain_calls) {
-        struct explain_call *c = MU_CONTAINER(link, struct explain_call, place);
-
-        call_end(c, mu_fail(&c->err, MU_CANCELLED, "this agent stops"));
+    survey_ask(s, mu_span_text(c->node), 0);
+    if (s->err.code == MU_OK) { /* ours is the first: no answer comes from inside of that */
+        look(a, c->node, &s->arena, account_add(c));
     }
 }

@@ -8,6 +8,38 @@
 
 #define VARIABLES_MAX 5 /* beside those of tags */
 
+/* -- types ------------------------------------------------------------------------------------- */
+
+const char *const handler_types[HANDLER_TYPES] = {
+    "member-join", "member-leave", "member-failed", "member-update",
+    "member-reap", HANDLER_USER,   HANDLER_QUERY,
+};
+
+const char *handler_event_type(enum gossip_notice_kind kind)
+{
+    switch (kind) {
+    case GOSSIP_JOINED: return "member-join";
+    case GOSSIP_LEFT: return "member-leave";
+    case GOSSIP_FAILED: return "member-failed";
+    case GOSSIP_UPDATED: return "member-update";
+    case GOSSIP_REAPED: return "member-reap";
+    case GOSSIP_REFUTED:
+    case GOSSIP_CONFLICT:
+    case GOSSIP_UNREACHABLE: break;
+    }
+    return NULL;
+}
+
+bool handler_is_filter(struct mu_span type)
+{
+    for (size_t i = 0; i < HANDLER_TYPES; i++) {
+        if (mu_span_eq_text(type, handler_types[i])) {
+            return true;
+        }
+    }
+    return mu_span_eq_text(type, "*");
+}
+
 /* -- events ------------------------------------------------------------------------------------ */
 
 static struct handler_event *event_new(const char *type)

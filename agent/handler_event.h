@@ -16,6 +16,14 @@
 #define HANDLER_USER  "user"
 #define HANDLER_QUERY "query"
 
+/* All types, those of members first. */
+#define HANDLER_MEMBER_TYPES 5
+#define HANDLER_TYPES        7
+extern const char *const handler_types[HANDLER_TYPES];
+/* The literal of what is told of a member; NULL: Serf has no word for that. */
+const char *handler_event_type(enum gossip_notice_kind kind);
+bool handler_is_filter(struct mu_span type); /* a type, or "*" for all of them */
+
 struct handler_member {
     const char *name;
     struct mu_addr addr;
@@ -24,7 +32,7 @@ struct handler_member {
 
 struct handler_event {
     unsigned holders;
-    const char *type; /* "member-join", ..., "user", "query": a literal */
+    const char *type; /* one of handler_types */
     /* member-... */
     struct handler_member *members;
     size_t members_count;

@@ -4,25 +4,11 @@
 
 #include "base/assert.h"
 #include "event_codec.h"
-
-static const char *const types[] = {
-    "member-join", "member-leave", "member-failed", "member-update",
-    "member-reap", "user",         "query",         "*",
-};
+#include "handler_event.h"
 
 static bool is_named(const char *type)
 {
-    return strcmp(type, "user") == 0 || strcmp(type, "query") == 0;
-}
-
-static bool is_type(const char *type)
-{
-    for (size_t i = 0; i < MU_LEN(types); i++) {
-        if (strcmp(type, types[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return strcmp(type, HANDLER_USER) == 0 || strcmp(type, HANDLER_QUERY) == 0;
 }
 
 /* Only user and query have names: of the others the colon is part of a type that is none. */
@@ -67,7 +53,7 @@ enum mu_code handler_rule_parse(struct handler_rule *out, const char *text, stru
         struct handler_filter *f = &out->filters[out->count++];
 
         filter_read(mu_span_split(rest, ',', &rest, &has_more), arena, f);
-        if (!is_type(f->type)) {
+        if (!handler_is_filter(mu_span_text(f->type))) {
             return mu_fail(err, MU_INVALID, "Invalid event script: Event '%s' invoking '%s'",
                            f->type, out->script);
         }

@@ -30,7 +30,11 @@ struct queued {
 
 struct handler {
     struct handlers *all;
+    char *text; /* as the configuration has it */
     struct handler_rule rule;
+    struct mu_arena arena;  /* of the rule */
+    struct mu_link retired; /* its place there, once it is */
+    bool is_retired;        /* not of the configuration any more: ends with its script */
     struct mu_link queue;
     size_t queue_count;
     uint64_t dropped; /* since the queue was full */
@@ -43,13 +47,14 @@ struct handlers {
     struct agent *agent;
     struct coalescer *coalescer;
     struct timer flush;
-    struct mu_arena arena; /* rules */
-    struct handler *items;
+    struct handler **items;
     size_t count;
-    size_t running, next; /* whose turn it is */
+    struct mu_link retired; /* those whose scripts still run */
+    size_t running, next;   /* whose turn it is */
 };
 
 static void pump(struct handlers *h);
+static void handler_free(struct handler *one);
 
 /* -- one script -------------------------------------------------------------------------------- */
 
@@ -98,6 +103,10 @@ static void on_done(void *data, const struct process_result *result)
     respond(one, result);
     handler_event_release(one->current);
     one->current = NULL;
+    if (one->is_retired) {
+        mu_list_remove(&one->retired);
+        handler_free(one);
+    }
     pump(h);
 }
 
@@ -154,7 +163,7 @@ static struct handler_event *queue_take(struct handler *one)
 static void pump(struct handlers *h)
 {
     for (size_t i = 0; i < h->count && h->running < HANDLERS_RUNNING_MAX; i++) {
-        struct handler *one = &h->items[(h->next + i) % h->count];
+        struct handler *one = h->items[(h->next + i) % h->count];
 
         if (one->process == NULL && one->queue_count > 0) {
             one->current = queue_take(one);
@@ -187,10 +196,10 @@ static void dispatch(void *data, struct handler_event *event)
     struct handlers *h = data;
 
     for (size_t i = 0; i < h->count; i++) {
-        size_t times = handler_rule_matches(&h->items[i].rule, event->type, event->name);
+        size_t times = handler_rule_matches(&h->items[i]->rule, event->type, event->name);
 
         for (size_t k = 0; k < times; k++) {
-            queue_add(&h->items[i], event);
+            queue_add(h->items[i], event);
         }
     }
     handler_event_release(event);
@@ -219,24 +228,9 @@ static void on_flush(void *data)
     flush_aim(h);
 }
 
-static const char *member_type(enum gossip_notice_kind kind)
-{
-    switch (kind) {
-    case GOSSIP_JOINED: return "member-join";
-    case GOSSIP_LEFT: return "member-leave";
-    case GOSSIP_FAILED: return "member-failed";
-    case GOSSIP_UPDATED: return "member-update";
-    case GOSSIP_REAPED: return "member-reap";
-    case GOSSIP_REFUTED:
-    case GOSSIP_CONFLICT:
-    case GOSSIP_UNREACHABLE: break; /* Serf has no word for these */
-    }
-    return NULL;
-}
-
 void agent__handlers_notice(struct agent *a, const struct gossip_notice *notice)
 {
-    const char *type = member_type(notice->kind);
+    const char *type = handler_event_type(notice->kind);
 
     if (a->handlers != NULL && type != NULL) {
         coalescer_member(a->handlers->coalescer, timers_now(a->timers), type, &notice->member);
@@ -267,7 +261,7 @@ void agent__handlers_query(struct agent *a, const struct gossip_query *query)
 void agent__each_handler(const struct agent *a, agent__handler_fn *each, void *data)
 {
     for (size_t i = 0; a->handlers != NULL && i < a->handlers->count; i++) {
-        const struct handler_rule *rule = &a->handlers->items[i].rule;
+        const struct handler_rule *rule = &a->handlers->items[i]->rule;
 
         for (size_t k = 0; k < rule->count; k++) {
             each(data, rule->filters[k].type, rule->filters[k].name, rule->script);
@@ -277,10 +271,78 @@ void agent__each_handler(const struct agent *a, agent__handler_fn *each, void *d
 
 /* -- life -------------------------------------------------------------------------------------- */
 
+static struct handler *handler_new(struct handlers *h, const char *text)
+{
+    struct handler *one = mu_new(sizeof *one);
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc;
+
+    one->all = h;
+    one->text = mu_strdup(text);
+    mu_arena_init(&one->arena, 0);
+    mu_list_init(&one->queue);
+    rc = handler_rule_parse(&one->rule, one->text, &one->arena, &err);
+    MU_ASSERT(rc == MU_OK); /* the configuration was checked */
+    return one;
+}
+
+/* Its script has ended, or was killed. */
+static void handler_free(struct handler *one)
+{
+    MU_ASSERT(one->process == NULL && one->queue_count == 0);
+    timer_cancel(&one->slow);
+    mu_arena_deinit(&one->arena);
+    mu_free(one->text);
+    mu_free(one);
+}
+
+static void queue_drop(struct handler *one)
+{
+    while (one->queue_count > 0) {
+        one->dropped = 0;
+        handler_event_release(queue_take(one));
+    }
+}
+
+static void handler_kill(struct handler *one)
+{
+    if (one->process != NULL) {
+        process_cancel(one->process);
+        one->process = NULL;
+        handler_event_release(one->current);
+    }
+    queue_drop(one);
+    handler_free(one);
+}
+
+/* What it was to do is dropped; a script that runs goes on, it may be what asked for the reload. */
+static void handler_retire(struct handlers *h, struct handler *one)
+{
+    queue_drop(one);
+    if (one->process == NULL) {
+        handler_free(one);
+        return;
+    }
+    one->is_retired = true;
+    mu_list_push_back(&h->retired, &one->retired);
+}
+
+static struct handler *take_same(struct handler **items, size_t count, const char *text)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (items[i] != NULL && strcmp(items[i]->text, text) == 0) {
+            struct handler *one = items[i];
+
+            items[i] = NULL;
+            return one;
+        }
+    }
+    return NULL;
+}
+
 void agent__handlers_open(struct agent *a)
 {
     struct handlers *h;
-    struct mu_err err = MU_ERR_NONE;
 
     if (a->config->event_handlers_count == 0) {
         return;
@@ -288,23 +350,44 @@ void agent__handlers_open(struct agent *a)
     h = mu_new(sizeof *h);
     h->agent = a;
     h->coalescer = coalescer_new();
-    mu_arena_init(&h->arena, 0);
-    h->count = a->config->event_handlers_count;
-    h->items = mu_new_array(h->count, sizeof *h->items);
-    for (size_t i = 0; i < h->count; i++) {
-        enum mu_code rc =
-            handler_rule_parse(&h->items[i].rule, a->config->event_handlers[i], &h->arena, &err);
-
-        MU_ASSERT(rc == MU_OK); /* the configuration was checked */
-        h->items[i].all = h;
-        mu_list_init(&h->items[i].queue);
-    }
+    mu_list_init(&h->retired);
     a->handlers = h;
+    agent__handlers_reload(a);
+}
+
+/* A handler that is still there keeps its queue and its script. */
+void agent__handlers_reload(struct agent *a)
+{
+    struct handlers *h = a->handlers;
+
+    if (h == NULL) {
+        agent__handlers_open(a);
+        return;
+    }
+    struct handler **before = h->items;
+    size_t before_count = h->count;
+
+    h->count = a->config->event_handlers_count;
+    h->items = mu_new_array(h->count, sizeof(struct handler *));
+    h->next = 0;
+    for (size_t i = 0; i < h->count; i++) {
+        const char *text = a->config->event_handlers[i];
+        struct handler *same = take_same(before, before_count, text);
+
+        h->items[i] = same != NULL ? same : handler_new(h, text);
+    }
+    for (size_t i = 0; i < before_count; i++) {
+        if (before[i] != NULL) {
+            handler_retire(h, before[i]);
+        }
+    }
+    mu_free(before);
 }
 
 void agent__handlers_close(struct agent *a)
 {
     struct handlers *h = a->handlers;
+    struct mu_link *first;
 
     if (h == NULL) {
         return;
@@ -312,20 +395,12 @@ void agent__handlers_close(struct agent *a)
     a->handlers = NULL;
     timer_cancel(&h->flush);
     for (size_t i = 0; i < h->count; i++) {
-        struct handler *one = &h->items[i];
-
-        timer_cancel(&one->slow);
-        if (one->process != NULL) {
-            process_cancel(one->process);
-            handler_event_release(one->current);
-        }
-        while (one->queue_count > 0) {
-            one->dropped = 0;
-            handler_event_release(queue_take(one));
-        }
+        handler_kill(h->items[i]);
+    }
+    while ((first = mu_list_pop_front(&h->retired)) != NULL) {
+        handler_kill(MU_CONTAINER(first, struct handler, retired));
     }
     coalescer_free(h->coalescer);
-    mu_arena_deinit(&h->arena);
     mu_free(h->items);
     mu_free(h);
 }

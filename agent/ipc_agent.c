@@ -328,21 +328,6 @@ static bool host_coordinate(void *data, const char *node, struct coordinate *out
 /* -- what happens -------------------------------------------------------------------------------
  */
 
-static const char *member_type(enum gossip_notice_kind kind)
-{
-    switch (kind) {
-    case GOSSIP_JOINED: return "member-join";
-    case GOSSIP_LEFT: return "member-leave";
-    case GOSSIP_FAILED: return "member-failed";
-    case GOSSIP_UPDATED: return "member-update";
-    case GOSSIP_REAPED: return "member-reap";
-    case GOSSIP_REFUTED:
-    case GOSSIP_CONFLICT:
-    case GOSSIP_UNREACHABLE: break; /* Serf has no word for these */
-    }
-    return NULL;
-}
-
 static void tell_one(void *data, struct ipc_session *s)
 {
     ipc_session_event(s, data);
@@ -379,7 +364,7 @@ static void on_flush(void *data)
 
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice)
 {
-    const char *type = member_type(notice->kind);
+    const char *type = handler_event_type(notice->kind);
 
     if (agent__ipc_is_open(a) && type != NULL) {
         coalescer_member(a->ipc->coalescer, timers_now(a->timers), type, &notice->member);

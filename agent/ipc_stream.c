@@ -140,23 +140,14 @@ void ipc__on_respond(struct ipc_session *s, struct request *r)
 /* -- streams ------------------------------------------------------------------------------------
  */
 
-static const char *const event_names[] = {
-    "member-join", "member-leave", "member-failed", "member-update",
-    "member-reap", "user",         "query",         "*",
-};
-
 /* One part of a filter: "user:deploy" into type and name; NULL: all names. */
 static bool part_split(struct mu_span part, struct mu_span *type, struct mu_span *name)
 {
     bool has_name = false;
 
     *type = mu_span_split(part, ':', name, &has_name);
-    for (size_t i = 0; i < MU_LEN(event_names); i++) {
-        if (mu_span_eq_text(*type, event_names[i])) {
-            return !has_name || mu_span_eq_text(*type, "user") || mu_span_eq_text(*type, "query");
-        }
-    }
-    return false;
+    return handler_is_filter(*type) && (!has_name || mu_span_eq_text(*type, HANDLER_USER) ||
+                                        mu_span_eq_text(*type, HANDLER_QUERY));
 }
 
 static bool is_filter(const char *filter)

@@ -30,15 +30,11 @@ enum job_kind { JOB_ORDER, JOB_REMOVE, JOB_SAVE };
 struct job { /* and its result */
     struct mu_link place;
     enum job_kind kind;
-    struct consensus_snap_order order;
-    struct mu_buf data;      /* STORE: in; READ: out; JOB_SAVE: in, then out */
-    uint64_t generation;     /* REMOVE */
-    struct catalog *catalog; /* SWITCH: out */
-    uint64_t held;           /* OPEN, STORE: out */
-    uint64_t index;          /* JOB_SAVE: out, of the state */
-    agent_saved_fn *saved;   /* JOB_SAVE */
+    struct snapshot_work work; /* JOB_SAVE: its data in, then out */
+    uint64_t generation;       /* REMOVE */
+    uint64_t index;            /* JOB_SAVE: out, of the state */
+    agent_saved_fn *saved;     /* JOB_SAVE */
     void *saved_data;
-    struct mu_err err;
 };
 
 struct snapshots {
@@ -58,56 +54,29 @@ struct snapshots {
 
 static void job_free(struct job *j)
 {
-    catalog_close(j->catalog);
-    mu_buf_deinit(&j->data);
+    snapshot_work_deinit(&j->work);
     mu_free(j);
-}
-
-static void run_order(struct snapshots *s, struct job *j)
-{
-    struct snapshot_files *f = &s->files;
-    struct consensus_snap_order *o = &j->order;
-    enum mu_code rc = MU_OK;
-
-    switch (o->kind) {
-    case CONSENSUS_SNAP_EXPORT: rc = snapshot_export(f, &o->snap, &j->err); break;
-    case CONSENSUS_SNAP_CLOSE: snapshot_close(f); break;
-    case CONSENSUS_SNAP_READ:
-        rc = snapshot_read(f, &o->snap, o->offset, o->bytes, &j->data, &j->err);
-        break;
-    case CONSENSUS_SNAP_OPEN: rc = snapshot_open(f, &o->snap, &j->held, &j->err); break;
-    case CONSENSUS_SNAP_STORE:
-        rc = snapshot_store(f, &o->snap, o->offset, mu_buf_span(&j->data), &j->err);
-        j->held = f->written;
-        break;
-    case CONSENSUS_SNAP_IMPORT: rc = snapshot_import(f, &o->snap, &j->err); break;
-    case CONSENSUS_SNAP_SWITCH: rc = snapshot_switch(f, &j->catalog, &j->err); break;
-    case CONSENSUS_SNAP_ABANDON: snapshot_abandon(f); break;
-    }
-    MU_ASSERT((rc == MU_OK) == (j->err.code == MU_OK));
-    if (rc != MU_OK && (o->kind == CONSENSUS_SNAP_OPEN || o->kind == CONSENSUS_SNAP_STORE)) {
-        snapshot_abandon(f);
-    }
 }
 
 static void run_save(struct snapshots *s, struct job *j)
 {
     struct mu_buf archive = MU_BUF_NONE;
-    enum mu_code rc = snapshot_save(&s->files, mu_buf_span(&j->data), &archive, &j->index, &j->err);
+    enum mu_code rc =
+        snapshot_save(&s->files, mu_buf_span(&j->work.data), &archive, &j->index, &j->work.err);
 
-    MU_ASSERT((rc == MU_OK) == (j->err.code == MU_OK));
-    mu_buf_deinit(&j->data);
-    j->data = archive;
+    MU_ASSERT((rc == MU_OK) == (j->work.err.code == MU_OK));
+    mu_buf_deinit(&j->work.data);
+    j->work.data = archive;
 }
 
 static void run_job(struct snapshots *s, struct job *j)
 {
     switch (j->kind) {
-    case JOB_ORDER: run_order(s, j); break;
+    case JOB_ORDER: snapshot_work_run(&j->work, &s->files); break;
     case JOB_REMOVE: {
-        enum mu_code rc = snapshot_state_remove(s->files.dir, j->generation, &j->err);
+        enum mu_code rc = snapshot_state_remove(s->files.dir, j->generation, &j->work.err);
 
-        MU_ASSERT(rc == j->err.code);
+        MU_ASSERT(rc == j->work.err.code);
         break;
     }
     case JOB_SAVE: run_save(s, j); break;
@@ -149,9 +118,7 @@ void agent__snapshot_order(struct agent *a, const struct consensus_snap_order *o
     struct job *j = mu_new(sizeof *j);
 
     j->kind = JOB_ORDER;
-    j->order = *order;
-    j->order.data = MU_SPAN_NONE;
-    mu_buf_add_span(&j->data, order->data);
+    snapshot_work_init(&j->work, order);
     post(a->snapshots, j);
 }
 
@@ -209,7 +176,7 @@ void agent_snapshot_save(struct agent *a, agent_saved_fn *done, void *data)
     j->kind = JOB_SAVE;
     j->saved = done;
     j->saved_data = data;
-    describe_servers(a, &j->data);
+    describe_servers(a, &j->work.data);
     post(s, j);
 }
 
@@ -217,10 +184,11 @@ static void save_end(struct snapshots *s, struct job *j)
 {
     s->is_saving = false;
     if (s->agent->consensus == NULL || s->agent->phase >= AGENT_STOPPING) {
-        j->err = MU_ERR_NONE;
-        (void)mu_fail(&j->err, MU_CANCELLED, "the agent is stopping");
+        j->work.err = MU_ERR_NONE;
+        (void)mu_fail(&j->work.err, MU_CANCELLED, "the agent is stopping");
     }
-    j->saved(j->saved_data, j->index, j->err.code == MU_OK ? &j->data : NULL, &j->err);
+    j->saved(j->saved_data, j->index, j->work.err.code == MU_OK ? &j->work.data : NULL,
+             &j->work.err);
     job_free(j);
 }
 
@@ -268,18 +236,18 @@ static void switch_finish(struct snapshots *s)
     struct job *j = s->switching;
 
     s->switching = NULL;
-    enum mu_code rc = agent__state_replace(a, j->catalog, s->files.generation, &err);
+    enum mu_code rc = agent__state_replace(a, j->work.catalog, s->files.generation, &err);
 
-    j->catalog = NULL; /* given */
+    j->work.catalog = NULL; /* given */
     if (rc != MU_OK) {
         job_free(j);
         agent__state_failed(a, err.text);
         return;
     }
-    consensus_driver_snapshot(a->consensus, CONSENSUS_SNAP_SWITCHED, &j->order.snap, 0,
+    consensus_driver_snapshot(a->consensus, CONSENSUS_SNAP_SWITCHED, &j->work.order.snap, 0,
                               CONSENSUS_SNAP_OK);
-    mu_log(MU_INFO, MODULE, "Installed a snapshot", mu_kv_u("index", j->order.snap.index),
-           mu_kv_u("bytes", j->order.snap.bytes));
+    mu_log(MU_INFO, MODULE, "Installed a snapshot", mu_kv_u("index", j->work.order.snap.index),
+           mu_kv_u("bytes", j->work.order.snap.bytes));
     remove_old(s, s->files.generation - 1);
     agent__requests_restored(a);
     wake_all(a);
@@ -288,48 +256,34 @@ static void switch_finish(struct snapshots *s)
 
 /* -- results ----------------------------------------------------------------------------------- */
 
-static enum consensus_snap_fault fault_of(enum mu_code code)
-{
-    return code == MU_FULL          ? CONSENSUS_SNAP_FULL
-           : code == MU_CORRUPT     ? CONSENSUS_SNAP_DAMAGED
-           : code == MU_UNSUPPORTED ? CONSENSUS_SNAP_UNKNOWN
-                                    : CONSENSUS_SNAP_IO;
-}
-
 /* False: it is kept. */
 static bool tell(struct snapshots *s, struct job *j)
 {
-    static const enum consensus_snap_event good[] = {
-        [CONSENSUS_SNAP_EXPORT] = CONSENSUS_SNAP_EXPORTED,
-        [CONSENSUS_SNAP_OPEN] = CONSENSUS_SNAP_OPENED,
-        [CONSENSUS_SNAP_STORE] = CONSENSUS_SNAP_STORED,
-        [CONSENSUS_SNAP_IMPORT] = CONSENSUS_SNAP_IMPORTED,
-    };
     struct consensus_driver *d = s->agent->consensus;
-    const struct consensus_snap_order *o = &j->order;
-    bool is_good = j->err.code == MU_OK;
+    const struct consensus_snap_order *o = &j->work.order;
+    bool is_good = j->work.err.code == MU_OK;
+    enum consensus_snap_event event;
+    enum consensus_snap_fault fault;
 
     switch (o->kind) {
     case CONSENSUS_SNAP_EXPORT:
     case CONSENSUS_SNAP_OPEN:
     case CONSENSUS_SNAP_STORE:
     case CONSENSUS_SNAP_IMPORT:
-        consensus_driver_snapshot(d,
-                                  is_good                            ? good[o->kind]
-                                  : o->kind == CONSENSUS_SNAP_EXPORT ? CONSENSUS_SNAP_EXPORT_FAILED
-                                                                     : CONSENSUS_SNAP_LOST,
-                                  &o->snap, j->held, fault_of(j->err.code));
-        if (o->kind == CONSENSUS_SNAP_EXPORT && j->err.code == MU_CORRUPT) {
-            agent__state_bad(s->agent, j->err.text); /* or whoever needs it would wait for ever */
+        event = snapshot_work_event(&j->work, &fault);
+        consensus_driver_snapshot(d, event, &o->snap, j->work.held, fault);
+        if (o->kind == CONSENSUS_SNAP_EXPORT && j->work.err.code == MU_CORRUPT) {
+            /* or whoever needs it would wait for ever */
+            agent__state_bad(s->agent, j->work.err.text);
         }
         break;
     case CONSENSUS_SNAP_READ:
         consensus_driver_chunk(d, &o->snap, o->offset,
-                               is_good ? mu_buf_span(&j->data) : MU_SPAN_NONE);
+                               is_good ? mu_buf_span(&j->work.data) : MU_SPAN_NONE);
         break;
     case CONSENSUS_SNAP_SWITCH:
         if (!is_good) { /* the log begins behind it already: a restart completes it */
-            agent__state_failed(s->agent, j->err.text);
+            agent__state_failed(s->agent, j->work.err.text);
             break;
         }
         s->switching = j;
@@ -355,8 +309,8 @@ static void on_woken(void *data)
     while ((link = mu_list_pop_front(&taken)) != NULL) {
         struct job *j = MU_CONTAINER(link, struct job, place);
 
-        if (j->err.code != MU_OK && j->order.kind != CONSENSUS_SNAP_READ) {
-            mu_log(MU_WARN, MODULE, "Work on a snapshot failed", mu_kv("error", j->err.text));
+        if (j->work.err.code != MU_OK && j->work.order.kind != CONSENSUS_SNAP_READ) {
+            mu_log(MU_WARN, MODULE, "Work on a snapshot failed", mu_kv("error", j->work.err.text));
         }
         if (j->kind == JOB_SAVE) {
             save_end(s, j);

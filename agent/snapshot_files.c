@@ -485,3 +485,70 @@ void snapshot_abandon(struct snapshot_files *f)
     (void)rc; /* what is left is removed before the next one, or at a start */
     part_remove(f);
 }
+
+/* -- orders ------------------------------------------------------------------------------------ */
+
+void snapshot_work_init(struct snapshot_work *w, const struct consensus_snap_order *order)
+{
+    *w = (struct snapshot_work){ .order = *order };
+    w->order.data = MU_SPAN_NONE;
+    mu_buf_add_span(&w->data, order->data);
+}
+
+void snapshot_work_deinit(struct snapshot_work *w)
+{
+    catalog_close(w->catalog);
+    mu_buf_deinit(&w->data);
+}
+
+void snapshot_work_run(struct snapshot_work *w, struct snapshot_files *f)
+{
+    const struct consensus_snap_order *o = &w->order;
+    enum mu_code rc = MU_OK;
+
+    switch (o->kind) {
+    case CONSENSUS_SNAP_EXPORT: rc = snapshot_export(f, &w->order.snap, &w->err); break;
+    case CONSENSUS_SNAP_CLOSE: snapshot_close(f); break;
+    case CONSENSUS_SNAP_READ:
+        rc = snapshot_read(f, &o->snap, o->offset, o->bytes, &w->data, &w->err);
+        break;
+    case CONSENSUS_SNAP_OPEN: rc = snapshot_open(f, &o->snap, &w->held, &w->err); break;
+    case CONSENSUS_SNAP_STORE:
+        rc = snapshot_store(f, &o->snap, o->offset, mu_buf_span(&w->data), &w->err);
+        w->held = f->written;
+        break;
+    case CONSENSUS_SNAP_IMPORT: rc = snapshot_import(f, &o->snap, &w->err); break;
+    case CONSENSUS_SNAP_SWITCH: rc = snapshot_switch(f, &w->catalog, &w->err); break;
+    case CONSENSUS_SNAP_ABANDON: snapshot_abandon(f); break;
+    }
+    MU_ASSERT((rc == MU_OK) == (w->err.code == MU_OK));
+    if (rc != MU_OK && (o->kind == CONSENSUS_SNAP_OPEN || o->kind == CONSENSUS_SNAP_STORE)) {
+        snapshot_abandon(f);
+    }
+}
+
+static enum consensus_snap_fault fault_of(enum mu_code code)
+{
+    return code == MU_FULL          ? CONSENSUS_SNAP_FULL
+           : code == MU_CORRUPT     ? CONSENSUS_SNAP_DAMAGED
+           : code == MU_UNSUPPORTED ? CONSENSUS_SNAP_UNKNOWN
+                                    : CONSENSUS_SNAP_IO;
+}
+
+enum consensus_snap_event snapshot_work_event(const struct snapshot_work *w,
+                                              enum consensus_snap_fault *fault)
+{
+    static const enum consensus_snap_event good[] = {
+        [CONSENSUS_SNAP_EXPORT] = CONSENSUS_SNAP_EXPORTED,
+        [CONSENSUS_SNAP_OPEN] = CONSENSUS_SNAP_OPENED,
+        [CONSENSUS_SNAP_STORE] = CONSENSUS_SNAP_STORED,
+        [CONSENSUS_SNAP_IMPORT] = CONSENSUS_SNAP_IMPORTED,
+    };
+
+    *fault = fault_of(w->err.code);
+    if (w->err.code == MU_OK) {
+        return good[w->order.kind];
+    }
+    return w->order.kind == CONSENSUS_SNAP_EXPORT ? CONSENSUS_SNAP_EXPORT_FAILED
+                                                  : CONSENSUS_SNAP_LOST;
+}

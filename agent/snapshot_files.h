@@ -74,6 +74,23 @@ MU_MUST_CHECK enum mu_code snapshot_switch(struct snapshot_files *f, struct cata
                                            struct mu_err *err);
 void snapshot_abandon(struct snapshot_files *f); /* what was received and imported goes */
 
+/* An order of consensus as work, and what came of it. */
+struct snapshot_work {
+    struct consensus_snap_order order; /* its data: in `data` */
+    struct mu_buf data;                /* STORE: in; READ: out */
+    struct catalog *catalog;           /* SWITCH: out, opened */
+    uint64_t held;                     /* OPEN, STORE: out, bytes */
+    struct mu_err err;                 /* out */
+};
+
+/* Copies the order and its data. */
+void snapshot_work_init(struct snapshot_work *w, const struct consensus_snap_order *order);
+void snapshot_work_deinit(struct snapshot_work *w);
+void snapshot_work_run(struct snapshot_work *w, struct snapshot_files *f);
+/* What consensus is told of an EXPORT, OPEN, STORE or IMPORT. */
+enum consensus_snap_event snapshot_work_event(const struct snapshot_work *w,
+                                              enum consensus_snap_fault *fault);
+
 /* Of a file: for catalog_import(), catalog_inspect(). data: int *. */
 catalog_source_fn snapshot_file_source;
 

@@ -19,25 +19,63 @@
 
 struct one {
     struct watches *all;
-    const struct config_watch *config;
-    struct watch *watch;
-    struct process *process;     /* NULL: not running */
-    struct http_client *calling; /* the same for HTTP handlers */
+    const struct config_watch *config; /* NULL: retired */
+    char *label;                       /* of its handler, for the log */
+    struct watch *watch;               /* NULL: retired */
+    struct process *process;           /* NULL: not running */
+    struct http_client *calling;       /* the same for HTTP handlers */
 };
 
+/* The watches of one configuration. A reload retires them: they look at nothing more, but handlers
+ * that run go on to their end, since one of them may be what asked for the reload. */
 struct watches {
     struct agent *agent;
+    struct mu_link place; /* in agent.watches_retired */
     struct one *items;
     size_t count;
 };
 
-static const char *handler_text(const struct one *w)
+static const char *handler_text(const struct config_watch *config)
 {
-    const char *const *args = w->config->args;
+    const char *const *args = config->args;
 
-    return w->config->url != NULL                                                  ? w->config->url
+    return config->url != NULL                                                     ? config->url
            : strcmp(args[0], "/bin/sh") == 0 && args[1] != NULL && args[2] != NULL ? args[2]
                                                                                    : args[0];
+}
+
+static bool is_running(const struct one *w)
+{
+    return w->process != NULL || w->calling != NULL;
+}
+
+static void watches_free(struct watches *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        mu_free(all->items[i].label);
+    }
+    mu_free(all->items);
+    mu_free(all);
+}
+
+static void retired_free_if_done(struct watches *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (is_running(&all->items[i])) {
+            return;
+        }
+    }
+    mu_list_remove(&all->place);
+    watches_free(all);
+}
+
+static void go_on(struct one *w)
+{
+    if (w->watch != NULL) {
+        watch_next(w->watch);
+    } else {
+        retired_free_if_done(w->all);
+    }
 }
 
 static void on_ran(void *data, const struct process_result *result)
@@ -46,12 +84,12 @@ static void on_ran(void *data, const struct process_result *result)
 
     w->process = NULL;
     if (result->code != MU_OK || result->status != 0) {
-        mu_log(MU_ERROR, "agent", "Failed to run watch handler",
-               mu_kv("watch_handler", handler_text(w)), mu_kv("error", result->why));
+        mu_log(MU_ERROR, "agent", "Failed to run watch handler", mu_kv("watch_handler", w->label),
+               mu_kv("error", result->why));
     }
-    mu_log(MU_DEBUG, "agent", "watch handler output", mu_kv("watch_handler", handler_text(w)),
+    mu_log(MU_DEBUG, "agent", "watch handler output", mu_kv("watch_handler", w->label),
            mu_kv_span("output", result->output));
-    watch_next(w->watch);
+    go_on(w);
 }
 
 static void on_called(void *data, enum mu_code code, const struct http_client_response *response,
@@ -62,13 +100,13 @@ static void on_called(void *data, enum mu_code code, const struct http_client_re
     w->calling = NULL;
     if (code != MU_OK) {
         mu_log(MU_ERROR, "agent", "Failed to invoke http watch handler",
-               mu_kv("watch_handler", w->config->url), mu_kv("error", err->text));
+               mu_kv("watch_handler", w->label), mu_kv("error", err->text));
     } else if (response->status < 200 || response->status > 299) {
         mu_log(MU_ERROR, "agent", "http watch handler failed with output",
-               mu_kv("watch_handler", w->config->url), mu_kv_u("status", response->status),
+               mu_kv("watch_handler", w->label), mu_kv_u("status", response->status),
                mu_kv_span("output", response->body));
     }
-    watch_next(w->watch);
+    go_on(w);
 }
 
 static void run(struct one *w, const char *index, struct mu_span json)
@@ -195,13 +233,14 @@ void agent__watches_open(struct agent *a)
     for (size_t i = 0; i < all->count; i++) {
         all->items[i].all = all;
         all->items[i].config = &a->config->watches[i];
+        all->items[i].label = mu_strdup(handler_text(all->items[i].config));
         one_start(&all->items[i], mu_buf_text(&base));
     }
     a->watches = all;
     mu_buf_deinit(&base);
 }
 
-void agent__watches_close(struct agent *a)
+void agent__watches_retire(struct agent *a)
 {
     struct watches *all = a->watches;
 
@@ -210,16 +249,30 @@ void agent__watches_close(struct agent *a)
     }
     a->watches = NULL;
     for (size_t i = 0; i < all->count; i++) {
-        struct one *w = &all->items[i];
-
-        watch_stop(w->watch);
-        if (w->process != NULL) {
-            process_cancel(w->process);
-        }
-        if (w->calling != NULL) {
-            http_client_cancel(w->calling);
-        }
+        watch_stop(all->items[i].watch);
+        all->items[i].watch = NULL;
+        all->items[i].config = NULL;
     }
-    mu_free(all->items);
-    mu_free(all);
+    mu_list_push_back(&a->watches_retired, &all->place);
+    retired_free_if_done(all);
+}
+
+void agent__watches_close(struct agent *a)
+{
+    struct mu_link *first;
+
+    agent__watches_retire(a);
+    while ((first = mu_list_pop_front(&a->watches_retired)) != NULL) {
+        struct watches *all = MU_CONTAINER(first, struct watches, place);
+
+        for (size_t i = 0; i < all->count; i++) {
+            if (all->items[i].process != NULL) {
+                process_cancel(all->items[i].process);
+            }
+            if (all->items[i].calling != NULL) {
+                http_client_cancel(all->items[i].calling);
+            }
+        }
+        watches_free(all);
+    }
 }

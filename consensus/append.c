@@ -92,7 +92,7 @@ static bool config_fits(struct consensus *c, const struct consensus_msg *m, uint
         c->counters.messages_dropped++;
         return false;
     }
-    return consensus__config_can_push(c);
+    return true;
 }
 
 /* How many of the rest fit into memory and into the store's queue. What does not is simply not

@@ -240,8 +240,7 @@ static bool is_behind(struct consensus *c, const struct consensus_change *what)
 
 static bool has_room(const struct consensus *c)
 {
-    return consensus__config_can_push(c) && consensus__write_has_room(c) &&
-           consensus__log_has_room(c, 1, 0, 1);
+    return consensus__write_has_room(c) && consensus__log_has_room(c, 1, 0, 1);
 }
 
 /* Before it is looked at what is to be changed. */

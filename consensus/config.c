@@ -274,12 +274,7 @@ const struct consensus_config *consensus_config_now(const struct consensus *c)
 
 const struct consensus_config *consensus__config_below(const struct consensus *c, uint64_t index)
 {
-    for (uint32_t i = c->configs_count; i > 0; i--) {
-        if (c->configs[i - 1].index < index) {
-            return &c->configs[i - 1];
-        }
-    }
-    return NULL;
+    return index > 0 ? consensus__config_at(c, index - 1) : NULL;
 }
 
 static void in_force_changed(struct consensus *c)
@@ -296,16 +291,24 @@ static void in_force_changed(struct consensus *c)
     consensus__role_settle(c);
 }
 
-bool consensus__config_can_push(const struct consensus *c)
+/* Leaves one out behind the first. Each but the newest was committed before the next was proposed
+ * (change.c), so none that is left out comes into force again; that this server does not know how
+ * far commit has come, as after a restart, must not keep it from taking more. */
+static void leave_one_out(struct consensus *c)
 {
-    return c->configs_count < CONSENSUS_CONFIGS_MAX;
+    c->config_gap = c->config_gap != 0 ? c->config_gap : c->configs[1].index;
+    memmove(c->configs + 1, c->configs + 2, (CONSENSUS_CONFIGS_MAX - 2) * sizeof *c->configs);
+    c->configs_count--;
 }
 
 /* Effective on append. */
 void consensus__config_push(struct consensus *c, const struct consensus_config *config)
 {
-    MU_ASSERT(config != NULL && consensus__config_can_push(c));
+    MU_ASSERT(config != NULL);
     MU_ASSERT(c->configs_count == 0 || config->index > consensus__config(c)->index);
+    if (c->configs_count == CONSENSUS_CONFIGS_MAX) {
+        leave_one_out(c);
+    }
     c->configs[c->configs_count++] = *config;
     in_force_changed(c);
 }
@@ -330,6 +333,7 @@ void consensus__config_committed(struct consensus *c)
     while (c->configs_count > 1 && c->configs[1].index <= c->commit) {
         memmove(c->configs, c->configs + 1, (c->configs_count - 1) * sizeof *c->configs);
         c->configs_count--;
+        c->config_gap = 0;
     }
     if (c->configs_count != count) {
         consensus__role_settle(c);
@@ -346,14 +350,31 @@ void consensus__config_reset(struct consensus *c, const struct consensus_config 
 {
     c->configs[0] = *config;
     c->configs_count = 1;
+    c->config_gap = 0;
     in_force_changed(c);
+}
+
+/* The newest, and the one that was in force at what is applied: a snapshot of that needs it. */
+void consensus__configs_load(struct consensus *c, const struct consensus_loaded *loaded)
+{
+    for (size_t i = 0; i < loaded->configs_count; i++) {
+        if (loaded->configs[i].index <= loaded->applied) {
+            c->configs_count = 0;
+        }
+        if (c->configs_count == CONSENSUS_CONFIGS_MAX) {
+            leave_one_out(c);
+        }
+        c->configs[c->configs_count++] = loaded->configs[i];
+    }
 }
 
 const struct consensus_config *consensus__config_at(const struct consensus *c, uint64_t index)
 {
     for (uint32_t i = c->configs_count; i > 0; i--) {
         if (c->configs[i - 1].index <= index) {
-            return &c->configs[i - 1];
+            bool is_known = i > 1 || c->config_gap == 0 || index < c->config_gap;
+
+            return is_known ? &c->configs[i - 1] : NULL;
         }
     }
     return NULL;

@@ -315,7 +315,8 @@ struct consensus {
     struct consensus_config
         configs[CONSENSUS_CONFIGS_MAX]; /* the first is committed, or the only */
     uint32_t configs_count;
-    uint32_t self; /* own place in the newest of them, or CONSENSUS_PEERS_MAX */
+    uint64_t config_gap; /* behind the first, from this entry on, there were more; 0: none */
+    uint32_t self;       /* own place in the newest of them, or CONSENSUS_PEERS_MAX */
     /* as its servers, own place included; then, on a leader, those it has removed */
     struct consensus__peer peers[CONSENSUS_SLOTS_MAX];
     uint32_t peers_count;
@@ -530,10 +531,10 @@ bool consensus__sum_is_odd(const struct consensus *c, const struct consensus__pe
 /* -- config.c ------------------------------------------------------------------------------ */
 
 const struct consensus_config *consensus__config(const struct consensus *c);
-bool consensus__config_can_push(const struct consensus *c);
 void consensus__config_push(struct consensus *c, const struct consensus_config *config);
 void consensus__config_truncate(struct consensus *c, uint64_t first);
 void consensus__config_reset(struct consensus *c, const struct consensus_config *config);
+void consensus__configs_load(struct consensus *c, const struct consensus_loaded *loaded);
 /* In force as of entry `index`; NULL: forgotten. */
 const struct consensus_config *consensus__config_at(const struct consensus *c, uint64_t index);
 void consensus__config_committed(struct consensus *c);

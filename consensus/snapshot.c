@@ -55,10 +55,13 @@ void consensus__snap_order(struct consensus *c, enum consensus_snap_order_kind k
 
 /* -- whom to serve ------------------------------------------------------------------------- */
 
+/* Of one that lacks its state, what it says to have applied is where its log begins: an older state
+ * leads nowhere, so it waits until ours has come as far. Others may be what we wait for. */
 static bool is_in_need(const struct consensus *c, const struct consensus__peer *p)
 {
     return p->state == CONSENSUS_SNAPSHOT && c->now_ms >= p->snap_next_ms && p->acked_ms != 0 &&
-           c->now_ms - p->acked_ms < c->options.election_ms_min;
+           c->now_ms - p->acked_ms < c->options.election_ms_min &&
+           (!p->lacks_state || p->applied <= c->applied);
 }
 
 static struct consensus__peer *next_in_need(struct consensus *c)
@@ -98,8 +101,6 @@ static bool is_usable(const struct consensus *c)
            c->now_ms - s->ready_ms <= c->options.snap_reuse_ms;
 }
 
-/* Of one that lacks its state, what it says to have applied is where its log begins: an older one
- * leads nowhere. */
 static bool is_usable_for(const struct consensus *c, const struct consensus__peer *p)
 {
     return is_usable(c) && (!p->lacks_state || c->office.sending.snap.index >= p->applied);

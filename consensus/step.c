@@ -608,12 +608,7 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     c->writes.next_seq = loaded->seq + 1;
     c->writes.persisted_seq = loaded->seq;
     c->writes.stable = loaded->last_index;
-    for (size_t i = loaded->configs_count > CONSENSUS_CONFIGS_MAX
-                        ? loaded->configs_count - CONSENSUS_CONFIGS_MAX
-                        : 0;
-         i < loaded->configs_count; i++) {
-        c->configs[c->configs_count++] = loaded->configs[i];
-    }
+    consensus__configs_load(c, loaded);
     consensus__peers_align(c);
     consensus__role_settle(c);
     consensus__config_committed(c);

@@ -280,6 +280,30 @@ void api_agent_force_leave(struct request *r)
     }
 }
 
+/* Consul answers without a word; what needs a restart stands in a header for who reads it. */
+static void on_reloaded(void *data, enum mu_code code, const char *restart,
+                        const struct mu_err *err)
+{
+    struct request *r = data;
+
+    if (code == MU_OK && restart[0] != '\0') {
+        response_header(r, "X-Muster-Needs-Restart",
+                        mu_span_text(mu_arena_strdup(&r->arena, restart)));
+    }
+    write_end(r);
+    if (code == MU_OK) {
+        answer_empty(r, 200);
+    } else {
+        answer_textf(r, 500, "%s", err->text);
+    }
+}
+
+void api_agent_reload(struct request *r)
+{
+    write_begin(r);
+    agent_reload(r->front->agent, on_reloaded, r);
+}
+
 /* -- maintenance ------------------------------------------------------------------------------- */
 
 static void on_maintenance(void *data, enum mu_code code, const struct mu_err *err)

@@ -28,6 +28,7 @@ const struct web_route web_routes[] = {
     { PUT, "/v1/agent/join/:address", LOCAL, ACL_AGENT_WRITE, api_agent_join, "Join the cluster of an address" },
     { PUT, "/v1/agent/leave", LOCAL, ACL_AGENT_WRITE, api_agent_leave, "Leave the cluster and end" },
     { PUT, "/v1/agent/force-leave/:node", LOCAL, ACL_OPERATOR_WRITE, api_agent_force_leave, "Turn a failed member into one that left" },
+    { PUT, "/v1/agent/reload", LOCAL, ACL_AGENT_WRITE, api_agent_reload, "Read the configuration again" },
     { PUT, "/v1/agent/maintenance", LOCAL, ACL_NODE_WRITE, api_agent_maintenance, "Maintenance mode of this node" },
     { GET, "/v1/agent/services", LOCAL_NS, ACL_SERVICE_READ, api_agent_services, "Services registered with this agent" },
     { GET, "/v1/agent/service/:id", LOCAL_NS | ROUTE_BLOCKS, ACL_SERVICE_READ, api_agent_service, "One service of this agent with its hash" },

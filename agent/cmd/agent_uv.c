@@ -61,7 +61,7 @@ struct process {
     uv_timer_t patience;
     enum state state;
     int status; /* what the process will exit with */
-    const struct config *config;
+    struct config *config;
     struct agent *agent;
     struct web *web;
     int log_fd;
@@ -173,6 +173,15 @@ static void end_on(struct process *p, int number)
     agent_leave(p->agent, on_left, p);
 }
 
+static void on_reloaded(void *data, enum mu_code code, const char *restart,
+                        const struct mu_err *err)
+{
+    (void)data; /* the agent has logged how it went: nobody else waits for it */
+    (void)code;
+    (void)restart;
+    (void)err;
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct process *p = handle->data;
@@ -183,9 +192,9 @@ static void on_signal(uv_signal_t *handle, int number)
     }
     mu_log(MU_INFO, "agent", "Caught", mu_kv("signal", name));
     if (number == SIGHUP) {
-        mu_log(MU_WARN, "agent",
-               "Reloading the configuration is not supported yet: nothing was changed, a restart "
-               "reads it again");
+        if (p->state == RUNNING && p->web != NULL) {
+            agent_reload(p->agent, on_reloaded, p);
+        }
         return;
     }
     switch (p->state) {
@@ -322,7 +331,7 @@ static int run(struct cli *cli, struct process *p)
     return p->status;
 }
 
-static int run_with_config(struct cli *cli, const struct config *config, bool *starts_over)
+static int run_with_config(struct cli *cli, struct config *config, bool *starts_over)
 {
     struct process p = { .config = config, .log_fd = -1 };
     const struct agent_owner owner = { .ended = on_ended, .data = &p };

@@ -32,6 +32,7 @@ void cli_call_deinit(struct cli_call *c)
 {
     mu_buf_deinit(&c->target);
     mu_buf_deinit(&c->answer);
+    mu_buf_deinit(&c->needs_restart);
 }
 
 static void add_escaped(struct mu_buf *to, const char *text, const char *kept)
@@ -201,6 +202,9 @@ static void on_answer(void *data, enum mu_code code, const struct http_client_re
     for (size_t i = 0; i < response->headers_count; i++) {
         if (mu_span_eq_fold(response->headers[i].name, MU_SPAN_LIT("X-Consul-Index"))) {
             (void)mu_span_u64(response->headers[i].value, &c->index);
+        }
+        if (mu_span_eq_fold(response->headers[i].name, MU_SPAN_LIT("X-Muster-Needs-Restart"))) {
+            mu_buf_add_span(&c->needs_restart, response->headers[i].value);
         }
     }
     mu_buf_add_span(&c->answer, response->body);

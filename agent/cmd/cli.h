@@ -114,6 +114,7 @@ struct cli_call {
     unsigned status;
     uint64_t index; /* X-Consul-Index; 0: none */
     struct mu_buf answer;
+    struct mu_buf needs_restart; /* X-Muster-Needs-Restart: settings, empty for none */
     char error[MU_ERR_TEXT_MAX]; /* when it failed: what stands behind "Error ...: " */
 };
 

@@ -4,9 +4,25 @@
 
 #include <sodium.h>
 
+#include "base/assert.h"
 #include "base/file.h"
 
 #define READ_BYTES 65536U
+
+#define AT(member) offsetof(struct kv_pair, member)
+
+static const struct mu_json_field pair_fields[] = {
+    { "key", { NULL }, MU_JSON_AS_TEXT, AT(key), NULL },
+    { "value", { NULL }, MU_JSON_AS_TEXT, AT(value), NULL },
+    { "flags", { NULL }, MU_JSON_AS_UINT, AT(flags), NULL },
+};
+
+#undef AT
+
+const struct mu_json_shape kv_pair_shape = { .fields = pair_fields,
+                                             .fields_count = MU_LEN(pair_fields),
+                                             .bytes = sizeof(struct kv_pair),
+                                             .is_loose = true };
 
 static enum mu_code read_stream(FILE *from, size_t max, struct mu_buf *to, struct mu_err *err)
 {

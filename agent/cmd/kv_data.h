@@ -1,8 +1,15 @@
-/* kv_data.h - values as people give them on a command line. */
+/* kv_data.h - keys and values as the command line gives and takes them. */
 #ifndef AGENT_CMD_KV_DATA_H
 #define AGENT_CMD_KV_DATA_H
 
 #include "cli.h"
+
+/* What an export holds of a key; the same fields stand in /v1/kv/. */
+struct kv_pair {
+    struct mu_span key, value; /* value: base64 */
+    uint64_t flags;
+};
+extern const struct mu_json_shape kv_pair_shape;
 
 /* DATA is text, @file, or - for standard input; a longer word that begins with - is text.
  * MU_TOO_BIG beyond `max` bytes. */

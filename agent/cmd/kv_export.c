@@ -1,30 +1,11 @@
 /* muster kv export */
 #include <inttypes.h>
 
-#include "base/assert.h"
 #include "commands.h"
-
-struct pair {
-    struct mu_span key, value; /* value: base64 */
-    uint64_t flags;
-};
-
-#define AT(member) offsetof(struct pair, member)
-
-static const struct mu_json_field fields[] = {
-    { "Key", { NULL }, MU_JSON_AS_TEXT, AT(key), NULL },
-    { "Value", { NULL }, MU_JSON_AS_TEXT, AT(value), NULL },
-    { "Flags", { NULL }, MU_JSON_AS_UINT, AT(flags), NULL },
-};
-
-#undef AT
-
-static const struct mu_json_shape shape = {
-    .fields = fields, .fields_count = MU_LEN(fields), .bytes = sizeof(struct pair), .is_loose = true
-};
+#include "kv_data.h"
 
 /* Indented by tabs, which our writer of JSON does not do. */
-static void print_pairs(FILE *to, const struct pair *pairs, size_t count)
+static void print_pairs(FILE *to, const struct kv_pair *pairs, size_t count)
 {
     struct mu_buf key = MU_BUF_NONE;
     struct mu_json_out out;
@@ -52,7 +33,7 @@ static int print_answer(struct cli *cli, const struct cli_call *c)
     int status = 0;
 
     mu_arena_init(&arena, 0);
-    if (c->status == 404 || cli_read_list(c, &shape, &list, &arena, &err) == MU_OK) {
+    if (c->status == 404 || cli_read_list(c, &kv_pair_shape, &list, &arena, &err) == MU_OK) {
         print_pairs(cli->out, list.items, list.count);
     } else {
         status = cli_fail(cli, "Error querying Consul agent: %s", err.text);

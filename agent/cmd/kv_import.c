@@ -17,25 +17,6 @@ static const struct cli_option rows[] = {
 
 const struct cli_options cmd_kv_import_options = CLI_OPTIONS(rows, struct options);
 
-struct pair {
-    struct mu_span key, value; /* value: base64 */
-    uint64_t flags;
-};
-
-#define AT(member) offsetof(struct pair, member)
-
-static const struct mu_json_field fields[] = {
-    { "key", { NULL }, MU_JSON_AS_TEXT, AT(key), NULL },
-    { "value", { NULL }, MU_JSON_AS_TEXT, AT(value), NULL },
-    { "flags", { NULL }, MU_JSON_AS_UINT, AT(flags), NULL },
-};
-
-#undef AT
-
-static const struct mu_json_shape shape = {
-    .fields = fields, .fields_count = MU_LEN(fields), .bytes = sizeof(struct pair), .is_loose = true
-};
-
 static int put(struct cli *cli, const char *key, uint64_t flags, struct mu_span value)
 {
     struct cli_call c;
@@ -58,7 +39,7 @@ static int put(struct cli *cli, const char *key, uint64_t flags, struct mu_span 
     return status;
 }
 
-static int put_pair(struct cli *cli, const char *prefix, const struct pair *p)
+static int put_pair(struct cli *cli, const char *prefix, const struct kv_pair *p)
 {
     struct mu_buf key = MU_BUF_NONE;
     struct mu_buf value = MU_BUF_NONE;
@@ -91,12 +72,12 @@ static int put_all(struct cli *cli, const char *prefix, const struct mu_json *li
 
     mu_arena_init(&arena, 0);
     for (size_t i = 0; status == 0 && i < mu_json_count(list); i++) {
-        struct pair p = { .flags = 0 };
+        struct kv_pair p = { .flags = 0 };
 
         mu_arena_reset(&arena);
         if (mu_json_kind_of(mu_json_at(list, i)) != MU_JSON_OBJECT) {
             status = cli_fail(cli, "Cannot unmarshal data: entry %zu is no object", i + 1);
-        } else if (mu_json_decode(mu_json_at(list, i), &shape, &p, &arena, &err) != MU_OK) {
+        } else if (mu_json_decode(mu_json_at(list, i), &kv_pair_shape, &p, &arena, &err) != MU_OK) {
             status = cli_fail(cli, "Cannot unmarshal data: entry %zu: %s", i + 1, err.text);
         } else {
             status = put_pair(cli, prefix, &p);

@@ -1,4 +1,5 @@
 /* The executable: `muster`, or whatever name it is linked under. */
+#include <nss.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,16 @@
 static const char *from_environment(const char *name)
 {
     return getenv(name);
+}
+
+/* What /etc/nsswitch.conf may name for hosts are libraries made for the C library of this machine,
+ * which is not the one in a static executable: loading them would be a gamble. Files and DNS are
+ * inside, and answer what a cluster is joined by. */
+static void names_from_files_and_dns(void)
+{
+#ifdef MUSTER_STATIC
+    (void)__nss_configure_lookup("hosts", "files dns");
+#endif
 }
 
 /* By the last part of the path: a link of that name makes us Serf's command. */
@@ -27,6 +38,7 @@ int main(int argc, char **argv)
 
     /* A reader that went away shows as an error of write, on sockets and on our own output. */
     (void)signal(SIGPIPE, SIG_IGN);
+    names_from_files_and_dns();
     if (sodium_init() < 0) {
         (void)fputs("the random number generator of the system does not answer\n", stderr);
         return 1;

@@ -55,10 +55,11 @@ struct agent_owner {
     void *data;
 };
 
-/* Data directory, identity, lock. The config is borrowed until agent_free(). Errors as
+/* Data directory, identity, lock. The config is borrowed until agent_free(), and changed by
+ * agent_reload() only. Errors as
  * agent-behaviour 1.1 words them. */
 MU_MUST_CHECK enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop,
-                                     const struct config *config, const struct agent_owner *owner,
+                                     struct config *config, const struct agent_owner *owner,
                                      struct mu_err *err);
 /* Gossip, consensus, RPC, restored services and checks. Listeners of the front doors come between
  * this and agent_join_configured(). */
@@ -71,6 +72,13 @@ typedef void agent_stopped_fn(void *data);
 void agent_part(struct agent *a, agent_stopped_fn *done, void *data);
 void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data);
 void agent_free(struct agent *a); /* NULL is fine */
+
+/* Read the configuration's sources again, and apply what needs no restart (agent-behaviour 15).
+ * `restart`: keys that differ and do need one, "" for none. Errors: those of loading, and what a
+ * running agent cannot take; nothing has changed then. */
+typedef void agent_reloaded_fn(void *data, enum mu_code code, const char *restart,
+                               const struct mu_err *err);
+void agent_reload(struct agent *a, agent_reloaded_fn *done, void *data);
 
 /* -- who we are -------------------------------------------------------------------------------- */
 

@@ -146,6 +146,11 @@ struct config {
 
     const char **warnings; /* to be logged once the agent runs */
     size_t warnings_count;
+
+    /* reloading */
+    int argc; /* what config_load() was given, borrowed */
+    const char *const *argv;
+    struct config *adopted; /* holds the memory of what a reload changed; NULL: none did */
 };
 
 /* From the arguments behind `agent`: flags, and the files they name, in the order given. On
@@ -154,6 +159,17 @@ struct config {
 MU_MUST_CHECK enum mu_code config_load(struct config **out, int argc, const char *const *argv,
                                        bool *wants_help, struct mu_err *err);
 void config_free(struct config *c); /* NULL is fine */
+
+/* The sources of `c` once more: arguments and files as they are now. On any thread; of `c` only
+ * argc and argv are read, which nothing changes. */
+MU_MUST_CHECK enum mu_code config_load_again(struct config **out, const struct config *c,
+                                             struct mu_err *err);
+/* The keys whose values differ and which only a restart applies, separated by ", ". */
+void config_needs_restart(const struct config *c, const struct config *fresh, struct mu_buf *to);
+/* `c` takes over what a reload applies; `fresh` is given and lives as long as nothing newer is
+ * adopted. What was borrowed of services, checks, watches and event handlers must be let go by
+ * then. */
+void config_adopt(struct config *c, struct config *fresh);
 
 /* The services that a file or the files of a directory define, for registering them by hand. */
 MU_MUST_CHECK enum mu_code config_services(const char *path, struct mu_arena *arena,

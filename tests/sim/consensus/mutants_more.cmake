@@ -360,6 +360,9 @@ mutant(old_export_reused snapshot.c sim
 mutant(lease_as_long_as_the_promise lease.c leases
     "    uint64_t ms = (uint64_t)c->options.election_ms_min * (100 - CONSENSUS_LEASE_DRIFT) / 100;"
     "    uint64_t ms = (uint64_t)c->options.election_ms_min;" LONG)
+mutant(promise_binds_nobody lease.c leases
+    "    return (is_bound || c->now_ms < c->quiet_until_ms) && !is_asked;"
+    "    return c->now_ms < c->quiet_until_ms && !is_asked;" LONG)
 mutant(lease_by_answers_without_a_promise replicate.c scripts
     "    if (m->alive.is_promised && m->alive.read_seq > p->promise_echo) {"
     "    if (m->alive.read_seq > p->promise_echo) {" LONG)

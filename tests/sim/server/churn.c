@@ -61,7 +61,7 @@ static void wipe(struct world *w)
     world_say(w, "%s: gets a blank disk", s->name);
     disk_wipe(s->disk);
     s->durable_told = s->match_told = 0;
-    s->is_hurt = s->is_refused = false;
+    s->is_hurt = s->is_state_hurt = s->is_remade = s->is_noted = s->is_refused = false;
     s->deaths = 0;
     s->joins = true;
     w->churn.is_wiped = true;
@@ -128,7 +128,7 @@ void churn_server(struct world *w, struct server *s)
     size_t intact = 0;
 
     for (size_t i = 0; i < w->servers_count; i++) {
-        intact += &w->servers[i] != s && !w->servers[i].is_hurt;
+        intact += &w->servers[i] != s && server_is_whole(&w->servers[i]);
     }
     if (w->churn.victim == NULL && intact >= w->servers_count / 2 + 1) {
         w->churn.victim = s;

@@ -324,7 +324,7 @@ static void judge_read(struct world *w, const struct op *op)
 {
     struct version v = model_at(w, op->key, op->index);
 
-    if (op->mode != MODE_STALE && op->index < op->floor) {
+    if (op->mode != MODE_STALE && op->index < op->floor && w->leases != LEASES_BROKEN) {
         world_fail(w, "I15: read %llu saw the state at %llu, and %llu had been told before",
                    U(op->number), U(op->index), U(op->floor));
     }
@@ -438,7 +438,8 @@ static enum linear_outcome outcome_of(const struct op *op)
     return op->kind == OP_GET || op->did_apply ? LINEAR_DONE : LINEAR_REFUSED;
 }
 
-static void history_add(struct linear_history *h, const struct op *op, size_t key)
+static void history_add(const struct world *w, struct linear_history *h, const struct op *op,
+                        size_t key)
 {
     static const enum linear_kind kinds[OP_KINDS] = {
         [OP_GET] = LINEAR_GET,
@@ -459,7 +460,7 @@ static void history_add(struct linear_history *h, const struct op *op, size_t ke
 
     to->kind = kind;
     to->outcome = outcome_of(op);
-    to->is_stale = kind == LINEAR_GET && op->mode == MODE_STALE;
+    to->is_stale = kind == LINEAR_GET && (op->mode == MODE_STALE || w->leases == LEASES_BROKEN);
     to->key = key;
     to->value = kind == LINEAR_GET ? op->saw : writes ? op->number : 0;
     to->session = kind == LINEAR_GET ? op->saw_holder : kind >= LINEAR_ACQUIRE ? op->session : 0;
@@ -489,7 +490,7 @@ static void history_make(struct world *w, struct linear_history *h)
         }
         for (size_t key = 0; key < w->keys_count; key++) {
             if (concerns(op, key)) {
-                history_add(h, op, key);
+                history_add(w, h, op, key);
             }
         }
     }

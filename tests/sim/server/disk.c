@@ -404,6 +404,16 @@ void disk_fail_read(struct disk *d, enum disk_dir dir)
     d->dirs[dir].fails_read = true;
 }
 
+bool disk_fails_again(const struct disk *d)
+{
+    for (size_t i = 0; i < d->files_count; i++) {
+        if (d->files[i].is_used && d->files[i].fails_again) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void disk_mend(struct disk *d)
 {
     for (size_t i = 0; i < DISK_DIRS; i++) {

@@ -71,6 +71,7 @@ void disk_wipe(struct disk *d);               /* a new disk in its place; dead *
 
 void disk_fail_sync(struct disk *d, enum disk_dir dir, enum disk_failure how); /* the next one */
 void disk_fail_read(struct disk *d, enum disk_dir dir);                        /* the next one */
+bool disk_fails_again(const struct disk *d); /* a flush that failed once will fail once more */
 void disk_mend(struct disk *d); /* what is to fail and has not yet, does not */
 void disk_misdirect(struct disk *d, enum disk_dir dir); /* the next write goes elsewhere */
 bool disk_rot(struct disk *d, enum disk_dir dir); /* some bits at rest; false: nothing there */

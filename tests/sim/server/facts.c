@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "catalog/watch.h"
+#include "core.h" /* leases that hold */
 #include "world.h"
 
 #define CHECK_STEPS 256 /* the costly invariants of the core, once in so many steps */
@@ -225,15 +226,16 @@ void fact_state(struct server *s, const struct catalog_applied *applied)
     }
 }
 
-/* A snapshot is of an entry that its maker has applied, and says of which term (row 48). */
+/* A snapshot is of an entry that its maker was given to apply, and says of which term (row 48).
+ * That it was applied the loop may hear of a moment later. */
 void fact_snapshot(const struct server *s, const struct consensus_snap *snap)
 {
     struct world *w = s->world;
 
-    if (snap->index == 0 || snap->index > s->applied.index ||
+    if (snap->index == 0 || snap->index > s->node.delivered ||
         w->facts[snap->index - 1].term != snap->term) {
-        world_fail(w, "%s: makes a snapshot of entry %llu, term %llu, having applied %llu", s->name,
-                   U(snap->index), U(snap->term), U(s->applied.index));
+        world_fail(w, "%s: makes a snapshot of entry %llu, term %llu, having been given %llu",
+                   s->name, U(snap->index), U(snap->term), U(s->node.delivered));
     }
 }
 
@@ -287,6 +289,22 @@ void fact_log(struct server *s)
     }
 }
 
+/* I18: while a leader of an earlier term may answer reads by itself, nobody else commits. */
+static void check_leases(struct world *w, const struct server *s, uint64_t term)
+{
+    for (size_t i = 0; i < w->servers_count && w->leases == LEASES_KEPT; i++) {
+        const struct server *o = &w->servers[i];
+
+        if (o != s && server_is_up(o) && o->node.core != NULL && o->node.core->hard.term < term &&
+            consensus__lease_holds(o->node.core, server_ms(o))) {
+            world_fail(w,
+                       "I18: %s commits in term %llu, %s has a lease of term %llu for %llu ms more",
+                       s->name, U(term), o->name, U(o->node.core->hard.term),
+                       U(o->node.core->office.lease.until_ms - server_ms(o)));
+        }
+    }
+}
+
 void facts_check_node(struct server *s)
 {
     struct world *w = s->world;
@@ -299,7 +317,12 @@ void facts_check_node(struct server *s)
     if (st.role == CONSENSUS_LEADER) {
         check_leader(s, st.term);
         note_matches(w, &st);
+        if (st.commit > s->commit) {
+            check_leases(w, s, st.term);
+        }
     }
+    w->sums.reads_leased += st.reads_leased - s->reads_leased;
+    s->reads_leased = st.reads_leased;
     if (st.term < s->term || st.commit < s->commit) {
         world_fail(w, "I10: %s goes back: term %llu to %llu, commit %llu to %llu", s->name,
                    U(s->term), U(st.term), U(s->commit), U(st.commit));

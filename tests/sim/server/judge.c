@@ -88,7 +88,7 @@ static size_t intact_count(const struct world *w)
     size_t count = 0;
 
     for (size_t i = 0; i < w->servers_count; i++) {
-        count += !w->servers[i].is_hurt;
+        count += server_is_whole(&w->servers[i]);
     }
     return count;
 }
@@ -102,7 +102,7 @@ static void bury(struct world *w)
         struct server *s = &w->servers[i];
 
         if (!s->is_refused && mu_rand_below(&w->rand, 2) == 0) {
-            spare -= !s->is_hurt;
+            spare -= server_is_whole(s);
             event_cancel(w, &s->restart);
             server_crash(s, false, NEVER);
             s->restart_at = NEVER;
@@ -187,7 +187,7 @@ static enum mu_code of_state(void *data, const char *name, struct mu_err *err)
     (void)err;
     (void)snprintf(now, sizeof now, "state-%llu.db", U(n->server->generation));
     if (strncmp(name, now, strlen(now)) != 0 && strcmp(name, "current") != 0 &&
-        strcmp(name, "export.part") != 0) {
+        strcmp(name, "rebuild") != 0 && strcmp(name, "export.part") != 0) {
         world_fail(n->server->world, "%s: %s is left over, and the state is of generation %llu",
                    n->server->name, name, U(n->server->generation));
     }
@@ -262,7 +262,8 @@ static void look_at(struct server *s)
     enum mu_code rc = catalog_open(&c, &options, &err);
 
     rc = rc == MU_OK ? catalog_recount(c, hash, &err) : rc;
-    if (rc != MU_OK && !(s->is_hurt && rc == MU_CORRUPT)) { /* damage is told, at the latest now */
+    if (rc != MU_OK &&
+        !(server_is_hurt(s) && rc == MU_CORRUPT)) { /* damage is told, at the latest now */
         world_fail(w, "%s: the state it leaves cannot be read: %s", s->name, err.text);
     }
     if (rc != MU_OK) {

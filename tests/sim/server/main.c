@@ -26,7 +26,7 @@
 
 struct sums {
     uint64_t runs, steps, seconds, entries, acked, reads, unknown, copies, crashes, cuts, refused,
-        exports, installs, resumed, completed, hash;
+        exports, installs, resumed, completed, rebuilt_log, rebuilt_leader, reads_leased, hash;
     uint64_t bad[FAULTS_COUNT];
 };
 
@@ -62,6 +62,9 @@ static uint64_t run(const struct world_options *options, struct sums *sums)
     sums->installs += w->sums.installs;
     sums->resumed += w->sums.resumed;
     sums->completed += w->sums.completed;
+    sums->rebuilt_log += w->sums.rebuilt_log;
+    sums->rebuilt_leader += w->sums.rebuilt_leader;
+    sums->reads_leased += w->sums.reads_leased;
     sums->hash = sums->hash * 31 + hash;
     for (size_t i = 0; i < FAULTS_COUNT; i++) {
         sums->bad[i] += w->bad[i];
@@ -105,10 +108,8 @@ static bool faults_parse(const char *text, uint64_t *bits)
 static bool break_parse(const char *text, enum world_break *to)
 {
     static const char *const breaks[] = {
-        [BREAK_NOTHING] = "nothing",
-        [BREAK_FLUSH] = "flush",
-        [BREAK_STALE] = "stale",
-        [BREAK_READ_POINT] = "read_point",
+        [BREAK_NOTHING] = "nothing",       [BREAK_FLUSH] = "flush",   [BREAK_STALE] = "stale",
+        [BREAK_READ_POINT] = "read_point", [BREAK_LEASES] = "leases",
     };
 
     for (size_t i = 0; i < MU_LEN(breaks); i++) {
@@ -213,7 +214,7 @@ static int usage(void)
                   "                  [--until S] [--servers 1..%d] [--clients 1..%d] [--off a,b]\n"
                   "                  [--beyond 1] [--twice 1] [--silent 1] [--verbose 1] "
                   "[--faults 1]\n"
-                  "                  [--break flush|stale|read_point]\n",
+                  "                  [--break flush|stale|read_point|leases]\n",
                   SERVERS_MAX, CLIENTS_MAX);
     return 2;
 }
@@ -261,12 +262,13 @@ static void report(const struct words *words, const struct sums *sums, double cp
         "%llu runs, %llu steps, %llu s simulated, %llu entries, %llu writes and %llu reads "
         "acknowledged, %llu unknown, %llu committed twice, %llu crashes, %llu power cuts, %llu "
         "logs refused, %llu snapshots made, %llu installed, %llu resumed, %llu completed at a "
-        "start, "
+        "start, %llu states made anew of the log and %llu of a leader, %llu reads by lease, "
         "hash %016llx, %.1f cluster-hours in a minute of a processor\n",
         U(sums->runs), U(sums->steps), U(sums->seconds), U(sums->entries), U(sums->acked),
         U(sums->reads), U(sums->unknown), U(sums->copies), U(sums->crashes), U(sums->cuts),
         U(sums->refused), U(sums->exports), U(sums->installs), U(sums->resumed), U(sums->completed),
-        U(sums->hash), (double)sums->seconds / 60 / (cpu_s + 0.001));
+        U(sums->rebuilt_log), U(sums->rebuilt_leader), U(sums->reads_leased), U(sums->hash),
+        (double)sums->seconds / 60 / (cpu_s + 0.001));
     for (size_t i = 0; words->shows_faults && i < FAULTS_COUNT; i++) {
         (void)printf("%8llu %s\n", U(sums->bad[i]), world_fault_text(i));
     }

@@ -137,9 +137,37 @@ server_mutant(reset_not_written consensus/journal.c
     "        consensus__journal_note_reset(j, &at);"
     LONG)
 
+# -- states made anew (2.16) --------------------------------------------------------------------------
+
+server_mutant(bad_state_not_noted_for_good agent/rebuild.c
+    "    enum mu_code rc = mu_file_replace(path, mu_buf_span(&text), 0600, err);"
+    "    enum mu_code rc = mu_file_swap(path, mu_buf_span(&text), 0600, err);"
+    LONG)
+server_mutant(any_state_is_the_bad_one agent/rebuild.c
+    "    *wanted = rc == MU_OK && strtoull(mu_buf_text(&text), &reason, 10) == generation;"
+    "    *wanted = rc == MU_OK && strtoull(mu_buf_text(&text), &reason, 10) > 0;"
+    LONG)
+server_mutant(lost_state_needs_nobody consensus/node.c
+    "    n->lacks_state = true;"
+    "    n->lacks_state = false;"
+    LONG)
+server_mutant(lost_state_applies_its_log consensus/step.c
+    "    if (consensus__is_resetting(c) || c->lacks_state) {"
+    "    if (consensus__is_resetting(c)) {"
+    LONG)
+server_mutant(lost_state_says_nothing consensus/append.c
+    "    answer->alive.lacks_state = c->lacks_state;"
+    ""
+    LONG)
+
+# What this program breaks itself; `stale` is found soon enough for the test run.
+foreach(what flush read_point leases)
+    set(server_mutant_rows
+        "${server_mutant_rows}break_${what} server long $<TARGET_FILE:sim_server> --break ${what}\n")
+endforeach()
+
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${server_mutant_rows}")
 
-# What this program breaks itself (flush and read_point are found as well, in more time).
 foreach(what stale)
     add_test(NAME sim_server_break_${what}
         COMMAND sim_server --seeds 30 --silent 1 --break ${what})

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "agent/rebuild.h"
 #include "agent/snapshot_files.h"
 #include "base/assert.h"
 #include "base/mem.h"
@@ -73,12 +74,14 @@ static enum mu_code node_open(struct server *s, const struct catalog_applied *ne
         .callbacks_data = s,
         .applied = s->opened.index,
         .applied_term = s->opened.term,
-        .durable_applied = catalog_durable(s->catalog),
+        .durable_applied = s->lacks_state ? 0 : catalog_durable(s->catalog),
+        .lacks_state = s->lacks_state,
         .next_applied = next->index,
         .next_applied_term = next->term,
         .trailing_entries = w->trailing,
         .trailing_bytes = w->is_pressing ? TRAILING_BYTES : 0,
         .chunk_bytes = w->chunk_bytes,
+        .has_leases = w->leases != LEASES_NONE,
         .seed = mu_rand_u64(&w->rand) | 1,
     };
 
@@ -95,29 +98,96 @@ static enum mu_code next_take(struct server *s, const char *dir, const struct ca
     s->world->sums.completed++;
     s->generation++;
     state_let_go(s);
+    s->lacks_state = s->is_noted = false;
     enum mu_code rc = snapshot_generation_set(dir, s->generation, err);
 
     return rc == MU_OK ? state_open(s, err) : rc;
 }
 
+/* What there is of the state may be of no use: it was said at the last stop, or is found now. */
+static enum mu_code state_look(struct server *s, const char *dir, struct mu_err *why,
+                               struct mu_err *err)
+{
+    bool is_wanted = false;
+    enum mu_code rc = rebuild_wanted(dir, s->generation, &is_wanted, why, err);
+
+    s->lacks_state = false;
+    if (rc != MU_OK) {
+        return rc;
+    }
+    if (!server_is_hurt(s) && (is_wanted ? !s->is_remade : s->is_noted)) {
+        world_fail(s->world,
+                   is_wanted ? "%s: a good state is to be made anew"
+                             : "%s: a state is used that was said to be bad",
+                   s->name);
+    }
+    rc = is_wanted ? MU_CORRUPT : state_open(s, why);
+    if (rc == MU_CORRUPT) {
+        if (!is_wanted && !s->is_state_hurt) {
+            world_fail(s->world, "%s: its state is refused, which no fault has touched: %s",
+                       s->name, why->text);
+        }
+        state_let_go(s);
+        s->lacks_state = s->is_remade = true;
+        s->opened = (struct catalog_applied){ .index = 0 };
+        return MU_OK;
+    }
+    *err = *why;
+    return rc;
+}
+
+/* The log, or who has the rest, is there: the old state goes, an empty one takes its place. */
+static enum mu_code state_anew(struct server *s, const char *dir, const struct mu_err *why,
+                               struct mu_err *err)
+{
+    enum mu_code rc = rebuild_want(dir, s->generation, why->text, err);
+
+    rc = rc == MU_OK ? snapshot_state_remove(dir, s->generation, err) : rc;
+    if (rc == MU_OK) { /* what was durable of the state is given up, what was hurt is gone */
+        s->durable_told = 0;
+        s->is_state_hurt = s->is_noted = false;
+        rc = state_open(s, err);
+    }
+    s->lacks_state = s->node.lacks_state;
+    world_say(s->world, "%s: makes its state anew of %s: %s", s->name,
+              s->lacks_state ? "a snapshot of the leader" : "its log", why->text);
+    s->world->sums.rebuilt_log += rc == MU_OK && !s->lacks_state;
+    return rc;
+}
+
+/* Generations beside the one that counts, and a note about one that is no more. */
+static enum mu_code rests_remove(struct server *s, const char *dir, struct mu_err *err)
+{
+    enum mu_code rc = snapshot_state_remove(dir, s->generation + 1, err);
+
+    if (rc == MU_OK && s->generation > 1) {
+        rc = snapshot_state_remove(dir, s->generation - 1, err);
+    }
+    if (rc == MU_OK && !s->lacks_state) {
+        rc = rebuild_done(dir, err);
+        s->is_remade = s->is_remade && rc != MU_OK;
+    }
+    return rc;
+}
+
 static enum mu_code history_open(struct server *s, struct mu_err *err)
 {
     struct catalog_applied next = { .index = 0 };
+    struct mu_err why = MU_ERR_NONE;
     char dir[SERVER_DIR_BYTES];
 
     server_dir(s, dir);
     enum mu_code rc = snapshot_generation(dir, &s->generation, err);
 
-    rc = rc == MU_OK ? state_open(s, err) : rc;
+    rc = rc == MU_OK ? state_look(s, dir, &why, err) : rc;
     rc = rc == MU_OK ? snapshot_state_applied(dir, s->generation + 1, &next, err) : rc;
     rc = rc == MU_OK ? node_open(s, &next, err) : rc;
     if (rc == MU_OK && s->node.takes_next) {
         rc = next_take(s, dir, &next, err);
+    } else if (rc == MU_OK && s->lacks_state) {
+        rc = state_anew(s, dir, &why, err);
     }
-    rc = rc == MU_OK ? snapshot_state_remove(dir, s->generation + 1, err) : rc;
-    if (rc == MU_OK && s->generation > 1) {
-        rc = snapshot_state_remove(dir, s->generation - 1, err);
-    }
+    rc = rc == MU_OK ? rests_remove(s, dir, err) : rc;
     if (rc == MU_OK) {
         snaps_open(s);
     }

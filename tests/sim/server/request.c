@@ -156,7 +156,7 @@ static void read_key(struct request *r, struct op *saw)
         catalog_query_key(s->reader, &arena, mu_span_text(key_text(op->key)), &kvs, &err) !=
             MU_OK) {
         world_say(s->world, "%s: cannot read: %s", s->name, err.text);
-        if (!s->is_excused && !s->is_hurt) {
+        if (!s->is_excused && !server_is_hurt(s)) {
             world_fail(s->world, "%s: a read fails without a cause: %s", s->name, err.text);
         }
         mu_arena_deinit(&arena);
@@ -382,7 +382,7 @@ void request_client(struct server *s, uint64_t op)
     o->origin = (struct command_origin){ s->node.identity.disk, s->node.identity.boot_count,
                                          ++s->origin_seq };
 
-    if (o->kind == OP_GET && o->mode == MODE_STALE) {
+    if (o->kind == OP_GET && o->mode == MODE_STALE && !s->lacks_state) {
         answer_read(r);
     } else {
         ask_leader(r);

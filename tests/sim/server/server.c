@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/rebuild.h"
 #include "agent/snapshot_files.h"
 #include "base/assert.h"
 #include "base/mem.h"
@@ -220,11 +221,11 @@ static void dies(struct server *s, const char *what, const char *why)
         return;
     }
     world_say(w, "%s: %s: %s", s->name, what, why);
-    if (!s->is_excused && !s->is_hurt && !is_leaving(s)) {
+    if (!s->is_excused && !server_is_hurt(s) && !is_leaving(s)) {
         world_fail(w, "%s: a server dies without a cause: %s: %s", s->name, what, why);
     }
     w->sums.deaths++;
-    s->deaths += s->is_hurt;
+    s->deaths += server_is_hurt(s);
     if (s->deaths == DEATHS_MAX) { /* as agent/failures.c: it stays down */
         world_say(w, "%s: has failed %u times", s->name, s->deaths);
         s->is_refused = true;
@@ -238,9 +239,44 @@ void server_state_failed(struct server *s, const char *why)
     dies(s, "the state cannot be written", why);
 }
 
+/* As agent__state_bad(): log and vote stay, the state goes. */
+void server_state_bad(struct server *s, const char *why)
+{
+    struct mu_err err = MU_ERR_NONE;
+    char dir[SERVER_DIR_BYTES];
+
+    if (s->is_dying || event_is_set(&s->exit)) {
+        return;
+    }
+    server_dir(s, dir);
+    s->is_remade = true;
+    if (rebuild_want(dir, s->generation, why, &err) != MU_OK) {
+        server_state_failed(s, err.text);
+        return;
+    }
+    s->is_noted = true;
+    dies(s, "the state is not to be trusted", why);
+}
+
+bool server_is_hurt(const struct server *s)
+{
+    return s->is_hurt || s->is_state_hurt;
+}
+
+bool server_is_whole(const struct server *s)
+{
+    return !server_is_hurt(s) && !s->is_remade && s->world->churn.victim != s;
+}
+
 static void on_apply_failed(void *data, const char *why)
 {
-    server_state_failed(data, why);
+    struct server *s = data;
+
+    if (apply_failure(s->apply) == MU_CORRUPT) {
+        server_state_bad(s, why);
+    } else {
+        server_state_failed(s, why);
+    }
 }
 
 static void on_state_full(void *data)
@@ -369,7 +405,7 @@ static void open_failed(struct server *s)
 
     world_say(w, "%s: does not open: %s: %s", s->name, mu_code_text(s->open_code),
               s->open_error.text);
-    if (is_damage && !s->is_hurt) {
+    if (is_damage && !server_is_hurt(s) && !(w->options.is_beyond && s->lacks_state)) {
         world_fail(w, "%s: refuses what no fault has touched: %s", s->name, s->open_error.text);
     }
     if (s->open_code == MU_IO && !s->is_excused) {
@@ -388,7 +424,7 @@ static void check_opened(struct server *s)
 {
     struct world *w = s->world;
 
-    if (!s->is_hurt && s->opened.index < s->durable_told) {
+    if (!server_is_hurt(s) && s->opened.index < s->durable_told) {
         world_fail(w, "%s: the state was durable up to %llu and is now at %llu", s->name,
                    U(s->durable_told), U(s->opened.index));
     }
@@ -425,8 +461,10 @@ void server_state_replace(struct server *s, struct catalog *catalog)
     s->reader = NULL;
     threads_apply_end(s);
     s->applied = s->opened = catalog_applied(catalog);
+    s->world->sums.rebuilt_leader += s->lacks_state;
+    s->lacks_state = s->is_remade = s->is_noted = false;
     fact_state(s, &s->applied);
-    if (s->applied.index < s->durable_told && !s->is_hurt) {
+    if (s->applied.index < s->durable_told && !server_is_hurt(s)) {
         world_fail(s->world, "%s: a state of %llu takes the place of one of %llu", s->name,
                    U(s->applied.index), U(s->durable_told));
     }
@@ -458,7 +496,7 @@ static void on_opened(void *data)
     s->catalog = NULL;
     s->state = SERVER_UP;
     s->has_begun = true;
-    s->term = s->commit = s->origin_seq = s->awaited = 0;
+    s->term = s->commit = s->origin_seq = s->awaited = s->reads_leased = 0;
     world_say(w, "%s: is up, applied %llu", s->name, U(s->opened.index));
     consensus__node_start(&s->node, server_ms(s));
     fact_log(s);
@@ -476,7 +514,8 @@ void server_start(struct server *s)
     MU_ASSERT(s->state == SERVER_DOWN);
     s->life++;
     s->state = SERVER_OPENING;
-    s->is_excused = s->stays_excused || disk_room(s->disk) != UINT64_MAX;
+    s->is_excused =
+        s->stays_excused || disk_fails_again(s->disk) || disk_room(s->disk) != UINT64_MAX;
     s->stays_excused = false;
     s->paused_until = 0;
     event_cancel(s->world, &s->restart);
@@ -648,7 +687,7 @@ void server_init(struct world *w, size_t place)
     disk_log_view(s->disk, s->view);
     sim_vfs_add(place, s->disk);
     sim_posix_add(place, s->disk);
-    s->clock_rate = 1000;
+    s->clock_rate = torture_rate(w);
     s->clock_base_us = SECOND + mu_rand_below(&w->rand, 1000 * SECOND);
     s->wall_ms = 1700000000000 + (int64_t)mu_rand_below(&w->rand, 10000);
     s->latency_us = 100 + mu_rand_below(&w->rand, mu_rand_below(&w->rand, 4) == 0 ? 10000 : 2000);

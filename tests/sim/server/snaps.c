@@ -13,12 +13,8 @@
 struct job { /* and its result */
     struct mu_link place;
     bool is_removal;
-    struct consensus_snap_order order;
-    struct mu_buf data;
-    uint64_t generation;
-    struct catalog *catalog;
-    uint64_t held;
-    struct mu_err err;
+    struct snapshot_work work;
+    uint64_t generation; /* of a removal */
 };
 
 struct snaps {
@@ -33,36 +29,8 @@ struct snaps {
 
 static void job_free(struct job *j)
 {
-    catalog_close(j->catalog);
-    mu_buf_deinit(&j->data);
+    snapshot_work_deinit(&j->work);
     mu_free(j);
-}
-
-static void run_order(struct snaps *n, struct job *j)
-{
-    struct snapshot_files *f = &n->files;
-    struct consensus_snap_order *o = &j->order;
-    enum mu_code rc = MU_OK;
-
-    switch (o->kind) {
-    case CONSENSUS_SNAP_EXPORT: rc = snapshot_export(f, &o->snap, &j->err); break;
-    case CONSENSUS_SNAP_CLOSE: snapshot_close(f); break;
-    case CONSENSUS_SNAP_READ:
-        rc = snapshot_read(f, &o->snap, o->offset, o->bytes, &j->data, &j->err);
-        break;
-    case CONSENSUS_SNAP_OPEN: rc = snapshot_open(f, &o->snap, &j->held, &j->err); break;
-    case CONSENSUS_SNAP_STORE:
-        rc = snapshot_store(f, &o->snap, o->offset, mu_buf_span(&j->data), &j->err);
-        j->held = f->written;
-        break;
-    case CONSENSUS_SNAP_IMPORT: rc = snapshot_import(f, &o->snap, &j->err); break;
-    case CONSENSUS_SNAP_SWITCH: rc = snapshot_switch(f, &j->catalog, &j->err); break;
-    case CONSENSUS_SNAP_ABANDON: snapshot_abandon(f); break;
-    }
-    MU_ASSERT((rc == MU_OK) == (j->err.code == MU_OK));
-    if (rc != MU_OK && (o->kind == CONSENSUS_SNAP_OPEN || o->kind == CONSENSUS_SNAP_STORE)) {
-        snapshot_abandon(f);
-    }
 }
 
 static void on_results(void *data);
@@ -82,11 +50,11 @@ static void snaps_main(void *data)
         struct job *j = MU_CONTAINER(link, struct job, place);
 
         if (j->is_removal) {
-            enum mu_code rc = snapshot_state_remove(n->files.dir, j->generation, &j->err);
+            enum mu_code rc = snapshot_state_remove(n->files.dir, j->generation, &j->work.err);
 
-            MU_ASSERT(rc == j->err.code);
+            MU_ASSERT(rc == j->work.err.code);
         } else {
-            run_order(n, j);
+            snapshot_work_run(&j->work, &n->files);
         }
         mu_list_push_back(&n->results, link);
         snaps_poll(s);
@@ -108,9 +76,7 @@ void snaps_order(void *data, const struct consensus_snap_order *order)
     struct job *j = mu_new(sizeof *j);
 
     world_note(s->world, 5000 + (uint64_t)order->kind * 8 + s->place);
-    j->order = *order;
-    j->order.data = MU_SPAN_NONE;
-    mu_buf_add_span(&j->data, order->data);
+    snapshot_work_init(&j->work, order);
     torture_snapshot(s,
                      order->kind == CONSENSUS_SNAP_IMPORT || order->kind == CONSENSUS_SNAP_SWITCH);
     post(s, j);
@@ -143,73 +109,57 @@ static void switch_finish(struct server *s)
 
     n->switching = NULL;
     s->generation = n->files.generation;
-    server_state_replace(s, j->catalog);
-    j->catalog = NULL; /* given */
+    server_state_replace(s, j->work.catalog);
+    j->work.catalog = NULL; /* given */
     s->world->sums.installs++;
     world_say(s->world, "%s: installed a snapshot of %llu, %llu bytes, generation %llu", s->name,
-              U(j->order.snap.index), U(j->order.snap.bytes), U(s->generation));
-    consensus__node_snapshot(&s->node, CONSENSUS_SNAP_SWITCHED, &j->order.snap, 0,
+              U(j->work.order.snap.index), U(j->work.order.snap.bytes), U(s->generation));
+    consensus__node_snapshot(&s->node, CONSENSUS_SNAP_SWITCHED, &j->work.order.snap, 0,
                              CONSENSUS_SNAP_OK);
     remove_old(s, s->generation - 1);
     requests_restored(s);
     job_free(j);
 }
 
-static enum consensus_snap_fault fault_of(enum mu_code code)
-{
-    return code == MU_FULL          ? CONSENSUS_SNAP_FULL
-           : code == MU_CORRUPT     ? CONSENSUS_SNAP_DAMAGED
-           : code == MU_UNSUPPORTED ? CONSENSUS_SNAP_UNKNOWN
-                                    : CONSENSUS_SNAP_IO;
-}
-
 static void answer(struct server *s, const struct job *j)
 {
-    static const enum consensus_snap_event good[] = {
-        [CONSENSUS_SNAP_EXPORT] = CONSENSUS_SNAP_EXPORTED,
-        [CONSENSUS_SNAP_OPEN] = CONSENSUS_SNAP_OPENED,
-        [CONSENSUS_SNAP_STORE] = CONSENSUS_SNAP_STORED,
-        [CONSENSUS_SNAP_IMPORT] = CONSENSUS_SNAP_IMPORTED,
-    };
-    const struct consensus_snap_order *o = &j->order;
-    bool is_good = j->err.code == MU_OK;
+    enum consensus_snap_fault fault;
+    enum consensus_snap_event event = snapshot_work_event(&j->work, &fault);
 
-    consensus__node_snapshot(&s->node,
-                             is_good                            ? good[o->kind]
-                             : o->kind == CONSENSUS_SNAP_EXPORT ? CONSENSUS_SNAP_EXPORT_FAILED
-                                                                : CONSENSUS_SNAP_LOST,
-                             &o->snap, j->held, fault_of(j->err.code));
+    consensus__node_snapshot(&s->node, event, &j->work.order.snap, j->work.held, fault);
 }
 
 /* False: it is kept. */
 static bool tell(struct server *s, struct job *j)
 {
-    const struct consensus_snap_order *o = &j->order;
+    const struct consensus_snap_order *o = &j->work.order;
 
     switch (o->kind) {
     case CONSENSUS_SNAP_EXPORT:
-        if (j->err.code == MU_OK) {
+        if (j->work.err.code == MU_OK) {
             s->world->sums.exports++;
             fact_snapshot(s, &o->snap);
         }
         answer(s, j);
-        if (j->err.code == MU_CORRUPT) {
-            server_state_failed(s, j->err.text);
+        if (j->work.err.code == MU_CORRUPT) {
+            server_state_bad(s, j->work.err.text);
         }
         break;
     case CONSENSUS_SNAP_OPEN:
-        s->world->sums.resumed += j->err.code == MU_OK && j->held > 0;
+        s->world->sums.resumed += j->work.err.code == MU_OK && j->work.held > 0;
         answer(s, j);
         break;
     case CONSENSUS_SNAP_STORE:
     case CONSENSUS_SNAP_IMPORT: answer(s, j); break;
     case CONSENSUS_SNAP_READ:
         consensus__node_chunk(&s->node, &o->snap, o->offset,
-                              j->err.code == MU_OK ? mu_buf_span(&j->data) : MU_SPAN_NONE);
+                              j->work.err.code == MU_OK ? mu_buf_span(&j->work.data)
+                                                        : MU_SPAN_NONE);
         break;
     case CONSENSUS_SNAP_SWITCH:
-        if (j->err.code != MU_OK) { /* the log begins behind it already: a restart completes it */
-            server_state_failed(s, j->err.text);
+        if (j->work.err.code != MU_OK) {
+            /* the log begins behind it already: a restart completes it */
+            server_state_failed(s, j->work.err.text);
             break;
         }
         s->snaps->switching = j;
@@ -223,14 +173,14 @@ static bool tell(struct server *s, struct job *j)
 /* What is made of bytes that were checked on their way is what was made of them by their leader. */
 static void check(const struct server *s, const struct job *j)
 {
-    bool is_job = !j->is_removal && j->order.kind == CONSENSUS_SNAP_IMPORT;
+    bool is_job = !j->is_removal && j->work.order.kind == CONSENSUS_SNAP_IMPORT;
 
-    if (j->err.code != MU_OK && j->order.kind != CONSENSUS_SNAP_READ) {
-        world_say(s->world, "%s: work on a snapshot failed: %s", s->name, j->err.text);
+    if (j->work.err.code != MU_OK && j->work.order.kind != CONSENSUS_SNAP_READ) {
+        world_say(s->world, "%s: work on a snapshot failed: %s", s->name, j->work.err.text);
     }
-    if (is_job && j->err.code == MU_CORRUPT && !s->is_hurt && !s->was_cut_once) {
+    if (is_job && j->work.err.code == MU_CORRUPT && !server_is_hurt(s) && !s->was_cut_once) {
         world_fail(s->world, "%s: a snapshot that no fault has touched is refused: %s", s->name,
-                   j->err.text);
+                   j->work.err.text);
     }
 }
 

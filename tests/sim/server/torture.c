@@ -120,7 +120,16 @@ static void act_clock(struct world *w)
 {
     struct server *s = any(w);
 
-    server_clock(s, 500 + below(w, 1001), below(w, 3) == 0 ? below(w, 20 * SECOND) : 0);
+    uint64_t rate = 500 + below(w, 1001);
+    uint64_t jump = below(w, 3) == 0 ? below(w, 20 * SECOND) : 0;
+
+    if (w->leases == LEASES_KEPT &&
+        w->options.broken !=
+            BREAK_LEASES) { /* none is faster than another by more than a quarter */
+        rate = 800 + (rate - 500) / 5;
+        jump = 0;
+    }
+    server_clock(s, rate, jump);
     if (below(w, 3) == 0) {
         s->wall_ms += (int64_t)below(w, 200000000) - 100000000;
     }
@@ -171,19 +180,26 @@ static void act_read(struct world *w)
     }
 }
 
+/* May this one's copies be hurt, or its state be gone? Others must have them. */
+static bool can_spare(const struct world *w, const struct server *s)
+{
+    size_t gone = 0;
+
+    for (size_t i = 0; i < w->servers_count; i++) {
+        gone += &w->servers[i] != s && !server_is_whole(&w->servers[i]);
+    }
+    return gone < w->hurt_max;
+}
+
 static void act_rot(struct world *w)
 {
     struct server *s = any(w);
-    size_t hurt = 0;
 
-    for (size_t i = 0; i < w->servers_count; i++) {
-        hurt += w->servers[i].is_hurt;
-    }
-    if (!s->is_hurt && hurt >= w->hurt_max) {
+    if (!can_spare(w, s)) {
         return;
     }
-    s->is_hurt = true;
     if (below(w, 2) == 0) {
+        s->is_state_hurt = true;
         bool did = below(w, 3) == 0 ? disk_clobber(s->disk, DISK_STATE, STATE_BLOCK)
                                     : disk_rot(s->disk, DISK_STATE);
 
@@ -191,6 +207,7 @@ static void act_rot(struct world *w)
         world_say(w, "%s: the state rots%s", s->name, did ? "" : ", not");
         return;
     }
+    s->is_hurt = true;
     if (below(w, 3) == 0) {
         disk_misdirect(s->disk, DISK_LOG);
         world_say(w, "%s: the next write of the log goes elsewhere", s->name);
@@ -239,6 +256,40 @@ void torture_snapshot(struct server *s, bool is_installing)
     }
 }
 
+/* A state that is not believed any more, as after a divergence: drawn from a stream of its own. */
+static void on_anew(void *data)
+{
+    struct world *w = data;
+    struct server *s = &w->servers[mu_rand_below(&w->more_rand, w->servers_count)];
+
+    if (server_is_up(s) && can_spare(w, s)) {
+        w->bad[FAULT_anew]++;
+        s->is_excused = true;
+        server_state_bad(s, "somebody says so");
+    }
+    event_set(w, &w->anew, w->now + mu_rand_below(&w->more_rand, 4 * SECOND), on_anew, w);
+}
+
+/* What leases are about: a leader that hears nobody any more, and is asked all the same. */
+static void on_lone(void *data)
+{
+    struct world *w = data;
+    size_t at = 0;
+
+    while (at < w->servers_count && !w->servers[at].node.is_leader) {
+        at++;
+    }
+    bool is_cut = at < w->servers_count && w->is_cut[at][(at + 1) % w->servers_count];
+
+    memset(w->is_cut, 0, sizeof w->is_cut);
+    for (size_t i = 0; i < w->servers_count && at < w->servers_count && !is_cut; i++) {
+        w->is_cut[i][at] = w->is_cut[at][i] = i != at;
+    }
+    world_say(w, "the network is %s", is_cut ? "whole" : "cut around who leads");
+    event_set(w, &w->lone, w->now + 300 * MS + mu_rand_below(&w->more_rand, 2 * SECOND), on_lone,
+              w);
+}
+
 /* Drawn like the others, but it waits for its moment. */
 static void act_midst(struct world *w)
 {
@@ -257,6 +308,7 @@ static const struct {
     [FAULT_sync]  = { 3, act_sync },   [FAULT_read]  = { 2, act_read },   [FAULT_rot]   = { 2, act_rot },
     [FAULT_churn] = { 4, act_churn },  [FAULT_transfer] = { 3, act_transfer },
     [FAULT_lag]   = { 6, act_lag },    [FAULT_midst] = { 1, act_midst },
+    [FAULT_anew]  = { 0, NULL },       /* see on_anew() */
 }; // clang-format on
 
 static void on_torture(void *data)
@@ -284,12 +336,31 @@ static void on_torture(void *data)
 /* -- what kind of run ---------------------------------------------------------------------------
  */
 
+/* What was thought of later, from a stream of its own. */
+static void more_begin(struct world *w)
+{
+    uint64_t leases = mu_rand_below(&w->more_rand, 16);
+
+    w->leases = w->options.broken == BREAK_LEASES || leases < 3 ? LEASES_KEPT
+                : leases == 3                                   ? LEASES_BROKEN
+                                                                : LEASES_NONE;
+    if (w->leases != LEASES_NONE && world_has(w, FAULT_cut)) {
+        event_set(w, &w->lone, w->now + 2 * SECOND, on_lone, w);
+    }
+    if (mu_rand_below(&w->more_rand, 2) == 0) {
+        w->options.off |= UINT64_C(1) << FAULT_anew;
+    }
+    if (world_has(w, FAULT_anew)) {
+        event_set(w, &w->anew, w->now + 2 * SECOND, on_anew, w);
+    }
+}
+
 void torture_begin(struct world *w)
 {
     const struct world_options *o = &w->options;
 
     w->is_pressing = below(w, 2) == 0;
-    for (size_t i = 0; i < FAULTS_COUNT; i++) {
+    for (size_t i = 0; i < FAULT_anew; i++) {
         if (below(w, 2) == 0 && !(w->is_pressing && i == FAULT_lag)) {
             w->options.off |= UINT64_C(1) << i;
         }
@@ -327,11 +398,22 @@ void torture_begin(struct world *w)
         w->segment_bytes = CONSENSUS_SEGMENT_BYTES_MIN;
     }
     event_set(w, &w->torture, w->now + 2 * SECOND, on_torture, w);
+    more_begin(w);
+}
+
+uint64_t torture_rate(struct world *w)
+{
+    bool is_slow = w->leases != LEASES_NONE && mu_rand_below(&w->more_rand, 2) == 0;
+    bool is_wild = w->leases == LEASES_BROKEN || w->options.broken == BREAK_LEASES;
+
+    return is_slow ? is_wild ? 500 : 800 : is_wild ? 1500 : 1000;
 }
 
 void torture_end(struct world *w)
 {
     event_cancel(w, &w->torture);
+    event_cancel(w, &w->anew);
+    event_cancel(w, &w->lone);
     memset(w->is_cut, 0, sizeof w->is_cut);
     w->loss = w->twice = w->slow = w->flip = 0;
     w->delay_us = MS;

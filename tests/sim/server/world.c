@@ -201,6 +201,7 @@ static void random_begin(struct world *w)
     mu_rand_seed(&w->net_rand, mu_rand_u64(&seeds));
     mu_rand_seed(&w->disk_rand, mu_rand_u64(&seeds));
     sim_vfs_begin(mu_rand_u64(&seeds));
+    mu_rand_seed(&w->more_rand, mu_rand_u64(&seeds));
 }
 
 struct world *world_new(const struct world_options *options)

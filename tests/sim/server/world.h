@@ -66,7 +66,7 @@
     X(twice)            \
     X(delay)            \
     X(flip)             \
-    X(clock) X(stall) X(full) X(sync) X(read) X(rot) X(churn) X(transfer) X(lag) X(midst)
+    X(clock) X(stall) X(full) X(sync) X(read) X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -75,12 +75,20 @@ enum world_fault {
         FAULTS_COUNT
 };
 
+/* Reads by lease, in a quarter of the runs. */
+enum world_leases {
+    LEASES_NONE,
+    LEASES_KEPT,  /* clocks keep to what they assume: reads are as fresh as ever */
+    LEASES_BROKEN /* clocks do not: reads may be old, and nothing else may be wrong */
+};
+
 /* Broken on purpose, in what this program does itself. */
 enum world_break {
     BREAK_NOTHING,
-    BREAK_FLUSH,     /* disks of the log flush nothing */
-    BREAK_STALE,     /* reads are answered before the read point is applied */
-    BREAK_READ_POINT /* any server believes that it may give read points */
+    BREAK_FLUSH,      /* disks of the log flush nothing */
+    BREAK_STALE,      /* reads are answered before the read point is applied */
+    BREAK_READ_POINT, /* any server believes that it may give read points */
+    BREAK_LEASES      /* clocks break what leases assume, and nobody is told */
 };
 
 struct world_options {
@@ -143,7 +151,11 @@ struct server {
     bool is_dying;      /* its disk is dead, it is being taken apart */
     bool is_excused;    /* a fault was told that it may die of */
     bool stays_excused; /* in its next life too: an error that is repeated */
-    bool is_hurt;       /* what it has stored may be damaged */
+    bool is_hurt;       /* its log may be damaged */
+    bool is_state_hurt; /* its state may be; over when that was made anew */
+    bool is_remade;     /* its state is not to be used and not there again yet */
+    bool is_noted;      /* that was written down: no crash may undo it */
+    bool lacks_state;   /* what the log has no more comes from a leader */
     bool is_refused;    /* it will not start again, and has said why */
     unsigned deaths;    /* of damage */
     bool joins;         /* an empty disk waits to be added, it does not form a cluster */
@@ -178,6 +190,7 @@ struct server {
     /* what was seen of it */
     struct catalog_applied applied;
     uint64_t term, commit; /* of this life */
+    uint64_t reads_leased; /* of this life */
     uint64_t durable_told; /* over all lives, as long as the disk is honest */
     uint64_t term_told;
     uint64_t match_told;     /* committed, and a leader believes that it has it: of this disk */
@@ -260,7 +273,8 @@ struct version {                     /* of a key */
 struct world {
     struct world_options options;
     struct mu_rand rand, net_rand, disk_rand;
-    uint64_t now; /* microseconds */
+    struct mu_rand more_rand; /* for what came later: it moves no draw of old seeds */
+    uint64_t now;             /* microseconds */
     struct mu_heap events;
     uint64_t steps, hash;
     uint64_t until;
@@ -271,6 +285,7 @@ struct world {
     enum consensus_timing timing;
     uint32_t segment_bytes, trailing, wal_bytes, chunk_bytes;
     uint64_t ballast_bytes;
+    enum world_leases leases;
     bool is_pressing; /* short logs, long values: whoever is late needs a snapshot */
 
     bool is_cut[SERVERS_MAX][SERVERS_MAX]; /* [from][to] */
@@ -297,7 +312,7 @@ struct world {
     uint64_t told;              /* the highest index a client knows of */
     struct mu_id leaders[4096]; /* by term: I1 */
 
-    struct event torture;
+    struct event torture, anew, lone;
     struct {
         struct server *victim; /* leaves and comes back; NULL: nobody */
         bool is_wiped, is_asked;
@@ -309,6 +324,8 @@ struct world {
         uint64_t crashes, cuts, opens, refused, copies, acked, failed, unknown, reads, deaths;
         uint64_t exports, installs, resumed, completed; /* of snapshots */
         uint64_t state_rots;
+        uint64_t rebuilt_log, rebuilt_leader; /* states made anew, of what */
+        uint64_t reads_leased;
     } sums;
 };
 
@@ -345,6 +362,10 @@ void server_store_wakes(void *data);
 extern const struct consensus_callbacks server_callbacks;
 void server_boots_up(struct server *s); /* its boot has ended, well or not */
 void server_state_failed(struct server *s, const char *why);
+/* It is not to be trusted any more: the process ends, and the next one makes it anew. */
+void server_state_bad(struct server *s, const char *why);
+bool server_is_hurt(const struct server *s);  /* what it has stored may be damaged */
+bool server_is_whole(const struct server *s); /* log and state are there, and good */
 /* The apply steps are idle: this state takes the place of the old one. */
 void server_state_replace(struct server *s, struct catalog *catalog);
 /* On the loop of the server: false, it stands still; `e` was put off until it goes on. */
@@ -462,6 +483,7 @@ void churn_transfer(struct world *w, const struct server *to);
 
 void torture_begin(struct world *w); /* also draws what kind of run this is */
 void torture_end(struct world *w);
+uint64_t torture_rate(struct world *w); /* of the clock of one more server */
 /* It works on one: a moment to die in. */
 void torture_snapshot(struct server *s, bool is_installing);
 void judge(struct world *w);

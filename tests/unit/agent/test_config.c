@@ -904,6 +904,68 @@ static void expect_file(const char *path, struct mu_buf *printed)
     mu_buf_deinit(printed);
 }
 
+/* -- reading again ----------------------------------------------------------------------------- */
+
+static void a_reload_takes_what_needs_no_restart(void **state)
+{
+    struct config *c = NULL, *fresh = NULL;
+    bool wants_help = false;
+    struct mu_buf restart = MU_BUF_NONE;
+    const char *const args[] = {
+        "-data-dir",
+        dir(),
+        "-config-file",
+        file("reload.json", "{\"log_level\":\"INFO\",\"node_meta\":{\"a\":\"1\"},"
+                            "\"ports\":{\"http\":8500},\"service\":{\"name\":\"web\"}}"),
+    };
+    struct mu_err err = MU_ERR_NONE;
+
+    (void)state;
+    if (config_load(&c, MU_LEN(args), args, &wants_help, &err) != MU_OK) {
+        fail_msg("%s", err.text);
+    }
+    for (unsigned round = 0; round < 3; round++) { /* each frees what the one before had */
+        (void)file("reload.json",
+                   "{\"log_level\":\"WARN\",\"node_meta\":{\"b\":\"2\"},\"retry_join\":"
+                   "[\"x\"],\"ports\":{\"http\":1,\"dns\":2},\"domain\":\"other\","
+                   "\"dns_config\":{\"service_ttl\":{\"web\":\"5s\"},\"node_ttl\":\"9s\"},"
+                   "\"services\":[{\"name\":\"x\"},{\"name\":\"y\"}]}");
+        assert_int_equal(config_load_again(&fresh, c, &err), MU_OK);
+        mu_buf_clear(&restart);
+        config_needs_restart(c, fresh, &restart);
+        assert_string_equal(mu_buf_text(&restart), "ports.dns, ports.http, domain, retry_join");
+        config_adopt(c, fresh);
+    }
+    assert_int_equal(c->log_level, MU_WARN);
+    assert_int_equal(c->node_meta.count, 1);
+    assert_true(mu_span_eq_text(c->node_meta.items[0].key, "b"));
+    assert_int_equal(c->dns.service_ttl[0].seconds, 5);
+    assert_int_equal(c->dns.node_ttl_s, 9);
+    assert_int_equal(c->services_count, 2);
+    assert_int_equal(c->ports.http, 8500); /* as it was */
+    (void)file("reload.json", "{\"bogus\":1}");
+    assert_int_equal(config_load_again(&fresh, c, &err), MU_INVALID);
+    assert_null(fresh);
+    mu_buf_deinit(&restart);
+    config_free(c);
+}
+
+/* Such a row is copied by its offset, or is one of those that config_adopt() names. */
+static void every_row_that_reloads_can(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < config_items_count; i++) {
+        const struct config_item *item = &config_items[i];
+        bool is_made = item->type == CONFIG_SERVICES || item->type == CONFIG_CHECKS ||
+                       item->type == CONFIG_WATCHES || item->type == CONFIG_ANY;
+
+        if ((is_made && item->to != 0) ||
+            (item->reloads && (item->effect != CONFIG_WORKS || (!is_made && item->to == 0)))) {
+            fail_msg("%s", item->key);
+        }
+    }
+}
+
 static void documents_are_current(void **state)
 {
     struct mu_buf printed = MU_BUF_NONE;
@@ -976,6 +1038,8 @@ int main(void)
         cmocka_unit_test(every_listed_key_has_a_row),
         cmocka_unit_test(every_listed_flag_has_a_row),
         cmocka_unit_test(every_row_is_sane),
+        cmocka_unit_test(a_reload_takes_what_needs_no_restart),
+        cmocka_unit_test(every_row_that_reloads_can),
         cmocka_unit_test(documents_are_current),
         cmocka_unit_test(the_example_loads),
         cmocka_unit_test(flags_are_printed_with_their_help),

@@ -324,20 +324,27 @@ static void one_follows_from_another(void **state)
 
 /* -- the history: always the newest in the log, whatever was truncated (rows 50, 51) ------- */
 
-static struct consensus *core_new(void)
+/* A log in which each entry is a configuration. */
+static struct consensus *core_with(uint32_t count, uint64_t applied)
 {
     struct consensus_options options;
-    struct consensus_config first = three();
+    struct consensus_config configs[16];
     const struct consensus_run runs[] = { { 1, 1 } };
     struct consensus_loaded loaded = {
         .hard = { .term = 1, .cluster = id_of(77) },
         .runs = runs,
         .runs_count = 1,
-        .configs = &first,
-        .configs_count = 1,
-        .last_index = 1,
+        .configs = configs,
+        .configs_count = count,
+        .last_index = count,
+        .applied = applied,
         .seed = 1,
     };
+
+    for (uint32_t i = 0; i < count; i++) {
+        configs[i] = three();
+        configs[i].index = i + 1;
+    }
 
     consensus_options_init(&options, CONSENSUS_LAN, 1);
     options.server = id_of(1);
@@ -346,7 +353,13 @@ static struct consensus *core_new(void)
     struct consensus *c = mu_new(consensus_arena_bytes(&options));
 
     consensus_init(c, &options, &loaded, 1);
+    consensus__check(c);
     return c;
+}
+
+static struct consensus *core_new(void)
+{
+    return core_with(1, 0);
 }
 
 /* An append of entries of the kinds given ('c' configuration, '-' no-op) behind `prev`. */
@@ -433,9 +446,70 @@ static void one_configuration_is_taken_at_a_time(void **state)
     mu_free(c);
 }
 
+/* Their indexes as consensus__config_at() has them for 1, 2, 3...; 0: not known. */
+static void expect_at(const struct consensus *c, const uint64_t *indexes, uint64_t count)
+{
+    for (uint64_t i = 1; i <= count; i++) {
+        const struct consensus_config *config = consensus__config_at(c, i);
+
+        if ((config != NULL ? config->index : 0) != indexes[i - 1]) {
+            fail_msg("at %d: %d", (int)i, config != NULL ? (int)config->index : 0);
+        }
+    }
+}
+
+/* A follower that does not know how far commit has come takes them all. */
+static void more_configurations_than_there_is_place_for(void **state)
+{
+    struct consensus *c = core_new();
+
+    (void)state;
+    for (uint64_t i = 1; i < 12; i++) {
+        feed(c, 1, i, 1, "c");
+    }
+    assert_int_equal(c->log.last_index, 12);
+    assert_int_equal(c->commit, 0);
+    expect_at(c, (const uint64_t[]){ 1, 0, 0, 0, 0, 6, 7, 8, 9, 10, 11, 12 }, 12);
+    feed(c, 2, 11, 1, "-"); /* the newest may still be cut off, those before it are committed */
+    expect_at(c, (const uint64_t[]){ 1, 0, 0, 0, 0, 6, 7, 8, 9, 10, 11, 11 }, 12);
+    c->commit = 3;
+    consensus__config_committed(c);
+    consensus__check(c);
+    expect_at(c, (const uint64_t[]){ 1, 0, 0, 0, 0, 6, 7 }, 7);
+    c->commit = 7;
+    consensus__config_committed(c);
+    consensus__check(c);
+    expect_at(c, (const uint64_t[]){ 0, 0, 0, 0, 0, 0, 7, 8, 9, 10, 11, 11 }, 12);
+    mu_free(c);
+}
+
+static void what_is_in_force_at_the_state_is_loaded(void **state)
+{
+    static const struct {
+        uint64_t applied;
+        uint64_t at[12];
+    } cases[] = {
+        { 0, { 1, 0, 0, 0, 0, 6, 7, 8, 9, 10, 11, 12 } },
+        { 1, { 1, 0, 0, 0, 0, 6, 7, 8, 9, 10, 11, 12 } },
+        { 3, { 0, 0, 3, 0, 0, 6, 7, 8, 9, 10, 11, 12 } },
+        { 5, { 0, 0, 0, 0, 5, 6, 7, 8, 9, 10, 11, 12 } },
+        { 12, { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12 } },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct consensus *c = core_with(12, cases[i].applied);
+
+        expect_at(c, cases[i].at, 12);
+        mu_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(more_configurations_than_there_is_place_for),
+        cmocka_unit_test(what_is_in_force_at_the_state_is_loaded),
         cmocka_unit_test(what_was_encoded_comes_back),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(the_first_form_is_still_read),
