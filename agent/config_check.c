@@ -350,11 +350,15 @@ static enum mu_code check_client(struct config_draft *d, struct mu_err *err)
     if (rc != MU_OK) {
         return rc;
     }
-    c->dns_addrs = c->http_addrs = c->client_addrs;
-    c->dns_addrs_count = c->http_addrs_count = c->client_addrs_count;
+    c->dns_addrs = c->http_addrs = c->serf_rpc_addrs = c->client_addrs;
+    c->dns_addrs_count = c->http_addrs_count = c->serf_rpc_addrs_count = c->client_addrs_count;
     if (is_said(d->dns_addr)) {
         rc = config__addresses("DNS address", d->dns_addr, &c->arena, &c->dns_addrs,
                                &c->dns_addrs_count, NULL, err);
+    }
+    if (rc == MU_OK && is_said(d->serf_rpc_addr)) {
+        rc = config__addresses("addresses.serf_rpc", d->serf_rpc_addr, &c->arena,
+                               &c->serf_rpc_addrs, &c->serf_rpc_addrs_count, NULL, err);
     }
     if (rc == MU_OK && is_said(d->http_addr)) {
         rc = config__addresses("addresses.http", d->http_addr, &c->arena, &c->http_addrs,
@@ -418,7 +422,7 @@ static enum mu_code check_listeners(struct config_draft *d, struct mu_err *err)
         { "Serf LAN", serf, 1, c->ports.serf_lan },
         { "RPC", &c->bind_addr, 1, c->is_server ? c->ports.server : -1 },
         /* unless they were asked for, these give way when they start */
-        { "Serf RPC", c->client_addrs, c->client_addrs_count,
+        { "Serf RPC", c->serf_rpc_addrs, c->serf_rpc_addrs_count,
           c->ports.serf_rpc_given ? c->ports.serf_rpc : -1 },
         { "etcd", c->client_addrs, c->client_addrs_count,
           c->ports.etcd_given ? c->ports.etcd : -1 },

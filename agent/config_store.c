@@ -133,6 +133,10 @@ enum mu_code config__set_number(struct config_draft *d, const struct config_item
         if (v > UINT16_MAX) {
             return mu_fail(err, MU_INVALID, "%s: invalid port: %lld", item->key, (long long)v);
         }
+        if (v < -1) {
+            return mu_fail(err, MU_INVALID, "%s: invalid port: %lld (-1 is off)", item->key,
+                           (long long)v);
+        }
         v = v > 0 ? v : -1;
     }
     if (item->type == CONFIG_SECONDS && v / 1000 > UINT32_MAX) {

@@ -73,6 +73,7 @@ const struct config_item config_items[] = {
     { .key = "client_addr", .flag = "client", TEXT, AT(client_addr), .text = "127.0.0.1", .example = "\"127.0.0.1\"", .help = "Addresses of HTTP and DNS, separated by blanks." },
     { .key = "addresses.dns", TEXT, AT(dns_addr), .help = "Addresses of DNS instead of client_addr." },
     { .key = "addresses.http", TEXT, AT(http_addr), .help = "Addresses of HTTP instead of client_addr; unix:///path too." },
+    { .key = "addresses.serf_rpc", TEXT, AT(serf_rpc_addr), .help = "Addresses of the serf command's port instead of client_addr." },
     { .key = "addresses.https", TEXT, LATER, .help = "Addresses of HTTPS instead of client_addr." },
     { .key = "addresses.grpc", TEXT, LATER, .help = "Addresses of gRPC instead of client_addr." },
     { .key = "addresses.grpc_tls", TEXT, LATER, .help = "Addresses of gRPC with TLS instead of client_addr." },

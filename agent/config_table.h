@@ -18,7 +18,7 @@ enum config_type {
     CONFIG_BOOL,          /* bool */
     CONFIG_INT,           /* int64_t */
     CONFIG_U32,           /* uint32_t */
-    CONFIG_PORT,          /* int: 1..65535, anything below is -1: off */
+    CONFIG_PORT,          /* int: 1..65535; 0 and -1: off */
     CONFIG_MS,            /* int64_t: a duration in milliseconds */
     CONFIG_SECONDS,       /* uint32_t: a duration in seconds */
     CONFIG_TEXTS,         /* struct config_texts: lists append */
@@ -68,7 +68,7 @@ struct config_draft {
     const char *bind_addr, *client_addr, *serf_lan;
     const char *advertise_addr, *advertise_v4, *advertise_v6;
     const char *advertise_addr_wan, *advertise_wan_v4, *advertise_wan_v6;
-    const char *dns_addr, *http_addr;
+    const char *dns_addr, *http_addr, *serf_rpc_addr;
     const char *domain, *log_level;
     struct config_texts alt_domain, start_join, retry_join, block_endpoints, event_handlers;
     struct mu_pairs service_ttl;

@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "ipc_session.h"
 
-#define AUTH_MAX 5U /* wrong tokens before we hang up */
+#define AUTH_MAX      5U   /* wrong tokens before we hang up */
+#define AUTH_PAUSE_MS 500U /* and before each of them is answered (spec 9.3) */
 
 /* -- answers ------------------------------------------------------------------------------------
  */
@@ -143,6 +144,26 @@ static void on_leave(struct ipc_session *s, struct request *r)
     s->waiting_seq = r->seq;
 }
 
+static void on_told(void *data, bool is_told)
+{
+    struct ipc_session *s = data;
+
+    if (ipc__wait_over(s)) {
+        ipc__put_header(s, s->waiting_seq, is_told ? "" : s->waiting_error);
+        ipc__request_next(s);
+        s->wake(s->wake_data);
+    }
+}
+
+/* Answer once what was done has left this node: whoever ends it then loses nothing. */
+static void answer_told(struct ipc_session *s, const struct request *r, const char *error)
+{
+    s->is_waiting = true;
+    s->waiting_seq = r->seq;
+    s->waiting_error = error;
+    s->host.spread(s->host.data, on_told, s);
+}
+
 /* A name that nobody has is no error (transcript 34). */
 static void on_force_leave(struct ipc_session *s, struct request *r)
 {
@@ -155,7 +176,11 @@ static void on_force_leave(struct ipc_session *s, struct request *r)
     }
     enum mu_code rc = s->host.force_leave(s->host.data, name, prune, &err);
 
-    ipc__answer(s, r, rc == MU_NOT_FOUND ? MU_OK : rc, &err);
+    if (rc == MU_OK) {
+        answer_told(s, r, "timed out broadcasting node removal");
+    } else {
+        ipc__answer(s, r, rc == MU_NOT_FOUND ? MU_OK : rc, &err);
+    }
 }
 
 static void on_event(struct ipc_session *s, struct request *r)
@@ -176,8 +201,15 @@ static void on_tags(struct ipc_session *s, struct request *r)
     struct ipc_texts remove = ipc_get_texts(&r->body, "DeleteTags");
     struct mu_err err = MU_ERR_NONE;
 
-    if (ipc__is_sound(s, r)) {
-        ipc__answer(s, r, s->host.tags(s->host.data, &set, &remove, &err), &err);
+    if (!ipc__is_sound(s, r)) {
+        return;
+    }
+    enum mu_code rc = s->host.tags(s->host.data, &set, &remove, &err);
+
+    if (rc == MU_OK) {
+        answer_told(s, r, "timeout waiting for update broadcast");
+    } else {
+        ipc__answer(s, r, rc, &err);
     }
 }
 
@@ -254,6 +286,21 @@ static bool is_right(const struct ipc_session *s, struct mu_span token)
            (token.bytes == 0 || sodium_memcmp(token.data, key, token.bytes) == 0);
 }
 
+static void on_paused(void *data)
+{
+    struct ipc_session *s = data;
+
+    if (!ipc__wait_over(s)) {
+        return;
+    }
+    ipc__put_header(s, s->waiting_seq, "Invalid authentication token");
+    if (++s->wrong_tokens == AUTH_MAX) {
+        ipc__hang_up(s, "too many wrong tokens");
+    }
+    ipc__request_next(s);
+    s->wake(s->wake_data);
+}
+
 static void on_auth(struct ipc_session *s, struct request *r)
 {
     struct mu_span token = ipc_get_bytes(&r->body, "AuthKey");
@@ -262,10 +309,13 @@ static void on_auth(struct ipc_session *s, struct request *r)
         return;
     }
     s->is_authed = is_right(s, token);
-    ipc__put_header(s, r->seq, s->is_authed ? "" : "Invalid authentication token");
-    if (!s->is_authed && ++s->wrong_tokens == AUTH_MAX) {
-        ipc__hang_up(s, "too many wrong tokens");
+    if (s->is_authed) {
+        ipc__put_header(s, r->seq, "");
+        return;
     }
+    s->is_waiting = true; /* or a key could be tried out as fast as the loop turns */
+    s->waiting_seq = r->seq;
+    s->host.pause(s->host.data, AUTH_PAUSE_MS, on_paused, s);
 }
 
 static const struct ipc_command {

@@ -4,7 +4,8 @@
  * streamed records to `out`; a header and its body are appended together. What it asks for it asks
  * its host, a table of functions: the agent (ipc_agent.c), or a test.
  *
- * Requests of one client are carried out one after the other; while one waits (join, leave, keys)
+ * Requests of one client are carried out one after the other; while one waits (join, leave, keys,
+ * what must have been told to others, the pause behind a wrong token)
  * what comes behind it is kept, up to one object's bound.
  *
  * Thread:  the loop's.
@@ -13,11 +14,11 @@
 #ifndef AGENT_IPC_H
 #define AGENT_IPC_H
 
+#include "agent/ipc_codec.h"
 #include "agent/keys.h"
 #include "base/buf.h"
 #include "gossip/driver.h"
 #include "handler_event.h"
-#include "agent/ipc_codec.h"
 #include "log_ring.h"
 
 #define IPC_CLIENTS_MAX   256U
@@ -46,6 +47,10 @@ struct ipc_host {
                           struct mu_err *err);
     enum mu_code (*tags)(void *data, const struct mu_pairs *set, const struct ipc_texts *remove,
                          struct mu_err *err);
+    /* What was asked for until now has been told to others. `told` comes once, not from inside. */
+    void (*spread)(void *data, gossip_told_fn *told, void *told_data);
+    /* `over` comes once, after that time or when the host ends. */
+    void (*pause)(void *data, uint64_t ms, ipc_left_fn *over, void *over_data);
     enum mu_code (*query)(void *data, const struct gossip_query_params *params,
                           gossip_replied_fn *replied, void *replied_data, uint64_t *id,
                           struct mu_err *err);

@@ -17,6 +17,7 @@ struct ipc {
     struct timer flush;
     struct mu_arena arena; /* of tags */
     struct mu_pairs tags;  /* set at run time; gone with the process, as with Serf */
+    struct mu_link pauses;
 };
 
 /* -- tags ---------------------------------------------------------------------------------------
@@ -179,6 +180,39 @@ static enum mu_code host_leave(void *data, ipc_left_fn *done, void *done_data, s
 static enum mu_code host_force_leave(void *data, const char *name, bool prune, struct mu_err *err)
 {
     return gossip_driver_force_leave(((struct agent *)data)->gossip, name, prune, err);
+}
+
+static void host_spread(void *data, gossip_told_fn *told, void *told_data)
+{
+    gossip_driver_spread(((struct agent *)data)->gossip, told, told_data);
+}
+
+struct pause {
+    struct mu_link place;
+    struct timer timer;
+    ipc_left_fn *over;
+    void *data;
+};
+
+static void pause_over(void *data)
+{
+    struct pause *p = data;
+
+    mu_list_remove(&p->place);
+    timer_cancel(&p->timer);
+    p->over(p->data);
+    mu_free(p);
+}
+
+static void host_pause(void *data, uint64_t ms, ipc_left_fn *over, void *over_data)
+{
+    struct agent *a = data;
+    struct pause *p = mu_new(sizeof *p);
+
+    p->over = over;
+    p->data = over_data;
+    mu_list_push_back(&a->ipc->pauses, &p->place);
+    timer_set(a->timers, &p->timer, ms, pause_over, p);
 }
 
 static enum mu_code host_event(void *data, const char *name, struct mu_span payload, bool coalesce,
@@ -429,6 +463,8 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
         .force_leave = host_force_leave,
         .event = host_event,
         .tags = host_tags,
+        .spread = host_spread,
+        .pause = host_pause,
         .query = host_query,
         .query_forget = host_query_forget,
         .respond = host_respond,
@@ -441,13 +477,14 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
 
     a->ipc = mu_new(sizeof *a->ipc);
     mu_arena_init(&a->ipc->arena, 0);
+    mu_list_init(&a->ipc->pauses);
     if (a->config->ports.serf_rpc <= 0) {
         return MU_OK;
     }
     a->ipc->port = ipc_port_new(a->loop, &host);
     a->ipc->coalescer = coalescer_new();
-    for (size_t i = 0; i < a->config->client_addrs_count && rc == MU_OK; i++) {
-        rc = listen_on(a, a->config->client_addrs[i], err);
+    for (size_t i = 0; i < a->config->serf_rpc_addrs_count && rc == MU_OK; i++) {
+        rc = listen_on(a, a->config->serf_rpc_addrs[i], err);
     }
     return rc;
 }
@@ -459,6 +496,9 @@ void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data)
     a->ipc->port = NULL;
     timer_cancel(&a->ipc->flush);
     ipc_port_close(port, closed, data);
+    while (!mu_list_empty(&a->ipc->pauses)) { /* their clients are gone */
+        pause_over(MU_CONTAINER(a->ipc->pauses.next, struct pause, place));
+    }
 }
 
 bool agent__ipc_is_open(const struct agent *a)

@@ -35,6 +35,7 @@ struct ipc_session {
     bool is_waiting;     /* join, leave or keys: waiting_seq is answered later */
     bool may_have_empty; /* the last command has no body; some clients send an empty one */
     uint64_t waiting_seq;
+    const char *waiting_error; /* of what has to be told: when it was not in time */
     unsigned wrong_tokens;
     struct mu_link streams, asked;
     size_t streams_count, asked_count;

@@ -152,14 +152,40 @@ void agent_leave(struct agent *a, agent_done_fn *done, void *data)
     agent_part(a, on_parted, l);
 }
 
-enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune, struct mu_err *err)
-{
-    struct gossip_view view;
+struct forcing {
+    agent_done_fn *done;
+    void *data;
+};
 
-    if (!gossip_driver_find(a->gossip, name, &view)) {
-        return mu_fail(err, MU_NOT_FOUND, "agent: No node found with name '%s'", name);
+static void on_forced(void *data, bool is_told)
+{
+    struct forcing *f = data;
+    struct mu_err err = MU_ERR_NONE;
+
+    if (!is_told) {
+        (void)mu_fail(&err, MU_TIMEOUT, "timed out broadcasting node removal");
     }
-    return gossip_driver_force_leave(a->gossip, name, prune, err);
+    f->done(f->data, is_told ? MU_OK : MU_TIMEOUT, &err);
+    mu_free(f);
+}
+
+/* Done when others were told: whoever ends this agent then loses nothing. */
+void agent_force_leave(struct agent *a, const char *name, bool prune, agent_done_fn *done,
+                       void *data)
+{
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc = gossip_driver_force_leave(a->gossip, name, prune, &err);
+
+    if (rc != MU_OK) {
+        (void)mu_fail(&err, rc, "agent: No node found with name '%s'", name);
+        agent__later(a, done, data, rc, err.text);
+        return;
+    }
+    struct forcing *f = mu_new(sizeof *f);
+
+    f->done = done;
+    f->data = data;
+    gossip_driver_spread(a->gossip, on_forced, f);
 }
 
 /* -- removed ----------------------------------------------------------------------------------- */

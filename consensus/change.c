@@ -356,18 +356,21 @@ static bool was_removed(const struct consensus *c, const struct mu_id *disk)
 void consensus__on_member_req(struct consensus *c, const struct consensus_msg *m)
 {
     if (was_removed(c, &m->from_disk)) {
-        consensus__send(c, CONSENSUS_MEMBER_RES, &m->from)->removed.config_index =
-            committed(c)->index;
+        struct consensus_msg *answer = consensus__send(c, CONSENSUS_MEMBER_RES, &m->from);
+
+        answer->removed.config_index = committed(c)->index;
+        answer->removed.disk = m->from_disk;
     }
 }
 
-/* Two of them must say so, or all there are. */
+/* Two of them must say so, or all there are. A late word about the disk that this server had before
+ * is none about it. */
 void consensus__on_member_res(struct consensus *c, const struct consensus_msg *m)
 {
     const struct consensus__peer *p = consensus__peer_find(c, &m->from);
     uint32_t others = consensus__config(c)->servers_count - (c->self < CONSENSUS_PEERS_MAX);
 
-    if (p == NULL || c->role == CONSENSUS_LEADER) {
+    if (p == NULL || c->role == CONSENSUS_LEADER || !mu_id_eq(&m->removed.disk, &c->options.disk)) {
         return;
     }
     c->removed_by |= 1U << (p - c->peers);

@@ -228,6 +228,7 @@ static void removed_out(const struct consensus_msg *m, union body *b, pb_raft *t
 {
     muster__consensus__removed__init(&b->removed);
     b->removed.config_index = m->removed.config_index;
+    b->removed.disk = id_out(&m->removed.disk);
     to->removed = &b->removed;
 }
 
@@ -386,7 +387,7 @@ static bool removed_in(const pb_raft *from, struct consensus_msg *m)
         return false;
     }
     m->removed.config_index = from->removed->config_index;
-    return true;
+    return id_in(&from->removed->disk, &m->removed.disk);
 }
 
 static bool invite_in(const pb_raft *from, struct consensus_msg *m)

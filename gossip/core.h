@@ -596,6 +596,15 @@ void gossip__join_tick(struct gossip *g);
 void gossip__join_free_all(struct gossip *g);
 void gossip__join_known(struct gossip *g, const struct gossip_options *options);
 
+/* -- spread.c: has what was said left this node? ------------------------------------------------
+ */
+
+void gossip__on_spread(struct gossip *g, uint64_t id);
+uint64_t gossip__spread_due(const struct gossip *g);
+void gossip__spread_tick(struct gossip *g);
+void gossip__spread_look(struct gossip *g); /* at the end of each step */
+void gossip__spread_free_all(struct gossip *g);
+
 /* -- leave.c: going in good order (10) ----------------------------------------------------------
  */
 
@@ -823,6 +832,8 @@ struct gossip {
     uint64_t conflict_notice_ms, self_claim_ms, refused_log_ms;
     uint64_t conflict_retry_ms; /* when to offer our name again, and to whom */
     struct mu_addr conflict_peer;
+
+    struct mu_link spreads; /* struct gossip__spread, by their deadlines */
 
     /* effects of this step */
     struct gossip_send *sends;

@@ -1,9 +1,9 @@
 /* order_uv.c - what callers ask of the driver, and names to addresses.
  *
  * An order waits in a list until its names are resolved, and is then told to the core in a turn of
- * its own: no callback comes from inside a call. JOIN and LEAVE stay in the list until the core
- * answers. Names are looked up on libuv's pool; one that takes too long is given up, and its answer
- * ignored when it comes.
+ * its own: no callback comes from inside a call. JOIN, LEAVE and SPREAD stay in the list until the
+ * core answers. Names are looked up on libuv's pool; one that takes too long is given up, and its
+ * answer ignored when it comes.
  */
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +20,7 @@ enum order_kind {
     ORDER_JOIN,
     ORDER_LEAVE,
     ORDER_FORCE,
+    ORDER_SPREAD,
     ORDER_TAGS,
     ORDER_KEYS,
     ORDER_EVENT,
@@ -40,6 +41,7 @@ struct order {
     gossip_joined_fn *joined;
     bool replays;
     gossip_left_fn *left;
+    gossip_told_fn *told;
     void *data;
     const char *name; /* FORCE */
     bool prune;
@@ -120,6 +122,11 @@ static void order_send(struct gossip_driver *d, struct order *o)
         gossip__keeper_due(d);
         gossip__feed(d, &ev);
         return;
+    case ORDER_SPREAD:
+        ev.kind = GOSSIP_EV_SPREAD;
+        ev.spread.id = o->id;
+        gossip__feed(d, &ev);
+        return;
     case ORDER_FORCE:
         ev.kind = GOSSIP_EV_FORCE_LEAVE;
         ev.force.name = o->name;
@@ -182,6 +189,8 @@ static void answer(struct order *o, unsigned contacted, const char *why)
         o->joined(o->data, contacted, why);
     } else if (o->kind == ORDER_LEAVE) {
         o->left(o->data);
+    } else if (o->kind == ORDER_SPREAD) {
+        o->told(o->data, contacted > 0);
     }
 }
 
@@ -383,6 +392,15 @@ void gossip_driver_leave(struct gossip_driver *d, gossip_left_fn *left, void *da
 
     MU_ASSERT(d->is_started && !d->is_stopping);
     o->left = left;
+    o->data = data;
+}
+
+void gossip_driver_spread(struct gossip_driver *d, gossip_told_fn *told, void *data)
+{
+    struct order *o = order_new(d, ORDER_SPREAD);
+
+    MU_ASSERT(d->is_started && !d->is_stopping);
+    o->told = told;
     o->data = data;
 }
 

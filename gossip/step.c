@@ -54,6 +54,7 @@ static const struct {
     { gossip__leave_due,     gossip__leave_tick },
     { gossip__serf_due,      gossip__serf_tick },
     { gossip__query_due,     gossip__query_tick },
+    { gossip__spread_due,    gossip__spread_tick },
 }; // clang-format on
 
 /* -- effects ------------------------------------------------------------------------------------
@@ -222,6 +223,7 @@ static void lists_init(struct gossip *g)
     mu_list_init(&g->streams);
     mu_list_init(&g->merges);
     mu_list_init(&g->joins);
+    mu_list_init(&g->spreads);
     for (size_t q = 0; q < GOSSIP__QUEUES; q++) {
         for (size_t tier = 0; tier < GOSSIP__TIERS; tier++) {
             mu_list_init(&g->queues[q].tiers[tier]);
@@ -303,6 +305,7 @@ void gossip_free(struct gossip *g)
         return;
     }
     gossip__join_free_all(g);
+    gossip__spread_free_all(g);
     gossip__merge_free_all(g);
     gossip__stream_free_all(g);
     gossip__inquiry_free_all(g);
@@ -389,6 +392,7 @@ static void route(struct gossip *g, const struct gossip_event *ev)
     case GOSSIP_EV_JOIN: gossip__on_join(g, ev); break;
     case GOSSIP_EV_LEAVE: gossip__on_leave(g, ev->leave.id); break;
     case GOSSIP_EV_FORCE_LEAVE: gossip__on_force_leave(g, ev->force.name, ev->force.prune); break;
+    case GOSSIP_EV_SPREAD: gossip__on_spread(g, ev->spread.id); break;
     case GOSSIP_EV_TAGS: on_tags(g, &ev->tags); break;
     case GOSSIP_EV_KEYS: gossip__seal_set(g, &ev->sealing); break;
     case GOSSIP_EV_USER_EVENT:
@@ -435,6 +439,7 @@ void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_
     gossip__health_pause(g, ev);
     route(g, ev);
     gossip__suspicion_refresh(g);
+    gossip__spread_look(g);
     g->wake_at_ms = next_wake(g);
 
     *fx = (struct gossip_effects){ .sends = g->sends,

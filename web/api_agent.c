@@ -270,14 +270,9 @@ void api_agent_force_leave(struct request *r)
 {
     const char *node = mu_arena_text(&r->arena, r->argument.data, r->argument.bytes);
     bool prune = params_has(&r->params, "prune");
-    struct mu_err err = MU_ERR_NONE;
-    enum mu_code rc = agent_force_leave(r->front->agent, node, prune, &err);
 
-    if (rc == MU_OK) {
-        answer_empty(r, 200);
-    } else {
-        answer_code(r, rc, &err);
-    }
+    write_begin(r);
+    agent_force_leave(r->front->agent, node, prune, write_done, r);
 }
 
 /* Consul answers without a word; what needs a restart stands in a header for who reads it. */

@@ -10,8 +10,10 @@ int cmd_keygen(struct cli *cli, const void *options, int argc, const char *const
     char text[GOSSIP_KEY_TEXT_MAX];
 
     (void)options;
-    (void)argc;
     (void)argv;
+    if (argc > 0) {
+        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+    }
     randombytes_buf(key.bytes, sizeof key.bytes);
     gossip_key_text(&key, text);
     (void)fprintf(cli->out, "%s\n", text);

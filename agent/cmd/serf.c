@@ -120,7 +120,13 @@ static int run(struct cli *cli, const struct cli_command *command, int argc,
     cli->command = command;
     enum mu_code rc = cli_read(cli, command, argc, argv, options, &at, &err);
 
-    if (rc == MU_OK) {
+    if (rc == MU_OK && argc > at && command->arguments[0] == '\0') {
+        /* `serf leave n2` takes this node away, not n2: rather a question than that */
+        char text[64];
+
+        (void)snprintf(text, sizeof text, "Too many arguments (expected 0, got %d)", argc - at);
+        status = serf_usage(cli, text);
+    } else if (rc == MU_OK) {
         status = command->run(cli, options, argc - at, argv + at);
     } else if (rc == MU_NOT_FOUND) {
         print_help(command, cli->err);

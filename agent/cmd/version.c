@@ -42,8 +42,10 @@ int cmd_version(struct cli *cli, const void *options, int argc, const char *cons
 {
     const struct options *o = options;
 
-    (void)argc;
     (void)argv;
+    if (argc > 0) {
+        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+    }
     if (o->format == NULL || strcmp(o->format, "pretty") == 0) {
         print_pretty(cli->out);
         return 0;

@@ -1,6 +1,7 @@
 """Debian's serf command drives muster agents through port 7373."""
 
 import os
+import signal
 import socket
 import subprocess
 
@@ -147,6 +148,22 @@ class Serf(ClusterTest):
         wait_for("s1 to force it out", lambda: statuses(self.s1)["k2"] == "left")
 
 
+    def test_done_is_done(self):
+        """An agent that is killed right after the answer has told the others."""
+        self.k2.kill()
+        wait_for("k1 to see the crash", lambda: statuses(self.k1)["k2"] == "failed")
+        wait_for("s1 to see the crash", lambda: statuses(self.s1)["k2"] == "failed")
+        self.assertEqual(serf(self.k1, "force-leave", "k2"), (0, ""))
+        self.k1.send(signal.SIGSTOP)
+        try:
+            wait_for("s1 to have heard", lambda: statuses(self.s1)["k2"] == "left")
+        finally:
+            self.k1.send(signal.SIGCONT)
+        self.assertEqual(serf(self.k1, "tags", "-set", "colour=red"),
+                         (0, "Successfully updated agent tags\n"))
+        self.k1.kill()
+        wait_for("s1 to have heard", lambda: statuses(self.s1, "-tag", "colour=red").keys() == {"k1"})
+
     def test_the_log_is_followed(self):
         monitor = subprocess.Popen(
             ["serf", "monitor", "-rpc-addr", f"{self.k1.address}:7373", "-log-level", "info"],
@@ -217,6 +234,17 @@ class Locked(ClusterTest):
         code, out = serf(agent, "members", "-rpc-auth", "sesame")
         self.assertEqual((code, out.split()[0]), (0, "s1"))
         self.assertNotIn("sesame", agent.log_text())
+
+    def test_an_address_of_its_own(self):
+        cluster = self.cluster(servers=1, clients=0)
+        own = cluster.address()
+        cluster.agents["s1"].args += ["-hcl", f'addresses {{ serf_rpc = "{own}" }}']
+        cluster.start().wait_ready()
+        agent = cluster.agents["s1"]
+        self.assertIn("connection refused", serf(agent, "members")[1])
+        out = subprocess.run(["serf", "members", f"-rpc-addr={own}:7373"], capture_output=True,
+                             text=True, timeout=30)
+        self.assertEqual((out.returncode, out.stdout.split()[0]), (0, "s1"))
 
     def test_clients_that_do_not_read_cost_a_bound(self):
         cluster = self.cluster(servers=1, clients=0)

@@ -133,9 +133,10 @@ void agent_join(struct agent *a, const char *address, agent_done_fn *done, void 
 /* Graceful leave: `done` when others know; then the owner's `ended` comes with AGENT_LEFT. A
  * second call while leaving answers at once. */
 void agent_leave(struct agent *a, agent_done_fn *done, void *data);
-/* MU_NOT_FOUND: "agent: No node found with name 'nope'". */
-MU_MUST_CHECK enum mu_code agent_force_leave(struct agent *a, const char *name, bool prune,
-                                             struct mu_err *err);
+/* `done` when others were told. MU_NOT_FOUND: "agent: No node found with name 'nope'";
+ * MU_TIMEOUT. */
+void agent_force_leave(struct agent *a, const char *name, bool prune, agent_done_fn *done,
+                       void *data);
 
 /* -- user events (http-api 8) --------------------------------------------------------------------
  */

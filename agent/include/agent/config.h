@@ -75,7 +75,8 @@ struct config {
     struct mu_addr advertise_addr, advertise_addr_wan;     /* ip_bytes 0: to be chosen */
     struct mu_addr serf_lan_bind;                          /* ip_bytes 0: bind_addr */
     struct mu_addr *client_addrs, *dns_addrs, *http_addrs; /* without ports */
-    size_t client_addrs_count, dns_addrs_count, http_addrs_count;
+    struct mu_addr *serf_rpc_addrs;
+    size_t client_addrs_count, dns_addrs_count, http_addrs_count, serf_rpc_addrs_count;
     const char **http_sockets; /* paths of unix:// entries of addresses.http */
     size_t http_sockets_count;
     struct config_ports ports;

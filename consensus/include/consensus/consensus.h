@@ -390,7 +390,8 @@ struct consensus_msg {
             uint32_t valid_ms;   /* since it heard this leader last */
         } timeout_now;           /* TIMEOUT_NOW */
         struct {
-            uint64_t config_index; /* committed, and names the asker's disk as removed */
+            uint64_t config_index; /* committed, and names the disk as removed */
+            struct mu_id disk;     /* the asker's; another may use its id by now */
         } removed;                 /* MEMBER_RES */
         struct {
             struct mu_id disk; /* whom the configuration means by this id */

@@ -57,6 +57,12 @@ MU_MUST_CHECK enum mu_code gossip_driver_force_leave(struct gossip_driver *d, co
 MU_MUST_CHECK enum mu_code gossip_driver_set_tags(struct gossip_driver *d,
                                                   const struct mu_pairs *tags, struct mu_err *err);
 
+/* Everything asked for before this has left our node: it was told to others as often as rumors
+ * are, or nobody is there. `told` comes exactly once, never from inside; false: not within
+ * broadcast_timeout_ms. */
+typedef void gossip_told_fn(void *data, bool is_told);
+void gossip_driver_spread(struct gossip_driver *d, gossip_told_fn *told, void *data);
+
 /* Another keyring or strictness from the next turn on; copied. */
 void gossip_driver_seal(struct gossip_driver *d, const struct gossip_sealing *sealing);
 

@@ -207,6 +207,7 @@ enum gossip_event_kind {
     GOSSIP_EV_JOIN,
     GOSSIP_EV_LEAVE,
     GOSSIP_EV_FORCE_LEAVE, /* an unknown name changes nothing */
+    GOSSIP_EV_SPREAD,      /* done when what was said until now has left this node */
     GOSSIP_EV_TAGS,        /* at most MU_GOSSIP_META_MAX encoded: gossip_tags_bytes() */
     GOSSIP_EV_KEYS,        /* another keyring, or another strictness */
     GOSSIP_EV_USER_EVENT,  /* send one: gossip_event_check() first */
@@ -258,6 +259,9 @@ struct gossip_event {
         struct {
             uint64_t id;
         } leave;
+        struct {
+            uint64_t id; /* comes back in gossip_done; contacted 0: not in time */
+        } spread;
         struct {
             const char *name;
             bool prune;

@@ -21,6 +21,7 @@ static void each(void *data, gossip_member_fn *each_member, void *each_data)
 struct waiting {
     gossip_joined_fn *joined;
     ipc_left_fn *left;
+    gossip_told_fn *told;
     agent_keys_fn *keyed;
     void *data;
 };
@@ -69,7 +70,24 @@ static enum mu_code tags(void *data, const struct mu_pairs *set, const struct ip
                          struct mu_err *err)
 {
     (void)data;
-    return mu_fail(err, MU_TOO_BIG, "%zu %zu", set->count, remove->count);
+    return set->count > 0 ? MU_OK : mu_fail(err, MU_TOO_BIG, "%zu", remove->count);
+}
+
+static void spread(void *data, gossip_told_fn *told, void *told_data)
+{
+    struct waiting *w = data;
+
+    w->told = told;
+    w->data = told_data;
+}
+
+static void pause_for(void *data, uint64_t ms, ipc_left_fn *over, void *over_data)
+{
+    struct waiting *w = data;
+
+    MU_ASSERT(ms > 0);
+    w->left = over;
+    w->data = over_data;
 }
 
 static enum mu_code query(void *data, const struct gossip_query_params *params,
@@ -152,6 +170,8 @@ static void answer(struct waiting *w)
         was.joined(was.data, 0, "no");
     } else if (was.left != NULL) {
         was.left(was.data);
+    } else if (was.told != NULL) {
+        was.told(was.data, false);
     } else if (was.keyed != NULL) {
         was.keyed(was.data, MU_OK, &report, &err);
     }
@@ -167,6 +187,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
                              .force_leave = force_leave,
                              .event = event,
                              .tags = tags,
+                             .spread = spread,
+                             .pause = pause_for,
                              .query = query,
                              .query_forget = query_forget,
                              .respond = respond,

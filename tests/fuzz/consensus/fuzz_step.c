@@ -190,7 +190,10 @@ static void body_of(struct world *w, struct consensus_msg *m, struct consensus_e
         m->timeout_now.valid_ms = byte(w) * 4U;
         break;
     case CONSENSUS_MEMBER_REQ: break;
-    case CONSENSUS_MEMBER_RES: m->removed.config_index = number(w); break;
+    case CONSENSUS_MEMBER_RES:
+        m->removed.config_index = number(w);
+        m->removed.disk = byte(w) < 200 ? w->c->options.disk : m->from_disk;
+        break;
     case CONSENSUS_INVITE: m->invite.disk = id_of(byte(w)); break;
     }
 }

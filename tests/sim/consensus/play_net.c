@@ -338,7 +338,10 @@ static bool inject_body(struct play *p, const struct script_command *c, struct s
         x->timeout_now.valid_ms = (uint32_t)script_number(c, "valid", 500);
         break;
     case CONSENSUS_MEMBER_REQ: break;
-    case CONSENSUS_MEMBER_RES: x->removed.config_index = script_number(c, "index", 1); break;
+    case CONSENSUS_MEMBER_RES:
+        x->removed.config_index = script_number(c, "index", 1);
+        x->removed.disk = sim_node_find(p->w, script_option(c, "disk", to->name))->disk.id;
+        break;
     case CONSENSUS_INVITE: x->invite.disk = to->disk.id; break;
     }
     return true;

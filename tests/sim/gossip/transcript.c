@@ -5,6 +5,7 @@
  *   start d [state] [move] [id=c]     its earlier state, a new address, another's node id
  *   join d a               run 2s    crash|vanish|leave b    pause b 3s    heal
  *   force-leave a b [prune]           tag a key value        refuse a prefix
+ *   spread a               done once what a said has left it
  *   cut b | cut a b [udp|tcp] [oneway]   from all others, or from one; from first to second only
  *   faults loss=25         percent of datagrams
  *   show ping              lines with this beginning are told; most of the routine is not
@@ -328,6 +329,13 @@ static bool run_tag(struct player *p, const struct script_command *c, struct mu_
     return true;
 }
 
+static bool run_spread(struct player *p, const struct script_command *c, struct mu_buf *out)
+{
+    (void)out;
+    world_spread(p->world, node_of(p, c->words[1]));
+    return true;
+}
+
 static bool run_refuse(struct player *p, const struct script_command *c, struct mu_buf *out)
 {
     (void)out;
@@ -611,6 +619,7 @@ static const struct {
     { "force-leave", 3, run_force_leave },
     { "tag",         4, run_tag },
     { "refuse",      3, run_refuse },
+    { "spread",      2, run_spread },
     { "cut",         2, run_cut },
     { "heal",        1, run_heal },
     { "faults",      2, run_faults },

@@ -13,6 +13,7 @@
 #define CLOCK_OFFSET_MS 1000 /* a monotonic clock seldom begins at 0 */
 #define DONE_JOIN       1
 #define DONE_LEAVE      2
+#define DONE_SPREAD     3
 #define WALL_SECONDS    200000000ULL /* since 2020, at the beginning of every run */
 
 void sim_hash(struct world *w, const void *data, size_t bytes)
@@ -457,6 +458,14 @@ void world_force_leave(struct world *w, size_t node, const char *name, bool prun
 
     ev.force.name = name;
     ev.force.prune = prune;
+    sim_feed(w, w->nodes[node], &ev);
+}
+
+void world_spread(struct world *w, size_t node)
+{
+    struct gossip_event ev = { .kind = GOSSIP_EV_SPREAD };
+
+    ev.spread.id = DONE_SPREAD;
     sim_feed(w, w->nodes[node], &ev);
 }
 

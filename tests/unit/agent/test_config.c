@@ -597,6 +597,11 @@ static void ports_below_one_are_off(void **state)
     assert_int_equal(l.c->ports.etcd, 2380);
     assert_true(l.c->ports.serf_rpc_given && l.c->ports.etcd_given);
     config_free(l.c);
+    LOAD(&l, "-data-dir", "d", "-hcl", "ports { http = -85 }");
+    assert_int_equal(l.code, MU_INVALID);
+    assert_non_null(strstr(l.err.text, "ports.http: invalid port: -85 (-1 is off)"));
+    LOAD(&l, "-data-dir", "d", "-dns-port=-2");
+    assert_int_equal(l.code, MU_INVALID);
 }
 
 static void names_are_folded(void **state)

@@ -21,7 +21,9 @@ struct world {
     struct ipc_host host;
     char did[256]; /* the last call to the host, in words */
     gossip_joined_fn *joined;
-    ipc_left_fn *left;
+    ipc_left_fn *left, *over;
+    gossip_told_fn *told;
+    uint64_t pause_ms;
     gossip_replied_fn *replied;
     agent_keys_fn *keyed;
     log_line_fn *line;
@@ -75,7 +77,7 @@ static enum mu_code force_leave(void *data, const char *name, bool prune, struct
     struct world *w = data;
 
     (void)snprintf(w->did, sizeof w->did, "force-leave %s %d", name, prune);
-    return mu_fail(err, MU_NOT_FOUND, "nobody");
+    return strcmp(name, "zz") == 0 ? mu_fail(err, MU_NOT_FOUND, "nobody") : MU_OK;
 }
 
 static enum mu_code event(void *data, const char *name, struct mu_span payload, bool coalesce,
@@ -96,6 +98,23 @@ static enum mu_code tags(void *data, const struct mu_pairs *set, const struct ip
     (void)snprintf(w->did, sizeof w->did, "tags %.*s=%.*s -%s", MU_SPAN_FMT(set->items[0].key),
                    MU_SPAN_FMT(set->items[0].value), remove->items[0]);
     return MU_OK;
+}
+
+static void spread(void *data, gossip_told_fn *told, void *told_data)
+{
+    struct world *w = data;
+
+    w->told = told;
+    w->waiting = told_data;
+}
+
+static void pause_for(void *data, uint64_t ms, ipc_left_fn *over, void *over_data)
+{
+    struct world *w = data;
+
+    w->over = over;
+    w->pause_ms = ms;
+    w->waiting = over_data;
 }
 
 static enum mu_code query(void *data, const struct gossip_query_params *p,
@@ -230,6 +249,8 @@ static void begin_new(struct world *w)
                                  .force_leave = force_leave,
                                  .event = event,
                                  .tags = tags,
+                                 .spread = spread,
+                                 .pause = pause_for,
                                  .query = query,
                                  .query_forget = query_forget,
                                  .respond = respond,
@@ -305,8 +326,18 @@ static void test_commands(void **state)
     assert_string_equal(w.did, "force-leave zz 1");
     send(&w, "82a7436f6d6d616e64a474616773a353657102"
              "82aa44656c6574655461677391a163a45461677381a161a162");
+    hear(&w, ""); /* not before it was told to others */
+    w.told(w.waiting, true);
     hear(&w, OK2);
+    assert_int_equal(w.wakes, 1);
     assert_string_equal(w.did, "tags a=b -c");
+    send(&w, "82a7436f6d6d616e64ab666f7263652d6c65617665a353657102"
+             "82a44e6f6465a27979a55072756e65c2");
+    hear(&w, "");
+    assert_string_equal(w.did, "force-leave yy 0");
+    w.told(w.waiting, false);
+    hear(&w, "82a54572726f72d92374696d6564206f75742062726f616463617374696e67206e6f64652072656d6f766"
+             "16ca353657102"); /* timed out broadcasting node removal */
     send(&w, "82a7436f6d6d616e64ae6765742d636f6f7264696e617465a35365710381a44e6f6465a27a7a");
     hear(&w, "82a54572726f72a0a35365710382a5436f6f726484aa41646a7573746d656e74cb00000000000000"
              "00a54572726f72cb0000000000000000a6486569676874cb0000000000000000a3566563c0a24f6bc2");
@@ -538,13 +569,21 @@ static void test_auth(void **state)
     w.s = ipc_session_new(&w.host, "127.0.0.1:1", on_wake, &w);
     send(&w, HANDSHAKE FILTERED);
     hear(&w, GREETED "82a54572726f72b741757468656e7469636174696f6e207265717569726564a353657102");
+    send(&w, AUTH "a3666f6f" FILTERED);
+    hear(&w, "");
+    assert_int_equal(w.pause_ms, 500);
+    w.over(w.waiting);
+    hear(&w, "82a54572726f72bc496e76616c69642061757468656e7469636174696f6e20746f6b656ea353657102"
+             "82a54572726f72b741757468656e7469636174696f6e207265717569726564a353657102");
     send(&w, AUTH "a3666f6f");
+    w.over(w.waiting);
     hear(&w, "82a54572726f72bc496e76616c69642061757468656e7469636174696f6e20746f6b656ea353657102");
     send(&w, AUTH "a6736573616d65" FILTERED);
     hear(&w, OK2 MEMBERS);
-    for (unsigned i = 1; i < 5; i++) {
+    for (unsigned i = 2; i < 5; i++) {
         assert_false(ipc_session_is_over(w.s));
         send(&w, AUTH "a0");
+        w.over(w.waiting);
     }
     assert_true(ipc_session_is_over(w.s));
     ipc_session_close(w.s);

@@ -814,6 +814,63 @@ static void every_row_is_sane(void **state)
     }
 }
 
+/* A word too many is more likely a mistake than nothing: none is dropped in silence. */
+static void no_word_and_no_flag_is_ignored(void **state)
+{
+    (void)state;
+    environment.address[0] = '\0';
+    for (size_t i = 0; i < cli_commands_count; i++) {
+        const struct cli_command *c = &cli_commands[i];
+        const char *args[ARGS_MAX] = { NULL };
+        char name[64];
+        size_t count = 0;
+        struct ran r;
+
+        if (c->run == NULL || c->reads_flags) {
+            continue;
+        }
+        (void)snprintf(name, sizeof name, "%s", c->name);
+        for (char *rest = NULL, *word = strtok_r(name, " ", &rest); word != NULL;
+             word = strtok_r(NULL, " ", &rest)) {
+            args[count++] = word;
+        }
+        args[count] = "-bogus";
+        run_with_input(&r, args, "");
+        if (r.status != 1 || strstr(r.err, "flag provided but not defined: -bogus") == NULL) {
+            fail_msg("%s -bogus: %d %s", c->name, r.status, r.err);
+        }
+        ran_free(&r);
+        args[count] = "surplus";
+        if (c->arguments[0] == '\0') {
+            run_with_input(&r, args, "");
+            if (r.status != 1 || (strstr(r.err, "Too many ") == NULL)) {
+                fail_msg("%s surplus: %d %s", c->name, r.status, r.err);
+            }
+            ran_free(&r);
+        }
+    }
+}
+
+static void serf_s_commands_refuse_words_too(void **state)
+{
+    static const char *const names[] = { "info",    "keygen",       "keys", "leave",  "members",
+                                         "monitor", "reachability", "tags", "version" };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(names); i++) {
+        const char *args[ARGS_MAX] = { "serf", names[i], "n2", NULL };
+        struct ran r;
+
+        run_with_input(&r, args, "");
+        assert_int_equal(r.status, 1);
+        if (strstr(r.out, "Too many arguments (expected 0, got 1)\n\nUsage: muster serf ") !=
+            r.out) {
+            fail_msg("%s: %s", names[i], r.out);
+        }
+        ran_free(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -835,6 +892,8 @@ int main(void)
         cmocka_unit_test(the_version_is_consul_s_with_ours),
         cmocka_unit_test(files_are_validated),
         cmocka_unit_test(every_row_is_sane),
+        cmocka_unit_test(no_word_and_no_flag_is_ignored),
+        cmocka_unit_test(serf_s_commands_refuse_words_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

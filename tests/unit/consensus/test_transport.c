@@ -109,7 +109,10 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
         m.timeout_now.valid_ms = 62;
         break;
     case CONSENSUS_MEMBER_REQ: break;
-    case CONSENSUS_MEMBER_RES: m.removed.config_index = 71; break;
+    case CONSENSUS_MEMBER_RES:
+        m.removed.config_index = 71;
+        m.removed.disk = model_id(72);
+        break;
     case CONSENSUS_INVITE: m.invite.disk = model_id(81); break;
     case CONSENSUS_SNAP_OFFER:
     case CONSENSUS_SNAP_CHUNK: snapshot_of(&m); break;
