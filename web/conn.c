@@ -45,11 +45,7 @@ void conn__end(struct conn *c)
 
 void conn__body(struct request *r, struct mu_span part, uint64_t *discarded)
 {
-    bool fits = r->verdict != VERDICT_TOO_BIG && part.bytes <= r->body_bytes_max &&
-                r->body.bytes <= r->body_bytes_max - part.bytes;
-
-    if (fits) {
-        mu_buf_add_span(&r->body, part);
+    if (request_body_add(r, part)) {
         return;
     }
     *discarded += r->body.bytes + part.bytes;
@@ -57,7 +53,6 @@ void conn__body(struct request *r, struct mu_span part, uint64_t *discarded)
         r->content_length = *discarded; /* a chunked body has none: what is known of it */
     }
     mu_buf_deinit(&r->body);
-    r->verdict = VERDICT_TOO_BIG;
 }
 
 /* -- bytes in ---------------------------------------------------------------------------------- */

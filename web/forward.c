@@ -217,11 +217,7 @@ void *front_forwarded(void *data, const struct agent_http_request *request, agen
     request_head(r, request->method, request->target, request->headers, request->headers_count);
     front_begin(f, r);
     r->content_length = request->body.bytes;
-    if (request->body.bytes > r->body_bytes_max) {
-        r->verdict = VERDICT_TOO_BIG;
-    } else {
-        mu_buf_add_span(&r->body, request->body);
-    }
+    (void)request_body_add(r, request->body); /* or front_serve() says why not */
     r->state = REQUEST_SERVING;
     front_serve(f, r);
     if (is_answered) {

@@ -94,11 +94,8 @@ static bool on_head(void *data, const struct mu_h1_head *head)
         mu_buf_add_span(&c->h2_settings, head->h2_settings);
     }
     c->host->begin(c->host->data, r);
-    if (r->content_length > r->body_bytes_max) {
-        r->verdict = VERDICT_TOO_BIG;
-    }
-    if (r->verdict == VERDICT_TOO_BIG &&
-        (head->expects_continue || r->content_length > DISCARD_MAX)) {
+    request_body_expect(r);
+    if (request_body_is_refused(r) && (head->expects_continue || r->content_length > DISCARD_MAX)) {
         refuse_early(c);
         return false;
     }

@@ -115,8 +115,9 @@ void request_free(struct request *r)
         MU_ASSERT(p->archives > 0);
         p->archives--;
     }
-    MU_ASSERT(p->used_count > 0);
+    MU_ASSERT(p->used_count > 0 && p->bodies_bytes >= r->body_counted);
     p->used_count--;
+    p->bodies_bytes -= r->body_counted;
     if (p->free_count >= FREE_MAX) {
         destroy(r);
         return;
@@ -132,6 +133,54 @@ void request_free(struct request *r)
 }
 
 /* -- what came --------------------------------------------------------------------------------- */
+
+bool request_body_is_refused(const struct request *r)
+{
+    return r->verdict == VERDICT_TOO_BIG || r->verdict == VERDICT_BUSY;
+}
+
+/* False: there is no room for so much. */
+static bool body_count(struct request *r, uint64_t bytes)
+{
+    struct request_pool *p = r->pool;
+
+    if (r->holds_archive || bytes <= r->body_counted) {
+        return true;
+    }
+    if (bytes - r->body_counted > MU_HTTP_BODIES_MAX - p->bodies_bytes) {
+        return false;
+    }
+    p->bodies_bytes += bytes - r->body_counted;
+    r->body_counted = bytes;
+    return true;
+}
+
+/* So many bytes of it are there, or will come. */
+static void body_judge(struct request *r, uint64_t bytes)
+{
+    if (bytes > r->body_bytes_max) {
+        r->verdict = VERDICT_TOO_BIG;
+    } else if (!body_count(r, bytes)) {
+        r->verdict = VERDICT_BUSY;
+    }
+}
+
+void request_body_expect(struct request *r)
+{
+    body_judge(r, r->content_length);
+}
+
+bool request_body_add(struct request *r, struct mu_span part)
+{
+    if (!request_body_is_refused(r)) {
+        body_judge(r, r->body.bytes + part.bytes);
+    }
+    if (request_body_is_refused(r)) {
+        return false;
+    }
+    mu_buf_add_span(&r->body, part);
+    return true;
+}
 
 /* The headers that somebody here asks for; all others are dropped at the door. */
 static const struct {

@@ -106,6 +106,7 @@ enum request_verdict {
     VERDICT_UNKNOWN,     /* 404 */
     VERDICT_ROOT,        /* GET / */
     VERDICT_TOO_BIG,     /* 413 */
+    VERDICT_BUSY,        /* 429: no room for its body */
 };
 
 /* A read that is evaluated as often as it is woken. It fills in r->response (index, body, status)
@@ -168,7 +169,8 @@ struct request {
     uint64_t began_ns;          /* only where it is going to be logged */
     struct mu_arena arena;
     struct request_pool *pool;
-    struct mu_link link; /* in the pool, or in a queue of the front */
+    uint64_t body_counted; /* of pool->bodies_bytes */
+    struct mu_link link;   /* in the pool, or in a queue of the front */
 };
 
 /* -- pool -------------------------------------------------------------------------------------- */
@@ -176,7 +178,8 @@ struct request {
 struct request_pool {
     struct mu_link free;
     size_t free_count, used_count;
-    unsigned archives; /* large bodies that are being read or used: front.c bounds them */
+    unsigned archives;     /* large bodies that are being read or used: front.c bounds them */
+    uint64_t bodies_bytes; /* of all others: at most MU_HTTP_BODIES_MAX */
 };
 
 void request_pool_init(struct request_pool *p);
@@ -190,6 +193,12 @@ enum web_method web_method_of(struct mu_span text);
 /* Take method, target and the headers that matter, all copied. */
 void request_head(struct request *r, struct mu_span method, struct mu_span target,
                   const struct mu_header *headers, size_t headers_count);
+/* Its route and content_length are known: refuse now what is too large for it, or for the room that
+ * there is for all. */
+void request_body_expect(struct request *r);
+bool request_body_is_refused(const struct request *r);
+/* False: it is refused, or was before: its verdict says so, too. */
+bool request_body_add(struct request *r, struct mu_span part);
 /* The client went away: recall what is pending. True: the request may be freed now; false: it is
  * orphaned and frees itself. */
 MU_MUST_CHECK bool request_cancel(struct request *r);
