@@ -16,7 +16,6 @@
 #include "core.h"
 #include "discover.h"
 #include "log_feed.h"
-#include "log_ring.h"
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
@@ -431,11 +430,10 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     mu_list_init(&a->watches_retired);
     agent__reload_open(a);
     agent__doctor_open(a);
-    a->log = log_ring_new(a->loop);
+    a->log_feed = log_feed_new(a->loop);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
-    a->log_feed = log_feed_new(a->loop);
     agent__join_open(a);
     agent__coordinates_open(a);
     if (agent_is_server(a)) {
@@ -610,7 +608,6 @@ void agent_free(struct agent *a)
     if (a == NULL) {
         return;
     }
-    log_ring_close(a->log);
     if (a->timers != NULL) {
         timers_close(a->timers);
         turn_close(a->turn);

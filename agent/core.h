@@ -23,7 +23,6 @@ struct watches;
 struct execs;
 struct ipc;
 struct key_changes;
-struct log_ring;
 struct persist;
 struct reading;
 struct restore;
@@ -118,7 +117,6 @@ struct agent {
         struct reading *reading;     /* NULL: none */
         struct mu_link waiting;      /* who asked since it began */
     } reload;
-    struct log_ring *log; /* log_ring.c: for monitors; NULL: not running */
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */

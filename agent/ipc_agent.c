@@ -10,6 +10,7 @@
 #include "coalesce.h"
 #include "core.h"
 #include "ipc.h"
+#include "log_feed.h"
 
 struct ipc {
     struct ipc_port *port;
@@ -240,10 +241,11 @@ static enum mu_code host_respond(void *data, uint64_t ltime, uint32_t id, struct
     return gossip_driver_respond(((struct agent *)data)->gossip, ltime, id, payload, err);
 }
 
-static void host_monitor(void *data, struct log_reader *reader, enum mu_log_level level,
-                         log_line_fn *line, void *line_data)
+static struct agent_log_follower *host_monitor(void *data, enum mu_log_level level,
+                                               agent_log_fn *line, void *line_data)
 {
-    log_ring_read(((struct agent *)data)->log, reader, level, line, line_data);
+    return log_feed_follow(((struct agent *)data)->log_feed, MU_LOG_AS_TEXT, level, true, line,
+                           line_data);
 }
 
 static void host_keys(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,

@@ -128,6 +128,12 @@ void cli_call_node_meta(struct cli_call *c, const struct cli_texts *pairs);
 /* Ask. True: status 200. Else c->error says why, and c->status what was answered (0: nothing). */
 bool cli_send(struct cli *cli, struct cli_call *c);
 
+/* What is read of an object: the rows of `table` into a struct `type`; an agent may say more. */
+#define CLI_SHAPE(table, type)                                                                    \
+    {                                                                                             \
+        .fields = (table), .fields_count = MU_LEN(table), .bytes = sizeof(type), .is_loose = true \
+    }
+
 /* The answer as a list of objects. */
 MU_MUST_CHECK enum mu_code cli_read_list(const struct cli_call *c,
                                          const struct mu_json_shape *shape, struct mu_objects *out,

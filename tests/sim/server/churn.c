@@ -60,7 +60,7 @@ static void wipe(struct world *w)
     server_crash(s, true, NEVER);
     world_say(w, "%s: gets a blank disk", s->name);
     disk_wipe(s->disk);
-    s->durable_told = s->match_told = 0;
+    s->durable_told = s->match_told = s->voted_term = 0;
     s->is_hurt = s->is_state_hurt = s->is_remade = s->is_noted = s->is_refused = false;
     s->deaths = 0;
     s->joins = true;

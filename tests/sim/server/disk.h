@@ -65,6 +65,10 @@ bool disk_is_dead(const struct disk *d);
 void disk_revive(struct disk *d, bool lost);
 size_t disk_open_count(const struct disk *d); /* files that were not closed */
 void disk_wipe(struct disk *d);               /* a new disk in its place; dead */
+/* What would be there if the power went now and nothing more had reached the platter: another disk,
+ * alive, on which requests take no time. without: a directory that is of no interest;
+ * DISK_DIRS: none. disk_free() */
+struct disk *disk_platter(const struct disk *d, enum disk_dir without);
 
 /* -- faults -------------------------------------------------------------------------------------
  */

@@ -319,6 +319,7 @@ void facts_check_node(struct server *s)
         note_matches(w, &st);
         if (st.commit > s->commit) {
             check_leases(w, s, st.term);
+            platter_committed(s, st.commit);
         }
     }
     w->sums.reads_leased += st.reads_leased - s->reads_leased;

@@ -26,7 +26,8 @@
 
 struct sums {
     uint64_t runs, steps, seconds, entries, acked, reads, unknown, copies, crashes, cuts, refused,
-        exports, installs, resumed, completed, rebuilt_log, rebuilt_leader, reads_leased, hash;
+        exports, installs, resumed, completed, rebuilt_log, rebuilt_leader, reads_leased, platters,
+        hash;
     uint64_t bad[FAULTS_COUNT];
 };
 
@@ -65,6 +66,7 @@ static uint64_t run(const struct world_options *options, struct sums *sums)
     sums->rebuilt_log += w->sums.rebuilt_log;
     sums->rebuilt_leader += w->sums.rebuilt_leader;
     sums->reads_leased += w->sums.reads_leased;
+    sums->platters += w->sums.platters;
     sums->hash = sums->hash * 31 + hash;
     for (size_t i = 0; i < FAULTS_COUNT; i++) {
         sums->bad[i] += w->bad[i];
@@ -262,13 +264,14 @@ static void report(const struct words *words, const struct sums *sums, double cp
         "%llu runs, %llu steps, %llu s simulated, %llu entries, %llu writes and %llu reads "
         "acknowledged, %llu unknown, %llu committed twice, %llu crashes, %llu power cuts, %llu "
         "logs refused, %llu snapshots made, %llu installed, %llu resumed, %llu completed at a "
-        "start, %llu states made anew of the log and %llu of a leader, %llu reads by lease, "
+        "start, %llu states made anew of the log and %llu of a leader, %llu reads by lease, %llu "
+        "platters looked at, "
         "hash %016llx, %.1f cluster-hours in a minute of a processor\n",
         U(sums->runs), U(sums->steps), U(sums->seconds), U(sums->entries), U(sums->acked),
         U(sums->reads), U(sums->unknown), U(sums->copies), U(sums->crashes), U(sums->cuts),
         U(sums->refused), U(sums->exports), U(sums->installs), U(sums->resumed), U(sums->completed),
-        U(sums->rebuilt_log), U(sums->rebuilt_leader), U(sums->reads_leased), U(sums->hash),
-        (double)sums->seconds / 60 / (cpu_s + 0.001));
+        U(sums->rebuilt_log), U(sums->rebuilt_leader), U(sums->reads_leased), U(sums->platters),
+        U(sums->hash), (double)sums->seconds / 60 / (cpu_s + 0.001));
     for (size_t i = 0; words->shows_faults && i < FAULTS_COUNT; i++) {
         (void)printf("%8llu %s\n", U(sums->bad[i]), world_fault_text(i));
     }

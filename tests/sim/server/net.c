@@ -138,6 +138,7 @@ static bool on_send(void *self, const struct mu_id *peer, enum consensus_channel
         return true; /* nobody hears it */
     }
     MU_ASSERT(to != NULL && to != from);
+    platter_said(from, bytes);
     if (!from->links[to->place] || bytes.bytes > most) {
         return false;
     }

@@ -619,6 +619,7 @@ void server_crash(struct server *s, bool is_cut, uint64_t restart)
     s->is_dying = true;
     disk_die(s->disk);
     server_ended(s);
+    platter_left(s);
 }
 
 void server_stop(struct server *s, uint64_t restart)

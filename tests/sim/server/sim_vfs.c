@@ -495,6 +495,12 @@ void sim_vfs_add(size_t number, struct disk *d)
     all.disks[number] = d;
 }
 
+void sim_vfs_remove(size_t number)
+{
+    sim_vfs_forget(number);
+    all.disks[number] = NULL;
+}
+
 void sim_vfs_forget(size_t number)
 {
     for (size_t i = 0; i < FILES_MAX; i++) {

@@ -22,6 +22,7 @@ void sim_vfs_begin(uint64_t seed);
 void sim_vfs_end(void);
 
 void sim_vfs_add(size_t number, struct disk *d);
+void sim_vfs_remove(size_t number);
 void sim_vfs_forget(size_t number); /* its process has ended: no file is open */
 /* For struct catalog_options; good for all disks. */
 const struct catalog_files *sim_vfs_files(void);

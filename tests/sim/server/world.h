@@ -16,6 +16,7 @@
  *   request.c   the way of one write or read through servers and back
  *   client.c    who asks, and what he believes afterwards
  *   facts.c     what was committed and what came of it; must be the same everywhere
+ *   platter.c   what the platters hold, whatever the processes say
  *   model.c     a second opinion about keys, not made from the catalog's code
  *   torture.c   what goes wrong, drawn from the seed
  *   churn.c     servers that leave and come back on a blank disk
@@ -193,6 +194,8 @@ struct server {
     uint64_t reads_leased; /* of this life */
     uint64_t durable_told; /* over all lives, as long as the disk is honest */
     uint64_t term_told;
+    uint64_t voted_term; /* of the last vote that it gave or asked for */
+    uint64_t acks_count, commits_count, config_seen; /* for platter.c */
     uint64_t match_told;     /* committed, and a leader believes that it has it: of this disk */
     bool links[SERVERS_MAX]; /* connections to others, as it was told */
 };
@@ -326,6 +329,7 @@ struct world {
         uint64_t state_rots;
         uint64_t rebuilt_log, rebuilt_leader; /* states made anew, of what */
         uint64_t reads_leased;
+        uint64_t platters; /* looked at */
     } sums;
 };
 
@@ -460,6 +464,13 @@ void fact_snapshot(const struct server *s, const struct consensus_snap *snap); /
 void fact_log(struct server *s);         /* it has just begun with what is on its disk */
 void facts_check_node(struct server *s); /* after a step */
 uint64_t facts_last(const struct world *w);
+
+/* -- platter.c ----------------------------------------------------------------------------------
+ */
+
+void platter_said(struct server *s, struct mu_span message); /* to a peer; whatever becomes of it */
+void platter_committed(struct server *leader, uint64_t index);
+void platter_left(struct server *s); /* it has ended in the middle */
 
 /* -- model.c ------------------------------------------------------------------------------------
  */
