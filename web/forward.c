@@ -217,7 +217,9 @@ void *front_forwarded(void *data, const struct agent_http_request *request, agen
     request_head(r, request->method, request->target, request->headers, request->headers_count);
     front_begin(f, r);
     r->content_length = request->body.bytes;
-    (void)request_body_add(r, request->body); /* or front_serve() says why not */
+    if (request_body_takes(r, request->body.bytes)) { /* else front_serve() says why not */
+        mu_buf_add_span(&r->body, request->body);
+    }
     r->state = REQUEST_SERVING;
     front_serve(f, r);
     if (is_answered) {

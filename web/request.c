@@ -1,10 +1,11 @@
-/* The life of a request between its protocol and its handler. Nothing here knows sockets or the
- * agent: what a request waits for is recalled through r->pending.
+/* The life of a request between its protocol and its handler. Nothing here knows sockets; what a
+ * request waits for is recalled through r->pending.
  */
 #include "request.h"
 
 #include <string.h>
 
+#include "agent/operator.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -111,6 +112,7 @@ void request_free(struct request *r)
 
     MU_ASSERT(r->pending == NULL && !deadline_is_set(&r->deadline) && !mu_list_linked(&r->link));
     catalog_ready_release(r->response.ready);
+    agent_upload_end(r->upload);
     if (r->holds_archive) {
         MU_ASSERT(p->archives > 0);
         p->archives--;
@@ -134,7 +136,7 @@ void request_free(struct request *r)
 
 /* -- what came --------------------------------------------------------------------------------- */
 
-bool request_body_is_refused(const struct request *r)
+static bool body_is_refused(const struct request *r)
 {
     return r->verdict == VERDICT_TOO_BIG || r->verdict == VERDICT_BUSY;
 }
@@ -155,31 +157,17 @@ static bool body_count(struct request *r, uint64_t bytes)
     return true;
 }
 
-/* So many bytes of it are there, or will come. */
-static void body_judge(struct request *r, uint64_t bytes)
+bool request_body_takes(struct request *r, uint64_t bytes)
 {
+    if (body_is_refused(r)) {
+        return false;
+    }
     if (bytes > r->body_bytes_max) {
         r->verdict = VERDICT_TOO_BIG;
     } else if (!body_count(r, bytes)) {
         r->verdict = VERDICT_BUSY;
     }
-}
-
-void request_body_expect(struct request *r)
-{
-    body_judge(r, r->content_length);
-}
-
-bool request_body_add(struct request *r, struct mu_span part)
-{
-    if (!request_body_is_refused(r)) {
-        body_judge(r, r->body.bytes + part.bytes);
-    }
-    if (request_body_is_refused(r)) {
-        return false;
-    }
-    mu_buf_add_span(&r->body, part);
-    return true;
+    return !body_is_refused(r);
 }
 
 /* The headers that somebody here asks for; all others are dropped at the door. */
@@ -340,6 +328,25 @@ void stream_more(struct request *r, struct mu_span bytes)
 size_t stream_waiting(const struct request *r)
 {
     return r->sink->stream_waiting(r);
+}
+
+bool stream_is_possible(const struct request *r)
+{
+    return r->sink->stream_begin != NULL;
+}
+
+void stream_when_drained(struct request *r, void (*drained)(struct request *r))
+{
+    MU_ASSERT(r->response.is_stream && r->drained == NULL);
+    r->drained = drained;
+    r->sink->stream_watch(r);
+}
+
+void stream_break(struct request *r)
+{
+    MU_ASSERT(r->response.is_stream && r->pending == NULL);
+    r->state = REQUEST_ANSWERED;
+    r->sink->stream_break(r);
 }
 
 void stream_end(struct request *r)
