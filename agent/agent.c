@@ -16,7 +16,6 @@
 #include "core.h"
 #include "discover.h"
 #include "log_feed.h"
-#include "log_ring.h"
 #include "persist.h"
 #include "proto/command.h"
 #include "requests.h"
@@ -412,15 +411,15 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
+    agent__saves_open(a);
     mu_list_init(&a->surveys);
     mu_list_init(&a->watches_retired);
     agent__reload_open(a);
     agent__doctor_open(a);
-    a->log = log_ring_new(a->loop);
+    a->log_feed = log_feed_new(a->loop);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
-    a->log_feed = log_feed_new(a->loop);
     agent__join_open(a);
     agent__coordinates_open(a);
     if (agent_is_server(a)) {
@@ -575,6 +574,8 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     agent__exec_close(a);
     agent__registration_close(a);
     agent__restore_close(a);
+    agent__uploads_close(a);
+    agent__saves_close(a);
     agent__coordinates_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);
@@ -595,7 +596,6 @@ void agent_free(struct agent *a)
     if (a == NULL) {
         return;
     }
-    log_ring_close(a->log);
     if (a->timers != NULL) {
         timers_close(a->timers);
         turn_close(a->turn);

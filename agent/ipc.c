@@ -427,8 +427,14 @@ void ipc__request_next(struct ipc_session *s)
 {
     size_t used = 1;
 
-    while (used > 0 && !s->is_waiting && !s->is_over && s->in.bytes > 0) {
+    s->is_behind = false;
+    for (unsigned i = 0; used > 0 && !s->is_waiting && !s->is_over && s->in.bytes > 0; i++) {
         struct mu_arena arena;
+
+        if (i == IPC_TURN_REQUESTS) {
+            s->is_behind = true;
+            return;
+        }
 
         mu_arena_init(&arena, 0);
         used = request_run(s, &arena);
@@ -460,7 +466,7 @@ struct ipc_session *ipc_session_new(const struct ipc_host *host, const char *pee
 void ipc_session_close(struct ipc_session *s)
 {
     ipc__streams_close(s);
-    log_ring_stop(&s->monitor);
+    agent_log_unfollow(s->monitor);
     s->is_closed = true;
     if (!s->is_waiting) { /* else the answer ends it */
         session_free(s);
@@ -474,9 +480,20 @@ void ipc_session_feed(struct ipc_session *s, struct mu_span bytes)
     }
     mu_buf_add_span(&s->in, bytes);
     ipc__request_next(s);
-    if (s->in.bytes > 2 * IPC_OBJECT_BYTES_MAX) { /* a header and a body, or behind a join */
+    if (!s->is_behind &&
+        s->in.bytes > 2 * IPC_OBJECT_BYTES_MAX) { /* a header and a body, or behind a join */
         ipc__hang_up(s, "its request is too long");
     }
+}
+
+bool ipc_session_is_behind(const struct ipc_session *s)
+{
+    return s->is_behind;
+}
+
+void ipc_session_turn(struct ipc_session *s)
+{
+    ipc_session_feed(s, MU_SPAN_NONE);
 }
 
 struct mu_buf *ipc_session_out(struct ipc_session *s)

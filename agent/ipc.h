@@ -5,8 +5,9 @@
  * its host, a table of functions: the agent (ipc_agent.c), or a test.
  *
  * Requests of one client are carried out one after the other; while one waits (join, leave, keys,
- * what must have been told to others, the pause behind a wrong token)
- * what comes behind it is kept, up to one object's bound.
+ * what must have been told to others, the pause behind a wrong token) what comes behind it is kept,
+ * up to one object's bound. In one turn of the loop a session carries out IPC_TURN_REQUESTS; its
+ * owner lets it go on in the next one, and reads nothing until then.
  *
  * Thread:  the loop's.
  * Memory:  what functions and callbacks are given is borrowed.
@@ -14,18 +15,19 @@
 #ifndef AGENT_IPC_H
 #define AGENT_IPC_H
 
+#include "agent/agent.h"
 #include "agent/ipc_codec.h"
 #include "agent/keys.h"
 #include "base/buf.h"
 #include "gossip/driver.h"
 #include "handler_event.h"
-#include "log_ring.h"
 
 #define IPC_CLIENTS_MAX   256U
 #define IPC_OUT_BYTES_MAX (4U * 1024 * 1024) /* a client that does not read is hung up on */
 /* All clients together: who holds more than a fair share of it is hung up on first. */
 #define IPC_HELD_BYTES_MAX (32U * 1024 * 1024)
 #define IPC_HELD_FAIR      (IPC_HELD_BYTES_MAX / IPC_CLIENTS_MAX)
+#define IPC_TURN_REQUESTS  16U  /* thousands may have come at once */
 #define IPC_STREAM_MAX     512U /* records that wait in one stream; more are dropped */
 #define IPC_STREAMS_MAX    64U  /* of one client */
 #define IPC_QUERIES_MAX    256U /* asked by one client, not over yet */
@@ -58,8 +60,8 @@ struct ipc_host {
     enum mu_code (*respond)(void *data, uint64_t ltime, uint32_t id, struct mu_span payload,
                             struct mu_err *err);
     void (*stats)(void *data, struct mu_buf *to); /* the body of its answer */
-    void (*monitor)(void *data, struct log_reader *reader, enum mu_log_level level,
-                    log_line_fn *line, void *line_data);
+    struct agent_log_follower *(*monitor)(void *data, enum mu_log_level level, agent_log_fn *line,
+                                          void *line_data); /* text, first what is kept */
     /* `done` comes exactly once, never from inside. */
     void (*keys)(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
                  void *done_data);
@@ -75,10 +77,12 @@ struct ipc_session *ipc_session_new(const struct ipc_host *host, const char *pee
                                     ipc_wake_fn *wake, void *wake_data);
 void ipc_session_close(struct ipc_session *s); /* no wake any more; what it waits for is let go */
 void ipc_session_feed(struct ipc_session *s, struct mu_span bytes);
-struct mu_buf *ipc_session_out(struct ipc_session *s); /* take what is there */
-size_t ipc_session_held(const struct ipc_session *s);  /* bytes that wait in it, both ways */
-void ipc_session_drained(struct ipc_session *s);       /* the client has read everything */
-bool ipc_session_is_over(const struct ipc_session *s); /* send what is there, then hang up */
+bool ipc_session_is_behind(const struct ipc_session *s); /* requests are left for another turn */
+void ipc_session_turn(struct ipc_session *s);            /* this is it */
+struct mu_buf *ipc_session_out(struct ipc_session *s);   /* take what is there */
+size_t ipc_session_held(const struct ipc_session *s);    /* bytes that wait in it, both ways */
+void ipc_session_drained(struct ipc_session *s);         /* the client has read everything */
+bool ipc_session_is_over(const struct ipc_session *s);   /* send what is there, then hang up */
 
 /* Tags as clients see them: a map without those that begin with "mu_". */
 void ipc_put_tags(struct mu_buf *to, const struct mu_pairs *tags);

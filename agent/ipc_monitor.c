@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "ipc_session.h"
 
+#define LINE_BYTES 4096U /* longer ones are cut */
+
 static const char *const level_names[] = {
     [MU_TRACE] = "TRACE", [MU_DEBUG] = "DEBUG", [MU_INFO] = "INFO",
     [MU_WARN] = "WARN",   [MU_ERROR] = "ERR",
@@ -30,21 +32,21 @@ static struct mu_span sentence_of(struct mu_span line)
 }
 
 /* Local time, as Serf's. */
-static void line_text(const struct log_line *line, struct mu_buf *to)
+void ipc_log_text(enum mu_log_level level, uint64_t wall_ns, struct mu_span line, struct mu_buf *to)
 {
-    time_t seconds = (time_t)(line->wall_ns / (uint64_t)MU_NS_PER_S);
+    time_t seconds = (time_t)(wall_ns / (uint64_t)MU_NS_PER_S);
     char stamp[32] = "";
     struct tm parts;
 
     if (localtime_r(&seconds, &parts) != NULL) {
         (void)strftime(stamp, sizeof stamp, "%Y/%m/%d %H:%M:%S", &parts);
     }
-    mu_buf_addf(to, "%s [%s] ", stamp, level_names[line->level]);
-    mu_buf_add_span(to, sentence_of(line->text));
+    mu_buf_addf(to, "%s [%s] ", stamp, level_names[level]);
+    mu_buf_add_span(to, sentence_of(mu_span_sub(line, 0, LINE_BYTES)));
 }
 
 /* Who does not read misses lines; saying so would be the next one. */
-static void on_line(void *data, const struct log_line *line)
+static void on_line(void *data, const struct agent_log_line *line)
 {
     struct ipc_session *s = data;
     struct mu_buf text = MU_BUF_NONE;
@@ -53,7 +55,7 @@ static void on_line(void *data, const struct log_line *line)
         return;
     }
     s->monitor_waiting++;
-    line_text(line, &text);
+    ipc_log_text(line->level, line->wall_ns, line->text, &text);
     ipc__put_header(s, s->monitor_seq, "");
     ipc_put_map(&s->out, 1);
     ipc_put_text(&s->out, "Log");
@@ -90,11 +92,11 @@ void ipc__on_monitor(struct ipc_session *s, struct request *r)
         ipc__put_header(s, r->seq, mu_arena_printf(r->arena, "Unknown log level: %s", upper));
         return;
     }
-    if (s->monitor.ring != NULL) {
+    if (s->monitor != NULL) {
         ipc__put_header(s, r->seq, "Monitor already exists");
         return;
     }
     s->monitor_seq = r->seq;
-    s->host.monitor(s->host.data, &s->monitor, level, on_line, s);
+    s->monitor = s->host.monitor(s->host.data, level, on_line, s);
     ipc__put_header(s, r->seq, "");
 }

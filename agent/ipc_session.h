@@ -33,13 +33,14 @@ struct ipc_session {
     struct mu_buf in, out;
     bool is_greeted, is_authed, is_over, is_closed;
     bool is_waiting;     /* join, leave or keys: waiting_seq is answered later */
+    bool is_behind;      /* requests that came are left for another turn */
     bool may_have_empty; /* the last command has no body; some clients send an empty one */
     uint64_t waiting_seq;
     const char *waiting_error; /* of what has to be told: when it was not in time */
     unsigned wrong_tokens;
     struct mu_link streams, asked;
     size_t streams_count, asked_count;
-    struct log_reader monitor; /* idle: none */
+    struct agent_log_follower *monitor; /* NULL: none */
     uint64_t monitor_seq;
     unsigned monitor_waiting;                /* records since the client had read everything */
     struct pending pending[IPC_PENDING_MAX]; /* a ring by local id */

@@ -242,8 +242,9 @@ void ipc__on_stop(struct ipc_session *s, struct request *r)
     }
     if (st != NULL) {
         stream_free(s, st);
-    } else if (s->monitor.ring != NULL && s->monitor_seq == seq) {
-        log_ring_stop(&s->monitor);
+    } else if (s->monitor != NULL && s->monitor_seq == seq) {
+        agent_log_unfollow(s->monitor);
+        s->monitor = NULL;
     }
     ipc__put_header(s, r->seq, "");
 }

@@ -31,10 +31,11 @@ struct ipc_port {
     struct ipc_host host;
     uv_tcp_t listeners[LISTENERS_MAX];
     size_t listeners_count;
+    uv_idle_t turn; /* runs while a client is behind with its requests */
     struct mu_link clients;
     size_t clients_count;
     size_t held;    /* bytes of all clients */
-    size_t handles; /* listeners and clients that are not closed yet */
+    size_t handles; /* the turn, listeners and clients that are not closed yet */
     ipc_closed_fn *closed;
     void *data;
     char room[READ_BYTES]; /* one read at a time: the loop has one thread */
@@ -152,17 +153,62 @@ static void flush(struct client *c)
     (void)uv_timer_start(&c->patience, on_impatient, WRITE_MS, 0);
 }
 
+/* -- reading ------------------------------------------------------------------------------------
+ */
+
+static void on_turn(uv_idle_t *turn);
+static void on_room(uv_handle_t *handle, size_t wanted, uv_buf_t *room);
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *bytes);
+
+/* Something was carried out: answers go out, and more is read once the session is through. */
+static void settle(struct client *c)
+{
+    int rc = 0;
+
+    flush(c);
+    if (c->session == NULL) {
+        return;
+    }
+    if (ipc_session_is_behind(c->session)) {
+        (void)uv_read_stop((uv_stream_t *)&c->socket);
+        rc = uv_idle_start(&c->port->turn, on_turn);
+    } else {
+        rc = uv_read_start((uv_stream_t *)&c->socket, on_room, on_read);
+    }
+    if (rc != 0 && rc != UV_EALREADY) {
+        client_close(c);
+    }
+}
+
+static void on_turn(uv_idle_t *turn)
+{
+    struct ipc_port *p = turn->data;
+    bool is_anyone_behind = false;
+
+    MU_LIST_EACH (link, &p->clients) {
+        struct client *c = MU_CONTAINER(link, struct client, place);
+
+        if (c->session != NULL && ipc_session_is_behind(c->session)) {
+            is_anyone_behind = true;
+            c->is_feeding = true;
+            ipc_session_turn(c->session);
+            c->is_feeding = false;
+            settle(c);
+        }
+    }
+    if (!is_anyone_behind) {
+        (void)uv_idle_stop(turn);
+    }
+}
+
 static void on_wake(void *data)
 {
     struct client *c = data;
 
     if (!c->is_feeding) {
-        flush(c);
+        settle(c);
     }
 }
-
-/* -- reading ------------------------------------------------------------------------------------
- */
 
 static void on_room(uv_handle_t *handle, size_t wanted, uv_buf_t *room)
 {
@@ -183,7 +229,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *bytes)
     c->is_feeding = true;
     ipc_session_feed(c->session, mu_span_of(bytes->base, (size_t)count));
     c->is_feeding = false;
-    flush(c);
+    settle(c);
 }
 
 static void peer_of(const uv_tcp_t *socket, char text[MU_ADDR_TEXT_MAX])
@@ -249,7 +295,9 @@ struct ipc_port *ipc_port_new(struct uv_loop_s *loop, const struct ipc_host *hos
 
     p->loop = loop;
     p->host = *host;
-    p->handles = 1; /* the port itself, until it is closed */
+    p->handles = 1; /* its turn, until the port is closed */
+    p->turn.data = p;
+    MU_ASSERT(uv_idle_init(loop, &p->turn) == 0);
     mu_list_init(&p->clients);
     return p;
 }
@@ -287,32 +335,20 @@ void ipc_port_each(struct ipc_port *p, ipc_session_fn *each, void *data)
     }
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     handle_gone(handle->data);
 }
 
-static void on_idle_closed(uv_handle_t *handle)
-{
-    struct ipc_port *p = handle->data;
-
-    mu_free(handle);
-    handle_gone(p);
-}
-
 void ipc_port_close(struct ipc_port *p, ipc_closed_fn *closed, void *data)
 {
-    uv_handle_t *last = mu_new(sizeof(uv_idle_t)); /* so that `closed` never comes from inside */
-
     p->closed = closed;
     p->data = data;
     for (size_t i = 0; i < p->listeners_count; i++) {
-        uv_close((uv_handle_t *)&p->listeners[i], on_listener_closed);
+        uv_close((uv_handle_t *)&p->listeners[i], on_handle_closed);
     }
     MU_LIST_EACH (link, &p->clients) {
         client_close(MU_CONTAINER(link, struct client, place));
     }
-    MU_ASSERT(uv_idle_init(p->loop, (uv_idle_t *)last) == 0);
-    last->data = p;
-    uv_close(last, on_idle_closed);
+    uv_close((uv_handle_t *)&p->turn, on_handle_closed); /* `closed` never comes from inside */
 }

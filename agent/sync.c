@@ -517,7 +517,7 @@ static void sync_run(void *data)
     struct agent *a = data;
     struct sync *s = a->sync;
 
-    if (s->state != SYNC_IDLE || a->phase >= AGENT_ENDING) {
+    if (s->state != SYNC_IDLE || a->phase >= AGENT_ENDING || a->config->serf.is_on) {
         return;
     }
     if (!s->is_full_due) {

@@ -44,14 +44,14 @@ static void add_dropped(const struct monitor *m, struct mu_buf *to)
                 when, (unsigned long long)m->dropped);
 }
 
-static void on_line(void *data, struct mu_span line, uint64_t dropped)
+static void on_line(void *data, const struct agent_log_line *line)
 {
     struct request *r = data;
     struct monitor *m = r->mine;
 
-    m->dropped += dropped;
+    m->dropped += line->dropped;
     if (stream_waiting(r) > WAITING_MAX) {
-        m->dropped += line.bytes > 0;
+        m->dropped++;
         return;
     }
     mu_buf_clear(&r->out);
@@ -59,10 +59,8 @@ static void on_line(void *data, struct mu_span line, uint64_t dropped)
         add_dropped(m, &r->out);
         m->dropped = 0;
     }
-    if (line.bytes > 0) {
-        mu_buf_add_span(&r->out, line);
-        mu_buf_add_byte(&r->out, '\n');
-    }
+    mu_buf_add_span(&r->out, line->text);
+    mu_buf_add_byte(&r->out, '\n');
     stream_more(r, mu_buf_span(&r->out));
 }
 
@@ -76,7 +74,7 @@ void api_agent_monitor(struct request *r)
         answer_textf(r, 400, "Bad request: Unknown log level: %.*s", MU_SPAN_FMT(text));
         return;
     }
-    if (r->method == WEB_HEAD || r->front->is_stopping) {
+    if (r->method == WEB_HEAD || r->front->is_stopping || !stream_is_possible(r)) {
         answer_empty(r, 200);
         return;
     }

@@ -280,13 +280,26 @@ void api_operator_autopilot_put(struct request *r)
 
 /* -- autopilot/health -------------------------------------------------------------------------- */
 
-static void put_last_contact(struct mu_json_out *o, const struct agent_server_health *h)
+static void put_who(struct mu_json_out *o, const struct agent_server_health *h,
+                    const char *status_name)
+{
+    put_id(o, "ID", &h->server.id);
+    mu_json_text(o, "Name", h->server.name);
+    mu_json_text(o, "Address", h->server.address);
+    mu_json_text(o, status_name, h->status);
+    mu_json_span(o, "Version", h->version);
+}
+
+static void put_contact(struct mu_json_out *o, const struct agent_server_health *h)
 {
     /* never: Go's largest duration, as the reference says it */
     put_duration(o, "LastContact",
                  h->last_contact_ms > INT64_MAX / MU_NS_PER_MS
                      ? INT64_MAX
                      : (int64_t)h->last_contact_ms * MU_NS_PER_MS);
+    mu_json_u64(o, "LastTerm", h->last_term);
+    mu_json_u64(o, "LastIndex", h->last_index);
+    mu_json_boolean(o, "Healthy", h->is_healthy);
 }
 
 static void put_stable_since(struct mu_json_out *o, const struct agent_server_health *h)
@@ -302,16 +315,9 @@ static void put_health(void *data, const struct agent_server_health *h)
     struct mu_json_out *o = data;
 
     mu_json_open(o, '{');
-    put_id(o, "ID", &h->server.id);
-    mu_json_text(o, "Name", h->server.name);
-    mu_json_text(o, "Address", h->server.address);
-    mu_json_text(o, "SerfStatus", h->status);
-    mu_json_span(o, "Version", h->version);
+    put_who(o, h, "SerfStatus");
     mu_json_boolean(o, "Leader", h->server.is_leader);
-    put_last_contact(o, h);
-    mu_json_u64(o, "LastTerm", h->last_term);
-    mu_json_u64(o, "LastIndex", h->last_index);
-    mu_json_boolean(o, "Healthy", h->is_healthy);
+    put_contact(o, h);
     mu_json_boolean(o, "Voter", h->server.is_voter);
     put_stable_since(o, h);
     mu_json_close(o, '}');
@@ -377,15 +383,8 @@ static void put_state(void *data, const struct agent_server_health *h)
     mu_id_text(&h->server.id, id);
     mu_json_key(o, id);
     mu_json_open(o, '{');
-    mu_json_text(o, "ID", id);
-    mu_json_text(o, "Name", h->server.name);
-    mu_json_text(o, "Address", h->server.address);
-    mu_json_text(o, "NodeStatus", h->status);
-    mu_json_span(o, "Version", h->version);
-    put_last_contact(o, h);
-    mu_json_u64(o, "LastTerm", h->last_term);
-    mu_json_u64(o, "LastIndex", h->last_index);
-    mu_json_boolean(o, "Healthy", h->is_healthy);
+    put_who(o, h, "NodeStatus");
+    put_contact(o, h);
     put_stable_since(o, h);
     mu_json_boolean(o, "ReadReplica", false);
     mu_json_text(o, "Status", role_of(&h->server));

@@ -42,10 +42,7 @@ static const struct mu_json_field node_fields[] = {
 
 #undef AT
 
-static const struct mu_json_shape node_shape = { .fields = node_fields,
-                                                 .fields_count = MU_LEN(node_fields),
-                                                 .bytes = sizeof(struct node),
-                                                 .is_loose = true };
+static const struct mu_json_shape node_shape = CLI_SHAPE(node_fields, struct node);
 
 static void add_pairs(struct cli_table *t, struct mu_pairs *pairs)
 {

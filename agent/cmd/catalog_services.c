@@ -36,10 +36,7 @@ static const struct mu_json_field instance_fields[] = {
     { "Tags", { NULL }, MU_JSON_AS_TEXTS, offsetof(struct instance, tags), NULL },
 };
 
-static const struct mu_json_shape instance_shape = { .fields = instance_fields,
-                                                     .fields_count = MU_LEN(instance_fields),
-                                                     .bytes = sizeof(struct instance),
-                                                     .is_loose = true };
+static const struct mu_json_shape instance_shape = CLI_SHAPE(instance_fields, struct instance);
 
 struct on_node {
     struct mu_objects instances; /* struct instance, by id */
@@ -53,10 +50,7 @@ static const struct mu_json_field node_fields[] = {
       &instance_shape },
 };
 
-static const struct mu_json_shape node_shape = { .fields = node_fields,
-                                                 .fields_count = MU_LEN(node_fields),
-                                                 .bytes = sizeof(struct on_node),
-                                                 .is_loose = true };
+static const struct mu_json_shape node_shape = CLI_SHAPE(node_fields, struct on_node);
 
 /* catalog/services has the names as members: it is read as the one member of an object. */
 static enum mu_code read_services(const struct mu_json *root, struct mu_multi *out,

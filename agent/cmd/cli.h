@@ -109,6 +109,8 @@ struct cli_call {
     struct mu_buf target; /* "/v1/kv/a?raw" */
     bool has_query;
     struct mu_span body; /* borrowed */
+    FILE *from;          /* instead of `body`: all of the file; NULL: none */
+    FILE *to;            /* takes the answer of status 200, `answer` stays empty; NULL: none */
     /* the answer */
     enum mu_code code; /* of the transport */
     unsigned status;
@@ -127,6 +129,12 @@ void cli_call_param(struct cli_call *c, const char *name, const char *value); /*
 void cli_call_node_meta(struct cli_call *c, const struct cli_texts *pairs);
 /* Ask. True: status 200. Else c->error says why, and c->status what was answered (0: nothing). */
 bool cli_send(struct cli *cli, struct cli_call *c);
+
+/* What is read of an object: the rows of `table` into a struct `type`; an agent may say more. */
+#define CLI_SHAPE(table, type)                                                                    \
+    {                                                                                             \
+        .fields = (table), .fields_count = MU_LEN(table), .bytes = sizeof(type), .is_loose = true \
+    }
 
 /* The answer as a list of objects. */
 MU_MUST_CHECK enum mu_code cli_read_list(const struct cli_call *c,

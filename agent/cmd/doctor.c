@@ -46,21 +46,13 @@ struct answer {
 
 /* -- what comes -------------------------------------------------------------------------------- */
 
-#define SHAPE(type)                                    \
-    static const struct mu_json_shape type##_shape = { \
-        .fields = type##_fields,                       \
-        .fields_count = MU_LEN(type##_fields),         \
-        .bytes = sizeof(struct type),                  \
-        .is_loose = true,                              \
-    }
-
 #define AT(type, member) offsetof(struct type, member)
 // clang-format off
 static const struct mu_json_field silent_fields[] = {
     { "Name", { NULL }, MU_JSON_AS_TEXT, AT(silent, name), NULL },
     { "TCP",  { NULL }, MU_JSON_AS_TEXT, AT(silent, tcp), NULL },
 };
-SHAPE(silent);
+static const struct mu_json_shape silent_shape = CLI_SHAPE(silent_fields, struct silent);
 
 static const struct mu_json_field link_fields[] = {
     { "From",     { NULL }, MU_JSON_AS_TEXT, AT(link, from), NULL },
@@ -70,7 +62,7 @@ static const struct mu_json_field link_fields[] = {
     { "TCP",      { NULL }, MU_JSON_AS_TEXT, AT(link, tcp), NULL },
     { "Port",     { NULL }, MU_JSON_AS_UINT, AT(link, port), NULL },
 };
-SHAPE(link);
+static const struct mu_json_shape link_shape = CLI_SHAPE(link_fields, struct link);
 
 static const struct mu_json_field failed_fields[] = {
     { "Name",       { NULL }, MU_JSON_AS_TEXT, AT(failed, name), NULL },
@@ -79,14 +71,14 @@ static const struct mu_json_field failed_fields[] = {
     { "TCP",        { NULL }, MU_JSON_AS_TEXT, AT(failed, tcp), NULL },
     { "SeenBy",     { NULL }, MU_JSON_AS_TEXT, AT(failed, seen_by), NULL },
 };
-SHAPE(failed);
+static const struct mu_json_shape failed_shape = CLI_SHAPE(failed_fields, struct failed);
 
 static const struct mu_json_field state_fields[] = {
     { "Name",  { NULL }, MU_JSON_AS_TEXT, AT(state, name), NULL },
     { "State", { NULL }, MU_JSON_AS_TEXT, AT(state, state), NULL },
     { "Text",  { NULL }, MU_JSON_AS_TEXT, AT(state, text), NULL },
 };
-SHAPE(state);
+static const struct mu_json_shape state_shape = CLI_SHAPE(state_fields, struct state);
 
 static const struct mu_json_field refused_fields[] = {
     { "SeenBy", { NULL }, MU_JSON_AS_TEXT, AT(refused, seen_by), NULL },
@@ -94,19 +86,19 @@ static const struct mu_json_field refused_fields[] = {
     { "Reason", { NULL }, MU_JSON_AS_TEXT, AT(refused, reason), NULL },
     { "Count",  { NULL }, MU_JSON_AS_UINT, AT(refused, count), NULL },
 };
-SHAPE(refused);
+static const struct mu_json_shape refused_shape = CLI_SHAPE(refused_fields, struct refused);
 
 static const struct mu_json_field busy_fields[] = {
     { "Name",    { NULL }, MU_JSON_AS_TEXT, AT(busy, name), NULL },
     { "Dropped", { NULL }, MU_JSON_AS_UINT, AT(busy, dropped), NULL },
 };
-SHAPE(busy);
+static const struct mu_json_shape busy_shape = CLI_SHAPE(busy_fields, struct busy);
 
 static const struct mu_json_field skew_fields[] = {
     { "Name",    { NULL }, MU_JSON_AS_TEXT, AT(skew, name), NULL },
     { "AheadMs", { NULL }, MU_JSON_AS_INT, AT(skew, ahead_ms), NULL },
 };
-SHAPE(skew);
+static const struct mu_json_shape skew_shape = CLI_SHAPE(skew_fields, struct skew);
 
 static const struct mu_json_field answer_fields[] = {
     { "Members", { NULL }, MU_JSON_AS_UINT,    AT(answer, members), NULL },
@@ -119,7 +111,7 @@ static const struct mu_json_field answer_fields[] = {
     { "Clocks",  { NULL }, MU_JSON_AS_OBJECTS, AT(answer, clocks), &skew_shape },
     { "HasMore", { NULL }, MU_JSON_AS_BOOL,    AT(answer, has_more), NULL },
 };
-SHAPE(answer);
+static const struct mu_json_shape answer_shape = CLI_SHAPE(answer_fields, struct answer);
 // clang-format on
 #undef AT
 

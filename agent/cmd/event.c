@@ -25,10 +25,7 @@ static const struct mu_json_field fired_fields[] = {
     { "ID", { NULL }, MU_JSON_AS_TEXT, offsetof(struct fired, id), NULL },
 };
 
-static const struct mu_json_shape fired_shape = { .fields = fired_fields,
-                                                  .fields_count = MU_LEN(fired_fields),
-                                                  .bytes = sizeof(struct fired),
-                                                  .is_loose = true };
+static const struct mu_json_shape fired_shape = CLI_SHAPE(fired_fields, struct fired);
 
 static void add_param(struct cli_call *c, const char *name, const char *value)
 {

@@ -40,14 +40,6 @@ struct answer {
 
 /* -- what comes -------------------------------------------------------------------------------- */
 
-#define SHAPE(type)                                    \
-    static const struct mu_json_shape type##_shape = { \
-        .fields = type##_fields,                       \
-        .fields_count = MU_LEN(type##_fields),         \
-        .bytes = sizeof(struct type),                  \
-        .is_loose = true,                              \
-    }
-
 #define AT(type, member) offsetof(struct type, member)
 // clang-format off
 static const struct mu_json_field change_fields[] = {
@@ -60,7 +52,7 @@ static const struct mu_json_field change_fields[] = {
     { "Refused",     { NULL }, MU_JSON_AS_UINT, AT(change, refused), NULL },
     { "Answered",    { NULL }, MU_JSON_AS_UINT, AT(change, answered), NULL },
 };
-SHAPE(change);
+static const struct mu_json_shape change_shape = CLI_SHAPE(change_fields, struct change);
 
 static const struct mu_json_field suspicion_fields[] = {
     { "Evidence",      { NULL }, MU_JSON_AS_TEXT, AT(suspicion, evidence), NULL },
@@ -68,7 +60,7 @@ static const struct mu_json_field suspicion_fields[] = {
     { "Wanted",        { NULL }, MU_JSON_AS_UINT, AT(suspicion, wanted), NULL },
     { "DeadlineInMs",  { NULL }, MU_JSON_AS_UINT, AT(suspicion, deadline_in_ms), NULL },
 };
-SHAPE(suspicion);
+static const struct mu_json_shape suspicion_shape = CLI_SHAPE(suspicion_fields, struct suspicion);
 
 static const struct mu_json_field account_fields[] = {
     { "SeenBy",      { NULL }, MU_JSON_AS_TEXT,    AT(account, seen_by), NULL },
@@ -86,7 +78,7 @@ static const struct mu_json_field account_fields[] = {
     { "Changes",     { NULL }, MU_JSON_AS_OBJECTS, AT(account, changes), &change_shape },
     { "HasMore",     { NULL }, MU_JSON_AS_BOOL,    AT(account, has_more), NULL },
 };
-SHAPE(account);
+static const struct mu_json_shape account_shape = CLI_SHAPE(account_fields, struct account);
 
 static const struct mu_json_field leader_fields[] = {
     { "Name",    { NULL }, MU_JSON_AS_TEXT, AT(leader, name), NULL },
@@ -96,7 +88,7 @@ static const struct mu_json_field leader_fields[] = {
     { "Failed",  { NULL }, MU_JSON_AS_UINT, AT(leader, failed), NULL },
     { "Members", { NULL }, MU_JSON_AS_UINT, AT(leader, members), NULL },
 };
-SHAPE(leader);
+static const struct mu_json_shape leader_shape = CLI_SHAPE(leader_fields, struct leader);
 
 static const struct mu_json_field answer_fields[] = {
     { "Node",     { NULL }, MU_JSON_AS_TEXT,    AT(answer, node), NULL },
@@ -104,7 +96,7 @@ static const struct mu_json_field answer_fields[] = {
     { "Leader",   { NULL }, MU_JSON_AS_OBJECT,  AT(answer, leader), &leader_shape },
     { "Silent",   { NULL }, MU_JSON_AS_TEXTS,   AT(answer, silent), NULL },
 };
-SHAPE(answer);
+static const struct mu_json_shape answer_shape = CLI_SHAPE(answer_fields, struct answer);
 // clang-format on
 #undef AT
 

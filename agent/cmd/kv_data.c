@@ -19,10 +19,7 @@ static const struct mu_json_field pair_fields[] = {
 
 #undef AT
 
-const struct mu_json_shape kv_pair_shape = { .fields = pair_fields,
-                                             .fields_count = MU_LEN(pair_fields),
-                                             .bytes = sizeof(struct kv_pair),
-                                             .is_loose = true };
+const struct mu_json_shape kv_pair_shape = CLI_SHAPE(pair_fields, struct kv_pair);
 
 static enum mu_code read_stream(FILE *from, size_t max, struct mu_buf *to, struct mu_err *err)
 {

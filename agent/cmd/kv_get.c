@@ -45,10 +45,7 @@ static const struct mu_json_field pair_fields[] = {
 
 #undef AT
 
-static const struct mu_json_shape pair_shape = { .fields = pair_fields,
-                                                 .fields_count = MU_LEN(pair_fields),
-                                                 .bytes = sizeof(struct pair),
-                                                 .is_loose = true };
+static const struct mu_json_shape pair_shape = CLI_SHAPE(pair_fields, struct pair);
 
 /* -- printing ---------------------------------------------------------------------------------- */
 

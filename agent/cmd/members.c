@@ -36,10 +36,7 @@ static const struct mu_json_field member_fields[] = {
     { "Tags", { NULL }, MU_JSON_AS_PAIRS, offsetof(struct member, tags), NULL },
 };
 
-static const struct mu_json_shape member_shape = { .fields = member_fields,
-                                                   .fields_count = MU_LEN(member_fields),
-                                                   .bytes = sizeof(struct member),
-                                                   .is_loose = true };
+static const struct mu_json_shape member_shape = CLI_SHAPE(member_fields, struct member);
 
 static struct mu_span tag(const struct member *m, const char *key)
 {

@@ -29,10 +29,7 @@ static const struct mu_json_field fields[] = {
 
 #undef AT
 
-static const struct mu_json_shape shape = { .fields = fields,
-                                            .fields_count = MU_LEN(fields),
-                                            .bytes = sizeof(struct settings),
-                                            .is_loose = true };
+static const struct mu_json_shape shape = CLI_SHAPE(fields, struct settings);
 
 /* False: said why. */
 static bool read_settings(struct cli *cli, struct mu_arena *arena, struct settings *out)

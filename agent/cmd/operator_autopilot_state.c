@@ -39,10 +39,7 @@ static const struct mu_json_field server_fields[] = {
 #undef AT
 #define AT(member) offsetof(struct state, member)
 
-static const struct mu_json_shape server_shape = { .fields = server_fields,
-                                                   .fields_count = MU_LEN(server_fields),
-                                                   .bytes = sizeof(struct server),
-                                                   .is_loose = true };
+static const struct mu_json_shape server_shape = CLI_SHAPE(server_fields, struct server);
 
 static const struct mu_json_field state_fields[] = {
     // clang-format off
@@ -56,10 +53,7 @@ static const struct mu_json_field state_fields[] = {
 
 #undef AT
 
-static const struct mu_json_shape state_shape = { .fields = state_fields,
-                                                  .fields_count = MU_LEN(state_fields),
-                                                  .bytes = sizeof(struct state),
-                                                  .is_loose = true };
+static const struct mu_json_shape state_shape = CLI_SHAPE(state_fields, struct state);
 
 struct options {
     const char *format;

@@ -27,10 +27,7 @@ static const struct mu_json_field server_fields[] = {
 
 #undef AT
 
-static const struct mu_json_shape server_shape = { .fields = server_fields,
-                                                   .fields_count = MU_LEN(server_fields),
-                                                   .bytes = sizeof(struct server),
-                                                   .is_loose = true };
+static const struct mu_json_shape server_shape = CLI_SHAPE(server_fields, struct server);
 
 static const struct mu_json_field configuration_fields[] = {
     { .name = "Servers",
@@ -39,12 +36,8 @@ static const struct mu_json_field configuration_fields[] = {
       .of = &server_shape },
 };
 
-static const struct mu_json_shape configuration_shape = {
-    .fields = configuration_fields,
-    .fields_count = MU_LEN(configuration_fields),
-    .bytes = sizeof(struct configuration),
-    .is_loose = true,
-};
+static const struct mu_json_shape configuration_shape =
+    CLI_SHAPE(configuration_fields, struct configuration);
 
 static void print_servers(struct cli *cli, const struct configuration *c)
 {

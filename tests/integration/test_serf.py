@@ -42,8 +42,13 @@ def ok(seq):
 class Client:
     """A client that stays, as programs have it."""
 
-    def __init__(self, agent):
-        self.socket = socket.create_connection((agent.address, 7373), PATIENCE)
+    def __init__(self, agent, room=None):
+        """`room`: bytes that the kernel keeps for it."""
+        self.socket = socket.socket()
+        self.socket.settimeout(PATIENCE)
+        if room:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        self.socket.connect((agent.address, 7373))
         self.seen = b""
         self.send(request("handshake", 1, "Version", b"\x01"))
         self.hear(ok(1))
@@ -250,22 +255,35 @@ class Locked(ClusterTest):
         cluster = self.cluster(servers=1, clients=0)
         cluster.start().wait_ready()
         agent = cluster.agents["s1"]
-        stuck = [Client(agent) for _ in range(24)]
-        ask = request("stats", 3) * 4000  # answers of some 3 MB: what the kernel holds, and more
+        streams = 64
+        stuck = [Client(agent, room=4096) for _ in range(24)]
+        for client in stuck:
+            client.send(b"".join(request("stream", i, "Type", "user") for i in range(streams)))
+            client.hear(ok(streams - 1))
+        talker = Client(agent)
+        payload = b"\xc5\x01\x90" + b"x" * 400
 
-        def ask_again():
-            for client in stuck:
-                client.socket.setblocking(False)
-                try:
-                    client.socket.send(ask)
-                except OSError:
-                    pass  # full, or hung up on
+        def tell_all():
+            """Every event is a record in each stream of each client: some 800 kB."""
+            talker.send(request("event", 2, "Name", "n", "Payload", payload, "Coalesce", b"\xc2"))
+            talker.hear(ok(2))
             return "Hanging up on a client that takes too little" in agent.log_text()
 
-        wait_for("some to be hung up on", ask_again, pause=0.5)
+        wait_for("some to be hung up on", tell_all)
         self.assertEqual(serf(agent, "members")[0], 0)
-        for client in stuck:
+        for client in [talker, *stuck]:
             client.close()
+
+    def test_a_client_with_many_requests_does_not_hold_up_others(self):
+        cluster = self.cluster(servers=1, clients=0)
+        cluster.start().wait_ready()
+        agent = cluster.agents["s1"]
+        eager = Client(agent)
+        eager.send(request("stats", 3) * 2000)
+        self.assertEqual(serf(agent, "members")[0], 0)
+        for _ in range(2000):
+            eager.hear(ok(3))
+        eager.close()
 
 
 class Port(ClusterTest):

@@ -159,9 +159,15 @@ void agent_each_event(const struct agent *a, agent_event_fn *each, void *data);
 /* -- the log, as it goes on (http-api 3.1) ------------------------------------------------------
  */
 
-/* A line, without its newline, as long as the call lasts; or, without one, how many were lost since
- * the log is faster than the loop. From the loop, never from inside agent_log_follow(). */
-typedef void agent_log_fn(void *data, struct mu_span line, uint64_t dropped);
+struct agent_log_line {
+    enum mu_log_level level;
+    uint64_t wall_ns;
+    struct mu_span text; /* without its newline */
+    uint64_t dropped;    /* so many before it were lost, since the log is faster than the loop */
+};
+
+/* Borrowed for the call. From the loop, never from inside agent_log_follow(). */
+typedef void agent_log_fn(void *data, const struct agent_log_line *line);
 struct agent_log_follower; /* opaque */
 struct agent_log_follower *agent_log_follow(struct agent *a, enum mu_log_level level,
                                             enum mu_log_form form, agent_log_fn *line, void *data);

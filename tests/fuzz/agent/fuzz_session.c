@@ -124,14 +124,14 @@ static void stats(void *data, struct mu_buf *to)
     ipc_put_map(to, 0);
 }
 
-static void monitor(void *data, struct log_reader *reader, enum mu_log_level level,
-                    log_line_fn *line, void *line_data)
+static struct agent_log_follower *monitor(void *data, enum mu_log_level level, agent_log_fn *line,
+                                          void *line_data)
 {
     (void)data;
-    (void)reader;
     (void)line;
     (void)line_data;
     MU_ASSERT(level <= MU_ERROR);
+    return NULL;
 }
 
 static void keys(void *data, enum agent_key_op op, struct mu_span key, agent_keys_fn *done,
@@ -177,6 +177,14 @@ static void answer(struct waiting *w)
     }
 }
 
+static void feed(struct ipc_session *s, struct mu_span bytes)
+{
+    ipc_session_feed(s, bytes);
+    while (ipc_session_is_behind(s)) {
+        ipc_session_turn(s);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct waiting waiting = { .data = NULL };
@@ -205,9 +213,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     host.auth_key = (data[0] & 1) != 0 ? "sesame" : NULL;
     struct ipc_session *s = ipc_session_new(&host, "fuzz", on_wake, &waiting);
 
-    ipc_session_feed(s, mu_span_of(data + 1, cut));
+    feed(s, mu_span_of(data + 1, cut));
     answer(&waiting);
-    ipc_session_feed(s, mu_span_of(data + 1 + cut, bytes - 1 - cut));
+    feed(s, mu_span_of(data + 1 + cut, bytes - 1 - cut));
     MU_ASSERT(ipc_session_held(s) <= IPC_OUT_BYTES_MAX + 4U * IPC_OBJECT_BYTES_MAX);
     ipc_session_close(s);
     answer(&waiting);

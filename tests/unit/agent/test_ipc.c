@@ -26,7 +26,7 @@ struct world {
     uint64_t pause_ms;
     gossip_replied_fn *replied;
     agent_keys_fn *keyed;
-    log_line_fn *line;
+    agent_log_fn *line;
     void *waiting, *asked;
     unsigned wakes, forgotten;
 };
@@ -180,15 +180,15 @@ static void keys(void *data, enum agent_key_op op, struct mu_span key, agent_key
     w->waiting = done_data;
 }
 
-static void monitor(void *data, struct log_reader *reader, enum mu_log_level level,
-                    log_line_fn *line, void *line_data)
+static struct agent_log_follower *monitor(void *data, enum mu_log_level level, agent_log_fn *line,
+                                          void *line_data)
 {
     struct world *w = data;
 
-    (void)reader;
     (void)snprintf(w->did, sizeof w->did, "monitor %d", (int)level);
     w->line = line;
     w->waiting = line_data;
+    return NULL;
 }
 
 static void on_wake(void *data)
@@ -347,6 +347,33 @@ static void test_commands(void **state)
              "cb3ff0000000000000cb0000000000000000cb0000000000000000cb0000000000000000"
              "cb0000000000000000cb0000000000000000cb0000000000000000cbc000000000000000a24f6bc3");
     ipc_session_close(w.s);
+}
+
+/* However many requests come at once, one turn of the loop has a few of them. */
+static void test_many_at_once(void **state)
+{
+    struct mu_buf one = bytes_of("82a7436f6d6d616e64a57374617473a353657102"); /* stats */
+    struct mu_buf many = MU_BUF_NONE;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    for (size_t i = 0; i < 2 * IPC_TURN_REQUESTS + 1; i++) {
+        mu_buf_add_span(&many, mu_buf_span(&one));
+    }
+    ipc_session_feed(w.s, mu_buf_span(&many));
+    for (size_t left = 2 * IPC_TURN_REQUESTS + 1; left > 0; ipc_session_turn(w.s)) {
+        size_t now = left < IPC_TURN_REQUESTS ? left : IPC_TURN_REQUESTS;
+
+        left -= now;
+        assert_int_equal(ipc_session_out(w.s)->bytes, now * (sizeof OK2 "80" / 2));
+        mu_buf_clear(ipc_session_out(w.s));
+        assert_int_equal(ipc_session_is_behind(w.s), left > 0);
+    }
+    hear(&w, "");
+    ipc_session_close(w.s);
+    mu_buf_deinit(&one);
+    mu_buf_deinit(&many);
 }
 
 /* What comes behind a join waits for it. */
@@ -543,7 +570,9 @@ static void test_monitor(void **state)
     hear(&w, "82a54572726f72a0a353657103");
     assert_string_equal(w.did, "monitor 3");
     for (size_t i = 0; i < MU_LEN(rows); i++) {
-        struct log_line line = { rows[i].level, 1700000000000000000, mu_span_text(rows[i].line) };
+        struct agent_log_line line = { .level = rows[i].level,
+                                       .wall_ns = 1700000000000000000,
+                                       .text = mu_span_text(rows[i].line) };
         const struct mu_buf *out = ipc_session_out(w.s);
         size_t bytes = strlen(rows[i].heard);
 
@@ -678,21 +707,14 @@ static void test_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members),
-        cmocka_unit_test(test_split_at_any_byte),
-        cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_join_blocks),
-        cmocka_unit_test(test_client_gone_during_join),
-        cmocka_unit_test(test_query),
-        cmocka_unit_test(test_stream_and_respond),
-        cmocka_unit_test(test_stream_reserved),
-        cmocka_unit_test(test_stream_overflow),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_monitor),
-        cmocka_unit_test(test_auth),
-        cmocka_unit_test(test_addr16),
-        cmocka_unit_test(test_leave_ends),
+        cmocka_unit_test(test_members),         cmocka_unit_test(test_split_at_any_byte),
+        cmocka_unit_test(test_commands),        cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_join_blocks),     cmocka_unit_test(test_client_gone_during_join),
+        cmocka_unit_test(test_query),           cmocka_unit_test(test_stream_and_respond),
+        cmocka_unit_test(test_stream_reserved), cmocka_unit_test(test_stream_overflow),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_monitor),         cmocka_unit_test(test_auth),
+        cmocka_unit_test(test_addr16),          cmocka_unit_test(test_leave_ends),
         cmocka_unit_test(test_liberal),
     };
 
