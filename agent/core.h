@@ -7,6 +7,7 @@
 #define AGENT_CORE_H
 
 #include "agent/agent.h"
+#include "agent/metrics.h"
 #include "apply.h"
 #include "base/list.h"
 #include "base/table.h"
@@ -121,6 +122,10 @@ struct agent {
         struct reading *reading;     /* NULL: none */
         struct mu_link waiting;      /* who asked since it began */
     } reload;
+
+    struct {
+        struct agent_sample commit; /* request.c: of what was proposed here */
+    } metrics;
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */

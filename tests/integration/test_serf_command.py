@@ -47,6 +47,16 @@ class Command(ClusterTest):
         self.assertEqual(ours[0], code, words)
         return ours[1]
 
+    def both_query(self, address, *words, same=lines):
+        """With more time when it was too short for somebody: a handler is a process."""
+        for seconds in (0.7, 3, PATIENCE / 2):
+            try:
+                return self.both(address, "query", f"-timeout={seconds}s", *words, same=same)
+            except AssertionError:
+                if seconds > 3:
+                    raise
+        return None
+
     def usage(self, address, *words, first=None, error=""):
         """A sentence and an empty line, then the help, whose words are each program's own."""
         for program in (STOCK, OURS):
@@ -145,12 +155,12 @@ class Command(ClusterTest):
             ["Query 'load' dispatched", "Total Acks: 3", "Total Responses: 3",
              *(f"Ack from '{n}'" for n in ("s1", "k1", "k2")),
              *(f"Response from '{n}': load from {n}" for n in ("s1", "k1", "k2"))]))
-        self.both(at, "query", "-format=json", "-timeout=700ms", "load",
-                  same=lambda t: sorted(t.replace(",", "").split("\n")))
+        self.both_query(at, "-format=json", "load",
+                        same=lambda t: sorted(t.replace(",", "").split("\n")))
         for words in (["-no-ack", "load", "pay"], ["-node=k1", "load"], ["-tag", "role=node", "load"],
                       ["-tag", "role=nod", "load"], ["big"], ["fail"], ["empty"], ["stderr"],
                       ["-relay-factor=2", "load"]):
-            self.both(at, "query", "-timeout=700ms", *words)
+            self.both_query(at, *words)
         self.usage(at, "query", first="A query name must be specified.")
         self.both(at, "query", "_serf_foo", code=1, same=str)
         self.both(at, "query", "-format=xml", "load", code=1, same=str)
@@ -212,10 +222,9 @@ class Command(ClusterTest):
                          "Agent Protocol: 5 (Understands back to: 2)")
         for words in ([], ["nonsense"]):
             self.assertEqual(subprocess.run([*OURS, *words], capture_output=True).returncode, 127)
-        for word, said in (("nonsense", "serf: unknown command: nonsense\n"),
-                           ("agent", "serf: unknown command: agent (muster agent is the agent)\n")):
-            refused = subprocess.run([*OURS, word], capture_output=True, text=True)
-            self.assertEqual(refused.stderr[:len(said)], said)
+        said = "serf: unknown command: nonsense\n"
+        refused = subprocess.run([*OURS, "nonsense"], capture_output=True, text=True)
+        self.assertEqual(refused.stderr[:len(said)], said)
         link = os.path.join(self.cluster().dir, "serf")
         os.symlink(os.path.realpath(MUSTER), link)
         done = subprocess.run([link, "version"], capture_output=True, text=True)
