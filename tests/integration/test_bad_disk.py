@@ -71,8 +71,20 @@ class BadDisk(ClusterTest):
 
     def test_a_slow_disk_is_not_an_election(self):
         cluster = self.cluster(3, 0).start().wait_ready()
+        for _ in range(3):
+            before, starved = self.said(cluster, "leads term"), self.said(cluster, "stood still")
+            self.write_slowly(cluster)
+            if self.said(cluster, "leads term") == before:
+                return
+            # Servers that were not let run may elect: that says nothing about disks.
+            self.assertGreater(self.said(cluster, "stood still"), starved, "a disk made an election")
+        self.skipTest("this machine is too busy to show it")
+
+    def said(self, cluster, words):
+        return sum(s.log_text().count(words) for s in cluster.servers())
+
+    def write_slowly(self, cluster):
         leader = cluster.leader()
-        before = sum(s.log_text().count("leads term") for s in cluster.servers())
         brakes = [subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e",
                                     "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=500000",
                                     "-p", str(s.process.pid)]) for s in cluster.servers()]
@@ -89,8 +101,6 @@ class BadDisk(ClusterTest):
                 brake.wait()
         self.assertGreater(max(times), 0.5, "no flush was slow: this shows nothing")
         self.assertGreater(len(times), 3)
-        after = sum(s.log_text().count("leads term") for s in cluster.servers())
-        self.assertEqual(before, after)
 
     def test_a_read_only_file_system_is_named(self):
         cluster = self.cluster(1, 0)
