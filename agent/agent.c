@@ -411,6 +411,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__identity_log(a);
     a->phase = AGENT_RUNNING;
     mu_list_init(&a->key_calls);
+    agent__saves_open(a);
     mu_list_init(&a->surveys);
     mu_list_init(&a->watches_retired);
     agent__reload_open(a);
@@ -573,6 +574,8 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     agent__exec_close(a);
     agent__registration_close(a);
     agent__restore_close(a);
+    agent__uploads_close(a);
+    agent__saves_close(a);
     agent__coordinates_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);

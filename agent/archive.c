@@ -80,9 +80,11 @@ static void sums_text(struct sums *s, struct mu_buf *to)
 
 struct writer {
     z_stream z;
-    struct mu_buf *to;
+    catalog_sink_fn *sink;
+    void *sink_data;
     struct sums sums;
     struct mu_err *err;
+    uint8_t out[STEP];
 };
 
 static enum mu_code put(struct writer *w, struct mu_span bytes, int flush)
@@ -90,16 +92,17 @@ static enum mu_code put(struct writer *w, struct mu_span bytes, int flush)
     w->z.next_in = bytes.data;
     w->z.avail_in = (uInt)bytes.bytes;
     do {
-        w->z.next_out = mu_buf_reserve(w->to, STEP);
-        w->z.avail_out = STEP;
-        int rc = deflate(&w->z, flush);
+        w->z.next_out = w->out;
+        w->z.avail_out = sizeof w->out;
+        int z = deflate(&w->z, flush);
+        size_t done = sizeof w->out - w->z.avail_out;
 
-        MU_ASSERT(rc == Z_OK || rc == Z_STREAM_END || rc == Z_BUF_ERROR);
-        w->to->bytes += STEP - w->z.avail_out;
-        if (w->to->bytes > ARCHIVE_BYTES_MAX) {
-            return mu_fail(w->err, MU_TOO_BIG,
-                           "the state is larger than a snapshot may be: %u bytes, compressed",
-                           ARCHIVE_BYTES_MAX);
+        MU_ASSERT(z == Z_OK || z == Z_STREAM_END || z == Z_BUF_ERROR);
+        enum mu_code rc =
+            done > 0 ? w->sink(w->sink_data, mu_span_of(w->out, done), w->err) : MU_OK;
+
+        if (rc != MU_OK) {
+            return rc;
         }
     } while (w->z.avail_out == 0);
     return MU_OK;
@@ -200,10 +203,10 @@ static enum mu_code put_sums(struct writer *w, uint64_t stamp_ms)
 }
 
 enum mu_code archive_write(const struct catalog_snapshot *state, struct mu_span servers,
-                           catalog_source_fn *source, void *data, struct mu_buf *to,
-                           struct mu_err *err)
+                           catalog_source_fn *source, void *data, catalog_sink_fn *sink,
+                           void *sink_data, struct mu_err *err)
 {
-    struct writer w = { .to = to, .err = err };
+    struct writer w = { .sink = sink, .sink_data = sink_data, .err = err };
     int init = deflateInit2(&w.z, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY);
 
     MU_ASSERT(init == Z_OK);
@@ -538,10 +541,10 @@ enum mu_code archive_read_bytes(struct mu_span bytes, struct archive_contents *o
     return archive_read(span_source, &bytes, out, err);
 }
 
-enum mu_code archive_unpack_bytes(struct mu_span bytes, catalog_sink_fn *sink, void *data,
-                                  struct archive_contents *out, struct mu_err *err)
+enum mu_code archive_unpack(catalog_source_fn *source, void *data, catalog_sink_fn *sink,
+                            void *sink_data, struct archive_contents *out, struct mu_err *err)
 {
-    struct reader r = { .source = span_source, .data = &bytes, .sink = sink, .sink_data = data };
+    struct reader r = { .source = source, .data = data, .sink = sink, .sink_data = sink_data };
 
     return read_all(&r, out, err);
 }

@@ -88,6 +88,8 @@ struct agent {
     struct history *history;       /* history.c: compaction of keys */
     struct requests *requests;     /* request.c, read.c: in flight */
     struct snapshots *snapshots;   /* snapshot.c */
+    struct mu_link save_works;     /* save_work.c: threads that make archives */
+    struct mu_link served_saves;   /* save_serve.c: archives made for others */
     char *state_path;
     uint32_t wal_bytes;        /* of the state, on a small file system; 0: as ever */
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
@@ -113,6 +115,8 @@ struct agent {
     struct mu_link surveys;          /* survey.c: the same */
     struct doctor *doctor;           /* doctor_look.c: questions to this agent */
     struct restore *restore;         /* restore.c: under way; else NULL */
+    struct mu_link saves;            /* save.c: archives asked for here */
+    struct mu_link uploads;          /* upload.c: archives that come in */
     struct {                         /* reload_uv.c */
         struct reading *reading;     /* NULL: none */
         struct mu_link waiting;      /* who asked since it began */
@@ -265,9 +269,19 @@ void agent__leader_explain(struct agent *a, const char *node, struct agent_accou
 /* Another state took the place of the one there was: the office begins anew with it. */
 void agent__leader_restored(struct agent *a);
 
-/* -- restore.c --------------------------------------------------------------------------------- */
+/* -- save.c, save_serve.c: archives of the state ----------------------------------------------- */
+
+void agent__saves_open(struct agent *a);
+void agent__saves_close(struct agent *a); /* what is under way is answered and given up */
+/* Method Save, on a server. */
+void agent__save_serve(struct agent *a, struct rpc_request *request, struct mu_span message);
+void agent__save_asker_gone(struct rpc_request *request);
+void agent__saves_served_close(struct agent *a);
+
+/* -- restore.c, upload.c ----------------------------------------------------------------------- */
 
 void agent__restore_close(struct agent *a); /* what is under way is answered and given up */
+void agent__uploads_close(struct agent *a); /* waits for the threads; nobody wants them any more */
 
 /* -- history.c --------------------------------------------------------------------------------- */
 

@@ -52,6 +52,7 @@ struct talk {
     struct mu_addr peer; /* without an ip: a unix socket */
     uv_write_t write;
     struct mu_buf request;
+    uint64_t sent; /* of request.source */
     uint8_t room[READ_BYTES];
 };
 
@@ -231,8 +232,8 @@ static bool on_body(void *data, struct mu_span part)
     size_t most = c->request.body_bytes_max;
 
     if (c->request.part != NULL && c->response.status == 200) {
-        c->request.part(c->data, part);
-        return true;
+        c->is_complete = !c->request.part(c->data, part);
+        return !c->is_complete;
     }
     if (most == 0) {
         mu_buf_add_span(&c->body, part);
@@ -396,10 +397,41 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
     }
 }
 
+#define SOURCE_BYTES (256U * 1024) /* of a body that comes from a source, at once */
+
+static void on_written(uv_write_t *req, int status);
+
+static void source_send(struct talk *t)
+{
+    const struct http_client_request *r = &t->client->request;
+    uint64_t left = r->source_bytes - t->sent;
+    size_t got = 0;
+
+    mu_buf_clear(&t->request);
+    if (left == 0) {
+        return;
+    }
+    if (!r->source(t->client->data, mu_buf_reserve(&t->request, SOURCE_BYTES),
+                   left < SOURCE_BYTES ? (size_t)left : SOURCE_BYTES, &got) ||
+        got == 0) {
+        fail(t->client, MU_IO, "the body of the request cannot be read");
+        return;
+    }
+    t->request.bytes = got;
+    t->sent += got;
+    uv_buf_t buf = uv_buf_init((char *)t->request.data, (unsigned)got);
+
+    (void)uv_write(&t->write, t->stream, &buf, 1, on_written); /* as below: reading tells */
+}
+
 static void on_written(uv_write_t *req, int status)
 {
-    (void)req; /* a peer may answer without reading everything: reading tells how it went */
-    (void)status;
+    struct talk *t = req->data;
+
+    /* a peer may answer without reading everything: reading tells how it went */
+    if (status == 0 && t->client != NULL && t->client->request.source != NULL) {
+        source_send(t);
+    }
 }
 
 static bool has_header(const struct http_client *c, const char *name)
@@ -437,7 +469,8 @@ static void request_write(struct http_client *c, struct mu_buf *to)
         mu_h1_header(to, "Authorization", c->authorization);
     }
     if (wants_length) {
-        mu_buf_addf(to, "Content-Length: %zu\r\n", r->body.bytes);
+        mu_buf_addf(to, "Content-Length: %llu\r\n",
+                    (unsigned long long)(r->source != NULL ? r->source_bytes : r->body.bytes));
     }
     mu_buf_add_text(to, "Connection: close\r\n\r\n");
     mu_buf_add_span(to, r->body);
@@ -455,6 +488,7 @@ static void talk_begin(struct http_client *c)
         mu_h1_expect_no_body(c->h1);
     }
     request_write(c, &t->request);
+    t->write.data = t;
     uv_buf_t buf = uv_buf_init((char *)t->request.data, (unsigned)t->request.bytes);
     int rc = uv_read_start(t->stream, on_alloc, on_read);
 

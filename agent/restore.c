@@ -13,23 +13,21 @@
  * The thread lives as long as one restore. It reads the disk and works through the archive; the
  * loop asks it for one thing at a time and touches nothing of its own until it has answered.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/archive.h"
-#include "agent/operator.h"
 #include "base/assert.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
 #include "proto/bell.h"
 #include "proto/command.h"
 #include "requests.h"
+#include "spool.h"
+#include "upload.h"
 
 #define MODULE "agent.snapshot"
 /* Without a leader, or an answer, for so long it is given up. */
@@ -51,9 +49,9 @@ struct restore {
     bool is_over; /* it is to be given up */
 
     /* of whoever has the word: the thread while it has a task, else the loop */
-    struct mu_buf archive;
+    struct agent_upload *upload; /* the archive, as it comes in */
     struct archive_contents contents;
-    int fd; /* the stream, in a file without a name */
+    struct spool stream; /* of the state, unpacked */
     struct mu_buf part;
     uint64_t at; /* where in the stream the part begins */
     struct mu_err err;
@@ -79,54 +77,26 @@ static bool is_over(struct restore *r)
     return is_over;
 }
 
-static enum mu_code io_fail(struct mu_err *err, const char *what)
-{
-    return mu_fail(err, mu_file_code(errno), "%s: %s", what, strerror(errno));
-}
-
 static enum mu_code keep(void *data, struct mu_span bytes, struct mu_err *err)
 {
     struct restore *r = data;
 
-    if (is_over(r)) {
-        return mu_fail(err, MU_CANCELLED, "the agent is stopping");
-    }
-    while (bytes.bytes > 0) {
-        ssize_t n = write(r->fd, bytes.data, bytes.bytes);
-
-        if (n < 0 && errno != EINTR) {
-            return io_fail(err, "a snapshot cannot be written");
-        }
-        size_t done = n > 0 ? (size_t)n : 0;
-
-        bytes = mu_span_sub(bytes, done, bytes.bytes - done);
-    }
-    return MU_OK;
+    return is_over(r) ? mu_fail(err, MU_CANCELLED, "the agent is stopping")
+                      : spool_add(&r->stream, bytes, err);
 }
+
+struct kept {
+    struct restore *restore;
+    struct spool_cursor cursor;
+};
 
 static enum mu_code kept(void *data, void *to, size_t room, size_t *got, struct mu_err *err)
 {
-    const struct restore *r = data;
-    ssize_t n;
+    struct kept *k = data;
 
-    do {
-        n = read(r->fd, to, room);
-    } while (n < 0 && errno == EINTR);
-    *got = n > 0 ? (size_t)n : 0;
-    return n < 0 ? io_fail(err, "a snapshot cannot be read") : MU_OK;
-}
-
-static enum mu_code file_open(struct restore *r, struct mu_err *err)
-{
-    char *path = agent__data_path(r->agent, "restore.part");
-    enum mu_code rc = MU_OK;
-
-    r->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (r->fd < 0 || unlink(path) != 0) { /* gone with this process, whatever ends it */
-        rc = io_fail(err, path);
-    }
-    mu_free(path);
-    return rc;
+    *got = 0;
+    return is_over(k->restore) ? mu_fail(err, MU_CANCELLED, "the agent is stopping")
+                               : spool_source(&k->cursor, to, room, got, err);
 }
 
 static void trial_remove(struct restore *r)
@@ -147,29 +117,39 @@ static enum mu_code trial(struct restore *r, struct mu_err *err)
     char *path = agent__data_path(r->agent, "restore.db");
     const struct catalog_options options = { .path = path, .cache_bytes = CACHE_BYTES };
     struct catalog_snapshot info;
+    struct kept k = { r, { &r->stream, 0 } };
     struct catalog *c = NULL;
-    enum mu_code rc = MU_OK;
 
     trial_remove(r);
-    if (lseek(r->fd, 0, SEEK_SET) != 0) {
-        rc = io_fail(err, "a snapshot cannot be read");
-    }
-    rc = rc == MU_OK ? catalog_open(&c, &options, err) : rc;
-    rc = rc == MU_OK ? catalog_import(c, kept, r, r->contents.state.hash, &info, err) : rc;
+    enum mu_code rc = catalog_open(&c, &options, err);
+
+    rc = rc == MU_OK ? catalog_import(c, kept, &k, r->contents.state.hash, &info, err) : rc;
     catalog_close(c);
     trial_remove(r);
     mu_free(path);
     return rc;
 }
 
+static enum mu_code unpack(struct restore *r, const struct spool *archive, struct mu_err *err)
+{
+    struct kept k = { r, { archive, 0 } };
+    char *path = agent__data_path(r->agent, "restore.part");
+    enum mu_code rc = spool_open(&r->stream, path, err);
+
+    mu_free(path);
+    return rc == MU_OK ? archive_unpack(kept, &k, keep, r, &r->contents, err) : rc;
+}
+
 static enum mu_code check(struct restore *r, struct mu_err *err)
 {
-    enum mu_code rc = file_open(r, err);
+    struct spool archive = SPOOL_NONE;
+    enum mu_code rc = upload_wait(r->upload, &archive, err);
 
-    if (rc == MU_OK) {
-        rc = archive_unpack_bytes(mu_buf_span(&r->archive), keep, r, &r->contents, err);
+    if (rc == MU_OK && archive.fd < 0) {
+        rc = mu_fail(err, MU_CORRUPT, "failed to decompress snapshot: unexpected EOF");
     }
-    mu_buf_deinit(&r->archive);
+    rc = rc == MU_OK ? unpack(r, &archive, err) : rc;
+    spool_close(&archive);
     return rc == MU_OK ? trial(r, err) : rc;
 }
 
@@ -177,19 +157,14 @@ static enum mu_code read_part(struct restore *r, struct mu_err *err)
 {
     uint64_t left = r->contents.bytes - r->at;
     size_t bytes = left < MU_STAGE_BYTES_MAX ? (size_t)left : MU_STAGE_BYTES_MAX;
-    enum mu_code rc = MU_OK;
-    size_t got = 1;
+    size_t got = 0;
 
     mu_buf_clear(&r->part);
-    if (lseek(r->fd, (off_t)r->at, SEEK_SET) < 0) {
-        rc = io_fail(err, "a snapshot cannot be read");
-    }
-    while (rc == MU_OK && got > 0 && r->part.bytes < bytes) {
-        rc = kept(r, mu_buf_reserve(&r->part, bytes - r->part.bytes), bytes - r->part.bytes, &got,
-                  err);
-        r->part.bytes += got;
-    }
-    if (rc == MU_OK && r->part.bytes < bytes) {
+    enum mu_code rc =
+        spool_read(&r->stream, r->at, mu_buf_reserve(&r->part, bytes), bytes, &got, err);
+
+    r->part.bytes = got;
+    if (rc == MU_OK && got < bytes) {
         rc = mu_fail(err, MU_IO, "a snapshot is shorter than it was");
     }
     return rc;
@@ -216,6 +191,7 @@ static void *restore_thread(void *data)
         mu_bell_ring(r->bell);
     }
     pthread_mutex_unlock(&r->lock);
+    spool_close(&r->stream);
     return NULL;
 }
 
@@ -231,7 +207,6 @@ static void ask(struct restore *r, enum task task)
 
 static void restore_free(struct restore *r)
 {
-    mu_buf_deinit(&r->archive);
     mu_buf_deinit(&r->part);
     mu_free(r);
 }
@@ -247,9 +222,7 @@ static void thread_end(struct restore *r)
     mu_bell_close(r->bell, NULL, NULL);
     (void)pthread_cond_destroy(&r->asked);
     (void)pthread_mutex_destroy(&r->lock);
-    if (r->fd >= 0) {
-        (void)close(r->fd);
-    }
+    agent_upload_end(r->upload);
 }
 
 static void on_forgotten(void *data, const struct agent_written *written)
@@ -385,15 +358,14 @@ static void refuse(agent_done_fn *done, void *data, enum mu_code code, const cha
     done(data, code, &err);
 }
 
-void agent_snapshot_restore(struct agent *a, struct mu_buf *archive, agent_done_fn *done,
+void agent_snapshot_restore(struct agent *a, struct agent_upload *archive, agent_done_fn *done,
                             void *data)
 {
-    struct mu_buf given = *archive;
     sigset_t all, old;
 
-    *archive = MU_BUF_NONE;
+    upload_quiet(archive);
     if (a->restore != NULL || a->phase >= AGENT_STOPPING) {
-        mu_buf_deinit(&given);
+        agent_upload_end(archive);
         refuse(done, data, a->restore != NULL ? MU_BUSY : MU_CANCELLED,
                a->restore != NULL ? "another snapshot is being restored, try again"
                                   : "the agent is stopping");
@@ -404,8 +376,8 @@ void agent_snapshot_restore(struct agent *a, struct mu_buf *archive, agent_done_
     r->agent = a;
     r->done = done;
     r->data = data;
-    r->archive = given;
-    r->fd = -1;
+    r->upload = archive;
+    r->stream = SPOOL_NONE;
     r->id = mu_id_random();
     r->request = mu_id_random();
     r->task = TASK_CHECK;

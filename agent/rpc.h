@@ -53,6 +53,7 @@ enum rpc_method {
     RPC_RESOLVE,
     RPC_NODE,
     RPC_RENEW,
+    RPC_SAVE,
     RPC_METHODS
 };
 const char *rpc_method_path(enum rpc_method method); /* "/muster.peer.Peer/Propose" */

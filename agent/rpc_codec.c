@@ -282,6 +282,74 @@ enum mu_code rpc_renew_decode(struct mu_span bytes, struct mu_id *session, struc
     return rc;
 }
 
+/* -- Save -------------------------------------------------------------------------------------- */
+
+static enum mu_code id_fail(ProtobufCBinaryData id, struct mu_err *err)
+{
+    return mu_fail(err, MU_CORRUPT, "an id of %zu bytes", id.len);
+}
+
+void rpc_save_encode(const struct rpc_save *save, struct mu_buf *to)
+{
+    Muster__Peer__Save m = MUSTER__PEER__SAVE__INIT;
+
+    if (!mu_id_is_none(&save->id)) {
+        m.id = bytes_of(mu_span_of(save->id.b, sizeof save->id.b));
+    }
+    m.is_stale = save->is_stale;
+    m.offset = save->offset;
+    m.ends = save->ends;
+    (void)mu_pb_pack(&m.base, to);
+}
+
+enum mu_code rpc_save_decode(struct mu_span bytes, struct rpc_save *out, struct mu_err *err)
+{
+    struct mu_arena arena;
+    enum mu_code rc = MU_CORRUPT;
+
+    mu_arena_init(&arena, 4096);
+    const Muster__Peer__Save *m = unpack(&muster__peer__save__descriptor, bytes, &arena, err);
+
+    *out = (struct rpc_save){ .id = MU_ID_NONE };
+    if (m != NULL) {
+        out->is_stale = m->is_stale;
+        out->offset = m->offset;
+        out->ends = m->ends;
+        rc = id_read(m->id, true, &out->id) ? MU_OK : id_fail(m->id, err);
+    }
+    mu_arena_deinit(&arena);
+    return rc;
+}
+
+void rpc_saved_encode(const struct rpc_saved *saved, struct mu_buf *to)
+{
+    Muster__Peer__Saved m = MUSTER__PEER__SAVED__INIT;
+
+    m.id = bytes_of(mu_span_of(saved->id.b, sizeof saved->id.b));
+    m.index = saved->index;
+    m.bytes = saved->bytes;
+    m.known_leader = saved->known_leader;
+    m.last_contact_ms = saved->last_contact_ms;
+    m.piece = bytes_of(saved->piece);
+    (void)mu_pb_pack(&m.base, to);
+}
+
+enum mu_code rpc_saved_decode(struct mu_span bytes, struct mu_arena *arena, struct rpc_saved *out,
+                              struct mu_err *err)
+{
+    const Muster__Peer__Saved *m = unpack(&muster__peer__saved__descriptor, bytes, arena, err);
+
+    if (m == NULL) {
+        return MU_CORRUPT;
+    }
+    *out = (struct rpc_saved){ .index = m->index,
+                               .bytes = m->bytes,
+                               .last_contact_ms = m->last_contact_ms,
+                               .known_leader = m->known_leader,
+                               .piece = span_of(m->piece) };
+    return id_read(m->id, false, &out->id) ? MU_OK : id_fail(m->id, err);
+}
+
 /* -- Serve ------------------------------------------------------------------------------------- */
 
 static Muster__Peer__Header **headers_pack(const struct mu_header *headers, size_t count)

@@ -39,6 +39,25 @@ void rpc_renew_encode(const struct mu_id *session, struct mu_buf *to);
 MU_MUST_CHECK enum mu_code rpc_renew_decode(struct mu_span bytes, struct mu_id *session,
                                             struct mu_err *err);
 
+/* An archive of the state, piece by piece (save_serve.c). */
+struct rpc_save {
+    struct mu_id id; /* MU_ID_NONE: begin */
+    bool is_stale, ends;
+    uint64_t offset;
+};
+struct rpc_saved {
+    struct mu_id id;
+    uint64_t index, bytes, last_contact_ms;
+    bool known_leader;
+    struct mu_span piece;
+};
+void rpc_save_encode(const struct rpc_save *save, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_save_decode(struct mu_span bytes, struct rpc_save *out,
+                                           struct mu_err *err);
+void rpc_saved_encode(const struct rpc_saved *saved, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_saved_decode(struct mu_span bytes, struct mu_arena *arena,
+                                            struct rpc_saved *out, struct mu_err *err);
+
 void rpc_http_request_encode(const struct agent_http_request *request, struct mu_buf *to);
 MU_MUST_CHECK enum mu_code rpc_http_request_decode(struct mu_span bytes, struct mu_arena *arena,
                                                    struct agent_http_request *out,

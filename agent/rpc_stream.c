@@ -35,6 +35,7 @@ static const char *const method_paths[RPC_METHODS] = {
     [RPC_RESOLVE]    = "/muster.peer.Peer/Resolve",
     [RPC_NODE]       = "/muster.peer.Peer/Node",
     [RPC_RENEW]      = "/muster.peer.Peer/Renew",
+    [RPC_SAVE]       = "/muster.peer.Peer/Save",
 }; // clang-format on
 
 const char *rpc_method_path(enum rpc_method method)

@@ -348,6 +348,21 @@ static void on_node_gone(void *data, struct rpc_request *request)
     mu_free(s);
 }
 
+/* -- Save -------------------------------------------------------------------------------------- */
+
+static void on_save(void *data, struct rpc_request *request, struct mu_span message)
+{
+    if (!refuse_on_client(data, request)) {
+        agent__save_serve(data, request, message);
+    }
+}
+
+static void on_save_gone(void *data, struct rpc_request *request)
+{
+    (void)data;
+    agent__save_asker_gone(request);
+}
+
 const struct rpc_handler agent__handlers[RPC_METHODS] = {
     // clang-format off
     [RPC_RAFT]       = { on_raft,       NULL },
@@ -357,6 +372,7 @@ const struct rpc_handler agent__handlers[RPC_METHODS] = {
     [RPC_RESOLVE]    = { on_resolve,    on_front_gone },
     [RPC_NODE]       = { on_node,       on_node_gone },
     [RPC_RENEW]      = { on_renew,      NULL },
+    [RPC_SAVE]       = { on_save,       on_save_gone },
 }; // clang-format on
 
 /* -- Hello ------------------------------------------------------------------------------------- */

@@ -13,9 +13,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "agent/operator.h"
 #include "base/assert.h"
-#include "base/json.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -25,16 +23,13 @@
 
 #define MODULE "agent.server.snapshot"
 
-enum job_kind { JOB_ORDER, JOB_REMOVE, JOB_SAVE };
+enum job_kind { JOB_ORDER, JOB_REMOVE };
 
 struct job { /* and its result */
     struct mu_link place;
     enum job_kind kind;
-    struct snapshot_work work; /* JOB_SAVE: its data in, then out */
-    uint64_t generation;       /* REMOVE */
-    uint64_t index;            /* JOB_SAVE: out, of the state */
-    agent_saved_fn *saved;     /* JOB_SAVE */
-    void *saved_data;
+    struct snapshot_work work;
+    uint64_t generation; /* REMOVE */
 };
 
 struct snapshots {
@@ -47,7 +42,6 @@ struct snapshots {
     bool is_stopping;
     struct snapshot_files files; /* the thread's */
     struct job *switching;       /* the loop's: waits for the apply thread */
-    bool is_saving;              /* the loop's: a JOB_SAVE is under way */
 };
 
 /* -- the thread -------------------------------------------------------------------------------- */
@@ -56,17 +50,6 @@ static void job_free(struct job *j)
 {
     snapshot_work_deinit(&j->work);
     mu_free(j);
-}
-
-static void run_save(struct snapshots *s, struct job *j)
-{
-    struct mu_buf archive = MU_BUF_NONE;
-    enum mu_code rc =
-        snapshot_save(&s->files, mu_buf_span(&j->work.data), &archive, &j->index, &j->work.err);
-
-    MU_ASSERT((rc == MU_OK) == (j->work.err.code == MU_OK));
-    mu_buf_deinit(&j->work.data);
-    j->work.data = archive;
 }
 
 static void run_job(struct snapshots *s, struct job *j)
@@ -79,7 +62,6 @@ static void run_job(struct snapshots *s, struct job *j)
         MU_ASSERT(rc == j->work.err.code);
         break;
     }
-    case JOB_SAVE: run_save(s, j); break;
     }
 }
 
@@ -120,76 +102,6 @@ void agent__snapshot_order(struct agent *a, const struct consensus_snap_order *o
     j->kind = JOB_ORDER;
     snapshot_work_init(&j->work, order);
     post(a->snapshots, j);
-}
-
-/* -- for operators ----------------------------------------------------------------------------- */
-
-static void add_server(void *data, const struct agent_raft_server *server)
-{
-    struct mu_json_out *o = data;
-    char id[MU_ID_TEXT_BYTES + 1];
-
-    mu_id_text(&server->id, id);
-    mu_json_open(o, '{');
-    mu_json_u64(o, "Suffrage", server->is_voter ? 0 : 1);
-    mu_json_text(o, "ID", id);
-    mu_json_text(o, "Address", server->address);
-    mu_json_close(o, '}');
-}
-
-/* Who the servers are, for people: nothing is made of it. */
-static void describe_servers(struct agent *a, struct mu_buf *to)
-{
-    struct mu_json_out o;
-
-    mu_buf_add_text(to, "\"Configuration\":");
-    mu_json_out_init(&o, to, false);
-    mu_json_open(&o, '{');
-    mu_json_key(&o, "Servers");
-    mu_json_open(&o, '[');
-    uint64_t index = agent_each_raft_server(a, add_server, &o);
-
-    mu_json_close(&o, ']');
-    mu_json_close(&o, '}');
-    mu_json_out_end(&o);
-    mu_buf_addf(to, ",\"ConfigurationIndex\":%llu", (unsigned long long)index);
-}
-
-void agent_snapshot_save(struct agent *a, agent_saved_fn *done, void *data)
-{
-    struct snapshots *s = a->snapshots;
-    struct mu_err err = MU_ERR_NONE;
-
-    if (s == NULL || a->phase >= AGENT_STOPPING) {
-        (void)mu_fail(&err, MU_CANCELLED, "the agent is stopping");
-        done(data, 0, NULL, &err);
-        return;
-    }
-    if (s->is_saving) {
-        (void)mu_fail(&err, MU_BUSY, "another snapshot is being saved, try again");
-        done(data, 0, NULL, &err);
-        return;
-    }
-    struct job *j = mu_new(sizeof *j);
-
-    s->is_saving = true;
-    j->kind = JOB_SAVE;
-    j->saved = done;
-    j->saved_data = data;
-    describe_servers(a, &j->work.data);
-    post(s, j);
-}
-
-static void save_end(struct snapshots *s, struct job *j)
-{
-    s->is_saving = false;
-    if (s->agent->consensus == NULL || s->agent->phase >= AGENT_STOPPING) {
-        j->work.err = MU_ERR_NONE;
-        (void)mu_fail(&j->work.err, MU_CANCELLED, "the agent is stopping");
-    }
-    j->saved(j->saved_data, j->index, j->work.err.code == MU_OK ? &j->work.data : NULL,
-             &j->work.err);
-    job_free(j);
 }
 
 /* -- the switch -------------------------------------------------------------------------------- */
@@ -312,10 +224,6 @@ static void on_woken(void *data)
         if (j->work.err.code != MU_OK && j->work.order.kind != CONSENSUS_SNAP_READ) {
             mu_log(MU_WARN, MODULE, "Work on a snapshot failed", mu_kv("error", j->work.err.text));
         }
-        if (j->kind == JOB_SAVE) {
-            save_end(s, j);
-            continue;
-        }
         if (s->agent->consensus == NULL || s->agent->phase >= AGENT_STOPPING ||
             j->kind == JOB_REMOVE || tell(s, j)) {
             job_free(j);
@@ -346,18 +254,12 @@ void agent__snapshots_open(struct agent *a, uint64_t generation)
     a->snapshots = s;
 }
 
-static void jobs_clear(struct snapshots *s, struct mu_link *list)
+static void jobs_clear(struct mu_link *list)
 {
     struct mu_link *link;
 
     while ((link = mu_list_pop_front(list)) != NULL) {
-        struct job *j = MU_CONTAINER(link, struct job, place);
-
-        if (j->kind == JOB_SAVE) {
-            save_end(s, j);
-        } else {
-            job_free(j);
-        }
+        job_free(MU_CONTAINER(link, struct job, place));
     }
 }
 
@@ -374,8 +276,8 @@ void agent__snapshots_close(struct agent *a)
     pthread_mutex_unlock(&s->lock);
     MU_ASSERT(pthread_join(s->thread, NULL) == 0);
     mu_bell_close(s->bell, NULL, NULL);
-    jobs_clear(s, &s->jobs);
-    jobs_clear(s, &s->results);
+    jobs_clear(&s->jobs);
+    jobs_clear(&s->results);
     if (s->switching != NULL) {
         job_free(s->switching);
     }

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/archive.h"
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -170,16 +169,15 @@ static enum mu_code file_sink(void *data, struct mu_span bytes, struct mu_err *e
     return rc;
 }
 
-static enum mu_code export_to(const struct snapshot_files *f, int fd, struct catalog_snapshot *info,
-                              struct mu_err *err)
+enum mu_code snapshot_stream(const char *dir, uint64_t generation, catalog_sink_fn *sink,
+                             void *data, struct catalog_snapshot *info, struct mu_err *err)
 {
-    char *path = snapshot_state_path(f->dir, f->generation);
+    char *path = snapshot_state_path(dir, generation);
     struct catalog_reader *reader = NULL;
-    struct sink s = { fd, 0 };
     enum mu_code rc = catalog_reader_open(&reader, path, NULL, err);
 
     if (rc == MU_OK) {
-        rc = catalog_export(reader, file_sink, &s, info, err);
+        rc = catalog_export(reader, sink, data, info, err);
         catalog_reader_release(reader);
     }
     if (rc == MU_OK) {
@@ -189,6 +187,14 @@ static enum mu_code export_to(const struct snapshot_files *f, int fd, struct cat
     catalog_reader_close(reader);
     mu_free(path);
     return rc;
+}
+
+static enum mu_code export_to(const struct snapshot_files *f, int fd, struct catalog_snapshot *info,
+                              struct mu_err *err)
+{
+    struct sink s = { fd, 0 };
+
+    return snapshot_stream(f->dir, f->generation, file_sink, &s, info, err);
 }
 
 enum mu_code snapshot_export(struct snapshot_files *f, struct consensus_snap *out,
@@ -256,34 +262,6 @@ void snapshot_close(struct snapshot_files *f)
     (void)unlink(path);
     f->export = (struct consensus_snap){ 0 };
     mu_free(path);
-}
-
-/* -- for operators ----------------------------------------------------------------------------- */
-
-enum mu_code snapshot_save(const struct snapshot_files *f, struct mu_span servers,
-                           struct mu_buf *to, uint64_t *index, struct mu_err *err)
-{
-    char *path = path_of(f->dir, "state/save.part");
-    struct catalog_snapshot info;
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    enum mu_code rc = fd >= 0 ? MU_OK : io_fail(err, path);
-
-    if (rc == MU_OK && unlink(path) != 0) { /* gone with this process, whatever ends it */
-        rc = io_fail(err, path);
-    }
-    if (rc == MU_OK) {
-        rc = export_to(f, fd, &info, err);
-    }
-    if (rc == MU_OK && lseek(fd, 0, SEEK_SET) != 0) {
-        rc = io_fail(err, path);
-    }
-    if (rc == MU_OK) {
-        *index = info.applied.index;
-        rc = archive_write(&info, servers, snapshot_file_source, &fd, to, err);
-    }
-    fd_close(&fd);
-    mu_free(path);
-    return rc;
 }
 
 /* -- from others ------------------------------------------------------------------------------- */
@@ -408,19 +386,6 @@ static enum mu_code part_source(void *data, void *to, size_t room, size_t *got, 
 
     s->at += (off_t)*got;
     return rc;
-}
-
-enum mu_code snapshot_file_source(void *data, void *to, size_t room, size_t *got,
-                                  struct mu_err *err)
-{
-    const int *fd = data;
-    ssize_t n;
-
-    do {
-        n = read(*fd, to, room);
-    } while (n < 0 && errno == EINTR);
-    *got = n > 0 ? (size_t)n : 0;
-    return n < 0 ? io_fail(err, "a snapshot cannot be read") : MU_OK;
 }
 
 static enum mu_code import_to(const char *path, struct part_source *s,

@@ -4,7 +4,7 @@
  *   state/state-<n>.db          a state; that of the next generation is complete when its applied
  *                               index is not 0
  *   state/export.part           the stream made for others last
- *   state/save.part             the stream made for an operator, without a name once it is open
+ *   state/save-*.part           what is made for operators, without a name once it is open
  *   consensus/snap-<hash>.part  the stream being received
  *
  * Thread:  one at a time. Errors: as catalog/snapshot.h, and those of files.
@@ -54,10 +54,11 @@ MU_MUST_CHECK enum mu_code snapshot_read(const struct snapshot_files *f,
                                          uint32_t bytes, struct mu_buf *to, struct mu_err *err);
 void snapshot_close(struct snapshot_files *f);
 
-/* For operators: the state as it is now as an archive (agent/archive.h). `servers`: a part of its
- * description. */
-MU_MUST_CHECK enum mu_code snapshot_save(const struct snapshot_files *f, struct mu_span servers,
-                                         struct mu_buf *to, uint64_t *index, struct mu_err *err);
+/* The state of a generation, as it is now, to a sink. Any thread; MU_NOT_FOUND: nothing was applied
+ * yet. */
+MU_MUST_CHECK enum mu_code snapshot_stream(const char *dir, uint64_t generation,
+                                           catalog_sink_fn *sink, void *data,
+                                           struct catalog_snapshot *info, struct mu_err *err);
 
 /* From others. *held: how much of it is here. */
 MU_MUST_CHECK enum mu_code snapshot_open(struct snapshot_files *f,
@@ -90,8 +91,5 @@ void snapshot_work_run(struct snapshot_work *w, struct snapshot_files *f);
 /* What consensus is told of an EXPORT, OPEN, STORE or IMPORT. */
 enum consensus_snap_event snapshot_work_event(const struct snapshot_work *w,
                                               enum consensus_snap_fault *fault);
-
-/* Of a file: for catalog_import(), catalog_inspect(). data: int *. */
-catalog_source_fn snapshot_file_source;
 
 #endif

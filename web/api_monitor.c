@@ -74,7 +74,7 @@ void api_agent_monitor(struct request *r)
         answer_textf(r, 400, "Bad request: Unknown log level: %.*s", MU_SPAN_FMT(text));
         return;
     }
-    if (r->method == WEB_HEAD || r->front->is_stopping) {
+    if (r->method == WEB_HEAD || r->front->is_stopping || !stream_is_possible(r)) {
         answer_empty(r, 200);
         return;
     }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "agent/operator.h"
 #include "base/assert.h"
 #include "base/limits.h"
 
@@ -43,21 +44,43 @@ void conn__end(struct conn *c)
     c->host->touch(c->host->touch_data, c);
 }
 
-void conn__body(struct request *r, struct mu_span part, uint64_t *discarded)
+void conn__body(struct conn *c, struct request *r, struct mu_span part, uint64_t *discarded)
 {
+    uint64_t before = r->upload != NULL ? agent_upload_bytes(r->upload) : r->body.bytes;
     bool fits = r->verdict != VERDICT_TOO_BIG && part.bytes <= r->body_bytes_max &&
-                r->body.bytes <= r->body_bytes_max - part.bytes;
+                before <= r->body_bytes_max - part.bytes;
 
+    if (fits && r->upload != NULL) {
+        agent_upload_add(r->upload, part);
+        c->is_body_held = agent_upload_is_full(r->upload);
+        return;
+    }
     if (fits) {
         mu_buf_add_span(&r->body, part);
         return;
     }
-    *discarded += r->body.bytes + part.bytes;
+    *discarded += before + part.bytes;
+    if (r->upload != NULL) {
+        agent_upload_end(r->upload);
+        r->upload = NULL;
+        c->is_body_held = false;
+    }
     if (r->content_length < *discarded) {
         r->content_length = *discarded; /* a chunked body has none: what is known of it */
     }
     mu_buf_deinit(&r->body);
     r->verdict = VERDICT_TOO_BIG;
+}
+
+void conn__body_moved(struct request *r)
+{
+    struct conn *c = r->sink_data;
+
+    if (c->is_body_held && r->upload != NULL && !agent_upload_is_full(r->upload)) {
+        c->is_body_held = false;
+        c->since_ms = c->host->now_ms; /* it was we who did not read */
+        c->host->touch(c->host->touch_data, c);
+    }
 }
 
 /* -- bytes in ---------------------------------------------------------------------------------- */
@@ -148,6 +171,35 @@ void conn_eof(struct conn *c)
     }
 }
 
+/* -- answers in pieces ------------------------------------------------------------------------- */
+
+void conn__drain(struct conn *c, struct request *r)
+{
+    void (*drained)(struct request *) = r->drained;
+
+    if (drained == NULL) {
+        return;
+    }
+    if (r->sink->stream_waiting(r) > CONN_DRAINED) {
+        c->has_watched = true; /* again when the socket took more */
+        return;
+    }
+    r->drained = NULL;
+    drained(r);
+}
+
+static void drain_all(struct conn *c)
+{
+    c->has_watched = false;
+    if (c->state == CONN_H2) {
+        MU_LIST_EACH_SAFE (link, &c->streams) {
+            conn__drain(c, MU_CONTAINER(link, struct request, stream_link));
+        }
+    } else if (c->request != NULL) {
+        conn__drain(c, c->request);
+    }
+}
+
 /* -- the turn ---------------------------------------------------------------------------------- */
 
 bool conn__is_clogged(const struct conn *c)
@@ -167,6 +219,9 @@ void conn_turn(struct conn *c)
     }
     if (c->is_eof && c->state == CONN_H1 && c->request == NULL && c->in.bytes == 0) {
         conn__end(c);
+    }
+    if (c->has_watched) {
+        drain_all(c);
     }
     c->is_held_up = conn__is_clogged(c);
 }
@@ -190,15 +245,15 @@ bool conn_wants_read(const struct conn *c)
     if (c->is_eof) {
         return false;
     }
-    return c->state == CONN_ENDING ||
-           (c->in.bytes < CONN_IN_MAX && !conn__is_clogged(c) && c->backlog < CONN_OUT_MAX);
+    return c->state == CONN_ENDING || (!c->is_body_held && c->in.bytes < CONN_IN_MAX &&
+                                       !conn__is_clogged(c) && c->backlog < CONN_OUT_MAX);
 }
 
 void conn_sent(struct conn *c, size_t unsent)
 {
     c->unsent = unsent;
     c->since_ms = c->host->now_ms;
-    if (c->is_held_up && !conn__is_clogged(c)) {
+    if (c->has_watched || (c->is_held_up && !conn__is_clogged(c))) {
         c->is_held_up = false;
         c->host->touch(c->host->touch_data, c); /* nothing else might ever wake it */
     }

@@ -62,6 +62,8 @@ struct conn {
     bool is_held_up;   /* the last turn stopped at what the peer does not take */
     bool is_eof;       /* the peer sends nothing more */
     bool is_stopping;  /* answer what runs, then end */
+    bool has_watched;  /* an answer waits for the peer to take more of it */
+    bool is_body_held; /* a body comes faster than it can be kept: read no more for now */
     uint64_t since_ms; /* when what conn_deadline() measures began */
 
     /* HTTP/1.1 */
@@ -106,10 +108,15 @@ uint64_t conn_deadline(const struct conn *c);
 #define CONN_OUT_MAX (256U * 1024) /* unsent bytes above which no further request is taken */
 #define CONN_IN_MAX  (64U * 1024)  /* bytes that wait behind a request; then reading stops */
 
-void conn__end(struct conn *c);              /* send `out`, then close */
+#define CONN_DRAINED (128U * 1024) /* of an answer in pieces: so little waits, it may go on */
+
+void conn__end(struct conn *c); /* send `out`, then close */
+/* An answer that comes piece by piece may go on when little of it waits. */
+void conn__drain(struct conn *c, struct request *r);
 bool conn__is_clogged(const struct conn *c); /* the peer does not take its answers */
 /* A body part: kept, or counted and thrown away once it is too big. */
-void conn__body(struct request *r, struct mu_span part, uint64_t *discarded);
+void conn__body(struct conn *c, struct request *r, struct mu_span part, uint64_t *discarded);
+void conn__body_moved(struct request *r); /* for the sinks of both protocols */
 
 void http1_start(struct conn *c);
 /* Returns how many bytes were taken; the rest waits. */

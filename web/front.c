@@ -1,6 +1,7 @@
 #include "front.h"
 
 #include "agent/archive.h"
+#include "agent/operator.h"
 #include "base/assert.h"
 #include "base/limits.h"
 #include "blocking.h"
@@ -45,15 +46,26 @@ void front_deinit(struct front *f)
 
 /* -- a request --------------------------------------------------------------------------------- */
 
+static void on_moved(void *data)
+{
+    struct request *r = data;
+
+    if (r->sink != NULL) {
+        r->sink->body_moved(r);
+    }
+}
+
 /* Of the few bodies that may be large only so many are taken at a time; request_free() counts down.
  */
 static uint64_t archive_bytes_max(struct front *f, struct request *r)
 {
-    if (r->method != WEB_PUT || f->pool.archives >= ARCHIVES_MAX) {
+    if (r->method != WEB_PUT || r->verdict != VERDICT_SERVE || f->pool.archives >= ARCHIVES_MAX ||
+        r->sink->body_moved == NULL) {
         return MU_BODY_BYTES_MAX;
     }
     f->pool.archives++;
     r->holds_archive = true;
+    r->upload = agent_upload(f->agent, on_moved, r);
     return ARCHIVE_BYTES_MAX;
 }
 

@@ -26,12 +26,17 @@ static void answer(struct request *r);
 static void stream_head(struct request *r);
 static void stream_part(struct request *r, struct mu_span bytes);
 static void stream_close(struct request *r);
+static void stream_abort(struct request *r);
+static void stream_look(struct request *r);
 static size_t stream_unsent(const struct request *r);
 
 static const struct request_sink sink = { .answer = answer,
                                           .stream_begin = stream_head,
                                           .stream_more = stream_part,
                                           .stream_end = stream_close,
+                                          .stream_break = stream_abort,
+                                          .stream_watch = stream_look,
+                                          .body_moved = conn__body_moved,
                                           .stream_waiting = stream_unsent };
 
 void http1_start(struct conn *c)
@@ -63,6 +68,7 @@ void http1_stop(struct conn *c)
 static void serve(struct conn *c)
 {
     c->request->state = REQUEST_SERVING;
+    c->is_body_held = false;                   /* it is all here, or no more of it is taken */
     c->host->serve(c->host->data, c->request); /* may answer at once: then c->request is gone */
 }
 
@@ -113,7 +119,7 @@ static bool on_body(void *data, struct mu_span part)
 {
     struct conn *c = data;
 
-    conn__body(c->request, part, &c->discarded);
+    conn__body(c, c->request, part, &c->discarded);
     if (c->discarded > DISCARD_MAX) {
         refuse_early(c);
         return false;
@@ -221,14 +227,16 @@ static void answer(struct request *r)
     c->host->touch(c->host->touch_data, c);
 }
 
-/* -- answers without an end -------------------------------------------------------------------- */
+/* -- answers in pieces --------------------------------------------------------------------------
+ */
 
 static void stream_head(struct request *r)
 {
     struct conn *c = r->sink_data;
 
     MU_ASSERT(c->request == r);
-    c->keeps_alive = c->keeps_alive && c->minor > 0; /* HTTP/1.0 knows the end by the close */
+    /* HTTP/1.0 knows an end that was not announced by the close */
+    c->keeps_alive = c->keeps_alive && (c->minor > 0 || r->response.has_length);
     response_head_h1(c->host->style, r, c->keeps_alive, c->minor, c->host->wall_s, &c->out);
     c->host->touch(c->host->touch_data, c);
 }
@@ -240,11 +248,13 @@ static void stream_part(struct request *r, struct mu_span bytes)
     if (c->state == CONN_ENDING) {
         return; /* the client has gone: nothing may keep the connection */
     }
-    if (c->minor > 0) {
+    bool is_chunked = c->minor > 0 && !r->response.has_length;
+
+    if (is_chunked) {
         mu_buf_addf(&c->out, "%zx\r\n", bytes.bytes);
     }
     mu_buf_add_span(&c->out, bytes);
-    if (c->minor > 0) {
+    if (is_chunked) {
         mu_buf_add(&c->out, "\r\n", 2);
     }
     c->host->touch(c->host->touch_data, c);
@@ -263,7 +273,7 @@ static void stream_close(struct request *r)
 
     MU_ASSERT(c->request == r);
     c->request = NULL;
-    if (c->state != CONN_ENDING && c->minor > 0) {
+    if (c->state != CONN_ENDING && c->minor > 0 && !r->response.has_length) {
         mu_buf_add_text(&c->out, "0\r\n\r\n");
     }
     request_free(r);
@@ -272,4 +282,23 @@ static void stream_close(struct request *r)
         conn__end(c);
     }
     c->host->touch(c->host->touch_data, c);
+}
+
+static void stream_look(struct request *r)
+{
+    struct conn *c = r->sink_data;
+
+    c->has_watched = true;
+    c->host->touch(c->host->touch_data, c);
+}
+
+/* Closed before the length that was announced, or the last chunk. */
+static void stream_abort(struct request *r)
+{
+    struct conn *c = r->sink_data;
+
+    MU_ASSERT(c->request == r);
+    c->request = NULL;
+    request_free(r);
+    conn__end(c);
 }

@@ -34,12 +34,17 @@ static void answer(struct request *r);
 static void stream_head(struct request *r);
 static void stream_part(struct request *r, struct mu_span bytes);
 static void stream_close(struct request *r);
+static void stream_abort(struct request *r);
+static void stream_look(struct request *r);
 static size_t stream_unsent(const struct request *r);
 
 static const struct request_sink sink = { .answer = answer,
                                           .stream_begin = stream_head,
                                           .stream_more = stream_part,
                                           .stream_end = stream_close,
+                                          .stream_break = stream_abort,
+                                          .stream_watch = stream_look,
+                                          .body_moved = conn__body_moved,
                                           .stream_waiting = stream_unsent };
 
 void http2_start(struct conn *c)
@@ -85,6 +90,7 @@ static void release(struct conn *c, struct request *r)
 {
     mu_h2_set_data(c->h2, r->stream, NULL);
     mu_list_remove(&r->stream_link);
+    c->is_body_held = c->is_body_held && r->upload == NULL;
     c->streams_count--;
     c->since_ms = c->host->now_ms;
 }
@@ -133,7 +139,7 @@ static void on_body(void *data, int32_t stream, struct mu_span part)
     uint64_t discarded = 0;
 
     if (r != NULL) { /* else it is refused already, or answered */
-        conn__body(r, part, &discarded);
+        conn__body(c, r, part, &discarded);
     }
 }
 
@@ -144,6 +150,7 @@ static void on_end(void *data, int32_t stream)
 
     if (r != NULL) {
         r->state = REQUEST_SERVING;
+        c->is_body_held = false; /* all of it is here; another stream's next part says it again */
         c->host->serve(c->host->data, r);
     }
 }
@@ -232,7 +239,8 @@ static void answer(struct request *r)
     c->host->touch(c->host->touch_data, c);
 }
 
-/* -- answers without an end -------------------------------------------------------------------- */
+/* -- answers in pieces --------------------------------------------------------------------------
+ */
 
 static void stream_head(struct request *r)
 {
@@ -264,6 +272,24 @@ static void stream_close(struct request *r)
     struct conn *c = r->sink_data;
 
     mu_h2_send(c->h2, r->stream, MU_SPAN_NONE, true);
+    release(c, r);
+    request_free(r);
+    c->host->touch(c->host->touch_data, c);
+}
+
+static void stream_look(struct request *r)
+{
+    struct conn *c = r->sink_data;
+
+    c->has_watched = true;
+    c->host->touch(c->host->touch_data, c);
+}
+
+static void stream_abort(struct request *r)
+{
+    struct conn *c = r->sink_data;
+
+    mu_h2_reset(c->h2, r->stream, MU_H2_INTERNAL_ERROR);
     release(c, r);
     request_free(r);
     c->host->touch(c->host->touch_data, c);

@@ -1,10 +1,11 @@
-/* The life of a request between its protocol and its handler. Nothing here knows sockets or the
- * agent: what a request waits for is recalled through r->pending.
+/* The life of a request between its protocol and its handler. Nothing here knows sockets; what a
+ * request waits for is recalled through r->pending.
  */
 #include "request.h"
 
 #include <string.h>
 
+#include "agent/operator.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -111,6 +112,7 @@ void request_free(struct request *r)
 
     MU_ASSERT(r->pending == NULL && !deadline_is_set(&r->deadline) && !mu_list_linked(&r->link));
     catalog_ready_release(r->response.ready);
+    agent_upload_end(r->upload);
     if (r->holds_archive) {
         MU_ASSERT(p->archives > 0);
         p->archives--;
@@ -291,6 +293,25 @@ void stream_more(struct request *r, struct mu_span bytes)
 size_t stream_waiting(const struct request *r)
 {
     return r->sink->stream_waiting(r);
+}
+
+bool stream_is_possible(const struct request *r)
+{
+    return r->sink->stream_begin != NULL;
+}
+
+void stream_when_drained(struct request *r, void (*drained)(struct request *r))
+{
+    MU_ASSERT(r->response.is_stream && r->drained == NULL);
+    r->drained = drained;
+    r->sink->stream_watch(r);
+}
+
+void stream_break(struct request *r)
+{
+    MU_ASSERT(r->response.is_stream && r->pending == NULL);
+    r->state = REQUEST_ANSWERED;
+    r->sink->stream_break(r);
 }
 
 void stream_end(struct request *r)

@@ -35,6 +35,7 @@
 
 struct agent_read;
 struct agent_forward;
+struct agent_upload;
 struct front;
 struct request;
 struct web_route;
@@ -61,9 +62,11 @@ struct response {
     struct mu_span body;         /* view into r->out, r->arena, or `ready` */
     struct catalog_ready *ready; /* held until the bytes were copied; NULL: none */
     bool has_meta;               /* the index group of http-api 1.3 */
-    bool is_stream;              /* begun by stream_begin(): its length is not known */
-    bool hides_meta;             /* not even on a read */
-    bool hides_index;            /* of that group: no X-Consul-Index */
+    bool is_stream;              /* begun by stream_begin() */
+    bool has_length;             /* of a stream: exactly `length` bytes follow */
+    uint64_t length;
+    bool hides_meta;  /* not even on a read */
+    bool hides_index; /* of that group: no X-Consul-Index */
     bool known_leader;
     uint64_t index, last_contact_ms;
     const char *consistency;                    /* X-Consul-Effective-Consistency; NULL: absent */
@@ -80,6 +83,12 @@ struct request_sink {
     void (*stream_more)(struct request *r, struct mu_span bytes);
     void (*stream_end)(struct request *r);
     size_t (*stream_waiting)(const struct request *r);
+    /* It breaks off: the peer must not take it for whole. The request is gone. */
+    void (*stream_break)(struct request *r);
+    /* r->drained was set: look at it in each turn. */
+    void (*stream_watch)(struct request *r);
+    /* r->upload has taken some of the body; NULL where a body comes whole. */
+    void (*body_moved)(struct request *r);
 };
 
 /* What a request waits for. */
@@ -125,6 +134,7 @@ struct request {
     uint64_t body_bytes_max;   /* from the route; more is refused */
     bool holds_archive;        /* counted in pool->archives */
     struct mu_buf body;
+    struct agent_upload *upload; /* takes the body instead; NULL: `body` does */
     struct mu_addr client;
     struct mu_span node; /* of the client agent that passed it on; empty: came here directly */
     bool is_forwarded;   /* came from a client agent: never forwarded again */
@@ -147,12 +157,13 @@ struct request {
     struct agent_forward *forward;
     struct catalog_wait *wait;
     struct deadline deadline;
-    uint64_t until_ms;   /* of the wait for another hash; 0: not yet */
-    bool is_last_look;   /* the deadline passed: answer whatever is there */
-    bool was_fresh;      /* max_stale sent it to the leader */
-    bool is_held;        /* waits for a change: nobody but its client misses it */
-    bool is_half_closed; /* the client sends no more: do not begin to wait */
-    void *mine;          /* the handler's, in the arena */
+    uint64_t until_ms;                  /* of the wait for another hash; 0: not yet */
+    bool is_last_look;                  /* the deadline passed: answer whatever is there */
+    bool was_fresh;                     /* max_stale sent it to the leader */
+    bool is_held;                       /* waits for a change: nobody but its client misses it */
+    bool is_half_closed;                /* the client sends no more: do not begin to wait */
+    void *mine;                         /* the handler's, in the arena */
+    void (*drained)(struct request *r); /* stream_when_drained() */
 
     /* the answer */
     struct response response;
@@ -212,12 +223,17 @@ void answer_text(struct request *r, unsigned status, const char *text); /* error
 void answer_textf(struct request *r, unsigned status, const char *fmt, ...) MU_PRINTF(3, 4);
 void answer_json(struct request *r, struct mu_json_out *o); /* ends the document */
 void answer_bool(struct request *r, bool value);
-/* An answer without an end of its own: status and content type are set; then pieces, of which none
- * is empty; r->pending ends it when the client goes away. */
+/* An answer that comes piece by piece, with the length that the response has, or without an end of
+ * its own: status and content type are set; then pieces, of which none is empty; r->pending ends it
+ * when the client goes away. Not every request can have one: answer it otherwise then. */
+bool stream_is_possible(const struct request *r);
 void stream_begin(struct request *r);
 void stream_more(struct request *r, struct mu_span bytes);
 size_t stream_waiting(const struct request *r); /* bytes that the client has not yet taken */
-void stream_end(struct request *r);             /* the request is gone afterwards */
+/* Once, from a later call, when the peer has taken all but a little. */
+void stream_when_drained(struct request *r, void (*drained)(struct request *r));
+void stream_end(struct request *r);   /* the request is gone afterwards */
+void stream_break(struct request *r); /* the same, and the peer sees that it was not the end */
 /* A failure of the agent or of a query: its text, else the fixed one for its code. */
 void answer_code(struct request *r, enum mu_code code, const struct mu_err *err);
 

@@ -137,10 +137,12 @@ void response_head_h1(struct response_style *s, const struct request *r, bool ke
     }
     each_header(&r->response, emit_h1, to);
     emit_h1(to, "Date", mu_span_text(date_text(s, wall_s)));
-    if (r->response.is_stream) {
+    if (r->response.is_stream && !r->response.has_length) {
         if (minor > 0) {
             emit_h1(to, "Transfer-Encoding", MU_SPAN_LIT("chunked"));
         }
+    } else if (r->response.is_stream) {
+        emit_h1(to, "Content-Length", number(room, r->response.length));
     } else {
         emit_h1(to, "Content-Length", number(room, r->response.body.bytes));
     }
@@ -194,6 +196,8 @@ size_t response_head_h2(struct response_style *s, struct request *r, int64_t wal
     emit_list(&l, "Date", mu_span_text(date_text(s, wall_s)));
     if (!r->response.is_stream) {
         emit_list(&l, "Content-Length", number(room, r->response.body.bytes));
+    } else if (r->response.has_length) {
+        emit_list(&l, "Content-Length", number(room, r->response.length));
     }
     return l.count;
 }

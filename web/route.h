@@ -25,7 +25,7 @@
 #define ROUTE_VALUE  128U /* the body is a value of the key space, with its own limit */
 
 #define ROUTE_TXN     512U  /* the body is a transaction, with its own limit */
-#define ROUTE_ARCHIVE 1024U /* the body is a snapshot, with its own limit; any agent takes it */
+#define ROUTE_ARCHIVE 1024U /* a snapshot, either way, with its own limit; any agent takes it */
 
 /* What a token must allow; checked once access control exists. */
 enum route_permission {

@@ -82,7 +82,7 @@ const struct web_route web_routes[] = {
     { GET, "/v1/operator/autopilot/health", OPERATOR, ACL_OPERATOR_READ, api_operator_health, "Health of the servers, 429 unless all are" },
     { GET, "/v1/operator/autopilot/state", OPERATOR, ACL_OPERATOR_READ, api_operator_state, "Servers by id with their health and role" },
 
-    { GET, "/v1/snapshot", ROUTE_READS, ACL_ACL_WRITE, api_snapshot_save, "The state of the servers as an archive" },
+    { GET, "/v1/snapshot", ROUTE_READS | ROUTE_ARCHIVE, ACL_ACL_WRITE, api_snapshot_save, "The state of the servers as an archive" },
     { PUT, "/v1/snapshot", ROUTE_WRITES | ROUTE_ARCHIVE, ACL_ACL_WRITE, api_snapshot_restore, "Make an archive the state of the servers" },
 
     { PUT, "/v1/event/fire/:name", LOCAL, ACL_EVENT_WRITE, api_event_fire, "Send an event to all agents" },

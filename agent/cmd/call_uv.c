@@ -6,7 +6,9 @@
 #include "asker.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <sodium.h>
 #include <uv.h>
@@ -186,6 +188,28 @@ struct pending {
     bool is_done;
 };
 
+static bool on_part(void *data, struct mu_span bytes)
+{
+    struct pending *p = data;
+
+    return fwrite(bytes.data, 1, bytes.bytes, p->call->to) == bytes.bytes;
+}
+
+static bool on_source(void *data, void *to, size_t room, size_t *got)
+{
+    struct pending *p = data;
+
+    *got = fread(to, 1, room, p->call->from);
+    return ferror(p->call->from) == 0;
+}
+
+static uint64_t file_bytes(FILE *file)
+{
+    struct stat st;
+
+    return fstat(fileno(file), &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
 static void on_answer(void *data, enum mu_code code, const struct http_client_response *response,
                       const struct mu_err *err)
 {
@@ -240,7 +264,10 @@ static void ask(struct cli_call *c, struct asker *a)
         .headers = a->headers,
         .headers_count = a->headers_count,
         .body = c->body,
-        .redirects_max = 10,
+        .source = c->from != NULL ? on_source : NULL,
+        .source_bytes = c->from != NULL ? file_bytes(c->from) : 0,
+        .part = c->to != NULL ? on_part : NULL,
+        .redirects_max = c->from != NULL ? 0 : 10, /* a file is read once */
     };
     struct pending p = { .call = c };
     uv_loop_t loop;

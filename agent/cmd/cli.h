@@ -109,6 +109,8 @@ struct cli_call {
     struct mu_buf target; /* "/v1/kv/a?raw" */
     bool has_query;
     struct mu_span body; /* borrowed */
+    FILE *from;          /* instead of `body`: all of the file; NULL: none */
+    FILE *to;            /* takes the answer of status 200, `answer` stays empty; NULL: none */
     /* the answer */
     enum mu_code code; /* of the transport */
     unsigned status;

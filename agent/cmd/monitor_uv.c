@@ -47,12 +47,13 @@ static void on_signal(uv_signal_t *handle, int number)
     stop(handle->data, 0);
 }
 
-static void on_part(void *data, struct mu_span bytes)
+static bool on_part(void *data, struct mu_span bytes)
 {
     struct run *r = data;
 
     (void)fwrite(bytes.data, 1, bytes.bytes, r->cli->out);
     (void)fflush(r->cli->out);
+    return true;
 }
 
 static void on_end(void *data, enum mu_code code, const struct http_client_response *response,

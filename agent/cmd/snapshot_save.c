@@ -1,30 +1,104 @@
 /* muster snapshot save */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "agent/archive.h"
 #include "base/assert.h"
 #include "base/file.h"
 #include "commands.h"
 
-/* The file appears when it was checked, whole and flushed, or not at all. */
-static int keep(struct cli *cli, const struct cli_call *c, const char *path)
+static enum mu_code file_source(void *data, void *to, size_t room, size_t *got, struct mu_err *err)
 {
-    struct archive_contents contents;
+    FILE *file = data;
+
+    *got = fread(to, 1, room, file);
+    return ferror(file) ? mu_fail(err, MU_IO, "%s", strerror(errno)) : MU_OK;
+}
+
+/* What was written is read back from its first byte to its last. */
+static int verify(struct cli *cli, FILE *file, struct archive_contents *contents)
+{
     struct mu_err err = MU_ERR_NONE;
 
-    if (archive_read_bytes(mu_buf_span(&c->answer), &contents, &err) != MU_OK) {
-        return cli_fail(cli, "Error verifying snapshot file: %s", err.text);
+    if (fflush(file) != 0 || fsync(fileno(file)) != 0 || fseek(file, 0, SEEK_SET) != 0) {
+        return cli_fail(cli, "Error writing snapshot file: %s", strerror(errno));
     }
-    if (mu_file_replace(path, mu_buf_span(&c->answer), 0600, &err) != MU_OK) {
-        return cli_fail(cli, "Error writing snapshot file: %s", err.text);
+    return archive_read(file_source, file, contents, &err) == MU_OK
+               ? 0
+               : cli_fail(cli, "Error verifying snapshot file: %s", err.text);
+}
+
+static int fetch(struct cli *cli, FILE *file)
+{
+    struct archive_contents contents = { .index = 0 };
+    struct cli_call c;
+    int status;
+
+    cli_call_init(&c, "GET", "/v1/snapshot");
+    c.to = file;
+    if (!cli_send(cli, &c)) {
+        status = cli_fail(cli, "Error saving snapshot: %s", c.error);
+    } else if (ferror(file)) {
+        status = cli_fail(cli, "Error writing snapshot file: %s", strerror(errno));
+    } else {
+        status = verify(cli, file, &contents);
     }
-    (void)fprintf(cli->out, "Saved and verified snapshot to index %llu\n",
-                  (unsigned long long)contents.index);
-    return 0;
+    if (status == 0) {
+        (void)fprintf(cli->out, "Saved and verified snapshot to index %llu\n",
+                      (unsigned long long)contents.index);
+    }
+    cli_call_deinit(&c);
+    return status;
+}
+
+static enum mu_code move(const char *from, const char *to, struct mu_err *err)
+{
+    const char *slash = strrchr(to, '/');
+    struct mu_buf dir = MU_BUF_NONE;
+
+    if (rename(from, to) != 0) {
+        return mu_fail(err, mu_file_code(errno), "%s: %s", to, strerror(errno));
+    }
+    mu_buf_addf(&dir, "%.*s", slash != NULL ? (int)(slash - to + 1) : 1, slash != NULL ? to : ".");
+    enum mu_code rc = mu_dir_sync(mu_buf_text(&dir), err);
+
+    mu_buf_deinit(&dir);
+    return rc;
+}
+
+/* The file appears when it was checked, whole and flushed, or not at all. */
+static int save(struct cli *cli, const char *path, const char *part)
+{
+    struct mu_err err = MU_ERR_NONE;
+    FILE *file = fopen(part, "w+be");
+
+    if (file == NULL || fchmod(fileno(file), 0600) != 0) {
+        int why = errno;
+
+        if (file != NULL) {
+            (void)fclose(file);
+        }
+        return cli_fail(cli, "Error creating snapshot file: %s: %s", part, strerror(why));
+    }
+    int status = fetch(cli, file);
+
+    if (fclose(file) != 0 && status == 0) {
+        status = cli_fail(cli, "Error writing snapshot file: %s", strerror(errno));
+    }
+    if (status == 0 && move(part, path, &err) != MU_OK) {
+        status = cli_fail(cli, "Error renaming snapshot file: %s", err.text);
+    }
+    if (status != 0) {
+        (void)unlink(part);
+    }
+    return status;
 }
 
 int cmd_snapshot_save(struct cli *cli, const void *options, int argc, const char *const *argv)
 {
-    struct cli_call c;
-    int status;
+    struct mu_buf part = MU_BUF_NONE;
 
     (void)options;
     if (argc == 0) {
@@ -33,9 +107,9 @@ int cmd_snapshot_save(struct cli *cli, const void *options, int argc, const char
     if (argc > 1) {
         return cli_fail(cli, "Too many arguments (expected 1, got %d)", argc);
     }
-    cli_call_init(&c, "GET", "/v1/snapshot");
-    status = cli_send(cli, &c) ? keep(cli, &c, argv[0])
-                               : cli_fail(cli, "Error saving snapshot: %s", c.error);
-    cli_call_deinit(&c);
+    mu_buf_addf(&part, "%s.unverified", argv[0]);
+    int status = save(cli, argv[0], mu_buf_text(&part));
+
+    mu_buf_deinit(&part);
     return status;
 }

@@ -235,7 +235,7 @@ class Restores(ClusterTest):
                 answer = agent.put("/v1/snapshot", bad)
                 self.assertEqual(answer.status, 500)
                 self.assertIn(text if bad != bytes(flipped) else "failed to", answer.text)
-        big = leader.put("/v1/snapshot", b"x", headers={"Content-Length": str(1 << 30),
+        big = leader.put("/v1/snapshot", b"x", headers={"Content-Length": str(1 << 40),
                                                         "Expect": "100-continue"})
         self.assertEqual(big.status, 413)
         self.assertEqual(leader.ok("GET", "/v1/kv/a").index, index)

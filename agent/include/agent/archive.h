@@ -11,10 +11,10 @@
  * the configuration are there because Consul's tools print them; nothing is made of them.
  *
  * Thread:  any; both calls block for as long as it takes.
- * Memory:  reading needs some blocks, whatever the archive claims; writing fills `to`.
- * Errors:  MU_TOO_BIG (above ARCHIVE_BYTES_MAX compressed, or 8 GiB of state), MU_CORRUPT (not
- *          an archive, cut, changed, or it contradicts itself; in the texts of the API), and those
- *          of the source and of catalog/snapshot.h.
+ * Memory:  some blocks, whatever the archive holds or claims.
+ * Errors:  MU_TOO_BIG (above 8 GiB of state), MU_CORRUPT (not an archive, cut, changed, or it
+ *          contradicts itself; in the texts of the API), and those of the source, of the sink and
+ *          of catalog/snapshot.h.
  */
 #ifndef AGENT_ARCHIVE_H
 #define AGENT_ARCHIVE_H
@@ -23,9 +23,9 @@
 #include "catalog/snapshot.h"
 
 #define ARCHIVE_ID_MAX 128
-/* Compressed: an archive is whole in memory while it is sent. Through a client agent
- * MU_RPC_MESSAGE_MAX comes first. */
-#define ARCHIVE_BYTES_MAX (64U * 1024 * 1024)
+/* Compressed: what a tar member may hold, and as much again as bytes that cannot be made smaller
+ * grow by, generously. */
+#define ARCHIVE_BYTES_MAX (9ULL << 30)
 
 struct archive_contents {
     char id[ARCHIVE_ID_MAX];
@@ -33,11 +33,13 @@ struct archive_contents {
     struct catalog_snapshot state;
 };
 
-/* Append an archive. `source` gives the stream that `state` speaks of; `servers` is the part
- * "Configuration":...,"ConfigurationIndex":... of meta.json. On failure `to` holds a piece. */
+/* `source` gives the stream that `state` speaks of; `servers` is the part
+ * "Configuration":...,"ConfigurationIndex":... of meta.json. `sink` takes the archive piece by
+ * piece; on failure it has only some of it. */
 MU_MUST_CHECK enum mu_code archive_write(const struct catalog_snapshot *state,
                                          struct mu_span servers, catalog_source_fn *source,
-                                         void *data, struct mu_buf *to, struct mu_err *err);
+                                         void *data, catalog_sink_fn *sink, void *sink_data,
+                                         struct mu_err *err);
 
 /* Check all of an archive, to its last byte; what is in it. */
 MU_MUST_CHECK enum mu_code archive_read(catalog_source_fn *source, void *data,
@@ -46,8 +48,8 @@ MU_MUST_CHECK enum mu_code archive_read(catalog_source_fn *source, void *data,
 MU_MUST_CHECK enum mu_code archive_read_bytes(struct mu_span bytes, struct archive_contents *out,
                                               struct mu_err *err);
 /* And `sink` is given the stream of the state, which is good only if all of it is. */
-MU_MUST_CHECK enum mu_code archive_unpack_bytes(struct mu_span bytes, catalog_sink_fn *sink,
-                                                void *data, struct archive_contents *out,
-                                                struct mu_err *err);
+MU_MUST_CHECK enum mu_code archive_unpack(catalog_source_fn *source, void *data,
+                                          catalog_sink_fn *sink, void *sink_data,
+                                          struct archive_contents *out, struct mu_err *err);
 
 #endif

@@ -30,13 +30,18 @@ struct http_client_request {
     const struct mu_header *headers;
     size_t headers_count;
     struct mu_span body;
+    /* Instead of `body`, one that is too large for memory: up to `room` bytes at a time until
+     * `source_bytes` were given, from the loop. False: it cannot go on, and says so elsewhere. */
+    bool (*source)(void *data, void *to, size_t room, size_t *got);
+    uint64_t source_bytes;
     uint64_t timeout_ms; /* for everything together; 0: none */
     uint64_t head_bytes_max,
         body_bytes_max; /* a larger body is cut, not an error; 0: 64 KiB, none */
     bool keeps_tail;    /* of a larger body the end is kept: it is read to its end */
     /* Each part of a body with status 200 as it comes, borrowed: none of it is kept then.
-     * Nothing is cancelled from inside. NULL: the body is kept. */
-    void (*part)(void *data, struct mu_span bytes);
+     * Nothing is cancelled from inside; false: no more is wanted, and that was the end of it.
+     * NULL: the body is kept. */
+    bool (*part)(void *data, struct mu_span bytes);
     unsigned redirects_max; /* 0: a redirect is the answer */
 };
 

@@ -43,19 +43,55 @@ void agent_raft_transfer(struct agent *a, const struct mu_id *server, agent_done
 
 /* -- the state as an archive (http-api 13) ----------------------------------------------------- */
 
-/* Of this server's state as it is now, which is as new as a read that was just confirmed. `archive`
- * (agent/archive.h) is borrowed and may be taken; NULL: err says why, MU_BUSY (one at a time),
- * MU_TOO_BIG (above ARCHIVE_BYTES_MAX), MU_FULL (no room to make it), MU_CANCELLED. */
-typedef void agent_saved_fn(void *data, uint64_t index, struct mu_buf *archive,
-                            const struct mu_err *err);
-void agent_snapshot_save(struct agent *a, agent_saved_fn *done, void *data); /* servers only */
+/* One archive (agent/archive.h) on its way to an operator: of the state of this server, or on a
+ * client agent of one that is asked, which holds at least what was committed when it was asked for
+ * (unless AGENT_STALE). It is made on disk first, so that its length is known and its reader may be
+ * slow; then its pieces are asked for one by one.
+ *
+ * `begun` is told once, then `piece` once for each agent_save_next(), neither from inside a call.
+ * With an error the save has ended and is gone: MU_BUSY (some at a time), MU_FULL (no room to make
+ * it), MU_TOO_BIG (above 8 GiB of state), MU_LOST (the server that made it is gone), MU_NO_LEADER
+ * and the like, MU_CANCELLED (the agent stops). */
+struct agent_save; /* opaque */
+
+struct agent_saved {
+    uint64_t index; /* of the state in it */
+    uint64_t bytes; /* of the archive */
+    bool known_leader;
+    uint64_t last_contact_ms;
+};
+struct agent_save_events {
+    void (*begun)(void *data, const struct agent_saved *saved, const struct mu_err *err);
+    /* At most AGENT_SAVE_PIECE_BYTES, borrowed; empty: that was all. */
+    void (*piece)(void *data, struct mu_span piece, const struct mu_err *err);
+};
+#define AGENT_SAVE_PIECE_BYTES (256U * 1024)
+
+struct agent_save *agent_save(struct agent *a, enum agent_consistency consistency,
+                              const struct agent_save_events *events, void *data);
+void agent_save_next(struct agent_save *s);                  /* one at a time, once it has begun */
+void agent_save_seek(struct agent_save *s, uint64_t offset); /* where the next piece begins */
+/* No callback after this. Not after an error: it is gone then. */
+void agent_save_end(struct agent_save *s);
+
+/* An archive on its way to us, in pieces, kept on disk. `moved` is told from the loop whenever some
+ * of it was written: stop adding while it is full. */
+struct agent_upload; /* opaque */
+
+#define AGENT_UPLOAD_QUEUE_BYTES (1024U * 1024)
+
+struct agent_upload *agent_upload(struct agent *a, void (*moved)(void *data), void *data);
+void agent_upload_add(struct agent_upload *u, struct mu_span bytes); /* copied */
+uint64_t agent_upload_bytes(const struct agent_upload *u);           /* added so far */
+bool agent_upload_is_full(struct agent_upload *u);
+void agent_upload_end(struct agent_upload *u); /* given up; NULL is fine */
 
 /* An archive, which is *given*, becomes the state of all servers: on any agent. It is checked to
  * its end, and tried, before anything changes. MU_OK: it is, and whoever reads now sees it. Else
  * err says why: MU_CORRUPT, MU_UNSUPPORTED (not an archive, not of this version), MU_BUSY (one at a
  * time on one agent), MU_CONFLICT (somebody else has begun one), MU_FULL, MU_NO_LEADER and the like
  * (nothing has changed), MU_LOST (look which state there is). */
-void agent_snapshot_restore(struct agent *a, struct mu_buf *archive, agent_done_fn *done,
+void agent_snapshot_restore(struct agent *a, struct agent_upload *archive, agent_done_fn *done,
                             void *data);
 
 /* -- health: while this server leads ----------------------------------------------------------- */

@@ -48,8 +48,14 @@ static void others(struct mu_span in, struct mu_arena *arena)
     struct rpc_node_state state = { .exists = false };
     struct mu_span span;
     struct mu_err err = MU_ERR_NONE;
+    struct rpc_save save;
+    struct rpc_saved saved;
     uint64_t index;
 
+    (void)(rpc_save_decode(in, &save, &err) == MU_OK);
+    if (rpc_saved_decode(in, arena, &saved, &err) == MU_OK) {
+        MU_ASSERT(saved.piece.bytes <= in.bytes);
+    }
     (void)(rpc_dns_query_decode(in, arena, &dns, &err) == MU_OK);
     (void)(rpc_dns_answer_decode(in, arena, &span, &err) == MU_OK);
     (void)(rpc_propose_decode(in, arena, &span, &err) == MU_OK);

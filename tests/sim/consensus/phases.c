@@ -196,7 +196,7 @@ static void must_progress(struct drive *d, uint32_t wanted, const char *who)
     uint64_t moved_at = d->w->now;
     uint64_t sum = progress_of(d);
 
-    while (!is_well(d, bits, content)) {
+    while (!is_well(d, bits, content) || (wanted == ALL && bits != all_intact(d))) {
         if (wanted == ALL && bits != all_intact(d)) {
             bits = all_intact(d);
             heal(d, bits);

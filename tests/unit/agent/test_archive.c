@@ -44,6 +44,22 @@ static enum mu_code source(void *data, void *to, size_t room, size_t *got, struc
     return MU_OK;
 }
 
+static enum mu_code collect(void *data, struct mu_span bytes, struct mu_err *err)
+{
+    struct mu_buf *to = data;
+
+    (void)err;
+    mu_buf_add_span(to, bytes);
+    return MU_OK;
+}
+
+static enum mu_code no_room(void *data, struct mu_span bytes, struct mu_err *err)
+{
+    (void)data;
+    (void)bytes;
+    return mu_fail(err, MU_FULL, "no room");
+}
+
 static void must(enum mu_code code, const struct mu_err *err)
 {
     if (code != MU_OK) {
@@ -97,7 +113,7 @@ static void make_archive(struct mu_buf *to)
     struct stream s;
 
     make_state(&s, &info);
-    must(archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, to, &err), &err);
+    must(archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, collect, to, &err), &err);
     mu_buf_deinit(&s.bytes);
 }
 
@@ -111,7 +127,7 @@ static void is_read_as_it_was_written(void **state)
 
     (void)state;
     make_state(&s, &info);
-    must(archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, &archive, &err), &err);
+    must(archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, collect, &archive, &err), &err);
     must(archive_read_bytes(mu_buf_span(&archive), &c, &err), &err);
     assert_string_equal(c.id, "3-2-1600000000002");
     assert_int_equal(c.version, 1);
@@ -132,8 +148,21 @@ static void a_stream_of_another_length_is_not_written(void **state)
     (void)state;
     make_state(&s, &info);
     s.bytes.bytes--;
-    assert_int_equal(archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, &archive, NULL), MU_IO);
+    assert_int_equal(
+        archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, collect, &archive, NULL), MU_IO);
     mu_buf_deinit(&archive);
+    mu_buf_deinit(&s.bytes);
+}
+
+static void what_the_sink_says_ends_it(void **state)
+{
+    struct catalog_snapshot info;
+    struct stream s;
+
+    (void)state;
+    make_state(&s, &info);
+    assert_int_equal(archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, no_room, NULL, NULL),
+                     MU_FULL);
     mu_buf_deinit(&s.bytes);
 }
 
@@ -276,6 +305,7 @@ int main(void)
         cmocka_unit_test(a_stream_of_another_length_is_not_written),
         cmocka_unit_test(no_cut_changed_or_longer_one_is_taken),
         cmocka_unit_test(contradictions_are_named),
+        cmocka_unit_test(what_the_sink_says_ends_it),
         cmocka_unit_test(what_is_no_archive_is_refused),
     };
 
