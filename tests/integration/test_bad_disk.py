@@ -72,13 +72,18 @@ class BadDisk(ClusterTest):
     def test_a_slow_disk_is_not_an_election(self):
         cluster = self.cluster(3, 0).start().wait_ready()
         for _ in range(3):
-            before, starved = self.said(cluster, "leads term"), self.said(cluster, "stood still")
+            before, excuses = self.said(cluster, "leads term"), self.excuses(cluster)
             self.write_slowly(cluster)
             if self.said(cluster, "leads term") == before:
                 return
-            # Servers that were not let run may elect: that says nothing about disks.
-            self.assertGreater(self.said(cluster, "stood still"), starved, "a disk made an election")
+            self.assertGreater(self.excuses(cluster), excuses, "a disk made an election")
         self.skipTest("this machine is too busy to show it")
+
+    def excuses(self, cluster):
+        """Servers that were not let run may elect, and one that flushes much slower than the others
+        gives its office away: that says nothing about disks that are all slow."""
+        return (self.said(cluster, "stood still") +
+                self.said(cluster, "its disk is full or slow"))
 
     def said(self, cluster, words):
         return sum(s.log_text().count(words) for s in cluster.servers())
