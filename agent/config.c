@@ -36,7 +36,7 @@ struct command_line {
     size_t values_count;
     const char *format;  /* -config-format */
     const char *skipped; /* the last file whose name does not say what it is */
-    bool is_dev, wants_help;
+    bool is_dev, is_serf, wants_help;
 };
 
 /* -- the command line -------------------------------------------------------------------------- */
@@ -267,6 +267,16 @@ static void dev_fallbacks(struct config_draft *d)
     c->gossip_lan.suspicion_mult = 3;
 }
 
+/* Serf's ports and manners. */
+static void serf_fallbacks(struct config_draft *d)
+{
+    struct config *c = &d->c;
+
+    c->serf.is_on = true;
+    c->ports.http = c->ports.dns = c->ports.etcd = c->ports.serf_wan = -1;
+    c->ports.serf_lan = 7946;
+}
+
 static enum mu_code apply_sources(struct command_line *line, struct mu_err *err)
 {
     enum mu_code rc = MU_OK;
@@ -274,6 +284,9 @@ static enum mu_code apply_sources(struct command_line *line, struct mu_err *err)
     config__fallbacks(line->d);
     if (line->is_dev) {
         dev_fallbacks(line->d);
+    }
+    if (line->is_serf) {
+        serf_fallbacks(line->d);
     }
     for (size_t i = 0; rc == MU_OK && i < line->paths.count; i++) {
         rc = apply_path(line, line->paths.items[i], err);
@@ -293,11 +306,11 @@ static enum mu_code apply_sources(struct command_line *line, struct mu_err *err)
     return rc;
 }
 
-enum mu_code config_load(struct config **out, int argc, const char *const *argv, bool *wants_help,
-                         struct mu_err *err)
+static enum mu_code load(struct config **out, int argc, const char *const *argv, bool is_serf,
+                         bool *wants_help, struct mu_err *err)
 {
     struct config_draft *d = mu_new(sizeof *d);
-    struct command_line line = { .d = d };
+    struct command_line line = { .d = d, .is_serf = is_serf };
     enum mu_code rc;
 
     mu_arena_init(&d->c.arena, 0);
@@ -325,6 +338,20 @@ enum mu_code config_load(struct config **out, int argc, const char *const *argv,
     mu_free(line.values);
     config_free(d != NULL ? &d->c : NULL);
     return rc;
+}
+
+enum mu_code config_load(struct config **out, int argc, const char *const *argv, bool *wants_help,
+                         struct mu_err *err)
+{
+    return load(out, argc, argv, false, wants_help, err);
+}
+
+enum mu_code config_load_serf(struct config **out, const char *json, struct mu_err *err)
+{
+    const char *const argv[] = { "-hcl", json };
+    bool wants_help = false;
+
+    return load(out, (int)MU_LEN(argv), argv, true, &wants_help, err);
 }
 
 enum mu_code config_services(const char *path, struct mu_arena *arena,

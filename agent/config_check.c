@@ -80,7 +80,7 @@ static enum mu_code check_data_dir(struct config_draft *d, struct mu_err *err)
         d->c.data_dir = NULL;
     }
     if (d->c.data_dir == NULL) {
-        return d->c.is_dev ? MU_OK : mu_fail(err, MU_INVALID, "data_dir cannot be empty");
+        return d->c.is_dev || d->c.serf.is_on ? MU_OK : mu_fail(err, MU_INVALID, "data_dir cannot be empty");
     }
     if (stat(d->c.data_dir, &st) != 0) {
         return errno == ENOENT ? MU_OK

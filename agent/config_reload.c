@@ -99,7 +99,8 @@ void config_needs_restart(const struct config *c, const struct config *fresh, st
 enum mu_code config_load_again(struct config **out, const struct config *c, struct mu_err *err)
 {
     bool wants_help = false;
-    enum mu_code rc = config_load(out, c->argc, c->argv, &wants_help, err);
+    config_load_fn *load = c->again != NULL ? c->again : config_load;
+    enum mu_code rc = load(out, c->argc, c->argv, &wants_help, err);
 
     MU_ASSERT(rc != MU_OK || !wants_help); /* it did not want help the first time */
     return rc;
@@ -128,6 +129,7 @@ void config_adopt(struct config *c, struct config *fresh)
     c->checks_count = fresh->checks_count;
     c->watches = fresh->watches;
     c->watches_count = fresh->watches_count;
+    c->serf.tags = fresh->serf.tags;
     c->warnings = fresh->warnings;
     c->warnings_count = fresh->warnings_count;
     config_free(c->adopted);

@@ -268,8 +268,8 @@ const struct config_item config_items[] = {
     { .key = "ui_dir", .flag = "ui-dir", TEXT, LATER, .instead = "ui_config.dir", .help = "The same as ui_config.dir." },
     { .key = "ui_content_path", .flag = "ui-content-path", TEXT, LATER, .instead = "ui_config.content_path", .help = "The same as ui_config.content_path." },
 
-    { .key = "telemetry.metrics_prefix", TEXT, LATER, .text = "consul", .help = "First part of every metric's name." },
-    { .key = "telemetry.prometheus_retention_time", MS, LATER, .help = "Offer metrics to Prometheus, kept this long." },
+    { .key = "telemetry.metrics_prefix", TEXT, AT(c.metrics_prefix), LIVE, .text = "consul", .help = "First part of every metric's name." },
+    { .key = "telemetry.prometheus_retention_time", MS, AT(c.prometheus_retention_ms), AT_LEAST(0), LIVE, .help = "Offer metrics to Prometheus unless it is 0s; totals are kept as long as the process runs." },
     { .key = "telemetry.disable_hostname", BOOL, LATER, .help = "Leave the host name out of gauges." },
     { .key = "telemetry.statsd_address", TEXT, LATER, .help = "Send metrics to statsd." },
     { .key = "telemetry.statsite_address", TEXT, LATER, .help = "Send metrics to statsite." },

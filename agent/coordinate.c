@@ -262,7 +262,7 @@ void agent__coordinates_open(struct agent *a)
 
 void agent__coordinates_start(struct agent *a)
 {
-    if (agent_has_coordinates(a)) {
+    if (agent_has_coordinates(a) && !a->config->serf.is_on) { /* there is no catalog to tell */
         timer_set(a->timers, &a->coordinates->timer, pause_ms(a), look, a);
     }
 }

@@ -7,6 +7,7 @@
 #define AGENT_CORE_H
 
 #include "agent/agent.h"
+#include "agent/metrics.h"
 #include "apply.h"
 #include "base/list.h"
 #include "base/table.h"
@@ -121,6 +122,10 @@ struct agent {
         struct reading *reading;     /* NULL: none */
         struct mu_link waiting;      /* who asked since it began */
     } reload;
+
+    struct {
+        struct agent_sample commit; /* request.c: of what was proposed here */
+    } metrics;
 
     /* leaving and stopping */
     struct timer leave_timer;   /* leave.c */
@@ -417,6 +422,7 @@ bool agent__own_http(const struct agent *a, struct mu_buf *to); /* our own URL; 
  */
 
 #define AGENT_USER_TAGS_MAX 24 /* set through it */
+#define AGENT_SERF_TAGS_MAX 64 /* of a `serf agent`, which has no others */
 
 /* Gossip has started. MU_IO: a port that was configured is taken. */
 MU_MUST_CHECK enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err);
@@ -427,6 +433,7 @@ void agent__ipc_event(struct agent *a, const struct gossip_user_event *event);
 void agent__ipc_query(struct agent *a, const struct gossip_query *query);
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice);
 struct mu_pairs agent__user_tags(const struct agent *a);
+void agent__user_tags_reload(struct agent *a); /* those of the configuration again */
 
 /* -- serve.c: methods that others call --------------------------------------------------------- */
 

@@ -18,6 +18,7 @@ struct ipc {
     struct timer flush;
     struct mu_arena arena; /* of tags */
     struct mu_pairs tags;  /* set at run time; gone with the process, as with Serf */
+    bool has_set;          /* tags count */
     struct mu_link pauses;
 };
 
@@ -86,15 +87,21 @@ static void tag_put(struct mu_arena *arena, struct mu_pairs *to, const struct mu
     to->count += at == to->count;
 }
 
+static size_t tags_max(const struct agent *a)
+{
+    return a->config->serf.is_on ? AGENT_SERF_TAGS_MAX : AGENT_USER_TAGS_MAX;
+}
+
 static enum mu_code host_tags(void *data, const struct mu_pairs *set,
                               const struct ipc_texts *remove, struct mu_err *err)
 {
     struct agent *a = data;
     struct ipc *ipc = a->ipc;
-    struct mu_pairs before = ipc->tags;
+    struct mu_pairs before = agent__user_tags(a), kept = ipc->tags;
+    bool had_set = ipc->has_set;
     struct mu_pairs after = { NULL, 0 };
     struct mu_arena arena;
-    enum mu_code rc = own_check(set, remove, err);
+    enum mu_code rc = a->config->serf.is_on ? MU_OK : own_check(set, remove, err);
 
     if (rc != MU_OK) {
         return rc;
@@ -110,11 +117,12 @@ static enum mu_code host_tags(void *data, const struct mu_pairs *set,
         tag_put(&arena, &after, &set->items[i]);
     }
     ipc->tags = after;
-    rc = after.count > AGENT_USER_TAGS_MAX
-             ? mu_fail(err, MU_TOO_BIG, "More than %d tags", AGENT_USER_TAGS_MAX)
-             : agent__tags_set(a, err);
+    ipc->has_set = true;
+    rc = after.count > tags_max(a) ? mu_fail(err, MU_TOO_BIG, "More than %zu tags", tags_max(a))
+                                   : agent__tags_set(a, err);
     if (rc != MU_OK) {
-        ipc->tags = before;
+        ipc->tags = kept;
+        ipc->has_set = had_set;
         mu_arena_deinit(&arena);
         return rc;
     }
@@ -123,9 +131,20 @@ static enum mu_code host_tags(void *data, const struct mu_pairs *set,
     return MU_OK;
 }
 
+/* Those that `serf agent` was given, until others are set; a reload brings them back. */
 struct mu_pairs agent__user_tags(const struct agent *a)
 {
-    return a->ipc != NULL ? a->ipc->tags : (struct mu_pairs){ NULL, 0 };
+    bool has_set = a->ipc != NULL && a->ipc->has_set;
+
+    return has_set ? a->ipc->tags : a->config->serf.tags;
+}
+
+void agent__user_tags_reload(struct agent *a)
+{
+    if (a->config->serf.is_on) {
+        a->ipc->has_set = false;
+        agent__tags_refresh(a);
+    }
 }
 
 /* -- the cluster --------------------------------------------------------------------------------

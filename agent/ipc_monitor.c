@@ -32,17 +32,17 @@ static struct mu_span sentence_of(struct mu_span line)
 }
 
 /* Local time, as Serf's. */
-static void line_text(const struct agent_log_line *line, struct mu_buf *to)
+void ipc_log_text(enum mu_log_level level, uint64_t wall_ns, struct mu_span line, struct mu_buf *to)
 {
-    time_t seconds = (time_t)(line->wall_ns / (uint64_t)MU_NS_PER_S);
+    time_t seconds = (time_t)(wall_ns / (uint64_t)MU_NS_PER_S);
     char stamp[32] = "";
     struct tm parts;
 
     if (localtime_r(&seconds, &parts) != NULL) {
         (void)strftime(stamp, sizeof stamp, "%Y/%m/%d %H:%M:%S", &parts);
     }
-    mu_buf_addf(to, "%s [%s] ", stamp, level_names[line->level]);
-    mu_buf_add_span(to, sentence_of(mu_span_sub(line->text, 0, LINE_BYTES)));
+    mu_buf_addf(to, "%s [%s] ", stamp, level_names[level]);
+    mu_buf_add_span(to, sentence_of(mu_span_sub(line, 0, LINE_BYTES)));
 }
 
 /* Who does not read misses lines; saying so would be the next one. */
@@ -55,7 +55,7 @@ static void on_line(void *data, const struct agent_log_line *line)
         return;
     }
     s->monitor_waiting++;
-    line_text(line, &text);
+    ipc_log_text(line->level, line->wall_ns, line->text, &text);
     ipc__put_header(s, s->monitor_seq, "");
     ipc_put_map(&s->out, 1);
     ipc_put_text(&s->out, "Log");

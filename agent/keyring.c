@@ -27,15 +27,23 @@
 #define STATE_NAME "gossip/keyring.state"
 #define MODE       0600
 
+static char *ring_path(const struct agent *a)
+{
+    const char *own = a->config->serf.keyring_file;
+
+    return own != NULL ? mu_strdup(own) : agent__data_path(a, FILE_NAME);
+}
+
 bool agent__keyring_keeps(const struct agent *a)
 {
-    return !a->config->disable_keyring_file && !a->data.is_temporary;
+    return a->config->serf.keyring_file != NULL ||
+           (!a->config->disable_keyring_file && !a->data.is_temporary);
 }
 
 void agent__key_files_make(const struct agent *a, const struct gossip_keys *keys,
                            struct agent__key_files *out)
 {
-    *out = (struct agent__key_files){ .ring_path = agent__data_path(a, FILE_NAME),
+    *out = (struct agent__key_files){ .ring_path = ring_path(a),
                                       .state_path = agent__data_path(a, STATE_NAME) };
     gossip_keyring_encode(&keys->ring, &out->ring);
     gossip_keys_encode(keys, &out->state);
@@ -97,7 +105,7 @@ static void load_state(struct agent *a)
 /* MU_NOT_FOUND: there is no file. */
 static enum mu_code load(struct agent *a, struct mu_err *err)
 {
-    char *path = agent__data_path(a, FILE_NAME);
+    char *path = ring_path(a);
     struct mu_buf text = MU_BUF_NONE;
     enum mu_code rc = mu_file_read(path, GOSSIP_KEYRING_TEXT_MAX, &text, err);
 
@@ -147,6 +155,9 @@ static enum mu_code ring_find(struct agent *a, struct mu_err *err)
         MU_ASSERT(rc == MU_OK); /* the configuration was checked */
     }
     rc = agent__keyring_keeps(a) ? load(a, &missing) : MU_NOT_FOUND;
+    if (rc == MU_NOT_FOUND && a->config->serf.keyring_file != NULL) {
+        return mu_fail(err, rc, "%s", missing.text); /* Serf makes none of its own */
+    }
     if (rc == MU_NOT_FOUND) {
         rc = given != NULL ? from_config(a, &key, err) : MU_OK;
     } else if (rc != MU_OK) {

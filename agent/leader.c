@@ -311,16 +311,39 @@ struct wanted { /* a node's name as the catalog compares it */
     struct mu_span key;
 };
 
+static bool is_in_catalog(struct agent *a, const char *name)
+{
+    struct catalog_nodes nodes = { .count = 0 };
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_arena arena;
+
+    mu_arena_init(&arena, 0);
+    if (catalog_query_node(a->reader, &arena, mu_span_text(name), &nodes, &err) != MU_OK) {
+        mu_log(MU_ERROR, "agent.server", "cannot read the catalog", mu_kv("error", err.text));
+    }
+    mu_arena_deinit(&arena);
+    return nodes.count > 0;
+}
+
+static void tell_changed(struct agent *a, const struct gossip_view *m)
+{
+    tell_member(a, m);
+    if (state_of(m->status) != RECONCILE_ALIVE && is_in_catalog(a, m->name)) {
+        reconcile_registered(a->leader->reconcile, m->name);
+    }
+}
+
 static void tell_if_wanted(void *data, const struct gossip_view *m)
 {
     const struct wanted *w = data;
 
     if (mu_span_eq_fold(mu_span_text(m->name), w->key)) {
-        tell_member(w->agent, m);
+        tell_changed(w->agent, m);
     }
 }
 
-/* Gossip knows the name: whoever wrote another address or id there is wrong. */
+/* Gossip knows the name: whoever wrote another address or id there is wrong, and whoever wrote it
+ * behind the removal of one that left. */
 static void look_at_node(struct agent *a, struct mu_span key)
 {
     char name[MU_NODE_NAME_MAX + 1];
@@ -328,7 +351,7 @@ static void look_at_node(struct agent *a, struct mu_span key)
 
     (void)snprintf(name, sizeof name, "%.*s", MU_SPAN_FMT(key));
     if (gossip_driver_find(a->gossip, name, &m)) {
-        tell_member(a, &m);
+        tell_changed(a, &m);
     } else { /* not in lower case, or not one of ours */
         gossip_driver_each(a->gossip, tell_if_wanted, &(struct wanted){ a, key });
     }

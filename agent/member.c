@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "core.h"
 
-#define TAGS_MAX (24 + AGENT_USER_TAGS_MAX)
+#define TAGS_MAX (64 + AGENT_USER_TAGS_MAX)
 #define TELL_MS  1000U /* between two servers of an older epoch that are told */
 
 struct mu_span agent__tag(const struct mu_pairs *tags, const char *key)
@@ -96,7 +96,12 @@ static void tags_make(struct agent *a, struct tags *t)
 {
     struct mu_pairs user = agent__user_tags(a);
 
-    tags_of_agent(a, t);
+    if (a->config->serf.is_on) { /* only what its user says */
+        t->count = 0;
+        mu_arena_init(&t->arena, 0);
+    } else {
+        tags_of_agent(a, t);
+    }
     for (size_t i = 0; i < user.count; i++) {
         MU_ASSERT(t->count < TAGS_MAX);
         t->items[t->count++] = user.items[i];
@@ -194,7 +199,7 @@ static const char *refuse_member(void *data, const struct gossip_view *m)
                        id);
         return why;
     }
-    if (!mu_span_eq_text(dc, a->config->datacenter)) {
+    if (!a->config->serf.is_on && !mu_span_eq_text(dc, a->config->datacenter)) {
         (void)snprintf(why, sizeof why, "Member '%s' part of wrong datacenter '%.*s'", m->name,
                        MU_SPAN_FMT(dc));
         return why;
@@ -402,6 +407,32 @@ static void on_notices(void *data, const struct gossip_notice *notices, size_t c
 
 /* -- start ------------------------------------------------------------------------------------- */
 
+static uint32_t or_else(int64_t said, uint32_t otherwise)
+{
+    return said > 0 ? (uint32_t)said : otherwise;
+}
+
+static void profile_make(const struct config *c, struct gossip_profile *to)
+{
+    if (c->serf.is_on) {
+        *to = strcmp(c->serf.profile, "wan") == 0     ? gossip_profile_wan
+              : strcmp(c->serf.profile, "local") == 0 ? gossip_profile_local
+                                                      : gossip_profile_lan;
+        to->broadcast_timeout_ms = or_else(c->serf.broadcast_timeout_ms, to->broadcast_timeout_ms);
+        to->reconnect_ms = or_else(c->serf.reconnect_ms, to->reconnect_ms);
+        to->tombstone_ms = or_else(c->serf.tombstone_ms, to->tombstone_ms);
+        to->leave_propagate_ms = 1000; /* 2.3 */
+    } else {
+        to->gossip_ms = (uint32_t)c->gossip_lan.gossip_ms;
+        to->probe_ms = (uint32_t)c->gossip_lan.probe_ms;
+        to->probe_timeout_ms = (uint32_t)c->gossip_lan.probe_timeout_ms;
+        to->gossip_nodes = (uint32_t)c->gossip_lan.gossip_nodes;
+        to->suspicion_mult = (uint32_t)c->gossip_lan.suspicion_mult;
+        to->retransmit_mult = (uint32_t)c->gossip_lan.retransmit_mult;
+    }
+    to->reconnect_timeout_ms = (uint32_t)c->reconnect_timeout_ms;
+}
+
 enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
 {
     const struct config *c = a->config;
@@ -411,7 +442,11 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
     enum mu_code rc;
 
     tags_make(a, &t);
-    mu_buf_addf(&pool, "%s/lan", c->datacenter);
+    if (c->serf.is_on) { /* apart from agents with a catalog */
+        mu_buf_add_text(&pool, "serf");
+    } else {
+        mu_buf_addf(&pool, "%s/lan", c->datacenter);
+    }
     struct gossip_driver_options options = {
         .core = {
             .name = c->node_name,
@@ -430,16 +465,9 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
         .state_dir = state_dir,
         .rejoin_after_leave = c->rejoin_after_leave,
     };
-    struct gossip_profile *profile = &options.core.profile;
 
     options.bind.port = (uint16_t)c->ports.serf_lan;
-    profile->gossip_ms = (uint32_t)c->gossip_lan.gossip_ms;
-    profile->probe_ms = (uint32_t)c->gossip_lan.probe_ms;
-    profile->probe_timeout_ms = (uint32_t)c->gossip_lan.probe_timeout_ms;
-    profile->gossip_nodes = (uint32_t)c->gossip_lan.gossip_nodes;
-    profile->suspicion_mult = (uint32_t)c->gossip_lan.suspicion_mult;
-    profile->retransmit_mult = (uint32_t)c->gossip_lan.retransmit_mult;
-    profile->reconnect_timeout_ms = (uint32_t)c->reconnect_timeout_ms;
+    profile_make(c, &options.core.profile);
     rc = gossip_driver_new(&a->gossip, a->loop, &options, err);
     if (rc == MU_OK) {
         rc = gossip_driver_start(a->gossip, on_notices, a, err);

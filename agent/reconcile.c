@@ -223,6 +223,19 @@ void reconcile_catalog(struct reconcile *r, const char *const *nodes, size_t cou
     weigh(r, now_ms);
 }
 
+void reconcile_registered(struct reconcile *r, const char *node)
+{
+    struct node *n = mu_table_find(r->nodes, mu_span_text(node));
+
+    if (n == NULL) {
+        return;
+    }
+    n->is_stale = n->is_busy;
+    if (n->done == WANT_REMOVED) {
+        n->done = WANT_NOTHING;
+    }
+}
+
 /* -- what is due ------------------------------------------------------------------------------- */
 
 static uint64_t remove_at(const struct reconcile *r, const struct node *n)

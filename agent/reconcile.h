@@ -66,6 +66,10 @@ void reconcile_member(struct reconcile *r, const char *node, enum reconcile_stat
 void reconcile_catalog(struct reconcile *r, const char *const *nodes, size_t count,
                        uint64_t now_ms);
 
+/* The catalog has this node, as somebody has just written it: as late as an agent that left does
+ * whose last words were on their way. */
+void reconcile_registered(struct reconcile *r, const char *node);
+
 /* Actions that are due and not in flight; at most `room`. Each must be ended once. */
 size_t reconcile_due(struct reconcile *r, uint64_t now_ms, struct reconcile_action *actions,
                      size_t room);

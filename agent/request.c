@@ -39,7 +39,7 @@ struct write {
     struct command_origin origin; /* ours, from the first try on; none: the command has one */
     struct mu_id sent_to;         /* FORWARDED: the leader that was asked */
     struct mu_buf command;        /* encoded, without a stamp */
-    uint64_t deadline_ms;
+    uint64_t deadline_ms, proposed_ns;
     unsigned tries;
     struct timer timer;
     struct rpc_call *call;
@@ -281,6 +281,7 @@ static void propose(struct write *w)
         return;
     }
     w->state = WRITE_PROPOSED;
+    w->proposed_ns = mu_clock_ns();
     w->is_asking_core = true;
     w->ticket = consensus_driver_propose(a->consensus, mu_buf_span(&stamped), w->is_here_only,
                                          on_proposed, w);
@@ -442,6 +443,7 @@ static void result_answer(struct agent *a, const struct apply_result *r)
         return; /* its asker is gone */
     }
     w->ticket = 0;
+    agent_sample_add(&a->metrics.commit, (double)(mu_clock_ns() - w->proposed_ns) / 1e6);
     write_answer(w, &(struct agent_written){
                         .code = r->result.code,
                         .did_apply = r->result.did_apply,

@@ -90,6 +90,7 @@ struct rpc *rpc_new(struct uv_loop_s *loop, struct timers *timers,
 /* Errors: MU_IO "listen tcp 127.0.0.1:8300: bind: address already in use". */
 MU_MUST_CHECK enum mu_code rpc_listen(struct rpc *r, const struct mu_addr *at, struct mu_err *err);
 struct mu_addr rpc_address(const struct rpc *r); /* with the port that was bound */
+uint64_t rpc_requests(const struct rpc *r);      /* calls that were served, of peer streams none */
 /* From now on, for connections yet to be made. */
 void rpc_seal(struct rpc *r, const struct rpc_sealing *sealing);
 typedef void rpc_closed_fn(void *data);

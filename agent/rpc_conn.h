@@ -82,6 +82,7 @@ struct rpc {
     struct rpc_options options;
     struct mu_link conns, dirty;
     size_t incoming;
+    uint64_t requests;
     size_t handles; /* open uv handles; the last one to close ends us */
     bool is_listening, is_closing;
     struct mu_addr address;

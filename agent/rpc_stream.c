@@ -454,6 +454,7 @@ static enum mu_code on_message(void *data, struct mu_span message, struct mu_err
         hello_answer(q, message);
         return MU_OK;
     }
+    r->requests += q->method != RPC_RAFT;
     r->options.handlers[q->method].message(r->options.data, q, message);
     return MU_OK;
 }

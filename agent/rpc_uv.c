@@ -580,6 +580,11 @@ enum mu_code rpc_listen(struct rpc *r, const struct mu_addr *at, struct mu_err *
     return MU_OK;
 }
 
+uint64_t rpc_requests(const struct rpc *r)
+{
+    return r->requests;
+}
+
 struct mu_addr rpc_address(const struct rpc *r)
 {
     return r->address;

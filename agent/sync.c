@@ -403,8 +403,8 @@ static void step_next(struct agent *a)
 {
     struct sync *s = a->sync;
 
-    if (s->step == s->plan.count) {
-        pass_end(a, true);
+    if (s->step == s->plan.count || a->phase >= AGENT_LEAVING) {
+        pass_end(a, s->step == s->plan.count);
         return;
     }
     s->is_writing = true;
@@ -517,7 +517,11 @@ static void sync_run(void *data)
     struct agent *a = data;
     struct sync *s = a->sync;
 
-    if (s->state != SYNC_IDLE || a->phase >= AGENT_ENDING) {
+    if (s->state != SYNC_IDLE || a->config->serf.is_on) {
+        return;
+    }
+    if (a->phase >= AGENT_LEAVING) { /* what is written now would come behind our removal */
+        waiters_answer(&s->waiting);
         return;
     }
     if (!s->is_full_due) {

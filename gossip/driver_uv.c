@@ -449,6 +449,14 @@ bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
     return gossip_coordinate(d->core, name, out);
 }
 
+void gossip_driver_counters(const struct gossip_driver *d, uint64_t out[GOSSIP_COUNTERS_COUNT])
+{
+    struct gossip_summary s;
+
+    gossip_summarize(d->core, &s);
+    memcpy(out, s.counters, sizeof s.counters);
+}
+
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
 {
     static const enum gossip_counter dropped[] = {

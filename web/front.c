@@ -17,7 +17,7 @@ void front_init(struct front *f, struct agent *agent)
 {
     const struct config *c = agent_config(agent);
 
-    *f = (struct front){ .agent = agent, .config = c };
+    *f = (struct front){ .agent = agent, .config = c, .began_ms = agent_now_ms(agent) };
     request_pool_init(&f->pool);
     deadlines_init(&f->deadlines);
     response_style_init(&f->style, &c->response_headers);
@@ -37,6 +37,7 @@ void front_init(struct front *f, struct agent *agent)
 void front_deinit(struct front *f)
 {
     MU_ASSERT(f->parked_count == 0);
+    metrics_free(&f->metrics);
     request_pool_deinit(&f->pool);
     deadlines_deinit(&f->deadlines);
     response_style_deinit(&f->style);

@@ -15,6 +15,15 @@
 #include "response.h"
 #include "route.h"
 
+#define METRICS_MAX 128 /* names and labels; asserted */
+
+struct metrics_before; /* api_metrics.c */
+struct front_metrics {
+    struct metrics_before *before, *newer; /* NULL: nobody has asked */
+    uint64_t before_ms, newer_ms;          /* newer 0: not taken yet */
+};
+void metrics_free(struct front_metrics *m);
+
 struct front {
     struct agent *agent;
     const struct config *config;
@@ -30,6 +39,8 @@ struct front {
     struct mu_link monitors;  /* the log, followed */
     struct mu_link listening; /* reads of events that wait for another one */
     size_t parked_count;      /* in all four: at most MU_BLOCKING_MAX */
+    struct front_metrics metrics;
+    uint64_t began_ms;
     bool is_stopping;
 };
 

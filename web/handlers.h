@@ -21,6 +21,7 @@ void api_agent_services(struct request *r);
 void api_agent_service(struct request *r);
 void api_agent_service_put(struct request *r);
 void api_agent_service_drop(struct request *r);
+void api_agent_metrics(struct request *r);
 void api_agent_reload(struct request *r);
 void api_agent_service_maintenance(struct request *r);
 

@@ -22,6 +22,7 @@ const struct web_route web_routes[] = {
     /* method, path, traits, permission, handler, summary */
     { GET, "/v1/agent/self", LOCAL, ACL_AGENT_READ, api_agent_self, "Configuration, member and statistics of this agent" },
     { GET, "/v1/agent/monitor", LOCAL, ACL_AGENT_READ, api_agent_monitor, "The log of this agent as it goes on" },
+    { GET, "/v1/agent/metrics", LOCAL, ACL_AGENT_READ, api_agent_metrics, "Figures of this agent, also as Prometheus reads them" },
     { GET, "/v1/agent/members", LOCAL, ACL_NODE_READ, api_agent_members, "Members of the cluster as gossip knows them" },
     { GET, "/v1/agent/links", LOCAL, ACL_OPERATOR_READ, api_doctor, "What is wrong between members and with them, by what all of them see" },
     { GET, "/v1/agent/explain/node/:node", LOCAL, ACL_NODE_READ, api_explain_node, "Why a node is held what it is, by what all members see" },

@@ -12,6 +12,8 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +26,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "commands.h"
+#include "serf.h"
 #include "web/web.h"
 
 #define PATIENCE_MS 15000 /* agent-behaviour 1.2 */
@@ -65,6 +68,7 @@ struct process {
     struct agent *agent;
     struct web *web;
     int log_fd;
+    FILE *out; /* where `serf agent` says what it does */
     bool has_pid_file, has_started;
     bool starts_over; /* once it has ended */
 };
@@ -173,13 +177,35 @@ static void end_on(struct process *p, int number)
     agent_leave(p->agent, on_left, p);
 }
 
+/* As `serf agent` says it, beside the log (serf-surface 5). */
+static void say(const struct process *p, const char *fmt, ...) MU_PRINTF(2, 3);
+static void say(const struct process *p, const char *fmt, ...)
+{
+    va_list args;
+
+    if (!p->config->serf.is_on) {
+        return;
+    }
+    va_start(args, fmt);
+    (void)fprintf(p->out, "==> ");
+    (void)vfprintf(p->out, fmt, args);
+    (void)fprintf(p->out, "\n");
+    (void)fflush(p->out);
+    va_end(args);
+}
+
 static void on_reloaded(void *data, enum mu_code code, const char *restart,
                         const struct mu_err *err)
 {
-    (void)data; /* the agent has logged how it went: nobody else waits for it */
-    (void)code;
-    (void)restart;
-    (void)err;
+    struct process *p = data;
+
+    (void)restart; /* the agent has logged it, and how it went */
+    if (code != MU_OK) {
+        say(p, "%s", err->text);
+        say(p, "Failed to reload configs");
+    } else if (p->config->serf.is_on) {
+        serf_agent_log(p->out, p->config->log_level);
+    }
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -191,14 +217,21 @@ static void on_signal(uv_signal_t *handle, int number)
         name = signals[i].number == number ? signals[i].name : name;
     }
     mu_log(MU_INFO, "agent", "Caught", mu_kv("signal", name));
+    say(p, "Caught signal: %s", name);
     if (number == SIGHUP) {
         if (p->state == RUNNING && p->web != NULL) {
+            say(p, "Reloading configuration...");
             agent_reload(p->agent, on_reloaded, p);
         }
         return;
     }
     switch (p->state) {
-    case RUNNING: end_on(p, number); return;
+    case RUNNING:
+        if (leaves_on(p->config, number)) {
+            say(p, "Gracefully shutting down agent...");
+        }
+        end_on(p, number);
+        return;
     case LEAVING:
         mu_log(MU_INFO, "agent", "Caught second signal, Exiting", mu_kv("signal", name));
         stop(p, 1);
@@ -268,7 +301,11 @@ static void print_banner(struct cli *cli, const struct process *p)
 {
     struct mu_buf banner = MU_BUF_NONE;
 
-    agent_print_banner(p->agent, &banner);
+    if (p->config->serf.is_on) {
+        serf_agent_banner(p->config, &banner);
+    } else {
+        agent_print_banner(p->agent, &banner);
+    }
     (void)fwrite(banner.data, 1, banner.bytes, cli->out);
     (void)fflush(cli->out); /* the log writes to the same place without a buffer */
     mu_buf_deinit(&banner);
@@ -294,7 +331,8 @@ static enum mu_code start(struct process *p, struct mu_err *err)
         rc = web_start(p->web, err);
     }
     if (rc == MU_OK) {
-        mu_log(MU_INFO, "agent", "Consul agent running!");
+        mu_log(MU_INFO, "agent",
+               p->config->serf.is_on ? "Serf agent starting" : "Consul agent running!");
         agent_join_configured(p->agent);
     }
     return rc;
@@ -333,7 +371,7 @@ static int run(struct cli *cli, struct process *p)
 
 static int run_with_config(struct cli *cli, struct config *config, bool *starts_over)
 {
-    struct process p = { .config = config, .log_fd = -1 };
+    struct process p = { .config = config, .log_fd = -1, .out = cli->out };
     const struct agent_owner owner = { .ended = on_ended, .data = &p };
     struct mu_err err = MU_ERR_NONE;
     int status = 1;
@@ -372,6 +410,17 @@ static int print_help(struct cli *cli)
     return 0;
 }
 
+int cmd_agent_run(struct cli *cli, struct config *config)
+{
+    bool starts_over = false;
+    int status;
+
+    do {
+        status = run_with_config(cli, config, &starts_over);
+    } while (starts_over);
+    return status;
+}
+
 int cmd_agent(struct cli *cli, const void *options, int argc, const char *const *argv)
 {
     struct mu_err err = MU_ERR_NONE;
@@ -386,11 +435,7 @@ int cmd_agent(struct cli *cli, const void *options, int argc, const char *const 
     if (wants_help) {
         return print_help(cli);
     }
-    bool starts_over = false;
-
-    do {
-        status = run_with_config(cli, config, &starts_over);
-    } while (starts_over);
+    status = cmd_agent_run(cli, config);
     config_free(config);
     return status;
 }

@@ -4,6 +4,8 @@
 
 #include "cli.h"
 
+struct config;
+
 typedef int cli_run_fn(struct cli *cli, const void *options, int argc, const char *const *argv);
 
 cli_run_fn cmd_agent, cmd_catalog_datacenters, cmd_catalog_nodes, cmd_catalog_services,
@@ -15,6 +17,9 @@ cli_run_fn cmd_agent, cmd_catalog_datacenters, cmd_catalog_nodes, cmd_catalog_se
     cmd_operator_raft_remove_peer, cmd_reload, cmd_operator_raft_transfer_leader, cmd_serf,
     cmd_serf_same, cmd_services_deregister, cmd_services_register, cmd_snapshot_inspect,
     cmd_snapshot_restore, cmd_snapshot_save, cmd_validate, cmd_version, cmd_watch;
+
+/* Until it ends; the status that the process exits with. */
+int cmd_agent_run(struct cli *cli, struct config *config);
 
 extern const struct cli_options cmd_catalog_nodes_options, cmd_catalog_services_options,
     cmd_consensus_inspect_options, cmd_consensus_recover_options, cmd_event_options,

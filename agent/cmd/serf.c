@@ -92,7 +92,8 @@ void serf_print_json(struct cli *cli, const struct mu_buf *text)
 static int print_all(struct cli *cli, bool is_asked)
 {
     (void)fprintf(cli->err, "Usage: serf [--version] [--help] <command> [<args>]\n\n"
-                            "Available commands are:\n");
+                            "Available commands are:\n"
+                            "    agent           Runs a Serf agent\n");
     for (size_t i = 0; i < serf_commands_count; i++) {
         (void)fprintf(cli->err, "    %-15s %s\n", serf_commands[i].name, serf_commands[i].summary);
     }
@@ -164,12 +165,15 @@ int cmd_serf(struct cli *cli, const void *options, int argc, const char *const *
     }
     const char *name = is_one_of(argv[0], version) ? "version" : argv[0];
 
+    if (strcmp(name, "agent") == 0) {
+        return serf_run_agent(cli, argc - 1, argv + 1);
+    }
+
     for (size_t i = 0; i < serf_commands_count; i++) {
         if (strcmp(serf_commands[i].name, name) == 0) {
             return run(cli, &serf_commands[i], argc - 1, argv + 1);
         }
     }
-    (void)fprintf(cli->err, "serf: unknown command: %s%s\n", name,
-                  strcmp(name, "agent") == 0 ? " (muster agent is the agent)" : "");
+    (void)fprintf(cli->err, "serf: unknown command: %s\n", name);
     return print_all(cli, false);
 }

@@ -8,6 +8,7 @@
 #define AGENT_CMD_SERF_H
 
 #include "agent/ipc_codec.h"
+#include "base/log.h"
 #include "cli.h"
 
 /* What every command that asks an agent takes too; its options begin with this. */
@@ -48,14 +49,22 @@ void serf_close(struct serf_client *c);
 uint64_t serf_begin(struct serf_client *c, const char *command);
 void serf_send(struct serf_client *c);
 /* The next header, and the body behind it: `has_body` is of the answer to the last request, records
- * of streams have one. A body comes behind an error, too, of commands that answer with one. False: c->error says why; an error of the agent's, or "client closed". What was
- * read before is gone. */
+ * of streams have one. A body comes behind an error, too, of commands that answer with one. False:
+ * c->error says why; an error of the agent's, or "client closed". What was read before is gone. */
 bool serf_read(struct serf_client *c, bool has_body, struct serf_reply *out);
 /* A text of the answer as bytes: it may hold anything. */
 struct mu_span serf_bytes(const struct ipc_value *map, const char *name);
 const struct ipc_value *serf_find(const struct ipc_value *map, const char *name);
 /* Members, all or as filtered: a list in `c`, NULL: c->error. */
 const struct ipc_value *serf_members(struct serf_client *c);
+
+/* -- serf_agent.c: `serf agent` ------------------------------------------------------------------
+ */
+
+struct config;
+int serf_run_agent(struct cli *cli, int argc, const char *const *argv);
+void serf_agent_log(FILE *to, enum mu_log_level level); /* in Serf's form; again: that level */
+void serf_agent_banner(const struct config *c, struct mu_buf *to);
 
 /* -- what commands have in common ---------------------------------------------------------------
  */

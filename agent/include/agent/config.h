@@ -59,6 +59,11 @@ struct config_watch {
     uint64_t timeout_ms;
 };
 
+struct config;
+/* Arguments and what they name, once more or for the first time. */
+typedef enum mu_code config_load_fn(struct config **out, int argc, const char *const *argv,
+                                    bool *wants_help, struct mu_err *err);
+
 struct config {
     struct mu_arena arena;
 
@@ -123,6 +128,14 @@ struct config {
         const char *auth; /* what clients of Serf's control port must know; NULL: nothing */
         bool addr16;
     } serf_rpc;
+    /* `serf agent`: gossip and the serf command's port; no catalog, no HTTP, no DNS. */
+    struct {
+        bool is_on, has_snapshot;
+        struct mu_pairs tags;                                     /* all that this node has */
+        const char *profile;                                      /* "lan", "wan", "local" */
+        const char *keyring_file;                                 /* NULL: in the data directory */
+        int64_t broadcast_timeout_ms, reconnect_ms, tombstone_ms; /* 0: the profile's */
+    } serf;
     const char **event_handlers; /* as handler_rule.h reads them; checked */
     size_t event_handlers_count;
     int64_t event_handler_timeout_ms;
@@ -138,6 +151,8 @@ struct config {
     enum mu_log_level log_level;
     bool log_json;
     const char *log_file, *pid_file;
+    const char *metrics_prefix;
+    int64_t prometheus_retention_ms; /* 0: metrics are not offered to Prometheus */
 
     /* definitions from files, checked (agent-behaviour 2.3) */
     struct service_definition *services;
@@ -151,6 +166,7 @@ struct config {
     /* reloading */
     int argc; /* what config_load() was given, borrowed */
     const char *const *argv;
+    config_load_fn *again;  /* reads them; NULL: config_load() */
     struct config *adopted; /* holds the memory of what a reload changed; NULL: none did */
 };
 
@@ -159,6 +175,10 @@ struct config {
  * else is). */
 MU_MUST_CHECK enum mu_code config_load(struct config **out, int argc, const char *const *argv,
                                        bool *wants_help, struct mu_err *err);
+/* As `serf agent`: `json` is what its own options come to, as a fragment of ours. The caller sets
+ * argc, argv and again. */
+MU_MUST_CHECK enum mu_code config_load_serf(struct config **out, const char *json,
+                                            struct mu_err *err);
 void config_free(struct config *c); /* NULL is fine */
 
 /* The sources of `c` once more: arguments and files as they are now. On any thread; of `c` only

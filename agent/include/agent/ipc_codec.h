@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/span.h"
 
 #define IPC_OBJECT_BYTES_MAX (1024U * 1024) /* one object; requests have some kilobytes */
@@ -87,5 +88,12 @@ void ipc_put_text(struct mu_buf *to, const char *text);
 void ipc_put_bytes(struct mu_buf *to, struct mu_span bytes); /* empty: nil */
 void ipc_put_list(struct mu_buf *to, size_t count);          /* `count` values follow */
 void ipc_put_map(struct mu_buf *to, size_t count);           /* `count` pairs follow */
+
+/* -- ipc_monitor.c ------------------------------------------------------------------------------
+ */
+
+/* A line of our log as Serf writes it: "2026/11/20 08:21:31 [INFO] agent: ...". */
+void ipc_log_text(enum mu_log_level level, uint64_t wall_ns, struct mu_span line,
+                  struct mu_buf *to);
 
 #endif

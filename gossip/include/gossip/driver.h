@@ -124,6 +124,7 @@ struct gossip_stats {
     uint64_t incarnation;
     uint64_t coordinate_resets;
 };
+void gossip_driver_counters(const struct gossip_driver *d, uint64_t out[GOSSIP_COUNTERS_COUNT]);
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d);
 
 #endif

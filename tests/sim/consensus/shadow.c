@@ -91,8 +91,18 @@ bool shadow__is_voter(const struct consensus_config *c, const struct mu_id *id)
     return false;
 }
 
-static bool is_majority(const struct shadow *s, const struct consensus_config *c, uint32_t bits,
-                        bool is_old)
+/* An answer stays true when its sender has another disk by now: what was acknowledged was durable,
+ * and a configuration names the disks whose word counts in it. */
+static bool speaks_for(const struct shadow *s, const struct shadow__server *v, uint32_t place,
+                       const struct mu_id *disk)
+{
+    bool is_self = place == (uint32_t)(v - s->servers);
+
+    return mu_id_eq(is_self ? &v->disk : &v->by[place], disk);
+}
+
+static bool is_majority(const struct shadow *s, const struct shadow__server *of,
+                        const struct consensus_config *c, uint32_t bits, bool is_old)
 {
     uint32_t all = 0;
     uint32_t yes = 0;
@@ -104,16 +114,17 @@ static bool is_majority(const struct shadow *s, const struct consensus_config *c
         if (is_old ? v->is_voter_old : v->is_voter) {
             all++;
             yes += place < SHADOW_SERVERS_MAX && ((bits >> place) & 1U) &&
-                   mu_id_eq(&s->servers[place].disk, &v->disk);
+                   speaks_for(s, of, place, &v->disk);
         }
     }
     return yes * 2 > all;
 }
 
-bool shadow__quorum(const struct shadow *s, const struct consensus_config *c, uint32_t bits)
+bool shadow__quorum(const struct shadow *s, const struct shadow__server *v,
+                    const struct consensus_config *c, uint32_t bits)
 {
-    return c != NULL && is_majority(s, c, bits, false) &&
-           (!c->is_joint || is_majority(s, c, bits, true));
+    return c != NULL && is_majority(s, v, c, bits, false) &&
+           (!c->is_joint || is_majority(s, v, c, bits, true));
 }
 
 /* Voters of one set of a that are not in one set of b. */
@@ -264,10 +275,10 @@ static bool may_stand(const struct shadow *s, const struct shadow__server *v)
 
     const struct consensus_config *now = shadow__config(s, v, v->log.last);
 
-    if (v->is_invited || shadow__quorum(s, now, self)) {
+    if (v->is_invited || shadow__quorum(s, v, now, self)) {
         return true;
     }
-    return v->prevote_term == v->term + 1 && shadow__quorum(s, now, v->prevotes | self);
+    return v->prevote_term == v->term + 1 && shadow__quorum(s, v, now, v->prevotes | self);
 }
 
 /* Of a snapshot of this entry that it was offered; 0: it was not. */
@@ -287,8 +298,15 @@ static void count(struct shadow *s, struct shadow__server *v, const struct shado
     const struct consensus_msg *m = &r->received->msg;
     uint32_t from = shadow__place(s, &m->from);
 
-    if (from == SHADOW_SERVERS_MAX || !mu_id_eq(&m->from_disk, &s->servers[from].disk)) {
+    if (from == SHADOW_SERVERS_MAX) {
         return;
+    }
+    if (!mu_id_eq(&m->from_disk, &v->by[from])) {
+        v->by[from] = m->from_disk;
+        v->prevotes &= ~(1U << from);
+        v->votes &= ~(1U << from);
+        v->promises &= ~(1U << from);
+        v->match[from] = v->echo[from] = 0;
     }
     if (m->kind == CONSENSUS_PREVOTE_RES && m->answer.is_granted &&
         m->answer.asked_term == v->prevote_term && m->answer.round == v->prevote_round) {
@@ -384,7 +402,7 @@ static const char *roles(struct shadow *s, struct shadow__server *v, const struc
 
     switch (r->role) {
     case CONSENSUS_LEADER:
-        if (!led && !shadow__quorum(s, shadow__config(s, v, v->log.last),
+        if (!led && !shadow__quorum(s, v, shadow__config(s, v, v->log.last),
                                     v->votes | (mu_id_eq(&v->voted_for, &v->id) ? self : 0))) {
             return shadow__no(s, "leads term %llu without the votes of a quorum", U(r->term));
         }
@@ -550,7 +568,7 @@ static bool may_commit(const struct shadow *s, const struct shadow__server *v, u
         bits |= 1U << (v - s->servers);
     }
     return shadow__term_at(v, index) == v->term &&
-           shadow__quorum(s, shadow__config(s, v, v->log.last), bits);
+           shadow__quorum(s, v, shadow__config(s, v, v->log.last), bits);
 }
 
 /* By what the leader of its term has told it: AppendEntries rule 5, or a clamped heartbeat. */
@@ -633,8 +651,8 @@ static const char *read_ends(struct shadow *s, struct shadow__server *v, uint64_
         bits |= v->echo[j] > v->reads[i].round ? 1U << j : 0;
     }
     v->reads[i] = v->reads[--v->reads_count];
-    if (!shadow__quorum(s, shadow__config(s, v, v->log.last), bits) &&
-        !shadow__quorum(s, shadow__config(s, v, v->log.last), promised)) {
+    if (!shadow__quorum(s, v, shadow__config(s, v, v->log.last), bits) &&
+        !shadow__quorum(s, v, shadow__config(s, v, v->log.last), promised)) {
         return shadow__no(s, "answers a read that no quorum has confirmed");
     }
     if (index > v->commit || shadow__term_at(v, v->commit) != v->term) {

@@ -28,6 +28,7 @@ struct shadow__server {
     uint32_t votes, prevotes;             /* bits of servers that said yes */
     uint64_t prevote_term, prevote_round; /* of its last question */
     bool is_invited;                      /* by its leader: TIMEOUT_NOW */
+    struct mu_id by[SHADOW_SERVERS_MAX];  /* the disks that said so */
     uint64_t match[SHADOW_SERVERS_MAX];   /* acked to it as leader */
     uint64_t echo[SHADOW_SERVERS_MAX];    /* the highest round answered */
     uint32_t promises;                    /* bits of servers that promised in some round */
@@ -63,8 +64,9 @@ const char *shadow__no(struct shadow *s, const char *fmt, ...) MU_PRINTF(2, 3);
 const struct consensus_config *shadow__config(const struct shadow *s,
                                               const struct shadow__server *v, uint64_t upto);
 bool shadow__is_voter(const struct consensus_config *c, const struct mu_id *id);
-/* Are the servers of these bits a majority in each set of voters? */
-bool shadow__quorum(const struct shadow *s, const struct consensus_config *c, uint32_t bits);
+/* Are the servers of these bits, which v has heard, a majority in each set of voters? */
+bool shadow__quorum(const struct shadow *s, const struct shadow__server *v,
+                    const struct consensus_config *c, uint32_t bits);
 uint32_t shadow__place(const struct shadow *s, const struct mu_id *id); /* or SHADOW_SERVERS_MAX */
 uint64_t shadow__term_at(const struct shadow__server *v, uint64_t index);
 bool shadow__entry_eq(const struct shadow_entry *a, const struct shadow_entry *b);

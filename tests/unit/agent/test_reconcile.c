@@ -319,9 +319,33 @@ static void a_node_removed_and_registered_by_somebody_is_looked_at_again(void **
     reconcile_free(r);
 }
 
+/* Without the check by which a full pass knows whose node it is. */
+static void the_last_words_of_one_that_left_are_removed_too(void **state)
+{
+    struct reconcile *r = fresh();
+    struct reconcile_action action;
+
+    (void)state;
+    reconcile_member(r, "c1", RECONCILE_GONE, 2000);
+    assert_string_equal(due(r, 2000, true), "remove c1");
+    reconcile_registered(r, "c1");
+    assert_string_equal(due(r, 3000, true), "remove c1");
+    assert_string_equal(due(r, 4000, true), "");
+
+    /* They come while its removal is under way. */
+    reconcile_member(r, "c2", RECONCILE_GONE, 5000);
+    assert_int_equal(reconcile_due(r, 5000, &action, 1), 1);
+    reconcile_registered(r, "c2");
+    reconcile_ended(r, &action, true, 5100);
+    assert_string_equal(due(r, 5100, true), "remove c2");
+    reconcile_registered(r, "nobody");
+    reconcile_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_words_of_one_that_left_are_removed_too),
         cmocka_unit_test(a_member_that_lives_is_registered_whenever_gossip_speaks_of_it),
         cmocka_unit_test(what_gossip_says_while_a_write_is_under_way_is_looked_at_behind_it),
         cmocka_unit_test(a_failed_member_is_critical_at_once_and_removed_later),

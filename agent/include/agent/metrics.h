@@ -1,0 +1,41 @@
+/* metrics.h - figures of this agent for who watches it, under Consul's names where it has them
+ * (http-api 3.1).
+ *
+ * Everything is read when it is asked for, or counted where it happens anyway: nobody who does not
+ * ask pays. Totals are since the process was started.
+ *
+ * Thread:  the loop's.
+ */
+#ifndef AGENT_METRICS_H
+#define AGENT_METRICS_H
+
+#include <stdint.h>
+
+struct agent; /* opaque */
+
+enum agent_metric_kind {
+    AGENT_GAUGE,   /* value */
+    AGENT_COUNTER, /* value: the total */
+    AGENT_SAMPLE,  /* the total of each */
+};
+
+struct agent_sample { /* of what is measured again and again, in milliseconds */
+    uint64_t count;
+    double sum, sum_of_squares, min, max;
+};
+void agent_sample_add(struct agent_sample *s, double v);
+
+struct agent_metric {
+    const char *name; /* "runtime.alloc_bytes", without the prefix */
+    const char *help; /* a sentence */
+    enum agent_metric_kind kind;
+    double value;
+    struct agent_sample sample;
+    const char *label, *label_value; /* NULL: none */
+};
+
+typedef void agent_metric_fn(void *data, const struct agent_metric *metric);
+/* Metrics of one name follow each other. */
+void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data);
+
+#endif

@@ -1,0 +1,199 @@
+/* metrics.c - see metrics.h. To add one: a row, or a line where its value is at hand. */
+#include "agent/metrics.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "core.h"
+
+struct telling {
+    agent_metric_fn *each;
+    void *data;
+};
+
+void agent_sample_add(struct agent_sample *s, double v)
+{
+    s->min = s->count == 0 || v < s->min ? v : s->min;
+    s->max = s->count == 0 || v > s->max ? v : s->max;
+    s->sum += v;
+    s->sum_of_squares += v * v;
+    s->count++;
+}
+
+static void tell(const struct telling *t, enum agent_metric_kind kind, const char *name,
+                 const char *help, double value)
+{
+    t->each(t->data,
+            &(struct agent_metric){ .name = name, .help = help, .kind = kind, .value = value });
+}
+
+static void tell_of(const struct telling *t, const char *name, const char *help, const char *label,
+                    const char *label_value, double value)
+{
+    t->each(t->data, &(struct agent_metric){ .name = name,
+                                             .help = help,
+                                             .kind = AGENT_GAUGE,
+                                             .value = value,
+                                             .label = label,
+                                             .label_value = label_value });
+}
+
+/* -- the process ------------------------------------------------------------------------------- */
+
+/* Resident pages, from the kernel's own memory: no disk is waited for. */
+static double resident_bytes(void)
+{
+    unsigned long long size = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (f == NULL) {
+        return 0;
+    }
+    int got = fscanf(f, "%llu %llu", &size, &resident);
+
+    (void)fclose(f);
+    return got == 2 ? (double)resident * (double)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static void tell_runtime(const struct telling *t)
+{
+    struct mallinfo2 heap = mallinfo2();
+    struct rusage used;
+    double resident = resident_bytes();
+
+    MU_ASSERT(getrusage(RUSAGE_SELF, &used) == 0);
+    /* An allocator of a sanitizer tells nothing of itself. */
+    tell(t, AGENT_GAUGE, "runtime.alloc_bytes", "Bytes that are allocated",
+         heap.uordblks + heap.hblkhd > 0 ? (double)(heap.uordblks + heap.hblkhd) : resident);
+    tell(t, AGENT_GAUGE, "runtime.sys_bytes", "Resident memory in bytes", resident);
+    tell(t, AGENT_COUNTER, "runtime.cpu_ms", "Processor time in milliseconds",
+         (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000.0 +
+             (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000.0);
+}
+
+/* -- gossip ------------------------------------------------------------------------------------ */
+
+static const struct {
+    enum gossip_counter counter;
+    const char *name, *help;
+} gossip_rows[] = {
+    // clang-format off
+    { GOSSIP_COUNT_PROBES, "memberlist.probeNode", "Probes that were sent" },
+    { GOSSIP_COUNT_PROBES_FAILED, "memberlist.probe.failed", "Probes that nothing answered" },
+    { GOSSIP_COUNT_PROBES_TCP_ONLY, "memberlist.degraded.probe", "Probes that only TCP answered" },
+    { GOSSIP_COUNT_SYNCS, "memberlist.pushPullNode", "Full exchanges of state" },
+    { GOSSIP_COUNT_SUSPICIONS, "memberlist.msg.suspect", "Suspicions that began" },
+    { GOSSIP_COUNT_SUSPICIONS_CONFIRMED, "memberlist.msg.dead", "Suspicions that ended in a death" },
+    { GOSSIP_COUNT_SUSPICIONS_REFUTED, "memberlist.suspicion.refuted", "Suspicions that were refuted" },
+    { GOSSIP_COUNT_PACKETS_IN, "memberlist.udp.packets.received", "Datagrams that came" },
+    { GOSSIP_COUNT_PACKETS_OUT, "memberlist.udp.packets.sent", "Datagrams that were sent" },
+    { GOSSIP_COUNT_BYTES_OUT, "memberlist.udp.sent", "Bytes in them" },
+    { GOSSIP_COUNT_OTHER_CLUSTER, "memberlist.dropped.label_mismatch", "Datagrams of other clusters" },
+    { GOSSIP_COUNT_UNKNOWN_KEY, "memberlist.dropped.unknown_key", "Datagrams under keys that are not ours" },
+    { GOSSIP_COUNT_FORGED, "memberlist.dropped.auth_failure", "Datagrams that were forged" },
+    { GOSSIP_COUNT_REPLAYED, "memberlist.dropped.replay", "Datagrams that were played again" },
+    { GOSSIP_COUNT_MALFORMED, "memberlist.dropped.malformed", "Datagrams that are none" },
+    { GOSSIP_COUNT_PAUSES, "memberlist.pause_detected", "Times this process stood still" },
+    { GOSSIP_COUNT_RUMORS_DROPPED, "memberlist.queue.dropped", "Words that a full queue lost" },
+    { GOSSIP_COUNT_EVENTS, "serf.events", "User events that came" },
+    { GOSSIP_COUNT_QUERIES, "serf.queries", "Queries that came" },
+}; // clang-format on
+
+static void tell_gossip(const struct agent *a, const struct telling *t)
+{
+    struct gossip_stats s = gossip_driver_stats(a->gossip);
+    uint64_t counters[GOSSIP_COUNTERS_COUNT];
+
+    tell_of(t, "memberlist.node.instances", "Members by state", "node_state", "alive",
+            (double)s.alive);
+    tell_of(t, "memberlist.node.instances", "Members by state", "node_state", "dead",
+            (double)s.failed);
+    tell_of(t, "memberlist.node.instances", "Members by state", "node_state", "left",
+            (double)s.left);
+    tell(t, AGENT_GAUGE, "memberlist.health.score", "Trouble of our own; 0 is none",
+         s.health_score);
+    tell(t, AGENT_GAUGE, "serf.queue.Intent", "Joins and leaves that are being told",
+         (double)s.intent_queue);
+    tell(t, AGENT_GAUGE, "serf.queue.Event", "User events that are being told",
+         (double)s.event_queue);
+    tell(t, AGENT_GAUGE, "serf.queue.Query", "Queries that are being told", (double)s.query_queue);
+    tell(t, AGENT_COUNTER, "memberlist.udp.kernel_drops",
+         "Datagrams that the receive buffer had no room for", (double)s.kernel_drops);
+    gossip_driver_counters(a->gossip, counters);
+    for (size_t i = 0; i < MU_LEN(gossip_rows); i++) {
+        tell(t, AGENT_COUNTER, gossip_rows[i].name, gossip_rows[i].help,
+             (double)counters[gossip_rows[i].counter]);
+    }
+}
+
+/* -- servers ----------------------------------------------------------------------------------- */
+
+/* Of the leader and the voter it heard least of; 0 on the others, as with Consul. */
+static double last_contact_ms(const struct consensus_status *s)
+{
+    uint64_t now_ms = mu_clock_ms(), most = 0;
+
+    for (size_t i = 0; s->role == CONSENSUS_LEADER && i < s->peers_count; i++) {
+        uint64_t acked_ms = s->peers[i].acked_ms;
+        uint64_t since = acked_ms > 0 && now_ms > acked_ms ? now_ms - acked_ms : 0;
+
+        most = since > most ? since : most;
+    }
+    return (double)most;
+}
+
+static void tell_raft(const struct agent *a, const struct telling *t)
+{
+    struct consensus_status s;
+
+    consensus_driver_status(a->consensus, &s);
+    tell(t, AGENT_GAUGE, "server.isLeader", "1 on the leader", s.role == CONSENSUS_LEADER);
+    tell(t, AGENT_GAUGE, "raft.leader.lastContact",
+         "Milliseconds since the leader heard the voter that it heard least of",
+         last_contact_ms(&s));
+    tell(t, AGENT_GAUGE, "raft.term", "Term of consensus", (double)s.term);
+    tell(t, AGENT_GAUGE, "raft.last_index", "Last entry of the log", (double)s.last_index);
+    tell(t, AGENT_GAUGE, "raft.commit_index", "Last entry that is committed", (double)s.commit);
+    tell(t, AGENT_GAUGE, "raft.applied_index", "Last entry that is applied here",
+         (double)a->applied.index);
+    tell(t, AGENT_GAUGE, "raft.fsm.pending", "Committed entries that wait to be applied",
+         (double)apply_waiting(a->apply));
+    tell(t, AGENT_GAUGE, "raft.peers", "Voters, this server included", (double)s.voters_count);
+    tell(t, AGENT_COUNTER, "raft.apply", "Entries that were applied", (double)a->applied.index);
+    tell(t, AGENT_COUNTER, "raft.state.candidate", "Elections that this server began",
+         (double)s.elections_started);
+    tell(t, AGENT_COUNTER, "raft.state.leader", "Elections that it won", (double)s.elections_won);
+    tell(t, AGENT_COUNTER, "raft.reads.leased", "Reads that no quorum was asked for",
+         (double)s.reads_leased);
+    tell(t, AGENT_COUNTER, "raft.reads.rounds", "Rounds that confirmed reads",
+         (double)s.reads_batched);
+    t->each(t->data, &(struct agent_metric){
+                         .name = "raft.commitTime",
+                         .help = "Milliseconds from proposing a write here to its result",
+                         .kind = AGENT_SAMPLE,
+                         .sample = a->metrics.commit });
+}
+
+/* -- all of them ------------------------------------------------------------------------------- */
+
+void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data)
+{
+    const struct telling t = { each, data };
+
+    tell_runtime(&t);
+    tell(&t, AGENT_GAUGE, "agent.services", "Services registered here",
+         (double)local_services_count(a->local));
+    tell(&t, AGENT_GAUGE, "agent.checks", "Checks registered here",
+         (double)local_checks_count(a->local));
+    tell_gossip(a, &t);
+    tell(&t, AGENT_COUNTER, "rpc.request", "Calls of other agents that were served",
+         (double)rpc_requests(a->rpc));
+    if (a->consensus != NULL) {
+        tell_raft(a, &t);
+    }
+}

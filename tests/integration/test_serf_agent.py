@@ -1,0 +1,257 @@
+"""muster serf agent: Serf's flags and files, and Debian's serf command against it, by the
+transcripts of spec/serf-surface.md 11."""
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+
+from cluster import MUSTER, PATIENCE, Agent, Cluster, ClusterTest, main, wait_for
+
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SERF_")}
+K = [base64.b64encode(bytes([i]) * 32).decode() for i in (1, 2, 3)]
+
+HANDLER = ('case "$SERF_EVENT:$SERF_QUERY_NAME" in query:load) echo "load from $SERF_SELF_NAME";; '
+           "query:stderr) echo out; echo err >&2;; query:big) head -c 2000 /dev/zero | tr '\\0' x;; "
+           "query:fail) echo nope; exit 3;; esac")
+
+
+class SerfAgent(Agent):
+    def command(self):
+        return [MUSTER, "serf", "agent", "-node", self.name, "-bind", self.address, "-rpc-addr",
+                f"{self.address}:7373"] + self.args
+
+    def serf(self, *words, env=None):
+        run = subprocess.run(["serf", words[0], f"-rpc-addr={self.address}:7373", *words[1:]],
+                             capture_output=True, text=True, timeout=PATIENCE,
+                             env={**ENVIRONMENT, **(env or {})})
+        return run.returncode, run.stdout
+
+    def rows(self, *filters):
+        code, out = self.serf("members", *filters)
+        if code != 0:
+            raise ValueError(out)
+        return {f[0]: f[2] for f in (line.split() for line in out.splitlines() if line.strip())}
+
+
+class SerfAgents(ClusterTest):
+    def setUp(self):
+        super().setUp()
+        self.all = Cluster()
+        self.clusters.append(self.all)
+
+    def agent(self, name, *args, start=True):
+        agent = SerfAgent(self.all, name, self.all.address(), False, ["-profile", "local", *args])
+        self.all.agents[name] = agent
+        if start:
+            agent.start()
+            wait_for(f"{name} to answer", lambda: name in agent.rows())
+        return agent
+
+    def three(self, *args):
+        n1 = self.agent("n1", "-tag", "role=web", "-tag", "dc=east", "-tag", "we ird-k.ey=v 1",
+                        "-event-handler", "*=" + HANDLER, *args)
+        n2 = self.agent("n2", "-tag", "role=db", "-event-handler", "*=" + HANDLER, "-join",
+                        n1.address, *args)
+        n3 = self.agent("n3", "-retry-join", n1.address, *args)
+        for n in (n1, n2, n3):
+            wait_for("all to see all", lambda n=n: len(n.rows()) == 3)
+        return n1, n2, n3
+
+    def read(self, path):
+        with open(path) as f:
+            return f.read()
+
+    def file(self, name, value):
+        path = os.path.join(self.all.dir, name)
+        with open(path + ".new", "w") as f:
+            f.write(value if isinstance(value, str) else json.dumps(value))
+        os.rename(path + ".new", path)
+        return path
+
+    def test_members_events_queries(self):
+        n1, n2, n3 = self.three()
+        code, out = n1.serf("members")
+        tags = {line.split()[0]: set(line.split("alive", 1)[1].strip().split(","))
+                for line in out.splitlines()}
+        self.assertEqual(tags, {"n1": {"dc=east", "role=web", "we ird-k.ey=v 1"},
+                                "n2": {"role=db"}, "n3": {""}})  # 1: and no tags of ours
+        self.assertIn(f"n3  {n3.address}:7946  alive", out)
+        self.assertIn("Protocol Version: 5  Available Protocol Range: [2, 5]",
+                      n1.serf("members", "-detailed")[1])
+        self.assertEqual(n1.rows("-tag", "role=web"), {"n1": "alive"})
+        self.assertEqual(n1.serf("members", "-tag", "role=we"), (0, "\n"))
+        out = n1.serf("info")[1]
+        for line in ("\tname = n1", "\t*: = case", "\tmembers = 3", "\tencrypted = false",
+                     "\trole = web"):
+            self.assertIn(line, out)
+        self.assertEqual(n1.serf("event", "deploy", "123abc"),
+                         (0, "Event 'deploy' dispatched! Coalescing enabled: true\n"))
+        self.assertEqual(n2.serf("tags", "-set", "k=v", "-delete", "role"),
+                         (0, "Successfully updated agent tags\n"))
+        wait_for("the tag", lambda: n1.rows("-tag", "k=v") == {"n2": "alive"})
+        self.assertEqual(n1.rows("-tag", "role=db"), {})
+        self.assertEqual(n1.serf("tags", "-set", "big=" + 600 * "a")[1],
+                         "Error setting tags: Encoded length of tags exceeds limit of 512 bytes\n")
+        self.assertEqual(n1.serf("join", n2.address),
+                         (0, "Successfully joined cluster by contacting 1 nodes.\n"))
+        nobody = self.all.address()
+        self.assertIn(f"\t* Failed to join {nobody}: dial tcp {nobody}:7946: connect: connection "
+                      "refused\n", n1.serf("join", nobody)[1])
+        out = n1.serf("query", "load")[1]
+        self.assertEqual(set(re.findall(r"Ack from '(\w+)'", out)), {"n1", "n2", "n3"})
+        self.assertEqual(set(re.findall(r"Response from '\w+': (load from \w+)", out)),
+                         {"load from n1", "load from n2"})
+        self.assertIn("Total Acks: 3\nTotal Responses: 2\n", out)
+        self.assertIn("Total Acks: 1\nTotal Responses: 1\n", n1.serf("query", "-node=n2", "load")[1])
+        for name in ("big", "fail"):
+            self.assertIn("Total Acks: 3\nTotal Responses: 0\n", n1.serf("query", name)[1])
+        self.assertIn("Response from 'n1': out\nerr\n", n1.serf("query", "stderr")[1])
+        code, out = n1.serf("reachability")
+        self.assertEqual((code, out.splitlines()[-1]), (0, "Successfully contacted all live nodes"))
+        self.assertRegex(n1.serf("rtt", "n2")[1], r"^Estimated n2 <-> n1 rtt: [\d.]+ ms\n$")
+        self.assertEqual(n1.serf("keys", "-list")[1].splitlines()[-1],
+                         "Failed to gather member keys: 3/3 nodes reported failure")
+        log = n1.log_text()
+        self.assertRegex(log, r"(?m)^    \d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[INFO\] serf: "
+                              r"EventMemberJoin: n2 " + re.escape(n2.address) + "$")
+        self.assertTrue(log.startswith("==> Starting Serf agent...\n"), log[:200])
+        self.assertNotIn("No known", log)  # there is no catalog to miss
+
+    def test_life(self):
+        n1, n2, n3 = self.three()
+        n3.kill()
+        wait_for("n3 to be failed", lambda: n1.rows()["n3"] == "failed")
+        self.assertEqual(n1.serf("force-leave", "n3"), (0, ""))
+        wait_for("n3 to be left", lambda: n2.rows()["n3"] == "left")
+        self.assertEqual(n1.serf("force-leave", "-prune", "n3"), (0, ""))
+        wait_for("n3 to be forgotten", lambda: "n3" not in n2.rows())
+        self.assertEqual(n2.terminate(signal.SIGINT), 0)
+        self.assertEqual([line for line in n2.log_text().splitlines() if line[:3] == "==>"][-2:],
+                         ["==> Caught signal: interrupt", "==> Gracefully shutting down agent..."])
+        wait_for("n2 to be left", lambda: n1.rows()["n2"] == "left")
+        n2.start()
+        wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive")
+        self.assertEqual(n2.terminate(signal.SIGTERM), 1)
+        wait_for("n2 to be failed", lambda: n1.rows()["n2"] == "failed")
+        n2.args += ["-config-file", self.file("n2.json", {"leave_on_terminate": True})]
+        n2.start()
+        wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive")
+        self.assertEqual(n2.terminate(signal.SIGTERM), 0)
+        wait_for("n2 to be left", lambda: n1.rows()["n2"] == "left")
+        self.assertEqual(n1.serf("leave"), (0, "Graceful leave complete\n"))
+        self.assertEqual(n1.wait(), 0)
+
+    def test_snapshot(self):
+        n1 = self.agent("n1")
+        snapshot = os.path.join(self.all.dir, "n2.snapshot")
+        n2 = self.agent("n2", "-snapshot", snapshot, "-join", n1.address)
+        wait_for("the two", lambda: len(n2.rows()) == 2)
+        n2.kill()
+        wait_for("n2 to be failed", lambda: n1.rows()["n2"] == "failed")
+        n2.args = ["-profile", "local", "-snapshot", snapshot]
+        n2.start()  # 71: without -join
+        wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive" and len(n2.rows()) == 2)
+        self.assertEqual(n2.terminate(signal.SIGINT), 0)
+        n2.args += ["-rejoin"]
+        n2.start()  # 81
+        wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive" and len(n2.rows()) == 2)
+
+    def test_files_and_reload(self):
+        conf = os.path.join(self.all.dir, "conf.d")
+        out = os.path.join(self.all.dir, "out")
+        os.mkdir(conf)
+        self.file("conf.d/a.json", {"tags": {"role": "web", "v": "1"}, "rpc_auth": "sesame",
+                                    "event_handlers": [f"user:a=echo a >>{out}"]})
+        self.file("conf.d/b.json", {"tags": {"v": "2"}, "log_level": "warn"})
+        self.file("conf.d/c.txt", "not read")
+        n1 = self.agent("n1", "-config-dir", conf, "-tag", "w=3", start=False).start()
+        key = {"SERF_RPC_AUTH": "sesame"}
+        members = lambda: n1.serf("members", env=key)[1]
+        wait_for("n1", lambda: "alive" in members())
+        self.assertEqual(set(members().split()[3].split(",")), {"role=web", "v=2", "w=3"})
+        self.assertEqual(n1.serf("members"), (1, "Error retrieving members: Authentication required\n"))
+        self.assertEqual(n1.serf("members", env={"SERF_RPC_AUTH": "x"}),
+                         (1, "Error connecting to Serf agent: Invalid authentication token\n"))
+        self.assertNotIn("[INFO]", n1.log_text())
+        self.file("conf.d/b.json", {"tags": {"v": "9"}, "log_level": "debug",
+                                    "event_handlers": [f"user:b=echo b >>{out}"]})
+        n1.send(signal.SIGHUP)  # 77
+        wait_for("the tag", lambda: "v=9" in members())
+        wait_for("the level", lambda: "[DEBUG]" in n1.log_text())
+        self.assertIn("user:b", n1.serf("info", env=key)[1])
+        self.assertEqual(n1.serf("event", "-coalesce=false", "b", env=key)[0], 0)
+        wait_for("the new handler", lambda: self.read(out) == "b\n")
+        self.file("conf.d/b.json", {"tags": {"v": "10"}, "bogus": 1})
+        n1.send(signal.SIGHUP)
+        wait_for("the refusal", lambda: "==> Failed to reload configs\n" in n1.log_text())
+        self.assertIn(f"==> Error decoding '{conf}/b.json': 1 error(s) decoding:\n\n* '' has "
+                      "invalid keys: bogus\n", n1.log_text())
+        self.assertIn("v=9", members())
+
+    def test_keys(self):
+        rings = [self.file(f"ring{i}", [K[0]]) for i in range(3)]
+        n1 = self.agent("e1", "-keyring-file", rings[0])
+        n2 = self.agent("e2", "-keyring-file", rings[1], "-join", n1.address)
+        n3 = self.agent("e3", "-keyring-file", rings[2], "-join", n1.address)
+        wait_for("all", lambda: all(len(n.rows()) == 3 for n in (n1, n2, n3)))
+        self.assertEqual(n1.serf("keys", "-list")[1].splitlines()[-1], f"{K[0]}  [3/3]")
+        self.assertIn("==> Successfully installed key!", n1.serf("keys", f"-install={K[1]}")[1])
+        self.assertIn("Requested key is not in the keyring", n1.serf("keys", f"-use={K[2]}")[1])
+        self.assertIn("==> Successfully changed primary key!", n1.serf("keys", f"-use={K[1]}")[1])
+        for ring in rings:
+            with open(ring) as f:
+                self.assertEqual(json.load(f)[0], K[1])  # 63
+        self.assertIn("Removing the primary key is not allowed", n1.serf("keys", f"-remove={K[1]}")[1])
+        for _ in range(2):
+            self.assertIn("==> Successfully removed key!", n1.serf("keys", f"-remove={K[0]}")[1])
+        clear = self.agent("clear", "-retry-join", n1.address)
+        self.assertEqual(len(clear.rows()), 1)
+
+    def refused(self, *args):
+        agent = SerfAgent(self.all, "bad", self.all.address(), False, list(args))
+        run = subprocess.run(agent.command(), capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(run.returncode, 1, run.stdout)
+        return run.stdout
+
+    def test_refused(self):
+        for args, text in (
+                (["-profile", "foo"], "==> Unknown profile: foo\n"),
+                (["-protocol", "1"], "Protocol version '1' too low. Must be in range: [2, 5]\n"),
+                (["-encrypt", "%"], "illegal base64 data at input byte 0"),
+                (["-event-handler", "foo=bar"], "==> Invalid event script: Event 'foo' invoking 'bar'\n"),
+                (["-log-level", "LOUD"], "LOUD"),
+                (["-tag", "bad"], "Invalid tag: 'bad'\n"),
+                (["-retry-interval", "x"], 'time: invalid duration "x"\n'),
+                (["-config-file", "/x"], "==> Error reading '/x': "),
+                (["-bogus"], "flag provided but not defined: -bogus"),
+                (["-tags-file", "/x"], "tags_file is not supported"),
+                (["word"], "Unexpected argument: word"),
+                (["-encrypt", K[0], "-keyring-file", "/x"],
+                 "Encryption key not allowed while using a keyring")):
+            self.assertIn(text, self.refused(*args))
+        with socket.socket() as taken:
+            address = self.all.address()
+            taken.bind((address, 7373))
+            taken.listen()
+            self.assertIn(f"Error starting RPC listener: listen tcp {address}:7373: bind: address "
+                          "already in use", self.refused("-rpc-addr", f"{address}:7373"))
+        help = subprocess.run([MUSTER, "serf", "agent", "-h"], capture_output=True, text=True)
+        self.assertEqual((help.returncode, help.stdout), (0, ""))
+        self.assertIn("-event-handler=<value>", help.stderr)
+
+    def test_apart_from_a_catalog(self):
+        """Agents with a catalog and those without are two clusters."""
+        n1 = self.agent("n1")
+        s1 = self.all.add("s1", True, ["-bootstrap-expect", "1", "-serf-lan-port", "7946",
+                                       "-retry-join", n1.address])
+        s1.start()
+        wait_for("s1 to try", lambda: "Join cluster failed" in s1.log_text())
+        self.assertEqual(list(n1.rows()), ["n1"])
+
+
+if __name__ == "__main__":
+    main()
