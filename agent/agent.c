@@ -187,12 +187,27 @@ static void on_rest_end(void *data)
     apply_hurry(a->apply);
 }
 
-/* On a follower without waiters nobody sees whether an entry is applied now or with the next ones
- * (spec/consensus.md 6.3, apply lever 5). */
-static bool is_awaited(const struct agent *a, uint64_t first)
+/* Does the leader wait for the result of any of these? What it proposed and has answered already is
+ * as a follower's; what has no ticket may be the beginning of its office. */
+static bool has_asker(const struct agent *a, const struct consensus_entry_view *entries,
+                      size_t count)
 {
-    return agent_leads(a) || first <= a->awaited || catalog_watch_eager(a->watch) > 0 ||
-           apply_waiting(a->apply) >= MU_APPLY_BATCH_ENTRIES;
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].ticket == 0 || agent__requests_has(a, entries[i].ticket)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Without waiters nobody sees whether an entry is applied now or with the next ones
+ * (spec/consensus.md 6.3, apply lever 5). */
+static bool is_awaited(const struct agent *a, const struct consensus_entry_view *entries,
+                       size_t count)
+{
+    return entries[0].index <= a->awaited || catalog_watch_eager(a->watch) > 0 ||
+           apply_waiting(a->apply) >= MU_APPLY_BATCH_ENTRIES ||
+           (agent_leads(a) && has_asker(a, entries, count));
 }
 
 static void on_entries(void *data, const struct consensus_entry_view *entries, size_t count)
@@ -208,7 +223,7 @@ static void on_entries(void *data, const struct consensus_entry_view *entries, s
             .command = entries[i].is_command ? entries[i].bytes : MU_SPAN_NONE,
         };
     }
-    if (is_awaited(a, entries[0].index)) {
+    if (is_awaited(a, entries, count)) {
         timer_cancel(&a->rest);
         apply_push(a->apply, list, count);
     } else {

@@ -241,6 +241,7 @@ void agent__propose_here(struct agent *a, struct mu_span command, agent_written_
                          void *data);
 /* The apply thread came to a.applied: results of proposals, and reads that waited for it. */
 void agent__requests_applied(struct agent *a, const struct apply_report *report);
+bool agent__requests_has(const struct agent *a, uint64_t ticket); /* somebody waits for its result */
 /* The state was replaced: what was committed and not applied here has an outcome nobody knows. */
 void agent__requests_restored(struct agent *a);
 /* Role or leader changed: what waits for a leader is tried again at once. */

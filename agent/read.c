@@ -45,7 +45,11 @@ static void round_send(void *data);
 struct agent_view agent_view_now(struct agent *a)
 {
     struct consensus_status status;
-    struct agent_view view = { .reader = a->reader, .has_state = !a->lacks_state };
+    struct agent_view view = {
+        .reader = a->reader,
+        .has_state = !a->lacks_state,
+        .is_behind = a->requests != NULL && a->applied.index < a->requests->told_index,
+    };
 
     consensus_driver_status(a->consensus, &status);
     view.known_leader = !mu_id_is_none(&status.leader);
@@ -178,6 +182,16 @@ static void on_leader_point(void *data, enum mu_code code, struct mu_span answer
     round_check(r);
 }
 
+static struct round *round_new(struct agent *a)
+{
+    struct round *r = mu_new(sizeof *r);
+
+    r->agent = a;
+    mu_list_init(&r->reads);
+    mu_list_push_back(&a->requests->rounds, &r->place);
+    return r;
+}
+
 static void round_send(void *data)
 {
     struct round *r = data;
@@ -210,18 +224,30 @@ static void read_join(void *data)
 
     mu_list_remove(&read->place);
     if (q->next == NULL) {
-        q->next = mu_new(sizeof *q->next);
-        q->next->agent = a;
-        mu_list_init(&q->next->reads);
-        mu_list_push_back(&q->rounds, &q->next->place);
+        q->next = round_new(a);
         timer_set(a->timers, &q->next->timer, 0, round_send, q->next);
     }
     mu_list_push_back(&q->next->reads, &read->place);
 }
 
+/* The local state, however old: but not older than what clients of this server were told is done.
+ */
 static void on_stale(void *data)
 {
-    read_answer(data, MU_OK, NULL);
+    struct agent_read *read = data;
+    struct agent *a = read->agent;
+
+    if (a->applied.index >= a->requests->told_index) {
+        read_answer(read, MU_OK, NULL);
+        return;
+    }
+    struct round *r = round_new(a);
+
+    r->has_index = true;
+    r->index = a->requests->told_index;
+    mu_list_remove(&read->place);
+    mu_list_push_back(&r->reads, &read->place);
+    round_check(r);
 }
 
 struct agent_read *agent_read(struct agent *a, enum agent_consistency consistency,

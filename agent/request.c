@@ -12,6 +12,10 @@
  * the number it had: the catalog knows a second copy and answers it as the first (catalog/origin.c,
  * spec/consensus.md 2.19). Only when the time is over before anybody has told, the outcome is
  * unknown.
+ *
+ * What sets a key unconditionally is answered as soon as it is committed: nothing that applying may
+ * find changes the answer, no server can lose it, and reads wait for it, those of the local state
+ * too (told_index). How far answers run ahead of applying is bounded.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +31,9 @@
 #define NO_SPACE           "No space left in the data directory of %s"
 #define SETTLE_MS          500U   /* for the apply thread to answer what is committed */
 #define FORWARD_TIMEOUT_MS 30000U /* a leader that accepted a command and never answers */
+/* Of what is answered before it is applied. Behind that, clients go at the pace of applying. */
+#define EARLY_BYTES_MAX 4096U
+#define EARLY_LAG_MAX   (4U * MU_APPLY_BATCH_ENTRIES)
 
 struct write {
     struct agent *agent;
@@ -36,6 +43,7 @@ struct write {
     bool is_asking_core; /* consensus will call back: the struct must stay */
     bool is_dead;
     bool is_doubtful;             /* an earlier try may have been accepted */
+    bool is_foregone;             /* once it is committed its result is known */
     struct command_origin origin; /* ours, from the first try on; none: the command has one */
     struct mu_id sent_to;         /* FORWARDED: the leader that was asked */
     struct mu_buf command;        /* encoded, without a stamp */
@@ -208,17 +216,33 @@ static void write_doubtful(struct write *w)
     write_again(w, MU_LOST);
 }
 
+/* Committed: is there anything left to wait for? */
+static bool is_early(const struct write *w, uint64_t index)
+{
+    return w->is_foregone && index <= w->agent->applied.index + EARLY_LAG_MAX;
+}
+
+static void answer_early(struct write *w, uint64_t index)
+{
+    struct requests *q = w->agent->requests;
+
+    q->told_index = index > q->told_index ? index : q->told_index;
+    write_answer(w, &(struct agent_written){ .did_apply = true, .index = index });
+}
+
 static void on_proposed(void *data, enum mu_code code, uint64_t index)
 {
     struct write *w = data;
 
-    (void)index;
     w->is_asking_core = false;
     if (w->is_dead) {
         mu_free(w);
         return;
     }
     if (code == MU_OK) {
+        if (is_early(w, index)) {
+            answer_early(w, index);
+        }
         return; /* committed; its result comes from the apply thread, by ticket */
     }
     if (code == MU_NOT_LEADER || code == MU_NO_LEADER) {
@@ -401,6 +425,14 @@ void agent__propose_here(struct agent *a, struct mu_span command, agent_written_
     write_start(w);
 }
 
+/* It sets a key whatever that was: true, as soon as it cannot be lost any more. What has the id of
+ * a request may have been asked for before, with another outcome. */
+static bool is_foregone(const struct command *c, size_t bytes)
+{
+    return c->kind == COMMAND_KV_SET && !c->kv_set.has_cas && c->kv_set.key.bytes > 0 &&
+           mu_id_is_none(&c->request) && bytes <= EARLY_BYTES_MAX;
+}
+
 static void on_write_invalid(void *data)
 {
     struct write *w = data;
@@ -421,6 +453,7 @@ void agent_write(struct agent *a, const struct command *command, agent_written_f
         timer_set(a->timers, &w->timer, 0, on_write_invalid, w);
         return;
     }
+    w->is_foregone = is_foregone(command, w->command.bytes);
     write_start(w);
 }
 
@@ -507,6 +540,11 @@ void agent__requests_retry(struct agent *a)
     }
     agent__reads_retry(a);
     agent__forwards_retry(a);
+}
+
+bool agent__requests_has(const struct agent *a, uint64_t ticket)
+{
+    return mu_table_find(a->requests->by_ticket, ticket_key(&ticket)) != NULL;
 }
 
 bool agent__leads(const struct agent *a)

@@ -17,6 +17,7 @@ struct requests {
     struct mu_id leader;     /* as last told; none: nobody */
     uint64_t seq;            /* of proposals of this boot */
     uint64_t stamp_ms;       /* the last one given */
+    uint64_t told_index;     /* up to here writes may have been answered, applied or not */
 };
 
 const char *agent__refusal_text(enum mu_code code); /* what the API answers with */

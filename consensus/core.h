@@ -123,16 +123,18 @@ struct consensus__peer {
     uint64_t removed_index; /* the entry that removed it; 0: it is a server */
     uint64_t removed_ms;    /* when that was committed; 0: not yet */
     uint64_t match, next;
-    uint64_t session;         /* nonce and attempt; acks of another nonce are dropped (spec 1.11) */
-    uint64_t acked_ms;        /* last reply of this session; 0: unknown */
-    uint64_t read_echo;       /* highest read_seq it has answered */
-    uint64_t promise_echo;    /* highest read_seq it has answered with the promise */
-    uint64_t commit_sent;     /* the commit index it was told last */
-    uint64_t applied;         /* as it says */
-    uint64_t sent_ms;         /* when entries or a probe were sent last */
-    uint64_t moved_ms;        /* when match grew last */
-    uint64_t snap_next_ms;    /* not before: after a transfer that failed */
-    uint64_t snap_pinned_ms;  /* until then compaction waits for it: it was sent a snapshot */
+    uint64_t session;        /* nonce and attempt; acks of another nonce are dropped (spec 1.11) */
+    uint64_t acked_ms;       /* last reply of this session; 0: unknown */
+    uint64_t read_echo;      /* highest read_seq it has answered */
+    uint64_t promise_echo;   /* highest read_seq it has answered with the promise */
+    uint64_t commit_sent;    /* the commit index it was told last */
+    uint64_t applied;        /* as it says */
+    uint64_t sent_ms;        /* when entries or a probe were sent last */
+    uint64_t moved_ms;       /* when match grew last */
+    uint64_t snap_next_ms;   /* not before: after a transfer that failed */
+    uint64_t snap_pinned_ms; /* until then compaction waits for it: it was sent a snapshot */
+    uint64_t fetch_ms;       /* when old entries were asked of the store last, for it */
+    uint64_t fetch_load; /* while clients press: not again before office.load has come to this */
     struct consensus_sum sum; /* as it said last */
     uint64_t inflight_bytes;
     uint32_t inflight_head, inflight_count;
@@ -207,6 +209,8 @@ struct consensus__office {
     uint64_t yields_at_ms; /* not before: to a server of higher priority, or a better disk */
     uint64_t push_index;   /* commit up to here is told at once, or was */
     uint64_t push_at_ms;   /* and beyond not before */
+    uint64_t pressed_ms;   /* when clients had many proposals open, and they went on; 0: never */
+    uint64_t load; /* what clients have put into the log: its bytes, and a weight an entry */
     uint64_t overtaken_ms; /* since when others have durably committed what this disk has not; 0 */
     struct consensus__transfer transfer;
     struct consensus_sum asked; /* the sum that this round of heartbeats compares */
@@ -394,6 +398,8 @@ void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev
 void consensus__commit_to(struct consensus *c, uint64_t index);
 /* Somebody waits at another server for the commit of this entry. */
 void consensus__push_at_once(struct consensus *c, uint64_t index);
+/* How much work entries are, in bytes. */
+uint64_t consensus__load(size_t entries, uint64_t bytes);
 
 /* -- append.c ------------------------------------------------------------------------------ */
 

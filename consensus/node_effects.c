@@ -28,11 +28,10 @@ static uint32_t written_handle(struct consensus_node *n, const struct consensus_
     return e->handle;
 }
 
-static void write_submit(struct consensus_node *n, const struct consensus_write *w)
+static void write_prepare(struct consensus_node *n, const struct consensus_write *w)
 {
     size_t count = w->first <= w->last ? (size_t)(w->last - w->first) + 1 : 0;
     struct consensus_flight *flight = mu_new(sizeof *flight + count * sizeof(uint32_t));
-    struct mu_span *records = mu_new_array(count, sizeof *records);
 
     flight->seq = w->seq;
     flight->count = count;
@@ -42,12 +41,22 @@ static void write_submit(struct consensus_node *n, const struct consensus_write 
 
         MU_ASSERT(is_there);
         flight->handles[i] = written_handle(n, &e);
-        records[i] = consensus__pool_record(&n->pool, flight->handles[i]);
     }
     if (w->reset_index != 0) {
         consensus__node_log_reset(n);
     }
     mu_list_push_back(&n->flights, &flight->link);
+}
+
+static void write_submit(struct consensus_node *n, const struct consensus_write *w,
+                         const struct consensus_flight *flight)
+{
+    struct mu_span *records = mu_new_array(flight->count, sizeof *records);
+
+    MU_ASSERT(flight->seq == w->seq);
+    for (size_t i = 0; i < flight->count; i++) {
+        records[i] = consensus__pool_record(&n->pool, flight->handles[i]);
+    }
     n->store.ops->submit(n->store.self, w, records);
     mu_free(records);
 }
@@ -312,15 +321,22 @@ static void made_bind(struct consensus_node *n, const struct consensus_config *m
 static void carry_out(struct consensus_node *n, const struct consensus_effects *fx)
 {
     bool state_differs = false;
+    struct mu_link *flight = n->flights.prev;
 
     if (fx->made != NULL) {
         made_bind(n, fx->made);
     }
     for (size_t i = 0; i < fx->writes_count; i++) {
-        write_submit(n, &fx->writes[i]);
+        write_prepare(n, &fx->writes[i]);
     }
+    /* Before the log is woken: the others' disks are further away than our own. What must not be
+     * said before it is durable the core keeps until then. */
     for (size_t i = 0; i < fx->sends_count; i++) {
         msg_send(n, &fx->sends[i]);
+    }
+    for (size_t i = 0; i < fx->writes_count; i++) {
+        flight = flight->next;
+        write_submit(n, &fx->writes[i], MU_CONTAINER(flight, struct consensus_flight, link));
     }
     for (size_t i = 0; i < fx->fetches_count; i++) {
         n->store.ops->fetch(n->store.self, &fx->fetches[i]);

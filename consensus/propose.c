@@ -151,6 +151,7 @@ void consensus__on_propose(struct consensus *c, const struct consensus_event *ev
                                    .kind = CONSENSUS_COMMAND,
                                });
     }
+    c->office.load += consensus__load(ev->propose.count, bytes_of(ev));
     consensus__write_entries(c, first, bytes_of(ev));
 }
 

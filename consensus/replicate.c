@@ -15,6 +15,13 @@
 /* How often a peer that was too far behind is asked again. */
 #define SNAPSHOT_RETRIES_MS(c) (10 * (uint64_t)(c)->options.election_ms_min)
 
+/* Clients press when so many of their entries wait for a commit that goes on. Then, for each entry
+ * of theirs, a peer that is far behind is sent this many old ones: it comes closer by all but one.
+ */
+#define PRESSING_ENTRIES 8U
+#define OLD_FOR_NEW      2U
+#define ENTRY_WEIGHT     256U /* bytes that cost what an entry does besides its own */
+
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -140,6 +147,9 @@ static void commit_advance(struct consensus *c)
     uint64_t index = consensus__quorum_value(consensus__config(c), values);
 
     if (index > c->commit && consensus_term_at(c, index) == c->hard.term) {
+        if (c->log.last_index - c->commit >= PRESSING_ENTRIES) {
+            c->office.pressed_ms = c->now_ms;
+        }
         consensus__commit_to(c, index);
         if (c->office.push_at_ms <= c->now_ms) { /* else one is held already */
             c->office.push_at_ms = c->now_ms + c->options.push_hold_ms;
@@ -237,14 +247,31 @@ static void send_entries(struct consensus *c, struct consensus__peer *p)
     consensus__peer_sent(c, p, p->next + count - 1, bytes);
 }
 
-/* What is no longer in memory is asked of the store; the answer is sent by on_fetched(). */
+uint64_t consensus__load(size_t entries, uint64_t bytes)
+{
+    return bytes + (uint64_t)entries * ENTRY_WEIGHT;
+}
+
+/* Catching up must not take more than its share of disks and processors from clients who press, but
+ * always goes on. A peer that is needed for a quorum is not held up: without it nothing is
+ * committed, and so nobody presses. */
+static bool is_paced(const struct consensus *c, const struct consensus__peer *p)
+{
+    return c->office.pressed_ms != 0 &&
+           c->now_ms < c->office.pressed_ms + c->options.heartbeat_ms &&
+           c->now_ms < p->fetch_ms + c->options.heartbeat_ms && c->office.load < p->fetch_load;
+}
+
+/* What is no longer in memory is asked of the store; the answer is sent by on_fetched(). Looked at
+ * again after every event, of which a heartbeat is one. */
 static void fetch(struct consensus *c, struct consensus__peer *p)
 {
     struct consensus_fetch *all = consensus__array(c, c->at.fetches);
 
-    if (p->fetch_ticket != 0) {
+    if (p->fetch_ticket != 0 || is_paced(c, p)) {
         return;
     }
+    p->fetch_ms = c->now_ms;
     MU_ASSERT(c->fetches_count < CONSENSUS_SLOTS_MAX);
     c->fetch_ticket_last += c->fetch_ticket_last == UINT32_MAX ? 2 : 1; /* 0 is none */
     p->fetch_ticket = c->fetch_ticket_last;
@@ -530,6 +557,7 @@ void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev
     for (size_t i = 0; i < ev->fetched.count; i++) {
         bytes += ev->fetched.entries[i].bytes;
     }
+    p->fetch_load = c->office.load + consensus__load(ev->fetched.count, bytes) / OLD_FOR_NEW;
     struct consensus_msg *m = append_req(c, p, p->next - 1);
 
     m->append.entries = ev->fetched.entries;

@@ -209,7 +209,9 @@ void blocking_read(struct request *r, request_read_fn *fn)
     bool is_cached = r->read.is_cached && !r->read.must_revalidate;
 
     r->evaluate = fn;
-    if (r->read.mode == AGENT_STALE || is_cached) {
+    bool is_local = r->read.mode == AGENT_STALE || is_cached;
+
+    if (is_local && !agent_view_now(r->front->agent).is_behind) {
         look_locally(r);
     } else {
         ask(r, r->read.mode);

@@ -47,8 +47,7 @@ void conn__end(struct conn *c)
 void conn__body(struct conn *c, struct request *r, struct mu_span part, uint64_t *discarded)
 {
     uint64_t before = r->upload != NULL ? agent_upload_bytes(r->upload) : r->body.bytes;
-    bool fits = r->verdict != VERDICT_TOO_BIG && part.bytes <= r->body_bytes_max &&
-                before <= r->body_bytes_max - part.bytes;
+    bool fits = request_body_takes(r, before + part.bytes);
 
     if (fits && r->upload != NULL) {
         agent_upload_add(r->upload, part);
@@ -69,7 +68,6 @@ void conn__body(struct conn *c, struct request *r, struct mu_span part, uint64_t
         r->content_length = *discarded; /* a chunked body has none: what is known of it */
     }
     mu_buf_deinit(&r->body);
-    r->verdict = VERDICT_TOO_BIG;
 }
 
 void conn__body_moved(struct request *r)

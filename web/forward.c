@@ -217,9 +217,7 @@ void *front_forwarded(void *data, const struct agent_http_request *request, agen
     request_head(r, request->method, request->target, request->headers, request->headers_count);
     front_begin(f, r);
     r->content_length = request->body.bytes;
-    if (request->body.bytes > r->body_bytes_max) {
-        r->verdict = VERDICT_TOO_BIG;
-    } else {
+    if (request_body_takes(r, request->body.bytes)) { /* else front_serve() says why not */
         mu_buf_add_span(&r->body, request->body);
     }
     r->state = REQUEST_SERVING;

@@ -100,10 +100,7 @@ static bool on_head(void *data, const struct mu_h1_head *head)
         mu_buf_add_span(&c->h2_settings, head->h2_settings);
     }
     c->host->begin(c->host->data, r);
-    if (r->content_length > r->body_bytes_max) {
-        r->verdict = VERDICT_TOO_BIG;
-    }
-    if (r->verdict == VERDICT_TOO_BIG &&
+    if (!request_body_takes(r, r->content_length) &&
         (head->expects_continue || r->content_length > DISCARD_MAX)) {
         refuse_early(c);
         return false;

@@ -127,9 +127,7 @@ static void on_headers(void *data, int32_t stream, const struct mu_header *heade
         }
     }
     c->host->begin(c->host->data, r);
-    if (r->content_length > r->body_bytes_max) {
-        r->verdict = VERDICT_TOO_BIG;
-    }
+    (void)request_body_takes(r, r->content_length);
 }
 
 static void on_body(void *data, int32_t stream, struct mu_span part)

@@ -117,8 +117,9 @@ void request_free(struct request *r)
         MU_ASSERT(p->archives > 0);
         p->archives--;
     }
-    MU_ASSERT(p->used_count > 0);
+    MU_ASSERT(p->used_count > 0 && p->bodies_bytes >= r->body_counted);
     p->used_count--;
+    p->bodies_bytes -= r->body_counted;
     if (p->free_count >= FREE_MAX) {
         destroy(r);
         return;
@@ -134,6 +135,40 @@ void request_free(struct request *r)
 }
 
 /* -- what came --------------------------------------------------------------------------------- */
+
+static bool body_is_refused(const struct request *r)
+{
+    return r->verdict == VERDICT_TOO_BIG || r->verdict == VERDICT_BUSY;
+}
+
+/* False: there is no room for so much. */
+static bool body_count(struct request *r, uint64_t bytes)
+{
+    struct request_pool *p = r->pool;
+
+    if (r->holds_archive || bytes <= r->body_counted) {
+        return true;
+    }
+    if (bytes - r->body_counted > MU_HTTP_BODIES_MAX - p->bodies_bytes) {
+        return false;
+    }
+    p->bodies_bytes += bytes - r->body_counted;
+    r->body_counted = bytes;
+    return true;
+}
+
+bool request_body_takes(struct request *r, uint64_t bytes)
+{
+    if (body_is_refused(r)) {
+        return false;
+    }
+    if (bytes > r->body_bytes_max) {
+        r->verdict = VERDICT_TOO_BIG;
+    } else if (!body_count(r, bytes)) {
+        r->verdict = VERDICT_BUSY;
+    }
+    return !body_is_refused(r);
+}
 
 /* The headers that somebody here asks for; all others are dropped at the door. */
 static const struct {

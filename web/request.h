@@ -115,6 +115,7 @@ enum request_verdict {
     VERDICT_UNKNOWN,     /* 404 */
     VERDICT_ROOT,        /* GET / */
     VERDICT_TOO_BIG,     /* 413 */
+    VERDICT_BUSY,        /* 429: no room for its body */
 };
 
 /* A read that is evaluated as often as it is woken. It fills in r->response (index, body, status)
@@ -179,7 +180,8 @@ struct request {
     uint64_t began_ns;          /* only where it is going to be logged */
     struct mu_arena arena;
     struct request_pool *pool;
-    struct mu_link link; /* in the pool, or in a queue of the front */
+    uint64_t body_counted; /* of pool->bodies_bytes */
+    struct mu_link link;   /* in the pool, or in a queue of the front */
 };
 
 /* -- pool -------------------------------------------------------------------------------------- */
@@ -187,7 +189,8 @@ struct request {
 struct request_pool {
     struct mu_link free;
     size_t free_count, used_count;
-    unsigned archives; /* large bodies that are being read or used: front.c bounds them */
+    unsigned archives;     /* large bodies that are being read or used: front.c bounds them */
+    uint64_t bodies_bytes; /* of all others: at most MU_HTTP_BODIES_MAX */
 };
 
 void request_pool_init(struct request_pool *p);
@@ -201,6 +204,9 @@ enum web_method web_method_of(struct mu_span text);
 /* Take method, target and the headers that matter, all copied. */
 void request_head(struct request *r, struct mu_span method, struct mu_span target,
                   const struct mu_header *headers, size_t headers_count);
+/* Its route is known, and so many bytes of its body are there or will come. False: that is too
+ * large for it, or for the room that there is for all, or was before; its verdict says so, too. */
+bool request_body_takes(struct request *r, uint64_t bytes);
 /* The client went away: recall what is pending. True: the request may be freed now; false: it is
  * orphaned and frees itself. */
 MU_MUST_CHECK bool request_cancel(struct request *r);

@@ -225,6 +225,7 @@ static bool refuse_by_verdict(struct request *r)
     case VERDICT_UNKNOWN: answer_empty(r, 404); return true;
     case VERDICT_ROOT: answer_root(r); return true;
     case VERDICT_TOO_BIG: answer_too_big(r); return true;
+    case VERDICT_BUSY: answer_code(r, MU_BUSY, NULL); return true;
     }
     MU_UNREACHABLE_CODE();
 }

@@ -1,5 +1,7 @@
 """A write is carried out once and answered, whatever becomes of the leader that had it."""
 
+import http.client
+import json
 import signal
 import threading
 import uuid
@@ -82,6 +84,39 @@ class Once(ClusterTest):
             self.assertEqual(answer.text, "true")
         self.assertEqual(k1.put("/v1/kv/a?cas=0", "2", headers=once).status, 409)
         self.assertEqual(k1.put("/v1/kv/a?cas=0", "1").text, "false")
+
+    def test_what_was_answered_is_seen_and_stays(self):
+        cluster = self.cluster(servers=3, clients=0)
+        cluster.start().wait_ready()
+        leader = cluster.leader()
+        connection = http.client.HTTPConnection(leader.address, 8500, timeout=PATIENCE)
+
+        def ask(method, path, body=None):
+            connection.request(method, path, body=body)
+            return connection.getresponse().read().decode()
+
+        # Answers come when a write is committed: whoever reads next, also from the local state,
+        # finds it. Alone on its connection, so that nothing else makes the leader apply it.
+        for i in range(200):
+            self.assertEqual(ask("PUT", f"/v1/kv/seen/{i % 7}", f"value {i}"), "true")
+            how = ("stale", "consistent", "stale")[i % 3]
+            self.assertEqual(ask("GET", f"/v1/kv/seen/{i % 7}?raw&{how}"), f"value {i}")
+        # A key that is set unconditionally is the base of one that is set on a condition.
+        index = json.loads(ask("GET", "/v1/kv/seen/0"))[0]["ModifyIndex"]
+        self.assertEqual(ask("PUT", "/v1/kv/seen/0", "meanwhile"), "true")
+        self.assertEqual(ask("PUT", f"/v1/kv/seen/0?cas={index}", "late"), "false")
+        # Nobody has to have applied it for it to stay.
+        for i in range(50):
+            self.assertEqual(ask("PUT", f"/v1/kv/stays/{i}", f"value {i}"), "true")
+        for server in cluster.servers():
+            server.kill()
+        connection.close()
+        for server in cluster.servers():
+            server.start()
+        cluster.wait_ready()
+        leader = cluster.leader()
+        for i in range(50):
+            self.assertEqual(leader.get(f"/v1/kv/stays/{i}?raw").text, f"value {i}")
 
 
 if __name__ == "__main__":

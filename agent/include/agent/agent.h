@@ -180,7 +180,7 @@ void agent_log_unfollow(struct agent_log_follower *who);
  * is none it is held for rpc_hold_timeout. MU_LOST only when that time is over and an earlier try
  * may have been accepted. The stamp and origin are set on the way. The command is copied. code and
  * text are the command's own result (CAS mismatch is MU_OK with did_apply false). index: where it
- * was applied; this server has applied it too. */
+ * is applied; agent_read, AGENT_STALE too, shows a state that contains it. */
 struct agent_written {
     enum mu_code code;
     bool did_apply;
@@ -212,6 +212,7 @@ struct agent_view { /* valid during the callback */
     struct catalog_reader *reader;
     bool known_leader;
     bool has_state;           /* false: it is lost, and another one on its way */
+    bool is_behind;           /* of writes that were answered here: agent_read waits for them */
     uint64_t last_contact_ms; /* since this server heard from the leader; 0 on the leader */
 };
 /* code MU_OK: query `view->reader` now. */
@@ -222,8 +223,8 @@ struct agent_read *agent_read(struct agent *a, enum agent_consistency consistenc
                               agent_read_fn *ready, void *data);
 void agent_read_cancel(struct agent_read *r); /* no callback after this */
 
-/* The state as it is here and now, without asking anybody: stale reads that need no callback, and
- * the re-evaluation of a read that a watch woke. Servers only. */
+/* The state as it is here and now, without asking anybody: stale reads that need no callback (unless
+ * it is behind), and the re-evaluation of a read that a watch woke. Servers only. */
 struct agent_view agent_view_now(struct agent *a);
 struct catalog_watch *agent_watch(struct agent *a); /* servers only */
 struct catalog_cache *agent_cache(struct agent *a); /* servers only */

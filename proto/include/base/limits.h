@@ -35,6 +35,7 @@
 #define MU_HTTP_CONNECTIONS_MAX 16384        /* all listeners together: the newest is closed */
 #define MU_HTTP_PER_CLIENT      200          /* limits.http_max_conns_per_client: Consul's */
 #define MU_HTTP_PIPELINE_MAX    64           /* requests in flight on one HTTP/1.1 connection */
+#define MU_HTTP_BODIES_MAX      (64U * 1024 * 1024) /* being read or served, all connections: 429 */
 #define MU_H2_STREAMS_MAX       256   /* concurrent streams a peer may open: REFUSED_STREAM */
 #define MU_BLOCKING_MAX         65536 /* reads parked on watches: 429 */
 

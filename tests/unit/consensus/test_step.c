@@ -420,6 +420,69 @@ static void fetched_entries_are_sent_and_given_back(void **state)
     mu_free(c);
 }
 
+/* Peer 2 has been sent four old entries while proposals of clients were committed without it. */
+static struct consensus *with_pressing_clients(struct consensus_effects *fx)
+{
+    struct consensus_fetch fetch;
+    struct consensus_entry entries[4];
+    struct consensus *c = with_laggard(&fetch);
+
+    fixture_propose(c, 100, 8, 5, fx);
+    fixture_persist(c, fx);
+    fixture_ack(c, 3, c->log.last_index, fx);
+    assert_int_equal(c->commit, c->log.last_index);
+    draw_entries(entries, 4);
+    fetched(c, fetch.ticket, CONSENSUS_FETCH_OK, entries, 4, fx);
+    assert_int_equal(fx->sends[0].append.entries_count, 4);
+    assert_int_equal(fx->fetches_count, 0);
+    return c;
+}
+
+static void old_entries_yield_to_clients_who_press(void **state)
+{
+    struct consensus_effects fx;
+    struct consensus *c = with_pressing_clients(&fx);
+
+    (void)state;
+    fixture_ack(c, 2, 5, &fx);
+    assert_int_equal(fx.fetches_count, 0); /* there was room in its window before */
+    fixture_propose(c, 200, 1, 5, &fx);
+    assert_int_equal(fx.fetches_count, 0);
+    fixture_propose(c, 201, 1, 5, &fx); /* two new ones for four old ones */
+    assert_int_equal(fx.fetches_count, 1);
+    assert_int_equal(fx.fetches[0].first, 6);
+    mu_free(c);
+}
+
+static void old_entries_go_on_with_every_heartbeat(void **state)
+{
+    struct consensus_effects fx;
+    struct consensus *c = with_pressing_clients(&fx);
+
+    (void)state;
+    fixture_wake(c, c->now_ms + c->options.heartbeat_ms - 1, &fx);
+    assert_int_equal(fx.fetches_count, 0);
+    fixture_wake(c, c->now_ms + 1, &fx);
+    assert_int_equal(fx.fetches_count, 1);
+    mu_free(c);
+}
+
+static void a_laggard_that_the_quorum_needs_is_not_held_up(void **state)
+{
+    struct consensus_fetch fetch;
+    struct consensus_entry entries[4];
+    struct consensus_effects fx;
+    struct consensus *c = with_laggard(&fetch);
+
+    (void)state;
+    fixture_propose(c, 100, 50, 5, &fx); /* server 3 is silent: nothing of this is committed */
+    fixture_persist(c, &fx);
+    draw_entries(entries, 4);
+    fetched(c, fetch.ticket, CONSENSUS_FETCH_OK, entries, 4, &fx);
+    assert_int_equal(fx.fetches_count, 1);
+    mu_free(c);
+}
+
 static void nothing_is_sent_with_a_hole(void **state)
 {
     static const struct {
@@ -613,6 +676,9 @@ int main(void)
         cmocka_unit_test(room_is_made_in_the_step_that_deposes),
         cmocka_unit_test(sends_are_bounded),
         cmocka_unit_test(fetched_entries_are_sent_and_given_back),
+        cmocka_unit_test(old_entries_yield_to_clients_who_press),
+        cmocka_unit_test(old_entries_go_on_with_every_heartbeat),
+        cmocka_unit_test(a_laggard_that_the_quorum_needs_is_not_held_up),
         cmocka_unit_test(nothing_is_sent_with_a_hole),
         cmocka_unit_test(a_hole_inside_is_noticed),
         cmocka_unit_test(what_is_behind_the_new_base_is_not_sent),

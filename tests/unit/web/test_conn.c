@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "conn.h"
 #include "proto/h2.h"
@@ -50,6 +51,8 @@ static void serve(void *data, struct request *r)
     r->mine = w;
     if (r->verdict == VERDICT_TOO_BIG) {
         answer_textf(r, 413, "%llu bytes", (unsigned long long)r->content_length);
+    } else if (r->verdict == VERDICT_BUSY) {
+        answer_text(r, 429, "no room");
     } else if (mu_span_starts(r->target, MU_SPAN_LIT("/slow")) ||
                mu_span_starts(r->target, MU_SPAN_LIT("/held"))) {
         assert_null(w->slow);
@@ -180,6 +183,46 @@ static void byte_by_byte_is_the_same(void **state)
     expect_sent(w, OK OK);
     assert_string_equal(mu_buf_text(&w->seen), "PUT /a [abc]\nPUT /b [abcde]\n");
     world_free(w);
+}
+
+/* Others have bodies at the door: this one fits, or is told to come again. */
+static void bodies_share_their_room(void **state)
+{
+    static const struct {
+        const char *why;
+        uint64_t room;
+        const char *text;
+        const char *answer;
+    } cases[] = {
+        // clang-format off
+        { "it just fits",          3, "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", OK },
+        { "one byte is too much",  2, "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+          HEAD("429 Too Many Requests", TEXT, "7") "\r\nno room" },
+        { "its length is unknown", 2, "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                      "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+          HEAD("429 Too Many Requests", TEXT, "7") "\r\nno room" },
+        { "no body needs none",    0, GET("/a"), OK },
+    }; // clang-format on
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct world *w = world_new();
+        uint64_t others = MU_HTTP_BODIES_MAX - cases[i].room;
+
+        w->pool.bodies_bytes = others;
+        feed(w, cases[i].text);
+        char *out = sent(w);
+
+        if (out == NULL || strcmp(out, cases[i].answer) != 0) {
+            fail_msg("%s: %s", cases[i].why, out != NULL ? out : "nothing");
+        }
+        mu_free(out);
+        assert_int_equal(w->pool.bodies_bytes, others); /* given back with the request */
+        w->pool.bodies_bytes = 0;
+        feed(w, "PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+        expect_sent(w, OK); /* and the connection goes on */
+        world_free(w);
+    }
 }
 
 static void pipelined_requests_are_answered_in_order(void **state)
@@ -725,6 +768,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_request_one_answer),
         cmocka_unit_test(byte_by_byte_is_the_same),
+        cmocka_unit_test(bodies_share_their_room),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(a_long_pipeline_shares_the_turn),
         cmocka_unit_test(when_a_connection_ends),
