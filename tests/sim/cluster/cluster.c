@@ -185,6 +185,14 @@ static struct mu_span tag_of(const struct gossip_view *m, const char *key)
     return MU_SPAN_NONE;
 }
 
+bool server_tags_read(const struct gossip_view *m, struct server_tags *out)
+{
+    *out = (struct server_tags){ .id = MU_ID_NONE };
+    (void)mu_id_parse(tag_of(m, "mu_disk"), &out->disk);
+    (void)mu_id_parse(tag_of(m, "mu_cluster"), &out->cluster);
+    return mu_span_eq_text(tag_of(m, "role"), "consul") && mu_id_parse(tag_of(m, "id"), &out->id);
+}
+
 struct candidates {
     struct consensus_bootstrap_candidate items[SERVERS_MAX];
     size_t count;
@@ -329,12 +337,13 @@ static void joins_run(struct cluster *c)
 
 static void on_result(void *data, struct sim_node *n, const struct consensus_result *r)
 {
-    (void)n;
+    pilot_result(data, n, r);
     requests_result(data, r);
 }
 
 static void servers_run(struct cluster *c)
 {
+    pilot_bury(c);
     for (size_t i = 0; i < c->servers_count; i++) {
         struct server *s = &c->servers[i];
 
@@ -441,6 +450,10 @@ struct cluster *cluster_new(const struct cluster_options *options)
 
     c->options = *options;
     mu_rand_seed(&c->rand, options->seed);
+    mu_rand_seed(&c->pilot_rand, options->seed ^ UINT64_C(0x70696c6f74));
+    if (mu_rand_below(&c->pilot_rand, 2) == 0) {
+        c->stabilization_ms = 2000 + mu_rand_below(&c->pilot_rand, 4000);
+    }
     c->servers_count =
         options->servers > 0 ? options->servers : 1 + 2 * cluster_below(c, SERVERS_MAX / 2 + 1);
     c->members_count =

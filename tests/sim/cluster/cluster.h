@@ -12,6 +12,7 @@
  *   request.c   the way of a write or read to the leader and back
  *   holders.c   who holds a lock by a session, and the leader who ends sessions
  *   office.c    what a leader does: gossip's knowledge into the catalog, through agent/reconcile.h
+ *   pilot.c     who of the servers votes and is cleaned up, through agent/autopilot.h
  *   state.c     committed entries into catalogs, and what must be equal everywhere
  *   model.c     a second opinion about keys and registrations, not made from the catalog's code
  *   judge.c     what must be true once everything is healed
@@ -19,6 +20,7 @@
 #ifndef SIM_CLUSTER_CLUSTER_H
 #define SIM_CLUSTER_CLUSTER_H
 
+#include "agent/autopilot.h"
 #include "agent/reconcile.h"
 #include "base/addr.h"
 #include "catalog/catalog.h"
@@ -39,6 +41,7 @@
 #define HOLDERS_MAX    3
 #define SESSIONS_MAX   512 /* of those that nobody has ended yet */
 #define GROUPS         3
+#define NEVER          UINT64_MAX
 #define WORLD_CLOCK_MS 1000 /* how far gossip's clock is ahead, in its simulator */
 
 /* What the leader's reconciler is told. */
@@ -101,6 +104,12 @@ struct request {
 
 enum office_state { OFFICE_NONE, OFFICE_BARRIER, OFFICE_HELD };
 
+/* Of a server, for a leader: could be heard at last_ms, and without a gap since since_ms. */
+struct reach {
+    struct mu_id disk;
+    uint64_t since_ms, last_ms;
+};
+
 struct office {
     struct reconcile *reconcile;
     enum office_state state;
@@ -112,6 +121,11 @@ struct office {
     struct mu_id sessions[SESSIONS_MAX]; /* those in `timers` */
     size_t sessions_count;
     uint64_t sessions_at; /* the state they were read from */
+    struct autopilot *pilot;
+    struct consensus_change change; /* under way */
+    uint64_t change_ticket;         /* 0: none is */
+    uint64_t look_at_ms;
+    struct reach reach[SERVERS_MAX];
 };
 
 struct server {
@@ -119,6 +133,8 @@ struct server {
     struct catalog *catalog; /* NULL while it does not run */
     struct catalog_reader *reader;
     bool shows_cluster; /* its tags do */
+    bool is_removed;    /* it has heard so */
+    uint64_t away_ms;   /* it does not return before that */
     struct office office;
 };
 
@@ -182,6 +198,8 @@ struct model {
 struct cluster {
     struct cluster_options options;
     struct mu_rand rand;
+    struct mu_rand pilot_rand;
+    uint64_t stabilization_ms; /* autopilot's; 0: there is none */
     uint64_t now_ms;
     struct world *gossip;
     struct sim_world *log;
@@ -219,6 +237,7 @@ struct cluster {
     struct { /* for people */
         uint64_t crashes, acked, lost, removed, paused, reads, restarts, cuts;
         uint64_t locks;
+        uint64_t cleaned, wiped; /* servers */
     } sums;
 };
 
@@ -243,6 +262,11 @@ struct mu_id member_id(const struct cluster *c, size_t member);
 const char *member_name(const struct cluster *c, size_t member);
 bool member_runs(const struct cluster *c, size_t member); /* and is not paused */
 bool member_is_up(const struct cluster *c, size_t member);
+/* What a server's tags say; false: it is none. */
+struct server_tags {
+    struct mu_id id, disk, cluster;
+};
+bool server_tags_read(const struct gossip_view *m, struct server_tags *out);
 bool member_by_name(const struct cluster *c, struct mu_span name, size_t *member);
 void network_apply(struct cluster *c); /* groups, cuts and losses were changed */
 bool network_link(const struct cluster *c, size_t from, size_t to); /* both ways */
@@ -258,6 +282,12 @@ struct request *request_new(struct cluster *c, size_t at, const struct command *
 
 void office_notice(struct cluster *c, size_t server, const struct gossip_notice *notice);
 void offices_run(struct cluster *c);
+void pilot_lead(struct cluster *c, struct server *s);
+void pilot_run(struct cluster *c, struct server *s);
+void pilot_result(struct cluster *c, const struct sim_node *n, const struct consensus_result *r);
+void pilot_bury(struct cluster *c); /* those that were removed begin anew */
+bool pilot_may_wipe(struct cluster *c, size_t server);
+bool pilot_is_done(struct cluster *c, const struct server *leader);
 void office_open(struct cluster *c, size_t server);
 void office_close(struct server *s);
 
@@ -283,6 +313,7 @@ void model_key_name(size_t key, char out[16]);
 
 void torture_act(struct cluster *c);
 void torture_heal(struct cluster *c);
+void torture_hide(struct cluster *c, size_t server); /* from gossip, until network_apply() */
 
 void judge(struct cluster *c); /* heals, waits, and is satisfied or fails */
 

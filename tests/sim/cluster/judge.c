@@ -15,6 +15,7 @@
 #define CRITICAL_MS 15000 /* from a death until the catalog must call it critical */
 #define HIDDEN_MS   30000
 #define OFFICE_MS   4000 /* two elections that miss, at worst, and the barrier */
+#define CLEANUP_MS  8000 /* looks, and the entry */
 #define WHY_BYTES   160
 
 /* -- the catalog of one server ----------------------------------------------------------------- */
@@ -132,6 +133,10 @@ static bool is_settled(struct cluster *c, char *why)
         (void)snprintf(why, WHY_BYTES, "membership: %s", mu_buf_text(&first));
     }
     mu_buf_deinit(&first);
+    if (agrees && c->stabilization_ms > 0 && !pilot_is_done(c, cluster_leader(c))) {
+        (void)snprintf(why, WHY_BYTES, "not all servers are voters again");
+        return false;
+    }
     return agrees && catalog_is_right(c, cluster_leader(c), why);
 }
 
@@ -280,6 +285,61 @@ static void death_of_leader(struct cluster *c)
     settle(c, "behind the death of a leader");
 }
 
+static bool is_named(struct cluster *c, const struct server *s)
+{
+    struct server *leader = cluster_leader(c);
+
+    return leader == NULL ||
+           consensus_config_find(consensus_config_now(leader->node->core), &s->node->id) != NULL;
+}
+
+static struct server *some_follower(struct cluster *c)
+{
+    size_t server = mu_rand_below(&c->pilot_rand, c->servers_count);
+
+    return &c->servers[&c->servers[server] == cluster_leader(c) ? (server + 1) % c->servers_count
+                                                                : server];
+}
+
+/* A server that stays away is cleaned up, and taken in again when it returns; one that returns on a
+ * blank disk, at another address, takes its own place; one that only gossip misses stays. */
+static void servers_replaced(struct cluster *c)
+{
+    uint64_t patience_ms = CRITICAL_MS + c->stabilization_ms + CLEANUP_MS;
+
+    if (c->stabilization_ms == 0 || c->servers_count < 3) {
+        return;
+    }
+    struct server *s = some_follower(c);
+
+    member_crash(c, s->node->place);
+    for (uint64_t ms = 0; is_named(c, s); ms += STEP_MS) {
+        cluster_run(c, STEP_MS);
+        if (ms > patience_ms) {
+            cluster_fail(c, "autopilot cleans up the dead: %s is still one of the servers",
+                         s->node->name);
+        }
+    }
+    member_start(c, s->node->place, false, false);
+    settle(c, "behind a server that was cleaned up");
+    s = some_follower(c);
+    member_crash(c, s->node->place);
+    sim_node_wipe(c->log, s->node);
+    c->sums.wiped++;
+    cluster_run(c, mu_rand_below(&c->pilot_rand, 4000));
+    member_start(c, s->node->place, true, false);
+    settle(c, "behind a blank disk");
+    s = some_follower(c);
+    torture_hide(c, s->node->place);
+    cluster_run(c, patience_ms);
+    if (!is_named(c, s)) {
+        cluster_fail(c, "autopilot cleans up the dead: %s, hidden from gossip, lives",
+                     s->node->name);
+    }
+    network_apply(c);
+    settle(c, "behind a server that gossip did not see");
+}
+
 /* More than a third of the members disappear behind a cut: they are critical, and stay. */
 static void hiding(struct cluster *c)
 {
@@ -338,6 +398,7 @@ void judge(struct cluster *c)
     death(c);
     change_of_hands(c);
     death_of_leader(c);
+    servers_replaced(c);
     hiding(c);
     restart(c);
     states_compare(c);

@@ -20,7 +20,7 @@
 #define SEEDS_FRESH 2
 
 struct sum {
-    uint64_t runs, seconds, entries, acked, crashes, removed, hash;
+    uint64_t runs, seconds, entries, acked, crashes, removed, cleaned, wiped, hash;
 };
 
 static void torture(struct cluster *c)
@@ -55,6 +55,8 @@ static uint64_t run(const struct cluster_options *options, struct sum *sum)
     sum->acked += c->sums.acked;
     sum->crashes += c->sums.crashes;
     sum->removed += c->sums.removed;
+    sum->cleaned += c->sums.cleaned;
+    sum->wiped += c->sums.wiped;
     trace_end();
     cluster_free(c);
     return hash;
@@ -158,9 +160,11 @@ int main(int argc, char **argv)
         (void)fflush(stdout);
         (void)run(&options, &sum);
     }
-    (void)printf("%llu runs, %llu s simulated, %llu entries, %llu writes acknowledged, "
-                 "%llu crashes, %llu nodes removed, hash %016llx\n",
-                 U(sum.runs), U(sum.seconds), U(sum.entries), U(sum.acked), U(sum.crashes),
-                 U(sum.removed), U(sum.hash));
+    (void)printf(
+        "%llu runs, %llu s simulated, %llu entries, %llu writes acknowledged, "
+        "%llu crashes, %llu nodes removed, %llu servers cleaned up, %llu on blank disks, hash "
+        "%016llx\n",
+        U(sum.runs), U(sum.seconds), U(sum.entries), U(sum.acked), U(sum.crashes), U(sum.removed),
+        U(sum.cleaned), U(sum.wiped), U(sum.hash));
     return EXIT_SUCCESS;
 }

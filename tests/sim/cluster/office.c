@@ -32,14 +32,16 @@ void office_open(struct cluster *c, size_t server)
         .self = member_name(c, server),
     };
 
-    s->office =
-        (struct office){ .reconcile = reconcile_new(&options), .timers = session_timers_new() };
+    s->office = (struct office){ .reconcile = reconcile_new(&options),
+                                 .timers = session_timers_new(),
+                                 .pilot = autopilot_new() };
 }
 
 void office_close(struct server *s)
 {
     reconcile_free(s->office.reconcile);
     session_timers_free(s->office.timers);
+    autopilot_free(s->office.pilot);
     s->office = (struct office){ .reconcile = NULL };
 }
 
@@ -307,6 +309,7 @@ static void on_barrier(struct cluster *c, const struct request *r, enum request_
     cluster_say(c, "%s takes office", member_name(c, r->owner));
     reconcile_lead(o->reconcile, c->now_ms);
     sessions_lead(c, &c->servers[r->owner]);
+    pilot_lead(c, &c->servers[r->owner]);
     full_pass(c, r->owner);
 }
 
@@ -348,6 +351,7 @@ void offices_run(struct cluster *c)
         if (s->office.state == OFFICE_HELD) {
             act(c, i);
             sessions_run(c, s);
+            pilot_run(c, s);
         }
     }
 }

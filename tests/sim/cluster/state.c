@@ -165,6 +165,11 @@ void state_follow(struct cluster *c)
     for (size_t i = 0; i < c->servers_count; i++) {
         struct server *s = &c->servers[i];
 
+        if (s->node->is_up && s->node->dead != NULL && c->stabilization_ms > 0 &&
+            s->node->core->death == CONSENSUS_DEATH_REMOVED) {
+            s->is_removed = true;
+            continue;
+        }
         if (s->node->is_up && s->node->dead != NULL) {
             cluster_fail(c, "%s must stop: %s", s->node->name, s->node->dead);
         }

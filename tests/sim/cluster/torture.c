@@ -17,6 +17,40 @@ static void act_crash_server(struct cluster *c, size_t member)
     }
 }
 
+/* Gossip alone does not reach it any more, until the network changes: no cause to remove it. */
+void torture_hide(struct cluster *c, size_t server)
+{
+    cluster_say(c, "gossip does not reach %s", member_name(c, server));
+    world_group(c->gossip, server, GROUPS);
+    for (unsigned i = 0; i < GROUPS; i++) {
+        world_cut(c->gossip, i, GROUPS, true, true);
+        world_cut(c->gossip, GROUPS, i, true, true);
+    }
+}
+
+/* What autopilot is for, from a stream of its own: a server that is away for long, or comes back on
+ * a blank disk, sooner or later. */
+static void act_for_pilot(struct cluster *c)
+{
+    size_t server = mu_rand_below(&c->pilot_rand, c->servers_count);
+    bool is_wiped = mu_rand_below(&c->pilot_rand, 2) == 0 && pilot_may_wipe(c, server);
+
+    if (!member_is_up(c, server) || c->servers_count < 3) {
+        return;
+    }
+    if (!is_wiped && mu_rand_below(&c->pilot_rand, 3) == 0) {
+        torture_hide(c, server);
+        return;
+    }
+    member_crash(c, server);
+    if (is_wiped) {
+        sim_node_wipe(c->log, c->servers[server].node);
+        cluster_say(c, "%s gets a blank disk", member_name(c, server));
+        c->sums.wiped++;
+    }
+    c->servers[server].away_ms = c->now_ms + mu_rand_below(&c->pilot_rand, 3 * c->stabilization_ms);
+}
+
 static void act_crash(struct cluster *c, size_t member)
 {
     member_crash(c, member);
@@ -117,13 +151,19 @@ void torture_act(struct cluster *c)
     size_t member = cluster_below(c, c->members_count);
     unsigned total = 0;
 
+    if (c->stabilization_ms > 0 && mu_rand_below(&c->pilot_rand, 4) == 0) {
+        act_for_pilot(c);
+    }
     if (!member_is_up(c, member)) {
-        if (cluster_below(c, 3) != 0) {
-            c->sums.restarts++;
-            bool serves = member < c->servers_count;
+        bool serves = member < c->servers_count;
 
-            member_start(c, member, !serves && cluster_below(c, 4) == 0,
-                         !serves && cluster_below(c, 6) == 0);
+        if (cluster_below(c, 3) != 0 && !(serves && c->now_ms < c->servers[member].away_ms)) {
+            c->sums.restarts++;
+
+            bool moves = serves ? c->stabilization_ms > 0 && mu_rand_below(&c->pilot_rand, 4) == 0
+                                : cluster_below(c, 4) == 0;
+
+            member_start(c, member, moves, !serves && cluster_below(c, 6) == 0);
         }
         return;
     }
