@@ -250,6 +250,14 @@ static void on_refused(uv_timer_t *timer)
     finish(process_of((uv_handle_t *)timer));
 }
 
+void process_signal(struct process *p, int number)
+{
+    MU_ASSERT(p->magic == PROCESS_MAGIC);
+    if (p->is_spawned && p->state == RUNNING) { /* not reaped yet: the number is still its own */
+        (void)kill(-p->pid, number);
+    }
+}
+
 void process_cancel(struct process *p)
 {
     MU_ASSERT(p->magic == PROCESS_MAGIC && p->done != NULL);
@@ -347,7 +355,7 @@ static int spawn(struct process *p, uv_loop_t *loop, const struct process_option
     mu_arena_init(&arena, 0);
     if (rc == 0) {
         uv_stdio_container_t stdio[3] = {
-            { .flags = UV_INHERIT_FD, .data.fd = in[0] },
+            { .flags = UV_INHERIT_FD, .data.fd = o->inherits_input ? 0 : in[0] },
             { .flags = UV_INHERIT_FD, .data.fd = o->inherits_output ? 1 : out[1] },
             { .flags = UV_INHERIT_FD, .data.fd = o->inherits_output ? 2 : out[1] },
         };

@@ -18,4 +18,10 @@ struct asker {
 MU_MUST_CHECK enum mu_code asker_open(struct cli *cli, struct asker *a, struct mu_err *err);
 void asker_close(struct asker *a); /* an open one */
 
+struct uv_loop_s;
+/* Ask on this loop, which runs meanwhile, until it is answered or `gives_up` says so: MU_CANCELLED
+ * in c->code then. NULL: it never does. */
+void asker_ask(struct asker *a, struct cli_call *c, struct uv_loop_s *loop,
+               bool (*gives_up)(void *data), void *data);
+
 #endif

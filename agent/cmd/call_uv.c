@@ -252,7 +252,8 @@ enum mu_code asker_open(struct cli *cli, struct asker *a, struct mu_err *err)
     return rc;
 }
 
-static void ask(struct cli_call *c, struct asker *a)
+void asker_ask(struct asker *a, struct cli_call *c, struct uv_loop_s *loop,
+               bool (*gives_up)(void *data), void *data)
 {
     struct mu_buf url = MU_BUF_NONE;
 
@@ -270,18 +271,29 @@ static void ask(struct cli_call *c, struct asker *a)
         .redirects_max = c->from != NULL ? 0 : 10, /* a file is read once */
     };
     struct pending p = { .call = c };
+    struct http_client *client = http_client_start(loop, &request, on_answer, &p);
+
+    mu_buf_deinit(&url);
+    while (!p.is_done && (gives_up == NULL || !gives_up(data))) {
+        (void)uv_run(loop, UV_RUN_ONCE);
+    }
+    if (!p.is_done) {
+        http_client_cancel(client);
+        c->code = MU_CANCELLED;
+    }
+}
+
+static void ask(struct cli_call *c, struct asker *a)
+{
     uv_loop_t loop;
 
     if (uv_loop_init(&loop) != 0) {
         (void)snprintf(c->error, sizeof c->error, "the system gives no event loop");
         c->code = MU_IO;
-        mu_buf_deinit(&url);
         return;
     }
-    (void)http_client_start(&loop, &request, on_answer, &p);
-    mu_buf_deinit(&url);
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    MU_ASSERT(p.is_done); /* the callback comes exactly once */
+    asker_ask(a, c, &loop, NULL, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT); /* what is being closed */
     int rc = uv_loop_close(&loop);
 
     MU_ASSERT(rc == 0);

@@ -33,6 +33,7 @@ const struct cli_command cli_commands[] = {
     { .name = "kv import", .run = cmd_kv_import, .arguments = "DATA|@FILE|-", .summary = "Store what export printed", .options = &cmd_kv_import_options, .asks_agent = true },
     { .name = "kv put", .run = cmd_kv_put, .arguments = "KEY [DATA]", .summary = "Store a value", .options = &cmd_kv_put_options, .asks_agent = true },
     { .name = "leave", .run = cmd_leave, .arguments = "", .summary = "Let the agent leave the cluster and end", .asks_agent = true },
+    { .name = "lock", .run = cmd_lock, .arguments = "PREFIX COMMAND...", .summary = "Run a command while a lock is held", .options = &cmd_lock_options, .asks_agent = true },
     { .name = "maint", .run = cmd_maint, .arguments = "", .summary = "Take the node or a service out of use, and put it back", .options = &cmd_maint_options, .asks_agent = true },
     { .name = "members", .run = cmd_members, .arguments = "", .summary = "List the members of the cluster", .options = &cmd_members_options, .asks_agent = true },
     { .name = "monitor", .run = cmd_monitor, .arguments = "", .summary = "Print the log of the agent as it goes on", .options = &cmd_monitor_options, .asks_agent = true },

@@ -42,6 +42,7 @@ struct process_options {
     const struct mu_pairs *env; /* beside what we have; of a name they win */
     struct mu_span input;       /* then end of file */
     bool inherits_output;       /* it writes where we write: nothing is taken or kept */
+    bool inherits_input;        /* it reads what we would: `input` is empty */
     size_t output_bytes_max;    /* how much of the end of its output is kept */
     process_output_fn *output;  /* all of it as it comes; may be NULL */
     uint64_t timeout_ms;        /* 0: none */
@@ -52,6 +53,8 @@ struct process_options {
 struct process *process_start(struct uv_loop_s *loop, const struct process_options *options);
 /* Take no output meanwhile: it waits when its pipe is full. */
 void process_hold(struct process *p, bool is_held);
+/* To it and its group, while it runs. */
+void process_signal(struct process *p, int number);
 /* Kill it and its group: no callback after this. */
 void process_cancel(struct process *p);
 
