@@ -584,6 +584,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     agent__surveys_cancel(a);
     agent__doctor_close(a);
     agent__reload_close(a);
+    agent__rival_close(a);
     agent__key_changes_close(a);
     agent__handlers_close(a);
     agent__watches_close(a);

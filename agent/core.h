@@ -27,6 +27,7 @@ struct key_changes;
 struct persist;
 struct reading;
 struct restore;
+struct rival;
 
 enum agent_phase {
     AGENT_NEW,
@@ -116,6 +117,7 @@ struct agent {
     struct mu_link key_calls;        /* keys.c: asked by this agent */
     struct mu_link surveys;          /* survey.c: the same */
     struct doctor *doctor;           /* doctor_look.c: questions to this agent */
+    struct rival *rival;             /* rival.c: another one of our name; NULL: none was met */
     struct restore *restore;         /* restore.c: under way; else NULL */
     struct mu_link saves;            /* save.c: archives asked for here */
     struct mu_link uploads;          /* upload.c: archives that come in */
@@ -389,8 +391,15 @@ void agent__join_open(struct agent *a);
 void agent__join_close(struct agent *a);
 void agent__join_soon(struct agent *a); /* what stood in the way is gone: try at once */
 void agent__join_lost(struct agent *a); /* no server is alive any more: client agents rejoin */
+bool agent__has_joined(const struct agent *a); /* somebody took us in, or came to us */
 void agent__join_conflict(struct agent *a,
                           const char *text); /* our name or id is held by another */
+
+/* -- rival.c ----------------------------------------------------------------------------------- */
+
+void agent__rival(struct agent *a, const struct gossip_view *other);        /* it claims our name */
+bool agent__rival_query(struct agent *a, const struct gossip_query *query); /* false: another */
+void agent__rival_close(struct agent *a);
 
 /* -- event.c ----------------------------------------------------------------------------------- */
 

@@ -97,7 +97,8 @@ static void on_query(void *data, const struct gossip_query *query)
         return;
     }
     if (query->is_internal) {
-        if (!agent__keyring_query(a, query) && !agent__explain_query(a, query)) {
+        if (!agent__keyring_query(a, query) && !agent__explain_query(a, query) &&
+            !agent__rival_query(a, query)) {
             (void)agent__doctor_query(a, query);
         }
     } else {

@@ -183,13 +183,18 @@ void agent__join_lost(struct agent *a)
     join_again(j);
 }
 
+bool agent__has_joined(const struct agent *a)
+{
+    return a->join->is_joined || gossip_driver_stats(a->gossip).alive > 1;
+}
+
 void agent__join_conflict(struct agent *a, const char *text)
 {
     struct join *j = a->join;
     uint64_t now_ms = timers_now(a->timers);
 
     /* Who is a member already holds the name rightly; the newcomer gives way. */
-    if (j == NULL || j->is_joined || a->phase >= AGENT_LEAVING) {
+    if (j == NULL || agent__has_joined(a) || a->phase >= AGENT_LEAVING) {
         return;
     }
     if (j->conflict_ms == 0) {

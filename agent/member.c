@@ -376,6 +376,7 @@ static void on_notice(struct agent *a, const struct gossip_notice *n)
         mu_log(MU_ERROR, "agent", "Another living node claims this name or id",
                mu_kv("conflict", n->text));
         agent__join_conflict(a, n->text);
+        agent__rival(a, &n->member);
         break;
     case GOSSIP_UNREACHABLE:
         mu_log(MU_WARN, "agent", n->text != NULL ? n->text : "Advertised address unreachable");

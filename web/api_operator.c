@@ -323,33 +323,34 @@ static void put_health(void *data, const struct agent_server_health *h)
     mu_json_close(o, '}');
 }
 
-/* The list comes first from the agent, but last in the answer: it is written apart. */
-static enum mu_code write_list(struct request *r, agent_health_fn *put, struct mu_buf *to,
-                               char bracket, struct agent_servers_health *health,
-                               struct mu_err *err)
+/* The list comes first from the agent, but last in the answer: it is written apart. False:
+ * answered. */
+static bool write_list(struct request *r, agent_health_fn *put, struct mu_buf *to, char bracket,
+                       struct agent_servers_health *health)
 {
+    struct mu_err err = MU_ERR_NONE;
     struct mu_json_out list;
 
     mu_json_out_init(&list, to, false);
     mu_json_open(&list, bracket);
-    enum mu_code rc = agent_servers_health(r->front->agent, health, put, &list, err);
+    enum mu_code rc = agent_servers_health(r->front->agent, health, put, &list, &err);
 
     mu_json_close(&list, bracket == '{' ? '}' : ']');
     mu_json_out_end(&list);
-    return rc;
+    if (rc != MU_OK) {
+        mu_buf_deinit(to);
+        answer_code(r, rc, &err);
+    }
+    return rc == MU_OK;
 }
 
 void api_operator_health(struct request *r)
 {
     struct agent_servers_health health;
-    struct mu_err err = MU_ERR_NONE;
     struct mu_buf list = MU_BUF_NONE;
     struct mu_json_out o;
-    enum mu_code rc = write_list(r, put_health, &list, '[', &health, &err);
 
-    if (rc != MU_OK) {
-        mu_buf_deinit(&list);
-        answer_code(r, rc, &err);
+    if (!write_list(r, put_health, &list, '[', &health)) {
         return;
     }
     response_json(r, &o);
@@ -413,14 +414,10 @@ static void put_voter(void *data, const struct agent_raft_server *server)
 void api_operator_state(struct request *r)
 {
     struct agent_servers_health health;
-    struct mu_err err = MU_ERR_NONE;
     struct mu_buf list = MU_BUF_NONE;
     struct mu_json_out o;
-    enum mu_code rc = write_list(r, put_state, &list, '{', &health, &err);
 
-    if (rc != MU_OK) {
-        mu_buf_deinit(&list);
-        answer_code(r, rc, &err);
+    if (!write_list(r, put_state, &list, '{', &health)) {
         return;
     }
     response_json(r, &o);

@@ -83,7 +83,7 @@ static const struct row {
     { "leave_on_terminate", NULL, AS_BOOL, AT(leave_on_terminate), "Leave on SIGTERM." },
     { "skip_leave_on_interrupt", NULL, AS_BOOL, AT(skip_leave), "Do not leave on SIGINT." },
     { "disable_coordinates", NULL, AS_BOOL, AT(no_coordinates), "No network coordinates." },
-    { "disable_name_resolution", NULL, AS_BOOL, AT(no_resolution), "Without effect: names are told apart by node ids." },
+    { "disable_name_resolution", NULL, AS_BOOL, AT(no_resolution), "Of two living nodes of one name both stay." },
     { "enable_compression", NULL, AS_BOOL, AT(compression), "Without effect: packets are small." },
     { NULL, "disable-compression", AS_BOOL, AT(no_compression), "The same." },
     { "validate_node_names", NULL, AS_BOOL, AT(validate_names), "Without effect." },
@@ -579,6 +579,7 @@ static void keep(const struct said *s, struct config *c)
     c->serf.reconnect_ms = s->reconnect_ms;
     c->serf.tombstone_ms = s->tombstone_ms;
     c->serf.has_snapshot = s->snapshot != NULL;
+    c->serf.has_no_vote = s->no_resolution;
 }
 
 static enum mu_code translate(struct said *s, struct config **out, struct mu_err *err)

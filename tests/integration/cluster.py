@@ -59,6 +59,25 @@ def network():
             continue
 
 
+def wait_equal(what, expected, get, seconds=PATIENCE):
+    """Poll until get() gives what is expected; what it gives last is shown when it does not."""
+    return wait_for(f"{what}: {expected!r}", lambda: Match(expected, get()), seconds)
+
+
+class Match:
+    """True when both are equal; shows what came instead."""
+
+    def __init__(self, expected, value):
+        self.is_equal = expected == value
+        self.value = value
+
+    def __bool__(self):
+        return self.is_equal
+
+    def __repr__(self):
+        return repr(self.value)
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status = status
@@ -152,13 +171,13 @@ class Agent:
         return answer
 
     def dig(self, name, kind="A", *options):
-        run = subprocess.run(["dig", "+short", "+time=2", "+tries=1", "-p", "8600",
+        run = subprocess.run(["dig", "+short", "+time=5", "+tries=3", "-p", "8600",
                               "@" + self.address, name, kind, *options],
                              capture_output=True, text=True, timeout=PATIENCE)
         return sorted(line for line in run.stdout.splitlines() if line and line[0] != ";")
 
     def rcode(self, name, kind="A"):
-        run = subprocess.run(["dig", "+time=2", "+tries=1", "-p", "8600", "@" + self.address,
+        run = subprocess.run(["dig", "+time=5", "+tries=3", "-p", "8600", "@" + self.address,
                               name, kind], capture_output=True, text=True, timeout=PATIENCE)
         found = re.search(r"status: (\w+)", run.stdout)
         return found.group(1) if found else None

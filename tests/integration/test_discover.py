@@ -47,7 +47,8 @@ class Discover(ClusterTest):
         for agent in agents[:2]:
             self.found(agent, {"n1", "n2"})
         self.found(agents[2], {"n3"})
-        self.assertTrue("agent.mdns: Joined 1 hosts" in agents[0].log_text() + agents[1].log_text())
+        wait_for("one to say so", lambda: "agent.mdns: Joined 1 hosts"
+                 in agents[0].log_text() + agents[1].log_text())
         wait_for("the client to use what it found", lambda: agents[1].leader())
 
         answer = ask("10.77.0.4")

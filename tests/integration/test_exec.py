@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 
-from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_for
+from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_equal, wait_for
 
 
 class Exec(ClusterTest):
@@ -23,31 +23,38 @@ class Exec(ClusterTest):
     def run_exec(self, *words, input=None):
         return self.k2.cli("exec", "-wait=1s", *words, input=input)
 
-    def lines(self, run):
-        return sorted(run.stdout.splitlines())
+    def told(self, *words, input=None):
+        run = self.run_exec(*words, input=input)
+        return run.returncode, sorted(run.stdout.splitlines())
+
+    def told_by_k1(self, line, *words, input=None):
+        """Until nodes answer within the second that is waited for them."""
+        wait_equal(f"exec {words}", (0, sorted([
+            f"    k1: {line}", "==> k1: finished with exit code 0",
+            "1 / 1 node(s) completed / acknowledged"])),
+            lambda: self.told("-node=k1", *words, input=input))
 
     def test_commands(self):
-        run = self.run_exec("echo", "hello;", "echo", "again")
-        self.assertEqual(self.lines(run), sorted(
+        wait_equal("hello from two", (0, sorted(
             ["    k1: hello", "    k1: again", "==> k1: finished with exit code 0",
              "    s1: hello", "    s1: again", "==> s1: finished with exit code 0",
-             "2 / 2 node(s) completed / acknowledged"]))
-        self.assertEqual(run.returncode, 0)
+             "2 / 2 node(s) completed / acknowledged"])),
+            lambda: self.told("echo", "hello;", "echo", "again"))
         # k2 has it turned off, as is the default; nothing is left in the store or listed as event.
-        self.assertIn("ignoring remote exec event, disabled.", self.k2.log_text())
+        wait_for("k2 to say so", lambda: "ignoring remote exec event, disabled."
+                 in self.k2.log_text())
         self.assertEqual(self.s1.get("/v1/kv/?keys").json(), [])
         self.assertEqual(self.s1.get("/v1/session/list").json(), [])
         self.assertEqual(self.k1.get("/v1/event/list").json(), [])
 
-        run = self.run_exec("-node=^k", "echo oops >&2; exit 3")
-        self.assertEqual(run.stdout, "    k1: oops\n==> k1: finished with exit code 3\n"
-                                     "1 / 1 node(s) completed / acknowledged\n")
-        self.assertEqual(run.returncode, 2)
+        wait_equal("what fails", (2, "    k1: oops\n==> k1: finished with exit code 3\n"
+                                     "1 / 1 node(s) completed / acknowledged\n"),
+                   lambda: (lambda r: (r.returncode, r.stdout))(
+                       self.run_exec("-node=^k", "echo oops >&2; exit 3")))
 
-        run = self.run_exec("-node=k1", "-shell=false", "/bin/echo", "a  b", "$HOME")
-        self.assertIn("    k1: a  b $HOME\n", run.stdout)
-        run = self.run_exec("-node=k1", "-", input="#!/usr/bin/env python3\nprint('from', 'python')\n")
-        self.assertIn("    k1: from python\n", run.stdout)
+        self.told_by_k1("a  b $HOME", "-shell=false", "/bin/echo", "a  b", "$HOME")
+        self.told_by_k1("from python", "-",
+                        input="#!/usr/bin/env python3\nprint('from', 'python')\n")
         run = self.run_exec("-node=k2", "true")
         self.assertEqual((run.returncode, run.stdout),
                          (0, "0 / 0 node(s) completed / acknowledged\n"))
@@ -58,11 +65,12 @@ class Exec(ClusterTest):
 
     def test_much_output(self):
         """More than is held at once: all of it comes, in order."""
-        run = self.run_exec("-node=k1", "seq 1 60000")
+        run = wait_for("an answer in time", lambda: (
+            lambda r: r.returncode == 0 and "finished" in r.stdout and r)(
+                self.run_exec("-node=k1", "seq 1 60000")))
         numbers = [line.split(": ", 1)[1] for line in run.stdout.splitlines()
                    if line.startswith("    k1: ")]
         self.assertEqual("".join(numbers), "".join(str(i) for i in range(1, 60001)))
-        self.assertEqual(run.returncode, 0)
 
     def test_wire(self):
         """By hand, as the reference's command does it: what it reads is what it expects."""
@@ -117,7 +125,7 @@ class Exec(ClusterTest):
         wait_for("words about events", lambda: self.k1.log_text().count("exec event cannot be read") == 5)
         wait_for("words about keys", lambda: "A remote exec job is not to be had" in self.k1.log_text())
         wait_for("words about jobs", lambda: self.k1.log_text().count("exec job cannot be read") == 4)
-        self.assertIn("    k1: fine\n", self.run_exec("-node=k1", "echo fine").stdout)
+        self.told_by_k1("fine", "echo fine")
 
 
 if __name__ == "__main__":

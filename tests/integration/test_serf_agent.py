@@ -21,8 +21,8 @@ HANDLER = ('case "$SERF_EVENT:$SERF_QUERY_NAME" in query:load) echo "load from $
 
 class SerfAgent(Agent):
     def command(self):
-        return [MUSTER, "serf", "agent", "-node", self.name, "-bind", self.address, "-rpc-addr",
-                f"{self.address}:7373"] + self.args
+        return [MUSTER, "serf", "agent", "-node", self.name, "-bind",
+                f"{self.address}:{self.cluster.port}", "-rpc-addr", f"{self.address}:7373"] + self.args
 
     def serf(self, *words, env=None):
         run = subprocess.run(["serf", words[0], f"-rpc-addr={self.address}:7373", *words[1:]],
@@ -37,10 +37,22 @@ class SerfAgent(Agent):
         return {f[0]: f[2] for f in (line.split() for line in out.splitlines() if line.strip())}
 
 
+def gossip_port():
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("0.0.0.0", 0))
+            try:
+                udp.bind(("0.0.0.0", tcp.getsockname()[1]))
+                return tcp.getsockname()[1]
+            except OSError:
+                continue
+
+
 class SerfAgents(ClusterTest):
     def setUp(self):
         super().setUp()
         self.all = Cluster()
+        self.all.port = gossip_port()  # not 7946: somebody may hold it on all addresses
         self.clusters.append(self.all)
 
     def agent(self, name, *args, start=True):
@@ -79,7 +91,7 @@ class SerfAgents(ClusterTest):
                 for line in out.splitlines()}
         self.assertEqual(tags, {"n1": {"dc=east", "role=web", "we ird-k.ey=v 1"},
                                 "n2": {"role=db"}, "n3": {""}})  # 1: and no tags of ours
-        self.assertIn(f"n3  {n3.address}:7946  alive", out)
+        self.assertIn(f"n3  {n3.address}:{self.all.port}  alive", out)
         self.assertIn("Protocol Version: 5  Available Protocol Range: [2, 5]",
                       n1.serf("members", "-detailed")[1])
         self.assertEqual(n1.rows("-tag", "role=web"), {"n1": "alive"})
@@ -99,8 +111,8 @@ class SerfAgents(ClusterTest):
         self.assertEqual(n1.serf("join", n2.address),
                          (0, "Successfully joined cluster by contacting 1 nodes.\n"))
         nobody = self.all.address()
-        self.assertIn(f"\t* Failed to join {nobody}: dial tcp {nobody}:7946: connect: connection "
-                      "refused\n", n1.serf("join", nobody)[1])
+        self.assertIn(f"\t* Failed to join {nobody}: dial tcp {nobody}:{self.all.port}: connect: "
+                      "connection refused\n", n1.serf("join", nobody)[1])
         out = n1.serf("query", "load")[1]
         self.assertEqual(set(re.findall(r"Ack from '(\w+)'", out)), {"n1", "n2", "n3"})
         self.assertEqual(set(re.findall(r"Response from '\w+': (load from \w+)", out)),
@@ -211,6 +223,27 @@ class SerfAgents(ClusterTest):
         clear = self.agent("clear", "-retry-join", n1.address)
         self.assertEqual(len(clear.rows()), 1)
 
+    def test_one_name_in_two_clusters(self):
+        """80, and what it is for: halves that meet. The one that fewer know ends."""
+        n1 = self.agent("n1")
+        n2 = self.agent("n2", "-join", n1.address)
+        many = self.agent("x", "-join", n1.address)
+        wait_for("the many", lambda: len(n1.rows()) == 3)
+        n3 = self.agent("n3")
+        few = self.agent("x", "-join", n3.address)
+        self.all.agents["x of the many"] = many
+        wait_for("the few", lambda: len(n3.rows()) == 2)
+        self.assertEqual(n3.serf("join", n1.address)[0], 0)
+        self.assertEqual(few.wait(), 1)
+        self.assertRegex(few.log_text(), r"minority in name conflict resolution, quiting \[1 / 3\]: "
+                         f"'x' is held at {few.address}:{self.all.port} and at {many.address}:{self.all.port}")
+        wait_for("the many to have heard", lambda: "majority in name conflict resolution [2 / 3]"
+                 in many.log_text())
+        wait_for("n3 to see the end of the few", lambda: n3.rows()["x"] == "failed")
+        for n in (n1, n2):
+            self.assertIn(f"{many.address}:{self.all.port}  alive", n.serf("members", "-name=x")[1])
+        self.assertTrue(many.running())
+
     def refused(self, *args):
         agent = SerfAgent(self.all, "bad", self.all.address(), False, list(args))
         run = subprocess.run(agent.command(), capture_output=True, text=True, timeout=PATIENCE)
@@ -246,7 +279,7 @@ class SerfAgents(ClusterTest):
     def test_apart_from_a_catalog(self):
         """Agents with a catalog and those without are two clusters."""
         n1 = self.agent("n1")
-        s1 = self.all.add("s1", True, ["-bootstrap-expect", "1", "-serf-lan-port", "7946",
+        s1 = self.all.add("s1", True, ["-bootstrap-expect", "1", "-serf-lan-port", str(self.all.port),
                                        "-retry-join", n1.address])
         s1.start()
         wait_for("s1 to try", lambda: "Join cluster failed" in s1.log_text())

@@ -39,9 +39,10 @@ class Members(ClusterTest):
         s4, s5 = self.add(cluster, "s4"), self.add(cluster, "s5")
         wait_for("five voters", lambda: voters(k1) == ["s1", "s2", "s3", "s4", "s5"], PATIENCE * 2)
         wait_for("all to be healthy", lambda: self.healthy(k1))
-        state = k1.ok("GET", "/v1/operator/autopilot/state").json()
-        self.assertEqual(state["FailureTolerance"], 2)
-        self.assertEqual(len(s5.ok("GET", "/v1/kv/a/?keys&stale").json()), 20)
+        wait_for("two to spare", lambda: k1.ok(
+            "GET", "/v1/operator/autopilot/state").json()["FailureTolerance"] == 2)
+        wait_for("all on the fifth", lambda: len(s5.ok(
+            "GET", "/v1/kv/a/?keys&stale").json()) == 20)
 
         killed = [s for s in cluster.servers() if s is not cluster.leader()][0]
         killed.kill()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 
-from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_for
+from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_equal, wait_for
 
 
 class Watch(ClusterTest):
@@ -73,10 +73,9 @@ class Watch(ClusterTest):
                       "dial tcp 127.0.0.1:1: connect: connection refused", gone.stderr)
         self.s1.kill()
         wait_for("the server to be failed", lambda: self.k1.members()["s1"] == 4)
-        lost = run("-type=nodes")
-        self.assertEqual((lost.returncode, lost.stderr),
-                         (1, "Error querying Consul agent: Unexpected response code: 500 "
-                             "(No known Consul servers)\n"))
+        wait_equal("the answer", (1, "Error querying Consul agent: Unexpected response code: 500 "
+                                     "(No known Consul servers)\n"),
+                   lambda: (lambda r: (r.returncode, r.stderr))(run("-type=nodes")))
 
     def test_program(self):
         self.start()

@@ -131,9 +131,10 @@ struct config {
     /* `serf agent`: gossip and the serf command's port; no catalog, no HTTP, no DNS. */
     struct {
         bool is_on, has_snapshot;
-        struct mu_pairs tags;                                     /* all that this node has */
-        const char *profile;                                      /* "lan", "wan", "local" */
-        const char *keyring_file;                                 /* NULL: in the data directory */
+        bool has_no_vote;         /* of two living nodes of one name both stay */
+        struct mu_pairs tags;     /* all that this node has */
+        const char *profile;      /* "lan", "wan", "local" */
+        const char *keyring_file; /* NULL: in the data directory */
         int64_t broadcast_timeout_ms, reconnect_ms, tombstone_ms; /* 0: the profile's */
     } serf;
     const char **event_handlers; /* as handler_rule.h reads them; checked */

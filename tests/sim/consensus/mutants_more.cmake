@@ -360,7 +360,7 @@ mutant(old_export_reused snapshot.c sim
 mutant(lease_as_long_as_the_promise lease.c leases
     "    uint64_t ms = (uint64_t)c->options.election_ms_min * (100 - CONSENSUS_LEASE_DRIFT) / 100;"
     "    uint64_t ms = (uint64_t)c->options.election_ms_min;" LONG)
-mutant(promise_binds_nobody lease.c leases
+mutant(promise_binds_nobody lease.c scripts
     "    return (is_bound || c->now_ms < c->quiet_until_ms) && !is_asked;"
     "    return c->now_ms < c->quiet_until_ms && !is_asked;" LONG)
 mutant(lease_by_answers_without_a_promise replicate.c scripts
@@ -388,3 +388,24 @@ mutant(promise_longer_than_kept lease.c scripts
 mutant(promise_ended_by_a_jump lease.c scripts
     "    if (c->promised_until_ms > since_ms) {"
     "    if (false) {" LONG)
+
+# -- configurations that have no room in memory, and late words (2.8) ---------------------------------
+
+mutant(config_gap_is_forgotten config.c unit_config
+    "            bool is_known = i > 1 || c->config_gap == 0 || index < c->config_gap;"
+    "            bool is_known = true;" LONG)
+mutant(newest_config_has_no_room config.c unit_config
+    "    memmove(c->configs + 1, c->configs + 2, (CONSENSUS_CONFIGS_MAX - 2) * sizeof *c->configs);
+    c->configs_count--;"
+    "    c->configs_count--;" LONG)
+mutant(removal_of_a_former_disk change.c scripts
+    " || !mu_id_eq(&m->removed.disk, &c->options.disk)) {"
+    ") {" LONG)
+mutant(vote_forgotten_in_a_pause step.c explore
+    "        consensus__role_move(c, CONSENSUS_FOLLOWER);
+    }
+    consensus__timer_reset(c);"
+    "        consensus__role_move(c, CONSENSUS_FOLLOWER);
+        c->hard.voted_for = MU_ID_NONE;
+    }
+    consensus__timer_reset(c);" LONG)

@@ -21,7 +21,7 @@
 
 static const struct bounds presets[] = {
     // clang-format off
-    /* most: elections proposals crashes heartbeats deposals reads repeats changes transfers; then async, prevote, flight */
+    /* most: elections proposals crashes heartbeats deposals reads repeats changes transfers [pauses]; then async, prevote, flight */
     /* in the test run */
     { "base",    "two leaders and an entry, three servers",       3, { 2, 1, 0, 0, 0, 0, 0, 0, 0 }, false, false, 6, 0, 0, "", false },
     { "terms",   "three leaders",                                 3, { 3, 0, 0, 0, 0, 0, 0, 0, 0 }, false, false, 4, 0, 0, "", false },
@@ -32,7 +32,9 @@ static const struct bounds presets[] = {
     { "members", "a voter goes, a learner becomes one",           4, { 1, 0, 0, 0, 0, 0, 0, 1, 0 }, false, false, 4, 1, 0, "pdr", true },
     { "joint",   "a voter is replaced in one step",               4, { 1, 0, 0, 0, 0, 0, 0, 1, 0 }, false, false, 3, 1, 0, "j", true },
     { "given",   "leadership given away",                         3, { 1, 0, 0, 0, 0, 0, 0, 0, 1 }, false, false, 5, 0, 0, "", true },
+    { "pause",   "a candidate or a leader that stands still",     3, { 2, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, false, false, 4, 0, 0, "", false },
     /* by tests/sim/run --explore */
+    { "pauses",  "pauses around a read and an entry",             3, { 2, 1, 0, 0, 0, 1, 0, 0, 0, 1 }, false, false, 5, 0, 0, "", false },
     { "reads",   "reads, their rounds, a leader that is deposed", 3, { 2, 0, 0, 1, 0, 1, 0, 0, 0 }, false, false, 6, 0, 0, "", false },
     { "repeats", "a message that arrives twice",                  3, { 2, 1, 0, 0, 0, 0, 1, 0, 0 }, false, false, 6, 0, 0, "", false },
     { "entries", "two leaders, two entries",                      3, { 2, 2, 0, 0, 0, 0, 0, 0, 0 }, false, false, 6, 0, 0, "", false },
@@ -194,7 +196,7 @@ static const enum budget budget_of[] = {
     [X_DELIVER] = REPEATS,    [X_TIMEOUT] = ELECTIONS, [X_HEARTBEAT] = HEARTBEATS,
     [X_DEPOSE] = DEPOSALS,    [X_PROPOSE] = PROPOSALS, [X_READ] = READS,
     [X_PERSIST] = BUDGETS,    [X_RESTART] = CRASHES,   [X_CHANGE] = CHANGES,
-    [X_TRANSFER] = TRANSFERS,
+    [X_TRANSFER] = TRANSFERS, [X_PAUSE] = PAUSES,
 };
 
 /* False: nothing comes of it. A broken invariant is in `why`. */
@@ -388,6 +390,9 @@ static void deeds(const struct state *s, uint32_t id, uint32_t place)
     } else if (is_left(s, ELECTIONS) && f->role != CONSENSUS_OBSERVER) {
         go(s, id, X_TIMEOUT, place, 0);
     }
+    if (is_left(s, PAUSES)) {
+        go(s, id, X_PAUSE, place, 0);
+    }
     for (uint32_t kept = 0; is_left(s, CRASHES) && kept <= f->queue; kept++) {
         go(s, id, X_RESTART, place, kept);
     }
@@ -518,6 +523,7 @@ static const struct {
     { "--elections", ELECTIONS },   { "--proposals", PROPOSALS }, { "--crashes", CRASHES },
     { "--heartbeats", HEARTBEATS }, { "--deposals", DEPOSALS },   { "--reads", READS },
     { "--repeats", REPEATS },       { "--changes", CHANGES },     { "--transfers", TRANSFERS },
+    { "--pauses", PAUSES },
 };
 
 static bool preset_take(const char *name)

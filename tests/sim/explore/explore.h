@@ -46,6 +46,7 @@ enum x_kind {
     X_TRANSFER,  /* arg: place */
     X_PERSIST,   /* its oldest write is durable */
     X_RESTART,   /* arg: how many of its writes under way have reached the disk */
+    X_PAUSE,     /* it stood still for longer than anybody was patient, and goes on */
     X_LOSE,      /* arg: a message to it; no step of the server */
     X_KINDS
 };

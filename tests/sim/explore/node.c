@@ -10,6 +10,8 @@
 
 enum { X_CONFIGS_MAX = 128 - 2 };
 
+#define PAUSE_MS UINT64_C(100000)
+
 static struct {
     struct x_rules rules;
     struct consensus_options options;
@@ -531,13 +533,23 @@ static void on_restart(struct x__work *w, uint32_t arg)
     core_start(w);
 }
 
+/* It learns of it from its clock alone. What was to happen meanwhile has no date here: it comes as
+ * events of its own. */
+static void on_pause(struct x__work *w, uint32_t arg)
+{
+    (void)arg;
+    w->core->now_ms = X__NOW - PAUSE_MS;
+    w->core->wake_at_ms = X__NOW - PAUSE_MS;
+    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+}
+
 typedef void event_fn(struct x__work *w, uint32_t arg);
 
 static event_fn *const events[] = {
     [X_DELIVER] = on_deliver, [X_TIMEOUT] = on_timeout,   [X_HEARTBEAT] = on_heartbeat,
     [X_DEPOSE] = on_depose,   [X_PROPOSE] = on_propose,   [X_READ] = on_read,
     [X_CHANGE] = on_change,   [X_TRANSFER] = on_transfer, [X_PERSIST] = on_persist,
-    [X_RESTART] = on_restart,
+    [X_RESTART] = on_restart, [X_PAUSE] = on_pause,
 };
 
 static void run(uint32_t node, uint32_t place, enum x_kind kind, uint32_t arg)

@@ -16,6 +16,7 @@ enum budget {
     REPEATS,
     CHANGES,
     TRANSFERS,
+    PAUSES,
     BUDGETS
 };
 

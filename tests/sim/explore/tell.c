@@ -17,6 +17,7 @@ void x_action_print(uint32_t action)
         [X_CHANGE] = "is to change its members",
         [X_TRANSFER] = "is to give its office away",
         [X_RESTART] = "crashes and starts again",
+        [X_PAUSE] = "goes on after a pause",
     };
     enum x_kind kind = X_ACTION_KIND(action);
     const char *to = x_names[X_ACTION_PLACE(action)];
