@@ -69,7 +69,8 @@ static uint64_t audience(const struct gossip *g, bool is_live_only)
 static void rumor_end(struct gossip *g, struct gossip__rumor *r)
 {
     if (r->about != NULL) {
-        r->about->rumor = NULL;
+        r->about->dealings->rumor = NULL;
+        gossip__deal_over(r->about);
     }
     if (r->is_leave) {
         gossip__leave_sent(g);
@@ -95,7 +96,7 @@ static void tier_put(struct gossip *g, struct gossip__rumor *r)
 
 static void queue_trim(struct gossip *g, struct gossip__queue *q)
 {
-    size_t members = mu_table_count(g->members);
+    size_t members = g->members.count;
     size_t max = 2 * members > QUEUE_MAX ? 2 * members : QUEUE_MAX;
 
     for (size_t tier = GOSSIP__TIERS; tier-- > 0 && q->count >= max;) {
@@ -132,8 +133,8 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
 
     MU_ASSERT(part.bytes <= MU_GOSSIP_PACKET_MAX - GOSSIP__HEADER_BYTES - GOSSIP__NONCE_BYTES -
                                 GOSSIP__TAG_BYTES - MU_NODE_NAME_MAX - 64);
-    if (about != NULL && about->rumor != NULL) {
-        rumor_end(g, about->rumor);
+    if (about != NULL) {
+        gossip__rumor_forget(g, about);
     }
     if ((served & hearers) == hearers) {
         return NULL; /* everybody has it; who comes later learns it by push/pull */
@@ -149,7 +150,7 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
     r->bytes = part.bytes;
     memcpy(r->data, part.data, part.bytes);
     if (about != NULL) {
-        about->rumor = r;
+        gossip__deal(about)->rumor = r;
     }
     if (g->queues[queue].count == 0 || r->bytes < g->queues[queue].shortest) {
         g->queues[queue].shortest = r->bytes;
@@ -162,8 +163,8 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
 
 void gossip__rumor_forget(struct gossip *g, struct gossip__member *about)
 {
-    if (about->rumor != NULL) {
-        rumor_end(g, about->rumor);
+    if (gossip__dealings(about)->rumor != NULL) {
+        rumor_end(g, about->dealings->rumor);
     }
 }
 
@@ -228,7 +229,7 @@ void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l)
 {
     uint64_t live = l->taken_count > 0 ? audience(g, true) : 0;
     unsigned core_limit = gossip__rumor_limit(&g->profile, g->list_count);
-    unsigned serf_limit = gossip__rumor_limit(&g->profile, mu_table_count(g->members));
+    unsigned serf_limit = gossip__rumor_limit(&g->profile, g->members.count);
 
     for (size_t i = 0; i < l->taken_count; i++) {
         struct gossip__rumor *r = l->taken[i];
@@ -331,7 +332,7 @@ void gossip__rumor_tick(struct gossip *g)
     size_t count = choose(g, peers);
 
     for (size_t i = 0; i < count; i++) {
-        gossip__letter_begin(g, &letter, &peers[i]->addr, peers[i]);
+        gossip__letter_begin(g, &letter, &peers[i]->card->addr, peers[i]);
         sent += gossip__letter_send(g, &letter);
     }
     g->rumor_last_ms = g->now_ms;

@@ -8,20 +8,24 @@
 
 static void check_member(const struct gossip *g, const struct gossip__member *m)
 {
+    const struct gossip__dealings *d = gossip__dealings(m);
     bool is_over = m->status == GOSSIP_STATUS_FAILED || m->status == GOSSIP_STATUS_LEFT;
 
-    MU_ASSERT(gossip__name_ok(m->name));
-    MU_ASSERT(gossip__member_find(g, m->name) == m);
+    MU_ASSERT(gossip__name_ok(m->card->name));
+    MU_ASSERT(gossip__member_find(g, m->card->name) == m);
     MU_ASSERT(m->status != GOSSIP_STATUS_NONE || (m == g->self && !g->has_started));
     MU_ASSERT(m->incarnation > 0 && m->incarnation <= GOSSIP__INCARNATION_MAX);
     MU_ASSERT(is_over == !gossip__member_is_live(m));
     MU_ASSERT(m->is_listed || is_over);
-    MU_ASSERT(mu_list_linked(&m->suspects) == (m->state == GOSSIP__SUSPECT));
-    MU_ASSERT((m->suspicion.accusers_count > 0) == (m->state == GOSSIP__SUSPECT));
-    MU_ASSERT(m->rumor == NULL || m->rumor->about == m);
-    MU_ASSERT(m->meta.bytes <= MU_GOSSIP_META_MAX);
+    MU_ASSERT((d->suspicion != NULL) == (m->state == GOSSIP__SUSPECT));
+    MU_ASSERT(d->suspicion == NULL ||
+              (d->suspicion->about == m && d->suspicion->accusers_count > 0 &&
+               mu_list_linked(&d->suspicion->link)));
+    MU_ASSERT(d->rumor == NULL || d->rumor->about == m);
+    MU_ASSERT(m->card->meta.bytes <= MU_GOSSIP_META_MAX);
+    MU_ASSERT(m->card->holders > 0);
     MU_ASSERT(!m->is_listed || g->list[m->index] == m);
-    MU_ASSERT(gossip__tombstone_find(g, m->name) == NULL);
+    MU_ASSERT(gossip__tombstone_find(g, m->card->name) == NULL);
 }
 
 static void check_self(const struct gossip *g)
@@ -44,7 +48,7 @@ static void check_coordinate(const struct gossip *g)
     MU_ASSERT(at->error > 0 && at->error <= COORDINATE_ERROR_MAX);
     MU_ASSERT(at->height >= COORDINATE_HEIGHT_MIN);
     for (size_t i = 0; i < g->list_count; i++) {
-        const struct gossip__distance *d = g->list[i]->distance;
+        const struct gossip__distance *d = gossip__dealings(g->list[i])->distance;
 
         MU_ASSERT(d == NULL || !d->is_known || coordinate_is_valid(&d->at));
     }
@@ -52,14 +56,13 @@ static void check_coordinate(const struct gossip *g)
 
 static void check_counts(const struct gossip *g)
 {
-    struct mu_table_at at = { .started = false };
     size_t listed = 0;
     size_t alive = 0;
     size_t suspect = 0;
     size_t status[GOSSIP_STATUS_FAILED + 1] = { 0 };
 
-    while (mu_table_next(g->members, &at)) {
-        const struct gossip__member *m = at.value;
+    for (size_t i = 0; i < g->members.count; i++) {
+        const struct gossip__member *m = g->members.items[i];
 
         check_member(g, m);
         listed += m->is_listed;
@@ -90,7 +93,7 @@ static void check_queues(const struct gossip *g)
                 const struct gossip__rumor *r = MU_CONTAINER(link, struct gossip__rumor, link);
 
                 MU_ASSERT(r->sends_count == tier);
-                MU_ASSERT(r->about == NULL || r->about->rumor == r);
+                MU_ASSERT(r->about == NULL || r->about->dealings->rumor == r);
                 count++;
             }
         }
@@ -127,7 +130,7 @@ static void check_probe(const struct gossip *g)
     const struct gossip__probe *p = &g->probe;
 
     MU_ASSERT((p->target == NULL) == (p->stage == GOSSIP__PROBE_IDLE));
-    MU_ASSERT(p->target == NULL || gossip__member_find(g, p->target->name) == p->target);
+    MU_ASSERT(p->target == NULL || gossip__member_find(g, p->target->card->name) == p->target);
     MU_ASSERT(p->target != g->self);
     MU_ASSERT(p->nacks_count <= p->helpers_count);
     MU_ASSERT(g->health < g->profile.awareness_max);

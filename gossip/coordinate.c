@@ -36,23 +36,25 @@ static void refused(struct gossip *g, const struct gossip__member *m, const char
     gossip__count(g, GOSSIP_COUNT_COORDINATES_REFUSED);
     if (g->coordinate_log_ms == 0 || g->now_ms >= g->coordinate_log_ms + LOG_MS) {
         g->coordinate_log_ms = g->now_ms;
-        gossip__log(g, MU_WARN, "serf: Rejected coordinate from %s: %s", m->name, why);
+        gossip__log(g, MU_WARN, "serf: Rejected coordinate from %s: %s", m->card->name, why);
     }
 }
 
 static struct gossip__distance *distance_of(struct gossip__member *m)
 {
-    if (m->distance == NULL) {
-        m->distance = mu_new(sizeof *m->distance);
+    struct gossip__dealings *d = gossip__deal(m);
+
+    if (d->distance == NULL) {
+        d->distance = mu_new(sizeof *d->distance);
     }
-    return m->distance;
+    return d->distance;
 }
 
 /* Still in the table, but what was measured before is not what will be measured next. */
 void gossip__coordinate_restart(struct gossip__member *m)
 {
-    if (m->distance != NULL) {
-        m->distance->filter.count = 0;
+    if (gossip__dealings(m)->distance != NULL) {
+        m->dealings->distance->filter.count = 0;
     }
 }
 
@@ -104,9 +106,11 @@ bool gossip_coordinate(const struct gossip *g, const char *name, struct coordina
         *out = g->vivaldi.at;
         return true;
     }
-    if (m->distance == NULL || !m->distance->is_known) {
+    const struct gossip__distance *d = gossip__dealings(m)->distance;
+
+    if (d == NULL || !d->is_known) {
         return false;
     }
-    *out = m->distance->at;
+    *out = d->at;
     return true;
 }

@@ -28,7 +28,11 @@ struct gossip__stream;
 
 #define GOSSIP__ACCUSERS_MAX 16 /* more change nothing: k stays below */
 
+struct gossip__member;
+
 struct gossip__suspicion {
+    struct mu_link link; /* in gossip.suspects */
+    struct gossip__member *about;
     uint64_t since_ms, deadline_ms;
     uint64_t postponed_ms;                   /* by pauses of our own (5.6) */
     uint64_t called_ms;                      /* when it was last asked to speak up */
@@ -48,34 +52,69 @@ struct gossip__suspicion_terms gossip__suspicion_terms(const struct gossip_profi
                                                        enum gossip__evidence evidence);
 uint64_t gossip__suspicion_timeout(const struct gossip__suspicion_terms *t, unsigned confirmations);
 
+/* -- card.c: what a member says of itself, in one piece that never changes -----------------------
+ */
+
+struct gossip__card {
+    struct gossip_cards *pool; /* NULL: nobody shares it */
+    unsigned holders;
+    uint32_t name_hash, id_hash; /* under the key of this process */
+    uint64_t spread;             /* gossip__hash_name(): equal everywhere */
+    const char *name;
+    struct mu_addr addr;
+    struct mu_id node_id;
+    uint64_t boot_id;
+    uint8_t versions[6];
+    struct mu_span meta;  /* as it came */
+    struct mu_pairs tags; /* views into meta; none: it cannot be read */
+};
+
+/* The card with this content: one that the pool has, or a new one; the caller is a holder. */
+const struct gossip__card *gossip__card_of(struct gossip_cards *pool,
+                                           const struct gossip__alive *a);
+const struct gossip__card *gossip__card_join(const struct gossip__card *c); /* a holder more */
+bool gossip__card_says(const struct gossip__card *c, const struct gossip__alive *a);
+void gossip__card_leave(const struct gossip__card *c); /* one holder fewer; NULL is fine */
+
+/* -- index.c: members by name, and by id; all of them in the order they came ---------------------
+ */
+
+struct gossip__slots { /* open addressing; a power of two, at most three quarters taken */
+    struct gossip__member **slots;
+    size_t count, room;
+};
+
+struct gossip__members {
+    struct gossip__member **items;
+    size_t count, room;
+    struct gossip__slots names, ids;
+};
+
+struct gossip__member *gossip__members_named(const struct gossip__members *all, const char *name);
+struct gossip__member *gossip__members_with_id(const struct gossip__members *all,
+                                               const struct mu_id *id);
+void gossip__members_add(struct gossip__members *all, struct gossip__member *m);
+/* Later ones move up by one place. */
+void gossip__members_remove(struct gossip__members *all, struct gossip__member *m);
+void gossip__members_id_set(struct gossip__members *all, struct gossip__member *m);
+void gossip__members_id_unset(struct gossip__members *all, struct gossip__member *m);
+void gossip__members_free(struct gossip__members *all); /* not the members */
+/* Room for one more pointer: by an eighth, since lists of members are many and long-lived. */
+void gossip__members_room(struct gossip__member ***items, size_t count, size_t *room);
+
 /* -- member.c: the table of the detector; the only place where a member changes state ----------
  */
 
 struct gossip__claim {          /* a living member's name, claimed from another address (10) */
-    struct gossip__alive alive; /* views into the member and the buffers */
+    struct gossip__alive alive; /* views into the buffers; the name is the member's */
     struct mu_buf part, meta;
 };
 
-struct gossip__member {
-    /* what it says of itself */
-    char *name;
-    struct mu_addr addr;
-    struct mu_id node_id;
-    uint64_t boot_id, incarnation;
-    uint8_t versions[6];
-    struct mu_buf meta;
-    struct mu_pairs tags; /* views into meta */
-
-    /* what the detector makes of it */
-    enum gossip__state state;
-    uint64_t state_ms;
-    bool is_listed; /* in the table of the detector; else only users and tombstones know it */
-    size_t index;   /* there */
-    unsigned slot;  /* small number, unique while there are at most 64 */
-    struct mu_link suspects; /* in gossip.suspects while SUSPECT */
-    struct gossip__suspicion suspicion;
-    struct gossip__rumor *rumor; /* the queued word about it */
-    struct gossip__claim *claim; /* being looked into */
+/* What we have had to do with a member: most of a large table are never met, or not for hours. */
+struct gossip__dealings {
+    struct gossip__rumor *rumor;         /* the queued word about it */
+    struct gossip__suspicion *suspicion; /* NULL unless SUSPECT */
+    struct gossip__claim *claim;         /* being looked into */
     struct gossip__replay
         *replay;              /* two: of the life on record, of a claimed one; NULL: unsealed */
     uint64_t clear_ms;        /* when it last sent in clear; 0: never */
@@ -92,14 +131,26 @@ struct gossip__member {
         enum gossip_way tcp; /* what was met on TCP meanwhile */
     } link;
     struct gossip__distance *distance; /* NULL: never measured */
-
-    /* what users see (serf.c) */
-    enum gossip_status status;
-    uint64_t status_ltime, status_ms;
-    uint64_t prune_ms; /* 0, or when a leaving one that was pruned is forgotten */
-    uint64_t retry_ms; /* no reconnect before this */
+    uint64_t prune_ms;                 /* 0, or when a leaving one that was pruned is forgotten */
+    uint64_t retry_ms;                 /* no reconnect before this */
     unsigned retries;
 };
+
+/* A table of ten thousand is mostly these: whatever few members have lies elsewhere. */
+struct gossip__member {
+    const struct gossip__card *card;   /* what it says of itself; never NULL */
+    struct gossip__dealings *dealings; /* NULL: none; see gossip__dealings() */
+    uint64_t incarnation;
+    uint64_t state_ms, status_ms, status_ltime;
+    uint32_t index;                /* in gossip.list, when listed */
+    uint8_t slot;                  /* small number, unique while there are at most 64 */
+    enum gossip__state state : 8;  /* what the detector makes of it */
+    enum gossip_status status : 8; /* what users see (serf.c) */
+    bool is_listed; /* in the table of the detector; else only users and tombstones know it */
+};
+
+/* With what malloc adds, a line of the cache. */
+_Static_assert(sizeof(struct gossip__member) <= 56, "what is rare belongs into the dealings");
 
 /* Where a message came from. */
 struct gossip__source {
@@ -108,10 +159,18 @@ struct gossip__source {
     struct gossip__member *sender; /* NULL: nobody we know */
 };
 
+/* Of a member without any they are all zero. */
+const struct gossip__dealings *gossip__dealings(const struct gossip__member *m);
+struct gossip__dealings *gossip__deal(struct gossip__member *m); /* to be written; made when none */
+void gossip__deal_over(struct gossip__member *m);                /* back to none, if all is zero */
+
 struct gossip__member *gossip__member_find(const struct gossip *g, const char *name);
 struct gossip__member *gossip__member_by_id(const struct gossip *g, const struct mu_id *id);
-/* A new record, unlisted, dead at incarnation 0, seen by no user yet. */
-struct gossip__member *gossip__member_add(struct gossip *g, const char *name);
+/* A new record, whose card is held for it already, and: */
+struct gossip__member *gossip__member_put(struct gossip *g, const struct gossip__card *card);
+/* A new record with the name and description in `a`, unlisted, dead at incarnation 0, seen by no
+ * user yet. */
+struct gossip__member *gossip__member_add(struct gossip *g, const struct gossip__alive *a);
 void gossip__member_list(struct gossip *g, struct gossip__member *m); /* at a random place */
 void gossip__member_unlist(struct gossip *g, struct gossip__member *m);
 /* Forget it; the memory lives until the next step, since notices show it. */
@@ -162,6 +221,7 @@ void gossip__conclude_dead(struct gossip *g, struct gossip__member *m, bool has_
 uint64_t gossip__hash_name(const char *name);
 void gossip__suspicion_start(struct gossip *g, struct gossip__member *m, const char *from,
                              enum gossip__evidence evidence);
+void gossip__suspicion_end(struct gossip__member *m);
 /* True: `from` is a new accuser whose word is still wanted. */
 bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const char *from,
                                enum gossip__evidence evidence);
@@ -775,7 +835,8 @@ struct gossip {
     struct mu_arena step; /* what is made in one step: effects, texts */
 
     /* the table: by name and by id all, in `list` those of the detector */
-    struct mu_table *members, *ids;
+    struct gossip_cards *cards; /* NULL: not shared */
+    struct gossip__members members;
     struct gossip__member *self;
     struct gossip__member **list;
     size_t list_count, list_room;
@@ -785,6 +846,8 @@ struct gossip {
     bool is_alive_count_new;
     struct gossip__member **graveyard; /* freed at the next step */
     size_t graveyard_count, graveyard_room;
+    const struct gossip__card **old_cards; /* the same */
+    size_t old_cards_count, old_cards_room;
 
     unsigned health; /* 0 .. awareness_max - 1 */
     uint64_t seq;    /* of pings; last given */

@@ -92,18 +92,20 @@ bool gossip_explain(const struct gossip *g, const char *name, struct gossip_acco
     if (m == NULL) {
         return false;
     }
+    const struct gossip__dealings *d = gossip__dealings(m);
+
     *out = (struct gossip_account){ .member = gossip__member_view(g, m),
                                     .state = gossip__state_text(m->state),
                                     .state_ms = m->state_ms,
-                                    .acked_ms = m->link.acked_ms,
-                                    .heard_ms = m->link.heard_ms,
-                                    .rtt_us = m->link.rtt_us,
-                                    .missed = m->link.missed,
+                                    .acked_ms = d->link.acked_ms,
+                                    .heard_ms = d->link.heard_ms,
+                                    .rtt_us = d->link.rtt_us,
+                                    .missed = d->link.missed,
                                     .health = g->health,
                                     .now_ms = g->now_ms };
     if (m->state == GOSSIP__SUSPECT) {
-        out->deadline_ms = m->suspicion.deadline_ms;
-        out->evidence = gossip__way_of(m->suspicion.evidence);
+        out->deadline_ms = d->suspicion->deadline_ms;
+        out->evidence = gossip__way_of(d->suspicion->evidence);
         gossip__suspicion_count(g, m, &out->confirmations, &out->wanted);
     }
     return true;

@@ -98,12 +98,12 @@ static void pinged_frame(struct gossip *g, struct gossip__stream *s, struct goss
     }
     reply.part.kind = GOSSIP__PART_ACK;
     reply.part.ack = (struct gossip__ack){ .seq = frame->part.ping.seq };
-    if (strcmp(frame->part.ping.target, g->self->name) != 0) {
+    if (strcmp(frame->part.ping.target, g->self->card->name) != 0) {
         gossip__log(g, MU_WARN, "memberlist: Got ping for unexpected node '%s'",
                     frame->part.ping.target);
         reply.part.kind = GOSSIP__PART_ERROR;
         reply.part.error =
-            (struct gossip__error){ .code = GOSSIP__ERROR_WRONG_NODE, .text = g->self->name };
+            (struct gossip__error){ .code = GOSSIP__ERROR_WRONG_NODE, .text = g->self->card->name };
     }
     (void)gossip__part_encode(&reply.part, &g->step);
     gossip__stream_frame(g, s, &reply);
@@ -174,7 +174,7 @@ static void finish(struct gossip *g, struct gossip__inquiry *q)
     switch (q->kind) {
     case GOSSIP__INQUIRY_RELAY: break;
     case GOSSIP__INQUIRY_CLAIM:
-        if (m != NULL && m->claim != NULL) {
+        if (m != NULL && gossip__dealings(m)->claim != NULL) {
             gossip__claim_settle(g, m, q->udp_ok || q->tcp_ok);
         }
         break;
@@ -185,7 +185,8 @@ static void finish(struct gossip *g, struct gossip__inquiry *q)
 
 void gossip__inquiry_claim(struct gossip *g, struct gossip__member *m)
 {
-    (void)begin(g, GOSSIP__INQUIRY_CLAIM, m->name, &m->addr, g->profile.probe_timeout_ms);
+    (void)begin(g, GOSSIP__INQUIRY_CLAIM, m->card->name, &m->card->addr,
+                g->profile.probe_timeout_ms);
 }
 
 void gossip__inquiry_reach(struct gossip *g, const char *name, const struct mu_addr *addr,

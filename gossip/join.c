@@ -93,9 +93,11 @@ static void reconnect_over(struct gossip *g, const struct gossip__join *j)
 
     g->is_reconnecting = false;
     if (m != NULL && j->contacted == 0 && m->status == GOSSIP_STATUS_FAILED) {
-        m->retries += m->retries < BACKOFF_MAX;
-        wait *= m->retries > 3 ? BACKOFF_MAX : 1ULL << m->retries;
-        m->retry_ms = g->now_ms + wait;
+        struct gossip__dealings *d = gossip__deal(m);
+
+        d->retries += d->retries < BACKOFF_MAX;
+        wait *= d->retries > 3 ? BACKOFF_MAX : 1ULL << d->retries;
+        d->retry_ms = g->now_ms + wait;
     }
 }
 
@@ -218,7 +220,7 @@ void gossip__on_join(struct gossip *g, const struct gossip_event *ev)
 
         if (t->failed != NULL) {
             add_failure(j, "resolve", t->given, t->failed);
-        } else if (mu_addr_eq(&t->addr, &g->self->addr)) {
+        } else if (mu_addr_eq(&t->addr, &g->self->card->addr)) {
             has_ourselves = true;
         } else {
             join_add(j, &t->addr, t->given);
@@ -255,7 +257,7 @@ void gossip__join_known(struct gossip *g, const struct gossip_options *options)
 static void offer(struct gossip *g, struct gossip__join *j, size_t *seen,
                   const struct mu_addr *addr, const char *label)
 {
-    if (mu_addr_eq(addr, &g->self->addr)) {
+    if (mu_addr_eq(addr, &g->self->card->addr)) {
         return;
     }
     (*seen)++;
@@ -274,14 +276,13 @@ static void offer(struct gossip *g, struct gossip__join *j, size_t *seen,
 static void rejoin(struct gossip *g)
 {
     struct gossip__join *j = join_new(g, GOSSIP__JOIN_REJOIN, ROUND_MAX);
-    struct mu_table_at at = { .started = false };
     size_t seen = 0;
 
-    while (mu_table_next(g->members, &at)) {
-        const struct gossip__member *m = at.value;
+    for (size_t i = 0; i < g->members.count; i++) {
+        const struct gossip__member *m = g->members.items[i];
 
         if (m->status == GOSSIP_STATUS_FAILED) {
-            offer(g, j, &seen, &m->addr, m->name);
+            offer(g, j, &seen, &m->card->addr, m->card->name);
         }
     }
     for (size_t i = 0; i < g->known_count; i++) {
@@ -305,26 +306,30 @@ static void rejoin(struct gossip *g)
 /* -- failed members -----------------------------------------------------------------------------
  */
 
+static uint64_t retry_ms(const struct gossip__member *m)
+{
+    return gossip__dealings(m)->retry_ms;
+}
+
 /* One whose time has come, or else the one whose time comes first: the back-off says who is next,
  * not whether anybody is. A cut that lasted long must be healed within two intervals (18.3, rule
  * 5), and how often we all try is bounded by chance (below). */
 static struct gossip__member *reconnect_target(struct gossip *g)
 {
-    struct mu_table_at at = { .started = false };
     struct gossip__member *chosen = NULL;
     struct gossip__member *earliest = NULL;
     size_t seen = 0;
 
-    while (mu_table_next(g->members, &at)) {
-        struct gossip__member *m = at.value;
+    for (size_t i = 0; i < g->members.count; i++) {
+        struct gossip__member *m = g->members.items[i];
 
         if (m->status != GOSSIP_STATUS_FAILED) {
             continue;
         }
-        if (earliest == NULL || m->retry_ms < earliest->retry_ms) {
+        if (earliest == NULL || retry_ms(m) < retry_ms(earliest)) {
             earliest = m;
         }
-        if (m->retry_ms <= g->now_ms && mu_rand_below(&g->rand, ++seen) == 0) {
+        if (retry_ms(m) <= g->now_ms && mu_rand_below(&g->rand, ++seen) == 0) {
             chosen = m;
         }
     }
@@ -334,7 +339,7 @@ static struct gossip__member *reconnect_target(struct gossip *g)
 /* With probability failed/alive, so that all of us together try each about once an interval. */
 static void reconnect(struct gossip *g)
 {
-    size_t alive = mu_table_count(g->members) - g->failed_count - g->left_count;
+    size_t alive = g->members.count - g->failed_count - g->left_count;
     struct gossip__member *m = reconnect_target(g);
     uint64_t interval = g->profile.reconnect_ms;
 
@@ -348,7 +353,7 @@ static void reconnect(struct gossip *g)
     }
     struct gossip__join *j = join_new(g, GOSSIP__JOIN_RECONNECT, 1);
 
-    join_add(j, &m->addr, m->name);
+    join_add(j, &m->card->addr, m->card->name);
     g->is_reconnecting = true;
     advance(g, j);
 }

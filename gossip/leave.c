@@ -48,7 +48,7 @@ static void deliver(struct gossip *g)
     want = want < TOLD_MIN ? TOLD_MIN : want > TOLD_MAX ? TOLD_MAX : want;
     g->leave.asked = (unsigned)gossip__member_pick(g, want, fits_told, NULL, peers);
     for (unsigned i = 0; i < g->leave.asked; i++) {
-        (void)gossip__stream_open(g, GOSSIP__ROLE_DELIVER, &peers[i]->addr);
+        (void)gossip__stream_open(g, GOSSIP__ROLE_DELIVER, &peers[i]->card->addr);
     }
     g->leave.running = g->leave.asked;
 }
@@ -65,10 +65,11 @@ static void await(struct gossip *g, struct gossip__rumor *r)
 static void queue_farewells(struct gossip *g)
 {
     struct gossip__part intent = { .kind = GOSSIP__PART_LEAVE,
-                                   .intent = { .node = g->self->name, .ltime = g->member_time } };
+                                   .intent = { .node = g->self->card->name,
+                                               .ltime = g->member_time } };
     struct gossip__part dead = { .kind = GOSSIP__PART_DEAD,
-                                 .dead = { .node = g->self->name,
-                                           .from = g->self->name,
+                                 .dead = { .node = g->self->card->name,
+                                           .from = g->self->card->name,
                                            .incarnation = g->self->incarnation } };
 
     (void)gossip__serf_leave_intent(g, &intent.intent);

@@ -15,25 +15,29 @@
 
 void gossip__link_answered(const struct gossip *g, struct gossip__member *m, uint64_t rtt_ns)
 {
-    m->link.acked_ms = g->now_ms;
-    m->link.rtt_us = rtt_ns / 1000;
-    m->link.missed = 0;
+    struct gossip__dealings *d = gossip__deal(m);
+
+    d->link.acked_ms = g->now_ms;
+    d->link.rtt_us = rtt_ns / 1000;
+    d->link.missed = 0;
 }
 
 void gossip__link_missed(const struct gossip *g, struct gossip__member *m, enum gossip_way tcp)
 {
-    if (m->link.missed++ == 0) {
-        m->link.since_ms = g->now_ms;
-        m->link.tcp = GOSSIP_WAY_UNKNOWN;
+    struct gossip__dealings *d = gossip__deal(m);
+
+    if (d->link.missed++ == 0) {
+        d->link.since_ms = g->now_ms;
+        d->link.tcp = GOSSIP_WAY_UNKNOWN;
     }
     if (tcp != GOSSIP_WAY_UNKNOWN) { /* the help of others may be faster than our dial */
-        m->link.tcp = tcp;
+        d->link.tcp = tcp;
     }
 }
 
 void gossip__link_heard(const struct gossip *g, struct gossip__member *m)
 {
-    m->link.heard_ms = g->now_ms;
+    gossip__deal(m)->link.heard_ms = g->now_ms;
 }
 
 /* Everybody pings everybody else once in two rounds at most (5.1). */
@@ -46,15 +50,17 @@ void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void 
 {
     for (size_t i = 0; i < g->list_count; i++) {
         const struct gossip__member *m = g->list[i];
-        bool is_heard = m->link.heard_ms > m->link.since_ms;
+        const struct gossip__dealings *d = gossip__dealings(m);
+        bool is_heard = d->link.heard_ms > d->link.since_ms;
 
-        if (m == g->self || !gossip__member_is_live(m) || m->link.missed < MISSED_MIN ||
-            (!is_heard && g->now_ms < m->link.since_ms + patience_ms(g))) {
+        if (m == g->self || !gossip__member_is_live(m) || d->link.missed < MISSED_MIN ||
+            (!is_heard && g->now_ms < d->link.since_ms + patience_ms(g))) {
             continue;
         }
-        struct gossip_link link = {
-            .name = m->name, .is_heard = is_heard, .tcp = m->link.tcp, .missed = m->link.missed
-        };
+        struct gossip_link link = { .name = m->card->name,
+                                    .is_heard = is_heard,
+                                    .tcp = d->link.tcp,
+                                    .missed = d->link.missed };
 
         each(data, &link);
     }

@@ -35,42 +35,68 @@ static const struct {
 
 struct gossip__member *gossip__member_find(const struct gossip *g, const char *name)
 {
-    return mu_table_find(g->members, mu_span_text(name));
+    return gossip__members_named(&g->members, name);
 }
 
 struct gossip__member *gossip__member_by_id(const struct gossip *g, const struct mu_id *id)
 {
-    return mu_id_is_none(id) ? NULL : mu_table_find(g->ids, mu_span_of(id->b, sizeof id->b));
+    return mu_id_is_none(id) ? NULL : gossip__members_with_id(&g->members, id);
 }
 
-struct gossip__member *gossip__member_add(struct gossip *g, const char *name)
+struct gossip__member *gossip__member_add(struct gossip *g, const struct gossip__alive *a)
+{
+    return gossip__member_put(g, gossip__card_of(g->cards, a));
+}
+
+struct gossip__member *gossip__member_put(struct gossip *g, const struct gossip__card *card)
 {
     struct gossip__member *m = mu_new(sizeof *m);
 
-    m->name = mu_strdup(name);
+    m->card = card;
     m->state = GOSSIP__DEAD;
     m->state_ms = g->now_ms;
     m->slot = SLOTS;
     m->status = GOSSIP_STATUS_NONE;
-    MU_ASSERT(mu_table_put(g->members, mu_span_text(m->name), m) == NULL);
+    gossip__members_add(&g->members, m);
     return m;
 }
 
 void gossip__member_free(struct gossip__member *m)
 {
-    gossip__claim_free(m->claim);
-    mu_free(m->replay);
-    mu_free(m->distance);
-    mu_buf_deinit(&m->meta);
-    mu_free(m->tags.items);
-    mu_free(m->name);
+    const struct gossip__dealings *d = gossip__dealings(m);
+
+    gossip__claim_free(d->claim);
+    mu_free(d->suspicion);
+    mu_free(d->replay);
+    mu_free(d->distance);
+    mu_free(m->dealings);
+    gossip__card_leave(m->card);
     mu_free(m);
 }
 
-static void id_forget(struct gossip *g, struct gossip__member *m)
+/* -- dealings -----------------------------------------------------------------------------------
+ */
+
+static const struct gossip__dealings no_dealings;
+
+const struct gossip__dealings *gossip__dealings(const struct gossip__member *m)
 {
-    if (gossip__member_by_id(g, &m->node_id) == m) {
-        (void)mu_table_remove(g->ids, mu_span_of(m->node_id.b, sizeof m->node_id.b));
+    return m->dealings != NULL ? m->dealings : &no_dealings;
+}
+
+struct gossip__dealings *gossip__deal(struct gossip__member *m)
+{
+    if (m->dealings == NULL) {
+        m->dealings = mu_new(sizeof *m->dealings);
+    }
+    return m->dealings;
+}
+
+void gossip__deal_over(struct gossip__member *m)
+{
+    if (m->dealings != NULL && memcmp(m->dealings, &no_dealings, sizeof no_dealings) == 0) {
+        mu_free(m->dealings);
+        m->dealings = NULL;
     }
 }
 
@@ -82,8 +108,7 @@ void gossip__member_drop(struct gossip *g, struct gossip__member *m)
     gossip__probe_forget(g, m);
     gossip__rumor_forget(g, m);
     gossip__record_forget(g, m);
-    id_forget(g, m);
-    MU_ASSERT(mu_table_remove(g->members, mu_span_text(m->name)) == m);
+    gossip__members_remove(&g->members, m);
     if (g->graveyard_count == g->graveyard_room) {
         g->graveyard_room = g->graveyard_room * 2 + 4;
         g->graveyard = mu_grow(g->graveyard, g->graveyard_room * sizeof(struct gossip__member *));
@@ -98,7 +123,7 @@ static void slot_take(struct gossip *g, struct gossip__member *m)
 {
     m->slot = SLOTS;
     if (~g->slots != 0) {
-        m->slot = (unsigned)__builtin_ctzll(~g->slots);
+        m->slot = (uint8_t)__builtin_ctzll(~g->slots);
         g->slots |= 1ULL << m->slot;
     }
 }
@@ -109,18 +134,15 @@ void gossip__member_list(struct gossip *g, struct gossip__member *m)
     if (m->is_listed) {
         return;
     }
-    if (g->list_count == g->list_room) {
-        g->list_room = g->list_room * 2 + 8;
-        g->list = mu_grow(g->list, g->list_room * sizeof(struct gossip__member *));
-    }
+    gossip__members_room(&g->list, g->list_count, &g->list_room);
     size_t at = (size_t)mu_rand_below(&g->rand, g->list_count + 1);
 
     if (at < g->list_count) {
         g->list[g->list_count] = g->list[at];
-        g->list[g->list_count]->index = g->list_count;
+        g->list[g->list_count]->index = (uint32_t)g->list_count;
     }
     g->list[at] = m;
-    m->index = at;
+    m->index = (uint32_t)at;
     m->is_listed = true;
     g->list_count++;
     slot_take(g, m);
@@ -144,7 +166,7 @@ void gossip__member_unlist(struct gossip *g, struct gossip__member *m)
 
 uint64_t gossip__member_mark(const struct gossip__member *m)
 {
-    return 1ULL << (m->slot < SLOTS ? m->slot : gossip__hash_name(m->name) % SLOTS);
+    return 1ULL << (m->slot < SLOTS ? m->slot : m->card->spread % SLOTS);
 }
 
 const char *gossip__state_text(enum gossip__state state)
@@ -222,78 +244,67 @@ void gossip__member_move(struct gossip *g, struct gossip__member *m, enum gossip
     MU_ASSERT(m != g->self || to == GOSSIP__GONE || m->status == GOSSIP_STATUS_NONE);
     MU_ASSERT(m->is_listed || (to != GOSSIP__ALIVE && to != GOSSIP__SUSPECT));
 
-    gossip__log(g, MU_TRACE, "%s: %s -> %s, %s", m->name, states[m->state].text, states[to].text,
-                why);
+    gossip__log(g, MU_TRACE, "%s: %s -> %s, %s", m->card->name, states[m->state].text,
+                states[to].text, why);
     count_state(g, m->state, (size_t)-1);
     count_state(g, to, 1);
     g->is_alive_count_new = true;
     if (m->state == GOSSIP__SUSPECT) {
-        mu_list_remove(&m->suspects);
+        gossip__suspicion_end(m);
     }
-    if (m->state == GOSSIP__DEAD || m->state == GOSSIP__GONE) {
-        m->link.missed = 0; /* in an earlier life */
+    if (m->dealings != NULL && (m->state == GOSSIP__DEAD || m->state == GOSSIP__GONE)) {
+        m->dealings->link.missed = 0; /* in an earlier life */
     }
     m->state = to;
     m->state_ms = g->now_ms;
     if (to == GOSSIP__DEAD || to == GOSSIP__GONE) {
         gossip__coordinate_restart(m);
     }
-    if (to == GOSSIP__SUSPECT) {
-        mu_list_push_back(&g->suspects, &m->suspects);
-    } else {
-        memset(&m->suspicion, 0, sizeof m->suspicion); /* or a later one would start confirmed */
-    }
 }
 
-static void tags_set(struct gossip *g, struct gossip__member *m)
+/* Notices of this step may show the old one. */
+static void card_set(struct gossip *g, struct gossip__member *m, const struct gossip__alive *a)
 {
-    struct mu_pairs decoded;
-
-    mu_free(m->tags.items);
-    m->tags = (struct mu_pairs){ NULL, 0 };
-    if (gossip__tags_decode(mu_buf_span(&m->meta), &g->step, &decoded) && decoded.count > 0) {
-        m->tags.items = mu_new_array(decoded.count, sizeof *m->tags.items);
-        m->tags.count = decoded.count;
-        memcpy(m->tags.items, decoded.items, decoded.count * sizeof *m->tags.items);
+    if (g->old_cards_count == g->old_cards_room) {
+        g->old_cards_room = g->old_cards_room * 2 + 4;
+        g->old_cards =
+            mu_grow(g->old_cards, g->old_cards_room * sizeof(const struct gossip__card *));
     }
+    g->old_cards[g->old_cards_count++] = m->card;
+    m->card = gossip__card_of(g->cards, a);
 }
 
 /* Everything but the incarnation, which rises on other occasions too. */
 void gossip__member_describe(struct gossip *g, struct gossip__member *m,
                              const struct gossip__alive *a)
 {
-    struct gossip__member *holder = gossip__member_by_id(g, &a->node_id);
+    const struct gossip__member *holder = gossip__member_by_id(g, &a->node_id);
 
-    if (!mu_addr_eq(&m->addr, &a->at)) {
+    MU_ASSERT(strcmp(m->card->name, a->node) == 0);
+    if (!mu_addr_eq(&m->card->addr, &a->at)) {
         gossip__coordinate_restart(m);
     }
-    m->addr = a->at;
-    m->boot_id = a->boot_id;
-    memcpy(m->versions, a->versions, sizeof m->versions);
-    if (!mu_id_eq(&m->node_id, &a->node_id)) {
-        id_forget(g, m);
-        m->node_id = a->node_id;
+    if (!mu_id_eq(&m->card->node_id, &a->node_id)) {
+        gossip__members_id_unset(&g->members, m);
     }
-    if (!mu_id_is_none(&m->node_id) && (holder == NULL || !gossip__member_is_live(holder))) {
-        (void)mu_table_put(g->ids, mu_span_of(m->node_id.b, sizeof m->node_id.b), m);
+    if (!gossip__card_says(m->card, a)) {
+        card_set(g, m, a);
     }
-    if (!mu_span_eq(mu_buf_span(&m->meta), a->meta)) {
-        mu_buf_clear(&m->meta);
-        mu_buf_add_span(&m->meta, a->meta);
-        tags_set(g, m);
+    if (!mu_id_is_none(&a->node_id) && (holder == NULL || !gossip__member_is_live(holder))) {
+        gossip__members_id_set(&g->members, m);
     }
 }
 
 struct gossip__alive gossip__member_record(const struct gossip__member *m)
 {
-    struct gossip__alive a = { .node = m->name,
+    struct gossip__alive a = { .node = m->card->name,
                                .incarnation = m->incarnation,
-                               .boot_id = m->boot_id,
-                               .at = m->addr,
-                               .meta = mu_buf_span(&m->meta),
-                               .node_id = m->node_id };
+                               .boot_id = m->card->boot_id,
+                               .at = m->card->addr,
+                               .meta = m->card->meta,
+                               .node_id = m->card->node_id };
 
-    memcpy(a.versions, m->versions, sizeof a.versions);
+    memcpy(a.versions, m->card->versions, sizeof a.versions);
     return a;
 }
 
@@ -302,13 +313,13 @@ static const uint8_t shown_versions[6] = { 1, 5, 2, 2, 5, 5 };
 
 struct gossip_view gossip__member_view(const struct gossip *g, const struct gossip__member *m)
 {
-    struct gossip_view v = { .name = m->name,
-                             .addr = m->addr,
-                             .tags = m->tags,
+    struct gossip_view v = { .name = m->card->name,
+                             .addr = m->card->addr,
+                             .tags = m->card->tags,
                              .status = m->status,
                              .is_suspect = m->state == GOSSIP__SUSPECT,
-                             .node_id = m->node_id,
-                             .boot_id = m->boot_id,
+                             .node_id = m->card->node_id,
+                             .boot_id = m->card->boot_id,
                              .incarnation = m->incarnation,
                              .changed_ms = m->status_ms,
                              .is_self = m == g->self };

@@ -97,8 +97,8 @@ bool gossip__header_ok(const struct gossip__head *head, struct mu_span data, str
 
 static struct gossip__packet our_packet(const struct gossip *g)
 {
-    return (struct gossip__packet){ .from = g->self->name,
-                                    .boot_id = g->self->boot_id,
+    return (struct gossip__packet){ .from = g->self->card->name,
+                                    .boot_id = g->self->card->boot_id,
                                     .counter = g->packet_counter,
                                     .incarnation = g->self->incarnation };
 }
@@ -236,7 +236,7 @@ static void answer_stale(struct gossip *g, struct gossip__member *sender,
                          const struct gossip__packet *p, const struct mu_addr *from)
 {
     if (sender != NULL && sender->state != GOSSIP__ALIVE && p->incarnation <= sender->incarnation &&
-        mu_addr_eq(from, &sender->addr)) {
+        mu_addr_eq(from, &sender->card->addr)) {
         gossip__accuse(g, sender, from);
     }
 }
@@ -281,7 +281,7 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
         gossip__count(g, GOSSIP_COUNT_MALFORMED);
         return;
     }
-    if (p.boot_id == g->self->boot_id && strcmp(p.from, g->self->name) == 0) {
+    if (p.boot_id == g->self->card->boot_id && strcmp(p.from, g->self->card->name) == 0) {
         return; /* our own voice */
     }
     struct gossip__source src = { .addr = *from, .sender = other_named(g, p.from) };
@@ -291,9 +291,9 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
         return;
     }
     if (src.sender != NULL && !is_sealed) {
-        src.sender->clear_ms = g->now_ms;
+        gossip__deal(src.sender)->clear_ms = g->now_ms;
     }
-    if (src.sender != NULL && mu_addr_eq(from, &src.sender->addr)) {
+    if (src.sender != NULL && mu_addr_eq(from, &src.sender->card->addr)) {
         gossip__link_heard(g, src.sender);
     }
     for (size_t i = 0; i < p.parts_count; i++) {

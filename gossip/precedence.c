@@ -31,25 +31,26 @@ void gossip__announce(struct gossip *g)
 
 static struct gossip__part dead_part(const struct gossip *g, const struct gossip__member *m)
 {
-    return (
-        struct gossip__part){ .kind = GOSSIP__PART_DEAD,
-                              .dead = { .node = m->name,
-                                        .from = m->state == GOSSIP__GONE ? m->name : g->self->name,
-                                        .incarnation = m->incarnation } };
+    return (struct gossip__part){ .kind = GOSSIP__PART_DEAD,
+                                  .dead = { .node = m->card->name,
+                                            .from = m->state == GOSSIP__GONE ? m->card->name
+                                                                             : g->self->card->name,
+                                            .incarnation = m->incarnation } };
 }
 
-static struct gossip__part suspect_part(const struct gossip *g, const struct gossip__member *m)
+static struct gossip__part suspect_part(const struct gossip *g, const struct gossip__member *m,
+                                        enum gossip__evidence evidence)
 {
     return (struct gossip__part){ .kind = GOSSIP__PART_SUSPECT,
-                                  .suspect = { .node = m->name,
-                                               .from = g->self->name,
+                                  .suspect = { .node = m->card->name,
+                                               .from = g->self->card->name,
                                                .incarnation = m->incarnation,
-                                               .evidence = m->suspicion.evidence } };
+                                               .evidence = evidence } };
 }
 
 void gossip__letter_accuse(struct gossip *g, struct gossip__letter *l, struct gossip__member *m)
 {
-    struct gossip__part part = suspect_part(g, m);
+    struct gossip__part part = suspect_part(g, m, m->dealings->suspicion->evidence);
 
     MU_ASSERT(gossip__letter_add(l, gossip__part_encode(&part, &g->step)));
 }
@@ -57,19 +58,20 @@ void gossip__letter_accuse(struct gossip *g, struct gossip__letter *l, struct go
 void gossip__accuse(struct gossip *g, struct gossip__member *m, const struct mu_addr *to)
 {
     struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+    struct gossip__dealings *d = gossip__deal(m);
 
-    if (m->accused_ms != 0 && g->now_ms < m->accused_ms + g->profile.probe_ms) {
+    if (d->accused_ms != 0 && g->now_ms < d->accused_ms + g->profile.probe_ms) {
         return;
     }
-    m->accused_ms = g->now_ms;
+    d->accused_ms = g->now_ms;
     switch (m->state) { /* of an ALIVE one: its own earlier life */
     case GOSSIP__ALIVE: part.alive = gossip__member_record(m); break;
-    case GOSSIP__SUSPECT: part = suspect_part(g, m); break;
+    case GOSSIP__SUSPECT: part = suspect_part(g, m, m->dealings->suspicion->evidence); break;
     case GOSSIP__DEAD:
     case GOSSIP__GONE: part = dead_part(g, m); break;
     }
     gossip__count(g, GOSSIP_COUNT_STALE_ANSWERED);
-    gossip__log(g, MU_TRACE, "tell %s that it is held at incarnation %llu", m->name,
+    gossip__log(g, MU_TRACE, "tell %s that it is held at incarnation %llu", m->card->name,
                 (unsigned long long)m->incarnation);
     gossip__send_part(g, to, NULL, &part);
 }
@@ -136,7 +138,7 @@ static const char *id_conflict(struct gossip *g, const struct gossip__alive *a,
             &g->step, "Member '%s' has conflicting node ID '%s' with this agent's ID", a->node, id);
     }
     return mu_arena_printf(&g->step, "Member '%s' has conflicting node ID '%s' with member '%s'",
-                           a->node, id, other->name);
+                           a->node, id, other->card->name);
 }
 
 const char *gossip__alive_refused(struct gossip *g, const struct gossip__alive *a,
@@ -151,10 +153,10 @@ const char *gossip__alive_refused(struct gossip *g, const struct gossip__alive *
                                 .incarnation = a->incarnation };
 
     *held = NULL;
-    if (strcmp(a->node, g->self->name) == 0) {
+    if (strcmp(a->node, g->self->card->name) == 0) {
         return NULL;
     }
-    if (other != NULL && gossip__member_is_live(other) && strcmp(other->name, a->node) != 0) {
+    if (other != NULL && gossip__member_is_live(other) && strcmp(other->card->name, a->node) != 0) {
         *held = other;
         return id_conflict(g, a, other);
     }
@@ -184,21 +186,23 @@ static void conflict(struct gossip *g, struct gossip__member *m, const struct go
 {
     char mine[MU_ADDR_TEXT_MAX];
     char theirs[MU_ADDR_TEXT_MAX];
+    struct gossip__dealings *d = gossip__deal(m);
 
     gossip__count(g, GOSSIP_COUNT_CONFLICTS);
-    if (m->conflict_ms != 0 && g->now_ms < m->conflict_ms + CONFLICT_TELL_MS) {
+    if (d->conflict_ms != 0 && g->now_ms < d->conflict_ms + CONFLICT_TELL_MS) {
         return;
     }
-    m->conflict_ms = g->now_ms;
-    if (m->conflict_log_ms == 0 || g->now_ms >= m->conflict_log_ms + CONFLICT_LOG_MS) {
-        m->conflict_log_ms = g->now_ms;
-        mu_addr_text(&m->addr, mine);
+    d->conflict_ms = g->now_ms;
+    if (d->conflict_log_ms == 0 || g->now_ms >= d->conflict_log_ms + CONFLICT_LOG_MS) {
+        d->conflict_log_ms = g->now_ms;
+        mu_addr_text(&m->card->addr, mine);
         mu_addr_text(&a->at, theirs);
-        gossip__log(g, MU_WARN, "serf: Name conflict for '%s' both %s and %s are claiming", m->name,
-                    mine, theirs);
+        gossip__log(g, MU_WARN, "serf: Name conflict for '%s' both %s and %s are claiming",
+                    m->card->name, mine, theirs);
     }
     if (m != g->self) {
-        tell_conflict(g, &a->at, m, mu_arena_printf(&g->step, "name '%s' is in use", m->name));
+        tell_conflict(g, &a->at, m,
+                      mu_arena_printf(&g->step, "name '%s' is in use", m->card->name));
     }
 }
 
@@ -207,9 +211,9 @@ static void conflict(struct gossip *g, struct gossip__member *m, const struct go
 
 static bool is_described(const struct gossip__member *m, const struct gossip__alive *a)
 {
-    return mu_addr_eq(&m->addr, &a->at) && m->boot_id == a->boot_id &&
-           mu_span_eq(mu_buf_span(&m->meta), a->meta) &&
-           memcmp(m->versions, a->versions, sizeof m->versions) == 0;
+    return mu_addr_eq(&m->card->addr, &a->at) && m->card->boot_id == a->boot_id &&
+           mu_span_eq(m->card->meta, a->meta) &&
+           memcmp(m->card->versions, a->versions, sizeof m->card->versions) == 0;
 }
 
 static void accept_alive(struct gossip *g, struct gossip__member *m, const struct gossip__alive *a,
@@ -220,7 +224,9 @@ static void accept_alive(struct gossip *g, struct gossip__member *m, const struc
 
     gossip__member_describe(g, m, a);
     m->incarnation = a->incarnation;
-    m->accused_ms = 0;
+    if (m->dealings != NULL) {
+        m->dealings->accused_ms = 0;
+    }
     gossip__member_list(g, m);
     if (was != GOSSIP__ALIVE) {
         gossip__member_move(g, m, GOSSIP__ALIVE, "it says so");
@@ -249,7 +255,7 @@ static void accept_alive(struct gossip *g, struct gossip__member *m, const struc
 static bool may_move(struct gossip *g, struct gossip__member *m, const struct gossip__alive *a,
                      struct mu_span bytes)
 {
-    bool is_same = !mu_id_is_none(&a->node_id) && mu_id_eq(&a->node_id, &m->node_id);
+    bool is_same = !mu_id_is_none(&a->node_id) && mu_id_eq(&a->node_id, &m->card->node_id);
     uint32_t reclaim = g->profile.reclaim_ms;
 
     if (m->state == GOSSIP__GONE ||
@@ -262,18 +268,21 @@ static bool may_move(struct gossip *g, struct gossip__member *m, const struct go
         return false;
     }
     if (a->incarnation <= m->incarnation) {
-        if (a->boot_id != m->boot_id) {
+        if (a->boot_id != m->card->boot_id) {
             gossip__accuse(g, m, &a->at); /* the same node, without its memory */
         }
         return false;
     }
-    if (m->claim == NULL) { /* moved, or a copy of its directory? ask at the old address */
-        m->claim = mu_new(sizeof *m->claim);
-        mu_buf_add_span(&m->claim->part, bytes);
-        mu_buf_add_span(&m->claim->meta, a->meta);
-        m->claim->alive = *a;
-        m->claim->alive.node = m->name;
-        m->claim->alive.meta = mu_buf_span(&m->claim->meta);
+    if (gossip__dealings(m)->claim == NULL) {
+        /* moved, or a copy of its directory? ask at the old address */
+        struct gossip__claim *claim = mu_new(sizeof *claim);
+
+        mu_buf_add_span(&claim->part, bytes);
+        mu_buf_add_span(&claim->meta, a->meta);
+        claim->alive = *a;
+        claim->alive.node = NULL; /* when it is settled: cards come and go meanwhile */
+        claim->alive.meta = mu_buf_span(&claim->meta);
+        gossip__deal(m)->claim = claim;
         gossip__inquiry_claim(g, m);
     }
     return false;
@@ -290,15 +299,16 @@ void gossip__claim_free(struct gossip__claim *claim)
 
 void gossip__claim_settle(struct gossip *g, struct gossip__member *m, bool holder_lives)
 {
-    struct gossip__claim *claim = m->claim;
+    struct gossip__claim *claim = gossip__dealings(m)->claim;
     struct gossip__source src = { .addr = MU_ADDR_NONE };
 
     MU_ASSERT(claim != NULL);
-    m->claim = NULL;
+    claim->alive.node = m->card->name;
+    m->dealings->claim = NULL;
     if (holder_lives) {
         conflict(g, m, &claim->alive);
     } else if (claim->alive.incarnation > m->incarnation) {
-        gossip__log(g, MU_TRACE, "%s moved, its old address is silent", m->name);
+        gossip__log(g, MU_TRACE, "%s moved, its old address is silent", m->card->name);
         accept_alive(g, m, &claim->alive, mu_buf_span(&claim->part), &src);
     }
     gossip__claim_free(claim);
@@ -309,8 +319,8 @@ static void on_alive_self(struct gossip *g, const struct gossip__alive *a,
                           const struct gossip__source *src)
 {
     struct gossip__member *self = g->self;
-    bool is_here = mu_addr_eq(&a->at, &self->addr);
-    bool is_us = !mu_id_is_none(&a->node_id) && mu_id_eq(&a->node_id, &self->node_id);
+    bool is_here = mu_addr_eq(&a->at, &self->card->addr);
+    bool is_us = !mu_id_is_none(&a->node_id) && mu_id_eq(&a->node_id, &self->card->node_id);
 
     if (self->state == GOSSIP__GONE || g->leave.stage != GOSSIP__LEAVE_NONE) {
         return;
@@ -330,7 +340,7 @@ static void on_alive_self(struct gossip *g, const struct gossip__alive *a,
         }
         g->self_claim_ms = g->now_ms;
     }
-    gossip__log(g, MU_DEBUG, "memberlist: Refuting an alive message for '%s'", self->name);
+    gossip__log(g, MU_DEBUG, "memberlist: Refuting an alive message for '%s'", self->card->name);
     gossip__refute(g, a->incarnation, src);
 }
 
@@ -379,25 +389,25 @@ void gossip__on_alive(struct gossip *g, const struct gossip__alive *a, struct mu
         return;
     }
     if (grave != NULL && a->incarnation <= grave->incarnation) {
-        struct gossip__part part = {
-            .kind = GOSSIP__PART_DEAD,
-            .dead = { .node = a->node, .from = g->self->name, .incarnation = grave->incarnation }
-        };
+        struct gossip__part part = { .kind = GOSSIP__PART_DEAD,
+                                     .dead = { .node = a->node,
+                                               .from = g->self->card->name,
+                                               .incarnation = grave->incarnation } };
 
         gossip__count(g, GOSSIP_COUNT_STALE_ANSWERED);
         gossip__send_part(g, &a->at, NULL, &part);
         return;
     }
     if (m == NULL) {
-        if (mu_table_count(g->members) >= MU_GOSSIP_MEMBERS_MAX) {
+        if (g->members.count >= MU_GOSSIP_MEMBERS_MAX) {
             gossip__count(g, GOSSIP_COUNT_MEMBER_REFUSED);
             return;
         }
         gossip__tombstone_remove(g, a->node);
-        m = gossip__member_add(g, a->node);
+        m = gossip__member_add(g, a);
     } else if (jumps_too_far(g, m, a->incarnation)) {
         return;
-    } else if (!mu_addr_eq(&m->addr, &a->at) && !may_move(g, m, a, bytes)) {
+    } else if (!mu_addr_eq(&m->card->addr, &a->at) && !may_move(g, m, a, bytes)) {
         return;
     }
     if (a->incarnation > m->incarnation) {
@@ -427,7 +437,7 @@ static void refute_accusation(struct gossip *g, uint64_t accused, const char *wh
         return;
     }
     if (accused < self->incarnation) { /* refuted long ago, but the accuser did not hear of it */
-        if (src->sender != NULL && strcmp(src->sender->name, from) == 0) {
+        if (src->sender != NULL && strcmp(src->sender->card->name, from) == 0) {
             reply_alive(g, src);
         }
         return;
@@ -484,12 +494,11 @@ void gossip__conclude_suspect(struct gossip *g, struct gossip__member *m,
 {
     struct gossip__source src = { .addr = MU_ADDR_NONE };
     bool is_first = m->state == GOSSIP__ALIVE;
-    struct gossip__part part = suspect_part(g, m);
+    struct gossip__part part = suspect_part(g, m, evidence);
 
-    part.suspect.evidence = evidence;
     gossip__on_suspect(g, &part.suspect, gossip__part_encode(&part, &g->step), &src);
     if (is_first) {
-        gossip__send_part(g, &m->addr, NULL, &part);
+        gossip__send_part(g, &m->card->addr, NULL, &part);
     }
 }
 
@@ -535,6 +544,6 @@ void gossip__conclude_dead(struct gossip *g, struct gossip__member *m, bool has_
     struct gossip__source src = { .addr = MU_ADDR_NONE };
     struct gossip__part part = dead_part(g, m);
 
-    part.dead.from = has_left ? m->name : g->self->name;
+    part.dead.from = has_left ? m->card->name : g->self->card->name;
     gossip__on_dead(g, &part.dead, gossip__part_encode(&part, &g->step), &src);
 }

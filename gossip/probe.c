@@ -38,7 +38,7 @@ static void probe_end(struct gossip *g)
 void gossip__probe_abandon(struct gossip *g, const char *why)
 {
     if (g->probe.stage != GOSSIP__PROBE_IDLE) {
-        gossip__log(g, MU_TRACE, "give up the probe of %s, %s", g->probe.target->name, why);
+        gossip__log(g, MU_TRACE, "give up the probe of %s, %s", g->probe.target->card->name, why);
         probe_end(g);
     }
 }
@@ -77,12 +77,14 @@ static void succeed(struct gossip *g, bool is_tcp_only)
         return;
     }
     gossip__count(g, GOSSIP_COUNT_PROBES_TCP_ONLY);
-    if (m->tcp_only_ms == 0 || g->now_ms >= m->tcp_only_ms + TCP_LOG_MS) {
-        m->tcp_only_ms = g->now_ms;
+    struct gossip__dealings *d = gossip__deal(m);
+
+    if (d->tcp_only_ms == 0 || g->now_ms >= d->tcp_only_ms + TCP_LOG_MS) {
+        d->tcp_only_ms = g->now_ms;
         gossip__log(g, MU_WARN,
                     "memberlist: Was able to connect to %s over TCP but UDP probes failed, "
                     "network may be misconfigured",
-                    m->name);
+                    m->card->name);
     }
 }
 
@@ -130,7 +132,7 @@ static void fail(struct gossip *g)
         gossip__conclude_dead(g, m, true);
         return;
     }
-    gossip__log(g, MU_INFO, "memberlist: Suspect %s has failed, no acks received", m->name);
+    gossip__log(g, MU_INFO, "memberlist: Suspect %s has failed, no acks received", m->card->name);
     gossip__record(g, m,
                    (struct gossip_record){ .change = GOSSIP_CHANGE_MISSED,
                                            .way = way_of(&was),
@@ -140,7 +142,7 @@ static void fail(struct gossip *g)
     gossip__conclude_suspect(g, m, evidence);
     for (unsigned i = 0; i < was.helpers_count && evidence == GOSSIP__REFUSED; i++) {
         if (was.has_refused[i] && was.helpers[i] != NULL && m->state == GOSSIP__SUSPECT) {
-            (void)gossip__suspicion_confirm(g, m, was.helpers[i]->name, evidence);
+            (void)gossip__suspicion_confirm(g, m, was.helpers[i]->card->name, evidence);
         }
     }
 }
@@ -177,14 +179,14 @@ static void ask_helpers(struct gossip *g)
     for (unsigned i = 0; i < p->helpers_count; i++) {
         struct gossip__part part = { .kind = GOSSIP__PART_INDIRECT,
                                      .indirect = { .seq = p->seq,
-                                                   .target = p->target->addr,
-                                                   .target_name = p->target->name,
-                                                   .origin = g->self->name,
-                                                   .reply_to = g->self->addr,
+                                                   .target = p->target->card->addr,
+                                                   .target_name = p->target->card->name,
+                                                   .origin = g->self->card->name,
+                                                   .reply_to = g->self->card->addr,
                                                    .want_nack = true,
                                                    .nack_after_ms = budget * NACK_PERCENT / 100 } };
 
-        gossip__send_part(g, &p->helpers[i]->addr, p->helpers[i], &part);
+        gossip__send_part(g, &p->helpers[i]->card->addr, p->helpers[i], &part);
     }
 }
 
@@ -194,9 +196,9 @@ static void trace_helpers(struct gossip *g, const char *what)
     struct mu_buf names = MU_BUF_NONE;
 
     for (unsigned i = 0; i < p->helpers_count; i++) {
-        mu_buf_addf(&names, "%s%s", i == 0 ? ", ask " : " ", p->helpers[i]->name);
+        mu_buf_addf(&names, "%s%s", i == 0 ? ", ask " : " ", p->helpers[i]->card->name);
     }
-    gossip__log(g, MU_TRACE, "%s %s%s", what, p->target->name, mu_buf_text(&names));
+    gossip__log(g, MU_TRACE, "%s %s%s", what, p->target->card->name, mu_buf_text(&names));
     mu_buf_deinit(&names);
 }
 
@@ -207,7 +209,7 @@ static void go_indirect(struct gossip *g, const char *what)
     p->stage = GOSSIP__PROBE_INDIRECT;
     ask_helpers(g);
     trace_helpers(g, what);
-    p->stream = gossip__dial(g, p->seq, p->target->name, &p->target->addr);
+    p->stream = gossip__dial(g, p->seq, p->target->card->name, &p->target->card->addr);
 }
 
 void gossip__probe_dialled(struct gossip *g, uint64_t seq, bool ok, enum gossip__evidence evidence)
@@ -250,8 +252,8 @@ static void wrap(struct gossip *g)
 
         g->list[at] = g->list[i - 1];
         g->list[i - 1] = m;
-        g->list[at]->index = at;
-        m->index = i - 1;
+        g->list[at]->index = (uint32_t)at;
+        m->index = (uint32_t)i - 1;
     }
     g->probe_next = 0;
 }
@@ -290,9 +292,10 @@ static struct gossip__member *next_target(struct gossip *g)
 
 void gossip__send_ping(struct gossip *g, uint64_t seq, const char *target, const struct mu_addr *to)
 {
-    struct gossip__part part = { .kind = GOSSIP__PART_PING,
-                                 .ping = {
-                                     .seq = seq, .target = target, .reply_to = g->self->addr } };
+    struct gossip__part part = {
+        .kind = GOSSIP__PART_PING,
+        .ping = { .seq = seq, .target = target, .reply_to = g->self->card->addr }
+    };
 
     gossip__send_part(g, to, NULL, &part);
 }
@@ -304,11 +307,11 @@ static void send_probe(struct gossip *g)
     struct gossip__letter l;
     struct gossip__part ping = { .kind = GOSSIP__PART_PING,
                                  .ping = { .seq = p->seq | (uint64_t)p->sent_count << SEND_SHIFT,
-                                           .target = m->name,
-                                           .reply_to = g->self->addr,
-                                           .target_boot = m->boot_id } };
+                                           .target = m->card->name,
+                                           .reply_to = g->self->card->addr,
+                                           .target_boot = m->card->boot_id } };
 
-    gossip__letter_begin(g, &l, &m->addr, m);
+    gossip__letter_begin(g, &l, &m->card->addr, m);
     if (m->state == GOSSIP__SUSPECT) { /* the buddy system: it must learn that it is to refute */
         gossip__letter_accuse(g, &l, m);
     }
@@ -331,7 +334,7 @@ static void begin(struct gossip *g, struct gossip__member *m)
     p->direct_ms = g->now_ms + g->profile.probe_timeout_ms;
     p->deadline_ms = g->now_ms + (uint64_t)g->profile.probe_ms * (g->health + 1);
     gossip__count(g, GOSSIP_COUNT_PROBES);
-    gossip__log(g, MU_TRACE, "ping %s", m->name);
+    gossip__log(g, MU_TRACE, "ping %s", m->card->name);
     send_probe(g);
 }
 
@@ -418,13 +421,14 @@ void gossip__on_ping(struct gossip *g, const struct gossip__ping *p,
     struct gossip__part part = { .kind = GOSSIP__PART_ACK, .ack = { .seq = p->seq } };
 
     gossip__coordinate_put(g, &part.ack);
-    bool is_known = src->sender != NULL && mu_addr_eq(to, &src->sender->addr);
+    bool is_known = src->sender != NULL && mu_addr_eq(to, &src->sender->card->addr);
 
-    if (strcmp(p->target, g->self->name) != 0) { /* its record of this address is out of date */
+    if (strcmp(p->target, g->self->card->name) !=
+        0) { /* its record of this address is out of date */
         gossip__log(g, MU_WARN, "memberlist: Got ping for unexpected node '%s'", p->target);
         part.kind = GOSSIP__PART_ERROR;
         part.error =
-            (struct gossip__error){ .code = GOSSIP__ERROR_WRONG_NODE, .text = g->self->name };
+            (struct gossip__error){ .code = GOSSIP__ERROR_WRONG_NODE, .text = g->self->card->name };
     }
     gossip__send_part(g, to, is_known ? src->sender : NULL, &part);
 }
@@ -482,14 +486,15 @@ void gossip__on_nack(struct gossip *g, const struct gossip__nack *n,
 /* The address was recycled: whoever answers there is not the one we meant. */
 void gossip__on_wrong_node(struct gossip *g, const struct gossip__source *src)
 {
-    if (g->probe.stage == GOSSIP__PROBE_DIRECT && mu_addr_eq(&src->addr, &g->probe.target->addr)) {
+    if (g->probe.stage == GOSSIP__PROBE_DIRECT &&
+        mu_addr_eq(&src->addr, &g->probe.target->card->addr)) {
         go_indirect(g, "another node answers for");
     }
 }
 
 void gossip__on_send_failed(struct gossip *g, const struct mu_addr *to, bool is_remote)
 {
-    if (g->probe.stage != GOSSIP__PROBE_DIRECT || !mu_addr_eq(to, &g->probe.target->addr)) {
+    if (g->probe.stage != GOSSIP__PROBE_DIRECT || !mu_addr_eq(to, &g->probe.target->card->addr)) {
         return;
     }
     if (is_remote) {

@@ -78,16 +78,16 @@ static bool filter_passes(const struct gossip__filter *f, const struct gossip__m
     bool passes = false;
 
     for (size_t i = 0; i < f->nodes_count; i++) {
-        if (strcmp(f->nodes[i], m->name) == 0) {
+        if (strcmp(f->nodes[i], m->card->name) == 0) {
             return true;
         }
     }
     if (f->tag == NULL) {
         return false;
     }
-    for (size_t i = 0; i < m->tags.count; i++) {
-        if (mu_span_eq_text(m->tags.items[i].key, f->tag)) {
-            value = m->tags.items[i].value;
+    for (size_t i = 0; i < m->card->tags.count; i++) {
+        if (mu_span_eq_text(m->card->tags.items[i].key, f->tag)) {
+            value = m->card->tags.items[i].value;
         }
     }
     mu_arena_init(&arena, 0);
@@ -123,7 +123,7 @@ static bool fits_relay(const struct gossip *g, const struct gossip__member *m, c
     const struct gossip__open_query *q = data;
 
     (void)g;
-    return m->state == GOSSIP__ALIVE && strcmp(m->name, q->from) != 0;
+    return m->state == GOSSIP__ALIVE && strcmp(m->card->name, q->from) != 0;
 }
 
 static void send_raw(struct gossip *g, const struct mu_addr *to, const char *name,
@@ -143,7 +143,7 @@ static void relay_copies(struct gossip *g, const struct gossip__open_query *q, s
     struct gossip__member *via[UINT8_MAX];
     size_t count;
 
-    if (q->relay_factor == 0 || mu_table_count(g->members) < q->relay_factor + 1U) {
+    if (q->relay_factor == 0 || g->members.count < q->relay_factor + 1U) {
         return;
     }
     count = gossip__member_pick(g, q->relay_factor, fits_relay, q, via);
@@ -152,7 +152,7 @@ static void relay_copies(struct gossip *g, const struct gossip__open_query *q, s
 
         relay.relay =
             (struct gossip__relay){ .dest = q->origin, .dest_name = q->from, .inner = part };
-        gossip__send_part(g, &via[i]->addr, via[i], &relay);
+        gossip__send_part(g, &via[i]->card->addr, via[i], &relay);
     }
 }
 
@@ -162,7 +162,7 @@ static struct gossip__part answer_to(const struct gossip *g, uint64_t ltime, uin
     struct gossip__part part = { .kind = GOSSIP__PART_RESPONSE };
 
     part.response = (struct gossip__response){
-        .ltime = ltime, .id = id, .from = g->self->name, .flags = flags, .payload = payload
+        .ltime = ltime, .id = id, .from = g->self->card->name, .flags = flags, .payload = payload
     };
     return part;
 }
@@ -265,7 +265,7 @@ static void ack_again(struct gossip *g, const struct gossip__query *q,
     const struct gossip__open_query *o = open_find(g, q->ltime, q->id);
 
     if (o != NULL && !o->is_ours && (q->flags & GOSSIP__QUERY_ACK) != 0 && src->sender != NULL &&
-        strcmp(src->sender->name, o->from) == 0) {
+        strcmp(src->sender->card->name, o->from) == 0) {
         answer(g, o, GOSSIP__QUERY_ACK, MU_SPAN_NONE);
     }
 }
@@ -338,7 +338,7 @@ void gossip__on_relay(struct gossip *g, const struct gossip__relay *r,
 
     if (dest == g->self) {
         gossip__on_response(g, &inner.response);
-    } else if (dest != NULL && mu_addr_eq(&dest->addr, &r->dest)) {
+    } else if (dest != NULL && mu_addr_eq(&dest->card->addr, &r->dest)) {
         send_raw(g, &r->dest, r->dest_name, r->inner);
     }
 }
@@ -365,8 +365,8 @@ static struct gossip__part query_part(const struct gossip *g, const struct gossi
 
     q->ltime = g->query_time;
     q->id = id;
-    q->origin = g->self->addr;
-    q->origin_node = g->self->name;
+    q->origin = g->self->card->addr;
+    q->origin_node = g->self->card->name;
     q->flags = p->wants_acks ? GOSSIP__QUERY_ACK : 0;
     q->relay_factor = p->relay_factor;
     q->timeout_ms = p->timeout_ms > 0 ? p->timeout_ms : gossip_query_timeout_ms(g);
@@ -470,11 +470,11 @@ static void ask_again(struct gossip *g, struct gossip__asked *a)
     MU_ASSERT(gossip__part_decode(mu_span_of(a->data, a->bytes), &g->in, &part));
     for (size_t i = 0; i < g->list_count && sent < RESEND_MAX; i++) {
         struct gossip__member *m = g->list[i];
-        struct mu_span name = mu_span_text(m->name);
+        struct mu_span name = mu_span_text(m->card->name);
 
         if (m != g->self && gossip__member_is_live(m) && mu_table_find(a->acked, name) == NULL &&
             mu_table_find(a->answered, name) == NULL && is_meant(g, &part.query, m)) {
-            send_raw(g, &m->addr, m->name, mu_span_of(a->data, a->bytes));
+            send_raw(g, &m->card->addr, m->card->name, mu_span_of(a->data, a->bytes));
             sent++;
         }
     }

@@ -223,10 +223,10 @@ static void window_begin(struct gossip__replay *w, uint64_t boot_id, uint64_t in
  * newer, which the record will tell of soon (a restart) or never (a twin). NULL: an old life. */
 static struct gossip__replay *window_of(struct gossip__member *m, const struct gossip__packet *p)
 {
-    struct gossip__replay *known = &m->replay[0];
-    struct gossip__replay *claim = &m->replay[1];
+    struct gossip__replay *known = &m->dealings->replay[0];
+    struct gossip__replay *claim = &m->dealings->replay[1];
 
-    if (p->boot_id == m->boot_id) {
+    if (p->boot_id == m->card->boot_id) {
         if (known->boot_id != p->boot_id && claim->boot_id == p->boot_id) {
             *known = *claim; /* its claim was believed */
         } else if (known->boot_id != p->boot_id) {
@@ -246,8 +246,10 @@ static struct gossip__replay *window_of(struct gossip__member *m, const struct g
 
 bool gossip__replay_take(struct gossip__member *m, const struct gossip__packet *p)
 {
-    if (m->replay == NULL) {
-        m->replay = mu_new_array(2, sizeof *m->replay);
+    struct gossip__dealings *d = gossip__deal(m);
+
+    if (d->replay == NULL) {
+        d->replay = mu_new_array(2, sizeof *d->replay);
     }
     struct gossip__replay *w = window_of(m, p);
 

@@ -59,7 +59,9 @@ static void status_set(struct gossip *g, struct gossip__member *m, enum gossip_s
     count_status(g, to, 1);
     m->status = to;
     m->status_ms = g->now_ms;
-    m->retry_ms = m->retries = 0;
+    if (m->dealings != NULL) {
+        m->dealings->retry_ms = m->dealings->retries = 0;
+    }
     if (to == GOSSIP_STATUS_FAILED || to == GOSSIP_STATUS_LEFT) {
         reap_wake(g);
     }
@@ -71,8 +73,8 @@ static void tell(struct gossip *g, struct gossip__member *m, enum gossip_notice_
     struct gossip_view view = gossip__member_view(g, m);
     char ip[MU_ADDR_TEXT_MAX];
 
-    mu_addr_ip_text(&m->addr, ip);
-    gossip__log(g, MU_INFO, "serf: %s: %s %s", event, m->name, ip);
+    mu_addr_ip_text(&m->card->addr, ip);
+    gossip__log(g, MU_INFO, "serf: %s: %s %s", event, m->card->name, ip);
     gossip__notice(g, kind, &view, NULL);
 }
 
@@ -81,11 +83,13 @@ static void tell(struct gossip *g, struct gossip__member *m, enum gossip_notice_
 
 void gossip__serf_alive(struct gossip *g, struct gossip__member *m)
 {
-    struct gossip__buffered *b = mu_table_remove(g->buffered, mu_span_text(m->name));
+    struct gossip__buffered *b = mu_table_remove(g->buffered, mu_span_text(m->card->name));
     bool is_new = m->status == GOSSIP_STATUS_NONE;
 
     status_set(g, m, GOSSIP_STATUS_ALIVE);
-    m->prune_ms = 0;
+    if (m->dealings != NULL) {
+        m->dealings->prune_ms = 0;
+    }
     if (is_new && b != NULL) {
         m->status_ltime = b->ltime;
         if (b->is_leave) {
@@ -100,7 +104,7 @@ void gossip__serf_updated(struct gossip *g, struct gossip__member *m)
 {
     struct gossip_view view = gossip__member_view(g, m);
 
-    gossip__log(g, MU_INFO, "serf: EventMemberUpdate: %s", m->name);
+    gossip__log(g, MU_INFO, "serf: EventMemberUpdate: %s", m->card->name);
     gossip__notice(g, GOSSIP_UPDATED, &view, NULL);
 }
 
@@ -126,7 +130,7 @@ void gossip__serf_probed(struct gossip *g, struct gossip__member *m)
     uint64_t patience = g->profile.broadcast_timeout_ms + g->profile.leave_propagate_ms + t.max_ms;
 
     if (m->status == GOSSIP_STATUS_LEAVING && g->now_ms >= m->status_ms + patience) {
-        gossip__log(g, MU_TRACE, "%s does not leave after all", m->name);
+        gossip__log(g, MU_TRACE, "%s does not leave after all", m->card->name);
         status_set(g, m, GOSSIP_STATUS_ALIVE);
     }
 }
@@ -201,7 +205,8 @@ static void queue_intent(struct gossip *g, struct gossip__part *part)
 void gossip__serf_broadcast_join(struct gossip *g)
 {
     struct gossip__part part = { .kind = GOSSIP__PART_JOIN,
-                                 .intent = { .node = g->self->name, .ltime = g->member_time } };
+                                 .intent = { .node = g->self->card->name,
+                                             .ltime = g->member_time } };
 
     if (g->leave.stage != GOSSIP__LEAVE_NONE) {
         return;
@@ -226,7 +231,7 @@ bool gossip__serf_join_intent(struct gossip *g, const struct gossip__intent *in)
     }
     m->status_ltime = in->ltime;
     if (m->status == GOSSIP_STATUS_LEAVING && m != g->self) {
-        gossip__log(g, MU_TRACE, "%s: leaving -> alive, it says so", m->name);
+        gossip__log(g, MU_TRACE, "%s: leaving -> alive, it says so", m->card->name);
         status_set(g, m, GOSSIP_STATUS_ALIVE);
     }
     return true;
@@ -241,8 +246,10 @@ static void prune(struct gossip *g, struct gossip__member *m)
         return;
     }
     /* Its departure is still on the way round; the reference sleeps here, with the lock held. */
-    m->prune_ms = g->now_ms + g->profile.broadcast_timeout_ms + g->profile.leave_propagate_ms;
-    g->prune_at_ms = m->prune_ms < g->prune_at_ms ? m->prune_ms : g->prune_at_ms;
+    uint64_t at_ms = g->now_ms + g->profile.broadcast_timeout_ms + g->profile.leave_propagate_ms;
+
+    gossip__deal(m)->prune_ms = at_ms;
+    g->prune_at_ms = at_ms < g->prune_at_ms ? at_ms : g->prune_at_ms;
 }
 
 bool gossip__serf_leave_intent(struct gossip *g, const struct gossip__intent *in)
@@ -266,7 +273,7 @@ bool gossip__serf_leave_intent(struct gossip *g, const struct gossip__intent *in
     }
     m->status_ltime = in->ltime; /* even without a change, or two of these would chase each other */
     if (m->status == GOSSIP_STATUS_ALIVE) {
-        gossip__log(g, MU_TRACE, "%s: alive -> leaving", m->name);
+        gossip__log(g, MU_TRACE, "%s: alive -> leaving", m->card->name);
         status_set(g, m, GOSSIP_STATUS_LEAVING);
         gossip__record(g, m, (struct gossip_record){ .change = GOSSIP_CHANGE_LEAVING });
     } else if (m->status == GOSSIP_STATUS_FAILED) {
@@ -385,7 +392,7 @@ static void reap(struct gossip *g, struct gossip__member *m, bool is_pruned)
     struct gossip__tombstone *t;
 
     MU_ASSERT(m->status == GOSSIP_STATUS_FAILED || m->status == GOSSIP_STATUS_LEFT);
-    t = tombstone_put(g, m->name);
+    t = tombstone_put(g, m->card->name);
     t->incarnation = m->incarnation;
     t->ltime = m->status_ltime;
     t->is_pruned = is_pruned;
@@ -435,11 +442,11 @@ void gossip__tombstone_learn(struct gossip *g, const struct gossip__tombstone_re
 /* How long a failed member is kept: a tag of its own may say (13.10). */
 static uint64_t failed_ms(const struct gossip *g, const struct gossip__member *m)
 {
-    for (size_t i = 0; i < m->tags.count; i++) {
+    for (size_t i = 0; i < m->card->tags.count; i++) {
         int64_t ns = 0;
 
-        if (mu_span_eq_text(m->tags.items[i].key, "rc_tm") &&
-            mu_duration_parse(m->tags.items[i].value, &ns, NULL, 0) && ns > 0) {
+        if (mu_span_eq_text(m->card->tags.items[i].key, "rc_tm") &&
+            mu_duration_parse(m->card->tags.items[i].value, &ns, NULL, 0) && ns > 0) {
             return (uint64_t)(ns / MU_NS_PER_MS);
         }
     }
@@ -454,14 +461,21 @@ static bool is_due_to_go(const struct gossip *g, const struct gossip__member *m)
            (m->status == GOSSIP_STATUS_LEFT && m != g->self && age >= g->profile.tombstone_ms);
 }
 
+/* The one after this: where it was, if that one is gone. */
+static size_t next_place(const struct gossip *g, size_t place, const struct gossip__member *m)
+{
+    return place + (place < g->members.count && g->members.items[place] == m);
+}
+
 static void reap_members(struct gossip *g)
 {
-    struct mu_table_at at = { .started = false };
+    for (size_t i = 0; i < g->members.count;) {
+        struct gossip__member *m = g->members.items[i];
 
-    while (mu_table_next(g->members, &at)) {
-        if (is_due_to_go(g, at.value)) {
-            reap(g, at.value, false);
+        if (is_due_to_go(g, m)) {
+            reap(g, m, false);
         }
+        i = next_place(g, i, m);
     }
 }
 
@@ -488,24 +502,30 @@ static void reap_memories(struct gossip *g)
     }
 }
 
+static void prune_when_due(struct gossip *g, struct gossip__member *m)
+{
+    uint64_t at_ms = gossip__dealings(m)->prune_ms;
+
+    if (at_ms == 0) {
+        return;
+    }
+    if (at_ms > g->now_ms) {
+        g->prune_at_ms = at_ms < g->prune_at_ms ? at_ms : g->prune_at_ms;
+    } else if (m->status == GOSSIP_STATUS_LEFT || m->status == GOSSIP_STATUS_FAILED) {
+        reap(g, m, true);
+    } else {
+        m->dealings->prune_ms = 0; /* it lives, and has said so or will */
+    }
+}
+
 static void prune_due(struct gossip *g)
 {
-    struct mu_table_at at = { .started = false };
-
     g->prune_at_ms = GOSSIP__NEVER;
-    while (mu_table_next(g->members, &at)) {
-        struct gossip__member *m = at.value;
+    for (size_t i = 0; i < g->members.count;) {
+        struct gossip__member *m = g->members.items[i];
 
-        if (m->prune_ms == 0) {
-            continue;
-        }
-        if (m->prune_ms > g->now_ms) {
-            g->prune_at_ms = m->prune_ms < g->prune_at_ms ? m->prune_ms : g->prune_at_ms;
-        } else if (m->status == GOSSIP_STATUS_LEFT || m->status == GOSSIP_STATUS_FAILED) {
-            reap(g, m, true);
-        } else {
-            m->prune_ms = 0; /* it lives, and has said so or will */
-        }
+        prune_when_due(g, m);
+        i = next_place(g, i, m);
     }
 }
 

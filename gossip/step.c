@@ -245,7 +245,7 @@ static void self_init(struct gossip *g, const struct gossip_options *o)
                                .versions = { 1, 1, 1, 1, 1, 1 },
                                .node_id = o->node_id };
 
-    g->self = gossip__member_add(g, o->name);
+    g->self = gossip__member_add(g, &a);
     g->self->incarnation = o->incarnation;
     gossip__member_describe(g, g->self, &a);
     gossip__member_list(g, g->self);
@@ -269,8 +269,7 @@ enum mu_code gossip_new(struct gossip **out, const struct gossip_options *o, str
     mu_rand_seed(&g->rand, o->seed);
     mu_arena_init(&g->in, IN_BYTES_MAX);
     mu_arena_init(&g->step, 0);
-    g->members = mu_table_new();
-    g->ids = mu_table_new();
+    g->cards = o->cards;
     g->buffered = mu_table_new();
     g->tombstones = mu_table_new();
     g->member_time = o->member_time > 0 ? o->member_time : 1;
@@ -295,12 +294,14 @@ static void bury(struct gossip *g)
         gossip__member_free(g->graveyard[i]);
     }
     g->graveyard_count = 0;
+    for (size_t i = 0; i < g->old_cards_count; i++) {
+        gossip__card_leave(g->old_cards[i]);
+    }
+    g->old_cards_count = 0;
 }
 
 void gossip_free(struct gossip *g)
 {
-    struct mu_table_at at = { .started = false };
-
     if (g == NULL) {
         return;
     }
@@ -316,13 +317,13 @@ void gossip_free(struct gossip *g)
     gossip__event_free_all(g);
     gossip__query_free_all(g);
     bury(g);
-    while (mu_table_next(g->members, &at)) {
-        gossip__member_free(at.value);
+    for (size_t i = 0; i < g->members.count; i++) {
+        gossip__member_free(g->members.items[i]);
     }
-    mu_table_free(g->members);
-    mu_table_free(g->ids);
+    gossip__members_free(&g->members);
     mu_free(g->list);
     mu_free(g->graveyard);
+    mu_free(g->old_cards);
     mu_buf_deinit(&g->leave.intent);
     mu_buf_deinit(&g->leave.dead);
     mu_free(g->sends);
@@ -364,7 +365,7 @@ static void on_tags(struct gossip *g, const struct mu_pairs *tags)
 
     MU_ASSERT(gossip_tags_bytes(tags) <= MU_GOSSIP_META_MAX);
     a.meta = gossip__tags_encode(tags, &g->step);
-    if (mu_span_eq(a.meta, mu_buf_span(&g->self->meta)) || g->leave.stage != GOSSIP__LEAVE_NONE) {
+    if (mu_span_eq(a.meta, g->self->card->meta) || g->leave.stage != GOSSIP__LEAVE_NONE) {
         return;
     }
     gossip__member_describe(g, g->self, &a);
@@ -466,10 +467,8 @@ void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_
 
 void gossip_each(const struct gossip *g, gossip_each_fn *each, void *data)
 {
-    struct mu_table_at at = { .started = false };
-
-    while (mu_table_next(g->members, &at)) {
-        struct gossip_view view = gossip__member_view(g, at.value);
+    for (size_t i = 0; i < g->members.count; i++) {
+        struct gossip_view view = gossip__member_view(g, g->members.items[i]);
 
         each(data, &view);
     }
@@ -491,16 +490,16 @@ static size_t clear_count(const struct gossip *g)
     size_t count = 0;
 
     for (size_t i = 0; gossip__seal_is_on(g) && i < g->list_count; i++) {
-        const struct gossip__member *m = g->list[i];
+        uint64_t clear_ms = gossip__dealings(g->list[i])->clear_ms;
 
-        count += m->clear_ms != 0 && g->now_ms - m->clear_ms < CLEAR_MS;
+        count += clear_ms != 0 && g->now_ms - clear_ms < CLEAR_MS;
     }
     return count;
 }
 
 void gossip_summarize(const struct gossip *g, struct gossip_summary *out)
 {
-    size_t members = mu_table_count(g->members);
+    size_t members = g->members.count;
 
     *out = (struct gossip_summary){ .members = members,
                                     .alive = members - g->failed_count - g->left_count,

@@ -218,8 +218,8 @@ void gossip__stream_hello(struct gossip *g, struct gossip__stream *s, struct gos
     struct gossip__frame frame = { .kind = GOSSIP__FRAME_HELLO };
 
     frame.hello = hello;
-    frame.hello.from = g->self->name;
-    frame.hello.boot_id = g->self->boot_id;
+    frame.hello.from = g->self->card->name;
+    frame.hello.boot_id = g->self->card->boot_id;
     gossip__stream_frame(g, s, &frame);
 }
 

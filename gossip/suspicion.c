@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "core.h"
 
 #define CALLS       4 /* half probe timeouts before the deadline: a call in each */
@@ -81,7 +82,7 @@ static unsigned patience(enum gossip__evidence evidence)
 
 static unsigned confirmations_of(const struct gossip__member *m)
 {
-    return m->suspicion.accusers_count > 0 ? m->suspicion.accusers_count - 1 : 0;
+    return m->dealings->suspicion->accusers_count - 1;
 }
 
 /* -- one suspicion ------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ static unsigned confirmations_of(const struct gossip__member *m)
 
 static unsigned deadline_set(struct gossip *g, struct gossip__member *m)
 {
-    struct gossip__suspicion *s = &m->suspicion;
+    struct gossip__suspicion *s = m->dealings->suspicion;
     struct gossip__suspicion_terms t =
         gossip__suspicion_terms(&g->profile, g->list_count, g->alive_count, s->evidence);
 
@@ -101,19 +102,33 @@ static unsigned deadline_set(struct gossip *g, struct gossip__member *m)
 void gossip__suspicion_start(struct gossip *g, struct gossip__member *m, const char *from,
                              enum gossip__evidence evidence)
 {
-    MU_ASSERT(m->state == GOSSIP__SUSPECT);
-    m->suspicion = (struct gossip__suspicion){ .since_ms = g->now_ms,
-                                               .accusers = { gossip__hash_name(from) },
-                                               .accusers_count = 1,
-                                               .evidence = evidence };
+    struct gossip__suspicion *s = mu_new(sizeof *s);
+
+    MU_ASSERT(m->state == GOSSIP__SUSPECT && gossip__dealings(m)->suspicion == NULL);
+    *s = (struct gossip__suspicion){ .about = m,
+                                     .since_ms = g->now_ms,
+                                     .accusers = { gossip__hash_name(from) },
+                                     .accusers_count = 1,
+                                     .evidence = evidence };
+    mu_list_push_back(&g->suspects, &s->link);
+    gossip__deal(m)->suspicion = s;
     (void)deadline_set(g, m);
     gossip__count(g, GOSSIP_COUNT_SUSPICIONS);
+}
+
+void gossip__suspicion_end(struct gossip__member *m)
+{
+    struct gossip__suspicion *s = m->dealings->suspicion;
+
+    mu_list_remove(&s->link);
+    mu_free(s);
+    m->dealings->suspicion = NULL;
 }
 
 bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const char *from,
                                enum gossip__evidence evidence)
 {
-    struct gossip__suspicion *s = &m->suspicion;
+    struct gossip__suspicion *s = m->dealings->suspicion;
     uint64_t hash = gossip__hash_name(from);
     bool is_new = s->accusers_count < GOSSIP__ACCUSERS_MAX;
 
@@ -131,7 +146,7 @@ bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const
     s->accusers[s->accusers_count++] = hash;
     (void)deadline_set(g, m);
     gossip__count(g, GOSSIP_COUNT_SUSPICIONS_CONFIRMED);
-    gossip__log(g, MU_TRACE, "%s: suspected by %s too", m->name, from);
+    gossip__log(g, MU_TRACE, "%s: suspected by %s too", m->card->name, from);
     gossip__record(g, m,
                    (struct gossip_record){ .change = GOSSIP_CHANGE_CONFIRMED,
                                            .by = from,
@@ -143,17 +158,17 @@ void gossip__suspicion_count(const struct gossip *g, const struct gossip__member
                              unsigned *confirmations, unsigned *wanted)
 {
     *confirmations = confirmations_of(m);
-    *wanted =
-        gossip__suspicion_terms(&g->profile, g->list_count, g->alive_count, m->suspicion.evidence)
-            .wanted;
+    *wanted = gossip__suspicion_terms(&g->profile, g->list_count, g->alive_count,
+                                      m->dealings->suspicion->evidence)
+                  .wanted;
 }
 
 /* -- all of them --------------------------------------------------------------------------------
  */
 
-static struct gossip__member *member_of(struct mu_link *link)
+static struct gossip__suspicion *suspicion_of(struct mu_link *link)
 {
-    return MU_CONTAINER(link, struct gossip__member, suspects);
+    return MU_CONTAINER(link, struct gossip__suspicion, link);
 }
 
 void gossip__suspicion_refresh(struct gossip *g)
@@ -163,7 +178,7 @@ void gossip__suspicion_refresh(struct gossip *g)
     }
     g->is_alive_count_new = false;
     MU_LIST_EACH (link, &g->suspects) {
-        (void)deadline_set(g, member_of(link));
+        (void)deadline_set(g, suspicion_of(link)->about);
     }
 }
 
@@ -171,11 +186,11 @@ void gossip__suspicion_refresh(struct gossip *g)
 void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms)
 {
     MU_LIST_EACH (link, &g->suspects) {
-        struct gossip__member *m = member_of(link);
+        struct gossip__suspicion *s = suspicion_of(link);
 
-        if (m->suspicion.deadline_ms <= g->now_ms) {
-            m->suspicion.postponed_ms += pause_ms;
-            m->suspicion.deadline_ms += pause_ms;
+        if (s->deadline_ms <= g->now_ms) {
+            s->postponed_ms += pause_ms;
+            s->deadline_ms += pause_ms;
         }
     }
 }
@@ -193,11 +208,11 @@ static void call(struct gossip *g, struct gossip__member *m)
     struct gossip__letter l;
     struct gossip__part ping = {
         .kind = GOSSIP__PART_PING,
-        .ping = { .seq = gossip__seq(g), .target = m->name, .reply_to = g->self->addr }
+        .ping = { .seq = gossip__seq(g), .target = m->card->name, .reply_to = g->self->card->addr }
     };
 
-    m->suspicion.called_ms = g->now_ms;
-    gossip__letter_begin(g, &l, &m->addr, m);
+    m->dealings->suspicion->called_ms = g->now_ms;
+    gossip__letter_begin(g, &l, &m->card->addr, m);
     gossip__letter_accuse(g, &l, m);
     MU_ASSERT(gossip__letter_add(&l, gossip__part_encode(&ping, &g->step)));
     (void)gossip__letter_send(g, &l);
@@ -208,7 +223,7 @@ uint64_t gossip__suspicion_due(const struct gossip *g)
     uint64_t due = GOSSIP__NEVER;
 
     MU_LIST_EACH (link, &g->suspects) {
-        const struct gossip__suspicion *s = &member_of(link)->suspicion;
+        const struct gossip__suspicion *s = suspicion_of(link);
         uint64_t call_ms = next_call(g, s);
 
         due = s->deadline_ms < due ? s->deadline_ms : due;
@@ -220,15 +235,16 @@ uint64_t gossip__suspicion_due(const struct gossip *g)
 void gossip__suspicion_tick(struct gossip *g)
 {
     MU_LIST_EACH_SAFE (link, &g->suspects) {
-        struct gossip__member *m = member_of(link);
+        const struct gossip__suspicion *s = suspicion_of(link);
+        struct gossip__member *m = s->about;
 
-        if (m->suspicion.deadline_ms <= g->now_ms) {
+        if (s->deadline_ms <= g->now_ms) {
             gossip__log(g, MU_INFO,
                         "memberlist: Marking %s as failed, suspect timeout reached (%u peer "
                         "confirmations)",
-                        m->name, confirmations_of(m));
+                        m->card->name, confirmations_of(m));
             gossip__conclude_dead(g, m, false);
-        } else if (next_call(g, &m->suspicion) <= g->now_ms) {
+        } else if (next_call(g, s) <= g->now_ms) {
             call(g, m);
         }
     }

@@ -59,9 +59,9 @@ void gossip__sync_free(struct gossip__sync *sync)
 /* -- digest -------------------------------------------------------------------------------------
  */
 
-static size_t bucket_of(const char *name)
+static size_t bucket_of(const struct gossip__member *m)
 {
-    return gossip__hash_name(name) % GOSSIP__BUCKETS;
+    return m->card->spread % GOSSIP__BUCKETS;
 }
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -74,22 +74,20 @@ static uint64_t mix(uint64_t h, uint64_t v)
  * counts as alive, since suspicions come and go faster than exchanges. */
 void gossip__sync_digest(const struct gossip *g, struct gossip__digest *out)
 {
-    struct mu_table_at at = { .started = false };
-
     memset(out, 0, sizeof *out);
     out->events = gossip__event_sum(g);
-    while (mu_table_next(g->members, &at)) {
-        const struct gossip__member *m = at.value;
+    for (size_t i = 0; i < g->members.count; i++) {
+        const struct gossip__member *m = g->members.items[i];
         bool has_left = m->status == GOSSIP_STATUS_LEFT;
 
         if (!m->is_listed && !has_left) {
             continue;
         }
-        uint64_t h = mix(gossip__hash_name(m->name), m->status_ltime);
+        uint64_t h = mix(m->card->spread, m->status_ltime);
 
         h = mix(h, has_left ? 0 : m->incarnation);
         h = mix(h, has_left ? GOSSIP__GONE : gossip__member_is_live(m) ? GOSSIP__ALIVE : m->state);
-        out->buckets[bucket_of(m->name)] ^= h;
+        out->buckets[bucket_of(m)] ^= h;
         out->nodes++;
     }
 }
@@ -140,7 +138,7 @@ static void add_member(struct writer *w, const struct gossip__member *m)
 {
     struct gossip__sync_state *s = &w->frame.state;
 
-    chunk_room(w, 2 * strlen(m->name) + m->meta.bytes + RECORD_BYTES);
+    chunk_room(w, 2 * strlen(m->card->name) + m->card->meta.bytes + RECORD_BYTES);
     if (m->is_listed) {
         struct gossip__node_state *n = &s->nodes[s->nodes_count++];
 
@@ -149,9 +147,9 @@ static void add_member(struct writer *w, const struct gossip__member *m)
         n->age_ms = w->g->now_ms - m->state_ms;
     }
     if (m->status == GOSSIP_STATUS_LEFT) {
-        s->left[s->left_count++] = (struct gossip__named_time){ m->name, m->status_ltime };
+        s->left[s->left_count++] = (struct gossip__named_time){ m->card->name, m->status_ltime };
     } else {
-        s->times[s->times_count++] = (struct gossip__named_time){ m->name, m->status_ltime };
+        s->times[s->times_count++] = (struct gossip__named_time){ m->card->name, m->status_ltime };
     }
 }
 
@@ -189,14 +187,13 @@ static void send_state(struct gossip *g, struct gossip__stream *stream)
     struct mu_table_at at = { .started = false };
 
     chunk_begin(&w);
-    while (mu_table_next(g->members, &at)) {
-        const struct gossip__member *m = at.value;
+    for (size_t i = 0; i < g->members.count; i++) {
+        const struct gossip__member *m = g->members.items[i];
 
-        if (!sync->is_partial || sync->differs[bucket_of(m->name)]) {
+        if (!sync->is_partial || sync->differs[bucket_of(m)]) {
             add_member(&w, m);
         }
     }
-    at = (struct mu_table_at){ .started = false };
     while (mu_table_next(g->tombstones, &at)) {
         const struct gossip__tombstone *t = at.value;
 
@@ -272,8 +269,8 @@ static struct gossip__sync *sync_new(struct gossip *g)
         const struct gossip__member *m = g->list[i];
 
         if (gossip__member_is_live(m)) {
-            agree(&sync->core, m->name, m->versions);
-            agree(&sync->serf, m->name, m->versions + 3);
+            agree(&sync->core, m->card->name, m->card->versions);
+            agree(&sync->serf, m->card->name, m->card->versions + 3);
         }
     }
     return sync;
@@ -287,12 +284,12 @@ static const char *verify_record(struct gossip *g, struct gossip__stream *s,
     bool is_newcomer = s->sync->is_join && strcmp(a->node, s->name) == 0;
 
     if (why != NULL || !is_newcomer || m == NULL || !gossip__member_is_live(m) ||
-        mu_addr_eq(&m->addr, &a->at) ||
-        (!mu_id_is_none(&a->node_id) && mu_id_eq(&m->node_id, &a->node_id))) {
+        mu_addr_eq(&m->card->addr, &a->at) ||
+        (!mu_id_is_none(&a->node_id) && mu_id_eq(&m->card->node_id, &a->node_id))) {
         return why;
     }
     *held = m;
-    return mu_arena_printf(&g->step, "name '%s' is in use", m->name);
+    return mu_arena_printf(&g->step, "name '%s' is in use", m->card->name);
 }
 
 /* NULL: fine, and the chunk is kept. *held: who is in the way of the newcomer. */
@@ -386,7 +383,7 @@ static void merge_node(struct gossip *g, const struct gossip__node_state *n,
     case GOSSIP__DEAD:
         part.kind = GOSSIP__PART_SUSPECT;
         part.suspect = (struct gossip__suspect){ .node = n->node.node,
-                                                 .from = g->self->name,
+                                                 .from = g->self->card->name,
                                                  .incarnation = n->node.incarnation };
         gossip__on_suspect(g, &part.suspect, gossip__part_encode(&part, &g->step), src);
         break;
@@ -484,7 +481,7 @@ static void sync_opened(struct gossip *g, struct gossip__stream *s)
     }
     hello.kind = GOSSIP__HELLO_SYNC;
     hello.join = true;
-    hello.advertised = g->self->addr;
+    hello.advertised = g->self->card->addr;
     gossip__stream_hello(g, s, hello);
     send_state(g, s);
 }
@@ -515,7 +512,7 @@ static void on_reach(struct gossip *g, struct gossip__stream *s, bool udp, bool 
     char ours[MU_ADDR_TEXT_MAX];
     char theirs[MU_ADDR_TEXT_MAX];
 
-    mu_addr_text(&g->self->addr, ours);
+    mu_addr_text(&g->self->card->addr, ours);
     mu_addr_text(&s->peer, theirs);
     gossip__stream_end(g, s);
     if (udp && tcp) {
@@ -715,8 +712,8 @@ void gossip__sync_tick(struct gossip *g)
     g->sync_at_ms = GOSSIP__NEVER;
     if (g->leave.stage == GOSSIP__LEAVE_NONE &&
         gossip__member_pick(g, 1, fits_sync, NULL, &peer) == 1) {
-        gossip__log(g, MU_TRACE, "push/pull with %s", peer->name);
-        gossip__sync_start(g, &peer->addr, 0);
+        gossip__log(g, MU_TRACE, "push/pull with %s", peer->card->name);
+        gossip__sync_start(g, &peer->card->addr, 0);
         g->sync_at_ms = g->now_ms + next_interval(g);
     }
 }

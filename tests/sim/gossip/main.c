@@ -4,6 +4,7 @@
  *   sim_gossip --seed S [--seconds T] [-v]  one seed, told in full with -v
  *   sim_gossip --nodes N [--seed S] [--trials R] [--end refused|silent|stalled] [--icmp]
  *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
+ *   sim_gossip --large --nodes N [--seed S] [--trials R] [--seconds T]      thousands of them
  *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
  *   sim_gossip --alarms loss|stops|starved|oneway [--rules muster|memberlist] [--nodes N]
  *              [--seed S] [--seconds T]
@@ -19,6 +20,7 @@
 #include "base/assert.h"
 #include "base/rand.h"
 #include "base/span.h"
+#include "large.h"
 #include "measure.h"
 #include "space.h"
 #include "torture.h"
@@ -27,13 +29,14 @@
 #define FRESH_SEEDS     4
 #define TORTURE_SECONDS 120
 #define SPACE_SECONDS   300
+#define LARGE_NODES     150 /* of the default run: thousands take minutes */
 
 struct arguments {
     uint64_t nodes, seed, seconds, trials, loss;
     enum measure_end end;
     enum alarms_scenario scenario;
     bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, is_memberlist,
-        calibrates;
+        calibrates, is_large;
 };
 
 /* One seed; twice when `twice`, and then with the same hash. */
@@ -54,15 +57,24 @@ static bool run_seed(uint64_t seed, uint64_t seconds, bool twice, bool verbose)
     return true;
 }
 
+static uint64_t fresh_seed(void)
+{
+    return mu_rand_system() >> 16;
+}
+
 static int run_test(uint64_t fresh, uint64_t seconds)
 {
-    int failed = !space_run(1, SPACE_SECONDS, 0) + !space_run(2, SPACE_SECONDS, 0.1);
+    const struct large_options large = {
+        .nodes = LARGE_NODES, .seed = fresh_seed(), .seconds = 60, .trials = 3, .is_quiet = true
+    };
+    int failed =
+        !space_run(1, SPACE_SECONDS, 0) + !space_run(2, SPACE_SECONDS, 0.1) + !large_run(&large);
 
     for (uint64_t seed = 1; seed <= FIXED_SEEDS; seed++) {
         failed += !run_seed(seed, seconds, seed <= 3, false);
     }
     for (uint64_t i = 0; i < fresh; i++) {
-        uint64_t seed = mu_rand_system() >> 16;
+        uint64_t seed = fresh_seed();
 
         (void)printf("fresh seed %llu\n", (unsigned long long)seed);
         (void)fflush(stdout);
@@ -125,7 +137,7 @@ static bool take_flag(struct arguments *a, const char *word)
         bool *at;
     } flags[] = {
         { "-v", &a->is_verbose },  { "--icmp", &a->has_icmp },        { "--quiet", &a->is_quiet },
-        { "--json", &a->is_json }, { "--calibrate", &a->calibrates },
+        { "--json", &a->is_json }, { "--calibrate", &a->calibrates }, { "--large", &a->is_large },
     };
 
     for (size_t i = 0; i < MU_LEN(flags); i++) {
@@ -208,6 +220,14 @@ int main(int argc, char **argv)
     if (a.is_alarms) {
         run_alarms(&a);
         return 0;
+    }
+    if (a.is_large) {
+        const struct large_options large = { .nodes = a.nodes > 0 ? a.nodes : 10000,
+                                             .seed = a.seed,
+                                             .seconds = a.seconds > 0 ? a.seconds : 60,
+                                             .trials = a.trials != 100 ? a.trials : 5 };
+
+        return large_run(&large) ? 0 : 1;
     }
     if (a.is_space) {
         return !space_run(a.seed, a.seconds > 0 ? a.seconds : SPACE_SECONDS, (double)a.loss / 100);

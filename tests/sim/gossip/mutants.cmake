@@ -62,7 +62,7 @@ gossip_mutant(merge_kills sync.c scripts
 "
     "        if (n->state == GOSSIP__DEAD) {
             part.kind = GOSSIP__PART_DEAD;
-            part.dead = (struct gossip__dead){ n->node.node, g->self->name, n->node.incarnation };
+            part.dead = (struct gossip__dead){ n->node.node, g->self->card->name, n->node.incarnation };
             gossip__on_dead(g, &part.dead, gossip__part_encode(&part, &g->step), src);
             break;
         }
@@ -79,9 +79,9 @@ gossip_mutant(pause_is_not_noticed health.c scripts
     "    if (true ||")
 gossip_mutant(suspect_not_told precedence.c scripts
     "    if (is_first) {
-        gossip__send_part(g, &m->addr, NULL, &part);"
+        gossip__send_part(g, &m->card->addr, NULL, &part);"
     "    if (false) {
-        gossip__send_part(g, &m->addr, NULL, &part);")
+        gossip__send_part(g, &m->card->addr, NULL, &part);")
 
 # -- dissemination (7, 10) ---------------------------------------------------------------------------
 

@@ -85,6 +85,7 @@ struct world {
     uint32_t *hosts; /* host number -> node */
     size_t hosts_count;
     struct mu_table *names;
+    struct gossip_cards *cards; /* what members say of themselves, once for all nodes */
     struct mu_table *connections;
     uint64_t connection_id;
     uint8_t cut[WORLD_GROUPS][WORLD_GROUPS]; /* bit 1 datagrams, bit 2 streams */

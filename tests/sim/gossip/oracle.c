@@ -71,17 +71,17 @@ void sim_check_notice(struct world *w, struct sim_node *n, const struct gossip_n
 
 static void check_member(struct world *w, struct sim_node *n, const struct gossip__member *m)
 {
-    struct sim_record *r = record_of(n, m->name);
-    const struct sim_node *owner = mu_table_find(w->names, mu_span_text(m->name));
+    struct sim_record *r = record_of(n, m->card->name);
+    const struct sim_node *owner = mu_table_find(w->names, mu_span_text(m->card->name));
 
     if (m->incarnation < r->stored) {
-        broken(w, n, m->name, "the stored incarnation fell");
+        broken(w, n, m->card->name, "the stored incarnation fell");
     }
     if (owner != NULL && !owner->is_double && m->incarnation > owner->issued_max) {
-        broken(w, n, m->name, "nobody but the member itself may raise its incarnation");
+        broken(w, n, m->card->name, "nobody but the member itself may raise its incarnation");
     }
     if (gossip__member_is_live(m) && m->incarnation <= r->dead_max) {
-        broken(w, n, m->name, "it was dead at this incarnation");
+        broken(w, n, m->card->name, "it was dead at this incarnation");
     }
     r->stored = m->incarnation;
     if (!gossip__member_is_live(m)) {
@@ -91,10 +91,10 @@ static void check_member(struct world *w, struct sim_node *n, const struct gossi
 
 void sim_check(struct world *w, struct sim_node *n)
 {
-    struct mu_table_at at = { .started = false };
+    const struct gossip__members *all = &n->core->members;
 
     gossip__check(n->core);
-    while (mu_table_next(n->core->members, &at)) {
-        check_member(w, n, at.value);
+    for (size_t i = 0; i < all->count; i++) {
+        check_member(w, n, all->items[i]);
     }
 }

@@ -270,7 +270,7 @@ void stage_forge(struct stage *s, size_t to, size_t from, struct gossip__part *p
     const struct gossip *sender = world_core(s->world, from);
     struct gossip_event ev = { .kind = GOSSIP_EV_PACKET };
     struct gossip__packet p = { .from = world_name(s->world, from),
-                                .boot_id = sender->self->boot_id,
+                                .boot_id = sender->self->card->boot_id,
                                 .counter = sender->packet_counter,
                                 .incarnation = sender->self->incarnation };
     uint8_t datagram[MU_GOSSIP_RECEIVE_MAX];

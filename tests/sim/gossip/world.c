@@ -57,6 +57,7 @@ struct world *world_new(const struct world_options *options)
     w->source = SIZE_MAX;
     mu_rand_seed(&w->rand, options->seed);
     w->names = mu_table_new();
+    w->cards = gossip_cards_new();
     w->connections = mu_table_new();
     return w;
 }
@@ -104,6 +105,7 @@ void world_free(struct world *w)
     }
     mu_table_free(w->connections);
     mu_table_free(w->names);
+    gossip_cards_free(w->cards); /* the last core is gone */
     mu_free(w->nodes);
     mu_free(w->hosts);
     mu_free(w->heap);
@@ -335,6 +337,7 @@ void world_start(struct world *w, size_t node, struct world_start how)
         n->node_id = ((struct sim_node *)mu_table_find(w->names, mu_span_text(how.as_id)))->node_id;
     }
     struct gossip_options options = {
+        .cards = w->cards,
         .name = n->name,
         .node_id = n->node_id,
         .boot_id = mu_rand_u64(&w->rand) | 1,

@@ -78,6 +78,8 @@ void world_start(struct world *w, size_t node, struct world_start how);
 void world_join(struct world *w, size_t node, size_t to, bool replays);
 /* All running nodes, in group 0, know each other from now on and have nothing more to say. */
 void world_meet(struct world *w);
+/* The same for thousands, at once: all must run, and nobody may know anybody yet. */
+void world_acquaint(struct world *w);
 void world_crash(struct world *w, size_t node);  /* kill -9 */
 void world_vanish(struct world *w, size_t node); /* power or cable */
 void world_pause(struct world *w, size_t node, uint64_t ms);

@@ -60,7 +60,7 @@ static struct gossip__letter letter_to(struct bench *b, const char *name)
     struct gossip__member *m = gossip__member_find(b->g, name);
     struct gossip__letter l;
 
-    gossip__letter_begin(b->g, &l, &m->addr, m);
+    gossip__letter_begin(b->g, &l, &m->card->addr, m);
     gossip__rumor_fill(b->g, &l);
     return l;
 }

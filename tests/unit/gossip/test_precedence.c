@@ -84,10 +84,11 @@ static void about_another(void **unused)
 
         if (x->state != rows[r].then || x->incarnation != rows[r].stored ||
             strcmp(bench_notices(&b), rows[r].notices) != 0 ||
-            (x->rumor != NULL) != rows[r].is_passed_on || accused != rows[r].is_accused) {
+            (gossip__dealings(x)->rumor != NULL) != rows[r].is_passed_on ||
+            accused != rows[r].is_accused) {
             fail_msg("%s: gave %s at %llu, notices '%s', passed on %d, accused %d", rows[r].why,
                      state_text(x->state), (unsigned long long)x->incarnation, bench_notices(&b),
-                     x->rumor != NULL, accused);
+                     gossip__dealings(x)->rumor != NULL, accused);
         }
         bench_close(&b);
         mu_arena_deinit(&arena);
@@ -273,9 +274,9 @@ static void a_name_moves_only_from_where_nobody_answers(void **unused)
         bench_packet(&b, "x", 9, part);
         struct gossip__member *x = gossip__member_find(b.g, "x");
 
-        if (mu_addr_eq(&x->addr, &to) != rows[r].moves || x->incarnation < 10) {
+        if (mu_addr_eq(&x->card->addr, &to) != rows[r].moves || x->incarnation < 10) {
             fail_msg("%s: at %llu, moved %d", rows[r].why, (unsigned long long)x->incarnation,
-                     mu_addr_eq(&x->addr, &to));
+                     mu_addr_eq(&x->card->addr, &to));
         }
         bench_close(&b);
     }
@@ -296,8 +297,31 @@ static void a_moved_node_is_accepted_when_its_old_place_is_silent(void **unused)
     assert_int_equal(b.g->inquiries_count, 1);
     b.now_ms += b.g->profile.probe_timeout_ms;
     bench_feed(&b, (struct gossip_event){ .kind = GOSSIP_EV_WAKE });
-    assert_true(mu_addr_eq(&gossip__member_find(b.g, "x")->addr, &to));
+    assert_true(mu_addr_eq(&gossip__member_find(b.g, "x")->card->addr, &to));
     assert_string_equal(bench_notices(&b), "updated x");
+    bench_close(&b);
+}
+
+static void a_claim_outlives_the_card_beside_which_it_was_made(void **unused)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+    struct mu_addr to = bench_addr(9);
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    bench_member(&b, "x", 1, GOSSIP__ALIVE);
+    part.alive = bench_alive("x", 9, 13);
+    part.alive.node_id = bench_id(1);
+    bench_packet(&b, "x", 9, part);
+    part.alive = bench_alive("x", 1, 12); /* the holder, with something new to say */
+    part.alive.boot_id = 77;
+    bench_packet(&b, "teller", 100, part);
+    assert_int_equal(gossip__member_find(b.g, "x")->card->boot_id, 77);
+    b.now_ms += b.g->profile.probe_timeout_ms;
+    bench_feed(&b, (struct gossip_event){ .kind = GOSSIP_EV_WAKE });
+    assert_true(mu_addr_eq(&gossip__member_find(b.g, "x")->card->addr, &to));
+    assert_int_equal(gossip__member_find(b.g, "x")->incarnation, 13);
     bench_close(&b);
 }
 
@@ -321,7 +345,7 @@ static void a_copy_is_turned_away_while_the_holder_answers(void **unused)
     assert_int_equal(bench_sent(&b, GOSSIP__PART_ERROR, &arena, &part), 1);
     assert_int_equal(part.error.code, GOSSIP__ERROR_CONFLICT);
     assert_string_equal(part.error.held.node, "x");
-    assert_true(mu_addr_eq(&gossip__member_find(b.g, "x")->addr, &at));
+    assert_true(mu_addr_eq(&gossip__member_find(b.g, "x")->card->addr, &at));
     bench_close(&b);
     mu_arena_deinit(&arena);
 }
@@ -341,7 +365,7 @@ static void an_id_belongs_to_one_living_member(void **unused)
     assert_non_null(strstr(mu_buf_text(&b.log), "Member 'y' has conflicting node ID"));
     assert_non_null(strstr(mu_buf_text(&b.log), "with member 'x'"));
 
-    part.alive.node_id = b.g->self->node_id;
+    part.alive.node_id = b.g->self->card->node_id;
     b.now_ms += 10001; /* refusals are logged once in a while */
     bench_packet(&b, "y", 2, part);
     assert_null(gossip__member_find(b.g, "y"));
@@ -414,6 +438,7 @@ int main(void)
         cmocka_unit_test(an_incarnation_that_jumps_is_poison),
         cmocka_unit_test(a_name_moves_only_from_where_nobody_answers),
         cmocka_unit_test(a_moved_node_is_accepted_when_its_old_place_is_silent),
+        cmocka_unit_test(a_claim_outlives_the_card_beside_which_it_was_made),
         cmocka_unit_test(a_copy_is_turned_away_while_the_holder_answers),
         cmocka_unit_test(an_id_belongs_to_one_living_member),
         cmocka_unit_test(the_predicate_is_asked_for_every_alive),

@@ -47,7 +47,7 @@ static void ack(struct probing *p, const struct gossip__member *from)
     struct gossip__part part = { .kind = GOSSIP__PART_ACK };
 
     part.ack.seq = p->b.g->probe.seq;
-    bench_packet(&p->b, from->name, from->addr.ip[3], part);
+    bench_packet(&p->b, from->card->name, from->card->addr.ip[3], part);
 }
 
 static void nack(struct probing *p, const struct gossip__member *from,
@@ -57,7 +57,7 @@ static void nack(struct probing *p, const struct gossip__member *from,
 
     part.nack.seq = p->b.g->probe.seq;
     part.nack.evidence = evidence;
-    bench_packet(&p->b, from->name, from->addr.ip[3], part);
+    bench_packet(&p->b, from->card->name, from->card->addr.ip[3], part);
 }
 
 /* How our own dial of the target ends. */
@@ -92,8 +92,8 @@ static void all_are_probed_once_before_anybody_twice(void **unused)
         for (unsigned i = 0; i < 7; i++) {
             struct gossip__member *m = next_probe(&p);
 
-            assert_int_equal(seen & 1U << m->addr.ip[3], 0);
-            seen |= 1U << m->addr.ip[3];
+            assert_int_equal(seen & 1U << m->card->addr.ip[3], 0);
+            seen |= 1U << m->card->addr.ip[3];
             ack(&p, m);
             assert_true(p.b.g->probe.stage == GOSSIP__PROBE_IDLE);
         }
@@ -129,7 +129,7 @@ static void suspects_are_probed_with_the_accusation_and_the_dead_are_not(void **
     for (unsigned i = 0; i < 4; i++) {
         struct gossip__member *m = next_probe(&p);
 
-        assert_string_not_equal(m->name, "n2");
+        assert_string_not_equal(m->card->name, "n2");
         if (m->state == GOSSIP__SUSPECT) {
             was_suspect_probed = true;
             assert_int_equal(bench_sent(&p.b, GOSSIP__PART_PING, &p.arena, &p.part), 1);
@@ -173,11 +173,11 @@ static void a_leaving_member_is_probed_first_and_gone_when_silent(void **unused)
     bench_say_intent(&p.b, "n4", 5, GOSSIP__PART_LEAVE, false);
     struct gossip__member *m = next_probe(&p);
 
-    if (strcmp(m->name, "n4") != 0) { /* every other period at the latest */
+    if (strcmp(m->card->name, "n4") != 0) { /* every other period at the latest */
         ack(&p, m);
         m = next_probe(&p);
     }
-    assert_string_equal(m->name, "n4");
+    assert_string_equal(m->card->name, "n4");
     while (m->state == GOSSIP__ALIVE) {
         bench_run(&p.b, 1);
     }
@@ -222,7 +222,7 @@ static void ack_from_afar(struct probing *p, unsigned send, uint64_t rtt_ns,
     if (where != NULL) {
         part.ack.coordinate = *where;
     }
-    bench_packet(&p->b, probe->target->name, probe->target->addr.ip[3], part);
+    bench_packet(&p->b, probe->target->card->name, probe->target->card->addr.ip[3], part);
     assert_int_equal(probe->stage, GOSSIP__PROBE_IDLE); /* an ack it is in any case */
 }
 
@@ -235,7 +235,7 @@ static void an_ack_tells_how_far_its_sender_is(void **unused)
 
     (void)unused;
     probing_open(&p, 2);
-    const char *name = next_probe(&p)->name;
+    const char *name = next_probe(&p)->card->name;
 
     assert_false(gossip_coordinate(p.b.g, name, &at));
     ack_from_afar(&p, 0, 20000000, &far_away, false);
@@ -273,7 +273,7 @@ static void only_a_straight_answer_is_a_measure(void **unused)
 
         probing_open(&p, 2);
         p.b.now_ms += 20000; /* so that 11 s ago there was a time */
-        const char *name = next_probe(&p)->name;
+        const char *name = next_probe(&p)->card->name;
 
         ack_from_afar(&p, cases[i].send, cases[i].rtt_ns, cases[i].where, cases[i].relayed);
         if (gossip_coordinate(p.b.g, name, &at) ||
@@ -291,12 +291,12 @@ static void the_second_ping_is_measured_by_itself(void **unused)
 
     (void)unused;
     probing_open(&p, 2);
-    const char *name = next_probe(&p)->name;
+    const char *name = next_probe(&p)->card->name;
 
     bench_run(&p.b, p.b.g->profile.probe_timeout_ms / 2);
     ack_from_afar(&p, 1, 20000000, &far_away, false);
     assert_true(gossip_coordinate(p.b.g, name, &at));
-    assert_true(gossip__member_find(p.b.g, name)->distance->filter.samples[0] < 0.021);
+    assert_true(gossip__member_find(p.b.g, name)->dealings->distance->filter.samples[0] < 0.021);
     probing_close(&p);
 }
 
@@ -309,9 +309,9 @@ static void the_dead_are_measured_anew(void **unused)
     struct gossip__member *m = next_probe(&p);
 
     ack_from_afar(&p, 0, 20000000, &far_away, false);
-    assert_int_equal(m->distance->filter.count, 1);
+    assert_int_equal(m->dealings->distance->filter.count, 1);
     gossip__conclude_dead(p.b.g, m, false);
-    assert_int_equal(m->distance->filter.count, 0);
+    assert_int_equal(m->dealings->distance->filter.count, 0);
     probing_close(&p);
 }
 
@@ -371,7 +371,7 @@ static void miss(struct probing *p, struct gossip__member *m, const struct gossi
     go_indirect(p);
     relayed.ack.seq = p->b.g->probe.seq;
     relayed.ack.relayed = true;
-    bench_packet(&p->b, helper->name, helper->addr.ip[3], relayed);
+    bench_packet(&p->b, helper->card->name, helper->card->addr.ip[3], relayed);
     assert_int_equal(p->b.g->probe.stage, GOSSIP__PROBE_IDLE);
 }
 
@@ -389,7 +389,8 @@ static void two_missed_probes_name_the_direction(void **unused)
     assert_int_equal(broken_links(&p).count, 0); /* once is an accident */
     miss(&p, m, other);
     p.b.now_ms++;
-    bench_packet(&p.b, m->name, m->addr.ip[3], nothing); /* it is heard: ours do not arrive */
+    bench_packet(&p.b, m->card->name, m->card->addr.ip[3],
+                 nothing); /* it is heard: ours do not arrive */
     struct seen s = broken_links(&p);
 
     assert_int_equal(s.count, 1);
@@ -551,10 +552,10 @@ static void evidence_and_health(void **unused)
         while (m->state == GOSSIP__ALIVE) {
             bench_run(&p.b, 1);
         }
-        if (at_once != rows[r].at_once || m->suspicion.evidence != rows[r].evidence ||
+        if (at_once != rows[r].at_once || m->dealings->suspicion->evidence != rows[r].evidence ||
             p.b.g->health != rows[r].health) {
             fail_msg("%s: at once %d, evidence %d, health %u", rows[r].why, at_once,
-                     m->suspicion.evidence, p.b.g->health);
+                     m->dealings->suspicion->evidence, p.b.g->health);
         }
         probing_close(&p);
     }
@@ -583,10 +584,10 @@ static void errors_of_sending(void **unused)
 
     (void)unused;
     probing_open(&p, 2);
-    ev.failed.to = next_probe(&p)->addr;
+    ev.failed.to = next_probe(&p)->card->addr;
     bench_feed(&p.b, ev); /* our own trouble: nobody is accused */
     assert_true(p.b.g->probe.stage == GOSSIP__PROBE_IDLE);
-    ev.failed.to = next_probe(&p)->addr;
+    ev.failed.to = next_probe(&p)->card->addr;
     ev.failed.is_remote = true;
     bench_feed(&p.b, ev); /* nobody there: ask others at once */
     assert_true(p.b.g->probe.stage == GOSSIP__PROBE_INDIRECT);

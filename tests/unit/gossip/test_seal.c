@@ -193,7 +193,8 @@ static bool listed(const uint64_t *list, size_t count, uint64_t value)
 static void the_window_agrees_with_a_list(void **unused)
 {
     static uint64_t taken[STEPS];
-    struct gossip__member m = { .boot_id = 5, .incarnation = 10 };
+    struct gossip__card card = { .boot_id = 5 };
+    struct gossip__member m = { .card = &card, .incarnation = 10 };
     struct mu_rand rand;
     uint64_t top = 0;
     size_t count = 0;
@@ -219,7 +220,8 @@ static void the_window_agrees_with_a_list(void **unused)
         top = counter > top ? counter : top;
     }
     assert_true(count > STEPS / 4);
-    mu_free(m.replay);
+    mu_free(m.dealings->replay);
+    mu_free(m.dealings);
 }
 
 static void an_older_life_is_not_heard_again(void **unused)
@@ -235,7 +237,8 @@ static void an_older_life_is_not_heard_again(void **unused)
         { 7, 11, 1, false }, { 7, 12, 1, true },
         { 6, 11, 2, false }, /* the claim of 7 is higher */
     };
-    struct gossip__member m = { .boot_id = 5, .incarnation = 10 };
+    struct gossip__card card = { .boot_id = 5 };
+    struct gossip__member m = { .card = &card, .incarnation = 10 };
 
     (void)unused;
     for (size_t i = 0; i < MU_LEN(rows); i++) {
@@ -245,7 +248,7 @@ static void an_older_life_is_not_heard_again(void **unused)
 
         assert_int_equal(gossip__replay_take(&m, &p), rows[i].passes);
     }
-    m.boot_id = 7; /* believed */
+    card.boot_id = 7; /* believed */
     m.incarnation = 12;
     struct gossip__packet again = { .boot_id = 7, .incarnation = 12, .counter = 1 };
     struct gossip__packet next = { .boot_id = 7, .incarnation = 12, .counter = 2 };
@@ -254,7 +257,8 @@ static void an_older_life_is_not_heard_again(void **unused)
     assert_false(gossip__replay_take(&m, &again)); /* its window came with it */
     assert_true(gossip__replay_take(&m, &next));
     assert_false(gossip__replay_take(&m, &former));
-    mu_free(m.replay);
+    mu_free(m.dealings->replay);
+    mu_free(m.dealings);
 }
 
 /* -- streams ----------------------------------------------------------------------------------- */

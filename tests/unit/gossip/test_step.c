@@ -107,7 +107,7 @@ static void new_tags_are_told_and_equal_ones_are_not(void **unused)
     bench_feed(&b, ev);
     assert_string_equal(bench_notices(&b), "updated us");
     assert_int_equal(b.fx.incarnation, OWN + 1);
-    assert_non_null(b.g->self->rumor);
+    assert_non_null(gossip__dealings(b.g->self)->rumor);
     bench_feed(&b, ev);
     assert_string_equal(bench_notices(&b), "");
     assert_int_equal(b.fx.incarnation, OWN + 1);

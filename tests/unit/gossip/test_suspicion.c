@@ -108,22 +108,22 @@ static void only_distinct_accusers_count(void **unused)
     struct gossip__member *x = gossip__member_find(b.g, "x");
 
     bench_say_suspect(&b, "x", 10, "b", GOSSIP__SILENT);
-    uint64_t alone = x->suspicion.deadline_ms - b.now_ms;
+    uint64_t alone = x->dealings->suspicion->deadline_ms - b.now_ms;
 
     assert_int_equal(alone, 6000);
     gossip__rumor_forget(b.g, x);
     bench_say_suspect(&b, "x", 10, "b", GOSSIP__SILENT); /* the same one again */
-    assert_int_equal(x->suspicion.accusers_count, 1);
-    assert_null(x->rumor);
+    assert_int_equal(x->dealings->suspicion->accusers_count, 1);
+    assert_null(gossip__dealings(x)->rumor);
     bench_say_suspect(&b, "x", 10, "c", GOSSIP__SILENT);
-    assert_int_equal(x->suspicion.accusers_count, 2);
-    assert_non_null(x->rumor); /* independent: passed on */
-    assert_true(x->suspicion.deadline_ms - b.now_ms < alone);
+    assert_int_equal(x->dealings->suspicion->accusers_count, 2);
+    assert_non_null(gossip__dealings(x)->rumor); /* independent: passed on */
+    assert_true(x->dealings->suspicion->deadline_ms - b.now_ms < alone);
     bench_say_suspect(&b, "x", 10, "d", GOSSIP__SILENT);
-    assert_int_equal(x->suspicion.deadline_ms - b.now_ms, 1000);
+    assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 1000);
     gossip__rumor_forget(b.g, x);
     bench_say_suspect(&b, "x", 10, "e", GOSSIP__SILENT); /* enough: dropped */
-    assert_null(x->rumor);
+    assert_null(gossip__dealings(x)->rumor);
     assert_int_equal(b.g->counters[GOSSIP_COUNT_SUSPICIONS_CONFIRMED], 2);
     bench_close(&b);
 }
@@ -139,11 +139,11 @@ static void the_most_patient_evidence_counts(void **unused)
     struct gossip__member *x = gossip__member_find(b.g, "x");
 
     bench_say_suspect(&b, "x", 10, "b", GOSSIP__REFUSED);
-    assert_int_equal(x->suspicion.deadline_ms - b.now_ms, 1000);
+    assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 1000);
     bench_say_suspect(&b, "x", 10, "c", GOSSIP__STALLED);
-    assert_int_equal(x->suspicion.deadline_ms - b.now_ms, 4000);
+    assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 4000);
     bench_say_suspect(&b, "x", 10, "d", GOSSIP__REFUSED);
-    assert_int_equal(x->suspicion.deadline_ms - b.now_ms, 4000);
+    assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 4000);
     bench_close(&b);
 }
 
@@ -159,9 +159,9 @@ static void fewer_alive_need_fewer_confirmations(void **unused)
     struct gossip__member *x = gossip__member_find(b.g, "x");
 
     bench_say_suspect(&b, "x", 10, "z", GOSSIP__SILENT);
-    assert_int_equal(x->suspicion.deadline_ms - b.now_ms, 6000);
+    assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 6000);
     bench_say_suspect(&b, "y", 10, "z", GOSSIP__SILENT); /* two of four: nobody left to confirm */
-    assert_int_equal(x->suspicion.deadline_ms - b.now_ms, 1000);
+    assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 1000);
     bench_close(&b);
 }
 
@@ -175,13 +175,13 @@ static void a_pause_of_ours_postpones_what_it_hides(void **unused)
     struct gossip__member *x = gossip__member_find(b.g, "x");
 
     bench_say_suspect(&b, "x", 10, "b", GOSSIP__SILENT);
-    uint64_t deadline = x->suspicion.deadline_ms;
+    uint64_t deadline = x->dealings->suspicion->deadline_ms;
     uint64_t wake = b.fx.wake_at_ms;
 
     b.now_ms = deadline + 3000; /* we did not run */
     bench_feed(&b, (struct gossip_event){ .kind = GOSSIP_EV_WAKE });
     assert_int_equal(x->state, GOSSIP__SUSPECT);
-    assert_int_equal(x->suspicion.deadline_ms, deadline + (b.now_ms - wake));
+    assert_int_equal(x->dealings->suspicion->deadline_ms, deadline + (b.now_ms - wake));
     assert_int_equal(b.g->counters[GOSSIP_COUNT_PAUSES], 1);
     assert_int_equal(b.g->health, 7);
     bench_close(&b);
@@ -196,10 +196,10 @@ static void at_its_end_the_member_is_dead_unless_it_spoke_up(void **unused)
     bench_member(&b, "x", 1, GOSSIP__ALIVE);
     bench_say_suspect(&b, "x", 10, "b", GOSSIP__SILENT);
     struct gossip__member *x = gossip__member_find(b.g, "x");
-    uint64_t deadline = x->suspicion.deadline_ms;
+    uint64_t deadline = x->dealings->suspicion->deadline_ms;
 
     bench_run(&b, deadline - b.now_ms - 125); /* called upon by then, with the accusation */
-    assert_true(x->suspicion.called_ms > 0);
+    assert_true(x->dealings->suspicion->called_ms > 0);
     bench_say_alive(&b, "x", 1, 11);
     assert_int_equal(x->state, GOSSIP__ALIVE);
     assert_int_equal(b.g->counters[GOSSIP_COUNT_SUSPICIONS_REFUTED], 1);

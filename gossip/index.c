@@ -1,0 +1,187 @@
+/* index.c - where members are found: by name, by id, and all of them in the order they came.
+ *
+ * Tables of pointers, since a record must not cost more than it says: linear probing in a power of
+ * two of slots, at most three quarters taken, and what is removed closes its gap, so that there are
+ * no stones to trip over. The hashes are keyed per process and lie in the cards. Removal is rare
+ * (a reap after days), and may cost as much as there are members.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "core.h"
+
+#define SLOTS_MIN 8
+
+typedef uint32_t hash_fn(const struct gossip__member *m);
+
+static uint32_t name_hash(const struct gossip__member *m)
+{
+    return m->card->name_hash;
+}
+
+static uint32_t id_hash(const struct gossip__member *m)
+{
+    return m->card->id_hash;
+}
+
+/* -- slots --------------------------------------------------------------------------------------
+ */
+
+static size_t home(const struct gossip__slots *t, uint32_t hash)
+{
+    return hash & (t->room - 1);
+}
+
+static size_t after(const struct gossip__slots *t, size_t at)
+{
+    return (at + 1) & (t->room - 1);
+}
+
+static void slots_fill(struct gossip__slots *t, struct gossip__member *m, hash_fn *hash)
+{
+    size_t at = home(t, hash(m));
+
+    while (t->slots[at] != NULL) {
+        at = after(t, at);
+    }
+    t->slots[at] = m;
+    t->count++;
+}
+
+static void slots_add(struct gossip__slots *t, struct gossip__member *m, hash_fn *hash)
+{
+    if ((t->count + 1) * 4 > t->room * 3) {
+        struct gossip__slots old = *t;
+
+        t->room = old.room > 0 ? 2 * old.room : SLOTS_MIN;
+        t->slots = mu_new_array(t->room, sizeof(struct gossip__member *));
+        t->count = 0;
+        for (size_t i = 0; i < old.room; i++) {
+            if (old.slots[i] != NULL) {
+                slots_fill(t, old.slots[i], hash);
+            }
+        }
+        mu_free(old.slots);
+    }
+    slots_fill(t, m, hash);
+}
+
+/* Those behind the gap that were pushed past it move up: a search must not end at it. */
+static void slots_remove(struct gossip__slots *t, const struct gossip__member *m, hash_fn *hash)
+{
+    size_t gap = home(t, hash(m));
+
+    while (t->slots[gap] != m) {
+        MU_ASSERT(t->slots[gap] != NULL);
+        gap = after(t, gap);
+    }
+    for (size_t at = after(t, gap); t->slots[at] != NULL; at = after(t, at)) {
+        size_t away = (at - home(t, hash(t->slots[at]))) & (t->room - 1);
+
+        if (away >= ((at - gap) & (t->room - 1))) {
+            t->slots[gap] = t->slots[at];
+            gap = at;
+        }
+    }
+    t->slots[gap] = NULL;
+    t->count--;
+}
+
+/* -- members ------------------------------------------------------------------------------------
+ */
+
+struct gossip__member *gossip__members_named(const struct gossip__members *all, const char *name)
+{
+    const struct gossip__slots *t = &all->names;
+    uint32_t hash = t->room > 0 ? mu_table_hash(mu_span_text(name)) : 0;
+
+    for (size_t at = t->room > 0 ? home(t, hash) : 0; t->room > 0 && t->slots[at] != NULL;
+         at = after(t, at)) {
+        const struct gossip__card *c = t->slots[at]->card;
+
+        if (c->name_hash == hash && strcmp(c->name, name) == 0) {
+            return t->slots[at];
+        }
+    }
+    return NULL;
+}
+
+static struct gossip__member **id_slot(const struct gossip__members *all, const struct mu_id *id)
+{
+    const struct gossip__slots *t = &all->ids;
+    uint32_t hash = t->room > 0 ? mu_table_hash(mu_span_of(id->b, sizeof id->b)) : 0;
+
+    for (size_t at = t->room > 0 ? home(t, hash) : 0; t->room > 0 && t->slots[at] != NULL;
+         at = after(t, at)) {
+        const struct gossip__card *c = t->slots[at]->card;
+
+        if (c->id_hash == hash && mu_id_eq(&c->node_id, id)) {
+            return &t->slots[at];
+        }
+    }
+    return NULL;
+}
+
+struct gossip__member *gossip__members_with_id(const struct gossip__members *all,
+                                               const struct mu_id *id)
+{
+    struct gossip__member **slot = id_slot(all, id);
+
+    return slot != NULL ? *slot : NULL;
+}
+
+void gossip__members_id_set(struct gossip__members *all, struct gossip__member *m)
+{
+    struct gossip__member **slot = id_slot(all, &m->card->node_id);
+
+    if (slot != NULL) {
+        *slot = m;
+    } else {
+        slots_add(&all->ids, m, id_hash);
+    }
+}
+
+void gossip__members_id_unset(struct gossip__members *all, struct gossip__member *m)
+{
+    if (gossip__members_with_id(all, &m->card->node_id) == m) {
+        slots_remove(&all->ids, m, id_hash);
+    }
+}
+
+void gossip__members_room(struct gossip__member ***items, size_t count, size_t *room)
+{
+    if (count == *room) {
+        *room += *room / 8 + 8;
+        *items = mu_grow(*items, *room * sizeof(struct gossip__member *));
+    }
+}
+
+void gossip__members_add(struct gossip__members *all, struct gossip__member *m)
+{
+    MU_ASSERT(gossip__members_named(all, m->card->name) == NULL);
+    gossip__members_room(&all->items, all->count, &all->room);
+    all->items[all->count++] = m;
+    slots_add(&all->names, m, name_hash);
+}
+
+void gossip__members_remove(struct gossip__members *all, struct gossip__member *m)
+{
+    size_t at = 0;
+
+    while (at < all->count && all->items[at] != m) {
+        at++;
+    }
+    MU_ASSERT(at < all->count);
+    all->count--;
+    memmove(all->items + at, all->items + at + 1,
+            (all->count - at) * sizeof(struct gossip__member *));
+    gossip__members_id_unset(all, m);
+    slots_remove(&all->names, m, name_hash);
+}
+
+void gossip__members_free(struct gossip__members *all)
+{
+    mu_free(all->items);
+    mu_free(all->names.slots);
+    mu_free(all->ids.slots);
+}

@@ -1,0 +1,20 @@
+/* large.h - thousands of nodes: at rest, with events, crashes and churn; how fast, how loud, and
+ * how large a record is. */
+#ifndef SIM_GOSSIP_LARGE_H
+#define SIM_GOSSIP_LARGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct large_options {
+    uint64_t nodes, seed;
+    uint64_t seconds; /* at rest, and again under churn */
+    uint64_t trials;  /* events, and crashes */
+    bool is_quiet;    /* says only what went wrong */
+};
+
+/* False, and a line that says why: an event that did not reach all, a crash that not all learned
+ * of, a living member declared failed, a table that does not come to the truth after churn. */
+bool large_run(const struct large_options *o);
+
+#endif
