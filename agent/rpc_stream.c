@@ -490,7 +490,14 @@ static void on_end(void *data, int32_t id)
     struct rpc_conn *c = data;
     struct stream *s = mu_h2_data(c->h2, id);
 
-    if (c->is_closing || s == NULL || s->kind != STREAM_IN) {
+    if (c->is_closing || s == NULL || s->kind == STREAM_CALL) {
+        return;
+    }
+    if (s->kind == STREAM_OUT) {
+        /* Refused, and deaf from now on: the next message begins another. */
+        mu_h2_reset(c->h2, id, MU_H2_CANCEL);
+        out_stream_free(MU_CONTAINER(s, struct rpc_stream, s));
+        rpc_conn_mark(c);
         return;
     }
     struct rpc_request *q = MU_CONTAINER(s, struct rpc_request, s);

@@ -65,6 +65,10 @@ static void on_stream(void *data, struct rpc_request *request, struct mu_span me
     struct side *s = data;
 
     assert_string_equal(rpc_asker(request)->name, "client");
+    if (mu_span_eq_text(message, "refuse")) {
+        rpc_refuse(request, MU_DENIED, "who is that?");
+        return;
+    }
     mu_buf_add_span(&s->heard, message);
     mu_buf_add_byte(&s->heard, '\n');
 }
@@ -297,6 +301,20 @@ static void a_stream_carries_messages_in_order(void **state)
     assert_true(mu_span_eq_text(mu_buf_span(&w->server.heard), "a\nb\n"));
 }
 
+static void a_stream_that_was_refused_begins_anew(void **state)
+{
+    struct world *w = *state;
+
+    dial(w, NULL);
+    RUN_UNTIL(w, w->ups == 1);
+    assert_true(rpc_send(w->link, RPC_RAFT, MU_SPAN_LIT("refuse"), 1000));
+    /* What is said before the refusal is known is lost with the stream. */
+    RUN_UNTIL(w, rpc_send(w->link, RPC_RAFT, MU_SPAN_LIT("again"), 1000000) &&
+                     w->server.heard.bytes > 0);
+    assert_true(mu_span_starts(mu_buf_span(&w->server.heard), MU_SPAN_LIT("again\n")));
+    assert_int_equal(w->downs, 0);
+}
+
 static void the_wrong_node_is_hung_up_on(void **state)
 {
     struct world *w = *state;
@@ -467,6 +485,7 @@ int main(void)
         TEST(a_call_times_out_and_the_other_side_learns_it),
         TEST(a_cancelled_call_is_never_answered),
         TEST(a_stream_carries_messages_in_order),
+        TEST(a_stream_that_was_refused_begins_anew),
         TEST(the_wrong_node_is_hung_up_on),
         TEST(an_unwelcome_peer_is_told_why),
         TEST(nobody_there_is_unreachable),
