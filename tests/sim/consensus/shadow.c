@@ -292,16 +292,21 @@ static uint64_t offered_term(const struct shadow__server *v, uint64_t index)
     return 0;
 }
 
-/* The disk that is meant by this place: as the newest configuration has it, or as it answered when
- * it was in one. */
+/* The disk that is meant by this place: as the newest configuration has it that names the server.
+ */
 static const struct mu_id *meant_disk(const struct shadow *s, const struct shadow__server *v,
                                       uint32_t place)
 {
-    const struct consensus_config *now = shadow__config(s, v, v->log.last);
+    for (uint64_t i = v->log.last; i > 0; i--) {
+        const struct consensus_config *config =
+            v->log.at[i].kind == CONSENSUS_CONFIG
+                ? s->config_of(s->config_data, v->log.at[i].content)
+                : NULL;
 
-    for (uint32_t i = 0; now != NULL && i < now->servers_count; i++) {
-        if (mu_id_eq(&now->servers[i].id, &s->servers[place].id)) {
-            return &now->servers[i].disk;
+        for (uint32_t k = 0; config != NULL && k < config->servers_count; k++) {
+            if (mu_id_eq(&config->servers[k].id, &s->servers[place].id)) {
+                return &config->servers[k].disk;
+            }
         }
     }
     return &v->by[place];
