@@ -312,7 +312,30 @@ static const struct mu_id *meant_disk(const struct shadow *s, const struct shado
     return &v->by[place];
 }
 
-/* Answers are counted as they arrive. */
+/* What a leader says, whatever disk it has: its term vouches for it. */
+static void hear(struct shadow__server *v, const struct consensus_msg *m)
+{
+    if (m->kind == CONSENSUS_TIMEOUT_NOW && m->term == v->term) {
+        v->is_invited = true;
+    }
+    if (m->kind == CONSENSUS_SNAP_OFFER && m->term == v->term &&
+        offered_term(v, m->snapshot.snap.index) != m->snapshot.snap.term) {
+        v->offered[v->offered_next % MU_LEN(v->offered)].index = m->snapshot.snap.index;
+        v->offered[v->offered_next++ % MU_LEN(v->offered)].term = m->snapshot.snap.term;
+    }
+}
+
+/* Another disk than has spoken for this place so far: what was said counts no more. */
+static void begin_anew(struct shadow__server *v, uint32_t place, const struct mu_id *disk)
+{
+    v->by[place] = *disk;
+    v->prevotes &= ~(1U << place);
+    v->votes &= ~(1U << place);
+    v->promises &= ~(1U << place);
+    v->match[place] = v->echo[place] = 0;
+}
+
+/* Answers are counted as they arrive: of the disk that is meant. */
 static void count(struct shadow *s, struct shadow__server *v, const struct shadow_record *r)
 {
     const struct consensus_msg *m = &r->received->msg;
@@ -323,22 +346,16 @@ static void count(struct shadow *s, struct shadow__server *v, const struct shado
     }
     const struct mu_id *disk = meant_disk(s, v, from);
 
+    hear(v, m);
     if (!mu_id_is_none(disk) && !mu_id_eq(&m->from_disk, disk)) {
-        return; /* who has another disk answers for nobody here */
+        return;
     }
     if (!mu_id_eq(&m->from_disk, &v->by[from])) {
-        v->by[from] = m->from_disk;
-        v->prevotes &= ~(1U << from);
-        v->votes &= ~(1U << from);
-        v->promises &= ~(1U << from);
-        v->match[from] = v->echo[from] = 0;
+        begin_anew(v, from, &m->from_disk);
     }
     if (m->kind == CONSENSUS_PREVOTE_RES && m->answer.is_granted &&
         m->answer.asked_term == v->prevote_term && m->answer.round == v->prevote_round) {
         v->prevotes |= 1U << from;
-    }
-    if (m->kind == CONSENSUS_TIMEOUT_NOW && m->term == v->term) {
-        v->is_invited = true;
     }
     if (m->term != v->term) {
         return;
@@ -352,11 +369,6 @@ static void count(struct shadow *s, struct shadow__server *v, const struct shado
     if (m->kind == CONSENSUS_SNAP_RES && m->snapshot_res.answer == CONSENSUS_SNAP_DONE &&
         m->snapshot_res.match > v->match[from]) {
         v->match[from] = m->snapshot_res.match;
-    }
-    if (m->kind == CONSENSUS_SNAP_OFFER &&
-        offered_term(v, m->snapshot.snap.index) != m->snapshot.snap.term) {
-        v->offered[v->offered_next % MU_LEN(v->offered)].index = m->snapshot.snap.index;
-        v->offered[v->offered_next++ % MU_LEN(v->offered)].term = m->snapshot.snap.term;
     }
     if (m->kind == CONSENSUS_HEARTBEAT_RES && m->alive.read_seq > v->echo[from]) {
         v->echo[from] = m->alive.read_seq;
