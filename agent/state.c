@@ -22,7 +22,10 @@
 #include "snapshot_files.h"
 
 #define FAILURES_NAME "failures"
-#define WAL_SHARE     32U /* of a small file system that the state's WAL may take */
+/* Of a small file system that the state's WAL may take. What it holds goes into the file before it
+ * is given back: with the biggest transaction that must fit into the log's reserve, or neither
+ * does. */
+#define WAL_SHARE 64U
 
 /* -- what the apply thread says ---------------------------------------------------------------- */
 

@@ -178,6 +178,8 @@ MU_MUST_CHECK enum mu_code consensus__journal_compact(struct consensus_journal *
 /* One bounded piece of work that can wait (the next segment, 256 KiB of a spare). MU_FULL: no room
  * for it; what is there still works. */
 MU_MUST_CHECK enum mu_code consensus__journal_tend(struct consensus_journal *j, struct mu_err *err);
+/* On a full disk others may need the space more than the spare that is being made. */
+void consensus__journal_give_way(struct consensus_journal *j);
 bool consensus__journal_wants(const struct consensus_journal *j);      /* there is such work */
 bool consensus__journal_is_pressed(const struct consensus_journal *j); /* and it is urgent */
 

@@ -285,8 +285,7 @@ static enum mu_code fill_begin(struct consensus_journal *j, struct mu_err *err)
                : rc;
 }
 
-/* On a full disk others may need the space more than a spare does. */
-static void fill_give_up(struct consensus_journal *j)
+void consensus__journal_give_way(struct consensus_journal *j)
 {
     if (j->fill_file != CONSENSUS_DISK_NONE) {
         j->disk->ops->close(j->disk->self, j->fill_file);
@@ -323,7 +322,7 @@ enum mu_code consensus__journal_tend(struct consensus_journal *j, struct mu_err 
         rc = fill_begin(j, err);
     }
     if (rc == MU_FULL) {
-        fill_give_up(j);
+        consensus__journal_give_way(j);
     } else if (rc != MU_OK) {
         j->has_failed = true;
     }

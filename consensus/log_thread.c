@@ -323,6 +323,7 @@ static void do_relieve(struct consensus_log *l)
     if (l->journal.has_failed) {
         return;
     }
+    consensus__journal_give_way(&l->journal);
     l->full_until_ms = clock_ms(l) + FULL_TEND_MS;
     (void)pthread_mutex_lock(&l->lock);
     l->report.relieved_count++;
@@ -366,9 +367,11 @@ static bool is_behind_with_meta(const struct consensus_log *l)
     return j->segments_count > 0 && j->segments[j->segments_count - 1].number != l->meta_segment;
 }
 
+/* Also to find out that nothing is missing any more: room that others gave back, or segments. */
 static bool has_chores(const struct consensus_log *l)
 {
-    return is_behind_with_meta(l) || consensus__journal_wants(&l->journal) || lacks_ballast(l);
+    return is_behind_with_meta(l) || consensus__journal_wants(&l->journal) || lacks_ballast(l) ||
+           l->full_until_ms != 0;
 }
 
 /* Make the next segment, or a piece of a spare; or take the ballast back, with room for what spares

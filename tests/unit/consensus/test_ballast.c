@@ -133,6 +133,35 @@ static void relieve_gives_the_ballast_to_the_state(void **state)
     rig_free(r);
 }
 
+/* The ballast was never out: the segment that compaction gives back is the spare that was missing.
+ */
+static void compaction_ends_it_with_the_ballast_held(void **state)
+{
+    struct rig *r = rig_new(RESERVE + META);
+
+    (void)state;
+    assert_int_equal(rig_open(r, BALLAST), MU_OK);
+    run(r, 5000);
+    for (uint64_t i = 1; i <= 8; i++) { /* until segments are used again */
+        put(r, 2 * SEGMENT / 3);
+        run(r, 5000);
+        r->store.ops->compact(r->store.self, i);
+        run(r, 5000);
+    }
+    assert_int_equal(r->report.health, CONSENSUS_STORE_OK);
+    r->disk->capacity = memory_used(r->disk);
+    put(r, 2 * SEGMENT / 3); /* a spare is used up, and none can be made */
+    run(r, 5000);
+    assert_int_equal(r->report.persisted_seq, 9);
+    assert_int_equal(r->report.health, CONSENSUS_STORE_FULL);
+    assert_true(has_ballast(r));
+    r->store.ops->compact(r->store.self, 9);
+    run(r, 5000);
+    assert_int_equal(r->report.health, CONSENSUS_STORE_OK);
+    assert_true(has_ballast(r));
+    rig_free(r);
+}
+
 static void a_ballast_of_another_size_is_dropped(void **state)
 {
     struct rig *r = rig_new(0);
@@ -155,6 +184,7 @@ int main(void)
         cmocka_unit_test(an_old_log_starts_on_a_full_disk),
         cmocka_unit_test(ballast_is_what_large_entries_get),
         cmocka_unit_test(relieve_gives_the_ballast_to_the_state),
+        cmocka_unit_test(compaction_ends_it_with_the_ballast_held),
         cmocka_unit_test(a_ballast_of_another_size_is_dropped),
     };
 
