@@ -257,10 +257,12 @@ static void print_refused(struct cli *cli, const struct answer *a)
     const struct refused *r = a->refused.items;
 
     for (size_t i = 0; i < a->refused.count; i++, r++) {
-        (void)fprintf(cli->out,
-                      "%.*s: turns away packets, %" PRIu64 " by now, last from %.*s: %s.\n",
-                      MU_SPAN_FMT(r->seen_by), r->count, MU_SPAN_FMT(r->from),
-                      phrase_of(strangers, MU_LEN(strangers), r->reason, "not to be read"));
+        const char *why = phrase_of(strangers, MU_LEN(strangers), r->reason, "not to be read");
+        bool is_question = why[strlen(why) - 1] == '?';
+
+        (void)fprintf(
+            cli->out, "%.*s: turns away packets, %" PRIu64 " by now, last from %.*s: %s%s\n",
+            MU_SPAN_FMT(r->seen_by), r->count, MU_SPAN_FMT(r->from), why, is_question ? "" : ".");
     }
 }
 
