@@ -23,7 +23,7 @@ from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_equal, wait_for
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
 from lab import (Impossible, Switch, address, make_namespaces, namespace,  # noqa: E402
-                 remove_namespaces)
+                 remove_namespaces, run)
 
 NAMES = ["s1", "s2", "s3"]
 LEFT, FAILED = 3, 4  # Serf's numbers
@@ -124,6 +124,38 @@ class Ways(unittest.TestCase):
         self.assertTrue(self.all_alive())
         self.switch.wire("s3", "s1")
         wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
+
+    def test_a_narrow_way(self):
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        self.start("s2")
+        self.start("s3")
+        wait_for("all to know all", self.all_alive)
+        wait_for("the doctor to be content", lambda: self.cli("s2", "doctor")[0] == 0)
+
+        def told(*ways):
+            expected = "".join(
+                f"UDP {a} -> {b}: small datagrams arrive, those of 1400 bytes do not (seen by {a})."
+                for a, b in ways)
+            code, text = self.cli("s2", "doctor")
+            found = "".join(sorted(re.findall(r"(?m)^[^ ].*", text))[1:])
+            return code == (1 if ways else 0) and found == (expected if ways else "")
+
+        # A black hole: what is too large is lost, and nobody says so.
+        self.switch.wire("s3", "s1", "mtu=1300")
+        wait_for("the black hole to be named", lambda: told(("s3", "s1")))
+        self.assertIn('ICMP "fragmentation needed" (IPv6: "packet too big") pass between s3 and s1',
+                      self.cli("s2", "doctor")[1])
+        self.switch.wire("s3", "s1")
+        wait_for("the doctor to be content again", lambda: told())
+
+        # The sender knows that its way is narrow and cuts into fragments: they arrive, or not.
+        run("ip", "-n", namespace("s2", self.owner), "link", "set", "wire", "mtu", "1000")
+        self.assertTrue(told())
+        self.switch.wire("s2", "*", "nofrag")
+        wait_for("the lost fragments to be named", lambda: told(("s2", "s1"), ("s2", "s3")))
+        self.assertTrue(self.all_alive())
+        for name in NAMES:
+            self.assertNotIn("EventMemberFailed", self.log(name))
 
     def test_one_cut_off(self):
         self.start("s1", "-server", "-bootstrap-expect", "1")
