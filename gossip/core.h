@@ -686,7 +686,7 @@ enum gossip__leave_stage {
 
 struct gossip__leave {
     enum gossip__leave_stage stage;
-    uint64_t id, until_ms;
+    uint64_t id, until_ms, again_ms; /* again: to those that have not confirmed */
     unsigned asked, confirmed, running;
     unsigned queued;            /* of our farewells in the queues */
     struct mu_buf intent, dead; /* encoded parts */
