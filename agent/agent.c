@@ -150,6 +150,7 @@ static void on_turn(void *data)
 
     if (a->reader != NULL) {
         catalog_reader_release(a->reader); /* or checkpoints would wait for us */
+        agent__state_look(a);
     }
 }
 /* -- start: consensus -------------------------------------------------------------------------- */

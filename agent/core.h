@@ -97,6 +97,7 @@ struct agent {
     uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
     uint64_t generation;       /* of the state: snapshot_files.h */
     bool lacks_state;          /* rebuild.h: a snapshot has to come */
+    bool has_met_damage;       /* a read has, in this generation: it was told */
     unsigned rebuilds;         /* how often the state was made anew since the start */
 
     /* on all */
@@ -163,8 +164,10 @@ MU_MUST_CHECK enum mu_code agent__state_open(struct agent *a, struct mu_err *err
 /* Another state, of this generation, takes the place of the one there is; `catalog` is given. */
 MU_MUST_CHECK enum mu_code agent__state_replace(struct agent *a, struct catalog *catalog,
                                                 uint64_t generation, struct mu_err *err);
-void agent__state_failed(struct agent *a, const char *why); /* this server must stop */
-void agent__state_bad(struct agent *a, const char *why);    /* and makes it anew */
+void agent__state_failed(struct agent *a, const char *why);  /* this server must stop */
+void agent__state_bad(struct agent *a, const char *why);     /* and makes it anew */
+void agent__state_damaged(struct agent *a, const char *why); /* the same, if others have it */
+void agent__state_look(struct agent *a);                     /* did a read of ours meet damage? */
 /* Of log or state: counted over restarts; too many keep it down. */
 void agent__failure_note(struct agent *a, const char *why);
 MU_MUST_CHECK enum mu_code agent__failures_look(struct agent *a, struct mu_err *err);
@@ -243,7 +246,8 @@ void agent__propose_here(struct agent *a, struct mu_span command, agent_written_
                          void *data);
 /* The apply thread came to a.applied: results of proposals, and reads that waited for it. */
 void agent__requests_applied(struct agent *a, const struct apply_report *report);
-bool agent__requests_has(const struct agent *a, uint64_t ticket); /* somebody waits for its result */
+bool agent__requests_has(const struct agent *a,
+                         uint64_t ticket); /* somebody waits for its result */
 /* The state was replaced: what was committed and not applied here has an outcome nobody knows. */
 void agent__requests_restored(struct agent *a);
 /* Role or leader changed: what waits for a leader is tried again at once. */

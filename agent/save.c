@@ -133,8 +133,12 @@ static void on_work(void *data, struct mu_span bytes, const struct mu_err *err)
 
     if (err->code != MU_OK) {
         struct mu_err why = *err; /* it goes with the work */
+        struct agent *a = s->agent;
 
         fail(s, &why);
+        if (why.code == MU_CORRUPT) {
+            agent__state_damaged(a, why.text);
+        }
     } else if (s->has_begun) {
         piece(s, bytes);
     } else {

@@ -127,6 +127,35 @@ void agent__state_bad(struct agent *a, const char *why)
     agent__end(a, AGENT_AGAIN);
 }
 
+/* A read meets what nothing else may touch for years. With others to have the state from it is made
+ * anew at once; a server by itself goes on with what can be read, for its log may not lead there.
+ */
+void agent__state_damaged(struct agent *a, const char *why)
+{
+    struct consensus_status status;
+
+    if (a->has_met_damage || a->consensus == NULL || a->phase >= AGENT_ENDING) {
+        return;
+    }
+    a->has_met_damage = true;
+    consensus_driver_status(a->consensus, &status);
+    if (status.voters_count > 1) {
+        agent__state_bad(a, why);
+        return;
+    }
+    mu_log(MU_ERROR, "agent.server",
+           "The state is damaged, and there is no other server to have it from: save what can be "
+           "read (muster kv export), and restore it on a new disk",
+           mu_kv("error", why));
+}
+
+void agent__state_look(struct agent *a)
+{
+    if (catalog_reader_is_damaged(a->reader)) {
+        agent__state_damaged(a, "a read met a damaged page");
+    }
+}
+
 static void on_storage_failed(void *data, const char *why)
 {
     struct agent *a = data;
@@ -201,6 +230,7 @@ enum mu_code agent__state_replace(struct agent *a, struct catalog *catalog, uint
     state_let_go(a);
     a->state_path = snapshot_state_path(a->data.dir, generation);
     a->generation = generation;
+    a->has_met_damage = false;
     if (a->lacks_state) {
         a->lacks_state = false;
         mu_log(MU_WARN, "agent.server", "The state of this server was made anew",

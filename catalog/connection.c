@@ -46,7 +46,11 @@ enum mu_code catalog__connection_fail(const struct connection *c, const char *do
 {
     int rc = sqlite3_extended_errcode(c->db);
     enum mu_code code = code_of(c->db, rc);
+    bool is_damage = (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
 
+    if (c->damage != NULL && (is_damage || rc == SQLITE_IOERR_DATA)) {
+        *c->damage = true;
+    }
     if (rc == SQLITE_IOERR_DATA) {
         return mu_fail(err, MU_CORRUPT,
                        "state %s: %s: a page fails its checksum: the disk has damaged it", c->path,

@@ -27,6 +27,7 @@ struct connection {
     char *path;      /* for messages */
     bool is_open;    /* settings are made: whoever has the lock now is one of us */
     bool is_hurried; /* rather not done than waited for */
+    bool *damage;    /* set once the file turns out to be damaged; NULL: nobody asks */
 };
 
 /* `c` stays where it is as long as it is open. vfs: NULL, the file system's. Errors: MU_FOREIGN

@@ -93,6 +93,7 @@ static enum mu_code reader_open(struct catalog_reader **out, const char *path, c
     } else {
         r->db = &r->own;
         rc = catalog__connection_open(&r->own, path, CONNECTION_READER, vfs, CACHE_BYTES, err);
+        r->own.damage = &r->is_damaged;
     }
     if (rc == MU_OK) {
         rc = prepare_all(r, err);
@@ -130,6 +131,11 @@ void catalog_reader_close(struct catalog_reader *r)
         catalog__connection_close(&r->own);
     }
     mu_free(r);
+}
+
+bool catalog_reader_is_damaged(const struct catalog_reader *r)
+{
+    return r->is_damaged;
 }
 
 /* -- turns ------------------------------------------------------------------------------------- */

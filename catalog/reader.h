@@ -42,8 +42,9 @@ struct catalog_reader {
     struct connection own;       /* db == NULL with a catalog in memory */
     const struct connection *db; /* own, or the writer's */
     const struct catalog *in_memory;
-    bool in_turn; /* a read transaction is open */
-    bool has_floor; /* in this turn: `floor` is the index of the last restore */
+    bool in_turn;    /* a read transaction is open */
+    bool is_damaged; /* a query met what the disk has made of the file */
+    bool has_floor;  /* in this turn: `floor` is the index of the last restore */
     uint64_t floor;
     sqlite3_stmt *statements[READER_SQL_COUNT];
 };

@@ -4,6 +4,7 @@ option(MUSTER_TESTS "Build the tests" ON)
 option(MUSTER_WERROR "Warnings are errors" ON)
 option(MUSTER_FUZZ "Build fuzz targets with libFuzzer (clang)" OFF)
 option(MUSTER_STATIC "Release: the C library is in the executable, too" OFF)
+option(MUSTER_PIE "Release: the executable lies at an address drawn at its start" ON)
 set(MUSTER_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=")
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)
@@ -36,13 +37,13 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
     if(MUSTER_STATIC)
         # A fifth of the memory of a client agent is the C library with its loader and libm (SQLite
         # names all of its functions), most of it touched once. It stays position-independent, which
-        # costs 0.5 MB of relocated pages: addresses that an attacker knows would be dearer. The
-        # linker warns of functions that load libraries at run time: agent/cmd/main.c keeps the
+        # costs 0.5 MB of relocated pages: addresses that an attacker knows may be dearer. The linker
+        # warns of functions that load libraries at run time: agent/cmd/main.c keeps the
         # look-up of names from it, and nobody calls the others.
         target_compile_definitions(muster_flags INTERFACE MUSTER_STATIC)
-        target_link_options(muster_flags INTERFACE -static-pie)
+        target_link_options(muster_flags INTERFACE $<IF:$<BOOL:${MUSTER_PIE}>,-static-pie,-static>)
     else()
-        target_link_options(muster_flags INTERFACE -pie)
+        target_link_options(muster_flags INTERFACE $<IF:$<BOOL:${MUSTER_PIE}>,-pie,-no-pie>)
     endif()
     # Relative relocations in 9 kB instead of 590, which the start would read in every process.
     # glibc 2.36 knows the form.

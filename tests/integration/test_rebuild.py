@@ -118,6 +118,25 @@ class Rebuilds(ClusterTest):
         self.assertTrue(victim.running())
         self.assertEqual(victim.ok("GET", "/v1/kv/big/3?raw").body, VALUE[4:])
 
+    def test_damage_that_only_a_read_meets(self):
+        cluster = self.formed()
+        leader = self.compacted(cluster)
+        victim = next(s for s in cluster.servers() if s is not leader)
+        self.spoil(self.settled(victim), lambda count: [count // 2])  # in the middle of values
+        victim.start()
+        wait_for("it to be back", lambda: victim.get("/v1/kv/k149?raw&stale").text == "value 149")
+        self.assertNotIn(ANEW, victim.log_text())
+
+        def read():
+            for i in range(150):
+                if victim.get(f"/v1/kv/big/{i}?raw&stale").status == 500:
+                    return True
+            return False
+        wait_for("a read to meet it", read)
+        wait_for("its state", lambda: ANEW in victim.log_text() and self.has_all(victim))
+        self.assertIn("a read met a damaged page", victim.log_text())
+        self.assertTrue(victim.running())
+
     def test_damage_that_only_an_export_meets(self):
         cluster = self.formed()
         leader = cluster.leader()

@@ -42,6 +42,9 @@ MU_MUST_CHECK enum mu_code catalog_reader_open_in(struct catalog_reader **out, c
                                                   struct mu_err *err);
 void catalog_reader_close(struct catalog_reader *r);   /* NULL is fine */
 void catalog_reader_release(struct catalog_reader *r); /* end the turn's read transaction, if any */
+/* A query failed because the file is damaged (its MU_CORRUPT): others may answer yet, and will not
+ * say it. */
+bool catalog_reader_is_damaged(const struct catalog_reader *r);
 /* End the turn and give memory of pages back: for an owner that has been idle for a while. */
 void catalog_reader_rest(struct catalog_reader *r);
 

@@ -292,6 +292,21 @@ static uint64_t offered_term(const struct shadow__server *v, uint64_t index)
     return 0;
 }
 
+/* The disk that is meant by this place: as the newest configuration has it, or as it answered when
+ * it was in one. */
+static const struct mu_id *meant_disk(const struct shadow *s, const struct shadow__server *v,
+                                      uint32_t place)
+{
+    const struct consensus_config *now = shadow__config(s, v, v->log.last);
+
+    for (uint32_t i = 0; now != NULL && i < now->servers_count; i++) {
+        if (mu_id_eq(&now->servers[i].id, &s->servers[place].id)) {
+            return &now->servers[i].disk;
+        }
+    }
+    return &v->by[place];
+}
+
 /* Answers are counted as they arrive. */
 static void count(struct shadow *s, struct shadow__server *v, const struct shadow_record *r)
 {
@@ -300,6 +315,11 @@ static void count(struct shadow *s, struct shadow__server *v, const struct shado
 
     if (from == SHADOW_SERVERS_MAX) {
         return;
+    }
+    const struct mu_id *disk = meant_disk(s, v, from);
+
+    if (!mu_id_is_none(disk) && !mu_id_eq(&m->from_disk, disk)) {
+        return; /* who has another disk answers for nobody here */
     }
     if (!mu_id_eq(&m->from_disk, &v->by[from])) {
         v->by[from] = m->from_disk;

@@ -67,7 +67,7 @@ struct sim_node {
     struct mu_id node_id;
     uint64_t incarnation, member_time, event_time, query_time;
     struct gossip_known *known;
-    size_t known_count;
+    size_t known_count, known_before; /* before: of earlier lives, while a life is added */
     /* the outside view: name -> struct sim_record */
     struct mu_table *records;
     uint64_t issued_max; /* highest incarnation it ever had */

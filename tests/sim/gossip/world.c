@@ -377,7 +377,7 @@ static void remember(void *data, const struct gossip_view *member)
     bool is_wanted = member->status == GOSSIP_STATUS_ALIVE ||
                      member->status == GOSSIP_STATUS_FAILED || n->world->options.remembers_all;
 
-    for (size_t i = 0; i < n->known_count; i++) {
+    for (size_t i = 0; i < n->known_before; i++) {
         if (strcmp(n->known[i].name, member->name) == 0) {
             n->known[i].addr = member->addr;
             return;
@@ -395,6 +395,7 @@ static void stop(struct world *w, struct sim_node *n, enum world_life how, bool 
     if (!w->options.remembers_all) {
         known_free(n);
     }
+    n->known_before = n->known_count; /* those of one life have names of their own */
     gossip_each(n->core, remember, n);
     gossip_free(n->core);
     n->core = NULL;

@@ -157,8 +157,9 @@ static void a_thousand_entries_come_through_in_order(void **state)
     catalog_reader_close(reader);
 }
 
-/* The thread sleeps until somebody hurries, so all are there when it looks. */
-static void what_is_held_is_one_transaction(void **state)
+/* The thread sleeps until somebody hurries. It looks once as it begins, and once when nothing has
+ * come for a second: then it may find a part. */
+static void what_is_held_is_applied_in_company(void **state)
 {
     struct world *w = *state;
 
@@ -174,7 +175,7 @@ static void what_is_held_is_one_transaction(void **state)
     assert_int_equal(apply_waiting(w->apply), 50);
     apply_hurry(w->apply);
     run_until(w, 50);
-    assert_int_equal(w->transactions, 1);
+    assert_in_range(w->transactions, 1, 3);
     assert_int_equal(w->results, 50);
 }
 
@@ -264,7 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_thousand_entries_come_through_in_order),
-        TEST(what_is_held_is_one_transaction),
+        TEST(what_is_held_is_applied_in_company),
         TEST(what_is_held_is_applied_before_the_end),
         TEST(sums_do_not_depend_on_batches),
         TEST(only_those_with_a_ticket_are_answered),
