@@ -666,6 +666,15 @@ void gossip__spread_tick(struct gossip *g);
 void gossip__spread_look(struct gossip *g); /* at the end of each step */
 void gossip__spread_free_all(struct gossip *g);
 
+/* -- width.c: do our largest datagrams arrive where small ones do? ------------------------------
+ */
+
+void gossip__on_width(struct gossip *g, uint64_t id, const char *name);
+bool gossip__width_ack(struct gossip *g, uint64_t seq); /* was it of one of these? */
+uint64_t gossip__width_due(const struct gossip *g);
+void gossip__width_tick(struct gossip *g);
+void gossip__width_free_all(struct gossip *g);
+
 /* -- leave.c: going in good order (10) ----------------------------------------------------------
  */
 
@@ -920,6 +929,7 @@ struct gossip {
     struct mu_addr conflict_peer;
 
     struct mu_link spreads; /* struct gossip__spread, by their deadlines */
+    struct mu_link widths;  /* struct gossip__width */
 
     /* effects of this step */
     struct gossip_send *sends;

@@ -63,6 +63,7 @@ struct gossip__ping {
     const char *target;
     struct mu_addr reply_to; /* none: where the packet came from */
     uint64_t target_boot;
+    struct mu_span filling; /* sent, and not looked at where it comes */
 };
 
 struct gossip__indirect {

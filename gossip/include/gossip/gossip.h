@@ -222,6 +222,7 @@ enum gossip_event_kind {
     GOSSIP_EV_LEAVE,
     GOSSIP_EV_FORCE_LEAVE, /* an unknown name changes nothing */
     GOSSIP_EV_SPREAD,      /* done when what was said until now has left this node */
+    GOSSIP_EV_WIDTH,       /* measure a way for a second or so; done with a gossip_width */
     GOSSIP_EV_TAGS,        /* at most MU_GOSSIP_META_MAX encoded: gossip_tags_bytes() */
     GOSSIP_EV_KEYS,        /* another keyring, or another strictness */
     GOSSIP_EV_USER_EVENT,  /* send one: gossip_event_check() first */
@@ -277,6 +278,10 @@ struct gossip_event {
             uint64_t id; /* comes back in gossip_done; contacted 0: not in time */
         } spread;
         struct {
+            uint64_t id; /* comes back in gossip_done, with `contacted` an enum gossip_width */
+            const char *name;
+        } width;
+        struct {
             const char *name;
             bool prune;
         } force;
@@ -321,7 +326,13 @@ struct gossip_stream_op {
     struct mu_span data;
 };
 
-struct gossip_done { /* the answer to a JOIN or LEAVE event */
+enum gossip_width {                       /* of a way, for datagrams */
+                    GOSSIP_WIDTH_UNKNOWN, /* too few of any size arrive, or no living member */
+                    GOSSIP_WIDTH_FULL,
+                    GOSSIP_WIDTH_NARROW, /* small ones arrive there, the largest we send do not */
+};
+
+struct gossip_done { /* the answer to a JOIN, LEAVE, SPREAD or WIDTH event */
     uint64_t id;
     unsigned contacted;
     const char *why; /* "1 error occurred:\n\t* Failed to join ...\n\n"; "" without failures */
