@@ -212,7 +212,7 @@ static void deliver_ended(struct gossip *g, struct gossip__stream *s, enum gossi
 const struct gossip__role_row gossip__role_deliver = { deliver_opened, deliver_frame,
                                                        deliver_ended };
 
-/* Parts that must arrive; the obituary is the last of them and is confirmed. */
+/* Parts that must arrive: a farewell, whose last is the obituary and is confirmed, or an answer. */
 static void delivered_frame(struct gossip *g, struct gossip__stream *s, struct gossip__frame *frame,
                             struct mu_span bytes)
 {
@@ -222,6 +222,10 @@ static void delivered_frame(struct gossip *g, struct gossip__stream *s, struct g
                   (frame->part.kind == GOSSIP__PART_LEAVE || frame->part.kind == GOSSIP__PART_DEAD);
 
     (void)bytes;
+    if (frame->kind == GOSSIP__FRAME_PART && frame->part.kind == GOSSIP__PART_RESPONSE) {
+        gossip__on_answer(g, s, &frame->part.response);
+        return;
+    }
     if (!is_fit) {
         gossip__stream_drop(g, s);
         return;

@@ -151,7 +151,9 @@ size_t gossip_cards_count(const struct gossip_cards *pool);
 #define GOSSIP_EVENT_BYTES     512  /* name and payload, also encoded; settable */
 #define GOSSIP_EVENT_BYTES_MAX 1024 /* up to here: an event fits a datagram */
 #define GOSSIP_QUERY_BYTES     1024 /* encoded */
-#define GOSSIP_RESPONSE_BYTES  1024
+#define GOSSIP_RESPONSE_BYTES  1024 /* encoded */
+/* The same of a query that takes large ones: with what is around it a frame of 64 KiB. */
+#define GOSSIP_RESPONSE_LARGE_BYTES (64U * 1024 - 64)
 
 struct gossip_user_event { /* delivered once to each process, in no order between senders */
     uint64_t ltime;
@@ -167,7 +169,8 @@ struct gossip_query { /* somebody asks; gossip_driver_respond() answers */
     struct mu_span payload;
     const char *from;
     uint64_t deadline_ms, timeout_ms;
-    bool is_internal; /* "_serf_...": not for event handlers */
+    size_t answer_bytes_max; /* encoded */
+    bool is_internal;        /* "_serf_...": not for event handlers */
 };
 
 struct gossip_query_filter {  /* all must pass */
@@ -184,6 +187,7 @@ struct gossip_query_params {
     uint64_t timeout_ms;   /* 0: by the number of members */
     unsigned relay_factor; /* 0..255: copies of each answer through others */
     bool wants_acks;
+    bool takes_large; /* answers up to GOSSIP_RESPONSE_LARGE_BYTES, by stream when need be */
     bool is_internal; /* may have a name with Serf's own prefix */
 };
 
@@ -370,7 +374,7 @@ MU_MUST_CHECK enum mu_code gossip_event_check(const struct gossip *g, const char
 MU_MUST_CHECK enum mu_code gossip_query_check(const struct gossip *g,
                                               const struct gossip_query_params *params,
                                               struct mu_err *err);
-/* MU_TIMEOUT past the deadline, MU_EXISTS, MU_TOO_BIG. */
+/* MU_TIMEOUT past the deadline, MU_EXISTS, MU_TOO_BIG, MU_BUSY (large ones that wait). */
 MU_MUST_CHECK enum mu_code gossip_respond_check(const struct gossip *g, uint64_t ltime, uint32_t id,
                                                 struct mu_span payload, struct mu_err *err);
 uint64_t gossip_query_timeout_ms(const struct gossip *g); /* the default, as things stand */
@@ -489,6 +493,9 @@ bool gossip_coordinate(const struct gossip *g, const char *name, struct coordina
     X(QUERIES, "queries")                          \
     X(REPLIES_TWICE, "query.duplicate_replies")    \
     X(REPLIES_LATE, "query.late_replies")          \
+    X(LARGE_SENT, "query.large.sent")              \
+    X(LARGE_AGAIN, "query.large.retries")          \
+    X(LARGE_LOST, "query.large.lost")              \
     X(COORDINATES_REFUSED, "coordinate.rejected")  \
     X(COORDINATE_RESETS, "coordinate.resets")      \
     X(RTTS_ZERO, "coordinate.zero_rtt")
