@@ -57,8 +57,10 @@ static struct agent_finding finding(enum agent_finding_kind kind, const char *se
 
 static void take_way(struct doctor_call *c, const char *seer, const struct doctor_line *l)
 {
-    struct agent_finding f =
-        finding(l->kind == DOCTOR_TCP ? AGENT_FINDING_PORT : AGENT_FINDING_LINK, seer, l);
+    struct agent_finding f = finding(l->kind == DOCTOR_TCP      ? AGENT_FINDING_PORT
+                                     : l->kind == DOCTOR_NARROW ? AGENT_FINDING_NARROW
+                                                                : AGENT_FINDING_LINK,
+                                     seer, l);
     bool is_in = l->kind == DOCTOR_IN;
 
     f.from = is_in ? l->name : seer;
@@ -97,6 +99,7 @@ static void take(struct doctor_call *c, const char *seer, const struct doctor_li
     case DOCTOR_REFUSED: keep(c, finding(AGENT_FINDING_REFUSED, seer, l)); break;
     case DOCTOR_OUT:
     case DOCTOR_IN:
+    case DOCTOR_NARROW:
     case DOCTOR_TCP: take_way(c, seer, l); break;
     case DOCTOR_FAILED: take_failed(c, seer, l); break;
     }

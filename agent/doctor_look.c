@@ -2,8 +2,9 @@
  *
  * Most of it is known already: gossip notes which datagrams do not arrive, who is failed and whose
  * packets it turns away, consensus how its disk is. Whether TCP gets through to others is tried for
- * each question: gossip's stream port of up to 16 members, the RPC port of all servers. Questions
- * that come meanwhile are answered with the same round.
+ * each question: gossip's stream port of up to 16 members, the RPC port of all servers; and to
+ * these members, whether large datagrams do. Questions that come meanwhile are answered with the
+ * same round.
  */
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,9 @@ struct doctor {
     size_t asked_count;
     struct reach_target met[REACH_TARGETS_MAX]; /* by the last round */
     size_t met_count;
+    size_t measuring;                               /* ways of this round that are not done */
+    char narrow[MEMBERS_MAX][MU_NODE_NAME_MAX + 1]; /* large datagrams do not arrive at these */
+    size_t narrow_count;
 };
 
 /* -- what is known ----------------------------------------------------------------------------- */
@@ -194,6 +198,9 @@ static void report(struct agent *a, struct mu_buf *to)
     add_own_state(a, to);
     gossip_driver_each_refusal(a->gossip, LATELY_MS, add_refusal, to);
     gossip_driver_each_broken_link(a->gossip, add_link, to);
+    for (size_t i = 0; i < d->narrow_count; i++) {
+        add(to, DOCTOR_NARROW, GOSSIP_WAY_UNKNOWN, MU_GOSSIP_PACKET_MAX, d->narrow[i], "");
+    }
     for (size_t i = 0; i < d->met_count; i++) {
         if (d->met[i].way != GOSSIP_WAY_OPEN) {
             add(to, DOCTOR_TCP, d->met[i].way, d->met[i].addr.port, d->met[i].name, "");
@@ -202,11 +209,11 @@ static void report(struct agent *a, struct mu_buf *to)
     gossip_driver_each(a->gossip, add_failed, &(struct failed_walk){ .agent = a, .to = to });
 }
 
-/* -- the ways by TCP --------------------------------------------------------------------------- */
+/* -- the ways that are tried ------------------------------------------------------------------- */
 
 struct aim {
-    struct reach_target targets[REACH_TARGETS_MAX];
-    size_t count, skip, room;
+    struct reach_target targets[REACH_TARGETS_MAX]; /* members first */
+    size_t count, members, skip, room;
 };
 
 static void aim_at(struct aim *t, const char *name, const struct mu_addr *addr)
@@ -248,6 +255,7 @@ static void aim(struct agent *a, struct aim *t)
     t->room = MEMBERS_MAX;
     t->skip = others > MEMBERS_MAX ? (size_t)mu_rand_below(&a->rand, others - MEMBERS_MAX + 1) : 0;
     gossip_driver_each(a->gossip, aim_at_member, t);
+    t->members = t->count;
     t->room = REACH_TARGETS_MAX;
     agent__each_server(a, aim_at_server, t);
 }
@@ -284,6 +292,29 @@ static void answer_all(struct agent *a)
     mu_buf_deinit(&text);
 }
 
+static void answer_when_known(struct agent *a)
+{
+    if (a->doctor->round == NULL && a->doctor->measuring == 0) {
+        answer_all(a);
+    }
+}
+
+static void on_measured(void *data, const char *name, enum gossip_width width)
+{
+    struct agent *a = data;
+    struct doctor *d = a->doctor;
+
+    if (d == NULL) {
+        return; /* the agent stops */
+    }
+    MU_ASSERT(d->measuring > 0);
+    d->measuring--;
+    if (width == GOSSIP_WIDTH_NARROW) {
+        (void)snprintf(d->narrow[d->narrow_count++], sizeof d->narrow[0], "%s", name);
+    }
+    answer_when_known(a);
+}
+
 static void on_reached(void *data, const struct reach_target *targets, size_t count)
 {
     struct agent *a = data;
@@ -292,22 +323,26 @@ static void on_reached(void *data, const struct reach_target *targets, size_t co
     d->round = NULL;
     memcpy(d->met, targets, count * sizeof *targets);
     d->met_count = count;
-    answer_all(a);
+    answer_when_known(a);
 }
 
 static void look(void *data)
 {
     struct agent *a = data;
     struct aim *t = mu_new(sizeof *t);
+    struct doctor *d = a->doctor;
 
     aim(a, t);
-    a->doctor->met_count = 0;
-    if (t->count > 0) {
-        a->doctor->round =
-            reach_start(a->loop, t->targets, t->count, AGENT__DOCTOR_REACH_MS, on_reached, a);
-    } else {
-        answer_all(a);
+    d->met_count = d->narrow_count = 0;
+    d->measuring = t->members;
+    for (size_t i = 0; i < t->members; i++) {
+        gossip_driver_width(a->gossip, t->targets[i].name, on_measured, a);
     }
+    if (t->count > 0) {
+        d->round =
+            reach_start(a->loop, t->targets, t->count, AGENT__DOCTOR_REACH_MS, on_reached, a);
+    }
+    answer_when_known(a);
     mu_free(t);
 }
 
@@ -336,7 +371,7 @@ bool agent__doctor_query(struct agent *a, const struct gossip_query *query)
     }
     d->asked[d->asked_count].ltime = query->ltime;
     d->asked[d->asked_count++].id = query->id;
-    if (d->round == NULL && !timer_is_set(&d->timer)) {
+    if (d->round == NULL && d->measuring == 0 && !timer_is_set(&d->timer)) {
         look_soon(a);
     }
     return true;

@@ -9,6 +9,7 @@
  *   out open 7 name             its pings do not arrive at `name`; what it met on TCP; how many
  *                               probes were missed
  *   in silent 3 name            nothing of `name` arrives at it
+ *   narrow - 1400 name          small datagrams arrive at `name`, those of so many bytes do not
  *   tcp silent 8301 name        what it met, dialling this port of `name`
  *   failed refused 1200 name TAB by
  *                               `name` is failed for so many ms; who said so, on what evidence
@@ -38,6 +39,7 @@ enum doctor_kind {
     DOCTOR_REFUSED,
     DOCTOR_OUT,
     DOCTOR_IN,
+    DOCTOR_NARROW,
     DOCTOR_TCP,
     DOCTOR_FAILED,
 };

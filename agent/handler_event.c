@@ -122,6 +122,7 @@ struct handler_event *handler_event_of_query(const struct gossip_query *query)
     e->ltime = query->ltime;
     e->payload = mu_arena_span(&e->arena, query->payload);
     e->query_id = query->id;
+    e->answer_bytes_max = query->answer_bytes_max;
     return e;
 }
 

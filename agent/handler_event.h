@@ -42,6 +42,7 @@ struct handler_event {
     bool coalesce;
     struct mu_span payload;
     uint32_t query_id;
+    size_t answer_bytes_max; /* encoded; of other events 0 */
     struct mu_arena arena;
 };
 

@@ -20,7 +20,7 @@
 
 #define HANDLER_QUEUE_MAX    1024 /* serf-surface 6.2 */
 #define HANDLERS_RUNNING_MAX 16   /* a burst of events may not take the whole machine */
-#define HANDLER_OUTPUT_BYTES 8192 /* serf-surface 6.2 */
+#define HANDLER_OUTPUT_BYTES 8192 /* serf-surface 6.2; and what a log line takes of it */
 #define HANDLER_SLOW_MS      1000
 
 struct queued {
@@ -89,7 +89,7 @@ static void on_done(void *data, const struct process_result *result)
     h->running--;
     timer_cancel(&one->slow);
     mu_logf(MU_DEBUG, "agent", "Event '%s' script output: %.*s", one->current->type,
-            MU_SPAN_FMT(result->output));
+            MU_SPAN_FMT(mu_span_sub(result->output, 0, HANDLER_OUTPUT_BYTES)));
     if (result->is_timed_out) {
         mu_logf(MU_ERROR, "agent", "Script '%s' did not end in time and was killed",
                 one->rule.script);
@@ -110,6 +110,13 @@ static void on_done(void *data, const struct process_result *result)
     pump(h);
 }
 
+/* One byte more than may be answered, so that a larger output is refused, not cut. */
+static size_t output_bytes_max(const struct handler_event *e)
+{
+    return e->answer_bytes_max < HANDLER_OUTPUT_BYTES ? HANDLER_OUTPUT_BYTES
+                                                      : e->answer_bytes_max + 1;
+}
+
 static void run(struct handler *one)
 {
     const char *const argv[] = { "/bin/sh", "-c", one->rule.script, NULL };
@@ -128,7 +135,7 @@ static void run(struct handler *one)
                                    .argv = argv,
                                    .env = &env,
                                    .input = mu_buf_span(&input),
-                                   .output_bytes_max = HANDLER_OUTPUT_BYTES,
+                                   .output_bytes_max = output_bytes_max(one->current),
                                    .timeout_ms = (uint64_t)a->config->event_handler_timeout_ms,
                                    .done = on_done,
                                    .data = one,

@@ -95,6 +95,7 @@ void ipc__on_query(struct ipc_session *s, struct request *r)
         .name = ipc_get_text(&r->body, "Name"),
         .payload = ipc_get_bytes(&r->body, "Payload"),
         .wants_acks = ipc_get_bool(&r->body, "RequestAck"),
+        .takes_large = ipc_get_bool(&r->body, "LargeResponses"), /* ours, not Serf's */
         .relay_factor = relays <= RELAY_MAX ? (unsigned)relays : 0,
     };
 

@@ -230,6 +230,12 @@ static void answer_early(struct write *w, uint64_t index)
     write_answer(w, &(struct agent_written){ .did_apply = true, .index = index });
 }
 
+/* Proposed here, and its result is known. */
+static void commit_took(struct write *w)
+{
+    agent_sample_add(&w->agent->metrics.commit, (double)(mu_clock_ns() - w->proposed_ns) / 1e6);
+}
+
 static void on_proposed(void *data, enum mu_code code, uint64_t index)
 {
     struct write *w = data;
@@ -241,6 +247,7 @@ static void on_proposed(void *data, enum mu_code code, uint64_t index)
     }
     if (code == MU_OK) {
         if (is_early(w, index)) {
+            commit_took(w);
             answer_early(w, index);
         }
         return; /* committed; its result comes from the apply thread, by ticket */
@@ -476,7 +483,7 @@ static void result_answer(struct agent *a, const struct apply_result *r)
         return; /* its asker is gone */
     }
     w->ticket = 0;
-    agent_sample_add(&a->metrics.commit, (double)(mu_clock_ns() - w->proposed_ns) / 1e6);
+    commit_took(w);
     write_answer(w, &(struct agent_written){
                         .code = r->result.code,
                         .did_apply = r->result.did_apply,

@@ -144,5 +144,6 @@ void gossip__check(const struct gossip *g)
     check_queues(g);
     check_effects(g);
     check_streams(g);
+    gossip__answer_check(g);
     check_probe(g);
 }

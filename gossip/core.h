@@ -545,6 +545,7 @@ enum gossip__role {
     GOSSIP__ROLE_SYNCED,  /* accepted: a push/pull */
     GOSSIP__ROLE_DELIVER, /* ours: our farewell; leave.c */
     GOSSIP__ROLE_DELIVERED,
+    GOSSIP__ROLE_ANSWER, /* ours: an answer too large for a datagram; answer.c */
 };
 
 struct gossip__sync; /* what a push/pull has gathered; sync.c */
@@ -590,7 +591,7 @@ struct gossip__role_row {
 };
 
 extern const struct gossip__role_row gossip__role_ping, gossip__role_pinged, gossip__role_sync,
-    gossip__role_synced, gossip__role_deliver, gossip__role_delivered;
+    gossip__role_synced, gossip__role_deliver, gossip__role_delivered, gossip__role_answer;
 
 /* -- sync.c: full state exchange (9) ------------------------------------------------------------
  */
@@ -665,6 +666,15 @@ void gossip__spread_tick(struct gossip *g);
 void gossip__spread_look(struct gossip *g); /* at the end of each step */
 void gossip__spread_free_all(struct gossip *g);
 
+/* -- width.c: do our largest datagrams arrive where small ones do? ------------------------------
+ */
+
+void gossip__on_width(struct gossip *g, uint64_t id, const char *name);
+bool gossip__width_ack(struct gossip *g, uint64_t seq); /* was it of one of these? */
+uint64_t gossip__width_due(const struct gossip *g);
+void gossip__width_tick(struct gossip *g);
+void gossip__width_free_all(struct gossip *g);
+
 /* -- leave.c: going in good order (10) ----------------------------------------------------------
  */
 
@@ -677,7 +687,7 @@ enum gossip__leave_stage {
 
 struct gossip__leave {
     enum gossip__leave_stage stage;
-    uint64_t id, until_ms;
+    uint64_t id, until_ms, again_ms; /* again: to those that have not confirmed */
     unsigned asked, confirmed, running;
     unsigned queued;            /* of our farewells in the queues */
     struct mu_buf intent, dead; /* encoded parts */
@@ -783,7 +793,12 @@ struct gossip__open_query { /* received: may be answered until its deadline */
     struct mu_addr origin;
     uint32_t id;
     uint8_t relay_factor;
-    bool is_ours, is_answered;
+    bool is_ours, is_answered, takes_large;
+    /* our answer that no datagram takes, until the asker has it; answer.c */
+    struct mu_buf large;   /* the encoded part; empty: none */
+    uint64_t large_at_ms;  /* when it is sent; GOSSIP__NEVER: there is none, or it is under way: */
+    uint32_t large_stream; /* 0: not */
+    unsigned large_tries;
     char from[];
 };
 
@@ -791,6 +806,7 @@ struct gossip__asked { /* ours, running */
     struct mu_link link;
     uint64_t owner_id, ltime, deadline_ms, resend_ms;
     uint32_t id;
+    bool takes_large;
     struct mu_table *acked, *answered; /* names */
     size_t bytes;
     uint8_t data[]; /* the encoded part */
@@ -801,6 +817,7 @@ struct gossip__queries {
     uint64_t min_time;
     struct mu_link open, asked;
     size_t open_count, asked_count;
+    size_t large_count, large_streams; /* of open ones: answers that wait, those under way */
 };
 
 void gossip__query_init(struct gossip *g, const struct gossip_options *o);
@@ -814,6 +831,21 @@ void gossip__on_ask(struct gossip *g, uint64_t owner_id, const struct gossip_que
 void gossip__on_respond(struct gossip *g, uint64_t ltime, uint32_t id, struct mu_span payload);
 uint64_t gossip__query_due(const struct gossip *g);
 void gossip__query_tick(struct gossip *g);
+
+/* -- answer.c: answers by stream (13.7) ---------------------------------------------------------
+ */
+
+size_t gossip__answer_limit(const struct gossip *g, const struct gossip__open_query *q);
+bool gossip__answer_has_room(const struct gossip *g); /* for one more that waits */
+/* `part` is sent from the next tick on, until it is confirmed; copied. */
+void gossip__answer_queue(struct gossip *g, struct gossip__open_query *q, struct mu_span part);
+void gossip__answer_forget(struct gossip *g, struct gossip__open_query *q); /* sent or not */
+uint64_t gossip__answer_due(const struct gossip *g, const struct gossip__open_query *q);
+void gossip__answer_tick(struct gossip *g, struct gossip__open_query *q);
+void gossip__answer_check(const struct gossip *g);
+/* One came, on an accepted stream, which is over afterwards. */
+void gossip__on_answer(struct gossip *g, struct gossip__stream *s,
+                       const struct gossip__response *r);
 
 /* -- the core itself ----------------------------------------------------------------------------
  */
@@ -897,6 +929,7 @@ struct gossip {
     struct mu_addr conflict_peer;
 
     struct mu_link spreads; /* struct gossip__spread, by their deadlines */
+    struct mu_link widths;  /* struct gossip__width */
 
     /* effects of this step */
     struct gossip_send *sends;

@@ -8,6 +8,9 @@
  * enough; those peers carry it on. One is, when the other peers have failed or our queues are
  * through: who has just crashed must not hold up who leaves. Without any we wait for the queues,
  * and for them to spread, as the reference does.
+ *
+ * A connection may take seconds to come about when packets are lost. So those that were asked and
+ * have not confirmed get it in datagrams, too, as often as we gossip, until we are gone.
  */
 #include <math.h>
 
@@ -51,6 +54,24 @@ static void deliver(struct gossip *g)
         (void)gossip__stream_open(g, GOSSIP__ROLE_DELIVER, &peers[i]->card->addr);
     }
     g->leave.running = g->leave.asked;
+    g->leave.again_ms = g->now_ms + g->profile.gossip_ms;
+}
+
+static void say_again(struct gossip *g)
+{
+    struct gossip__letter l;
+
+    g->leave.again_ms = g->leave.running > 0 ? g->now_ms + g->profile.gossip_ms : GOSSIP__NEVER;
+    MU_LIST_EACH (link, &g->streams) {
+        const struct gossip__stream *s = MU_CONTAINER(link, struct gossip__stream, link);
+
+        if (s->role == GOSSIP__ROLE_DELIVER) {
+            gossip__letter_begin(g, &l, &s->peer, NULL);
+            MU_ASSERT(gossip__letter_add(&l, mu_buf_span(&g->leave.intent)));
+            MU_ASSERT(gossip__letter_add(&l, mu_buf_span(&g->leave.dead)));
+            (void)gossip__letter_send(g, &l);
+        }
+    }
 }
 
 /* NULL: there is nobody to spread it to. */
@@ -124,14 +145,21 @@ void gossip__leave_sent(struct gossip *g)
 
 uint64_t gossip__leave_due(const struct gossip *g)
 {
-    bool is_running =
-        g->leave.stage == GOSSIP__LEAVE_TELLING || g->leave.stage == GOSSIP__LEAVE_LINGERING;
+    const struct gossip__leave *l = &g->leave;
+    bool is_running = l->stage == GOSSIP__LEAVE_TELLING || l->stage == GOSSIP__LEAVE_LINGERING;
+    uint64_t due = l->again_ms < l->until_ms ? l->again_ms : l->until_ms;
 
-    return is_running ? g->leave.until_ms : GOSSIP__NEVER;
+    return is_running ? due : GOSSIP__NEVER;
 }
 
 void gossip__leave_tick(struct gossip *g)
 {
+    if (g->leave.again_ms <= g->now_ms) {
+        say_again(g);
+    }
+    if (g->leave.until_ms > g->now_ms) {
+        return;
+    }
     if (g->leave.stage == GOSSIP__LEAVE_TELLING) {
         gossip__log(g, MU_WARN, "serf: timeout while waiting for graceful leave");
         enter(g, GOSSIP__LEAVE_LINGERING, g->now_ms + g->profile.leave_propagate_ms);
@@ -184,7 +212,7 @@ static void deliver_ended(struct gossip *g, struct gossip__stream *s, enum gossi
 const struct gossip__role_row gossip__role_deliver = { deliver_opened, deliver_frame,
                                                        deliver_ended };
 
-/* Parts that must arrive; the obituary is the last of them and is confirmed. */
+/* Parts that must arrive: a farewell, whose last is the obituary and is confirmed, or an answer. */
 static void delivered_frame(struct gossip *g, struct gossip__stream *s, struct gossip__frame *frame,
                             struct mu_span bytes)
 {
@@ -194,6 +222,10 @@ static void delivered_frame(struct gossip *g, struct gossip__stream *s, struct g
                   (frame->part.kind == GOSSIP__PART_LEAVE || frame->part.kind == GOSSIP__PART_DEAD);
 
     (void)bytes;
+    if (frame->kind == GOSSIP__FRAME_PART && frame->part.kind == GOSSIP__PART_RESPONSE) {
+        gossip__on_answer(g, s, &frame->part.response);
+        return;
+    }
     if (!is_fit) {
         gossip__stream_drop(g, s);
         return;

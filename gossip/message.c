@@ -287,6 +287,8 @@ static void ping_out(PbPart *m, const struct gossip__ping *p, struct mu_arena *a
     m->ping->target = gossip__pb_text(p->target);
     m->ping->reply_to = gossip__endpoint_out(&p->reply_to, arena);
     m->ping->target_boot = p->target_boot;
+    m->ping->filling.data = (uint8_t *)(uintptr_t)p->filling.data;
+    m->ping->filling.len = p->filling.bytes;
 }
 
 static void indirect_out(PbPart *m, const struct gossip__indirect *p, struct mu_arena *arena)

@@ -63,6 +63,7 @@ struct gossip__ping {
     const char *target;
     struct mu_addr reply_to; /* none: where the packet came from */
     uint64_t target_boot;
+    struct mu_span filling; /* sent, and not looked at where it comes */
 };
 
 struct gossip__indirect {
@@ -128,6 +129,7 @@ struct gossip__filter { /* both NULL: nobody passes */
 
 #define GOSSIP__QUERY_ACK   1 /* flags */
 #define GOSSIP__QUERY_QUIET 2 /* not to be passed on */
+#define GOSSIP__QUERY_LARGE 4 /* answers may also come by stream; who is older ignores it */
 
 struct gossip__query {
     uint64_t ltime;

@@ -1,12 +1,14 @@
 /* message_serf.c - events, queries and their answers: protobuf to plain structs and back.
  *
  * Names of events and queries are text, payloads any bytes; both are bounded by what a datagram
- * takes. A Relay carries another part as bytes, so that no message contains itself (15).
+ * takes, answers by what a frame of a stream takes. A Relay carries another part as bytes, so that
+ * no message contains itself (15).
  */
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "gossip/gossip.h"
 #include "message_pb.h"
 #include "proto/pb.h"
 
@@ -177,7 +179,7 @@ bool gossip__response_in(const Mu__Gossip__QueryResponse *m, struct gossip__resp
                                       .from = m->from,
                                       .flags = m->flags,
                                       .payload = gossip__pb_span(m->payload) };
-    return gossip__name_ok(m->from) && payload_ok(m->payload);
+    return gossip__name_ok(m->from) && m->payload.len <= GOSSIP_RESPONSE_LARGE_BYTES;
 }
 
 void gossip__relay_out(gossip__pb_part *m, const struct gossip__relay *p, struct mu_arena *arena)

@@ -1,9 +1,9 @@
 /* order_uv.c - what callers ask of the driver, and names to addresses.
  *
  * An order waits in a list until its names are resolved, and is then told to the core in a turn of
- * its own: no callback comes from inside a call. JOIN, LEAVE and SPREAD stay in the list until the
- * core answers. Names are looked up on libuv's pool; one that takes too long is given up, and its
- * answer ignored when it comes.
+ * its own: no callback comes from inside a call. JOIN, LEAVE, SPREAD and WIDTH stay in the list
+ * until the core answers. Names are looked up on libuv's pool; one that takes too long is given up,
+ * and its answer ignored when it comes.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +21,7 @@ enum order_kind {
     ORDER_LEAVE,
     ORDER_FORCE,
     ORDER_SPREAD,
+    ORDER_WIDTH,
     ORDER_TAGS,
     ORDER_KEYS,
     ORDER_EVENT,
@@ -42,8 +43,9 @@ struct order {
     bool replays;
     gossip_left_fn *left;
     gossip_told_fn *told;
+    gossip_measured_fn *measured;
     void *data;
-    const char *name; /* FORCE */
+    const char *name; /* FORCE, WIDTH */
     bool prune;
     struct mu_pairs tags;   /* TAGS */
     struct mu_span payload; /* EVENT, RESPOND */
@@ -127,6 +129,12 @@ static void order_send(struct gossip_driver *d, struct order *o)
         ev.spread.id = o->id;
         gossip__feed(d, &ev);
         return;
+    case ORDER_WIDTH:
+        ev.kind = GOSSIP_EV_WIDTH;
+        ev.width.id = o->id;
+        ev.width.name = o->name;
+        gossip__feed(d, &ev);
+        return;
     case ORDER_FORCE:
         ev.kind = GOSSIP_EV_FORCE_LEAVE;
         ev.force.name = o->name;
@@ -191,6 +199,8 @@ static void answer(struct order *o, unsigned contacted, const char *why)
         o->left(o->data);
     } else if (o->kind == ORDER_SPREAD) {
         o->told(o->data, contacted > 0);
+    } else if (o->kind == ORDER_WIDTH) {
+        o->measured(o->data, o->name, (enum gossip_width)contacted);
     }
 }
 
@@ -401,6 +411,17 @@ void gossip_driver_spread(struct gossip_driver *d, gossip_told_fn *told, void *d
 
     MU_ASSERT(d->is_started && !d->is_stopping);
     o->told = told;
+    o->data = data;
+}
+
+void gossip_driver_width(struct gossip_driver *d, const char *name, gossip_measured_fn *measured,
+                         void *data)
+{
+    struct order *o = order_new(d, ORDER_WIDTH);
+
+    MU_ASSERT(d->is_started && !d->is_stopping);
+    o->name = mu_arena_strdup(&o->arena, name);
+    o->measured = measured;
     o->data = data;
 }
 

@@ -457,8 +457,8 @@ void gossip__on_ack(struct gossip *g, const struct gossip__ack *a, const struct 
             gossip__link_missed(g, p->target, way_of(p));
         }
         succeed(g, false);
-    } else {
-        (void)gossip__inquiry_ack(g, a->seq);
+    } else if (!gossip__inquiry_ack(g, a->seq)) {
+        (void)gossip__width_ack(g, a->seq);
     }
 }
 

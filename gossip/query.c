@@ -9,7 +9,8 @@
  *     |  half of the rest is over: once more, as long as an answer can come in time
  *
  * Answers go by datagram to the asker's address; with a relay factor, copies go through so many
- * other members as well. The asker answers itself like any member.
+ * other members as well. Where the asker takes it, those too large for that go by stream, and there
+ * only (answer.c). The asker answers itself like any member.
  */
 #include <string.h>
 
@@ -167,7 +168,7 @@ static struct gossip__part answer_to(const struct gossip *g, uint64_t ltime, uin
     return part;
 }
 
-static void answer(struct gossip *g, const struct gossip__open_query *q, uint32_t flags,
+static void answer(struct gossip *g, struct gossip__open_query *q, uint32_t flags,
                    struct mu_span payload)
 {
     struct gossip__part part = answer_to(g, q->ltime, q->id, flags, payload);
@@ -178,6 +179,10 @@ static void answer(struct gossip *g, const struct gossip__open_query *q, uint32_
     }
     struct mu_span bytes = gossip__part_encode(&part, &g->step);
 
+    if (bytes.bytes > GOSSIP_RESPONSE_BYTES) {
+        gossip__answer_queue(g, q, bytes);
+        return;
+    }
     send_raw(g, &q->origin, q->from, bytes);
     relay_copies(g, q, bytes);
 }
@@ -187,6 +192,7 @@ static void answer(struct gossip *g, const struct gossip__open_query *q, uint32_
 
 static void open_free(struct gossip *g, struct gossip__open_query *q)
 {
+    gossip__answer_forget(g, q);
     mu_list_remove(&q->link);
     g->queries.open_count--;
     mu_free(q);
@@ -212,6 +218,8 @@ static struct gossip__open_query *open_new(struct gossip *g, const struct gossip
     o->relay_factor = (uint8_t)q->relay_factor;
     o->deadline_ms = g->now_ms + q->timeout_ms;
     o->is_ours = is_ours;
+    o->takes_large = (q->flags & GOSSIP__QUERY_LARGE) != 0;
+    o->large_at_ms = GOSSIP__NEVER;
     memcpy(o->from, q->origin_node, name_bytes);
     mu_list_push_back(&g->queries.open, &o->link);
     g->queries.open_count++;
@@ -229,7 +237,7 @@ static void hear(struct gossip *g, const struct gossip__query *q, bool is_ours)
         return;
     }
     gossip__count(g, GOSSIP_COUNT_QUERIES);
-    const struct gossip__open_query *o = open_new(g, q, is_ours);
+    struct gossip__open_query *o = open_new(g, q, is_ours);
 
     if ((q->flags & GOSSIP__QUERY_ACK) != 0) {
         answer(g, o, GOSSIP__QUERY_ACK, MU_SPAN_NONE);
@@ -243,6 +251,7 @@ static void hear(struct gossip *g, const struct gossip__query *q, bool is_ours)
                                      .from = mu_arena_strdup(&g->step, q->origin_node),
                                      .deadline_ms = o->deadline_ms,
                                      .timeout_ms = q->timeout_ms,
+                                     .answer_bytes_max = gossip__answer_limit(g, o),
                                      .is_internal = is_internal(q->name),
                                  });
     }
@@ -262,7 +271,7 @@ static struct gossip__open_query *open_find(const struct gossip *g, uint64_t lti
 static void ack_again(struct gossip *g, const struct gossip__query *q,
                       const struct gossip__source *src)
 {
-    const struct gossip__open_query *o = open_find(g, q->ltime, q->id);
+    struct gossip__open_query *o = open_find(g, q->ltime, q->id);
 
     if (o != NULL && !o->is_ours && (q->flags & GOSSIP__QUERY_ACK) != 0 && src->sender != NULL &&
         strcmp(src->sender->card->name, o->from) == 0) {
@@ -305,10 +314,14 @@ enum mu_code gossip_respond_check(const struct gossip *g, uint64_t ltime, uint32
     size_t bytes = gossip__part_encode(&part, &arena).bytes;
 
     mu_arena_deinit(&arena);
-    return bytes <= GOSSIP_RESPONSE_BYTES
+    size_t limit = gossip__answer_limit(g, q);
+
+    if (bytes > limit) {
+        return mu_fail(err, MU_TOO_BIG, "response exceeds limit of %zu bytes", limit);
+    }
+    return bytes <= GOSSIP_RESPONSE_BYTES || q->is_ours || gossip__answer_has_room(g)
                ? MU_OK
-               : mu_fail(err, MU_TOO_BIG, "response exceeds limit of %d bytes",
-                         GOSSIP_RESPONSE_BYTES);
+               : mu_fail(err, MU_BUSY, "too many large responses are under way");
 }
 
 void gossip__on_respond(struct gossip *g, uint64_t ltime, uint32_t id, struct mu_span payload)
@@ -367,7 +380,8 @@ static struct gossip__part query_part(const struct gossip *g, const struct gossi
     q->id = id;
     q->origin = g->self->card->addr;
     q->origin_node = g->self->card->name;
-    q->flags = p->wants_acks ? GOSSIP__QUERY_ACK : 0;
+    q->flags =
+        (p->wants_acks ? GOSSIP__QUERY_ACK : 0U) | (p->takes_large ? GOSSIP__QUERY_LARGE : 0U);
     q->relay_factor = p->relay_factor;
     q->timeout_ms = p->timeout_ms > 0 ? p->timeout_ms : gossip_query_timeout_ms(g);
     q->name = p->name;
@@ -439,6 +453,7 @@ void gossip__on_ask(struct gossip *g, uint64_t owner_id, const struct gossip_que
     a->deadline_ms = g->now_ms + part.query.timeout_ms;
     a->resend_ms =
         p->wants_acks || p->is_internal ? g->now_ms + part.query.timeout_ms / 2 : GOSSIP__NEVER;
+    a->takes_large = p->takes_large;
     a->acked = mu_table_new();
     a->answered = mu_table_new();
     a->bytes = part.bytes.bytes;
@@ -490,6 +505,10 @@ void gossip__on_response(struct gossip *g, const struct gossip__response *r)
         if (a->ltime != r->ltime || a->id != r->id) {
             continue;
         }
+        if (r->payload.bytes > GOSSIP_RESPONSE_BYTES && !a->takes_large) {
+            gossip__count(g, GOSSIP_COUNT_PARTS_MALFORMED);
+            return;
+        }
         struct mu_table *known = is_ack ? a->acked : a->answered;
 
         if (mu_table_put(known, mu_span_text(r->from), a) != NULL) {
@@ -521,7 +540,11 @@ uint64_t gossip__query_due(const struct gossip *g)
         due = a->resend_ms < due ? a->resend_ms : due;
     }
     MU_LIST_EACH (link, &g->queries.open) {
-        due = open_of(link)->deadline_ms < due ? open_of(link)->deadline_ms : due;
+        const struct gossip__open_query *q = open_of(link);
+        uint64_t send_ms = gossip__answer_due(g, q);
+
+        due = q->deadline_ms < due ? q->deadline_ms : due;
+        due = send_ms < due ? send_ms : due;
     }
     return due;
 }
@@ -529,8 +552,12 @@ uint64_t gossip__query_due(const struct gossip *g)
 void gossip__query_tick(struct gossip *g)
 {
     MU_LIST_EACH_SAFE (link, &g->queries.open) {
-        if (open_of(link)->deadline_ms <= g->now_ms) {
-            open_free(g, open_of(link));
+        struct gossip__open_query *q = open_of(link);
+
+        if (q->deadline_ms <= g->now_ms) {
+            open_free(g, q);
+        } else {
+            gossip__answer_tick(g, q);
         }
     }
     MU_LIST_EACH_SAFE (link, &g->queries.asked) {
@@ -556,6 +583,7 @@ void gossip__query_init(struct gossip *g, const struct gossip_options *o)
 void gossip__query_free_all(struct gossip *g)
 {
     MU_LIST_EACH_SAFE (link, &g->queries.open) {
+        mu_buf_deinit(&open_of(link)->large); /* not lost: we end */
         open_free(g, open_of(link));
     }
     MU_LIST_EACH_SAFE (link, &g->queries.asked) {

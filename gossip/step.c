@@ -55,6 +55,7 @@ static const struct {
     { gossip__serf_due,      gossip__serf_tick },
     { gossip__query_due,     gossip__query_tick },
     { gossip__spread_due,    gossip__spread_tick },
+    { gossip__width_due,     gossip__width_tick },
 }; // clang-format on
 
 /* -- effects ------------------------------------------------------------------------------------
@@ -224,6 +225,7 @@ static void lists_init(struct gossip *g)
     mu_list_init(&g->merges);
     mu_list_init(&g->joins);
     mu_list_init(&g->spreads);
+    mu_list_init(&g->widths);
     for (size_t q = 0; q < GOSSIP__QUEUES; q++) {
         for (size_t tier = 0; tier < GOSSIP__TIERS; tier++) {
             mu_list_init(&g->queues[q].tiers[tier]);
@@ -307,6 +309,7 @@ void gossip_free(struct gossip *g)
     }
     gossip__join_free_all(g);
     gossip__spread_free_all(g);
+    gossip__width_free_all(g);
     gossip__merge_free_all(g);
     gossip__stream_free_all(g);
     gossip__inquiry_free_all(g);
@@ -394,6 +397,7 @@ static void route(struct gossip *g, const struct gossip_event *ev)
     case GOSSIP_EV_LEAVE: gossip__on_leave(g, ev->leave.id); break;
     case GOSSIP_EV_FORCE_LEAVE: gossip__on_force_leave(g, ev->force.name, ev->force.prune); break;
     case GOSSIP_EV_SPREAD: gossip__on_spread(g, ev->spread.id); break;
+    case GOSSIP_EV_WIDTH: gossip__on_width(g, ev->width.id, ev->width.name); break;
     case GOSSIP_EV_TAGS: on_tags(g, &ev->tags); break;
     case GOSSIP_EV_KEYS: gossip__seal_set(g, &ev->sealing); break;
     case GOSSIP_EV_USER_EVENT:

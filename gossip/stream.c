@@ -1,4 +1,4 @@
-/* stream.c - frames on byte streams: TCP pings, push/pull, farewells.
+/* stream.c - frames on byte streams: TCP pings, push/pull, farewells, answers.
  *
  * Each direction begins with the clear header of packet.c, then frames:
  *
@@ -38,6 +38,7 @@ static const struct gossip__role_row *row_of(enum gossip__role role)
     case GOSSIP__ROLE_SYNCED: return &gossip__role_synced;
     case GOSSIP__ROLE_DELIVER: return &gossip__role_deliver;
     case GOSSIP__ROLE_DELIVERED: return &gossip__role_delivered;
+    case GOSSIP__ROLE_ANSWER: return &gossip__role_answer;
     }
     MU_UNREACHABLE_CODE();
 }

@@ -8,14 +8,14 @@
 
 static void put_way(struct mu_json_out *o, const struct agent_finding *f)
 {
-    bool is_port = f->kind == AGENT_FINDING_PORT;
+    bool is_port = f->kind == AGENT_FINDING_PORT, is_narrow = f->kind == AGENT_FINDING_NARROW;
 
     mu_json_text(o, "From", f->from);
     mu_json_text(o, "To", f->to);
     mu_json_text(o, "Protocol", is_port ? "tcp" : "udp");
     mu_json_text(o, "SeenBy", f->seen_by);
     mu_json_text(o, "TCP", f->way);
-    mu_json_i64(o, is_port ? "Port" : "Missed", f->number);
+    mu_json_i64(o, is_port ? "Port" : is_narrow ? "Bytes" : "Missed", f->number);
 }
 
 static void put_failed(struct mu_json_out *o, const struct agent_finding *f)
@@ -54,10 +54,10 @@ static void put_clock(struct mu_json_out *o, const struct agent_finding *f)
     mu_json_i64(o, "AheadMs", f->number);
 }
 
-/* Under which key a kind of finding stands, in this order; two kinds may share one. */
+/* Under which key kinds of findings stand, in this order: those of a range share one. */
 static const struct {
     const char *key;
-    enum agent_finding_kind kind, other;
+    enum agent_finding_kind first, last;
     void (*put)(struct mu_json_out *o, const struct agent_finding *f);
 } lists[] = {
     { "Links", AGENT_FINDING_LINK, AGENT_FINDING_PORT, put_way },
@@ -75,7 +75,7 @@ static void put_list(struct mu_json_out *o, size_t list, const struct agent_diag
     for (size_t i = 0; i < d->findings_count; i++) {
         const struct agent_finding *f = &d->findings[i];
 
-        if (f->kind == lists[list].kind || f->kind == lists[list].other) {
+        if (f->kind >= lists[list].first && f->kind <= lists[list].last) {
             mu_json_open(o, '{');
             lists[list].put(o, f);
             mu_json_close(o, '}');

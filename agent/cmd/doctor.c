@@ -12,6 +12,7 @@ struct silent {
 struct link {
     struct mu_span from, to, protocol, seen_by, tcp;
     uint64_t port;
+    uint64_t bytes; /* 0: datagrams of no size arrive */
 };
 
 struct failed {
@@ -61,6 +62,7 @@ static const struct mu_json_field link_fields[] = {
     { "SeenBy",   { NULL }, MU_JSON_AS_TEXT, AT(link, seen_by), NULL },
     { "TCP",      { NULL }, MU_JSON_AS_TEXT, AT(link, tcp), NULL },
     { "Port",     { NULL }, MU_JSON_AS_UINT, AT(link, port), NULL },
+    { "Bytes",    { NULL }, MU_JSON_AS_UINT, AT(link, bytes), NULL },
 };
 static const struct mu_json_shape link_shape = CLI_SHAPE(link_fields, struct link);
 
@@ -157,7 +159,7 @@ static bool is_same_way(const struct link *a, const struct link *b)
 
 static bool is_udp(const struct link *l)
 {
-    return mu_span_eq_text(l->protocol, "udp");
+    return mu_span_eq_text(l->protocol, "udp") && l->bytes == 0;
 }
 
 /* What the two ends of a way say of it, on one line. */
@@ -189,6 +191,19 @@ static void print_udp(struct cli *cli, const struct link *links, size_t count, s
                   MU_SPAN_FMT(l->from), MU_SPAN_FMT(l->to));
 }
 
+static void print_narrow(struct cli *cli, const struct link *l)
+{
+    (void)fprintf(cli->out,
+                  "UDP %.*s -> %.*s: small datagrams arrive, those of %" PRIu64
+                  " bytes do not (seen by %.*s).\n",
+                  MU_SPAN_FMT(l->from), MU_SPAN_FMT(l->to), l->bytes, MU_SPAN_FMT(l->seen_by));
+    (void)fprintf(cli->out,
+                  "    The path MTU is smaller: set that of the interfaces on both sides to it (of "
+                  "tunnels first), and let\n    fragments and ICMP \"fragmentation needed\" "
+                  "(IPv6: \"packet too big\") pass between %.*s and %.*s.\n",
+                  MU_SPAN_FMT(l->from), MU_SPAN_FMT(l->to));
+}
+
 static void print_tcp(struct cli *cli, const struct link *l)
 {
     bool is_refused = mu_span_eq_text(l->tcp, "refused");
@@ -209,6 +224,8 @@ static void print_links(struct cli *cli, const struct answer *a)
     for (size_t i = 0; i < a->links.count; i++) {
         if (is_udp(&links[i])) {
             print_udp(cli, links, a->links.count, i);
+        } else if (links[i].bytes > 0) {
+            print_narrow(cli, &links[i]);
         } else {
             print_tcp(cli, &links[i]);
         }
@@ -257,10 +274,12 @@ static void print_refused(struct cli *cli, const struct answer *a)
     const struct refused *r = a->refused.items;
 
     for (size_t i = 0; i < a->refused.count; i++, r++) {
-        (void)fprintf(cli->out,
-                      "%.*s: turns away packets, %" PRIu64 " by now, last from %.*s: %s.\n",
-                      MU_SPAN_FMT(r->seen_by), r->count, MU_SPAN_FMT(r->from),
-                      phrase_of(strangers, MU_LEN(strangers), r->reason, "not to be read"));
+        const char *why = phrase_of(strangers, MU_LEN(strangers), r->reason, "not to be read");
+        bool is_question = why[strlen(why) - 1] == '?';
+
+        (void)fprintf(
+            cli->out, "%.*s: turns away packets, %" PRIu64 " by now, last from %.*s: %s%s\n",
+            MU_SPAN_FMT(r->seen_by), r->count, MU_SPAN_FMT(r->from), why, is_question ? "" : ".");
     }
 }
 

@@ -92,7 +92,7 @@ struct query_options {
     struct serf_flags flags;
     const char *format, *timeout, *relays;
     struct cli_texts nodes, tags;
-    bool no_acks;
+    bool no_acks, takes_large;
 };
 
 static const struct cli_option query_rows[] = {
@@ -104,6 +104,7 @@ static const struct cli_option query_rows[] = {
     { "timeout",      CLI_TEXT,  offsetof(struct query_options, timeout), "How long answers are waited for; by the number of members unless set." },
     { "no-ack",       CLI_BOOL,  offsetof(struct query_options, no_acks), "Do not let members say that they have it." },
     { "relay-factor", CLI_TEXT,  offsetof(struct query_options, relays),  "Let answers come through so many others as well." },
+    { "large",        CLI_BOOL,  offsetof(struct query_options, takes_large), "Take answers up to 64 KiB; those above 1 KiB come by TCP." },
 }; // clang-format on
 
 const struct cli_options serf_query_options = CLI_OPTIONS(query_rows, struct query_options);
@@ -111,7 +112,7 @@ const struct cli_options serf_query_options = CLI_OPTIONS(query_rows, struct que
 struct asked { /* a query as it goes out */
     const char *name;
     struct mu_span payload;
-    bool wants_acks;
+    bool wants_acks, takes_large;
     int64_t timeout_ns;
     uint64_t relays;
     const struct cli_texts *nodes, *tags;
@@ -121,7 +122,7 @@ struct asked { /* a query as it goes out */
 static bool put_query(struct serf_client *c, const struct asked *q)
 {
     (void)serf_begin(c, "query");
-    ipc_put_map(&c->out, 7);
+    ipc_put_map(&c->out, q->takes_large ? 8 : 7);
     ipc_put_text(&c->out, "FilterNodes");
     ipc_put_list(&c->out, q->nodes->count);
     for (size_t i = 0; i < q->nodes->count; i++) {
@@ -141,6 +142,10 @@ static bool put_query(struct serf_client *c, const struct asked *q)
         }
         ipc_put_span(&c->out, key);
         ipc_put_span(&c->out, value);
+    }
+    if (q->takes_large) { /* only then: Serf's own agent does not know it */
+        ipc_put_text(&c->out, "LargeResponses");
+        ipc_put_bool(&c->out, true);
     }
     put_text(c, "Name", q->name);
     ipc_put_text(&c->out, "Payload");
@@ -280,7 +285,10 @@ int serf_run_query(struct cli *cli, const void *options, int argc, const char *c
 {
     const struct query_options *o = options;
     const char *format = o->format != NULL ? o->format : "text";
-    struct asked q = { .wants_acks = !o->no_acks, .nodes = &o->nodes, .tags = &o->tags };
+    struct asked q = { .wants_acks = !o->no_acks,
+                       .takes_large = o->takes_large,
+                       .nodes = &o->nodes,
+                       .tags = &o->tags };
     struct serf_reply reply;
     struct serf_client c;
     int status = 1;

@@ -11,10 +11,11 @@
  * "error: ..."; "ready" comes first. At the end of input the switch ends.
  *
  *   wire <from> <to> [cut] [noudp] [notcp] [loss=<percent>] [copy=<percent>] [delay=<ms>]
- *        [jitter=<ms>] [rate=<kB/s>]
+ *        [jitter=<ms>] [rate=<kB/s>] [mtu=<bytes>] [nofrag]
  *
  * replaces what this direction had; "*" is every port. Jitter reorders. With a rate, what would
- * wait longer than QUEUE_MS is lost, as in a router.
+ * wait longer than QUEUE_MS is lost, as in a router. Packets larger than the MTU are lost without
+ * a word, with nofrag all fragments are.
  *
  * Random choices come from the seed in CHAOS_SEED.
  */
@@ -49,9 +50,10 @@
 #define LINE_BYTES   4096
 
 struct wire {
-    bool is_cut, drops_udp, drops_tcp;
+    bool is_cut, drops_udp, drops_tcp, drops_fragments;
     uint64_t loss, copy; /* percent */
     uint64_t delay_ms, jitter_ms;
+    uint64_t mtu;        /* 0: no bound */
     uint64_t rate;       /* bytes a ms; 0: no bound */
     uint64_t free_at_us; /* when what was sent before has left */
 };
@@ -129,6 +131,15 @@ static void packet_pass(struct fabric *f, struct wire *w, int fd, const uint8_t 
     mu_heap_put(&f->waiting, &p->due, due_us);
 }
 
+static bool is_blocked(const struct wire *w, const uint8_t *data, size_t bytes)
+{
+    bool is_fragment = (data[6] & 0x3f) != 0 || data[7] != 0; /* more follow, or an offset */
+
+    return w->is_cut || (w->drops_udp && data[9] == IPPROTO_UDP) ||
+           (w->drops_tcp && data[9] == IPPROTO_TCP) || (w->drops_fragments && is_fragment) ||
+           (w->mtu > 0 && bytes > w->mtu);
+}
+
 static void packet_route(struct fabric *f, size_t from, const uint8_t *data, size_t bytes,
                          uint64_t now_us)
 {
@@ -141,8 +152,7 @@ static void packet_route(struct fabric *f, size_t from, const uint8_t *data, siz
         if (memcmp(f->ports[to].ip, data + 16, 4) != 0) {
             continue;
         }
-        if (!w->is_cut && !(w->drops_udp && data[9] == IPPROTO_UDP) &&
-            !(w->drops_tcp && data[9] == IPPROTO_TCP) && !happens(f, w->loss)) {
+        if (!is_blocked(w, data, bytes) && !happens(f, w->loss)) {
             packet_pass(f, w, f->ports[to].fd, data, bytes, now_us);
             if (happens(f, w->copy)) {
                 packet_pass(f, w, f->ports[to].fd, data, bytes, now_us);
@@ -191,7 +201,7 @@ static bool wire_word(struct wire *w, struct mu_span word)
         uint64_t *to;
     } numbers[] = {
         { "loss", &w->loss },        { "copy", &w->copy }, { "delay", &w->delay_ms },
-        { "jitter", &w->jitter_ms }, { "rate", &w->rate },
+        { "jitter", &w->jitter_ms }, { "rate", &w->rate }, { "mtu", &w->mtu },
     };
 
     if (mu_span_eq_text(word, "cut")) {
@@ -204,6 +214,10 @@ static bool wire_word(struct wire *w, struct mu_span word)
     }
     if (mu_span_eq_text(word, "notcp")) {
         w->drops_tcp = true;
+        return true;
+    }
+    if (mu_span_eq_text(word, "nofrag")) {
+        w->drops_fragments = true;
         return true;
     }
     for (size_t i = 0; i < MU_LEN(numbers); i++) {

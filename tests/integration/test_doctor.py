@@ -6,12 +6,16 @@ one protocol in one direction. All else runs on loopback.
 """
 
 import base64
+import http.server
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -19,7 +23,7 @@ from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_equal, wait_for
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
 from lab import (Impossible, Switch, address, make_namespaces, namespace,  # noqa: E402
-                 remove_namespaces)
+                 remove_namespaces, run)
 
 NAMES = ["s1", "s2", "s3"]
 LEFT, FAILED = 3, 4  # Serf's numbers
@@ -121,6 +125,59 @@ class Ways(unittest.TestCase):
         self.switch.wire("s3", "s1")
         wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
 
+    def test_a_narrow_way(self):
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        self.start("s2")
+        self.start("s3")
+        wait_for("all to know all", self.all_alive)
+        wait_for("the doctor to be content", lambda: self.cli("s2", "doctor")[0] == 0)
+
+        def told(*ways):
+            expected = "".join(
+                f"UDP {a} -> {b}: small datagrams arrive, those of 1400 bytes do not (seen by {a})."
+                for a, b in ways)
+            code, text = self.cli("s2", "doctor")
+            found = "".join(sorted(re.findall(r"(?m)^[^ ].*", text))[1:])
+            return code == (1 if ways else 0) and found == (expected if ways else "")
+
+        # A black hole: what is too large is lost, and nobody says so.
+        self.switch.wire("s3", "s1", "mtu=1300")
+        wait_for("the black hole to be named", lambda: told(("s3", "s1")))
+        self.assertIn('ICMP "fragmentation needed" (IPv6: "packet too big") pass between s3 and s1',
+                      self.cli("s2", "doctor")[1])
+        self.switch.wire("s3", "s1")
+        wait_for("the doctor to be content again", lambda: told())
+
+        # The sender knows that its way is narrow and cuts into fragments: they arrive, or not.
+        run("ip", "-n", namespace("s2", self.owner), "link", "set", "wire", "mtu", "1000")
+        self.assertTrue(told())
+        self.switch.wire("s2", "*", "nofrag")
+        wait_for("the lost fragments to be named", lambda: told(("s2", "s1"), ("s2", "s3")))
+        self.assertTrue(self.all_alive())
+        for name in NAMES:
+            self.assertNotIn("EventMemberFailed", self.log(name))
+
+    def test_one_cut_off(self):
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        self.start("s2")
+        self.start("s3")
+        wait_for("all to know all", self.all_alive)
+
+        self.switch.wire("*", "s3", "cut")
+        self.switch.wire("s3", "*", "cut")
+
+        def told(name, words):
+            code, text = self.cli(name, "doctor")
+            return code == 1 and words in text and text
+
+        wait_for("it to miss all servers", lambda: told("s3", "s3: no-servers: no server is alive."))
+        text = wait_for("the others to miss it", lambda: told("s1", "s3: failed"))
+        self.assertRegex(text, r"(?m)^s3: failed for .*; nothing comes back from its host: down, "
+                               r"or cut off\.$")
+        self.switch.wire("*", "s3")
+        self.switch.wire("s3", "*")
+        wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
+
 
 class Members(ClusterTest):
     def test_failed_silent_and_left(self):
@@ -203,6 +260,131 @@ class Members(ClusterTest):
         cluster.add("k2", False, ["-encrypt", key, "-datacenter", "dc2", "-retry-join",
                                   s1.address]).start()
         wait_for("the other cluster to be named", lambda: turned_away("of another cluster"))
+        cluster.agents["k2"].kill()
+        cluster.add("k3", False, ["-retry-join", s1.address]).start()
+        wait_for("the one in clear to be named",
+                 lambda: turned_away("not sealed, which it does not take; is `encrypt` set there?"))
+
+    def test_no_cluster_and_no_server(self):
+        cluster = self.cluster()
+        early = cluster.add("s1", True, ["-bootstrap-expect", "3"]).start()
+        lonely = cluster.add("k1", False).start()
+        wait_for("the early one", lambda: (
+            "s1: no-leader: there is no cluster yet: not enough servers have met.\n"
+            in early.cli("doctor").stdout))
+        wait_for("the lonely one", lambda: (
+            "k1: no-servers: no server is alive.\n" in lonely.cli("doctor").stdout))
+        self.assertEqual(early.cli("doctor").returncode, 1)
+        self.assertEqual(lonely.cli("doctor").returncode, 1)
+
+    def test_flooded(self):
+        cluster = self.cluster(servers=1, clients=1).start().wait_ready()
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        wait_for("the doctor to be content", lambda: s1.cli("doctor").returncode == 0)
+        stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(stranger.close)
+        stranger.bind((cluster.address(), 0))
+        k1.send(signal.SIGSTOP)
+        try:
+            for _ in range(4000):  # more than its kernel keeps for it: 2 MB at most
+                stranger.sendto(b"no gossip at all".ljust(1400), (k1.address, 8301))
+        finally:
+            k1.send(signal.SIGCONT)
+
+        def diagnosis():
+            run = s1.cli("doctor")
+            return run.returncode == 1 and "its kernel drops" in run.stdout and run.stdout
+
+        text = wait_for("the flood to be named", diagnosis)
+        self.assertRegex(text, r"(?m)^k1: its kernel drops datagrams, \d+ by now: too busy, or "
+                               r"net\.core\.rmem_max is too small\.$")
+        self.assertRegex(text, r"(?m)^k1: turns away packets, \d+ by now, last from " +
+                         re.escape("%s:%d" % stranger.getsockname()) +
+                         r": that are no gossip of muster; is Serf or Consul running there\?$")
+        self.assertNotRegex(text, r"(?m)^s1: its kernel")
+
+
+class Words(unittest.TestCase):
+    """What is told of facts that no test can bring about at will: an agent's answer, by hand."""
+
+    def doctor(self, **facts):
+        answer = {"Members": 3, "Silent": [], "Links": [], "Failed": [], "States": [],
+                  "Refused": [], "Busy": [], "Clocks": [], "HasMore": False, **facts}
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = json.dumps(answer).encode()
+                self.send_response(200 if self.path == "/v1/agent/links" else 404)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *words):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            run = subprocess.run(
+                [MUSTER, "doctor"], capture_output=True, text=True, timeout=PATIENCE,
+                env={**os.environ, "CONSUL_HTTP_ADDR": "127.0.0.1:%d" % server.server_port})
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+        self.assertEqual(run.stderr, "")
+        return run.returncode, run.stdout
+
+    def told(self, expected, **facts):
+        self.assertEqual(self.doctor(**facts), (1, expected + "3 of 3 members answered.\n"))
+
+    def test_nothing(self):
+        self.assertEqual(self.doctor(),
+                         (0, "3 members answered, every way between them carries.\n"))
+
+    def test_clocks(self):
+        self.told("k1: its clock is 7.2 s ahead of that of the agent asked.\n"
+                  "k2: its clock is 3600.0 s behind that of the agent asked.\n",
+                  Clocks=[{"Name": "k1", "AheadMs": 7200}, {"Name": "k2", "AheadMs": -3600000}])
+
+    def test_states(self):
+        states = [("disk-slow", "its log is written slowly"),
+                  ("disk-full", "the disk of its data directory is full"),
+                  ("disk-failed", "a write to its log failed: look at the disk"),
+                  ("unwell", "health score 4"),
+                  ("diverged", "its state is not that of the majority"),
+                  ("lacks-state", "it has lost its state and waits for that of another"),
+                  ("lost-entries", "it lost a part of its log and waits for it to come again")]
+        self.told("".join(f"s1: {state}: {text}.\n" for state, text in states),
+                  States=[{"Name": "s1", "State": state, "Text": text} for state, text in states])
+
+    def test_strangers(self):
+        why = {"dropped.auth_failure": "sealed with its key, but changed on the way or forged",
+               "dropped.version": "of a version that it does not speak",
+               "dropped.something_else": "not to be read"}
+        self.told("".join(f"s1: turns away packets, 9 by now, last from 10.0.0.9:8301: {text}.\n"
+                          for text in why.values()),
+                  Refused=[{"SeenBy": "s1", "From": "10.0.0.9:8301", "Reason": reason, "Count": 9}
+                           for reason in why])
+
+    def test_ports(self):
+        link = {"From": "k1", "To": "s1", "Protocol": "tcp", "SeenBy": "k1", "Port": 8300}
+        self.told("TCP k1 -> s1: port 8300 refuses connections.\n"
+                  "    Let TCP port 8300 pass from k1 to s1, or look whether it is listened on "
+                  "there.\n", Links=[{**link, "TCP": "refused"}])
+
+    def test_members_without_evidence(self):
+        failed = {"Name": "k9", "ForMs": 1500, "DeclaredBy": "", "TCP": "unknown", "SeenBy": "s1"}
+        code, text = self.doctor(Failed=[failed], Silent=[{"Name": "k2", "TCP": "unknown"}],
+                                 HasMore=True)
+        self.assertEqual((code, text), (
+            1, "k9: failed for 1.5 s, as s1 sees it; why is not remembered.\n"
+               "k2: does not answer, though it counts as alive: stopped or starved, or no way to "
+               "it and back.\n"
+               "There are more: some members see more than they can tell.\n"
+               "2 of 4 members answered.\n"))
 
 
 if __name__ == "__main__":

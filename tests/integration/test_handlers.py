@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 
-from cluster import PATIENCE, ClusterTest, main, wait_for
+from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_for
 from test_serf import Client, ok, request
 
 SCRIPT = """#!/bin/sh
@@ -58,6 +58,10 @@ class Handlers(ClusterTest):
         run = subprocess.run(["serf", words[0], "-rpc-addr", f"{agent.address}:7373", *words[1:]],
                              capture_output=True, text=True, timeout=PATIENCE)
         return run.returncode, run.stdout
+
+    def muster(self, *words):
+        return subprocess.run([MUSTER, *words], capture_output=True, text=True, timeout=PATIENCE,
+                              check=True).stdout
 
     def start(self, *args):
         self.k1.args += args
@@ -121,6 +125,36 @@ class Handlers(ClusterTest):
         wait_for("k2", lambda: "k2\t" in self.heard(h))
         self.all.agents["k2"].kill()
         wait_for("its failure", lambda: "== member-failed k1" in self.heard(h), seconds=60)
+
+    def test_answers_that_no_datagram_takes(self):
+        """By TCP, sealed, to who asks for such; to nobody else."""
+        h = self.script("h", """#!/bin/sh
+case "$SERF_QUERY_NAME" in
+much) seq -f "line %05.0f" 1 3600 ;;  # 39,600 bytes
+too) head -c 66000 /dev/zero | tr '\\0' x ;;
+esac
+""")
+        key = self.muster("keygen").strip()
+        self.s1.args += ["-encrypt", key]
+        self.start("-event-handler", h, "-encrypt", key)
+
+        def query(*words):
+            return self.muster("query", "-rpc-addr", f"{self.s1.address}:7373", *words)
+
+        def answered():
+            text = query("-large", "-timeout=2s", "much")
+            return "Total Responses: 1\n" in text and text
+
+        text = wait_for("a large answer in time", answered)
+        much = "".join(f"line {n:05}\n" for n in range(1, 3601))
+        self.assertIn("Response from 'k1': " + much, text)
+        out = json.loads(query("-large", "-timeout=2s", "-format=json", "much"))
+        self.assertEqual(out["Responses"], {"k1": much})
+        self.assertIn("Total Responses: 0\n", query("-timeout=1s", "much"))
+        self.assertIn("Total Responses: 0\n", query("-large", "-timeout=1s", "too"))
+        for why in ("Failed to respond to query 'query: much': response exceeds limit of 1024 bytes",
+                    "Failed to respond to query 'query: too': response exceeds limit of 65472 bytes"):
+            wait_for(why, lambda w=why: w in self.k1.log_text())
 
     def test_config_file(self):
         h = self.script("h")

@@ -62,10 +62,12 @@ class Metrics(ClusterTest):
         self.assertGreater(named["consul.rpc.request"]["Count"], 0)
         before = named["consul.raft.apply"]["Count"]
         leader.put("/v1/kv/b", "x")
-        self.assertGreater(self.figures(leader)[1]["consul.raft.apply"]["Count"], before)
+        wait_for("the write, answered before, to be applied",
+                 lambda: self.figures(leader)[1]["consul.raft.apply"]["Count"] > before)
         named = self.figures(self.k1)[1]
         self.assertNotIn("consul.raft.apply", named)
-        self.assertGreater(named["consul.memberlist.probeNode"]["Count"], 0)
+        wait_for("a probe",
+                 lambda: self.figures(self.k1)[1]["consul.memberlist.probeNode"]["Count"] > 0)
 
     def test_prometheus(self):
         leader = self.all.leader()

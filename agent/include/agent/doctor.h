@@ -17,6 +17,7 @@ struct agent;
 
 enum agent_finding_kind {
     AGENT_FINDING_LINK,    /* datagrams do not arrive */
+    AGENT_FINDING_NARROW,  /* small datagrams arrive, large ones do not */
     AGENT_FINDING_PORT,    /* a TCP port is not reached */
     AGENT_FINDING_FAILED,  /* a member is failed */
     AGENT_FINDING_STATE,   /* a server, or an agent without servers: not as it should be */
@@ -28,15 +29,16 @@ enum agent_finding_kind {
 struct agent_finding {
     enum agent_finding_kind kind;
     const char *seen_by;
-    const char *from, *to; /* LINK, PORT; seen_by is one of the two. Else "" */
+    const char *from, *to; /* LINK, NARROW, PORT; seen_by is one of the two. Else "" */
     const char *name;      /* FAILED: the member. STATE: "no-leader", "disk-full", ... REFUSED: the
                             * stranger's address. Else "" */
     const char *more;      /* FAILED: who declared it, "" when that is forgotten. STATE: in words.
                             * REFUSED: the counter that says why. Else "" */
     const char *way;       /* LINK, PORT, FAILED: what was met on TCP: "open", "refused", "silent",
                             * "stalled" or "unknown" */
-    int64_t number; /* LINK: probes missed. PORT: which. FAILED: for so many ms. REFUSED, BUSY:
-                     * how many since it started. CLOCK: ms ahead of the one that asks */
+    int64_t number; /* LINK: probes missed. NARROW: bytes that do not arrive. PORT: which. FAILED:
+                     * for so many ms. REFUSED, BUSY: how many since it started. CLOCK: ms ahead of
+                     * the one that asks */
 };
 
 struct agent_silent {

@@ -63,6 +63,12 @@ MU_MUST_CHECK enum mu_code gossip_driver_set_tags(struct gossip_driver *d,
 typedef void gossip_told_fn(void *data, bool is_told);
 void gossip_driver_spread(struct gossip_driver *d, gossip_told_fn *told, void *data);
 
+/* Do our largest datagrams arrive at this member? `measured` comes exactly once, never from inside,
+ * after a round trip when they do, and within a second or so. */
+typedef void gossip_measured_fn(void *data, const char *name, enum gossip_width width);
+void gossip_driver_width(struct gossip_driver *d, const char *name, gossip_measured_fn *measured,
+                         void *data);
+
 /* Another keyring or strictness from the next turn on; copied. */
 void gossip_driver_seal(struct gossip_driver *d, const struct gossip_sealing *sealing);
 

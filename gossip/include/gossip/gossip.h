@@ -151,7 +151,9 @@ size_t gossip_cards_count(const struct gossip_cards *pool);
 #define GOSSIP_EVENT_BYTES     512  /* name and payload, also encoded; settable */
 #define GOSSIP_EVENT_BYTES_MAX 1024 /* up to here: an event fits a datagram */
 #define GOSSIP_QUERY_BYTES     1024 /* encoded */
-#define GOSSIP_RESPONSE_BYTES  1024
+#define GOSSIP_RESPONSE_BYTES  1024 /* encoded */
+/* The same of a query that takes large ones: with what is around it a frame of 64 KiB. */
+#define GOSSIP_RESPONSE_LARGE_BYTES (64U * 1024 - 64)
 
 struct gossip_user_event { /* delivered once to each process, in no order between senders */
     uint64_t ltime;
@@ -167,7 +169,8 @@ struct gossip_query { /* somebody asks; gossip_driver_respond() answers */
     struct mu_span payload;
     const char *from;
     uint64_t deadline_ms, timeout_ms;
-    bool is_internal; /* "_serf_...": not for event handlers */
+    size_t answer_bytes_max; /* encoded */
+    bool is_internal;        /* "_serf_...": not for event handlers */
 };
 
 struct gossip_query_filter {  /* all must pass */
@@ -184,6 +187,7 @@ struct gossip_query_params {
     uint64_t timeout_ms;   /* 0: by the number of members */
     unsigned relay_factor; /* 0..255: copies of each answer through others */
     bool wants_acks;
+    bool takes_large; /* answers up to GOSSIP_RESPONSE_LARGE_BYTES, by stream when need be */
     bool is_internal; /* may have a name with Serf's own prefix */
 };
 
@@ -218,6 +222,7 @@ enum gossip_event_kind {
     GOSSIP_EV_LEAVE,
     GOSSIP_EV_FORCE_LEAVE, /* an unknown name changes nothing */
     GOSSIP_EV_SPREAD,      /* done when what was said until now has left this node */
+    GOSSIP_EV_WIDTH,       /* measure a way for a second or so; done with a gossip_width */
     GOSSIP_EV_TAGS,        /* at most MU_GOSSIP_META_MAX encoded: gossip_tags_bytes() */
     GOSSIP_EV_KEYS,        /* another keyring, or another strictness */
     GOSSIP_EV_USER_EVENT,  /* send one: gossip_event_check() first */
@@ -273,6 +278,10 @@ struct gossip_event {
             uint64_t id; /* comes back in gossip_done; contacted 0: not in time */
         } spread;
         struct {
+            uint64_t id; /* comes back in gossip_done, with `contacted` an enum gossip_width */
+            const char *name;
+        } width;
+        struct {
             const char *name;
             bool prune;
         } force;
@@ -317,7 +326,13 @@ struct gossip_stream_op {
     struct mu_span data;
 };
 
-struct gossip_done { /* the answer to a JOIN or LEAVE event */
+enum gossip_width {                       /* of a way, for datagrams */
+                    GOSSIP_WIDTH_UNKNOWN, /* too few of any size arrive, or no living member */
+                    GOSSIP_WIDTH_FULL,
+                    GOSSIP_WIDTH_NARROW, /* small ones arrive there, the largest we send do not */
+};
+
+struct gossip_done { /* the answer to a JOIN, LEAVE, SPREAD or WIDTH event */
     uint64_t id;
     unsigned contacted;
     const char *why; /* "1 error occurred:\n\t* Failed to join ...\n\n"; "" without failures */
@@ -359,7 +374,7 @@ MU_MUST_CHECK enum mu_code gossip_event_check(const struct gossip *g, const char
 MU_MUST_CHECK enum mu_code gossip_query_check(const struct gossip *g,
                                               const struct gossip_query_params *params,
                                               struct mu_err *err);
-/* MU_TIMEOUT past the deadline, MU_EXISTS, MU_TOO_BIG. */
+/* MU_TIMEOUT past the deadline, MU_EXISTS, MU_TOO_BIG, MU_BUSY (large ones that wait). */
 MU_MUST_CHECK enum mu_code gossip_respond_check(const struct gossip *g, uint64_t ltime, uint32_t id,
                                                 struct mu_span payload, struct mu_err *err);
 uint64_t gossip_query_timeout_ms(const struct gossip *g); /* the default, as things stand */
@@ -478,6 +493,9 @@ bool gossip_coordinate(const struct gossip *g, const char *name, struct coordina
     X(QUERIES, "queries")                          \
     X(REPLIES_TWICE, "query.duplicate_replies")    \
     X(REPLIES_LATE, "query.late_replies")          \
+    X(LARGE_SENT, "query.large.sent")              \
+    X(LARGE_AGAIN, "query.large.retries")          \
+    X(LARGE_LOST, "query.large.lost")              \
     X(COORDINATES_REFUSED, "coordinate.rejected")  \
     X(COORDINATE_RESETS, "coordinate.resets")      \
     X(RTTS_ZERO, "coordinate.zero_rtt")

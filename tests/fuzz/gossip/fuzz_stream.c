@@ -1,8 +1,9 @@
 /* fuzz_stream.c - bytes on a stream, whoever opened it.
  *
  * Input: a byte that chooses the stream (accepted; our join; our periodic exchange; our TCP ping;
- * our farewell), then records of two bytes of length and as many bytes. The top bit of the length
- * says that the record is sent raw; else it is a message, and gets a good frame around it.
+ * our farewell; our large answer), then records of two bytes of length and as many bytes. The top
+ * bit of the length says that the record is sent raw; else it is a message, and gets a good frame
+ * around it.
  */
 #include <string.h>
 
@@ -12,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-enum kind { ACCEPTED, JOIN, PERIODIC, PING, FAREWELL, KINDS };
+enum kind { ACCEPTED, JOIN, PERIODIC, PING, FAREWELL, ANSWER, KINDS };
 
 static struct mu_addr addr_of(uint8_t host)
 {
@@ -56,6 +57,44 @@ static void meet(struct gossip *g, const char *name, uint8_t host)
     gossip__on_alive(g, &part.alive, gossip__part_encode(&part, &g->step), &src);
 }
 
+/* A query of ours that takes large answers: what comes on an accepted stream may be one. */
+static void ask(struct gossip *g, uint64_t now_ms)
+{
+    struct gossip_query_params params = { .name = "much", .takes_large = true };
+    struct gossip_event ev = { .now_ms = now_ms, .kind = GOSSIP_EV_QUERY };
+
+    ev.query.id = 1;
+    ev.query.params = &params;
+    feed(g, ev);
+    struct gossip__asked *a = MU_CONTAINER(g->queries.asked.next, struct gossip__asked, link);
+
+    a->ltime = a->id = 1; /* so that the corpus can name it */
+}
+
+/* We are asked by "a", and have more to say than a datagram takes: a stream begins. */
+static void answer(struct gossip *g, uint64_t now_ms)
+{
+    static const uint8_t payload[2000];
+    struct gossip__part part = { .kind = GOSSIP__PART_QUERY };
+    struct gossip__source src = { .addr = MU_ADDR_NONE };
+    struct gossip_event ev = { .now_ms = now_ms, .kind = GOSSIP_EV_RESPOND };
+
+    part.query = (struct gossip__query){ .ltime = 1,
+                                         .id = 1,
+                                         .origin = addr_of(1),
+                                         .origin_node = "a",
+                                         .flags = GOSSIP__QUERY_LARGE,
+                                         .timeout_ms = 2000,
+                                         .name = "much" };
+    gossip__on_query(g, &part.query, gossip__part_encode(&part, &g->step), &src);
+    ev.respond.ltime = 1;
+    ev.respond.id = 1;
+    ev.respond.payload = mu_span_of(payload, sizeof payload);
+    feed(g, ev);
+    feed(g, (struct gossip_event){ .now_ms = now_ms, .kind = GOSSIP_EV_WAKE });
+    MU_ASSERT(g->queries.large_streams == 1);
+}
+
 /* Returns the id of the stream that is open afterwards. */
 static uint32_t stream_open(struct gossip *g, enum kind kind, uint64_t now_ms)
 {
@@ -66,6 +105,7 @@ static uint32_t stream_open(struct gossip *g, enum kind kind, uint64_t now_ms)
     switch (kind) {
     case ACCEPTED:
     case KINDS:
+        ask(g, now_ms);
         ev.stream.id = 2;
         ev.stream.from = addr_of(1);
         feed(g, ev);
@@ -84,6 +124,7 @@ static uint32_t stream_open(struct gossip *g, enum kind kind, uint64_t now_ms)
         ev.leave.id = 1;
         feed(g, ev);
         break;
+    case ANSWER: answer(g, now_ms); break;
     }
     ev = (struct gossip_event){ .now_ms = now_ms, .kind = GOSSIP_EV_STREAM_OPENED };
     ev.stream.id = g->stream_id;

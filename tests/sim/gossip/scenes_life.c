@@ -294,8 +294,8 @@ static void leaves(struct stage *s, uint64_t seed, size_t nodes)
 }
 
 /* 18.3, rule 4: a quarter of all datagrams is lost, half of the cluster crashes in that moment; two
- * seconds later the others see it left. With two seeds of a thousand everything that tells one of
- * them is lost. */
+ * seconds later the others see it left. Were it not said again to those that do not confirm, with
+ * five seeds of a thousand one of them would miss it. */
 static void leave_crashes(struct stage *s, uint64_t seed, size_t nodes)
 {
     stage_open(s, seed, nodes, NULL);

@@ -64,6 +64,19 @@ static void lossy(struct stage *s, uint64_t seed, size_t nodes)
     stage_agrees(s, stage_convergence_ms(s));
 }
 
+/* 18.2, rule 14 */
+static void no_queries_left(struct stage *s)
+{
+    world_run(s->world, 1000);
+    for (size_t i = 0; i < s->count; i++) {
+        const struct gossip__queries *q = &world_core(s->world, i)->queries;
+
+        if (q->open_count + q->asked_count + q->large_count + q->large_streams > 0) {
+            stage_fail(s, "%s still has an open query", world_name(s->world, i));
+        }
+    }
+}
+
 /* 18.3, rule 8 */
 static bool is_answered(const struct stage *s, const void *count)
 {
@@ -88,13 +101,68 @@ static void queries(struct stage *s, uint64_t seed, size_t nodes)
             stage_fail(s, "query %zu has %zu acks of %zu", i, s->acks - before, nodes);
         }
     }
-    world_run(s->world, 1000);
-    for (size_t i = 0; i < nodes; i++) { /* 18.2, rule 14 */
-        const struct gossip__queries *q = &world_core(s->world, i)->queries;
+    no_queries_left(s);
+}
 
-        if (q->open_count + q->asked_count > 0) {
-            stage_fail(s, "%s still has an open query", world_name(s->world, i));
+/* Whatever was heard is answered, by what only a stream takes; now and then by more than that. */
+static size_t answer_all(struct stage *s)
+{
+    size_t count = 0;
+
+    for (; s->heard_count > 0; s->heard_count--) {
+        const struct stage_heard *h = &s->heard[s->heard_count - 1];
+        bool is_too_large = stage_below(s, 5) == 0;
+        size_t bytes = is_too_large ? 65500 + stage_below(s, 1000) : 1100 + stage_below(s, 64000);
+        char *text = mu_new(bytes + 1);
+
+        memset(text, 'x', bytes);
+        bool is_taken =
+            stage_runs(s, h->node) && world_respond(s->world, h->node, h->ltime, h->id, text);
+
+        if (stage_runs(s, h->node) && is_taken == is_too_large) {
+            stage_fail(s, "%zu bytes are %s", bytes, is_taken ? "taken" : "refused");
         }
+        count += is_taken;
+        mu_free(text);
+    }
+    return count;
+}
+
+/* Answers of 1 to 64 KiB, to askers that live, that stand still for seconds, that are gone. */
+static void large_answers(struct stage *s, uint64_t seed, size_t nodes)
+{
+    const struct gossip_query_params params = { .name = "much",
+                                                .wants_acks = true,
+                                                .takes_large = true };
+    enum { LIVES, PAUSES, CRASHES, FATES };
+
+    stage_open(s, seed, nodes, NULL);
+    world_faults(s->world, 0.05, 0, 0);
+    for (size_t i = 1; i <= 12; i++) {
+        size_t asker = stage_below(s, nodes), fate = i % FATES, sent = 0;
+        uint64_t timeout_ms = gossip_query_timeout_ms(world_core(s->world, asker));
+
+        s->large = 0;
+        MU_ASSERT(world_query(s->world, asker, i, &params));
+        if (fate == PAUSES) {
+            world_run(s->world, 100);
+            world_pause(s->world, asker, timeout_ms / 3);
+        } else if (fate == CRASHES) {
+            world_run(s->world, 100);
+            world_crash(s->world, asker);
+        }
+        for (uint64_t ms = 0; ms < timeout_ms + 1000; ms += 100) {
+            sent += answer_all(s);
+            world_run(s->world, 100);
+        }
+        if (s->large != (fate == CRASHES ? 0 : sent)) {
+            stage_fail(s, "query %zu has %zu answers of %zu", i, s->large, sent);
+        }
+        if (fate == CRASHES) {
+            world_start(s->world, asker, (struct world_start){ .keep_state = true });
+            stage_agrees(s, stage_convergence_ms(s));
+        }
+        no_queries_left(s);
     }
 }
 
@@ -359,6 +427,7 @@ const struct scene scenes_words[] = {
     { "disorder",             "half of the datagrams are up to 5 s late",            10, disorder, false },
     { "lossy",                "30 % of the datagrams are lost",                      12, lossy, false },
     { "queries",              "5 % are lost, and every query has all acks",          10, queries, false },
+    { "large_answers",        "answers of up to 64 KiB, and askers that stand still or go", 10, large_answers, false },
     { "event_flood",          "three times as many events as are remembered, at once", 6, event_flood, false },
     { "oversize_meta",        "more than 512 bytes of meta",                          5, oversize_meta, false },
     { "poisoned_incarnation", "accused at incarnations out of this world",            6, poisoned_incarnation, false },

@@ -83,6 +83,13 @@ static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
     for (size_t i = 0; i < fx->replies_count; i++) {
         s->acks += fx->replies[i].kind == GOSSIP_REPLY_ACK;
         s->dones += fx->replies[i].kind == GOSSIP_REPLY_DONE;
+        s->large += fx->replies[i].kind == GOSSIP_REPLY_RESPONSE &&
+                    fx->replies[i].payload.bytes > GOSSIP_RESPONSE_BYTES;
+    }
+    for (size_t i = 0; i < fx->queries_count; i++) {
+        s->heard = mu_grow(s->heard, (s->heard_count + 1) * sizeof *s->heard);
+        s->heard[s->heard_count++] =
+            (struct stage_heard){ node, fx->queries[i].ltime, fx->queries[i].id };
     }
 }
 
@@ -138,6 +145,7 @@ void stage_close(struct stage *s)
         mu_free(s->events[i].has);
     }
     mu_free(s->events);
+    mu_free(s->heard);
     mu_free(s->alarms);
     mu_free(s->is_foreign);
     (void)printf("%s", mu_buf_text(&s->trace));

@@ -16,6 +16,12 @@ struct stage_event {  /* a user event, named by its number */
     bool *has;        /* by node */
 };
 
+struct stage_heard { /* a query that a node may answer */
+    size_t node;
+    uint64_t ltime;
+    uint32_t id;
+};
+
 struct stage {
     struct world *world;
     struct mu_rand rand;
@@ -25,7 +31,10 @@ struct stage {
     struct stage_event *events;
     size_t events_count;
     size_t acks, dones; /* of queries */
-    bool is_told;       /* what happens is printed at the end */
+    size_t large;       /* answers that no datagram takes */
+    struct stage_heard *heard;
+    size_t heard_count;
+    bool is_told; /* what happens is printed at the end */
     struct mu_buf trace;
     bool *is_foreign;   /* by node: of another cluster; NULL: there is none */
     char why[256];      /* empty: all is well so far */

@@ -125,6 +125,15 @@ static void add_payload(struct mu_buf *to, const char *query, struct mu_span pay
 }
 
 /* What users and their handlers get. Answers wait until the step is over. */
+static void add_answer(struct mu_buf *to, struct mu_span payload)
+{
+    if (payload.bytes > GOSSIP_RESPONSE_BYTES) {
+        mu_buf_addf(to, " of %zu bytes", payload.bytes);
+    } else {
+        mu_buf_addf(to, " '%.*s'", MU_SPAN_FMT(payload));
+    }
+}
+
 static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
 {
     static const char *const kinds[] = { "ack", "response", "done" };
@@ -158,7 +167,7 @@ static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
         if (is_about_keys) {
             add_payload(&p->trace, NULL, r->payload);
         } else {
-            mu_buf_addf(&p->trace, " '%.*s'", MU_SPAN_FMT(r->payload));
+            add_answer(&p->trace, r->payload);
         }
         mu_buf_add_byte(&p->trace, '\n');
     }
@@ -428,7 +437,8 @@ static bool run_event(struct player *p, const struct script_command *c, struct m
     return true;
 }
 
-/* query <node> <name> [payload=] [nodes=a,b] [tag=] [expr=] [timeout_ms=] [relay=] [ack] */
+/* query <node> <name> [payload=] [nodes=a,b] [tag=] [expr=] [timeout_ms=] [relay=] [ack] [large]
+ */
 static bool run_query(struct player *p, const struct script_command *c, struct mu_buf *out)
 {
     struct gossip_query_filter filters[2] = { { .nodes_count = 0 } };
@@ -437,7 +447,8 @@ static bool run_query(struct player *p, const struct script_command *c, struct m
                                           .filters = filters,
                                           .timeout_ms = script_number(c, "timeout_ms", 0),
                                           .relay_factor = (unsigned)script_number(c, "relay", 0),
-                                          .wants_acks = has_word(c, "ack") };
+                                          .wants_acks = has_word(c, "ack"),
+                                          .takes_large = has_word(c, "large") };
     const char *only = script_option(c, "node", NULL);
     const char *tag = script_option(c, "tag", NULL);
 
@@ -455,20 +466,33 @@ static bool run_query(struct player *p, const struct script_command *c, struct m
     return true;
 }
 
-/* respond <node> <payload>: to the last query it has heard. */
+/* respond <node> <payload> | bytes=N: to the last query it has heard. */
 static bool run_respond(struct player *p, const struct script_command *c, struct mu_buf *out)
 {
     size_t node = node_of(p, c->words[1]);
+    size_t bytes = (size_t)script_number(c, "bytes", 0);
+    struct mu_buf text = MU_BUF_NONE;
+    bool is_heard = false;
 
-    for (size_t i = p->heard_count; i-- > 0;) {
-        if (p->heard[i].node == node) {
-            if (!world_respond(p->world, node, p->heard[i].ltime, p->heard[i].id, c->words[2])) {
-                mu_buf_add_text(out, "refused\n");
-            }
-            return true;
+    if (bytes == 0 && c->words_count < 3) {
+        return false;
+    }
+    if (bytes > 0) {
+        memset(mu_buf_reserve(&text, bytes), 'x', bytes);
+        text.bytes = bytes;
+    } else {
+        mu_buf_add_text(&text, c->words[2]);
+    }
+
+    for (size_t i = p->heard_count; i-- > 0 && !is_heard;) {
+        is_heard = p->heard[i].node == node;
+        if (is_heard &&
+            !world_respond(p->world, node, p->heard[i].ltime, p->heard[i].id, mu_buf_text(&text))) {
+            mu_buf_add_text(out, "refused\n");
         }
     }
-    return false;
+    mu_buf_deinit(&text);
+    return is_heard;
 }
 
 static bool run_cut(struct player *p, const struct script_command *c, struct mu_buf *out)
@@ -634,7 +658,7 @@ static const struct {
     { "count",       3, run_count },
     { "event",       3, run_event },
     { "query",       3, run_query },
-    { "respond",     3, run_respond },
+    { "respond",     2, run_respond },
 }; // clang-format on
 
 static bool run_command(void *data, const struct script_command *c, struct mu_buf *out)

@@ -124,9 +124,9 @@ static enum mu_code query(void *data, const struct gossip_query_params *p,
     struct world *w = data;
 
     (void)err;
-    (void)snprintf(w->did, sizeof w->did, "query %s %.*s %llu ms acks=%d filters=%zu", p->name,
-                   MU_SPAN_FMT(p->payload), (unsigned long long)p->timeout_ms, p->wants_acks,
-                   p->filters_count);
+    (void)snprintf(w->did, sizeof w->did, "query %s %.*s %llu ms acks=%d large=%d filters=%zu",
+                   p->name, MU_SPAN_FMT(p->payload), (unsigned long long)p->timeout_ms,
+                   p->wants_acks, p->takes_large, p->filters_count);
     w->replied = replied;
     w->asked = replied_data;
     *id = 7;
@@ -407,8 +407,12 @@ static void test_client_gone_during_join(void **state)
     assert_int_equal(w.wakes, 0); /* and the leak checker sees that it was freed */
 }
 
-#define QUERY                                                                                \
-    "82a7436f6d6d616e64a57175657279a35365710287ab46696c7465724e6f646573c0aa46696c746572"     \
+#define QUERY       "82a7436f6d6d616e64a57175657279a35365710287" FIELDS
+#define LARGE_QUERY /* a field more, which is ours */        \
+    "82a7436f6d6d616e64a57175657279a35365710388" FIELDS "ae" \
+    "4c61726765526573706f6e736573c3"
+#define FIELDS                                                                               \
+    "ab46696c7465724e6f646573c0aa46696c746572"                                               \
     "5461677380a44e616d65a46c6f6164a75061796c6f6164c40178ab52656c6179466163746f7200aa526571" \
     "7565737441636bc3a754696d656f7574ce29b92700"
 
@@ -419,7 +423,7 @@ static void test_query(void **state)
     (void)state;
     begin(&w);
     send(&w, QUERY);
-    assert_string_equal(w.did, "query load x 700 ms acks=1 filters=0");
+    assert_string_equal(w.did, "query load x 700 ms acks=1 large=0 filters=0");
     struct gossip_reply reply = { 7, GOSSIP_REPLY_ACK, "n1", MU_SPAN_NONE };
 
     w.replied(w.asked, &reply);
@@ -431,7 +435,8 @@ static void test_query(void **state)
     hear(&w, OK2 OK2 "83a446726f6da26e31a75061796c6f6164c0a454797065a361636b" OK2
                      "83a446726f6da26e31a75061796c6f6164c4026f6ba454797065a8726573706f6e7365" OK2
                      "83a446726f6da0a75061796c6f6164c0a454797065a4646f6e65");
-    send(&w, QUERY);
+    send(&w, LARGE_QUERY);
+    assert_string_equal(w.did, "query load x 700 ms acks=1 large=1 filters=0");
     ipc_session_close(w.s);
     assert_int_equal(w.forgotten, 1); /* the second; the first is over */
 }
