@@ -21,6 +21,7 @@ static catalog_apply_fn *const functions[] = {
     [COMMAND_KV_LOCK] = catalog__kv_lock,
     [COMMAND_KV_COMPACT] = catalog__kv_compact,
     [COMMAND_TXN] = catalog__txn,
+    [COMMAND_TXN_CATALOG] = catalog__txn,
     [COMMAND_SESSION_CREATE] = catalog__session_create,
     [COMMAND_SESSION_DESTROY] = catalog__session_destroy,
     [COMMAND_STAGE] = catalog__stage,

@@ -158,7 +158,7 @@ enum mu_code catalog__autopilot(CATALOG_APPLY_ARGS);
 enum mu_code catalog__coordinates(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS);
 enum mu_code catalog__kv_compact(CATALOG_APPLY_ARGS);
-enum mu_code catalog__txn(CATALOG_APPLY_ARGS);
+enum mu_code catalog__txn(CATALOG_APPLY_ARGS); /* TXN_CATALOG too */
 enum mu_code catalog__session_create(CATALOG_APPLY_ARGS);
 enum mu_code catalog__session_destroy(CATALOG_APPLY_ARGS);
 enum mu_code catalog__stage(CATALOG_APPLY_ARGS);
@@ -189,6 +189,13 @@ void catalog__changed(struct catalog *c, enum catalog_topic_kind kind, struct mu
 
 /* db.c: what is committed is in the file, flushed; nobody else may be reading. */
 MU_MUST_CHECK enum mu_code catalog__flush(struct catalog *c, struct mu_err *err);
+
+/* register.c: a node as a registration of it alone would set it, or `result` says why not; and what
+ * is wrong with the words of one, or of a service. */
+MU_MUST_CHECK enum mu_code catalog__node_set(struct catalog *c, const struct command_node *node,
+                                             struct catalog_result *result, struct mu_err *err);
+void catalog__judge_node_words(const struct command_node *node, struct catalog_result *result);
+void catalog__judge_service(const struct command_service *s, struct catalog_result *result);
 
 /* node.c */
 MU_MUST_CHECK enum mu_code catalog__node_find(struct catalog *c, struct mu_span key,

@@ -24,7 +24,8 @@
 /* What a registration is going to do with the node's record. */
 struct plan {
     const struct command_register *reg;
-    struct row row; /* the record as it will be; its key is the node's */
+    const char *doing; /* what it is that a refusal stops, in front of its words */
+    struct row row;    /* the record as it will be; its key is the node's */
     bool writes_node;
     bool has_stored;
     struct row stored; /* what lies under the node's name now */
@@ -61,7 +62,7 @@ static void refuse_uuid(struct catalog_result *result, struct mu_span id)
     catalog__refuse(result, MU_INVALID, "Bad node ID: uuid is improperly formatted");
 }
 
-static void judge_service(const struct command_service *s, struct catalog_result *result)
+void catalog__judge_service(const struct command_service *s, struct catalog_result *result)
 {
     struct mu_addr address;
 
@@ -72,18 +73,27 @@ static void judge_service(const struct command_service *s, struct catalog_result
     }
 }
 
-static void judge_words(const struct command_register *reg, struct catalog_result *result)
+void catalog__judge_node_words(const struct command_node *node, struct catalog_result *result)
 {
     struct mu_id id;
 
-    if (reg->node.name.bytes == 0) {
+    if (node->name.bytes == 0) {
         catalog__refuse(result, MU_INVALID, "Must provide node");
-    } else if (reg->node.id.bytes > 0 && !mu_id_parse(reg->node.id, &id)) {
-        refuse_uuid(result, reg->node.id);
-    } else if (reg->node.address.bytes == 0 && !reg->skip_node_update) {
+    } else if (node->id.bytes > 0 && !mu_id_parse(node->id, &id)) {
+        refuse_uuid(result, node->id);
+    }
+}
+
+static void judge_words(const struct command_register *reg, struct catalog_result *result)
+{
+    catalog__judge_node_words(&reg->node, result);
+    if (result->code != MU_OK) {
+        return;
+    }
+    if (reg->node.address.bytes == 0 && !reg->skip_node_update) {
         catalog__refuse(result, MU_INVALID, "Must provide address if SkipNodeUpdate is not set");
     } else if (reg->has_service) {
-        judge_service(&reg->service, result);
+        catalog__judge_service(&reg->service, result);
     }
     for (size_t i = 0; result->code == MU_OK && i < reg->checks_count; i++) {
         if (reg->checks[i].id.bytes == 0 && reg->checks[i].name.bytes == 0) {
@@ -94,22 +104,23 @@ static void judge_words(const struct command_register *reg, struct catalog_resul
 
 /* -- judging the node against the rows --------------------------------------------------------- */
 
-static void refuse_holder(struct catalog_result *result, const struct command_node *node,
+static void refuse_holder(struct catalog_result *result, const struct plan *p,
                           const struct row *holder)
 {
+    const struct command_node *node = &p->reg->node;
     const struct row_value *v = holder->v;
 
     catalog__refuse(result, MU_CONFLICT,
-                    "failed inserting node: Error while renaming Node ID: \"%.*s\": Node name %.*s "
+                    "%sError while renaming Node ID: \"%.*s\": Node name %.*s "
                     "is reserved by node %.*s with name %.*s (%.*s)",
-                    MU_SPAN_FMT(node->id), MU_SPAN_FMT(node->name), MU_SPAN_FMT(v[NODE_ID].bytes),
-                    MU_SPAN_FMT(v[NODE_NAME].bytes), MU_SPAN_FMT(v[NODE_ADDRESS].bytes));
+                    p->doing, MU_SPAN_FMT(node->id), MU_SPAN_FMT(node->name),
+                    MU_SPAN_FMT(v[NODE_ID].bytes), MU_SPAN_FMT(v[NODE_NAME].bytes),
+                    MU_SPAN_FMT(v[NODE_ADDRESS].bytes));
 }
 
 /* Refuse unless the holder is known to be dead, or gossip never knew it. */
-static enum mu_code judge_holder(struct catalog *c, const struct command_node *node,
-                                 const struct row *holder, struct catalog_result *result,
-                                 struct mu_err *err)
+static enum mu_code judge_holder(struct catalog *c, const struct plan *p, const struct row *holder,
+                                 struct catalog_result *result, struct mu_err *err)
 {
     struct row check;
     bool found = false;
@@ -117,7 +128,7 @@ static enum mu_code judge_holder(struct catalog *c, const struct command_node *n
                                           &check, &found, err);
 
     if (rc == MU_OK && found && !mu_span_eq_text(check.v[CHECK_STATUS].bytes, "critical")) {
-        refuse_holder(result, node, holder);
+        refuse_holder(result, p, holder);
     }
     return rc;
 }
@@ -126,7 +137,6 @@ static enum mu_code judge_holder(struct catalog *c, const struct command_node *n
 static enum mu_code judge_id(struct catalog *c, struct plan *p, struct catalog_result *result,
                              struct mu_err *err)
 {
-    const struct command_node *node = &p->reg->node;
     struct mu_span uuid = p->row.v[NODE_UUID].bytes;
     bool name_is_of_another = p->has_stored && !mu_span_eq(p->stored.v[NODE_UUID].bytes, uuid);
     struct row same_id;
@@ -139,13 +149,13 @@ static enum mu_code judge_id(struct catalog *c, struct plan *p, struct catalog_r
     if (found && !mu_span_eq(same_id.v[NODE_KEY].bytes, p->row.v[NODE_KEY].bytes)) {
         p->is_rename = true;
         p->renamed = same_id;
-        rc = judge_holder(c, node, &same_id, result, err);
+        rc = judge_holder(c, p, &same_id, result, err);
     }
     /* A record without an id may be completed by the first machine of that name. */
     bool may_complete = !p->is_rename && p->stored.v[NODE_UUID].kind == ROW_NULL;
 
     if (rc == MU_OK && result->code == MU_OK && name_is_of_another && !may_complete) {
-        rc = judge_holder(c, node, &p->stored, result, err);
+        rc = judge_holder(c, p, &p->stored, result, err);
     }
     return rc;
 }
@@ -242,9 +252,24 @@ static enum mu_code write_all(struct catalog *c, struct plan *p, struct mu_err *
     return rc;
 }
 
+enum mu_code catalog__node_set(struct catalog *c, const struct command_node *node,
+                               struct catalog_result *result, struct mu_err *err)
+{
+    const struct command_register reg = { .node = *node };
+    struct plan p = { .reg = &reg, .doing = "" };
+
+    catalog__judge_node_words(node, result);
+    if (result->code != MU_OK) {
+        return MU_OK;
+    }
+    enum mu_code rc = judge_node(c, &p, result, err);
+
+    return rc == MU_OK && result->code == MU_OK && p.writes_node ? write_node(c, &p, err) : rc;
+}
+
 enum mu_code catalog__register(CATALOG_APPLY_ARGS)
 {
-    struct plan p = { .reg = &command->reg };
+    struct plan p = { .reg = &command->reg, .doing = "failed inserting node: " };
 
     judge_words(p.reg, result);
     if (result->code != MU_OK) {

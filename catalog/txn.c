@@ -1,4 +1,5 @@
-/* txn.c - TXN: several operations on keys, all or none (spec/http-api.md 9).
+/* txn.c - TXN and TXN_CATALOG: several operations on keys, and on nodes, services and checks, all
+ * or none (spec/http-api.md 9).
  *
  * Operations see what those before them have done, so that whether one can be carried out is known
  * only when its turn comes. Hence the one savepoint in the catalog: all operations are tried, each
@@ -201,13 +202,16 @@ static enum mu_code run_all(struct catalog *c, const struct command_txn *txn, st
 
     for (size_t i = 0; rc == MU_OK && i < txn->ops_count; i++) {
         const struct command_txn_op *op = &txn->ops[i];
+        bool is_on_key = command_txn_on(op->verb) == COMMAND_TXN_ON_KEY;
 
-        if (op->key.bytes == 0) {
+        if (is_on_key && op->key.bytes == 0) {
             catalog__txn_fail(run, i, "Must provide key");
         } else if (catalog__txn_verb_reads(op->verb)) {
             rc = catalog__txn_read(run, i, op, err);
-        } else {
+        } else if (is_on_key) {
             rc = write_op(c, run, i, op, err);
+        } else {
+            rc = catalog__txn_write_object(c, run, i, op, err);
         }
         if (rc == MU_OK && run->bytes > ANSWER_BYTES_MAX) {
             catalog__txn_fail(run, i,
@@ -230,7 +234,12 @@ static enum mu_code take_back(struct catalog *c, const struct state *before,
 
 enum mu_code catalog__txn(CATALOG_APPLY_ARGS)
 {
-    const struct txn_source source = { writer_find, writer_below, c };
+    const struct txn_source source = { .find = writer_find,
+                                       .below = writer_below,
+                                       .node = catalog__txn_writer_node,
+                                       .service = catalog__txn_writer_service,
+                                       .check = catalog__txn_writer_check,
+                                       .self = c };
     struct catalog_txn_answer answer = { .found_count = 0 };
     struct txn_run run = { .source = &source, .arena = &c->arena, .answer = &answer };
     const struct state before = c->now;

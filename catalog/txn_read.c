@@ -14,7 +14,10 @@ bool catalog__txn_verb_reads(enum command_txn_verb verb)
     case COMMAND_TXN_GET_OR_EMPTY:
     case COMMAND_TXN_CHECK_INDEX:
     case COMMAND_TXN_CHECK_SESSION:
-    case COMMAND_TXN_CHECK_NOT_EXISTS: return true;
+    case COMMAND_TXN_CHECK_NOT_EXISTS:
+    case COMMAND_TXN_NODE_GET:
+    case COMMAND_TXN_SERVICE_GET:
+    case COMMAND_TXN_CHECK_GET: return true;
     case COMMAND_TXN_NONE:
     case COMMAND_TXN_SET:
     case COMMAND_TXN_CAS:
@@ -22,7 +25,19 @@ bool catalog__txn_verb_reads(enum command_txn_verb verb)
     case COMMAND_TXN_UNLOCK:
     case COMMAND_TXN_DELETE:
     case COMMAND_TXN_DELETE_TREE:
-    case COMMAND_TXN_DELETE_CAS: return false;
+    case COMMAND_TXN_DELETE_CAS:
+    case COMMAND_TXN_NODE_SET:
+    case COMMAND_TXN_NODE_CAS:
+    case COMMAND_TXN_NODE_DELETE:
+    case COMMAND_TXN_NODE_DELETE_CAS:
+    case COMMAND_TXN_SERVICE_SET:
+    case COMMAND_TXN_SERVICE_CAS:
+    case COMMAND_TXN_SERVICE_DELETE:
+    case COMMAND_TXN_SERVICE_DELETE_CAS:
+    case COMMAND_TXN_CHECK_SET:
+    case COMMAND_TXN_CHECK_CAS:
+    case COMMAND_TXN_CHECK_DELETE:
+    case COMMAND_TXN_CHECK_DELETE_CAS: return false;
     }
     return false;
 }
@@ -59,11 +74,20 @@ void catalog__txn_add(struct txn_run *run, const struct catalog_kv *kv, bool has
     struct catalog_txn_answer *a = run->answer;
 
     a->found = grown(run->arena, a->found, a->found_count, &run->found_room, sizeof *a->found);
-    a->found[a->found_count] = (struct catalog_txn_found){ *kv, has_value };
+    a->found[a->found_count] = (struct catalog_txn_found){ .kv = *kv, .has_value = has_value };
     if (!has_value) {
         a->found[a->found_count].kv.value = MU_SPAN_NONE;
     }
     run->bytes += kv->key.bytes + a->found[a->found_count++].kv.value.bytes;
+}
+
+void catalog__txn_add_object(struct txn_run *run, const struct catalog_txn_found *found)
+{
+    struct catalog_txn_answer *a = run->answer;
+
+    a->found = grown(run->arena, a->found, a->found_count, &run->found_room, sizeof *a->found);
+    a->found[a->found_count++] = *found;
+    run->bytes += catalog__txn_found_bytes(found);
 }
 
 void catalog__txn_fail(struct txn_run *run, size_t op, const char *fmt, ...)
@@ -80,6 +104,92 @@ void catalog__txn_fail(struct txn_run *run, size_t op, const char *fmt, ...)
         (struct catalog_txn_error){ .op = (uint32_t)op,
                                     .what = mu_arena_span(run->arena, mu_buf_span(&what)) };
     mu_buf_deinit(&what);
+}
+
+/* -- nodes, services and checks ---------------------------------------------------------------- */
+
+struct mu_span catalog__txn_check_id(const struct command_check *check)
+{
+    return check->id.bytes > 0 ? check->id : check->name;
+}
+
+/* By its id where one is given, as the reference has it. */
+static enum mu_code find_node(struct txn_run *run, const struct command_node *node,
+                              struct catalog_node **out, struct mu_err *err)
+{
+    const struct txn_source *s = run->source;
+    struct mu_id id;
+
+    *out = NULL;
+    if (node->id.bytes == 0) {
+        return s->node(s->self, run->arena, catalog__fold(run->arena, node->name), false, out, err);
+    }
+    if (!mu_id_parse(node->id, &id)) {
+        return MU_OK;
+    }
+    return s->node(s->self, run->arena, mu_span_of(id.b, sizeof id.b), true, out, err);
+}
+
+static enum mu_code find_check(struct txn_run *run, struct mu_span node_key, struct mu_span id,
+                               struct catalog_check **out, struct mu_err *err)
+{
+    const struct txn_source *s = run->source;
+    struct catalog_node *node = NULL;
+    enum mu_code rc =
+        s->check(s->self, run->arena, node_key, catalog__fold(run->arena, id), out, err);
+
+    if (rc == MU_OK && *out != NULL) {
+        rc = s->node(s->self, run->arena, node_key, false, &node, err);
+        (*out)->node = node != NULL ? node->name : MU_SPAN_NONE;
+    }
+    return rc;
+}
+
+enum mu_code catalog__txn_show(struct txn_run *run, const struct command_txn_op *op, bool *found,
+                               struct mu_err *err)
+{
+    const struct txn_source *s = run->source;
+    struct mu_span node_key = catalog__fold(run->arena, op->key);
+    struct catalog_node *node = NULL;
+    struct catalog_service *service = NULL;
+    struct catalog_check *check = NULL;
+    enum mu_code rc = MU_OK;
+
+    if (op->node != NULL) {
+        rc = find_node(run, op->node, &node, err);
+    } else if (op->service != NULL) {
+        rc = s->service(s->self, run->arena, node_key,
+                        catalog__fold(run->arena, catalog__service_id(op->service)), &service, err);
+    } else {
+        rc = find_check(run, node_key, catalog__txn_check_id(op->check), &check, err);
+    }
+    *found = node != NULL || service != NULL || check != NULL;
+    if (rc == MU_OK && *found) {
+        catalog__txn_add_object(
+            run, &(struct catalog_txn_found){ .node = node, .service = service, .check = check });
+    }
+    return rc;
+}
+
+static enum mu_code get_object(struct txn_run *run, size_t i, const struct command_txn_op *op,
+                               struct mu_err *err)
+{
+    bool found = false;
+    enum mu_code rc = catalog__txn_show(run, op, &found, err);
+
+    if (rc != MU_OK || found) {
+        return rc;
+    }
+    if (op->node != NULL) {
+        catalog__txn_fail(run, i, "node \"%.*s\" doesn't exist", MU_SPAN_FMT(op->node->name));
+    } else if (op->service != NULL) {
+        catalog__txn_fail(run, i, "service \"%.*s\" on node \"%.*s\" doesn't exist",
+                          MU_SPAN_FMT(op->service->id), MU_SPAN_FMT(op->key));
+    } else {
+        catalog__txn_fail(run, i, "check \"%.*s\" on node \"%.*s\" doesn't exist",
+                          MU_SPAN_FMT(op->check->id), MU_SPAN_FMT(op->key));
+    }
+    return MU_OK;
 }
 
 /* -- reading ----------------------------------------------------------------------------------- */
@@ -147,6 +257,9 @@ enum mu_code catalog__txn_read(struct txn_run *run, size_t i, const struct comma
     struct catalog_kv kv = { .flags = 0 };
     bool found = false;
 
+    if (command_txn_on(op->verb) != COMMAND_TXN_ON_KEY) {
+        return get_object(run, i, op, err);
+    }
     if (op->verb == COMMAND_TXN_GET_TREE) {
         return get_tree(run, op, err);
     }
@@ -189,11 +302,67 @@ static enum mu_code reader_below(void *self, struct mu_arena *arena, struct mu_s
     return catalog_query_prefix(self, arena, prefix, out, err);
 }
 
+static enum mu_code reader_node(void *self, struct mu_arena *arena, struct mu_span key, bool by_id,
+                                struct catalog_node **out, struct mu_err *err)
+{
+    struct walk w;
+
+    *out = NULL;
+    if (!by_id) {
+        return catalog__find_node(self, arena, key, out, err);
+    }
+    catalog__walk(&w, self, READER_NODES_FROM_UUID, arena, err);
+    bind_bytes(w.s, 1, key);
+    if (catalog__walk_next(&w) && mu_span_eq(column_bytes(w.s, NODE_UUID), key)) {
+        *out = mu_arena_new(arena, sizeof **out);
+        catalog__read_node(&w, *out);
+    }
+    return catalog__walk_end(&w);
+}
+
+static enum mu_code reader_service(void *self, struct mu_arena *arena, struct mu_span node_key,
+                                   struct mu_span key, struct catalog_service **out,
+                                   struct mu_err *err)
+{
+    struct walk w;
+
+    *out = NULL;
+    catalog__walk(&w, self, READER_SERVICE, arena, err);
+    bind_bytes(w.s, 1, node_key);
+    bind_bytes(w.s, 2, key);
+    if (catalog__walk_next(&w)) {
+        *out = mu_arena_new(arena, sizeof **out);
+        catalog__read_service(&w, *out);
+    }
+    return catalog__walk_end(&w);
+}
+
+static enum mu_code reader_check(void *self, struct mu_arena *arena, struct mu_span node_key,
+                                 struct mu_span key, struct catalog_check **out, struct mu_err *err)
+{
+    struct walk w;
+
+    *out = NULL;
+    catalog__walk(&w, self, READER_CHECK, arena, err);
+    bind_bytes(w.s, 1, node_key);
+    bind_bytes(w.s, 2, key);
+    if (catalog__walk_next(&w)) {
+        *out = mu_arena_new(arena, sizeof **out);
+        catalog__read_check(&w, *out);
+    }
+    return catalog__walk_end(&w);
+}
+
 enum mu_code catalog_query_txn(struct catalog_reader *r, struct mu_arena *arena,
                                const struct command_txn *txn, struct catalog_txn_answer *out,
                                struct mu_err *err)
 {
-    const struct txn_source source = { reader_find, reader_below, r };
+    const struct txn_source source = { .find = reader_find,
+                                       .below = reader_below,
+                                       .node = reader_node,
+                                       .service = reader_service,
+                                       .check = reader_check,
+                                       .self = r };
     struct txn_run run = { .source = &source, .arena = arena, .answer = out };
     enum mu_code rc = MU_OK;
 

@@ -42,6 +42,7 @@ static const struct codec {
     [COMMAND_KV_DELETE]       = { "kv-delete",       command__check_kv_delete,       command__pack_kv_delete,       command__unpack_kv_delete, .is_relief = true },
     [COMMAND_KV_LOCK]         = { "kv-lock",         command__check_kv_lock,         command__pack_kv_lock,         command__unpack_kv_lock },
     [COMMAND_TXN]             = { "txn",             command__check_txn,             command__pack_txn,             command__unpack_txn },
+    [COMMAND_TXN_CATALOG]     = { "txn-catalog",     command__check_txn_catalog,     command__pack_txn_catalog,     command__unpack_txn_catalog },
     [COMMAND_KV_COMPACT]      = { "kv-compact",      command__check_kv_compact,      command__pack_kv_compact,      command__unpack_kv_compact, .is_relief = true },
     [COMMAND_SESSION_CREATE]  = { "session-create",  command__check_session_create,  command__pack_session_create,  command__unpack_session_create },
     [COMMAND_SESSION_DESTROY] = { "session-destroy", command__check_session_destroy, command__pack_session_destroy, command__unpack_session_destroy, .is_relief = true },
@@ -61,6 +62,14 @@ const char *command_kind_text(enum command_kind kind)
     const struct codec *codec = codec_find((uint32_t)kind);
 
     return codec != NULL ? codec->text : "unknown";
+}
+
+enum command_txn_on command_txn_on(enum command_txn_verb verb)
+{
+    return verb < COMMAND_TXN_NODE_GET      ? COMMAND_TXN_ON_KEY
+           : verb < COMMAND_TXN_SERVICE_GET ? COMMAND_TXN_ON_NODE
+           : verb < COMMAND_TXN_CHECK_GET   ? COMMAND_TXN_ON_SERVICE
+                                            : COMMAND_TXN_ON_CHECK;
 }
 
 /* -- the envelope ------------------------------------------------------------------------------ */

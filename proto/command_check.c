@@ -241,25 +241,66 @@ enum mu_code command__check_kv_compact(const struct command *c, struct mu_err *e
     return MU_OK;
 }
 
-enum mu_code command__check_txn(const struct command *c, struct mu_err *err)
+static enum mu_code check_on_key(const struct command_txn_op *op, struct mu_err *err)
 {
-    const struct command_txn *txn = &c->txn;
+    const struct text_rule session = { "the session of an operation", op->session, MU_NAME_MAX };
+    enum mu_code rc = check_key(op->key, err);
+
+    return rc == MU_OK ? check_texts(&session, 1, err) : rc;
+}
+
+/* What is given is what the verb is about: unpacking and the door see to that. */
+static enum mu_code check_on_catalog(const struct command_txn_op *op, size_t *items,
+                                     struct mu_err *err)
+{
+    const struct text_rule node = { "the node name", op->key, MU_NODE_NAME_MAX };
+    enum mu_code rc = check_texts(&node, 1, err);
+
+    if (rc == MU_OK && op->node != NULL) {
+        rc = check_node(op->node, err);
+        *items += op->node->tagged_addresses.count + op->node->meta.count;
+    }
+    if (rc == MU_OK && op->service != NULL) {
+        rc = check_service(op->service, err);
+        *items +=
+            op->service->tags.count + op->service->meta.count + op->service->tagged_addresses_count;
+    }
+    return rc == MU_OK && op->check != NULL ? check_check(op->check, err) : rc;
+}
+
+static enum mu_code check_txn(const struct command_txn *txn, enum command_txn_verb verb_max,
+                              struct mu_err *err)
+{
     enum mu_code rc = MU_OK;
+    size_t items = 0;
 
     if (txn->ops_count > MU_TXN_OPS_MAX) {
         return mu_fail(err, MU_INVALID, "%zu operations, at most %d are allowed", txn->ops_count,
                        MU_TXN_OPS_MAX);
     }
     for (size_t i = 0; rc == MU_OK && i < txn->ops_count; i++) {
-        const struct text_rule session = { "the session of an operation", txn->ops[i].session,
-                                           MU_NAME_MAX };
+        const struct command_txn_op *op = &txn->ops[i];
 
-        rc = check_key(txn->ops[i].key, err);
-        if (rc == MU_OK) {
-            rc = check_texts(&session, 1, err);
-        }
+        MU_ASSERT(op->verb <= verb_max);
+        rc = command_txn_on(op->verb) == COMMAND_TXN_ON_KEY ? check_on_key(op, err)
+                                                            : check_on_catalog(op, &items, err);
+    }
+    if (rc == MU_OK && items > MU_TXN_ITEMS_MAX) {
+        rc =
+            mu_fail(err, MU_INVALID, "%zu items in lists of its operations, at most %d are allowed",
+                    items, MU_TXN_ITEMS_MAX);
     }
     return rc;
+}
+
+enum mu_code command__check_txn(const struct command *c, struct mu_err *err)
+{
+    return check_txn(&c->txn, COMMAND_TXN_DELETE_CAS, err);
+}
+
+enum mu_code command__check_txn_catalog(const struct command *c, struct mu_err *err)
+{
+    return check_txn(&c->txn, COMMAND_TXN_CHECK_DELETE_CAS, err);
 }
 
 enum mu_code command__check_session_create(const struct command *c, struct mu_err *err)

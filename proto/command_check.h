@@ -16,6 +16,7 @@ enum mu_code command__check_coordinates(const struct command *c, struct mu_err *
 enum mu_code command__check_kv_lock(const struct command *c, struct mu_err *err);
 enum mu_code command__check_kv_compact(const struct command *c, struct mu_err *err);
 enum mu_code command__check_txn(const struct command *c, struct mu_err *err);
+enum mu_code command__check_txn_catalog(const struct command *c, struct mu_err *err);
 enum mu_code command__check_session_create(const struct command *c, struct mu_err *err);
 enum mu_code command__check_session_destroy(const struct command *c, struct mu_err *err);
 enum mu_code command__check_stage(const struct command *c, struct mu_err *err);

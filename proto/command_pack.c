@@ -11,6 +11,8 @@ typedef Muster__Command__KvDelete pb_kv_delete;
 typedef Muster__Command__KvLock pb_kv_lock;
 typedef Muster__Command__TxnOp pb_txn_op;
 typedef Muster__Command__Txn pb_txn;
+typedef Muster__Command__TxnCatalogOp pb_txn_catalog_op;
+typedef Muster__Command__TxnCatalog pb_txn_catalog;
 typedef Muster__Command__KvCompact pb_kv_compact;
 typedef Muster__Command__SessionCreate pb_session;
 typedef Muster__Command__SessionDestroy pb_session_destroy;
@@ -191,24 +193,52 @@ void command__pack_kv_compact(const struct command *c, struct mu_arena *arena, s
     (void)mu_pb_pack(&m.base, to);
 }
 
+static pb_txn_op *txn_op_to_pb(const struct command_txn_op *op, struct mu_arena *arena)
+{
+    pb_txn_op *m = mu_arena_new(arena, sizeof *m);
+
+    muster__command__txn_op__init(m);
+    m->verb = (uint32_t)op->verb;
+    m->key = command__bytes(op->key);
+    m->value = command__bytes(op->value);
+    m->flags = op->flags;
+    m->index = op->index;
+    m->session = command__bytes(op->session);
+    return m;
+}
+
 void command__pack_txn(const struct command *c, struct mu_arena *arena, struct mu_buf *to)
 {
     const struct command_txn *txn = &c->txn;
-    pb_txn_op *items = mu_arena_array(arena, txn->ops_count, sizeof *items);
     pb_txn m = MUSTER__COMMAND__TXN__INIT;
+
+    m.n_ops = txn->ops_count;
+    m.ops = mu_arena_array(arena, txn->ops_count, sizeof *m.ops);
+    for (size_t i = 0; i < txn->ops_count; i++) {
+        m.ops[i] = txn_op_to_pb(&txn->ops[i], arena);
+    }
+    (void)mu_pb_pack(&m.base, to);
+}
+
+void command__pack_txn_catalog(const struct command *c, struct mu_arena *arena, struct mu_buf *to)
+{
+    const struct command_txn *txn = &c->txn;
+    pb_txn_catalog_op *items = mu_arena_array(arena, txn->ops_count, sizeof *items);
+    pb_txn_catalog m = MUSTER__COMMAND__TXN_CATALOG__INIT;
 
     m.n_ops = txn->ops_count;
     m.ops = mu_arena_array(arena, txn->ops_count, sizeof *m.ops);
     for (size_t i = 0; i < txn->ops_count; i++) {
         const struct command_txn_op *op = &txn->ops[i];
 
-        muster__command__txn_op__init(&items[i]);
-        items[i].verb = (uint32_t)op->verb;
-        items[i].key = command__bytes(op->key);
-        items[i].value = command__bytes(op->value);
-        items[i].flags = op->flags;
-        items[i].index = op->index;
-        items[i].session = command__bytes(op->session);
+        muster__command__txn_catalog_op__init(&items[i]);
+        items[i].op = txn_op_to_pb(op, arena);
+        items[i].node = op->node != NULL ? command__node_to_pb(op->node, arena) : NULL;
+        items[i].service = op->service != NULL ? command__service_to_pb(op->service, arena) : NULL;
+        if (op->check != NULL) {
+            items[i].check = mu_arena_new(arena, sizeof *items[i].check);
+            command__check_to_pb(op->check, items[i].check);
+        }
         m.ops[i] = &items[i];
     }
     (void)mu_pb_pack(&m.base, to);

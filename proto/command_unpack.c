@@ -18,6 +18,8 @@ typedef Muster__Command__KvDelete pb_kv_delete;
 typedef Muster__Command__KvLock pb_kv_lock;
 typedef Muster__Command__Txn pb_txn;
 typedef Muster__Command__TxnOp pb_txn_op;
+typedef Muster__Command__TxnCatalogOp pb_txn_catalog_op;
+typedef Muster__Command__TxnCatalog pb_txn_catalog;
 typedef Muster__Command__KvCompact pb_kv_compact;
 typedef Muster__Command__SessionCreate pb_session;
 typedef Muster__Command__SessionDestroy pb_session_destroy;
@@ -278,6 +280,24 @@ void command__unpack_kv_compact(struct unpack *u, struct command *c)
     c->kv_compact.rows = m->rows;
 }
 
+static void txn_op_from_pb(struct unpack *u, const pb_txn_op *m, enum command_txn_verb verb_max,
+                           struct command_txn_op *out)
+{
+    if (m == NULL || m->verb == COMMAND_TXN_NONE || m->verb > (uint32_t)verb_max) {
+        u->wrong = "an operation of it is unknown";
+        return;
+    }
+    command__known_only(u, &m->base);
+    *out = (struct command_txn_op){
+        .verb = (enum command_txn_verb)m->verb,
+        .key = command__span(m->key),
+        .value = command__span(m->value),
+        .flags = m->flags,
+        .index = m->index,
+        .session = command__span(m->session),
+    };
+}
+
 void command__unpack_txn(struct unpack *u, struct command *c)
 {
     const pb_txn *m = command__unpack_body(u, &muster__command__txn__descriptor);
@@ -288,22 +308,61 @@ void command__unpack_txn(struct unpack *u, struct command *c)
     }
     txn->ops_count = m->n_ops;
     txn->ops = mu_arena_array(u->arena, m->n_ops, sizeof *txn->ops);
-    for (size_t i = 0; i < m->n_ops; i++) {
-        const pb_txn_op *op = m->ops[i];
+    for (size_t i = 0; i < m->n_ops && u->wrong == NULL; i++) {
+        txn_op_from_pb(u, m->ops[i], COMMAND_TXN_DELETE_CAS, &txn->ops[i]);
+    }
+}
 
-        command__known_only(u, &op->base);
-        if (op->verb == COMMAND_TXN_NONE || op->verb > COMMAND_TXN_DELETE_CAS) {
-            u->wrong = "an operation of it is unknown";
-            return;
-        }
-        txn->ops[i] = (struct command_txn_op){
-            .verb = (enum command_txn_verb)op->verb,
-            .key = command__span(op->key),
-            .value = command__span(op->value),
-            .flags = op->flags,
-            .index = op->index,
-            .session = command__span(op->session),
-        };
+/* What the verb is about is given, and nothing else. */
+static bool has_what_it_is_about(const pb_txn_catalog_op *m, enum command_txn_on on)
+{
+    return (m->node != NULL) == (on == COMMAND_TXN_ON_NODE) &&
+           (m->service != NULL) == (on == COMMAND_TXN_ON_SERVICE) &&
+           (m->check != NULL) == (on == COMMAND_TXN_ON_CHECK);
+}
+
+static void txn_catalog_op_from_pb(struct unpack *u, const pb_txn_catalog_op *m,
+                                   struct command_txn_op *out)
+{
+    command__known_only(u, &m->base);
+    txn_op_from_pb(u, m->op, COMMAND_TXN_CHECK_DELETE_CAS, out);
+    if (u->wrong != NULL) {
+        return;
+    }
+    if (!has_what_it_is_about(m, command_txn_on(out->verb))) {
+        u->wrong = "an operation of it is not about what its verb says";
+        return;
+    }
+    if (m->node != NULL) {
+        struct command_node *node = mu_arena_new(u->arena, sizeof *node);
+
+        command__node_from_pb(u, m->node, node);
+        out->node = node;
+    } else if (m->service != NULL) {
+        struct command_service *service = mu_arena_new(u->arena, sizeof *service);
+
+        command__service_from_pb(u, m->service, service);
+        out->service = service;
+    } else if (m->check != NULL) {
+        struct command_check *check = mu_arena_new(u->arena, sizeof *check);
+
+        command__check_from_pb(u, m->check, check);
+        out->check = check;
+    }
+}
+
+void command__unpack_txn_catalog(struct unpack *u, struct command *c)
+{
+    const pb_txn_catalog *m = command__unpack_body(u, &muster__command__txn_catalog__descriptor);
+    struct command_txn *txn = &c->txn;
+
+    if (m == NULL || !command__count_fits(u, m->n_ops)) {
+        return;
+    }
+    txn->ops_count = m->n_ops;
+    txn->ops = mu_arena_array(u->arena, m->n_ops, sizeof *txn->ops);
+    for (size_t i = 0; i < m->n_ops && u->wrong == NULL; i++) {
+        txn_catalog_op_from_pb(u, m->ops[i], &txn->ops[i]);
     }
 }
 

@@ -1,4 +1,4 @@
-/* PUT /v1/txn: operations on keys, all or none (http-api 9).
+/* PUT /v1/txn: operations on keys, nodes, services and checks, all or none (http-api 9).
  *
  * What only reads is answered as a read, with its modes; anything else is one command. What can be
  * seen without the catalog (no key, a verb that does not exist, a value that is too large) is
@@ -12,6 +12,7 @@
 #include "catalog/txn.h"
 #include "handlers.h"
 #include "objects.h"
+#include "registration.h"
 #include "status.h"
 #include "write.h"
 
@@ -22,8 +23,33 @@ struct kv_body {
     uint64_t flags, index;
 };
 
+struct node_body {
+    struct mu_span name, id, address;
+    struct mu_pairs tagged_addresses, meta;
+    uint64_t modify_index;
+    uint64_t given;
+};
+
+struct node_op_body {
+    struct mu_span verb;
+    struct node_body node;
+};
+
+struct service_op_body {
+    struct mu_span verb, node;
+    struct register_service service;
+};
+
+struct check_op_body {
+    struct mu_span verb;
+    struct register_check check;
+};
+
 struct op_body {
     struct kv_body kv;
+    struct node_op_body node;
+    struct service_op_body service;
+    struct check_op_body check;
     uint64_t given;
 };
 
@@ -47,10 +73,83 @@ static const struct mu_json_shape kv_shape = {
     .bytes = sizeof(struct kv_body),
 };
 
+enum { NODE_TAGGED = 3, NODE_META = 4 }; /* rows below: {} and absent differ */
+
+#define AT(member) offsetof(struct node_body, member)
+static const struct mu_json_field node_fields[] = {
+    // clang-format off
+    { "ID",              { NULL }, MU_JSON_AS_TEXT,    AT(id),               NULL },
+    { "Node",            { NULL }, MU_JSON_AS_TEXT,    AT(name),             NULL },
+    { "Address",         { NULL }, MU_JSON_AS_TEXT,    AT(address),          NULL },
+    { "TaggedAddresses", { NULL }, MU_JSON_AS_PAIRS,   AT(tagged_addresses), NULL },
+    { "Meta",            { NULL }, MU_JSON_AS_PAIRS,   AT(meta),             NULL },
+    { "ModifyIndex",     { NULL }, MU_JSON_AS_UINT,    AT(modify_index),     NULL },
+    { "CreateIndex",     { NULL }, MU_JSON_AS_NOTHING, 0,                    NULL },
+    { "Datacenter",      { NULL }, MU_JSON_AS_NOTHING, 0,                    NULL },
+    { "PeerName",        { NULL }, MU_JSON_AS_NOTHING, 0,                    NULL },
+    { "Locality",        { NULL }, MU_JSON_AS_NOTHING, 0,                    NULL },
+    { "Partition",       { NULL }, MU_JSON_AS_NOTHING, 0,                    NULL },
+}; // clang-format on
+
+static const struct mu_json_shape node_shape = {
+    .fields = node_fields,
+    .fields_count = MU_LEN(node_fields),
+    .bytes = sizeof(struct node_body),
+    .has_given = true,
+    .given_offset = AT(given),
+};
+#undef AT
+
+#define AT(member) offsetof(struct node_op_body, member)
+static const struct mu_json_field node_op_fields[] = {
+    { "Verb", { NULL }, MU_JSON_AS_TEXT, AT(verb), NULL },
+    { "Node", { NULL }, MU_JSON_AS_OBJECT, AT(node), &node_shape },
+};
+#undef AT
+
+static const struct mu_json_shape node_op_shape = {
+    .fields = node_op_fields,
+    .fields_count = MU_LEN(node_op_fields),
+    .bytes = sizeof(struct node_op_body),
+};
+
+#define AT(member) offsetof(struct service_op_body, member)
+static const struct mu_json_field service_op_fields[] = {
+    { "Verb", { NULL }, MU_JSON_AS_TEXT, AT(verb), NULL },
+    { "Node", { NULL }, MU_JSON_AS_TEXT, AT(node), NULL },
+    { "Service", { NULL }, MU_JSON_AS_OBJECT, AT(service), &registration_service_shape },
+};
+#undef AT
+
+static const struct mu_json_shape service_op_shape = {
+    .fields = service_op_fields,
+    .fields_count = MU_LEN(service_op_fields),
+    .bytes = sizeof(struct service_op_body),
+};
+
+#define AT(member) offsetof(struct check_op_body, member)
+static const struct mu_json_field check_op_fields[] = {
+    { "Verb", { NULL }, MU_JSON_AS_TEXT, AT(verb), NULL },
+    { "Check", { NULL }, MU_JSON_AS_OBJECT, AT(check), &registration_check_shape },
+};
+#undef AT
+
+static const struct mu_json_shape check_op_shape = {
+    .fields = check_op_fields,
+    .fields_count = MU_LEN(check_op_fields),
+    .bytes = sizeof(struct check_op_body),
+};
+
+/* Of several in one operation the first counts; which are there is told by their row. */
+enum { OP_KV, OP_NODE, OP_SERVICE, OP_CHECK };
+
 #define AT(member) offsetof(struct op_body, member)
 static const struct mu_json_field op_fields[] = {
     // clang-format off
-    { "KV", { NULL }, MU_JSON_AS_OBJECT, AT(kv), &kv_shape },
+    { "KV",      { NULL }, MU_JSON_AS_OBJECT, AT(kv),      &kv_shape },
+    { "Node",    { NULL }, MU_JSON_AS_OBJECT, AT(node),    &node_op_shape },
+    { "Service", { NULL }, MU_JSON_AS_OBJECT, AT(service), &service_op_shape },
+    { "Check",   { NULL }, MU_JSON_AS_OBJECT, AT(check),   &check_op_shape },
 }; // clang-format on
 
 static const struct mu_json_shape op_shape = {
@@ -92,9 +191,43 @@ static enum command_txn_verb verb_of(struct mu_span text)
     return COMMAND_TXN_NONE;
 }
 
+/* The verbs on one of the others, in the order of their numbers from `get` on. */
+static enum command_txn_verb catalog_verb_of(struct mu_span text, enum command_txn_verb get)
+{
+    static const char *const names[] = { "get", "set", "cas", "delete", "delete-cas" };
+
+    for (size_t i = 0; i < MU_LEN(names); i++) {
+        if (mu_span_eq_text(text, names[i])) {
+            return (enum command_txn_verb)(get + i);
+        }
+    }
+    return COMMAND_TXN_NONE;
+}
+
 /* -- answers ----------------------------------------------------------------------------------- */
 
-static void results_json(struct mu_json_out *o, const struct catalog_txn_answer *answer)
+static void found_json(struct mu_json_out *o, const struct catalog_txn_found *found,
+                       const char *datacenter)
+{
+    mu_json_open(o, '{');
+    if (found->node != NULL) {
+        mu_json_key(o, "Node");
+        objects_node(o, found->node, datacenter);
+    } else if (found->service != NULL) {
+        mu_json_key(o, "Service");
+        objects_txn_service(o, found->service);
+    } else if (found->check != NULL) {
+        mu_json_key(o, "Check");
+        objects_check(o, found->check);
+    } else {
+        mu_json_key(o, "KV");
+        objects_kv(o, &found->kv);
+    }
+    mu_json_close(o, '}');
+}
+
+static void results_json(struct mu_json_out *o, const struct catalog_txn_answer *answer,
+                         const char *datacenter)
 {
     mu_json_key(o, "Results");
     if (answer->errors_count > 0) {
@@ -103,10 +236,7 @@ static void results_json(struct mu_json_out *o, const struct catalog_txn_answer 
     }
     mu_json_open(o, '[');
     for (size_t i = 0; i < answer->found_count; i++) {
-        mu_json_open(o, '{');
-        mu_json_key(o, "KV");
-        objects_kv(o, &answer->found[i].kv);
-        mu_json_close(o, '}');
+        found_json(o, &answer->found[i], datacenter);
     }
     mu_json_close(o, ']');
 }
@@ -136,7 +266,7 @@ static void render(struct request *r, const struct catalog_txn_answer *answer,
 
     response_json(r, &o);
     mu_json_open(&o, '{');
-    results_json(&o, answer);
+    results_json(&o, answer, agent_datacenter(r->front->agent));
     errors_json(&o, answer);
     if (view != NULL) {
         mu_json_u64(&o, "Index", 0);
@@ -184,7 +314,13 @@ static bool read_value(struct request *r, const struct kv_body *body, struct mu_
     return true;
 }
 
-static bool read_op(struct request *r, size_t i, const struct kv_body *body,
+static bool refuse_verb(struct request *r, size_t op, const char *what, struct mu_span verb)
+{
+    refuse(r, op, mu_arena_printf(&r->arena, "unknown %s verb \"%.*s\"", what, MU_SPAN_FMT(verb)));
+    return false;
+}
+
+static bool read_kv(struct request *r, size_t i, const struct kv_body *body,
                     struct command_txn_op *op)
 {
     *op = (struct command_txn_op){
@@ -202,11 +338,102 @@ static bool read_op(struct request *r, size_t i, const struct kv_body *body,
         return false;
     }
     if (op->verb == COMMAND_TXN_NONE) {
-        refuse(r, i,
-               mu_arena_printf(&r->arena, "unknown KV verb \"%.*s\"", MU_SPAN_FMT(body->verb)));
-        return false;
+        return refuse_verb(r, i, "KV", body->verb);
     }
     return true;
+}
+
+static bool read_node(struct request *r, size_t i, const struct node_op_body *body,
+                      struct command_txn_op *op)
+{
+    const struct node_body *given = &body->node;
+    struct command_node *node = mu_arena_new(&r->arena, sizeof *node);
+
+    op->verb = catalog_verb_of(body->verb, COMMAND_TXN_NODE_GET);
+    if (op->verb == COMMAND_TXN_NONE) {
+        return refuse_verb(r, i, "Node", body->verb);
+    }
+    if (op->verb != COMMAND_TXN_NODE_GET && given->name.bytes == 0) {
+        refuse(r, i, "Must provide node");
+        return false;
+    }
+    *node = (struct command_node){
+        .name = given->name,
+        .id = given->id,
+        .address = given->address,
+        .tagged_addresses = registration_pairs(given->tagged_addresses),
+        .meta = registration_pairs(given->meta),
+        .has_tagged_addresses = (given->given >> NODE_TAGGED & 1) != 0,
+        .has_meta = (given->given >> NODE_META & 1) != 0,
+    };
+    op->index = given->modify_index;
+    op->node = node;
+    return true;
+}
+
+static bool read_service(struct request *r, size_t i, const struct service_op_body *body,
+                         struct command_txn_op *op)
+{
+    const struct register_service *given = &body->service;
+    struct command_service *service = mu_arena_new(&r->arena, sizeof *service);
+    struct mu_err err = MU_ERR_NONE;
+
+    op->verb = catalog_verb_of(body->verb, COMMAND_TXN_SERVICE_GET);
+    if (op->verb == COMMAND_TXN_NONE) {
+        return refuse_verb(r, i, "Service", body->verb);
+    }
+    if (op->verb != COMMAND_TXN_SERVICE_GET && given->id.bytes > 0 && given->name.bytes == 0) {
+        refuse(r, i, "Must provide service name with ID");
+        return false;
+    }
+    op->key = body->node;
+    op->index = given->modify_index;
+    op->service = service;
+    if (op->verb == COMMAND_TXN_SERVICE_SET || op->verb == COMMAND_TXN_SERVICE_CAS) {
+        if (registration_service_read(r, given, service, &err) != MU_OK) {
+            refuse(r, i, err.text);
+            return false;
+        }
+        return true;
+    }
+    service->id = given->id;
+    service->name = op->verb == COMMAND_TXN_SERVICE_GET ? MU_SPAN_NONE : given->name;
+    return true;
+}
+
+static bool read_check(struct request *r, size_t i, const struct check_op_body *body,
+                       struct command_txn_op *op)
+{
+    const struct register_check *given = &body->check;
+    struct command_check *check = mu_arena_new(&r->arena, sizeof *check);
+    struct mu_err err = MU_ERR_NONE;
+
+    op->verb = catalog_verb_of(body->verb, COMMAND_TXN_CHECK_GET);
+    if (op->verb == COMMAND_TXN_NONE) {
+        return refuse_verb(r, i, "Check", body->verb);
+    }
+    op->key = given->node;
+    op->index = given->modify_index;
+    op->check = check;
+    if (op->verb == COMMAND_TXN_CHECK_SET || op->verb == COMMAND_TXN_CHECK_CAS) {
+        if (registration_check_read(r, given, check, &err) != MU_OK) {
+            answer_textf(r, 400, "Failed to parse body: %s", err.text);
+            return false;
+        }
+        return true;
+    }
+    check->id = given->id;
+    check->name = op->verb == COMMAND_TXN_CHECK_GET ? MU_SPAN_NONE : given->name;
+    return true;
+}
+
+static bool read_op(struct request *r, size_t i, const struct op_body *body,
+                    struct command_txn_op *op)
+{
+    return (body->given & 1U << OP_KV) != 0        ? read_kv(r, i, &body->kv, op)
+           : (body->given & 1U << OP_NODE) != 0    ? read_node(r, i, &body->node, op)
+           : (body->given & 1U << OP_SERVICE) != 0 ? read_service(r, i, &body->service, op)
+                                                   : read_check(r, i, &body->check, op);
 }
 
 /* Operations of the list, without empty objects. */
@@ -231,7 +458,7 @@ static bool read_list(struct request *r, const struct mu_json *list, struct comm
                          is_object ? err.text : "an operation is no object");
             return false;
         }
-        if (body.given != 0 && !read_op(r, i, &body.kv, &txn->ops[txn->ops_count++])) {
+        if (body.given != 0 && !read_op(r, i, &body, &txn->ops[txn->ops_count++])) {
             return false;
         }
     }
@@ -290,14 +517,25 @@ static void on_written(void *data, const struct agent_written *written)
     }
 }
 
+/* What is only on keys stays the command that it was before there was anything else. */
+static enum command_kind kind_of(const struct command_txn *txn)
+{
+    for (size_t i = 0; i < txn->ops_count; i++) {
+        if (command_txn_on(txn->ops[i].verb) != COMMAND_TXN_ON_KEY) {
+            return COMMAND_TXN_CATALOG;
+        }
+    }
+    return COMMAND_TXN;
+}
+
 void api_txn(struct request *r)
 {
     struct command *c = mu_arena_new(&r->arena, sizeof *c);
 
-    c->kind = COMMAND_TXN;
     if (!read_body(r, &c->txn)) {
         return;
     }
+    c->kind = kind_of(&c->txn);
     if (c->txn.ops_count == 0) {
         render(r, &(struct catalog_txn_answer){ .found_count = 0 }, NULL);
         request_answer(r);

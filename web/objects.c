@@ -147,7 +147,7 @@ void objects_service_node(struct mu_json_out *o, const struct catalog_instance *
     mu_json_close(o, '}');
 }
 
-void objects_node_service(struct mu_json_out *o, const struct catalog_service *s)
+static void node_service(struct mu_json_out *o, const struct catalog_service *s, bool has_tags)
 {
     mu_json_open(o, '{');
     if (s->kind.bytes > 0) {
@@ -155,7 +155,11 @@ void objects_node_service(struct mu_json_out *o, const struct catalog_service *s
     }
     mu_json_span(o, "ID", s->id);
     mu_json_span(o, "Service", s->name);
-    objects_texts(o, "Tags", &s->tags);
+    if (has_tags) {
+        objects_texts(o, "Tags", &s->tags);
+    } else {
+        mu_json_nothing(o, "Tags");
+    }
     mu_json_span(o, "Address", s->address);
     tagged(o, "TaggedAddresses", s);
     pairs_or_null(o, "Meta", &s->meta, s->has_meta);
@@ -166,6 +170,16 @@ void objects_node_service(struct mu_json_out *o, const struct catalog_service *s
     raw_or_empty(o, "Connect", s->connect);
     indexes(o, s->create_index, s->modify_index);
     mu_json_close(o, '}');
+}
+
+void objects_node_service(struct mu_json_out *o, const struct catalog_service *s)
+{
+    node_service(o, s, true);
+}
+
+void objects_txn_service(struct mu_json_out *o, const struct catalog_service *s)
+{
+    node_service(o, s, s->tags.count > 0);
 }
 
 void objects_check(struct mu_json_out *o, const struct catalog_check *c)

@@ -16,6 +16,8 @@ void objects_node(struct mu_json_out *o, const struct catalog_node *n, const cha
 void objects_service_node(struct mu_json_out *o, const struct catalog_instance *i,
                           const char *datacenter);
 void objects_node_service(struct mu_json_out *o, const struct catalog_service *s);
+/* The same inside of a transaction: no tags are null there. */
+void objects_txn_service(struct mu_json_out *o, const struct catalog_service *s);
 void objects_check(struct mu_json_out *o, const struct catalog_check *c);
 /* health/service: { Node, Service, Checks }. */
 void objects_health_entry(struct mu_json_out *o, const struct catalog_instance *i,

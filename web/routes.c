@@ -89,7 +89,7 @@ const struct web_route web_routes[] = {
     { PUT, "/v1/event/fire/:name", LOCAL, ACL_EVENT_WRITE, api_event_fire, "Send an event to all agents" },
     { GET, "/v1/event/list", LOCAL | ROUTE_BLOCKS, ACL_EVENT_READ, api_event_list, "The last events this agent heard and is meant by" },
 
-    { PUT, "/v1/txn", WRITE | ROUTE_READS | ROUTE_TXN, ACL_KEY_WRITE, api_txn, "Operations on keys, all or none" },
+    { PUT, "/v1/txn", WRITE | ROUTE_READS | ROUTE_TXN, ACL_KEY_WRITE, api_txn, "Operations on keys and the catalog, all or none" },
 
     { GET, "/v1/coordinate/datacenters", 0, ACL_NONE, api_coordinate_datacenters, "Coordinates of the servers of each datacenter" },
     { GET, "/v1/coordinate/nodes", ROUTE_READS | ROUTE_BLOCKS, ACL_NODE_READ, api_coordinate_nodes, "Coordinates of all nodes" },

@@ -1,4 +1,4 @@
-/* txn.h - transactions over Consul's keys: what they answer (spec/http-api.md 9).
+/* txn.h - transactions over Consul's keys and its catalog: what they answer (spec/http-api.md 9).
  *
  * All operations or none. A transaction that only reads is answered from a reader, any other is a
  * command whose result carries its answer as bytes.
@@ -14,9 +14,12 @@
 #include "catalog/query.h"
 #include "proto/command.h"
 
-struct catalog_txn_found { /* what one operation yields */
+struct catalog_txn_found { /* what one operation yields: one of the objects, else a key */
+    const struct catalog_node *node;
+    const struct catalog_service *service;
+    const struct catalog_check *check;
     struct catalog_kv kv;
-    bool has_value; /* only reads show it */
+    bool has_value; /* of the key: only reads show it */
 };
 
 struct catalog_txn_error {

@@ -20,6 +20,9 @@
 #define MU_KV_VALUE_MAX      (1536U * 1024)     /* what that setting may be: fits a command */
 #define MU_TXN_BYTES_DEFAULT (512 * 1024) /* limits.txn_max_req_len: Consul's; 413 */
 #define MU_TXN_OPS_MAX       64  /* operations of a transaction: Consul's; 413 */
+/* Tags, pairs and addresses of all operations of a transaction together: what decoding may allocate.
+ * Refused as one list that is too long. */
+#define MU_TXN_ITEMS_MAX     (64 * 1024)
 #define MU_COORDINATES_MAX   640 /* in one entry: Consul's, five batches of 128 each five seconds */
 #define MU_COMPACT_ROWS_MAX  1024               /* rows in one step: some milliseconds of applying */
 #define MU_KV_KEY_MAX        4096               /* bytes; Consul has no limit, a request head has */

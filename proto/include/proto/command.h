@@ -41,6 +41,7 @@ enum command_kind {
     COMMAND_STAGE = 10,
     COMMAND_RESTORE = 11,
     COMMAND_COORDINATES = 17,
+    COMMAND_TXN_CATALOG = 18,
 };
 
 /* Who sent a command to a leader, so that one that is sent again is known (spec/consensus.md 2.19).
@@ -155,16 +156,45 @@ enum command_txn_verb { /* numbers are for ever */
                         COMMAND_TXN_DELETE = 11,
                         COMMAND_TXN_DELETE_TREE = 12,
                         COMMAND_TXN_DELETE_CAS = 13,
+                        /* from here on in TXN_CATALOG only */
+                        COMMAND_TXN_NODE_GET = 14,
+                        COMMAND_TXN_NODE_SET = 15,
+                        COMMAND_TXN_NODE_CAS = 16,
+                        COMMAND_TXN_NODE_DELETE = 17,
+                        COMMAND_TXN_NODE_DELETE_CAS = 18,
+                        COMMAND_TXN_SERVICE_GET = 19,
+                        COMMAND_TXN_SERVICE_SET = 20,
+                        COMMAND_TXN_SERVICE_CAS = 21,
+                        COMMAND_TXN_SERVICE_DELETE = 22,
+                        COMMAND_TXN_SERVICE_DELETE_CAS = 23,
+                        COMMAND_TXN_CHECK_GET = 24,
+                        COMMAND_TXN_CHECK_SET = 25,
+                        COMMAND_TXN_CHECK_CAS = 26,
+                        COMMAND_TXN_CHECK_DELETE = 27,
+                        COMMAND_TXN_CHECK_DELETE_CAS = 28,
 };
+
+enum command_txn_on { /* what a verb is about */
+                      COMMAND_TXN_ON_KEY,
+                      COMMAND_TXN_ON_NODE,
+                      COMMAND_TXN_ON_SERVICE,
+                      COMMAND_TXN_ON_CHECK,
+};
+enum command_txn_on command_txn_on(enum command_txn_verb verb);
 
 struct command_txn_op {
     enum command_txn_verb verb;
-    struct mu_span key, value; /* key: or a prefix */
+    struct mu_span key, value; /* key: or a prefix; of a service or check, the node it is on */
     uint64_t flags, index;
     struct mu_span session; /* as given */
+    /* The one that the verb is about, the others are NULL. To get or delete it, its name or id
+     * is enough. */
+    const struct command_node *node;
+    const struct command_service *service;
+    const struct command_check *check;
 };
 
-struct command_txn { /* all operations or none */
+struct command_txn { /* all operations or none; TXN: all of them on keys */
     struct command_txn_op *ops;
     size_t ops_count; /* at most MU_TXN_OPS_MAX */
 };

@@ -125,6 +125,7 @@ void model_apply(struct cluster *c, uint64_t index, const struct fact *fact)
     case COMMAND_REGISTER: apply_register(c, &command.reg); break;
     case COMMAND_DEREGISTER: apply_deregister(c, &command.dereg); break;
     case COMMAND_TXN:
+    case COMMAND_TXN_CATALOG:
     case COMMAND_KV_COMPACT:
     case COMMAND_KV_LOCK: /* nobody here asks for these */
     case COMMAND_SESSION_CREATE:

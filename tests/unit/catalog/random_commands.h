@@ -246,6 +246,44 @@ static inline void draw_txn(struct mu_rand *r, struct mu_arena *arena, uint64_t 
     }
 }
 
+/* As many on one of the others as on keys. */
+static inline void draw_txn_catalog(struct mu_rand *r, struct mu_arena *arena, uint64_t index,
+                                    struct command *c)
+{
+    draw_txn(r, arena, index, c);
+    c->kind = COMMAND_TXN_CATALOG;
+    for (size_t i = 0; i < c->txn.ops_count; i++) {
+        struct command_txn_op *op = &c->txn.ops[i];
+        struct command_node *node = mu_arena_new(arena, sizeof *node);
+        struct command_service *service = mu_arena_new(arena, sizeof *service);
+        struct command_check *check = mu_arena_new(arena, sizeof *check);
+
+        if (draw_bool(r, 2)) {
+            continue;
+        }
+        *op = (struct command_txn_op){ .key = DRAW(r, drawn_nodes),
+                                       .index = draw_bool(r, 3) ? 0 : mu_rand_below(r, index + 2) };
+        op->verb = (enum command_txn_verb)(
+            COMMAND_TXN_NODE_GET +
+            mu_rand_below(r, COMMAND_TXN_CHECK_DELETE_CAS + 1 - COMMAND_TXN_NODE_GET));
+        switch (command_txn_on(op->verb)) {
+        case COMMAND_TXN_ON_KEY: break;
+        case COMMAND_TXN_ON_NODE:
+            draw_node(r, arena, node);
+            op->node = node;
+            break;
+        case COMMAND_TXN_ON_SERVICE:
+            draw_service(r, arena, service);
+            op->service = service;
+            break;
+        case COMMAND_TXN_ON_CHECK:
+            draw_check(r, check);
+            op->check = check;
+            break;
+        }
+    }
+}
+
 static inline void draw_coordinates(struct mu_rand *r, struct mu_arena *arena, struct command *c)
 {
     struct command_coordinates *all = &c->coordinates;
@@ -293,7 +331,13 @@ static inline void draw_command(struct mu_rand *r, struct mu_arena *arena, uint6
     case 2: draw_register(r, arena, c); break;
     case 3: draw_deregister(r, c); break;
     case 4: draw_session(r, arena, c); break;
-    case 5: draw_txn(r, arena, index, c); break;
+    case 5:
+        if (draw_bool(r, 2)) {
+            draw_txn(r, arena, index, c);
+        } else {
+            draw_txn_catalog(r, arena, index, c);
+        }
+        break;
     case 6: draw_lock(r, arena, c); break;
     default: draw_kv(r, arena, index, c); break;
     }

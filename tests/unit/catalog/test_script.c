@@ -292,6 +292,21 @@ static const char *const verbs[] = {
     [COMMAND_TXN_DELETE] = "delete",
     [COMMAND_TXN_DELETE_TREE] = "delete-tree",
     [COMMAND_TXN_DELETE_CAS] = "delete-cas",
+    [COMMAND_TXN_NODE_GET] = "node-get",
+    [COMMAND_TXN_NODE_SET] = "node-set",
+    [COMMAND_TXN_NODE_CAS] = "node-cas",
+    [COMMAND_TXN_NODE_DELETE] = "node-delete",
+    [COMMAND_TXN_NODE_DELETE_CAS] = "node-delete-cas",
+    [COMMAND_TXN_SERVICE_GET] = "service-get",
+    [COMMAND_TXN_SERVICE_SET] = "service-set",
+    [COMMAND_TXN_SERVICE_CAS] = "service-cas",
+    [COMMAND_TXN_SERVICE_DELETE] = "service-delete",
+    [COMMAND_TXN_SERVICE_DELETE_CAS] = "service-delete-cas",
+    [COMMAND_TXN_CHECK_GET] = "check-get",
+    [COMMAND_TXN_CHECK_SET] = "check-set",
+    [COMMAND_TXN_CHECK_CAS] = "check-cas",
+    [COMMAND_TXN_CHECK_DELETE] = "check-delete",
+    [COMMAND_TXN_CHECK_DELETE_CAS] = "check-delete-cas",
 };
 
 static enum command_txn_verb verb_of(struct mu_span text)
@@ -320,7 +335,55 @@ static struct mu_span session_word(struct mu_arena *arena, struct mu_span word)
     return mu_span_text(text);
 }
 
-/* txn <verb>,<key>[,<value>[,<index or session>]] ... */
+/* node-<verb>,<name>[,<index>[,<address>[,<id>]]] */
+static void txn_node(struct mu_arena *arena, struct mu_span rest, struct command_txn_op *op)
+{
+    struct command_node *node = mu_arena_new(arena, sizeof *node);
+
+    node->name = mu_span_split(rest, ',', &rest, NULL);
+    (void)mu_span_u64(mu_span_split(rest, ',', &rest, NULL), &op->index);
+    node->address = mu_span_split(rest, ',', &rest, NULL);
+    node->id = rest;
+    op->node = node;
+}
+
+/* service-<verb>,<node>,<id>[,<index>[,<name>[,<tag>]]] */
+static void txn_service(struct mu_arena *arena, struct mu_span rest, struct command_txn_op *op)
+{
+    struct command_service *service = mu_arena_new(arena, sizeof *service);
+
+    op->key = mu_span_split(rest, ',', &rest, NULL);
+    service->id = mu_span_split(rest, ',', &rest, NULL);
+    (void)mu_span_u64(mu_span_split(rest, ',', &rest, NULL), &op->index);
+    service->name = mu_span_split(rest, ',', &rest, NULL);
+    service->tags.items = mu_arena_new(arena, sizeof *service->tags.items);
+    service->tags.items[0] = rest;
+    service->tags.count = rest.bytes > 0;
+    op->service = service;
+}
+
+/* check-<verb>,<node>,<id>[,<index>[,<status>[,<service id>]]] */
+static void txn_check(struct mu_arena *arena, struct mu_span rest, struct command_txn_op *op)
+{
+    struct command_check *check = mu_arena_new(arena, sizeof *check);
+
+    op->key = mu_span_split(rest, ',', &rest, NULL);
+    check->id = mu_span_split(rest, ',', &rest, NULL);
+    (void)mu_span_u64(mu_span_split(rest, ',', &rest, NULL), &op->index);
+    check->status = mu_span_split(rest, ',', &rest, NULL);
+    check->service_id = rest;
+    op->check = check;
+}
+
+static void txn_key(struct mu_arena *arena, struct mu_span rest, struct command_txn_op *op)
+{
+    op->key = mu_span_split(rest, ',', &rest, NULL);
+    op->value = mu_span_split(rest, ',', &rest, NULL);
+    (void)mu_span_u64(rest, &op->index);
+    op->session = session_word(arena, rest);
+}
+
+/* txn <verb>,<key>[,<value>[,<index or session>]] ..., or a verb on one of the others */
 static void txn_command(struct mu_arena *arena, const struct script_command *c, struct command *out)
 {
     struct command_txn *txn = &out->txn;
@@ -337,10 +400,15 @@ static void txn_command(struct mu_arena *arena, const struct script_command *c, 
         struct command_txn_op *op = &txn->ops[txn->ops_count++];
 
         op->verb = verb_of(word);
-        op->key = mu_span_split(rest, ',', &rest, NULL);
-        op->value = mu_span_split(rest, ',', &rest, NULL);
-        (void)mu_span_u64(rest, &op->index);
-        op->session = session_word(arena, rest);
+        switch (command_txn_on(op->verb)) {
+        case COMMAND_TXN_ON_KEY: txn_key(arena, rest, op); break;
+        case COMMAND_TXN_ON_NODE: txn_node(arena, rest, op); break;
+        case COMMAND_TXN_ON_SERVICE: txn_service(arena, rest, op); break;
+        case COMMAND_TXN_ON_CHECK: txn_check(arena, rest, op); break;
+        }
+        if (command_txn_on(op->verb) != COMMAND_TXN_ON_KEY) {
+            out->kind = COMMAND_TXN_CATALOG;
+        }
     }
 }
 
@@ -444,12 +512,29 @@ static void commit(struct world *w, struct mu_buf *out)
 }
 
 static void print_kv(struct mu_buf *out, const struct catalog_kv *kv);
+static void print_node(struct mu_buf *out, const struct catalog_node *n);
+static void print_service(struct mu_buf *out, const struct catalog_service *s);
+static void print_check(struct mu_buf *out, const struct catalog_check *c);
+
+static void print_found(struct mu_buf *out, const struct catalog_txn_found *found)
+{
+    mu_buf_add_text(out, "  ");
+    if (found->node != NULL) {
+        print_node(out, found->node);
+    } else if (found->service != NULL) {
+        print_service(out, found->service);
+    } else if (found->check != NULL) {
+        print_check(out, found->check);
+    } else {
+        mu_buf_add_text(out, found->has_value ? "" : "(written) ");
+        print_kv(out, &found->kv);
+    }
+}
 
 static void print_txn(struct mu_buf *out, const struct catalog_txn_answer *answer)
 {
     for (size_t i = 0; i < answer->found_count; i++) {
-        mu_buf_add_text(out, answer->found[i].has_value ? "  " : "  (written) ");
-        print_kv(out, &answer->found[i].kv);
+        print_found(out, &answer->found[i]);
     }
     for (size_t i = 0; i < answer->errors_count; i++) {
         mu_buf_addf(out, "  op %u: %.*s\n", answer->errors[i].op,

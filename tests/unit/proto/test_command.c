@@ -147,6 +147,48 @@ static struct command full_kv_compact(void)
     };
 }
 
+static struct command full_txn(void)
+{
+    static struct command_txn_op ops[] = {
+        { .verb = COMMAND_TXN_CAS,
+          .key = MU_SPAN_LIT("a/\0\xff"),
+          .value = MU_SPAN_LIT("v"),
+          .flags = UINT64_MAX,
+          .index = 7,
+          .session = MU_SPAN_LIT("abc") },
+        { .verb = COMMAND_TXN_DELETE_CAS, .key = MU_SPAN_LIT("b") },
+    };
+
+    return (struct command){ .kind = COMMAND_TXN, .txn = { ops, MU_LEN(ops) } };
+}
+
+static struct command full_txn_catalog(void)
+{
+    static struct command full;
+    static struct command_node named = { .name = MU_SPAN_LIT("n2") };
+    static struct command_txn_op ops[6];
+
+    full = full_register();
+    ops[0] =
+        (struct command_txn_op){ .verb = COMMAND_TXN_SET, .key = TEXT("a"), .value = TEXT("v\0v") };
+    ops[1] = (struct command_txn_op){ .verb = COMMAND_TXN_NODE_CAS,
+                                      .index = UINT64_MAX,
+                                      .node = &full.reg.node };
+    ops[2] = (struct command_txn_op){ .verb = COMMAND_TXN_SERVICE_SET,
+                                      .key = TEXT("n1"),
+                                      .service = &full.reg.service };
+    ops[3] = (struct command_txn_op){
+        .verb = COMMAND_TXN_CHECK_CAS, .key = TEXT("n1"), .index = 9, .check = &checks[0]
+    };
+    ops[4] = (struct command_txn_op){ .verb = COMMAND_TXN_NODE_GET, .node = &named };
+    ops[5] = (struct command_txn_op){ .verb = COMMAND_TXN_CHECK_DELETE_CAS,
+                                      .key = TEXT("n1"),
+                                      .check = &checks[1] };
+    return (struct command){ .kind = COMMAND_TXN_CATALOG,
+                             .origin = an_origin(),
+                             .txn = { ops, MU_LEN(ops) } };
+}
+
 static struct command full_session_create(void)
 {
     static struct mu_span ids[] = { MU_SPAN_LIT("serfHealth"), MU_SPAN_LIT("c1") };
@@ -205,6 +247,8 @@ static const struct {
     { "coordinates", full_coordinates },
     { "kv-lock", full_kv_lock },
     { "kv-compact", full_kv_compact },
+    { "txn", full_txn },
+    { "txn-catalog", full_txn_catalog },
     { "session-create", full_session_create },
     { "session-destroy", full_session_destroy },
     { "stage", full_stage },
@@ -377,6 +421,36 @@ static void sessions_and_locks_come_back(void **state)
     assert_true(mu_id_eq(&d.restore.id, &c.restore.id));
     assert_true(d.restore.bytes == MU_RESTORE_BYTES_MAX);
     assert_memory_equal(d.restore.hash, c.restore.hash, sizeof d.restore.hash);
+    mu_buf_deinit(&b);
+    mu_arena_deinit(&arena);
+}
+
+static void transactions_come_back(void **state)
+{
+    struct mu_err err = MU_ERR_NONE;
+    struct command c = full_txn_catalog();
+    struct mu_buf b = encoded(&c);
+    struct mu_arena arena;
+    struct command d;
+
+    (void)state;
+    mu_arena_init(&arena, 0);
+    assert_int_equal(decode_exact(b.data, b.bytes, &arena, &d, &err), MU_OK);
+    assert_int_equal(d.txn.ops_count, 6);
+    const struct command_txn_op *ops = d.txn.ops;
+
+    assert_true(mu_span_eq(ops[0].key, TEXT("a")) && mu_span_eq(ops[0].value, TEXT("v\0v")));
+    assert_true(ops[0].node == NULL && ops[0].service == NULL && ops[0].check == NULL);
+    assert_true(ops[1].verb == COMMAND_TXN_NODE_CAS && ops[1].index == UINT64_MAX);
+    assert_true(mu_span_eq_text(ops[1].node->name, "n1") && ops[1].node->meta.count == 1);
+    assert_true(ops[1].service == NULL && ops[1].check == NULL);
+    assert_true(mu_span_eq_text(ops[2].key, "n1") && ops[2].service->port == 80);
+    assert_true(ops[2].service->tags.count == 3 && ops[2].node == NULL);
+    assert_true(mu_span_eq_text(ops[3].check->id, "c1") && ops[3].index == 9);
+    assert_true(ops[3].node == NULL && ops[3].service == NULL);
+    assert_true(mu_span_eq_text(ops[4].node->name, "n2"));
+    assert_true(ops[5].verb == COMMAND_TXN_CHECK_DELETE_CAS);
+    assert_true(mu_span_eq_text(ops[5].check->id, "c2"));
     mu_buf_deinit(&b);
     mu_arena_deinit(&arena);
 }
@@ -569,6 +643,13 @@ static void bodies_are_judged(void **state)
         { "port 65536",            1, TEXT("\x12\x04\x30\x80\x80\x04"), "a port is outside 0..65535" },
         { "tagged port 65536",     1, TEXT("\x12\x06\x3a\x04\x18\x80\x80\x04"), "a port is outside 0..65535" },
         { "NUL in a name",         1, TEXT("\x0a\x05\x0a\x03" "a\0b"), "the node name is not valid UTF-8" },
+        { "a verb on a node",      8, TEXT("\x0a\x02\x08\x0e"), "txn: bad body: an operation of it is unknown" },
+        { "no verb",               18, TEXT("\x0a\x02\x12\x00"), "an operation of it is unknown" },
+        { "a later verb",          18, TEXT("\x0a\x04\x0a\x02\x08\x1d"), "an operation of it is unknown" },
+        { "a verb on nothing",     18, TEXT("\x0a\x04\x0a\x02\x08\x0e"), "is not about what its verb says" },
+        { "a key and a node",      18, TEXT("\x0a\x06\x0a\x02\x08\x01\x12\x00"), "is not about what its verb says" },
+        { "a node and a check",    18, TEXT("\x0a\x08\x0a\x02\x08\x0e\x12\x00\x22\x00"), "is not about what its verb says" },
+        { "unknown beside a verb", 18, TEXT("\x0a\x06\x0a\x02\x08\x01\x28\x01"), "a field of it is unknown" },
         { "half a character",      2, TEXT("\x0a\x02" "n\xc3"),    "the node name is not valid UTF-8" },
     }; // clang-format on
 
@@ -844,6 +925,31 @@ static void lists_and_keys_are_bounded(void **state)
     c.reg.checks_count++;
     assert_int_equal(command_encode(&c, &b, &err), MU_INVALID);
 
+    /* Each list of a transaction may be as long; all of them together not. */
+    struct command_node node = { .meta = { pairs, MU_COMMAND_LIST_MAX } };
+    struct command_txn_op ops[MU_TXN_OPS_MAX + 1];
+
+    for (size_t i = 0; i < MU_LEN(ops); i++) {
+        ops[i] = (struct command_txn_op){ .verb = COMMAND_TXN_NODE_SET, .node = &node };
+    }
+    c = (struct command){ .kind = COMMAND_TXN_CATALOG };
+    c.txn = (struct command_txn){ ops, MU_TXN_ITEMS_MAX / MU_COMMAND_LIST_MAX };
+    b = encoded(&c);
+    mu_arena_init(&arena, 0);
+    assert_int_equal(decode_exact(b.data, b.bytes, &arena, &d, &err), MU_OK);
+    mu_arena_deinit(&arena);
+    mu_buf_deinit(&b);
+    c.txn.ops_count++;
+    assert_int_equal(command_encode(&c, &b, &err), MU_INVALID);
+    assert_non_null(strstr(err.text, "items in lists of its operations, at most 65536"));
+    node.meta.count = 0;
+    c.txn.ops_count = MU_TXN_OPS_MAX + 1;
+    assert_int_equal(command_encode(&c, &b, &err), MU_INVALID);
+    assert_string_equal(err.text, "txn-catalog: 65 operations, at most 64 are allowed");
+    c.txn.ops_count = 1;
+    node.name = long_text(MU_NODE_NAME_MAX + 1);
+    assert_int_equal(command_encode(&c, &b, &err), MU_INVALID);
+
     c = (struct command){ .kind = COMMAND_KV_SET };
     c.kv_set.key = long_text(MU_KV_KEY_MAX + 1);
     assert_int_equal(command_encode(&c, &b, &err), MU_INVALID);
@@ -937,6 +1043,7 @@ int main(void)
         cmocka_unit_test(every_field_of_a_registration_comes_back),
         cmocka_unit_test(the_other_kinds_come_back),
         cmocka_unit_test(sessions_and_locks_come_back),
+        cmocka_unit_test(transactions_come_back),
         cmocka_unit_test(absent_and_empty_are_told_apart),
         cmocka_unit_test(encoding_what_was_decoded_gives_the_same_bytes),
         cmocka_unit_test(no_truncation_is_read_past_its_end),
