@@ -90,10 +90,10 @@ class Streamed(ClusterTest):
         leader = cluster.leader()
         lagging = next(s for s in cluster.servers() if s is not leader)
         lagging.kill()
-        fill(leader, 45)  # more than a segment of the log
-        wait_for("the leader's log to be compacted",
-                 lambda: int(leader.ok("GET", "/v1/agent/self").json()
-                             ["Stats"]["raft"]["last_snapshot_index"]) > 20)
+        fill(leader, 60)  # a segment holds 36
+        wait_for("the leader's log to begin behind its first segment", lambda: min(
+            name for name in os.listdir(os.path.join(leader.data, "consensus"))
+            if name.startswith("log-")) > "log-0000000000000001.seg")
         readers = [Slow(leader), Slow(leader), Slow(cluster.agents["k1"])]
         traffic = Traffic(leader)
         try:
