@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "autopilot_view.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -25,97 +26,15 @@ struct caretaker_seeding {
 
 /* -- what autopilot looks at ------------------------------------------------------------------- */
 
-struct gathering {
-    struct agent *agent;
-    struct autopilot_server *servers; /* AUTOPILOT_SERVERS_MAX of them */
-    size_t count;
-};
-
-static enum autopilot_status status_of(enum gossip_status status)
+static void add_seen(void *data, const struct agent__server *server)
 {
-    switch (status) {
-    case GOSSIP_STATUS_NONE: return AUTOPILOT_UNKNOWN;
-    case GOSSIP_STATUS_ALIVE: return AUTOPILOT_ALIVE;
-    case GOSSIP_STATUS_LEAVING: return AUTOPILOT_LEAVING;
-    case GOSSIP_STATUS_LEFT: return AUTOPILOT_LEFT;
-    case GOSSIP_STATUS_FAILED: return AUTOPILOT_FAILED;
-    }
-    MU_UNREACHABLE_CODE();
-}
-
-static void add_configured(struct gathering *g)
-{
-    struct consensus_config config;
-
-    consensus_driver_config(g->agent->consensus, &config);
-    for (uint32_t i = 0; i < config.servers_count; i++) {
-        const struct consensus_server *s = &config.servers[i];
-
-        g->servers[g->count++] = (struct autopilot_server){
-            .id = s->id,
-            .disk = s->disk,
-            .is_configured = true,
-            .is_voter = s->is_voter || s->is_voter_old,
-            .is_self = mu_id_eq(&s->id, &g->agent->data.node),
-        };
-    }
-}
-
-static struct autopilot_server *find_server(struct gathering *g, const struct mu_id *id)
-{
-    for (size_t i = 0; i < g->count; i++) {
-        if (mu_id_eq(&g->servers[i].id, id)) {
-            return &g->servers[i];
-        }
-    }
-    return NULL;
-}
-
-static void add_progress(struct gathering *g, const struct consensus_status *status)
-{
-    for (size_t i = 0; i < status->peers_count; i++) {
-        const struct consensus_peer_status *p = &status->peers[i];
-        struct autopilot_server *s = find_server(g, &p->id);
-
-        MU_ASSERT(s != NULL);
-        s->contact_ms = p->acked_ms;
-        s->match = p->match;
-        s->is_store_slow = p->is_store_slow;
-        s->has_diverged = p->has_diverged;
-    }
-}
-
-/* It belongs to this cluster, but the entry that added it is lost with a former leader. */
-static bool was_lost(struct agent *a, const struct agent__server *server)
-{
-    struct consensus_identity own = consensus_driver_identity(a->consensus);
-    struct consensus_config config;
-
-    consensus_driver_config(a->consensus, &config);
-    return mu_id_eq(&server->cluster, &own.cluster) &&
-           consensus_config_find(&config, &server->node) == NULL &&
-           !consensus_config_has_removed(&config, &server->disk);
-}
-
-/* Of two records of one id the living one counts, as in agent__server_find(). */
-static void add_known(void *data, const struct agent__server *server)
-{
-    struct gathering *g = data;
-    struct autopilot_server *s = find_server(g, &server->node);
-
-    if (s == NULL) {
-        if (g->count == AUTOPILOT_SERVERS_MAX) {
-            return;
-        }
-        s = &g->servers[g->count++];
-        *s = (struct autopilot_server){ .id = server->node };
-    } else if (s->status != AUTOPILOT_UNKNOWN && !server->is_alive) {
-        return;
-    }
-    s->status = status_of(server->status);
-    s->disk_seen = server->disk;
-    s->is_fresh = mu_id_is_none(&server->cluster) || was_lost(g->agent, server);
-    (void)snprintf(s->name, sizeof s->name, "%s", server->name);
+    autopilot_view_seen(data, &(struct autopilot_sighting){
+                                  .name = server->name,
+                                  .server = server->node,
+                                  .disk = server->disk,
+                                  .cluster = server->cluster,
+                                  .status = server->status,
+                              });
 }
 
 static uint64_t ms_of(uint64_t ns)
@@ -169,12 +88,16 @@ enum mu_code caretaker_gather(struct agent *a, struct autopilot_server room[AUTO
                               struct autopilot_input *in, struct consensus_status *status,
                               struct mu_err *err)
 {
-    struct gathering g = { .agent = a, .servers = room };
+    struct autopilot_view view = {
+        .servers = room,
+        .cluster = consensus_driver_identity(a->consensus).cluster,
+    };
 
     consensus_driver_status(a->consensus, status);
-    add_configured(&g);
-    add_progress(&g, status);
-    agent__each_server(a, add_known, &g);
+    consensus_driver_config(a->consensus, &view.config);
+    autopilot_view_configured(&view, &a->data.node);
+    autopilot_view_progress(&view, status);
+    agent__each_server(a, add_seen, &view);
     *in = (struct autopilot_input){
         .now_ms = mu_clock_ms(), /* the clock of consensus */
         .last_index = status->last_index,
@@ -183,7 +106,7 @@ enum mu_code caretaker_gather(struct agent *a, struct autopilot_server room[AUTO
         .servers_max = CONSENSUS_PEERS_MAX,
         .may_change = agent__roster_may_change(a, status),
         .servers = room,
-        .servers_count = g.count,
+        .servers_count = view.count,
     };
     return settings_read(a, &in->settings, err);
 }

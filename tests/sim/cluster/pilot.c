@@ -2,7 +2,7 @@
  * servers then: one that is away for long is cleaned up, hears of it when it returns, and comes in
  * anew; one comes back on a blank disk, or at another address.
  *
- * What agent/caretaker.c and agent/roster.c put around it is done here in their order. Judged with
+ * What agent/caretaker.c and agent/roster.c do around it is done here in their order. Judged with
  * each decision, by what is and not by what was heard: enough voters that live stay behind a
  * removal, and nobody is cleaned up who has been there all the time.
  */
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "agent/autopilot.h"
+#include "agent/autopilot_view.h"
 #include "base/assert.h"
 #include "cluster.h"
 #include "core.h"
@@ -26,93 +27,19 @@ static uint64_t clock_of(const struct cluster *c, const struct server *s)
 /* -- what it looks at ---------------------------------------------------------------------------
  */
 
-struct gathering {
-    const struct cluster *cluster;
-    const struct server *leader;
-    struct autopilot_server servers[SERVERS_MAX];
-    size_t count;
-};
-
-static struct autopilot_server *find_server(struct gathering *g, const struct mu_id *id)
+static void add_seen(void *data, const struct gossip_view *m)
 {
-    for (size_t i = 0; i < g->count; i++) {
-        if (mu_id_eq(&g->servers[i].id, id)) {
-            return &g->servers[i];
-        }
-    }
-    return NULL;
-}
-
-static void add_configured(struct gathering *g, const struct consensus_config *config)
-{
-    for (uint32_t i = 0; i < config->servers_count; i++) {
-        const struct consensus_server *s = &config->servers[i];
-
-        MU_ASSERT(g->count < SERVERS_MAX);
-        g->servers[g->count++] = (struct autopilot_server){
-            .id = s->id,
-            .disk = s->disk,
-            .is_configured = true,
-            .is_voter = s->is_voter || s->is_voter_old,
-            .is_self = mu_id_eq(&s->id, &g->leader->node->id),
-        };
-    }
-}
-
-static void add_progress(struct gathering *g, const struct consensus_status *status)
-{
-    for (size_t i = 0; i < status->peers_count; i++) {
-        struct autopilot_server *s = find_server(g, &status->peers[i].id);
-
-        MU_ASSERT(s != NULL);
-        s->contact_ms = status->peers[i].acked_ms;
-        s->match = status->peers[i].match;
-        s->is_store_slow = status->peers[i].is_store_slow;
-        s->has_diverged = status->peers[i].has_diverged;
-    }
-}
-
-static enum autopilot_status status_of(enum gossip_status status)
-{
-    switch (status) {
-    case GOSSIP_STATUS_NONE: return AUTOPILOT_UNKNOWN;
-    case GOSSIP_STATUS_ALIVE: return AUTOPILOT_ALIVE;
-    case GOSSIP_STATUS_LEAVING: return AUTOPILOT_LEAVING;
-    case GOSSIP_STATUS_LEFT: return AUTOPILOT_LEFT;
-    case GOSSIP_STATUS_FAILED: return AUTOPILOT_FAILED;
-    }
-    MU_UNREACHABLE_CODE();
-}
-
-/* It belongs to this cluster, but the entry that added it is lost with a former leader. */
-static bool was_lost(const struct gathering *g, const struct server_tags *t)
-{
-    const struct consensus_config *config = consensus_config_now(g->leader->node->core);
-
-    return mu_id_eq(&t->cluster, &g->leader->node->disk.hard.cluster) &&
-           consensus_config_find(config, &t->id) == NULL &&
-           !consensus_config_has_removed(config, &t->disk);
-}
-
-static void add_known(void *data, const struct gossip_view *m)
-{
-    struct gathering *g = data;
     struct server_tags t;
 
-    if (!server_tags_read(m, &t)) {
-        return;
+    if (server_tags_read(m, &t)) {
+        autopilot_view_seen(data, &(struct autopilot_sighting){
+                                      .name = m->name,
+                                      .server = t.id,
+                                      .disk = t.disk,
+                                      .cluster = t.cluster,
+                                      .status = m->status,
+                                  });
     }
-    struct autopilot_server *s = find_server(g, &t.id);
-
-    if (s == NULL) {
-        MU_ASSERT(g->count < SERVERS_MAX);
-        s = &g->servers[g->count++];
-        *s = (struct autopilot_server){ .id = t.id };
-    }
-    s->status = status_of(m->status);
-    s->disk_seen = t.disk;
-    s->is_fresh = mu_id_is_none(&t.cluster) || was_lost(g, &t);
-    (void)snprintf(s->name, sizeof s->name, "%s", m->name);
 }
 
 /* -- what is judged -----------------------------------------------------------------------------
@@ -214,15 +141,20 @@ static void carry_out(struct cluster *c, struct server *s, const struct autopilo
 
 static void look(struct cluster *c, struct server *s)
 {
-    struct gathering g = { .cluster = c, .leader = s };
+    struct autopilot_server servers[AUTOPILOT_SERVERS_MAX];
+    struct autopilot_view view = {
+        .servers = servers,
+        .config = *consensus_config_now(s->node->core),
+        .cluster = s->node->disk.hard.cluster,
+    };
     struct office *o = &s->office;
     struct consensus_status status;
     struct autopilot_output wish;
 
     consensus_status(s->node->core, &status);
-    add_configured(&g, consensus_config_now(s->node->core));
-    add_progress(&g, &status);
-    gossip_each(world_core(c->gossip, s->node->place), add_known, &g);
+    autopilot_view_configured(&view, &s->node->id);
+    autopilot_view_progress(&view, &status);
+    gossip_each(world_core(c->gossip, s->node->place), add_seen, &view);
     struct autopilot_input in = {
         .now_ms = clock_of(c, s),
         .settings = { .cleanup_dead_servers = true,
@@ -235,8 +167,8 @@ static void look(struct cluster *c, struct server *s)
         .servers_max = CONSENSUS_PEERS_MAX,
         .may_change = o->change_ticket == 0 && status.is_ready && status.is_config_committed &&
                       !status.is_transferring,
-        .servers = g.servers,
-        .servers_count = g.count,
+        .servers = servers,
+        .servers_count = view.count,
     };
     autopilot_step(o->pilot, &in, &wish);
     if (wish.kind != AUTOPILOT_NOTHING) {
