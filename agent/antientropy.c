@@ -19,22 +19,13 @@ void antientropy_plan_deinit(struct antientropy_plan *p)
 {
     mu_arena_deinit(&p->arena);
     p->steps = NULL;
-    p->count = p->room = 0;
+    p->count = 0;
 }
 
 static struct antientropy_step *step_add(struct antientropy_plan *p, enum antientropy_what what,
                                          struct mu_span id)
 {
-    if (p->count == p->room) {
-        size_t room = p->room > 0 ? p->room * 2 : 8;
-        struct antientropy_step *grown = mu_arena_array(&p->arena, room, sizeof *grown);
-
-        if (p->count > 0) {
-            memcpy(grown, p->steps, p->count * sizeof *grown);
-        }
-        p->steps = grown;
-        p->room = room;
-    }
+    p->steps = mu_arena_grow(&p->arena, p->steps, p->count, sizeof *p->steps);
     struct antientropy_step *s = &p->steps[p->count++];
 
     *s = (struct antientropy_step){ .what = what, .id = mu_arena_span(&p->arena, id) };

@@ -47,7 +47,7 @@ struct antientropy_step {
 struct antientropy_plan {
     struct mu_arena arena;
     struct antientropy_step *steps;
-    size_t count, room;
+    size_t count;
 };
 
 void antientropy_plan_init(struct antientropy_plan *p);

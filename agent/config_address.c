@@ -242,9 +242,7 @@ static enum mu_code add_entry(const char *key, struct mu_span entry, struct mu_a
         return mu_fail(err, MU_INVALID, "%s must be an ip address, not \"%.*s\"", key,
                        MU_SPAN_FMT(mu_span_sub(entry, 0, 64)));
     }
-    void *room = config__grown(arena, *out, *count, sizeof **out);
-
-    *out = room != NULL ? room : *out;
+    *out = mu_arena_grow(arena, *out, *count, sizeof **out);
     (*out)[(*count)++] = address;
     return MU_OK;
 }

@@ -117,10 +117,8 @@ static enum mu_code add_service(struct config_draft *d, const struct mu_json *v,
     }
     rc = service_valid(&service, err);
     if (rc == MU_OK) {
-        void *room =
-            config__grown(&d->c.arena, d->c.services, d->c.services_count, sizeof *d->c.services);
-
-        d->c.services = room != NULL ? room : d->c.services;
+        d->c.services =
+            mu_arena_grow(&d->c.arena, d->c.services, d->c.services_count, sizeof *d->c.services);
         d->c.services[d->c.services_count++] = service;
     }
     return rc;
@@ -141,9 +139,7 @@ static enum mu_code add_check(struct config_draft *d, const struct mu_json *v, s
     if (rc != MU_OK) {
         return mu_wrap(err, rc, "check \"%.*s\"", MU_SPAN_FMT(check.name));
     }
-    void *room = config__grown(&d->c.arena, d->c.checks, d->c.checks_count, sizeof *d->c.checks);
-
-    d->c.checks = room != NULL ? room : d->c.checks;
+    d->c.checks = mu_arena_grow(&d->c.arena, d->c.checks, d->c.checks_count, sizeof *d->c.checks);
     d->c.checks[d->c.checks_count++] = check;
     return MU_OK;
 }

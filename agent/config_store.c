@@ -177,25 +177,9 @@ void config__set_text(struct config_draft *d, const struct config_item *item, st
 }
 
 /* The room of a list: doubles whenever the count is a power of two, so that none is kept. */
-void *config__grown(struct mu_arena *arena, const void *items, size_t count, size_t bytes)
-{
-    if (count == 0) {
-        return mu_arena_array(arena, 1, bytes);
-    }
-    if ((count & (count - 1)) != 0) {
-        return NULL; /* there is room */
-    }
-    void *to = mu_arena_array(arena, 2 * count, bytes);
-
-    memcpy(to, items, count * bytes);
-    return to;
-}
-
 void config__texts_add(struct mu_arena *arena, struct config_texts *list, const char *text)
 {
-    void *room = config__grown(arena, list->items, list->count, sizeof *list->items);
-
-    list->items = room != NULL ? room : list->items;
+    list->items = mu_arena_grow(arena, list->items, list->count, sizeof *list->items);
     list->items[list->count++] = text;
 }
 
@@ -224,9 +208,7 @@ void config__add_pair(struct config_draft *d, const struct config_item *item, st
         i++;
     }
     if (i == pairs->count) {
-        void *room = config__grown(&d->c.arena, pairs->items, pairs->count, sizeof *pairs->items);
-
-        pairs->items = room != NULL ? room : pairs->items;
+        pairs->items = mu_arena_grow(&d->c.arena, pairs->items, pairs->count, sizeof *pairs->items);
         pairs->items[pairs->count++].key = mu_arena_span(&d->c.arena, key);
     }
     pairs->items[i].value = mu_arena_span(&d->c.arena, value);

@@ -106,9 +106,6 @@ MU_MUST_CHECK enum mu_code config__apply_flag(struct config_draft *d,
                                               const struct config_item *item, const char *value,
                                               struct mu_err *err);
 
-/* The room of a list: where its items are to be from now on, or NULL when there is room for one
- * more. It doubles whenever the count is a power of two, so that none has to be kept. */
-void *config__grown(struct mu_arena *arena, const void *items, size_t count, size_t bytes);
 void config__texts_add(struct mu_arena *arena, struct config_texts *list, const char *text);
 
 /* -- config_handlers.c ---------------------------------------------------------------------------

@@ -184,9 +184,7 @@ static enum mu_code add_watch(struct config_apply *a, const struct mu_json *v, s
         rc = mu_fail(err, MU_INVALID, "watches: more than %d", WATCHES_MAX);
     }
     if (rc == MU_OK) {
-        void *room = config__grown(&c->arena, c->watches, c->watches_count, sizeof *c->watches);
-
-        c->watches = room != NULL ? room : c->watches;
+        c->watches = mu_arena_grow(&c->arena, c->watches, c->watches_count, sizeof *c->watches);
         c->watches[c->watches_count++] = w;
     }
     return rc;

@@ -19,7 +19,7 @@ struct doctor_call {
     struct survey survey;
     size_t members;
     struct agent_finding *findings;
-    size_t findings_count, findings_room;
+    size_t findings_count;
     bool has_more;
     agent_doctor_fn *done;
     void *data;
@@ -27,16 +27,8 @@ struct doctor_call {
 
 static void keep(struct doctor_call *c, struct agent_finding finding)
 {
-    if (c->findings_count == c->findings_room) {
-        size_t room = c->findings_room * 2 + 16;
-        struct agent_finding *grown = mu_arena_array(&c->survey.arena, room, sizeof *grown);
-
-        if (c->findings_count > 0) {
-            memcpy(grown, c->findings, c->findings_count * sizeof *grown);
-        }
-        c->findings = grown;
-        c->findings_room = room;
-    }
+    c->findings =
+        mu_arena_grow(&c->survey.arena, c->findings, c->findings_count, sizeof *c->findings);
     c->findings[c->findings_count++] = finding;
 }
 

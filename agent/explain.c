@@ -19,7 +19,7 @@ struct explain_call {
     struct survey survey;
     char *node;
     struct agent_account *accounts;
-    size_t count, room;
+    size_t count;
     agent_explained_fn *done;
     void *data;
 };
@@ -150,16 +150,7 @@ bool agent__explain_query(struct agent *a, const struct gossip_query *query)
 
 static struct agent_account *account_add(struct explain_call *c)
 {
-    if (c->count == c->room) {
-        size_t room = c->room * 2 + 8;
-        struct agent_account *grown = mu_arena_array(&c->survey.arena, room, sizeof *grown);
-
-        if (c->count > 0) {
-            memcpy(grown, c->accounts, c->count * sizeof *grown);
-        }
-        c->accounts = grown;
-        c->room = room;
-    }
+    c->accounts = mu_arena_grow(&c->survey.arena, c->accounts, c->count, sizeof *c->accounts);
     return &c->accounts[c->count++];
 }
 

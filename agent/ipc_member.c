@@ -8,7 +8,7 @@
 struct members {
     struct mu_arena *arena;
     const struct gossip_view **items;
-    size_t count, room;
+    size_t count;
     /* filters; NULL: none */
     struct mu_pattern *name, *status;
     struct mu_pairs tags;
@@ -101,19 +101,10 @@ static void member_add(void *data, const struct gossip_view *m)
     if (!passes(l, m)) {
         return;
     }
-    if (l->count == l->room) {
-        size_t room = l->room == 0 ? 64 : 2 * l->room;
-        const struct gossip_view **items = mu_arena_array(l->arena, room, sizeof *items);
-
-        for (size_t i = 0; i < l->count; i++) {
-            items[i] = l->items[i];
-        }
-        l->items = items;
-        l->room = room;
-    }
     struct gossip_view *copy = mu_arena_new(l->arena, sizeof *copy);
 
     *copy = *m; /* what it points to stays as it is until the next step */
+    l->items = mu_arena_grow(l->arena, l->items, l->count, sizeof *l->items);
     l->items[l->count++] = copy;
 }
 

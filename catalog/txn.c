@@ -62,21 +62,12 @@ static enum mu_code writer_below(void *self, struct mu_arena *arena, struct mu_s
     struct mu_span from = prefix;
     struct mvcc_keys keys = { NULL, CHUNK };
     enum mu_code rc = MU_OK;
-    size_t room = 0;
 
     *out = (struct catalog_kvs){ .count = 0 };
     while (rc == MU_OK && keys.count == CHUNK) {
         rc = catalog__mvcc_range(c, prefix, from, CHUNK, arena, &keys, err);
         for (size_t i = 0; rc == MU_OK && i < keys.count; i++) {
-            if (out->count == room) {
-                struct catalog_kv *larger =
-                    mu_arena_array(arena, room = 2 * room + CHUNK, sizeof *larger);
-
-                if (out->count > 0) {
-                    memcpy(larger, out->items, out->count * sizeof *larger);
-                }
-                out->items = larger;
-            }
+            out->items = mu_arena_grow(arena, out->items, out->count, sizeof *out->items);
             rc = kv_of(c, &keys.items[i], arena, &out->items[out->count++], err);
         }
         if (rc == MU_OK && keys.count == CHUNK) { /* the next key: this one and a zero */

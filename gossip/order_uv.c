@@ -12,9 +12,8 @@
 #include "base/mem.h"
 #include "driver_parts.h"
 
-#define LOOKUP_MS   10000
-#define TARGETS_MIN 8
-#define HOST_MAX    255
+#define LOOKUP_MS 10000
+#define HOST_MAX  255
 
 enum order_kind {
     ORDER_JOIN,
@@ -37,7 +36,7 @@ struct order {
     bool is_sent; /* the core has it, and will answer */
     struct mu_arena arena;
     struct gossip_target *targets; /* JOIN */
-    size_t targets_count, targets_room;
+    size_t targets_count;
     unsigned lookups; /* still running */
     gossip_joined_fn *joined;
     bool replays;
@@ -238,16 +237,7 @@ void gossip__orders_stop(struct gossip_driver *d)
 static void target_add(struct order *o, const char *given, const struct mu_addr *addr,
                        const char *failed)
 {
-    if (o->targets_count == o->targets_room) {
-        size_t room = o->targets_room * 2 + TARGETS_MIN;
-        struct gossip_target *grown = mu_arena_array(&o->arena, room, sizeof *grown);
-
-        if (o->targets_count > 0) {
-            memcpy(grown, o->targets, o->targets_count * sizeof *grown);
-        }
-        o->targets = grown;
-        o->targets_room = room;
-    }
+    o->targets = mu_arena_grow(&o->arena, o->targets, o->targets_count, sizeof *o->targets);
     o->targets[o->targets_count++] = (struct gossip_target){
         .given = given, .failed = failed, .addr = addr != NULL ? *addr : MU_ADDR_NONE
     };

@@ -78,8 +78,8 @@ static const struct row {
     { "rpc_addr", "rpc-addr", AS_TEXT, AT(rpc_addr), "Address of the control port; default 127.0.0.1:7373." },
     { "rpc_auth", NULL, AS_TEXT, AT(rpc_auth), "Key that its clients must give." },
     { "log_level", "log-level", AS_TEXT, AT(log_level), "TRACE, DEBUG, INFO, WARN or ERR." },
-    { "enable_syslog", "syslog", AS_BOOL, AT(syslog), "Without effect yet." },
-    { "syslog_facility", NULL, AS_TEXT, AT(facility), "Without effect yet." },
+    { "enable_syslog", "syslog", AS_BOOL, AT(syslog), "Without effect." },
+    { "syslog_facility", NULL, AS_TEXT, AT(facility), "Without effect." },
     { "leave_on_terminate", NULL, AS_BOOL, AT(leave_on_terminate), "Leave on SIGTERM." },
     { "skip_leave_on_interrupt", NULL, AS_BOOL, AT(skip_leave), "Do not leave on SIGINT." },
     { "disable_coordinates", NULL, AS_BOOL, AT(no_coordinates), "No network coordinates." },
@@ -94,8 +94,8 @@ static const struct row {
     { "query_response_size_limit", NULL, AS_INT, AT(response_limit), "Must be 1024." },
     { "query_size_limit", NULL, AS_INT, AT(query_limit), "Must be 1024." },
     { "user_event_size_limit", NULL, AS_INT, AT(event_limit), "Must be 512." },
-    { "statsite_addr", NULL, AS_TEXT, AT(statsite), "Without effect yet." },
-    { "statsd_addr", NULL, AS_TEXT, AT(statsd), "Without effect yet." },
+    { "statsite_addr", NULL, AS_TEXT, AT(statsite), "Without effect." },
+    { "statsd_addr", NULL, AS_TEXT, AT(statsd), "Without effect." },
 }; // clang-format on
 
 /* -- one value --------------------------------------------------------------------------------- */

@@ -102,6 +102,20 @@ void *mu_arena_array(struct mu_arena *a, size_t count, size_t bytes)
     return mu_arena_new(a, count * bytes);
 }
 
+void *mu_arena_grow(struct mu_arena *a, void *items, size_t count, size_t bytes)
+{
+    if (count == 0) {
+        return mu_arena_array(a, 1, bytes);
+    }
+    if ((count & (count - 1)) != 0) {
+        return items;
+    }
+    void *grown = mu_arena_array(a, 2 * count, bytes);
+
+    memcpy(grown, items, count * bytes);
+    return grown;
+}
+
 char *mu_arena_text(struct mu_arena *a, const void *data, size_t bytes)
 {
     char *copy = mu_arena_new(a, bytes + 1);

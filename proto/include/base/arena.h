@@ -30,6 +30,9 @@ void mu_arena_deinit(struct mu_arena *a);
 
 void *mu_arena_new(struct mu_arena *a, size_t bytes); /* zeroed, aligned for any type */
 void *mu_arena_array(struct mu_arena *a, size_t count, size_t bytes);
+/* A list that grows by one: where its `count` items of so many bytes are from now on, with room for
+ * one more. It doubles whenever count is a power of two, so its room need not be kept. */
+void *mu_arena_grow(struct mu_arena *a, void *items, size_t count, size_t bytes);
 void *mu_arena_try(struct mu_arena *a, size_t bytes); /* NULL when bytes_max would be passed */
 
 char *mu_arena_text(struct mu_arena *a, const void *data, size_t bytes); /* NUL-terminated copy */

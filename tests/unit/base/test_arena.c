@@ -63,6 +63,28 @@ static void the_bound_holds(void **state)
     assert_int_equal(a.bytes_max, 100);
 }
 
+static void a_list_grows_and_keeps_its_items(void **state)
+{
+    struct mu_arena a;
+    size_t *list = NULL;
+    unsigned moves = 0;
+
+    (void)state;
+    mu_arena_init(&a, 0);
+    for (size_t i = 0; i < 1000; i++) {
+        size_t *was = list;
+
+        list = mu_arena_grow(&a, list, i, sizeof *list);
+        moves += list != was;
+        list[i] = i;
+    }
+    for (size_t i = 0; i < 1000; i++) {
+        assert_int_equal(list[i], i);
+    }
+    assert_int_equal(moves, 11); /* at 0, 1, 2, 4 ... 512 */
+    mu_arena_deinit(&a);
+}
+
 static void take_too_much(void *data)
 {
     (void)mu_arena_new(data, 101);
@@ -112,6 +134,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_it_gives_is_zero_aligned_and_apart),
         cmocka_unit_test(the_bound_holds),
+        cmocka_unit_test(a_list_grows_and_keeps_its_items),
         cmocka_unit_test(passing_the_bound_aborts),
         cmocka_unit_test(texts_are_copied),
     };
