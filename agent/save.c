@@ -81,14 +81,16 @@ static void fail_text(struct agent_save *s, enum mu_code code, const char *text)
 
 static void piece(struct agent_save *s, struct mu_span bytes)
 {
-    struct mu_err none = MU_ERR_NONE;
+    struct mu_err err = MU_ERR_NONE;
 
     if (s->at + bytes.bytes > s->saved.bytes || (bytes.bytes == 0 && s->at < s->saved.bytes)) {
-        fail_text(s, MU_CORRUPT, "an archive has another length than it was said to have");
+        (void)mu_fail(&err, MU_CORRUPT, "a piece of %zu bytes at %llu of an archive of %llu",
+                      bytes.bytes, (unsigned long long)s->at, (unsigned long long)s->saved.bytes);
+        fail(s, &err);
         return;
     }
     s->at += bytes.bytes;
-    s->events->piece(s->data, bytes, &none);
+    s->events->piece(s->data, bytes, &err);
 }
 
 /* -- who the servers are ----------------------------------------------------------------------- */
@@ -160,7 +162,10 @@ static void on_ready(void *data, enum mu_code code, const struct agent_view *vie
     if (code != MU_OK) {
         fail_text(s, code, err->text[0] != '\0' ? err->text : agent__refusal_text(code));
     } else if (save_work_count(a) >= WORK_MAX) {
-        fail_text(s, MU_BUSY, "other snapshots are being saved, try again");
+        struct mu_err busy = MU_ERR_NONE;
+
+        (void)mu_fail(&busy, MU_BUSY, "%u snapshots are being saved already, try again", WORK_MAX);
+        fail(s, &busy);
     } else {
         s->saved.known_leader = view->known_leader;
         s->saved.last_contact_ms = view->last_contact_ms;

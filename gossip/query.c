@@ -321,7 +321,8 @@ enum mu_code gossip_respond_check(const struct gossip *g, uint64_t ltime, uint32
     }
     return bytes <= GOSSIP_RESPONSE_BYTES || q->is_ours || gossip__answer_has_room(g)
                ? MU_OK
-               : mu_fail(err, MU_BUSY, "too many large responses are under way");
+               : mu_fail(err, MU_BUSY, "%zu large responses are under way, no more are taken",
+                         g->queries.large_count);
 }
 
 void gossip__on_respond(struct gossip *g, uint64_t ltime, uint32_t id, struct mu_span payload)

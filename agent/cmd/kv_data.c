@@ -1,5 +1,6 @@
 #include "kv_data.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -28,7 +29,8 @@ static enum mu_code read_stream(FILE *from, size_t max, struct mu_buf *to, struc
 
         to->bytes += got;
         if (got == 0) {
-            return ferror(from) ? mu_fail(err, MU_IO, "Failed to read stdin") : MU_OK;
+            return ferror(from) ? mu_fail(err, MU_IO, "Failed to read stdin: %s", strerror(errno))
+                                : MU_OK;
         }
     }
     return mu_fail(err, MU_TOO_BIG, "Failed to read stdin: more than %zu bytes", max);

@@ -205,7 +205,7 @@ static void they_are_bounded(void **unused)
                          i == 0 ? MU_OK : MU_BUSY);
         bench_feed(&b, ev);
     }
-    assert_string_equal(err.text, "too many large responses are under way");
+    assert_string_equal(err.text, "64 large responses are under way, no more are taken");
     bench_run(&b, 21000); /* nobody ever connects */
     assert_int_equal(b.g->counters[GOSSIP_COUNT_LARGE_LOST], 64);
     assert_int_equal(b.g->queries.open_count, 0);
