@@ -143,24 +143,6 @@ static void add_row(struct serf_client *c, struct cli_table *t, const struct ipc
     mu_buf_deinit(&text);
 }
 
-/* Without the blanks that pad the very last cell, as Serf prints it. */
-static void print_trimmed(struct cli_table *t, FILE *to)
-{
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *memory = open_memstream(&text, &bytes);
-
-    MU_ASSERT(memory != NULL);
-    cli_table_print(t, memory);
-    MU_ASSERT(fclose(memory) == 0);
-    while (bytes > 0 && (text[bytes - 1] == ' ' || text[bytes - 1] == '\n')) {
-        bytes--;
-    }
-    (void)fwrite(text, 1, bytes, to);
-    (void)fputc('\n', to);
-    free(text);
-}
-
 static void print_rows(struct serf_client *c, const struct ipc_value *list, bool is_detailed)
 {
     struct cli_table t;
@@ -170,10 +152,11 @@ static void print_rows(struct serf_client *c, const struct ipc_value *list, bool
         return;
     }
     cli_table_init(&t, is_detailed ? 5 : 4, 2);
+    t.is_trimmed = true;
     for (size_t i = 0; i < list->many.count; i++) {
         add_row(c, &t, &list->many.items[i], is_detailed);
     }
-    print_trimmed(&t, c->cli->out);
+    cli_table_print(&t, c->cli->out);
     cli_table_deinit(&t);
 }
 
