@@ -365,6 +365,18 @@ static bool is_server_member(const struct gossip_view *m)
     return mu_span_eq_text(agent__tag(&m->tags, "role"), "consul");
 }
 
+static void on_conflict(struct agent *a, const char *text)
+{
+    char at[MU_ADDR_TEXT_MAX];
+    char id[MU_ID_TEXT_BYTES + 1];
+
+    mu_addr_text(&a->advertise, at);
+    mu_id_text(&a->data.node, id);
+    mu_log(MU_ERROR, "agent", "Another living node claims this name or id", mu_kv("conflict", text),
+           mu_kv("own_address", at), mu_kv("own_id", id));
+    agent__join_conflict(a, text);
+}
+
 static void on_notice(struct agent *a, const struct gossip_notice *n)
 {
     switch (n->kind) {
@@ -373,9 +385,7 @@ static void on_notice(struct agent *a, const struct gossip_notice *n)
         agent__sync_full(a, "this node was held failed and refuted it");
         break;
     case GOSSIP_CONFLICT:
-        mu_log(MU_ERROR, "agent", "Another living node claims this name or id",
-               mu_kv("conflict", n->text));
-        agent__join_conflict(a, n->text);
+        on_conflict(a, n->text);
         agent__rival(a, &n->member);
         break;
     case GOSSIP_UNREACHABLE:
@@ -461,6 +471,9 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
             .refuse_data = a,
             .sealing = agent__gossip_sealing(a),
             .no_coordinates = c->disable_coordinates,
+            .event_size_limit = c->serf.event_bytes,
+            .query_size_limit = c->serf.query_bytes,
+            .response_size_limit = c->serf.response_bytes,
         },
         .bind = c->serf_lan_bind.ip_bytes > 0 ? c->serf_lan_bind : c->bind_addr,
         .state_dir = state_dir,
@@ -477,5 +490,8 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
     mu_arena_deinit(&t.arena);
     mu_buf_deinit(&pool);
     mu_free(state_dir);
-    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "Failed to start lan serf");
+    return rc == MU_OK ? MU_OK
+                       : mu_wrap(err, rc, "%s",
+                                 c->serf.is_on ? "Failed to start the Serf agent"
+                                               : "Failed to start lan serf");
 }

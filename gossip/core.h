@@ -818,6 +818,7 @@ struct gossip__queries {
     struct mu_link open, asked;
     size_t open_count, asked_count;
     size_t large_count, large_streams; /* of open ones: answers that wait, those under way */
+    unsigned query_limit, response_limit;
 };
 
 void gossip__query_init(struct gossip *g, const struct gossip_options *o);

@@ -407,6 +407,7 @@ enum mu_code gossip_query_check(const struct gossip *g, const struct gossip_quer
                                 struct mu_err *err)
 {
     bool is_ping = strcmp(p->name, INTERNAL_PING) == 0 && p->payload.bytes == 0;
+    unsigned limit = p->is_internal ? GOSSIP_QUERY_BYTES : g->queries.query_limit;
     struct mu_arena arena;
     struct gossip__part again;
     enum mu_code rc = MU_OK;
@@ -420,8 +421,8 @@ enum mu_code gossip_query_check(const struct gossip *g, const struct gossip_quer
     mu_arena_init(&arena, CHECK_BYTES_MAX);
     struct gossip__part part = query_part(g, p, UINT32_MAX, &arena);
 
-    if (part.bytes.bytes > GOSSIP_QUERY_BYTES) {
-        rc = mu_fail(err, MU_TOO_BIG, "query exceeds limit of %d bytes", GOSSIP_QUERY_BYTES);
+    if (part.bytes.bytes > limit) {
+        rc = mu_fail(err, MU_TOO_BIG, "query exceeds limit of %u bytes", limit);
     } else if (!gossip__part_decode(part.bytes, &arena, &again)) {
         rc = mu_fail(err, MU_INVALID, "query has a name, filter or timeout nobody would take");
     }
@@ -579,6 +580,9 @@ void gossip__query_init(struct gossip *g, const struct gossip_options *o)
     mu_list_init(&g->queries.open);
     mu_list_init(&g->queries.asked);
     g->queries.min_time = o->query_time;
+    g->queries.query_limit = o->query_size_limit > 0 ? o->query_size_limit : GOSSIP_QUERY_BYTES;
+    g->queries.response_limit =
+        o->response_size_limit > 0 ? o->response_size_limit : GOSSIP_RESPONSE_BYTES;
 }
 
 void gossip__query_free_all(struct gossip *g)
