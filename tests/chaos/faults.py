@@ -170,8 +170,11 @@ class Faults:
         return f"{server.name} leaves: {answer}", self.returns(server)
 
     def one_whole(self):
+        """Not on a small disk: what a server that was removed has set aside fills that."""
         self.settle()
-        return None if self.hurt else (self.victims(1) or [None])[0]
+        whole = [s for s in self.lab.servers if s.running() and not s.small_disk]
+        leader = self.leader_sometimes()
+        return None if self.hurt else leader if leader in whole else self.random.choice(whole)
 
     def returns(self, server):
         self.hurt.add(server.name)
