@@ -52,6 +52,7 @@ struct agent {
         bool is_temporary;
         int lock_fd; /* -1: none */
         struct mu_id node;
+        bool is_node_new;   /* not yet what the directory says: agent__identity_keep() */
         uint64_t boot;      /* drawn at each start */
         bool was_set_aside; /* at this start: aside.h */
     } data;
@@ -113,6 +114,7 @@ struct agent {
     struct execs *execs;             /* exec.c; NULL: turned off */
     struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
+    struct user_tags *user_tags;     /* user_tags.c: tags set by users */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
     struct mu_link surveys;          /* survey.c: the same */
@@ -147,6 +149,10 @@ struct agent {
 
 /* Data directory, format, lock, node id; choose addresses. */
 MU_MUST_CHECK enum mu_code agent__identity_open(struct agent *a, struct mu_err *err);
+/* The node id into the directory, once nothing that lies there is of another node. */
+MU_MUST_CHECK enum mu_code agent__identity_keep(struct agent *a, struct mu_err *err);
+/* MU_UNSUPPORTED: of another version. MU_NOT_FOUND: not of muster, or no directory. */
+MU_MUST_CHECK enum mu_code agent__format_check(const char *data_dir, struct mu_err *err);
 void agent__identity_log(const struct agent *a);
 void agent__identity_close(struct agent *a);                     /* removes a temporary directory */
 char *agent__data_path(const struct agent *a, const char *name); /* mu_free() it */
@@ -446,8 +452,23 @@ void agent__ipc_free(struct agent *a);                                        /*
 void agent__ipc_event(struct agent *a, const struct gossip_user_event *event);
 void agent__ipc_query(struct agent *a, const struct gossip_query *query);
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice);
+
+/* -- user_tags.c: tags that users give this node -------------------------------------------------
+ */
+
+struct ipc_texts;
+/* NULL: others have been told; else why not. Once, never from inside. */
+typedef void agent__tagged_fn(void *data, const char *error);
+void agent__user_tags_open(struct agent *a);
 struct mu_pairs agent__user_tags(const struct agent *a);
+/* MU_DENIED: a tag of the agent's own; then `done` does not come. */
+MU_MUST_CHECK enum mu_code agent__user_tags_change(struct agent *a, const struct mu_pairs *set,
+                                                   const struct ipc_texts *remove,
+                                                   agent__tagged_fn *done, void *data,
+                                                   struct mu_err *err);
 void agent__user_tags_reload(struct agent *a); /* those of the configuration again */
+void agent__user_tags_cancel(struct agent *a); /* what is asked for is answered: it is over */
+void agent__user_tags_free(struct agent *a);   /* gossip is gone */
 
 /* -- serve.c: methods that others call --------------------------------------------------------- */
 
