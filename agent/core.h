@@ -444,6 +444,7 @@ MU_MUST_CHECK enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err);
 bool agent__ipc_is_open(const struct agent *a);
 void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data); /* an open one */
 void agent__ipc_free(struct agent *a);                                        /* gossip is gone */
+uint64_t agent__ipc_faults(const struct agent *a); /* clients hung up on */
 void agent__ipc_event(struct agent *a, const struct gossip_user_event *event);
 void agent__ipc_query(struct agent *a, const struct gossip_query *query);
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice);

@@ -134,6 +134,8 @@ class SerfAgents(ClusterTest):
         self.assertRegex(n1.serf("rtt", "n2")[1], r"^Estimated n2 <-> n1 rtt: [\d.]+ ms\n$")
         self.assertEqual(n1.serf("keys", "-list")[1].splitlines()[-1],
                          "Failed to gather member keys: 3/3 nodes reported failure")
+        out = n1.serf("keys", "-install=ZZZZ")[1]  # 53
+        self.assertEqual(out.count("No keyring to modify (encryption not enabled)"), 3, out)
         log = n1.log_text()
         self.assertRegex(log, r"(?m)^    \d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[INFO\] serf: "
                               r"EventMemberJoin: n2 " + re.escape(n2.address) + "$")
@@ -227,6 +229,9 @@ class SerfAgents(ClusterTest):
         self.assertIn("Removing the primary key is not allowed", n1.serf("keys", f"-remove={K[1]}")[1])
         for _ in range(2):
             self.assertIn("==> Successfully removed key!", n1.serf("keys", f"-remove={K[0]}")[1])
+        lines = n1.serf("keys", "-install=c2hvcnQ=")[1].splitlines()
+        self.assertEqual(lines[-1], "Error installing key: 3/3 nodes reported failure")  # 66
+        self.assertEqual(sum("key size must be 16, 24 or 32 bytes" in line for line in lines), 3)
         clear = self.agent("clear", "-retry-join", n1.address)
         self.assertEqual(len(clear.rows()), 1)
 
