@@ -354,6 +354,43 @@ class SerfAgents(ClusterTest):
         self.assertIn("Total Responses: 0", n1.serf("query", "-node=n1", "more")[1])
         wait_for("why", lambda: "response exceeds limit of 4000 bytes" in n1.log_text())
 
+    def test_metrics(self):
+        """To statsd, to statsite, and to whoever sends SIGUSR1; sinks that are away are said once."""
+        address = self.all.address()
+        with socket.socket(type=socket.SOCK_DGRAM) as statsd, socket.create_server(
+                (address, 0)) as statsite:
+            statsd.bind((address, 0))
+            statsd.settimeout(PATIENCE)
+            statsite.settimeout(PATIENCE)
+            sinks = self.file("sinks.json", {
+                "statsd_addr": f"{address}:{statsd.getsockname()[1]}",
+                "statsite_addr": f"{address}:{statsite.getsockname()[1]}"})
+            n1 = self.agent("n1", "-config-file", sinks)
+            n1.serf("query", "-timeout=1ms", "q")
+            data = b""
+            while b"serf-agent.serf.queries:1.000000|c\n" not in data:
+                more = statsd.recv(65536)
+                self.assertLessEqual(len(more), 1400)
+                self.assertEqual(more[-1:], b"\n")
+                data += more
+            self.assertIn(b"serf-agent.memberlist.node.instances.alive:1.000000|g\n", data)
+            for line in data.splitlines():
+                self.assertRegex(line.decode(), r"^serf-agent(\.[A-Za-z0-9_]+)+:-?\d+\.\d{6}\|(g|c|ms)$")
+            stream, _ = statsite.accept()
+            with stream, stream.makefile("rb") as lines:
+                self.assertRegex(lines.readline().decode(), r"^serf-agent\.runtime\.alloc_bytes:\d+\.\d{6}\|g\n")
+            again, _ = statsite.accept()  # it was hung up on
+            again.close()
+        wait_for("the loss to be said", lambda: "Metrics are lost: their sink cannot be reached: "
+                 "kind=statsite" in n1.log_text())
+        n1.send(signal.SIGUSR1)
+        wait_for("the figures", lambda: re.search(
+            r"(?m)^\[20\S+\]\[G\] 'serf-agent\.memberlist\.node\.instances\.alive': 1\.000$", n1.log_text()))
+        self.assertEqual(n1.log_text().count("Metrics are lost"), 1 + n1.log_text().count("kind=statsd"))
+        self.assertTrue(n1.running())
+        self.assertIn("is not host:port", self.refused("-config-file", self.file("bad5", {
+            "statsd_addr": "bad"})))
+
     def test_addresses(self):
         """-iface and names; what others are told of may have a port of its own."""
         agent = SerfAgent(self.all, "n1", self.all.address(), False, [])
