@@ -40,8 +40,9 @@ static bool is_new(struct gossip *g, const struct gossip__query *q)
         return false;
     }
     if (g->query_time > GOSSIP__EVENT_SLOTS && q->ltime < g->query_time - GOSSIP__EVENT_SLOTS) {
-        gossip__log(g, MU_WARN, "serf: received old query %s from time %llu (current: %llu)",
-                    q->name, (unsigned long long)q->ltime, (unsigned long long)g->query_time);
+        gossip__say(g, GOSSIP__TOPIC_OLD_QUERY, MU_WARN,
+                    "serf: received old query %s from time %llu (current: %llu)", q->name,
+                    (unsigned long long)q->ltime, (unsigned long long)g->query_time);
         return false;
     }
     if (all->seen == NULL) {
@@ -106,7 +107,7 @@ static bool is_meant(struct gossip *g, const struct gossip__query *q,
 
         if (!filter_passes(&q->filters[i], m, &is_broken)) {
             if (is_broken && m == g->self) {
-                gossip__log(g, MU_WARN,
+                gossip__say(g, GOSSIP__TOPIC_FILTER, MU_WARN,
                             "serf: failed to compile filter regex (%s) of query %s from %s",
                             q->filters[i].expr, q->name, q->origin_node);
             }

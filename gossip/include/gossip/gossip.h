@@ -492,6 +492,11 @@ bool gossip_coordinate(const struct gossip *g, const char *name, struct coordina
     X(STREAMS_BUSY, "streams.busy")                \
     X(SYNCS, "push_pull")                          \
     X(SYNCS_EQUAL, "push_pull.equal")              \
+    X(MEMBERS_JOINED, "member.join")               \
+    X(MEMBERS_LEFT, "member.left")                 \
+    X(MEMBERS_FAILED, "member.failed")             \
+    X(MEMBERS_UPDATED, "member.update")            \
+    X(MEMBERS_FLAPPED, "member.flap")              \
     X(EVENTS, "events")                            \
     X(EVENTS_DROPPED, "events.dropped")            \
     X(QUERIES, "queries")                          \
