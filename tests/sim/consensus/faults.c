@@ -140,7 +140,7 @@ static bool is_off(const struct drive *d, enum drive_class class)
  * Whether it is, and how often it happens, does not depend on the other classes. */
 static uint32_t rate_draw(struct drive *d, enum drive_class class, uint32_t most)
 {
-    d->rand = drive_stream(d, DOMAIN_CLASS, class, 0);
+    d->rand = drive_stream(d, DOMAIN_CLASS, tape_class_stream(class), 0);
     uint32_t rate = drive_below(d, 2) == 0 ? 0 : 1 + (uint32_t)drive_below(d, most);
 
     if (class == DRIVE_propose || class == DRIVE_read) { /* there is always work */
@@ -170,7 +170,7 @@ static void plan_draw(struct drive *d)
     p->rate[DRIVE_bursts] = rate_draw(d, DRIVE_bursts, 1);
     p->rate[DRIVE_clocks] = rate_draw(d, DRIVE_clocks, 1);
     p->rate[DRIVE_leases] = rate_draw(d, DRIVE_leases, LEASES_KEPT_TOO);
-    d->rand = drive_stream(d, DOMAIN_CLASS, DRIVE_fresh, 0);
+    d->rand = drive_stream(d, DOMAIN_CLASS, tape_class_stream(DRIVE_fresh), 0);
     p->rate[DRIVE_fresh] = drive_below(d, 3) != 0 && !is_off(d, DRIVE_fresh);
     d->rand = drive_stream(d, DOMAIN_PLAN, 0, 0);
     p->bytes_max = drive_below(d, 4) == 0 ? 60000 : 300;
@@ -512,6 +512,34 @@ static void do_transfer(struct drive *d)
     drive_transfer(d);
 }
 
+static void do_forge(struct drive *d)
+{
+    const struct sim_world *w = d->w;
+    size_t from = w->items_count > 0 ? drive_below(d, w->items_count) : 0;
+
+    for (size_t i = 0; i < w->items_count; i++) {
+        const struct sim_item *item = &w->items[(from + i) % w->items_count];
+
+        if (item->kind == SIM_DELIVER && item->message->forgery == 0) {
+            struct sim_message *m = sim_message_copy(d->w, item->message);
+
+            m->forgery = sim_forgery_for(m, drive_below(d, 1000));
+            sim_net_schedule(d->w, m, 0);
+            return;
+        }
+    }
+}
+
+static void do_rot(struct drive *d)
+{
+    drive_rot(d);
+}
+
+static void do_spoil(struct drive *d)
+{
+    drive_spoil(d);
+}
+
 /* The clone goes on, the original is spoilt: nothing inside may point to it. */
 static void do_move(struct drive *d)
 {
@@ -552,7 +580,7 @@ static void act(struct drive *d, size_t i, uint32_t shrink)
         d->happened->events[d->happened->count++] =
             (struct tape_event){ d->tick, (uint8_t)i, (uint8_t)shrink };
     }
-    d->rand = drive_stream(d, DOMAIN_ACT, i, d->tick);
+    d->rand = drive_stream(d, DOMAIN_ACT, tape_class_stream(i), d->tick);
     d->shrink = shrink;
     acts[i](d);
     d->shrink = 0;
@@ -566,7 +594,7 @@ void drive_act(struct drive *d)
         act(d, t->events[d->event].act, t->events[d->event].shrink);
     }
     for (size_t i = 0; i < DRIVE_ACTS_COUNT && !t->is_listed; i++) {
-        struct mu_rand r = drive_stream(d, DOMAIN_HAPPENS, i, d->tick);
+        struct mu_rand r = drive_stream(d, DOMAIN_HAPPENS, tape_class_stream(i), d->tick);
 
         if (mu_rand_below(&r, 1000000) < (uint64_t)d->plan.rate[i] * TICK_MS) {
             act(d, i, 0);
