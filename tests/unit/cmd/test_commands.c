@@ -143,7 +143,7 @@ static void server_stop(struct server *s)
 #define ARGS_MAX 10
 
 static struct { /* what the environment says */
-    char address[64];
+    char address[128];
     const char *token, *auth, *ssl;
 } environment;
 

@@ -182,7 +182,7 @@ static void without_any_way_names_fail_and_the_zone_stands(void **state)
 /* The answer of a server to what is in b->sent, spoiled in one way. */
 static struct mu_span server_answer(struct bench *b, const char *how, uint8_t *to)
 {
-    struct dns_answered answered;
+    struct dns_answered answered = { 0 };
 
     assert_true(world_ask(b->world, mu_buf_span(&b->sent), false, true, to, &answered));
     if (strcmp(how, "another id") == 0) {
