@@ -21,23 +21,27 @@ enum {
 
 /* What may be off. The first are acts: they begin at moments; the others colour the whole run.
  * most: the highest rate drawn, in 1/1000 per simulated second; work is always drawn. */
-#define DRIVE_ACTS(X)                                                                   \
-    X(crash, 800)                                                                       \
-    X(cut, 800)                                                                         \
-    X(pause, 300)                                                                       \
-    X(clog, 300)                                                                        \
-    X(swizzle, 100)                                                                     \
-    X(replay, 5000)                                                                     \
-    X(stall, 200)                                                                       \
-    X(health, 200)                                                                      \
-    X(fail, 50)                                                                         \
-    X(link, 1000)                                                                       \
-    X(compact, 1000)                                                                    \
-    X(wipe, 30) X(jump, 100) X(stop, 50) X(propose, 60000) X(read, 20000) X(move, 5000) \
-        X(change, 6000) X(transfer, 1000) X(forge, 4000) X(rot, 150) X(spoil, 100)
-#define DRIVE_COLOURS(X) \
-    X(loss)              \
-    X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps) X(leases)
+#define DRIVE_ACTS(X)                                                                       \
+    X(crash, 800)                                                                           \
+    X(cut, 800)                                                                             \
+    X(pause, 300)                                                                           \
+    X(clog, 300)                                                                            \
+    X(swizzle, 100)                                                                         \
+    X(replay, 5000)                                                                         \
+    X(stall, 200)                                                                           \
+    X(health, 200)                                                                          \
+    X(fail, 50)                                                                             \
+    X(link, 1000)                                                                           \
+    X(compact, 1000)                                                                        \
+    X(wipe, 30)                                                                             \
+    X(jump, 100) X(stop, 50) X(propose, 60000) X(read, 20000) X(move, 5000) X(change, 6000) \
+        X(transfer, 1000) X(forge, 4000) X(rot, 150) X(spoil, 100)
+#define DRIVE_COLOURS(X)                                                                   \
+    X(loss)                                                                                \
+    X(twice)                                                                               \
+    X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps) X(leases) \
+        X(odd)  /* clients and operators ask for what cannot be, and too much */           \
+        X(aged) /* the cluster has a past, its limits are near */
 
 enum drive_class {
 #define DRIVE_ENUM(name, ...) DRIVE_##name,
@@ -70,6 +74,7 @@ enum drive_domain { /* streams */
                     DOMAIN_SNAP,
                     DOMAIN_SLOW,
                     DOMAIN_STATE,
+                    DOMAIN_PAST,
                     DOMAINS_COUNT
 };
 
@@ -130,6 +135,7 @@ struct drive {
     uint64_t heal_at;
     uint64_t clog_until[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t stall_until[SIM_NODES_MAX];
+    struct sim_node *misled;      /* is told another number of servers than the rest; NULL: none */
     uint64_t slow_ms;             /* what every write takes, at last; 0: as planned */
     bool is_wiped[SIM_NODES_MAX]; /* and never taken in again: servers do not come and go */
     uint64_t wiped_at;
@@ -165,6 +171,8 @@ void drive_spoil(struct drive *d);
 bool drive_is_harmed(const struct drive *d); /* somebody is */
 /* Down: in some runs it finds its state damaged when it starts. */
 void drive_harm_start(struct drive *d, struct sim_node *n);
+/* The operator has seen why no cluster is formed. */
+void drive_set_right(struct drive *d);
 /* Its state differs from that of the others, whether it knows or not: the next life makes it anew.
  */
 bool drive_is_odd(const struct sim_node *n);

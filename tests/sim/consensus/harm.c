@@ -61,6 +61,20 @@ void drive_spoil(struct drive *d)
     }
 }
 
+void drive_set_right(struct drive *d)
+{
+    struct sim_node *n = d->misled;
+
+    d->misled = NULL;
+    if (n == NULL || d->w->nodes_count < 2) {
+        return;
+    }
+    if (n->is_up) {
+        sim_node_crash(d->w, n, 0);
+    }
+    n->expect -= n->expect > 0; /* unless it was wiped, and is to form nothing */
+}
+
 void drive_harm_start(struct drive *d, struct sim_node *n)
 {
     struct mu_rand run = drive_stream(d, DOMAIN_STATE, 0, 0);

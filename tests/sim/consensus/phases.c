@@ -12,10 +12,15 @@
 
 #define ALL UINT32_MAX
 
+enum { SET_RIGHT_MS = 4000 }; /* an operator takes so long to see what is wrong */
+
 /* -- the safety phase ---------------------------------------------------------------------- */
 
 static void bury_and_raise(struct drive *d)
 {
+    if (d->w->now >= SET_RIGHT_MS) {
+        drive_set_right(d);
+    }
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
         struct sim_node *n = &d->w->nodes[i];
 
@@ -62,6 +67,7 @@ static void safety_phase(struct drive *d)
 static void heal(struct drive *d, uint32_t bits)
 {
     drive_calm(d);
+    drive_set_right(d);
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
         struct sim_node *n = &d->w->nodes[i];
 

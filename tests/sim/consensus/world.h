@@ -228,7 +228,10 @@ struct sim_world {
     bool boots_quietly; /* servers that begin again may have forgotten promises, as real ones */
     bool awaits;        /* what is proposed from now on is waited for at another server */
     bool has_liars; /* clocks break what leases assume: reads by lease may be stale, nothing else */
-    bool is_forged; /* what is being received, nobody has sent */
+    bool is_aged;   /* aged.c: what is formed has a past */
+    uint64_t ghosts_until; /* aged.c: they are in sight for so long */
+    bool frees_space;      /* what is proposed from now on does */
+    bool is_forged;        /* what is being received, nobody has sent */
     bool shows_messages;
     enum mu_log_level shows_level;
     void (*on_result)(void *data, struct sim_node *n, const struct consensus_result *r);
@@ -320,6 +323,13 @@ bool sim_forgery_is_one(const struct sim_node *n, const struct sim_message *m);
 void sim_receive_forged(struct sim_world *w, struct sim_node *n, uint32_t forgery,
                         struct consensus_msg *m, struct consensus_entry *entries);
 void sim_forge_boot(struct consensus_bootstrap_msg *m, uint32_t forgery);
+
+/* -- aged.c --------------------------------------------------------------------------------- */
+
+#define SIM_GHOSTS_MAX 12
+
+void sim_age(struct consensus_config *config); /* a cluster's first one */
+size_t sim_ghosts_in_sight(uint32_t expect, struct consensus_bootstrap_candidate *to);
 
 /* -- snap.c -------------------------------------------------------------------------------- */
 
