@@ -202,7 +202,9 @@ void agent__join_conflict(struct agent *a, const char *text)
         return;
     }
     if (now_ms - j->conflict_ms >= CONFLICT_MS) {
-        mu_log(MU_ERROR, "agent", "Giving up: this node's name or id stays taken",
+        mu_log(MU_ERROR, "agent",
+               "Giving up: this node's name or id stays taken. Stop the other node, or start this "
+               "one with another -node (its id: with another -node-id, or on an empty -data-dir)",
                mu_kv("conflict", text));
         agent__end(a, AGENT_FAILED);
     }

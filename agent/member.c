@@ -365,6 +365,18 @@ static bool is_server_member(const struct gossip_view *m)
     return mu_span_eq_text(agent__tag(&m->tags, "role"), "consul");
 }
 
+static void on_conflict(struct agent *a, const char *text)
+{
+    char at[MU_ADDR_TEXT_MAX];
+    char id[MU_ID_TEXT_BYTES + 1];
+
+    mu_addr_text(&a->advertise, at);
+    mu_id_text(&a->data.node, id);
+    mu_log(MU_ERROR, "agent", "Another living node claims this name or id", mu_kv("conflict", text),
+           mu_kv("own_address", at), mu_kv("own_id", id));
+    agent__join_conflict(a, text);
+}
+
 static void on_notice(struct agent *a, const struct gossip_notice *n)
 {
     switch (n->kind) {
@@ -373,9 +385,7 @@ static void on_notice(struct agent *a, const struct gossip_notice *n)
         agent__sync_full(a, "this node was held failed and refuted it");
         break;
     case GOSSIP_CONFLICT:
-        mu_log(MU_ERROR, "agent", "Another living node claims this name or id",
-               mu_kv("conflict", n->text));
-        agent__join_conflict(a, n->text);
+        on_conflict(a, n->text);
         agent__rival(a, &n->member);
         break;
     case GOSSIP_UNREACHABLE:

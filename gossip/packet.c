@@ -231,14 +231,17 @@ static struct gossip__member *other_named(const struct gossip *g, const char *na
     return m != g->self ? m : NULL;
 }
 
-/* One that we hold suspect or dead, and that does not know it, is talking to us (3, item 4). */
+/* One that we hold suspect or dead is talking to us (3, item 4): it does not know that, or has
+ * refuted it where we did not hear it, and says so again. Of the dead also from another address: a
+ * node that was given the name of one that is gone, by those who knew it sooner. */
 static void answer_stale(struct gossip *g, struct gossip__member *sender,
-                         const struct gossip__packet *p, const struct mu_addr *from)
+                         const struct mu_addr *from)
 {
-    if (sender != NULL && sender->state != GOSSIP__ALIVE && p->incarnation <= sender->incarnation &&
-        mu_addr_eq(from, &sender->card->addr)) {
-        gossip__accuse(g, sender, from);
+    if (sender == NULL || sender->state == GOSSIP__ALIVE ||
+        (sender->state == GOSSIP__SUSPECT && !mu_addr_eq(from, &sender->card->addr))) {
+        return;
     }
+    gossip__accuse(g, sender, from);
 }
 
 /* The Packet message of a datagram, in clear; a sealed one is opened into the arena. */
@@ -306,5 +309,5 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
         }
         src.sender = other_named(g, p.from); /* a part may have brought it in, or out */
     }
-    answer_stale(g, src.sender, &p, from);
+    answer_stale(g, src.sender, from);
 }

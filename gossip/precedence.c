@@ -251,39 +251,48 @@ static void accept_alive(struct gossip *g, struct gossip__member *m, const struc
     gossip__sync_wake(g);
 }
 
-/* May the name move to the address in `a`? Not while its holder lives there. */
+/* Ask at the old address before the name goes to the new one. */
+static void claim_start(struct gossip *g, struct gossip__member *m, const struct gossip__alive *a,
+                        struct mu_span bytes)
+{
+    struct gossip__claim *claim = mu_new(sizeof *claim);
+
+    mu_buf_add_span(&claim->part, bytes);
+    mu_buf_add_span(&claim->meta, a->meta);
+    claim->alive = *a;
+    claim->alive.node = NULL; /* when it is settled: cards come and go meanwhile */
+    claim->alive.meta = mu_buf_span(&claim->meta);
+    gossip__deal(m)->claim = claim;
+    gossip__inquiry_claim(g, m);
+}
+
+/* May the name move to the address in `a`? Not while its holder lives there. A node that moved, or
+ * a copy of its directory, is told from its holder by asking at the old address; so is, once the
+ * holder was declared dead, another machine of that name: a rebuilt one need not wait until the
+ * reclaim time is over, unless names are not given away at all (0). */
 static bool may_move(struct gossip *g, struct gossip__member *m, const struct gossip__alive *a,
                      struct mu_span bytes)
 {
     bool is_same = !mu_id_is_none(&a->node_id) && mu_id_eq(&a->node_id, &m->card->node_id);
     uint32_t reclaim = g->profile.reclaim_ms;
+    bool is_free = m->state == GOSSIP__DEAD && reclaim > 0;
 
-    if (m->state == GOSSIP__GONE ||
-        (m->state == GOSSIP__DEAD &&
-         (is_same || (reclaim > 0 && g->now_ms >= m->state_ms + reclaim)))) {
+    if (m->state == GOSSIP__GONE || (m->state == GOSSIP__DEAD && is_same) ||
+        (is_free && g->now_ms >= m->state_ms + reclaim)) {
         return true;
     }
-    if (!is_same) {
+    if (!is_same && !is_free) {
         conflict(g, m, a);
         return false;
     }
     if (a->incarnation <= m->incarnation) {
         if (a->boot_id != m->card->boot_id) {
-            gossip__accuse(g, m, &a->at); /* the same node, without its memory */
+            gossip__accuse(g, m, &a->at); /* without the memory of the life before */
         }
         return false;
     }
     if (gossip__dealings(m)->claim == NULL) {
-        /* moved, or a copy of its directory? ask at the old address */
-        struct gossip__claim *claim = mu_new(sizeof *claim);
-
-        mu_buf_add_span(&claim->part, bytes);
-        mu_buf_add_span(&claim->meta, a->meta);
-        claim->alive = *a;
-        claim->alive.node = NULL; /* when it is settled: cards come and go meanwhile */
-        claim->alive.meta = mu_buf_span(&claim->meta);
-        gossip__deal(m)->claim = claim;
-        gossip__inquiry_claim(g, m);
+        claim_start(g, m, a, bytes);
     }
     return false;
 }

@@ -102,6 +102,11 @@ class Start(ClusterTest):
         wait_for("the twin to say who holds the name",
                  lambda: k1.address in twin.log_text() and "k1" in twin.log_text())
         self.assertEqual(twin.wait(90), 1)
+        word = [line for line in twin.log_text().splitlines() if "Another living node" in line][0]
+        for told in (k1.address, k1.get("/v1/agent/self").json()["Config"]["NodeID"], twin.address,
+                     "own_id="):
+            self.assertIn(told, word)
+        self.assertIn("Stop the other node, or start this one with another -node", twin.log_text())
         self.assertEqual(s1.members()["k1"], 1)
         self.assertTrue(k1.running())
 

@@ -40,6 +40,33 @@ class Clients(ClusterTest):
         wait_for("it to be back with its service", lambda: s1.dig("web.service.consul") == both)
         wait_for("k1 to see it", lambda: k1.members()["k2"] == 1)
 
+    def test_a_rebuilt_machine_takes_its_name_back(self):
+        """Killed, its disk empty, its address another: as soon as the old one is known to be dead,
+        and not after the half minute that a name is kept for whom nobody asks."""
+        cluster = self.cluster(servers=1, clients=3).start().wait_ready()
+        others = [cluster.agents[n] for n in ("s1", "k2", "k3")]
+        old = cluster.agents["k1"]
+        service = {"Name": "web", "Port": 80}
+        old.ok("PUT", "/v1/agent/service/register", service)
+        wait_for("the service", lambda: others[0].dig("web.service.consul") == [old.address])
+        old.kill()
+        new = cluster.add("rebuilt", False, [*old.args, "-node", "k1"])
+        new.start()
+        began = time.monotonic()
+
+        def is_taken(agent):
+            rows = [(m["Addr"], m["Status"]) for m in agent.get("/v1/agent/members").json()
+                    if m["Name"] == "k1"]
+            return rows == [(new.address, 1)]
+
+        for agent in others:
+            wait_for(f"{agent.name} to see the new one only", lambda a=agent: is_taken(a))
+        self.assertLess(time.monotonic() - began, 20)
+        wait_for("the catalog", lambda: [n["Address"] for n in others[0].ok(
+            "GET", "/v1/catalog/nodes").json() if n["Node"] == "k1"] == [new.address])
+        wait_for("nothing of the old one", lambda: others[0].dig("web.service.consul") == [])
+        self.assertTrue(new.running())
+
     def test_a_paused_client_returns_with_everything(self):
         cluster = self.cluster(servers=3, clients=1, args=[
             "-hcl", 'reconcile { remove_failed_after = "1s" }'])

@@ -255,6 +255,92 @@ static void starve_half(struct stage *s, uint64_t seed, size_t nodes)
     starve(s, seed, nodes, nodes / 2);
 }
 
+/* -- one name, two nodes ------------------------------------------------------------------------
+ */
+
+#define ASK_AGAIN_MS 6000 /* a peer that turned a member down is offered its name again */
+
+static bool all_hold_it_at(const struct stage *s, const void *holder)
+{
+    struct mu_addr at = world_addr(s->world, *(const size_t *)holder);
+    struct gossip_view seen;
+
+    for (size_t i = 0; i < world_count(s->world); i++) {
+        if (stage_runs(s, i) &&
+            (!gossip_find(world_core(s->world, i), world_name(s->world, *(const size_t *)holder),
+                          &seen) ||
+             seen.status != GOSSIP_STATUS_ALIVE || !mu_addr_eq(&seen.addr, &at))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* As agents do, every second until it is let in. */
+static void join_until_in(struct stage *s, size_t node, size_t to, uint64_t ms)
+{
+    for (uint64_t spent = 0; spent < ms; spent += 1000) {
+        if (world_core(s->world, node)->members.count > 1) {
+            return;
+        }
+        world_join(s->world, node, to, false);
+        world_run(s->world, 1000);
+    }
+}
+
+/* Its process or its machine is gone, and another one comes with its name, an empty disk and an
+ * address of its own, at once or later: as soon as the old one is known to be dead it is let in,
+ * not when the reclaim time is over. */
+static void rebuilt(struct stage *s, uint64_t seed, size_t nodes)
+{
+    stage_open(s, seed, nodes, NULL);
+    size_t old = victim(s);
+    size_t anew = world_add_as(s->world, "rebuilt", world_name(s->world, old));
+    uint64_t detection_ms = stage_detection_ms(s, GOSSIP__SILENT);
+
+    if (stage_below(s, 2) == 0) {
+        world_crash(s->world, old);
+    } else {
+        world_vanish(s->world, old);
+    }
+    world_run(s->world, stage_below(s, 10000));
+    world_start(s->world, anew, (struct world_start){ .keep_state = false });
+    join_until_in(s, anew, old == 0 ? 1 : 0, detection_ms + 2000);
+    (void)stage_until(s, STAGE_SPREAD_MS + ASK_AGAIN_MS, all_hold_it_at, &anew,
+                      "all hold the name at its new address");
+}
+
+/* Two clusters meet that each have a living node of one name: each goes on with its own. Then the
+ * one that fewer know ends, as agents decide by a vote, and all have the other. */
+static void rivals(struct stage *s, uint64_t seed, size_t nodes)
+{
+    size_t few = nodes / 3;
+
+    stage_open_empty(s, seed, nodes, NULL);
+    size_t ours = world_add_as(s->world, "x of the few", "x");
+    size_t theirs = world_add_as(s->world, "x of the many", "x");
+
+    for (size_t i = 0; i < world_count(s->world); i++) {
+        bool is_few = i < few || i == ours;
+
+        world_start(s->world, i, (struct world_start){ .keep_state = false });
+        if (i != 0 && i != few) {
+            world_join(s->world, i, is_few ? 0 : few, false);
+        }
+        world_run(s->world, 10);
+    }
+    world_run(s->world, STAGE_SPREAD_MS);
+    world_join(s->world, few, 0, false);
+    world_run(s->world, STAGE_SPREAD_MS + stage_below(s, 60000));
+    if (!stage_runs(s, ours) || !stage_runs(s, theirs)) {
+        stage_fail(s, "one of the two has ended by itself");
+    }
+    world_crash(s->world, ours);
+    (void)stage_until(s,
+                      stage_detection_ms(s, GOSSIP__REFUSED) + STAGE_SPREAD_MS + 2 * ASK_AGAIN_MS,
+                      all_hold_it_at, &theirs, "all have the one that is left");
+}
+
 /* -- comings and goings -------------------------------------------------------------------------
  */
 
@@ -425,6 +511,8 @@ const struct scene scenes_life[] = {
     { "starve_one",        "one process stops for 0.2 to 30 s, again and again",    20, starve_one, false },
     { "starve_tenth",      "a tenth of them do",                                    20, starve_tenth, false },
     { "starve_half",       "half of them do",                                       12, starve_half, false },
+    { "rebuilt",           "another machine comes with the name of a dead one",      8, rebuilt, false },
+    { "rivals",            "two clusters meet that have one name twice",            12, rivals, false },
     { "joins",             "all join within a second",                             64, joins, false },
     { "leaves",            "all but three leave within a second",                  64, leaves, false },
     { "leave_crashes",     "one leaves while half crash and a quarter is lost",       8, leave_crashes, true },

@@ -253,7 +253,7 @@ static void a_name_moves_only_from_where_nobody_answers(void **unused)
         // clang-format off
         { "left: free at once",                          GOSSIP__GONE,  0,     9, 11, true },
         { "dead for longer than reclaim time",           GOSSIP__DEAD,  30001, 9, 11, true },
-        { "dead, but not for long, and another node",    GOSSIP__DEAD,  100,   9, 11, false },
+        { "dead, but not for long, and another node: asked first", GOSSIP__DEAD, 100, 9, 11, false },
         { "dead, and it is the same node",               GOSSIP__DEAD,  100,   1, 11, true },
         { "left, but the number is not above",           GOSSIP__GONE,  0,     9, 10, false },
         { "alive, another node",                         GOSSIP__ALIVE, 0,     9, 11, false },
@@ -300,6 +300,90 @@ static void a_moved_node_is_accepted_when_its_old_place_is_silent(void **unused)
     assert_true(mu_addr_eq(&gossip__member_find(b.g, "x")->card->addr, &to));
     assert_string_equal(bench_notices(&b), "updated x");
     bench_close(&b);
+}
+
+static void a_rebuilt_node_takes_its_name_back_when_nobody_holds_it(void **unused)
+{
+    static const struct {
+        const char *why;
+        enum gossip__state held;
+        uint32_t reclaim_ms;
+        bool answers, moves;
+    } rows[] = {
+        // clang-format off
+        { "dead and silent",                      GOSSIP__DEAD,    30000, false, true },
+        { "declared dead, but it answers",        GOSSIP__DEAD,    30000, true,  false },
+        { "suspect: not declared yet",            GOSSIP__SUSPECT, 30000, false, false },
+        { "names are not given away",             GOSSIP__DEAD,    0,     false, false },
+    }; // clang-format on
+
+    (void)unused;
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+        struct mu_addr to = bench_addr(9);
+        struct mu_arena arena;
+        struct bench b;
+
+        mu_arena_init(&arena, 1 << 20);
+        bench_open(&b);
+        b.g->profile.reclaim_ms = rows[r].reclaim_ms;
+        bench_member(&b, "x", 1, rows[r].held);
+        part.alive = bench_alive("x", 9, 11);
+        part.alive.node_id = bench_id(9); /* its disk is new */
+        bench_packet(&b, "x", 9, part);
+        if (rows[r].answers) {
+            assert_true(bench_sent(&b, GOSSIP__PART_PING, &arena, &part) >= 1);
+            part =
+                (struct gossip__part){ .kind = GOSSIP__PART_ACK, .ack = { .seq = part.ping.seq } };
+            bench_packet(&b, "x", 1, part);
+        }
+        b.now_ms += b.g->profile.probe_timeout_ms;
+        bench_feed(&b, (struct gossip_event){ .kind = GOSSIP_EV_WAKE });
+        if (mu_addr_eq(&gossip__member_find(b.g, "x")->card->addr, &to) != rows[r].moves) {
+            fail_msg("%s: moved %d", rows[r].why, !rows[r].moves);
+        }
+        bench_close(&b);
+        mu_arena_deinit(&arena);
+    }
+}
+
+static void who_is_held_gone_is_told_so_wherever_it_speaks_from(void **unused)
+{
+    static const struct {
+        const char *why;
+        enum gossip__state held;
+        unsigned host; /* from where; it is held at 1 */
+        bool is_told;
+    } rows[] = {
+        // clang-format off
+        { "alive",                                  GOSSIP__ALIVE,   1, false },
+        { "suspect, and refuted it unheard",        GOSSIP__SUSPECT, 1, true },
+        { "suspect; that may be somebody else",     GOSSIP__SUSPECT, 9, false },
+        { "dead, and came back unheard",            GOSSIP__DEAD,    1, true },
+        { "dead; its name has a new holder",        GOSSIP__DEAD,    9, true },
+        { "left; its name has a new holder",        GOSSIP__GONE,    9, true },
+    }; // clang-format on
+
+    (void)unused;
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        struct gossip__part part = { .kind = GOSSIP__PART_ACK };
+        struct mu_arena arena;
+        struct bench b;
+
+        mu_arena_init(&arena, 1 << 20);
+        bench_open(&b);
+        bench_member(&b, "x", 1, rows[r].held);
+        bench_packet(&b, "x", rows[r].host, part); /* an incarnation above the one held */
+        bool is_told = bench_sent(&b, GOSSIP__PART_SUSPECT, &arena, &part) +
+                           bench_sent(&b, GOSSIP__PART_DEAD, &arena, &part) >
+                       0;
+
+        if (is_told != rows[r].is_told) {
+            fail_msg("%s: told %d", rows[r].why, is_told);
+        }
+        bench_close(&b);
+        mu_arena_deinit(&arena);
+    }
 }
 
 static void a_claim_outlives_the_card_beside_which_it_was_made(void **unused)
@@ -438,6 +522,8 @@ int main(void)
         cmocka_unit_test(an_incarnation_that_jumps_is_poison),
         cmocka_unit_test(a_name_moves_only_from_where_nobody_answers),
         cmocka_unit_test(a_moved_node_is_accepted_when_its_old_place_is_silent),
+        cmocka_unit_test(a_rebuilt_node_takes_its_name_back_when_nobody_holds_it),
+        cmocka_unit_test(who_is_held_gone_is_told_so_wherever_it_speaks_from),
         cmocka_unit_test(a_claim_outlives_the_card_beside_which_it_was_made),
         cmocka_unit_test(a_copy_is_turned_away_while_the_holder_answers),
         cmocka_unit_test(an_id_belongs_to_one_living_member),
