@@ -433,6 +433,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     agent__reload_open(a);
     agent__doctor_open(a);
     a->log_feed = log_feed_new(a->loop);
+    agent__user_tags_open(a);
     a->timers = timers_new(a->loop);
     a->turn = turn_new(a->loop, on_turn, a);
     a->local = local_new();
@@ -619,6 +620,7 @@ void agent_free(struct agent *a)
     }
     gossip_driver_free(a->gossip);
     agent__ipc_free(a);
+    agent__user_tags_free(a);
     agent__events_free(a);
     log_feed_free(a->log_feed);
     consensus_driver_free(a->consensus);

@@ -113,6 +113,7 @@ struct agent {
     struct execs *execs;             /* exec.c; NULL: turned off */
     struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
+    struct user_tags *user_tags;     /* user_tags.c: tags set by users */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
     struct mu_link surveys;          /* survey.c: the same */
@@ -446,8 +447,23 @@ void agent__ipc_free(struct agent *a);                                        /*
 void agent__ipc_event(struct agent *a, const struct gossip_user_event *event);
 void agent__ipc_query(struct agent *a, const struct gossip_query *query);
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice);
+
+/* -- user_tags.c: tags that users give this node -------------------------------------------------
+ */
+
+struct ipc_texts;
+/* NULL: others have been told; else why not. Once, never from inside. */
+typedef void agent__tagged_fn(void *data, const char *error);
+void agent__user_tags_open(struct agent *a);
 struct mu_pairs agent__user_tags(const struct agent *a);
+/* MU_DENIED: a tag of the agent's own; then `done` does not come. */
+MU_MUST_CHECK enum mu_code agent__user_tags_change(struct agent *a, const struct mu_pairs *set,
+                                                   const struct ipc_texts *remove,
+                                                   agent__tagged_fn *done, void *data,
+                                                   struct mu_err *err);
 void agent__user_tags_reload(struct agent *a); /* those of the configuration again */
+void agent__user_tags_cancel(struct agent *a); /* what is asked for is answered: it is over */
+void agent__user_tags_free(struct agent *a);   /* gossip is gone */
 
 /* -- serve.c: methods that others call --------------------------------------------------------- */
 

@@ -295,7 +295,8 @@ static enum mu_code addresses_open(struct agent *a, struct mu_err *err)
     } else {
         rc = advertise_choose(a, err);
     }
-    a->advertise.port = (uint16_t)c->ports.serf_lan;
+    a->advertise.port =
+        c->serf.advertise_port > 0 ? c->serf.advertise_port : (uint16_t)c->ports.serf_lan;
     a->advertise_wan = c->advertise_addr_wan.ip_bytes > 0 ? c->advertise_addr_wan : a->advertise;
     return rc;
 }

@@ -195,6 +195,17 @@ static void on_event(struct ipc_session *s, struct request *r)
     }
 }
 
+static void on_tagged(void *data, const char *error)
+{
+    struct ipc_session *s = data;
+
+    if (ipc__wait_over(s)) {
+        ipc__put_header(s, s->waiting_seq, error != NULL ? error : "");
+        ipc__request_next(s);
+        s->wake(s->wake_data);
+    }
+}
+
 static void on_tags(struct ipc_session *s, struct request *r)
 {
     struct mu_pairs set = ipc_get_pairs(&r->body, "Tags");
@@ -204,13 +215,14 @@ static void on_tags(struct ipc_session *s, struct request *r)
     if (!ipc__is_sound(s, r)) {
         return;
     }
-    enum mu_code rc = s->host.tags(s->host.data, &set, &remove, &err);
+    enum mu_code rc = s->host.tags(s->host.data, &set, &remove, on_tagged, s, &err);
 
-    if (rc == MU_OK) {
-        answer_told(s, r, "timeout waiting for update broadcast");
-    } else {
+    if (rc != MU_OK) {
         ipc__answer(s, r, rc, &err);
+        return;
     }
+    s->is_waiting = true;
+    s->waiting_seq = r->seq;
 }
 
 static void on_stats(struct ipc_session *s, struct request *r)

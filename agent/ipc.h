@@ -34,6 +34,7 @@
 #define IPC_PENDING_MAX    512U /* queries told to one client that it may answer */
 
 typedef void ipc_left_fn(void *data);
+typedef void ipc_tagged_fn(void *data, const char *error); /* NULL: others have been told */
 
 struct ipc_host {
     void *data;
@@ -48,7 +49,7 @@ struct ipc_host {
     enum mu_code (*event)(void *data, const char *name, struct mu_span payload, bool coalesce,
                           struct mu_err *err);
     enum mu_code (*tags)(void *data, const struct mu_pairs *set, const struct ipc_texts *remove,
-                         struct mu_err *err);
+                         ipc_tagged_fn *done, void *done_data, struct mu_err *err);
     /* What was asked for until now has been told to others. `told` comes once, not from inside. */
     void (*spread)(void *data, gossip_told_fn *told, void *told_data);
     /* `over` comes once, after that time or when the host ends. */

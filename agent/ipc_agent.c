@@ -1,6 +1,7 @@
 /* ipc_agent.c - what the serf command sees and does on this agent, through the control port. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -16,136 +17,8 @@ struct ipc {
     struct ipc_port *port;
     struct coalescer *coalescer; /* of what clients' streams are told (spec 9.7) */
     struct timer flush;
-    struct mu_arena arena; /* of tags */
-    struct mu_pairs tags;  /* set at run time; gone with the process, as with Serf */
-    bool has_set;          /* tags count */
     struct mu_link pauses;
 };
-
-/* -- tags ---------------------------------------------------------------------------------------
- */
-
-/* What other agents go by, whether this agent has it now or not. */
-static const char *const own_tags[] = {
-    "role",      "dc",     "segment",  "id",           "vsn",     "vsn_min", "vsn_max",
-    "build",     "acls",   "port",     "raft_vsn",     "ft_fs",   "ft_si",   "wan_join_port",
-    "bootstrap", "expect", "nonvoter", "read_replica", "use_tls",
-};
-
-static bool is_own(struct mu_span key)
-{
-    for (size_t i = 0; i < MU_LEN(own_tags); i++) {
-        if (mu_span_eq_text(key, own_tags[i])) {
-            return true;
-        }
-    }
-    return mu_span_starts(key, MU_SPAN_LIT("mu_"));
-}
-
-static bool is_removed(struct mu_span key, const struct mu_pairs *set,
-                       const struct ipc_texts *remove)
-{
-    for (size_t i = 0; i < remove->count; i++) {
-        if (mu_span_eq_text(key, remove->items[i])) {
-            return true;
-        }
-    }
-    for (size_t i = 0; i < set->count; i++) {
-        if (mu_span_eq(key, set->items[i].key)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum mu_code own_check(const struct mu_pairs *set, const struct ipc_texts *remove,
-                              struct mu_err *err)
-{
-    for (size_t i = 0; i < set->count; i++) {
-        if (is_own(set->items[i].key)) {
-            return mu_fail(err, MU_DENIED, "Tag '%.*s' is the agent's own",
-                           MU_SPAN_FMT(set->items[i].key));
-        }
-    }
-    for (size_t i = 0; i < remove->count; i++) {
-        if (is_own(mu_span_text(remove->items[i]))) {
-            return mu_fail(err, MU_DENIED, "Tag '%s' is the agent's own", remove->items[i]);
-        }
-    }
-    return MU_OK;
-}
-
-static void tag_put(struct mu_arena *arena, struct mu_pairs *to, const struct mu_pair *tag)
-{
-    size_t at = 0;
-
-    while (at < to->count && !mu_span_eq(to->items[at].key, tag->key)) {
-        at++;
-    }
-    to->items[at].key = mu_arena_span(arena, tag->key);
-    to->items[at].value = mu_arena_span(arena, tag->value); /* the last of a key counts */
-    to->count += at == to->count;
-}
-
-static size_t tags_max(const struct agent *a)
-{
-    return a->config->serf.is_on ? AGENT_SERF_TAGS_MAX : AGENT_USER_TAGS_MAX;
-}
-
-static enum mu_code host_tags(void *data, const struct mu_pairs *set,
-                              const struct ipc_texts *remove, struct mu_err *err)
-{
-    struct agent *a = data;
-    struct ipc *ipc = a->ipc;
-    struct mu_pairs before = agent__user_tags(a), kept = ipc->tags;
-    bool had_set = ipc->has_set;
-    struct mu_pairs after = { NULL, 0 };
-    struct mu_arena arena;
-    enum mu_code rc = a->config->serf.is_on ? MU_OK : own_check(set, remove, err);
-
-    if (rc != MU_OK) {
-        return rc;
-    }
-    mu_arena_init(&arena, 0);
-    after.items = mu_arena_array(&arena, before.count + set->count, sizeof *after.items);
-    for (size_t i = 0; i < before.count; i++) {
-        if (!is_removed(before.items[i].key, set, remove)) {
-            tag_put(&arena, &after, &before.items[i]);
-        }
-    }
-    for (size_t i = 0; i < set->count; i++) {
-        tag_put(&arena, &after, &set->items[i]);
-    }
-    ipc->tags = after;
-    ipc->has_set = true;
-    rc = after.count > tags_max(a) ? mu_fail(err, MU_TOO_BIG, "More than %zu tags", tags_max(a))
-                                   : agent__tags_set(a, err);
-    if (rc != MU_OK) {
-        ipc->tags = kept;
-        ipc->has_set = had_set;
-        mu_arena_deinit(&arena);
-        return rc;
-    }
-    mu_arena_deinit(&ipc->arena);
-    ipc->arena = arena;
-    return MU_OK;
-}
-
-/* Those that `serf agent` was given, until others are set; a reload brings them back. */
-struct mu_pairs agent__user_tags(const struct agent *a)
-{
-    bool has_set = a->ipc != NULL && a->ipc->has_set;
-
-    return has_set ? a->ipc->tags : a->config->serf.tags;
-}
-
-void agent__user_tags_reload(struct agent *a)
-{
-    if (a->config->serf.is_on) {
-        a->ipc->has_set = false;
-        agent__tags_refresh(a);
-    }
-}
 
 /* -- the cluster --------------------------------------------------------------------------------
  */
@@ -202,6 +75,13 @@ static enum mu_code host_force_leave(void *data, const char *name, bool prune, s
     return gossip_driver_force_leave(((struct agent *)data)->gossip, name, prune, err);
 }
 
+static enum mu_code host_tags(void *data, const struct mu_pairs *set,
+                              const struct ipc_texts *remove, ipc_tagged_fn *done, void *done_data,
+                              struct mu_err *err)
+{
+    return agent__user_tags_change(data, set, remove, done, done_data, err);
+}
+
 static void host_spread(void *data, gossip_told_fn *told, void *told_data)
 {
     gossip_driver_spread(((struct agent *)data)->gossip, told, told_data);
@@ -245,8 +125,12 @@ static enum mu_code host_query(void *data, const struct gossip_query_params *par
                                gossip_replied_fn *replied, void *replied_data, uint64_t *id,
                                struct mu_err *err)
 {
-    return gossip_driver_query(((struct agent *)data)->gossip, params, replied, replied_data, id,
-                               err);
+    const struct agent *a = data;
+    struct gossip_query_params all = *params;
+
+    /* One that may answer more than a datagram takes may be answered so. */
+    all.takes_large = all.takes_large || a->config->serf.response_bytes > GOSSIP_RESPONSE_BYTES;
+    return gossip_driver_query(a->gossip, &all, replied, replied_data, id, err);
 }
 
 static void host_query_forget(void *data, uint64_t id)
@@ -290,6 +174,14 @@ static void put_count(struct mu_buf *to, const char *name, uint64_t value)
     put_pair(to, name, text);
 }
 
+/* What comes nearest to goroutines (8.2). */
+static uint64_t threads_count(void)
+{
+    struct stat tasks; /* as many links as directories in it, and two */
+
+    return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > 2 ? tasks.st_nlink - 2 : 1;
+}
+
 static void put_runtime(struct mu_buf *to)
 {
     struct utsname system;
@@ -301,7 +193,7 @@ static void put_runtime(struct mu_buf *to)
     ipc_put_map(to, 6);
     put_pair(to, "arch", strcmp(system.machine, "x86_64") == 0 ? "amd64" : system.machine);
     put_count(to, "cpu_count", count);
-    put_pair(to, "goroutines", "0");
+    put_count(to, "goroutines", threads_count());
     put_count(to, "max_procs", count);
     put_pair(to, "os", "linux");
     put_pair(to, "version", "muster " AGENT_MUSTER_VERSION);
@@ -497,7 +389,6 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
     enum mu_code rc = MU_OK;
 
     a->ipc = mu_new(sizeof *a->ipc);
-    mu_arena_init(&a->ipc->arena, 0);
     mu_list_init(&a->ipc->pauses);
     if (a->config->ports.serf_rpc <= 0) {
         return MU_OK;
@@ -517,6 +408,7 @@ void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data)
     a->ipc->port = NULL;
     timer_cancel(&a->ipc->flush);
     ipc_port_close(port, closed, data);
+    agent__user_tags_cancel(a);
     while (!mu_list_empty(&a->ipc->pauses)) { /* their clients are gone */
         pause_over(MU_CONTAINER(a->ipc->pauses.next, struct pause, place));
     }
@@ -531,7 +423,6 @@ void agent__ipc_free(struct agent *a)
 {
     if (a->ipc != NULL) {
         coalescer_free(a->ipc->coalescer);
-        mu_arena_deinit(&a->ipc->arena);
         mu_free(a->ipc);
         a->ipc = NULL;
     }

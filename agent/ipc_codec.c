@@ -211,11 +211,11 @@ struct ipc_fields ipc_fields_of(const struct ipc_value *value, struct mu_arena *
     return f;
 }
 
-/* NULL: not there, or nil. */
+/* NULL: not there, or nil. Of several the last counts, as with Serf. */
 static const struct ipc_value *find(const struct ipc_fields *f, const char *name)
 {
-    for (size_t i = 0; f->map != NULL && i < f->map->many.count; i++) {
-        const struct ipc_value *key = &f->map->many.items[2 * i];
+    for (size_t i = f->map != NULL ? f->map->many.count : 0; i > 0; i--) {
+        const struct ipc_value *key = &f->map->many.items[2 * (i - 1)];
 
         if (key->kind == IPC_TEXT && mu_span_eq_text(key->text, name)) {
             return key[1].kind == IPC_NIL ? NULL : &key[1];

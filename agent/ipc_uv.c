@@ -277,7 +277,7 @@ static void on_connection(uv_stream_t *listener, int status)
         rc = UV_EBUSY;
     }
     if (rc == 0) {
-        mu_log(MU_DEBUG, "agent.ipc", "Accepted client", mu_kv("client", peer));
+        mu_logf(MU_DEBUG, "agent.ipc", "Accepted client: %s", peer);
         (void)uv_tcp_nodelay(&c->socket, 1);
         rc = uv_read_start((uv_stream_t *)&c->socket, on_room, on_read);
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
@@ -92,11 +93,41 @@ static bool wants_more(const struct join *j)
     return j->has_lost || (!j->is_joined && j->agent->config->retry_join_count > 0);
 }
 
+static uint64_t pause_of(const struct join *j)
+{
+    uint64_t interval = (uint64_t)j->agent->config->retry_interval_ms;
+
+    return j->has_lost ? LOST_MS : j->pause_ms < interval ? j->pause_ms : interval;
+}
+
+/* In the words of Consul or Serf, which scripts look for. */
+static void say_joined(const struct agent *a, unsigned contacted)
+{
+    if (a->config->serf.is_on) {
+        mu_logf(MU_INFO, "agent", "Join completed. Synced with %u initial agents", contacted);
+    } else {
+        mu_log(MU_INFO, "agent", "Join cluster completed. Synced with initial agents",
+               mu_kv_u("num_agents", contacted));
+    }
+}
+
+static void say_failed(const struct join *j, const char *why)
+{
+    char pause[MU_DURATION_TEXT_MAX];
+
+    if (j->agent->config->serf.is_on) {
+        mu_duration_text((int64_t)pause_of(j) * MU_NS_PER_MS, pause);
+        mu_logf(MU_WARN, "agent", "Join failed: %s, retrying in %s", why, pause);
+    } else {
+        mu_log(MU_WARN, "agent", "Join cluster failed, will retry", mu_kv("error", why));
+    }
+}
+
 static void join_again(struct join *j)
 {
     struct agent *a = j->agent;
     uint64_t interval = (uint64_t)a->config->retry_interval_ms;
-    uint64_t pause = j->has_lost ? LOST_MS : j->pause_ms;
+    uint64_t pause = pause_of(j);
 
     if (pause >= interval && !j->has_lost) {
         pause = interval;
@@ -117,8 +148,7 @@ static void on_joined(void *data, unsigned contacted, const char *why)
         return;
     }
     if (contacted > 0) {
-        mu_log(MU_INFO, "agent", "Join cluster completed. Synced with initial agents",
-               mu_kv_u("num_agents", contacted));
+        say_joined(a, contacted);
         j->is_joined = true;
         j->has_lost = false;
         j->conflict_ms = 0;
@@ -127,9 +157,11 @@ static void on_joined(void *data, unsigned contacted, const char *why)
     if (!wants_more(j) || a->phase >= AGENT_LEAVING) {
         return;
     }
-    mu_log(MU_WARN, "agent", "Join cluster failed, will retry", mu_kv("error", why));
+    say_failed(j, why);
     if (a->config->retry_max > 0 && j->whole_tries >= a->config->retry_max) {
-        mu_log(MU_ERROR, "agent", "max join LAN retry exhausted, exiting");
+        mu_log(MU_ERROR, "agent",
+               a->config->serf.is_on ? "maximum retry join attempts made, exiting"
+                                     : "max join LAN retry exhausted, exiting");
         agent__end(a, AGENT_FAILED);
         return;
     }
@@ -147,11 +179,14 @@ static void join_try(void *data)
     }
     addresses_gather(a, &l);
     if (l.count > 0) {
-        if (a->config->retry_join_count > 0) {
+        if (a->config->serf.is_on) {
+            mu_logf(MU_INFO, "agent", "Joining cluster...(replay: %s)",
+                    a->config->serf.replays ? "true" : "false");
+        } else if (a->config->retry_join_count > 0) {
             mu_log(MU_INFO, "agent", "Joining cluster...");
         }
         j->is_running = true;
-        gossip_driver_join(a->gossip, l.items, l.count, false, on_joined, j);
+        gossip_driver_join(a->gossip, l.items, l.count, a->config->serf.replays, on_joined, j);
     }
     mu_arena_deinit(&l.arena);
 }

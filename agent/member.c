@@ -471,6 +471,9 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
             .refuse_data = a,
             .sealing = agent__gossip_sealing(a),
             .no_coordinates = c->disable_coordinates,
+            .event_size_limit = c->serf.event_bytes,
+            .query_size_limit = c->serf.query_bytes,
+            .response_size_limit = c->serf.response_bytes,
         },
         .bind = c->serf_lan_bind.ip_bytes > 0 ? c->serf_lan_bind : c->bind_addr,
         .state_dir = state_dir,
@@ -487,5 +490,8 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
     mu_arena_deinit(&t.arena);
     mu_buf_deinit(&pool);
     mu_free(state_dir);
-    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "Failed to start lan serf");
+    return rc == MU_OK ? MU_OK
+                       : mu_wrap(err, rc, "%s",
+                                 c->serf.is_on ? "Failed to start the Serf agent"
+                                               : "Failed to start lan serf");
 }

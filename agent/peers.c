@@ -184,7 +184,18 @@ static void on_peers(void *self, const struct mu_id *nodes, size_t count)
     }
 }
 
-const struct consensus_transport agent__transport = { .send = on_send, .peers = on_peers };
+static void on_flush(void *self)
+{
+    const struct agent *a = self;
+
+    rpc_flush(a->rpc);
+}
+
+const struct consensus_transport agent__transport = {
+    .send = on_send,
+    .flush = on_flush,
+    .peers = on_peers,
+};
 
 /* -- what gossip says -------------------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
  */
 #include "agent/process.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -229,10 +230,10 @@ static void on_ended(uv_process_t *child, int64_t status, int term_signal)
     struct process *p = process_of((uv_handle_t *)child);
 
     p->result.status = term_signal != 0 ? 128 + term_signal : (int)status;
-    if (term_signal == SIGKILL) {
-        (void)snprintf(p->why, sizeof p->why, "signal: killed");
-    } else if (term_signal != 0) {
-        (void)snprintf(p->why, sizeof p->why, "signal: %s", strsignal(term_signal));
+    if (term_signal != 0) { /* "signal: killed", as Go has it */
+        const char *name = strsignal(term_signal);
+
+        (void)snprintf(p->why, sizeof p->why, "signal: %c%s", tolower(name[0]), name + 1);
     } else if (status != 0) {
         (void)snprintf(p->why, sizeof p->why, "exit status %d", (int)status);
     }

@@ -93,6 +93,8 @@ struct mu_addr rpc_address(const struct rpc *r); /* with the port that was bound
 uint64_t rpc_requests(const struct rpc *r);      /* calls that were served, of peer streams none */
 /* From now on, for connections yet to be made. */
 void rpc_seal(struct rpc *r, const struct rpc_sealing *sealing);
+/* Write what is queued, without waiting for the end of this turn. Not from inside a handler. */
+void rpc_flush(struct rpc *r);
 typedef void rpc_closed_fn(void *data);
 void rpc_close(struct rpc *r, rpc_closed_fn *closed, void *data);
 

@@ -142,14 +142,18 @@ static void conn_flush(struct rpc_conn *c)
     }
 }
 
-static void on_prepare(uv_prepare_t *handle)
+void rpc_flush(struct rpc *r)
 {
-    struct rpc *r = &MU_CONTAINER(handle, struct hub, flusher)->rpc;
     struct mu_link *link;
 
     while ((link = mu_list_pop_front(&r->dirty)) != NULL) {
         conn_flush(MU_CONTAINER(link, struct rpc_conn, dirty));
     }
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+    rpc_flush(&MU_CONTAINER(handle, struct hub, flusher)->rpc);
 }
 
 /* -- connections ------------------------------------------------------------------------------- */

@@ -37,6 +37,10 @@ struct consensus_disk_ops {
     /* Blocks for bytes 0..bytes-1, which read as zeros where nothing was written. */
     enum mu_code (*reserve)(void *self, int file, uint64_t bytes, struct mu_err *err);
     enum mu_code (*sync)(void *self, int file, struct mu_err *err);
+    /* Write whole pages, durable when it returns MU_OK: as write and sync, where one call may be
+     * cheaper. What else was written to the file is not covered. NULL: there is no such call. */
+    enum mu_code (*write_sync)(void *self, int file, uint64_t offset, struct mu_span bytes,
+                               struct mu_err *err);
     /* Begin to write out what lies there, without waiting for more than the piece before the last:
      * the sync that follows finds little to do. Promises nothing; NULL: not known here. */
     void (*write_out)(void *self, int file, uint64_t offset, uint64_t bytes);

@@ -379,6 +379,22 @@ enum mu_code consensus__journal_begin(struct consensus_journal *j,
     return MU_OK;
 }
 
+static enum mu_code batch_flush(struct consensus_journal *j, struct mu_err *err)
+{
+    const struct consensus_disk_ops *ops = j->disk->ops;
+    struct mu_span bytes = mu_buf_span(&j->batch);
+
+    if (ops->write_sync != NULL) {
+        return ops->write_sync(j->disk->self, j->file, j->offset, bytes, err);
+    }
+    enum mu_code rc = ops->write(j->disk->self, j->file, j->offset, bytes, err);
+
+    if (rc == MU_OK) {
+        rc = j->disk->ops->sync(j->disk->self, j->file, err);
+    }
+    return rc;
+}
+
 enum mu_code consensus__journal_commit(struct consensus_journal *j, struct mu_err *err)
 {
     uint32_t crc = consensus__batch_seal(&j->batch, j->seq + 1, j->seq, j->prev_crc,
@@ -386,12 +402,8 @@ enum mu_code consensus__journal_commit(struct consensus_journal *j, struct mu_er
 
     MU_ASSERT(!j->has_failed);
     MU_ASSERT(j->offset + j->batch.bytes <= current(j)->bytes);
-    enum mu_code rc =
-        j->disk->ops->write(j->disk->self, j->file, j->offset, mu_buf_span(&j->batch), err);
+    enum mu_code rc = batch_flush(j, err);
 
-    if (rc == MU_OK) {
-        rc = j->disk->ops->sync(j->disk->self, j->file, err);
-    }
     if (rc != MU_OK) {
         char name[CONSENSUS_JOURNAL_NAME_MAX];
 

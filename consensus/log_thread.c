@@ -21,7 +21,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -523,31 +522,13 @@ bool consensus__log_step(struct consensus_log *l, uint64_t *nap)
 
 /* -- the thread ---------------------------------------------------------------------------- */
 
-static struct timespec after_ms(uint64_t ms)
+static bool has_mail(struct consensus_log *l)
 {
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_sec += (time_t)(ms / 1000);
-    ts.tv_nsec += (long)(ms % 1000) * 1000000L;
-    if (ts.tv_nsec >= 1000000000L) {
-        ts.tv_sec++;
-        ts.tv_nsec -= 1000000000L;
-    }
-    return ts;
-}
-
-static void mail_wait(struct consensus_log *l, uint64_t nap)
-{
-    struct timespec until = after_ms(nap == UINT64_MAX ? 0 : nap);
-    int rc = 0;
-
     (void)pthread_mutex_lock(&l->lock);
-    while (rc == 0 && l->inbox.first == NULL && !l->is_closing) {
-        rc = nap == UINT64_MAX ? pthread_cond_wait(&l->arrived, &l->lock)
-                               : pthread_cond_timedwait(&l->arrived, &l->lock, &until);
-    }
+    bool has = l->inbox.first != NULL || l->is_closing;
+
     (void)pthread_mutex_unlock(&l->lock);
+    return has;
 }
 
 static void *log_thread(void *data)
@@ -555,11 +536,10 @@ static void *log_thread(void *data)
     struct consensus_log *l = data;
     uint64_t nap = 0;
 
-    while (consensus__log_step(l, &nap)) {
-        if (nap > 0) {
-            mail_wait(l, nap);
+    do {
+        while (mu_nudge_take(&l->mail, nap) && nap > 0 && !has_mail(l)) {
         }
-    }
+    } while (consensus__log_step(l, &nap));
     return NULL;
 }
 
@@ -587,7 +567,7 @@ static void thread_mail(void *self)
 {
     struct consensus_log *l = self;
 
-    (void)pthread_cond_signal(&l->arrived);
+    mu_nudge(&l->mail);
 }
 
 static void thread_join(void *self)
@@ -613,8 +593,6 @@ void consensus__log_thread_host(struct consensus_log *l, struct consensus_log_ho
 void consensus__log_init(struct consensus_log *l, const struct consensus_log_host *host,
                          consensus_store_wake_fn *wake, void *wake_data)
 {
-    pthread_condattr_t attr;
-
     l->host = *host;
     l->wake = wake;
     l->wake_data = wake_data;
@@ -622,10 +600,7 @@ void consensus__log_init(struct consensus_log *l, const struct consensus_log_hos
     queue_init(&l->todo);
     queue_init(&l->urgent);
     (void)pthread_mutex_init(&l->lock, NULL); /* Linux: none of these can fail */
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&l->arrived, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    mu_nudge_init(&l->mail);
 }
 
 void consensus__log_start(struct consensus_log *l)
@@ -670,6 +645,6 @@ void consensus__log_deinit(struct consensus_log *l)
         consensus_fetched_deinit(&l->report.fetched[i]);
     }
     mu_free(l->report.fetched);
-    (void)pthread_cond_destroy(&l->arrived);
+    mu_nudge_deinit(&l->mail);
     (void)pthread_mutex_destroy(&l->lock);
 }

@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "ballast.h"
+#include "base/nudge.h"
 #include "consensus/store.h"
 #include "journal.h"
 #include "meta.h"
@@ -66,9 +67,9 @@ struct consensus_log {
     void *wake_data;
     pthread_t thread;
     bool is_running;
+    struct mu_nudge mail; /* of the thread */
 
     pthread_mutex_t lock; /* guards the next block */
-    pthread_cond_t arrived;
     struct consensus_job_queue inbox;
     struct consensus_store_report report;
     bool is_closing;

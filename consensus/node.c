@@ -620,6 +620,7 @@ void consensus__node_turn(struct consensus_node *n, uint64_t now_ms)
     consensus__node_clock(n, now_ms);
     size_t reads_due = n->reads_count;
 
+    n->is_turning = true;
     for (int round = 0; round < ROUNDS_MAX && consensus__node_has_work(n); round++) {
         consensus__node_inbox_run(n);
         candidates_run(n);
@@ -636,6 +637,7 @@ void consensus__node_turn(struct consensus_node *n, uint64_t now_ms)
             waiters_dismiss(n);
         }
     }
+    n->is_turning = false;
 }
 
 /* -- stop ---------------------------------------------------------------------------------- */

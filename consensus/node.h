@@ -90,6 +90,7 @@ struct consensus_node {
     struct consensus_opened opened; /* what the core starts from; empty afterwards */
     uint64_t core_wake_ms;
     bool is_feeding; /* effects are being carried out */
+    bool is_turning; /* in consensus__node_turn(): no bytes are being taken in */
 
     struct consensus_bootstrap *bootstrap;
     uint64_t bootstrap_wake_ms;

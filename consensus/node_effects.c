@@ -75,6 +75,16 @@ void consensus__node_send(struct consensus_node *n, const struct mu_id *to,
     }
 }
 
+/* The log thread, once woken, may take the processor before the loop comes to write. */
+static void transport_flush(const struct consensus_node *n)
+{
+    const struct consensus_transport *t = n->options.transport;
+
+    if (t->flush != NULL) {
+        t->flush(n->options.transport_self);
+    }
+}
+
 /* Records of the entries of a request; those without a payload are made in `bare`. */
 static void sent_records(struct consensus_node *n, const struct consensus_msg *m,
                          struct mu_span *records, uint8_t (*bare)[CONSENSUS_RECORD_HEAD])
@@ -333,6 +343,9 @@ static void carry_out(struct consensus_node *n, const struct consensus_effects *
      * said before it is durable the core keeps until then. */
     for (size_t i = 0; i < fx->sends_count; i++) {
         msg_send(n, &fx->sends[i]);
+    }
+    if (n->is_turning && fx->sends_count > 0 && fx->writes_count > 0) {
+        transport_flush(n);
     }
     for (size_t i = 0; i < fx->writes_count; i++) {
         flight = flight->next;

@@ -24,9 +24,12 @@ size_t gossip__answer_limit(const struct gossip *g, const struct gossip__open_qu
 {
     const struct gossip__member *asker = gossip__member_find(g, q->from);
     bool is_member = asker != NULL && mu_addr_eq(&asker->card->addr, &q->origin);
+    size_t limit = g->queries.response_limit;
 
-    return q->takes_large && (q->is_ours || is_member) ? GOSSIP_RESPONSE_LARGE_BYTES
-                                                       : GOSSIP_RESPONSE_BYTES;
+    if (q->takes_large && (q->is_ours || is_member)) {
+        return limit > GOSSIP_RESPONSE_BYTES ? limit : GOSSIP_RESPONSE_LARGE_BYTES;
+    }
+    return limit < GOSSIP_RESPONSE_BYTES ? limit : GOSSIP_RESPONSE_BYTES;
 }
 
 bool gossip__answer_has_room(const struct gossip *g)

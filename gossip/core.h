@@ -303,15 +303,41 @@ void gossip__coordinate_restart(struct gossip__member *m);
 void gossip__link_answered(const struct gossip *g, struct gossip__member *m, uint64_t rtt_ns);
 void gossip__link_missed(const struct gossip *g, struct gossip__member *m, enum gossip_way tcp);
 void gossip__link_heard(const struct gossip *g, struct gossip__member *m);
-/* Count what is not taken, and remember whence it came. */
+
+/* -- stranger.c: what is turned away, and bounds on what others make us say ---------------------
+ */
+
+/* Count what is not taken, remember whence it came, and say so within bounds. */
 void gossip__turn_away(struct gossip *g, enum gossip_counter reason, const struct mu_addr *from);
 
-#define GOSSIP__REASONS 6 /* that are remembered, of all that are counted */
+#define GOSSIP__REASONS 9 /* that are remembered, of all that are counted */
 
 struct gossip__stranger { /* the last one */
     uint64_t last_ms;     /* 0: none */
+    uint64_t said_ms;     /* when one was last named in the log, and */
+    struct mu_addr said;  /* which */
     struct mu_addr from;
 };
+
+enum gossip__topic { /* of lines that come as often as others like */
+    GOSSIP__TOPIC_VERSION,
+    GOSSIP__TOPIC_WRONG_NODE,
+    GOSSIP__TOPIC_REFUTED,
+    GOSSIP__TOPIC_REFUSED_STATE,
+    GOSSIP__TOPIC_OLD_EVENT,
+    GOSSIP__TOPIC_OLD_QUERY,
+    GOSSIP__TOPIC_FILTER,
+    GOSSIP__TOPICS,
+};
+
+struct gossip__quota {
+    uint64_t since_ms, kept_back;
+    unsigned said;
+};
+
+/* As gossip__log(), a few times in ten seconds. */
+void gossip__say(struct gossip *g, enum gossip__topic topic, enum mu_log_level level,
+                 const char *fmt, ...) MU_PRINTF(4, 5);
 
 /* -- history.c: the last changes of members -----------------------------------------------------
  */
@@ -818,6 +844,7 @@ struct gossip__queries {
     struct mu_link open, asked;
     size_t open_count, asked_count;
     size_t large_count, large_streams; /* of open ones: answers that wait, those under way */
+    unsigned query_limit, response_limit;
 };
 
 void gossip__query_init(struct gossip *g, const struct gossip_options *o);
@@ -898,6 +925,7 @@ struct gossip {
 
     struct gossip__history history;
     struct gossip__stranger strangers[GOSSIP__REASONS];
+    struct gossip__quota quotas[GOSSIP__TOPICS];
     struct gossip__queue queues[GOSSIP__QUEUES];
     uint64_t rumor_id, rumor_at_ms, rumor_last_ms;
 

@@ -105,8 +105,9 @@ bool gossip__event_take(struct gossip *g, const struct gossip__user_event *e)
         return false;
     }
     if (g->event_time > GOSSIP__EVENT_SLOTS && e->ltime < g->event_time - GOSSIP__EVENT_SLOTS) {
-        gossip__log(g, MU_WARN, "serf: received old event %s from time %llu (current: %llu)",
-                    e->name, (unsigned long long)e->ltime, (unsigned long long)g->event_time);
+        gossip__say(g, GOSSIP__TOPIC_OLD_EVENT, MU_WARN,
+                    "serf: received old event %s from time %llu (current: %llu)", e->name,
+                    (unsigned long long)e->ltime, (unsigned long long)g->event_time);
         return false;
     }
     struct gossip__event_slot *slot = slot_of(g, e->ltime);

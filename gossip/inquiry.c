@@ -99,8 +99,8 @@ static void pinged_frame(struct gossip *g, struct gossip__stream *s, struct goss
     reply.part.kind = GOSSIP__PART_ACK;
     reply.part.ack = (struct gossip__ack){ .seq = frame->part.ping.seq };
     if (strcmp(frame->part.ping.target, g->self->card->name) != 0) {
-        gossip__log(g, MU_WARN, "memberlist: Got ping for unexpected node '%s'",
-                    frame->part.ping.target);
+        gossip__say(g, GOSSIP__TOPIC_WRONG_NODE, MU_WARN,
+                    "memberlist: Got ping for unexpected node '%s'", frame->part.ping.target);
         reply.part.kind = GOSSIP__PART_ERROR;
         reply.part.error =
             (struct gossip__error){ .code = GOSSIP__ERROR_WRONG_NODE, .text = g->self->card->name };

@@ -5,9 +5,6 @@
  * If it is not heard in a time in which it must have pinged us, what it sends does not arrive here.
  * Until then nothing is said: both look alike. That its process lives is known from elsewhere:
  * through others, or by TCP; else it would be declared dead.
- *
- * Whose packets are turned away at the door is no member, and so appears nowhere else: the last of
- * each kind is remembered, with its address.
  */
 #include "core.h"
 
@@ -63,39 +60,5 @@ void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void 
                                     .missed = d->link.missed };
 
         each(data, &link);
-    }
-}
-
-/* -- strangers ----------------------------------------------------------------------------------
- */
-
-static const enum gossip_counter reasons[GOSSIP__REASONS] = {
-    GOSSIP_COUNT_BAD_MAGIC,   GOSSIP_COUNT_BAD_VERSION, GOSSIP_COUNT_OTHER_CLUSTER,
-    GOSSIP_COUNT_UNKNOWN_KEY, GOSSIP_COUNT_FORGED,      GOSSIP_COUNT_CLEAR,
-};
-
-void gossip__turn_away(struct gossip *g, enum gossip_counter reason, const struct mu_addr *from)
-{
-    gossip__count(g, reason);
-    for (size_t i = 0; i < MU_LEN(reasons); i++) {
-        if (reasons[i] == reason) {
-            g->strangers[i] = (struct gossip__stranger){ .last_ms = g->now_ms, .from = *from };
-        }
-    }
-}
-
-void gossip_each_refusal(const struct gossip *g, uint64_t since_ms, gossip_refusal_fn *each,
-                         void *data)
-{
-    for (size_t i = 0; i < MU_LEN(reasons); i++) {
-        const struct gossip__stranger *s = &g->strangers[i];
-        struct gossip_refusal refusal = { .reason = reasons[i],
-                                          .count = g->counters[reasons[i]],
-                                          .last_ms = s->last_ms,
-                                          .from = s->from };
-
-        if (s->last_ms != 0 && s->last_ms >= since_ms) {
-            each(data, &refusal);
-        }
     }
 }

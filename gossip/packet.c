@@ -281,7 +281,7 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
         return;
     }
     if (!gossip__packet_decode(body, &g->in, &p)) {
-        gossip__count(g, GOSSIP_COUNT_MALFORMED);
+        gossip__turn_away(g, GOSSIP_COUNT_MALFORMED, from);
         return;
     }
     if (p.boot_id == g->self->card->boot_id && strcmp(p.from, g->self->card->name) == 0) {
@@ -290,7 +290,7 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
     struct gossip__source src = { .addr = *from, .sender = other_named(g, p.from) };
 
     if (src.sender != NULL && is_sealed && !gossip__replay_take(src.sender, &p)) {
-        gossip__count(g, GOSSIP_COUNT_REPLAYED);
+        gossip__turn_away(g, GOSSIP_COUNT_REPLAYED, from);
         return;
     }
     if (src.sender != NULL && !is_sealed) {

@@ -375,8 +375,8 @@ void gossip__on_alive(struct gossip *g, const struct gossip__alive *a, struct mu
     const struct gossip__member *held;
 
     if (!versions_ok(a)) {
-        gossip__log(g, MU_WARN, "memberlist: ignoring an alive message for '%s' with version 0",
-                    a->node);
+        gossip__say(g, GOSSIP__TOPIC_VERSION, MU_WARN,
+                    "memberlist: ignoring an alive message for '%s' with version 0", a->node);
         return;
     }
     if (a->incarnation == 0) {
@@ -451,8 +451,8 @@ static void refute_accusation(struct gossip *g, uint64_t accused, const char *wh
         }
         return;
     }
-    gossip__log(g, MU_WARN, "memberlist: Refuting a %s message (from: %s)%s", what, from,
-                src->is_stream ? " via push/pull" : "");
+    gossip__say(g, GOSSIP__TOPIC_REFUTED, MU_WARN, "memberlist: Refuting a %s message (from: %s)%s",
+                what, from, src->is_stream ? " via push/pull" : "");
     gossip__refute(g, accused, src);
     gossip__record(g, self, (struct gossip_record){ .change = GOSSIP_CHANGE_REFUTED, .by = from });
     struct gossip_view view = gossip__member_view(g, self);

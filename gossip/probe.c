@@ -425,7 +425,8 @@ void gossip__on_ping(struct gossip *g, const struct gossip__ping *p,
 
     if (strcmp(p->target, g->self->card->name) !=
         0) { /* its record of this address is out of date */
-        gossip__log(g, MU_WARN, "memberlist: Got ping for unexpected node '%s'", p->target);
+        gossip__say(g, GOSSIP__TOPIC_WRONG_NODE, MU_WARN,
+                    "memberlist: Got ping for unexpected node '%s'", p->target);
         part.kind = GOSSIP__PART_ERROR;
         part.error =
             (struct gossip__error){ .code = GOSSIP__ERROR_WRONG_NODE, .text = g->self->card->name };

@@ -40,8 +40,9 @@ static bool is_new(struct gossip *g, const struct gossip__query *q)
         return false;
     }
     if (g->query_time > GOSSIP__EVENT_SLOTS && q->ltime < g->query_time - GOSSIP__EVENT_SLOTS) {
-        gossip__log(g, MU_WARN, "serf: received old query %s from time %llu (current: %llu)",
-                    q->name, (unsigned long long)q->ltime, (unsigned long long)g->query_time);
+        gossip__say(g, GOSSIP__TOPIC_OLD_QUERY, MU_WARN,
+                    "serf: received old query %s from time %llu (current: %llu)", q->name,
+                    (unsigned long long)q->ltime, (unsigned long long)g->query_time);
         return false;
     }
     if (all->seen == NULL) {
@@ -106,7 +107,7 @@ static bool is_meant(struct gossip *g, const struct gossip__query *q,
 
         if (!filter_passes(&q->filters[i], m, &is_broken)) {
             if (is_broken && m == g->self) {
-                gossip__log(g, MU_WARN,
+                gossip__say(g, GOSSIP__TOPIC_FILTER, MU_WARN,
                             "serf: failed to compile filter regex (%s) of query %s from %s",
                             q->filters[i].expr, q->name, q->origin_node);
             }
@@ -407,6 +408,7 @@ enum mu_code gossip_query_check(const struct gossip *g, const struct gossip_quer
                                 struct mu_err *err)
 {
     bool is_ping = strcmp(p->name, INTERNAL_PING) == 0 && p->payload.bytes == 0;
+    unsigned limit = p->is_internal ? GOSSIP_QUERY_BYTES : g->queries.query_limit;
     struct mu_arena arena;
     struct gossip__part again;
     enum mu_code rc = MU_OK;
@@ -420,8 +422,8 @@ enum mu_code gossip_query_check(const struct gossip *g, const struct gossip_quer
     mu_arena_init(&arena, CHECK_BYTES_MAX);
     struct gossip__part part = query_part(g, p, UINT32_MAX, &arena);
 
-    if (part.bytes.bytes > GOSSIP_QUERY_BYTES) {
-        rc = mu_fail(err, MU_TOO_BIG, "query exceeds limit of %d bytes", GOSSIP_QUERY_BYTES);
+    if (part.bytes.bytes > limit) {
+        rc = mu_fail(err, MU_TOO_BIG, "query exceeds limit of %u bytes", limit);
     } else if (!gossip__part_decode(part.bytes, &arena, &again)) {
         rc = mu_fail(err, MU_INVALID, "query has a name, filter or timeout nobody would take");
     }
@@ -579,6 +581,9 @@ void gossip__query_init(struct gossip *g, const struct gossip_options *o)
     mu_list_init(&g->queries.open);
     mu_list_init(&g->queries.asked);
     g->queries.min_time = o->query_time;
+    g->queries.query_limit = o->query_size_limit > 0 ? o->query_size_limit : GOSSIP_QUERY_BYTES;
+    g->queries.response_limit =
+        o->response_size_limit > 0 ? o->response_size_limit : GOSSIP_RESPONSE_BYTES;
 }
 
 void gossip__query_free_all(struct gossip *g)

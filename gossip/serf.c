@@ -22,6 +22,7 @@
 #define BUFFERED_MAX       4096            /* of them, and of tombstones: the oldest goes */
 #define TOMBSTONE_MS_MIN   (10 * 60 * 1000)
 #define TIME_JUMP_MAX      (1ULL << 32) /* of a Lamport clock: poisoned */
+#define FLAP_MS            60000        /* failed for less: it flaps (13.3) */
 #define CONFLICT_NOTICE_MS 5000
 #define CONFLICT_RETRY_MS  6000 /* more than the peer's own pause between two refusals */
 
@@ -63,6 +64,8 @@ static void status_set(struct gossip *g, struct gossip__member *m, enum gossip_s
         m->dealings->retry_ms = m->dealings->retries = 0;
     }
     if (to == GOSSIP_STATUS_FAILED || to == GOSSIP_STATUS_LEFT) {
+        gossip__count(g, to == GOSSIP_STATUS_FAILED ? GOSSIP_COUNT_MEMBERS_FAILED
+                                                    : GOSSIP_COUNT_MEMBERS_LEFT);
         reap_wake(g);
     }
 }
@@ -86,6 +89,10 @@ void gossip__serf_alive(struct gossip *g, struct gossip__member *m)
     struct gossip__buffered *b = mu_table_remove(g->buffered, mu_span_text(m->card->name));
     bool is_new = m->status == GOSSIP_STATUS_NONE;
 
+    gossip__count(g, GOSSIP_COUNT_MEMBERS_JOINED);
+    if (m->status == GOSSIP_STATUS_FAILED && g->now_ms - m->status_ms < FLAP_MS) {
+        gossip__count(g, GOSSIP_COUNT_MEMBERS_FLAPPED);
+    }
     status_set(g, m, GOSSIP_STATUS_ALIVE);
     if (m->dealings != NULL) {
         m->dealings->prune_ms = 0;
@@ -104,6 +111,7 @@ void gossip__serf_updated(struct gossip *g, struct gossip__member *m)
 {
     struct gossip_view view = gossip__member_view(g, m);
 
+    gossip__count(g, GOSSIP_COUNT_MEMBERS_UPDATED);
     gossip__log(g, MU_INFO, "serf: EventMemberUpdate: %s", m->card->name);
     gossip__notice(g, GOSSIP_UPDATED, &view, NULL);
 }

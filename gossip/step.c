@@ -197,6 +197,11 @@ static enum mu_code options_check(const struct gossip_options *o, struct mu_err 
         return mu_fail(err, MU_TOO_BIG, "Encoded length of tags exceeds limit of %d bytes",
                        MU_GOSSIP_META_MAX);
     }
+    if (o->event_size_limit > GOSSIP_EVENT_BYTES_MAX || o->query_size_limit > GOSSIP_QUERY_BYTES ||
+        o->response_size_limit > GOSSIP_RESPONSE_LARGE_BYTES) {
+        return mu_fail(err, MU_TOO_BIG, "a limit of %u, %u and %u bytes is more than fits",
+                       o->event_size_limit, o->query_size_limit, o->response_size_limit);
+    }
     if (o->incarnation == 0 || o->incarnation > GOSSIP__INCARNATION_MAX / 2) {
         return mu_fail(err, MU_INVALID, "incarnation %llu is out of range",
                        (unsigned long long)o->incarnation);

@@ -26,6 +26,8 @@
 #define FRAME_HEAD_BYTES  8
 #define INBOUND_BYTES_MAX (64U * 1024 * 1024) /* of all accepted streams together: busy */
 #define RETRY_AFTER_MS    1000
+#define SILENT_MS         250 /* who said nothing for so long gives way when there is no room */
+#define CLOSING_MAX       128 /* accepted, over, and not closed by the other side yet */
 
 static const struct gossip__role_row *row_of(enum gossip__role role)
 {
@@ -243,8 +245,46 @@ static void reject_busy(struct gossip *g, struct gossip__stream *s)
 /* -- in -----------------------------------------------------------------------------------------
  */
 
+static bool is_silent(const struct gossip *g, const struct gossip__stream *s)
+{
+    uint64_t since_ms = s->deadline_ms - g->profile.stream_ms;
+
+    return s->role == GOSSIP__ROLE_HELLO && g->now_ms >= since_ms + SILENT_MS;
+}
+
+/* Room is for those who say at once what they want: anybody can open connections, and hold them
+ * without a word. Those held longest go first. */
+static void make_room(struct gossip *g)
+{
+    struct gossip__stream *silent = NULL;
+    struct gossip__stream *closing = NULL;
+    size_t closing_count = 0;
+
+    MU_LIST_EACH (link, &g->streams) {
+        struct gossip__stream *s = stream_of(link);
+
+        if (is_ours(s)) {
+            continue;
+        }
+        if (s->role == GOSSIP__ROLE_CLOSING) {
+            closing = closing != NULL ? closing : s;
+            closing_count++;
+        } else if (silent == NULL && is_silent(g, s)) {
+            silent = s;
+        }
+    }
+    if (closing_count >= CLOSING_MAX) {
+        gossip__stream_drop(g, closing);
+    }
+    if (g->inbound_count >= MU_GOSSIP_INBOUND_MAX && silent != NULL) {
+        gossip__count(g, GOSSIP_COUNT_STREAMS_BUSY);
+        gossip__stream_drop(g, silent);
+    }
+}
+
 static void on_accepted(struct gossip *g, uint32_t id, const struct mu_addr *from)
 {
+    make_room(g);
     struct gossip__stream *s = stream_new(g, id, GOSSIP__ROLE_HELLO, from);
 
     MU_ASSERT((id & 1) == 0);

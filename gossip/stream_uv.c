@@ -15,7 +15,7 @@
 #include "driver_parts.h"
 
 #define READ_BYTES   (64U * 1024)
-#define BACKLOG      128
+#define BACKLOG      512 /* a fleet that starts at once */
 #define ACCEPTED_MAX 512 /* sockets; the core answers "busy" long before */
 
 struct stream {

@@ -613,7 +613,8 @@ static void reject(struct gossip *g, struct gossip__stream *s, const char *why,
         frame.reject.held = gossip__member_record(held);
     }
     gossip__count(g, GOSSIP_COUNT_MEMBER_REFUSED);
-    gossip__log(g, MU_WARN, "memberlist: refused the state of '%s': %s", s->name, why);
+    gossip__say(g, GOSSIP__TOPIC_REFUSED_STATE, MU_WARN,
+                "memberlist: refused the state of '%s': %s", s->name, why);
     gossip__stream_frame(g, s, &frame);
     gossip__stream_end(g, s);
 }

@@ -204,7 +204,7 @@ static void on_reloaded(void *data, enum mu_code code, const char *restart,
         say(p, "%s", err->text);
         say(p, "Failed to reload configs");
     } else if (p->config->serf.is_on) {
-        serf_agent_log(p->out, p->config->log_level);
+        serf_agent_log(p->config->log_level);
     }
 }
 
@@ -297,18 +297,17 @@ static enum mu_code write_pid(struct process *p, struct mu_err *err)
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "pid_file");
 }
 
+/* `serf agent` says so once it runs. */
 static void print_banner(struct cli *cli, const struct process *p)
 {
     struct mu_buf banner = MU_BUF_NONE;
 
-    if (p->config->serf.is_on) {
-        serf_agent_banner(p->config, &banner);
-    } else {
+    if (!p->config->serf.is_on) {
         agent_print_banner(p->agent, &banner);
+        (void)fwrite(banner.data, 1, banner.bytes, cli->out);
+        (void)fflush(cli->out); /* the log writes to the same place without a buffer */
+        mu_buf_deinit(&banner);
     }
-    (void)fwrite(banner.data, 1, banner.bytes, cli->out);
-    (void)fflush(cli->out); /* the log writes to the same place without a buffer */
-    mu_buf_deinit(&banner);
     for (size_t i = 0; i < p->config->warnings_count; i++) {
         mu_log(MU_WARN, "agent", p->config->warnings[i]);
     }
@@ -329,6 +328,9 @@ static enum mu_code start(struct process *p, struct mu_err *err)
     if (rc == MU_OK) {
         p->web = web_new(p->agent);
         rc = web_start(p->web, err);
+    }
+    if (rc == MU_OK && p->config->serf.is_on) {
+        serf_agent_started(p->config, p->out);
     }
     if (rc == MU_OK) {
         mu_log(MU_INFO, "agent",
@@ -361,6 +363,7 @@ static int run(struct cli *cli, struct process *p)
     print_banner(cli, p);
     if (start(p, &err) != MU_OK) {
         mu_log(MU_ERROR, "agent", "Error starting agent", mu_kv("error", err.text));
+        say(p, "%s", err.text);
         stop(p, 1);
     }
     (void)uv_run(&p->loop, UV_RUN_DEFAULT);

@@ -150,6 +150,7 @@ int cli_print_texts(struct cli *cli, const struct cli_call *c, const char *what)
 struct cli_table {
     struct mu_buf cells; /* NUL-terminated, one behind the other */
     size_t columns, cells_count, gap;
+    bool is_trimmed; /* no blanks behind the last cell that says something, as Serf prints it */
 };
 
 void cli_table_init(struct cli_table *t, size_t columns, size_t gap);

@@ -149,6 +149,7 @@ static const struct phrase strangers[] = {
     { "dropped.clear", "not sealed, which it does not take; is `encrypt` set there?" },
     { "dropped.label_mismatch", "of another cluster; does `datacenter` differ there?" },
     { "dropped.version", "of a version that it does not speak" },
+    { "dropped.checksum", "changed on the way; is a network card or a driver failing?" },
     { "dropped.magic", "that are no gossip of muster; is Serf or Consul running there?" },
 };
 

@@ -44,18 +44,21 @@ void cli_table_print(const struct cli_table *t, FILE *to)
 {
     size_t *widths = mu_new_array(t->columns, sizeof *widths);
     const char *cell = (const char *)t->cells.data;
+    size_t last = 0; /* that says something */
 
     MU_ASSERT(t->cells_count % t->columns == 0);
     for (size_t i = 0; i < t->cells_count; i++, cell += strlen(cell) + 1) {
         size_t column = i % t->columns;
 
         widths[column] = width(cell) > widths[column] ? width(cell) : widths[column];
+        last = cell[0] != '\0' ? i : last;
     }
     cell = (const char *)t->cells.data;
     for (size_t i = 0; i < t->cells_count; i++, cell += strlen(cell) + 1) {
         size_t column = i % t->columns;
         bool is_last = column + 1 == t->columns;
-        size_t pad = is_last ? 0 : widths[column] - width(cell) + t->gap;
+        bool is_end = is_last || (t->is_trimmed && i >= last);
+        size_t pad = is_end ? 0 : widths[column] - width(cell) + t->gap;
 
         (void)fprintf(to, "%s%*s%s", cell, (int)pad, "", is_last ? "\n" : "");
     }

@@ -57,6 +57,14 @@ int serf_usage(struct cli *cli, const char *sentence)
     return 1;
 }
 
+void serf_print_flag_error(struct cli *cli, const struct mu_err *err)
+{
+    const char *ours = strstr(err->text, ", expected "); /* Serf leaves it at what was wrong */
+    size_t bytes = ours != NULL ? (size_t)(ours - err->text) : strlen(err->text);
+
+    (void)fprintf(cli->err, "%.*s\n", (int)bytes, err->text);
+}
+
 /* What could end a script element is escaped, as Go does it; it stands in strings only. */
 static void print_escaped(FILE *to, struct mu_span line)
 {
@@ -132,7 +140,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argc,
     } else if (rc == MU_NOT_FOUND) {
         print_help(command, cli->err);
     } else {
-        (void)fprintf(cli->err, "%s\n", err.text);
+        serf_print_flag_error(cli, &err);
         status = serf_usage(cli, NULL);
     }
     cli_options_free(command->options, options);

@@ -63,8 +63,9 @@ const struct ipc_value *serf_members(struct serf_client *c);
 
 struct config;
 int serf_run_agent(struct cli *cli, int argc, const char *const *argv);
-void serf_agent_log(FILE *to, enum mu_log_level level); /* in Serf's form; again: that level */
-void serf_agent_banner(const struct config *c, struct mu_buf *to);
+/* It runs: says so, then the log in Serf's form, also what came before. */
+void serf_agent_started(const struct config *c, FILE *to);
+void serf_agent_log(enum mu_log_level level); /* from now on at that level */
 
 /* -- what commands have in common ---------------------------------------------------------------
  */
@@ -73,6 +74,7 @@ void serf_agent_banner(const struct config *c, struct mu_buf *to);
 int serf_fail(struct cli *cli, const char *prefix, const char *text);
 /* A sentence, an empty line, the help; 1. NULL: only the help. */
 int serf_usage(struct cli *cli, const char *sentence);
+void serf_print_flag_error(struct cli *cli, const struct mu_err *err); /* in Serf's words */
 /* Indented by two, as the stock command has it. */
 void serf_print_json(struct cli *cli, const struct mu_buf *text);
 

@@ -13,6 +13,7 @@ static bool tag_split(struct cli *cli, const char *text, struct mu_span *key, st
     bool has_value = false;
 
     *key = mu_span_split(mu_span_text(text), '=', value, &has_value);
+    has_value = has_value && key->bytes > 0;
     if (!has_value) {
         (void)fprintf(cli->out, "Error: Invalid tag: '%s'\n", text);
     }
@@ -151,6 +152,7 @@ static void print_rows(struct serf_client *c, const struct ipc_value *list, bool
         return;
     }
     cli_table_init(&t, is_detailed ? 5 : 4, 2);
+    t.is_trimmed = true;
     for (size_t i = 0; i < list->many.count; i++) {
         add_row(c, &t, &list->many.items[i], is_detailed);
     }

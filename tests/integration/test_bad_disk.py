@@ -44,13 +44,13 @@ class BadDisk(ClusterTest):
                 acknowledged.append(f"k{len(acknowledged)}")
             server.kill()
             # Later than what a start needs; then every flush fails.
-            self.traced(cluster, "fdatasync:error=EIO:when=12+")
+            self.traced(cluster, "pwritev2:error=EIO:when=12+")
             server.start()
             wait_for("a write that meets the bad flush", lambda: not server.running() or
                      server.put("/v1/kv/lost", b"x").status != 200)
             self.assertEqual(server.wait(), 1)
             self.assertIn("could not be written", server.log_text())
-            self.assertRegex(server.log_text(), r"log-[0-9a-f]+\.seg: flush: Input/output error")
+            self.assertRegex(server.log_text(), r"log-[0-9a-f]+\.seg: write and flush: Input/output error")
             server.inject = None
             if server.log_text().count("This server must stop") == 3:
                 break
@@ -68,6 +68,19 @@ class BadDisk(ClusterTest):
         cluster.wait_ready()
         for key in acknowledged:
             self.assertEqual(server.get(f"/v1/kv/{key}?raw").body, b"v")
+
+    def test_a_log_that_cannot_go_past_the_page_cache_goes_through_it(self):
+        cluster = self.traced(self.cluster(1, 0), "pwritev2:error=EOPNOTSUPP")
+        server = cluster.agents["s1"]
+        cluster.start().wait_ready()
+        for i in range(20):
+            server.ok("PUT", f"/v1/kv/k{i}", b"v")
+        server.kill()
+        server.inject = None
+        server.start()
+        cluster.wait_ready()
+        for i in range(20):
+            self.assertEqual(server.get(f"/v1/kv/k{i}?raw").body, b"v")
 
     def test_a_slow_disk_is_not_an_election(self):
         cluster = self.cluster(3, 0).start().wait_ready()
@@ -91,7 +104,7 @@ class BadDisk(ClusterTest):
     def write_slowly(self, cluster):
         leader = cluster.leader()
         brakes = [subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e",
-                                    "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=500000",
+                                    "trace=pwritev2", "-e", "inject=pwritev2:delay_enter=500000",
                                     "-p", str(s.process.pid)]) for s in cluster.servers()]
         try:
             until = time.monotonic() + 15

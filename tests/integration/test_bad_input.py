@@ -150,7 +150,7 @@ class Start(ClusterTest):
                 for _ in range(300):
                     s.sendto(rand.randbytes(rand.randrange(1, 1400)), (s1.address, port))
                 for _ in range(100):  # the right beginning, then nonsense
-                    s.sendto(b"um\x01\x04" + rand.randbytes(rand.randrange(1, 1000)),
+                    s.sendto(b"mu\x01\x04" + rand.randbytes(rand.randrange(1, 1000)),
                              (s1.address, port))
         self.assertEqual(s1.get("/v1/agent/self").status, 200)
         s1.ok("PUT", "/v1/kv/still", "alive")

@@ -8,7 +8,7 @@ import struct
 import threading
 import unittest
 
-from cluster import ClusterTest, main, wait_for
+from cluster import PATIENCE, ClusterTest, main, wait_for
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 OTHER = "/wECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -24,6 +24,7 @@ class Listener:
         self.socket.bind(("lo", 0))
         self.socket.settimeout(0.2)
         self.bytes = {8300: bytearray(), 8301: bytearray()}
+        self.datagrams = []  # of gossip: (to, bytes)
         self.stops = threading.Event()
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -38,6 +39,8 @@ class Listener:
             if packet[16:19] != self.prefix or packet[9] not in (6, 17):
                 continue
             ports = struct.unpack("!HH", packet[head:head + 4])
+            if packet[9] == 17 and ports[1] == 8301:
+                self.datagrams.append((socket.inet_ntoa(packet[16:20]), packet[head + 8:]))
             for port in self.bytes:
                 if port in ports:
                     self.bytes[port] += packet[head:]
@@ -79,6 +82,51 @@ class Sealed(ClusterTest):
             wait_for("the reason in its log", lambda s=stranger, w=why: w in s.log_text())
         self.assertEqual(sorted(cluster.agents["s1"].members()), ["k1", "s1"])
         self.assertIn("encrypted = true", cluster.agents["k1"].cli("info", check=0).stdout)
+
+    @unittest.skipUnless(os.geteuid() == 0, "listening to the wire needs root")
+    def test_what_strangers_send_is_counted_and_said_once(self):
+        """Datagrams that are foreign, forged, changed, played again, by the hundred; connections
+        that are held without a word."""
+        cluster = self.cluster(servers=1, clients=1, args=["-encrypt", KEY])
+        listener = Listener(cluster.prefix)
+        cluster.start().wait_ready()
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        seen = wait_for("a sealed datagram to k1",
+                        lambda: [d for to, d in listener.datagrams if to == k1.address][:1])[0]
+        listener.stop()
+        kinds = (  # what is sent, how it is counted, what is said of it
+            (b"no gossip" * 9, "magic", "it is no gossip of muster"),
+            (seen[:2] + b"\x09" + seen[3:], "version", "of a version that this node does not"),
+            (seen[:4] + b"elsewher" + seen[12:], "label_mismatch", "it is of another cluster"),
+            (seen[:16] + b"keys" + seen[20:], "unknown_key", "sealed with a key that this node"),
+            (seen[:-1] + bytes([seen[-1] ^ 1]), "auth_failure", "changed on the way or forged"),
+            (seen[:30], "malformed", "it cannot be read"),
+            (seen, "replay", "it came before"))
+
+        def counted(kind):
+            name = "consul.memberlist.dropped." + kind
+            return sum(c["Count"] for c in k1.get("/v1/agent/metrics").json()["Counters"]
+                       if c["Name"] == name)
+
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind((cluster.address(), 0))
+            for datagram, kind, _ in kinds:
+                for _ in range(300):
+                    stranger.sendto(datagram, (k1.address, 8301))
+                wait_for(f"{kind} to be counted", lambda k=kind: counted(k) > 100)
+        log = k1.log_text()
+        for _, kind, text in kinds:
+            self.assertEqual(len([line for line in log.splitlines() if text in line]), 1, kind)
+
+        held = []
+        for _ in range(200):  # more than are served at once
+            connection = socket.create_connection((k1.address, 8301), PATIENCE)
+            self.addCleanup(connection.close)
+            held.append(connection)
+        k2 = cluster.add("k2", args=["-encrypt", KEY, "-retry-join", k1.address]).start()
+        wait_for("who has something to say to be let in", lambda: len(k2.members()) == 3)
+        for agent in (s1, k1):
+            self.assertNotIn("EventMemberFailed", agent.log_text())
 
     def test_the_keyring_file_outlives_the_flag(self):
         cluster = self.cluster(servers=1, clients=1, args=["-encrypt", KEY])

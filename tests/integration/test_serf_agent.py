@@ -93,6 +93,12 @@ class SerfAgents(ClusterTest):
         self.assertEqual(tags, {"n1": {"dc=east", "role=web", "we ird-k.ey=v 1"},
                                 "n2": {"role=db"}, "n3": {""}})  # 1: and no tags of ours
         self.assertIn(f"n3  {n3.address}:{self.all.port}  alive", out)
+        ours = subprocess.run([MUSTER, "serf", "members", f"-rpc-addr={n1.address}:7373"],
+                              capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT)
+        self.assertTrue(ours.stdout.endswith("  alive\n"), ours.stdout)  # no blanks at the very end
+        self.assertEqual(sorted(map(len, ours.stdout.split("\n"))),
+                         sorted(map(len, out.split("\n"))))
+        self.assertRegex(n1.serf("info")[1], r"\tgoroutines = [1-9]")
         self.assertIn("Protocol Version: 5  Available Protocol Range: [2, 5]",
                       n1.serf("members", "-detailed")[1])
         self.assertEqual(n1.rows("-tag", "role=web"), {"n1": "alive"})
@@ -253,24 +259,191 @@ class SerfAgents(ClusterTest):
         agent = SerfAgent(self.all, "bad", self.all.address(), False, list(args))
         run = subprocess.run(agent.command(), capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual(run.returncode, 1, run.stdout)
+        self.assertNotIn("running!", run.stdout)
         return run.stdout
 
+    def test_tags_file(self):
+        """Tags that are set outlive the process, and a reload takes the file as it is now."""
+        path = os.path.join(self.all.dir, "tags.json")
+        n1 = self.agent("n1", "-tags-file", path)
+        tags = lambda: {t for t in n1.serf("members")[1].split("alive", 1)[1].strip().split(",") if t}
+        self.assertEqual(tags(), set())
+        self.assertFalse(os.path.exists(path))
+        self.assertEqual(n1.serf("tags", "-set", "role=web", "-set", "v=<1>"),
+                         (0, "Successfully updated agent tags\n"))
+        self.assertEqual(json.loads(self.read(path)), {"role": "web", "v": "<1>"})
+        self.assertEqual(n1.serf("tags", "-set", "w=2", "-delete", "v")[0], 0)
+        self.assertEqual(n1.serf("tags", "-set", "big=" + 600 * "a")[1],
+                         "Error setting tags: Encoded length of tags exceeds limit of 512 bytes\n")
+        self.assertEqual(json.loads(self.read(path)), {"role": "web", "w": "2"})
+        n1.kill()
+        n1.start()
+        wait_for("n1", lambda: tags() == {"role=web", "w=2"})
+        self.file("tags.json", {"role": "db"})
+        n1.send(signal.SIGHUP)
+        wait_for("the tags of the file", lambda: tags() == {"role=db"})
+        self.assertEqual(json.loads(self.read(path)), {"role": "db"})  # the reference wipes it
+        self.file("tags.json", "nonsense")
+        n1.send(signal.SIGHUP)
+        wait_for("the refusal", lambda: "==> Failed to reload configs\n" in n1.log_text())
+        self.assertEqual(tags(), {"role=db"})
+        os.remove(path)
+        os.mkdir(path)  # it cannot be written
+        code, out = n1.serf("tags", "-set", "a=b")
+        self.assertEqual((code, out.split(path)[0]),
+                         (1, "Error setting tags: Failed to write tags file: rename to "), out)
+        self.assertEqual(tags(), {"role=db"})
+
+    def test_many_set_tags_at_once(self):
+        """Each change begins with what the one before it left, on disk and in memory."""
+        path = os.path.join(self.all.dir, "tags.json")
+        n1 = self.agent("n1", "-tags-file", path)
+        setters = [subprocess.Popen(["serf", "tags", f"-rpc-addr={n1.address}:7373", "-set",
+                                     f"t{i}={i}"], stdout=subprocess.PIPE, text=True,
+                                    env=ENVIRONMENT) for i in range(8)]
+        for setter in setters:
+            self.assertEqual(setter.communicate(timeout=PATIENCE)[0],
+                             "Successfully updated agent tags\n")
+        wanted = {f"t{i}": f"{i}" for i in range(8)}
+        self.assertEqual(json.loads(self.read(path)), wanted)
+        self.assertEqual(json.loads(n1.serf("members", "-format=json")[1])["members"][0]["tags"], wanted)
+
+    def test_replay(self):
+        """Events from before the join: with -replay, and not without."""
+        out = os.path.join(self.all.dir, "heard")
+        n1 = self.agent("n1")
+        self.assertEqual(n1.serf("event", "-coalesce=false", "before")[0], 0)
+        for name, flag in (("with", ["-replay"]), ("without", [])):
+            late = self.agent(name, "-join", n1.address, "-event-handler",
+                              f"user=echo $SERF_SELF_NAME $SERF_USER_EVENT >>{out}", *flag)
+            wait_for("the join", lambda a=late: len(a.rows()) > 1)
+            self.assertRegex(late.log_text(), rf"agent: Joining cluster\.\.\.\(replay: "
+                             f"{'true' if flag else 'false'}\\)")
+            self.assertIn("agent: Join completed. Synced with 1 initial agents", late.log_text())
+        self.assertEqual(n1.serf("event", "-coalesce=false", "after")[0], 0)
+        wait_for("the last event", lambda: "without after\n" in self.read(out))
+        wait_for("the first event", lambda: "with before\n" in self.read(out))
+        self.assertNotIn("without before", self.read(out))
+
+    def test_sizes(self):
+        """Limits that are set hold, and what is allowed arrives where the default is less."""
+        handler = ("*=case $SERF_EVENT:$SERF_QUERY_NAME in user:*) wc -c >>%s;; query:much) "
+                   "head -c 3000 /dev/zero | tr '\\0' x;; query:*) head -c 5000 /dev/zero;; esac")
+        heard = os.path.join(self.all.dir, "heard")
+        limits = self.file("limits.json", {"user_event_size_limit": 900, "query_size_limit": 200,
+                                           "query_response_size_limit": 4000})
+        n1 = self.agent("n1", "-config-file", limits, "-event-handler", handler % heard)
+        n2 = self.agent("n2", "-join", n1.address, "-event-handler", handler % (heard + "2"))
+        wait_for("the two", lambda: len(n1.rows()) == len(n2.rows()) == 2)
+        self.assertEqual(n1.serf("event", "a", "x" * 900), (1, (
+            "Error sending event: user event exceeds configured limit of 900 bytes before encoding\n")))
+        self.assertEqual(n1.serf("event", "-coalesce=false", "a", "x" * 800)[0], 0)
+        for path in (heard, heard + "2"):
+            wait_for("the event", lambda p=path: os.path.exists(p) and self.read(p) == "801\n")
+        self.assertEqual(n2.serf("event", "a", "x" * 800)[0], 1)
+        self.assertEqual(n1.serf("query", "q", "x" * 200),
+                         (1, "Error sending query: query exceeds limit of 200 bytes\n"))
+        out = wait_for("the long answer", lambda: [t for t in [n1.serf("query", "much")[1]]
+                                                   if "Response from 'n1'" in t])[0]
+        self.assertIn("Response from 'n1': " + 3000 * "x" + "\n", out)
+        self.assertIn("Total Responses: 0", n1.serf("query", "-node=n1", "more")[1])
+        wait_for("why", lambda: "response exceeds limit of 4000 bytes" in n1.log_text())
+
+    def test_addresses(self):
+        """-iface and names; what others are told of may have a port of its own."""
+        agent = SerfAgent(self.all, "n1", self.all.address(), False, [])
+        self.all.agents["n1"] = agent
+        base = agent.command()
+        agent.command = lambda: [w for w in base if w not in ("-bind", f"{agent.address}:{self.all.port}")
+                                 ] + ["-iface", "lo", "-bind", f"0.0.0.0:{self.all.port}"]
+        agent.start()
+        wait_for("it", lambda: agent.rows())
+        self.assertIn("==> Using interface 'lo' address '127.0.0.1'\n", agent.log_text())
+        self.assertIn(f"Bind addr: '127.0.0.1:{self.all.port}'\n", agent.log_text())
+        self.assertIn(f"127.0.0.1:{self.all.port}  alive", agent.serf("members")[1])
+        named = SerfAgent(self.all, "n2", self.all.address(), False, [])
+        self.all.agents["n2"] = named
+        named.command = lambda: [MUSTER, "serf", "agent", "-node", "n2", "-bind",
+                                 f"localhost:{gossip_port()}", "-rpc-addr",
+                                 f"{named.address}:7373", "-advertise", "10.9.8.7:99"]
+        named.start()
+        wait_for("it", lambda: named.rows())
+        self.assertIn("    Advertise addr: '10.9.8.7:99'\n", named.log_text())
+        self.assertIn("10.9.8.7:99  alive", named.serf("members")[1])
+
+    def test_warnings(self):
+        n1 = self.agent("n1", "-retry-interval", "10ms", "-broadcast-timeout", "10ms", "-role", "web",
+                        "-rejoin", "-disable-compression")
+        log = n1.log_text()
+        for text in ("==> Warning: 'RetryInterval' is too low. Setting to 1s\n",
+                     "==> Warning: 'BroadcastTimeout' is too low. Setting to 1s\n",
+                     "==> Warning: 'RejoinAfterLeave' enabled without snapshot file\n",
+                     "==> Deprecation warning: 'Role' has been replaced with 'Tags'\n",
+                     "    Message Compression Enabled: false\n"):
+            self.assertIn(text, log)
+        self.assertRegex(log, r"(?s)==> Starting Serf agent\.\.\.\n==> Starting Serf agent RPC\.\.\.\n"
+                              r"==> Serf agent running!\n.*==> Log data will now stream in as it occurs:"
+                              r"\n\n    \d{4}/.*EventMemberJoin: n1 ")
+
     def test_refused(self):
+        missing = os.path.join(self.all.dir, "missing")
         for args, text in (
                 (["-profile", "foo"], "==> Unknown profile: foo\n"),
                 (["-protocol", "1"], "Protocol version '1' too low. Must be in range: [2, 5]\n"),
                 (["-encrypt", "%"], "illegal base64 data at input byte 0"),
                 (["-event-handler", "foo=bar"], "==> Invalid event script: Event 'foo' invoking 'bar'\n"),
                 (["-log-level", "LOUD"], "LOUD"),
-                (["-tag", "bad"], "Invalid tag: 'bad'\n"),
-                (["-retry-interval", "x"], 'time: invalid duration "x"\n'),
-                (["-config-file", "/x"], "==> Error reading '/x': "),
-                (["-bogus"], "flag provided but not defined: -bogus"),
-                (["-tags-file", "/x"], "tags_file is not supported"),
+                (["-tag", "bad"], "==> Error: Invalid tag: 'bad'\n"),
+                (["-tag", "=bad"], "==> Error: Invalid tag: '=bad'\n"),
+                (["-tag", "mu_x=1"], "Tag 'mu_x' is the agent's own"),
+                (["-retry-interval", "x"], '==> Error: time: invalid duration "x"\n'),
+                (["-config-file", missing], f"==> Error reading '{missing}': open {missing}: "),
+                (["-config-dir", missing], f"==> Error reading '{missing}': open {missing}: "),
                 (["word"], "Unexpected argument: word"),
-                (["-encrypt", K[0], "-keyring-file", "/x"],
+                (["-bind", "no.such.invalid"],
+                 "==> Invalid bind address: lookup no.such.invalid: no such host\n"),
+                (["-bind", "127.0.0.1:bar"],
+                 "==> Invalid bind address: address tcp/bar: unknown port\n"),
+                (["-bind", "192.0.2.77"],
+                 "==> Failed to start the Serf agent: listen tcp 192.0.2.77:7946: bind: "),
+                (["-iface", "nope"], "==> Invalid network interface: route ip+net: no such network "
+                                     "interface\n"),
+                (["-iface", "lo", "-bind", "192.0.2.77"],
+                 "==> Interface 'lo' has no '192.0.2.77' address\n"),
+                (["-tags-file", missing, "-tag", "a=b"],
+                 "==> Failed to setup the Serf agent: Tags config not allowed while using tag files\n"),
+                (["-tags-file", self.file("bad", "nonsense")],
+                 "==> Failed to setup the Serf agent: Failed to decode tags file: "),
+                (["-tags-file", self.file("bad2", {"a": 1})], "the tag 'a' of "),
+                (["-keyring-file", missing], "==> Failed to setup the Serf agent: stat "
+                                             f"{missing}: no such file or directory\n"),
+                (["-keyring-file", self.file("bad3", [])],
+                 "==> Failed to setup the Serf agent: Keyring file contains no keys\n"),
+                (["-keyring-file", self.file("bad4", ["abc"])], "illegal base64 data at input byte 0"),
+                (["-encrypt", K[0], "-keyring-file", missing],
                  "Encryption key not allowed while using a keyring")):
-            self.assertIn(text, self.refused(*args))
+            self.assertIn(text, self.refused(*args), args)
+        for value, text in (
+                ({"b": 1, "node_name": "x", "a": 2}, "* '' has invalid keys: b, a\n"),
+                ({"node_name": 1}, "* 'node_name' expected type 'string', got unconvertible type "
+                                   "'float64', value: '1'\n"),
+                ({"start_join": ["a", 1]}, "* 'start_join[1]' expected type 'string', got "
+                                           "unconvertible type 'float64', value: '1'\n"),
+                ({"broadcast_timeout": "x"}, ': time: invalid duration "x"\n'),
+                ({"user_event_size_limit": 10000}, "user event size limit exceeds limit of 9216 bytes"),
+                ({"user_event_size_limit": 1025}, "at most 1024 fit"),
+                ({"query_size_limit": 1025}, "at most 1024 fit"),
+                ({"query_response_size_limit": 65536}, "at most 65472 fit")):
+            path = self.file("bad.json", value)
+            self.assertIn(text, self.refused("-config-file", path), value)
+        for words, text in ((["-bogus"], "flag provided but not defined: -bogus\n"),
+                            (["-protocol", "x"], 'invalid value "x" for flag -protocol: parse error\n'),
+                            (["-replay=maybe"],
+                             'invalid boolean value "maybe" for -replay: parse error\n'),
+                            (["-node"], "flag needs an argument: -node\n")):
+            run = subprocess.run([MUSTER, "serf", "agent", *words], capture_output=True, text=True)
+            self.assertEqual((run.returncode, run.stderr), (1, text))
+            self.assertTrue(run.stdout.startswith("Usage: muster serf agent "), run.stdout[:99])
         with socket.socket() as taken:
             address = self.all.address()
             taken.bind((address, 7373))

@@ -90,6 +90,11 @@ class Command(ClusterTest):
         self.assertEqual(self.both(at, "members", "-status=failed", same=rows), "\n")
         self.both(at, "members", "-name=k[12]", same=rows)
         self.both(at, "members", "-role=node", same=rows)
+        for words, error in ((["-detailed=maybe"],
+                              'invalid boolean value "maybe" for -detailed: parse error'),
+                             (["-name"], "flag needs an argument: -name"),
+                             (["-bogus"], "flag provided but not defined: -bogus")):
+            self.usage(at, "members", *words, error=error)
         self.both(at, "members", "-format=json", same=rows)
         # the stock command of Debian says null
         self.assertEqual(run(OURS, at, ["members", "-format=json", "-name=nobody"])[1],
@@ -132,6 +137,7 @@ class Command(ClusterTest):
         self.both(at, "tags", "-delete", "k", same=str)
         self.usage(at, "tags")
         self.both(at, "tags", "-set", "bad", code=1, same=str)
+        self.both(at, "tags", "-set", "=v", code=1, same=str)
         self.both(at, "tags", "-set", "big=" + "a" * 600, code=1, same=str)
         self.both(at, "join", self.n2.address, same=str)
         self.both(at, "join", f"{self.all.prefix}.99", code=1, same=str)

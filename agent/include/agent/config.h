@@ -132,9 +132,14 @@ struct config {
     struct {
         bool is_on, has_snapshot;
         bool has_no_vote;         /* of two living nodes of one name both stay */
+        bool has_no_compression;  /* shown, and nothing else: packets are small anyway */
         struct mu_pairs tags;     /* all that this node has */
         const char *profile;      /* "lan", "wan", "local" */
         const char *keyring_file; /* NULL: in the data directory */
+        const char *tags_file;    /* NULL: tags set at run time are gone with the process */
+        uint16_t advertise_port;  /* 0: that of bind */
+        bool replays;             /* the first join delivers events that were sent before it */
+        unsigned event_bytes, query_bytes, response_bytes;        /* limits; 0: the protocol's */
         int64_t broadcast_timeout_ms, reconnect_ms, tombstone_ms; /* 0: the profile's */
     } serf;
     const char **event_handlers; /* as handler_rule.h reads them; checked */

@@ -27,6 +27,10 @@ struct consensus_transport {
      * (one is being made); the message is dropped. */
     bool (*send)(void *self, const struct mu_id *peer, enum consensus_channel channel,
                  struct mu_span message);
+    /* What was queued goes out now, as far as the kernel takes it at once: somebody is about to wait
+     * for a disk meanwhile. Only called from a turn, never while bytes are being taken in. NULL: it
+     * goes when it goes. */
+    void (*flush)(void *self);
     /* Keep connections to exactly these peers from now on (the configuration changed). */
     void (*peers)(void *self, const struct mu_id *peers, size_t count);
 };

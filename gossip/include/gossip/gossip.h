@@ -132,6 +132,10 @@ struct gossip_options {
     uint64_t member_time;            /* Lamport time reached before we stopped; 0: none */
     uint64_t event_time, query_time; /* the same: what is older was delivered before */
     unsigned event_size_limit;       /* bytes of a user event; 0: GOSSIP_EVENT_BYTES */
+    unsigned query_size_limit;       /* of a query; 0: GOSSIP_QUERY_BYTES, which is the most */
+    unsigned response_size_limit;    /* of an answer of ours; 0: GOSSIP_RESPONSE_BYTES. Above that
+                                      * only to queries that take large ones, up to
+                                      * GOSSIP_RESPONSE_LARGE_BYTES, which is what they get else */
     bool no_coordinates;             /* neither kept nor told */
     bool has_coordinate;
     struct coordinate coordinate; /* where we were before we stopped */
@@ -150,7 +154,7 @@ size_t gossip_cards_count(const struct gossip_cards *pool);
 
 #define GOSSIP_EVENT_BYTES     512  /* name and payload, also encoded; settable */
 #define GOSSIP_EVENT_BYTES_MAX 1024 /* up to here: an event fits a datagram */
-#define GOSSIP_QUERY_BYTES     1024 /* encoded */
+#define GOSSIP_QUERY_BYTES     1024 /* encoded; less can be set */
 #define GOSSIP_RESPONSE_BYTES  1024 /* encoded */
 /* The same of a query that takes large ones: with what is around it a frame of 64 KiB. */
 #define GOSSIP_RESPONSE_LARGE_BYTES (64U * 1024 - 64)
@@ -488,6 +492,11 @@ bool gossip_coordinate(const struct gossip *g, const char *name, struct coordina
     X(STREAMS_BUSY, "streams.busy")                \
     X(SYNCS, "push_pull")                          \
     X(SYNCS_EQUAL, "push_pull.equal")              \
+    X(MEMBERS_JOINED, "member.join")               \
+    X(MEMBERS_LEFT, "member.left")                 \
+    X(MEMBERS_FAILED, "member.failed")             \
+    X(MEMBERS_UPDATED, "member.update")            \
+    X(MEMBERS_FLAPPED, "member.flap")              \
     X(EVENTS, "events")                            \
     X(EVENTS_DROPPED, "events.dropped")            \
     X(QUERIES, "queries")                          \

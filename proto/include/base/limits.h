@@ -56,7 +56,7 @@
 #define MU_APPLY_BATCH_ENTRIES 256 /* one SQLite transaction: the measured optimum */
 #define MU_APPLY_BATCH_BYTES   (1024U * 1024)
 #define MU_APPLY_QUEUE_MAX     5000           /* committed, not applied: 429 */
-#define MU_LOG_BATCH_BYTES     (1024U * 1024) /* one fdatasync: past the knee of the curve */
+#define MU_LOG_BATCH_BYTES     (1024U * 1024) /* one flush: past the knee of the curve */
 
 /* -- DNS (spec/dns.md 22) ---------------------------------------------------------------------- */
 #define MU_DNS_UDP_QUERY_MAX 4096  /* larger datagrams are dropped */

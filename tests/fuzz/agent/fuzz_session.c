@@ -22,6 +22,7 @@ struct waiting {
     gossip_joined_fn *joined;
     ipc_left_fn *left;
     gossip_told_fn *told;
+    ipc_tagged_fn *tagged;
     agent_keys_fn *keyed;
     void *data;
 };
@@ -67,10 +68,16 @@ static enum mu_code event(void *data, const char *name, struct mu_span payload, 
 }
 
 static enum mu_code tags(void *data, const struct mu_pairs *set, const struct ipc_texts *remove,
-                         struct mu_err *err)
+                         ipc_tagged_fn *done, void *done_data, struct mu_err *err)
 {
-    (void)data;
-    return set->count > 0 ? MU_OK : mu_fail(err, MU_TOO_BIG, "%zu", remove->count);
+    struct waiting *w = data;
+
+    if (set->count == 0) {
+        return mu_fail(err, MU_TOO_BIG, "%zu", remove->count);
+    }
+    w->tagged = done;
+    w->data = done_data;
+    return MU_OK;
 }
 
 static void spread(void *data, gossip_told_fn *told, void *told_data)
@@ -172,6 +179,8 @@ static void answer(struct waiting *w)
         was.left(was.data);
     } else if (was.told != NULL) {
         was.told(was.data, false);
+    } else if (was.tagged != NULL) {
+        was.tagged(was.data, "no");
     } else if (was.keyed != NULL) {
         was.keyed(was.data, MU_OK, &report, &err);
     }

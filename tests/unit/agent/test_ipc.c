@@ -23,6 +23,7 @@ struct world {
     gossip_joined_fn *joined;
     ipc_left_fn *left, *over;
     gossip_told_fn *told;
+    ipc_tagged_fn *tagged;
     uint64_t pause_ms;
     gossip_replied_fn *replied;
     agent_keys_fn *keyed;
@@ -90,13 +91,15 @@ static enum mu_code event(void *data, const char *name, struct mu_span payload, 
 }
 
 static enum mu_code tags(void *data, const struct mu_pairs *set, const struct ipc_texts *remove,
-                         struct mu_err *err)
+                         ipc_tagged_fn *done, void *done_data, struct mu_err *err)
 {
     struct world *w = data;
 
     (void)err;
     (void)snprintf(w->did, sizeof w->did, "tags %.*s=%.*s -%s", MU_SPAN_FMT(set->items[0].key),
                    MU_SPAN_FMT(set->items[0].value), remove->items[0]);
+    w->tagged = done;
+    w->waiting = done_data;
     return MU_OK;
 }
 
@@ -327,7 +330,7 @@ static void test_commands(void **state)
     send(&w, "82a7436f6d6d616e64a474616773a353657102"
              "82aa44656c6574655461677391a163a45461677381a161a162");
     hear(&w, ""); /* not before it was told to others */
-    w.told(w.waiting, true);
+    w.tagged(w.waiting, NULL);
     hear(&w, OK2);
     assert_int_equal(w.wakes, 1);
     assert_string_equal(w.did, "tags a=b -c");
@@ -668,6 +671,8 @@ static void test_liberal(void **state)
              "82a7436f6d6d616e64a56576656e74a353657102c0");
     assert_string_equal(w.did, "event   0");
     hear(&w, MEMBERS OK2);
+    send(&w, "83a7436f6d6d616e64a3666f6fa7436f6d6d616e64a76d656d62657273a353657102"); /* the last */
+    hear(&w, MEMBERS);
     ipc_session_close(w.s);
 }
 

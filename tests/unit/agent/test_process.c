@@ -194,6 +194,17 @@ static void its_time_is_over(void **state)
     end(&w);
 }
 
+static void a_signal_ended_it(void **state)
+{
+    struct world w = { .is_done = false };
+
+    (void)state;
+    run(&w, "kill -TERM $$", (struct process_options){ .timeout_ms = 0 });
+    assert_int_equal(w.result.status, 128 + SIGTERM);
+    assert_string_equal(w.why, "signal: terminated");
+    end(&w);
+}
+
 static void children_that_hold_its_output(void **state)
 {
     struct world w = { .is_done = false };
@@ -250,6 +261,7 @@ int main(void)
         cmocka_unit_test(one_that_reads_all),
         cmocka_unit_test(a_flood_is_cut),
         cmocka_unit_test(its_time_is_over),
+        cmocka_unit_test(a_signal_ended_it),
         cmocka_unit_test(children_that_hold_its_output),
         cmocka_unit_test(children_with_an_output_of_their_own),
         cmocka_unit_test(what_cannot_be_started),

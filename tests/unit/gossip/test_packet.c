@@ -205,48 +205,9 @@ static void a_full_letter_fits_the_budget(void **unused)
     bench_close(&b);
 }
 
-struct last_refusal {
-    struct gossip_refusal refusal;
-    size_t count;
-};
-
-static void note_refusal(void *data, const struct gossip_refusal *r)
-{
-    struct last_refusal *last = data;
-
-    last->refusal = *r;
-    last->count++;
-}
-
-static void who_was_turned_away_is_remembered_for_a_while(void **unused)
-{
-    struct gossip_event ev = { .kind = GOSSIP_EV_PACKET };
-    struct last_refusal last = { .count = 0 };
-    struct bench b;
-
-    (void)unused;
-    bench_open(&b);
-    gossip_each_refusal(b.g, 1, note_refusal, &last);
-    assert_int_equal(last.count, 0);
-    for (unsigned host = 8; host <= 9; host++) {
-        ev.packet.from = bench_addr(host);
-        ev.packet.data = MU_SPAN_LIT("this is no gossip, as its first bytes show");
-        bench_feed(&b, ev);
-    }
-    gossip_each_refusal(b.g, b.now_ms, note_refusal, &last);
-    assert_int_equal(last.count, 1);
-    assert_int_equal(last.refusal.reason, GOSSIP_COUNT_BAD_MAGIC);
-    assert_int_equal(last.refusal.count, 2);
-    assert_true(mu_addr_eq(&last.refusal.from, &ev.packet.from)); /* the last one */
-    gossip_each_refusal(b.g, b.now_ms + 1, note_refusal, &last);
-    assert_int_equal(last.count, 1);
-    bench_close(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_was_turned_away_is_remembered_for_a_while),
         cmocka_unit_test(what_is_not_ours_is_counted_and_dropped),
         cmocka_unit_test(truncated_and_oversize_ones_do_no_harm),
         cmocka_unit_test(a_bad_part_does_not_cost_the_others),

@@ -318,9 +318,33 @@ static void members_are_reaped_in_their_time(void **unused)
     }
 }
 
+static void comings_and_goings_are_counted(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    uint64_t joined = b.g->counters[GOSSIP_COUNT_MEMBERS_JOINED]; /* ourselves */
+
+    bench_member(&b, "x", 1, GOSSIP__ALIVE);
+    bench_say_dead(&b, "x", 10, "judge");
+    b.now_ms += 59999;
+    bench_say_alive(&b, "x", 1, 11); /* it flaps */
+    bench_say_dead(&b, "x", 11, "judge");
+    b.now_ms += 60000;
+    bench_say_alive(&b, "x", 1, 12); /* that was a failure of its own */
+    bench_say_dead(&b, "x", 12, "x");
+    assert_int_equal(b.g->counters[GOSSIP_COUNT_MEMBERS_JOINED] - joined, 3);
+    assert_int_equal(b.g->counters[GOSSIP_COUNT_MEMBERS_FAILED], 2);
+    assert_int_equal(b.g->counters[GOSSIP_COUNT_MEMBERS_FLAPPED], 1);
+    assert_int_equal(b.g->counters[GOSSIP_COUNT_MEMBERS_LEFT], 1);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(comings_and_goings_are_counted),
         cmocka_unit_test(the_member_machine),
         cmocka_unit_test(we_refuse_to_be_forced_out),
         cmocka_unit_test(lamport_time),

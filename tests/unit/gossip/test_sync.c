@@ -309,6 +309,61 @@ static void too_many_are_told_to_come_later(void **unused)
     bench_close(&b);
 }
 
+static void accept_one(struct bench *b, uint32_t id)
+{
+    struct gossip_event ev = { .kind = GOSSIP_EV_STREAM_ACCEPTED };
+
+    ev.stream.id = id;
+    ev.stream.from = bench_addr(1);
+    bench_feed(b, ev);
+}
+
+static void who_holds_connections_without_a_word_gives_way(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    for (uint32_t i = 1; i <= MU_GOSSIP_INBOUND_MAX; i++) {
+        accept_one(&b, 2 * i);
+    }
+    b.now_ms += 250;
+    accept_one(&b, 5000);
+    assert_null(gossip__stream_find(b.g, 2)); /* the oldest */
+    assert_int_equal(gossip__stream_find(b.g, 5000)->role, GOSSIP__ROLE_HELLO);
+    assert_int_equal(b.g->inbound_count, MU_GOSSIP_INBOUND_MAX);
+    bench_close(&b);
+}
+
+/* Turned away with a header of ours, as strangers are, they need not hang up. */
+static void who_is_over_and_does_not_hang_up_gives_way(void **unused)
+{
+    uint8_t head[GOSSIP__HEADER_BYTES];
+    size_t held = 0;
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    gossip__header_write(b.g, GOSSIP__FLAG_STREAM, MU_SPAN_NONE, head);
+    head[4] ^= 0x40; /* of another cluster */
+    for (uint32_t i = 1; i <= 1000; i++) {
+        struct gossip_event ev = { .kind = GOSSIP_EV_STREAM_DATA };
+
+        accept_one(&b, 2 * i);
+        ev.stream.id = 2 * i;
+        ev.stream.data = mu_span_of(head, sizeof head);
+        bench_feed(&b, ev);
+    }
+    MU_LIST_EACH (link, &b.g->streams) {
+        (void)link;
+        held++;
+    }
+    assert_in_range(held, 100, 200);
+    accept_one(&b, 5000);
+    assert_int_equal(gossip__stream_find(b.g, 5000)->role, GOSSIP__ROLE_HELLO);
+    bench_close(&b);
+}
+
 static void every_truncation_and_flip_of_a_join_is_survived(void **unused)
 {
     struct mu_buf whole = MU_BUF_NONE;
@@ -454,6 +509,8 @@ int main(void)
         cmocka_unit_test(how_a_stream_ends_is_told),
         cmocka_unit_test(a_silent_peer_is_given_up),
         cmocka_unit_test(too_many_are_told_to_come_later),
+        cmocka_unit_test(who_holds_connections_without_a_word_gives_way),
+        cmocka_unit_test(who_is_over_and_does_not_hang_up_gives_way),
         cmocka_unit_test(every_truncation_and_flip_of_a_join_is_survived),
         cmocka_unit_test(a_frame_that_claims_too_much_ends_the_stream),
         cmocka_unit_test(the_interval_is_stretched_with_the_members),
