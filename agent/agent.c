@@ -445,10 +445,8 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
         agent__servers_open(a);
         timer_set(a->timers, &a->footprint_timer, FOOTPRINT_MS, on_footprint, a);
     }
-    if (rc != MU_OK) {
-        return rc;
-    }
-    rc = agent__keyring_open(a, err);
+    rc = rc == MU_OK ? agent__identity_keep(a, err) : rc;
+    rc = rc == MU_OK ? agent__keyring_open(a, err) : rc;
     if (rc != MU_OK) {
         return rc;
     }
