@@ -21,26 +21,28 @@ enum {
 
 /* What may be off. The first are acts: they begin at moments; the others colour the whole run.
  * most: the highest rate drawn, in 1/1000 per simulated second; work is always drawn. */
-#define DRIVE_ACTS(X)                                                                       \
-    X(crash, 800)                                                                           \
-    X(cut, 800)                                                                             \
-    X(pause, 300)                                                                           \
-    X(clog, 300)                                                                            \
-    X(swizzle, 100)                                                                         \
-    X(replay, 5000)                                                                         \
-    X(stall, 200)                                                                           \
-    X(health, 200)                                                                          \
-    X(fail, 50)                                                                             \
-    X(link, 1000)                                                                           \
-    X(compact, 1000)                                                                        \
-    X(wipe, 30)                                                                             \
-    X(jump, 100) X(stop, 50) X(propose, 60000) X(read, 20000) X(move, 5000) X(change, 6000) \
-        X(transfer, 1000) X(forge, 4000) X(rot, 150) X(spoil, 100)
-#define DRIVE_COLOURS(X)                                                                   \
-    X(loss)                                                                                \
-    X(twice)                                                                               \
-    X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps) X(leases) \
-        X(odd)  /* clients and operators ask for what cannot be, and too much */           \
+#define DRIVE_ACTS(X)                                                                            \
+    X(crash, 800)                                                                                \
+    X(cut, 800)                                                                                  \
+    X(pause, 300)                                                                                \
+    X(clog, 300)                                                                                 \
+    X(swizzle, 100)                                                                              \
+    X(replay, 5000)                                                                              \
+    X(stall, 200)                                                                                \
+    X(health, 200)                                                                               \
+    X(fail, 50)                                                                                  \
+    X(link, 1000)                                                                                \
+    X(compact, 1000)                                                                             \
+    X(wipe, 30)                                                                                  \
+    X(jump, 100)                                                                                 \
+    X(stop, 50) X(propose, 60000) X(read, 20000) X(move, 5000) X(change, 6000) X(transfer, 1000) \
+        X(forge, 4000) X(rot, 150) X(spoil, 100)
+#define DRIVE_COLOURS(X)                                                           \
+    X(loss)                                                                        \
+    X(twice)                                                                       \
+    X(tail)                                                                        \
+    X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps) X(leases) \
+        X(odd)  /* clients and operators ask for what cannot be, and too much */   \
         X(aged) /* the cluster has a past, its limits are near */
 
 enum drive_class {
@@ -169,6 +171,7 @@ void drive_replay_all(struct drive *d);
 void drive_rot(struct drive *d);
 void drive_spoil(struct drive *d);
 bool drive_is_harmed(const struct drive *d); /* somebody is */
+bool drive_is_holed(const struct drive *d);  /* by its log, or its state is not known to be false */
 /* Down: in some runs it finds its state damaged when it starts. */
 void drive_harm_start(struct drive *d, struct sim_node *n);
 /* The operator has seen why no cluster is formed. */

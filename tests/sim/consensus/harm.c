@@ -12,16 +12,24 @@ bool drive_is_odd(const struct sim_node *n)
     return n->disk.is_spoiled || (n->core != NULL && n->core->death == CONSENSUS_DEATH_DIVERGED);
 }
 
-bool drive_is_harmed(const struct drive *d)
+bool drive_is_holed(const struct drive *d)
 {
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
-        const struct sim_node *n = &d->w->nodes[i];
-
-        if (n->disk.lacks_state || n->disk.floor_index != 0 || drive_is_odd(n)) {
+        if (d->w->nodes[i].disk.floor_index != 0 || drive_is_odd(&d->w->nodes[i])) {
             return true;
         }
     }
     return false;
+}
+
+bool drive_is_harmed(const struct drive *d)
+{
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        if (d->w->nodes[i].disk.lacks_state) {
+            return true;
+        }
+    }
+    return drive_is_holed(d);
 }
 
 static bool may_harm(const struct drive *d)
