@@ -44,11 +44,14 @@ class Ways(unittest.TestCase):
         self.processes = {}
 
     def start(self, name, *words):
+        self.start_unbound(name, "-bind", address(name), "-client", address(name), *words)
+
+    def start_unbound(self, name, *words):
         with open(os.path.join(self.dir.name, name + ".log"), "ab") as log:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", namespace(name, self.owner), MUSTER, "agent", "-node", name,
-                 "-bind", address(name), "-client", address(name), "-retry-join", address("s1"),
-                 "-data-dir", os.path.join(self.dir.name, name), *words],
+                 "-retry-join", address("s1"), "-data-dir", os.path.join(self.dir.name, name),
+                 *words],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         self.processes[name] = process
         self.addCleanup(process.wait)
@@ -140,6 +143,28 @@ class Ways(unittest.TestCase):
         self.assertIn("Others do not reach this node: set advertise_addr", self.log("s3"))
         joins = self.log("s1").count("EventMemberJoin: s3")
         self.assertLess(joins, 4, "it comes and goes all the time")
+
+    def test_the_right_one_of_several_addresses(self):
+        """Two private networks, one with the default route, a bridge of containers, and no word of
+        which is meant: the way to the others tells."""
+        inside = ("ip", "-n", namespace("s3", self.owner))
+        for link, at in (("docker0", "172.17.0.1/16"), ("lan1", "10.99.0.1/24")):
+            run(*inside, "link", "add", link, "type", "veth", "peer", "name", link + "p")
+            run(*inside, "address", "add", at, "dev", link)
+            run(*inside, "link", "set", link, "up")
+            run(*inside, "link", "set", link + "p", "up")
+        run(*inside, "route", "add", "default", "via", "10.99.0.254")
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        self.start("s2")
+        self.start_unbound("s3")
+        wait_for("all to know all", lambda: all(
+            self.cli(name, "members")[1].count(" alive ") == 3 for name in ("s1", "s2")))
+        self.assertIn(f"{address('s3')}:8301", self.cli("s1", "members")[1])
+        wait_equal("the doctor", (0, "3 members answered, every way between them carries.\n"),
+                   lambda: self.cli("s2", "doctor"))
+        self.assertNotIn("Others do not reach", self.log("s3"))
+        self.assertRegex(self.log("s3"), r"Bound to every address, chose the one to advertise.*" +
+                         re.escape(address("s3")))
 
     def test_loopback_is_no_address(self):
         self.start("s1", "-server", "-bootstrap-expect", "1")
