@@ -51,7 +51,11 @@ static void act_aim(struct world *w)
 {
     struct server *s = any(w);
 
-    if (!world_is_formed(w) || !torture_can_spare(w, s) || s->is_refused || !disk_rot_log(s->disk)) {
+    for (size_t i = 0; i < w->servers_count && below(w, 2) == 0; i++) {
+        s = w->servers[i].is_hurt ? &w->servers[i] : s; /* once more */
+    }
+    if (!world_is_formed(w) || !torture_can_spare(w, s) || s->is_refused ||
+        !disk_rot_log(s->disk, below(w, 3) == 0)) {
         return;
     }
     s->is_hurt = true;
@@ -132,7 +136,8 @@ static void on_late(void *data)
         acts[at].act(w);
     }
     look(w);
-    event_set(w, &w->late, w->now + below(w, 2 * SECOND), on_late, w);
+    event_set(w, &w->late, w->now + below(w, world_has(w, FAULT_aim) ? SECOND : 2 * SECOND),
+              on_late, w);
 }
 
 /* Who is hurt may need all others, as may a server on a blank disk: not both in one run. */
@@ -143,6 +148,7 @@ void late_begin(struct world *w)
             w->options.off |= UINT64_C(1) << i;
         }
     }
+    w->has_all_calls = world_has(w, FAULT_error) && below(w, 2) == 0;
     if (world_has(w, FAULT_churn)) {
         w->options.off |= UINT64_C(1) << FAULT_aim;
     }
