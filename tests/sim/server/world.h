@@ -59,20 +59,22 @@
 #define SERVER_DIR_BYTES 8
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                         \
-    X(crash)                                                                                    \
-    X(power)                                                                                    \
-    X(stop)                                                                                     \
-    X(pause)                                                                                    \
-    X(cut)                                                                                      \
-    X(loss)                                                                                     \
-    X(twice)                                                                                    \
-    X(delay)                                                                                    \
-    X(flip)                                                                                     \
-    X(clock)                                                                                    \
-    X(stall)                                                                                    \
-    X(full) X(sync) X(read) X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew) X(error) X(aim) \
-        X(differ) X(strange)
+#define WORLD_FAULTS(X)                                                                   \
+    X(crash)                                                                              \
+    X(power)                                                                              \
+    X(stop)                                                                               \
+    X(pause)                                                                              \
+    X(cut)                                                                                \
+    X(loss)                                                                               \
+    X(twice)                                                                              \
+    X(delay)                                                                              \
+    X(flip)                                                                               \
+    X(clock)                                                                              \
+    X(stall)                                                                              \
+    X(full)                                                                               \
+    X(sync)                                                                               \
+    X(read) X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew) X(error) X(aim) X(differ) \
+        X(strange) X(crowd)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
