@@ -435,14 +435,12 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     } else {
         agent__servers_open(a);
     }
+    rc = rc == MU_OK ? agent__identity_keep(a, err) : rc;
+    rc = rc == MU_OK ? agent__keyring_open(a, err) : rc;
     if (rc != MU_OK) {
         return rc;
     }
     agent__memory_open(a);
-    rc = agent__keyring_open(a, err);
-    if (rc != MU_OK) {
-        return rc;
-    }
     agent__key_changes_open(a);
     agent__serve_open(a);
     rc = listen_rpc(a, err);

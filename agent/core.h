@@ -52,6 +52,7 @@ struct agent {
         bool is_temporary;
         int lock_fd; /* -1: none */
         struct mu_id node;
+        bool is_node_new;   /* not yet what the directory says: agent__identity_keep() */
         uint64_t boot;      /* drawn at each start */
         bool was_set_aside; /* at this start: aside.h */
     } data;
@@ -149,6 +150,10 @@ struct agent {
 
 /* Data directory, format, lock, node id; choose addresses. */
 MU_MUST_CHECK enum mu_code agent__identity_open(struct agent *a, struct mu_err *err);
+/* The node id into the directory, once nothing that lies there is of another node. */
+MU_MUST_CHECK enum mu_code agent__identity_keep(struct agent *a, struct mu_err *err);
+/* MU_UNSUPPORTED: of another version. MU_NOT_FOUND: not of muster, or no directory. */
+MU_MUST_CHECK enum mu_code agent__format_check(const char *data_dir, struct mu_err *err);
 void agent__identity_log(const struct agent *a);
 void agent__identity_close(struct agent *a);                     /* removes a temporary directory */
 char *agent__data_path(const struct agent *a, const char *name); /* mu_free() it */

@@ -50,11 +50,13 @@ static enum mu_code look(void *data, const char *name, struct mu_err *err)
     return MU_OK;
 }
 
-static enum mu_code format_check(const struct agent *a, struct mu_err *err)
+enum mu_code agent__format_check(const char *data_dir, struct mu_err *err)
 {
-    char *path = agent__data_path(a, "format");
+    struct mu_buf path = MU_BUF_NONE;
     struct mu_buf text = MU_BUF_NONE;
-    enum mu_code rc = mu_file_read(path, FORMAT_BYTES, &text, err);
+
+    mu_buf_addf(&path, "%s/format", data_dir);
+    enum mu_code rc = mu_file_read(mu_buf_text(&path), FORMAT_BYTES, &text, err);
 
     if (rc == MU_OK && !mu_span_eq_text(mu_buf_span(&text), FORMAT)) {
         while (text.bytes > 0 && text.data[text.bytes - 1] == '\n') {
@@ -62,10 +64,10 @@ static enum mu_code format_check(const struct agent *a, struct mu_err *err)
         }
         rc = mu_fail(err, MU_UNSUPPORTED,
                      "data_dir \"%s\" has the format '%.*s', this version reads 'muster 1'",
-                     a->data.dir, MU_SPAN_FMT(mu_buf_span(&text)));
+                     data_dir, MU_SPAN_FMT(mu_buf_span(&text)));
     }
     mu_buf_deinit(&text);
-    mu_free(path);
+    mu_buf_deinit(&path);
     return rc;
 }
 
@@ -84,7 +86,7 @@ static enum mu_code dir_claim(struct agent *a, struct mu_err *err)
     enum mu_code rc = mu_dir_each(a->data.dir, look, &s, err);
 
     if (rc == MU_OK && s.has_format) {
-        rc = format_check(a, err);
+        rc = agent__format_check(a->data.dir, err);
     } else if (rc == MU_OK && s.count > 0) {
         rc = mu_fail(err, MU_FOREIGN,
                      "data_dir \"%s\" is not empty and not of muster (it holds %s%s): name an "
@@ -145,12 +147,24 @@ static enum mu_code dir_open(struct agent *a, struct mu_err *err)
 
 /* -- node id ----------------------------------------------------------------------------------- */
 
-static enum mu_code node_id_save(const struct agent *a, const char *path, struct mu_err *err)
+static enum mu_code node_id_save(struct agent *a, const char *path, struct mu_err *err)
 {
     char text[MU_ID_TEXT_BYTES + 1];
 
     mu_id_text(&a->data.node, text);
+    a->data.is_node_new = false;
     return mu_file_replace(path, mu_span_text(text), 0644, err);
+}
+
+/* A configured id wins over that of the directory; it is checked by the configuration. In place of
+ * another one it is kept only when what lies here has taken it: the log of a server may refuse. */
+static void node_id_take(struct agent *a)
+{
+    struct mu_id id;
+
+    MU_ASSERT(mu_id_parse(mu_span_text(a->config->node_id), &id));
+    a->data.is_node_new = !mu_id_eq(&id, &a->data.node);
+    a->data.node = id;
 }
 
 static enum mu_code node_id_open(struct agent *a, struct mu_err *err)
@@ -170,11 +184,18 @@ static enum mu_code node_id_open(struct agent *a, struct mu_err *err)
         rc = a->config->node_id != NULL ? MU_OK : node_id_save(a, path, err);
     }
     if (rc == MU_OK && a->config->node_id != NULL) {
-        /* A configured id wins; it is checked by the configuration. */
-        MU_ASSERT(mu_id_parse(mu_span_text(a->config->node_id), &a->data.node));
-        rc = node_id_save(a, path, err);
+        node_id_take(a);
     }
     mu_buf_deinit(&text);
+    mu_free(path);
+    return rc;
+}
+
+enum mu_code agent__identity_keep(struct agent *a, struct mu_err *err)
+{
+    char *path = agent__data_path(a, "node-id");
+    enum mu_code rc = a->data.is_node_new ? node_id_save(a, path, err) : MU_OK;
+
     mu_free(path);
     return rc;
 }

@@ -189,9 +189,42 @@ void agent_raft_remove(struct agent *a, const struct mu_id *server, agent_done_f
     remove_try(w);
 }
 
+struct target {
+    const struct mu_id *id;
+    const char *why; /* NULL: it may be */
+};
+
+static void look_at_target(void *data, const struct agent_raft_server *server)
+{
+    struct target *t = data;
+
+    if (mu_id_eq(&server->id, t->id)) {
+        t->why = server->is_leader ? "leads already" : !server->is_voter ? "does not vote" : NULL;
+    }
+}
+
+/* What can be said of it by name; the rest is for consensus to refuse. */
+static const char *target_refused(struct agent *a, const struct mu_id *server)
+{
+    struct target t = { .id = server };
+
+    (void)agent_each_raft_server(a, look_at_target, &t);
+    return t.why;
+}
+
 void agent_raft_transfer(struct agent *a, const struct mu_id *server, agent_done_fn *done,
                          void *data)
 {
+    const char *why = target_refused(a, server);
+
+    if (why != NULL) {
+        char id[MU_ID_TEXT_BYTES + 1], text[128];
+
+        mu_id_text(server, id);
+        (void)snprintf(text, sizeof text, "id \"%s\" cannot take over: it %s", id, why);
+        agent__later(a, done, data, MU_CONFLICT, text);
+        return;
+    }
     consensus_driver_transfer(a->consensus, server, on_transferred, wish_new(a, done, data));
 }
 

@@ -251,6 +251,12 @@ static void on_refused(uv_timer_t *timer)
     finish(process_of((uv_handle_t *)timer));
 }
 
+int process_pid(const struct process *p)
+{
+    MU_ASSERT(p->magic == PROCESS_MAGIC);
+    return p->state == RUNNING ? p->pid : 0;
+}
+
 void process_signal(struct process *p, int number)
 {
     MU_ASSERT(p->magic == PROCESS_MAGIC);

@@ -1,6 +1,8 @@
 /* recovery.c - the data directory of a stopped server: opened, looked at, continued, set aside. */
 #include "agent/recovery.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +14,7 @@
 #include "base/mem.h"
 #include "catalog/catalog.h"
 #include "consensus/recover.h"
+#include "core.h"
 #include "snapshot_files.h"
 
 _Static_assert(RECOVERY_SERVERS_MAX == CONSENSUS_PEERS_MAX, "every configuration fits");
@@ -35,10 +38,12 @@ static char *path_of(const char *dir, const char *name)
 
 /* -- looking ----------------------------------------------------------------------------------- */
 
-static void damage_add(struct recovery_position *p, const char *text)
+/* An error of the disk below tells nothing about what is on it. */
+static void damage_add(struct recovery_position *p, enum mu_code code, const char *text)
 {
     size_t at = strlen(p->damage);
 
+    p->is_unread = (at == 0 || p->is_unread) && (code == MU_IO || code == MU_FULL);
     (void)snprintf(p->damage + at, sizeof p->damage - at, "%s%s", at > 0 ? "; " : "", text);
 }
 
@@ -63,7 +68,7 @@ static void position_of_log(const struct consensus_inspection *seen, struct reco
         (void)snprintf(to->address, sizeof to->address, "%s", s->address);
     }
     if (seen->damage[0] != '\0') {
-        damage_add(p, seen->damage);
+        damage_add(p, seen->damage_code, seen->damage);
     }
 }
 
@@ -77,7 +82,7 @@ static void position_of_state(const char *dir, struct recovery_position *p, uint
 
     rc = rc == MU_OK ? snapshot_state_applied(dir, generation, &applied, &err) : rc;
     if (rc != MU_OK) {
-        damage_add(p, err.text);
+        damage_add(p, rc, err.text);
         return;
     }
     p->applied_index = applied.index;
@@ -86,10 +91,40 @@ static void position_of_state(const char *dir, struct recovery_position *p, uint
         return;
     }
     if (applied.index > p->last_index) {
-        damage_add(p, "the state has entries that the log does not have");
+        damage_add(p, MU_CORRUPT, "the state has entries that the log does not have");
     } else if (applied.index < base_index) {
-        damage_add(p, "a snapshot was being installed: start the server once, it finishes that");
+        damage_add(p, MU_CORRUPT,
+                   "a snapshot was being installed: start the server once, it finishes that");
     }
+}
+
+/* The last folder that something was set aside in; 0: none. */
+static unsigned aside_last(const char *dir)
+{
+    for (unsigned i = 0;; i++) {
+        struct mu_buf path = MU_BUF_NONE;
+
+        mu_buf_addf(&path, "%s/aside-%u", dir, i + 1);
+        bool is_there = access(mu_buf_text(&path), F_OK) == 0;
+
+        mu_buf_deinit(&path);
+        if (!is_there) {
+            return i;
+        }
+    }
+}
+
+static enum mu_code nothing_here(const struct recovery *r, struct mu_err *err)
+{
+    unsigned aside = aside_last(r->dir);
+
+    if (aside == 0) {
+        return mu_fail(err, MU_NOT_FOUND, "%s holds nothing of a server", r->dir);
+    }
+    return mu_fail(err, MU_NOT_FOUND,
+                   "%s holds nothing of a server; what it held is in aside-%u: start it, and it "
+                   "joins as a new one",
+                   r->dir, aside);
 }
 
 static enum mu_code look(struct recovery *r, struct mu_err *err)
@@ -101,10 +136,10 @@ static enum mu_code look(struct recovery *r, struct mu_err *err)
     mu_free(log);
     r->position = (struct recovery_position){ .server = r->node };
     if (rc == MU_NOT_FOUND) {
-        return mu_fail(err, rc, "%s holds nothing of a server", r->dir);
+        return nothing_here(r, err);
     }
     if (rc == MU_CORRUPT) { /* nobody can go on from it; but it can be set aside */
-        damage_add(&r->position, why.text);
+        damage_add(&r->position, rc, why.text);
     } else if (rc != MU_OK) {
         return mu_fail(err, rc, "%s", why.text);
     } else {
@@ -134,20 +169,32 @@ static enum mu_code node_read(struct recovery *r, struct mu_err *err)
     return rc;
 }
 
+static enum mu_code dir_check(const char *dir, struct mu_err *err)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0) {
+        return mu_fail(err, mu_file_code(errno), "%s: %s", dir, strerror(errno));
+    }
+    (void)close(fd);
+    enum mu_code rc = agent__format_check(dir, err);
+
+    return rc == MU_NOT_FOUND ? mu_fail(err, MU_FOREIGN, "%s is no data directory of muster", dir)
+                              : rc;
+}
+
 static enum mu_code lock(struct recovery *r, struct mu_err *err)
 {
-    char *format = path_of(r->dir, "format");
     char *file = path_of(r->dir, "lock");
-    bool is_ours = access(format, F_OK) == 0;
-    enum mu_code rc = is_ours
-                          ? mu_file_lock(file, &r->lock_fd, err)
-                          : mu_fail(err, MU_FOREIGN, "%s is no data directory of muster", r->dir);
+    enum mu_code rc = dir_check(r->dir, err);
 
-    if (rc == MU_FOREIGN && is_ours) {
-        rc = mu_fail(err, rc, "%s is in use by a running agent: stop it first", r->dir);
+    if (rc == MU_OK) {
+        rc = mu_file_lock(file, &r->lock_fd, err);
+        if (rc == MU_FOREIGN) {
+            rc = mu_fail(err, rc, "%s is in use by a running agent: stop it first", r->dir);
+        }
     }
     mu_free(file);
-    mu_free(format);
     return rc;
 }
 
@@ -253,19 +300,11 @@ enum mu_code recovery_carry_out(struct recovery *r, const struct recovery_peers 
 enum mu_code recovery_rejoin(struct recovery *r, char folder[32], struct mu_err *err)
 {
     bool moved = false;
-    enum mu_code rc;
 
-    for (unsigned i = 1;; i++) { /* what an operator sets aside is never deleted */
-        (void)snprintf(folder, 32, "aside-%u", i);
-        char *path = path_of(r->dir, folder);
-        bool is_free = access(path, F_OK) != 0;
+    /* what an operator sets aside is never deleted */
+    (void)snprintf(folder, 32, "aside-%u", aside_last(r->dir) + 1);
+    enum mu_code rc = aside_begin(r->dir, folder, err);
 
-        mu_free(path);
-        if (is_free) {
-            break;
-        }
-    }
-    rc = aside_begin(r->dir, folder, err);
     return rc == MU_OK ? aside_finish(r->dir, &moved, err) : rc;
 }
 

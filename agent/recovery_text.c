@@ -278,13 +278,29 @@ static const struct mu_json_shape peer_shape = { .fields = peer_fields,
                                                  .fields_count = MU_LEN(peer_fields),
                                                  .bytes = sizeof(struct peer) };
 
+/* Name or IP, then a port. Only for the reader's sake: where servers live is told by gossip. */
+static bool has_port(struct mu_span address)
+{
+    size_t at = address.bytes;
+    uint64_t port = 0;
+
+    while (at > 0 && address.data[at - 1] != ':') {
+        at--;
+    }
+    return at > 1 && mu_span_u64(mu_span_sub(address, at, address.bytes), &port) && port > 0 &&
+           port <= UINT16_MAX;
+}
+
 static enum mu_code take_peer(const struct peer *p, struct recovery_peers *out, struct mu_err *err)
 {
     struct recovery_server s = { .is_voter = !p->is_learner };
     size_t at = 0;
 
-    if (!mu_id_parse(p->id, &s.id) || !address_put(p->address, s.address)) {
-        return mu_fail(err, MU_INVALID, "'%.*s' at '%.*s' is no server: it takes a node id",
+    if (!mu_id_parse(p->id, &s.id) || !address_put(p->address, s.address) ||
+        !has_port(p->address)) {
+        return mu_fail(err, MU_INVALID,
+                       "'%.*s' at '%.*s' is no server: it takes a node id, and an address like "
+                       "10.0.0.1:8300",
                        MU_SPAN_FMT(p->id), MU_SPAN_FMT(p->address));
     }
     while (at < out->count && memcmp(&out->items[at].id, &s.id, sizeof s.id) < 0) {
@@ -353,7 +369,8 @@ static enum mu_code judge_own(const struct recovery_position *own,
     char id[MU_ID_TEXT_BYTES + 1];
 
     if (own->damage[0] != '\0') {
-        return mu_fail(err, MU_CONFLICT, "what this server holds is damaged: %s", own->damage);
+        return mu_fail(err, MU_CONFLICT, "what this server holds %s: %s",
+                       own->is_unread ? "cannot be read" : "is damaged", own->damage);
     }
     if (mu_id_is_none(&own->cluster)) {
         return mu_fail(err, MU_CONFLICT,

@@ -176,6 +176,7 @@ enum consensus_transfer_why {
     CONSENSUS_TRANSFER_STOPS,
     CONSENSUS_TRANSFER_REMOVED, /* by a committed configuration */
     CONSENSUS_TRANSFER_DISK,
+    CONSENSUS_TRANSFER_STATE, /* its own is lost */
     CONSENSUS_TRANSFER_PRIORITY,
 };
 

@@ -114,14 +114,14 @@ static bool is_outranked(const struct consensus *c)
 }
 
 /* Uniform in [min, 2 min), redrawn at every reset (spec 2.1). A server whose disk is full can lead
- * (the log has its space) but lets the others go first; so does, a little, one that is not
- * preferred. */
+ * (the log has its space) but lets the others go first; so does one without a state, which leads
+ * only to bring its log to others (transfer.c), and, a little, one that is not preferred. */
 void consensus__timer_reset(struct consensus *c)
 {
     uint64_t min = c->options.election_ms_min;
     uint64_t drawn = min + mu_rand_below(&c->rand, min);
 
-    if (c->health == CONSENSUS_STORE_FULL) {
+    if (c->health == CONSENSUS_STORE_FULL || c->lacks_state) {
         drawn += 2 * min;
     }
     if (is_outranked(c)) {
@@ -284,8 +284,7 @@ static void timeout(struct consensus *c)
         consensus__timer_reset(c);
         return;
     }
-    if (consensus__is_installing(c) || c->lacks_state) { /* its log is about to begin anew; or it
-                                                            could apply nothing */
+    if (consensus__is_installing(c)) { /* its log, or its state, is about to begin anew */
         consensus__role_move(c, CONSENSUS_FOLLOWER);
         c->leader = MU_ID_NONE;
         consensus__timer_reset(c);

@@ -451,6 +451,7 @@ static enum mu_code original_flush(struct opening *o, uint64_t number, struct mu
     if (rc == MU_OK) {
         rc = disk->ops->sync(disk->self, file, err);
         disk->ops->close(disk->self, file);
+        rc = rc == MU_OK ? MU_OK : mu_wrap(err, rc, "%s/%s", disk->ops->path(disk->self), name);
     }
     return rc;
 }
@@ -504,7 +505,12 @@ static enum mu_code continue_in_place(struct opening *o, struct mu_err *err)
     consensus__journal_name(o->scan.files[o->scan.used_count - 1].number, name);
     rc = j->disk->ops->open(j->disk->self, name, false, &j->file, &bytes, err);
     j->offset = o->offset;
-    return rc == MU_OK ? j->disk->ops->sync(j->disk->self, j->file, err) : rc;
+    if (rc == MU_OK) {
+        rc = j->disk->ops->sync(j->disk->self, j->file, err);
+        rc = rc == MU_OK ? MU_OK
+                         : mu_wrap(err, rc, "%s/%s", j->disk->ops->path(j->disk->self), name);
+    }
+    return rc;
 }
 
 static enum mu_code settle_tail(struct opening *o, struct mu_err *err)

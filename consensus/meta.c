@@ -164,8 +164,10 @@ enum mu_code consensus__meta_load(const struct consensus_disk *disk, const struc
 
         mu_id_text(&out->server, theirs);
         mu_id_text(server, ours);
-        return mu_fail(err, MU_FOREIGN, "%s belongs to node %s, this is node %s",
-                       disk->ops->path(disk->self), theirs, ours);
+        return mu_fail(err, MU_FOREIGN,
+                       "%s belongs to node %s, this is node %s: move it away, or, if it is of this "
+                       "node, say so with -node-id %s",
+                       disk->ops->path(disk->self), theirs, ours, theirs);
     }
     return MU_OK;
 }

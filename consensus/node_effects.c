@@ -195,6 +195,7 @@ static enum mu_code refusal_code(enum consensus_refusal why)
     case CONSENSUS_DISK_SLOW: return MU_NO_LEADER; /* held and tried again like a missing leader */
     case CONSENSUS_DISK_FULL: return MU_FULL;
     case CONSENSUS_STATE_SPLIT: return MU_CORRUPT;
+    case CONSENSUS_STATE_LOST:
     case CONSENSUS_TRANSFERRING: return MU_NO_LEADER; /* soon there is one */
     case CONSENSUS_TRANSFER_LATE: return MU_TIMEOUT;
     case CONSENSUS_CHANGE_EARLY:

@@ -240,7 +240,7 @@ void consensus__peer_acked(struct consensus *c, struct consensus__peer *p, uint6
         p->inflight_count--;
     }
     if ((p->state == CONSENSUS_PROBE && is_current) ||
-        (p->state == CONSENSUS_SNAPSHOT && p->match >= c->log.base_index && !p->lacks_state)) {
+        (p->state == CONSENSUS_SNAPSHOT && p->match >= c->log.base_index)) {
         p->next = p->match + 1;
         consensus__peer_move(c, p, CONSENSUS_REPLICATE);
     }

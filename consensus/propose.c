@@ -17,6 +17,7 @@ static const char *const refusals[CONSENSUS_REFUSALS] = {
     [CONSENSUS_DISK_SLOW] = "disk is slow",
     [CONSENSUS_DISK_FULL] = "disk is full",
     [CONSENSUS_STATE_SPLIT] = "the states of the servers differ",
+    [CONSENSUS_STATE_LOST] = "the leader has lost its state and gives its office to another",
     [CONSENSUS_TRANSFERRING] = "leadership is being given away",
     [CONSENSUS_TRANSFER_NOBODY] = "no other voter is fit to lead",
     [CONSENSUS_TRANSFER_TARGET] = "not another voter of the cluster",
@@ -87,6 +88,9 @@ static enum consensus_refusal refusal_of(const struct consensus *c,
 
     if (c->office.transfer.is_running) {
         return CONSENSUS_TRANSFERRING;
+    }
+    if (c->lacks_state) {
+        return CONSENSUS_STATE_LOST;
     }
     if (!consensus__has_quorum(c)) {
         return CONSENSUS_NO_QUORUM;

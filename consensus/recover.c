@@ -98,6 +98,7 @@ enum mu_code consensus_inspect(const char *dir, const struct mu_id *server,
     out->boot_count = meta.boot_count;
     rc = log_inspect(&disk, &meta, out, &damage);
     if (rc != MU_OK) {
+        out->damage_code = rc;
         (void)snprintf(out->damage, sizeof out->damage, "%s", damage.text);
     }
     rc = record_inspect(&meta, out, err);

@@ -38,8 +38,11 @@ void consensus__lead(struct consensus *c)
     c->office.push_index = c->office.first_index;
     c->office.since_ms = c->now_ms;
     c->office.heartbeat_at_ms = c->now_ms + c->options.heartbeat_ms;
-    c->office.yields_at_ms = c->now_ms + c->options.election_ms_min;
+    c->office.yields_at_ms = c->now_ms + (c->lacks_state ? 0 : c->options.election_ms_min);
     consensus__note(c, CONSENSUS_T_LEADS, NULL, c->hard.term, c->office.first_index, 0);
+    if (c->lacks_state) {
+        consensus__note(c, CONSENSUS_T_LEADS_STATELESS, NULL, c->hard.term, 0, 0);
+    }
     consensus__peers_align(c); /* also those that an uncommitted configuration removes */
     for (uint32_t i = 0; i < c->peers_count; i++) {
         if (i != c->self) {
@@ -466,14 +469,15 @@ static bool is_stuck(const struct consensus *c, const struct consensus__peer *p,
            quiet_ms > c->options.election_ms_min;
 }
 
-/* Its log may be as long as ours, and yet it needs a snapshot: its state is lost (spec 2.16). */
+/* Its log may be as long as ours, and yet it needs a snapshot: its state is lost (spec 2.16). It
+ * gets both: what it has on disk counts, and without it there may be no quorum to commit anything.
+ */
 static void peer_state(struct consensus *c, struct consensus__peer *p, bool lacks_state)
 {
-    p->lacks_state = lacks_state;
-    if (lacks_state && p->state != CONSENSUS_SNAPSHOT) {
+    if (lacks_state && !p->lacks_state) {
         consensus__note(c, CONSENSUS_T_PEER_STATELESS, &p->id, p->match, 0, 0);
-        consensus__peer_move(c, p, CONSENSUS_SNAPSHOT);
     }
+    p->lacks_state = lacks_state;
 }
 
 void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg *m)
@@ -496,7 +500,7 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
     }
     consensus__on_sum_answer(c, p, m);
     peer_state(c, p, m->alive.lacks_state);
-    if (p->state == CONSENSUS_SNAPSHOT && !p->lacks_state && !consensus__is_sending_to(c, p) &&
+    if (p->state == CONSENSUS_SNAPSHOT && !consensus__is_sending_to(c, p) &&
         c->now_ms - p->sent_ms > SNAPSHOT_RETRIES_MS(c)) {
         consensus__peer_move(c, p, CONSENSUS_PROBE); /* has it been helped from elsewhere? */
     } else if (is_stuck(c, p, m)) {

@@ -55,11 +55,17 @@ void consensus__snap_order(struct consensus *c, enum consensus_snap_order_kind k
 
 /* -- whom to serve ------------------------------------------------------------------------- */
 
+/* For its log, or for its state while its log goes on. */
+static bool needs_one(const struct consensus__peer *p)
+{
+    return p->state == CONSENSUS_SNAPSHOT || p->lacks_state;
+}
+
 /* Of one that lacks its state, what it says to have applied is where its log begins: an older state
  * leads nowhere, so it waits until ours has come as far. Others may be what we wait for. */
 static bool is_in_need(const struct consensus *c, const struct consensus__peer *p)
 {
-    return p->state == CONSENSUS_SNAPSHOT && c->now_ms >= p->snap_next_ms && p->acked_ms != 0 &&
+    return needs_one(p) && c->now_ms >= p->snap_next_ms && p->acked_ms != 0 &&
            c->now_ms - p->acked_ms < c->options.election_ms_min &&
            (!p->lacks_state || p->applied <= c->applied);
 }
@@ -236,7 +242,10 @@ void consensus__sending_run(struct consensus *c)
     struct consensus__sending *s = &c->office.sending;
     struct consensus__peer *p = mu_id_is_none(&s->to) ? NULL : consensus__peer_find(c, &s->to);
 
-    if (p == NULL || p->state != CONSENSUS_SNAPSHOT) {
+    if (c->lacks_state) {
+        return; /* there is nothing to send: whoever is given this office has it */
+    }
+    if (p == NULL || !needs_one(p)) {
         s->to = MU_ID_NONE;
         p = next_in_need(c);
         if (p != NULL && !is_usable_for(c, p)) {

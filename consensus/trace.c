@@ -27,6 +27,7 @@ static const char *const transfer_whys[] = {
     [CONSENSUS_TRANSFER_ASKED] = "it was asked to",
     [CONSENSUS_TRANSFER_STOPS] = "it stops",
     [CONSENSUS_TRANSFER_REMOVED] = "it is no voter any more",
+    [CONSENSUS_TRANSFER_STATE] = "its state is lost",
     [CONSENSUS_TRANSFER_DISK] = "its disk is full or slow",
     [CONSENSUS_TRANSFER_PRIORITY] = "that has the higher priority",
 };

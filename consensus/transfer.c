@@ -10,8 +10,8 @@
  * TIMEOUT_NOW that arrives later still costs at most one clean election.
  *
  * Why: somebody asked; this server stops; a committed configuration has removed it (it leads until
- * here without counting itself); its disk is full or slow and another's is not; another voter is
- * preferred.
+ * here without counting itself); its state is lost, and now that it has led others have its log;
+ * its disk is full or slow and another's is not; another voter is preferred.
  */
 #include "base/assert.h"
 #include "core.h"
@@ -34,13 +34,19 @@ static bool is_there(const struct consensus *c, uint32_t i)
 {
     const struct consensus__peer *p = &c->peers[i];
 
-    return is_voter(c, i) && p->acked_ms != 0 &&
+    return is_voter(c, i) && p->acked_ms != 0 && !p->lacks_state &&
            p->acked_ms + 2 * (uint64_t)c->options.heartbeat_ms >= c->now_ms;
 }
 
 static bool is_fit(const struct consensus *c, uint32_t i)
 {
     return is_there(c, i) && !c->peers[i].is_store_slow;
+}
+
+/* It has also said whether it has a state, as it does with each heartbeat. */
+static bool has_state(const struct consensus *c, uint32_t i)
+{
+    return is_fit(c, i) && c->peers[i].read_echo > 0;
 }
 
 /* Of those that pass, the one with the most entries; of equals the preferred. CONSENSUS_PEERS_MAX:
@@ -129,6 +135,9 @@ static void give_up(struct consensus *c)
     switch (why) {
     case CONSENSUS_TRANSFER_ASKED: break;
     case CONSENSUS_TRANSFER_PRIORITY: c->office.yields_at_ms = c->now_ms + PRIORITY_MS; break;
+    case CONSENSUS_TRANSFER_STATE:
+        c->office.yields_at_ms = c->now_ms + c->options.election_ms_min;
+        break;
     case CONSENSUS_TRANSFER_DISK:
         c->office.yields_at_ms = c->now_ms + c->options.election_ms_min;
         if (c->health == CONSENSUS_STORE_FULL) { /* a slow one has until it counts as stalled */
@@ -214,6 +223,16 @@ static bool should_yield_disk(const struct consensus *c)
            i != CONSENSUS_PEERS_MAX && c->peers[i].match >= c->commit;
 }
 
+/* A server whose state is lost leads because nobody else could be elected: its log is the longest.
+ * Once another has all of it, and a state to go on from, its work is done. That need not be
+ * committed: who is needed for it may have to get a snapshot first, and there is none here. */
+static bool should_yield_state(const struct consensus *c)
+{
+    uint32_t i = best(c, has_state);
+
+    return c->lacks_state && i != CONSENSUS_PEERS_MAX && c->peers[i].match == c->log.last_index;
+}
+
 /* A preferred voter that could lead at once; a hint, never part of a vote (spec 2.1). */
 static const struct mu_id *preferred(const struct consensus *c)
 {
@@ -245,6 +264,11 @@ static void begin_by_itself(struct consensus *c)
     if (c->now_ms < c->office.yields_at_ms) {
         return;
     }
+    if (should_yield_state(c)) {
+        (void)consensus__transfer_begin(c, CONSENSUS_TRANSFER_STATE,
+                                        &c->peers[best(c, has_state)].id);
+        return;
+    }
     if (should_yield_disk(c)) {
         (void)consensus__transfer_begin(c, CONSENSUS_TRANSFER_DISK, NULL);
         return;
@@ -260,9 +284,11 @@ static void invite(struct consensus *c, const struct consensus__peer *p)
     struct consensus__transfer *t = &c->office.transfer;
     bool is_due = t->sent_ms == 0 || c->now_ms >= t->sent_ms + c->options.heartbeat_ms;
 
-    /* What was accepted is committed here, so that nobody's write ends with an unknown outcome. */
-    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||
-        !consensus__send_has_room(c)) {
+    /* What was accepted is committed here, so that nobody's write ends with an unknown outcome;
+     * without a state nothing was accepted. */
+    bool is_settled = c->commit == c->log.last_index || t->why == CONSENSUS_TRANSFER_STATE;
+
+    if (p->match != c->log.last_index || !is_settled || !is_due || !consensus__send_has_room(c)) {
         return;
     }
     struct consensus_msg *m = consensus__send(c, CONSENSUS_TIMEOUT_NOW, &p->id);

@@ -229,14 +229,36 @@ static const struct mu_json_shape settings_shape = { .fields = settings_fields,
                                                      .fields_count = MU_LEN(settings_fields),
                                                      .bytes = sizeof(struct settings_body) };
 
+static enum mu_code check_duration(const char *name, int64_t ns, struct mu_err *err)
+{
+    char text[MU_DURATION_TEXT_MAX];
+
+    mu_duration_text(ns, text);
+    return ns >= 0 ? MU_OK
+                   : mu_fail(err, MU_INVALID, "%s is %s, it must not be negative", name, text);
+}
+
+static enum mu_code check_number(const char *name, uint64_t value, struct mu_err *err)
+{
+    return value <= INT64_MAX ? MU_OK
+                              : mu_fail(err, MU_INVALID, "%s is %llu, at most %lld is possible",
+                                        name, (unsigned long long)value, (long long)INT64_MAX);
+}
+
 static enum mu_code read_settings(struct request *r, struct settings_body *body, struct mu_err *err)
 {
     enum mu_code rc = mu_json_read(mu_buf_span(&r->body), &settings_shape, body, &r->arena, err);
 
-    if (rc == MU_OK && (body->last_contact_ns < 0 || body->stabilization_ns < 0)) {
-        return mu_fail(err, MU_INVALID, "durations must not be negative");
+    if (rc == MU_OK) {
+        rc = check_duration("LastContactThreshold", body->last_contact_ns, err);
     }
-    return rc;
+    if (rc == MU_OK) {
+        rc = check_duration("ServerStabilizationTime", body->stabilization_ns, err);
+    }
+    if (rc == MU_OK) {
+        rc = check_number("MaxTrailingLogs", body->max_trailing_logs, err);
+    }
+    return rc == MU_OK ? check_number("MinQuorum", body->min_quorum, err) : rc;
 }
 
 /* ?cas=<index>; false: answered. */

@@ -28,7 +28,8 @@ static int print(struct cli *cli, const struct options *o, const struct recovery
     recovery_position_write(p, &text);
     (void)fwrite(text.data, 1, text.bytes, cli->out);
     if (p->damage[0] != '\0') {
-        status = cli_fail(cli, "Error: damaged: %s", p->damage);
+        status =
+            cli_fail(cli, "Error: %s: %s", p->is_unread ? "cannot be read" : "damaged", p->damage);
     } else if (o->bundle != NULL &&
                mu_file_replace(o->bundle, mu_buf_span(&text), 0644, &err) != MU_OK) {
         status = cli_fail(cli, "Error writing the bundle: %s", err.text);

@@ -145,11 +145,14 @@ static void say_plan(const struct plan *p, FILE *to)
     (void)fprintf(
         to,
         "\nThe new cluster has %zu server%s, in epoch %llu. All %llu entries here count as "
-        "committed,\nthe last %llu of them too, which perhaps never were. Every other "
-        "server can only join as new.\n",
+        "committed",
         p->peers.count, p->peers.count == 1 ? "" : "s", (unsigned long long)own->epoch + 1,
-        (unsigned long long)own->last_index,
-        (unsigned long long)(own->last_index - own->applied_index));
+        (unsigned long long)own->last_index);
+    if (own->last_index > own->applied_index) {
+        (void)fprintf(to, ",\nthe last %llu of them too, which perhaps never were",
+                      (unsigned long long)(own->last_index - own->applied_index));
+    }
+    (void)fputs(".\nEvery other server can only join as new.\n", to);
 }
 
 static bool agrees(const struct plan *p)
@@ -221,8 +224,9 @@ int cmd_consensus_recover(struct cli *cli, const void *options, int argc, const 
         status = cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
     } else if (p->options->data_dir == NULL) {
         status = cli_fail(cli, "Error: -data-dir is required");
-    } else if (p->options->rejoins && p->options->peers != NULL) {
-        status = cli_fail(cli, "Error: -peers and -rejoin exclude each other");
+    } else if (p->options->rejoins && (p->options->peers != NULL || p->options->bundles.count > 0 ||
+                                       p->options->is_forced)) {
+        status = cli_fail(cli, "Error: -rejoin takes neither -peers nor -bundle nor -force");
     } else if (recovery_open(&p->recovery, p->options->data_dir, &err) != MU_OK) {
         status = cli_fail(cli, "Error: %s", err.text);
     } else {

@@ -7,6 +7,7 @@
  * One thing after the other is waited for, with the loop running: timers, signals and the child
  * only say that it is not wanted any more (is_over).
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,11 +21,11 @@
 #include "base/clock.h"
 #include "commands.h"
 #include "lock.h"
+#include "lock_guard.h"
 
 #define RENEW_MS   (LOCK_TTL_S * 1000U / 2)
 #define AGAIN_MS   1000U /* a renewal that failed */
 #define TTL_MS     (LOCK_TTL_S * 1000U)
-#define KILL_MS    5000U /* between SIGTERM and SIGKILL */
 #define RETRIES    3U
 #define NUMBER_MAX 1000000U
 
@@ -63,7 +64,8 @@ struct run {
     struct http_client *renewal; /* NULL: none under way */
     uint64_t renewed_ms;
     struct process *process; /* NULL: none runs */
-    bool was_told;           /* to end, by a signal */
+    struct lock_guard guard;
+    bool was_told; /* to end, by a signal */
     bool has_paused;
     int status; /* the child's */
 };
@@ -195,6 +197,7 @@ static void on_ended(void *data, const struct process_result *result)
     struct run *r = data;
 
     r->process = NULL;
+    lock_guard_watch(&r->guard, 0);
     r->lock.is_over = true;
     r->status = result->code == MU_OK ? result->status : 1;
     if (result->code != MU_OK) {
@@ -234,6 +237,7 @@ static void child_start(struct run *r, const char *const *args)
                                              .inherits_input = r->options->passes_input,
                                              .done = on_ended,
                                              .data = r });
+    lock_guard_watch(&r->guard, process_pid(r->process));
 }
 
 static void child_end(struct run *r)
@@ -243,7 +247,7 @@ static void child_end(struct run *r)
     }
     process_signal(r->process, SIGTERM);
     r->lock.is_over = false;
-    lock_pause(&r->lock, KILL_MS); /* its end cuts that short, and so does a second signal */
+    lock_pause(&r->lock, LOCK_KILL_MS); /* its end cuts that short, and so does a second signal */
     if (r->process != NULL) {
         process_signal(r->process, SIGKILL);
     }
@@ -265,6 +269,10 @@ static void say(const struct run *r, const char *text)
 /* While it is held. */
 static void hold(struct run *r, const char *const *args)
 {
+    if (!lock_guard_open(&r->guard)) {
+        (void)cli_fail(r->lock.cli, "When this process is killed, its command runs on: %s",
+                       strerror(errno));
+    }
     child_start(r, args);
     if (lock_monitor(&r->lock)) {
         (void)cli_fail(r->lock.cli, "Lock lost, killing child");
@@ -272,6 +280,7 @@ static void hold(struct run *r, const char *const *args)
         say(r, "Shutdown triggered, killing child");
     }
     child_end(r);
+    lock_guard_close(&r->guard);
 }
 
 static int carry_out(struct run *r, const char *name, const char *const *args, uint64_t limit_ms)

@@ -6,6 +6,7 @@
 #include "agent/archive.h"
 #include "base/assert.h"
 #include "commands.h"
+#include "snapshot_file.h"
 
 #define GAP 6 /* between columns, as in the reference */
 
@@ -128,16 +129,16 @@ int cmd_snapshot_inspect(struct cli *cli, const void *options, int argc, const c
     if (argc > 1) {
         return cli_fail(cli, "Too many arguments (expected 1, got %d)", argc);
     }
-    FILE *file = fopen(argv[0], "rbe");
+    FILE *file = snapshot_file_open(cli, argv[0]);
 
     if (file == NULL) {
-        return cli_fail(cli, "Error opening snapshot file: %s: %s", argv[0], strerror(errno));
+        return 1;
     }
     enum mu_code rc = archive_read(file_source, file, &contents, &err);
 
     (void)fclose(file);
     if (rc != MU_OK) {
-        return cli_fail(cli, "Error reading snapshot: %s", err.text);
+        return cli_fail(cli, "Error reading snapshot: %s: %s", argv[0], err.text);
     }
     print_meta(cli, &contents);
     (void)fputs("\n\n", cli->out);

@@ -1,9 +1,7 @@
 /* muster snapshot restore */
-#include <errno.h>
-#include <string.h>
-
 #include "base/assert.h"
 #include "commands.h"
+#include "snapshot_file.h"
 
 static int send(struct cli *cli, FILE *file)
 {
@@ -30,10 +28,10 @@ int cmd_snapshot_restore(struct cli *cli, const void *options, int argc, const c
     if (argc > 1) {
         return cli_fail(cli, "Too many arguments (expected 1, got %d)", argc);
     }
-    FILE *file = fopen(argv[0], "rbe");
+    FILE *file = snapshot_file_open(cli, argv[0]);
 
     if (file == NULL) {
-        return cli_fail(cli, "Error opening snapshot file: %s: %s", argv[0], strerror(errno));
+        return 1;
     }
     int status = send(cli, file);
 

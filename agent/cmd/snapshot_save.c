@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "commands.h"
+#include "snapshot_file.h"
 
 static enum mu_code file_source(void *data, void *to, size_t room, size_t *got, struct mu_err *err)
 {
@@ -106,6 +107,9 @@ int cmd_snapshot_save(struct cli *cli, const void *options, int argc, const char
     }
     if (argc > 1) {
         return cli_fail(cli, "Too many arguments (expected 1, got %d)", argc);
+    }
+    if (!snapshot_file_may_be(cli, argv[0])) {
+        return 1;
     }
     mu_buf_addf(&part, "%s.unverified", argv[0]);
     int status = save(cli, argv[0], mu_buf_text(&part));

@@ -47,8 +47,12 @@ class Lock(ClusterTest):
     def setUp(self):
         super().setUp()
         self.holders = []
+        self.leaders = []
 
     def tearDown(self):
+        for leader in self.leaders:
+            if self.group(leader):
+                os.killpg(leader, signal.SIGKILL)
         for holder in self.holders:
             if holder.process.poll() is None:
                 holder.process.terminate()  # so that it ends its command
@@ -151,6 +155,38 @@ class Lock(ClusterTest):
         self.assertEqual(second.end(), (0, ""))
         self.assertEqual(self.keys(agent), [])
 
+    def test_the_command_does_not_outlive_it(self):
+        agent = self.formed(1).agents["s1"]
+        # One that hears, and one that does not.
+        for name, trap in (("hears", "echo ended >>{0}; exit 3"), ("deaf", "")):
+            path = os.path.join(self.dir, name)
+            Holder(self, agent, name, "-n=2", command=(
+                f"trap '{trap.format(path)}' TERM; sleep 1000 & echo $$ >>{path}; "
+                "while :; do wait; done"))
+        for holder in self.holders:
+            wait_for("it to run", lambda h=holder: h.text().endswith("\n"))
+        for holder in self.holders:
+            leader = int(holder.text())
+            self.leaders.append(leader)
+            self.assertEqual(len(self.group(leader)), 2)
+            holder.process.kill()
+            wait_for("its command to end, and what that has started",
+                     lambda g=leader: not self.group(g))
+        self.assertIn("\nended\n", self.holders[0].text())
+
+    @staticmethod
+    def group(leader):
+        """Processes that live in it."""
+        found = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{name}/stat") as f:
+                    fields = f.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == leader and fields[0] != "Z":
+                found.append(int(name))
+        return found
 
 
 if __name__ == "__main__":

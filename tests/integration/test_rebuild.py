@@ -182,6 +182,29 @@ class Rebuilds(ClusterTest):
         except Exception:  # it runs
             victim.kill()
 
+    def test_the_longest_log_is_that_of_a_server_without_a_state(self):
+        cluster = self.formed()
+        leader = self.compacted(cluster)
+        late, victim = (s for s in cluster.servers() if s is not leader)
+        late.kill()
+        leader.ok("PUT", "/v1/kv/k149", "last")
+        wait_for("it to arrive", lambda: victim.get("/v1/kv/k149?raw&stale").text == "last")
+        leader.kill()
+        victim.kill()
+        with open(os.path.join(victim.data, "state", "rebuild"), "w") as f:
+            f.write("1 a reason of ours\n")
+        late.start()
+        victim.start()
+        # Without the one that has it all, the late one leads, and nothing is lost.
+        wait_for("a leader that can", lambda: late.put("/v1/kv/after", "1").status == 200)
+        self.assertIs(cluster.leader(), late)
+        self.assertEqual(late.ok("GET", "/v1/kv/k149?raw").text, "last")
+        self.assertIn("to bring its log to a server that has one", victim.log_text())
+        wait_for("its state", lambda: victim.get("/v1/kv/after?raw&stale").text == "1")
+        self.assertEqual(victim.ok("GET", "/v1/kv/k149?raw").text, "last")
+        leader.start()
+        wait_for("all of them", lambda: leader.get("/v1/kv/after?raw&stale").text == "1")
+
     def test_a_log_that_is_whole_leads_there_alone(self):
         server = self.formed(servers=1, args=[]).agents["s1"]
         for i in range(150):

@@ -104,6 +104,11 @@ class Members(ClusterTest):
         alone = k1.cli("operator", "raft", "transfer-leader")
         self.assertEqual(alone.returncode, 1)
         self.assertIn("no other voter is fit to lead", alone.stderr)
+        (only,) = peers(s1).values()
+        itself = k1.cli("operator", "raft", "transfer-leader", "-id", only["ID"])
+        self.assertEqual((itself.returncode, itself.stderr), (
+            1, "Error transfering leadership: Unexpected response code: 500 (id \"%s\" cannot take "
+               "over: it leads already)\n" % only["ID"]))
 
     def test_servers_that_leave_are_out_at_once_down_to_the_last(self):
         cluster = self.start()

@@ -53,6 +53,8 @@ struct process_options {
 struct process *process_start(struct uv_loop_s *loop, const struct process_options *options);
 /* Take no output meanwhile: it waits when its pipe is full. */
 void process_hold(struct process *p, bool is_held);
+/* Its number, which is that of its group; 0: it could not be started, or has ended. */
+int process_pid(const struct process *p);
 /* To it and its group, while it runs. */
 void process_signal(struct process *p, int number);
 /* Kill it and its group: no callback after this. */

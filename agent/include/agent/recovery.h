@@ -11,7 +11,8 @@
  *
  * Life:    recovery_open -> ... -> recovery_close; the lock of the directory is held in between.
  * Thread:  any; these calls block.
- * Errors:  MU_FOREIGN (no directory of muster, or a running agent's), MU_NOT_FOUND (no server's),
+ * Errors:  MU_FOREIGN (not of muster, or a running agent's), MU_NOT_FOUND (no directory, or not a
+ *          server's), MU_UNSUPPORTED (of another version),
  *          MU_INVALID (a file that is not what it should be), MU_CONFLICT (as things are it would
  *          lose or split data; the text says what and how to go on), MU_CORRUPT, MU_IO, MU_FULL.
  */
@@ -50,6 +51,7 @@ struct recovery_position {
     size_t servers_count;
     struct mu_id coordinator;     /* of a promise that was never decided; none: no promise */
     char damage[MU_ERR_TEXT_MAX]; /* of log or state; "": none. Not part of a bundle. */
+    bool is_unread;               /* `damage` is no damage: the disk failed, or is full */
 };
 
 /* The bundle: lines of "key value", the last one its checksum. */

@@ -198,9 +198,11 @@ struct consensus_loaded {
     uint64_t log_bytes;                /* of the entries behind the base, about */
     uint64_t applied, durable_applied; /* what the state contains */
     /* There is no state (spec 2.16): `applied` is the base, and nothing is applied until a snapshot
-     * of the leader was installed. It votes, since its log is whole, and does not stand. */
+     * of a leader was installed. It votes, since its log is whole, and stands after all others had
+     * their chance: it may be the only one with what was committed. Then it takes no proposals, and
+     * hands over to a server with a state as soon as that has its log. */
     bool lacks_state;
-    uint64_t seq;                      /* highest write submitted in this boot already */
+    uint64_t seq; /* highest write submitted in this boot already */
     uint64_t boot_count;
     uint64_t seed;          /* from the system; or the run's, in the simulator */
     bool campaigns_at_once; /* it has just formed the cluster: nobody else will be first */
@@ -524,6 +526,7 @@ enum consensus_refusal {
     CONSENSUS_DISK_SLOW, /* the store does not complete its writes */
     CONSENSUS_DISK_FULL,
     CONSENSUS_STATE_SPLIT,      /* the servers' states differ, and no quorum agrees */
+    CONSENSUS_STATE_LOST,       /* the leader's: it leads only until another can */
     CONSENSUS_TRANSFERRING,     /* leadership is being given away */
     CONSENSUS_TRANSFER_NOBODY,  /* no voter is fit to lead */
     CONSENSUS_TRANSFER_TARGET,  /* not another voter of the configuration */

@@ -30,6 +30,7 @@ struct consensus_inspection {
     struct consensus_config config; /* the newest; no servers: none yet */
     bool is_promised;               /* fresh, and bound to a set that coordinator decides about */
     struct mu_id coordinator;
+    enum mu_code damage_code;     /* MU_CORRUPT, or what kept the log from being read: MU_IO ... */
     char damage[MU_ERR_TEXT_MAX]; /* of the log: all from `term` on is unknown then; "": none */
 };
 

@@ -14,6 +14,7 @@
     /* roles and terms */ \
     X(ROLE,            DEBUG, "{r} -> {s}, term {c}") \
     X(LEADS,           INFO,  "leads term {a}, entries from {b} on") \
+    X(LEADS_STATELESS, WARN,  "leads term {a} without a state, to bring its log to a server that has one") \
     X(READY,           INFO,  "committed an entry of its own term {a}, at {b}") \
     X(LEADER,          INFO,  "follows {p} in term {a}") \
     X(TERM,            DEBUG, "term {a} -> {b}, heard from {p}") \

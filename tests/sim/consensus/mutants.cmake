@@ -221,10 +221,10 @@ mutant(transfer_to_anybody transfer.c scripts
     "           consensus__config(c)->servers[i].is_voter;"
     "           true;")
 mutant(transfer_before_it_has_all transfer.c scripts
-    "    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||"
-    "    if (c->commit != c->log.last_index || !is_due ||")
+    "    if (p->match != c->log.last_index || !is_settled || !is_due ||"
+    "    if (!is_settled || !is_due ||")
 mutant(transfer_before_all_is_committed transfer.c scripts
-    "    if (p->match != c->log.last_index || c->commit != c->log.last_index || !is_due ||"
+    "    if (p->match != c->log.last_index || !is_settled || !is_due ||"
     "    if (p->match != c->log.last_index || !is_due ||")
 mutant(transfer_without_end transfer.c scripts
     "#define TRANSFER_MS(c) ((c)->options.election_ms_min)"
@@ -315,9 +315,36 @@ mutant(match_survives_a_hole replicate.c scripts
     "    if (true) {
         return false;")
 
-mutant(stands_without_a_state election.c scripts
-    " || c->lacks_state) { /*"
-    ") { /*")
+mutant(lost_state_never_stands election.c scripts
+    "    if (consensus__is_installing(c)) { /* its log,"
+    "    if (consensus__is_installing(c) || c->lacks_state) { /* its log,")
+mutant(lost_state_stands_first election.c scripts
+    "    if (c->health == CONSENSUS_STORE_FULL || c->lacks_state) {"
+    "    if (c->health == CONSENSUS_STORE_FULL) {")
+mutant(lost_state_takes_proposals propose.c scripts
+    "    if (c->lacks_state) {
+        return CONSENSUS_STATE_LOST;"
+    "    if (false) {
+        return CONSENSUS_STATE_LOST;")
+mutant(lost_state_keeps_office transfer.c scripts
+    "    if (should_yield_state(c)) {"
+    "    if (false) {")
+mutant(lost_state_exports_nothing_as_all snapshot.c scripts
+    "    if (c->lacks_state) {
+        return; /* there"
+    "    if (false) {
+        return; /* there")
+mutant(lost_state_is_given_the_office transfer.c scripts
+    "p->acked_ms != 0 && !p->lacks_state &&"
+    "p->acked_ms != 0 &&")
+mutant(lost_state_gets_no_entries replicate.c scripts
+    "    p->lacks_state = lacks_state;
+}"
+    "    p->lacks_state = lacks_state;
+    if (lacks_state && p->state != CONSENSUS_SNAPSHOT) {
+        consensus__peer_move(c, p, CONSENSUS_SNAPSHOT);
+    }
+}")
 mutant(applies_behind_a_lost_state step.c scripts
     "    if (consensus__is_resetting(c) || c->lacks_state) {"
     "    if (consensus__is_resetting(c)) {")

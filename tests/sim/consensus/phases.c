@@ -299,21 +299,57 @@ static void must_elect_slowly(struct drive *d)
     must_progress(d, ALL, "servers with slow disks");
 }
 
+/* Has somebody with a state what the log of a server without one has no more? */
+static bool is_followed(const struct drive *d, const struct sim_log *of, uint32_t bits)
+{
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        const struct sim_disk *disk = &d->w->nodes[i].disk;
+
+        if (((bits >> i) & 1U) && !disk->lacks_state &&
+            (disk->log.base >= of->base ||
+             (disk->log.last >= of->base &&
+              sim_log_term(&disk->log, of->base) == sim_log_term(of, of->base)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing that was ever committed is only in a state that was lost. */
+static bool has_everything(const struct drive *d, uint32_t bits)
+{
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        const struct sim_disk *disk = &d->w->nodes[i].disk;
+
+        if (((bits >> i) & 1U) && disk->lacks_state && !is_followed(d, &disk->log, bits)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whoever lacks its state may have the longest log: it leads until another has that, too. */
+static void quorum_must_progress(struct drive *d)
+{
+    uint32_t bits = some_quorum(d);
+
+    heal(d, bits);
+    if (!has_everything(d, bits)) {
+        return;
+    }
+    if (drive_below(d, 2) == 0) {
+        isolate(d, bits);
+        must_progress(d, bits, "a healed quorum");
+    } else { /* a leader outside may serve it, also one that hears only a part of it */
+        must_progress(d, 0, "servers with a healed quorum");
+    }
+}
+
 static void liveness_phases(struct drive *d)
 {
     d->rand = drive_stream(d, DOMAIN_HEAL, 0, 0);
-    /* Whoever lacks its state may have the longest log, and does not stand: nobody can without it
-     */
-    if (is_formed(d) && d->plan.rate[DRIVE_change] == 0 && !any_lacks_state(d)) {
-        uint32_t bits = some_quorum(d);
-
-        heal(d, bits);
-        if (drive_below(d, 2) == 0) {
-            isolate(d, bits);
-            must_progress(d, bits, "a healed quorum");
-        } else { /* a leader outside may serve it, also one that hears only a part of it */
-            must_progress(d, 0, "servers with a healed quorum");
-        }
+    if (is_formed(d) && d->plan.rate[DRIVE_change] == 0) {
+        quorum_must_progress(d);
     }
     heal(d, all_intact(d));
     must_progress(d, ALL, "all healed servers");

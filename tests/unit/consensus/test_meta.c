@@ -211,7 +211,9 @@ static void another_node_and_a_newer_version_are_refused(void **state)
     (void)state;
     assert_int_equal(consensus__meta_load(&view, &other, &got, &err), MU_FOREIGN);
     assert_string_equal(err.text, "/disk belongs to node 01000000-0000-0000-0000-000000000000, "
-                                  "this is node ab000000-0000-0000-0000-000000000000");
+                                  "this is node ab000000-0000-0000-0000-000000000000: move it "
+                                  "away, or, if it is of this node, say so with -node-id "
+                                  "01000000-0000-0000-0000-000000000000");
     for (size_t slot = 0; slot < 2; slot++) {
         uint8_t *at = bytes->data + slot * CONSENSUS_META_SLOT;
 

@@ -1,0 +1,36 @@
+#include "snapshot_file.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/assert.h"
+
+FILE *snapshot_file_open(struct cli *cli, const char *path)
+{
+    FILE *file = fopen(path, "rbe");
+    struct stat at;
+
+    if (file == NULL) {
+        (void)cli_fail(cli, "Error opening snapshot file: %s: %s", path, strerror(errno));
+        return NULL;
+    }
+    if (fstat(fileno(file), &at) == 0 && S_ISDIR(at.st_mode)) {
+        (void)cli_fail(cli, "Error opening snapshot file: %s: %s", path, strerror(EISDIR));
+        (void)fclose(file);
+        return NULL;
+    }
+    return file;
+}
+
+bool snapshot_file_may_be(struct cli *cli, const char *path)
+{
+    struct stat at;
+
+    if (stat(path, &at) != 0 || S_ISREG(at.st_mode)) { /* creating one may fail yet */
+        return true;
+    }
+    (void)cli_fail(cli, "Error creating snapshot file: %s: %s", path,
+                   S_ISDIR(at.st_mode) ? strerror(EISDIR) : "not a regular file");
+    return false;
+}
