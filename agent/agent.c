@@ -468,6 +468,7 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     rc = rc == MU_OK ? agent__ipc_open(a, err) : rc;
     rc = rc == MU_OK ? agent__discover_open(a, err) : rc;
     agent__events_open(a);
+    agent__sinks_open(a);
     agent__handlers_open(a);
     agent__watches_open(a);
     agent__exec_open(a);
@@ -570,6 +571,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         a->stops_pending++;
         agent__discover_close(a, on_discover_closed, a);
     }
+    agent__sinks_close(a);
     agent__key_calls_cancel(a);
     agent__surveys_cancel(a);
     agent__doctor_close(a);

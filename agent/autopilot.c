@@ -262,8 +262,13 @@ static bool rule_replaced(struct look *l)
     for (size_t i = 0; i < l->count; i++) {
         const struct autopilot_server *s = &l->in->servers[i];
 
-        if (!s->is_configured || s->is_self || !is_replaced(l, i) || silence_ms(l, s) < SILENT_MS ||
-            !l->in->settings.cleanup_dead_servers) {
+        if (!s->is_configured || s->is_self || !is_replaced(l, i) || silence_ms(l, s) < SILENT_MS) {
+            continue;
+        }
+        if (!l->in->settings.cleanup_dead_servers) {
+            hold(l, l->tracks[i],
+                 "its disk was replaced, and cleanup_dead_servers is off: remove "
+                 "it with operator raft remove-peer, and it is taken in again");
             continue;
         }
         if (!s->is_voter || leaves_quorum(l, s)) {

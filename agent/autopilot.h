@@ -33,7 +33,7 @@
 #include "base/limits.h"
 
 #define AUTOPILOT_SERVERS_MAX 64 /* of the configuration and in gossip; more are not looked at */
-#define AUTOPILOT_WHY_MAX     192
+#define AUTOPILOT_WHY_MAX     256
 
 struct autopilot; /* opaque: what it remembers of servers from step to step */
 

@@ -80,7 +80,9 @@ static enum mu_code check_data_dir(struct config_draft *d, struct mu_err *err)
         d->c.data_dir = NULL;
     }
     if (d->c.data_dir == NULL) {
-        return d->c.is_dev || d->c.serf.is_on ? MU_OK : mu_fail(err, MU_INVALID, "data_dir cannot be empty");
+        return d->c.is_dev || d->c.serf.is_on
+                   ? MU_OK
+                   : mu_fail(err, MU_INVALID, "data_dir cannot be empty");
     }
     if (stat(d->c.data_dir, &st) != 0) {
         return errno == ENOENT ? MU_OK
@@ -561,6 +563,31 @@ static enum mu_code check_log(struct config_draft *d, struct mu_err *err)
     return MU_OK;
 }
 
+static enum mu_code check_sinks(struct config_draft *d, struct mu_err *err)
+{
+    const struct {
+        const char *key;
+        const char **address;
+    } sinks[] = {
+        { "statsd_address", &d->c.statsd_address },
+        { "statsite_address", &d->c.statsite_address },
+    };
+
+    for (size_t i = 0; i < MU_LEN(sinks); i++) {
+        struct mu_span host;
+        uint16_t port = 0;
+
+        *sinks[i].address = is_said(*sinks[i].address) ? *sinks[i].address : NULL;
+        if (*sinks[i].address != NULL &&
+            (!mu_addr_split(mu_span_text(*sinks[i].address), &host, &port) || port == 0 ||
+             host.bytes == 0)) {
+            return mu_fail(err, MU_INVALID, "telemetry.%s: '%.64s' is not host:port", sinks[i].key,
+                           *sinks[i].address);
+        }
+    }
+    return MU_OK;
+}
+
 static enum mu_code check_discover(struct config_draft *d, struct mu_err *err)
 {
     struct config *c = &d->c;
@@ -657,12 +684,31 @@ static enum mu_code warn_in_clear(struct config_draft *d, struct mu_err *err)
 enum mu_code config__finish(struct config_draft *d, struct mu_err *err)
 {
     static enum mu_code (*const rules[])(struct config_draft *, struct mu_err *) = {
-        check_datacenter, check_data_dir,         check_node,        check_node_meta,
-        check_bind,       check_advertise,        check_client,      check_ports,
-        check_listeners,  check_bootstrap,        check_join,        check_leave,
-        check_gossip,     check_domains,          check_service_ttl, check_output_size,
-        check_log,        check_discover,         check_endpoints,   check_segments,
-        check_encrypt,    config__check_handlers, refuse_unsafe,     warn_without_effect,
+        check_datacenter,
+        check_data_dir,
+        check_node,
+        check_node_meta,
+        check_bind,
+        check_advertise,
+        check_client,
+        check_ports,
+        check_listeners,
+        check_bootstrap,
+        check_join,
+        check_leave,
+        check_gossip,
+        check_domains,
+        check_service_ttl,
+        check_output_size,
+        check_log,
+        check_discover,
+        check_endpoints,
+        check_segments,
+        check_encrypt,
+        check_sinks,
+        config__check_handlers,
+        refuse_unsafe,
+        warn_without_effect,
         warn_in_clear,
     };
 

@@ -3,10 +3,11 @@
  * Every agent tells the leader where its node is, each max(sync_coordinate_interval_min, members /
  * 64 s), up to twice that at random: however large the cluster, the leader hears 64 a second at
  * most. It travels as PUT /v1/coordinate/update, the way of any request that only a leader can
- * answer. What has hardly moved is told only once a minute, so that an idle cluster stays idle.
+ * answer. What has hardly moved is told only once a minute.
  *
  * The leader gathers, the newest of each node, and five seconds after the first of them writes all
- * in one entry. What it holds when it loses its office is lost: each node tells it again.
+ * in one entry, but for those that the catalog has nearly so: an idle cluster writes nothing. (The
+ * reference writes them.) What it holds when it loses its office is lost: each node tells it again.
  */
 #include <math.h>
 #include <string.h>
@@ -54,6 +55,25 @@ static void forget_gathered(struct coordinates *c)
     c->gathered = mu_table_new();
 }
 
+static bool has_moved(const struct coordinate *was, const struct coordinate *now)
+{
+    double moved = coordinate_distance_raw(was, now) - was->height - now->height;
+
+    return moved + fabs(was->height - now->height) + fabs(was->adjustment - now->adjustment) >
+               MOVED_S ||
+           fabs(was->error - now->error) > ERROR_CHANGE;
+}
+
+static bool is_news(struct agent *a, struct mu_arena *arena, struct mu_span node,
+                    const struct coordinate *now)
+{
+    struct catalog_coordinates known = { .count = 0 };
+    struct mu_err err = MU_ERR_NONE;
+
+    return catalog_query_coordinate(a->reader, arena, node, &known, &err) != MU_OK ||
+           known.count == 0 || has_moved(&known.items[0].at, now);
+}
+
 static void write_gathered(void *data);
 
 static void on_written(void *data, const struct agent_written *written)
@@ -91,14 +111,21 @@ static void write_gathered(void *data)
     command.coordinates.items =
         mu_arena_array(&arena, mu_table_count(c->gathered), sizeof *command.coordinates.items);
     while (mu_table_next(c->gathered, &at)) {
-        command.coordinates.items[command.coordinates.count++] =
-            (struct command_coordinate){ .node = mu_arena_span(&arena, at.key),
-                                         .at = *(const struct coordinate *)at.value };
+        const struct coordinate *now = at.value;
+
+        if (is_news(a, &arena, at.key, now)) {
+            command.coordinates.items[command.coordinates.count++] =
+                (struct command_coordinate){ .node = mu_arena_span(&arena, at.key), .at = *now };
+        }
     }
     forget_gathered(c);
-    c->order = mu_new(sizeof *c->order);
-    c->order->agent = a;
-    agent_write(a, &command, on_written, c->order);
+    if (command.coordinates.count > 0) {
+        c->order = mu_new(sizeof *c->order);
+        c->order->agent = a;
+        agent_write(a, &command, on_written, c->order);
+    } else {
+        mu_log(MU_DEBUG, "agent.server.coordinate", "No node has moved");
+    }
     mu_arena_deinit(&arena);
 }
 
@@ -173,16 +200,6 @@ void agent_coordinate_json(struct mu_json_out *o, const struct coordinate *c)
     mu_json_close(o, '}');
 }
 
-static bool has_moved(const struct coordinates *c, const struct coordinate *now)
-{
-    const struct coordinate *was = &c->told;
-    double moved = coordinate_distance_raw(was, now) - was->height - now->height;
-
-    return moved + fabs(was->height - now->height) + fabs(was->adjustment - now->adjustment) >
-               MOVED_S ||
-           fabs(was->error - now->error) > ERROR_CHANGE;
-}
-
 static void on_told(void *data, enum mu_code code, const struct agent_http_response *response,
                     const struct mu_err *err)
 {
@@ -245,7 +262,7 @@ static void look(void *data)
         return;
     }
     if (c->telling == NULL && agent_coordinate(a, a->config->node_name, &at) &&
-        (c->told_ms == 0 || now_ms >= c->told_ms + TELL_ANYWAY_MS || has_moved(c, &at))) {
+        (c->told_ms == 0 || now_ms >= c->told_ms + TELL_ANYWAY_MS || has_moved(&c->told, &at))) {
         tell(a, &at);
     }
     timer_set(a->timers, &c->timer, pause_ms(a), look, a);

@@ -114,6 +114,7 @@ struct agent {
     struct execs *execs;             /* exec.c; NULL: turned off */
     struct handlers *handlers;       /* handlers.c: scripts that run on events; NULL: none */
     struct ipc *ipc;                 /* ipc_agent.c: the serf command's port */
+    struct sinks *sinks;             /* metrics_sink_uv.c */
     struct user_tags *user_tags;     /* user_tags.c: tags set by users */
     struct key_changes *key_changes; /* keyring_change.c: those under way */
     struct mu_link key_calls;        /* keys.c: asked by this agent */
@@ -452,9 +453,16 @@ MU_MUST_CHECK enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err);
 bool agent__ipc_is_open(const struct agent *a);
 void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data); /* an open one */
 void agent__ipc_free(struct agent *a);                                        /* gossip is gone */
+uint64_t agent__ipc_faults(const struct agent *a); /* clients hung up on */
 void agent__ipc_event(struct agent *a, const struct gossip_user_event *event);
 void agent__ipc_query(struct agent *a, const struct gossip_query *query);
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice);
+
+/* -- metrics_sink_uv.c: figures to statsd and statsite, where they are configured ----------------
+ */
+
+void agent__sinks_open(struct agent *a);
+void agent__sinks_close(struct agent *a);
 
 /* -- user_tags.c: tags that users give this node -------------------------------------------------
  */

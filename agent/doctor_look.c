@@ -131,6 +131,42 @@ static void add_own_state(struct agent *a, struct mu_buf *to)
     }
 }
 
+static void add_misplaced(void *data, const struct gossip_misplaced *found)
+{
+    struct mu_buf text = MU_BUF_NONE;
+    const char *state = "";
+    char other[MU_ADDR_TEXT_MAX];
+    char advertised[MU_ADDR_TEXT_MAX];
+
+    mu_addr_text(&found->other, other);
+    mu_addr_text(&found->advertised, advertised);
+    switch (found->kind) {
+    case GOSSIP_UNREACHED:
+        mu_buf_addf(&text,
+                    "%s does not get to its advertised address %s: set advertise_addr to one "
+                    "that others reach, or let them pass",
+                    other, advertised);
+        state = "unreachable";
+        break;
+    case GOSSIP_ELSEWHERE:
+        mu_buf_addf(&text,
+                    "%s advertises %s and does not answer there, its packets come from %s: set "
+                    "its advertise_addr",
+                    found->name, advertised, other);
+        state = "wrong-address";
+        break;
+    case GOSSIP_CLAIMED:
+        mu_buf_addf(&text,
+                    "%s at %s: a node at %s claims its name or id; stop one of the two, or give "
+                    "it another name and data directory",
+                    found->name, advertised, other);
+        state = "name-conflict";
+        break;
+    }
+    add_state(data, state, mu_buf_text(&text));
+    mu_buf_deinit(&text);
+}
+
 static void add_refusal(void *data, const struct gossip_refusal *r)
 {
     char from[MU_ADDR_TEXT_MAX];
@@ -196,6 +232,7 @@ static void report(struct agent *a, struct mu_buf *to)
     add(to, DOCTOR_CLOCK, GOSSIP_WAY_UNKNOWN, (uint64_t)(mu_clock_wall_ns() / MU_NS_PER_MS), "",
         "");
     add_own_state(a, to);
+    gossip_driver_each_misplaced(a->gossip, LATELY_MS, add_misplaced, to);
     gossip_driver_each_refusal(a->gossip, LATELY_MS, add_refusal, to);
     gossip_driver_each_broken_link(a->gossip, add_link, to);
     for (size_t i = 0; i < d->narrow_count; i++) {

@@ -9,7 +9,7 @@
 #define HEAD       "muster doctor 1"
 #define MORE       "more\n"
 #define SKEW_MS    5000
-#define TEXT_BYTES 200 /* of a name, or of what is said of it */
+#define TEXT_BYTES 400 /* of a name, or of what is said of it */
 
 static const char *const ways[] = {
     [GOSSIP_WAY_UNKNOWN] = "-",       [GOSSIP_WAY_OPEN] = "open",

@@ -25,7 +25,8 @@ const char *handler_event_type(enum gossip_notice_kind kind)
     case GOSSIP_REAPED: return "member-reap";
     case GOSSIP_REFUTED:
     case GOSSIP_CONFLICT:
-    case GOSSIP_UNREACHABLE: break;
+    case GOSSIP_UNREACHABLE:
+    case GOSSIP_USELESS: break;
     }
     return NULL;
 }

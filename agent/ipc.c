@@ -4,7 +4,6 @@
 #include <sodium.h>
 
 #include "base/assert.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "ipc_session.h"
 
@@ -23,11 +22,10 @@ void ipc__put_header(struct ipc_session *s, uint64_t seq, const char *error)
     ipc_put_u64(&s->out, seq);
 }
 
-void ipc__hang_up(struct ipc_session *s, const char *why)
+void ipc__hang_up(struct ipc_session *s, enum ipc_fault why, const char *detail)
 {
     if (!s->is_over) {
-        mu_log(MU_WARN, "agent.ipc", "Hanging up on a client", mu_kv("client", s->peer),
-               mu_kv("reason", why));
+        ipc_fault(s->host.faults, why, s->peer, detail);
         s->is_over = true;
     }
 }
@@ -42,7 +40,7 @@ void ipc__answer(struct ipc_session *s, const struct request *r, enum mu_code rc
 bool ipc__is_sound(struct ipc_session *s, const struct request *r)
 {
     if (r->body.is_bad) {
-        ipc__hang_up(s, "a field of a request has the wrong type");
+        ipc__hang_up(s, IPC_FAULT_FIELD, NULL);
     }
     return !r->body.is_bad;
 }
@@ -307,7 +305,7 @@ static void on_paused(void *data)
     }
     ipc__put_header(s, s->waiting_seq, "Invalid authentication token");
     if (++s->wrong_tokens == AUTH_MAX) {
-        ipc__hang_up(s, "too many wrong tokens");
+        ipc__hang_up(s, IPC_FAULT_TOKENS, NULL);
     }
     ipc__request_next(s);
     s->wake(s->wake_data);
@@ -376,12 +374,12 @@ static const struct ipc_command *command_allowed(struct ipc_session *s, const ch
 
     if (!s->is_greeted && (c == NULL || c->run != on_handshake)) {
         ipc__put_header(s, seq, "Handshake required");
-        ipc__hang_up(s, "it sent a command before the handshake");
+        ipc__hang_up(s, IPC_FAULT_HANDSHAKE, NULL);
         return NULL;
     }
     if (c == NULL) {
         ipc__put_header(s, seq, "Unsupported command");
-        ipc__hang_up(s, "it sent an unknown command");
+        ipc__hang_up(s, IPC_FAULT_COMMAND, NULL);
     }
     return c;
 }
@@ -409,7 +407,7 @@ static size_t request_run(struct ipc_session *s, struct mu_arena *arena)
     const char *name = ipc_get_text(&f, "Command");
 
     if (got == IPC_BAD || f.is_bad || (got == IPC_WHOLE && f.map == NULL)) {
-        ipc__hang_up(s, "it sent no request");
+        ipc__hang_up(s, IPC_FAULT_FRAME, NULL);
         return 0;
     }
     const struct ipc_command *c = got == IPC_WHOLE ? command_allowed(s, name, r.seq) : NULL;
@@ -422,7 +420,7 @@ static size_t request_run(struct ipc_session *s, struct mu_arena *arena)
     }
     r.body = ipc_fields_of(got == IPC_WHOLE ? &body : NULL, arena);
     if (got == IPC_BAD || r.body.is_bad) {
-        ipc__hang_up(s, "the body of a request is none");
+        ipc__hang_up(s, IPC_FAULT_BODY, NULL);
     } else if (got == IPC_WHOLE) {
         s->may_have_empty = !c->has_body;
         if (may_run(s, c)) {
@@ -453,7 +451,7 @@ void ipc__request_next(struct ipc_session *s)
         mu_arena_deinit(&arena);
         mu_buf_drop(&s->in, used);
         if (s->out.bytes > IPC_OUT_BYTES_MAX) {
-            ipc__hang_up(s, "it does not read its answers");
+            ipc__hang_up(s, IPC_FAULT_BACKLOG, NULL);
         }
     }
 }
@@ -494,7 +492,7 @@ void ipc_session_feed(struct ipc_session *s, struct mu_span bytes)
     ipc__request_next(s);
     if (!s->is_behind &&
         s->in.bytes > 2 * IPC_OBJECT_BYTES_MAX) { /* a header and a body, or behind a join */
-        ipc__hang_up(s, "its request is too long");
+        ipc__hang_up(s, IPC_FAULT_LENGTH, NULL);
     }
 }
 

@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "gossip/driver.h"
 #include "handler_event.h"
+#include "ipc_fault.h"
 
 #define IPC_CLIENTS_MAX   256U
 #define IPC_OUT_BYTES_MAX (4U * 1024 * 1024) /* a client that does not read is hung up on */
@@ -40,6 +41,7 @@ struct ipc_host {
     void *data;
     const char *auth_key; /* what clients must know; NULL: nothing */
     bool addr16;          /* IPv4 as 16 bytes, for clients of old */
+    struct ipc_faults *faults;
     void (*each)(void *data, gossip_member_fn *each, void *each_data);
     /* Unless they fail, `done` comes exactly once, never from inside. */
     enum mu_code (*join)(void *data, const char *const *addresses, size_t count, bool replays,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "coalesce.h"
@@ -18,6 +19,7 @@ struct ipc {
     struct coalescer *coalescer; /* of what clients' streams are told (spec 9.7) */
     struct timer flush;
     struct mu_link pauses;
+    struct ipc_faults faults;
 };
 
 /* -- the cluster --------------------------------------------------------------------------------
@@ -366,7 +368,7 @@ static enum mu_code listen_on(struct agent *a, struct mu_addr address, struct mu
 
 enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
 {
-    const struct ipc_host host = {
+    struct ipc_host host = {
         .data = a,
         .auth_key = a->config->serf_rpc.auth,
         .addr16 = a->config->serf_rpc.addr16,
@@ -389,6 +391,8 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
     enum mu_code rc = MU_OK;
 
     a->ipc = mu_new(sizeof *a->ipc);
+    a->ipc->faults.now_ms = mu_clock_ms;
+    host.faults = &a->ipc->faults;
     mu_list_init(&a->ipc->pauses);
     if (a->config->ports.serf_rpc <= 0) {
         return MU_OK;
@@ -412,6 +416,11 @@ void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data)
     while (!mu_list_empty(&a->ipc->pauses)) { /* their clients are gone */
         pause_over(MU_CONTAINER(a->ipc->pauses.next, struct pause, place));
     }
+}
+
+uint64_t agent__ipc_faults(const struct agent *a)
+{
+    return a->ipc != NULL ? ipc_faults_total(&a->ipc->faults) : 0;
 }
 
 bool agent__ipc_is_open(const struct agent *a)

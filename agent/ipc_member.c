@@ -151,7 +151,7 @@ static bool compile(struct ipc_session *s, const struct request *r, const char *
     const char *anchored = mu_arena_printf(r->arena, "^%s$", text);
 
     if (mu_pattern_compile(out, mu_span_text(anchored), r->arena, &err) != MU_OK) {
-        ipc__hang_up(s, err.text);
+        ipc__hang_up(s, IPC_FAULT_PATTERN, err.text);
         return false;
     }
     return true;

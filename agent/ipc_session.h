@@ -56,7 +56,7 @@ struct request {
 /* ipc.c */
 void ipc__put_header(struct ipc_session *s, uint64_t seq, const char *error);
 void ipc__put_number(struct mu_buf *to, const char *name, uint64_t value);
-void ipc__hang_up(struct ipc_session *s, const char *why);
+void ipc__hang_up(struct ipc_session *s, enum ipc_fault why, const char *detail);
 void ipc__answer(struct ipc_session *s, const struct request *r, enum mu_code rc,
                  const struct mu_err *err);
 bool ipc__is_sound(struct ipc_session *s, const struct request *r); /* false: hung up */

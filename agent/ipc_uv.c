@@ -24,6 +24,7 @@ struct client {
     struct mu_buf writing; /* not empty: a write is under way */
     bool is_feeding;       /* what is waiting goes out behind it */
     size_t held;           /* bytes, as counted in the port's */
+    char peer[MU_ADDR_TEXT_MAX];
 };
 
 struct ipc_port {
@@ -94,7 +95,7 @@ static void on_impatient(uv_timer_t *timer)
 {
     struct client *c = timer->data;
 
-    mu_log(MU_WARN, "agent.ipc", "A client takes nothing, hanging up");
+    ipc_fault(c->port->host.faults, IPC_FAULT_SLOW, c->peer, NULL);
     client_close(c);
 }
 
@@ -125,8 +126,7 @@ static void flush(struct client *c)
     held_set(c, ipc_session_held(c->session) + c->writing.bytes);
     if (out->bytes > IPC_OUT_BYTES_MAX ||
         (c->port->held > IPC_HELD_BYTES_MAX && c->held > IPC_HELD_FAIR)) {
-        mu_log(MU_WARN, "agent.ipc", "Hanging up on a client that takes too little",
-               mu_kv_u("bytes", c->held));
+        ipc_fault(c->port->host.faults, IPC_FAULT_BACKLOG, c->peer, NULL);
         client_close(c);
         return;
     }
@@ -262,7 +262,6 @@ static struct client *client_new(struct ipc_port *p)
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct ipc_port *p = listener->data;
-    char peer[MU_ADDR_TEXT_MAX];
 
     if (status != 0) {
         return;
@@ -270,14 +269,14 @@ static void on_connection(uv_stream_t *listener, int status)
     struct client *c = client_new(p);
     int rc = uv_accept(listener, (uv_stream_t *)&c->socket);
 
-    peer_of(&c->socket, peer);
-    c->session = ipc_session_new(&p->host, peer, on_wake, c);
+    peer_of(&c->socket, c->peer);
+    c->session = ipc_session_new(&p->host, c->peer, on_wake, c);
     if (p->clients_count > IPC_CLIENTS_MAX) {
-        mu_log(MU_WARN, "agent.ipc", "Too many clients", mu_kv("client", peer));
+        ipc_fault(p->host.faults, IPC_FAULT_CROWD, c->peer, NULL);
         rc = UV_EBUSY;
     }
     if (rc == 0) {
-        mu_logf(MU_DEBUG, "agent.ipc", "Accepted client: %s", peer);
+        mu_logf(MU_DEBUG, "agent.ipc", "Accepted client: %s", c->peer);
         (void)uv_tcp_nodelay(&c->socket, 1);
         rc = uv_read_start((uv_stream_t *)&c->socket, on_room, on_read);
     }

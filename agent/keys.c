@@ -107,10 +107,12 @@ static enum mu_code ask(struct key_call *c, enum gossip_key_op op, struct mu_spa
     if (calls_count(a) > CALLS_MAX) {
         return mu_fail(&c->err, MU_BUSY, "Too many changes of keys at once");
     }
-    if (op != GOSSIP_KEY_LIST && text.bytes > 0) { /* an empty one is for the members to refuse */
+    if (op != GOSSIP_KEY_LIST && text.bytes > 0) {
         rc = gossip_key_parse(mu_arena_text(&c->arena, text.data, text.bytes), &key, &c->err);
     }
-    if (rc != MU_OK) {
+    if (rc == MU_UNSUPPORTED) { /* of a size that none has: each member refuses an empty one */
+        c->err = MU_ERR_NONE;
+    } else if (rc != MU_OK) {
         return rc;
     }
     gossip_key_request_encode(&key, &payload);

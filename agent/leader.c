@@ -248,7 +248,8 @@ void agent__leader_notice(struct agent *a, const struct gossip_notice *notice)
         break;
     case GOSSIP_REFUTED:
     case GOSSIP_CONFLICT:
-    case GOSSIP_UNREACHABLE: return;
+    case GOSSIP_UNREACHABLE:
+    case GOSSIP_USELESS: return;
     }
     agent__caretaker_look(a);
     soon(a);

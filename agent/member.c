@@ -389,7 +389,17 @@ static void on_notice(struct agent *a, const struct gossip_notice *n)
         agent__rival(a, &n->member);
         break;
     case GOSSIP_UNREACHABLE:
-        mu_log(MU_WARN, "agent", n->text != NULL ? n->text : "Advertised address unreachable");
+        mu_log(MU_WARN, "agent",
+               "Others do not reach this node: set advertise_addr (-advertise) to an address that "
+               "they reach, or let UDP and TCP to its gossip port pass",
+               mu_kv("error", n->text));
+        break;
+    case GOSSIP_USELESS:
+        mu_log(MU_ERROR, "agent",
+               "No other machine can use the address that this node advertises: set advertise_addr "
+               "(-advertise), or bind_addr (-bind), to one of its network addresses",
+               mu_kv("error", n->text));
+        agent__end(a, AGENT_FAILED);
         break;
     case GOSSIP_JOINED:
     case GOSSIP_UPDATED:

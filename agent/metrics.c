@@ -149,6 +149,8 @@ static void tell_gossip(const struct agent *a, const struct telling *t)
     tell(t, AGENT_GAUGE, "serf.queue.Event", "User events that are being told",
          (double)s.event_queue);
     tell(t, AGENT_GAUGE, "serf.queue.Query", "Queries that are being told", (double)s.query_queue);
+    tell(t, AGENT_COUNTER, "serf.ipc.hung_up", "Clients of the control port that were hung up on",
+         (double)agent__ipc_faults(a));
     tell(t, AGENT_COUNTER, "memberlist.udp.kernel_drops",
          "Datagrams that the receive buffer had no room for", (double)s.kernel_drops);
     gossip_driver_counters(a->gossip, counters);

@@ -129,6 +129,11 @@ struct gossip__dealings {
         uint64_t rtt_us;     /* of that; 0: not measured */
         unsigned missed;     /* probes in a row without a straight answer */
         enum gossip_way tcp; /* what was met on TCP meanwhile */
+        uint64_t
+            elsewhere_ms; /* when a datagram of it last came from another address than its own */
+        struct mu_addr elsewhere;
+        uint64_t rival_ms; /* when its name or id was last claimed from another address */
+        struct mu_addr rival;
     } link;
     struct gossip__distance *distance; /* NULL: never measured */
     uint64_t prune_ms;                 /* 0, or when a leaving one that was pruned is forgotten */
@@ -201,6 +206,8 @@ void gossip__on_suspect(struct gossip *g, const struct gossip__suspect *s, struc
                         const struct gossip__source *src);
 void gossip__on_dead(struct gossip *g, const struct gossip__dead *d, struct mu_span bytes,
                      const struct gossip__source *src);
+/* Can it be used by others, when it came from there? */
+bool gossip__address_ok(const struct mu_addr *at, const struct mu_addr *from);
 /* Why this record may not enter the cluster as it is; NULL: it may. *held: who is in its way. */
 const char *gossip__alive_refused(struct gossip *g, const struct gossip__alive *a,
                                   const struct gossip__member **held);
@@ -300,9 +307,14 @@ void gossip__coordinate_restart(struct gossip__member *m);
  */
 
 /* Straight and by UDP; rtt_ns 0: not measured. */
-void gossip__link_answered(const struct gossip *g, struct gossip__member *m, uint64_t rtt_ns);
+void gossip__link_answered(struct gossip *g, struct gossip__member *m, uint64_t rtt_ns);
 void gossip__link_missed(const struct gossip *g, struct gossip__member *m, enum gossip_way tcp);
-void gossip__link_heard(const struct gossip *g, struct gossip__member *m);
+/* A datagram of it came from there: of this life of it, or from its address. */
+void gossip__link_heard(const struct gossip *g, struct gossip__member *m,
+                        const struct mu_addr *from);
+/* Somebody else wants to be it. */
+void gossip__link_claimed(const struct gossip *g, struct gossip__member *m,
+                          const struct mu_addr *by);
 
 /* -- stranger.c: what is turned away, and bounds on what others make us say ---------------------
  */
@@ -320,14 +332,14 @@ struct gossip__stranger { /* the last one */
 };
 
 enum gossip__topic { /* of lines that come as often as others like */
-    GOSSIP__TOPIC_VERSION,
-    GOSSIP__TOPIC_WRONG_NODE,
-    GOSSIP__TOPIC_REFUTED,
-    GOSSIP__TOPIC_REFUSED_STATE,
-    GOSSIP__TOPIC_OLD_EVENT,
-    GOSSIP__TOPIC_OLD_QUERY,
-    GOSSIP__TOPIC_FILTER,
-    GOSSIP__TOPICS,
+                     GOSSIP__TOPIC_VERSION,
+                     GOSSIP__TOPIC_WRONG_NODE,
+                     GOSSIP__TOPIC_REFUTED,
+                     GOSSIP__TOPIC_REFUSED_STATE,
+                     GOSSIP__TOPIC_OLD_EVENT,
+                     GOSSIP__TOPIC_OLD_QUERY,
+                     GOSSIP__TOPIC_FILTER,
+                     GOSSIP__TOPICS,
 };
 
 struct gossip__quota {
@@ -924,6 +936,7 @@ struct gossip {
     uint64_t coordinate_log_ms;
 
     struct gossip__history history;
+    struct mu_addr unreached_from; /* who said that nobody reaches our address; none: nobody did */
     struct gossip__stranger strangers[GOSSIP__REASONS];
     struct gossip__quota quotas[GOSSIP__TOPICS];
     struct gossip__queue queues[GOSSIP__QUEUES];

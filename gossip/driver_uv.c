@@ -85,7 +85,8 @@ static bool concerns_state(const struct gossip_driver *d, const struct gossip_ef
     for (size_t i = 0; i < fx->notices_count; i++) {
         const struct gossip_notice *n = &fx->notices[i];
 
-        if (n->kind != GOSSIP_CONFLICT && n->kind != GOSSIP_UNREACHABLE) {
+        if (n->kind != GOSSIP_CONFLICT && n->kind != GOSSIP_UNREACHABLE &&
+            n->kind != GOSSIP_USELESS) {
             return true;
         }
     }
@@ -426,6 +427,14 @@ void gossip_driver_each_refusal(const struct gossip_driver *d, uint64_t age_ms,
     uint64_t now_ms = gossip__now();
 
     gossip_each_refusal(d->core, now_ms > age_ms ? now_ms - age_ms : 1, each, data);
+}
+
+void gossip_driver_each_misplaced(const struct gossip_driver *d, uint64_t age_ms,
+                                  gossip_misplaced_fn *each, void *data)
+{
+    uint64_t now_ms = gossip__now();
+
+    gossip_each_misplaced(d->core, now_ms > age_ms ? now_ms - age_ms : 1, each, data);
 }
 
 bool gossip_driver_explain(const struct gossip_driver *d, const char *name,

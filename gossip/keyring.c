@@ -23,7 +23,7 @@ _Static_assert(sizeof PERSONAL == crypto_generichash_blake2b_PERSONALBYTES, "exa
 enum mu_code gossip_key_of(struct mu_span bytes, struct gossip_key *out, struct mu_err *err)
 {
     if (bytes.bytes != 16 && bytes.bytes != 24 && bytes.bytes != 32) {
-        return mu_fail(err, MU_INVALID, "key size must be 16, 24 or 32 bytes");
+        return mu_fail(err, MU_UNSUPPORTED, "key size must be 16, 24 or 32 bytes");
     }
     memset(out, 0, sizeof *out);
     memcpy(out->bytes, bytes.data, bytes.bytes);

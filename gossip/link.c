@@ -10,10 +10,11 @@
 
 #define MISSED_MIN 2
 
-void gossip__link_answered(const struct gossip *g, struct gossip__member *m, uint64_t rtt_ns)
+void gossip__link_answered(struct gossip *g, struct gossip__member *m, uint64_t rtt_ns)
 {
     struct gossip__dealings *d = gossip__deal(m);
 
+    g->unreached_from = MU_ADDR_NONE; /* answers go to the advertised address */
     d->link.acked_ms = g->now_ms;
     d->link.rtt_us = rtt_ns / 1000;
     d->link.missed = 0;
@@ -32,9 +33,26 @@ void gossip__link_missed(const struct gossip *g, struct gossip__member *m, enum 
     }
 }
 
-void gossip__link_heard(const struct gossip *g, struct gossip__member *m)
+void gossip__link_heard(const struct gossip *g, struct gossip__member *m,
+                        const struct mu_addr *from)
 {
-    gossip__deal(m)->link.heard_ms = g->now_ms;
+    struct gossip__dealings *d = gossip__deal(m);
+
+    if (mu_addr_eq(from, &m->card->addr)) {
+        d->link.heard_ms = g->now_ms;
+    } else {
+        d->link.elsewhere_ms = g->now_ms;
+        d->link.elsewhere = *from;
+    }
+}
+
+void gossip__link_claimed(const struct gossip *g, struct gossip__member *m,
+                          const struct mu_addr *by)
+{
+    struct gossip__dealings *d = gossip__deal(m);
+
+    d->link.rival_ms = g->now_ms;
+    d->link.rival = *by;
 }
 
 /* Everybody pings everybody else once in two rounds at most (5.1). */
@@ -60,5 +78,46 @@ void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void 
                                     .missed = d->link.missed };
 
         each(data, &link);
+    }
+}
+
+/* -- addresses that are not as they should be ---------------------------------------------------
+ */
+
+/* What comes from another address than the advertised one is fine where that one answers: NAT. */
+static bool is_elsewhere(const struct gossip__member *m, uint64_t since_ms)
+{
+    const struct gossip__dealings *d = gossip__dealings(m);
+
+    return d->link.elsewhere_ms >= since_ms && d->link.elsewhere_ms > d->link.acked_ms &&
+           d->link.heard_ms < since_ms;
+}
+
+void gossip_each_misplaced(const struct gossip *g, uint64_t since_ms, gossip_misplaced_fn *each,
+                           void *data)
+{
+    struct gossip_misplaced found = { .kind = GOSSIP_UNREACHED,
+                                      .name = g->self->card->name,
+                                      .advertised = g->self->card->addr,
+                                      .other = g->unreached_from };
+
+    if (g->unreached_from.ip_bytes > 0) {
+        each(data, &found);
+    }
+    for (size_t i = 0; i < g->members.count; i++) {
+        const struct gossip__member *m = g->members.items[i];
+        const struct gossip__dealings *d = gossip__dealings(m);
+
+        found = (struct gossip_misplaced){ .name = m->card->name, .advertised = m->card->addr };
+        if (m != g->self && is_elsewhere(m, since_ms)) {
+            found.kind = GOSSIP_ELSEWHERE;
+            found.other = d->link.elsewhere;
+            each(data, &found);
+        }
+        if (d->link.rival_ms != 0 && d->link.rival_ms >= since_ms) {
+            found.kind = GOSSIP_CLAIMED;
+            found.other = d->link.rival;
+            each(data, &found);
+        }
     }
 }

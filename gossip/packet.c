@@ -232,13 +232,17 @@ static struct gossip__member *other_named(const struct gossip *g, const char *na
 }
 
 /* One that we hold suspect or dead is talking to us (3, item 4): it does not know that, or has
- * refuted it where we did not hear it, and says so again. Of the dead also from another address: a
- * node that was given the name of one that is gone, by those who knew it sooner. */
+ * refuted it where we did not hear it, and says so again. Of the dead also another life elsewhere:
+ * a node that was given the name of one that is gone, by those who knew it sooner. Not the same
+ * life: it would come back to an address at which it does not answer, and go, every few seconds. */
 static void answer_stale(struct gossip *g, struct gossip__member *sender,
-                         const struct mu_addr *from)
+                         const struct gossip__packet *p, const struct mu_addr *from)
 {
+    bool is_at_home = sender != NULL && mu_addr_eq(from, &sender->card->addr);
+
     if (sender == NULL || sender->state == GOSSIP__ALIVE ||
-        (sender->state == GOSSIP__SUSPECT && !mu_addr_eq(from, &sender->card->addr))) {
+        (!is_at_home &&
+         (sender->state == GOSSIP__SUSPECT || p->boot_id == sender->card->boot_id))) {
         return;
     }
     gossip__accuse(g, sender, from);
@@ -296,8 +300,9 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
     if (src.sender != NULL && !is_sealed) {
         gossip__deal(src.sender)->clear_ms = g->now_ms;
     }
-    if (src.sender != NULL && mu_addr_eq(from, &src.sender->card->addr)) {
-        gossip__link_heard(g, src.sender);
+    if (src.sender != NULL &&
+        (p.boot_id == src.sender->card->boot_id || mu_addr_eq(from, &src.sender->card->addr))) {
+        gossip__link_heard(g, src.sender, from);
     }
     for (size_t i = 0; i < p.parts_count; i++) {
         struct gossip__part part;
@@ -309,5 +314,5 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
         }
         src.sender = other_named(g, p.from); /* a part may have brought it in, or out */
     }
-    answer_stale(g, src.sender, from);
+    answer_stale(g, src.sender, &p, from);
 }

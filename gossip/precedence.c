@@ -114,7 +114,7 @@ static bool jumps_too_far(struct gossip *g, const struct gossip__member *m, uint
 }
 
 /* An address that nobody else can use (11 [M] 3). */
-static bool address_ok(const struct mu_addr *at, const struct mu_addr *from)
+bool gossip__address_ok(const struct mu_addr *at, const struct mu_addr *from)
 {
     bool is_remote = from->ip_bytes > 0 && !mu_addr_is_loopback(from);
 
@@ -188,6 +188,7 @@ static void conflict(struct gossip *g, struct gossip__member *m, const struct go
     char theirs[MU_ADDR_TEXT_MAX];
     struct gossip__dealings *d = gossip__deal(m);
 
+    gossip__link_claimed(g, m, &a->at);
     gossip__count(g, GOSSIP_COUNT_CONFLICTS);
     if (d->conflict_ms != 0 && g->now_ms < d->conflict_ms + CONFLICT_TELL_MS) {
         return;
@@ -383,7 +384,7 @@ void gossip__on_alive(struct gossip *g, const struct gossip__alive *a, struct mu
         gossip__count(g, GOSSIP_COUNT_INCARNATION_REFUSED);
         return;
     }
-    if (!address_ok(&a->at, &src->addr)) {
+    if (!gossip__address_ok(&a->at, &src->addr)) {
         gossip__count(g, GOSSIP_COUNT_ADDRESS_REFUSED);
         return;
     }

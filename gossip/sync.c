@@ -283,12 +283,21 @@ static const char *verify_record(struct gossip *g, struct gossip__stream *s,
     const char *why = gossip__alive_refused(g, a, held);
     bool is_newcomer = s->sync->is_join && strcmp(a->node, s->name) == 0;
 
+    if (why == NULL && is_newcomer && !gossip__address_ok(&a->at, &s->peer)) {
+        char at[MU_ADDR_TEXT_MAX];
+
+        mu_addr_text(&a->at, at);
+        gossip__count(g, GOSSIP_COUNT_ADDRESS_REFUSED);
+        return mu_arena_printf(&g->step, "advertised address %s means nothing to other machines",
+                               at);
+    }
     if (why != NULL || !is_newcomer || m == NULL || !gossip__member_is_live(m) ||
         mu_addr_eq(&m->card->addr, &a->at) ||
         (!mu_id_is_none(&a->node_id) && mu_id_eq(&m->card->node_id, &a->node_id))) {
         return why;
     }
     *held = m;
+    gossip__link_claimed(g, m, &a->at);
     return mu_arena_printf(&g->step, "name '%s' is in use", m->card->name);
 }
 
@@ -503,6 +512,11 @@ static void on_rejected(struct gossip *g, struct gossip__stream *s,
     if (reject->code == GOSSIP__REJECT_CONFLICT && reject->has_held) {
         why = gossip__conflict_notice(g, why, &reject->held, NULL);
     }
+    if (!gossip__address_ok(&g->self->card->addr, &s->peer)) { /* as we can see ourselves */
+        struct gossip_view view = gossip__member_view(g, g->self);
+
+        gossip__notice(g, GOSSIP_USELESS, &view, why);
+    }
     sync_failed(g, s, why);
 }
 
@@ -517,6 +531,9 @@ static void on_reach(struct gossip *g, struct gossip__stream *s, bool udp, bool 
     gossip__stream_end(g, s);
     if (udp && tcp) {
         return;
+    }
+    if (!udp) {
+        g->unreached_from = s->peer;
     }
     const char *text = mu_arena_printf(
         &g->step, "advertised address %s is not reachable from %s (no answer over %s)", ours,

@@ -21,12 +21,14 @@
 #include <uv.h>
 
 #include "agent/agent.h"
+#include "agent/metrics.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "commands.h"
 #include "serf.h"
+#include "syslog.h"
 #include "web/web.h"
 
 #define PATIENCE_MS 15000 /* agent-behaviour 1.2 */
@@ -56,6 +58,7 @@ static const struct {
     { SIGHUP, "hangup" },
     { SIGINT, "interrupt" },
     { SIGTERM, "terminated" },
+    { SIGUSR1, "user defined signal 1" },
 };
 
 struct process {
@@ -203,15 +206,36 @@ static void on_reloaded(void *data, enum mu_code code, const char *restart,
     if (code != MU_OK) {
         say(p, "%s", err->text);
         say(p, "Failed to reload configs");
-    } else if (p->config->serf.is_on) {
+        return;
+    }
+    syslog_set_level(p->config->log_level);
+    if (p->config->serf.is_on) {
         serf_agent_log(p->config->log_level);
     }
+}
+
+/* To standard error, as Consul and Serf do it. */
+static void print_metrics(struct process *p)
+{
+    struct mu_buf text = MU_BUF_NONE;
+
+    if (p->state == RUNNING && p->web != NULL) {
+        agent_print_metrics(p->agent, &text);
+        (void)fwrite(text.data, 1, text.bytes, stderr);
+        (void)fflush(stderr);
+    }
+    mu_buf_deinit(&text);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct process *p = handle->data;
     const char *name = "";
+
+    if (number == SIGUSR1) {
+        print_metrics(p);
+        return;
+    }
 
     for (size_t i = 0; i < MU_LEN(signals); i++) {
         name = signals[i].number == number ? signals[i].name : name;
@@ -265,6 +289,14 @@ static enum mu_code open_log(struct process *p, struct mu_err *err)
 
     mu_log_set_level(c->log_level);
     mu_log_set_json(c->log_json);
+    if (c->enable_syslog) {
+        const char *tag = c->serf.is_on ? "serf" : "consul";
+        enum mu_code rc = syslog_open(tag, c->syslog_facility, c->log_level, err);
+
+        if (rc != MU_OK) {
+            return mu_wrap(err, rc, "Syslog setup failed");
+        }
+    }
     if (c->log_file == NULL) {
         return MU_OK;
     }
@@ -393,6 +425,7 @@ static int run_with_config(struct cli *cli, struct config *config, bool *starts_
         status = run(cli, &p);
     }
     *starts_over = p.starts_over;
+    syslog_close();
     mu_log_set_copy_fd(-1);
     if (p.log_fd >= 0) {
         (void)close(p.log_fd);

@@ -114,6 +114,14 @@ static void put_rest(struct said *s, struct mu_json_out *o)
     mu_json_open(o, '{');
     put_said(o, "auth", s->rpc_auth);
     mu_json_close(o, '}');
+    mu_json_boolean(o, "enable_syslog", s->syslog);
+    put_said(o, "syslog_facility", s->facility);
+    mu_json_key(o, "telemetry");
+    mu_json_open(o, '{');
+    mu_json_text(o, "metrics_prefix", "serf-agent");
+    put_said(o, "statsd_address", s->statsd);
+    put_said(o, "statsite_address", s->statsite);
+    mu_json_close(o, '}');
     mu_json_key(o, "mdns");
     mu_json_open(o, '{');
     put_said(o, "interface", s->mdns_iface != NULL ? s->mdns_iface : s->iface);
@@ -214,8 +222,6 @@ static void warn_all(const struct said *s, const char *bind)
         { s->role != NULL, "Deprecation warning: 'Role' has been replaced with 'Tags'" },
         { s->rejoin && s->snapshot == NULL,
           "Warning: 'RejoinAfterLeave' enabled without snapshot file" },
-        { s->syslog || s->facility != NULL, "Warning: syslog has no effect yet" },
-        { s->statsite != NULL || s->statsd != NULL, "Warning: metrics sinks have no effect yet" },
         { s->retry_ms > 0 && s->retry_ms < 1000,
           "Warning: 'RetryInterval' is too low. Setting to 1s" },
         { s->broadcast_ms > 0 && s->broadcast_ms < 1000,

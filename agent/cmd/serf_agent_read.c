@@ -53,8 +53,8 @@ static const struct row {
     { "rpc_addr", "rpc-addr", AS_TEXT, AT(rpc_addr), "Address of the control port; default 127.0.0.1:7373." },
     { "rpc_auth", NULL, AS_TEXT, AT(rpc_auth), "Key that its clients must give." },
     { "log_level", "log-level", AS_TEXT, AT(log_level), "TRACE, DEBUG, INFO, WARN or ERR." },
-    { "enable_syslog", "syslog", AS_BOOL, AT(syslog), "Without effect." },
-    { "syslog_facility", NULL, AS_TEXT, AT(facility), "Without effect." },
+    { "enable_syslog", "syslog", AS_BOOL, AT(syslog), "Log to syslog as well." },
+    { "syslog_facility", NULL, AS_TEXT, AT(facility), "As this facility; default LOCAL0." },
     { "leave_on_terminate", NULL, AS_BOOL, AT(leave_on_terminate), "Leave on SIGTERM." },
     { "skip_leave_on_interrupt", NULL, AS_BOOL, AT(skip_leave), "Do not leave on SIGINT." },
     { "disable_coordinates", NULL, AS_BOOL, AT(no_coordinates), "No network coordinates." },
@@ -66,11 +66,11 @@ static const struct row {
     { "reconnect_interval", NULL, AS_DURATION, AT(reconnect_ms), "Pause between tries to reach a failed member." },
     { "reconnect_timeout", NULL, AS_DURATION, AT(reconnect_timeout_ms), "How long a failed member stays listed; default 24h." },
     { "tombstone_timeout", NULL, AS_DURATION, AT(tombstone_ms), "The same for one that left." },
-    { "query_response_size_limit", NULL, AS_INT, AT(response_limit), "Must be 1024." },
-    { "query_size_limit", NULL, AS_INT, AT(query_limit), "Must be 1024." },
-    { "user_event_size_limit", NULL, AS_INT, AT(event_limit), "Must be 512." },
-    { "statsite_addr", NULL, AS_TEXT, AT(statsite), "Without effect." },
-    { "statsd_addr", NULL, AS_TEXT, AT(statsd), "Without effect." },
+    { "query_response_size_limit", NULL, AS_INT, AT(response_limit), "Bytes of an answer, up to 65472; default 1024." },
+    { "query_size_limit", NULL, AS_INT, AT(query_limit), "Bytes of a query, up to 1024." },
+    { "user_event_size_limit", NULL, AS_INT, AT(event_limit), "Bytes of a user event, up to 1024; default 512." },
+    { "statsite_addr", NULL, AS_TEXT, AT(statsite), "Where metrics go over TCP." },
+    { "statsd_addr", NULL, AS_TEXT, AT(statsd), "Where metrics go in datagrams." },
 }; // clang-format on
 
 /* -- one value --------------------------------------------------------------------------------- */

@@ -3,9 +3,13 @@
 A fault is drawn, lasts a while, and is undone; sometimes a second one overlaps. At most a minority
 is killed, stopped or out of space at a time, but for `all`; links may be cut in any way. What a
 fault aims at is the leader half of the time.
+
+Changes of who is a server (CHANGES) are drawn only when asked for. One that lost its disk or left
+counts as hurt until it votes again: of what was acknowledged one copy at most is lost at a time.
 """
 
 import os
+import shutil
 
 CHOSEN_MAX = 2  # of five
 
@@ -16,6 +20,7 @@ class Faults:
         self.random = random
         self.leader_share = leader_share
         self.hurt = set()  # names of servers that may be gone
+        self.returning = set()  # of them, those that run, and do not vote yet
 
     # -- whom ------------------------------------------------------------------------------------
 
@@ -23,6 +28,7 @@ class Faults:
         return self.lab.leader() if self.random.random() < self.leader_share else None
 
     def victims(self, most=CHOSEN_MAX):
+        self.settle()
         whole = [s for s in self.lab.servers if s.running() and s.name not in self.hurt]
         room = most - len(self.hurt)
         if room <= 0 or not whole:
@@ -136,6 +142,57 @@ class Faults:
         self.servers_wires(faults, pairs)
         return f"{faults} at {self.names(chosen)}", self.mended(pairs)
 
+    # -- who is a server -------------------------------------------------------------------------
+
+    def transfer(self):
+        asked = self.random.choice(self.lab.servers)
+        if not asked.running() or asked.is_paused:
+            return None
+        answer = asked.ask("POST", "/v1/operator/raft/transfer-leader")
+        return f"transfer asked of {asked.name}: {answer}", lambda: None
+
+    def blank(self):
+        """Another disk in the same machine: what it had promised is forgotten."""
+        server = self.one_whole()
+        if server is None:
+            return None
+        server.kill()
+        for folder in ("consensus", "state"):
+            shutil.rmtree(os.path.join(server.data, folder), ignore_errors=True)
+        return f"empty the disk of {server.name}", self.returns(server)
+
+    def leave(self):
+        server = self.one_whole()
+        if server is None:
+            return None
+        answer = server.ask("PUT", "/v1/agent/leave", 5.0)
+        server.kill()  # it may be on its way out, or may not get there
+        return f"{server.name} leaves: {answer}", self.returns(server)
+
+    def one_whole(self):
+        """Not on a small disk: what a server that was removed has set aside fills that."""
+        self.settle()
+        whole = [s for s in self.lab.servers if s.running() and not s.small_disk]
+        leader = self.leader_sometimes()
+        return None if self.hurt else leader if leader in whole else self.random.choice(whole)
+
+    def returns(self, server):
+        self.hurt.add(server.name)
+
+        def undo():
+            server.start()
+            self.returning.add(server.name)
+        return undo
+
+    def settle(self):
+        """Those that vote again are whole again."""
+        if not self.returning:
+            return
+        voters = self.lab.voters()
+        for name in self.returning & voters:
+            self.returning.discard(name)
+            self.hurt.discard(name)
+
     # -- disks -----------------------------------------------------------------------------------
 
     def disk(self):
@@ -163,3 +220,4 @@ class Faults:
 
 
 KINDS = ("kill", "pause", "partition", "oneway", "bridge", "slow", "disk", "all")
+CHANGES = ("transfer", "blank", "leave")

@@ -139,6 +139,18 @@ class Server:
         finally:
             connection.close()
 
+    def ask(self, method, path, seconds=2.0):
+        """What is said, in words."""
+        connection = http.client.HTTPConnection(self.address, 8500, timeout=seconds)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return f"{answer.status} {answer.read().decode(errors='replace')}".strip()
+        except (OSError, http.client.HTTPException) as error:
+            return repr(error)
+        finally:
+            connection.close()
+
     def raft(self):
         """What it says of its consensus; None: nothing."""
         answer = self.get("/v1/agent/self")
@@ -201,6 +213,17 @@ class Lab:
             if said.get(server.address, 0) * 2 > sum(said.values()) and server.running():
                 return server
         return None
+
+    def voters(self):
+        """Names, as the leader says; empty: it says nothing. A new disk under an old id is none
+        until it says itself that it has something of the cluster."""
+        taken = {s.name for s in self.servers
+                 if s.running() and not s.is_paused and (s.raft() or {}).get("last_log_index", "0") != "0"}
+        leader = self.leader()
+        answer = None if leader is None else leader.get("/v1/operator/raft/configuration")
+        if answer is None or answer[0] != 200:
+            return set()
+        return taken & {s["Node"] for s in json.loads(answer[1])["Servers"] if s["Voter"]}
 
     def heal(self):
         self.switch.wire("*", "*")

@@ -94,6 +94,29 @@ class Coordinates(ClusterTest):
         self.assertEqual([line.split()[0] for line in out.splitlines()[1:]],
                          ["k1", "west", "east", "s1", "lost"])
 
+    def test_what_has_not_moved_is_not_written(self):
+        cluster = self.cluster(servers=1, clients=0, args=[
+            "-log-level", "debug", "-hcl", 'sync_coordinate_interval_min = "10m"'])
+        cluster.start().wait_ready()
+        s1 = cluster.agents["s1"]
+
+        def put(x):
+            s1.ok("PUT", "/v1/coordinate/update", {
+                "Node": "s1", "Coord": {"Vec": [x, 0, 0, 0, 0, 0, 0, 0], "Error": 0.1,
+                                        "Adjustment": 0, "Height": 0.00001}})
+
+        def entries():
+            return int(s1.ok("GET", "/v1/agent/self").json()["Stats"]["raft"]["last_log_index"])
+
+        put(0.1)
+        wait_for("it to be located", lambda: located(s1))
+        before = entries()
+        put(0.1001)
+        wait_for("that to be looked at", lambda: "No node has moved" in s1.log_text())
+        self.assertEqual(entries(), before)
+        put(0.2)
+        wait_for("it to be elsewhere", lambda: located(s1)["s1"]["Vec"][0] == 0.2)
+
     def test_it_outlives_the_process(self):
         cluster = self.cluster(servers=1, clients=1, args=OFTEN)
         cluster.start().wait_ready()

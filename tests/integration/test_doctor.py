@@ -102,6 +102,55 @@ class Ways(unittest.TestCase):
         self.switch.wire("s1", "s3")
         wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
 
+    def test_no_udp_at_all(self):
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        self.start("s2")
+        self.start("s3")
+        wait_for("all to know all", self.all_alive)
+        self.switch.wire("s1", "s3", "noudp")
+        self.switch.wire("s3", "s1", "noudp")
+
+        def diagnosis():
+            code, text = self.cli("s2", "doctor")
+            return code == 1 and all(f"UDP {a} -> {b}: nothing arrives" in text
+                                     for a, b in (("s1", "s3"), ("s3", "s1"))) and text
+
+        self.assertNotIn("s2 ->", wait_for("both directions to be named", diagnosis))
+        for name in NAMES:
+            self.assertNotIn("EventMemberFailed", self.log(name))
+        self.switch.wire("*", "*")
+        wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
+
+    def test_a_wrong_address(self):
+        """Behind NAT, or after a slip of the pen: it advertises an address at which it is not."""
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        self.start("s2")
+        self.start("s3", "-advertise", "10.231.7.77")
+
+        def named(by, words):
+            code, text = self.cli(by, "doctor")
+            return code == 1 and words in text
+
+        wait_for("the others to name it", lambda: named(
+            "s1", "wrong-address: s3 advertises 10.231.7.77:8301 and does not answer there, its "
+            "packets come from 10.231.7.3:8301: set its advertise_addr."))
+        wait_for("it to say so itself", lambda: named(
+            "s3", "s3: unreachable: 10.231.7.1:8301 does not get to its advertised address "
+            "10.231.7.77:8301: set advertise_addr to one that others reach"))
+        self.assertIn("Others do not reach this node: set advertise_addr", self.log("s3"))
+        joins = self.log("s1").count("EventMemberJoin: s3")
+        self.assertLess(joins, 4, "it comes and goes all the time")
+
+    def test_loopback_is_no_address(self):
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        wait_for("s1", lambda: self.cli("s1", "members")[0] == 0)
+        self.start("s3", "-advertise", "127.0.0.1")
+        self.assertEqual(self.processes["s3"].wait(PATIENCE), 1)
+        self.assertIn("No other machine can use the address that this node advertises: set "
+                      "advertise_addr (-advertise)", self.log("s3"))
+        self.assertIn("advertised address 127.0.0.1:8301 means nothing", self.log("s3"))
+        self.assertNotIn("s3", self.cli("s1", "members")[1])
+
     def test_tcp_blocked(self):
         self.start("s1", "-server", "-bootstrap-expect", "1")
         self.start("s2")
@@ -223,6 +272,49 @@ class Members(ClusterTest):
             k1.send(signal.SIGCONT)
         k2.start()
         wait_for("the doctor to be content again", lambda: s1.cli("doctor").returncode == 0)
+
+    def test_starved(self):
+        cluster = self.cluster(servers=1, clients=2).start().wait_ready()
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        wait_for("the doctor to be content", lambda: s1.cli("doctor").returncode == 0)
+
+        def diagnosis():
+            k1.send(signal.SIGSTOP)  # the time that it stands still is what it must notice
+            time.sleep(2.5)
+            k1.send(signal.SIGCONT)
+            return "k1: unwell: health score" in s1.cli("doctor").stdout
+
+        wait_for("it to say that it is not well", diagnosis)
+        self.assertNotIn("EventMemberFailed: s1", k1.log_text())
+        self.assertNotIn("EventMemberFailed: k2", k1.log_text())
+        wait_for("the doctor to be content again", lambda: s1.cli("doctor").returncode == 0)
+
+    def test_two_of_a_name(self):
+        cluster = self.cluster(servers=1, clients=1).start().wait_ready()
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        twin = cluster.add("twin", False, [*k1.args, "-node", "k1"]).start()
+
+        def diagnosis():
+            run = s1.cli("doctor")
+            return run.returncode == 1 and "name-conflict" in run.stdout and run.stdout
+
+        text = wait_for("the conflict to be named", diagnosis)
+        self.assertIn(f"s1: name-conflict: k1 at {k1.address}:8301: a node at {twin.address}:8301 "
+                      "claims its name or id; stop one of the two", text)
+
+    def test_a_clock_that_is_off(self):
+        clock = os.environ.get("MUSTER_CLOCK")
+        if clock is None or subprocess.run(["ldd", MUSTER], capture_output=True).returncode != 0:
+            self.skipTest("the clock of this program cannot be set off")
+        cluster = self.cluster(servers=1, clients=2)
+        late = cluster.agents["k1"]
+        late.command = lambda plain=late.command: [
+            "env", f"LD_PRELOAD={clock}", "MUSTER_CLOCK_OFF_S=-3600",
+            "ASAN_OPTIONS=verify_asan_link_order=0", *plain()]
+        cluster.start().wait_ready()
+        text = wait_for("the clock to be named", lambda: (
+            lambda out: "k1: its clock is " in out and out)(cluster.agents["s1"].cli("doctor").stdout))
+        self.assertRegex(text, r"(?m)^k1: its clock is 36\d\d\.\d s behind that of the agent asked\.$")
 
     def test_without_a_leader(self):
         cluster = self.cluster(servers=3, clients=0).start().wait_ready()

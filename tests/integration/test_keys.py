@@ -102,8 +102,8 @@ class Keys(ClusterTest):
                                               "base64 data at input byte 0\n\n"),
                 ("POST", "{}", 500, "2 errors occurred:\n\t* dc1 (LAN) error: 1/1 nodes reported "
                  "failure\n\t* s1: key size must be 16, 24 or 32 bytes\n\n"),
-                ("POST", '{"Key":"c2hvcnQ="}', 500, "1 error occurred:\n\t* dc1 (LAN) error: key "
-                 "size must be 16, 24 or 32 bytes\n\n"),
+                ("POST", '{"Key":"c2hvcnQ="}', 500, "2 errors occurred:\n\t* dc1 (LAN) error: 1/1 "
+                 "nodes reported failure\n\t* s1: key size must be 16, 24 or 32 bytes\n\n"),
                 ("PUT", {"Key": K3}, 500, "2 errors occurred:\n\t* dc1 (LAN) error: 1/1 nodes "
                  "reported failure\n\t* s1: Requested key is not in the keyring\n\n"),
                 ("PUT", "", 400, "Bad request: Request decode failed: EOF")):

@@ -267,11 +267,53 @@ class Locked(ClusterTest):
             """Every event is a record in each stream of each client: some 800 kB."""
             talker.send(request("event", 2, "Name", "n", "Payload", payload, "Coalesce", b"\xc2"))
             talker.hear(ok(2))
-            return "Hanging up on a client that takes too little" in agent.log_text()
+            return "it takes too little of its answers" in agent.log_text()
 
         wait_for("some to be hung up on", tell_all)
         self.assertEqual(serf(agent, "members")[0], 0)
         for client in [talker, *stuck]:
+            client.close()
+
+    def test_hostile_clients_are_counted_and_said_once(self):
+        """Any bytes, thousands of times: the log stays readable, and nobody else waits."""
+        cluster = self.cluster(servers=1, clients=0)
+        cluster.start().wait_ready()
+        agent = cluster.agents["s1"]
+        handshake = request("handshake", 1, "Version", b"\x01")
+        frames = [b"GET / HTTP/1.0\r\n\r\n", b"\xc1", request("members", 1), handshake + b"\x91" * 99999,
+                  handshake + request("nope", 2), handshake + b"\xdf\xff\xff\xff\xff",
+                  handshake + request("stream", 2, "Type", b"\x05"),
+                  handshake + request("members-filtered", 2, "Name", "(")]
+        for i in range(400):
+            with socket.create_connection((agent.address, 7373)) as client:
+                client.settimeout(PATIENCE)
+                try:
+                    client.sendall(frames[i % len(frames)])
+                    while client.recv(65536):
+                        pass
+                except ConnectionError:
+                    pass  # it hung up on what was still to come
+        log = agent.log_text()
+        self.assertLessEqual(log.count("Hanging up on a client"), len(frames))
+        self.assertIn('reason="it sent no request" times=1', log)
+        metrics = agent.get("/v1/agent/metrics").json()
+        hung_up = [c for c in metrics["Counters"] if c["Name"].endswith("serf.ipc.hung_up")]
+        self.assertEqual([c["Sum"] for c in hung_up], [400])
+        self.assertEqual(serf(agent, "members")[0], 0)
+
+    def test_no_more_clients_than_there_is_room_for(self):
+        cluster = self.cluster(servers=1, clients=0)
+        cluster.start().wait_ready()
+        agent = cluster.agents["s1"]
+        idle = [Client(agent) for _ in range(256)]
+        for _ in range(20):
+            with socket.create_connection((agent.address, 7373)) as client:
+                client.settimeout(PATIENCE)
+                self.assertEqual(client.recv(1), b"")
+        self.assertEqual(agent.log_text().count("there are too many clients"), 1)
+        idle.pop().close()
+        wait_for("room again", lambda: serf(agent, "members")[0] == 0)
+        for client in idle:
             client.close()
 
     def test_a_client_with_many_requests_does_not_hold_up_others(self):

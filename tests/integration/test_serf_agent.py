@@ -134,6 +134,8 @@ class SerfAgents(ClusterTest):
         self.assertRegex(n1.serf("rtt", "n2")[1], r"^Estimated n2 <-> n1 rtt: [\d.]+ ms\n$")
         self.assertEqual(n1.serf("keys", "-list")[1].splitlines()[-1],
                          "Failed to gather member keys: 3/3 nodes reported failure")
+        out = n1.serf("keys", "-install=ZZZZ")[1]  # 53
+        self.assertEqual(out.count("No keyring to modify (encryption not enabled)"), 3, out)
         log = n1.log_text()
         self.assertRegex(log, r"(?m)^    \d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[INFO\] serf: "
                               r"EventMemberJoin: n2 " + re.escape(n2.address) + "$")
@@ -227,6 +229,9 @@ class SerfAgents(ClusterTest):
         self.assertIn("Removing the primary key is not allowed", n1.serf("keys", f"-remove={K[1]}")[1])
         for _ in range(2):
             self.assertIn("==> Successfully removed key!", n1.serf("keys", f"-remove={K[0]}")[1])
+        lines = n1.serf("keys", "-install=c2hvcnQ=")[1].splitlines()
+        self.assertEqual(lines[-1], "Error installing key: 3/3 nodes reported failure")  # 66
+        self.assertEqual(sum("key size must be 16, 24 or 32 bytes" in line for line in lines), 3)
         clear = self.agent("clear", "-retry-join", n1.address)
         self.assertEqual(len(clear.rows()), 1)
 
@@ -348,6 +353,43 @@ class SerfAgents(ClusterTest):
         self.assertIn("Response from 'n1': " + 3000 * "x" + "\n", out)
         self.assertIn("Total Responses: 0", n1.serf("query", "-node=n1", "more")[1])
         wait_for("why", lambda: "response exceeds limit of 4000 bytes" in n1.log_text())
+
+    def test_metrics(self):
+        """To statsd, to statsite, and to whoever sends SIGUSR1; sinks that are away are said once."""
+        address = self.all.address()
+        with socket.socket(type=socket.SOCK_DGRAM) as statsd, socket.create_server(
+                (address, 0)) as statsite:
+            statsd.bind((address, 0))
+            statsd.settimeout(PATIENCE)
+            statsite.settimeout(PATIENCE)
+            sinks = self.file("sinks.json", {
+                "statsd_addr": f"{address}:{statsd.getsockname()[1]}",
+                "statsite_addr": f"{address}:{statsite.getsockname()[1]}"})
+            n1 = self.agent("n1", "-config-file", sinks)
+            n1.serf("query", "-timeout=1ms", "q")
+            data = b""
+            while b"serf-agent.serf.queries:1.000000|c\n" not in data:
+                more = statsd.recv(65536)
+                self.assertLessEqual(len(more), 1400)
+                self.assertEqual(more[-1:], b"\n")
+                data += more
+            self.assertIn(b"serf-agent.memberlist.node.instances.alive:1.000000|g\n", data)
+            for line in data.splitlines():
+                self.assertRegex(line.decode(), r"^serf-agent(\.[A-Za-z0-9_]+)+:-?\d+\.\d{6}\|(g|c|ms)$")
+            stream, _ = statsite.accept()
+            with stream, stream.makefile("rb") as lines:
+                self.assertRegex(lines.readline().decode(), r"^serf-agent\.runtime\.alloc_bytes:\d+\.\d{6}\|g\n")
+            again, _ = statsite.accept()  # it was hung up on
+            again.close()
+        wait_for("the loss to be said", lambda: "Metrics are lost: their sink cannot be reached: "
+                 "kind=statsite" in n1.log_text())
+        n1.send(signal.SIGUSR1)
+        wait_for("the figures", lambda: re.search(
+            r"(?m)^\[20\S+\]\[G\] 'serf-agent\.memberlist\.node\.instances\.alive': 1\.000$", n1.log_text()))
+        self.assertEqual(n1.log_text().count("Metrics are lost"), 1 + n1.log_text().count("kind=statsd"))
+        self.assertTrue(n1.running())
+        self.assertIn("is not host:port", self.refused("-config-file", self.file("bad5", {
+            "statsd_addr": "bad"})))
 
     def test_addresses(self):
         """-iface and names; what others are told of may have a port of its own."""

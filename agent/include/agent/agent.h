@@ -223,8 +223,8 @@ struct agent_read *agent_read(struct agent *a, enum agent_consistency consistenc
                               agent_read_fn *ready, void *data);
 void agent_read_cancel(struct agent_read *r); /* no callback after this */
 
-/* The state as it is here and now, without asking anybody: stale reads that need no callback (unless
- * it is behind), and the re-evaluation of a read that a watch woke. Servers only. */
+/* The state as it is here and now, without asking anybody: stale reads that need no callback
+ * (unless it is behind), and the re-evaluation of a read that a watch woke. Servers only. */
 struct agent_view agent_view_now(struct agent *a);
 struct catalog_watch *agent_watch(struct agent *a); /* servers only */
 struct catalog_cache *agent_cache(struct agent *a); /* servers only */

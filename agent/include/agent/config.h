@@ -157,8 +157,11 @@ struct config {
     enum mu_log_level log_level;
     bool log_json;
     const char *log_file, *pid_file;
+    bool enable_syslog;
+    const char *syslog_facility;
     const char *metrics_prefix;
-    int64_t prometheus_retention_ms; /* 0: metrics are not offered to Prometheus */
+    const char *statsd_address, *statsite_address; /* "host:port"; NULL: none */
+    int64_t prometheus_retention_ms;               /* 0: metrics are not offered to Prometheus */
 
     /* definitions from files, checked (agent-behaviour 2.3) */
     struct service_definition *services;

@@ -38,4 +38,8 @@ typedef void agent_metric_fn(void *data, const struct agent_metric *metric);
 /* Metrics of one name follow each other. */
 void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data);
 
+struct mu_buf;
+/* A line for each, for people: what SIGUSR1 prints. */
+void agent_print_metrics(struct agent *a, struct mu_buf *to);
+
 #endif

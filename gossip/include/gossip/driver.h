@@ -108,6 +108,8 @@ bool gossip_driver_find(const struct gossip_driver *d, const char *name, struct 
 void gossip_driver_each_broken_link(const struct gossip_driver *d, gossip_link_fn *each,
                                     void *data);
 /* Those of the last while. */
+void gossip_driver_each_misplaced(const struct gossip_driver *d, uint64_t age_ms,
+                                  gossip_misplaced_fn *each, void *data);
 void gossip_driver_each_refusal(const struct gossip_driver *d, uint64_t age_ms,
                                 gossip_refusal_fn *each, void *data);
 /* As gossip_explain(), at this moment. */

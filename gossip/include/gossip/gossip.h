@@ -66,12 +66,13 @@ enum gossip_notice_kind {
     GOSSIP_CONFLICT,    /* a peer turned our name or id down: `member` holds it; `text` names both.
                          * Comes again as long as we try, at most every 5 s */
     GOSSIP_UNREACHABLE, /* a peer says that our advertised address cannot be reached; `text` */
+    GOSSIP_USELESS,     /* we advertise loopback, or none, to another machine: not let in; `text` */
 };
 
 struct gossip_notice {
     enum gossip_notice_kind kind;
     struct gossip_view member; /* of CONFLICT: the other one */
-    const char *text;          /* NULL except of CONFLICT and UNREACHABLE */
+    const char *text;          /* NULL except of CONFLICT, UNREACHABLE, USELESS */
 };
 
 struct gossip_profile { /* spec/gossip.md 2.1; all in milliseconds unless named otherwise */
@@ -405,6 +406,23 @@ struct gossip_link {
     enum gossip_way tcp; /* from here to there */
     unsigned missed;
 };
+/* Addresses that are not as they should be. */
+enum gossip_misplacement {
+    GOSSIP_UNREACHED, /* ours: `other`, through which we joined, does not get to it */
+    GOSSIP_ELSEWHERE, /* a member's: its datagrams come from `other`, and it does not answer there
+                       */
+    GOSSIP_CLAIMED,   /* a member's name or id is claimed by another node, which lives at `other` */
+};
+struct gossip_misplaced {
+    enum gossip_misplacement kind;
+    const char *name;
+    struct mu_addr advertised, other;
+};
+typedef void gossip_misplaced_fn(void *data, const struct gossip_misplaced *found);
+/* Those that were seen since then. */
+void gossip_each_misplaced(const struct gossip *g, uint64_t since_ms, gossip_misplaced_fn *each,
+                           void *data);
+
 typedef void gossip_link_fn(void *data, const struct gossip_link *link);
 void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void *data);
 

@@ -43,7 +43,8 @@ enum gossip_key_use { /* subkey ids: they never change */
                       GOSSIP_KEY_RPC = 4,
 };
 
-/* MU_INVALID: "illegal base64 data at input byte N", "key size must be 16, 24 or 32 bytes". */
+/* MU_INVALID: "illegal base64 data at input byte N"; MU_UNSUPPORTED: "key size must be 16, 24 or 32
+ * bytes". */
 MU_MUST_CHECK enum mu_code gossip_key_parse(const char *text, struct gossip_key *out,
                                             struct mu_err *err);
 MU_MUST_CHECK enum mu_code gossip_key_of(struct mu_span bytes, struct gossip_key *out,

@@ -194,8 +194,14 @@ static void feed(struct ipc_session *s, struct mu_span bytes)
     }
 }
 
+static uint64_t no_time(void)
+{
+    return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
+    struct ipc_faults faults = { .now_ms = no_time };
     struct waiting waiting = { .data = NULL };
     struct ipc_host host = { .data = &waiting,
                              .each = each,
@@ -212,7 +218,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
                              .stats = stats,
                              .monitor = monitor,
                              .keys = keys,
-                             .coordinate = coordinate };
+                             .coordinate = coordinate,
+                             .faults = &faults };
 
     if (bytes == 0) {
         return 0;

@@ -131,7 +131,8 @@ void office_notice(struct cluster *c, size_t server, const struct gossip_notice 
         break;
     case GOSSIP_REFUTED:
     case GOSSIP_CONFLICT:
-    case GOSSIP_UNREACHABLE: break;
+    case GOSSIP_UNREACHABLE:
+    case GOSSIP_USELESS: break;
     }
 }
 

@@ -59,7 +59,7 @@ void sim_check_notice(struct world *w, struct sim_node *n, const struct gossip_n
     struct sim_record *r = record_of(n, notice->member.name);
 
     if (notice->kind == GOSSIP_REFUTED || notice->kind == GOSSIP_CONFLICT ||
-        notice->kind == GOSSIP_UNREACHABLE) {
+        notice->kind == GOSSIP_UNREACHABLE || notice->kind == GOSSIP_USELESS) {
         return;
     }
     if ((next_notices[r->last] & BIT(notice->kind)) == 0) {

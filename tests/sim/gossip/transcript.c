@@ -99,6 +99,7 @@ static void on_notice(void *data, size_t node, const struct gossip_notice *n)
         [GOSSIP_REFUTED] = "REFUTED",
         [GOSSIP_CONFLICT] = "CONFLICT with",
         [GOSSIP_UNREACHABLE] = "UNREACHABLE",
+        [GOSSIP_USELESS] = "USELESS",
     };
     struct player *p = data;
 

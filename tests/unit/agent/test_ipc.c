@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "ipc.h"
 
 #define HANDSHAKE "82a7436f6d6d616e64a968616e647368616b65a35365710181a756657273696f6e01"
@@ -242,6 +243,15 @@ static void tell(struct world *w, struct handler_event *event)
     handler_event_release(event);
 }
 
+static uint64_t now_ms = 1000;
+
+static uint64_t the_time(void)
+{
+    return now_ms;
+}
+
+static struct ipc_faults faults = { .now_ms = the_time };
+
 static void begin_new(struct world *w)
 {
     memset(w, 0, sizeof *w);
@@ -260,7 +270,8 @@ static void begin_new(struct world *w)
                                  .stats = stats,
                                  .monitor = monitor,
                                  .keys = keys,
-                                 .coordinate = coordinate };
+                                 .coordinate = coordinate,
+                                 .faults = &faults };
     w->s = ipc_session_new(&w->host, "127.0.0.1:1", on_wake, w);
 }
 
@@ -657,6 +668,46 @@ static void test_leave_ends(void **state)
     ipc_session_close(w.s);
 }
 
+static void on_said(void *data, enum mu_log_level level, struct mu_span line)
+{
+    struct mu_buf *said = data;
+
+    if (level == MU_WARN) {
+        mu_buf_add_span(said, line);
+        mu_buf_add_byte(said, '\n');
+    }
+}
+
+/* Each kind of fault, first and then once a minute with how many there were. */
+static void test_faults_are_said_once(void **state)
+{
+    struct mu_buf said = MU_BUF_NONE;
+    struct world w;
+
+    (void)state;
+    mu_log_set_tap(on_said, &said, MU_WARN);
+    faults = (struct ipc_faults){ .now_ms = the_time };
+    for (unsigned i = 0; i < 1000; i++) {
+        begin_new(&w);
+        send(&w, i % 2 == 0 ? "c1" : "82a7436f6d6d616e64a76d656d62657273a353657102");
+        assert_true(ipc_session_is_over(w.s));
+        ipc_session_close(w.s);
+        now_ms += i == 998 ? 60000 : 1;
+    }
+    mu_log_set_tap(NULL, NULL, MU_ERROR);
+    assert_int_equal(ipc_faults_total(&faults), 1000);
+    assert_non_null(strstr(mu_buf_text(&said), "reason=\"it sent no request\" times=1\n"));
+    assert_non_null(strstr(mu_buf_text(&said), "before the handshake\" times=1\n"));
+    assert_non_null(strstr(mu_buf_text(&said), "before the handshake\" times=499\n"));
+    size_t lines = 0;
+
+    for (size_t i = 0; i < said.bytes; i++) {
+        lines += said.data[i] == '\n';
+    }
+    assert_int_equal(lines, 3);
+    mu_buf_deinit(&said);
+}
+
 /* Clients write numbers in any form, and text as bytes. */
 static void test_liberal(void **state)
 {
@@ -725,7 +776,7 @@ int main(void)
         cmocka_unit_test(test_refused),         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_monitor),         cmocka_unit_test(test_auth),
         cmocka_unit_test(test_addr16),          cmocka_unit_test(test_leave_ends),
-        cmocka_unit_test(test_liberal),
+        cmocka_unit_test(test_liberal),         cmocka_unit_test(test_faults_are_said_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

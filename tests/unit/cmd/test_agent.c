@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "agent/agent.h"
+#include "agent/metrics.h"
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -105,6 +106,13 @@ void agent_reload(struct agent *a, agent_reloaded_fn *done, void *data)
     (void)a;
     note("reload");
     done(data, MU_OK, "", &none);
+}
+
+void agent_print_metrics(struct agent *a, struct mu_buf *to)
+{
+    (void)a;
+    (void)to;
+    note("metrics");
 }
 
 void agent_join_configured(struct agent *a)

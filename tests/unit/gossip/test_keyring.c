@@ -48,7 +48,7 @@ static void keys_are_parsed_or_refused_with_the_known_words(void **unused)
         enum mu_code rc = gossip_key_parse(rows[r].text, &key, &err);
 
         if (rows[r].error != NULL) {
-            assert_int_equal(rc, MU_INVALID);
+            assert_int_equal(rc, rows[r].error[0] == 'k' ? MU_UNSUPPORTED : MU_INVALID);
             assert_string_equal(err.text, rows[r].error);
             continue;
         }

@@ -99,7 +99,10 @@ static void settle(struct pair *p, size_t step)
 {
     stream_event(p, &p->a, (struct gossip_event){ .kind = GOSSIP_EV_STREAM_OPENED });
     p->b_id = 2;
-    stream_event(p, &p->b, (struct gossip_event){ .kind = GOSSIP_EV_STREAM_ACCEPTED });
+    struct gossip_event accepted = { .kind = GOSSIP_EV_STREAM_ACCEPTED };
+
+    accepted.stream.from = bench_addr(200);
+    stream_event(p, &p->b, accepted);
     for (unsigned i = 0; i < 20; i++) {
         carry(p, &p->b, step);
         carry(p, &p->a, step);
@@ -214,6 +217,26 @@ static void why_a_join_was_refused(void **unused)
         assert_int_equal(p.a.g->members.count, 1); /* nothing was applied */
         pair_close(&p);
     }
+}
+
+static void who_advertises_loopback_to_another_machine_is_not_let_in(void **unused)
+{
+    struct gossip_options options;
+    struct pair p;
+
+    (void)unused;
+    pair_open(&p);
+    bench_close(&p.a);
+    options = bench_options(&p.a);
+    options.advertise = (struct mu_addr){ .ip = { 127, 0, 0, 1 }, .ip_bytes = 4, .port = 7946 };
+    bench_open_with(&p.a, &options);
+    join(&p);
+    settle(&p, 1 << 20);
+    assert_int_equal(p.contacted, 0);
+    assert_non_null(strstr(p.why, "advertised address 127.0.0.1:7946 means nothing"));
+    assert_int_equal(p.b.g->counters[GOSSIP_COUNT_ADDRESS_REFUSED], 1);
+    assert_int_equal(p.b.g->members.count, 1);
+    pair_close(&p);
 }
 
 static void versions_must_meet(void **unused)
@@ -505,6 +528,7 @@ int main(void)
         cmocka_unit_test(a_join_exchanges_everything),
         cmocka_unit_test(more_members_than_a_chunk),
         cmocka_unit_test(why_a_join_was_refused),
+        cmocka_unit_test(who_advertises_loopback_to_another_machine_is_not_let_in),
         cmocka_unit_test(versions_must_meet),
         cmocka_unit_test(how_a_stream_ends_is_told),
         cmocka_unit_test(a_silent_peer_is_given_up),
