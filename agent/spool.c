@@ -37,11 +37,13 @@ static enum mu_code look(struct spool *s, struct mu_err *err)
     if (fstatvfs(s->fd, &fs) != 0) {
         return io_fail(err, "the room on the disk cannot be seen");
     }
-    if ((uint64_t)fs.f_bavail * fs.f_frsize < SPOOL_RESERVE_BYTES) {
+    uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
+
+    if (left < SPOOL_RESERVE_BYTES) {
         return mu_fail(err, MU_FULL,
-                       "no room for a snapshot: the last %u bytes of the disk are "
-                       "kept for the cluster",
-                       SPOOL_RESERVE_BYTES);
+                       "no room for a snapshot in the data directory: %llu bytes are free, and the "
+                       "last %u are kept for the cluster",
+                       (unsigned long long)left, SPOOL_RESERVE_BYTES);
     }
     s->looked_at = s->bytes;
     return MU_OK;

@@ -104,8 +104,11 @@ static bool is_complete(const struct consensus *c)
     return true;
 }
 
-/* Some quorum agrees, or nobody knows. */
-static void judge(struct consensus *c)
+/* Some quorum agrees, or nobody knows. is_news: somebody has answered this round for the first
+ * time; only then the odd ones are told at once. Each heartbeat brings all answers again, and if
+ * each of those brought heartbeats, they would multiply for as long as an odd one does not hear
+ * them. */
+static void judge(struct consensus *c, bool is_news)
 {
     const struct consensus_config *config = consensus__config(c);
     uint32_t own = equal_to(c, c->self);
@@ -119,7 +122,7 @@ static void judge(struct consensus *c)
         if ((own & BIT(i)) == 0) {
             consensus__die(c, CONSENSUS_DEATH_DIVERGED);
         }
-        c->office.is_heartbeat_due = true; /* the odd ones shall hear it */
+        c->office.is_heartbeat_due |= is_news; /* the odd ones shall hear it */
         return;
     }
     if (!c->office.is_split && is_complete(c)) {
@@ -143,16 +146,17 @@ void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
                               const struct consensus_msg *m)
 {
     const struct consensus_sum *said = &m->alive.sum;
+    bool is_news = p->sum.index != said->index;
 
     if (said->index == 0 || said->index != c->office.asked.index) {
         return;
     }
-    if (p->sum.index != said->index && !sum_eq(said, &c->office.asked)) {
+    if (is_news && !sum_eq(said, &c->office.asked)) {
         consensus__note(c, CONSENSUS_T_STATE_DIFFERS, &p->id, said->index, 0, 0);
     }
     p->sum = *said;
     if (!all_agree(c)) {
-        judge(c); /* again with each answer: somebody who was in sight may be gone */
+        judge(c, is_news); /* again with each answer: somebody who was in sight may be gone */
     } else if (is_complete(c)) {
         c->office.is_split = false;
     }

@@ -45,11 +45,13 @@ class History:
                 self.generation[slot] = self.generation.get(slot, 0) + 1
             return name
 
-    def call(self, kind, key, words):
+    def call(self, kind, key, words, since_ns=None):
+        """since_ns: it may have begun as early as then."""
         with self.lock:
             self.count += 1
             number = self.count
-            self.file.write(f"call {number} {time.monotonic_ns()} {kind} {key}{words}\n")
+            began = time.monotonic_ns() if since_ns is None else since_ns
+            self.file.write(f"call {number} {began} {kind} {key}{words}\n")
             return number
 
     def end(self, number, event, words=""):
@@ -121,7 +123,7 @@ class Session:
 
 
 class Client(threading.Thread):
-    def __init__(self, number, lab, history, seed):
+    def __init__(self, number, lab, history, seed, nodes_leave=False):
         super().__init__(name=f"client{number}", daemon=True)
         self.number = number
         self.history = history
@@ -130,6 +132,7 @@ class Client(threading.Thread):
         self.at = self.random.choice(self.connections)
         self.seen = {}     # key -> (value or None, ModifyIndex) as last read
         self.session = None
+        self.nodes_leave = nodes_leave
         self.last_done = time.monotonic()
         self.is_ending = False
         self.failure = None
@@ -244,7 +247,9 @@ class Client(threading.Thread):
         self.session = None
 
     def session_destroy(self):
-        calls = [self.history.call("expire", key, f" session={self.session.id}")
+        # A server that leaves takes the sessions of its node with it: then it may be gone already.
+        since_ns = self.session.alive_ns if self.nodes_leave else None
+        calls = [self.history.call("expire", key, f" session={self.session.id}", since_ns)
                  for key in self.session.keys]
         try:
             ended = self.said(*self.ask("PUT", f"/v1/session/destroy/{self.session.id}"))

@@ -63,6 +63,14 @@ class FullDisk(ClusterTest):
         self.write_until_full(server, acknowledged)
         self.assertGreater(sum(map(len, acknowledged.values())), 8 * MEGABYTE)
 
+        # An archive takes nothing of what is left.
+        saved = os.path.join(cluster.dir, "saved")
+        run = server.cli("snapshot", "save", "-stale", saved)
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(run.stderr, r"no room for a snapshot in the data directory: \d+ bytes are "
+                                     "free, and the last 16777216 are kept for the cluster")
+        self.assertEqual([n for n in os.listdir(cluster.dir) if n.startswith("saved")], [])
+
         # Reads and deletes go on, whatever comes: also after kill -9.
         self.check_all(server, acknowledged)
         self.delete(server, acknowledged, sorted(acknowledged)[0])

@@ -239,6 +239,13 @@ static struct sim_entry entry_in(struct sim_world *w, const struct sim_node *n, 
     return *on_disk;
 }
 
+/* It has lost this, and gives no vote to who lacks it: it counts for it all the same (spec 2.16).
+ */
+static bool had(const struct sim_disk *disk, uint64_t index, uint64_t term)
+{
+    return disk->floor_index >= index && disk->floor_term >= term;
+}
+
 /* I6: whoever calls an entry committed first, it is on the platters of a quorum, or was on those
  * that are gone. */
 static void check_quorum_durable(struct sim_world *w, const struct sim_node *n, uint64_t index,
@@ -256,7 +263,7 @@ static void check_quorum_durable(struct sim_world *w, const struct sim_node *n, 
 
             if (mu_id_eq(&o->id, &config->servers[i].id) &&
                 mu_id_eq(&disk->id, &config->servers[i].disk) &&
-                sim_log_term(&disk->log, index) == term) {
+                (sim_log_term(&disk->log, index) == term || had(disk, index, term))) {
                 bits |= 1U << i;
             }
         }

@@ -5,6 +5,7 @@
  * cluster survives is left out: more lost disks than some configuration that may be in force can
  * miss.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -126,6 +127,23 @@ static struct mu_id server_with(struct drive *d, const struct consensus_config *
     return MU_ID_NONE;
 }
 
+/* What operators ask for who look at an old list, or mistype. */
+static void make_odd(struct drive *d, const struct sim_node *other, struct consensus_change *what)
+{
+    switch (drive_below(d, 12)) {
+    case 0: what->server = other->id; break; /* whatever its role is */
+    case 1: what->by = other->id; break;
+    case 2: what->server = MU_ID_NONE; break;
+    case 3: what->disk = what->kind == CONSENSUS_ADD ? MU_ID_NONE : other->disk.id; break;
+    case 4: what->by = MU_ID_NONE; break;
+    case 5: what->priority = 0; break;
+    default:
+        (void)snprintf(what->address, sizeof what->address, "10.0.0.%u:8300",
+                       (unsigned)drive_below(d, 4));
+        break;
+    }
+}
+
 void drive_change(struct drive *d)
 {
     struct sim_node *n = any_leader(d);
@@ -149,6 +167,9 @@ void drive_change(struct drive *d)
     } else if (what.kind == CONSENSUS_REPLACE) {
         what.server = server_with(d, now, CONSENSUS_DEMOTE);
         what.by = server_with(d, now, CONSENSUS_PROMOTE);
+    }
+    if (d->plan.rate[DRIVE_odd] > 0) {
+        make_odd(d, other, &what);
     }
     (void)sim_change(d->w, n, &what);
 }

@@ -21,23 +21,29 @@ enum {
 
 /* What may be off. The first are acts: they begin at moments; the others colour the whole run.
  * most: the highest rate drawn, in 1/1000 per simulated second; work is always drawn. */
-#define DRIVE_ACTS(X)                                                                      \
-    X(crash, 800)                                                                          \
-    X(cut, 800)                                                                            \
-    X(pause, 300)                                                                          \
-    X(clog, 300)                                                                           \
-    X(swizzle, 100)                                                                        \
-    X(replay, 5000)                                                                        \
-    X(stall, 200)                                                                          \
-    X(health, 200)                                                                         \
-    X(fail, 50)                                                                            \
-    X(link, 1000)                                                                          \
-    X(compact, 1000) X(wipe, 30) X(jump, 100) X(stop, 50) X(propose, 60000) X(read, 20000) \
-        X(move, 5000) X(change, 6000) X(transfer, 1000)
-#define DRIVE_COLOURS(X)                                                                  \
-    X(loss)                                                                               \
-    X(twice) X(tail) X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps) \
-        X(leases)
+#define DRIVE_ACTS(X)                                                                            \
+    X(crash, 800)                                                                                \
+    X(cut, 800)                                                                                  \
+    X(pause, 300)                                                                                \
+    X(clog, 300)                                                                                 \
+    X(swizzle, 100)                                                                              \
+    X(replay, 5000)                                                                              \
+    X(stall, 200)                                                                                \
+    X(health, 200)                                                                               \
+    X(fail, 50)                                                                                  \
+    X(link, 1000)                                                                                \
+    X(compact, 1000)                                                                             \
+    X(wipe, 30)                                                                                  \
+    X(jump, 100)                                                                                 \
+    X(stop, 50) X(propose, 60000) X(read, 20000) X(move, 5000) X(change, 6000) X(transfer, 1000) \
+        X(forge, 4000) X(rot, 150) X(spoil, 100)
+#define DRIVE_COLOURS(X)                                                           \
+    X(loss)                                                                        \
+    X(twice)                                                                       \
+    X(tail)                                                                        \
+    X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps) X(leases) \
+        X(odd)  /* clients and operators ask for what cannot be, and too much */   \
+        X(aged) /* the cluster has a past, its limits are near */
 
 enum drive_class {
 #define DRIVE_ENUM(name, ...) DRIVE_##name,
@@ -47,6 +53,9 @@ enum drive_class {
 #undef DRIVE_ENUM
         DRIVE_CLASSES_COUNT
 };
+
+/* These came later; the streams of the others are numbered as if they were not there. */
+#define DRIVE_FIRST_LATER DRIVE_forge
 
 enum drive_domain { /* streams */
                     DOMAIN_PLAN,
@@ -67,6 +76,7 @@ enum drive_domain { /* streams */
                     DOMAIN_SNAP,
                     DOMAIN_SLOW,
                     DOMAIN_STATE,
+                    DOMAIN_PAST,
                     DOMAINS_COUNT
 };
 
@@ -96,6 +106,8 @@ void tape_free(struct tape *t);
 bool tape_read(struct tape *t, const char *text);
 void tape_print(const struct tape *t, FILE *to);
 const char *tape_class_text(size_t class);
+/* The number of its streams. */
+uint64_t tape_class_stream(size_t class);
 
 /* -- a run --------------------------------------------------------------------------------- */
 
@@ -125,6 +137,7 @@ struct drive {
     uint64_t heal_at;
     uint64_t clog_until[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t stall_until[SIM_NODES_MAX];
+    struct sim_node *misled;      /* is told another number of servers than the rest; NULL: none */
     uint64_t slow_ms;             /* what every write takes, at last; 0: as planned */
     bool is_wiped[SIM_NODES_MAX]; /* and never taken in again: servers do not come and go */
     uint64_t wiped_at;
@@ -151,6 +164,21 @@ void drive_act(struct drive *d);
 void drive_calm(struct drive *d);
 /* All messages that were kept, however old, arrive once more. */
 void drive_replay_all(struct drive *d);
+
+/* -- harm.c ------------------------------------------------------------------------------------ */
+
+/* A copy is damaged on one server at a time: somebody has to have what it has not. */
+void drive_rot(struct drive *d);
+void drive_spoil(struct drive *d);
+bool drive_is_harmed(const struct drive *d); /* somebody is */
+bool drive_is_holed(const struct drive *d);  /* by its log, or its state is not known to be false */
+/* Down: in some runs it finds its state damaged when it starts. */
+void drive_harm_start(struct drive *d, struct sim_node *n);
+/* The operator has seen why no cluster is formed. */
+void drive_set_right(struct drive *d);
+/* Its state differs from that of the others, whether it knows or not: the next life makes it anew.
+ */
+bool drive_is_odd(const struct sim_node *n);
 
 /* -- churn.c ------------------------------------------------------------------------------- */
 

@@ -140,7 +140,7 @@ static bool is_off(const struct drive *d, enum drive_class class)
  * Whether it is, and how often it happens, does not depend on the other classes. */
 static uint32_t rate_draw(struct drive *d, enum drive_class class, uint32_t most)
 {
-    d->rand = drive_stream(d, DOMAIN_CLASS, class, 0);
+    d->rand = drive_stream(d, DOMAIN_CLASS, tape_class_stream(class), 0);
     uint32_t rate = drive_below(d, 2) == 0 ? 0 : 1 + (uint32_t)drive_below(d, most);
 
     if (class == DRIVE_propose || class == DRIVE_read) { /* there is always work */
@@ -170,7 +170,9 @@ static void plan_draw(struct drive *d)
     p->rate[DRIVE_bursts] = rate_draw(d, DRIVE_bursts, 1);
     p->rate[DRIVE_clocks] = rate_draw(d, DRIVE_clocks, 1);
     p->rate[DRIVE_leases] = rate_draw(d, DRIVE_leases, LEASES_KEPT_TOO);
-    d->rand = drive_stream(d, DOMAIN_CLASS, DRIVE_fresh, 0);
+    p->rate[DRIVE_odd] = rate_draw(d, DRIVE_odd, 4);
+    p->rate[DRIVE_aged] = rate_draw(d, DRIVE_aged, 4);
+    d->rand = drive_stream(d, DOMAIN_CLASS, tape_class_stream(DRIVE_fresh), 0);
     p->rate[DRIVE_fresh] = drive_below(d, 3) != 0 && !is_off(d, DRIVE_fresh);
     d->rand = drive_stream(d, DOMAIN_PLAN, 0, 0);
     p->bytes_max = drive_below(d, 4) == 0 ? 60000 : 300;
@@ -196,9 +198,12 @@ static void options_draw(struct drive *d, struct consensus_options *o)
     consensus_options_init(o, drive_below(d, 2) == 0 ? CONSENSUS_FAST : CONSENSUS_LAN, 1);
     o->has_leases = d->plan.rate[DRIVE_leases] >= LEASES_BROKEN;
     o->push_hold_ms = d->plan.rate[DRIVE_leases] > 0 ? o->push_hold_ms : 0;
-    o->reads_max = 64;
+    o->reads_max = d->plan.rate[DRIVE_odd] > 0 ? 2000 : 64;
     o->tail_entries = 2048;
     o->with_trace = true;
+    if (d->plan.rate[DRIVE_aged] > 0) {
+        o->runs_max = 8; /* of as many terms as one gets to see here */
+    }
     if (is_off(d, DRIVE_sizes)) {
         return;
     }
@@ -239,6 +244,33 @@ static void clock_draw(struct drive *d, struct sim_node *n)
     n->clock_rate = d->plan.rate[DRIVE_clocks] > 0 ? n->clock_rate : 1000;
 }
 
+/* What is not as it was meant to be before anything has happened. */
+static void past_draw(struct drive *d, uint32_t count)
+{
+    struct sim_world *w = d->w;
+
+    d->rand = drive_stream(d, DOMAIN_PAST, 0, 0);
+    w->is_aged = d->plan.rate[DRIVE_aged] > 0 && d->plan.rate[DRIVE_change] > 0;
+    if (d->plan.rate[DRIVE_odd] == 0 || d->plan.rate[DRIVE_fresh] == 0) {
+        return;
+    }
+    switch (drive_below(d, 4)) {
+    case 0: w->ghosts_until = 500 + drive_below(d, 4000); break;
+    case 1:
+        d->misled = count > 1 ? &w->nodes[drive_below(d, count)] : NULL;
+        if (d->misled != NULL) {
+            d->misled->expect += 1;
+        }
+        break;
+    case 2: /* more than are expected; those come in later */
+        for (uint32_t i = count; i < w->nodes_count && count > 1; i++) {
+            w->nodes[i].expect = count;
+        }
+        break;
+    default: break;
+    }
+}
+
 void drive_draw(struct drive *d, const struct tape *tape)
 {
     static const uint32_t sizes[] = { 1, 2, 3, 3, 3, 3, 4, 5, 5, 5 };
@@ -268,6 +300,7 @@ void drive_draw(struct drive *d, const struct tape *tape)
         clock_draw(d, n);
         d->restart_at[i] = drive_below(d, 1500);
     }
+    past_draw(d, count);
     if (d->plan.rate[DRIVE_fresh] == 0) {
         d->w->nodes_count = count; /* without the spare ones */
         sim_world_form(d->w);
@@ -468,15 +501,32 @@ static void do_stop(struct drive *d)
     }
 }
 
+/* One that has died and is not yet down: nobody has told the clients. */
+static struct sim_node *dead_core(struct drive *d)
+{
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        struct sim_node *n = &d->w->nodes[i];
+
+        if (n->is_up && n->dead != NULL && n->paused_until <= d->w->now) {
+            return n;
+        }
+    }
+    return NULL;
+}
+
 static void do_propose(struct drive *d)
 {
     struct sim_node *n = any_core(d);
+    struct sim_node *dead = d->plan.rate[DRIVE_odd] > 0 ? dead_core(d) : NULL;
     size_t count = 1 + drive_shrunk(d, d->plan.count_max);
+
+    n = dead != NULL ? dead : n;
 
     if (n != NULL) {
         uint32_t bytes = (uint32_t)drive_shrunk(d, d->plan.bytes_max);
 
         d->w->awaits = drive_below(d, 4) == 0;
+        d->w->frees_space = d->plan.rate[DRIVE_odd] > 0 && drive_below(d, 4) == 0;
         (void)sim_propose(d->w, n, count, d->next_content, bytes);
         d->next_content += count;
     }
@@ -497,7 +547,9 @@ static void do_read(struct drive *d)
         }
     }
 
-    if (n != NULL) {
+    size_t count = n != NULL && d->plan.rate[DRIVE_odd] > 0 && drive_below(d, 400) == 0 ? 3000 : 1;
+
+    for (size_t i = 0; n != NULL && i < count; i++) {
         (void)sim_read(d->w, n);
     }
 }
@@ -510,6 +562,34 @@ static void do_change(struct drive *d)
 static void do_transfer(struct drive *d)
 {
     drive_transfer(d);
+}
+
+static void do_forge(struct drive *d)
+{
+    const struct sim_world *w = d->w;
+    size_t from = w->items_count > 0 ? drive_below(d, w->items_count) : 0;
+
+    for (size_t i = 0; i < w->items_count; i++) {
+        const struct sim_item *item = &w->items[(from + i) % w->items_count];
+
+        if (item->kind == SIM_DELIVER && item->message->forgery == 0) {
+            struct sim_message *m = sim_message_copy(d->w, item->message);
+
+            m->forgery = sim_forgery_for(m, drive_below(d, 1000));
+            sim_net_schedule(d->w, m, 0);
+            return;
+        }
+    }
+}
+
+static void do_rot(struct drive *d)
+{
+    drive_rot(d);
+}
+
+static void do_spoil(struct drive *d)
+{
+    drive_spoil(d);
 }
 
 /* The clone goes on, the original is spoilt: nothing inside may point to it. */
@@ -552,7 +632,7 @@ static void act(struct drive *d, size_t i, uint32_t shrink)
         d->happened->events[d->happened->count++] =
             (struct tape_event){ d->tick, (uint8_t)i, (uint8_t)shrink };
     }
-    d->rand = drive_stream(d, DOMAIN_ACT, i, d->tick);
+    d->rand = drive_stream(d, DOMAIN_ACT, tape_class_stream(i), d->tick);
     d->shrink = shrink;
     acts[i](d);
     d->shrink = 0;
@@ -566,7 +646,7 @@ void drive_act(struct drive *d)
         act(d, t->events[d->event].act, t->events[d->event].shrink);
     }
     for (size_t i = 0; i < DRIVE_ACTS_COUNT && !t->is_listed; i++) {
-        struct mu_rand r = drive_stream(d, DOMAIN_HAPPENS, i, d->tick);
+        struct mu_rand r = drive_stream(d, DOMAIN_HAPPENS, tape_class_stream(i), d->tick);
 
         if (mu_rand_below(&r, 1000000) < (uint64_t)d->plan.rate[i] * TICK_MS) {
             act(d, i, 0);

@@ -92,6 +92,7 @@ void sim_shadow_started(struct sim_world *w, struct sim_node *n)
         .last = log->last,
         .applied = sim_first_applied(n),
         .entries = entries,
+        .is_holed = n->disk.floor_index != 0,
     };
 
     for (size_t i = 0; i < count; i++) {
@@ -133,7 +134,7 @@ void sim_shadow_step(struct sim_world *w, struct sim_node *n, const struct conse
         .results_count = fx->results_count,
     };
 
-    if (ev->kind == CONSENSUS_EV_RECV) {
+    if (ev->kind == CONSENSUS_EV_RECV && !w->is_forged) {
         at = put_message(w, n, ev->msg, false, NULL, &messages[0], at);
         r.received = &messages[0];
     }

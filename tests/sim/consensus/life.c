@@ -294,11 +294,14 @@ void sim_node_pause(struct sim_world *w, struct sim_node *n, uint64_t ms)
 
 void sim_candidates(struct sim_world *w, struct sim_node *n)
 {
-    struct consensus_bootstrap_candidate all[SIM_NODES_MAX];
+    struct consensus_bootstrap_candidate all[SIM_NODES_MAX + SIM_GHOSTS_MAX];
     struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_CANDIDATES };
 
     n->gossip_stale = false;
     ev.candidates.at = all;
+    if (w->now < w->ghosts_until) {
+        ev.candidates.count = sim_ghosts_in_sight(n->expect, all);
+    }
     for (uint32_t i = 0; i < w->nodes_count; i++) {
         const struct sim_node *o = &w->nodes[i];
 
@@ -363,6 +366,7 @@ uint64_t sim_propose(struct sim_world *w, struct sim_node *n, size_t count, uint
             .bytes = bytes,
             .handle = sim_pool_take(n, content + i, bytes),
             .is_awaited = w->awaits,
+            .is_relief = w->frees_space && (i == 0 || content % 4 != 0),
         };
     }
     ev.propose.proposals = proposals;

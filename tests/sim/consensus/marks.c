@@ -78,20 +78,7 @@ static const struct {
     const char *name, *why;
 } elsewhere[] = {
     // clang-format off
-    { "notice OTHER_CLUSTER",   "scripts: identity_is_checked_first" },
-    { "notice OTHER_EPOCH",     "scripts: identity_is_checked_first" },
-    { "notice OTHER_RECEIVER",  "scripts: identity_is_checked_first" },
-    { "notice TERM_TOO_HIGH",   "scripts: term_jump_is_not_believed" },
-    { "notice MALFORMED",       "scripts, and the fuzz of the steps" },
-    { "notice TWO_LEADERS",     "must not happen: scripts, two_leaders_of_a_term" },
-    { "notice FETCH_FAILED",    "the disks here lose, they do not rot" },
     { "notice WRONG_DISK",      "a wiped server is fresh until it is invited" },
-    { "notice STATE_DIFFERS",   "states are equal here: scripts" },
-    { "notice PEER_HOLED",      "the disks here lose, they do not rot: the simulator of whole servers" },
-    { "notice HOLED",           "the disks here lose, they do not rot: the simulator of whole servers" },
-    { "notice HEALED",          "the disks here lose, they do not rot: the simulator of whole servers" },
-    { "notice STATE_SPLIT",     "states are equal here: scripts" },
-    { "refusal, the states of the servers differ",       "scripts" },
     { "refusal, the server does not have the role for it", "scripts: nobody asks so here" },
     { "refusal, the cluster has as many as it may have", "unit tests: it takes ten servers" },
     { "vote refused: a leader is alive", "scripts: vote_in_a_term_that_is_led" },

@@ -409,3 +409,9 @@ mutant(vote_forgotten_in_a_pause step.c explore
         c->hard.voted_for = MU_ID_NONE;
     }
     consensus__timer_reset(c);" LONG)
+
+# -- the state (3.6) -----------------------------------------------------------------------------------
+
+mutant(odd_ones_told_with_each_answer sums.c scripts
+    "is_heartbeat_due |= is_news;"
+    "is_heartbeat_due = true;" LONG)

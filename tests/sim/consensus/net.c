@@ -214,6 +214,16 @@ void sim_net_send_boot(struct sim_world *w, struct sim_node *from,
 
 /* -- arrival ------------------------------------------------------------------------------- */
 
+static void receive_msg(struct sim_world *w, struct sim_node *n, uint32_t forgery,
+                        struct consensus_msg *msg, struct consensus_entry *entries)
+{
+    if (forgery != 0) {
+        sim_receive_forged(w, n, forgery, msg, entries);
+    } else {
+        sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_RECV, .msg = msg });
+    }
+}
+
 static void receive_append(struct sim_world *w, struct sim_node *n, const struct sim_message *m)
 {
     static struct consensus_entry entries[CONSENSUS_ENTRIES_MAX];
@@ -238,21 +248,33 @@ static void receive_append(struct sim_world *w, struct sim_node *n, const struct
         }
     }
     msg.append.entries = entries;
-    sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_RECV, .msg = &msg });
+    receive_msg(w, n, m->forgery, &msg, entries);
+}
+
+static void receive_boot(struct sim_world *w, struct sim_node *n, const struct sim_message *m)
+{
+    struct consensus_bootstrap_msg msg = m->boot;
+
+    if (m->forgery != 0) {
+        sim_forge_boot(&msg, m->forgery);
+    }
+    sim_feed_boot(w, n,
+                  &(struct consensus_bootstrap_event){ .kind = BOOTSTRAP_EV_RECV, .msg = &msg });
 }
 
 void sim_receive(struct sim_world *w, struct sim_node *n, const struct sim_message *m)
 {
     if (m->is_bootstrap) {
-        sim_feed_boot(
-            w, n,
-            &(struct consensus_bootstrap_event){ .kind = BOOTSTRAP_EV_RECV, .msg = &m->boot });
+        receive_boot(w, n, m);
     } else if (n->core == NULL) { /* a fresh server has an ear for an invitation only */
-        if (m->msg.kind == CONSENSUS_INVITE && mu_id_eq(&m->msg.invite.disk, &n->disk.id)) {
+        if (m->msg.kind == CONSENSUS_INVITE && m->forgery == 0 &&
+            mu_id_eq(&m->msg.invite.disk, &n->disk.id)) {
             sim_feed_boot(w, n,
                           &(struct consensus_bootstrap_event){ .kind = BOOTSTRAP_EV_INVITED,
                                                                .cluster = m->msg.cluster });
         }
+    } else if (m->forgery != 0 && !sim_forgery_is_one(n, m)) {
+        return;
     } else if (m->msg.kind == CONSENSUS_APPEND_REQ) {
         receive_append(w, n, m);
     } else {
@@ -261,7 +283,7 @@ void sim_receive(struct sim_world *w, struct sim_node *n, const struct sim_messa
         if (msg.kind == CONSENSUS_SNAP_OFFER) {
             msg.snapshot.config = m->config;
         }
-        sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_RECV, .msg = &msg });
+        receive_msg(w, n, m->forgery, &msg, NULL);
     }
 }
 

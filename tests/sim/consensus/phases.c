@@ -12,32 +12,15 @@
 
 #define ALL UINT32_MAX
 
+enum { SET_RIGHT_MS = 4000 }; /* an operator takes so long to see what is wrong */
+
 /* -- the safety phase ---------------------------------------------------------------------- */
-
-static bool any_lacks_state(const struct drive *d)
-{
-    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
-        if (d->w->nodes[i].disk.lacks_state) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* In some runs a server finds its state damaged when it starts: one at a time, since somebody has
- * to have one. */
-static bool is_state_lost(const struct drive *d, const struct sim_node *n)
-{
-    struct mu_rand run = drive_stream(d, DOMAIN_STATE, 0, 0);
-    struct mu_rand now = drive_stream(d, DOMAIN_STATE, n->place + 1, d->tick);
-
-    return mu_rand_below(&run, 4) == 0 && mu_rand_below(&now, 4) == 0 && d->w->nodes_count >= 3 &&
-           d->plan.rate[DRIVE_change] == 0 && d->plan.rate[DRIVE_wipe] == 0 &&
-           n->disk.log.base > 0 && !any_lacks_state(d);
-}
 
 static void bury_and_raise(struct drive *d)
 {
+    if (d->w->now >= SET_RIGHT_MS) {
+        drive_set_right(d);
+    }
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
         struct sim_node *n = &d->w->nodes[i];
 
@@ -46,14 +29,17 @@ static void bury_and_raise(struct drive *d)
             drive_bury_removed(d, n);
             continue;
         }
+        if (n->is_up && n->dead != NULL && drive_is_odd(n)) {
+            sim_node_crash(d->w, n, drive_below(d, n->queue_count + 1));
+            sim_node_lose_state(d->w, n);
+            d->restart_at[i] = d->w->now + drive_below(d, 500);
+        }
         if (n->is_up && (n->dead != NULL || (n->is_stopped && d->w->now >= d->restart_at[i]))) {
             sim_node_crash(d->w, n, drive_below(d, n->queue_count + 1));
             d->restart_at[i] = d->w->now + drive_below(d, 500);
         }
         if (!n->is_up && d->w->now >= d->restart_at[i]) {
-            if (is_state_lost(d, n)) {
-                sim_node_lose_state(d->w, n);
-            }
+            drive_harm_start(d, n);
             sim_node_start(d->w, n);
         }
     }
@@ -81,6 +67,7 @@ static void safety_phase(struct drive *d)
 static void heal(struct drive *d, uint32_t bits)
 {
     drive_calm(d);
+    drive_set_right(d);
     for (uint32_t i = 0; i < d->w->nodes_count; i++) {
         struct sim_node *n = &d->w->nodes[i];
 
@@ -96,8 +83,16 @@ static void heal(struct drive *d, uint32_t bits)
         if (n->paused_until > d->w->now) {
             n->paused_until = d->w->now;
         }
-        if (n->is_up && (n->dead != NULL || n->is_stopped)) {
+        if (n->is_up && n->dead != NULL && drive_is_odd(n)) {
+            sim_node_crash(d->w, n, drive_below(d, n->queue_count + 1));
+            sim_node_lose_state(d->w, n);
+            d->restart_at[i] = d->w->now + drive_below(d, 500);
+        }
+        if (n->is_up && (n->dead != NULL || n->is_stopped || drive_is_odd(n))) {
             sim_node_crash(d->w, n, 0);
+        }
+        if (!n->is_up && drive_is_odd(n)) {
+            sim_node_lose_state(d->w, n);
         }
         if (n->batch > 0) { /* a stalled disk goes on */
             sim_item_push(d->w, (struct sim_item){
@@ -348,7 +343,8 @@ static void quorum_must_progress(struct drive *d)
 static void liveness_phases(struct drive *d)
 {
     d->rand = drive_stream(d, DOMAIN_HEAL, 0, 0);
-    if (is_formed(d) && d->plan.rate[DRIVE_change] == 0) {
+    /* Whoever has lost entries gives no vote to who lacks them: all may be needed. */
+    if (is_formed(d) && d->plan.rate[DRIVE_change] == 0 && !drive_is_holed(d)) {
         quorum_must_progress(d);
     }
     heal(d, all_intact(d));

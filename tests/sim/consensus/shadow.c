@@ -191,6 +191,9 @@ static const char *start_log(struct shadow *s, struct shadow__server *v,
         return shadow__no(s, "starts with a log that begins behind %llu, committed is %llu",
                           U(r->base), U(s->committed.last));
     }
+    if (r->is_holed && v->acked > r->last) {
+        v->acked = r->last;
+    }
     for (uint64_t i = 1; i <= v->acked; i++) {
         const struct shadow_entry *e =
             i > r->base ? &r->entries[i - r->base - 1] : &s->committed.at[i];

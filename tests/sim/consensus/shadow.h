@@ -66,6 +66,7 @@ struct shadow_start {
     uint64_t last;
     uint64_t applied;                   /* by its state, so committed */
     const struct shadow_entry *entries; /* base + 1 .. last */
+    bool is_holed; /* what it acknowledged behind `last` it may have lost: its disk is damaged */
 };
 
 struct shadow; /* opaque */

@@ -17,6 +17,16 @@ const char *tape_class_text(size_t class)
     return class < MU_LEN(classes) ? classes[class] : "?";
 }
 
+uint64_t tape_class_stream(size_t class)
+{
+    enum { LATER = 1000 };
+
+    if (class >= DRIVE_ACTS_COUNT) {
+        return class - (DRIVE_ACTS_COUNT - DRIVE_FIRST_LATER);
+    }
+    return class < DRIVE_FIRST_LATER ? class : LATER + class;
+}
+
 /* -- streams ------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t x, uint64_t v)

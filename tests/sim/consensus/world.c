@@ -134,6 +134,9 @@ void sim_disk_apply(struct sim_world *w, struct sim_node *n, const struct sim_wr
     case SIM_RECORD: n->disk.record = x->record; break;
     case SIM_ADOPT:
         consensus_bootstrap_config(&x->record.set, &config);
+        if (w->is_aged) {
+            sim_age(&config);
+        }
         first.content = sim_config_content(w, &config);
         n->disk.hard = (struct consensus_hard){ .term = 1, .cluster = x->record.cluster };
         log_put(w, n, 1, &first, 1);

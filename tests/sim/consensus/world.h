@@ -76,6 +76,7 @@ struct sim_message {
     uint64_t at;
     uint32_t from, to;
     bool is_bootstrap;
+    uint32_t forgery;         /* forge.c: what was put wrong on its way; 0: nothing */
     struct consensus_msg msg; /* entries: NULL, see below */
     struct consensus_bootstrap_msg boot;
     struct sim_entry *entries;
@@ -227,6 +228,10 @@ struct sim_world {
     bool boots_quietly; /* servers that begin again may have forgotten promises, as real ones */
     bool awaits;        /* what is proposed from now on is waited for at another server */
     bool has_liars; /* clocks break what leases assume: reads by lease may be stale, nothing else */
+    bool is_aged;   /* aged.c: what is formed has a past */
+    uint64_t ghosts_until; /* aged.c: they are in sight for so long */
+    bool frees_space;      /* what is proposed from now on does */
+    bool is_forged;        /* what is being received, nobody has sent */
     bool shows_messages;
     enum mu_log_level shows_level;
     void (*on_result)(void *data, struct sim_node *n, const struct consensus_result *r);
@@ -305,6 +310,26 @@ uint64_t sim_first_applied(const struct sim_node *n); /* what its core begins wi
 void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns); /* from its disk */
 uint32_t sim_pool_take(struct sim_node *n, uint64_t content, uint32_t bytes);
 uint64_t sim_config_content(struct sim_world *w, const struct consensus_config *config);
+
+/* -- forge.c -------------------------------------------------------------------------------- */
+
+#define SIM_BOOT_FORGERIES 12
+
+/* Something that can be put wrong in this message; luck: any number. For sim_message.forgery. */
+uint32_t sim_forgery_for(const struct sim_message *m, uint64_t luck);
+/* Is there something wrong with it for this one, whose core runs? */
+bool sim_forgery_is_one(const struct sim_node *n, const struct sim_message *m);
+/* Its core is to refuse m, which is put wrong now. */
+void sim_receive_forged(struct sim_world *w, struct sim_node *n, uint32_t forgery,
+                        struct consensus_msg *m, struct consensus_entry *entries);
+void sim_forge_boot(struct consensus_bootstrap_msg *m, uint32_t forgery);
+
+/* -- aged.c --------------------------------------------------------------------------------- */
+
+#define SIM_GHOSTS_MAX 12
+
+void sim_age(struct consensus_config *config); /* a cluster's first one */
+size_t sim_ghosts_in_sight(uint32_t expect, struct consensus_bootstrap_candidate *to);
 
 /* -- snap.c -------------------------------------------------------------------------------- */
 

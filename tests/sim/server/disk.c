@@ -57,6 +57,8 @@ struct dir {
     enum disk_failure failure;
 };
 
+enum { SEGMENT_HEAD = 4096 }; /* of a file of the log; behind it are batches */
+
 struct disk {
     struct disk_owner owner;
     struct mu_rand rand;
@@ -66,6 +68,7 @@ struct disk {
     bool is_dead, is_locked;
     uint64_t quota;
     uint64_t writes;
+    uint64_t trips_in; /* requests of the log from now; 0: none does */
     struct disk_sums sums;
 };
 
@@ -409,6 +412,7 @@ void disk_revive(struct disk *d, bool lost)
     MU_ASSERT(d->is_dead && disk_open_count(d) == 0);
     d->is_dead = false;
     d->is_locked = false;
+    d->trips_in = 0;
     for (size_t i = 0; i < DISK_DIRS; i++) {
         struct dir *dir = &d->dirs[i];
 
@@ -456,8 +460,19 @@ bool disk_fails_again(const struct disk *d)
     return false;
 }
 
+void disk_trip(struct disk *d, uint64_t in)
+{
+    d->trips_in = in;
+}
+
+bool disk_trips(struct disk *d)
+{
+    return !d->is_dead && d->trips_in > 0 && --d->trips_in == 0;
+}
+
 void disk_mend(struct disk *d)
 {
+    d->trips_in = 0;
     for (size_t i = 0; i < DISK_DIRS; i++) {
         d->dirs[i].fails_sync = d->dirs[i].fails_read = d->dirs[i].misdirects = false;
     }
@@ -511,6 +526,37 @@ static void file_rot(struct disk *d, struct file *f)
 
         byte_set(f, at, f->platter.at[at] ^ flip);
     }
+}
+
+/* Where the last bytes are that are not zero. */
+static uint64_t file_end(const struct file *f)
+{
+    uint64_t end = f->platter.count < f->cache.count ? f->platter.count : f->cache.count;
+
+    while (end > 0 && f->platter.at[end - 1] == 0) {
+        end--;
+    }
+    return end;
+}
+
+bool disk_rot_log(struct disk *d)
+{
+    const struct names *n = &d->dirs[DISK_LOG].live;
+    size_t from = n->count > 0 ? mu_rand_below(&d->rand, n->count) : 0;
+
+    for (size_t i = 0; i < n->count; i++) {
+        const struct name *name = &n->at[(from + i) % n->count];
+        struct file *f = file_of(d, name->file);
+        uint64_t end = file_end(f);
+
+        if (strncmp(name->text, "log-", 4) == 0 && end > SEGMENT_HEAD) {
+            uint64_t at = SEGMENT_HEAD + mu_rand_below(&d->rand, end - SEGMENT_HEAD);
+
+            byte_set(f, at, f->platter.at[at] ^ (uint8_t)(1U << mu_rand_below(&d->rand, 8)));
+            return true;
+        }
+    }
+    return false;
 }
 
 bool disk_rot(struct disk *d, enum disk_dir dir)

@@ -76,7 +76,11 @@ struct disk *disk_platter(const struct disk *d, enum disk_dir without);
 void disk_fail_sync(struct disk *d, enum disk_dir dir, enum disk_failure how); /* the next one */
 void disk_fail_read(struct disk *d, enum disk_dir dir);                        /* the next one */
 bool disk_fails_again(const struct disk *d); /* a flush that failed once will fail once more */
-void disk_mend(struct disk *d); /* what is to fail and has not yet, does not */
+/* The so manieth request of the log from now fails, whatever it is; nothing is changed by it. */
+void disk_trip(struct disk *d, uint64_t in);
+bool disk_trips(struct disk *d);   /* now? */
+bool disk_rot_log(struct disk *d); /* one bit where batches are; false: there are none */
+void disk_mend(struct disk *d);    /* what is to fail and has not yet, does not */
 void disk_misdirect(struct disk *d, enum disk_dir dir); /* the next write goes elsewhere */
 bool disk_rot(struct disk *d, enum disk_dir dir); /* some bits at rest; false: nothing there */
 /* A write that belongs elsewhere in the file has landed on these blocks, too. */

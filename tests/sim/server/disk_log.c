@@ -6,16 +6,22 @@
 
 #define DISK_ENDLESS (UINT64_C(1) << 40)
 
+static enum mu_code tripped(struct mu_err *err)
+{
+    return mu_fail(err, MU_IO, "input/output error");
+}
+
 static enum mu_code log_list(void *self, mu_dir_fn *each, void *data, struct mu_err *err)
 {
-    return disk_list(self, DISK_LOG, each, data, err);
+    return disk_trips(self) ? tripped(err) : disk_list(self, DISK_LOG, each, data, err);
 }
 
 static enum mu_code log_open(void *self, const char *name, bool create, int *file, uint64_t *bytes,
                              struct mu_err *err)
 {
     MU_ASSERT(!create || disk_is_dead(self) || !disk_has(self, DISK_LOG, name));
-    return disk_open(self, DISK_LOG, name, create, file, bytes, err);
+    return disk_trips(self) ? tripped(err)
+                            : disk_open(self, DISK_LOG, name, create, file, bytes, err);
 }
 
 static void log_close(void *self, int file)
@@ -27,7 +33,8 @@ static enum mu_code log_read(void *self, int file, uint64_t offset, void *to, si
                              struct mu_err *err)
 {
     size_t got = 0;
-    enum mu_code rc = disk_read(self, file, offset, to, bytes, &got, err);
+    enum mu_code rc =
+        disk_trips(self) ? tripped(err) : disk_read(self, file, offset, to, bytes, &got, err);
 
     if (rc == MU_OK && got < bytes) {
         return mu_fail(err, MU_IO, "read: the file ends at byte %llu",
@@ -39,17 +46,20 @@ static enum mu_code log_read(void *self, int file, uint64_t offset, void *to, si
 static enum mu_code log_write(void *self, int file, uint64_t offset, struct mu_span bytes,
                               struct mu_err *err)
 {
-    return disk_write(self, file, offset, bytes, err);
+    return disk_trips(self) ? tripped(err) : disk_write(self, file, offset, bytes, err);
 }
 
 static enum mu_code log_reserve(void *self, int file, uint64_t bytes, struct mu_err *err)
 {
+    if (disk_trips(self)) {
+        return tripped(err);
+    }
     return bytes > disk_bytes(self, file) ? disk_resize(self, file, bytes, err) : MU_OK;
 }
 
 static enum mu_code log_sync(void *self, int file, struct mu_err *err)
 {
-    return disk_sync(self, file, err);
+    return disk_trips(self) ? tripped(err) : disk_sync(self, file, err);
 }
 
 static void log_drop_cache(void *self, int file)
@@ -59,22 +69,22 @@ static void log_drop_cache(void *self, int file)
 
 static enum mu_code log_rename(void *self, const char *from, const char *to, struct mu_err *err)
 {
-    return disk_rename(self, DISK_LOG, from, to, err);
+    return disk_trips(self) ? tripped(err) : disk_rename(self, DISK_LOG, from, to, err);
 }
 
 static enum mu_code log_remove(void *self, const char *name, struct mu_err *err)
 {
-    return disk_remove(self, DISK_LOG, name, err);
+    return disk_trips(self) ? tripped(err) : disk_remove(self, DISK_LOG, name, err);
 }
 
 static enum mu_code log_sync_dir(void *self, struct mu_err *err)
 {
-    return disk_sync_dir(self, DISK_LOG, err);
+    return disk_trips(self) ? tripped(err) : disk_sync_dir(self, DISK_LOG, err);
 }
 
 static enum mu_code log_lock(void *self, const char *name, struct mu_err *err)
 {
-    return disk_lock(self, DISK_LOG, name, err);
+    return disk_trips(self) ? tripped(err) : disk_lock(self, DISK_LOG, name, err);
 }
 
 static const char *log_path(void *self)
@@ -89,6 +99,9 @@ static enum mu_code log_space(void *self, struct mu_space *out, struct mu_err *e
 
     if (disk_is_dead(self)) {
         return mu_fail(err, MU_IO, "the power is out");
+    }
+    if (disk_trips(self)) {
+        return tripped(err);
     }
     out->free_bytes = room < DISK_ENDLESS ? room : DISK_ENDLESS;
     out->total_bytes = disk_used(self) + out->free_bytes;

@@ -93,6 +93,16 @@ static size_t intact_count(const struct world *w)
     return count;
 }
 
+bool world_is_formed(const struct world *w)
+{
+    for (size_t i = 0; i < w->servers_count; i++) {
+        if (w->servers[i].applied.index == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Some are gone, as many as a quorum can spare; whoever is hurt may not come up again. */
 static void bury(struct world *w)
 {
@@ -297,7 +307,9 @@ void judge(struct world *w)
             world_fail(w, "liveness: %s is not taken in again", w->churn.victim->name);
         }
     }
-    bury(w);
+    if (world_is_formed(w)) { /* until then all are needed */
+        bury(w);
+    }
     for (size_t i = 0; i < w->servers_count; i++) {
         struct server *s = &w->servers[i];
 

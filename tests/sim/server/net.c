@@ -118,6 +118,23 @@ static struct message *message_copy(const struct message *m)
     return twin;
 }
 
+/* Beside what was sent something arrives that nobody sent. */
+static void strange_send(struct server *from, struct server *to, struct mu_span frame)
+{
+    struct world *w = from->world;
+    struct server *sender = from;
+    struct mu_buf bytes = MU_BUF_NONE;
+
+    if (late_frame(from, to, frame, &sender, &bytes)) {
+        struct message *m = message_new(sender, to);
+
+        m->disk = sender->node.identity.disk;
+        m->is_changed = true;
+        m->bytes = bytes;
+        event_set(w, &m->arrives, w->now + mu_rand_below(&w->late_rand, 5 * MS), on_arrival, m);
+    }
+}
+
 static bool is_lost(struct world *w, const struct server *from, const struct server *to)
 {
     return w->is_cut[from->place][to->place] || world_happens(&w->net_rand, w->loss);
@@ -147,6 +164,7 @@ static bool on_send(void *self, const struct mu_id *peer, enum consensus_channel
     }
     struct message *m = message_new(from, to);
 
+    strange_send(from, to, bytes);
     m->disk = from->node.identity.disk;
     mu_buf_add_span(&m->bytes, bytes);
     if (world_happens(&w->net_rand, w->flip)) {

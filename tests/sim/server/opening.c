@@ -145,7 +145,7 @@ static enum mu_code state_anew(struct server *s, const char *dir, const struct m
     rc = rc == MU_OK ? snapshot_state_remove(dir, s->generation, err) : rc;
     if (rc == MU_OK) { /* what was durable of the state is given up, what was hurt is gone */
         s->durable_told = 0;
-        s->is_state_hurt = s->is_noted = false;
+        s->is_state_hurt = s->is_noted = s->differs = false;
         rc = state_open(s, err);
     }
     s->lacks_state = s->node.lacks_state;

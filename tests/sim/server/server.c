@@ -185,6 +185,7 @@ static void on_applied(void *data, const struct apply_report *report)
     s->durable_told = report->durable > s->durable_told ? report->durable : s->durable_told;
     if (s->has_begun) {
         consensus__node_applied(&s->node, report->applied.index, report->durable);
+        late_sums(s, report->sums, report->sums_count);
     }
     catalog_reader_release(s->reader);
     if (report->changes == NULL) {
@@ -260,7 +261,7 @@ void server_state_bad(struct server *s, const char *why)
 
 bool server_is_hurt(const struct server *s)
 {
-    return s->is_hurt || s->is_state_hurt;
+    return s->is_hurt || s->is_state_hurt || s->differs;
 }
 
 bool server_is_whole(const struct server *s)
@@ -304,8 +305,25 @@ static bool is_relief(void *data, struct mu_span command)
     return command_is_relief(command);
 }
 
+static void on_state_differs(void *data)
+{
+    struct server *s = data;
+
+    if (s->apply != NULL) {
+        apply_census(s->apply);
+    }
+}
+
 static void on_dead(void *data, const char *why)
 {
+    struct server *s = data;
+    struct consensus_status st;
+
+    consensus__node_status(&s->node, &st);
+    if (st.is_diverged) {
+        server_state_bad(s, why);
+        return;
+    }
     dies(data, "consensus may not go on", why);
 }
 
@@ -392,6 +410,7 @@ const struct consensus_callbacks server_callbacks = {
     .is_relief = is_relief,
     .snapshot = snaps_order,
     .relieved = on_relieved,
+    .state_differs = on_state_differs,
 };
 
 /* -- opening ------------------------------------------------------------------------------------
@@ -521,6 +540,7 @@ void server_start(struct server *s)
     event_cancel(s->world, &s->restart);
     world_say(s->world, "%s: starts%s", s->name, s->was_cut ? " after a power cut" : "");
     disk_revive(s->disk, s->was_cut);
+    late_start(s);
     s->was_cut_once = s->was_cut_once || s->was_cut;
     s->was_cut = false;
     task_start(&s->boot, s, server_boot);

@@ -180,8 +180,7 @@ static void act_read(struct world *w)
     }
 }
 
-/* May this one's copies be hurt, or its state be gone? Others must have them. */
-static bool can_spare(const struct world *w, const struct server *s)
+bool torture_can_spare(const struct world *w, const struct server *s)
 {
     size_t gone = 0;
 
@@ -195,7 +194,7 @@ static void act_rot(struct world *w)
 {
     struct server *s = any(w);
 
-    if (!can_spare(w, s)) {
+    if (!torture_can_spare(w, s)) {
         return;
     }
     if (below(w, 2) == 0) {
@@ -262,7 +261,7 @@ static void on_anew(void *data)
     struct world *w = data;
     struct server *s = &w->servers[mu_rand_below(&w->more_rand, w->servers_count)];
 
-    if (server_is_up(s) && can_spare(w, s)) {
+    if (server_is_up(s) && torture_can_spare(w, s)) {
         w->bad[FAULT_anew]++;
         s->is_excused = true;
         server_state_bad(s, "somebody says so");
@@ -309,6 +308,7 @@ static const struct {
     [FAULT_churn] = { 4, act_churn },  [FAULT_transfer] = { 3, act_transfer },
     [FAULT_lag]   = { 6, act_lag },    [FAULT_midst] = { 1, act_midst },
     [FAULT_anew]  = { 0, NULL },       /* see on_anew() */
+    [FAULT_error] = { 0, NULL },       /* and the rest: late.c */
 }; // clang-format on
 
 static void on_torture(void *data)
@@ -399,6 +399,7 @@ void torture_begin(struct world *w)
     }
     event_set(w, &w->torture, w->now + 2 * SECOND, on_torture, w);
     more_begin(w);
+    late_begin(w);
 }
 
 uint64_t torture_rate(struct world *w)
@@ -414,6 +415,7 @@ void torture_end(struct world *w)
     event_cancel(w, &w->torture);
     event_cancel(w, &w->anew);
     event_cancel(w, &w->lone);
+    late_end(w);
     memset(w->is_cut, 0, sizeof w->is_cut);
     w->loss = w->twice = w->slow = w->flip = 0;
     w->delay_us = MS;

@@ -19,6 +19,8 @@
  *   platter.c   what the platters hold, whatever the processes say
  *   model.c     a second opinion about keys, not made from the catalog's code
  *   torture.c   what goes wrong, drawn from the seed
+ *   late.c      more of that, each with a stream of its own
+ *   strange.c   frames that no muster sends
  *   churn.c     servers that leave and come back on a blank disk
  *   judge.c     what must be true once everything is healed
  *
@@ -57,17 +59,19 @@
 #define SERVER_DIR_BYTES 8
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X) \
-    X(crash)            \
-    X(power)            \
-    X(stop)             \
-    X(pause)            \
-    X(cut)              \
-    X(loss)             \
-    X(twice)            \
-    X(delay)            \
-    X(flip)             \
-    X(clock) X(stall) X(full) X(sync) X(read) X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew)
+#define WORLD_FAULTS(X)                                                                           \
+    X(crash)                                                                                      \
+    X(power)                                                                                      \
+    X(stop)                                                                                       \
+    X(pause)                                                                                      \
+    X(cut)                                                                                        \
+    X(loss)                                                                                       \
+    X(twice)                                                                                      \
+    X(delay)                                                                                      \
+    X(flip)                                                                                       \
+    X(clock)                                                                                      \
+    X(stall) X(full) X(sync) X(read) X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew) X(error) \
+        X(aim) X(differ) X(strange)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -154,6 +158,7 @@ struct server {
     bool stays_excused; /* in its next life too: an error that is repeated */
     bool is_hurt;       /* its log may be damaged */
     bool is_state_hurt; /* its state may be; over when that was made anew */
+    bool differs;       /* its sums are not what its state adds up to */
     bool is_remade;     /* its state is not to be used and not there again yet */
     bool is_noted;      /* that was written down: no crash may undo it */
     bool lacks_state;   /* what the log has no more comes from a leader */
@@ -277,6 +282,7 @@ struct world {
     struct world_options options;
     struct mu_rand rand, net_rand, disk_rand;
     struct mu_rand more_rand; /* for what came later: it moves no draw of old seeds */
+    struct mu_rand late_rand; /* late.c */
     uint64_t now;             /* microseconds */
     struct mu_heap events;
     uint64_t steps, hash;
@@ -315,7 +321,7 @@ struct world {
     uint64_t told;              /* the highest index a client knows of */
     struct mu_id leaders[4096]; /* by term: I1 */
 
-    struct event torture, anew, lone;
+    struct event torture, anew, lone, late;
     struct {
         struct server *victim; /* leaves and comes back; NULL: nobody */
         bool is_wiped, is_asked;
@@ -497,6 +503,20 @@ void torture_end(struct world *w);
 uint64_t torture_rate(struct world *w); /* of the clock of one more server */
 /* It works on one: a moment to die in. */
 void torture_snapshot(struct server *s, bool is_installing);
+/* May this one's copies be hurt, or its state be gone? Others must have them. */
+bool torture_can_spare(const struct world *w, const struct server *s);
 void judge(struct world *w);
+bool world_is_formed(const struct world *w); /* everybody has applied something */
+
+/* -- late.c --------------------------------------------------------------------------------------
+ */
+
+void late_begin(struct world *w);
+void late_end(struct world *w);
+void late_start(struct server *s); /* its disk is there again */
+void late_sums(struct server *s, const struct consensus_sum *sums, size_t count);
+/* A frame that arrives beside this one and must be refused; as if from *sender. False: none. */
+bool late_frame(struct server *from, struct server *to, struct mu_span frame,
+                struct server **sender, struct mu_buf *out);
 
 #endif
