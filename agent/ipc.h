@@ -105,6 +105,10 @@ struct ipc_port *ipc_port_new(struct uv_loop_s *loop, const struct ipc_host *hos
 /* Once for each address. MU_IO: "listen tcp 127.0.0.1:7373: bind: address already in use". */
 MU_MUST_CHECK enum mu_code ipc_port_listen(struct ipc_port *p, const struct mu_addr *address,
                                            struct mu_err *err);
+/* Instead of addresses: a unix socket, for the agent's own user. One that a killed process left is
+ * replaced. */
+MU_MUST_CHECK enum mu_code ipc_port_listen_path(struct ipc_port *p, const char *path,
+                                                struct mu_err *err);
 void ipc_port_each(struct ipc_port *p, ipc_session_fn *each, void *data);
 /* Hangs up on everybody; `closed` comes once, from the loop, and the port is gone. */
 void ipc_port_close(struct ipc_port *p, ipc_closed_fn *closed, void *data);

@@ -282,11 +282,26 @@ static void tell_one(void *data, struct ipc_session *s)
     ipc_session_event(s, data);
 }
 
+/* As Serf's agent does. */
+static void say_received(const struct handler_event *event)
+{
+    if (strcmp(event->type, HANDLER_USER) == 0) {
+        mu_logf(MU_INFO, "agent", "Received event: user-event: %s", event->name);
+    } else if (strcmp(event->type, HANDLER_QUERY) == 0) {
+        mu_logf(MU_INFO, "agent", "Received event: query: %s", event->name);
+    } else {
+        mu_logf(MU_INFO, "agent", "Received event: %s", event->type);
+    }
+}
+
 /* To all clients; the event is given. */
 static void tell(void *data, struct handler_event *event)
 {
     struct agent *a = data;
 
+    if (a->config->serf.is_on) {
+        say_received(event);
+    }
     ipc_port_each(a->ipc->port, tell_one, event);
     handler_event_release(event);
 }
@@ -399,6 +414,10 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
     }
     a->ipc->port = ipc_port_new(a->loop, &host);
     a->ipc->coalescer = coalescer_new();
+    if (a->config->serf.rpc_path != NULL) {
+        rc = ipc_port_listen_path(a->ipc->port, a->config->serf.rpc_path, err);
+        return rc == MU_OK ? rc : mu_wrap(err, rc, "Error starting RPC listener");
+    }
     for (size_t i = 0; i < a->config->serf_rpc_addrs_count && rc == MU_OK; i++) {
         rc = listen_on(a, a->config->serf_rpc_addrs[i], err);
     }

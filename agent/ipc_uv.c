@@ -1,5 +1,12 @@
 /* ipc_uv.c - the sockets of Serf's control port: bytes to sessions and back. */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <uv.h>
 
 #include "base/assert.h"
@@ -11,13 +18,21 @@
 #define READ_BYTES    (64U * 1024)
 #define BACKLOG       128
 #define LISTENERS_MAX 16U
+#define SOCKET_MODE   0600   /* of a unix socket: who may open it controls this agent */
 #define WRITE_MS      10000U /* a client that takes nothing for so long is gone (spec 9.8) */
+
+union handle {
+    uv_handle_t any;
+    uv_stream_t stream;
+    uv_tcp_t tcp;
+    uv_pipe_t pipe; /* of a unix socket */
+};
 
 struct client {
     struct mu_link place;
     struct ipc_port *port;
     struct ipc_session *session; /* NULL: closing */
-    uv_tcp_t socket;
+    union handle socket;
     uv_timer_t patience; /* runs while a write does */
     unsigned handles;    /* not closed yet */
     uv_write_t write;
@@ -30,7 +45,7 @@ struct client {
 struct ipc_port {
     uv_loop_t *loop;
     struct ipc_host host;
-    uv_tcp_t listeners[LISTENERS_MAX];
+    union handle listeners[LISTENERS_MAX];
     size_t listeners_count;
     uv_idle_t turn; /* runs while a client is behind with its requests */
     struct mu_link clients;
@@ -82,7 +97,7 @@ static void client_close(struct client *c)
     held_set(c, 0);
     ipc_session_close(c->session);
     c->session = NULL;
-    uv_close((uv_handle_t *)&c->socket, on_client_closed);
+    uv_close(&c->socket.any, on_client_closed);
     uv_close((uv_handle_t *)&c->patience, on_client_closed);
 }
 
@@ -146,7 +161,7 @@ static void flush(struct client *c)
     uv_buf_t bytes = uv_buf_init((char *)c->writing.data, (unsigned)c->writing.bytes);
 
     c->write.data = c;
-    if (uv_write(&c->write, (uv_stream_t *)&c->socket, &bytes, 1, on_written) != 0) {
+    if (uv_write(&c->write, &c->socket.stream, &bytes, 1, on_written) != 0) {
         client_close(c);
         return;
     }
@@ -170,10 +185,10 @@ static void settle(struct client *c)
         return;
     }
     if (ipc_session_is_behind(c->session)) {
-        (void)uv_read_stop((uv_stream_t *)&c->socket);
+        (void)uv_read_stop(&c->socket.stream);
         rc = uv_idle_start(&c->port->turn, on_turn);
     } else {
-        rc = uv_read_start((uv_stream_t *)&c->socket, on_room, on_read);
+        rc = uv_read_start(&c->socket.stream, on_room, on_read);
     }
     if (rc != 0 && rc != UV_EALREADY) {
         client_close(c);
@@ -244,14 +259,17 @@ static void peer_of(const uv_tcp_t *socket, char text[MU_ADDR_TEXT_MAX])
     mu_addr_text(&addr, text);
 }
 
-static struct client *client_new(struct ipc_port *p)
+static struct client *client_new(struct ipc_port *p, bool is_pipe)
 {
     struct client *c = mu_new(sizeof *c);
 
     c->port = p;
     c->handles = 2;
-    c->socket.data = c->patience.data = c;
-    MU_ASSERT(uv_tcp_init(p->loop, &c->socket) == 0); /* no descriptor is made yet */
+    c->socket.any.data = c->patience.data = c;
+    int rc =
+        is_pipe ? uv_pipe_init(p->loop, &c->socket.pipe, 0) : uv_tcp_init(p->loop, &c->socket.tcp);
+
+    MU_ASSERT(rc == 0); /* no descriptor is made yet */
     MU_ASSERT(uv_timer_init(p->loop, &c->patience) == 0);
     mu_list_push_back(&p->clients, &c->place);
     p->clients_count++;
@@ -266,10 +284,15 @@ static void on_connection(uv_stream_t *listener, int status)
     if (status != 0) {
         return;
     }
-    struct client *c = client_new(p);
-    int rc = uv_accept(listener, (uv_stream_t *)&c->socket);
+    bool is_pipe = listener->type == UV_NAMED_PIPE;
+    struct client *c = client_new(p, is_pipe);
+    int rc = uv_accept(listener, &c->socket.stream);
 
-    peer_of(&c->socket, c->peer);
+    if (is_pipe) {
+        (void)snprintf(c->peer, sizeof c->peer, "unix");
+    } else {
+        peer_of(&c->socket.tcp, c->peer);
+    }
     c->session = ipc_session_new(&p->host, c->peer, on_wake, c);
     if (p->clients_count > IPC_CLIENTS_MAX) {
         ipc_fault(p->host.faults, IPC_FAULT_CROWD, c->peer, NULL);
@@ -277,8 +300,10 @@ static void on_connection(uv_stream_t *listener, int status)
     }
     if (rc == 0) {
         mu_logf(MU_DEBUG, "agent.ipc", "Accepted client: %s", c->peer);
-        (void)uv_tcp_nodelay(&c->socket, 1);
-        rc = uv_read_start((uv_stream_t *)&c->socket, on_room, on_read);
+        if (!is_pipe) {
+            (void)uv_tcp_nodelay(&c->socket.tcp, 1);
+        }
+        rc = uv_read_start(&c->socket.stream, on_room, on_read);
     }
     if (rc != 0) {
         client_close(c);
@@ -311,16 +336,52 @@ enum mu_code ipc_port_listen(struct ipc_port *p, const struct mu_addr *address, 
         return mu_fail(err, MU_TOO_BIG, "listen tcp %s: at most %u addresses are served", text,
                        LISTENERS_MAX);
     }
-    uv_tcp_t *l = &p->listeners[p->listeners_count++];
+    union handle *l = &p->listeners[p->listeners_count++];
 
-    l->data = p;
+    l->any.data = p;
     p->handles++;
-    MU_ASSERT(uv_tcp_init(p->loop, l) == 0); /* no descriptor is made yet */
+    MU_ASSERT(uv_tcp_init(p->loop, &l->tcp) == 0); /* no descriptor is made yet */
     mu_addr_to_sockaddr(address, &name);
-    int rc = uv_tcp_bind(l, (const struct sockaddr *)&name, 0);
+    int rc = uv_tcp_bind(&l->tcp, (const struct sockaddr *)&name, 0);
 
-    rc = rc == 0 ? uv_listen((uv_stream_t *)l, BACKLOG, on_connection) : rc;
+    rc = rc == 0 ? uv_listen(&l->stream, BACKLOG, on_connection) : rc;
     return rc == 0 ? MU_OK : mu_fail(err, MU_IO, "listen tcp %s: bind: %s", text, uv_strerror(rc));
+}
+
+/* A socket that nobody listens on any more is left by one that was killed. */
+static void remove_left_over(const char *path)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    struct stat st;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    (void)snprintf(name.sun_path, sizeof name.sun_path, "%s", path);
+    if (fd >= 0 && stat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        connect(fd, (const struct sockaddr *)&name, sizeof name) != 0 && errno == ECONNREFUSED) {
+        (void)unlink(path);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+enum mu_code ipc_port_listen_path(struct ipc_port *p, const char *path, struct mu_err *err)
+{
+    if (strlen(path) >= sizeof((struct sockaddr_un *)NULL)->sun_path) {
+        return mu_fail(err, MU_INVALID, "listen unix %s: the path is too long", path);
+    }
+    MU_ASSERT(p->listeners_count == 0); /* it is the only one */
+    union handle *l = &p->listeners[p->listeners_count++];
+
+    l->any.data = p;
+    p->handles++;
+    MU_ASSERT(uv_pipe_init(p->loop, &l->pipe, 0) == 0); /* no descriptor is made yet */
+    remove_left_over(path);
+    int rc = uv_pipe_bind(&l->pipe, path);
+
+    rc = rc == 0 && chmod(path, SOCKET_MODE) != 0 ? uv_translate_sys_error(errno) : rc;
+    rc = rc == 0 ? uv_listen(&l->stream, BACKLOG, on_connection) : rc;
+    return rc == 0 ? MU_OK : mu_fail(err, MU_IO, "listen unix %s: bind: %s", path, uv_strerror(rc));
 }
 
 void ipc_port_each(struct ipc_port *p, ipc_session_fn *each, void *data)
@@ -344,7 +405,7 @@ void ipc_port_close(struct ipc_port *p, ipc_closed_fn *closed, void *data)
     p->closed = closed;
     p->data = data;
     for (size_t i = 0; i < p->listeners_count; i++) {
-        uv_close((uv_handle_t *)&p->listeners[i], on_handle_closed);
+        uv_close(&p->listeners[i].any, on_handle_closed);
     }
     MU_LIST_EACH (link, &p->clients) {
         client_close(MU_CONTAINER(link, struct client, place));

@@ -144,7 +144,9 @@ void agent_leave(struct agent *a, agent_done_fn *done, void *data)
     }
     struct leaving *l = mu_new(sizeof *l);
 
-    mu_log(MU_INFO, "agent", "Gracefully leaving the cluster");
+    mu_log(MU_INFO, "agent",
+           a->config->serf.is_on ? "requesting graceful leave from Serf"
+                                 : "Gracefully leaving the cluster");
     a->phase = AGENT_LEAVING;
     l->agent = a;
     l->done = done;

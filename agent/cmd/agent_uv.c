@@ -120,6 +120,9 @@ static void on_parted(void *data)
 static void stop(struct process *p, int status)
 {
     move(p, STOPPING);
+    if (p->config->serf.is_on) {
+        mu_log(MU_INFO, "agent", "requesting serf shutdown");
+    }
     p->status = status;
     (void)uv_timer_start(&p->patience, on_patience, PATIENCE_MS, 0);
     if (p->has_started) {
@@ -400,7 +403,11 @@ static int run(struct cli *cli, struct process *p)
     }
     (void)uv_run(&p->loop, UV_RUN_DEFAULT);
     close_all(p);
-    mu_log(MU_INFO, "agent", "Exit code", mu_kv_i("code", p->status));
+    if (p->config->serf.is_on) {
+        mu_log(MU_INFO, "agent", "shutdown complete");
+    } else {
+        mu_log(MU_INFO, "agent", "Exit code", mu_kv_i("code", p->status));
+    }
     return p->status;
 }
 

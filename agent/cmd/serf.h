@@ -23,6 +23,10 @@ struct serf_flags {
             "Key of that port (SERF_RPC_AUTH)."                                          \
     }
 
+/* Of an address of the control port: "unix:///run/serf.sock". */
+#define SERF_SOCKET "unix://"
+const char *serf_socket_path(const char *addr); /* NULL: it is another address */
+
 /* -- serf_client.c: one connection, requests one after the other ---------------------------------
  */
 

@@ -56,7 +56,7 @@ static enum mu_code put_addresses(struct said *s, struct mu_json_out *o, struct 
     if (rc == MU_OK && s->advertise != NULL) {
         rc = said_address(s, "advertise", s->advertise, &advertise, err);
     }
-    if (rc == MU_OK && s->rpc_addr != NULL) {
+    if (rc == MU_OK && s->rpc_addr != NULL && serf_socket_path(s->rpc_addr) == NULL) {
         rc = said_address(s, "RPC", s->rpc_addr, &rpc, err);
     }
     if (rc != MU_OK) {
@@ -256,6 +256,9 @@ static void keep(const struct said *s, struct config *c)
     c->serf.has_snapshot = s->snapshot != NULL;
     c->serf.has_no_vote = s->no_resolution;
     c->serf.has_no_compression = s->no_compression;
+    const char *path = s->rpc_addr != NULL ? serf_socket_path(s->rpc_addr) : NULL;
+
+    c->serf.rpc_path = path != NULL ? mu_arena_strdup(&c->arena, path) : NULL;
     c->serf.tags_file = s->tags_file != NULL ? mu_arena_strdup(&c->arena, s->tags_file) : NULL;
     c->serf.advertise_port = s->advertise_port;
     c->serf.replays = s->replay;
@@ -383,7 +386,8 @@ static void banner_make(const struct config *c, struct mu_buf *to)
         mu_buf_addf(to, "    Advertise addr: '%s'\n", text);
     }
     mu_addr_text(&rpc, text);
-    mu_buf_addf(to, "    %27s: '%s'\n", "RPC addr", text);
+    mu_buf_addf(to, "    %27s: '%s%s'\n", "RPC addr", c->serf.rpc_path != NULL ? SERF_SOCKET : "",
+                c->serf.rpc_path != NULL ? c->serf.rpc_path : text);
     add_label(to, "Encrypted", is_sealed ? "true" : "false");
     add_label(to, "Snapshot", c->serf.has_snapshot ? "true" : "false");
     add_label(to, "Profile", c->serf.profile);

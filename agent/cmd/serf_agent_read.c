@@ -50,7 +50,7 @@ static const struct row {
     { "snapshot_path", "snapshot", AS_TEXT, AT(snapshot), "Where members are remembered, in a directory of this name and .muster." },
     { "profile", "profile", AS_TEXT, AT(profile), "lan, wan or local." },
     { "protocol", "protocol", AS_INT, AT(protocol), "2 to 5; muster speaks its own." },
-    { "rpc_addr", "rpc-addr", AS_TEXT, AT(rpc_addr), "Address of the control port; default 127.0.0.1:7373." },
+    { "rpc_addr", "rpc-addr", AS_TEXT, AT(rpc_addr), "Address of the control port, or unix://PATH; default 127.0.0.1:7373." },
     { "rpc_auth", NULL, AS_TEXT, AT(rpc_auth), "Key that its clients must give." },
     { "log_level", "log-level", AS_TEXT, AT(log_level), "TRACE, DEBUG, INFO, WARN or ERR." },
     { "enable_syslog", "syslog", AS_BOOL, AT(syslog), "Log to syslog as well." },

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/addr.h"
@@ -35,6 +36,7 @@ static const char *errno_text(int number)
     return number == ECONNREFUSED  ? "connection refused"
            : number == ETIMEDOUT   ? "connection timed out"
            : number == ENETUNREACH ? "network is unreachable"
+           : number == ENOENT      ? "no such file or directory"
                                    : strerror(number);
 }
 
@@ -52,12 +54,39 @@ static int dial_one(const struct addrinfo *at)
     return fd;
 }
 
+const char *serf_socket_path(const char *addr)
+{
+    size_t bytes = strlen(SERF_SOCKET);
+
+    return strncmp(addr, SERF_SOCKET, bytes) == 0 ? addr + bytes : NULL;
+}
+
+static bool dial_path(struct serf_client *c, const char *path)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    const struct addrinfo at = { .ai_family = AF_UNIX,
+                                 .ai_addr = (struct sockaddr *)&to,
+                                 .ai_addrlen = sizeof to };
+
+    (void)snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
+    c->fd = dial_one(&at);
+    if (c->fd < 0) {
+        (void)snprintf(c->error, sizeof c->error, "dial unix %s: connect: %s", path,
+                       errno_text(errno));
+    }
+    return c->fd >= 0;
+}
+
 static bool dial(struct serf_client *c, const char *addr)
 {
     static const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
     struct addrinfo *found = NULL;
     char host[HOST_BYTES_MAX], port_text[8];
     uint16_t port = PORT_DEFAULT;
+
+    if (serf_socket_path(addr) != NULL) {
+        return dial_path(c, serf_socket_path(addr));
+    }
     struct mu_span span;
 
     if (!mu_addr_split(mu_span_text(addr), &span, &port) || span.bytes >= sizeof host) {

@@ -109,6 +109,8 @@ class SerfAgents(ClusterTest):
             self.assertIn(line, out)
         self.assertEqual(n1.serf("event", "deploy", "123abc"),
                          (0, "Event 'deploy' dispatched! Coalescing enabled: true\n"))
+        wait_for("it to be told", lambda: "agent: Received event: user-event: deploy\n" in n3.log_text()
+                 and "agent: Received event: member-join\n" in n3.log_text())
         self.assertEqual(n2.serf("tags", "-set", "k=v", "-delete", "role"),
                          (0, "Successfully updated agent tags\n"))
         wait_for("the tag", lambda: n1.rows("-tag", "k=v") == {"n2": "alive"})
@@ -154,6 +156,8 @@ class SerfAgents(ClusterTest):
         self.assertEqual([line for line in n2.log_text().splitlines() if line[:3] == "==>"][-2:],
                          ["==> Caught signal: interrupt", "==> Gracefully shutting down agent..."])
         wait_for("n2 to be left", lambda: n1.rows()["n2"] == "left")
+        self.assertRegex(n2.log_text(), r"(?s)requesting graceful leave from Serf\n.*serf: EventMemberLeave: "
+                                        r"n2 .*\n.*agent: requesting serf shutdown\n.*agent: shutdown complete\n")
         n2.start()
         wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive")
         self.assertEqual(n2.terminate(signal.SIGTERM), 1)
@@ -232,7 +236,18 @@ class SerfAgents(ClusterTest):
         lines = n1.serf("keys", "-install=c2hvcnQ=")[1].splitlines()
         self.assertEqual(lines[-1], "Error installing key: 3/3 nodes reported failure")  # 66
         self.assertEqual(sum("key size must be 16, 24 or 32 bytes" in line for line in lines), 3)
+        n3.kill()
+        self.assertEqual(n1.serf("keys", "-list")[1].splitlines()[-1],
+                         "Failed to gather member keys: 2/3 nodes reported success")  # 67
+        wait_for("n3 to be failed", lambda: n1.rows()["e3"] == "failed")
+        self.assertEqual(n1.serf("keys", "-list")[1].splitlines()[-1], f"{K[1]}  [2/2]")
         clear = self.agent("clear", "-retry-join", n1.address)
+        other = self.agent("other", "-encrypt", K[2])
+        for to, why in ((clear, "Encryption is configured but remote state is not encrypted"),
+                        (other, "No installed keys could decrypt the message")):
+            code, out = n1.serf("join", to.address)  # 68, 69
+            self.assertEqual((code, out.split("\n")[1]),
+                             (1, f"\t* Failed to join {to.address}: {why}"), out)
         self.assertEqual(len(clear.rows()), 1)
 
     def test_one_name_in_two_clusters(self):
@@ -412,6 +427,52 @@ class SerfAgents(ClusterTest):
         wait_for("it", lambda: named.rows())
         self.assertIn("    Advertise addr: '10.9.8.7:99'\n", named.log_text())
         self.assertIn("10.9.8.7:99  alive", named.serf("members")[1])
+
+    def test_unix_socket(self):
+        """The control port as a file that only this user opens; one that was left is replaced."""
+        path = os.path.join(self.all.dir, "serf.sock")
+        n1 = SerfAgent(self.all, "n1", self.all.address(), False, ["-rpc-addr", f"unix://{path}"])
+        self.all.agents["n1"] = n1
+
+        def serf(*words):
+            run = subprocess.run([MUSTER, "serf", words[0], f"-rpc-addr=unix://{path}", *words[1:]],
+                                 capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT)
+            return run.returncode, run.stdout
+
+        self.assertEqual(serf("members"), (1, "Error connecting to Serf agent: dial unix "
+                                              f"{path}: connect: no such file or directory\n"))
+        n1.start()
+        wait_for("n1", lambda: serf("members")[0] == 0)
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertIn(f"                       RPC addr: 'unix://{path}'\n", n1.log_text())
+        self.assertEqual(serf("event", "deploy")[0], 0)
+        self.assertIn("Total Acks: 1\n", serf("query", "-timeout=500ms", "q")[1])
+        second = SerfAgent(self.all, "n2", self.all.address(), False, list(n1.args))
+        run = subprocess.run(second.command(), capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn(f"==> Error starting RPC listener: listen unix {path}: bind: address already in use",
+                      run.stdout)
+        n1.kill()
+        self.assertTrue(os.path.exists(path))
+        n1.start()
+        wait_for("n1", lambda: serf("members")[0] == 0)
+        self.assertEqual(serf("leave"), (0, "Graceful leave complete\n"))
+        self.assertEqual(n1.wait(), 0)
+        self.assertFalse(os.path.exists(path))
+
+    def test_retries_end(self):
+        nobody = self.all.address()
+        out = self.refused_later("-retry-join", nobody, "-retry-interval", "1s", "-retry-max", "1")
+        self.assertRegex(out, rf"agent: Join failed: 1 error occurred:.*dial tcp {nobody}:{self.all.port}: connect: "
+                              r"connection refused.*, retrying in 1s")
+        self.assertIn("[ERR] agent: maximum retry join attempts made, exiting\n", out)
+        self.assertIn("[WARN] serf: Shutdown without a Leave\n", out)
+
+    def refused_later(self, *args):
+        agent = SerfAgent(self.all, "bad", self.all.address(), False, list(args))
+        run = subprocess.run(agent.command(), capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(run.returncode, 1, run.stdout)
+        return run.stdout
 
     def test_warnings(self):
         n1 = self.agent("n1", "-retry-interval", "10ms", "-broadcast-timeout", "10ms", "-role", "web",

@@ -136,6 +136,7 @@ struct config {
         struct mu_pairs tags;     /* all that this node has */
         const char *profile;      /* "lan", "wan", "local" */
         const char *keyring_file; /* NULL: in the data directory */
+        const char *rpc_path;     /* of a unix socket instead of serf_rpc_addrs; NULL: none */
         const char *tags_file;    /* NULL: tags set at run time are gone with the process */
         uint16_t advertise_port;  /* 0: that of bind */
         bool replays;             /* the first join delivers events that were sent before it */
