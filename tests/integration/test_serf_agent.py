@@ -167,6 +167,11 @@ class SerfAgents(ClusterTest):
         wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive")
         self.assertEqual(n2.terminate(signal.SIGTERM), 0)
         wait_for("n2 to be left", lambda: n1.rows()["n2"] == "left")
+        stays = self.agent("stays", "-config-file",
+                           self.file("stays.json", {"skip_leave_on_interrupt": True}))
+        self.assertEqual(stays.terminate(signal.SIGINT), 1)
+        self.assertIn("serf: Shutdown without a Leave\n", stays.log_text())
+        self.assertNotIn("Gracefully", stays.log_text())
         self.assertEqual(n1.serf("leave"), (0, "Graceful leave complete\n"))
         self.assertEqual(n1.wait(), 0)
 
