@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "consensus/recover.h"
 
 #define NOTE       "set-aside" /* holds the folder's name */
 #define NOTE_BYTES 64
@@ -63,6 +64,12 @@ static enum mu_code move_all(const char *data_dir, const char *to, struct mu_err
 
     for (size_t i = 0; i < MU_LEN(moved_folders) && rc == MU_OK; i++) {
         rc = move_folder(data_dir, target, moved_folders[i], err);
+    }
+    if (rc == MU_OK) {
+        char *log = path_of(target, "consensus");
+
+        rc = consensus_reserve_drop(log, err); /* whoever comes in its place needs the room */
+        mu_free(log);
     }
     if (rc == MU_OK) {
         rc = mu_dir_sync(target, err);

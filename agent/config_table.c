@@ -126,7 +126,7 @@ const struct config_item config_items[] = {
     { .key = "skip_leave_on_interrupt", BOOL, AT(c.skip_leave_on_interrupt), LIVE, .help = "Do not leave on SIGINT; default: false on clients, true on servers." },
     { .key = "reconnect_timeout", MS, AT(c.reconnect_timeout_ms), .fallback = HOUR(72), AT_LEAST(0), .help = "How long a failed member stays listed." },
     { .key = "reconnect_timeout_wan", MS, LATER, .fallback = HOUR(72), .help = "The same for the WAN pool." },
-    { .key = "advertise_reconnect_timeout", MS, LATER, .help = "What this node asks others to use as reconnect_timeout." },
+    { .key = "advertise_reconnect_timeout", MS, AT(c.advertise_reconnect_ms), AT_LEAST(0), .help = "How long others are to remember this node once it has failed, instead of their reconnect_timeout; 0: as that says." },
     { .key = "server_rejoin_age_max", MS, LATER, .fallback = HOUR(168), .help = "Refuse to start a server whose state is older." },
 
     /* -- checks and requests -- */

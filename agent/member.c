@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
@@ -64,6 +65,12 @@ static void tags_of_agent(struct agent *a, struct tags *t)
     tag_add(t, "vsn_max", "3");
     tag_add(t, "build", AGENT_CONSUL_VERSION ":");
     tag_add(t, "acls", "0");
+    if (c->advertise_reconnect_ms > 0) {
+        char text[MU_DURATION_TEXT_MAX];
+
+        mu_duration_text(c->advertise_reconnect_ms * MU_NS_PER_MS, text);
+        tag_add(t, "rc_tm", text);
+    }
     if (!c->is_server) {
         return;
     }

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ballast.h"
 #include "base/assert.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "consensus/bootstrap.h"
 #include "consensus/store.h"
@@ -277,4 +279,29 @@ enum mu_code consensus_promise_reset(const char *dir, const struct mu_id *server
     }
     consensus__disk_close(&disk);
     return rc;
+}
+
+/* -- a log that is only kept ------------------------------------------------------------------- */
+
+static enum mu_code drop_one(void *data, const char *name, struct mu_err *err)
+{
+    const char *dir = data;
+    uint64_t number;
+    struct mu_buf path = MU_BUF_NONE;
+    enum mu_code rc = MU_OK;
+
+    mu_buf_addf(&path, "%s/%s", dir, name);
+    if (strcmp(name, CONSENSUS_BALLAST_NAME) == 0 || strcmp(name, CONSENSUS_FILL_NAME) == 0 ||
+        consensus__journal_name_parse(name, "spare-", &number)) {
+        rc = mu_file_remove(mu_buf_text(&path), err);
+    }
+    mu_buf_deinit(&path);
+    return rc;
+}
+
+enum mu_code consensus_reserve_drop(const char *dir, struct mu_err *err)
+{
+    enum mu_code rc = mu_dir_each(dir, drop_one, (void *)(uintptr_t)dir, err);
+
+    return rc == MU_NOT_FOUND ? MU_OK : rc;
 }

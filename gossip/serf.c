@@ -54,6 +54,39 @@ static void reap_wake(struct gossip *g)
     }
 }
 
+/* How long a failed member is kept: a tag of its own may say (13.10). */
+static uint64_t failed_ms(const struct gossip *g, const struct gossip__member *m)
+{
+    for (size_t i = 0; i < m->card->tags.count; i++) {
+        int64_t ns = 0;
+
+        if (mu_span_eq_text(m->card->tags.items[i].key, "rc_tm") &&
+            mu_duration_parse(m->card->tags.items[i].value, &ns, NULL, 0) && ns > 0) {
+            return (uint64_t)(ns / MU_NS_PER_MS);
+        }
+    }
+    return g->profile.reconnect_timeout_ms;
+}
+
+/* GOSSIP__NEVER: it is not gone. */
+static uint64_t forgotten_at(const struct gossip *g, const struct gossip__member *m)
+{
+    if (m->status == GOSSIP_STATUS_FAILED) {
+        return m->status_ms + failed_ms(g, m);
+    }
+    return m->status == GOSSIP_STATUS_LEFT && m != g->self ? m->status_ms + g->profile.tombstone_ms
+                                                           : GOSSIP__NEVER;
+}
+
+/* Not only once in a reap interval: who says how long it is to be remembered is taken at its word.
+ */
+static void reap_plan(struct gossip *g, const struct gossip__member *m)
+{
+    uint64_t at_ms = forgotten_at(g, m);
+
+    g->reap_at_ms = at_ms < g->reap_at_ms ? at_ms : g->reap_at_ms;
+}
+
 static void status_set(struct gossip *g, struct gossip__member *m, enum gossip_status to)
 {
     count_status(g, m->status, (size_t)-1);
@@ -67,6 +100,7 @@ static void status_set(struct gossip *g, struct gossip__member *m, enum gossip_s
         gossip__count(g, to == GOSSIP_STATUS_FAILED ? GOSSIP_COUNT_MEMBERS_FAILED
                                                     : GOSSIP_COUNT_MEMBERS_LEFT);
         reap_wake(g);
+        reap_plan(g, m);
     }
 }
 
@@ -447,28 +481,6 @@ void gossip__tombstone_learn(struct gossip *g, const struct gossip__tombstone_re
 /* -- time ---------------------------------------------------------------------------------------
  */
 
-/* How long a failed member is kept: a tag of its own may say (13.10). */
-static uint64_t failed_ms(const struct gossip *g, const struct gossip__member *m)
-{
-    for (size_t i = 0; i < m->card->tags.count; i++) {
-        int64_t ns = 0;
-
-        if (mu_span_eq_text(m->card->tags.items[i].key, "rc_tm") &&
-            mu_duration_parse(m->card->tags.items[i].value, &ns, NULL, 0) && ns > 0) {
-            return (uint64_t)(ns / MU_NS_PER_MS);
-        }
-    }
-    return g->profile.reconnect_timeout_ms;
-}
-
-static bool is_due_to_go(const struct gossip *g, const struct gossip__member *m)
-{
-    uint64_t age = g->now_ms - m->status_ms;
-
-    return (m->status == GOSSIP_STATUS_FAILED && age >= failed_ms(g, m)) ||
-           (m->status == GOSSIP_STATUS_LEFT && m != g->self && age >= g->profile.tombstone_ms);
-}
-
 /* The one after this: where it was, if that one is gone. */
 static size_t next_place(const struct gossip *g, size_t place, const struct gossip__member *m)
 {
@@ -480,7 +492,7 @@ static void reap_members(struct gossip *g)
     for (size_t i = 0; i < g->members.count;) {
         struct gossip__member *m = g->members.items[i];
 
-        if (is_due_to_go(g, m)) {
+        if (forgotten_at(g, m) <= g->now_ms) {
             reap(g, m, false);
         }
         i = next_place(g, i, m);
@@ -560,6 +572,9 @@ void gossip__serf_tick(struct gossip *g)
                 mu_table_count(g->tombstones) >
             0) {
             reap_wake(g);
+        }
+        for (size_t i = 0; i < g->members.count; i++) {
+            reap_plan(g, g->members.items[i]);
         }
     }
 }

@@ -11,11 +11,12 @@
  * "error: ..."; "ready" comes first. At the end of input the switch ends.
  *
  *   wire <from> <to> [cut] [noudp] [notcp] [loss=<percent>] [copy=<percent>] [delay=<ms>]
- *        [jitter=<ms>] [rate=<kB/s>] [mtu=<bytes>] [nofrag]
+ *        [jitter=<ms>] [rate=<kB/s>] [mtu=<bytes>] [nofrag] [refuse]
  *
  * replaces what this direction had; "*" is every port. Jitter reorders. With a rate, what would
  * wait longer than QUEUE_MS is lost, as in a router. Packets larger than the MTU are lost without
- * a word, with nofrag all fragments are.
+ * a word, with nofrag all fragments are. With refuse the sender is told, by ICMP, of what is cut
+ * off or not let through. An IPv6 address belongs to the port whose IPv4 address it ends with.
  *
  * Random choices come from the seed in CHAOS_SEED.
  */
@@ -43,6 +44,8 @@
 
 #define US(ns)       ((ns) / 1000)
 #define PORTS_MAX    16
+#define V4_HEAD      20
+#define V6_HEAD      40
 #define PACKET_BYTES 65536
 #define QUEUE_MS     200
 #define BURST_MAX    64 /* packets of one port in one turn */
@@ -51,6 +54,7 @@
 
 struct wire {
     bool is_cut, drops_udp, drops_tcp, drops_fragments;
+    bool refuses;        /* what is not passed, with a word: else without */
     uint64_t loss, copy; /* percent */
     uint64_t delay_ms, jitter_ms;
     uint64_t mtu;        /* 0: no bound */
@@ -131,28 +135,108 @@ static void packet_pass(struct fabric *f, struct wire *w, int fd, const uint8_t 
     mu_heap_put(&f->waiting, &p->due, due_us);
 }
 
-static bool is_blocked(const struct wire *w, const uint8_t *data, size_t bytes)
-{
-    bool is_fragment = (data[6] & 0x3f) != 0 || data[7] != 0; /* more follow, or an offset */
+struct look { /* what matters of a packet, of either family */
+    bool is_v6, is_fragment;
+    uint8_t protocol;
+    const uint8_t *to; /* an IPv4 address, or the end of an IPv6 one */
+};
 
-    return w->is_cut || (w->drops_udp && data[9] == IPPROTO_UDP) ||
-           (w->drops_tcp && data[9] == IPPROTO_TCP) || (w->drops_fragments && is_fragment) ||
+static bool packet_look(const uint8_t *data, size_t bytes, struct look *out)
+{
+    bool is_v4 = bytes >= V4_HEAD && data[0] >> 4 == 4;
+
+    *out = (struct look){ .is_v6 = bytes >= V6_HEAD && data[0] >> 4 == 6 };
+    if (is_v4) {
+        out->is_fragment = (data[6] & 0x3f) != 0 || data[7] != 0; /* more follow, or an offset */
+        out->protocol = data[9];
+        out->to = data + 16;
+    } else if (out->is_v6) {
+        out->is_fragment = data[6] == IPPROTO_FRAGMENT && bytes > V6_HEAD;
+        out->protocol = out->is_fragment ? data[V6_HEAD] : data[6];
+        out->to = data + V6_HEAD - 4;
+    }
+    return is_v4 || out->is_v6;
+}
+
+static bool is_blocked(const struct wire *w, const struct look *l, size_t bytes)
+{
+    return w->is_cut || (w->drops_udp && l->protocol == IPPROTO_UDP) ||
+           (w->drops_tcp && l->protocol == IPPROTO_TCP) || (w->drops_fragments && l->is_fragment) ||
            (w->mtu > 0 && bytes > w->mtu);
+}
+
+static uint32_t sum16(const uint8_t *data, size_t bytes)
+{
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < bytes; i++) {
+        sum += i % 2 == 0 ? (uint32_t)data[i] << 8 : data[i];
+    }
+    return sum;
+}
+
+static void put16(uint8_t *to, uint32_t value)
+{
+    to[0] = (uint8_t)(value >> 8);
+    to[1] = (uint8_t)value;
+}
+
+static void put_sum(uint8_t *to, uint32_t sum)
+{
+    sum = (sum & 0xffff) + (sum >> 16);
+    put16(to, ~((sum & 0xffff) + (sum >> 16)));
+}
+
+/* As a firewall that rejects: port unreachable, from where it was meant to go. */
+static void packet_refuse(int fd, const uint8_t *data, size_t bytes, bool is_v6)
+{
+    size_t head = is_v6 ? V6_HEAD : V4_HEAD;
+    size_t quoted = bytes < head + 8 ? bytes : head + 8; /* with the ports */
+    size_t icmp = 8 + quoted;
+    uint8_t out[2 * V6_HEAD + 16] = { is_v6 ? 0x60 : 0x45 };
+    uint32_t pseudo = 0;
+
+    if (is_v6) {
+        put16(out + 4, (uint32_t)icmp);
+        out[6] = IPPROTO_ICMPV6;
+        out[7] = 64;
+        memcpy(out + 8, data + 24, 16);
+        memcpy(out + 24, data + 8, 16);
+        pseudo = sum16(out + 8, 32) + (uint32_t)icmp + IPPROTO_ICMPV6;
+    } else {
+        put16(out + 2, (uint32_t)(head + icmp));
+        out[8] = 64;
+        out[9] = IPPROTO_ICMP;
+        memcpy(out + 12, data + 16, 4);
+        memcpy(out + 16, data + 12, 4);
+        put_sum(out + 10, sum16(out, V4_HEAD));
+    }
+    out[head] = is_v6 ? 1 : 3;     /* unreachable */
+    out[head + 1] = is_v6 ? 4 : 3; /* the port */
+    memcpy(out + head + 8, data, quoted);
+    put_sum(out + head + 2, pseudo + sum16(out + head, icmp));
+    packet_write(fd, out, head + icmp);
 }
 
 static void packet_route(struct fabric *f, size_t from, const uint8_t *data, size_t bytes,
                          uint64_t now_us)
 {
-    if (bytes < 20 || data[0] >> 4 != 4) {
-        return; /* IPv6 solicits on every new device: nobody is there */
+    struct look l;
+
+    if (!packet_look(data, bytes, &l)) {
+        return;
     }
     for (size_t to = 0; to < f->count; to++) {
         struct wire *w = &f->wires[from][to];
 
-        if (memcmp(f->ports[to].ip, data + 16, 4) != 0) {
+        if (memcmp(f->ports[to].ip, l.to, 4) != 0) {
             continue;
         }
-        if (!is_blocked(w, data, bytes) && !happens(f, w->loss)) {
+        if (is_blocked(w, &l, bytes)) {
+            if (w->refuses) {
+                packet_refuse(f->ports[from].fd, data, bytes, l.is_v6);
+            }
+        } else if (!happens(f, w->loss)) {
             packet_pass(f, w, f->ports[to].fd, data, bytes, now_us);
             if (happens(f, w->copy)) {
                 packet_pass(f, w, f->ports[to].fd, data, bytes, now_us);
@@ -214,6 +298,10 @@ static bool wire_word(struct wire *w, struct mu_span word)
     }
     if (mu_span_eq_text(word, "notcp")) {
         w->drops_tcp = true;
+        return true;
+    }
+    if (mu_span_eq_text(word, "refuse")) {
+        w->refuses = true;
         return true;
     }
     if (mu_span_eq_text(word, "nofrag")) {

@@ -29,7 +29,12 @@ NAMES = ["s1", "s2", "s3"]
 LEFT, FAILED = 3, 4  # Serf's numbers
 
 
-class Ways(unittest.TestCase):
+class Lab(unittest.TestCase):
+    """Three agents in namespaces of their own, on the family of addresses that a class is about."""
+
+    def at(self, name):
+        return address(name)
+
     def setUp(self):
         self.owner = f"doctor{os.getpid()}"
         self.addCleanup(remove_namespaces, NAMES, self.owner)
@@ -44,11 +49,14 @@ class Ways(unittest.TestCase):
         self.processes = {}
 
     def start(self, name, *words):
+        self.start_unbound(name, "-bind", self.at(name), "-client", self.at(name), *words)
+
+    def start_unbound(self, name, *words):
         with open(os.path.join(self.dir.name, name + ".log"), "ab") as log:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", namespace(name, self.owner), MUSTER, "agent", "-node", name,
-                 "-bind", address(name), "-client", address(name), "-retry-join", address("s1"),
-                 "-data-dir", os.path.join(self.dir.name, name), *words],
+                 "-retry-join", self.at("s1"), "-data-dir", os.path.join(self.dir.name, name),
+                 *words],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         self.processes[name] = process
         self.addCleanup(process.wait)
@@ -61,11 +69,71 @@ class Ways(unittest.TestCase):
     def cli(self, name, *words):
         run = subprocess.run(["ip", "netns", "exec", namespace(name, self.owner), MUSTER, *words],
                              capture_output=True, text=True, timeout=PATIENCE,
-                             env={**os.environ, "CONSUL_HTTP_ADDR": f"{address(name)}:8500"})
+                             env={**os.environ, "CONSUL_HTTP_ADDR": self.http(name)})
         return run.returncode, run.stdout
+
+    def http(self, name):
+        return f"[{self.at(name)}]:8500" if ":" in self.at(name) else f"{self.at(name)}:8500"
 
     def all_alive(self):
         return all(self.cli(n, "members")[1].count(" alive ") == 3 for n in NAMES)
+
+    def all_started(self):
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        self.start("s2")
+        self.start("s3")
+        wait_for("all to know all", self.all_alive)
+        wait_for("the doctor to be content", lambda: self.cli("s2", "doctor")[0] == 0)
+
+    def named(self, *words):
+        """The diagnosis that has all of these."""
+        def diagnosis():
+            code, text = self.cli("s2", "doctor")
+            return code == 1 and all(word in text for word in words) and text
+        return wait_for("the doctor to name it", diagnosis)
+
+    def refused_by_a_firewall(self):
+        """Not dropped, but turned back with a word: it looks like a process that has ended."""
+        self.all_started()
+        self.switch.wire("s3", "s1", "notcp refuse")
+        self.assertNotIn("UDP", self.named("TCP s3 -> s1: port 8301 refuses connections.",
+                                           "TCP s3 -> s1: port 8300 refuses connections.",
+                                           "or look whether it is listened on there"))
+        self.switch.wire("s3", "s1", "noudp refuse")
+        text = self.named("UDP s3 -> s1: nothing arrives")
+        self.assertNotIn("s1 -> s3", text)
+        for name in NAMES:
+            self.assertNotIn("EventMemberFailed", self.log(name))
+        self.switch.wire("*", "*")
+        wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
+
+
+class Ways6(Lab):
+    def at(self, name):
+        return f"fd77::{address(name)}"
+
+    def setUp(self):
+        super().setUp()
+        for name in NAMES:
+            run("ip", "-n", namespace(name, self.owner), "address", "add", self.at(name) + "/64",
+                "dev", "wire", "nodad")
+
+    def test_one_way_without_udp(self):
+        self.all_started()
+        self.switch.wire("s1", "s3", "noudp")
+        text = self.named("UDP s1 -> s3: nothing arrives")
+        self.assertNotIn("s3 -> s1", text)
+        self.assertNotIn("TCP s", text)
+        self.switch.wire("s1", "s3")
+        wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
+
+    def test_refused_by_a_firewall(self):
+        self.refused_by_a_firewall()
+
+
+class Ways(Lab):
+    def test_refused_by_a_firewall(self):
+        self.refused_by_a_firewall()
 
     def test_one_way_without_udp(self):
         self.start("s1", "-server", "-bootstrap-expect", "1")
@@ -140,6 +208,28 @@ class Ways(unittest.TestCase):
         self.assertIn("Others do not reach this node: set advertise_addr", self.log("s3"))
         joins = self.log("s1").count("EventMemberJoin: s3")
         self.assertLess(joins, 4, "it comes and goes all the time")
+
+    def test_the_right_one_of_several_addresses(self):
+        """Two private networks, one with the default route, a bridge of containers, and no word of
+        which is meant: the way to the others tells."""
+        inside = ("ip", "-n", namespace("s3", self.owner))
+        for link, at in (("docker0", "172.17.0.1/16"), ("lan1", "10.99.0.1/24")):
+            run(*inside, "link", "add", link, "type", "veth", "peer", "name", link + "p")
+            run(*inside, "address", "add", at, "dev", link)
+            run(*inside, "link", "set", link, "up")
+            run(*inside, "link", "set", link + "p", "up")
+        run(*inside, "route", "add", "default", "via", "10.99.0.254")
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        self.start("s2")
+        self.start_unbound("s3")
+        wait_for("all to know all", lambda: all(
+            self.cli(name, "members")[1].count(" alive ") == 3 for name in ("s1", "s2")))
+        self.assertIn(f"{address('s3')}:8301", self.cli("s1", "members")[1])
+        wait_equal("the doctor", (0, "3 members answered, every way between them carries.\n"),
+                   lambda: self.cli("s2", "doctor"))
+        self.assertNotIn("Others do not reach", self.log("s3"))
+        self.assertRegex(self.log("s3"), r"Bound to every address, chose the one to advertise.*" +
+                         re.escape(address("s3")))
 
     def test_loopback_is_no_address(self):
         self.start("s1", "-server", "-bootstrap-expect", "1")

@@ -67,6 +67,30 @@ class Clients(ClusterTest):
         wait_for("nothing of the old one", lambda: others[0].dig("web.service.consul") == [])
         self.assertTrue(new.running())
 
+    def test_a_node_is_forgotten_when_it_said(self):
+        """`advertise_reconnect_timeout`: out of members, catalog, DNS and sessions, in one step."""
+        cluster = self.cluster(servers=1, clients=2, args=[
+            "-hcl", 'reconcile { remove_failed_after = "72h" }'])
+        brief, usual = cluster.agents["k1"], cluster.agents["k2"]
+        brief.args += ["-hcl", 'advertise_reconnect_timeout = "4s"']
+        cluster.start().wait_ready()
+        s1 = cluster.agents["s1"]
+        register(brief)
+        session = brief.ok("PUT", "/v1/session/create", {"TTL": "1h"}).json()["ID"]
+        wait_for("the service", lambda: s1.dig("web.service.consul") == [brief.address])
+        brief.kill()
+        usual.kill()
+        wait_for("both to be failed", lambda: s1.members().get("k1") == 4
+                 and s1.members()["k2"] == 4)
+        self.assertIn("k1", s1.catalog_nodes())
+        wait_for("it to be no member", lambda: "k1" not in s1.members())
+        wait_for("it to be out of the catalog", lambda: "k1" not in s1.catalog_nodes())
+        self.assertEqual(s1.rcode("k1.node.consul"), "NXDOMAIN")
+        self.assertEqual(s1.get(f"/v1/session/info/{session}").json(), [])
+        self.assertEqual(s1.get("/v1/health/service/web").json(), [])
+        self.assertEqual(s1.members()["k2"], 4)
+        self.assertIn("k2", s1.catalog_nodes())
+
     def test_a_paused_client_returns_with_everything(self):
         cluster = self.cluster(servers=3, clients=1, args=[
             "-hcl", 'reconcile { remove_failed_after = "1s" }'])

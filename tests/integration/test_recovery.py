@@ -85,7 +85,9 @@ class Recovery(ClusterTest):
 
         run = muster("consensus", "recover", "-rejoin", "-data-dir", second.data, "-yes")
         self.assertEqual(run.returncode, 0, run.stderr)
-        self.assertTrue(os.path.isdir(os.path.join(second.data, "aside-1", "consensus")))
+        kept = os.listdir(os.path.join(second.data, "aside-1", "consensus"))
+        self.assertEqual([n for n in kept if n.startswith(("spare", "ballast"))], [])
+        self.assertIn("meta", kept)
         second.start()
         s2.start() # with an empty directory
         wait_for("three voters again", lambda: voters(first) == ["s1", "s2", "s3"], PATIENCE * 3)

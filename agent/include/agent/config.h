@@ -99,6 +99,7 @@ struct config {
     } mdns;
     bool rejoin_after_leave, leave_on_terminate, skip_leave_on_interrupt;
     int64_t reconnect_timeout_ms;
+    int64_t advertise_reconnect_ms; /* of this node, on all others; 0: theirs counts */
     struct config_gossip gossip_lan;
 
     /* behaviour */

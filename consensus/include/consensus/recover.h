@@ -57,4 +57,8 @@ MU_MUST_CHECK enum mu_code consensus_recover(const char *dir, const struct mu_id
 MU_MUST_CHECK enum mu_code consensus_promise_reset(const char *dir, const struct mu_id *server,
                                                    struct mu_err *err);
 
+/* Of a log that is kept and never used again: remove what it holds for a full disk (spare segments
+ * and the ballast), which says nothing. A directory that is not there is fine. */
+MU_MUST_CHECK enum mu_code consensus_reserve_drop(const char *dir, struct mu_err *err);
+
 #endif
