@@ -454,7 +454,8 @@ class SerfAgents(ClusterTest):
         n1.send(signal.SIGUSR1)
         wait_for("the figures", lambda: re.search(
             r"(?m)^\[20\S+\]\[G\] 'serf-agent\.memberlist\.node\.instances\.alive': 1\.000$", n1.log_text()))
-        self.assertEqual(n1.log_text().count("Metrics are lost"), 1 + n1.log_text().count("kind=statsd"))
+        log = n1.log_text()  # a loss is said once, until the sink was reached again
+        self.assertLessEqual(log.count("Metrics are lost"), 1 + log.count("is reached again"))
         self.assertTrue(n1.running())
         self.assertIn("is not host:port", self.refused("-config-file", self.file("bad5", {
             "statsd_addr": "bad"})))
