@@ -10,7 +10,6 @@
 
 #include "agent/recovery.h"
 #include "base/assert.h"
-#include "base/footprint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
@@ -23,7 +22,6 @@
 #include "snapshot.h"
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
-#define FOOTPRINT_MS    15000U /* from the start until a client agent is at rest, mostly */
 #define APPLY_REST_MS   10U    /* how long entries wait for company when nobody waits for them */
 
 /* -- small things ------------------------------------------------------------------------------ */
@@ -402,13 +400,6 @@ static void on_local_change(void *data, enum local_change_kind kind, struct mu_s
     agent__sync_changed(a, kind, id);
 }
 
-/* Not on a server: its heap is large, and its log and catalog look after it. */
-static void on_footprint(void *data)
-{
-    (void)data;
-    mu_footprint_shrink();
-}
-
 static enum mu_code listen_rpc(struct agent *a, struct mu_err *err)
 {
     struct mu_addr at = a->config->bind_addr;
@@ -443,13 +434,13 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
         rc = server_open(a, err);
     } else {
         agent__servers_open(a);
-        timer_set(a->timers, &a->footprint_timer, FOOTPRINT_MS, on_footprint, a);
     }
     rc = rc == MU_OK ? agent__identity_keep(a, err) : rc;
     rc = rc == MU_OK ? agent__keyring_open(a, err) : rc;
     if (rc != MU_OK) {
         return rc;
     }
+    agent__memory_open(a);
     agent__key_changes_open(a);
     agent__serve_open(a);
     rc = listen_rpc(a, err);
@@ -559,7 +550,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->phase = AGENT_STOPPING;
     timer_cancel(&a->leave_timer);
     timer_cancel(&a->end_timer);
-    timer_cancel(&a->footprint_timer);
+    agent__memory_close(a);
     timer_cancel(&a->left_behind_timer);
     a->stopped = stopped;
     a->stopped_data = data;

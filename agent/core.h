@@ -138,7 +138,8 @@ struct agent {
     struct mu_addr left_behind; /* member.c: a server of an older epoch, to be told */
     struct timer left_behind_timer;
     struct timer end_timer;       /* until the owner is told */
-    struct timer footprint_timer; /* set: the start's leftovers are still there */
+    struct timer memory_timer; /* the next look at what the heap holds for nobody (memory.c) */
+    uint64_t processor_ns;     /* used until the last one */
     enum agent_end end_how;
     bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;
@@ -247,6 +248,8 @@ void agent__await(struct agent *a, uint64_t index);
 /* -- request.c, read.c ------------------------------------------------------------------------- */
 
 void agent__requests_open(struct agent *a);
+void agent__memory_open(struct agent *a);
+void agent__memory_close(struct agent *a);
 void agent__requests_close(struct agent *a); /* answers all with MU_CANCELLED */
 /* Propose here and only here: what a follower forwarded. */
 void agent__propose_here(struct agent *a, struct mu_span command, agent_written_fn *done,

@@ -25,7 +25,7 @@
 #define SCHEMA_VERSION 5
 #define APPLICATION_ID 0x6d757374 /* "must" */
 
-#define CACHE_BYTES (64U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
+#define CACHE_BYTES (16U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
 
 /* When the WAL is written back, in pages (spec/consensus.md 3.4). Fewer, larger checkpoints halve
  * the cost of writing; idle ones keep a restart short. */

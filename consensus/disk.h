@@ -32,6 +32,9 @@ struct consensus_disk_ops {
     /* Exactly `bytes`; a shorter file is MU_IO. */
     enum mu_code (*read)(void *self, int file, uint64_t offset, void *to, size_t bytes,
                          struct mu_err *err);
+    /* What lies there is going to be read: begin to bring it in, without waiting. Promises nothing;
+     * NULL: not known here. */
+    void (*read_ahead)(void *self, int file, uint64_t offset, uint64_t bytes);
     enum mu_code (*write)(void *self, int file, uint64_t offset, struct mu_span bytes,
                           struct mu_err *err);
     /* Blocks for bytes 0..bytes-1, which read as zeros where nothing was written. */

@@ -118,6 +118,12 @@ static enum mu_code posix_read(void *self, int file, uint64_t offset, void *to, 
     return MU_OK;
 }
 
+static void posix_read_ahead(void *self, int file, uint64_t offset, uint64_t bytes)
+{
+    (void)self;
+    (void)posix_fadvise(file, (off_t)offset, (off_t)bytes, POSIX_FADV_WILLNEED);
+}
+
 static enum mu_code posix_write(void *self, int file, uint64_t offset, struct mu_span bytes,
                                 struct mu_err *err)
 {
@@ -313,6 +319,7 @@ static const struct consensus_disk_ops posix_ops = {
     .open = posix_open,
     .close = posix_close,
     .read = posix_read,
+    .read_ahead = posix_read_ahead,
     .write = posix_write,
     .reserve = posix_reserve,
     .sync = posix_sync,

@@ -9,6 +9,9 @@
 
 #include "base/assert.h"
 
+#define AHEAD_BYTES_MAX (1024U * 1024)
+#define AHEAD_REST      (64U * 1024) /* about as much lies behind the last point */
+
 /* One read: from the batch at `offset` on, take entries *index .. last. */
 struct reading {
     struct consensus_journal *j;
@@ -21,6 +24,7 @@ struct reading {
     struct mu_buf *to;
     size_t start; /* where `to` began */
     bool is_full;
+    uint64_t ahead_segment, ahead_to; /* asked for up to here */
 };
 
 /* The entries of one intact batch. */
@@ -82,36 +86,6 @@ static enum mu_code read_batch(struct reading *g, struct mu_buf *work, struct mu
     return rc;
 }
 
-/* From one point up to g->last, which lies before the next point. */
-static enum mu_code read_run(struct reading *g, const struct consensus_point *from,
-                             struct mu_err *err)
-{
-    struct consensus_journal *j = g->j;
-    char name[CONSENSUS_JOURNAL_NAME_MAX];
-    struct mu_buf work = MU_BUF_NONE;
-    uint64_t bytes;
-
-    MU_ASSERT(from->segment >= j->segments[0].number);
-    g->segment = &j->segments[from->segment - j->segments[0].number];
-    g->offset = from->offset;
-    consensus__journal_name(from->segment, name);
-    enum mu_code rc = j->disk->ops->open(j->disk->self, name, false, &g->file, &bytes, err);
-
-    if (rc != MU_OK) {
-        return rc;
-    }
-    while (rc == MU_OK && g->index <= g->last && !g->is_full) {
-        rc = read_batch(g, &work, err);
-        if (rc != MU_OK) {
-            rc = mu_wrap(err, rc, "%s/%s at byte %llu", j->disk->ops->path(j->disk->self), name,
-                         (unsigned long long)g->offset);
-        }
-    }
-    j->disk->ops->close(j->disk->self, g->file);
-    mu_buf_deinit(&work);
-    return rc;
-}
-
 /* The newest point at or below an index. */
 static size_t point_find(const struct consensus_journal *j, uint64_t index)
 {
@@ -129,6 +103,56 @@ static size_t point_find(const struct consensus_journal *j, uint64_t index)
     }
     MU_ASSERT(j->points_count > 0 && j->points[low].index <= index);
     return low;
+}
+
+/* Batches went past the page cache: one after the other from the disk, each would make the log's
+ * next flush wait a little longer. `upto`: the last entry that is wanted. */
+static void ahead(struct reading *g, uint64_t upto)
+{
+    const struct consensus_journal *j = g->j;
+    uint64_t number = g->segment->number;
+    const struct consensus_point *last = &j->points[point_find(j, upto)];
+    uint64_t end = last->segment == number ? last->offset + AHEAD_REST : g->segment->bytes;
+
+    if (j->disk->ops->read_ahead == NULL ||
+        (g->ahead_segment == number && g->offset < g->ahead_to)) {
+        return;
+    }
+    end = end - g->offset > AHEAD_BYTES_MAX ? g->offset + AHEAD_BYTES_MAX : end;
+    j->disk->ops->read_ahead(j->disk->self, g->file, g->offset, end - g->offset);
+    g->ahead_segment = number;
+    g->ahead_to = end;
+}
+
+/* From one point up to g->last, which lies before the next point. */
+static enum mu_code read_run(struct reading *g, const struct consensus_point *from, uint64_t upto,
+                             struct mu_err *err)
+{
+    struct consensus_journal *j = g->j;
+    char name[CONSENSUS_JOURNAL_NAME_MAX];
+    struct mu_buf work = MU_BUF_NONE;
+    uint64_t bytes;
+
+    MU_ASSERT(from->segment >= j->segments[0].number);
+    g->segment = &j->segments[from->segment - j->segments[0].number];
+    g->offset = from->offset;
+    consensus__journal_name(from->segment, name);
+    enum mu_code rc = j->disk->ops->open(j->disk->self, name, false, &g->file, &bytes, err);
+
+    if (rc != MU_OK) {
+        return rc;
+    }
+    ahead(g, upto);
+    while (rc == MU_OK && g->index <= g->last && !g->is_full) {
+        rc = read_batch(g, &work, err);
+        if (rc != MU_OK) {
+            rc = mu_wrap(err, rc, "%s/%s at byte %llu", j->disk->ops->path(j->disk->self), name,
+                         (unsigned long long)g->offset);
+        }
+    }
+    j->disk->ops->close(j->disk->self, g->file);
+    mu_buf_deinit(&work);
+    return rc;
 }
 
 enum mu_code consensus__journal_read(struct consensus_journal *j, uint64_t first, uint64_t last,
@@ -149,7 +173,7 @@ enum mu_code consensus__journal_read(struct consensus_journal *j, uint64_t first
         uint64_t next = at + 1 < j->points_count ? j->points[at + 1].index : UINT64_MAX;
 
         g.last = last < next ? last : next - 1;
-        rc = read_run(&g, &j->points[at], err);
+        rc = read_run(&g, &j->points[at], last, err);
     }
     return rc;
 }

@@ -2,11 +2,12 @@
 
 #include <link.h>
 #include <malloc.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#define KEPT_BYTES (1024 * 1024)
 
 /* A debugger's breakpoints are private copies of pages of text: they would be gone. */
 static bool is_traced(void)
@@ -55,4 +56,41 @@ void mu_footprint_shrink(void)
     if (!is_traced()) {
         (void)dl_iterate_phdr(release_image, NULL);
     }
+}
+
+/* Pages that are this process' own, in bytes; 0: who knows. */
+static size_t own_bytes(void)
+{
+    unsigned long total;
+    unsigned long resident;
+    unsigned long shared;
+    size_t bytes = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (f == NULL) {
+        return 0;
+    }
+    if (fscanf(f, "%lu %lu %lu", &total, &resident, &shared) == 3 && resident > shared) {
+        bytes = (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
+    }
+    (void)fclose(f);
+    return bytes;
+}
+
+bool mu_footprint_is_loose(size_t bytes)
+{
+    size_t own = own_bytes();
+
+    if (own < bytes) {
+        return false; /* most of the time: the heap need not be looked through */
+    }
+    struct mallinfo2 heap = mallinfo2();
+
+    return own >= heap.uordblks + heap.hblkhd + bytes;
+}
+
+void mu_footprint_bound(void)
+{
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES); /* or it grows with what is freed, to 32 MiB */
 }

@@ -30,8 +30,8 @@ cluster_mutant(cleanup_believes_gossip_alone agent/autopilot.c
     "age_ms(l->in->now_ms, t->gone_ms) >= patience_ms && silence_ms(l, s) >= patience_ms;"
     "age_ms(l->in->now_ms, t->gone_ms) >= patience_ms;")
 cluster_mutant(blank_disk_is_the_same_server agent/autopilot.c
-    "        if (!s->is_configured || s->is_self || !is_replaced(l, i) || silence_ms(l, s) < SILENT_MS ||"
-    "        if (true ||")
+    "        if (!s->is_configured || s->is_self || !is_replaced(l, i) || silence_ms(l, s) < SILENT_MS) {"
+    "        if (true) {")
 cluster_mutant(learners_stay_learners agent/autopilot.c
     "        if (!s->is_configured || s->is_voter || !t->is_healthy ||"
     "        if (true || !s->is_configured || s->is_voter || !t->is_healthy ||")

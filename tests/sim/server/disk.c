@@ -139,11 +139,12 @@ static void cache_reload(struct file *f)
     }
 }
 
-static void file_flush(struct file *f)
+/* Sectors first .. end of it, and its length. */
+static void file_flush(struct file *f, uint64_t first, uint64_t end)
 {
     bytes_resize(&f->platter, f->cache.count);
     f->is_resized = false;
-    for (uint64_t i = 0; i < sectors_of(f->cache.count); i++) {
+    for (uint64_t i = first; i < end && i < sectors_of(f->cache.count); i++) {
         if (f->sectors[i] == DIRTY) {
             f->sectors[i] = CLEAN;
             sector_store(f, i, DISK_SECTOR);
@@ -539,7 +540,7 @@ static uint64_t file_end(const struct file *f)
     return end;
 }
 
-bool disk_rot_log(struct disk *d)
+bool disk_rot_log(struct disk *d, bool is_late)
 {
     const struct names *n = &d->dirs[DISK_LOG].live;
     size_t from = n->count > 0 ? mu_rand_below(&d->rand, n->count) : 0;
@@ -550,7 +551,9 @@ bool disk_rot_log(struct disk *d)
         uint64_t end = file_end(f);
 
         if (strncmp(name->text, "log-", 4) == 0 && end > SEGMENT_HEAD) {
-            uint64_t at = SEGMENT_HEAD + mu_rand_below(&d->rand, end - SEGMENT_HEAD);
+            uint64_t from_byte =
+                is_late && end > 2 * SEGMENT_HEAD ? end - SEGMENT_HEAD : SEGMENT_HEAD;
+            uint64_t at = from_byte + mu_rand_below(&d->rand, end - from_byte);
 
             byte_set(f, at, f->platter.at[at] ^ (uint8_t)(1U << mu_rand_below(&d->rand, 8)));
             return true;
@@ -866,7 +869,8 @@ static enum mu_code sync_fail(struct disk *d, struct file *f, struct mu_err *err
     return mu_fail(err, MU_IO, "flush: Input/output error");
 }
 
-enum mu_code disk_sync(struct disk *d, int file, struct mu_err *err)
+static enum mu_code sync_sectors(struct disk *d, int file, uint64_t first, uint64_t end,
+                                 struct mu_err *err)
 {
     if (!request(d, DISK_SYNC, (uint64_t)file, 0)) {
         return dead(err);
@@ -882,9 +886,20 @@ enum mu_code disk_sync(struct disk *d, int file, struct mu_err *err)
         return mu_fail(err, MU_IO, "flush: Input/output error");
     }
     if (!d->dirs[f->dir].lies) {
-        file_flush(f);
+        file_flush(f, first, end);
     }
     return MU_OK;
+}
+
+enum mu_code disk_sync(struct disk *d, int file, struct mu_err *err)
+{
+    return sync_sectors(d, file, 0, UINT64_MAX, err);
+}
+
+enum mu_code disk_sync_part(struct disk *d, int file, uint64_t offset, uint64_t bytes,
+                            struct mu_err *err)
+{
+    return sync_sectors(d, file, offset / DISK_SECTOR, sectors_of(offset + bytes), err);
 }
 
 void disk_drop_cache(struct disk *d, int file)

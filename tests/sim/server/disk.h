@@ -78,9 +78,10 @@ void disk_fail_read(struct disk *d, enum disk_dir dir);                        /
 bool disk_fails_again(const struct disk *d); /* a flush that failed once will fail once more */
 /* The so manieth request of the log from now fails, whatever it is; nothing is changed by it. */
 void disk_trip(struct disk *d, uint64_t in);
-bool disk_trips(struct disk *d);   /* now? */
-bool disk_rot_log(struct disk *d); /* one bit where batches are; false: there are none */
-void disk_mend(struct disk *d);    /* what is to fail and has not yet, does not */
+bool disk_trips(struct disk *d); /* now? */
+/* One bit where batches are, late: where the last ones are. False: there are none. */
+bool disk_rot_log(struct disk *d, bool is_late);
+void disk_mend(struct disk *d); /* what is to fail and has not yet, does not */
 void disk_misdirect(struct disk *d, enum disk_dir dir); /* the next write goes elsewhere */
 bool disk_rot(struct disk *d, enum disk_dir dir); /* some bits at rest; false: nothing there */
 /* A write that belongs elsewhere in the file has landed on these blocks, too. */
@@ -111,6 +112,9 @@ enum mu_code disk_write(struct disk *d, int file, uint64_t offset, struct mu_spa
                         struct mu_err *err);
 enum mu_code disk_resize(struct disk *d, int file, uint64_t bytes, struct mu_err *err);
 enum mu_code disk_sync(struct disk *d, int file, struct mu_err *err);
+/* Only what lies there. */
+enum mu_code disk_sync_part(struct disk *d, int file, uint64_t offset, uint64_t bytes,
+                            struct mu_err *err);
 void disk_drop_cache(struct disk *d, int file); /* what is clean is read from the platter again */
 enum mu_code disk_rename(struct disk *d, enum disk_dir dir, const char *from, const char *to,
                          struct mu_err *err);

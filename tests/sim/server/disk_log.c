@@ -62,6 +62,24 @@ static enum mu_code log_sync(void *self, int file, struct mu_err *err)
     return disk_trips(self) ? tripped(err) : disk_sync(self, file, err);
 }
 
+/* Nothing else of the file is flushed by this. */
+static enum mu_code log_write_sync(void *self, int file, uint64_t offset, struct mu_span bytes,
+                                   struct mu_err *err)
+{
+    enum mu_code rc = log_write(self, file, offset, bytes, err);
+
+    return rc == MU_OK ? disk_sync_part(self, file, offset, bytes.bytes, err) : rc;
+}
+
+/* A hint, and no promise. */
+static void log_write_out(void *self, int file, uint64_t offset, uint64_t bytes)
+{
+    (void)self;
+    (void)file;
+    (void)offset;
+    (void)bytes;
+}
+
 static void log_drop_cache(void *self, int file)
 {
     disk_drop_cache(self, file);
@@ -108,24 +126,17 @@ static enum mu_code log_space(void *self, struct mu_space *out, struct mu_err *e
     return MU_OK;
 }
 
-static const struct consensus_disk_ops ops = {
-    .list = log_list,
-    .open = log_open,
-    .close = log_close,
-    .read = log_read,
-    .write = log_write,
-    .reserve = log_reserve,
-    .sync = log_sync,
-    .drop_cache = log_drop_cache,
-    .rename = log_rename,
-    .remove = log_remove,
-    .sync_dir = log_sync_dir,
-    .lock = log_lock,
-    .path = log_path,
-    .space = log_space,
-};
+#define LOG_OPS                                                                                   \
+    .list = log_list, .open = log_open, .close = log_close, .read = log_read, .write = log_write, \
+    .reserve = log_reserve, .sync = log_sync, .drop_cache = log_drop_cache, .rename = log_rename, \
+    .remove = log_remove, .sync_dir = log_sync_dir, .lock = log_lock, .path = log_path,           \
+    .space = log_space
 
-void disk_log_view(struct disk *d, struct consensus_disk *out)
+static const struct consensus_disk_ops ops = { LOG_OPS };
+static const struct consensus_disk_ops ops_all = { LOG_OPS, .write_sync = log_write_sync,
+                                                   .write_out = log_write_out };
+
+void disk_log_view(struct disk *d, bool has_all, struct consensus_disk *out)
 {
-    *out = (struct consensus_disk){ &ops, d };
+    *out = (struct consensus_disk){ has_all ? &ops_all : &ops, d };
 }

@@ -6,6 +6,7 @@
 
 struct consensus_disk;
 
-void disk_log_view(struct disk *d, struct consensus_disk *out); /* borrowed */
+/* borrowed; has_all: with the calls that a disk need not have */
+void disk_log_view(struct disk *d, bool has_all, struct consensus_disk *out);
 
 #endif

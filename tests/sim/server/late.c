@@ -4,6 +4,7 @@
  *   error    some request of a log's disk fails, whichever it is: of a thread, or of an opening
  *   aim      bits rot where the log has entries, and the server has to find that when it starts
  *   differ   a state adds up to something else than what was applied
+ *   crowd    thousands read at once, and some wish for another leader where there is none to give
  *   strange  frames that no muster sends (strange.c), or that come from somebody else than they say
  */
 #include "base/assert.h"
@@ -51,7 +52,11 @@ static void act_aim(struct world *w)
 {
     struct server *s = any(w);
 
-    if (!world_is_formed(w) || !torture_can_spare(w, s) || s->is_refused || !disk_rot_log(s->disk)) {
+    for (size_t i = 0; i < w->servers_count && below(w, 2) == 0; i++) {
+        s = w->servers[i].is_hurt ? &w->servers[i] : s; /* once more */
+    }
+    if (!world_is_formed(w) || !torture_can_spare(w, s) || s->is_refused ||
+        !disk_rot_log(s->disk, below(w, 3) == 0)) {
         return;
     }
     s->is_hurt = true;
@@ -100,6 +105,43 @@ bool late_frame(struct server *from, struct server *to, struct mu_span frame,
     return true;
 }
 
+/* Nobody waits for these; whoever does is in client.c. */
+static void on_crowd(void *data, enum mu_code code, uint64_t index)
+{
+    struct world *w = data;
+
+    if ((code == MU_OK) != (index > 0)) {
+        world_fail(w, "a read is answered %s, from index %llu", mu_code_text(code), U(index));
+    }
+}
+
+static void on_wish(void *data, enum mu_code code, const char *why, uint64_t index)
+{
+    struct world *w = data;
+
+    (void)index;
+    world_say(w, "a wish: %s%s%s", mu_code_text(code), why != NULL ? ", " : "",
+              why != NULL ? why : "");
+}
+
+static void act_crowd(struct world *w)
+{
+    struct server *s = any(w);
+    uint64_t count = 100 + below(w, 3000);
+
+    if (!server_is_up(s) || w->now < s->paused_until) {
+        return;
+    }
+    w->bad[FAULT_crowd]++;
+    for (uint64_t i = 0; i < count; i++) {
+        consensus__node_read(&s->node, on_crowd, w);
+    }
+    for (uint64_t i = 0; i < 6 && !s->node.is_leader; i++) {
+        consensus__node_transfer(&s->node, &MU_ID_NONE, on_wish, w);
+    }
+    server_settle(s);
+}
+
 /* What an operator is shown is never ahead of itself. */
 static void look(struct world *w)
 {
@@ -125,6 +167,7 @@ static void on_late(void *data)
         { FAULT_error, act_error },
         { FAULT_aim, act_aim },
         { FAULT_differ, act_differ },
+        { FAULT_crowd, act_crowd },
     };
     size_t at = below(w, MU_LEN(acts));
 
@@ -132,7 +175,8 @@ static void on_late(void *data)
         acts[at].act(w);
     }
     look(w);
-    event_set(w, &w->late, w->now + below(w, 2 * SECOND), on_late, w);
+    event_set(w, &w->late, w->now + below(w, world_has(w, FAULT_aim) ? SECOND : 2 * SECOND),
+              on_late, w);
 }
 
 /* Who is hurt may need all others, as may a server on a blank disk: not both in one run. */
@@ -143,6 +187,7 @@ void late_begin(struct world *w)
             w->options.off |= UINT64_C(1) << i;
         }
     }
+    w->has_all_calls = world_has(w, FAULT_error) && below(w, 2) == 0;
     if (world_has(w, FAULT_churn)) {
         w->options.off |= UINT64_C(1) << FAULT_aim;
     }

@@ -40,7 +40,7 @@ static bool platter_open(struct platter *p, const struct server *s, enum disk_di
     struct mu_err err = MU_ERR_NONE;
 
     *p = (struct platter){ .disk = disk_platter(s->disk, without) };
-    disk_log_view(p->disk, &p->view);
+    disk_log_view(p->disk, false, &p->view);
     enum mu_code rc = consensus__meta_load(&p->view, &s->id, &meta, &err);
 
     if (rc == MU_OK) {

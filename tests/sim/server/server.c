@@ -705,7 +705,7 @@ void server_init(struct world *w, size_t place)
     s->id.b[0] = (uint8_t)(place + 1);
     s->disk = disk_new(&owner, mu_rand_u64(&w->rand));
     s->view = mu_new(sizeof *s->view);
-    disk_log_view(s->disk, s->view);
+    disk_log_view(s->disk, w->has_all_calls, s->view);
     sim_vfs_add(place, s->disk);
     sim_posix_add(place, s->disk);
     s->clock_rate = torture_rate(w);

@@ -59,19 +59,22 @@
 #define SERVER_DIR_BYTES 8
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                           \
-    X(crash)                                                                                      \
-    X(power)                                                                                      \
-    X(stop)                                                                                       \
-    X(pause)                                                                                      \
-    X(cut)                                                                                        \
-    X(loss)                                                                                       \
-    X(twice)                                                                                      \
-    X(delay)                                                                                      \
-    X(flip)                                                                                       \
-    X(clock)                                                                                      \
-    X(stall) X(full) X(sync) X(read) X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew) X(error) \
-        X(aim) X(differ) X(strange)
+#define WORLD_FAULTS(X)                                                                   \
+    X(crash)                                                                              \
+    X(power)                                                                              \
+    X(stop)                                                                               \
+    X(pause)                                                                              \
+    X(cut)                                                                                \
+    X(loss)                                                                               \
+    X(twice)                                                                              \
+    X(delay)                                                                              \
+    X(flip)                                                                               \
+    X(clock)                                                                              \
+    X(stall)                                                                              \
+    X(full)                                                                               \
+    X(sync)                                                                               \
+    X(read) X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew) X(error) X(aim) X(differ) \
+        X(strange) X(crowd)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -295,7 +298,8 @@ struct world {
     uint32_t segment_bytes, trailing, wal_bytes, chunk_bytes;
     uint64_t ballast_bytes;
     enum world_leases leases;
-    bool is_pressing; /* short logs, long values: whoever is late needs a snapshot */
+    bool has_all_calls; /* disks of logs, also those that need not be there */
+    bool is_pressing;   /* short logs, long values: whoever is late needs a snapshot */
 
     bool is_cut[SERVERS_MAX][SERVERS_MAX]; /* [from][to] */
     bool is_in_order;                      /* messages do not overtake each other */

@@ -98,6 +98,7 @@ static void every_size_is_read_back(void **state)
     for (size_t i = 0; i < MU_LEN(pages); i++) {
         put(r, 0, offset, pages[i] * PAGE, (uint8_t)(i + 1));
         offset += pages[i] * PAGE;
+        r->disk.ops->read_ahead(r->disk.self, r->files[0], offset - PAGE, 2 * FILE_BYTES);
         check(r);
     }
 }
