@@ -283,6 +283,9 @@ static const char *verify_record(struct gossip *g, struct gossip__stream *s,
     const char *why = gossip__alive_refused(g, a, held);
     bool is_newcomer = s->sync->is_join && strcmp(a->node, s->name) == 0;
 
+    if (*held != NULL) { /* its id, under another name */
+        gossip__link_claimed(g, gossip__member_find(g, (*held)->card->name), &a->at);
+    }
     if (why == NULL && is_newcomer && !gossip__address_ok(&a->at, &s->peer)) {
         char at[MU_ADDR_TEXT_MAX];
 
