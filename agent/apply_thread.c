@@ -4,6 +4,7 @@
 
 #include "apply.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/nudge.h"
 #include "proto/bell.h"
@@ -15,14 +16,27 @@ struct apply_thread {
     struct mu_nudge mail;
 };
 
+/* Until there is mail, or the nap is over. A step may have left some: that is looked at first. And
+ * nudges about what has to wait for room do not make the nap longer. */
+static void mail_wait(struct apply_thread *t, uint64_t nap_ms)
+{
+    uint64_t until_ms = nap_ms == UINT64_MAX ? UINT64_MAX : mu_clock_ms() + nap_ms;
+    uint64_t left_ms = nap_ms;
+
+    while (!apply_has_mail(t->apply) && mu_nudge_take(&t->mail, left_ms)) {
+        uint64_t now_ms = mu_clock_ms();
+
+        left_ms = until_ms == UINT64_MAX ? UINT64_MAX : until_ms > now_ms ? until_ms - now_ms : 0;
+    }
+}
+
 static void *apply_main(void *data)
 {
     struct apply_thread *t = data;
     uint64_t nap_ms = UINT64_MAX;
 
     do {
-        while (mu_nudge_take(&t->mail, nap_ms) && !apply_has_mail(t->apply)) {
-        }
+        mail_wait(t, nap_ms);
     } while (apply_step(t->apply, &nap_ms));
     return NULL;
 }

@@ -391,6 +391,12 @@ class Members(ClusterTest):
         text = wait_for("the conflict to be named", diagnosis)
         self.assertIn(f"s1: name-conflict: k1 at {k1.address}:8301: a node at {twin.address}:8301 "
                       "claims its name or id; stop one of the two", text)
+        twin.kill()
+        clone = cluster.add("clone", False, [
+            *k1.args, "-node-id", k1.get("/v1/agent/self").json()["Config"]["NodeID"]]).start()
+        wait_for("the id to be named too", lambda: (
+            f"s1: name-conflict: k1 at {k1.address}:8301: a node at {clone.address}:8301 claims"
+            in s1.cli("doctor").stdout))
 
     def test_a_clock_that_is_off(self):
         clock = os.environ.get("MUSTER_CLOCK")

@@ -287,6 +287,40 @@ mutant(explore_vote_forgotten_by_restart step.c explore
 mutant(explore_half_is_a_quorum commit.c explore
     "    return values[count / 2];"
     "    return values[(count - 1) / 2];")
+mutant(explore_compacts_what_is_not_durable compact.c explore
+    "    uint64_t durable = c->durable_applied;
+
+    return max_u64("
+    "    uint64_t durable = c->applied;
+
+    return max_u64(")
+mutant(explore_compacts_the_term log.c explore
+    "    c->log.base_index = index;
+    c->log.base_term = term;
+}
+
+/* After"
+    "    c->log.base_index = index;
+}
+
+/* After")
+mutant(explore_switches_before_the_reset install.c explore
+    "               c->writes.persisted_seq >= i->reset_seq) {"
+    "               true) {")
+mutant(explore_install_of_another_term log.c explore
+    "    c->log.base_index = c->log.last_index = index;
+    c->log.base_term = term;"
+    "    c->log.base_index = c->log.last_index = index;
+    c->log.base_term = c->hard.term;")
+mutant(explore_install_says_too_much install.c explore
+    "                                 .match = min_u64(c->commit, c->writes.stable),"
+    "                                 .match = c->log.last_index,")
+mutant(explore_entries_while_it_resets append.c explore
+    "    if (consensus__is_resetting(c)) { /* the leader will ask again when"
+    "    if (false) { /* the leader will ask again when" LONG)
+mutant(explore_state_with_the_newest_config snapshot.c explore
+    "    const struct consensus_config *config = consensus__config_at(c, snap->index);"
+    "    const struct consensus_config *config = consensus__config(c);" LONG)
 mutant(explore_prev_not_checked append.c explore
     "    if (m->append.prev_index > c->commit &&
         !consensus__log_has(c, m->append.prev_index, m->append.prev_term)) {"

@@ -21,7 +21,7 @@
 
 static const struct bounds presets[] = {
     // clang-format off
-    /* most: elections proposals crashes heartbeats deposals reads repeats changes transfers [pauses]; then async, prevote, flight */
+    /* most: elections proposals crashes heartbeats deposals reads repeats changes transfers [pauses [compactions]]; then async, prevote, flight */
     /* in the test run */
     { "base",    "two leaders and an entry, three servers",       3, { 2, 1, 0, 0, 0, 0, 0, 0, 0 }, false, false, 6, 0, 0, "", false },
     { "terms",   "three leaders",                                 3, { 3, 0, 0, 0, 0, 0, 0, 0, 0 }, false, false, 4, 0, 0, "", false },
@@ -33,7 +33,11 @@ static const struct bounds presets[] = {
     { "joint",   "a voter is replaced in one step",               4, { 1, 0, 0, 0, 0, 0, 0, 1, 0 }, false, false, 3, 1, 0, "j", true },
     { "given",   "leadership given away",                         3, { 1, 0, 0, 0, 0, 0, 0, 0, 1 }, false, false, 5, 0, 0, "", true },
     { "pause",   "a candidate or a leader that stands still",     3, { 2, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, false, false, 4, 0, 0, "", false },
+    { "install", "logs that go, and states in their place",       3, { 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2 }, false, false, 4, 0, 0, "", true },
+    { "midst",   "a crash while one is installed",                3, { 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1 }, true,  false, 3, 0, 0, "", true },
     /* by tests/sim/run --explore */
+    { "states",  "compacted logs, two leaders, a crash",          3, { 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1 }, false, false, 5, 0, 0, "", true },
+    { "moved",   "a member goes, and a state tells of it",        4, { 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1 }, false, false, 4, 1, 0, "dr", true },
     { "pauses",  "pauses around a read and an entry",             3, { 2, 1, 0, 0, 0, 1, 0, 0, 0, 1 }, false, false, 5, 0, 0, "", false },
     { "reads",   "reads, their rounds, a leader that is deposed", 3, { 2, 0, 0, 1, 0, 1, 0, 0, 0 }, false, false, 6, 0, 0, "", false },
     { "repeats", "a message that arrives twice",                  3, { 2, 1, 0, 0, 0, 0, 1, 0, 0 }, false, false, 6, 0, 0, "", false },
@@ -141,10 +145,12 @@ static bool is_over(const struct state *s, const struct x_message *m)
         return m->msg.term < to->term ||
                (m->msg.term == to->term &&
                 (to->role != CONSENSUS_CANDIDATE || !m->msg.answer.is_granted));
+    case CONSENSUS_SNAP_RES:
     case CONSENSUS_APPEND_RES:
     case CONSENSUS_HEARTBEAT_RES:
         return m->msg.term < to->term || (m->msg.term == to->term && to->role != CONSENSUS_LEADER);
     case CONSENSUS_VOTE_REQ:
+    case CONSENSUS_SNAP_OFFER:
     case CONSENSUS_APPEND_REQ:
     case CONSENSUS_HEARTBEAT: return m->msg.term < to->term && from->term >= to->term;
     case CONSENSUS_TIMEOUT_NOW: return m->msg.term < to->term;
@@ -153,9 +159,7 @@ static bool is_over(const struct state *s, const struct x_message *m)
     case CONSENSUS_MEMBER_REQ:
     case CONSENSUS_MEMBER_RES:
     case CONSENSUS_INVITE:
-    case CONSENSUS_SNAP_OFFER:
-    case CONSENSUS_SNAP_CHUNK:
-    case CONSENSUS_SNAP_RES: break;
+    case CONSENSUS_SNAP_CHUNK: break;
     }
     return false;
 }
@@ -196,7 +200,7 @@ static const enum budget budget_of[] = {
     [X_DELIVER] = REPEATS,    [X_TIMEOUT] = ELECTIONS, [X_HEARTBEAT] = HEARTBEATS,
     [X_DEPOSE] = DEPOSALS,    [X_PROPOSE] = PROPOSALS, [X_READ] = READS,
     [X_PERSIST] = BUDGETS,    [X_RESTART] = CRASHES,   [X_CHANGE] = CHANGES,
-    [X_TRANSFER] = TRANSFERS, [X_PAUSE] = PAUSES,
+    [X_TRANSFER] = TRANSFERS, [X_PAUSE] = PAUSES,      [X_COMPACT] = COMPACTIONS,
 };
 
 /* False: nothing comes of it. A broken invariant is in `why`. */
@@ -390,6 +394,9 @@ static void deeds(const struct state *s, uint32_t id, uint32_t place)
     } else if (is_left(s, ELECTIONS) && f->role != CONSENSUS_OBSERVER) {
         go(s, id, X_TIMEOUT, place, 0);
     }
+    if (is_left(s, COMPACTIONS)) {
+        go(s, id, X_COMPACT, place, 0);
+    }
     if (is_left(s, PAUSES)) {
         go(s, id, X_PAUSE, place, 0);
     }
@@ -443,6 +450,18 @@ static void level_turn(void)
     g.next_count = 0;
 }
 
+/* Bounds in which logs go and nobody ever needs a state show nothing. */
+static size_t installs_print(void)
+{
+    size_t switched = 0;
+    size_t completed = 0;
+
+    x_installs(&switched, &completed);
+    (void)printf("  states taken in place of logs: in %zu steps, %zu of them when it started\n",
+                 switched + completed, completed);
+    return switched + completed;
+}
+
 static void sum_print(uint64_t ms, bool is_complete)
 {
     size_t nodes = 0;
@@ -462,17 +481,30 @@ static void sum_print(uint64_t ms, bool is_complete)
 
 /* The first server is elected, everything arrives in the order it was sent, and nothing of it
  * counts. */
+static void warm_writes(struct state *s)
+{
+    char why[200];
+
+    for (uint32_t i = 0; i < g.bounds.nodes; i++) {
+        while (x_face_of(s->node[i])->queue > 0) {
+            (void)apply(s, X_ACTION(X_PERSIST, i, 0), why, sizeof why);
+        }
+    }
+}
+
 static void warm_up(struct state *s)
 {
     char why[200];
 
-    MU_ASSERT(!g.bounds.is_async && !g.bounds.has_prevote);
+    MU_ASSERT(!g.bounds.has_prevote);
     (void)apply(s, X_ACTION(X_TIMEOUT, 0, 0), why, sizeof why);
+    warm_writes(s);
     while (s->flight_count > 0) {
         uint32_t oldest = s->flight[0]; /* the lowest number: made first */
 
         (void)apply(s, X_ACTION(X_DELIVER, x_message_at(oldest)->to, oldest), why, sizeof why);
         MU_ASSERT(why[0] == '\0');
+        warm_writes(s);
     }
     MU_ASSERT(x_face_of(s->node[0])->role == CONSENSUS_LEADER);
     memset(s->used, 0, sizeof s->used);
@@ -483,7 +515,7 @@ static bool search(void)
 {
     uint64_t began = wall_ms();
     struct x_rules rules = { g.bounds.nodes, learners_first(), g.bounds.learners, g.bounds.is_async,
-                             g.bounds.has_prevote };
+                             g.bounds.has_prevote, g.bounds.most[COMPACTIONS] > 0 };
 
     x_begin(&rules);
     for (uint32_t i = 0; i < g.bounds.nodes; i++) {
@@ -509,7 +541,7 @@ static bool search(void)
         g.depth += g.next_count > 0;
     }
     sum_print(wall_ms() - began, true);
-    return true;
+    return g.bounds.most[COMPACTIONS] == 0 || installs_print() > 0;
 }
 
 /* -- words
@@ -523,7 +555,7 @@ static const struct {
     { "--elections", ELECTIONS },   { "--proposals", PROPOSALS }, { "--crashes", CRASHES },
     { "--heartbeats", HEARTBEATS }, { "--deposals", DEPOSALS },   { "--reads", READS },
     { "--repeats", REPEATS },       { "--changes", CHANGES },     { "--transfers", TRANSFERS },
-    { "--pauses", PAUSES },
+    { "--pauses", PAUSES },         { "--compactions", COMPACTIONS },
 };
 
 static bool preset_take(const char *name)

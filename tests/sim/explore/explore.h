@@ -46,6 +46,7 @@ enum x_kind {
     X_TRANSFER,  /* arg: place */
     X_PERSIST,   /* its oldest write is durable */
     X_RESTART,   /* arg: how many of its writes under way have reached the disk */
+    X_COMPACT,   /* its state is durable as far as it goes, and the log behind it may go */
     X_PAUSE,     /* it stood still for longer than anybody was patient, and goes on */
     X_LOSE,      /* arg: a message to it; no step of the server */
     X_KINDS
@@ -65,7 +66,7 @@ struct x_entry {
 
 struct x_message {
     struct consensus_msg msg; /* entries: NULL */
-    struct x_entry entries[X_BATCH_MAX];
+    struct x_entry entries[X_BATCH_MAX]; /* of an offer: the first is its configuration */
     uint8_t from, to;
     uint8_t reserved[6];
 };
@@ -107,6 +108,7 @@ struct x_rules {
     uint32_t voters_count, learners_count; /* the first are voters; who is neither is not yet in */
     bool is_async;                         /* writes are durable later; else at once */
     bool has_prevote;                      /* else every server would win its pre-vote */
+    bool compacts;                         /* logs keep nothing behind the state */
 };
 
 void x_begin(const struct x_rules *rules);
@@ -119,6 +121,8 @@ const struct x_answer *x_answer_at(uint32_t i);
 /* The same step again, telling what the core says. */
 void x_tell(uint32_t node, uint32_t place, enum x_kind kind, uint32_t arg);
 void x_counts(size_t *nodes, size_t *messages, size_t *steps);
+/* Steps that ended an install, and starts that did. */
+void x_installs(size_t *switched, size_t *completed);
 
 /* -- tables (intern.c)
  * ------------------------------------------------------------------------------ */

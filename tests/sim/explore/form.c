@@ -176,6 +176,9 @@ static void log_face(const struct x__work *w, struct x_face *f)
 
         MU_ASSERT(i < X_LOG_MAX);
         f->log[i] = w->head->disk[i]; /* not in memory: durable */
+        if (i <= c->log.base_index && c->log.base_index > w->head->base) {
+            f->log[i] = w->head->imported[i]; /* it begins anew, which is on its way to the disk */
+        }
         if (consensus_entry_at(c, i, &e)) {
             f->log[i] = (struct x_entry){ (uint8_t)e.term, (uint8_t)e.handle, (uint8_t)e.kind, 0 };
         }

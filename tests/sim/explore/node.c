@@ -49,8 +49,7 @@ static struct mu_id id_of(uint32_t place, uint8_t kind)
     return id;
 }
 
-static void fault(const char *fmt, ...) MU_PRINTF(1, 2);
-static void fault(const char *fmt, ...)
+void x__fault(const char *fmt, ...)
 {
     va_list args;
 
@@ -140,7 +139,7 @@ static void vote_check(struct x__work *w, uint64_t term, const struct mu_id *to)
         return;
     }
     if (w->head->votes[term] != 0 && w->head->votes[term] != vote) {
-        fault("I2: two votes of term %llu", U(term));
+        x__fault("I2: two votes of term %llu", U(term));
     }
     w->head->votes[term] = vote;
 }
@@ -151,20 +150,21 @@ static void send_check(struct x__work *w, const struct consensus_msg *m)
 
     if (m->kind == CONSENSUS_VOTE_REQ) {
         if (disk->term != m->term || !mu_id_eq(&disk->voted_for, &m->from)) {
-            fault("O1: asks for votes before its own is durable");
+            x__fault("O1: asks for votes before its own is durable");
         }
         vote_check(w, m->term, &m->from);
     }
     if (m->kind == CONSENSUS_VOTE_RES && m->answer.is_granted) {
         if (disk->term != m->term || !mu_id_eq(&disk->voted_for, &m->to)) {
-            fault("O2: a vote that is not durable");
+            x__fault("O2: a vote that is not durable");
         }
         vote_check(w, m->term, &m->to);
     }
     if (m->kind == CONSENSUS_APPEND_RES && m->ack.is_accepted &&
         (disk->term < m->term || m->ack.match > w->head->disk_last ||
-         w->head->disk[m->ack.match].term != consensus_term_at(w->core, m->ack.match))) {
-        fault("I7: acknowledges entry %llu, which is not durable", U(m->ack.match));
+         (m->ack.match >= w->core->log.base_index &&
+          w->head->disk[m->ack.match].term != consensus_term_at(w->core, m->ack.match)))) {
+        x__fault("I7: acknowledges entry %llu, which is not durable", U(m->ack.match));
     }
 }
 
@@ -193,6 +193,10 @@ static void take_send(struct x__work *w, const struct consensus_msg *msg)
                 (struct x_entry){ (uint8_t)e.term, (uint8_t)e.handle, (uint8_t)e.kind, 0 };
         }
     }
+    if (msg->kind == CONSENSUS_SNAP_OFFER) {
+        m.msg.snapshot.config = NULL; /* its index: the state tells */
+        m.entries[0].content = config_intern(msg->snapshot.config);
+    }
     if (x.sends_count == x.sends_room) {
         x.sends_room = x.sends_room * 2 + 1024;
         x.sends = mu_grow(x.sends, x.sends_room * sizeof *x.sends);
@@ -213,6 +217,14 @@ static void take_write(struct x__work *w, const struct consensus_write *write)
 
         MU_ASSERT(consensus_entry_at(w->core, i, &e));
         to->entries[i] = (struct x_entry){ (uint8_t)e.term, (uint8_t)e.handle, (uint8_t)e.kind, 0 };
+    }
+    if (write->reset_index > 0) { /* the log begins anew: behind what the next state is of */
+        to->write.reset_config = NULL;
+        memcpy(to->entries, w->head->imported, sizeof to->entries);
+        if (config_intern(write->reset_config) !=
+            to->entries[x__config_of(to->entries, write->reset_index)].content) {
+            x__fault("I12: a state of %llu with another configuration", U(write->reset_index));
+        }
     }
     w->head->queue_count++;
 }
@@ -236,20 +248,6 @@ static void take_answer(const struct consensus_result *r)
     x.now.answers_count++;
 }
 
-static void tell_effects(const struct x__work *w, const struct consensus_effects *fx)
-{
-    static const char *const names[] = { "a", "b", "c", "d", "e", "?" };
-    char text[512];
-
-    for (size_t i = 0; i < fx->notices_count; i++) {
-        uint32_t peer = x__place_of(&fx->notices[i].peer);
-
-        (void)printf(
-            "      %s: %s\n", names[w->place],
-            consensus_notice_text(&fx->notices[i], names[peer < 5 ? peer : 5], text, sizeof text));
-    }
-}
-
 static void reseed(struct x__work *w)
 {
     struct consensus *c = w->core;
@@ -260,18 +258,21 @@ static void reseed(struct x__work *w)
 
 static void fetched(struct x__work *w, const struct consensus_fetch *f);
 
-static void feed(struct x__work *w, struct consensus_event ev)
+void x__feed(struct x__work *w, struct consensus_event ev)
 {
     struct consensus_effects fx;
     struct consensus_fetch fetches[CONSENSUS_PEERS_MAX];
     size_t fetches_count = 0;
+    struct consensus_snap_order orders[4 * CONSENSUS_SNAPS_MAX];
+    size_t orders_count = 0;
+    uint64_t compact_to = 0;
 
     do {
         reseed(w);
         ev.now_ms = X__NOW;
         consensus_step(w->core, &ev, &fx);
         if (x.is_telling) {
-            tell_effects(w, &fx);
+            x__tell_effects(w, &fx);
         }
         if (fx.made != NULL) {
             consensus_bind(w->core, fx.made->index, config_intern(fx.made));
@@ -289,6 +290,11 @@ static void feed(struct x__work *w, struct consensus_event ev)
             MU_ASSERT(fetches_count < CONSENSUS_PEERS_MAX);
             fetches[fetches_count++] = fx.fetches[i];
         }
+        for (size_t i = 0; i < fx.snaps_count; i++) {
+            MU_ASSERT(orders_count < MU_LEN(orders));
+            orders[orders_count++] = fx.snaps[i];
+        }
+        compact_to = fx.compact_to > compact_to ? fx.compact_to : compact_to;
         w->head->commit_to = fx.commit_to;
         w->head->is_dead |= fx.dead != NULL;
         ev = (struct consensus_event){ .kind = CONSENSUS_EV_WAKE };
@@ -296,6 +302,12 @@ static void feed(struct x__work *w, struct consensus_event ev)
     consensus__check(w->core);
     for (size_t i = 0; i < fetches_count; i++) {
         fetched(w, &fetches[i]);
+    }
+    for (size_t i = 0; i < orders_count; i++) {
+        x__order(w, &orders[i]);
+    }
+    if (compact_to > w->head->base && x.rules.compacts) {
+        x__compacted(w, compact_to);
     }
 }
 
@@ -321,7 +333,7 @@ static void fetched(struct x__work *w, const struct consensus_fetch *f)
         MU_ASSERT(i <= w->head->disk_last);
         entries[ev.fetched.count++] = entry_of(&w->head->disk[i], i);
     }
-    feed(w, ev);
+    x__feed(w, ev);
 }
 
 /* -- the disk ------------------------------------------------------------------------------- */
@@ -332,6 +344,10 @@ static void disk_take(struct x__work *w, const struct x__write *x_write)
 
     w->head->hard = write->hard;
     vote_check(w, write->hard.term, &write->hard.voted_for);
+    if (write->reset_index > 0) {
+        memcpy(w->head->disk, x_write->entries, sizeof w->head->disk);
+        w->head->disk_last = w->head->base = write->reset_index;
+    }
     for (uint64_t i = write->first; i <= write->last; i++) {
         w->head->disk[i] = x_write->entries[i];
     }
@@ -363,7 +379,7 @@ static void persist(struct x__work *w, uint64_t count)
 {
     uint64_t seq = disk_pass(w, count);
 
-    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_PERSISTED, .persisted_seq = seq });
+    x__feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_PERSISTED, .persisted_seq = seq });
 }
 
 /* What needs no decision: writes at once where they are not awaited, and apply. */
@@ -377,7 +393,8 @@ static void settle(struct x__work *w)
 
             w->head->applied = w->head->commit_to;
             ev.applied.index = w->head->applied;
-            feed(w, ev);
+            ev.applied.durable_index = w->head->state;
+            x__feed(w, ev);
         } else {
             return;
         }
@@ -407,17 +424,23 @@ static void on_deliver(struct x__work *w, uint32_t arg)
     if (msg.kind == CONSENSUS_APPEND_REQ) {
         msg.append.entries = entries;
     }
-    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_RECV, .msg = &msg });
+    if (msg.kind == CONSENSUS_SNAP_OFFER) {
+        configs[0] = x.configs[m->entries[0].content - X_CONFIG];
+        configs[0].index =
+            x__config_of(x__snap_entries(&msg.snapshot.snap), msg.snapshot.snap.index);
+        msg.snapshot.config = &configs[0];
+    }
+    x__feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_RECV, .msg = &msg });
 }
 
 static void on_timeout(struct x__work *w, uint32_t arg)
 {
     (void)arg;
     w->core->election_at_ms = X__NOW;
-    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+    x__feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
     if (!x.rules.has_prevote && w->core->role == CONSENSUS_PRE_CANDIDATE) {
         w->core->campaign.votes = (1U << CONSENSUS_PEERS_MAX) - 1;
-        feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+        x__feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
     }
 }
 
@@ -425,7 +448,7 @@ static void on_heartbeat(struct x__work *w, uint32_t arg)
 {
     (void)arg;
     w->core->office.heartbeat_at_ms = X__NOW;
-    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+    x__feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
 }
 
 static void on_depose(struct x__work *w, uint32_t arg)
@@ -435,7 +458,7 @@ static void on_depose(struct x__work *w, uint32_t arg)
     for (uint32_t i = 0; i < CONSENSUS_SLOTS_MAX; i++) {
         w->core->peers[i].acked_ms = 0;
     }
-    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+    x__feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
 }
 
 static void on_propose(struct x__work *w, uint32_t arg)
@@ -445,12 +468,12 @@ static void on_propose(struct x__work *w, uint32_t arg)
 
     ev.propose.proposals = &p;
     ev.propose.count = 1;
-    feed(w, ev);
+    x__feed(w, ev);
 }
 
 static void on_read(struct x__work *w, uint32_t arg)
 {
-    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_READ, .read_ticket = 0x100 + arg });
+    x__feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_READ, .read_ticket = 0x100 + arg });
 }
 
 static void on_change(struct x__work *w, uint32_t arg)
@@ -469,7 +492,7 @@ static void on_change(struct x__work *w, uint32_t arg)
     }
     ev.change.ticket = 0x200;
     ev.change.what = &what;
-    feed(w, ev);
+    x__feed(w, ev);
 }
 
 static void on_transfer(struct x__work *w, uint32_t arg)
@@ -478,7 +501,7 @@ static void on_transfer(struct x__work *w, uint32_t arg)
 
     ev.transfer.ticket = 0x300;
     ev.transfer.target = id_of(arg, 1);
-    feed(w, ev);
+    x__feed(w, ev);
 }
 
 static void on_persist(struct x__work *w, uint32_t arg)
@@ -489,23 +512,29 @@ static void on_persist(struct x__work *w, uint32_t arg)
 
 static void core_start(struct x__work *w)
 {
+    uint64_t base = w->head->base;
     struct consensus_run runs[X_LOG_MAX];
     struct consensus_config configs[X_LOG_MAX];
     struct consensus_loaded loaded = {
         .hard = w->head->hard,
         .runs = runs,
         .configs = configs,
+        .base_index = base,
+        .base_term = w->head->disk[base].term,
         .last_index = w->head->disk_last,
+        .applied = w->head->state,
+        .durable_applied = w->head->state,
         .boot_count = w->head->boots,
         .seed = w->place * 1000 + w->head->boots,
     };
     struct consensus_options options = x.options;
 
-    for (uint64_t i = 1; i <= w->head->disk_last; i++) {
-        if (w->head->disk[i].term != w->head->disk[i - 1].term) {
+    for (uint64_t i = base > 0 ? x__config_of(w->head->disk, base) : 1; i <= w->head->disk_last;
+         i++) {
+        if (i > base && (i == base + 1 || w->head->disk[i].term != w->head->disk[i - 1].term)) {
             runs[loaded.runs_count++] = (struct consensus_run){ i, w->head->disk[i].term };
         }
-        if (w->head->disk[i].kind == CONSENSUS_CONFIG) {
+        if (w->head->disk[i].kind == CONSENSUS_CONFIG) { /* the base's is the first */
             configs[loaded.configs_count] = x.configs[w->head->disk[i].content - X_CONFIG];
             configs[loaded.configs_count++].index = i;
         }
@@ -514,15 +543,15 @@ static void core_start(struct x__work *w)
     options.disk = id_of(w->place, 2);
     memset(w->core, 0, w->arena_bytes);
     consensus_init(w->core, &options, &loaded, X__NOW);
-    w->head->commit_to = 0;
-    w->head->applied = 0;
+    w->head->commit_to = w->head->state;
+    w->head->applied = w->head->state;
     w->head->is_dead = 0;
     if (w->core->hard.term < w->head->hard.term ||
         (w->core->hard.term == w->head->hard.term &&
          !mu_id_eq(&w->core->hard.voted_for, &w->head->hard.voted_for))) {
-        fault("I10: starts with something else than its disk holds");
+        x__fault("I10: starts with something else than its disk holds");
     }
-    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+    x__feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
 }
 
 static void on_restart(struct x__work *w, uint32_t arg)
@@ -530,7 +559,10 @@ static void on_restart(struct x__work *w, uint32_t arg)
     (void)disk_pass(w, arg);
     w->head->queue_count = 0;
     w->head->boots++;
-    core_start(w);
+    x__state_open(w);
+    if (x.now.fault == NULL) {
+        core_start(w);
+    }
 }
 
 /* It learns of it from its clock alone. What was to happen meanwhile has no date here: it comes as
@@ -540,7 +572,7 @@ static void on_pause(struct x__work *w, uint32_t arg)
     (void)arg;
     w->core->now_ms = X__NOW - PAUSE_MS;
     w->core->wake_at_ms = X__NOW - PAUSE_MS;
-    feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
+    x__feed(w, (struct consensus_event){ .kind = CONSENSUS_EV_WAKE });
 }
 
 typedef void event_fn(struct x__work *w, uint32_t arg);
@@ -549,7 +581,7 @@ static event_fn *const events[] = {
     [X_DELIVER] = on_deliver, [X_TIMEOUT] = on_timeout,   [X_HEARTBEAT] = on_heartbeat,
     [X_DEPOSE] = on_depose,   [X_PROPOSE] = on_propose,   [X_READ] = on_read,
     [X_CHANGE] = on_change,   [X_TRANSFER] = on_transfer, [X_PERSIST] = on_persist,
-    [X_RESTART] = on_restart, [X_PAUSE] = on_pause,
+    [X_RESTART] = on_restart, [X_PAUSE] = on_pause,       [X_COMPACT] = x__compact,
 };
 
 static void run(uint32_t node, uint32_t place, enum x_kind kind, uint32_t arg)
@@ -567,7 +599,7 @@ static void run(uint32_t node, uint32_t place, enum x_kind kind, uint32_t arg)
     if (kind != X_RESTART && (w->core->hard.term < was.term ||
                               (w->core->hard.term == was.term && !mu_id_is_none(&was.voted_for) &&
                                !mu_id_eq(&w->core->hard.voted_for, &was.voted_for)))) {
-        fault("I10: term or vote goes back");
+        x__fault("I10: term or vote goes back");
     }
 }
 
@@ -628,6 +660,12 @@ void x_begin(const struct x_rules *rules)
     o->inflight_max = 2;
     o->append_entries_max = X_BATCH_MAX;
     o->with_trace = true;
+    if (rules->compacts) {
+        o->trailing_entries = 0;
+        o->laggard_bytes = o->laggard_ms = 0;
+        o->snap_pin_bytes = o->snap_pin_ms = 0;
+        o->push_hold_ms = 0; /* followers hear of a commit, and may compact */
+    }
     o->server = id_of(0, 1);
     o->disk = id_of(0, 2);
     x.cluster = id_of(6, 3);

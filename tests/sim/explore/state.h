@@ -17,6 +17,7 @@ enum budget {
     CHANGES,
     TRANSFERS,
     PAUSES,
+    COMPACTIONS,
     BUDGETS
 };
 

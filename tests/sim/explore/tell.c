@@ -2,8 +2,23 @@
 #include <stdio.h>
 
 #include "state.h"
+#include "work.h"
 
 const char *const x_names[X_NODES_MAX] = { "a", "b", "c", "d", "e" };
+
+void x__tell_effects(const struct x__work *w, const struct consensus_effects *fx)
+{
+    char text[512];
+
+    for (size_t i = 0; i < fx->notices_count; i++) {
+        uint32_t peer = x__place_of(&fx->notices[i].peer);
+
+        (void)printf("      %s: %s\n", x_names[w->place],
+                     consensus_notice_text(&fx->notices[i],
+                                           peer < X_NODES_MAX ? x_names[peer] : "?", text,
+                                           sizeof text));
+    }
+}
 
 void x_action_print(uint32_t action)
 {
@@ -17,6 +32,7 @@ void x_action_print(uint32_t action)
         [X_CHANGE] = "is to change its members",
         [X_TRANSFER] = "is to give its office away",
         [X_RESTART] = "crashes and starts again",
+        [X_COMPACT] = "its state is durable, its log may go",
         [X_PAUSE] = "goes on after a pause",
     };
     enum x_kind kind = X_ACTION_KIND(action);
@@ -67,7 +83,9 @@ void x_action_print(uint32_t action)
     case CONSENSUS_MEMBER_RES: (void)printf("you were removed\n"); break;
     case CONSENSUS_INVITE: (void)printf("come in\n"); break;
     case CONSENSUS_SNAP_OFFER:
+        (void)printf("a snapshot of %llu, term %llu\n", U(msg->snapshot.snap.index), U(msg->term));
+        break;
     case CONSENSUS_SNAP_CHUNK:
-    case CONSENSUS_SNAP_RES: (void)printf("about a snapshot\n"); break; /* no log is compacted */
+    case CONSENSUS_SNAP_RES: (void)printf("about a snapshot, term %llu\n", U(msg->term)); break;
     }
 }
