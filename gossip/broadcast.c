@@ -66,6 +66,16 @@ static uint64_t audience(const struct gossip *g, bool is_live_only)
 /* -- the queues ---------------------------------------------------------------------------------
  */
 
+static void tier_take(struct gossip *g, struct gossip__rumor *r)
+{
+    struct gossip__queue *q = &g->queues[r->queue];
+
+    mu_list_remove(&r->link);
+    if (mu_list_empty(&q->tiers[r->sends_count])) {
+        q->used &= ~(UINT64_C(1) << r->sends_count);
+    }
+}
+
 static void rumor_end(struct gossip *g, struct gossip__rumor *r)
 {
     if (r->about != NULL) {
@@ -75,7 +85,7 @@ static void rumor_end(struct gossip *g, struct gossip__rumor *r)
     if (r->is_leave) {
         gossip__leave_sent(g);
     }
-    mu_list_remove(&r->link);
+    tier_take(g, r);
     g->queues[r->queue].count--;
     mu_free(r);
 }
@@ -83,8 +93,11 @@ static void rumor_end(struct gossip *g, struct gossip__rumor *r)
 /* Within a tier: longest first, then newest first. */
 static void tier_put(struct gossip *g, struct gossip__rumor *r)
 {
-    struct mu_link *tier = &g->queues[r->queue].tiers[r->sends_count];
+    struct gossip__queue *q = &g->queues[r->queue];
+    struct mu_link *tier = &q->tiers[r->sends_count];
     struct mu_link *before = tier->next;
+
+    q->used |= UINT64_C(1) << r->sends_count;
 
     while (before != tier &&
            (rumor_of(before)->bytes > r->bytes ||
@@ -99,12 +112,9 @@ static void queue_trim(struct gossip *g, struct gossip__queue *q)
     size_t members = g->members.count;
     size_t max = 2 * members > QUEUE_MAX ? 2 * members : QUEUE_MAX;
 
-    for (size_t tier = GOSSIP__TIERS; tier-- > 0 && q->count >= max;) {
-        if (!mu_list_empty(&q->tiers[tier])) {
-            rumor_end(g, rumor_of(q->tiers[tier].prev));
-            gossip__count(g, GOSSIP_COUNT_RUMORS_DROPPED);
-            return; /* one came, one goes */
-        }
+    if (q->count >= max) { /* one came, one goes */
+        rumor_end(g, rumor_of(q->tiers[GOSSIP__TIERS - 1 - __builtin_clzll(q->used)].prev));
+        gossip__count(g, GOSSIP_COUNT_RUMORS_DROPPED);
     }
 }
 
@@ -135,6 +145,7 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
                                 GOSSIP__TAG_BYTES - MU_NODE_NAME_MAX - 64);
     if (about != NULL) {
         gossip__rumor_forget(g, about);
+        gossip__heard_keep(g, about, part);
     }
     if ((served & hearers) == hearers) {
         return NULL; /* everybody has it; who comes later learns it by push/pull */
@@ -188,8 +199,8 @@ static void take(struct gossip *g, enum gossip__queue_kind queue, struct gossip_
     uint64_t mark = gossip__member_mark(l->peer);
     size_t stop = l->left > room ? l->left - room : 0; /* what must stay free */
 
-    for (size_t tier = 0; g->queues[queue].count > 0 && tier < GOSSIP__TIERS; tier++) {
-        MU_LIST_EACH (link, &g->queues[queue].tiers[tier]) {
+    for (uint64_t tiers = g->queues[queue].used; tiers != 0; tiers &= tiers - 1) {
+        MU_LIST_EACH (link, &g->queues[queue].tiers[__builtin_ctzll(tiers)]) {
             struct gossip__rumor *r = rumor_of(link);
 
             if (l->left < stop + gossip__packet_part_bytes(g->queues[queue].shortest)) {
@@ -234,12 +245,14 @@ void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l)
     for (size_t i = 0; i < l->taken_count; i++) {
         struct gossip__rumor *r = l->taken[i];
 
-        r->sends_count += gossip__member_is_live(l->peer);
-        if (r->sends_count >= (r->queue == GOSSIP__QUEUE_CORE ? core_limit : serf_limit)) {
+        unsigned sends = r->sends_count + gossip__member_is_live(l->peer);
+
+        if (sends >= (r->queue == GOSSIP__QUEUE_CORE ? core_limit : serf_limit)) {
             rumor_end(g, r);
             continue;
         }
-        mu_list_remove(&r->link);
+        tier_take(g, r);
+        r->sends_count = sends;
         tier_put(g, r);
         if (live != 0 && (r->served & live) == live) {
             r->served = 0; /* a second pass: one of them may have missed it */
@@ -252,12 +265,7 @@ void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l)
 
 static struct gossip__rumor *first_of(struct gossip__queue *q)
 {
-    for (size_t tier = 0; q->count > 0 && tier < GOSSIP__TIERS; tier++) {
-        if (!mu_list_empty(&q->tiers[tier])) {
-            return rumor_of(q->tiers[tier].next);
-        }
-    }
-    return NULL;
+    return q->used != 0 ? rumor_of(q->tiers[__builtin_ctzll(q->used)].next) : NULL;
 }
 
 static bool fits_unserved(const struct gossip *g, const struct gossip__member *m, const void *data)
@@ -313,8 +321,8 @@ static void forget_late(struct gossip *g)
 {
     struct gossip__queue *q = &g->queues[GOSSIP__QUEUE_QUERY];
 
-    for (size_t tier = 0; q->count > 0 && tier < GOSSIP__TIERS; tier++) {
-        MU_LIST_EACH_SAFE (link, &q->tiers[tier]) {
+    for (uint64_t tiers = q->used; tiers != 0; tiers &= tiers - 1) {
+        MU_LIST_EACH_SAFE (link, &q->tiers[__builtin_ctzll(tiers)]) {
             if (rumor_of(link)->until_ms <= g->now_ms) {
                 rumor_end(g, rumor_of(link));
             }

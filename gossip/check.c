@@ -96,6 +96,8 @@ static void check_queues(const struct gossip *g)
                 MU_ASSERT(r->about == NULL || r->about->dealings->rumor == r);
                 count++;
             }
+            MU_ASSERT(mu_list_empty(&g->queues[q].tiers[tier]) ==
+                      ((g->queues[q].used >> tier & 1) == 0));
         }
         MU_ASSERT(count == g->queues[q].count);
     }

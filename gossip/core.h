@@ -76,7 +76,7 @@ const struct gossip__card *gossip__card_join(const struct gossip__card *c); /* a
 bool gossip__card_says(const struct gossip__card *c, const struct gossip__alive *a);
 void gossip__card_leave(const struct gossip__card *c); /* one holder fewer; NULL is fine */
 
-/* -- index.c: members by name, and by id; all of them in the order they came ---------------------
+/* -- index.c: members by name, and by id; all of them in the order they came; where they lie -----
  */
 
 struct gossip__slots { /* open addressing; a power of two, at most three quarters taken */
@@ -84,21 +84,31 @@ struct gossip__slots { /* open addressing; a power of two, at most three quarter
     size_t count, room;
 };
 
+struct gossip__unused { /* a record that is nobody's */
+    struct gossip__unused *next;
+};
+
 struct gossip__members {
     struct gossip__member **items;
     size_t count, room;
     struct gossip__slots names, ids;
+    struct gossip__member **blocks; /* of records */
+    size_t blocks_count;
+    struct gossip__unused *unused;
 };
 
 struct gossip__member *gossip__members_named(const struct gossip__members *all, const char *name);
 struct gossip__member *gossip__members_with_id(const struct gossip__members *all,
                                                const struct mu_id *id);
-void gossip__members_add(struct gossip__members *all, struct gossip__member *m);
-/* Later ones move up by one place. */
+/* A new record, all zero but for its card, whose name is new too. */
+struct gossip__member *gossip__members_add(struct gossip__members *all,
+                                           const struct gossip__card *card);
+/* Later ones move up by one place. The record stays until it is given back. */
 void gossip__members_remove(struct gossip__members *all, struct gossip__member *m);
+void gossip__members_give_back(struct gossip__members *all, struct gossip__member *m);
 void gossip__members_id_set(struct gossip__members *all, struct gossip__member *m);
 void gossip__members_id_unset(struct gossip__members *all, struct gossip__member *m);
-void gossip__members_free(struct gossip__members *all); /* not the members */
+void gossip__members_free(struct gossip__members *all); /* and the records, but nothing of theirs */
 /* Room for one more pointer: by an eighth, since lists of members are many and long-lived. */
 void gossip__members_room(struct gossip__member ***items, size_t count, size_t *room);
 
@@ -117,13 +127,12 @@ struct gossip__dealings {
     struct gossip__claim *claim;         /* being looked into */
     struct gossip__replay
         *replay;              /* two: of the life on record, of a claimed one; NULL: unsealed */
-    uint64_t clear_ms;        /* when it last sent in clear; 0: never */
+    uint64_t clear_ms;        /* when it last sent in clear while we had keys; 0: never */
     uint64_t accused_ms;      /* when we last told it what we hold against it */
     uint64_t conflict_ms;     /* when a rival was last told, and */
     uint64_t conflict_log_ms; /* when that was last logged */
     uint64_t tcp_only_ms;     /* when its silent UDP was last logged */
     struct {
-        uint64_t heard_ms;   /* a datagram of it came; 0: never */
         uint64_t since_ms;   /* the first of these was missed: */
         uint64_t acked_ms;   /* its last straight answer; 0: never */
         uint64_t rtt_us;     /* of that; 0: not measured */
@@ -147,6 +156,7 @@ struct gossip__member {
     struct gossip__dealings *dealings; /* NULL: none; see gossip__dealings() */
     uint64_t incarnation;
     uint64_t state_ms, status_ms, status_ltime;
+    uint64_t heard_ms;             /* a datagram of it came; 0: never */
     uint32_t index;                /* in gossip.list, when listed */
     uint8_t slot;                  /* small number, unique while there are at most 64 */
     enum gossip__state state : 8;  /* what the detector makes of it */
@@ -154,8 +164,8 @@ struct gossip__member {
     bool is_listed; /* in the table of the detector; else only users and tombstones know it */
 };
 
-/* With what malloc adds, a line of the cache. */
-_Static_assert(sizeof(struct gossip__member) <= 56, "what is rare belongs into the dealings");
+/* A line of the cache: index.c lays them out so. */
+_Static_assert(sizeof(struct gossip__member) == 64, "what is rare belongs into the dealings");
 
 /* Where a message came from. */
 struct gossip__source {
@@ -180,7 +190,7 @@ void gossip__member_list(struct gossip *g, struct gossip__member *m); /* at a ra
 void gossip__member_unlist(struct gossip *g, struct gossip__member *m);
 /* Forget it; the memory lives until the next step, since notices show it. */
 void gossip__member_drop(struct gossip *g, struct gossip__member *m);
-void gossip__member_free(struct gossip__member *m);
+void gossip__member_clear(struct gossip__member *m); /* all that is its own */
 void gossip__member_move(struct gossip *g, struct gossip__member *m, enum gossip__state to,
                          const char *why);
 void gossip__member_describe(struct gossip *g, struct gossip__member *m,
@@ -228,7 +238,7 @@ void gossip__conclude_dead(struct gossip *g, struct gossip__member *m, bool has_
 uint64_t gossip__hash_name(const char *name);
 void gossip__suspicion_start(struct gossip *g, struct gossip__member *m, const char *from,
                              enum gossip__evidence evidence);
-void gossip__suspicion_end(struct gossip__member *m);
+void gossip__suspicion_end(struct gossip *g, struct gossip__member *m);
 /* True: `from` is a new accuser whose word is still wanted. */
 bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const char *from,
                                enum gossip__evidence evidence);
@@ -445,6 +455,7 @@ struct gossip__rumor {
 
 struct gossip__queue {
     struct mu_link tiers[GOSSIP__TIERS];
+    uint64_t used; /* bits of the tiers that are not empty */
     size_t count;
     size_t shortest; /* bytes; none in it is shorter */
 };
@@ -461,6 +472,23 @@ void gossip__rumor_free_all(struct gossip *g);
 uint64_t gossip__rumor_due(const struct gossip *g);
 void gossip__rumor_tick(struct gossip *g);
 void gossip__rumor_wake(struct gossip *g); /* somebody new may be told */
+
+/* -- heard.c: repeats of what was just taken ------------------------------------------------------
+ */
+
+#define GOSSIP__HEARD 64 /* words; a busy cluster has some ten a second, each for about one */
+
+struct gossip__words {
+    uint64_t hashes[GOSSIP__HEARD]; /* 0: none */
+    const struct gossip__member *about[GOSSIP__HEARD];
+};
+
+/* Would this encoded part, read once more, change nothing? False: it has to be read. */
+bool gossip__heard(const struct gossip *g, struct mu_span part);
+/* It was taken, and told something new. About NULL or ourselves: it is not kept. */
+void gossip__heard_keep(struct gossip *g, const struct gossip__member *about, struct mu_span part);
+/* Something happened to that member. */
+void gossip__heard_forget(struct gossip *g, const struct gossip__member *about);
 
 /* -- packet.c: parts to datagrams and back (11, 15) ---------------------------------------------
  */
@@ -524,6 +552,7 @@ struct gossip__seal {
     size_t retired_count;     /* behind those: they open streams of members that were away */
     struct gossip_keys *told; /* NULL: nobody is told anything */
     bool takes_clear, sends_clear;
+    uint64_t since_ms; /* keys came; before that all was in clear */
     uint8_t nonce_prefix[16];
     uint64_t nonces;
 };
@@ -649,6 +678,7 @@ void gossip__sync_hello(struct gossip *g, struct gossip__stream *s,
                         const struct gossip__hello *hello);
 void gossip__sync_free(struct gossip__sync *sync);
 void gossip__sync_wake(struct gossip *g); /* there is somebody to compare with again */
+void gossip__sync_news(struct gossip *g); /* somebody has come: are there more of whom we miss? */
 uint64_t gossip__sync_interval(const struct gossip_profile *p, size_t listed);
 void gossip__sync_digest(const struct gossip *g, struct gossip__digest *out);
 uint64_t gossip__sync_due(const struct gossip *g);
@@ -914,6 +944,8 @@ struct gossip {
     size_t alive_count, suspect_count; /* of `list`; we count as alive */
     uint64_t slots;                    /* taken, of the first 64 */
     struct mu_link suspects;
+    uint64_t suspicion_due_ms; /* unless one of them changed since: */
+    bool is_suspicion_new;
     bool is_alive_count_new;
     struct gossip__member **graveyard; /* freed at the next step */
     size_t graveyard_count, graveyard_room;
@@ -939,6 +971,7 @@ struct gossip {
     struct mu_addr unreached_from; /* who said that nobody reaches our address; none: nobody did */
     struct gossip__stranger strangers[GOSSIP__REASONS];
     struct gossip__quota quotas[GOSSIP__TOPICS];
+    struct gossip__words heard;
     struct gossip__queue queues[GOSSIP__QUEUES];
     uint64_t rumor_id, rumor_at_ms, rumor_last_ms;
 
@@ -947,6 +980,8 @@ struct gossip {
     uint32_t stream_id;
     struct mu_link merges;
     uint64_t sync_at_ms;
+    uint64_t sync_wait_ms; /* from one to the next, while we are young; 0: the interval */
+    uint64_t news_ms;      /* the first that no comparison followed; 0: none */
 
     struct mu_link joins;
     uint64_t join_attempt;

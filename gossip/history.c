@@ -98,7 +98,7 @@ bool gossip_explain(const struct gossip *g, const char *name, struct gossip_acco
                                     .state = gossip__state_text(m->state),
                                     .state_ms = m->state_ms,
                                     .acked_ms = d->link.acked_ms,
-                                    .heard_ms = d->link.heard_ms,
+                                    .heard_ms = m->heard_ms,
                                     .rtt_us = d->link.rtt_us,
                                     .missed = d->link.missed,
                                     .health = g->health,

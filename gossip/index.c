@@ -1,16 +1,68 @@
-/* index.c - where members are found: by name, by id, and all of them in the order they came.
+/* index.c - where members lie, and where they are found: by name, by id, in the order they came.
  *
- * Tables of pointers, since a record must not cost more than it says: linear probing in a power of
- * two of slots, at most three quarters taken, and what is removed closes its gap, so that there are
- * no stones to trip over. The hashes are keyed per process and lie in the cards. Removal is rare
- * (a reap after days), and may cost as much as there are members.
+ * Records lie in blocks, each in a line of the cache of its own, and do not move. Where they are
+ * found are tables of pointers, since a record must not cost more than it says: linear probing in a
+ * power of two of slots, at most three quarters taken, and what is removed closes its gap, so that
+ * there are no stones to trip over. The hashes are keyed per process and lie in the cards. Removal
+ * is rare (a reap after days), and may cost as much as there are members.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "core.h"
 
-#define SLOTS_MIN 8
+#define SLOTS_MIN   8
+#define LINE_BYTES  64
+#define RECORDS_MIN 16 /* in the first block; the next ones are twice as large each, */
+#define DOUBLINGS   6  /* up to this often */
+
+/* -- records ------------------------------------------------------------------------------------
+ */
+
+static void unused_put(struct gossip__members *all, struct gossip__member *m)
+{
+    struct gossip__unused *free = (struct gossip__unused *)(void *)m;
+
+    free->next = all->unused;
+    all->unused = free;
+}
+
+static void block_add(struct gossip__members *all)
+{
+    size_t doublings = all->blocks_count < DOUBLINGS ? all->blocks_count : DOUBLINGS;
+    size_t records = (size_t)RECORDS_MIN << doublings;
+    size_t bytes = records * sizeof(struct gossip__member);
+    struct gossip__member *block = aligned_alloc(LINE_BYTES, bytes);
+
+    MU_ASSERT(block != NULL);
+    memset(block, 0, bytes);
+    all->blocks = mu_grow(all->blocks, (all->blocks_count + 1) * sizeof(struct gossip__member *));
+    all->blocks[all->blocks_count++] = block;
+    for (size_t i = records; i-- > 0;) {
+        unused_put(all, &block[i]);
+    }
+}
+
+static struct gossip__member *record_new(struct gossip__members *all)
+{
+    if (all->unused == NULL) {
+        block_add(all);
+    }
+    struct gossip__unused *free = all->unused;
+    struct gossip__member *m = (struct gossip__member *)(void *)free;
+
+    all->unused = free->next;
+    free->next = NULL;
+    return m;
+}
+
+/* Without a card: whoever still looks at it does not get far. */
+void gossip__members_give_back(struct gossip__members *all, struct gossip__member *m)
+{
+    *m = (struct gossip__member){ .card = NULL };
+    unused_put(all, m);
+}
 
 typedef uint32_t hash_fn(const struct gossip__member *m);
 
@@ -156,12 +208,17 @@ void gossip__members_room(struct gossip__member ***items, size_t count, size_t *
     }
 }
 
-void gossip__members_add(struct gossip__members *all, struct gossip__member *m)
+struct gossip__member *gossip__members_add(struct gossip__members *all,
+                                           const struct gossip__card *card)
 {
-    MU_ASSERT(gossip__members_named(all, m->card->name) == NULL);
+    MU_ASSERT(gossip__members_named(all, card->name) == NULL);
+    struct gossip__member *m = record_new(all);
+
+    m->card = card;
     gossip__members_room(&all->items, all->count, &all->room);
     all->items[all->count++] = m;
     slots_add(&all->names, m, name_hash);
+    return m;
 }
 
 void gossip__members_remove(struct gossip__members *all, struct gossip__member *m)
@@ -181,6 +238,10 @@ void gossip__members_remove(struct gossip__members *all, struct gossip__member *
 
 void gossip__members_free(struct gossip__members *all)
 {
+    for (size_t i = 0; i < all->blocks_count; i++) {
+        mu_free(all->blocks[i]);
+    }
+    mu_free(all->blocks);
     mu_free(all->items);
     mu_free(all->names.slots);
     mu_free(all->ids.slots);

@@ -36,14 +36,14 @@ void gossip__link_missed(const struct gossip *g, struct gossip__member *m, enum 
 void gossip__link_heard(const struct gossip *g, struct gossip__member *m,
                         const struct mu_addr *from)
 {
+    if (mu_addr_eq(from, &m->card->addr)) {
+        m->heard_ms = g->now_ms;
+        return;
+    }
     struct gossip__dealings *d = gossip__deal(m);
 
-    if (mu_addr_eq(from, &m->card->addr)) {
-        d->link.heard_ms = g->now_ms;
-    } else {
-        d->link.elsewhere_ms = g->now_ms;
-        d->link.elsewhere = *from;
-    }
+    d->link.elsewhere_ms = g->now_ms;
+    d->link.elsewhere = *from;
 }
 
 void gossip__link_claimed(const struct gossip *g, struct gossip__member *m,
@@ -66,7 +66,7 @@ void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void 
     for (size_t i = 0; i < g->list_count; i++) {
         const struct gossip__member *m = g->list[i];
         const struct gossip__dealings *d = gossip__dealings(m);
-        bool is_heard = d->link.heard_ms > d->link.since_ms;
+        bool is_heard = m->heard_ms > d->link.since_ms;
 
         if (m == g->self || !gossip__member_is_live(m) || d->link.missed < MISSED_MIN ||
             (!is_heard && g->now_ms < d->link.since_ms + patience_ms(g))) {
@@ -90,7 +90,7 @@ static bool is_elsewhere(const struct gossip__member *m, uint64_t since_ms)
     const struct gossip__dealings *d = gossip__dealings(m);
 
     return d->link.elsewhere_ms >= since_ms && d->link.elsewhere_ms > d->link.acked_ms &&
-           d->link.heard_ms < since_ms;
+           m->heard_ms < since_ms;
 }
 
 void gossip_each_misplaced(const struct gossip *g, uint64_t since_ms, gossip_misplaced_fn *each,

@@ -50,18 +50,16 @@ struct gossip__member *gossip__member_add(struct gossip *g, const struct gossip_
 
 struct gossip__member *gossip__member_put(struct gossip *g, const struct gossip__card *card)
 {
-    struct gossip__member *m = mu_new(sizeof *m);
+    struct gossip__member *m = gossip__members_add(&g->members, card);
 
-    m->card = card;
     m->state = GOSSIP__DEAD;
     m->state_ms = g->now_ms;
     m->slot = SLOTS;
     m->status = GOSSIP_STATUS_NONE;
-    gossip__members_add(&g->members, m);
     return m;
 }
 
-void gossip__member_free(struct gossip__member *m)
+void gossip__member_clear(struct gossip__member *m)
 {
     const struct gossip__dealings *d = gossip__dealings(m);
 
@@ -71,7 +69,6 @@ void gossip__member_free(struct gossip__member *m)
     mu_free(d->distance);
     mu_free(m->dealings);
     gossip__card_leave(m->card);
-    mu_free(m);
 }
 
 /* -- dealings -----------------------------------------------------------------------------------
@@ -108,6 +105,7 @@ void gossip__member_drop(struct gossip *g, struct gossip__member *m)
     gossip__probe_forget(g, m);
     gossip__rumor_forget(g, m);
     gossip__record_forget(g, m);
+    gossip__heard_forget(g, m);
     gossip__members_remove(&g->members, m);
     if (g->graveyard_count == g->graveyard_room) {
         g->graveyard_room = g->graveyard_room * 2 + 4;
@@ -246,11 +244,12 @@ void gossip__member_move(struct gossip *g, struct gossip__member *m, enum gossip
 
     gossip__log(g, MU_TRACE, "%s: %s -> %s, %s", m->card->name, states[m->state].text,
                 states[to].text, why);
+    gossip__heard_forget(g, m);
     count_state(g, m->state, (size_t)-1);
     count_state(g, to, 1);
     g->is_alive_count_new = true;
     if (m->state == GOSSIP__SUSPECT) {
-        gossip__suspicion_end(m);
+        gossip__suspicion_end(g, m);
     }
     if (m->dealings != NULL && (m->state == GOSSIP__DEAD || m->state == GOSSIP__GONE)) {
         m->dealings->link.missed = 0; /* in an earlier life */
@@ -287,6 +286,7 @@ void gossip__member_describe(struct gossip *g, struct gossip__member *m,
     if (!mu_id_eq(&m->card->node_id, &a->node_id)) {
         gossip__members_id_unset(&g->members, m);
     }
+    gossip__heard_forget(g, m);
     if (!gossip__card_says(m->card, a)) {
         card_set(g, m, a);
     }

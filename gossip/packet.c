@@ -197,6 +197,7 @@ static void on_intent(struct gossip *g, const struct gossip__part *p,
                                                 : gossip__serf_join_intent(g, &p->intent);
 
     if (is_new) {
+        gossip__heard_keep(g, gossip__member_find(g, p->intent.node), p->bytes);
         (void)gossip__rumor_add(g, GOSSIP__QUEUE_INTENT, NULL, p->bytes, src->sender);
     }
 }
@@ -297,7 +298,7 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
         gossip__turn_away(g, GOSSIP_COUNT_REPLAYED, from);
         return;
     }
-    if (src.sender != NULL && !is_sealed) {
+    if (src.sender != NULL && !is_sealed && gossip__seal_is_on(g)) {
         gossip__deal(src.sender)->clear_ms = g->now_ms;
     }
     if (src.sender != NULL &&
@@ -307,6 +308,9 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
     for (size_t i = 0; i < p.parts_count; i++) {
         struct gossip__part part;
 
+        if (gossip__heard(g, p.parts[i])) {
+            continue;
+        }
         if (gossip__part_decode(p.parts[i], &g->in, &part)) {
             gossip__on_part(g, &part, &src);
         } else {

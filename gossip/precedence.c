@@ -250,6 +250,9 @@ static void accept_alive(struct gossip *g, struct gossip__member *m, const struc
     gossip__probe_wake(g);
     gossip__rumor_wake(g);
     gossip__sync_wake(g);
+    if (was == GOSSIP__DEAD || was == GOSSIP__GONE) {
+        gossip__sync_news(g);
+    }
 }
 
 /* Ask at the old address before the name goes to the new one. */

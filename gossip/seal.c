@@ -49,6 +49,7 @@ static void key_set(struct gossip__key *to, const struct gossip_key *key)
 void gossip__seal_set(struct gossip *g, const struct gossip_sealing *sealing)
 {
     const struct gossip_keyring *ring = sealing->keyring;
+    bool was_on = gossip__seal_is_on(g);
 
     keys_free(g);
     g->seal.takes_clear = sealing->takes_clear;
@@ -61,6 +62,7 @@ void gossip__seal_set(struct gossip *g, const struct gossip_sealing *sealing)
     g->seal.keys = mu_new_array(ring->count + retired, sizeof *g->seal.keys);
     g->seal.keys_count = ring->count;
     g->seal.retired_count = retired;
+    g->seal.since_ms = was_on ? g->seal.since_ms : g->now_ms;
     for (size_t i = 0; i < ring->count; i++) {
         key_set(&g->seal.keys[i], &ring->keys[i]);
     }

@@ -21,8 +21,8 @@ static struct gossip__spread *spread_of(struct mu_link *link)
 
 static bool is_waiting(const struct gossip *g, enum gossip__queue_kind queue, uint64_t upto)
 {
-    for (size_t tier = 0; g->queues[queue].count > 0 && tier < GOSSIP__TIERS; tier++) {
-        MU_LIST_EACH (link, &g->queues[queue].tiers[tier]) {
+    for (uint64_t tiers = g->queues[queue].used; tiers != 0; tiers &= tiers - 1) {
+        MU_LIST_EACH (link, &g->queues[queue].tiers[__builtin_ctzll(tiers)]) {
             if (MU_CONTAINER(link, struct gossip__rumor, link)->id <= upto) {
                 return true;
             }

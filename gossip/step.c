@@ -237,7 +237,7 @@ static void lists_init(struct gossip *g)
         }
     }
     g->stream_id = (uint32_t)-1; /* odd, and the first one is 1 */
-    g->probe_at_ms = g->rumor_at_ms = g->sync_at_ms = GOSSIP__NEVER;
+    g->probe_at_ms = g->rumor_at_ms = g->sync_at_ms = g->suspicion_due_ms = GOSSIP__NEVER;
     g->reap_at_ms = g->prune_at_ms = g->conflict_retry_ms = GOSSIP__NEVER;
 }
 
@@ -298,7 +298,8 @@ enum mu_code gossip_new(struct gossip **out, const struct gossip_options *o, str
 static void bury(struct gossip *g)
 {
     for (size_t i = 0; i < g->graveyard_count; i++) {
-        gossip__member_free(g->graveyard[i]);
+        gossip__member_clear(g->graveyard[i]);
+        gossip__members_give_back(&g->members, g->graveyard[i]);
     }
     g->graveyard_count = 0;
     for (size_t i = 0; i < g->old_cards_count; i++) {
@@ -326,7 +327,7 @@ void gossip_free(struct gossip *g)
     gossip__query_free_all(g);
     bury(g);
     for (size_t i = 0; i < g->members.count; i++) {
-        gossip__member_free(g->members.items[i]);
+        gossip__member_clear(g->members.items[i]);
     }
     gossip__members_free(&g->members);
     mu_free(g->list);
@@ -499,7 +500,10 @@ static size_t clear_count(const struct gossip *g)
     size_t count = 0;
 
     for (size_t i = 0; gossip__seal_is_on(g) && i < g->list_count; i++) {
-        uint64_t clear_ms = gossip__dealings(g->list[i])->clear_ms;
+        const struct gossip__member *m = g->list[i];
+        uint64_t before_keys = m->heard_ms < g->seal.since_ms ? m->heard_ms : 0;
+        uint64_t with_keys = gossip__dealings(m)->clear_ms;
+        uint64_t clear_ms = with_keys > before_keys ? with_keys : before_keys;
 
         count += clear_ms != 0 && g->now_ms - clear_ms < CLEAR_MS;
     }

@@ -94,6 +94,7 @@ static unsigned deadline_set(struct gossip *g, struct gossip__member *m)
     struct gossip__suspicion_terms t =
         gossip__suspicion_terms(&g->profile, g->list_count, g->alive_count, s->evidence);
 
+    g->is_suspicion_new = true;
     s->deadline_ms =
         s->since_ms + s->postponed_ms + gossip__suspicion_timeout(&t, confirmations_of(m));
     return t.wanted;
@@ -116,10 +117,11 @@ void gossip__suspicion_start(struct gossip *g, struct gossip__member *m, const c
     gossip__count(g, GOSSIP_COUNT_SUSPICIONS);
 }
 
-void gossip__suspicion_end(struct gossip__member *m)
+void gossip__suspicion_end(struct gossip *g, struct gossip__member *m)
 {
     struct gossip__suspicion *s = m->dealings->suspicion;
 
+    g->is_suspicion_new = true;
     mu_list_remove(&s->link);
     mu_free(s);
     m->dealings->suspicion = NULL;
@@ -171,14 +173,39 @@ static struct gossip__suspicion *suspicion_of(struct mu_link *link)
     return MU_CONTAINER(link, struct gossip__suspicion, link);
 }
 
+static uint64_t next_call(const struct gossip *g, const struct gossip__suspicion *s)
+{
+    uint64_t half = (g->profile.probe_timeout_ms + 1) / 2;
+    uint64_t first = s->deadline_ms > CALLS * half ? s->deadline_ms - CALLS * half : 0;
+
+    return s->called_ms + half > first ? s->called_ms + half : first;
+}
+
+static uint64_t earliest(const struct gossip *g)
+{
+    uint64_t due = GOSSIP__NEVER;
+
+    MU_LIST_EACH (link, &g->suspects) {
+        const struct gossip__suspicion *s = suspicion_of(link);
+        uint64_t call_ms = next_call(g, s);
+
+        due = s->deadline_ms < due ? s->deadline_ms : due;
+        due = call_ms < due ? call_ms : due;
+    }
+    return due;
+}
+
 void gossip__suspicion_refresh(struct gossip *g)
 {
-    if (!g->is_alive_count_new) {
-        return;
+    if (g->is_alive_count_new) {
+        g->is_alive_count_new = false;
+        MU_LIST_EACH (link, &g->suspects) {
+            (void)deadline_set(g, suspicion_of(link)->about);
+        }
     }
-    g->is_alive_count_new = false;
-    MU_LIST_EACH (link, &g->suspects) {
-        (void)deadline_set(g, suspicion_of(link)->about);
+    if (g->is_suspicion_new) {
+        g->suspicion_due_ms = earliest(g);
+        g->is_suspicion_new = false;
     }
 }
 
@@ -191,16 +218,9 @@ void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms)
         if (s->deadline_ms <= g->now_ms) {
             s->postponed_ms += pause_ms;
             s->deadline_ms += pause_ms;
+            g->is_suspicion_new = true;
         }
     }
-}
-
-static uint64_t next_call(const struct gossip *g, const struct gossip__suspicion *s)
-{
-    uint64_t half = (g->profile.probe_timeout_ms + 1) / 2;
-    uint64_t first = s->deadline_ms > CALLS * half ? s->deadline_ms - CALLS * half : 0;
-
-    return s->called_ms + half > first ? s->called_ms + half : first;
 }
 
 static void call(struct gossip *g, struct gossip__member *m)
@@ -212,6 +232,7 @@ static void call(struct gossip *g, struct gossip__member *m)
     };
 
     m->dealings->suspicion->called_ms = g->now_ms;
+    g->is_suspicion_new = true;
     gossip__letter_begin(g, &l, &m->card->addr, m);
     gossip__letter_accuse(g, &l, m);
     MU_ASSERT(gossip__letter_add(&l, gossip__part_encode(&ping, &g->step)));
@@ -220,16 +241,7 @@ static void call(struct gossip *g, struct gossip__member *m)
 
 uint64_t gossip__suspicion_due(const struct gossip *g)
 {
-    uint64_t due = GOSSIP__NEVER;
-
-    MU_LIST_EACH (link, &g->suspects) {
-        const struct gossip__suspicion *s = suspicion_of(link);
-        uint64_t call_ms = next_call(g, s);
-
-        due = s->deadline_ms < due ? s->deadline_ms : due;
-        due = call_ms < due ? call_ms : due;
-    }
-    return due;
+    return g->is_suspicion_new ? earliest(g) : g->suspicion_due_ms;
 }
 
 void gossip__suspicion_tick(struct gossip *g)

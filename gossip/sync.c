@@ -11,6 +11,11 @@
  * 9.4); only when the last one has passed does anything change, one chunk a turn of the loop, by
  * the rules of 4.5. A joiner whose name or id somebody else holds, or whom the predicate refuses,
  * gets the reason in words.
+ *
+ * While a cluster forms, many are told of at once, and by chance a rumor misses somebody, who would
+ * wait for the comparison of a later minute. So who is young itself and hears of newcomers compares
+ * as soon as the news stops, and again after twice that time, and so on up to the usual interval.
+ * A settled cluster does none of this, nor one so small that all tell everything to all.
  */
 #include <math.h>
 #include <string.h>
@@ -23,6 +28,8 @@
 #define RECORD_BYTES   160 /* of a member beside its name and tags, generously */
 #define SCALE_FROM     32  /* members up to which the interval is not stretched */
 #define JITTER_PERCENT 10
+#define QUIET_MS       200  /* without news before a young member compares; and up to twice that */
+#define QUIET_MS_MAX   2000 /* with news all the time */
 #define CHUNKS_MAX     (MU_GOSSIP_MEMBERS_MAX / CHUNK_MEMBERS)
 
 /* What has been seen of one protocol's numbers over all live members (12.4). */
@@ -708,6 +715,35 @@ void gossip__sync_wake(struct gossip *g)
     }
 }
 
+void gossip__sync_news(struct gossip *g)
+{
+    uint64_t young_ms = g->self->state_ms + g->profile.push_pull_ms;
+    unsigned sends = gossip__rumor_limit(&g->profile, g->list_count);
+
+    if (g->sync_at_ms == GOSSIP__NEVER || g->now_ms >= young_ms || g->list_count <= sends + 1) {
+        return;
+    }
+    if (g->news_ms == 0) {
+        g->news_ms = g->now_ms;
+    }
+    uint64_t quiet = g->now_ms + QUIET_MS + mu_rand_below(&g->rand, QUIET_MS);
+    uint64_t last = g->news_ms + QUIET_MS_MAX;
+
+    g->sync_at_ms = quiet < last ? quiet : last;
+    g->sync_wait_ms = 2 * (uint64_t)QUIET_MS;
+}
+
+/* When the next one comes: soon after news, and then twice as late each time. */
+static uint64_t next_wait(struct gossip *g)
+{
+    uint64_t interval = next_interval(g);
+    uint64_t wait = g->sync_wait_ms;
+
+    g->news_ms = 0;
+    g->sync_wait_ms = 2 * wait < interval ? 2 * wait : 0;
+    return wait > 0 ? wait : interval;
+}
+
 uint64_t gossip__sync_due(const struct gossip *g)
 {
     return mu_list_empty(&g->merges) ? g->sync_at_ms : g->now_ms;
@@ -735,6 +771,6 @@ void gossip__sync_tick(struct gossip *g)
         gossip__member_pick(g, 1, fits_sync, NULL, &peer) == 1) {
         gossip__log(g, MU_TRACE, "push/pull with %s", peer->card->name);
         gossip__sync_start(g, &peer->card->addr, 0);
-        g->sync_at_ms = g->now_ms + next_interval(g);
+        g->sync_at_ms = g->now_ms + next_wait(g);
     }
 }

@@ -7,9 +7,9 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-static unsigned hash_bytes(const void *key, size_t bytes);
+static uint64_t hash_bytes(const void *key, size_t bytes);
 
-#define HASH_FUNCTION(key, bytes, out) (out) = hash_bytes(key, bytes)
+#define HASH_FUNCTION(key, bytes, out) (out) = (unsigned)hash_bytes(key, bytes)
 #define uthash_malloc(bytes)           mu_new(bytes)
 #define uthash_free(ptr, bytes)        mu_free(ptr)
 #define uthash_fatal(text)             mu_assert_failed(__FILE__, __LINE__, text)
@@ -30,12 +30,12 @@ struct mu_table {
 };
 
 /* One key per process: a table filled by strangers cannot be attacked from one run to the next. */
-static unsigned hash_bytes(const void *key, size_t bytes)
+static uint64_t hash_bytes(const void *key, size_t bytes)
 {
     static unsigned char secret[crypto_shorthash_KEYBYTES];
     static bool ready;
     unsigned char out[crypto_shorthash_BYTES];
-    unsigned hash;
+    uint64_t hash;
 
     if (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE)) {
         static bool filling;
@@ -56,6 +56,11 @@ static unsigned hash_bytes(const void *key, size_t bytes)
 }
 
 unsigned mu_table_hash(struct mu_span key)
+{
+    return (unsigned)hash_bytes(key.data, key.bytes);
+}
+
+uint64_t mu_table_hash_whole(struct mu_span key)
 {
     return hash_bytes(key.data, key.bytes);
 }

@@ -5,6 +5,7 @@ import struct
 
 from cluster import ClusterTest, main, wait_for
 from own_network import drop_link, in_own_namespace, make_link
+from test_serf_agent import SerfAgent
 
 SERVICE = b"\x09_serf_web\x04_tcp\x05local\x00"
 QUESTION = b"\x12\x34\0\0\0\1\0\0\0\0\0\0" + SERVICE + b"\0\x0c\0\1"
@@ -60,6 +61,20 @@ class Discover(ClusterTest):
         late = cluster.add("n4", False, ["-discover", "web"], address="10.77.0.4").start()
         self.found(late, {"n1", "n2", "n4"})
         late.terminate()
+
+    def test_agents_of_serf(self):
+        """By an interface that must have the address, and the port of gossip that is told."""
+        cluster = self.cluster()
+        cluster.port = 7946  # the network is the test's own
+        for i in (1, 2):
+            agent = SerfAgent(cluster, f"n{i}", f"10.77.0.{i}", False, [
+                "-discover", "web", "-iface", "lan0", "-profile", "local"])
+            cluster.agents[agent.name] = agent
+            agent.start()
+        for agent in cluster.agents.values():
+            wait_for("the other", lambda a=agent: a.rows() == {"n1": "alive", "n2": "alive"})
+            self.assertIn("                   mDNS cluster: web\n", agent.log_text())
+        self.assertIn(struct.pack(">HHH", 10, 1, 7946), ask("10.77.0.4"))
 
     def test_over_ipv6(self):
         cluster = self.cluster()

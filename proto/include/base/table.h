@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/span.h"
 
@@ -28,6 +29,8 @@ void *mu_table_remove(struct mu_table *t, struct mu_span key); /* what was there
 size_t mu_table_count(const struct mu_table *t);
 /* The hash inside, for tables of other shapes: under the key of this process. */
 unsigned mu_table_hash(struct mu_span key);
+/* All 64 bits of it, for what is known by its hash alone. */
+uint64_t mu_table_hash_whole(struct mu_span key);
 
 /* Walk: `struct mu_table_at at = { 0 }; while (mu_table_next(t, &at)) { at.key, at.value }`.
  * Removing the current entry is allowed, adding is not. */

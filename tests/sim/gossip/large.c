@@ -9,11 +9,11 @@
 #include "base/mem.h"
 #include "world.h"
 
-#define EVENT_MS      20000 /* until all have it, or something is wrong */
-#define CRASH_MS      60000
-#define SETTLE_MS     300000 /* after churn, until all see the truth */
-#define DOWN_MS       30000  /* all know of a crash before that node comes back */
-#define CHURN_PERCENT 1      /* of the nodes, each minute: down, and as many back */
+#define EVENT_MS   20000 /* until all have it, or something is wrong */
+#define CRASH_MS   60000
+#define SETTLE_MS  300000 /* after churn, until all see the truth */
+#define DOWN_MS    30000  /* all know of a crash before that node comes back */
+#define CHURN_PART 100    /* of the nodes, each minute: down, and as many back */
 
 struct large {
     const struct large_options *options;
@@ -297,20 +297,30 @@ static bool sees_the_truth(const struct large *l)
 static bool churn(struct large *l)
 {
     uint64_t until = world_now_ms(l->world) + l->options->seconds * 1000;
-    uint64_t mean = 60000 * 100 / (l->options->nodes * CHURN_PERCENT);
+    uint64_t rate = l->options->churn > 0 ? l->options->churn : l->options->nodes / CHURN_PART;
+    uint64_t mean = 60000 / (rate > 0 ? rate : 1);
     double worked = l->worked;
     uint64_t before = l->virtual_ms;
+    uint64_t packets = counted(l, GOSSIP_COUNT_PACKETS_OUT);
+    uint64_t bytes = counted(l, GOSSIP_COUNT_BYTES_OUT);
     size_t crashed = l->down_first + l->down_count;
+    size_t back = l->down_first;
 
+    world_faults(l->world, (double)l->options->loss / 100, 0, 0);
     while (world_now_ms(l->world) < until) {
         run(l, mu_rand_below(&l->rand, 2 * mean + 1));
         crash(l, running_node(l));
         come_back(l);
     }
     crashed = l->down_first + l->down_count - crashed;
+    back = l->down_first - back;
     double speed = (double)(l->virtual_ms - before) / 1000 / (l->worked - worked + 1e-9);
+    double per = (double)(l->virtual_ms - before) / 1000 * (double)l->options->nodes;
     uint64_t over = world_now_ms(l->world);
 
+    packets = counted(l, GOSSIP_COUNT_PACKETS_OUT) - packets;
+    bytes = counted(l, GOSSIP_COUNT_BYTES_OUT) - bytes;
+    world_faults(l->world, 0, 0, 0);
     while (!sees_the_truth(l) && world_now_ms(l->world) < over + SETTLE_MS) {
         run(l, 250);
     }
@@ -318,12 +328,13 @@ static bool churn(struct large *l)
         return fails(l, "tables do not come to the truth after churn");
     }
     if (!l->options->is_quiet) {
-        (void)printf("churn                  %zu crashed and %zu came back in %llu s, %llu false "
-                     "alarms; all see the truth %.2f s later; %.2f simulated seconds a second of "
-                     "the processor\n",
-                     crashed, l->down_first, (unsigned long long)l->options->seconds,
-                     (unsigned long long)l->false_alarms,
-                     (double)(world_now_ms(l->world) - over) / 1000, speed);
+        (void)printf("churn                  %zu crashed and %zu came back in %llu s, %llu %% "
+                     "loss, %llu false alarms; all see the truth %.2f s later; %.2f datagrams/s, "
+                     "%.0f bytes/s a node; %.2f simulated seconds a second of the processor\n",
+                     crashed, back, (unsigned long long)l->options->seconds,
+                     (unsigned long long)l->options->loss, (unsigned long long)l->false_alarms,
+                     (double)(world_now_ms(l->world) - over) / 1000, (double)packets / per,
+                     (double)bytes / per, speed);
     }
     return l->false_alarms == 0 || fails(l, "a living member was declared failed under churn");
 }

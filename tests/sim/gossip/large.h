@@ -10,6 +10,8 @@ struct large_options {
     uint64_t nodes, seed;
     uint64_t seconds; /* at rest, and again under churn */
     uint64_t trials;  /* events, and crashes */
+    uint64_t churn;   /* nodes that crash a minute, and as many that come back; 0: 1 % of them */
+    uint64_t loss;    /* percent of datagrams, while there is churn */
     bool is_quiet;    /* says only what went wrong */
 };
 

@@ -4,9 +4,11 @@
  *   sim_gossip --seed S [--seconds T] [-v]  one seed, told in full with -v
  *   sim_gossip --nodes N [--seed S] [--trials R] [--end refused|silent|stalled] [--icmp]
  *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
- *   sim_gossip --large --nodes N [--seed S] [--trials R] [--seconds T]      thousands of them
- *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
- *   sim_gossip --alarms loss|stops|starved|oneway [--rules muster|memberlist] [--nodes N]
+ *   sim_gossip --large --nodes N [--seed S] [--trials R] [--seconds T]
+ *              [--churn a-minute] [--loss percent]     thousands of them
+ *   sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes] [--loss
+ * percent] sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent] sim_gossip
+ * --alarms loss|stops|starved|oneway [--rules muster|memberlist] [--nodes N]
  *              [--seed S] [--seconds T]
  *   sim_gossip --calibrate                  the model of memberlist against its known figures
  *
@@ -15,11 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alarms.h"
 #include "base/assert.h"
 #include "base/rand.h"
 #include "base/span.h"
+#include "forming.h"
 #include "large.h"
 #include "measure.h"
 #include "space.h"
@@ -32,11 +36,11 @@
 #define LARGE_NODES     150 /* of the default run: thousands take minutes */
 
 struct arguments {
-    uint64_t nodes, seed, seconds, trials, loss;
+    uint64_t nodes, seed, seconds, trials, loss, churn, start, through, within;
     enum measure_end end;
     enum alarms_scenario scenario;
     bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, is_memberlist,
-        calibrates, is_large;
+        calibrates, is_large, is_forming;
 };
 
 /* One seed; twice when `twice`, and then with the same hash. */
@@ -136,8 +140,9 @@ static bool take_flag(struct arguments *a, const char *word)
         const char *word;
         bool *at;
     } flags[] = {
-        { "-v", &a->is_verbose },  { "--icmp", &a->has_icmp },        { "--quiet", &a->is_quiet },
-        { "--json", &a->is_json }, { "--calibrate", &a->calibrates }, { "--large", &a->is_large },
+        { "-v", &a->is_verbose },    { "--icmp", &a->has_icmp },        { "--quiet", &a->is_quiet },
+        { "--json", &a->is_json },   { "--calibrate", &a->calibrates }, { "--large", &a->is_large },
+        { "--space", &a->is_space }, { "--forming", &a->is_forming },
     };
 
     for (size_t i = 0; i < MU_LEN(flags); i++) {
@@ -155,8 +160,9 @@ static bool take_number(struct arguments *a, const char *word, const char *next)
         const char *word;
         uint64_t *at;
     } numbers[] = {
-        { "--nodes", &a->nodes },   { "--seed", &a->seed }, { "--seconds", &a->seconds },
-        { "--trials", &a->trials }, { "--loss", &a->loss },
+        { "--nodes", &a->nodes },   { "--seed", &a->seed },       { "--seconds", &a->seconds },
+        { "--trials", &a->trials }, { "--loss", &a->loss },       { "--churn", &a->churn },
+        { "--start", &a->start },   { "--through", &a->through }, { "--within", &a->within },
     };
 
     for (size_t i = 0; i < MU_LEN(numbers); i++) {
@@ -195,6 +201,16 @@ static struct arguments parse(int argc, char **argv)
     return a;
 }
 
+/* Gigabytes of small records, read in no order: with pages of 4 kB the processor would mostly look
+ * for pages. malloc asks for large ones when it is told so before the start. */
+static void want_large_pages(char **argv)
+{
+    if (getenv("GLIBC_TUNABLES") == NULL &&
+        setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 1) == 0) {
+        (void)execv("/proc/self/exe", argv); /* if that fails: then slower */
+    }
+}
+
 static void run_alarms(const struct arguments *a)
 {
     struct alarms_options o = { .scenario = a->scenario,
@@ -222,12 +238,27 @@ int main(int argc, char **argv)
         return 0;
     }
     if (a.is_large) {
+        want_large_pages(argv);
         const struct large_options large = { .nodes = a.nodes > 0 ? a.nodes : 10000,
                                              .seed = a.seed,
+                                             .churn = a.churn,
+                                             .loss = a.loss,
                                              .seconds = a.seconds > 0 ? a.seconds : 60,
                                              .trials = a.trials != 100 ? a.trials : 5 };
 
         return large_run(&large) ? 0 : 1;
+    }
+    if (a.is_forming) {
+        const struct forming_options forming = { .nodes = a.nodes > 0 ? a.nodes : 100,
+                                                 .seed = a.seed,
+                                                 .trials = a.trials,
+                                                 .start_ms = a.start,
+                                                 .through = a.through > 0 ? a.through : 1,
+                                                 .loss = a.loss,
+                                                 .within_ms = a.within,
+                                                 .is_json = a.is_json };
+
+        return forming_measure(&forming) ? 0 : 1;
     }
     if (a.is_space) {
         return !space_run(a.seed, a.seconds > 0 ? a.seconds : SPACE_SECONDS, (double)a.loss / 100);

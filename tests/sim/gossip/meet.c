@@ -28,6 +28,7 @@ static void hush(struct gossip *g)
             }
         }
         g->queues[q].count = 0;
+        g->queues[q].used = 0;
     }
 }
 

@@ -20,56 +20,6 @@
 #define REPLAY_US_MIN    1000000
 #define REPLAY_US_SPREAD 120000000
 
-/* -- the heap: by time, then by order of pushing ------------------------------------------------
- */
-
-static bool is_before(const struct sim_event *a, const struct sim_event *b)
-{
-    return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
-}
-
-void sim_push(struct world *w, struct sim_event e)
-{
-    if (w->heap_count == w->heap_room) {
-        w->heap_room = w->heap_room * 2 + 256;
-        w->heap = mu_grow(w->heap, w->heap_room * sizeof *w->heap);
-    }
-    size_t at = w->heap_count++;
-
-    e.order = ++w->order;
-    while (at > 0 && is_before(&e, &w->heap[(at - 1) / 2])) {
-        w->heap[at] = w->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    w->heap[at] = e;
-}
-
-bool sim_pop(struct world *w, uint64_t until_us, struct sim_event *out)
-{
-    if (w->heap_count == 0 || w->heap[0].at_us > until_us) {
-        return false;
-    }
-    *out = w->heap[0];
-    struct sim_event last = w->heap[--w->heap_count];
-    size_t at = 0;
-
-    for (;;) {
-        size_t child = 2 * at + 1;
-
-        if (child >= w->heap_count) {
-            break;
-        }
-        child += child + 1 < w->heap_count && is_before(&w->heap[child + 1], &w->heap[child]);
-        if (!is_before(&w->heap[child], &last)) {
-            break;
-        }
-        w->heap[at] = w->heap[child];
-        at = child;
-    }
-    w->heap[at] = last;
-    return true;
-}
-
 /* -- places -------------------------------------------------------------------------------------
  */
 

@@ -1,4 +1,4 @@
-/* network.h - inside the simulator: the heap of what is to happen, and the streams. */
+/* network.h - inside the simulator: what is to happen, and the streams. */
 #ifndef SIM_GOSSIP_NETWORK_H
 #define SIM_GOSSIP_NETWORK_H
 
@@ -30,6 +30,19 @@ struct sim_event {
     uint64_t seq;
     enum gossip_event_kind stream_kind;
     enum gossip_end end;
+};
+
+/* What is to happen, ordered by time and then by when that was decided: a heap of small entries.
+ * `at` is a place among the events, or the node that is to be woken. */
+struct sim_due {
+    uint64_t at_us, order;
+    uint32_t at;
+};
+
+struct sim_heap {
+    struct sim_due *items;
+    size_t count, room;
+    uint32_t *places; /* of each `at`, plus one; 0: not in here. NULL: nobody asks */
 };
 
 struct sim_end { /* one end of a connection */
@@ -78,8 +91,12 @@ struct world {
     struct world_options options;
     struct mu_rand rand;
     uint64_t now_us, order;
-    struct sim_event *heap;
-    size_t heap_count, heap_room;
+    /* Wakes apart: nearly every step of a node moves its one, and few of them ever come. */
+    struct sim_heap dues, wakes;
+    struct sim_event *events; /* those due, and free places */
+    size_t events_room;
+    uint32_t *events_free; /* places */
+    size_t events_free_count;
     struct sim_node **nodes;
     size_t nodes_count;
     uint32_t *hosts; /* host number -> node */
@@ -103,7 +120,11 @@ struct world {
 #define SIM_CUT_TCP 2
 
 void sim_push(struct world *w, struct sim_event e);
+/* The one wake of a node, instead of an earlier one; or none. */
+void sim_wake_at(struct world *w, uint32_t node, uint64_t at_us);
+void sim_wake_never(struct world *w, uint32_t node);
 bool sim_pop(struct world *w, uint64_t until_us, struct sim_event *out);
+void sim_events_free(struct world *w);
 struct mu_addr sim_addr(uint32_t host);
 struct sim_node *sim_node_at(struct world *w, const struct mu_addr *addr); /* NULL: no such host */
 bool sim_link_ok(const struct world *w, const struct sim_node *from, const struct sim_node *to,

@@ -97,9 +97,7 @@ void world_free(struct world *w)
     for (size_t i = 0; i < w->nodes_count; i++) {
         node_free(w->nodes[i]);
     }
-    for (size_t i = 0; i < w->heap_count; i++) {
-        mu_free(w->heap[i].data);
-    }
+    sim_events_free(w);
     while (mu_table_next(w->connections, &at)) {
         mu_free(at.value);
     }
@@ -108,7 +106,6 @@ void world_free(struct world *w)
     gossip_cards_free(w->cards); /* the last core is gone */
     mu_free(w->nodes);
     mu_free(w->hosts);
-    mu_free(w->heap);
     mu_free(w);
 }
 
@@ -160,6 +157,8 @@ size_t world_add_as(struct world *w, const char *label, const char *name)
     n->node_id = mu_id_drawn(&w->rand);
     w->nodes = mu_grow(w->nodes, (w->nodes_count + 1) * sizeof(struct sim_node *));
     w->nodes[w->nodes_count] = n;
+    w->wakes.places = mu_grow(w->wakes.places, (w->nodes_count + 1) * sizeof *w->wakes.places);
+    w->wakes.places[w->nodes_count] = 0;
     n->host = host_new(w, (uint32_t)w->nodes_count);
     if (first != NULL) {
         first->is_double = n->is_double = true;
@@ -204,15 +203,13 @@ struct mu_addr world_addr(const struct world *w, size_t node)
 
 static void aim(struct world *w, struct sim_node *n, uint64_t wake_at_ms)
 {
+    uint64_t at = (wake_at_ms - CLOCK_OFFSET_MS) * 1000;
+
     n->wake_mark++;
     if (wake_at_ms != 0) {
-        uint64_t at = (wake_at_ms - CLOCK_OFFSET_MS) * 1000;
-
-        sim_push(w, (struct sim_event){ .at_us = at > w->now_us ? at : w->now_us,
-                                        .kind = SIM_WAKE,
-                                        .node = w->hosts[n->host],
-                                        .life = n->life,
-                                        .mark = n->wake_mark });
+        sim_wake_at(w, w->hosts[n->host], at > w->now_us ? at : w->now_us);
+    } else {
+        sim_wake_never(w, w->hosts[n->host]);
     }
 }
 
@@ -267,10 +264,7 @@ void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
         }
     }
     aim(w, n, fx.wake_at_ms);
-    n->incarnation = n->core->self->incarnation;
-    n->member_time = n->core->member_time;
-    n->event_time = n->core->event_time;
-    n->query_time = n->core->query_time;
+    n->incarnation = fx.incarnation;
     n->issued_max = n->incarnation > n->issued_max ? n->incarnation : n->issued_max;
     if (w->options.is_checked) {
         sim_check(w, n);
@@ -397,10 +391,14 @@ static void stop(struct world *w, struct sim_node *n, enum world_life how, bool 
     }
     n->known_before = n->known_count; /* those of one life have names of their own */
     gossip_each(n->core, remember, n);
+    n->member_time = n->core->member_time;
+    n->event_time = n->core->event_time;
+    n->query_time = n->core->query_time;
     gossip_free(n->core);
     n->core = NULL;
     n->life_kind = how;
     n->life++; /* nothing on its way reaches a later start */
+    sim_wake_never(w, w->hosts[n->host]);
     for (size_t i = 0; i < n->held_count; i++) {
         mu_free(n->held[i].data);
     }

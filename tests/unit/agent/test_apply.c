@@ -33,7 +33,7 @@ struct world {
     size_t changes;
     unsigned transactions;
     unsigned room_asked;
-    struct consensus_sum sums[8];
+    struct consensus_sum sums[64];
     size_t sums_count;
     char failure[MU_ERR_TEXT_MAX];
 };

@@ -461,6 +461,56 @@ static void the_interval_is_stretched_with_the_members(void **unused)
     }
 }
 
+/* Members of which we hear in one moment, beside us. */
+static void hear_of(struct bench *b, unsigned first, unsigned count)
+{
+    for (unsigned i = first; i < first + count; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "m%u", i);
+        bench_say_alive(b, name, i, 10);
+    }
+}
+
+static void the_young_compare_soon_after_news(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    hear_of(&b, 1, 20);
+    assert_in_range(b.g->sync_at_ms, b.now_ms + 200, b.now_ms + 400);
+    bench_run(&b, 150);
+    hear_of(&b, 21, 1); /* later, as long as there is more */
+    assert_in_range(b.g->sync_at_ms, b.now_ms + 200, b.now_ms + 400);
+    for (unsigned i = 0; i < 30; i++) {
+        bench_run(&b, 100);
+        hear_of(&b, 30 + i, 1);
+    }
+    assert_true(b.g->counters[GOSSIP_COUNT_SYNCS] > 0); /* but not for ever */
+    bench_run(&b, 400);
+    assert_int_equal(b.g->sync_wait_ms, 800); /* then twice as late each time */
+    bench_run(&b, 400);
+    assert_int_equal(b.g->sync_wait_ms, 1600);
+    bench_close(&b);
+}
+
+static void the_settled_and_the_few_wait_for_their_time(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    hear_of(&b, 1, 8); /* each rumor goes to all */
+    uint64_t at_ms = b.g->sync_at_ms;
+
+    assert_int_equal(b.g->news_ms, 0);
+    b.now_ms += b.g->profile.push_pull_ms;
+    hear_of(&b, 10, 20);
+    assert_int_equal(b.g->sync_at_ms, at_ms);
+    bench_close(&b);
+}
+
 static void equal_states_have_equal_digests(void **unused)
 {
     struct gossip__digest *x = mu_new(sizeof *x);
@@ -538,6 +588,8 @@ int main(void)
         cmocka_unit_test(every_truncation_and_flip_of_a_join_is_survived),
         cmocka_unit_test(a_frame_that_claims_too_much_ends_the_stream),
         cmocka_unit_test(the_interval_is_stretched_with_the_members),
+        cmocka_unit_test(the_young_compare_soon_after_news),
+        cmocka_unit_test(the_settled_and_the_few_wait_for_their_time),
         cmocka_unit_test(equal_states_have_equal_digests),
         cmocka_unit_test(differences_are_exchanged_and_equals_end_early),
     };
