@@ -20,6 +20,8 @@ static struct {
     uint64_t outcomes[CONSENSUS_HANDED_OVER + 1];
     uint64_t refusals[CONSENSUS_REFUSALS];
     uint64_t progress[STATES];
+    uint64_t paused[ROLES];
+    uint64_t vote_repeated, config_cut, resumed, joint_left, joint_left_by_other, runs_full;
     uint64_t cut_one, cut_many, commits_many, commits_before_own_disk, read_not_led, joint;
 } seen;
 
@@ -33,7 +35,18 @@ static void see_notice(const struct sim_node *n, const struct consensus_notice *
     case CONSENSUS_T_PREVOTE_REFUSED: seen.prevote_whys[x->b]++; break;
     case CONSENSUS_T_VOTE_REFUSED: seen.vote_whys[x->b]++; break;
     case CONSENSUS_T_PROGRESS: seen.progress[x->a]++; break;
+    case CONSENSUS_T_PAUSED: seen.paused[n->seen.role]++; break;
+    case CONSENSUS_T_INSTALL_GOES_ON: seen.resumed += x->b > 0; break;
+    case CONSENSUS_T_VOTE_GIVEN:
+        seen.vote_repeated +=
+            n->seen_hard.term == x->a && mu_id_eq(&n->seen_hard.voted_for, &x->peer);
+        break;
     case CONSENSUS_T_TRUNCATES:
+        for (uint64_t i = x->a; i <= x->b; i++) {
+            const struct sim_entry *e = sim_log_at(&n->disk.log, i);
+
+            seen.config_cut += e != NULL && e->kind == CONSENSUS_CONFIG;
+        }
         seen.cut_one += x->a == x->b;
         seen.cut_many += x->a < x->b;
         break;
@@ -43,6 +56,18 @@ static void see_notice(const struct sim_node *n, const struct consensus_notice *
             n->core->role == CONSENSUS_LEADER && x->a > n->core->writes.stable;
         break;
     default: break; /* counted by its kind */
+    }
+}
+
+/* A leader has left a joint step, which it may have found. */
+static void see_made(const struct consensus *c)
+{
+    const struct consensus_config *before =
+        consensus__config_below(c, consensus_config_now(c)->index);
+
+    if (before != NULL && before->is_joint) {
+        seen.joint_left++;
+        seen.joint_left_by_other += consensus_term_at(c, before->index) < c->hard.term;
     }
 }
 
@@ -61,6 +86,10 @@ void sim_mark_step(const struct sim_world *w, const struct sim_node *n,
                              w->tickets[r->ticket - 1].kind == SIM_READ &&
                              n->core->role != CONSENSUS_LEADER;
     }
+    if (fx->made != NULL) {
+        see_made(n->core);
+    }
+    seen.runs_full += n->core->log.runs_count == n->core->options.runs_max;
     seen.joint += consensus_config_now(n->core)->is_joint;
 }
 
@@ -183,6 +212,17 @@ unsigned sim_marks_print(bool is_told)
     mark(&t, "", "committed before the leader's own disk had it", seen.commits_before_own_disk);
     mark(&t, "", "a read answered by who leads no more", seen.read_not_led);
     mark(&t, "", "a joint configuration in force", seen.joint);
+    mark(&t, "", "a joint configuration left", seen.joint_left);
+    mark(&t, "", "a joint configuration left by another leader than made it",
+         seen.joint_left_by_other);
+    mark(&t, "", "a configuration cut off", seen.config_cut);
+    mark(&t, "", "a vote given twice to the same", seen.vote_repeated);
+    mark(&t, "", "a snapshot gone on with in the middle", seen.resumed);
+    mark(&t, "", "the list of terms full", seen.runs_full);
+    mark(&t, "", "a pause of a follower", seen.paused[CONSENSUS_FOLLOWER]);
+    mark(&t, "", "a pause of one that stands or asks whether to",
+         seen.paused[CONSENSUS_CANDIDATE] + seen.paused[CONSENSUS_PRE_CANDIDATE]);
+    mark(&t, "", "a pause of a leader", seen.paused[CONSENSUS_LEADER]);
     (void)printf("%u marks, %u never seen\n", t.marks, t.unseen);
     return t.unseen;
 }

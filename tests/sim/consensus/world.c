@@ -339,7 +339,6 @@ static void compact_start(struct sim_world *w, struct sim_node *n, uint64_t upto
 
 static void carry_out(struct sim_world *w, struct sim_node *n, const struct consensus_effects *fx)
 {
-    sim_mark_step(w, n, fx);
     if (fx->made != NULL) {
         consensus_bind(n->core, fx->made->index,
                        sim_pool_take(n, sim_config_content(w, fx->made), 100));
@@ -390,6 +389,7 @@ void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *e
         ev->now_ms = sim_local(n, w->now);
         consensus_step(n->core, ev, &fx);
         fold_effects(w, &fx);
+        sim_mark_step(w, n, &fx);
         sim_check_step(w, n, &fx);
         if (w->shadow != NULL) {
             sim_shadow_step(w, n, ev, &fx);

@@ -365,6 +365,7 @@ void sim_shadow_step(struct sim_world *w, struct sim_node *n, const struct conse
 
 /* -- marks.c ------------------------------------------------------------------------------- */
 
+/* After a step of the core of n, while n->seen is still what was before it. */
 void sim_mark_step(const struct sim_world *w, const struct sim_node *n,
                    const struct consensus_effects *fx);
 /* What no run of this process has reached; all counts when told to. How many marks were missed. */

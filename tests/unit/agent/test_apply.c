@@ -13,11 +13,15 @@
 #include "apply.h"
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "catalog/query.h"
 #include "proto/command.h"
+
+#define BATCHES 24U
+#define NAP_MS  1000U /* of apply.c, when there is no mail */
 
 struct world {
     uv_loop_t loop;
@@ -29,7 +33,7 @@ struct world {
     size_t changes;
     unsigned transactions;
     unsigned room_asked;
-    struct consensus_sum sums[8];
+    struct consensus_sum sums[64];
     size_t sums_count;
     char failure[MU_ERR_TEXT_MAX];
 };
@@ -179,6 +183,30 @@ static void what_is_held_is_applied_in_company(void **state)
     assert_int_equal(w->results, 50);
 }
 
+/* A step leaves what does not fit its transactions. Who slept before the rest would be a nap late
+ * with each of them: clients who wait for it send nothing that could wake him. */
+static void what_a_step_leaves_is_not_slept_over(void **state)
+{
+    struct world *w = *state;
+    struct mu_buf command = MU_BUF_NONE;
+    static struct apply_entry batch[MU_APPLY_BATCH_ENTRIES];
+    uint64_t index = 0;
+
+    encode("k", false, &command);
+    for (unsigned i = 0; i < BATCHES; i++) {
+        for (size_t k = 0; k < MU_LEN(batch); k++) {
+            batch[k] = (struct apply_entry){ ++index, 1, 0, mu_buf_span(&command) };
+        }
+        apply_hold(w->apply, batch, MU_LEN(batch));
+    }
+    mu_buf_deinit(&command);
+    uint64_t began_ms = mu_clock_ms();
+
+    apply_hurry(w->apply);
+    run_until(w, index);
+    assert_true(mu_clock_ms() - began_ms < BATCHES / 2 * NAP_MS);
+}
+
 /* An end that nobody hurried before it loses nothing: the state has it when it is opened again. */
 static void what_is_held_is_applied_before_the_end(void **state)
 {
@@ -266,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_thousand_entries_come_through_in_order),
         TEST(what_is_held_is_applied_in_company),
+        TEST(what_a_step_leaves_is_not_slept_over),
         TEST(what_is_held_is_applied_before_the_end),
         TEST(sums_do_not_depend_on_batches),
         TEST(only_those_with_a_ticket_are_answered),
