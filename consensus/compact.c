@@ -208,6 +208,18 @@ static void pins_release(struct consensus *c, uint64_t limit)
     }
 }
 
+/* What is damaged on disk is of use to nobody: neither a laggard nor a snapshot under way keeps it.
+ * The state has those entries, so nothing is lost (spec 2.16). */
+void consensus__on_shed(struct consensus *c, uint64_t index)
+{
+    c->log.shed_to = max_u64(c->log.shed_to, index);
+}
+
+static uint64_t shed_limit(const struct consensus *c)
+{
+    return c->log.shed_to <= c->durable_applied ? c->log.shed_to : 0;
+}
+
 uint64_t consensus__compact_to(struct consensus *c)
 {
     uint64_t limit = trailing_limit(c);
@@ -218,11 +230,13 @@ uint64_t consensus__compact_to(struct consensus *c)
     }
     uint64_t asked = max_u64(c->log.compact_asked, c->log.base_index);
     uint64_t step = c->options.trailing_entries / 64;
+    bool sheds = shed_limit(c) > asked;
 
+    limit = max_u64(limit, shed_limit(c));
     MU_ASSERT(limit <= c->durable_applied); /* O9 */
     /* Not a call for each entry; bytes come in steps of marks anyway. */
     if (limit <= asked ||
-        (limit - asked < step && back(&c->log, limit, c->log.mark_bytes) <= asked)) {
+        (!sheds && limit - asked < step && back(&c->log, limit, c->log.mark_bytes) <= asked)) {
         return 0;
     }
     c->log.compact_asked = limit;

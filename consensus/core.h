@@ -76,6 +76,7 @@ struct consensus__log {
     uint64_t bytes;             /* of all that was ever in it, about */
     uint64_t mark_bytes;        /* between two marks, at least */
     uint64_t compact_asked;     /* the owner was told that up to here may go */
+    uint64_t shed_to;           /* damaged up to here: goes as soon as the state has it */
     uint32_t runs_count, marks_count;
     struct consensus__mark marks[CONSENSUS_MARKS_MAX]; /* ascending */
 };
@@ -459,6 +460,7 @@ void consensus__marks_push(struct consensus *c, uint64_t index, uint32_t bytes);
 void consensus__marks_truncate(struct consensus *c, uint64_t first);
 void consensus__marks_compact(struct consensus *c, uint64_t base);
 void consensus__marks_reset(struct consensus *c);
+void consensus__on_shed(struct consensus *c, uint64_t index);
 uint64_t consensus__compact_to(struct consensus *c); /* 0: nothing new may go */
 
 /* -- snapshot.c ---------------------------------------------------------------------------- */

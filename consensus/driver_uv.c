@@ -374,6 +374,20 @@ void consensus_driver_relieve(struct consensus_driver *d)
     settle(d);
 }
 
+void consensus_driver_survey(struct consensus_driver *d)
+{
+    if (!d->is_stopping) {
+        consensus__node_survey(&d->node);
+    }
+}
+
+void consensus_driver_shed(struct consensus_driver *d, uint64_t segment)
+{
+    if (!d->is_stopping) {
+        consensus__node_shed(&d->node, segment);
+    }
+}
+
 bool consensus_driver_relieve_closed(const char *dir)
 {
     char path[4096];

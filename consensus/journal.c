@@ -633,3 +633,59 @@ enum mu_code consensus__journal_compact(struct consensus_journal *j, uint64_t up
     }
     return judged(j, rc);
 }
+
+/* -- damage that was found by looking ------------------------------------------------------- */
+
+struct consensus_survey *consensus__journal_survey(const struct consensus_journal *j)
+{
+    struct consensus_survey *s = mu_new(sizeof *s + j->segments_count * sizeof s->segments[0]);
+
+    s->seq = j->seq;
+    s->count = j->segments_count;
+    for (size_t i = 0; i < j->segments_count; i++) {
+        s->segments[i] = (struct consensus_surveyed){ .number = j->segments[i].number,
+                                                      .salt = j->segments[i].salt,
+                                                      .bytes = j->segments[i].bytes,
+                                                      .is_dead = j->segments[i].is_dead };
+    }
+    return s;
+}
+
+/* Nothing more goes to the current segment; a MARK begins the next one. */
+static enum mu_code leave(struct consensus_journal *j, struct mu_err *err)
+{
+    struct consensus_position start = j->tail;
+    enum mu_code rc = consensus__journal_begin(j, &start, CONSENSUS_RECORD_HEAD, true, err);
+
+    if (rc != MU_OK) {
+        return judged(j, rc);
+    }
+    consensus__journal_add_mark(j);
+    j->is_marked = true;
+    return consensus__journal_commit(j, err);
+}
+
+enum mu_code consensus__journal_shed(struct consensus_journal *j, uint64_t number, uint64_t *upto,
+                                     struct mu_err *err)
+{
+    size_t at = 0;
+    enum mu_code rc = MU_OK;
+
+    *upto = 0;
+    while (at < j->segments_count && j->segments[at].number != number) {
+        at++;
+    }
+    if (at == j->segments_count) {
+        return MU_OK;
+    }
+    rc = at + 1 == j->segments_count ? leave(j, err) : MU_OK;
+    if (rc != MU_OK) {
+        return rc;
+    }
+    do { /* the current one is never dead */
+        at++;
+    } while (j->segments[at].is_dead);
+    *upto = j->segments[at].base.index;
+    /* It may have held nothing but votes and entries that are out of the log already. */
+    return *upto <= j->base.index ? consensus__journal_compact(j, *upto, err) : MU_OK;
+}

@@ -41,6 +41,7 @@
 #include "base/rand.h"
 #include "base/wire.h"
 #include "consensus/consensus.h"
+#include "consensus/scrub.h"
 #include "disk.h"
 #include "record.h"
 #include "segment.h"
@@ -174,6 +175,13 @@ MU_MUST_CHECK enum mu_code consensus__journal_read(struct consensus_journal *j, 
 /* Entries up to `upto` are no longer needed: recycle the segments that hold nothing else. */
 MU_MUST_CHECK enum mu_code consensus__journal_compact(struct consensus_journal *j, uint64_t upto,
                                                       struct mu_err *err);
+
+/* How the segments lie, for who looks at them beside us; mu_free() it. */
+struct consensus_survey *consensus__journal_survey(const struct consensus_journal *j);
+/* A segment is damaged: the log goes on in another one, and *upto says with which entries the
+ * damaged one goes (0: it is gone). MU_FULL: there is no other one yet. */
+MU_MUST_CHECK enum mu_code consensus__journal_shed(struct consensus_journal *j, uint64_t number,
+                                                   uint64_t *upto, struct mu_err *err);
 
 /* One bounded piece of work that can wait (the next segment, 256 KiB of a spare). MU_FULL: no room
  * for it; what is there still works. */

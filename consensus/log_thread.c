@@ -331,6 +331,34 @@ static void do_relieve(struct consensus_log *l)
     say(l);
 }
 
+static void do_survey(struct consensus_log *l)
+{
+    struct consensus_survey *survey = consensus__journal_survey(&l->journal);
+
+    (void)pthread_mutex_lock(&l->lock);
+    mu_free(l->report.survey); /* nobody has fetched the one before */
+    l->report.survey = survey;
+    (void)pthread_mutex_unlock(&l->lock);
+    say(l);
+}
+
+static void do_shed(struct consensus_log *l, uint64_t number)
+{
+    struct mu_err err = MU_ERR_NONE;
+    uint64_t upto = 0;
+    enum mu_code rc = consensus__journal_shed(&l->journal, number, &upto, &err);
+
+    if (rc != MU_OK && rc != MU_FULL) { /* without room it stays until somebody looks again */
+        fail(l, &err);
+        return;
+    }
+    (void)pthread_mutex_lock(&l->lock);
+    l->report.base_index = l->journal.base.index;
+    l->report.shed_index = upto > l->report.shed_index ? upto : l->report.shed_index;
+    (void)pthread_mutex_unlock(&l->lock);
+    say(l);
+}
+
 static void do_urgent(struct consensus_log *l, const struct consensus_job *job)
 {
     if (job->kind == CONSENSUS_JOB_COMPACT) {
@@ -352,6 +380,8 @@ static void do_next(struct consensus_log *l)
     switch (job->kind) {
     case CONSENSUS_JOB_FETCH: do_fetch(l, &job->fetch); break;
     case CONSENSUS_JOB_RECORD: do_record(l, job); break;
+    case CONSENSUS_JOB_SURVEY: do_survey(l); break;
+    case CONSENSUS_JOB_SHED: do_shed(l, job->segment); break;
     case CONSENSUS_JOB_WRITE:
     case CONSENSUS_JOB_COMPACT:
     case CONSENSUS_JOB_RELIEVE: MU_UNREACHABLE_CODE();
@@ -616,6 +646,7 @@ void consensus__log_collect(struct consensus_log *l, struct consensus_store_repo
     *out = l->report;
     l->report.fetched = NULL;
     l->report.fetched_count = 0;
+    l->report.survey = NULL;
     (void)pthread_mutex_unlock(&l->lock);
 }
 
@@ -645,6 +676,7 @@ void consensus__log_deinit(struct consensus_log *l)
         consensus_fetched_deinit(&l->report.fetched[i]);
     }
     mu_free(l->report.fetched);
+    mu_free(l->report.survey);
     mu_nudge_deinit(&l->mail);
     (void)pthread_mutex_destroy(&l->lock);
 }

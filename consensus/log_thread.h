@@ -26,6 +26,8 @@ enum consensus_job_kind {
     CONSENSUS_JOB_RECORD,
     CONSENSUS_JOB_COMPACT,
     CONSENSUS_JOB_RELIEVE,
+    CONSENSUS_JOB_SURVEY,
+    CONSENSUS_JOB_SHED,
 };
 
 struct consensus_job {
@@ -35,6 +37,7 @@ struct consensus_job {
         struct consensus_write write;
         struct consensus_fetch fetch;
         uint64_t upto;
+        uint64_t segment; /* SHED */
         size_t record_bytes;
     };
     union { /* as many as needed; or, of a write that resets, its configuration */

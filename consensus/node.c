@@ -384,6 +384,20 @@ void consensus__node_relieve(struct consensus_node *n)
     }
 }
 
+void consensus__node_survey(struct consensus_node *n)
+{
+    if (n->phase == CONSENSUS_NODE_RUNS) {
+        n->store.ops->survey(n->store.self);
+    }
+}
+
+void consensus__node_shed(struct consensus_node *n, uint64_t number)
+{
+    if (n->phase == CONSENSUS_NODE_RUNS) {
+        n->store.ops->shed(n->store.self, number);
+    }
+}
+
 void consensus__node_candidates(struct consensus_node *n,
                                 const struct consensus_candidate *candidates, size_t count)
 {

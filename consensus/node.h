@@ -120,6 +120,7 @@ struct consensus_node {
     uint64_t persisted_seq, recorded_count;
     uint64_t relieved_count; /* that were told */
     uint64_t base_index;     /* the log begins behind it, as the store said last */
+    uint64_t shed_index;     /* as the core was told */
     enum consensus_health health;
 
     uint64_t commit_to, delivered;             /* entries up to here may be, were handed to apply */
@@ -187,6 +188,8 @@ void consensus__node_receive(struct consensus_node *n, uint64_t now_ms, const st
 void consensus__node_peer(struct consensus_node *n, uint64_t now_ms, const struct mu_id *peer,
                           enum consensus_link state);
 void consensus__node_relieve(struct consensus_node *n);
+void consensus__node_survey(struct consensus_node *n);
+void consensus__node_shed(struct consensus_node *n, uint64_t number);
 void consensus__node_candidates(struct consensus_node *n,
                                 const struct consensus_candidate *candidates, size_t count);
 void consensus__node_status(const struct consensus_node *n, struct consensus_status *out);

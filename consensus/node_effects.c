@@ -401,6 +401,7 @@ static void dead_tell(struct consensus_node *n, const char *why)
         consensus_fetched_deinit(&r.fetched[i]);
     }
     mu_free(r.fetched);
+    mu_free(r.survey);
     (void)snprintf(text, sizeof text, "%s: %s", why, r.why);
     consensus__node_die(n, text);
 }

@@ -123,6 +123,28 @@ static void on_compacted(struct consensus_node *n, uint64_t base_index)
     }
 }
 
+static void on_shed(struct consensus_node *n, uint64_t index)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_SHED, .shed_index = index };
+
+    if (index == n->shed_index) {
+        return;
+    }
+    n->shed_index = index;
+    if (n->phase == CONSENSUS_NODE_RUNS) {
+        consensus__node_feed(n, &ev);
+    }
+}
+
+static void on_survey(struct consensus_node *n, struct consensus_survey *survey)
+{
+    if (survey != NULL && n->phase == CONSENSUS_NODE_RUNS &&
+        n->options.callbacks.surveyed != NULL) {
+        n->options.callbacks.surveyed(n->options.callbacks_data, survey);
+    }
+    mu_free(survey);
+}
+
 void consensus__node_collect(struct consensus_node *n, uint64_t now_ms)
 {
     struct consensus_store_report r;
@@ -141,6 +163,8 @@ void consensus__node_collect(struct consensus_node *n, uint64_t now_ms)
     }
     mu_free(r.fetched);
     on_compacted(n, r.base_index);
+    on_shed(n, r.shed_index);
+    on_survey(n, r.survey);
     on_health(n, &r);
     on_relieved(n, r.relieved_count);
     if (r.is_closed && n->phase == CONSENSUS_NODE_STOPPING) {

@@ -355,6 +355,7 @@ static void route(struct consensus *c, const struct consensus_event *ev)
     case CONSENSUS_EV_FETCHED: consensus__on_fetched(c, ev); break;
     case CONSENSUS_EV_PEER: consensus__on_peer(c, ev); break;
     case CONSENSUS_EV_COMPACTED: consensus__log_compact(c, ev->compacted_index); break;
+    case CONSENSUS_EV_SHED: consensus__on_shed(c, ev->shed_index); break;
     case CONSENSUS_EV_SNAPSHOT: consensus__on_snapshot(c, ev); break;
     case CONSENSUS_EV_STOP: on_stop(c); break;
     }

@@ -300,6 +300,25 @@ static void segment_relieve(void *self)
     consensus__log_post(&s->log, job);
 }
 
+static void segment_survey(void *self)
+{
+    struct segment_store *s = self;
+    struct consensus_job *job = mu_new(sizeof *job);
+
+    job->kind = CONSENSUS_JOB_SURVEY;
+    consensus__log_post(&s->log, job);
+}
+
+static void segment_shed(void *self, uint64_t number)
+{
+    struct segment_store *s = self;
+    struct consensus_job *job = mu_new(sizeof *job);
+
+    job->kind = CONSENSUS_JOB_SHED;
+    job->segment = number;
+    consensus__log_post(&s->log, job);
+}
+
 static void segment_collect(void *self, struct consensus_store_report *out)
 {
     struct segment_store *s = self;
@@ -333,6 +352,8 @@ static const struct consensus_store_ops segment_ops = {
     .record = segment_record,
     .relieve = segment_relieve,
     .compact = segment_compact,
+    .survey = segment_survey,
+    .shed = segment_shed,
     .collect = segment_collect,
     .close = segment_close,
     .free = segment_free,

@@ -479,6 +479,22 @@ static void sqlite_fetch(void *self, const struct consensus_fetch *f)
     say(s);
 }
 
+/* There are no segments that anybody could look at. */
+static void sqlite_survey(void *self)
+{
+    struct sqlite_store *s = self;
+
+    mu_free(s->report.survey);
+    s->report.survey = mu_new(sizeof *s->report.survey);
+    say(s);
+}
+
+static void sqlite_shed(void *self, uint64_t number)
+{
+    (void)self;
+    (void)number;
+}
+
 static void sqlite_collect(void *self, struct consensus_store_report *out)
 {
     struct sqlite_store *s = self;
@@ -487,6 +503,7 @@ static void sqlite_collect(void *self, struct consensus_store_report *out)
     out->is_closed = s->is_closing;
     s->report.fetched = NULL;
     s->report.fetched_count = 0;
+    s->report.survey = NULL;
 }
 
 static void sqlite_close(void *self)
@@ -505,6 +522,7 @@ static void sqlite_free(void *self)
         consensus_fetched_deinit(&s->report.fetched[i]);
     }
     mu_free(s->report.fetched);
+    mu_free(s->report.survey);
     (void)sqlite3_close(s->db);
     mu_free(s->dir);
     mu_free(s);
@@ -517,6 +535,8 @@ static const struct consensus_store_ops sqlite_ops = {
     .record = sqlite_record,
     .relieve = sqlite_relieve,
     .compact = sqlite_compact,
+    .survey = sqlite_survey,
+    .shed = sqlite_shed,
     .collect = sqlite_collect,
     .close = sqlite_close,
     .free = sqlite_free,

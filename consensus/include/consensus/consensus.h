@@ -417,6 +417,7 @@ enum consensus_event_kind {
     CONSENSUS_EV_FETCHED,   /* entries asked for by a fetch */
     CONSENSUS_EV_PEER,      /* connection up, down, blocked, writable */
     CONSENSUS_EV_COMPACTED, /* log now starts behind index i */
+    CONSENSUS_EV_SHED,      /* a part of the log up to index i is damaged, on disk: it has to go */
     CONSENSUS_EV_SNAPSHOT,  /* what became of a snapshot order */
     CONSENSUS_EV_STOP,      /* give leadership away, then say no more: see status.is_stopped */
 };
@@ -495,6 +496,7 @@ struct consensus_event {
             enum consensus_link link;
         } peer;
         uint64_t compacted_index; /* COMPACTED: the new base */
+        uint64_t shed_index;      /* SHED */
         struct {
             enum consensus_snap_event what;
             struct consensus_snap snap; /* all but EXPORT_FAILED */

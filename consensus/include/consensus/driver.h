@@ -19,6 +19,7 @@
 #include "base/id.h"
 #include "base/span.h"
 #include "consensus/consensus.h"
+#include "consensus/scrub.h"
 #include "consensus/transport.h"
 
 struct uv_loop_s;
@@ -53,6 +54,8 @@ struct consensus_callbacks {
     void (*snapshot)(void *data, const struct consensus_snap_order *order);
     /* What consensus_driver_relieve() asked for is done. NULL: it is never asked for. */
     void (*relieved)(void *data);
+    /* What consensus_driver_survey() asked for; *borrowed*. NULL: it is never asked for. */
+    void (*surveyed)(void *data, const struct consensus_survey *survey);
 };
 
 struct consensus_driver_options {
@@ -92,7 +95,8 @@ MU_MUST_CHECK enum mu_code consensus_driver_new(struct consensus_driver **out,
                                                 struct mu_err *err);
 /* Before start: the log begins behind the next state already, which must be made the state now. */
 bool consensus_driver_takes_next(const struct consensus_driver *d);
-/* Before start: a state has to come from the leader; else the log leads to it from its beginning. */
+/* Before start: a state has to come from the leader; else the log leads to it from its beginning.
+ */
 bool consensus_driver_lacks_state(const struct consensus_driver *d);
 void consensus_driver_start(struct consensus_driver *d);
 typedef void consensus_stopped_fn(void *data);
@@ -168,8 +172,15 @@ void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64
 
 /* A write of the state found no space: give back what is held for this; `relieved` follows. */
 void consensus_driver_relieve(struct consensus_driver *d);
-/* The same while nobody has the log open: the state has to be opened first. False: there was
- * nothing to give. */
+/* How the segments of the log lie, for who is going to read them (consensus/scrub.h): `surveyed`
+ * follows. When this server has no cluster yet, or stops, it does not. */
+void consensus_driver_survey(struct consensus_driver *d);
+/* This segment was found to be damaged. What it holds leaves the log as soon as the state has it
+ * durably, for whoever wants it gets a snapshot; nothing more is written to it. One that is gone
+ * already is fine. */
+void consensus_driver_shed(struct consensus_driver *d, uint64_t segment);
+/* What relieve() does, while nobody has the log open: the state has to be opened first. False:
+ * there was nothing to give. */
 bool consensus_driver_relieve_closed(const char *dir);
 
 /* -- peers

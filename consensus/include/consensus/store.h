@@ -30,6 +30,7 @@
 #include "base/id.h"
 #include "base/span.h"
 #include "consensus/consensus.h"
+#include "consensus/scrub.h"
 
 #define CONSENSUS_STORE_RECORD_MAX 512   /* bytes of the bootstrap record */
 #define CONSENSUS_STORE_JOBS_MAX   65536 /* queued; more is a broken owner (asserted) */
@@ -65,6 +66,8 @@ struct consensus_store_report {
     uint64_t recorded_count; /* how many calls of record() are durable */
     uint64_t relieved_count; /* how many calls of relieve() are done */
     uint64_t base_index;     /* the log starts behind this entry */
+    uint64_t shed_index;     /* entries up to here are to leave the log as soon as they may */
+    struct consensus_survey *survey; /* that was asked for, mu_free(); NULL: none */
     enum consensus_health health;
     char why[MU_ERR_TEXT_MAX];         /* FULL, FAILED: the sentence */
     struct consensus_fetched *fetched; /* mu_free() after deinit of each */
@@ -88,6 +91,11 @@ struct consensus_store_ops {
     void (*relieve)(void *self);
     /* Entries up to here may go; whole segments do. */
     void (*compact)(void *self, uint64_t upto);
+    /* Say how the segments lie: report.survey. */
+    void (*survey)(void *self);
+    /* This segment is damaged (0, or one that is gone: nothing happens). Nothing more is written to
+     * it; report.shed_index says with which entries it goes. */
+    void (*shed)(void *self, uint64_t number);
     /* What has happened; cheap, any time. */
     void (*collect)(void *self, struct consensus_store_report *out);
     /* Finish what is queued, then report is_closed. No call but collect and free afterwards. */

@@ -406,6 +406,12 @@ mutant(split_states_are_written_to propose.c scripts
 mutant(compacts_what_is_not_durable compact.c sim
     "    uint64_t durable = c->durable_applied;"
     "    uint64_t durable = c->applied;")
+mutant(sheds_what_is_not_durable compact.c unit_step
+    "    return c->log.shed_to <= c->durable_applied ? c->log.shed_to : 0;"
+    "    return c->log.shed_to <= c->applied ? c->log.shed_to : 0;")
+mutant(sheds_for_nobody compact.c scripts
+    "    limit = max_u64(limit, shed_limit(c));"
+    "    (void)sheds;")
 mutant(compacts_behind_a_transfer compact.c scripts
     "        limit = held_up(c, limit, s->pin_index, bytes);"
     "        (void)s;")

@@ -497,6 +497,20 @@ static bool cmd_compact(struct play *p, const struct script_command *c)
     return true;
 }
 
+/* Its log on disk is damaged up to an entry. */
+static bool cmd_shed(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+
+    if (n == NULL || n->core == NULL || c->words_count < 3) {
+        return false;
+    }
+    sim_feed(p->w, n,
+             &(struct consensus_event){ .kind = CONSENSUS_EV_SHED,
+                                        .shed_index = strtoull(c->words[2], NULL, 10) });
+    return true;
+}
+
 /* What the state machine has applied becomes durable in its file. */
 static bool cmd_checkpoint(struct play *p, const struct script_command *c)
 {
@@ -544,6 +558,7 @@ static const struct {
     { "status", play_status },   { "stop", cmd_stop },         { "store", cmd_store },
     { "heard", play_heard },     { "wipe", cmd_wipe },         { "spoil", cmd_spoil },
     { "rot", cmd_rot },         { "jump", cmd_jump },         { "lose-state", cmd_lose_state },
+    { "shed", cmd_shed },
 }; // clang-format on
 
 static bool play_run(void *world, const struct script_command *c, struct mu_buf *out)

@@ -275,6 +275,40 @@ static void tickets_stay_until_they_are_applied(void **state)
     mu_free(c);
 }
 
+/* What is damaged on disk goes when the state has it durably: not when it is applied. */
+static void what_is_shed_waits_for_the_state(void **state)
+{
+    struct consensus_options options;
+    struct consensus_effects fx;
+
+    (void)state;
+    fixture_options(&options);
+    struct consensus *c = fixture_core(&options, 3, 1);
+
+    fixture_elect(c, 3);
+    fixture_ack(c, 2, 2, &fx);
+    fixture_propose(c, 100, 2, 10, &fx);
+    fixture_persist(c, &fx);
+    fixture_ack(c, 2, 4, &fx);
+    struct consensus_event ev = { .now_ms = c->now_ms, .kind = CONSENSUS_EV_SHED };
+
+    ev.shed_index = 3;
+    consensus_step(c, &ev, &fx);
+    assert_int_equal(fx.compact_to, 0);
+    ev.kind = CONSENSUS_EV_APPLIED;
+    ev.applied.index = 4;
+    ev.applied.durable_index = 2;
+    consensus_step(c, &ev, &fx);
+    assert_int_equal(fx.compact_to, 0);
+    ev.applied.durable_index = 3;
+    consensus_step(c, &ev, &fx);
+    assert_int_equal(fx.compact_to, 3);
+    ev.applied.durable_index = 4;
+    consensus_step(c, &ev, &fx);
+    assert_int_equal(fx.compact_to, 0); /* once, and no more than that */
+    mu_free(c);
+}
+
 /* The step that ends the office also makes room: entries without a ticket go, the others are told.
  */
 static void room_is_made_in_the_step_that_deposes(void **state)
@@ -666,6 +700,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_arena_is_small),
+        cmocka_unit_test(what_is_shed_waits_for_the_state),
         cmocka_unit_test(times_must_fit_together),
         cmocka_unit_test(every_profile_and_multiplier_is_sane),
         cmocka_unit_test(ids_are_required),
