@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "consensus/driver.h"
+#include "proto/command.h"
 
 /* How long without work before a checkpoint is worth while (spec/consensus.md 3.4). */
 #define IDLE_MS 1000
@@ -63,7 +64,7 @@ struct apply {
     bool has_failed;
     bool wants_room; /* the owner is to be asked */
     bool has_room;   /* which it has said since */
-    bool wants_census;
+    bool wants_census, wants_settling;
     struct mu_err error;
 
     struct catalog *catalog; /* of the steps, as the next five */
@@ -188,14 +189,23 @@ static enum mu_code checkpoint(struct apply *a, bool is_idle, struct mu_err *err
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "checkpoint of the state");
 }
 
+/* May this entry share a transaction that has so many bytes already? */
+static bool fits(const struct apply_entry *e, size_t bytes)
+{
+    return bytes + e->command.bytes <= MU_APPLY_BATCH_BYTES && !command_is_restore(e->command);
+}
+
 /* How many entries from `from` on make the next transaction. */
 static size_t batch_size(const struct order *o, size_t from)
 {
-    size_t count = 0;
-    size_t bytes = 0;
+    size_t count = 1;
+    size_t bytes = o->entries[from].command.bytes;
 
+    if (command_is_restore(o->entries[from].command)) {
+        return 1;
+    }
     while (from + count < o->count && count < MU_APPLY_BATCH_ENTRIES &&
-           (count == 0 || bytes + o->entries[from + count].command.bytes <= MU_APPLY_BATCH_BYTES)) {
+           fits(&o->entries[from + count], bytes)) {
         bytes += o->entries[from + count].command.bytes;
         count++;
     }
@@ -228,19 +238,45 @@ static enum mu_code run_order(struct apply *a, const struct order *o, size_t *at
     return MU_OK;
 }
 
-static enum mu_code run_idle(struct apply *a, struct mu_err *err)
+static void durable_post(struct apply *a, uint64_t before)
 {
-    uint64_t before = a->durable;
-    enum mu_code rc = checkpoint(a, true, err);
-
-    a->is_dirty = false;
-    if (rc == MU_OK && a->durable != before) {
+    if (a->durable != before) {
         struct outcome *out = mu_new(sizeof *out);
 
         out->applied = catalog_applied(a->catalog);
         out->history = catalog_history(a->catalog);
         out->durable = a->durable;
         outcome_post(a, out);
+    }
+}
+
+static enum mu_code run_idle(struct apply *a, struct mu_err *err)
+{
+    uint64_t before = a->durable;
+    enum mu_code rc = checkpoint(a, true, err);
+
+    a->is_dirty = false;
+    if (rc == MU_OK) {
+        durable_post(a, before);
+    }
+    return rc;
+}
+
+/* A full disk has other worries: who asked asks again. */
+static enum mu_code run_settling(struct apply *a, struct mu_err *err)
+{
+    uint64_t before = a->durable;
+
+    if (before == catalog_applied(a->catalog).index) {
+        return MU_OK;
+    }
+    enum mu_code rc = catalog_relieve(a->catalog, &a->durable, err);
+
+    if (rc == MU_FULL) {
+        return MU_OK;
+    }
+    if (rc == MU_OK) {
+        durable_post(a, before);
     }
     return rc;
 }
@@ -351,14 +387,16 @@ bool apply_step(struct apply *a, uint64_t *nap_ms)
     bool is_over = a->is_stopping && (a->held == NULL || a->tries > 0);
 
     bool wants_census = a->wants_census;
+    bool wants_settling = a->wants_settling;
 
-    a->wants_census = false;
+    a->wants_census = a->wants_settling = false;
     a->has_room = false;
     pthread_mutex_unlock(&a->lock);
     if (is_over) {
         return false;
     }
-    if ((wants_census && run_census(a, &err) != MU_OK) || run_next(a, &err) != MU_OK) {
+    if ((wants_census && run_census(a, &err) != MU_OK) ||
+        (wants_settling && run_settling(a, &err) != MU_OK) || run_next(a, &err) != MU_OK) {
         failure_post(a, &err);
         return false;
     }
@@ -369,7 +407,7 @@ bool apply_step(struct apply *a, uint64_t *nap_ms)
 bool apply_has_mail(struct apply *a)
 {
     pthread_mutex_lock(&a->lock);
-    bool has_mail = a->is_stopping || a->wants_census ||
+    bool has_mail = a->is_stopping || a->wants_census || a->wants_settling ||
                     (a->held != NULL ? a->has_room : !mu_list_empty(&a->orders));
 
     pthread_mutex_unlock(&a->lock);
@@ -472,6 +510,14 @@ void apply_census(struct apply *a)
 {
     pthread_mutex_lock(&a->lock);
     a->wants_census = true;
+    pthread_mutex_unlock(&a->lock);
+    a->host.mail(a->host.self);
+}
+
+void apply_settle(struct apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    a->wants_settling = true;
     pthread_mutex_unlock(&a->lock);
     a->host.mail(a->host.self);
 }

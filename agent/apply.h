@@ -60,6 +60,9 @@ void apply_relieved(struct apply *a);
 enum mu_code apply_failure(const struct apply *a); /* what it was that `failed` told */
 /* Count all rows and say so in the log: another server has other ones. */
 void apply_census(struct apply *a);
+/* Write what is committed into the file of the state, so that it is durable there: said by a
+ * report. When somebody still reads an older state, only as far as that allows. */
+void apply_settle(struct apply *a);
 void apply_push(struct apply *a, const struct apply_entry *entries, size_t count);
 /* The same for entries that nobody waits for: they are taken with what comes next, or when
  * apply_hurry() says so. Many small transactions become one, and many wake-ups none. */

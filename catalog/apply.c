@@ -147,10 +147,12 @@ enum mu_code catalog_apply(struct catalog *c, uint64_t index, uint64_t term, str
     c->now.index = index;
     c->now.term = term;
     if (command.bytes == 0) {
+        c->has_applied = true;
         return MU_OK;
     }
     mu_arena_reset(&c->arena);
     enum mu_code rc = apply_command(c, command, result, err);
 
+    c->has_applied = true;
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "entry %llu", (unsigned long long)index);
 }

@@ -125,6 +125,7 @@ struct catalog {
 
     bool is_in_memory;
     bool in_transaction;
+    bool has_applied;       /* entries, in this transaction */
     struct state now;       /* inside of a transaction ahead of: */
     struct state committed; /* what the file says */
     struct mvcc_turn turn;

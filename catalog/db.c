@@ -369,6 +369,7 @@ enum mu_code catalog_begin(struct catalog *c, struct mu_err *err)
         return rc;
     }
     c->in_transaction = true;
+    c->has_applied = false;
     c->changes = catalog_changes_new();
     rc = c->origins.is_loaded ? MU_OK : catalog__origins_load(c, err);
     if (rc != MU_OK) {

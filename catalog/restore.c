@@ -330,12 +330,36 @@ static enum mu_code replace(struct restoring *r, const struct command_restore *m
     return staged_clear(c, err);
 }
 
+/* To be put back everything must be kept. With a savepoint SQLite keeps the pages that change,
+ * which are all, in memory; what a transaction began with the WAL keeps anyway. So an entry that is
+ * alone in its transaction, as apply_step() sees to, puts it back by beginning that one anew. */
+static enum mu_code point_set(struct catalog *c, bool is_alone, struct mu_err *err)
+{
+    return is_alone ? MU_OK : catalog__run(&c->db, c->savepoint, err);
+}
+
+static enum mu_code point_back(struct catalog *c, bool is_alone, struct mu_err *err)
+{
+    enum mu_code rc = catalog__run(&c->db, is_alone ? c->rollback : c->savepoint_back, err);
+
+    return rc == MU_OK && is_alone ? catalog__run(&c->db, c->begin, err) : rc;
+}
+
+static enum mu_code point_end(struct catalog *c, bool is_alone, struct mu_err *err)
+{
+    return is_alone ? MU_OK : catalog__run(&c->db, c->savepoint_end, err);
+}
+
 static enum mu_code try(struct catalog *c, const struct command_restore *meant,
                         struct catalog_result *result, struct mu_err *err)
 {
     const struct state before = c->now;
+    bool is_alone = !c->has_applied;
+
+    MU_ASSERT(!is_alone || (c->now.sum.low == c->committed.sum.low &&
+                            c->now.sum.high == c->committed.sum.high)); /* nothing is written */
     struct restoring r = { .catalog = c, .source = { .catalog = c } };
-    enum mu_code rc = catalog__run(&c->db, c->savepoint, err);
+    enum mu_code rc = point_set(c, is_alone, err);
 
     r.reader = (struct stream_reader){ .source = staged_source, .data = &r.source, .out = &r.info };
     mu_arena_init(&r.source.arena, 0);
@@ -343,9 +367,9 @@ static enum mu_code try(struct catalog *c, const struct command_restore *meant,
     if (r.is_bad) { /* the same on every server: nothing was restored */
         catalog__refuse(result, MU_INVALID, "%s", r.why.text);
         c->now = before;
-        rc = catalog__run(&c->db, c->savepoint_back, err);
+        rc = point_back(c, is_alone, err);
     }
-    rc = rc == MU_OK ? catalog__run(&c->db, c->savepoint_end, err) : rc;
+    rc = rc == MU_OK ? point_end(c, is_alone, err) : rc;
     catalog__stream_close(&r.reader);
     mu_arena_deinit(&r.source.arena);
     return rc;

@@ -270,3 +270,10 @@ bool command_is_relief(struct mu_span bytes)
     mu_arena_deinit(&arena);
     return rc == MU_OK && codec->is_relief;
 }
+
+bool command_is_restore(struct mu_span bytes)
+{
+    static const uint8_t begin[] = { 1 << 3, COMMAND_RESTORE }; /* the field `kind` comes first */
+
+    return bytes.bytes > sizeof begin && memcmp(bytes.data, begin, sizeof begin) == 0;
+}

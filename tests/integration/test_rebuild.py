@@ -163,6 +163,24 @@ class Rebuilds(ClusterTest):
             wait_for("all of it", lambda s=server: self.has_all(s))
         cluster.leader().ok("PUT", "/v1/kv/after", "1")
 
+    def test_damage_that_only_a_save_meets(self):
+        cluster = self.formed()
+        leader = self.compacted(cluster)
+        victim = next(s for s in cluster.servers() if s is not leader)
+        self.spoil(self.settled(victim), lambda count: [count // 2])  # in the middle of values
+        victim.start()
+        wait_for("it to be back", lambda: victim.get("/v1/kv/k149?raw&stale").text == "value 149")
+        self.assertNotIn(ANEW, victim.log_text())
+        path = os.path.join(cluster.dir, "saved")
+        run = victim.cli("snapshot", "save", "-stale", path, check=1)
+        self.assertIn("fails its checksum", run.stderr)
+        self.assertFalse(os.path.exists(path))
+        wait_for("its state", lambda: ANEW in victim.log_text() and self.has_all(victim))
+        self.assertIn("exporting the state", victim.log_text())
+        self.assertNotIn("a read met a damaged page", victim.log_text())
+        self.assertTrue(victim.running())
+        victim.cli("snapshot", "save", "-stale", path, check=0)
+
     def test_killed_while_it_is_made_anew(self):
         cluster = self.formed()
         leader = self.compacted(cluster)

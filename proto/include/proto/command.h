@@ -270,6 +270,10 @@ MU_MUST_CHECK enum mu_code command_stamp(struct mu_span bytes, const struct comm
  * for what is no command. */
 bool command_is_relief(struct mu_span bytes);
 
+/* Does it replace everything, so that it is cheaper in a transaction of its own? By its first bytes:
+ * false for what is no command. */
+bool command_is_restore(struct mu_span bytes);
+
 const char *command_kind_text(enum command_kind kind); /* "register", ...; "unknown" */
 
 #endif

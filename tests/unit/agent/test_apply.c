@@ -274,6 +274,31 @@ static void only_those_with_a_ticket_are_answered(void **state)
     assert_int_equal(w->refused, 0);
 }
 
+/* It puts itself back, should it be refused, by beginning its transaction anew. */
+static void a_restore_has_a_transaction_of_its_own(void **state)
+{
+    struct world *w = *state;
+    struct command c = { .kind = COMMAND_RESTORE, .stamp_ms = 1, .restore = { .bytes = 100 } };
+    struct mu_buf put = MU_BUF_NONE;
+    struct mu_buf restore = MU_BUF_NONE;
+
+    c.restore.id.b[0] = 1;
+    encode("k", false, &put);
+    assert_int_equal(command_encode(&c, &restore, NULL), MU_OK);
+    struct apply_entry entries[] = {
+        { 1, 1, 1, mu_buf_span(&put) },     { 2, 1, 2, mu_buf_span(&put) },
+        { 3, 1, 3, mu_buf_span(&restore) }, { 4, 1, 4, mu_buf_span(&restore) },
+        { 5, 1, 5, mu_buf_span(&put) },
+    };
+
+    apply_push(w->apply, entries, MU_LEN(entries));
+    run_until(w, 5);
+    assert_int_equal(w->refused, 2); /* nothing is staged */
+    assert_int_equal(w->transactions, 4);
+    mu_buf_deinit(&restore);
+    mu_buf_deinit(&put);
+}
+
 static void bytes_that_are_no_command_stop_the_server(void **state)
 {
     struct world *w = *state;
@@ -298,6 +323,7 @@ int main(void)
         TEST(what_is_held_is_applied_before_the_end),
         TEST(sums_do_not_depend_on_batches),
         TEST(only_those_with_a_ticket_are_answered),
+        TEST(a_restore_has_a_transaction_of_its_own),
         TEST(bytes_that_are_no_command_stop_the_server),
     };
 

@@ -366,6 +366,54 @@ static void what_is_not_meant_changes_nothing(void **state)
     fixture_deinit(&now);
 }
 
+/* What else its transaction has done stays, whether the refused one comes first in it or not. */
+static void one_in_company_is_refused_alone(void **state)
+{
+    struct mu_buf stream = MU_BUF_NONE;
+    struct fixture old, now;
+
+    (void)state;
+    fixture_init(&old, false);
+    export_of(&old, &stream);
+    for (unsigned first = 0; first < 2; first++) {
+        struct command before = { .kind = COMMAND_KV_SET,
+                                  .kv_set = { .key = MU_SPAN_LIT("before"),
+                                              .value = MU_SPAN_LIT("1") } };
+        struct command after = { .kind = COMMAND_KV_SET,
+                                 .kv_set = { .key = MU_SPAN_LIT("after"),
+                                             .value = MU_SPAN_LIT("2") } };
+
+        fixture_init(&now, true);
+        fill(&now, 2, 100);
+        export_of(&now, &stream);
+        stream.data[stream.bytes - 1] ^= 4; /* its last block: all rows were in before */
+        stage(&now, &stream, 1, 9000);
+        struct command bad = restore_of(&stream, 1);
+        struct catalog_result result;
+
+        fixture_begin(&now);
+        if (first > 0) {
+            result = fixture_apply(&now, &before);
+            assert_true(result.did_apply);
+        }
+        result = fixture_apply(&now, &bad);
+        assert_int_equal(result.code, MU_INVALID);
+        catalog_result_free(&result);
+        result = fixture_apply(&now, &after);
+        assert_true(result.did_apply);
+        catalog_changes_free(fixture_commit(&now));
+        fixture_check_hash(&now);
+        assert_int_equal(fixture_count(&now, "SELECT count(*) FROM kv_cur_1 WHERE key IN"
+                                             " (CAST('before' AS BLOB), CAST('after' AS BLOB))"),
+                         1 + (int)first);
+        fixture_reopen(&now);
+        fixture_check_hash(&now);
+        fixture_deinit(&now);
+    }
+    mu_buf_deinit(&stream);
+    fixture_deinit(&old);
+}
+
 static void parts_come_in_order_and_once(void **state)
 {
     static const uint8_t bytes[300] = { 1, 2, 3 };
@@ -432,6 +480,7 @@ int main(void)
         cmocka_unit_test(indexes_never_go_back),
         cmocka_unit_test(what_was_sent_before_is_known_still),
         cmocka_unit_test(what_is_not_meant_changes_nothing),
+        cmocka_unit_test(one_in_company_is_refused_alone),
         cmocka_unit_test(parts_come_in_order_and_once),
         cmocka_unit_test(what_nobody_finishes_goes),
     };
