@@ -288,6 +288,11 @@ static void on_dead(void *data, const char *why)
     agent__end(a, AGENT_FAILED);
 }
 
+static void on_surveyed(void *data, const struct consensus_survey *survey)
+{
+    agent__scrub_surveyed(data, survey);
+}
+
 static void on_snapshot(void *data, const struct consensus_snap_order *order)
 {
     agent__snapshot_order(data, order);
@@ -315,6 +320,7 @@ enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied
             .snapshot = on_snapshot,
             .relieved = on_relieved,
             .state_differs = on_state_differs,
+            .surveyed = on_surveyed,
         },
         .callbacks_data = a,
         .applied = a->applied.index,
@@ -367,7 +373,7 @@ static enum mu_code server_open(struct agent *a, struct mu_err *err)
     agent__roster_open(a);
     agent__leader_open(a);
     agent__caretaker_open(a);
-    return rc;
+    return agent__scrub_open(a, err);
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
@@ -585,6 +591,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     agent__restore_close(a);
     agent__uploads_close(a);
     agent__saves_close(a);
+    agent__scrub_close(a);
     agent__coordinates_close(a);
     agent__requests_close(a); /* answers what waits: no write of ours is in flight after this */
     agent__servers_close(a);

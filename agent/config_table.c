@@ -186,6 +186,8 @@ const struct config_item config_items[] = {
     { .key = "reconcile.pause_max", MS, AT(c.reconcile.pause_max_ms), .fallback = MIN(10), AT_LEAST(0), .help = "How long removal pauses while more than a third of the members are failed." },
     { .key = "reconcile.absent_after", MS, AT(c.reconcile.absent_after_ms), .fallback = S(60), AT_LEAST(0), .help = "A node that gossip never met counts as failed this long after an election." },
 
+    { .key = "scrub.interval", MS, AT(c.scrub.interval_ms), .fallback = HOUR(168), AT_LEAST(0), .example = "\"168h\"", .help = "How long after the last time a server reads all of its state and its log again to find damage; 0s: only when asked for." },
+    { .key = "scrub.bytes_per_second", INT, AT(c.scrub.bytes_per_second), .fallback = 8388608, .min = 65536, .max = 1073741824, .help = "The pace of that, in bytes per second: 65536 (64 KiB) to 1073741824 (1 GiB)." },
     { .key = "reads.lease", BOOL, AT(c.has_read_leases), .help = "The leader answers reads without asking a quorum first, as long as one has promised to elect nobody else. Wrong answers follow when the clock of one server runs more than a quarter faster than another's, or a virtual machine is frozen together with its clock." },
 
     { .key = "performance.raft_multiplier", INT, AT(c.raft_multiplier), .fallback = 1, .min = 1, .max = 10, .help = "Scales the times of elections and heartbeats." },

@@ -28,6 +28,7 @@ struct persist;
 struct reading;
 struct restore;
 struct rival;
+struct scrub;
 
 enum agent_phase {
     AGENT_NEW,
@@ -91,6 +92,7 @@ struct agent {
     struct history *history;       /* history.c: compaction of keys */
     struct requests *requests;     /* request.c, read.c: in flight */
     struct snapshots *snapshots;   /* snapshot.c */
+    struct scrub *scrub;           /* scrub.c */
     struct mu_link save_works;     /* save_work.c: threads that make archives */
     struct mu_link served_saves;   /* save_serve.c: archives made for others */
     char *state_path;
@@ -304,6 +306,13 @@ void agent__saves_served_close(struct agent *a);
 
 void agent__restore_close(struct agent *a); /* what is under way is answered and given up */
 void agent__uploads_close(struct agent *a); /* waits for the threads; nobody wants them any more */
+
+/* -- scrub.c: what lies on disk, read again ---------------------------------------------------- */
+
+MU_MUST_CHECK enum mu_code agent__scrub_open(struct agent *a, struct mu_err *err);
+void agent__scrub_close(struct agent *a); /* waits for its thread, which gives up */
+struct consensus_survey;
+void agent__scrub_surveyed(struct agent *a, const struct consensus_survey *survey);
 
 /* -- history.c --------------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "agent/operator.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "core.h"
@@ -208,6 +209,23 @@ static void tell_raft(const struct agent *a, const struct telling *t)
                          .sample = a->metrics.commit });
 }
 
+static void tell_scrub(const struct agent *a, const struct telling *t)
+{
+    struct agent_scrub s;
+    int64_t now_s = (int64_t)(mu_clock_wall_ns() / MU_NS_PER_S);
+
+    agent_scrub(a, &s);
+    tell(t, AGENT_COUNTER, "scrub.passes", "Times that state and log were read again, all of them",
+         (double)s.passes);
+    tell(t, AGENT_COUNTER, "scrub.damages", "Damage that was found by reading them",
+         (double)s.damages);
+    tell(t, AGENT_GAUGE, "scrub.running", "1 while they are read", s.reading[0] != '\0');
+    tell(t, AGENT_GAUGE, "scrub.shedding", "1 while a damaged part of the log is still in it",
+         s.shedding);
+    tell(t, AGENT_GAUGE, "scrub.age", "Seconds since they were read, all of them; -1: never",
+         s.last_s == 0 ? -1 : (double)(now_s > s.last_s ? now_s - s.last_s : 0));
+}
+
 /* -- all of them ------------------------------------------------------------------------------- */
 
 void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data)
@@ -224,5 +242,6 @@ void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data)
          (double)rpc_requests(a->rpc));
     if (a->consensus != NULL) {
         tell_raft(a, &t);
+        tell_scrub(a, &t);
     }
 }

@@ -466,6 +466,11 @@ enum mu_code persist_restore(struct persist *p, int64_t wall_ns, struct mu_err *
     return rc;
 }
 
+void persist_note(struct persist *p, const char *path, struct mu_buf *content)
+{
+    writer_put(p->writer, path, content, true);
+}
+
 void persist_stop(struct persist *p, persist_stopped_fn *stopped, void *data)
 {
     writer_stop(p->writer, stopped, data);

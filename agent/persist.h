@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "agent/local.h"
+#include "base/buf.h"
 #include "base/err.h"
 
 struct uv_loop_s;
@@ -38,6 +39,9 @@ MU_MUST_CHECK enum mu_code persist_restore(struct persist *p, int64_t wall_ns, s
 void persist_changed(struct persist *p, enum local_change_kind kind, struct mu_span id);
 /* A TTL check was reported to: keep status and output. */
 void persist_ttl(struct persist *p, struct mu_span id, int64_t wall_ns);
+
+/* Another small file of this agent, durably; the content is given. */
+void persist_note(struct persist *p, const char *path, struct mu_buf *content);
 
 /* Everything asked for is written, then `stopped` is called, once, from the loop, never from inside
  * this call; then free. */

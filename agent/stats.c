@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agent/operator.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "core.h"
@@ -199,6 +200,22 @@ static void stats_raft(struct agent *a, struct mu_json_out *o)
     mu_json_close(o, '}');
 }
 
+/* Ours: seconds of the wall clock; 0: never. */
+static void stats_scrub(struct agent *a, struct mu_json_out *o)
+{
+    struct agent_scrub s;
+
+    agent_scrub(a, &s);
+    mu_json_key(o, "scrub");
+    mu_json_open(o, '{');
+    put_u(o, "damages", s.damages);
+    put_u(o, "last_damage", (uint64_t)s.found_s);
+    put_u(o, "last_pass", (uint64_t)s.last_s);
+    put_u(o, "passes", s.passes);
+    put_bool(o, "running", s.reading[0] != '\0');
+    mu_json_close(o, '}');
+}
+
 static void stats_runtime(struct mu_json_out *o)
 {
     struct utsname system;
@@ -248,6 +265,9 @@ void agent_stats(struct agent *a, struct mu_json_out *o)
         stats_raft(a, o);
     }
     stats_runtime(o);
+    if (agent_is_server(a)) {
+        stats_scrub(a, o);
+    }
     stats_serf(a, o);
     mu_json_close(o, '}');
 }

@@ -23,7 +23,8 @@ struct summed_file {
     bool is_database;
     bool is_summed; /* its pages have checksums: made by us */
     const char *path;
-    sqlite3_file *below; /* behind this struct */
+    const struct vfs_pace *pace; /* NULL: none */
+    sqlite3_file *below;         /* behind this struct */
 };
 
 static struct summed_file *file_of(sqlite3_file *f)
@@ -82,6 +83,9 @@ static int on_read(sqlite3_file *file, void *to, int bytes, sqlite3_int64 offset
     struct summed_file *f = file_of(file);
     int rc = f->below->pMethods->xRead(f->below, to, bytes, offset);
 
+    if (f->pace != NULL && !f->pace->after(f->pace->data, (size_t)bytes)) {
+        return SQLITE_INTERRUPT;
+    }
     if (rc != SQLITE_OK || !f->is_summed || !is_page(f, bytes, offset) ||
         is_intact(to, number_of(offset))) {
         return rc;
@@ -143,8 +147,15 @@ static int on_check_lock(sqlite3_file *f, int *is_reserved)
     return below(f)->pMethods->xCheckReservedLock(below(f), is_reserved);
 }
 
+/* A request of ours among those that SQLite leaves to a VFS. */
+#define CONTROL_PACE 0x6d7501
+
 static int on_control(sqlite3_file *f, int op, void *arg)
 {
+    if (op == CONTROL_PACE) {
+        file_of(f)->pace = arg;
+        return SQLITE_OK;
+    }
     return below(f)->pMethods->xFileControl(below(f), op, arg);
 }
 
@@ -320,4 +331,11 @@ const char *catalog__vfs_above(const char *name_below)
     }
     (void)pthread_mutex_unlock(&all.lock);
     return found;
+}
+
+void catalog__vfs_pace(sqlite3 *db, const struct vfs_pace *pace)
+{
+    int rc = sqlite3_file_control(db, "main", CONTROL_PACE, (void *)(uintptr_t)pace);
+
+    MU_ASSERT(rc == SQLITE_OK);
 }

@@ -15,10 +15,22 @@
 #ifndef CATALOG_VFS_H
 #define CATALOG_VFS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #define VFS_RESERVED_BYTES 8
 #define VFS_PAGE_BYTES     4096
 
 /* The name to open with; `below` is the name of a registered VFS, of which there may be few. */
 const char *catalog__vfs_above(const char *below);
+
+/* After each page that this connection reads from the file of its database, `after` is called on
+ * its thread; false: the read fails, and all that follow. NULL: nobody is called any more. */
+struct sqlite3;
+struct vfs_pace {
+    bool (*after)(void *data, size_t bytes);
+    void *data;
+};
+void catalog__vfs_pace(struct sqlite3 *db, const struct vfs_pace *pace);
 
 #endif

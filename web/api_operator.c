@@ -126,6 +126,59 @@ void api_operator_raft_transfer(struct request *r)
     agent_raft_transfer(r->front->agent, &server, on_transferred, r);
 }
 
+/* -- scrub: ours, of the server that is asked
+ * ---------------------------------------------------------------------------------
+ */
+
+static void put_time(struct mu_json_out *o, const char *name, int64_t seconds)
+{
+    char text[MU_TIME_TEXT_MAX] = ""; /* never */
+
+    if (seconds > 0) {
+        mu_time_text(seconds * MU_NS_PER_S, 0, text);
+    }
+    mu_json_text(o, name, text);
+}
+
+static void answer_scrub(struct request *r)
+{
+    struct agent_scrub s;
+    struct mu_json_out o;
+
+    agent_scrub(r->front->agent, &s);
+    response_json(r, &o);
+    mu_json_open(&o, '{');
+    mu_json_boolean(&o, "Running", s.reading[0] != '\0');
+    mu_json_text(&o, "Reading", s.reading);
+    mu_json_u64(&o, "Bytes", s.bytes);
+    mu_json_u64(&o, "Passes", s.passes);
+    put_time(&o, "LastPass", s.last_s);
+    put_time(&o, "NextPass", s.next_s);
+    mu_json_u64(&o, "Damages", s.damages);
+    put_time(&o, "LastDamage", s.found_s);
+    mu_json_text(&o, "Found", s.found);
+    mu_json_boolean(&o, "Shedding", s.shedding);
+    mu_json_text(&o, "Error", s.error);
+    mu_json_close(&o, '}');
+    answer_json(r, &o);
+}
+
+void api_operator_scrub(struct request *r)
+{
+    answer_scrub(r);
+}
+
+void api_operator_scrub_start(struct request *r)
+{
+    struct mu_err err = MU_ERR_NONE;
+
+    if (agent_scrub_start(r->front->agent, &err) == MU_OK) {
+        answer_scrub(r);
+    } else {
+        answer_text(r, 503, err.text);
+    }
+}
+
 /* -- autopilot/configuration ------------------------------------------------------------------- */
 
 static void put_settings(struct mu_json_out *o, const struct catalog_autopilot *a)

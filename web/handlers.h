@@ -91,6 +91,8 @@ void api_keyring_remove(struct request *r);
 void api_operator_raft(struct request *r);
 void api_operator_raft_remove(struct request *r);
 void api_operator_raft_transfer(struct request *r);
+void api_operator_scrub(struct request *r);
+void api_operator_scrub_start(struct request *r);
 void api_operator_autopilot(struct request *r);
 void api_operator_autopilot_put(struct request *r);
 void api_operator_health(struct request *r);

@@ -14,7 +14,7 @@
 #define FIND     (READ | ROUTE_DISCOVERS)
 #define CACHED   (FIND | ROUTE_CACHED)
 #define OPERATOR (ROUTE_READS | ROUTE_LEADER)
-#define CLUSTER  (0U) /* of all members, any server asks them */
+#define CLUSTER  (0U) /* of all members, any server asks them; or of the server that is asked */
 #define WRITE    (ROUTE_WRITES | ROUTE_TENANT)
 
 const struct web_route web_routes[] = {
@@ -78,6 +78,8 @@ const struct web_route web_routes[] = {
     { DELETE, "/v1/operator/raft/peer", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_remove, "Remove a server from the consensus configuration" },
     { PUT, "/v1/operator/raft/transfer-leader", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_transfer, "Let another server lead" },
     { POST, "/v1/operator/raft/transfer-leader", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_transfer, "Let another server lead" },
+    { GET, "/v1/operator/scrub", CLUSTER, ACL_OPERATOR_READ, api_operator_scrub, "When this server read its state and log again, and what it found" },
+    { PUT, "/v1/operator/scrub", CLUSTER, ACL_OPERATOR_WRITE, api_operator_scrub_start, "Let this server read its state and log again now" },
     { GET, "/v1/operator/autopilot/configuration", ROUTE_READS, ACL_OPERATOR_READ, api_operator_autopilot, "How the leader cares for the servers" },
     { PUT, "/v1/operator/autopilot/configuration", ROUTE_WRITES, ACL_OPERATOR_WRITE, api_operator_autopilot_put, "Change how the leader cares for the servers" },
     { GET, "/v1/operator/autopilot/health", OPERATOR, ACL_OPERATOR_READ, api_operator_health, "Health of the servers, 429 unless all are" },

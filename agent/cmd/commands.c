@@ -48,6 +48,7 @@ const struct cli_command cli_commands[] = {
     { .name = "operator raft recover", .run = cmd_consensus_recover, .arguments = "", .summary = "The same as consensus recover", .options = &cmd_consensus_recover_options },
     { .name = "operator raft remove-peer", .run = cmd_operator_raft_remove_peer, .arguments = "", .summary = "Remove a server from the configuration", .options = &cmd_operator_raft_remove_peer_options, .asks_agent = true },
     { .name = "operator raft transfer-leader", .run = cmd_operator_raft_transfer_leader, .arguments = "", .summary = "Let another server lead", .options = &cmd_operator_raft_transfer_leader_options, .asks_agent = true },
+    { .name = "operator scrub", .run = cmd_operator_scrub, .arguments = "", .summary = "Print when the server read its disk again, or let it", .options = &cmd_operator_scrub_options, .asks_agent = true },
     { .name = "query", .run = cmd_serf_same, .arguments = "", .summary = "Ask members, and print what they answer", .reads_flags = true },
     { .name = "reachability", .run = cmd_serf_same, .arguments = "", .summary = "Test whether all members answer", .reads_flags = true },
     { .name = "recover", .run = cmd_consensus_recover, .arguments = "", .summary = "The same as consensus recover", .options = &cmd_consensus_recover_options },

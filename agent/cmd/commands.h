@@ -15,9 +15,9 @@ cli_run_fn cmd_agent, cmd_catalog_datacenters, cmd_catalog_nodes, cmd_catalog_se
     cmd_members, cmd_monitor, cmd_operator_autopilot_get_config, cmd_operator_autopilot_set_config,
     cmd_rtt, cmd_operator_autopilot_state, cmd_operator_bootstrap_reset,
     cmd_operator_raft_list_peers, cmd_operator_raft_remove_peer, cmd_reload,
-    cmd_operator_raft_transfer_leader, cmd_serf, cmd_serf_same, cmd_services_deregister,
-    cmd_services_register, cmd_snapshot_inspect, cmd_snapshot_restore, cmd_snapshot_save,
-    cmd_validate, cmd_version, cmd_watch;
+    cmd_operator_raft_transfer_leader, cmd_operator_scrub, cmd_serf, cmd_serf_same,
+    cmd_services_deregister, cmd_services_register, cmd_snapshot_inspect, cmd_snapshot_restore,
+    cmd_snapshot_save, cmd_validate, cmd_version, cmd_watch;
 
 /* Until it ends; the status that the process exits with. */
 int cmd_agent_run(struct cli *cli, struct config *config);
@@ -29,8 +29,8 @@ extern const struct cli_options cmd_catalog_nodes_options, cmd_catalog_services_
     cmd_kv_get_options, cmd_kv_import_options, cmd_kv_put_options, cmd_lock_options,
     cmd_members_options, cmd_monitor_options, cmd_operator_autopilot_set_config_options,
     cmd_operator_autopilot_state_options, cmd_operator_raft_remove_peer_options,
-    cmd_operator_raft_transfer_leader_options, cmd_services_deregister_options,
-    cmd_services_register_options, cmd_validate_options, cmd_version_options, cmd_watch_options,
-    cmd_rtt_options;
+    cmd_operator_raft_transfer_leader_options, cmd_operator_scrub_options,
+    cmd_services_deregister_options, cmd_services_register_options, cmd_validate_options,
+    cmd_version_options, cmd_watch_options, cmd_rtt_options;
 
 #endif

@@ -111,6 +111,10 @@ struct config {
         int64_t last_contact_ms, stabilization_ms, max_trailing_logs, min_quorum;
     } autopilot;
     int64_t raft_multiplier, raft_trailing_logs;
+    struct {
+        int64_t interval_ms; /* 0: only when asked for */
+        int64_t bytes_per_second;
+    } scrub;
     bool has_read_leases;
     int64_t leave_drain_ms, rpc_hold_ms;
     int64_t http_max_conns_per_client, kv_max_value_size, txn_max_req_len;

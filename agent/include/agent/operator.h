@@ -94,6 +94,26 @@ void agent_upload_end(struct agent_upload *u); /* given up; NULL is fine */
 void agent_snapshot_restore(struct agent *a, struct agent_upload *archive, agent_done_fn *done,
                             void *data);
 
+/* -- what lies on disk, read again ------------------------------------------------------------- */
+
+struct agent_scrub {
+    const char *reading; /* "state", "log", or "": nothing is read now */
+    uint64_t bytes;      /* read by this pass, or by the last one */
+    uint64_t passes;     /* whole ones, since this agent was started */
+    uint64_t damages;    /* found since then */
+    int64_t last_s;      /* wall clock: the end of the last whole pass; 0: there was none */
+    int64_t next_s;      /* when the next one is due; 0: when asked for, or one is under way */
+    bool shedding;       /* a damaged segment of the log has not left it yet */
+    int64_t found_s;     /* when damage was found last, also before this start; 0: never */
+    const char *found;   /* what and where */
+    const char *error;   /* why the last pass could not be ended; "": it could */
+};
+/* On servers. Views live until the call returns. */
+void agent_scrub(const struct agent *a, struct agent_scrub *out);
+/* On servers: begin a pass now; one that is under way is fine. MU_BUSY: it has no state of its
+ * cluster yet. */
+MU_MUST_CHECK enum mu_code agent_scrub_start(struct agent *a, struct mu_err *err);
+
 /* -- health: while this server leads ----------------------------------------------------------- */
 
 struct agent_server_health {

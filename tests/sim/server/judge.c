@@ -151,6 +151,32 @@ static void serve(struct world *w)
     }
 }
 
+/* -- everything is read again --------------------------------------------------------------------
+ */
+
+/* The second pass surely began when nothing rotted any more. */
+static bool is_scrubbed(struct world *w)
+{
+    for (size_t i = 0; i < w->servers_count; i++) {
+        const struct server *s = &w->servers[i];
+
+        if (is_wanted(s) && (!server_is_up(s) || !scrubs_is_done(s, 2))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void must_be_scrubbed(struct world *w)
+{
+    for (size_t i = 0; i < w->servers_count; i++) {
+        w->servers[i].scrub_passes = 0;
+    }
+    if (!world_run_until(w, is_scrubbed, w->now + SETTLE_S * SECOND)) {
+        world_fail(w, "liveness: state and log are not read again in %d s", SETTLE_S);
+    }
+}
+
 /* -- nothing moves ------------------------------------------------------------------------------
  */
 
@@ -272,12 +298,8 @@ static void look_at(struct server *s)
     enum mu_code rc = catalog_open(&c, &options, &err);
 
     rc = rc == MU_OK ? catalog_recount(c, hash, &err) : rc;
-    if (rc != MU_OK &&
-        !(server_is_hurt(s) && rc == MU_CORRUPT)) { /* damage is told, at the latest now */
+    if (rc != MU_OK) { /* whatever had happened to it was found */
         world_fail(w, "%s: the state it leaves cannot be read: %s", s->name, err.text);
-    }
-    if (rc != MU_OK) {
-        goto out;
     }
     struct catalog_applied applied = catalog_applied(c);
 
@@ -286,7 +308,7 @@ static void look_at(struct server *s)
                    U(applied.index));
     }
     fact_state(s, &applied);
-out:
+    platter_whole(s);
     catalog_close(c);
     mu_free(path);
     disk_die(s->disk);
@@ -323,6 +345,8 @@ void judge(struct world *w)
     must_settle(w, "all servers");
     serve(w);
     must_settle(w, "all servers, after serving");
+    must_be_scrubbed(w);
+    must_settle(w, "all servers, after reading everything again");
     must_be_quiet(w);
     must_be_tidy(w);
     clients_judge(w);

@@ -228,6 +228,31 @@ static void state_look(struct server *s, struct platter *p)
     fact_state(s, &applied);
 }
 
+/* Dead segments are not read again: what lies in them counts for nothing. */
+static bool has_dead(const struct consensus_journal *j)
+{
+    for (size_t i = 0; i < j->segments_count; i++) {
+        if (j->segments[i].is_dead) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void platter_whole(struct server *s)
+{
+    struct platter p;
+
+    if (!platter_open(&p, s, DISK_STATE)) {
+        world_fail(s->world, "%s: its log was read again, and does not open", s->name);
+    }
+    if (p.found.damage[0] != '\0' && !has_dead(&p.journal)) {
+        world_fail(s->world, "%s: its log was read again, and is damaged: %s", s->name,
+                   p.found.damage);
+    }
+    platter_close(&p);
+}
+
 void platter_left(struct server *s)
 {
     struct world *w = s->world;

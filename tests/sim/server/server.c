@@ -410,6 +410,7 @@ const struct consensus_callbacks server_callbacks = {
     .is_relief = is_relief,
     .snapshot = snaps_order,
     .relieved = on_relieved,
+    .surveyed = scrubs_surveyed,
     .state_differs = on_state_differs,
 };
 
@@ -518,6 +519,7 @@ static void on_opened(void *data)
     s->term = s->commit = s->origin_seq = s->awaited = s->reads_leased = 0;
     world_say(w, "%s: is up, applied %llu", s->name, U(s->opened.index));
     consensus__node_start(&s->node, server_ms(s));
+    scrubs_open(s);
     fact_log(s);
     server_store_wakes(s);
     server_turn_ends(s);
@@ -596,6 +598,7 @@ static void server_ended(struct server *s)
     s->is_dying = true;
     events_cancel(s);
     task_drain(&s->boot);
+    scrubs_close(s);
     node_end(s);
     snaps_close(s);
     if (s->reader != NULL) {

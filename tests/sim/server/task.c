@@ -60,7 +60,8 @@ void task_nap(struct task *t, uint64_t us)
 
 void tasks_sleep(struct server *s, uint64_t us)
 {
-    struct task *const all[] = { &s->boot, &s->log_task, &s->apply_task, &s->snap_task };
+    struct task *const all[] = { &s->boot, &s->log_task, &s->apply_task, &s->snap_task,
+                                 &s->scrub_task };
 
     for (size_t i = 0; i < MU_LEN(all); i++) {
         if (all[i]->fiber == fiber_self()) {
@@ -78,7 +79,8 @@ void tasks_nap(void *data, uint64_t us)
 
     for (size_t i = 0; i < w->servers_count; i++) {
         struct server *s = &w->servers[i];
-        struct task *const all[] = { &s->boot, &s->log_task, &s->apply_task, &s->snap_task };
+        struct task *const all[] = { &s->boot, &s->log_task, &s->apply_task, &s->snap_task,
+                                     &s->scrub_task };
 
         for (size_t j = 0; j < MU_LEN(all); j++) {
             if (all[j]->fiber == fiber_self()) {

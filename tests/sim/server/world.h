@@ -12,6 +12,7 @@
  *   task.c      what are threads in production
  *   threads.c   log and apply on them
  *   snaps.c     snapshots: made, sent, received, installed
+ *   scrubs.c    state and log read again
  *   net.c       links, messages, what happens to them on the way
  *   request.c   the way of one write or read through servers and back
  *   client.c    who asks, and what he believes afterwards
@@ -179,13 +180,15 @@ struct server {
     uint64_t paused_until;
 
     /* while it runs */
-    struct task boot, log_task, apply_task, snap_task;
+    struct task boot, log_task, apply_task, snap_task, scrub_task;
     struct consensus_log *log;
     struct catalog *catalog; /* until `apply` has it */
     struct catalog_applied opened;
     struct catalog_reader *reader;
     struct snaps *snaps;
-    uint64_t generation; /* of the state */
+    struct scrubs *scrubs;
+    uint64_t scrub_passes; /* to their end, of this life */
+    uint64_t generation;   /* of the state */
     struct apply *apply;
     struct consensus_node node;
     bool has_node, has_begun;
@@ -193,6 +196,7 @@ struct server {
     struct mu_err open_error;
     struct event opened_event, turn, wake, collect, applied_event, snap_event, midst;
     struct event rest;
+    struct event scrub_event, scrub_due, scrub_again;
     uint64_t awaited; /* somebody waits until this is applied */
     uint64_t stamp_ms, origin_seq;
 
@@ -285,6 +289,7 @@ struct world {
     struct world_options options;
     struct mu_rand rand, net_rand, disk_rand;
     struct mu_rand more_rand; /* for what came later: it moves no draw of old seeds */
+    struct mu_rand scrub_rand;
     struct mu_rand late_rand; /* late.c */
     uint64_t now;             /* microseconds */
     struct mu_heap events;
@@ -340,6 +345,7 @@ struct world {
         uint64_t rebuilt_log, rebuilt_leader; /* states made anew, of what */
         uint64_t reads_leased;
         uint64_t platters; /* looked at */
+        uint64_t scrubs, scrub_finds, sheds;
     } sums;
 };
 
@@ -417,6 +423,16 @@ void snaps_close(struct server *s); /* the work that runs is waited for */
 void snaps_order(void *data, const struct consensus_snap_order *order);
 void snaps_poll(struct server *s); /* something has ended that a switch may have waited for */
 
+/* -- scrubs.c -----------------------------------------------------------------------------------
+ */
+
+void scrubs_open(struct server *s);
+void scrubs_close(struct server *s);
+void scrubs_soon(struct server *s);
+void scrubs_surveyed(void *data, const struct consensus_survey *survey);
+/* So many passes to their end in this life, and nothing that was found is still there. */
+bool scrubs_is_done(const struct server *s, uint64_t passes);
+
 /* -- net.c --------------------------------------------------------------------------------------
  */
 
@@ -480,7 +496,8 @@ uint64_t facts_last(const struct world *w);
 
 void platter_said(struct server *s, struct mu_span message); /* to a peer; whatever becomes of it */
 void platter_committed(struct server *leader, uint64_t index);
-void platter_left(struct server *s); /* it has ended in the middle */
+void platter_left(struct server *s);  /* it has ended in the middle */
+void platter_whole(struct server *s); /* it has stopped, and was read again before */
 
 /* -- model.c ------------------------------------------------------------------------------------
  */
