@@ -7,7 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define KEPT_BYTES (1024 * 1024)
+#define KEPT_BYTES   (1024 * 1024)
+#define MAPPED_BYTES (4 * KEPT_BYTES) /* a batch of entries is smaller: it is not mapped each time */
 
 /* A debugger's breakpoints are private copies of pages of text: they would be gone. */
 static bool is_traced(void)
@@ -92,5 +93,5 @@ bool mu_footprint_is_loose(size_t bytes)
 void mu_footprint_bound(void)
 {
     (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
-    (void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES); /* or it grows with what is freed, to 32 MiB */
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES); /* or it grows with what is freed, to 32 MiB */
 }
