@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define KEPT_BYTES   (1024 * 1024)
-#define MAPPED_BYTES (4 * KEPT_BYTES) /* a batch of entries is smaller: it is not mapped each time */
+#define MAPPED_BYTES (4 * KEPT_BYTES) /* a batch of entries is smaller */
 
 /* A debugger's breakpoints are private copies of pages of text: they would be gone. */
 static bool is_traced(void)
