@@ -344,6 +344,7 @@ struct consensus {
     uint64_t compact_to;
     struct consensus_snap_order snaps[CONSENSUS_SNAPS_MAX];
     uint32_t snaps_count;
+    struct consensus_config offered; /* with a snapshot: the office may end in the same step */
 };
 
 /* -- step.c -------------------------------------------------------------------------------- */

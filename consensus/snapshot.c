@@ -189,7 +189,8 @@ static struct consensus_msg *snap_send(struct consensus *c, enum consensus_msg_k
 
 static void offer(struct consensus *c, const struct consensus__peer *p)
 {
-    snap_send(c, CONSENSUS_SNAP_OFFER, p)->snapshot.config = &c->office.sending.config;
+    c->offered = c->office.sending.config;
+    snap_send(c, CONSENSUS_SNAP_OFFER, p)->snapshot.config = &c->offered;
     c->office.sending.asked_ms = c->now_ms;
 }
 
