@@ -536,6 +536,8 @@ struct consensus_sum consensus__sum_answer(struct consensus *c, const struct con
 void consensus__sum_round(struct consensus *c);
 void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
                               const struct consensus_msg *m);
+/* It has installed the snapshot of this entry, of the state here. */
+void consensus__sum_copied(struct consensus *c, struct consensus__peer *p, uint64_t index);
 bool consensus__sum_is_odd(const struct consensus *c, const struct consensus__peer *p);
 
 /* -- config.c ------------------------------------------------------------------------------ */

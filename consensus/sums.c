@@ -142,6 +142,15 @@ static bool all_agree(const struct consensus *c)
     return true;
 }
 
+static void judge_again(struct consensus *c, bool is_news)
+{
+    if (!all_agree(c)) {
+        judge(c, is_news); /* again with each answer: somebody who was in sight may be gone */
+    } else if (is_complete(c)) {
+        c->office.is_split = false;
+    }
+}
+
 void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
                               const struct consensus_msg *m)
 {
@@ -155,10 +164,16 @@ void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
         consensus__note(c, CONSENSUS_T_STATE_DIFFERS, &p->id, said->index, 0, 0);
     }
     p->sum = *said;
-    if (!all_agree(c)) {
-        judge(c, is_news); /* again with each answer: somebody who was in sight may be gone */
-    } else if (is_complete(c)) {
-        c->office.is_split = false;
+    judge_again(c, is_news);
+}
+
+/* Its state is a copy of this one's, which keeps no sum of entries before it. Without this nobody
+ * would ever answer, once writes are stopped: no entry comes that could be asked about. */
+void consensus__sum_copied(struct consensus *c, struct consensus__peer *p, uint64_t index)
+{
+    if (c->office.asked.index != 0 && index >= c->office.asked.index) {
+        p->sum = c->office.asked;
+        judge_again(c, false);
     }
 }
 
