@@ -53,7 +53,7 @@ static void ask(struct world *w, struct server *leader, enum consensus_change_ki
 }
 
 /* Nothing of its former life is left. */
-static void wipe(struct world *w)
+static void wipe(struct world *w, uint64_t term)
 {
     struct server *s = w->churn.victim;
 
@@ -61,6 +61,7 @@ static void wipe(struct world *w)
     world_say(w, "%s: gets a blank disk", s->name);
     disk_wipe(s->disk);
     s->durable_told = s->match_told = s->voted_term = 0;
+    s->wiped_term = term;
     s->is_hurt = s->is_state_hurt = s->is_remade = s->is_noted = s->is_refused = false;
     s->deaths = 0;
     s->joins = true;
@@ -80,7 +81,7 @@ static void step(struct world *w, struct server *leader)
         return;
     }
     if (as == NULL && !w->churn.is_wiped) {
-        wipe(w);
+        wipe(w, st.term);
     } else if (as == NULL) {
         if (server_is_up(s)) {
             ask(w, leader, CONSENSUS_ADD);

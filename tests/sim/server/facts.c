@@ -268,7 +268,7 @@ static void note_matches(struct world *w, const struct consensus_status *st)
         struct server *of = server_of(w, &p->id);
         uint64_t match = p->match < st->commit ? p->match : st->commit;
 
-        if (of != NULL && match > of->match_told) {
+        if (of != NULL && match > of->match_told && st->term >= of->wiped_term) {
             of->match_told = match;
         }
     }

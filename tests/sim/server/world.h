@@ -60,22 +60,23 @@
 #define SERVER_DIR_BYTES 8
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                   \
-    X(crash)                                                                              \
-    X(power)                                                                              \
-    X(stop)                                                                               \
-    X(pause)                                                                              \
-    X(cut)                                                                                \
-    X(loss)                                                                               \
-    X(twice)                                                                              \
-    X(delay)                                                                              \
-    X(flip)                                                                               \
-    X(clock)                                                                              \
-    X(stall)                                                                              \
-    X(full)                                                                               \
-    X(sync)                                                                               \
-    X(read) X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew) X(error) X(aim) X(differ) \
-        X(strange) X(crowd)
+#define WORLD_FAULTS(X)                                                                      \
+    X(crash)                                                                                 \
+    X(power)                                                                                 \
+    X(stop)                                                                                  \
+    X(pause)                                                                                 \
+    X(cut)                                                                                   \
+    X(loss)                                                                                  \
+    X(twice)                                                                                 \
+    X(delay)                                                                                 \
+    X(flip)                                                                                  \
+    X(clock)                                                                                 \
+    X(stall)                                                                                 \
+    X(full)                                                                                  \
+    X(sync)                                                                                  \
+    X(read)                                                                                  \
+    X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew) X(error) X(aim) X(differ) X(strange) \
+        X(crowd)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -209,6 +210,7 @@ struct server {
     uint64_t voted_term; /* of the last vote that it gave or asked for */
     uint64_t acks_count, commits_count, config_seen; /* for platter.c */
     uint64_t match_told;     /* committed, and a leader believes that it has it: of this disk */
+    uint64_t wiped_term;     /* leaders of earlier terms may believe that of its former disk */
     bool links[SERVERS_MAX]; /* connections to others, as it was told */
 };
 
