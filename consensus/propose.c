@@ -31,8 +31,8 @@ static const char *const refusals[CONSENSUS_REFUSALS] = {
     [CONSENSUS_CHANGE_LAST] = "it is the last voter",
     [CONSENSUS_CHANGE_FULL] = "the cluster has as many as it may have",
     [CONSENSUS_CHANGE_REMOVED] =
-        "a server with this disk was removed: with an empty data directory "
-        "it may join as a new one",
+        ("a server with this disk was removed: with an empty data directory "
+         "it may join as a new one"),
     [CONSENSUS_CHANGE_UNHEALTHY] = "too few of the remaining voters answer to be a quorum",
     [CONSENSUS_CHANGE_NOTHING] = "it is so already",
 };

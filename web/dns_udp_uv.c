@@ -54,8 +54,8 @@ struct udp_later {
     struct dns_wait *wait;
     struct sockaddr_storage peer;
     socklen_t peer_bytes;
-    union udp_control control;
     size_t control_bytes;
+    union udp_control control; /* last: it ends in an array of unknown length */
 };
 
 struct dns_udp_batch *dns_udp_batch_new(void)

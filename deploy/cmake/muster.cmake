@@ -20,8 +20,10 @@ target_compile_options(muster_flags INTERFACE
     -fno-omit-frame-pointer -fno-common
     $<$<BOOL:${MUSTER_WERROR}>:-Werror>)
 if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
-    # protobuf-c's initialisers drop a const in our files; gcc knows that they are a system header's.
-    target_compile_options(muster_flags INTERFACE -Wno-cast-qual)
+    # protobuf-c's initialisers drop a const in our files, and NAN is a float; gcc knows that they
+    # are a system header's. What a row of a table leaves out is zero, as C says.
+    target_compile_options(muster_flags INTERFACE
+        -Wno-cast-qual -Wno-double-promotion -Wno-missing-field-initializers)
 endif()
 target_compile_definitions(muster_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")

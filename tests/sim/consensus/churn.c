@@ -113,14 +113,15 @@ static struct sim_node *any_leader(struct drive *d)
     return any;
 }
 
-static struct mu_id server_with(struct drive *d, const struct consensus_config *now, int role)
+static struct mu_id some_server(struct drive *d, const struct consensus_config *now,
+                                bool is_learner)
 {
     uint32_t from = (uint32_t)drive_below(d, CONSENSUS_PEERS_MAX);
 
     for (uint32_t i = 0; i < now->servers_count; i++) {
         const struct consensus_server *s = &now->servers[(from + i) % now->servers_count];
 
-        if (role == CONSENSUS_PROMOTE ? s->is_learner : s->is_voter) {
+        if (is_learner ? s->is_learner : s->is_voter) {
             return s->id;
         }
     }
@@ -163,10 +164,10 @@ void drive_change(struct drive *d)
     if (what.kind == CONSENSUS_ADD) {
         what.disk = other->disk.id;
     } else if (what.kind == CONSENSUS_PROMOTE || what.kind == CONSENSUS_DEMOTE) {
-        what.server = server_with(d, now, what.kind);
+        what.server = some_server(d, now, what.kind == CONSENSUS_PROMOTE);
     } else if (what.kind == CONSENSUS_REPLACE) {
-        what.server = server_with(d, now, CONSENSUS_DEMOTE);
-        what.by = server_with(d, now, CONSENSUS_PROMOTE);
+        what.server = some_server(d, now, false);
+        what.by = some_server(d, now, true);
     }
     if (d->plan.rate[DRIVE_odd] > 0) {
         make_odd(d, other, &what);
