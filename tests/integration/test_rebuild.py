@@ -6,7 +6,7 @@ import re
 import sqlite3
 import struct
 
-from cluster import ClusterTest, main, wait_for
+from cluster import ClusterTest, flip, main, wait_for
 
 # So that the log does not lead to the state from its beginning.
 OPTIONS = ["-hcl", "raft_trailing_logs = 5",
@@ -49,9 +49,7 @@ class Rebuilds(ClusterTest):
             wait_for("a compacted log",
                      lambda: int(server.ok("GET", "/v1/agent/self").json()
                                  ["Stats"]["raft"]["last_snapshot_index"]) > 150)
-            wait_for("its log to begin later", lambda: min(
-                n for n in os.listdir(os.path.join(server.data, "consensus"))
-                if n.startswith("log-")) > "log-0000000000000001.seg")
+            wait_for("its log to begin later", server.is_log_compacted)
         return leader
 
     def settled(self, server):
@@ -63,13 +61,8 @@ class Rebuilds(ClusterTest):
         return self.first_state_file(server)
 
     def spoil(self, path, pages):
-        size = os.path.getsize(path)
-        with open(path, "r+b") as f:
-            for page in pages(size // PAGE):
-                f.seek(page * PAGE + 2000)
-                byte = f.read(1)
-                f.seek(page * PAGE + 2000)
-                f.write(bytes([byte[0] ^ 0x10]))
+        for page in pages(os.path.getsize(path) // PAGE):
+            flip(path, page * PAGE + 2000)
 
     def has_all(self, server):
         return server.get("/v1/kv/big/149?raw&stale").body == VALUE[149:] and all(
@@ -146,9 +139,7 @@ class Rebuilds(ClusterTest):
             leader.ok("PUT", f"/v1/kv/big/{i}", VALUE[i:])
             leader.ok("PUT", f"/v1/kv/k{i}", f"value {i}")
         for server in (leader, victim):
-            wait_for("its log to begin later", lambda s=server: min(
-                n for n in os.listdir(os.path.join(s.data, "consensus"))
-                if n.startswith("log-")) > "log-0000000000000001.seg")
+            wait_for("its log to begin later", server.is_log_compacted)
         self.spoil(self.settled(victim), lambda count: [count // 2]) # in the middle of values
         victim.start()
         wait_for("it to be back", lambda: victim.get("/v1/kv/k149?raw&stale").text == "value 149")

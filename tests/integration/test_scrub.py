@@ -5,7 +5,7 @@ import os
 import re
 import unittest
 
-from cluster import main, wait_for
+from cluster import flip, main, wait_for
 from test_rebuild import ANEW, PAGE, VALUE, Rebuilds, crc32c
 
 # Passes only when they are asked for.
@@ -27,17 +27,6 @@ class Scrubs(Rebuilds):
         server.ok("PUT", "/v1/operator/scrub")
         wait_for("the pass", lambda: self.scrub(server)["Passes"] > before)
         return self.scrub(server)
-
-    def segments(self, server):
-        where = os.path.join(server.data, "consensus")
-        return sorted(os.path.join(where, n) for n in os.listdir(where) if n.startswith("log-"))
-
-    def flip(self, path, offset):
-        with open(path, "r+b") as f:
-            f.seek(offset)
-            byte = f.read(1)
-            f.seek(offset)
-            f.write(bytes([byte[0] ^ 0x10]))
 
     def filled(self, server):
         for i in range(150):
@@ -83,13 +72,13 @@ class Scrubs(Rebuilds):
 
     def damage_in_the_log(self, server, segment, offset):
         """Found, told, and gone; the server goes on as if nothing had been."""
-        paths = self.segments(server)
+        paths = server.segments()
         path = paths[segment]
-        self.flip(path, offset)
+        flip(path, offset)
         seen = self.passed(server)
         self.assertEqual(seen["Damages"], 1)
         self.assertRegex(seen["Found"], re.escape(path) + r" at byte \d+: ")
-        wait_for("the segment to go", lambda: path not in self.segments(server))
+        wait_for("the segment to go", lambda: path not in server.segments())
         wait_for("it to be told", lambda: not self.scrub(server)["Shedding"])
         self.assertIn("The damaged segment has left the log", server.log_text())
         self.assertTrue(self.has_all(server))
