@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 import struct
+import subprocess
 
 from cluster import ClusterTest, flip, main, wait_for
 
@@ -203,7 +204,7 @@ class Rebuilds(ClusterTest):
         """At some moment of it."""
         try:
             victim.process.wait(seconds)
-        except Exception:  # it runs
+        except subprocess.TimeoutExpired:  # it runs
             victim.kill()
 
     def test_the_longest_log_is_that_of_a_server_without_a_state(self):
