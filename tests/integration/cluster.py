@@ -46,6 +46,15 @@ def wait_for(what, condition, seconds=PATIENCE, pause=0.02):
         time.sleep(pause)
 
 
+def flip(path, offset):
+    """A bit of a file goes bad."""
+    with open(path, "r+b") as f:
+        f.seek(offset)
+        byte = f.read(1)
+        f.seek(offset)
+        f.write(bytes([byte[0] ^ 0x10]))
+
+
 def network():
     """A prefix like 127.93.17 whose addresses have our ports free."""
     while True:
@@ -144,6 +153,15 @@ class Agent:
     def log_text(self):
         with open(self.log, errors="replace") as f:
             return f.read()
+
+    def segments(self):
+        """The files of its log, the oldest first."""
+        where = os.path.join(self.data, "consensus")
+        return sorted(os.path.join(where, n) for n in os.listdir(where) if n.startswith("log-"))
+
+    def is_log_compacted(self):
+        """It begins behind the first segment."""
+        return os.path.basename(self.segments()[0]) > "log-0000000000000001.seg"
 
     # -- clients --
 

@@ -4,7 +4,7 @@ import os
 import random
 import re
 
-from cluster import ClusterTest, main, wait_for
+from cluster import ClusterTest, flip, main, wait_for
 
 KEYS = 40
 ROUNDS = int(os.environ.get("MUSTER_TEST_ROUNDS", "4"))
@@ -15,17 +15,6 @@ def value(i):
 
 
 class Damage(ClusterTest):
-    def segments(self, server):
-        where = os.path.join(server.data, "consensus")
-        return sorted(os.path.join(where, n) for n in os.listdir(where) if n.startswith("log-"))
-
-    def flip(self, path, offset):
-        with open(path, "r+b") as f:
-            f.seek(offset)
-            byte = f.read(1)
-            f.seek(offset)
-            f.write(bytes([byte[0] ^ 0x10]))
-
     def used(self, path):
         with open(path, "rb") as f:
             content = f.read()
@@ -46,7 +35,7 @@ class Damage(ClusterTest):
             leader = cluster.leader()
             victim = next(s for s in cluster.servers() if s is not leader)
             # What forms the cluster is in front of that: a configuration is not repaired.
-            begin = self.used(self.segments(victim)[-1]) // 4096 + 1
+            begin = self.used(victim.segments()[-1]) // 4096 + 1
             for _ in range(KEYS):
                 wait_for("a write", lambda: leader.put(f"/v1/kv/k{count}", value(count)).status
                          == 200)
@@ -54,10 +43,10 @@ class Damage(ClusterTest):
             wait_for("the victim to have it", lambda: self.has_all(victim, count))
             # In order: damage within the 50 ms until the last write is proven looks like a torn one.
             victim.terminate()
-            path = self.segments(victim)[-1]
+            path = victim.segments()[-1]
             before = len(victim.log_text())
             page = dice.randrange(begin, self.used(path) // 4096)
-            self.flip(path, page * 4096 + dice.randrange(100))  # batches begin on pages
+            flip(path, page * 4096 + dice.randrange(100))  # batches begin on pages
             # Meanwhile the others go on.
             leader = cluster.leader()
             wait_for("a write", lambda: leader.put(f"/v1/kv/k{count}", value(count)).status == 200)
@@ -73,8 +62,8 @@ class Damage(ClusterTest):
         cluster = self.cluster(3, 0).start().wait_ready()
         victim = next(s for s in cluster.servers() if s is not cluster.leader())
         victim.kill()
-        path = self.segments(victim)[0]
-        self.flip(path, 20)  # the head of the file
+        path = victim.segments()[0]
+        flip(path, 20)  # the head of the file
         victim.start()
         self.assertEqual(victim.wait(), 1)
         self.assertRegex(victim.log_text(), re.escape(path) + r" at byte \d+: .*restore this file")

@@ -118,6 +118,7 @@ class DataDir(ClusterTest):
                              inject=f"{call}:signal=KILL:when={when}")
                 if run.returncode == 0:
                     break
+                self.assertEqual(run.returncode, -signal.SIGKILL, run.stderr)
                 seen = muster("consensus", "inspect", "-data-dir", server.data)
                 self.assertEqual(seen.returncode, 0, seen.stderr)
                 epochs.append(int(re.search(r"^epoch (\d+)$", seen.stdout, re.M).group(1)))

@@ -5,8 +5,9 @@ import os
 import re
 import sqlite3
 import struct
+import subprocess
 
-from cluster import ClusterTest, main, wait_for
+from cluster import ClusterTest, flip, main, wait_for
 
 # So that the log does not lead to the state from its beginning.
 OPTIONS = ["-hcl", "raft_trailing_logs = 5",
@@ -49,9 +50,7 @@ class Rebuilds(ClusterTest):
             wait_for("a compacted log",
                      lambda: int(server.ok("GET", "/v1/agent/self").json()
                                  ["Stats"]["raft"]["last_snapshot_index"]) > 150)
-            wait_for("its log to begin later", lambda: min(
-                n for n in os.listdir(os.path.join(server.data, "consensus"))
-                if n.startswith("log-")) > "log-0000000000000001.seg")
+            wait_for("its log to begin later", server.is_log_compacted)
         return leader
 
     def settled(self, server):
@@ -63,13 +62,33 @@ class Rebuilds(ClusterTest):
         return self.first_state_file(server)
 
     def spoil(self, path, pages):
-        size = os.path.getsize(path)
+        for page in pages(os.path.getsize(path) // PAGE):
+            flip(path, page * PAGE + 2000)
+
+    def forge(self, path, offset):
+        """A bit is another, and its page has the right sum."""
+        number = offset // PAGE
         with open(path, "r+b") as f:
-            for page in pages(size // PAGE):
-                f.seek(page * PAGE + 2000)
-                byte = f.read(1)
-                f.seek(page * PAGE + 2000)
-                f.write(bytes([byte[0] ^ 0x10]))
+            f.seek(number * PAGE)
+            page = bytearray(f.read(PAGE))
+            page[offset % PAGE] ^= 1
+            page[PAGE - 8:] = struct.pack("<II", crc32c(number + 1, page[:PAGE - 8]), number + 1)
+            f.seek(number * PAGE)
+            f.write(page)
+
+    def starts_unaware(self, victim):
+        """It is back, and has not met its damage."""
+        victim.start()
+        wait_for("it to be back", lambda: victim.get("/v1/kv/k149?raw&stale").text == "value 149")
+        self.assertNotIn(ANEW, victim.log_text())
+
+    def spoilt(self, cluster):
+        """A follower at work whose state is damaged where nobody has looked yet."""
+        leader = self.compacted(cluster)
+        victim = next(s for s in cluster.servers() if s is not leader)
+        self.spoil(self.settled(victim), lambda count: [count // 2])  # in the middle of values
+        self.starts_unaware(victim)
+        return victim
 
     def has_all(self, server):
         return server.get("/v1/kv/big/149?raw&stale").body == VALUE[149:] and all(
@@ -120,12 +139,7 @@ class Rebuilds(ClusterTest):
 
     def test_damage_that_only_a_read_meets(self):
         cluster = self.formed()
-        leader = self.compacted(cluster)
-        victim = next(s for s in cluster.servers() if s is not leader)
-        self.spoil(self.settled(victim), lambda count: [count // 2])  # in the middle of values
-        victim.start()
-        wait_for("it to be back", lambda: victim.get("/v1/kv/k149?raw&stale").text == "value 149")
-        self.assertNotIn(ANEW, victim.log_text())
+        victim = self.spoilt(cluster)
 
         def read():
             for i in range(150):
@@ -146,9 +160,7 @@ class Rebuilds(ClusterTest):
             leader.ok("PUT", f"/v1/kv/big/{i}", VALUE[i:])
             leader.ok("PUT", f"/v1/kv/k{i}", f"value {i}")
         for server in (leader, victim):
-            wait_for("its log to begin later", lambda s=server: min(
-                n for n in os.listdir(os.path.join(s.data, "consensus"))
-                if n.startswith("log-")) > "log-0000000000000001.seg")
+            wait_for("its log to begin later", server.is_log_compacted)
         self.spoil(self.settled(victim), lambda count: [count // 2]) # in the middle of values
         victim.start()
         wait_for("it to be back", lambda: victim.get("/v1/kv/k149?raw&stale").text == "value 149")
@@ -165,12 +177,7 @@ class Rebuilds(ClusterTest):
 
     def test_damage_that_only_a_save_meets(self):
         cluster = self.formed()
-        leader = self.compacted(cluster)
-        victim = next(s for s in cluster.servers() if s is not leader)
-        self.spoil(self.settled(victim), lambda count: [count // 2])  # in the middle of values
-        victim.start()
-        wait_for("it to be back", lambda: victim.get("/v1/kv/k149?raw&stale").text == "value 149")
-        self.assertNotIn(ANEW, victim.log_text())
+        victim = self.spoilt(cluster)
         path = os.path.join(cluster.dir, "saved")
         run = victim.cli("snapshot", "save", "-stale", path, check=1)
         self.assertIn("fails its checksum", run.stderr)
@@ -197,7 +204,7 @@ class Rebuilds(ClusterTest):
         """At some moment of it."""
         try:
             victim.process.wait(seconds)
-        except Exception:  # it runs
+        except subprocess.TimeoutExpired:  # it runs
             victim.kill()
 
     def test_the_longest_log_is_that_of_a_server_without_a_state(self):
@@ -255,16 +262,10 @@ class Rebuilds(ClusterTest):
         state = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
         total = bytes(state.execute("SELECT hash FROM applied").fetchone()[0])
         state.close()
-        with open(path, "r+b") as f:  # what the rows add up to, as if one of them were another
-            content = f.read()
-            places = [m.start() for m in re.finditer(re.escape(total), content)]
-            self.assertEqual(len(places), 1)
-            number = places[0] // PAGE
-            page = bytearray(content[number * PAGE:(number + 1) * PAGE])
-            page[places[0] % PAGE] ^= 1
-            page[PAGE - 8:] = struct.pack("<II", crc32c(number + 1, page[:PAGE - 8]), number + 1)
-            f.seek(number * PAGE)
-            f.write(page)
+        with open(path, "rb") as f:
+            places = [m.start() for m in re.finditer(re.escape(total), f.read())]
+        self.assertEqual(len(places), 1)
+        self.forge(path, places[0])  # what the rows add up to, as if one of them were another
         victim.start()
 
         def write():

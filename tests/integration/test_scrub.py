@@ -5,8 +5,8 @@ import os
 import re
 import unittest
 
-from cluster import main, wait_for
-from test_rebuild import ANEW, PAGE, VALUE, Rebuilds, crc32c
+from cluster import flip, main, wait_for
+from test_rebuild import ANEW, PAGE, VALUE, Rebuilds
 
 # Passes only when they are asked for.
 OPTIONS = ["-hcl", "scrub { interval = \"0s\" bytes_per_second = 1073741824 }",
@@ -27,17 +27,6 @@ class Scrubs(Rebuilds):
         server.ok("PUT", "/v1/operator/scrub")
         wait_for("the pass", lambda: self.scrub(server)["Passes"] > before)
         return self.scrub(server)
-
-    def segments(self, server):
-        where = os.path.join(server.data, "consensus")
-        return sorted(os.path.join(where, n) for n in os.listdir(where) if n.startswith("log-"))
-
-    def flip(self, path, offset):
-        with open(path, "r+b") as f:
-            f.seek(offset)
-            byte = f.read(1)
-            f.seek(offset)
-            f.write(bytes([byte[0] ^ 0x10]))
 
     def filled(self, server):
         for i in range(150):
@@ -83,13 +72,13 @@ class Scrubs(Rebuilds):
 
     def damage_in_the_log(self, server, segment, offset):
         """Found, told, and gone; the server goes on as if nothing had been."""
-        paths = self.segments(server)
+        paths = server.segments()
         path = paths[segment]
-        self.flip(path, offset)
+        flip(path, offset)
         seen = self.passed(server)
         self.assertEqual(seen["Damages"], 1)
         self.assertRegex(seen["Found"], re.escape(path) + r" at byte \d+: ")
-        wait_for("the segment to go", lambda: path not in self.segments(server))
+        wait_for("the segment to go", lambda: path not in server.segments())
         wait_for("it to be told", lambda: not self.scrub(server)["Shedding"])
         self.assertIn("The damaged segment has left the log", server.log_text())
         self.assertTrue(self.has_all(server))
@@ -132,12 +121,7 @@ class Scrubs(Rebuilds):
 
     def test_damage_in_the_state(self):
         cluster = self.formed(3, ["-hcl", "raft_trailing_logs = 5"])
-        leader = self.compacted(cluster)
-        victim = next(s for s in cluster.servers() if s is not leader)
-        self.spoil(self.settled(victim), lambda count: [count // 2])  # in the middle of values
-        victim.start()
-        wait_for("it to be back", lambda: victim.get("/v1/kv/k149?raw&stale").text == "value 149")
-        self.assertNotIn(ANEW, victim.log_text())
+        victim = self.spoilt(cluster)
         victim.ok("PUT", "/v1/operator/scrub")
         wait_for("its state", lambda: ANEW in victim.log_text() and self.has_all(victim))
         self.assertNotIn("a read met a damaged page", victim.log_text())
@@ -152,18 +136,8 @@ class Scrubs(Rebuilds):
         leader = self.compacted(cluster)
         victim = next(s for s in cluster.servers() if s is not leader)
         path = self.settled(victim)
-        number = os.path.getsize(path) // PAGE // 2  # in the middle of values
-        with open(path, "r+b") as f:  # one of them is another one, and its page has the right sum
-            f.seek(number * PAGE)
-            page = bytearray(f.read(PAGE))
-            page[2000] ^= 1
-            page[PAGE - 8:] = crc32c(number + 1, page[:PAGE - 8]).to_bytes(4, "little") + \
-                (number + 1).to_bytes(4, "little")
-            f.seek(number * PAGE)
-            f.write(page)
-        victim.start()
-        wait_for("it to be back", lambda: victim.get("/v1/kv/k149?raw&stale").text == "value 149")
-        self.assertNotIn(ANEW, victim.log_text())
+        self.forge(path, os.path.getsize(path) // PAGE // 2 * PAGE + 2000)  # in the middle of values
+        self.starts_unaware(victim)
         victim.ok("PUT", "/v1/operator/scrub")
         wait_for("its state", lambda: ANEW in victim.log_text() and self.has_all(victim))
         self.assertIn("do not add up", victim.log_text())

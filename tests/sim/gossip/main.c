@@ -6,9 +6,10 @@
  *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
  *   sim_gossip --large --nodes N [--seed S] [--trials R] [--seconds T]
  *              [--churn a-minute] [--loss percent]     thousands of them
- *   sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes] [--loss
- * percent] sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent] sim_gossip
- * --alarms loss|stops|starved|oneway [--rules muster|memberlist] [--nodes N]
+ *   sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes]
+ *              [--loss percent] [--within ms]
+ *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
+ *   sim_gossip --alarms loss|stops|starved|oneway [--rules muster|memberlist] [--nodes N]
  *              [--seed S] [--seconds T]
  *   sim_gossip --calibrate                  the model of memberlist against its known figures
  *

@@ -125,7 +125,6 @@ static void add_payload(struct mu_buf *to, const char *query, struct mu_span pay
     mu_buf_addf(to, " '%.*s'", MU_SPAN_FMT(payload));
 }
 
-/* What users and their handlers get. Answers wait until the step is over. */
 static void add_answer(struct mu_buf *to, struct mu_span payload)
 {
     if (payload.bytes > GOSSIP_RESPONSE_BYTES) {
@@ -135,6 +134,7 @@ static void add_answer(struct mu_buf *to, struct mu_span payload)
     }
 }
 
+/* What users and their handlers get. Answers wait until the step is over. */
 static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
 {
     static const char *const kinds[] = { "ack", "response", "done" };

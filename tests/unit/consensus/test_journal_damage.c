@@ -4,23 +4,6 @@
 
 #include "journal_fixture.h"
 
-/* Terms, votes, truncations, configurations and several segments. */
-static void history(struct opened *o, struct model *m, uint64_t seed, size_t writes)
-{
-    struct model_write *mw = mu_new(sizeof *mw);
-    struct mu_rand r;
-
-    mu_rand_seed(&r, seed);
-    for (uint64_t seq = 1; seq <= writes; seq++) {
-        model_random_write(m, &r, seq, m->last / 2, mw);
-        if (append_one(o, mw) != MU_OK) {
-            fail_msg("append: %s", o->err.text);
-        }
-        model_write_deinit(mw);
-    }
-    mu_free(mw);
-}
-
 static uint64_t term_of(const struct model *m, uint64_t index)
 {
     return index == 0 ? 0 : m->entries[index].term;

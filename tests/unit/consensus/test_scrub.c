@@ -10,23 +10,6 @@ static bool no_rest(void *data, size_t bytes)
     return true;
 }
 
-/* Terms, votes, truncations, configurations and several segments. */
-static void history(struct opened *o, struct model *m, uint64_t seed, size_t writes)
-{
-    struct model_write *mw = mu_new(sizeof *mw);
-    struct mu_rand r;
-
-    mu_rand_seed(&r, seed);
-    for (uint64_t seq = 1; seq <= writes; seq++) {
-        model_random_write(m, &r, seq, m->last / 2, mw);
-        if (append_one(o, mw) != MU_OK) {
-            fail_msg("append: %s", o->err.text);
-        }
-        model_write_deinit(mw);
-    }
-    mu_free(mw);
-}
-
 static struct consensus_scrubbed look(struct opened *o, uint64_t behind)
 {
     struct consensus_survey *survey = consensus__journal_survey(&o->j);
