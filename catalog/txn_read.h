@@ -29,7 +29,6 @@ struct txn_run {
     const struct txn_source *source;
     struct mu_arena *arena;
     struct catalog_txn_answer *answer;
-    size_t found_room, errors_room;
     size_t bytes; /* of keys and values in the answer, and of objects */
 };
 
