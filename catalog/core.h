@@ -234,6 +234,8 @@ struct mu_span catalog__service_counter(struct mu_arena *arena, struct mu_span n
 struct mu_span catalog__service_id(const struct command_service *service);
 
 /* check.c */
+/* The id that a registration means: its name where none is given. */
+struct mu_span catalog__check_id(const struct command_check *check);
 MU_MUST_CHECK enum mu_code catalog__check_find(struct catalog *c, struct mu_span node_key,
                                                struct mu_span key, struct row *out, bool *found,
                                                struct mu_err *err);

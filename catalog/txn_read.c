@@ -92,11 +92,6 @@ void catalog__txn_fail(struct txn_run *run, size_t op, const char *fmt, ...)
 
 /* -- nodes, services and checks ---------------------------------------------------------------- */
 
-struct mu_span catalog__txn_check_id(const struct command_check *check)
-{
-    return check->id.bytes > 0 ? check->id : check->name;
-}
-
 /* By its id where one is given, as the reference has it. */
 static enum mu_code find_node(struct txn_run *run, const struct command_node *node,
                               struct catalog_node **out, struct mu_err *err)
@@ -145,7 +140,7 @@ enum mu_code catalog__txn_show(struct txn_run *run, const struct command_txn_op 
         rc = s->service(s->self, run->arena, node_key,
                         catalog__fold(run->arena, catalog__service_id(op->service)), &service, err);
     } else {
-        rc = find_check(run, node_key, catalog__txn_check_id(op->check), &check, err);
+        rc = find_check(run, node_key, catalog__check_id(op->check), &check, err);
     }
     *found = node != NULL || service != NULL || check != NULL;
     if (rc == MU_OK && *found) {
