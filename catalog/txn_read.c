@@ -65,7 +65,7 @@ void catalog__txn_add(struct txn_run *run, const struct catalog_kv *kv, bool has
     run->bytes += kv->key.bytes + a->found[a->found_count++].kv.value.bytes;
 }
 
-void catalog__txn_add_object(struct txn_run *run, const struct catalog_txn_found *found)
+static void add_object(struct txn_run *run, const struct catalog_txn_found *found)
 {
     struct catalog_txn_answer *a = run->answer;
 
@@ -144,8 +144,8 @@ enum mu_code catalog__txn_show(struct txn_run *run, const struct command_txn_op 
     }
     *found = node != NULL || service != NULL || check != NULL;
     if (rc == MU_OK && *found) {
-        catalog__txn_add_object(
-            run, &(struct catalog_txn_found){ .node = node, .service = service, .check = check });
+        add_object(run,
+                   &(struct catalog_txn_found){ .node = node, .service = service, .check = check });
     }
     return rc;
 }

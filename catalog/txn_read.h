@@ -35,7 +35,6 @@ struct txn_run {
 bool catalog__txn_verb_reads(enum command_txn_verb verb);
 void catalog__txn_add(struct txn_run *run, const struct catalog_kv *kv, bool has_value);
 void catalog__txn_fail(struct txn_run *run, size_t op, const char *fmt, ...) MU_PRINTF(3, 4);
-void catalog__txn_add_object(struct txn_run *run, const struct catalog_txn_found *found);
 /* Add the object that the operation is about, if it is there. */
 MU_MUST_CHECK enum mu_code catalog__txn_show(struct txn_run *run, const struct command_txn_op *op,
                                              bool *found, struct mu_err *err);
