@@ -8,6 +8,11 @@
  */
 #include "core.h"
 
+struct mu_span catalog__check_id(const struct command_check *check)
+{
+    return check->id.bytes > 0 ? check->id : check->name;
+}
+
 enum mu_code catalog__check_find(struct catalog *c, struct mu_span node_key, struct mu_span key,
                                  struct row *out, bool *found, struct mu_err *err)
 {
@@ -44,7 +49,7 @@ static void attach(struct row *check, const struct row *service)
 static void check_row(struct catalog *c, struct mu_span node_key, const struct row *service,
                       const struct command_check *check, struct row *out)
 {
-    struct mu_span id = check->id.bytes > 0 ? check->id : check->name;
+    struct mu_span id = catalog__check_id(check);
     struct row_value *v = out->v;
 
     v[CHECK_NODE] = row_bytes(node_key);

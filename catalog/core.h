@@ -191,8 +191,8 @@ void catalog__changed(struct catalog *c, enum catalog_topic_kind kind, struct mu
 /* db.c: what is committed is in the file, flushed; nobody else may be reading. */
 MU_MUST_CHECK enum mu_code catalog__flush(struct catalog *c, struct mu_err *err);
 
-/* register.c: a node as a registration of it alone would set it, or `result` says why not; and what
- * is wrong with the words of one, or of a service. */
+/* register.c: a node, whose words are in order, as a registration of it alone would set it, or
+ * `result` says why not; and what is wrong with the words of one, or of a service. */
 MU_MUST_CHECK enum mu_code catalog__node_set(struct catalog *c, const struct command_node *node,
                                              struct catalog_result *result, struct mu_err *err);
 void catalog__judge_node_words(const struct command_node *node, struct catalog_result *result);
@@ -234,6 +234,8 @@ struct mu_span catalog__service_counter(struct mu_arena *arena, struct mu_span n
 struct mu_span catalog__service_id(const struct command_service *service);
 
 /* check.c */
+/* The id that a registration means: its name where none is given. */
+struct mu_span catalog__check_id(const struct command_check *check);
 MU_MUST_CHECK enum mu_code catalog__check_find(struct catalog *c, struct mu_span node_key,
                                                struct mu_span key, struct row *out, bool *found,
                                                struct mu_err *err);

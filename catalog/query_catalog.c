@@ -52,7 +52,7 @@ enum mu_code catalog_query_nodes(struct catalog_reader *r, struct mu_arena *aren
 
         catalog__read_node(&w, &node);
         if (catalog__filter_matches(filter, &node)) {
-            out->items = catalog__more(arena, out->items, out->count, sizeof *out->items);
+            out->items = mu_arena_grow(arena, out->items, out->count, sizeof *out->items);
             out->items[out->count++] = node;
         }
     }
@@ -177,7 +177,7 @@ static void add_tags(struct mu_arena *arena, struct mu_texts *to, struct mu_span
     struct mu_texts tags = catalog__unpack_texts(arena, packed);
 
     for (size_t i = 0; i < tags.count; i++) {
-        to->items = catalog__more(arena, to->items, to->count, sizeof *to->items);
+        to->items = mu_arena_grow(arena, to->items, to->count, sizeof *to->items);
         to->items[to->count++] = tags.items[i];
     }
 }
@@ -224,7 +224,7 @@ enum mu_code catalog_query_service_names(struct catalog_reader *r, struct mu_are
             }
         }
         if (last == NULL || !mu_span_eq(column_bytes(w.s, SERVICE_NAME_KEY), last_key)) {
-            out->items = catalog__more(arena, out->items, out->count, sizeof *out->items);
+            out->items = mu_arena_grow(arena, out->items, out->count, sizeof *out->items);
             last = &out->items[out->count++];
             *last =
                 (struct catalog_service_name){ catalog__walk_bytes(&w, SERVICE_NAME), { NULL, 0 } };
@@ -257,7 +257,7 @@ static enum mu_code add_checks(struct walk *from, struct mu_span name_key, struc
     bind_bytes(w.s, 2, node_key);
     bind_bytes(w.s, 3, key);
     while (catalog__walk_next(&w)) {
-        out->checks = catalog__more(w.arena, out->checks, out->checks_count, sizeof *out->checks);
+        out->checks = mu_arena_grow(w.arena, out->checks, out->checks_count, sizeof *out->checks);
         catalog__read_check(&w, &out->checks[out->checks_count]);
         out->checks[out->checks_count++].node = out->node->name;
     }
@@ -297,7 +297,7 @@ enum mu_code catalog_query_instances(struct catalog_reader *r, struct mu_arena *
         if (w.rc != MU_OK || !catalog__filter_matches(filter, memo.node)) {
             continue;
         }
-        out->items = catalog__more(arena, out->items, out->count, sizeof *out->items);
+        out->items = mu_arena_grow(arena, out->items, out->count, sizeof *out->items);
         w.rc = read_instance(&w, &memo, with_checks, &out->items[out->count++]);
     }
     enum mu_code rc = catalog__walk_end(&w);
@@ -325,7 +325,7 @@ enum mu_code catalog_query_node_services(struct catalog_reader *r, struct mu_are
     bind_bytes(w.s, 1, key);
     while (catalog__walk_next(&w)) {
         out->services =
-            catalog__more(arena, out->services, out->services_count, sizeof *out->services);
+            mu_arena_grow(arena, out->services, out->services_count, sizeof *out->services);
         catalog__read_service(&w, &out->services[out->services_count++]);
     }
     rc = catalog__walk_end(&w);

@@ -10,7 +10,7 @@ static enum mu_code collect(struct walk *w, struct catalog_coordinates *out, str
         struct catalog_coordinate found = { .node = catalog__walk_bytes(w, 0) };
 
         if (catalog__coordinate_unpack(catalog__walk_bytes(w, 1), &found.at)) {
-            out->items = catalog__more(w->arena, out->items, out->count, sizeof *out->items);
+            out->items = mu_arena_grow(w->arena, out->items, out->count, sizeof *out->items);
             out->items[out->count++] = found;
         }
     }

@@ -25,7 +25,7 @@ static enum mu_code collect(struct walk *w, const struct catalog_filter *filter,
             }
         }
         if (catalog__filter_matches(filter, node)) {
-            out->items = catalog__more(w->arena, out->items, out->count, sizeof *out->items);
+            out->items = mu_arena_grow(w->arena, out->items, out->count, sizeof *out->items);
             catalog__read_check(w, &out->items[out->count]);
             out->items[out->count++].node = node->name;
         }

@@ -105,7 +105,7 @@ enum mu_code catalog_query_prefix(struct catalog_reader *r, struct mu_arena *are
     catalog__walk(&w, r, READER_PAIRS, arena, err);
     bind_bytes(w.s, 1, prefix);
     while (next_below(&w, prefix, &key, &newest)) {
-        out->items = catalog__more(arena, out->items, out->count, sizeof *out->items);
+        out->items = mu_arena_grow(arena, out->items, out->count, sizeof *out->items);
         out->items[out->count++] = (struct catalog_kv){
             .key = mu_arena_span(arena, key),
             .modify_index = catalog__walk_number(&w, RANGE_INDEX),
@@ -151,7 +151,7 @@ enum mu_code catalog_query_keys(struct catalog_reader *r, struct mu_arena *arena
         if (out->count > 0 && mu_span_eq(out->items[out->count - 1], shown)) {
             continue;
         }
-        out->items = catalog__more(arena, out->items, out->count, sizeof *out->items);
+        out->items = mu_arena_grow(arena, out->items, out->count, sizeof *out->items);
         out->items[out->count++] = mu_arena_span(arena, shown);
     }
     enum mu_code rc = catalog__walk_end(&w);

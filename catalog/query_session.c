@@ -32,7 +32,7 @@ static void read_session(struct walk *w, struct catalog_session *out)
 static enum mu_code collect(struct walk *w, struct catalog_sessions *out, struct mu_err *err)
 {
     while (catalog__walk_next(w)) {
-        out->items = catalog__more(w->arena, out->items, out->count, sizeof *out->items);
+        out->items = mu_arena_grow(w->arena, out->items, out->count, sizeof *out->items);
         read_session(w, &out->items[out->count++]);
     }
     enum mu_code rc = catalog__walk_end(w);

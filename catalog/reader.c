@@ -219,21 +219,6 @@ static bool has_value(struct walk *w, int column)
     return sqlite3_column_type(w->s, column) != SQLITE_NULL;
 }
 
-void *catalog__more(struct mu_arena *arena, void *items, size_t count, size_t bytes)
-{
-    bool is_full = count == 0 || (count >= 4 && (count & (count - 1)) == 0);
-
-    if (!is_full) {
-        return items;
-    }
-    void *larger = mu_arena_array(arena, count < 4 ? 4 : count * 2, bytes);
-
-    if (count > 0) {
-        memcpy(larger, items, count * bytes);
-    }
-    return larger;
-}
-
 /* -- rows as answers show them ----------------------------------------------------------------- */
 
 void catalog__read_node(struct walk *w, struct catalog_node *out)

@@ -103,7 +103,4 @@ MU_MUST_CHECK enum mu_code catalog__find_node(struct catalog_reader *r, struct m
                                               struct mu_err *err);
 bool catalog__filter_matches(const struct catalog_filter *filter, const struct catalog_node *node);
 
-/* Room for one more item behind `count` of them; doubles inside the arena. */
-void *catalog__more(struct mu_arena *arena, void *items, size_t count, size_t bytes);
-
 #endif

@@ -257,11 +257,6 @@ enum mu_code catalog__node_set(struct catalog *c, const struct command_node *nod
 {
     const struct command_register reg = { .node = *node };
     struct plan p = { .reg = &reg, .doing = "" };
-
-    catalog__judge_node_words(node, result);
-    if (result->code != MU_OK) {
-        return MU_OK;
-    }
     enum mu_code rc = judge_node(c, &p, result, err);
 
     return rc == MU_OK && result->code == MU_OK && p.writes_node ? write_node(c, &p, err) : rc;

@@ -185,10 +185,7 @@ static void check(struct walker *w, struct catalog_check *c)
 
 static void key(struct walker *w, struct catalog_txn_found *f)
 {
-    uint32_t has_value = f->has_value;
-
-    small(w, &has_value);
-    f->has_value = has_value != 0;
+    flag(w, &f->has_value);
     text(w, &f->kv.key);
     text(w, &f->kv.value);
     text(w, &f->kv.session);

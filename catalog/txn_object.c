@@ -128,7 +128,7 @@ static void refuse_stale(struct object_op *o)
         return;
     }
     struct mu_span id =
-        op->service != NULL ? catalog__service_id(op->service) : catalog__txn_check_id(op->check);
+        op->service != NULL ? catalog__service_id(op->service) : catalog__check_id(op->check);
 
     catalog__refuse(
         &o->refused, MU_CONFLICT, "failed to %s %s \"%.*s\" on node \"%.*s\", index is stale", done,
@@ -233,7 +233,7 @@ static enum mu_code set_check(struct catalog *c, struct object_op *o, struct mu_
 
 static enum mu_code write_check(struct catalog *c, struct object_op *o, struct mu_err *err)
 {
-    struct mu_span id = catalog__txn_check_id(o->op->check);
+    struct mu_span id = catalog__check_id(o->op->check);
 
     if (sets(o) && id.bytes == 0) {
         catalog__refuse(&o->refused, MU_INVALID, "Must provide a check ID or name");

@@ -1,7 +1,6 @@
 #include "txn_read.h"
 
 #include <stdarg.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "reader.h"
@@ -54,26 +53,11 @@ bool catalog_txn_is_read(const struct command_txn *txn)
 
 /* -- the answer -------------------------------------------------------------------------------- */
 
-static void *grown(struct mu_arena *arena, void *items, size_t items_count, size_t *room,
-                   size_t bytes)
-{
-    if (items_count < *room) {
-        return items;
-    }
-    *room = *room == 0 ? 4 : 2 * *room;
-    void *larger = mu_arena_array(arena, *room, bytes);
-
-    if (items_count > 0) {
-        memcpy(larger, items, items_count * bytes);
-    }
-    return larger;
-}
-
 void catalog__txn_add(struct txn_run *run, const struct catalog_kv *kv, bool has_value)
 {
     struct catalog_txn_answer *a = run->answer;
 
-    a->found = grown(run->arena, a->found, a->found_count, &run->found_room, sizeof *a->found);
+    a->found = mu_arena_grow(run->arena, a->found, a->found_count, sizeof *a->found);
     a->found[a->found_count] = (struct catalog_txn_found){ .kv = *kv, .has_value = has_value };
     if (!has_value) {
         a->found[a->found_count].kv.value = MU_SPAN_NONE;
@@ -81,11 +65,11 @@ void catalog__txn_add(struct txn_run *run, const struct catalog_kv *kv, bool has
     run->bytes += kv->key.bytes + a->found[a->found_count++].kv.value.bytes;
 }
 
-void catalog__txn_add_object(struct txn_run *run, const struct catalog_txn_found *found)
+static void add_object(struct txn_run *run, const struct catalog_txn_found *found)
 {
     struct catalog_txn_answer *a = run->answer;
 
-    a->found = grown(run->arena, a->found, a->found_count, &run->found_room, sizeof *a->found);
+    a->found = mu_arena_grow(run->arena, a->found, a->found_count, sizeof *a->found);
     a->found[a->found_count++] = *found;
     run->bytes += catalog__txn_found_bytes(found);
 }
@@ -99,7 +83,7 @@ void catalog__txn_fail(struct txn_run *run, size_t op, const char *fmt, ...)
     va_start(args, fmt);
     mu_buf_vaddf(&what, fmt, args);
     va_end(args);
-    a->errors = grown(run->arena, a->errors, a->errors_count, &run->errors_room, sizeof *a->errors);
+    a->errors = mu_arena_grow(run->arena, a->errors, a->errors_count, sizeof *a->errors);
     a->errors[a->errors_count++] =
         (struct catalog_txn_error){ .op = (uint32_t)op,
                                     .what = mu_arena_span(run->arena, mu_buf_span(&what)) };
@@ -107,11 +91,6 @@ void catalog__txn_fail(struct txn_run *run, size_t op, const char *fmt, ...)
 }
 
 /* -- nodes, services and checks ---------------------------------------------------------------- */
-
-struct mu_span catalog__txn_check_id(const struct command_check *check)
-{
-    return check->id.bytes > 0 ? check->id : check->name;
-}
 
 /* By its id where one is given, as the reference has it. */
 static enum mu_code find_node(struct txn_run *run, const struct command_node *node,
@@ -161,12 +140,12 @@ enum mu_code catalog__txn_show(struct txn_run *run, const struct command_txn_op 
         rc = s->service(s->self, run->arena, node_key,
                         catalog__fold(run->arena, catalog__service_id(op->service)), &service, err);
     } else {
-        rc = find_check(run, node_key, catalog__txn_check_id(op->check), &check, err);
+        rc = find_check(run, node_key, catalog__check_id(op->check), &check, err);
     }
     *found = node != NULL || service != NULL || check != NULL;
     if (rc == MU_OK && *found) {
-        catalog__txn_add_object(
-            run, &(struct catalog_txn_found){ .node = node, .service = service, .check = check });
+        add_object(run,
+                   &(struct catalog_txn_found){ .node = node, .service = service, .check = check });
     }
     return rc;
 }

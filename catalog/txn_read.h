@@ -29,16 +29,12 @@ struct txn_run {
     const struct txn_source *source;
     struct mu_arena *arena;
     struct catalog_txn_answer *answer;
-    size_t found_room, errors_room;
     size_t bytes; /* of keys and values in the answer, and of objects */
 };
 
 bool catalog__txn_verb_reads(enum command_txn_verb verb);
 void catalog__txn_add(struct txn_run *run, const struct catalog_kv *kv, bool has_value);
 void catalog__txn_fail(struct txn_run *run, size_t op, const char *fmt, ...) MU_PRINTF(3, 4);
-void catalog__txn_add_object(struct txn_run *run, const struct catalog_txn_found *found);
-/* What answers call it, or the name that stands for it. */
-struct mu_span catalog__txn_check_id(const struct command_check *check);
 /* Add the object that the operation is about, if it is there. */
 MU_MUST_CHECK enum mu_code catalog__txn_show(struct txn_run *run, const struct command_txn_op *op,
                                              bool *found, struct mu_err *err);

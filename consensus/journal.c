@@ -568,13 +568,11 @@ enum mu_code consensus__journal_append(struct consensus_journal *j,
     return consensus__journal_commit(j, err);
 }
 
-enum mu_code consensus__journal_mark(struct consensus_journal *j, struct mu_err *err)
+static enum mu_code mark(struct consensus_journal *j, bool in_new_segment, struct mu_err *err)
 {
-    if (j->is_marked) {
-        return MU_OK;
-    }
     struct consensus_position start = j->tail;
-    enum mu_code rc = consensus__journal_begin(j, &start, CONSENSUS_RECORD_HEAD, false, err);
+    enum mu_code rc =
+        consensus__journal_begin(j, &start, CONSENSUS_RECORD_HEAD, in_new_segment, err);
 
     if (rc != MU_OK) {
         return judged(j, rc);
@@ -582,6 +580,11 @@ enum mu_code consensus__journal_mark(struct consensus_journal *j, struct mu_err 
     consensus__journal_add_mark(j);
     j->is_marked = true;
     return consensus__journal_commit(j, err);
+}
+
+enum mu_code consensus__journal_mark(struct consensus_journal *j, struct mu_err *err)
+{
+    return j->is_marked ? MU_OK : mark(j, false, err);
 }
 
 /* -- compaction ---------------------------------------------------------------------------- */
@@ -651,25 +654,10 @@ struct consensus_survey *consensus__journal_survey(const struct consensus_journa
     return s;
 }
 
-/* Nothing more goes to the current segment; a MARK begins the next one. */
-static enum mu_code leave(struct consensus_journal *j, struct mu_err *err)
-{
-    struct consensus_position start = j->tail;
-    enum mu_code rc = consensus__journal_begin(j, &start, CONSENSUS_RECORD_HEAD, true, err);
-
-    if (rc != MU_OK) {
-        return judged(j, rc);
-    }
-    consensus__journal_add_mark(j);
-    j->is_marked = true;
-    return consensus__journal_commit(j, err);
-}
-
 enum mu_code consensus__journal_shed(struct consensus_journal *j, uint64_t number, uint64_t *upto,
                                      struct mu_err *err)
 {
     size_t at = 0;
-    enum mu_code rc = MU_OK;
 
     *upto = 0;
     while (at < j->segments_count && j->segments[at].number != number) {
@@ -678,7 +666,9 @@ enum mu_code consensus__journal_shed(struct consensus_journal *j, uint64_t numbe
     if (at == j->segments_count) {
         return MU_OK;
     }
-    rc = at + 1 == j->segments_count ? leave(j, err) : MU_OK;
+    bool is_current = at + 1 == j->segments_count;
+    enum mu_code rc = is_current ? mark(j, true, err) : MU_OK; /* nothing more goes to it */
+
     if (rc != MU_OK) {
         return rc;
     }

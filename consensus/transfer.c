@@ -226,11 +226,12 @@ static bool should_yield_disk(const struct consensus *c)
 /* A server whose state is lost leads because nobody else could be elected: its log is the longest.
  * Once another has all of it, and a state to go on from, its work is done. That need not be
  * committed: who is needed for it may have to get a snapshot first, and there is none here. */
-static bool should_yield_state(const struct consensus *c)
+static const struct mu_id *heir(const struct consensus *c)
 {
-    uint32_t i = best(c, has_state);
+    uint32_t i = c->lacks_state ? best(c, has_state) : CONSENSUS_PEERS_MAX;
+    bool is_found = i != CONSENSUS_PEERS_MAX && c->peers[i].match == c->log.last_index;
 
-    return c->lacks_state && i != CONSENSUS_PEERS_MAX && c->peers[i].match == c->log.last_index;
+    return is_found ? &c->peers[i].id : NULL;
 }
 
 /* A preferred voter that could lead at once; a hint, never part of a vote (spec 2.1). */
@@ -264,9 +265,9 @@ static void begin_by_itself(struct consensus *c)
     if (c->now_ms < c->office.yields_at_ms) {
         return;
     }
-    if (should_yield_state(c)) {
-        (void)consensus__transfer_begin(c, CONSENSUS_TRANSFER_STATE,
-                                        &c->peers[best(c, has_state)].id);
+    to = heir(c);
+    if (to != NULL) {
+        (void)consensus__transfer_begin(c, CONSENSUS_TRANSFER_STATE, to);
         return;
     }
     if (should_yield_disk(c)) {

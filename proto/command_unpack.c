@@ -298,17 +298,20 @@ static void txn_op_from_pb(struct unpack *u, const pb_txn_op *m, enum command_tx
     };
 }
 
+/* Room for so many operations; none: too many. */
+static void txn_begin(struct unpack *u, size_t count, struct command_txn *txn)
+{
+    txn->ops_count = command__count_fits(u, count) ? count : 0;
+    txn->ops = mu_arena_array(u->arena, txn->ops_count, sizeof *txn->ops);
+}
+
 void command__unpack_txn(struct unpack *u, struct command *c)
 {
     const pb_txn *m = command__unpack_body(u, &muster__command__txn__descriptor);
     struct command_txn *txn = &c->txn;
 
-    if (m == NULL || !command__count_fits(u, m->n_ops)) {
-        return;
-    }
-    txn->ops_count = m->n_ops;
-    txn->ops = mu_arena_array(u->arena, m->n_ops, sizeof *txn->ops);
-    for (size_t i = 0; i < m->n_ops && u->wrong == NULL; i++) {
+    txn_begin(u, m != NULL ? m->n_ops : 0, txn);
+    for (size_t i = 0; i < txn->ops_count && u->wrong == NULL; i++) {
         txn_op_from_pb(u, m->ops[i], COMMAND_TXN_DELETE_CAS, &txn->ops[i]);
     }
 }
@@ -356,12 +359,8 @@ void command__unpack_txn_catalog(struct unpack *u, struct command *c)
     const pb_txn_catalog *m = command__unpack_body(u, &muster__command__txn_catalog__descriptor);
     struct command_txn *txn = &c->txn;
 
-    if (m == NULL || !command__count_fits(u, m->n_ops)) {
-        return;
-    }
-    txn->ops_count = m->n_ops;
-    txn->ops = mu_arena_array(u->arena, m->n_ops, sizeof *txn->ops);
-    for (size_t i = 0; i < m->n_ops && u->wrong == NULL; i++) {
+    txn_begin(u, m != NULL ? m->n_ops : 0, txn);
+    for (size_t i = 0; i < txn->ops_count && u->wrong == NULL; i++) {
         txn_catalog_op_from_pb(u, m->ops[i], &txn->ops[i]);
     }
 }

@@ -361,8 +361,8 @@ mutant(lost_state_takes_proposals propose.c scripts
     "    if (false) {
         return CONSENSUS_STATE_LOST;")
 mutant(lost_state_keeps_office transfer.c scripts
-    "    if (should_yield_state(c)) {"
-    "    if (false) {")
+    "    to = heir(c);"
+    "    to = NULL;")
 mutant(lost_state_exports_nothing_as_all snapshot.c scripts
     "    if (c->lacks_state) {
         return; /* there"
