@@ -579,8 +579,7 @@ static enum mu_code check_sinks(struct config_draft *d, struct mu_err *err)
 
         *sinks[i].address = is_said(*sinks[i].address) ? *sinks[i].address : NULL;
         if (*sinks[i].address != NULL &&
-            (!mu_addr_split(mu_span_text(*sinks[i].address), &host, &port) || port == 0 ||
-             host.bytes == 0)) {
+            (!mu_addr_split(mu_span_text(*sinks[i].address), &host, &port) || port == 0)) {
             return mu_fail(err, MU_INVALID, "telemetry.%s: '%.64s' is not host:port", sinks[i].key,
                            *sinks[i].address);
         }

@@ -176,7 +176,6 @@ void config__set_text(struct config_draft *d, const struct config_item *item, st
     }
 }
 
-/* The room of a list: doubles whenever the count is a power of two, so that none is kept. */
 void config__texts_add(struct mu_arena *arena, struct config_texts *list, const char *text)
 {
     list->items = mu_arena_grow(arena, list->items, list->count, sizeof *list->items);

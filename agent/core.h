@@ -139,7 +139,7 @@ struct agent {
     struct timer leave_timer;   /* leave.c */
     struct mu_addr left_behind; /* member.c: a server of an older epoch, to be told */
     struct timer left_behind_timer;
-    struct timer end_timer;       /* until the owner is told */
+    struct timer end_timer;    /* until the owner is told */
     struct timer memory_timer; /* the next look at what the heap holds for nobody (memory.c) */
     uint64_t processor_ns;     /* used until the last one */
     enum agent_end end_how;
@@ -250,8 +250,6 @@ void agent__await(struct agent *a, uint64_t index);
 /* -- request.c, read.c ------------------------------------------------------------------------- */
 
 void agent__requests_open(struct agent *a);
-void agent__memory_open(struct agent *a);
-void agent__memory_close(struct agent *a);
 void agent__requests_close(struct agent *a); /* answers all with MU_CANCELLED */
 /* Propose here and only here: what a follower forwarded. */
 void agent__propose_here(struct agent *a, struct mu_span command, agent_written_fn *done,
@@ -313,6 +311,11 @@ MU_MUST_CHECK enum mu_code agent__scrub_open(struct agent *a, struct mu_err *err
 void agent__scrub_close(struct agent *a); /* waits for its thread, which gives up */
 struct consensus_survey;
 void agent__scrub_surveyed(struct agent *a, const struct consensus_survey *survey);
+
+/* -- memory.c: what the heap holds for nobody ------------------------------------------------- */
+
+void agent__memory_open(struct agent *a);
+void agent__memory_close(struct agent *a);
 
 /* -- history.c --------------------------------------------------------------------------------- */
 

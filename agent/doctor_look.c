@@ -6,6 +6,7 @@
  * these members, whether large datagrams do. Questions that come meanwhile are answered with the
  * same round.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,6 +55,18 @@ static void add_state(struct mu_buf *to, const char *what, const char *text)
     add(to, DOCTOR_STATE, GOSSIP_WAY_UNKNOWN, 0, what, text);
 }
 
+static void add_statef(struct mu_buf *to, const char *what, const char *fmt, ...) MU_PRINTF(3, 4);
+static void add_statef(struct mu_buf *to, const char *what, const char *fmt, ...)
+{
+    char text[DOCTOR_TEXT_BYTES + 1];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    add_state(to, what, text);
+}
+
 struct voters {
     const struct consensus_status *status;
     size_t alive;
@@ -71,16 +84,14 @@ static void count_voter(void *data, const struct agent__server *server)
 static void add_leaderless(struct agent *a, const struct consensus_status *s, struct mu_buf *to)
 {
     struct voters v = { .status = s };
-    char text[96];
 
     if (s->voters_count == 0) {
         add_state(to, "no-leader", "there is no cluster yet: not enough servers have met");
         return;
     }
     agent__each_server(a, count_voter, &v);
-    (void)snprintf(text, sizeof text, "%zu of %zu voting servers are alive, %zu are needed",
-                   v.alive, s->voters_count, s->voters_count / 2 + 1);
-    add_state(to, "no-leader", text);
+    add_statef(to, "no-leader", "%zu of %zu voting servers are alive, %zu are needed", v.alive,
+               s->voters_count, s->voters_count / 2 + 1);
 }
 
 static void add_server(struct agent *a, struct mu_buf *to)
@@ -121,10 +132,7 @@ static void add_own_state(struct agent *a, struct mu_buf *to)
         add_state(to, "no-servers", "no server is alive");
     }
     if (g.health_score >= UNWELL) {
-        char text[32];
-
-        (void)snprintf(text, sizeof text, "health score %u", g.health_score);
-        add_state(to, "unwell", text);
+        add_statef(to, "unwell", "health score %u", g.health_score);
     }
     if (g.kernel_drops_age_ms < LATELY_MS) {
         add(to, DOCTOR_BUSY, GOSSIP_WAY_UNKNOWN, g.kernel_drops, "", "");
@@ -133,8 +141,6 @@ static void add_own_state(struct agent *a, struct mu_buf *to)
 
 static void add_misplaced(void *data, const struct gossip_misplaced *found)
 {
-    struct mu_buf text = MU_BUF_NONE;
-    const char *state = "";
     char other[MU_ADDR_TEXT_MAX];
     char advertised[MU_ADDR_TEXT_MAX];
 
@@ -142,29 +148,24 @@ static void add_misplaced(void *data, const struct gossip_misplaced *found)
     mu_addr_text(&found->advertised, advertised);
     switch (found->kind) {
     case GOSSIP_UNREACHED:
-        mu_buf_addf(&text,
-                    "%s does not get to its advertised address %s: set advertise_addr to one "
-                    "that others reach, or let them pass",
-                    other, advertised);
-        state = "unreachable";
+        add_statef(data, "unreachable",
+                   "%s does not get to its advertised address %s: set advertise_addr to one "
+                   "that others reach, or let them pass",
+                   other, advertised);
         break;
     case GOSSIP_ELSEWHERE:
-        mu_buf_addf(&text,
-                    "%s advertises %s and does not answer there, its packets come from %s: set "
-                    "its advertise_addr",
-                    found->name, advertised, other);
-        state = "wrong-address";
+        add_statef(data, "wrong-address",
+                   "%s advertises %s and does not answer there, its packets come from %s: set "
+                   "its advertise_addr",
+                   found->name, advertised, other);
         break;
     case GOSSIP_CLAIMED:
-        mu_buf_addf(&text,
-                    "%s at %s: a node at %s claims its name or id; stop one of the two, or give "
-                    "it another name and data directory",
-                    found->name, advertised, other);
-        state = "name-conflict";
+        add_statef(data, "name-conflict",
+                   "%s at %s: a node at %s claims its name or id; stop one of the two, or give "
+                   "it another name and data directory",
+                   found->name, advertised, other);
         break;
     }
-    add_state(data, state, mu_buf_text(&text));
-    mu_buf_deinit(&text);
 }
 
 static void add_refusal(void *data, const struct gossip_refusal *r)

@@ -6,10 +6,9 @@
 #include "base/assert.h"
 #include "base/limits.h"
 
-#define HEAD       "muster doctor 1"
-#define MORE       "more\n"
-#define SKEW_MS    5000
-#define TEXT_BYTES 400 /* of a name, or of what is said of it */
+#define HEAD    "muster doctor 1"
+#define MORE    "more\n"
+#define SKEW_MS 5000
 
 static const char *const ways[] = {
     [GOSSIP_WAY_UNKNOWN] = "-",       [GOSSIP_WAY_OPEN] = "open",
@@ -82,7 +81,7 @@ static bool read_kind(struct mu_span word, enum doctor_kind *out)
 
 static bool text_ok(struct mu_span text)
 {
-    if (text.bytes > TEXT_BYTES || !mu_span_is_utf8(text)) {
+    if (text.bytes > DOCTOR_TEXT_BYTES || !mu_span_is_utf8(text)) {
         return false;
     }
     for (size_t i = 0; i < text.bytes; i++) {

@@ -31,6 +31,7 @@
 
 #define DOCTOR_REPORT_BYTES 900 /* fits an answer to a query, sealed and all */
 #define DOCTOR_REPORT_MAX   64  /* lines that are read */
+#define DOCTOR_TEXT_BYTES   400 /* of a name, or of what is said of it */
 
 enum doctor_kind {
     DOCTOR_CLOCK,

@@ -129,8 +129,7 @@ static void join_again(struct join *j)
     uint64_t interval = (uint64_t)a->config->retry_interval_ms;
     uint64_t pause = pause_of(j);
 
-    if (pause >= interval && !j->has_lost) {
-        pause = interval;
+    if (pause == interval && !j->has_lost) {
         j->whole_tries++;
     }
     j->pause_ms = j->pause_ms * 2 < interval ? j->pause_ms * 2 : interval;

@@ -3,8 +3,8 @@
  *   statsd    datagrams of whole lines; the name is looked up each time, for it may move
  *   statsite  one connection with the same lines, made again a second after it is lost
  *
- * Nobody waits for a sink: what cannot be sent now is lost, totals are told with the next second.
- * That a sink does not answer is said once, and once more when it does.
+ * Nobody waits for a sink: while one is slow, the next second tells for both; what was sent and did
+ * not arrive is lost. That a sink does not answer is said once, and once more when it does.
  */
 #include <stdio.h>
 #include <string.h>
@@ -44,8 +44,6 @@ struct sink {
 struct sinks {
     struct sink *statsd, *statsite; /* NULL: not configured */
 };
-
-static void on_second(void *data);
 
 /* -- the end ----------------------------------------------------------------------------------- */
 
@@ -98,7 +96,7 @@ static void sink_close(struct sink *s)
 
 /* -- telling ----------------------------------------------------------------------------------- */
 
-static void went(struct sink *s, const char *error)
+static void say(struct sink *s, const char *error)
 {
     if (error != NULL && !s->is_failing) {
         mu_log(MU_WARN, "agent", "Metrics are lost: their sink cannot be reached",
@@ -108,6 +106,17 @@ static void went(struct sink *s, const char *error)
                mu_kv("address", s->address));
     }
     s->is_failing = error != NULL;
+}
+
+/* Below 0: not, and why. */
+static void went(struct sink *s, int status)
+{
+    char why[DIAL_REASON_MAX];
+
+    if (status < 0) {
+        dial_reason(status, why);
+    }
+    say(s, status < 0 ? why : NULL);
 }
 
 static void text_make(struct sink *s)
@@ -145,7 +154,6 @@ static int send_all(struct sink *s, const struct sockaddr *to)
 static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found)
 {
     struct sink *s = lookup->data;
-    char why[DIAL_REASON_MAX];
 
     s->is_busy = false;
     if (s->agent == NULL) {
@@ -157,10 +165,7 @@ static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *
         text_make(s);
         status = send_all(s, found->ai_addr);
     }
-    if (status < 0) {
-        dial_reason(status, why);
-    }
-    went(s, status < 0 ? why : NULL);
+    went(s, status);
     uv_freeaddrinfo(found);
 }
 
@@ -171,14 +176,18 @@ static void statsd_tell(struct sink *s)
 
     (void)snprintf(port, sizeof port, "%u", s->port);
     s->lookup.data = s;
-    s->is_busy = uv_getaddrinfo(s->agent->loop, &s->lookup, on_looked_up, host, port, &hints) == 0;
+    int rc = uv_getaddrinfo(s->agent->loop, &s->lookup, on_looked_up, host, port, &hints);
+
+    s->is_busy = rc == 0;
+    if (rc != 0) {
+        went(s, rc);
+    }
     mu_free(host);
 }
 
 static void on_written(uv_write_t *write, int status)
 {
     struct sink *s = write->data;
-    char why[DIAL_REASON_MAX];
 
     s->is_busy = false;
     if (s->agent == NULL) {
@@ -186,10 +195,9 @@ static void on_written(uv_write_t *write, int status)
         return;
     }
     if (status < 0) {
-        dial_reason(status, why);
         stream_close(s);
     }
-    went(s, status < 0 ? why : NULL);
+    went(s, status);
 }
 
 static void statsite_tell(struct sink *s)
@@ -198,7 +206,13 @@ static void statsite_tell(struct sink *s)
     uv_buf_t buf = uv_buf_init((char *)s->text.data, (unsigned)s->text.bytes);
 
     s->write.data = s;
-    s->is_busy = uv_write(&s->write, s->stream, &buf, 1, on_written) == 0;
+    int rc = uv_write(&s->write, s->stream, &buf, 1, on_written);
+
+    s->is_busy = rc == 0;
+    if (rc != 0) {
+        stream_close(s);
+        went(s, rc);
+    }
 }
 
 static void on_dialled(void *data, enum mu_code code, struct uv_stream_s *stream,
@@ -212,7 +226,7 @@ static void on_dialled(void *data, enum mu_code code, struct uv_stream_s *stream
     if (code == MU_OK) {
         statsite_tell(s);
     } else {
-        went(s, err->text);
+        say(s, err->text);
     }
 }
 

@@ -281,14 +281,10 @@ static const struct mu_json_shape peer_shape = { .fields = peer_fields,
 /* Name or IP, then a port. Only for the reader's sake: where servers live is told by gossip. */
 static bool has_port(struct mu_span address)
 {
-    size_t at = address.bytes;
-    uint64_t port = 0;
+    struct mu_span host;
+    uint16_t port = 0;
 
-    while (at > 0 && address.data[at - 1] != ':') {
-        at--;
-    }
-    return at > 1 && mu_span_u64(mu_span_sub(address, at, address.bytes), &port) && port > 0 &&
-           port <= UINT16_MAX;
+    return mu_addr_split(address, &host, &port) && port > 0;
 }
 
 static enum mu_code take_peer(const struct peer *p, struct recovery_peers *out, struct mu_err *err)

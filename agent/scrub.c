@@ -256,9 +256,7 @@ static void state_done(struct scrub *s)
 
 static void log_done(struct scrub *s)
 {
-    if (s->err.code != MU_OK) {
-        pass_end(s, &s->err);
-    } else if (s->found.segment != 0) {
+    if (s->err.code == MU_OK && s->found.segment != 0) {
         survey_ask(s, PART_CONFIRM);
     } else {
         pass_end(s, &s->err);

@@ -1,8 +1,6 @@
-/* user_tags.c - tags that users give this node: with the configuration, and at run time (serf
- * tags).
+/* user_tags.c - tags that users give this node: in the configuration, and at run time (serf tags).
  *
- *   asked ---> judged ---> tags_file is written, where there is one ---> told to others --->
- * answered
+ *   asked --> judged --> tags_file is written, where there is one --> told to others --> answered
  *
  * One change after the other: each begins with what the one before it left. With a tags_file they
  * outlive the process, and a reload reads them from there; without one they are gone with either,

@@ -69,7 +69,7 @@ static void on_worked(uv_work_t *work, int status)
 
     MU_ASSERT(status == 0); /* nobody cancels */
     if (j->code != MU_OK) {
-        mu_log(MU_WARN, "agent", "Could not keep a registration on disk", mu_kv("path", j->path),
+        mu_log(MU_WARN, "agent", "Could not keep a file on disk", mu_kv("path", j->path),
                mu_kv("error", j->err.text));
     }
     w->running = NULL;

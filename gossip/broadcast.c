@@ -21,6 +21,8 @@
 #define DISTINCT_MAX  64 /* peers that fit the mask one by one */
 #define SENDS_MAX_ALL (GOSSIP__TIERS - 1)
 
+_Static_assert(GOSSIP__TIERS == 64, "a bit of a word for each");
+
 static struct gossip__rumor *rumor_of(struct mu_link *link)
 {
     return MU_CONTAINER(link, struct gossip__rumor, link);

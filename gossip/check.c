@@ -145,6 +145,7 @@ void gossip__check(const struct gossip *g)
     check_counts(g);
     check_queues(g);
     check_effects(g);
+    gossip__suspicion_check(g);
     check_streams(g);
     gossip__answer_check(g);
     check_probe(g);

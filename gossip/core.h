@@ -249,6 +249,7 @@ void gossip__suspicion_refresh(struct gossip *g); /* after the number of alive m
 void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms);
 uint64_t gossip__suspicion_due(const struct gossip *g);
 void gossip__suspicion_tick(struct gossip *g);
+void gossip__suspicion_check(const struct gossip *g);
 
 /* -- health.c: our own trouble (5.5, 5.6) -------------------------------------------------------
  */

@@ -261,3 +261,8 @@ void gossip__suspicion_tick(struct gossip *g)
         }
     }
 }
+
+void gossip__suspicion_check(const struct gossip *g)
+{
+    MU_ASSERT(g->is_suspicion_new || g->suspicion_due_ms == earliest(g));
+}

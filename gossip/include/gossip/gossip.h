@@ -406,6 +406,9 @@ struct gossip_link {
     enum gossip_way tcp; /* from here to there */
     unsigned missed;
 };
+typedef void gossip_link_fn(void *data, const struct gossip_link *link);
+void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void *data);
+
 /* Addresses that are not as they should be. */
 enum gossip_misplacement {
     GOSSIP_UNREACHED, /* ours: `other`, through which we joined, does not get to it */
@@ -419,12 +422,9 @@ struct gossip_misplaced {
     struct mu_addr advertised, other;
 };
 typedef void gossip_misplaced_fn(void *data, const struct gossip_misplaced *found);
-/* Those that were seen since then. */
+/* Those that were seen since then; UNREACHED: until an answer comes to ours. */
 void gossip_each_misplaced(const struct gossip *g, uint64_t since_ms, gossip_misplaced_fn *each,
                            void *data);
-
-typedef void gossip_link_fn(void *data, const struct gossip_link *link);
-void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void *data);
 
 /* -- why a member is held what it is ------------------------------------------------------------
  * A node remembers the last changes: at most 128 of all members, 16 of one, the oldest go. */

@@ -601,8 +601,7 @@ static void a_file_that_cannot_be_written_is_logged(void **state)
     writer_stop(writer, on_writer_stopped, &is_stopped);
     assert_int_equal(uv_run(&w->loop, UV_RUN_DEFAULT), 0);
     assert_true(is_stopped);
-    assert_non_null(
-        strstr(mu_buf_text(&log_lines), "Could not keep a registration on disk: path="));
+    assert_non_null(strstr(mu_buf_text(&log_lines), "Could not keep a file on disk: path="));
     assert_non_null(strstr(mu_buf_text(&log_lines), path));
     writer_free(writer);
     assert_int_equal(uv_loop_close(&w->loop), 0);
