@@ -126,8 +126,7 @@ void api_operator_raft_transfer(struct request *r)
     agent_raft_transfer(r->front->agent, &server, on_transferred, r);
 }
 
-/* -- scrub: ours, of the server that is asked
- * ---------------------------------------------------------------------------------
+/* -- scrub, of the server that is asked ----------------------------------------------------------
  */
 
 static void put_time(struct mu_json_out *o, const char *name, int64_t seconds)

@@ -365,7 +365,7 @@ static enum mu_code start(struct process *p, struct mu_err *err)
         rc = web_start(p->web, err);
     }
     if (rc == MU_OK && p->config->serf.is_on) {
-        serf_agent_started(p->config, p->out);
+        serf_agent_started(p->config);
     }
     if (rc == MU_OK) {
         mu_log(MU_INFO, "agent",

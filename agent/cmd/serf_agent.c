@@ -4,6 +4,7 @@
  * Each source fills the same struct, files in the order of the command line, then flags; what they
  * come to is one fragment of our own configuration. A reload goes the same way.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -319,11 +320,13 @@ static enum mu_code load(struct config **out, int argc, const char *const *argv,
 /* -- running it -------------------------------------------------------------------------------- */
 
 /* Lines under each other, with Serf's indentation. Those from before the agent runs wait until it
- * does (4). Its fields belong to whoever holds the log's lock: taps are called under it. */
+ * does (4). */
 static struct screen {
+    pthread_mutex_t lock; /* taken under the log's, by its taps */
     FILE *to;
     struct mu_buf held;
-} screen;
+    bool has_started;
+} screen = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void line_add(struct mu_buf *to, enum mu_log_level level, struct mu_span line)
 {
@@ -342,19 +345,23 @@ static void line_add(struct mu_buf *to, enum mu_log_level level, struct mu_span 
     }
 }
 
-static void on_early_line(void *data, enum mu_log_level level, struct mu_span line)
+static void held_write(struct screen *s)
 {
-    line_add(&((struct screen *)data)->held, level, line);
+    (void)fwrite(s->held.data, 1, s->held.bytes, s->to);
+    (void)fflush(s->to);
+    mu_buf_deinit(&s->held);
 }
 
 static void on_line(void *data, enum mu_log_level level, struct mu_span line)
 {
     struct screen *s = data;
 
+    pthread_mutex_lock(&s->lock);
     line_add(&s->held, level, line);
-    (void)fwrite(s->held.data, 1, s->held.bytes, s->to);
-    (void)fflush(s->to);
-    mu_buf_deinit(&s->held);
+    if (s->has_started) {
+        held_write(s);
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 void serf_agent_log(enum mu_log_level level)
@@ -398,15 +405,17 @@ static void banner_make(const struct config *c, struct mu_buf *to)
     mu_buf_add_text(to, "\n==> Log data will now stream in as it occurs:\n\n");
 }
 
-void serf_agent_started(const struct config *c, FILE *to)
+void serf_agent_started(const struct config *c)
 {
     struct mu_buf banner = MU_BUF_NONE;
 
     banner_make(c, &banner);
-    (void)fwrite(banner.data, 1, banner.bytes, to);
-    (void)fflush(to);
+    pthread_mutex_lock(&screen.lock);
+    (void)fwrite(banner.data, 1, banner.bytes, screen.to);
+    held_write(&screen);
+    screen.has_started = true;
+    pthread_mutex_unlock(&screen.lock);
     mu_buf_deinit(&banner);
-    serf_agent_log(c->log_level);
 }
 
 static void print_help(FILE *to)
@@ -443,7 +452,7 @@ int serf_run_agent(struct cli *cli, int argc, const char *const *argv)
     (void)fflush(cli->out);
     mu_log_set_fd(-1);
     screen.to = cli->out;
-    mu_log_add_tap(MU_LOG_AS_TEXT, on_early_line, &screen, config->log_level);
+    serf_agent_log(config->log_level);
     int status = cmd_agent_run(cli, config);
 
     mu_log_remove_tap(&screen);

@@ -68,6 +68,10 @@ static bool dial_path(struct serf_client *c, const char *path)
                                  .ai_addr = (struct sockaddr *)&to,
                                  .ai_addrlen = sizeof to };
 
+    if (strlen(path) >= sizeof to.sun_path) { /* cut, it would be another one's */
+        (void)snprintf(c->error, sizeof c->error, "dial unix %s: the path is too long", path);
+        return false;
+    }
     (void)snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
     c->fd = dial_one(&at);
     if (c->fd < 0) {

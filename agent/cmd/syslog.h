@@ -1,8 +1,8 @@
 /* syslog.h - the log, to the system's own as well (enable_syslog, RFC 3164). Private to agent/cmd.
  *
- * Whoever logs never waits: a thread sends the lines. Of a system's log that stands still the last
- * 1024 lines are kept; how many were lost is told when it goes on. One that was restarted is found
- * again.
+ * Whoever logs never waits: a thread sends the lines. While the system's log stands still up to
+ * 1024 lines wait, and further ones are lost, as is each that it did not take within a second; how
+ * many, it is told when it goes on. One that was restarted is found again.
  */
 #ifndef AGENT_CMD_SYSLOG_H
 #define AGENT_CMD_SYSLOG_H

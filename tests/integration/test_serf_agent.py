@@ -495,6 +495,10 @@ class SerfAgents(ClusterTest):
 
         self.assertEqual(serf("members"), (1, "Error connecting to Serf agent: dial unix "
                                               f"{path}: connect: no such file or directory\n"))
+        run = subprocess.run([MUSTER, "serf", "members", f"-rpc-addr=unix:///{'x' * 107}"],
+                             capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT)
+        self.assertEqual((run.returncode, run.stdout), (1, "Error connecting to Serf agent: dial unix "
+                                                        f"/{'x' * 107}: the path is too long\n"))
         n1.start()
         wait_for("n1", lambda: serf("members")[0] == 0)
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
@@ -555,6 +559,12 @@ class SerfAgents(ClusterTest):
         self.assertRegex(log, r"(?s)==> Starting Serf agent\.\.\.\n==> Starting Serf agent RPC\.\.\.\n"
                               r"==> Serf agent running!\n.*==> Log data will now stream in as it occurs:"
                               r"\n\n    \d{4}/.*EventMemberJoin: n1 ")
+
+    def test_early_lines(self):
+        """What the log said before the agent ran is told when it does, not with the next line."""
+        n1 = self.agent("n1", "-log-level", "WARN", "-discover", "none", "-mdns-iface", "nope")
+        self.assertRegex(n1.log_text(), r"==> Log data will now stream in as it occurs:\n\n    \d{4}/.*"
+                                        r"\[WARN\] agent\.mdns: No interface to find others on yet: ")
 
     def test_refused(self):
         missing = os.path.join(self.all.dir, "missing")
