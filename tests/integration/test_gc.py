@@ -93,13 +93,15 @@ class Gc(ClusterTest):
         cluster.start().wait_ready()
         s1 = cluster.agents["s1"]
         ghost(s1, "ghost")
-        for name in ("k1", "k2", "k3"):
-            cluster.agents[name].kill()
         s1.terminate()  # its next office knows the ghost from the catalog alone
         s1.start()
-        wait_for("the leader to be back", s1.leader)
-        wait_for("its office and removal to pause",
-                 lambda: s1.get("/v1/operator/gc").status == 200 and listed(s1)[1]["Paused"])
+        wait_for("the leader in office",
+                 lambda: s1.leader() and s1.get("/v1/operator/gc").status == 200)
+        wait_equal("all to be met again", {n: ALIVE for n in ("s1", "k1", "k2", "k3", "k4")},
+                   s1.members)
+        for name in ("k1", "k2", "k3"):
+            cluster.agents[name].kill()
+        wait_for("removal to pause", lambda: listed(s1)[1]["Paused"])
         entries = listed(s1)[0]
         self.assertEqual(entries["k1", "catalog"]["Rule"], "self-preservation")
         self.assertEqual((entries["ghost", "catalog"]["Rule"],
@@ -125,10 +127,10 @@ class Gc(ClusterTest):
         ghost(s1, "ghost")
         s1.terminate()
         s1.start()
-        wait_for("the leader to be back", s1.leader)
+        wait_for("the leader in office",
+                 lambda: s1.leader() and s1.get("/v1/operator/gc").status == 200)
         wait_equal("the ghost to count as failed", "reconcile.remove_failed_after",
-                   lambda: s1.get("/v1/operator/gc").status == 200 and
-                   rules(s1).get(("ghost", "catalog")))
+                   lambda: rules(s1).get(("ghost", "catalog")))
         self.assertEqual(s1.cli("gc", "-yes", check=0).stdout,
                          "Forgotten: 0 members with their nodes, 1 nodes that only the catalog "
                          "knew.\n")
