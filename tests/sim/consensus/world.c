@@ -403,7 +403,6 @@ static void feed(struct sim_world *w, struct sim_node *n, struct consensus_event
     if (n->core->floor_index == 0) { /* the journal finds so itself */
         n->disk.floor_index = n->disk.floor_term = 0;
     }
-    sim_check_pool(w, n);
 }
 
 void sim_tell(struct sim_world *w, struct sim_node *n)
@@ -423,6 +422,7 @@ void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *e
 {
     sim_tell(w, n);
     feed(w, n, ev);
+    sim_check_pool(w, n); /* not before: the event may have brought handles */
 }
 
 void sim_feed_boot(struct sim_world *w, struct sim_node *n, struct consensus_bootstrap_event *ev)
