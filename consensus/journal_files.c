@@ -46,7 +46,7 @@ bool consensus__journal_name_parse(const char *name, const char *prefix, uint64_
         const char *digits = "0123456789abcdef";
         const char *at = strchr(digits, name[before + i]);
 
-        if (at == NULL || *at == '\0') {
+        if (at == NULL) {
             return false;
         }
         value = value << 4 | (uint64_t)(at - digits);

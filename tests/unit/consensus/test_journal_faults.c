@@ -141,7 +141,7 @@ static void open_with_fault(const struct memory_disk *left, const struct model *
 static void one_request_fails_while_opening(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 12; seed++) {
+    for (uint64_t seed = 1; seed <= 6; seed++) {
         struct memory_disk *d = memory_disk_new();
         struct model *acked = mu_new(sizeof *acked);
         struct model *latest = mu_new(sizeof *latest);
@@ -207,12 +207,71 @@ static void one_request_fails_while_reading(void **state)
     mu_free(m);
 }
 
+/* More entries than positions are kept in memory: where an overwrite goes back to, and where one
+ * went back to that an open finds, is read from the disk. */
+static void one_request_fails_while_going_far_back(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *acked = model_new();
+    struct model *latest = mu_new(sizeof *latest);
+    struct model_write *mw = mu_new(sizeof *mw);
+    bool was_made = true;
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    while (acked->last < CONSENSUS_RECENT + 100) {
+        put(&o, acked, acked->last + 1, 100, 8);
+    }
+    assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+    shut(&o);
+    memory_crash(d);
+    for (uint64_t at = 1; was_made; at++) {
+        struct memory_disk *copy = memory_disk_copy(d);
+
+        *latest = *acked;
+        latest->hard.term = 9;
+        model_write(latest, mw, 1, 10, 3, (struct model_entry){ 9, 20, CONSENSUS_COMMAND });
+        must_open(&o, copy);
+        copy->requests = 0;
+        copy->fail_at = at;
+        copy->fail_code = MU_IO;
+        was_made = append_one(&o, mw) != MU_OK;
+        assert_int_equal(was_made, o.j.has_failed);
+        copy->fail_at = 0;
+        model_write_deinit(mw);
+        if (!was_made) {
+            must_equal(&o, latest, "overwritten");
+            assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+        }
+        shut(&o);
+        memory_crash(copy);
+        must_open(&o, copy);
+        must_be_either(&o, was_made ? acked : latest, latest, "opened again");
+        shut(&o);
+        assert_int_equal(copy->open_count, 0);
+        memory_crash(copy);
+        for (uint64_t in = 1, tried = !was_made; tried; in++) {
+            bool is_made;
+
+            open_with_fault(copy, latest, latest, in, MU_IO, &is_made);
+            tried = is_made;
+        }
+        memory_disk_free(copy);
+    }
+    mu_free(mw);
+    memory_disk_free(d);
+    mu_free(latest);
+    mu_free(acked);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_request_fails_and_all_that_was_answered_is_true),
         cmocka_unit_test(one_request_fails_while_opening),
         cmocka_unit_test(one_request_fails_while_reading),
+        cmocka_unit_test(one_request_fails_while_going_far_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
