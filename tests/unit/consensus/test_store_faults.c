@@ -139,10 +139,104 @@ static void one_request_fails_and_is_noticed_or_made_good(void **state)
     }
 }
 
+/* -- what an open refuses ------------------------------------------------------------------ */
+
+static void write_record(struct rig *r, struct mu_span record)
+{
+    struct consensus_write w = { .seq = 1, .first = 1, .last = 1 };
+
+    w.hard.term = 1;
+    w.hard.cluster = r->model->hard.cluster;
+    r->store.ops->submit(r->store.self, &w, &record);
+    run(r, 1000);
+    assert_int_equal(r->report.persisted_seq, 1);
+}
+
+static void a_configuration_that_is_none_is_refused(void **state)
+{
+    struct rig *r = rig_new(0);
+    struct mu_buf bytes = MU_BUF_NONE;
+    struct consensus_record record = {
+        .index = 1, .term = 1, .kind = CONSENSUS_CONFIG, .payload = mu_span_of("three", 5)
+    };
+
+    (void)state;
+    assert_int_equal(rig_open(r, 0), MU_OK);
+    (void)consensus__record_add(&bytes, &record, 0);
+    memset(bytes.data + 4, 0, 4); /* the chain is the store's */
+    write_record(r, mu_buf_span(&bytes));
+    rig_close(r);
+    assert_int_equal(rig_open(r, 0), MU_CORRUPT);
+    assert_non_null(strstr(r->err.text, "configuration at entry 1"));
+    mu_buf_deinit(&bytes);
+    rig_free(r);
+}
+
+/* The file of one directory in another, of the same server and disk. */
+static void meta_of_another_cluster_is_refused(void **state)
+{
+    struct rig *rigs[2];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        rigs[i] = rig_new(0);
+        rigs[i]->model->hard.cluster = model_id((uint8_t)(8 + i));
+        rigs[i]->model->hard.term = 1;
+        assert_int_equal(rig_open(rigs[i], 0), MU_OK);
+        put(rigs[i], 100);
+        run(rigs[i], 1000);
+        rig_close(rigs[i]);
+    }
+    const struct mu_buf *from = memory_bytes(rigs[0]->disk, CONSENSUS_META_NAME);
+    struct mu_buf *to = memory_bytes(rigs[1]->disk, CONSENSUS_META_NAME);
+
+    assert_int_equal(from->bytes, to->bytes);
+    memcpy(to->data, from->data, from->bytes);
+    assert_int_equal(rig_open(rigs[1], 0), MU_CORRUPT);
+    assert_non_null(strstr(rigs[1]->err.text, "files of two histories are mixed"));
+    rig_free(rigs[0]);
+    rig_free(rigs[1]);
+}
+
+/* Nothing was said of the reserve: the file system says. */
+static void the_reserve_follows_the_space(void **state)
+{
+    struct rig *r = rig_new(64U * 1024 * 1024);
+
+    (void)state;
+    assert_int_equal(rig_open(r, CONSENSUS_BALLAST_BY_SPACE), MU_OK);
+    struct consensus_sizes sizes = consensus__sizes_for(r->disk->capacity);
+
+    assert_int_equal(memory_bytes(r->disk, CONSENSUS_BALLAST_NAME)->bytes, sizes.ballast_bytes);
+    assert_int_equal(r->opened.unsynced_bytes_max, sizes.ballast_bytes / 2);
+    assert_int_equal(r->opened.trailing_bytes_max, 4 * sizes.segment_bytes);
+    rig_free(r);
+}
+
+/* An answer that nobody collects is given back with the store. */
+static void a_stop_may_leave_answers_behind(void **state)
+{
+    struct consensus_fetch fetch = { .ticket = 1, .first = 1, .last = 1, .bytes_max = 100 };
+    struct rig *r = rig_new(0);
+
+    (void)state;
+    r->model->hard.term = 1;
+    assert_int_equal(rig_open(r, BALLAST), MU_OK);
+    put(r, 100);
+    run(r, 100);
+    r->store.ops->fetch(r->store.self, &fetch);
+    r->store.ops->survey(r->store.self);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_request_fails_and_is_noticed_or_made_good),
+        cmocka_unit_test(a_configuration_that_is_none_is_refused),
+        cmocka_unit_test(meta_of_another_cluster_is_refused),
+        cmocka_unit_test(the_reserve_follows_the_space),
+        cmocka_unit_test(a_stop_may_leave_answers_behind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
