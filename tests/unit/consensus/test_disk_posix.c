@@ -381,6 +381,21 @@ static void a_file_that_ends_too_soon_is_an_error(void **state)
 }
 
 /* Pieces of a file that is being filled are written out while it goes on. */
+static void what_fails_on_the_way_through_the_cache_is_told(void **state)
+{
+    static const char *const calls[] = { "pwrite64", "fdatasync" };
+    struct rig *r = *state;
+
+    for (size_t i = 0; i < MU_LEN(calls); i++) {
+        struct mu_err err = MU_ERR_NONE;
+
+        fault_set(calls[i], ENOSPC, 1); /* larger than what goes past the page cache */
+        assert_int_equal(r->disk.ops->write_sync(r->disk.self, r->files[0], 0,
+                                                 mu_span_of(r->model[0], 32 * PAGE), &err),
+                         MU_FULL);
+    }
+}
+
 static void what_is_written_out_is_there(void **state)
 {
     struct rig *r = *state;
@@ -417,7 +432,7 @@ static void a_directory_that_cannot_be_is_refused(void **state)
     path[at] = '\0';
     assert_int_equal(consensus__disk_open(&disk, path, &err), MU_OK);
     assert_int_equal(disk.ops->lock(disk.self, "meta", &err), MU_INVALID);
-    assert_non_null(strstr(err.text, "is too long"));
+    assert_non_null(strstr(err.text, "too long for a path"));
     consensus__disk_close(&disk);
     consensus__disk_close(&disk); /* again: nothing */
 }
@@ -433,6 +448,8 @@ int main(void)
         cmocka_unit_test(without_a_way_past_the_cache_it_goes_through_it),
         cmocka_unit_test_setup_teardown(zeros_stand_in_for_reserved_blocks, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_ends_too_soon_is_an_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_fails_on_the_way_through_the_cache_is_told, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_is_written_out_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown(a_directory_that_cannot_be_is_refused, setup, teardown),
     };
