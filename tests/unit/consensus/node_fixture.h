@@ -1,4 +1,6 @@
-/* node_fixture.h - one server without a loop, its log on a disk in memory. Header-only. */
+/* node_fixture.h - one server without a loop, its log on a disk in memory, on time of its own. The
+ * steps of the log are taken in between, so that nothing depends on how fast a thread is.
+ * Header-only. */
 #ifndef TESTS_NODE_FIXTURE_H
 #define TESTS_NODE_FIXTURE_H
 
@@ -7,11 +9,12 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-#include <pthread.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "log_thread.h"
 #include "memory_disk.h"
 #include "node.h"
 #include "store_segment.h"
@@ -27,8 +30,7 @@ struct rig {
     struct memory_disk *disk;
     struct consensus_disk view;
     struct consensus_node node;
-    pthread_mutex_t lock;
-    pthread_cond_t news;
+    struct consensus_log *log; /* until it is closed */
     bool is_woken;
     uint64_t now_ms;
 
@@ -47,10 +49,44 @@ static inline void on_wake(void *data)
 {
     struct rig *r = data;
 
-    (void)pthread_mutex_lock(&r->lock);
     r->is_woken = true;
-    (void)pthread_cond_signal(&r->news);
-    (void)pthread_mutex_unlock(&r->lock);
+}
+
+static inline uint64_t log_now_ns(void *self)
+{
+    const struct rig *r = self;
+
+    return r->now_ms * (uint64_t)MU_NS_PER_MS;
+}
+
+static inline void log_start(void *self, struct consensus_log *l)
+{
+    struct rig *r = self;
+
+    r->log = l;
+}
+
+static inline void log_mail(void *self)
+{
+    (void)self;
+}
+
+static inline void log_step(struct rig *r)
+{
+    uint64_t nap;
+
+    if (r->log != NULL && !consensus__log_step(r->log, &nap)) {
+        r->log = NULL;
+    }
+}
+
+static inline void log_join(void *self)
+{
+    struct rig *r = self;
+
+    while (r->log != NULL) {
+        log_step(r);
+    }
 }
 
 static inline bool net_send(void *self, const struct mu_id *peer, enum consensus_channel channel,
@@ -150,15 +186,14 @@ static inline enum mu_code rig_try(struct rig *r, struct memory_disk *disk,
         .wake = on_wake,
         .wake_data = r,
     };
+    struct consensus_log_host host = { r, log_now_ns, log_start, log_mail, log_join };
     struct consensus_store store;
 
     mu_log_set_fd(-1);
     r->disk = disk;
     r->view = memory_disk_view(disk);
     r->now_ms = 1000;
-    (void)pthread_mutex_init(&r->lock, NULL);
-    (void)pthread_cond_init(&r->news, NULL);
-    consensus__store_segment_on(&store, &store_options, &r->view, NULL);
+    consensus__store_segment_on(&store, &store_options, &r->view, &host);
     return consensus__node_open(&r->node, options, &store, r->now_ms, err);
 }
 
@@ -180,7 +215,7 @@ static inline void rig_open(struct rig *r, struct memory_disk *disk)
     rig_start(r, disk, &options);
 }
 
-/* One turn; then the store's news, or, when nothing of it is awaited, the next instant. */
+/* One turn, and one step of the log; then its news, or, when there are none, the next instant. */
 static inline void step(struct rig *r)
 {
     struct consensus_node *n = &r->node;
@@ -192,23 +227,16 @@ static inline void step(struct rig *r)
         consensus__node_applied(n, r->given, 0);
         return;
     }
-    bool awaits_store = n->phase == CONSENSUS_NODE_STOPPING ||
-                        (n->phase != CONSENSUS_NODE_DEAD && !mu_list_empty(&n->flights));
-
-    (void)pthread_mutex_lock(&r->lock);
-    while (awaits_store && !r->is_woken) {
-        (void)pthread_cond_wait(&r->news, &r->lock);
-    }
-    bool is_woken = r->is_woken;
-
-    r->is_woken = false;
-    (void)pthread_mutex_unlock(&r->lock);
-    if (is_woken) {
+    log_step(r);
+    if (r->is_woken) {
+        r->is_woken = false;
         consensus__node_collect(n, r->now_ms);
     } else if (!consensus__node_has_work(n) && consensus__node_wake_at(n) != UINT64_MAX) {
         r->now_ms =
             consensus__node_wake_at(n) > r->now_ms ? consensus__node_wake_at(n) : r->now_ms + 1;
         consensus__node_wake(n, r->now_ms);
+    } else {
+        r->now_ms++;
     }
 }
 
@@ -259,8 +287,6 @@ static inline void rig_close(struct rig *r)
     run_until(r, is_stopped);
     consensus__node_finish(&r->node);
     consensus__node_deinit(&r->node);
-    (void)pthread_cond_destroy(&r->news);
-    (void)pthread_mutex_destroy(&r->lock);
 }
 
 #endif

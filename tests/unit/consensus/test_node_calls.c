@@ -277,15 +277,13 @@ static void on_relieved(void *data)
     relieved_count++;
 }
 
-/* Until the log thread says something. */
+/* Until the log says something. */
 static void news_await(struct rig *r)
 {
-    (void)pthread_mutex_lock(&r->lock);
     while (!r->is_woken) {
-        (void)pthread_cond_wait(&r->news, &r->lock);
+        log_step(r);
     }
     r->is_woken = false;
-    (void)pthread_mutex_unlock(&r->lock);
     consensus__node_collect(&r->node, r->now_ms);
 }
 
@@ -428,8 +426,6 @@ static void a_chunk_goes_out_with_its_bytes_or_not_at_all(void **state)
     run_until(r, is_stopped);
     consensus__node_finish(&r->node);
     consensus__node_deinit(&r->node);
-    (void)pthread_cond_destroy(&r->news);
-    (void)pthread_mutex_destroy(&r->lock);
     mu_free(r);
     memory_disk_free(d);
 }

@@ -22,8 +22,6 @@ static void log_make(struct memory_disk *d, uint32_t servers, struct mu_span rec
     struct consensus_opened opened;
     struct mu_err err = MU_ERR_NONE;
 
-    (void)pthread_mutex_init(&r->lock, NULL);
-    (void)pthread_cond_init(&r->news, NULL);
     for (uint8_t i = 0; i < servers; i++) {
         config.servers[i].id.b[0] = (uint8_t)(1 + i);
         config.servers[i].disk.b[0] = (uint8_t)(11 + i);
@@ -43,8 +41,6 @@ static void log_make(struct memory_disk *d, uint32_t servers, struct mu_span rec
     store.ops->free(store.self); /* waits for the thread, which finishes what is queued */
     consensus_opened_deinit(&opened);
     memory_crash(d);
-    (void)pthread_cond_destroy(&r->news);
-    (void)pthread_mutex_destroy(&r->lock);
     mu_free(r);
 }
 
@@ -98,8 +94,6 @@ static void state_and_log_are_of_one_history_or_refused(void **state)
         }
         consensus__node_deinit(&r->node); /* it was not started */
         assert_int_equal(d->open_count, 0);
-        (void)pthread_cond_destroy(&r->news);
-        (void)pthread_mutex_destroy(&r->lock);
         mu_free(r);
         memory_disk_free(d);
     }
@@ -117,8 +111,6 @@ static void a_promise_that_is_none_is_refused_with_the_directory(void **state)
     assert_int_equal(rig_try(r, d, &options, &err), MU_CORRUPT);
     assert_non_null(strstr(err.text, "/disk: the promise to form a cluster: bootstrap record"));
     consensus__node_deinit(&r->node);
-    (void)pthread_cond_destroy(&r->news);
-    (void)pthread_mutex_destroy(&r->lock);
     mu_free(r);
     memory_disk_free(d);
 }
