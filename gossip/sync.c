@@ -715,6 +715,16 @@ void gossip__sync_wake(struct gossip *g)
     }
 }
 
+/* Also one that never came as its interval was 0, as soon as there is somebody. */
+void gossip__sync_replan(struct gossip *g)
+{
+    g->sync_at_ms = GOSSIP__NEVER;
+    g->sync_wait_ms = 0;
+    if (gossip__others_live(g) > 0 && g->leave.stage == GOSSIP__LEAVE_NONE) {
+        gossip__sync_wake(g);
+    }
+}
+
 void gossip__sync_news(struct gossip *g)
 {
     uint64_t young_ms = g->self->state_ms + g->profile.push_pull_ms;
