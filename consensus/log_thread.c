@@ -15,6 +15,10 @@
  * spares) gets the ballast's blocks, and so does the state when it finds no room. Only then do
  * writes wait, tried again each 200 ms. While the ballast is out no spare is made either: its
  * blocks are for those who need them now. It is FULL until everything is back.
+ *
+ * A file system that has become read-only ends the work as a failure does: what the failed call has
+ * left is found out by opening the log anew, as after a crash. But it is no failure of the disk:
+ * the server lives, as one whose disk is full, until its owner opens the log again.
  */
 #include "log_thread.h"
 
@@ -99,13 +103,15 @@ static void say(struct consensus_log *l)
     l->wake(l->wake_data);
 }
 
-static void report_health(struct consensus_log *l, enum consensus_health health, const char *why)
+static void report_health(struct consensus_log *l, enum consensus_health health, bool is_read_only,
+                          const char *why)
 {
     bool is_news;
 
     (void)pthread_mutex_lock(&l->lock);
-    is_news = l->report.health != health;
+    is_news = l->report.health != health || l->report.is_read_only != is_read_only;
     l->report.health = health;
+    l->report.is_read_only = is_read_only;
     (void)snprintf(l->report.why, sizeof l->report.why, "%s", why);
     (void)pthread_mutex_unlock(&l->lock);
     if (is_news) {
@@ -116,8 +122,11 @@ static void report_health(struct consensus_log *l, enum consensus_health health,
 /* After this the disk is not touched any more. */
 static void fail(struct consensus_log *l, const struct mu_err *err)
 {
+    bool is_read_only = err->code == MU_READ_ONLY;
+
     l->journal.has_failed = true;
-    report_health(l, CONSENSUS_STORE_FAILED, err->text);
+    report_health(l, is_read_only ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_FAILED, is_read_only,
+                  err->text);
 }
 
 static bool lacks_ballast(const struct consensus_log *l)
@@ -130,7 +139,8 @@ static void report_space(struct consensus_log *l, const struct mu_err *err)
     bool is_full = l->is_blocked || l->full_until_ms != 0 || lacks_ballast(l);
     const char *why = err->code == MU_OK ? "the reserve is not complete" : err->text;
 
-    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, is_full ? why : "");
+    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, false,
+                  is_full ? why : "");
 }
 
 /* -- meta ---------------------------------------------------------------------------------- */

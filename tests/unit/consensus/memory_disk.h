@@ -47,6 +47,7 @@ struct memory_disk {
 
     uint64_t calls;        /* that change something, so far */
     uint64_t stop_at;      /* this one is cut short and every later one fails; 0: never */
+    bool is_read_only;     /* they do not fail for lack of power: this is the reason */
     uint64_t stop_sectors; /* how many sectors of it arrive if it is a write */
     uint64_t requests;     /* of all kinds, so far */
     uint64_t fail_at;      /* this one fails and does nothing; 0: none */
@@ -73,9 +74,10 @@ static inline bool memory_call(struct memory_disk *d, bool *is_last)
     return true;
 }
 
-static inline enum mu_code memory_dead(struct mu_err *err)
+static inline enum mu_code memory_dead(const struct memory_disk *d, struct mu_err *err)
 {
-    return mu_fail(err, MU_IO, "the power is out");
+    return d->is_read_only ? mu_fail(err, MU_READ_ONLY, "read-only file system")
+                           : mu_fail(err, MU_IO, "the power is out");
 }
 
 /* Is this the request that fails? Only one that may need space fails for the lack of it. */
@@ -161,14 +163,14 @@ static inline enum mu_code memory_open(void *self, const char *name, bool create
             return mu_fail(err, MU_IO, "create %s: it is there already", name);
         }
         if (!memory_call(d, &is_last)) {
-            return memory_dead(err);
+            return memory_dead(d, err);
         }
         MU_ASSERT(d->files_count < MEMORY_FILES_MAX);
         d->former = d->live;
         memory_name(&d->live, name, (int)d->files_count++);
         at = memory_find(&d->live, name);
         if (is_last) {
-            return memory_dead(err);
+            return memory_dead(d, err);
         }
     }
     if (at == NULL) {
@@ -237,7 +239,7 @@ static inline enum mu_code memory_write(void *self, int file, uint64_t offset, s
         return memory_failed(d, err);
     }
     if (!memory_call(d, &is_last)) {
-        return memory_dead(err);
+        return memory_dead(d, err);
     }
     if (is_last && bytes.bytes > d->stop_sectors * MEMORY_SECTOR) {
         bytes.bytes = (size_t)d->stop_sectors * MEMORY_SECTOR;
@@ -248,7 +250,7 @@ static inline enum mu_code memory_write(void *self, int file, uint64_t offset, s
     if (bytes.bytes > 0) {
         memcpy(d->files[file].cache.data + offset, bytes.data, bytes.bytes);
     }
-    return is_last ? memory_dead(err) : MU_OK;
+    return is_last ? memory_dead(d, err) : MU_OK;
 }
 
 static inline enum mu_code memory_reserve(void *self, int file, uint64_t bytes, struct mu_err *err)
@@ -260,12 +262,12 @@ static inline enum mu_code memory_reserve(void *self, int file, uint64_t bytes, 
         return memory_failed(d, err);
     }
     if (!memory_call(d, &is_last)) {
-        return memory_dead(err);
+        return memory_dead(d, err);
     }
     if (!memory_grow(d, file, bytes)) {
         return mu_fail(err, MU_FULL, "no space left");
     }
-    return is_last ? memory_dead(err) : MU_OK;
+    return is_last ? memory_dead(d, err) : MU_OK;
 }
 
 static inline enum mu_code memory_sync(void *self, int file, struct mu_err *err)
@@ -279,13 +281,14 @@ static inline enum mu_code memory_sync(void *self, int file, struct mu_err *err)
         return memory_failed(d, err);
     }
     if (!memory_call(d, &is_last)) {
-        return memory_dead(err);
+        return memory_dead(d, err);
     }
     d->syncs++;
     d->syncs_after_failure += d->fail_sync_at != 0 && d->syncs > d->fail_sync_at;
     if (is_last || d->syncs == d->fail_sync_at) {
         f->has_failed = !is_last;
-        return mu_fail(err, MU_IO, "flush: input/output error");
+        return d->is_read_only ? memory_dead(d, err)
+                               : mu_fail(err, MU_IO, "flush: input/output error");
     }
     if (f->has_failed) {
         return MU_OK; /* success is reported for bytes that are gone (ATC'20) */
@@ -321,7 +324,7 @@ static inline enum mu_code memory_rename(void *self, const char *from, const cha
         return memory_failed(d, err);
     }
     if (!memory_call(d, &is_last)) {
-        return memory_dead(err);
+        return memory_dead(d, err);
     }
     if (at == NULL) {
         return mu_fail(err, MU_NOT_FOUND, "rename %s: not there", from);
@@ -331,7 +334,7 @@ static inline enum mu_code memory_rename(void *self, const char *from, const cha
     d->former = d->live;
     memory_unname(&d->live, from);
     memory_name(&d->live, to, file);
-    return is_last ? memory_dead(err) : MU_OK;
+    return is_last ? memory_dead(d, err) : MU_OK;
 }
 
 static inline enum mu_code memory_remove(void *self, const char *name, struct mu_err *err)
@@ -343,14 +346,14 @@ static inline enum mu_code memory_remove(void *self, const char *name, struct mu
         return memory_failed(d, err);
     }
     if (!memory_call(d, &is_last)) {
-        return memory_dead(err);
+        return memory_dead(d, err);
     }
     if (memory_find(&d->live, name) == NULL) {
         return mu_fail(err, MU_NOT_FOUND, "remove %s: not there", name);
     }
     d->former = d->live;
     memory_unname(&d->live, name);
-    return is_last ? memory_dead(err) : MU_OK;
+    return is_last ? memory_dead(d, err) : MU_OK;
 }
 
 static inline enum mu_code memory_sync_dir(void *self, struct mu_err *err)
@@ -362,7 +365,7 @@ static inline enum mu_code memory_sync_dir(void *self, struct mu_err *err)
         return memory_failed(d, err);
     }
     if (!memory_call(d, &is_last) || is_last) {
-        return memory_dead(err);
+        return memory_dead(d, err);
     }
     d->durable = d->former = d->live;
     return MU_OK;

@@ -39,7 +39,7 @@ struct rig {
 
     uint64_t given, given_term;
     bool is_ready;
-    unsigned dead_count, answers;
+    unsigned dead_count, answers, read_only_count;
     char dead[MU_ERR_TEXT_MAX];
     enum mu_code last_code;
     uint64_t last_index;
@@ -144,6 +144,14 @@ static inline void on_dead(void *data, const char *why)
     (void)snprintf(r->dead, sizeof r->dead, "%s", why);
 }
 
+static inline void on_read_only(void *data, const char *why)
+{
+    struct rig *r = data;
+
+    r->read_only_count++;
+    assert_non_null(strstr(why, "read-only file system"));
+}
+
 static inline void on_answer(void *data, enum mu_code code, uint64_t index)
 {
     struct rig *r = data;
@@ -167,7 +175,8 @@ static inline struct consensus_driver_options options_of(struct rig *r)
         .callbacks = { .apply = on_apply,
                        .changed = on_changed,
                        .formed = on_formed,
-                       .dead = on_dead },
+                       .dead = on_dead,
+                       .read_only = on_read_only },
         .callbacks_data = r,
         .applied = r->given,
         .applied_term = r->given_term,

@@ -92,6 +92,57 @@ static void a_full_disk_refuses_clients_by_name(void **state)
     memory_disk_free(d);
 }
 
+/* Whichever call meets it first, however far it came: nobody dies, what is proposed from then on is
+ * refused, reads go on, and all that was acknowledged is there when the log is opened again. */
+static void a_read_only_file_system_refuses_and_is_survived(void **state)
+{
+    (void)state;
+    for (uint64_t at = 30; at < 120; at += 7) {
+        struct memory_disk *d = memory_disk_new();
+        struct rig *r = mu_new(sizeof *r);
+        uint64_t last = 0;
+        bool has_asked = false;
+
+        d->stop_at = at; /* behind those of open */
+        d->is_read_only = true;
+        rig_open(r, d);
+        for (int i = 0; r->read_only_count == 0; i++) {
+            assert_true(i < TURNS_MAX);
+            if (r->is_ready && (!has_asked || r->answers > 0)) {
+                ask(r, 3000);
+                has_asked = true;
+            }
+            step(r);
+            last = r->answers > 0 && r->last_code == MU_OK ? r->last_index : last;
+        }
+        if (r->is_ready) {
+            ask(r, 10);
+            run_until(r, is_answered);
+            assert_int_equal(r->last_code, MU_READ_ONLY);
+            r->answers = 0;
+            consensus__node_read(&r->node, on_answer, r);
+            run_until(r, is_answered);
+            assert_int_equal(r->last_code, MU_OK);
+            assert_true(r->last_index >= last);
+        }
+        assert_int_equal(r->dead_count, 0);
+        assert_int_equal(r->read_only_count, 1);
+        rig_close(r);
+        memory_crash(d);
+        d->stop_at = 0;
+        memset(r, 0, sizeof *r);
+        rig_open(r, d);
+        run_until(r, is_ready);
+        for (int i = 0; r->given < last; i++) {
+            assert_true(i < TURNS_MAX);
+            step(r);
+        }
+        rig_close(r);
+        mu_free(r);
+        memory_disk_free(d);
+    }
+}
+
 static int quiet(void **state)
 {
     (void)state;
@@ -117,6 +168,7 @@ int main(void)
         BOTH(a_lone_server_commits_and_finds_it_again),
         BOTH(a_failed_flush_ends_the_server_once_with_the_reason),
         BOTH(a_full_disk_refuses_clients_by_name),
+        BOTH(a_read_only_file_system_refuses_and_is_survived),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

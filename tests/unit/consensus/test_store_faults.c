@@ -96,7 +96,7 @@ static bool one_fails(uint64_t at, enum mu_code code)
     r->disk->fail_code = code;
     if (rig_open(r, BALLAST) == MU_OK) {
         scripted(r, &t);
-        bool has_failed = r->report.health == CONSENSUS_STORE_FAILED;
+        bool has_failed = r->report.health == CONSENSUS_STORE_FAILED || r->report.is_read_only;
 
         if (!has_failed && (t.last < WRITES || t.records == 0 || r->log->journal.has_failed)) {
             fail_msg("request %llu, %s: nobody was told, written are %llu of %u",
@@ -126,7 +126,7 @@ static bool one_fails(uint64_t at, enum mu_code code)
 
 static void one_request_fails_and_is_noticed_or_made_good(void **state)
 {
-    static const enum mu_code codes[] = { MU_IO, MU_FULL };
+    static const enum mu_code codes[] = { MU_IO, MU_FULL, MU_READ_ONLY };
 
     (void)state;
     for (size_t i = 0; i < MU_LEN(codes); i++) {
