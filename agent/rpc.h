@@ -96,6 +96,7 @@ struct rpc_held {
     uint64_t answers_bytes, answers_most, calls_bytes, calls_most;
 };
 struct rpc_held rpc_held(const struct rpc *r);
+uint64_t rpc_faults(const struct rpc *r); /* connections closed for what came, or not taken */
 /* From now on, for connections yet to be made. */
 void rpc_seal(struct rpc *r, const struct rpc_sealing *sealing);
 /* Write what is queued, without waiting for the end of this turn. Not from inside a handler. */
