@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 #include "base/assert.h"
@@ -906,6 +907,53 @@ static void a_driver_that_was_never_started_can_be_freed(void **state)
     cluster_free(c);
 }
 
+/* What is not said of sizes follows from the timing: small for who asks for speed. */
+static void sizes_follow_the_timing_unless_they_are_given(void **state)
+{
+    static const struct {
+        enum consensus_timing timing;
+        uint32_t segment_bytes, spares_count;
+        uint64_t ballast_bytes;
+    } cases[] = {
+        { CONSENSUS_FAST, 0, 0, 0 },
+        { CONSENSUS_FAST, 128 * 1024, 2, 256 * 1024 },
+        { CONSENSUS_LAN, 0, 0, 0 },
+        { CONSENSUS_LAN, 128 * 1024, 2, 256 * 1024 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct cluster *c = cluster_new(1);
+        struct server *s = &c->servers[0];
+        struct consensus_driver_options options = {
+            .server = s->id,
+            .dir = s->dir,
+            .timing = cases[i].timing,
+            .multiplier = 1,
+            .transport = &transport,
+            .transport_self = s,
+            .segment_bytes = cases[i].segment_bytes,
+            .spares_count = cases[i].spares_count,
+            .ballast_bytes = cases[i].ballast_bytes,
+        };
+        struct mu_err err = MU_ERR_NONE;
+        struct mu_buf path = MU_BUF_NONE;
+        struct stat st;
+
+        if (consensus_driver_new(&s->driver, &c->loop, &options, &err) != MU_OK) {
+            fail_msg("%s", err.text);
+        }
+        mu_buf_addf(&path, "%s/ballast", s->dir);
+        assert_int_equal(stat(mu_buf_text(&path), &st), 0);
+        assert_true(cases[i].ballast_bytes == 0 || (uint64_t)st.st_size == cases[i].ballast_bytes);
+        assert_true(cases[i].timing != CONSENSUS_FAST || st.st_size <= 1024 * 1024);
+        mu_buf_deinit(&path);
+        consensus_driver_free(s->driver);
+        s->driver = NULL;
+        cluster_free(c);
+    }
+}
+
 static void a_state_of_another_history_is_refused(void **state)
 {
     struct cluster *c = cluster_new(1);
@@ -1087,6 +1135,7 @@ int main(void)
         cmocka_unit_test(apply_is_never_more_than_its_window_behind),
         cmocka_unit_test(whoever_waits_when_it_stops_is_told),
         cmocka_unit_test(a_driver_that_was_never_started_can_be_freed),
+        cmocka_unit_test(sizes_follow_the_timing_unless_they_are_given),
         cmocka_unit_test(a_state_of_another_history_is_refused),
         cmocka_unit_test(messages_that_are_none_are_dropped),
         cmocka_unit_test(everything_may_be_asked_until_the_end),
