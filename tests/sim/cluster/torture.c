@@ -103,14 +103,14 @@ static void act_cut(struct cluster *c, size_t member)
             c->group[i] = (unsigned)cluster_below(c, GROUPS);
         }
     }
-    if (a == b) {
-        return;
+    if (a != b) {
+        c->sums.cuts++;
+        c->is_cut[a][b] = true;
+        c->is_cut[b][a] = cluster_below(c, 3) != 0;
+        cluster_say(c, "group %u is cut from group %u%s", a, b,
+                    c->is_cut[b][a] ? ", both ways" : "");
     }
-    c->sums.cuts++;
-    c->is_cut[a][b] = true;
-    c->is_cut[b][a] = cluster_below(c, 3) != 0;
-    cluster_say(c, "group %u is cut from group %u%s", a, b, c->is_cut[b][a] ? ", both ways" : "");
-    network_apply(c);
+    network_apply(c); /* cuts that there are go between other members now */
 }
 
 static void act_faults(struct cluster *c, size_t member)
