@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/rand.h"
 #include "base/table.h"
+#include "base/tree.h"
 #include "gossip/gossip.h"
 #include "message.h"
 #include "vivaldi.h"
@@ -80,7 +81,7 @@ void gossip__card_leave(const struct gossip__card *c); /* one holder fewer; NULL
  */
 
 struct gossip__slots { /* open addressing; a power of two, at most three quarters taken */
-    struct gossip__member **slots;
+    uintptr_t *slots;  /* records, with a few bits of their hash; 0: nobody */
     size_t count, room;
 };
 
@@ -92,6 +93,7 @@ struct gossip__members {
     struct gossip__member **items;
     size_t count, room;
     struct gossip__slots names, ids;
+    uint64_t changes;               /* counts up when a record comes or goes */
     struct gossip__member **blocks; /* of records */
     size_t blocks_count;
     struct gossip__unused *unused;
@@ -440,23 +442,23 @@ enum gossip__queue_kind {
     GOSSIP__QUEUES
 };
 
-#define GOSSIP__TIERS 64 /* by number of sends */
+#define GOSSIP__SENDS_MAX 63 /* of a rumor, in a cluster of any size */
 
 struct gossip__rumor {
-    struct mu_link link;          /* in its tier */
-    struct gossip__member *about; /* core: whom a newer one replaces */
-    uint64_t id, served;
-    uint64_t until_ms; /* of no use afterwards */
+    struct mu_branch branch; /* in its queue, by the three that order it: */
     unsigned sends_count;
+    size_t bytes;
+    uint64_t id;
+    struct gossip__member *about; /* core: whom a newer one replaces */
+    uint64_t served;
+    uint64_t until_ms; /* of no use afterwards */
     enum gossip__queue_kind queue;
     bool is_leave; /* our own farewell: leave.c waits for it */
-    size_t bytes;
     uint8_t data[];
 };
 
 struct gossip__queue {
-    struct mu_link tiers[GOSSIP__TIERS];
-    uint64_t used; /* bits of the tiers that are not empty */
+    struct mu_tree rumors; /* who is told first comes first */
     size_t count;
     size_t shortest; /* bytes; none in it is shorter */
 };
@@ -468,6 +470,7 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
 void gossip__rumor_fill(struct gossip *g, struct gossip__letter *l);
 void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l); /* after it was sent */
 void gossip__rumor_forget(struct gossip *g, struct gossip__member *about);
+void gossip__rumor_init(struct gossip *g);
 unsigned gossip__rumor_limit(const struct gossip_profile *p, size_t members);
 void gossip__rumor_free_all(struct gossip *g);
 uint64_t gossip__rumor_due(const struct gossip *g);

@@ -307,6 +307,7 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
     }
     for (size_t i = 0; i < p.parts_count; i++) {
         struct gossip__part part;
+        uint64_t changes = g->members.changes;
 
         if (gossip__heard(g, p.parts[i])) {
             continue;
@@ -316,7 +317,9 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
         } else {
             gossip__count(g, GOSSIP_COUNT_PARTS_MALFORMED);
         }
-        src.sender = other_named(g, p.from); /* a part may have brought it in, or out */
+        if (g->members.changes != changes) { /* the part may have brought it in, or out */
+            src.sender = other_named(g, p.from);
+        }
     }
     answer_stale(g, src.sender, &p, from);
 }

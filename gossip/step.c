@@ -231,11 +231,7 @@ static void lists_init(struct gossip *g)
     mu_list_init(&g->joins);
     mu_list_init(&g->spreads);
     mu_list_init(&g->widths);
-    for (size_t q = 0; q < GOSSIP__QUEUES; q++) {
-        for (size_t tier = 0; tier < GOSSIP__TIERS; tier++) {
-            mu_list_init(&g->queues[q].tiers[tier]);
-        }
-    }
+    gossip__rumor_init(g);
     g->stream_id = (uint32_t)-1; /* odd, and the first one is 1 */
     g->probe_at_ms = g->rumor_at_ms = g->sync_at_ms = g->suspicion_due_ms = GOSSIP__NEVER;
     g->reap_at_ms = g->prune_at_ms = g->conflict_retry_ms = GOSSIP__NEVER;
