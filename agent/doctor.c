@@ -82,6 +82,16 @@ static void take_failed(struct doctor_call *c, const char *seer, const struct do
     }
 }
 
+static void take_astray(struct doctor_call *c, const char *seer, const struct doctor_line *l)
+{
+    struct agent_finding f = finding(AGENT_FINDING_STATE, seer, l);
+
+    f.name = "wrong-address";
+    f.to = l->name;
+    f.more = mu_arena_printf(&c->survey.arena, "%s %s", l->name, l->more);
+    keep(c, f);
+}
+
 static void take(struct doctor_call *c, const char *seer, const struct doctor_line *l)
 {
     switch (l->kind) {
@@ -93,6 +103,7 @@ static void take(struct doctor_call *c, const char *seer, const struct doctor_li
     case DOCTOR_IN:
     case DOCTOR_NARROW:
     case DOCTOR_TCP: take_way(c, seer, l); break;
+    case DOCTOR_ASTRAY: take_astray(c, seer, l); break;
     case DOCTOR_FAILED: take_failed(c, seer, l); break;
     }
 }
@@ -148,7 +159,8 @@ static void on_end(struct survey *s, enum mu_code code)
     struct doctor_call *c = MU_CONTAINER(s, struct doctor_call, survey);
     struct agent_silent *silent =
         mu_arena_array(&s->arena, mu_table_count(s->waiting) + 1, sizeof *silent);
-    struct agent_diagnosis d = { .members = c->members,
+    struct agent_diagnosis d = { .asked = s->agent->config->node_name,
+                                 .members = c->members,
                                  .findings = c->findings,
                                  .findings_count = c->findings_count,
                                  .silent = silent,

@@ -139,6 +139,18 @@ static void add_own_state(struct agent *a, struct mu_buf *to)
     }
 }
 
+static void add_astray(struct mu_buf *to, const char *name, const char *advertised,
+                       const char *other)
+{
+    char text[DOCTOR_TEXT_BYTES + 1];
+
+    (void)snprintf(text, sizeof text,
+                   "advertises %s and does not answer there, its packets come from %s: set its "
+                   "advertise_addr",
+                   advertised, other);
+    add(to, DOCTOR_ASTRAY, GOSSIP_WAY_UNKNOWN, 0, name, text);
+}
+
 static void add_misplaced(void *data, const struct gossip_misplaced *found)
 {
     char other[MU_ADDR_TEXT_MAX];
@@ -153,12 +165,7 @@ static void add_misplaced(void *data, const struct gossip_misplaced *found)
                    "that others reach, or let them pass",
                    other, advertised);
         break;
-    case GOSSIP_ELSEWHERE:
-        add_statef(data, "wrong-address",
-                   "%s advertises %s and does not answer there, its packets come from %s: set "
-                   "its advertise_addr",
-                   found->name, advertised, other);
-        break;
+    case GOSSIP_ELSEWHERE: add_astray(data, found->name, advertised, other); break;
     case GOSSIP_CLAIMED:
         add_statef(data, "name-conflict",
                    "%s at %s: a node at %s claims its name or id; stop one of the two, or give "

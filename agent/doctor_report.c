@@ -19,7 +19,8 @@ static const char *const ways[] = {
 static const char *const kinds[] = {
     [DOCTOR_CLOCK] = "clock",     [DOCTOR_STATE] = "state", [DOCTOR_BUSY] = "busy",
     [DOCTOR_REFUSED] = "refused", [DOCTOR_OUT] = "out",     [DOCTOR_IN] = "in",
-    [DOCTOR_NARROW] = "narrow",   [DOCTOR_TCP] = "tcp",     [DOCTOR_FAILED] = "failed",
+    [DOCTOR_NARROW] = "narrow",   [DOCTOR_TCP] = "tcp",     [DOCTOR_ASTRAY] = "astray",
+    [DOCTOR_FAILED] = "failed",
 };
 
 const char *doctor_way_text(enum gossip_way way)

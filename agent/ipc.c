@@ -124,7 +124,7 @@ static void on_left(void *data)
 
     if (ipc__wait_over(s)) {
         ipc__put_header(s, s->waiting_seq, "");
-        s->is_over = true;
+        s->is_over = s->has_left = true;
         s->wake(s->wake_data);
     }
 }
@@ -527,4 +527,9 @@ void ipc_session_drained(struct ipc_session *s)
 bool ipc_session_is_over(const struct ipc_session *s)
 {
     return s->is_over;
+}
+
+bool ipc_session_is_parting(const struct ipc_session *s)
+{
+    return s->has_left;
 }

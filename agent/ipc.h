@@ -80,12 +80,13 @@ struct ipc_session *ipc_session_new(const struct ipc_host *host, const char *pee
                                     ipc_wake_fn *wake, void *wake_data);
 void ipc_session_close(struct ipc_session *s); /* no wake any more; what it waits for is let go */
 void ipc_session_feed(struct ipc_session *s, struct mu_span bytes);
-bool ipc_session_is_behind(const struct ipc_session *s); /* requests are left for another turn */
-void ipc_session_turn(struct ipc_session *s);            /* this is it */
-struct mu_buf *ipc_session_out(struct ipc_session *s);   /* take what is there */
-size_t ipc_session_held(const struct ipc_session *s);    /* bytes that wait in it, both ways */
-void ipc_session_drained(struct ipc_session *s);         /* the client has read everything */
-bool ipc_session_is_over(const struct ipc_session *s);   /* send what is there, then hang up */
+bool ipc_session_is_behind(const struct ipc_session *s);  /* requests are left for another turn */
+void ipc_session_turn(struct ipc_session *s);             /* this is it */
+struct mu_buf *ipc_session_out(struct ipc_session *s);    /* take what is there */
+size_t ipc_session_held(const struct ipc_session *s);     /* bytes that wait in it, both ways */
+void ipc_session_drained(struct ipc_session *s);          /* the client has read everything */
+bool ipc_session_is_over(const struct ipc_session *s);    /* send what is there, then hang up */
+bool ipc_session_is_parting(const struct ipc_session *s); /* over, and the client hangs up first */
 
 /* Tags as clients see them: a map without those that begin with "mu_". */
 void ipc_put_tags(struct mu_buf *to, const struct mu_pairs *tags);

@@ -32,6 +32,7 @@ struct ipc_session {
     void *wake_data;
     struct mu_buf in, out;
     bool is_greeted, is_authed, is_over, is_closed;
+    bool has_left;       /* what it asked last is answered */
     bool is_waiting;     /* join, leave or keys: waiting_seq is answered later */
     bool is_behind;      /* requests that came are left for another turn */
     bool may_have_empty; /* the last command has no body; some clients send an empty one */

@@ -20,6 +20,7 @@
 #define LISTENERS_MAX 16U
 #define SOCKET_MODE   0600   /* of a unix socket: who may open it controls this agent */
 #define WRITE_MS      10000U /* a client that takes nothing for so long is gone (spec 9.8) */
+#define PARTING_MS    2000U  /* how long one that had its last answer may take to hang up */
 
 union handle {
     uv_handle_t any;
@@ -31,12 +32,13 @@ union handle {
 struct client {
     struct mu_link place;
     struct ipc_port *port;
-    struct ipc_session *session; /* NULL: closing */
+    struct ipc_session *session; /* NULL: parting or closing */
     union handle socket;
-    uv_timer_t patience; /* runs while a write does */
+    uv_timer_t patience; /* runs while a write does, and while it is parting */
     unsigned handles;    /* not closed yet */
     uv_write_t write;
     struct mu_buf writing; /* not empty: a write is under way */
+    struct mu_buf last;    /* of a parting one: what goes out behind it */
     bool is_feeding;       /* what is waiting goes out behind it */
     size_t held;           /* bytes, as counted in the port's */
     char peer[MU_ADDR_TEXT_MAX];
@@ -79,6 +81,7 @@ static void on_client_closed(uv_handle_t *handle)
     mu_list_remove(&c->place);
     p->clients_count--;
     mu_buf_deinit(&c->writing);
+    mu_buf_deinit(&c->last);
     mu_free(c);
     handle_gone(p);
 }
@@ -89,22 +92,59 @@ static void held_set(struct client *c, size_t bytes)
     c->held = bytes;
 }
 
-static void client_close(struct client *c)
+static void session_close(struct client *c)
 {
-    if (c->session == NULL) {
-        return;
-    }
     held_set(c, 0);
     ipc_session_close(c->session);
     c->session = NULL;
+}
+
+static void handles_close(struct client *c)
+{
     uv_close(&c->socket.any, on_client_closed);
     uv_close((uv_handle_t *)&c->patience, on_client_closed);
+}
+
+static void client_close(struct client *c)
+{
+    if (c->session != NULL) {
+        session_close(c);
+        handles_close(c);
+    }
+}
+
+static void on_parted(uv_timer_t *timer)
+{
+    handles_close(timer->data);
+}
+
+/* It hangs up first: Serf's client looks at the answer and at the end of the connection in no
+ * order, and one that comes right behind the other may hide it. */
+static void client_part(struct client *c)
+{
+    mu_buf_add_span(&c->last, mu_buf_span(ipc_session_out(c->session)));
+    session_close(c);
+    (void)uv_timer_start(&c->patience, on_parted, PARTING_MS, 0);
 }
 
 /* -- writing ------------------------------------------------------------------------------------
  */
 
 static void flush(struct client *c);
+static void on_written(uv_write_t *write, int status);
+
+/* What is in `from`; nothing else is being written. */
+static bool write_all(struct client *c, struct mu_buf *from)
+{
+    struct mu_buf spare = c->writing;
+
+    c->writing = *from;
+    *from = spare;
+    uv_buf_t bytes = uv_buf_init((char *)c->writing.data, (unsigned)c->writing.bytes);
+
+    c->write.data = c;
+    return uv_write(&c->write, &c->socket.stream, &bytes, 1, on_written) == 0;
+}
 
 static void on_impatient(uv_timer_t *timer)
 {
@@ -120,6 +160,9 @@ static void on_written(uv_write_t *write, int status)
 
     mu_buf_clear(&c->writing);
     if (c->session == NULL) {
+        if (status == 0 && c->last.bytes > 0) {
+            (void)write_all(c, &c->last); /* who is parting has its time anyway */
+        }
         return;
     }
     uv_timer_stop(&c->patience);
@@ -149,19 +192,14 @@ static void flush(struct client *c)
         return;
     }
     if (out->bytes == 0) {
-        if (ipc_session_is_over(c->session)) {
+        if (ipc_session_is_parting(c->session)) {
+            client_part(c);
+        } else if (ipc_session_is_over(c->session)) {
             client_close(c);
         }
         return;
     }
-    struct mu_buf spare = c->writing;
-
-    c->writing = *out;
-    *out = spare;
-    uv_buf_t bytes = uv_buf_init((char *)c->writing.data, (unsigned)c->writing.bytes);
-
-    c->write.data = c;
-    if (uv_write(&c->write, &c->socket.stream, &bytes, 1, on_written) != 0) {
+    if (!write_all(c, out)) {
         client_close(c);
         return;
     }
@@ -237,6 +275,12 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *bytes)
 {
     struct client *c = stream->data;
 
+    if (c->session == NULL) {
+        if (count < 0) {
+            handles_close(c); /* it has hung up */
+        }
+        return;
+    }
     if (count < 0) {
         client_close(c);
         return;
@@ -408,7 +452,13 @@ void ipc_port_close(struct ipc_port *p, ipc_closed_fn *closed, void *data)
         uv_close(&p->listeners[i].any, on_handle_closed);
     }
     MU_LIST_EACH (link, &p->clients) {
-        client_close(MU_CONTAINER(link, struct client, place));
+        struct client *c = MU_CONTAINER(link, struct client, place);
+
+        if (c->session != NULL && ipc_session_is_parting(c->session)) {
+            client_part(c); /* its answer may still be on its way out */
+        } else {
+            client_close(c);
+        }
     }
     uv_close((uv_handle_t *)&p->turn, on_handle_closed); /* `closed` never comes from inside */
 }

@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "agent/recovery.h"
+#include "base/addr.h"
 #include "base/assert.h"
 #include "base/json.h"
 

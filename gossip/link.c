@@ -5,6 +5,9 @@
  * If it is not heard in a time in which it must have pinged us, what it sends does not arrive here.
  * Until then nothing is said: both look alike. That its process lives is known from elsewhere:
  * through others, or by TCP; else it would be declared dead.
+ *
+ * Answers go to the address that is advertised. While others say that they do not reach it, probes
+ * that stay without one say nothing of any way.
  */
 #include "core.h"
 
@@ -63,6 +66,9 @@ static uint64_t patience_ms(const struct gossip *g)
 
 void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void *data)
 {
+    if (g->unreached_from.ip_bytes > 0) {
+        return;
+    }
     for (size_t i = 0; i < g->list_count; i++) {
         const struct gossip__member *m = g->list[i];
         const struct gossip__dealings *d = gossip__dealings(m);

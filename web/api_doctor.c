@@ -31,6 +31,7 @@ static void put_state(struct mu_json_out *o, const struct agent_finding *f)
 {
     mu_json_text(o, "Name", f->seen_by);
     mu_json_text(o, "State", f->name);
+    mu_json_text(o, "Member", f->to);
     mu_json_text(o, "Text", f->more);
 }
 
@@ -97,6 +98,7 @@ static void on_diagnosis(void *data, enum mu_code code, const struct agent_diagn
     }
     response_json(r, &o);
     mu_json_open(&o, '{');
+    mu_json_text(&o, "Asked", d->asked);
     mu_json_u64(&o, "Members", d->members);
     mu_json_key(&o, "Silent");
     mu_json_open(&o, '[');

@@ -21,7 +21,7 @@ struct failed {
 };
 
 struct state {
-    struct mu_span name, state, text;
+    struct mu_span name, state, member, text;
 };
 
 struct refused {
@@ -40,6 +40,7 @@ struct skew {
 };
 
 struct answer {
+    struct mu_span asked;
     uint64_t members;
     struct mu_objects silent, links, failed, states, refused, busy, clocks;
     bool has_more;
@@ -76,9 +77,10 @@ static const struct mu_json_field failed_fields[] = {
 static const struct mu_json_shape failed_shape = CLI_SHAPE(failed_fields, struct failed);
 
 static const struct mu_json_field state_fields[] = {
-    { "Name",  { NULL }, MU_JSON_AS_TEXT, AT(state, name), NULL },
-    { "State", { NULL }, MU_JSON_AS_TEXT, AT(state, state), NULL },
-    { "Text",  { NULL }, MU_JSON_AS_TEXT, AT(state, text), NULL },
+    { "Name",   { NULL }, MU_JSON_AS_TEXT, AT(state, name), NULL },
+    { "State",  { NULL }, MU_JSON_AS_TEXT, AT(state, state), NULL },
+    { "Member", { NULL }, MU_JSON_AS_TEXT, AT(state, member), NULL },
+    { "Text",   { NULL }, MU_JSON_AS_TEXT, AT(state, text), NULL },
 };
 static const struct mu_json_shape state_shape = CLI_SHAPE(state_fields, struct state);
 
@@ -103,6 +105,7 @@ static const struct mu_json_field skew_fields[] = {
 static const struct mu_json_shape skew_shape = CLI_SHAPE(skew_fields, struct skew);
 
 static const struct mu_json_field answer_fields[] = {
+    { "Asked",   { NULL }, MU_JSON_AS_TEXT,    AT(answer, asked), NULL },
     { "Members", { NULL }, MU_JSON_AS_UINT,    AT(answer, members), NULL },
     { "Silent",  { NULL }, MU_JSON_AS_OBJECTS, AT(answer, silent), &silent_shape },
     { "Links",   { NULL }, MU_JSON_AS_OBJECTS, AT(answer, links), &link_shape },
@@ -152,6 +155,42 @@ static const struct phrase strangers[] = {
     { "dropped.checksum", "changed on the way; is a network card or a driver failing?" },
     { "dropped.magic", "that are no gossip of muster; is Serf or Consul running there?" },
 };
+
+/* -- addresses explain a lot --------------------------------------------------------------------
+ */
+
+/* Where answers do not come, because our own address is wrong, silence says nothing of others. */
+static bool is_unreached(const struct answer *a)
+{
+    const struct state *s = a->states.items;
+
+    for (size_t i = 0; i < a->states.count; i++) {
+        if (mu_span_eq_text(s[i].state, "unreachable") && mu_span_eq(s[i].name, a->asked)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It lives, and not where it says: no way to that address carries, and nobody is to blame. */
+static bool is_astray(const struct answer *a, struct mu_span name)
+{
+    const struct state *s = a->states.items;
+
+    for (size_t i = 0; i < a->states.count; i++) {
+        if (mu_span_eq_text(s[i].state, "wrong-address") && mu_span_eq(s[i].member, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_explained(const struct answer *a, const struct silent *s)
+{
+    bool is_host_well = !mu_span_eq_text(s->tcp, "refused") && !mu_span_eq_text(s->tcp, "silent");
+
+    return is_astray(a, s->name) || (is_host_well && is_unreached(a));
+}
 
 static bool is_same_way(const struct link *a, const struct link *b)
 {
@@ -223,6 +262,9 @@ static void print_links(struct cli *cli, const struct answer *a)
     const struct link *links = a->links.items;
 
     for (size_t i = 0; i < a->links.count; i++) {
+        if (is_astray(a, links[i].to) || is_astray(a, links[i].from)) {
+            continue; /* its states say why */
+        }
         if (is_udp(&links[i])) {
             print_udp(cli, links, a->links.count, i);
         } else if (links[i].bytes > 0) {
@@ -244,7 +286,9 @@ static void print_failed(struct cli *cli, const struct answer *a)
                       (double)f->for_ms / 1000, MU_SPAN_FMT(f->seen_by));
         (void)fprintf(cli->out, "%s%.*s; %s.\n", is_told ? ", declared by " : "",
                       MU_SPAN_FMT(f->declared_by),
-                      phrase_of(silences, MU_LEN(silences), f->tcp, "why is not remembered"));
+                      is_astray(a, f->name)
+                          ? "it lives, but not at its address"
+                          : phrase_of(silences, MU_LEN(silences), f->tcp, "why is not remembered"));
     }
 }
 
@@ -253,10 +297,12 @@ static void print_silent(struct cli *cli, const struct answer *a)
     const struct silent *s = a->silent.items;
 
     for (size_t i = 0; i < a->silent.count; i++, s++) {
-        (void)fprintf(cli->out, "%.*s: does not answer, though it counts as alive: %s.\n",
-                      MU_SPAN_FMT(s->name),
-                      phrase_of(silences, MU_LEN(silences), s->tcp,
-                                "stopped or starved, or no way to it and back"));
+        if (!is_explained(a, s)) {
+            (void)fprintf(cli->out, "%.*s: does not answer, though it counts as alive: %s.\n",
+                          MU_SPAN_FMT(s->name),
+                          phrase_of(silences, MU_LEN(silences), s->tcp,
+                                    "stopped or starved, or no way to it and back"));
+        }
     }
 }
 
@@ -267,6 +313,10 @@ static void print_states(struct cli *cli, const struct answer *a)
     for (size_t i = 0; i < a->states.count; i++, s++) {
         (void)fprintf(cli->out, "%.*s: %.*s: %.*s.\n", MU_SPAN_FMT(s->name), MU_SPAN_FMT(s->state),
                       MU_SPAN_FMT(s->text));
+    }
+    if (a->silent.count > 0 && is_unreached(a)) {
+        (void)fprintf(cli->out, "    Answers go to its advertised address: what others would say "
+                                "of themselves and of it does not come.\n");
     }
 }
 

@@ -347,7 +347,9 @@ static void line_add(struct mu_buf *to, enum mu_log_level level, struct mu_span 
 
 static void held_write(struct screen *s)
 {
-    (void)fwrite(s->held.data, 1, s->held.bytes, s->to);
+    if (s->held.bytes > 0) { /* at a level of few words none is said before the agent runs */
+        (void)fwrite(s->held.data, 1, s->held.bytes, s->to);
+    }
     (void)fflush(s->to);
     mu_buf_deinit(&s->held);
 }

@@ -190,21 +190,31 @@ class Ways(Lab):
         wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
 
     def test_a_wrong_address(self):
-        """Behind NAT, or after a slip of the pen: it advertises an address at which it is not."""
+        """Behind NAT, or after a slip of the pen: it advertises an address at which it is not. That
+        is named as the cause by it and by others, and no way and nobody is blamed for it."""
         self.start("s1", "-server", "-bootstrap-expect", "1")
         self.start("s2")
         self.start("s3", "-advertise", "10.231.7.77")
 
         def named(by, words):
             code, text = self.cli(by, "doctor")
-            return code == 1 and words in text
+            if code == 1 and words in text:  # and nothing else is to blame
+                for wrong in ("stopped or starved", "down, or cut off", "UDP s", "TCP s"):
+                    self.assertNotIn(wrong, text)
+                return text
 
         wait_for("the others to name it", lambda: named(
             "s1", "wrong-address: s3 advertises 10.231.7.77:8301 and does not answer there, its "
             "packets come from 10.231.7.3:8301: set its advertise_addr."))
         wait_for("it to say so itself", lambda: named(
             "s3", "s3: unreachable: 10.231.7.1:8301 does not get to its advertised address "
-            "10.231.7.77:8301: set advertise_addr to one that others reach"))
+            "10.231.7.77:8301: set advertise_addr to one that others reach, or let them pass.\n"
+            "    Answers go to its advertised address: what others would say of themselves and of it "
+            "does not come.\n1 of 3 members answered.\n"))
+        wait_for("them to know that it lives", lambda: named(
+            "s1", " as s1 sees it, declared by ") and re.search(
+                r"(?m)^s3: failed for .*; it lives, but not at its address\.$",
+                self.cli("s1", "doctor")[1]))
         self.assertIn("Others do not reach this node: set advertise_addr", self.log("s3"))
         joins = self.log("s1").count("EventMemberJoin: s3")
         self.assertLess(joins, 4, "it comes and goes all the time")
@@ -496,7 +506,7 @@ class Words(unittest.TestCase):
     """What is told of facts that no test can bring about at will: an agent's answer, by hand."""
 
     def doctor(self, **facts):
-        answer = {"Members": 3, "Silent": [], "Links": [], "Failed": [], "States": [],
+        answer = {"Asked": "s1", "Members": 3, "Silent": [], "Links": [], "Failed": [], "States": [],
                   "Refused": [], "Busy": [], "Clocks": [], "HasMore": False, **facts}
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -547,6 +557,35 @@ class Words(unittest.TestCase):
                   ("lost-entries", "it lost a part of its log and waits for it to come again")]
         self.told("".join(f"s1: {state}: {text}.\n" for state, text in states),
                   States=[{"Name": "s1", "State": state, "Text": text} for state, text in states])
+
+    def test_addresses(self):
+        unreachable = {"Name": "s3", "State": "unreachable", "Text": "set advertise_addr"}
+        astray = {"Name": "s1", "State": "wrong-address", "Member": "s3", "Text": "s3 is astray"}
+        failed = {"Name": "s3", "ForMs": 1500, "DeclaredBy": "s1", "TCP": "silent", "SeenBy": "s1"}
+        way = {"From": "s2", "To": "s3", "Protocol": "udp", "SeenBy": "s2", "TCP": "silent", "Missed": 3}
+        back = {**way, "From": "s3", "To": "s2"}
+        port = {**way, "Protocol": "tcp", "Port": 8301}
+        behind = ("    Answers go to its advertised address: what others would say of themselves and of "
+                  "it does not come.\n")
+        count = "%d of 3 members answered.\n"
+        ended = ("s2: does not answer, though it counts as alive: its host refuses connections: the "
+                 "process has ended.\n")
+        lives = ("s3: failed for 1.5 s, as s1 sees it, declared by s1; it lives, but not at its "
+                 "address.\ns1: wrong-address: s3 is astray.\n3 of 4 members answered.\n")
+        for facts, expected in (
+                ({"Asked": "s3", "States": [unreachable],  # its own address: nobody else's trouble
+                  "Silent": [{"Name": "s1", "TCP": "open"}, {"Name": "s2", "TCP": "unknown"}]},
+                 "s3: unreachable: set advertise_addr.\n" + behind + count % 1),
+                ({"Asked": "s3", "States": [unreachable],  # and still, who is down is named
+                  "Silent": [{"Name": "s2", "TCP": "refused"}]},
+                 ended + "s3: unreachable: set advertise_addr.\n" + behind + count % 2),
+                ({"Asked": "s1", "States": [unreachable]},  # that of another: it has answered
+                 "s3: unreachable: set advertise_addr.\n" + count % 3),
+                ({"Asked": "s1", "States": [astray], "Links": [way, back, port],
+                  "Silent": [{"Name": "s3", "TCP": "silent"}]},
+                 "s1: wrong-address: s3 is astray.\n" + count % 2),
+                ({"Asked": "s1", "States": [astray], "Failed": [failed]}, lives)):
+            self.assertEqual(self.doctor(**facts), (1, expected))
 
     def test_strangers(self):
         why = {"dropped.auth_failure": "sealed with its key, but changed on the way or forged",

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 from cluster import PATIENCE, ClusterTest, main, wait_for
 
@@ -168,6 +169,26 @@ class Serf(ClusterTest):
                          (0, "Successfully updated agent tags\n"))
         self.k1.kill()
         wait_for("s1 to have heard", lambda: statuses(self.s1, "-tag", "colour=red").keys() == {"k1"})
+
+    def test_the_answer_to_leave_is_not_lost(self):
+        """Serf's client may see the end of the connection before the answer, when one comes right
+        behind the other: it is left to the client to hang up, for a while."""
+        client = Client(self.k1)
+        client.send(request("monitor", 2, "LogLevel", "DEBUG"))  # much is being written meanwhile
+        client.hear(ok(2))
+        asked = time.monotonic()
+        client.send(request("leave", 3))
+        client.hear(ok(3))
+        while client.socket.recv(65536):
+            pass
+        self.assertGreater(time.monotonic() - asked, 1.9)
+        self.assertEqual(self.k1.wait(), 0)
+        client.close()
+        client = Client(self.k2)
+        client.send(request("leave", 2))
+        client.hear(ok(2))
+        client.close()
+        self.assertEqual(self.k2.wait(), 0)
 
     def test_the_log_is_followed(self):
         monitor = subprocess.Popen(

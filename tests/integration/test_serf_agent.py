@@ -84,7 +84,11 @@ class Forwarder:
         while True:
             near, _ = self.tcp.accept()
             self.seen["tcp"] += 1
-            far = socket.create_connection(self.to)
+            try:
+                far = socket.create_connection(self.to)
+            except OSError:
+                near.close()  # nobody is there (any more)
+                continue
             for ends in ((near, far), (far, near)):
                 threading.Thread(target=self.pump, args=ends, daemon=True).start()
 

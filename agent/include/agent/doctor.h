@@ -29,7 +29,8 @@ enum agent_finding_kind {
 struct agent_finding {
     enum agent_finding_kind kind;
     const char *seen_by;
-    const char *from, *to; /* LINK, NARROW, PORT; seen_by is one of the two. Else "" */
+    const char *from, *to; /* LINK, NARROW, PORT: seen_by is one of the two. STATE: `to` is the
+                            * other member that it is about. Else "" */
     const char *name;      /* FAILED: the member. STATE: "no-leader", "disk-full", ... REFUSED: the
                             * stranger's address. Else "" */
     const char *more;      /* FAILED: who declared it, "" when that is forgotten. STATE: in words.
@@ -47,6 +48,7 @@ struct agent_silent {
 };
 
 struct agent_diagnosis {
+    const char *asked;                 /* this agent */
     size_t members;                    /* alive */
     const struct agent_silent *silent; /* of these, who did not answer in time */
     size_t silent_count;

@@ -399,7 +399,8 @@ enum gossip_way { /* what was met on the way to a member */
                   GOSSIP_WAY_STALLED, /* the kernel accepts, the process does not answer */
 };
 
-/* A member that lives, and whom two probes in a row did not reach by UDP. */
+/* A member that lives, and whom two probes in a row did not reach by UDP. None while our own
+ * address is UNREACHED. */
 struct gossip_link {
     const char *name;
     bool is_heard;       /* datagrams of it come: ours do not arrive; else its do not arrive here */

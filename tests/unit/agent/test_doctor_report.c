@@ -19,6 +19,7 @@ static void it_comes_back_as_it_was(void **state)
         { DOCTOR_REFUSED, GOSSIP_WAY_UNKNOWN, UINT64_MAX, "10.0.0.3:8301", "dropped.clear" },
         { DOCTOR_OUT, GOSSIP_WAY_OPEN, 7, "db 1", "" },
         { DOCTOR_NARROW, GOSSIP_WAY_UNKNOWN, 1400, "db 1", "" },
+        { DOCTOR_ASTRAY, GOSSIP_WAY_UNKNOWN, 0, "db 1", "advertises 10.0.0.9:8301" },
         { DOCTOR_FAILED, GOSSIP_WAY_STALLED, 1200, "web", "db 1" },
     };
     struct mu_buf text = MU_BUF_NONE;
@@ -38,6 +39,7 @@ static void it_comes_back_as_it_was(void **state)
                         "refused - 18446744073709551615 10.0.0.3:8301\tdropped.clear\n"
                         "out open 7 db 1\n"
                         "narrow - 1400 db 1\n"
+                        "astray - 0 db 1\tadvertises 10.0.0.9:8301\n"
                         "failed stalled 1200 web\tdb 1\n");
     assert_int_equal(doctor_report_read(mu_buf_span(&text), &arena, &report, NULL), MU_OK);
     assert_int_equal(report.count, MU_LEN(lines));

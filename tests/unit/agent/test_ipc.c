@@ -662,9 +662,10 @@ static void test_leave_ends(void **state)
     begin(&w);
     send(&w, "82a7436f6d6d616e64a56c65617665a353657102");
     hear(&w, "");
+    assert_false(ipc_session_is_parting(w.s));
     w.left(w.waiting);
     hear(&w, OK2);
-    assert_true(ipc_session_is_over(w.s));
+    assert_true(ipc_session_is_over(w.s) && ipc_session_is_parting(w.s));
     ipc_session_close(w.s);
 }
 
