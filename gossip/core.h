@@ -173,6 +173,7 @@ _Static_assert(sizeof(struct gossip__member) == 64, "what is rare belongs into t
 struct gossip__source {
     struct mu_addr addr;           /* none: our own conclusion */
     bool is_stream;                /* then no datagram goes back to that address */
+    bool is_old;                   /* was spread long ago: not told on */
     struct gossip__member *sender; /* NULL: nobody we know */
 };
 
@@ -673,6 +674,7 @@ struct gossip__merge { /* received chunks on their way into the tables */
     size_t chunks_count, next;
     uint64_t attempt; /* of join.c, that is done with it; 0: none */
     struct mu_addr peer;
+    bool is_first; /* we knew nobody before */
 };
 
 /* Start one with this address. `attempt` not 0: a join, whole, and gossip__join_tried() hears of
@@ -986,6 +988,8 @@ struct gossip {
     uint64_t sync_at_ms;
     uint64_t sync_wait_ms; /* from one to the next, while we are young; 0: the interval */
     uint64_t news_ms;      /* the first that no comparison followed; 0: none */
+    uint64_t newcomers_ms; /* when they were last counted from none on */
+    size_t newcomers;
 
     struct mu_link joins;
     uint64_t join_attempt;

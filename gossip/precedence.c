@@ -238,7 +238,9 @@ static void accept_alive(struct gossip *g, struct gossip__member *m, const struc
                                                              ? GOSSIP_CHANGE_REFUTED
                                                              : GOSSIP_CHANGE_RETURNED });
     }
-    (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
+    if (!src->is_old) {
+        (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
+    }
     if (was == GOSSIP__SUSPECT) {
         gossip__count(g, GOSSIP_COUNT_SUSPICIONS_REFUTED);
     }

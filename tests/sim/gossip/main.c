@@ -6,7 +6,8 @@
  *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
  *   sim_gossip --large --nodes N [--seed S] [--trials R] [--seconds T]
  *              [--churn a-minute] [--loss percent]     thousands of them
- *   sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes]
+ *   sim_gossip --scale --nodes N [--seed S] [--trials R] [--seconds T]   each kind of fault, as
+ * JSON sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes]
  *              [--loss percent] [--within ms]
  *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
  *   sim_gossip --alarms loss|stops|starved|oneway [--rules muster|memberlist] [--nodes N]
@@ -27,6 +28,7 @@
 #include "forming.h"
 #include "large.h"
 #include "measure.h"
+#include "scale.h"
 #include "space.h"
 #include "torture.h"
 
@@ -41,7 +43,7 @@ struct arguments {
     enum measure_end end;
     enum alarms_scenario scenario;
     bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, is_memberlist,
-        calibrates, is_large, is_forming;
+        calibrates, is_large, is_forming, is_scale;
 };
 
 /* One seed; twice when `twice`, and then with the same hash. */
@@ -143,7 +145,7 @@ static bool take_flag(struct arguments *a, const char *word)
     } flags[] = {
         { "-v", &a->is_verbose },    { "--icmp", &a->has_icmp },        { "--quiet", &a->is_quiet },
         { "--json", &a->is_json },   { "--calibrate", &a->calibrates }, { "--large", &a->is_large },
-        { "--space", &a->is_space }, { "--forming", &a->is_forming },
+        { "--space", &a->is_space }, { "--forming", &a->is_forming },   { "--scale", &a->is_scale },
     };
 
     for (size_t i = 0; i < MU_LEN(flags); i++) {
@@ -248,6 +250,15 @@ int main(int argc, char **argv)
                                              .trials = a.trials != 100 ? a.trials : 5 };
 
         return large_run(&large) ? 0 : 1;
+    }
+    if (a.is_scale) {
+        want_large_pages(argv);
+        const struct scale_options scale = { .nodes = a.nodes > 0 ? a.nodes : 100,
+                                             .seed = a.seed,
+                                             .seconds = a.seconds > 0 ? a.seconds : 60,
+                                             .trials = a.trials != 100 ? a.trials : 20 };
+
+        return scale_run(&scale) ? 0 : 1;
     }
     if (a.is_forming) {
         const struct forming_options forming = { .nodes = a.nodes > 0 ? a.nodes : 100,

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/tree.h"
