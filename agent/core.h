@@ -290,6 +290,10 @@ struct agent_account;
 void agent__leader_explain(struct agent *a, const char *node, struct agent_account *out);
 /* Another state took the place of the one there was: the office begins anew with it. */
 void agent__leader_restored(struct agent *a);
+/* What the leader means to do about nodes; NULL: this server is no leader in office. */
+struct reconcile;
+struct reconcile *agent__leader_reconcile(struct agent *a);
+void agent__leader_soon(struct agent *a); /* something may be due */
 
 /* -- save.c, save_serve.c: archives of the state ----------------------------------------------- */
 

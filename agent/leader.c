@@ -304,6 +304,16 @@ void agent__leader_explain(struct agent *a, const char *node, struct agent_accou
     out->members = account.members;
 }
 
+struct reconcile *agent__leader_reconcile(struct agent *a)
+{
+    return a->leader != NULL && a->leader->is_in_office ? a->leader->reconcile : NULL;
+}
+
+void agent__leader_soon(struct agent *a)
+{
+    soon(a);
+}
+
 /* -- what somebody else wrote -------------------------------------------------------------------
  */
 

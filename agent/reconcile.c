@@ -398,6 +398,33 @@ static enum reconcile_plan plan_of(const struct reconcile *r, const struct node 
     return RECONCILE_PLAN_ABSENT;
 }
 
+/* When it is removed, unless something changes before. */
+static uint64_t removed_in(const struct reconcile *r, const struct node *n, uint64_t now_ms)
+{
+    uint64_t at_ms = remove_at(r, n);
+    uint64_t pause_ms = r->paused_ms + r->options.pause_max_ms;
+
+    return until(r->is_paused && pause_ms > at_ms ? pause_ms : at_ms, now_ms);
+}
+
+static void account_make(const struct reconcile *r, const struct node *n, uint64_t now_ms,
+                         struct reconcile_account *out)
+{
+    *out = (struct reconcile_account){ .failed = r->failed, .members = r->members };
+    out->plan = plan_of(r, n, now_ms, &out->in_ms);
+    switch (out->plan) {
+    case RECONCILE_PLAN_CRITICAL:
+    case RECONCILE_PLAN_PAUSED:
+    case RECONCILE_PLAN_ABSENT: out->remove_in_ms = removed_in(r, n, now_ms); return;
+    case RECONCILE_PLAN_NONE:
+    case RECONCILE_PLAN_KEEP:
+    case RECONCILE_PLAN_REMOVE:
+    case RECONCILE_PLAN_REMOVED:
+    case RECONCILE_PLAN_SELF: return;
+    }
+    MU_UNREACHABLE_CODE();
+}
+
 void reconcile_explain(const struct reconcile *r, const char *node, uint64_t now_ms,
                        struct reconcile_account *out)
 {
@@ -405,6 +432,43 @@ void reconcile_explain(const struct reconcile *r, const char *node, uint64_t now
 
     *out = (struct reconcile_account){ .failed = r->failed, .members = r->members };
     if (n != NULL) {
-        out->plan = plan_of(r, n, now_ms, &out->in_ms);
+        account_make(r, n, now_ms, out);
     }
+}
+
+static bool is_leaver(enum reconcile_plan plan)
+{
+    return plan == RECONCILE_PLAN_CRITICAL || plan == RECONCILE_PLAN_PAUSED ||
+           plan == RECONCILE_PLAN_ABSENT || plan == RECONCILE_PLAN_REMOVE;
+}
+
+void reconcile_each_leaver(const struct reconcile *r, uint64_t now_ms, reconcile_leaver_fn *each,
+                           void *data)
+{
+    struct mu_table_at at = { .started = false };
+
+    while (mu_table_next(r->nodes, &at)) {
+        const struct node *n = at.value;
+        struct reconcile_account account;
+
+        account_make(r, n, now_ms, &account);
+        if (is_leaver(account.plan)) {
+            each(data, n->name, &account);
+        }
+    }
+}
+
+/* From now on it is as one that gossip saw leave. */
+bool reconcile_let_go(struct reconcile *r, const char *node, uint64_t now_ms)
+{
+    struct node *n = mu_table_find(r->nodes, mu_span_text(node));
+
+    if (n == NULL || !n->is_absent || !is_failed(r, n, now_ms) || strcmp(n->name, r->self) == 0) {
+        return false;
+    }
+    n->is_absent = false;
+    n->state = RECONCILE_GONE;
+    n->retry_ms = 0;
+    weigh(r, now_ms);
+    return true;
 }

@@ -97,9 +97,20 @@ enum reconcile_plan {
 struct reconcile_account {
     enum reconcile_plan plan;
     uint64_t in_ms;
+    uint64_t remove_in_ms;  /* CRITICAL, PAUSED, ABSENT, REMOVE: if nothing changes before */
     size_t failed, members; /* by which self-preservation judges */
 };
 void reconcile_explain(const struct reconcile *r, const char *node, uint64_t now_ms,
                        struct reconcile_account *out);
+
+/* All that are to be removed, now or in their time. The order is none. */
+typedef void reconcile_leaver_fn(void *data, const char *node,
+                                 const struct reconcile_account *account);
+void reconcile_each_leaver(const struct reconcile *r, uint64_t now_ms, reconcile_leaver_fn *each,
+                           void *data);
+
+/* Somebody says that a node which only the catalog knows is gone: it is removed without waiting.
+ * False: it is not such a node, or gossip may still meet it (absent_after is not over). */
+bool reconcile_let_go(struct reconcile *r, const char *node, uint64_t now_ms);
 
 #endif

@@ -399,6 +399,8 @@ void consensus__on_append_res(struct consensus *c, const struct consensus_msg *m
 void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev);
 void consensus__commit_to(struct consensus *c, uint64_t index);
+/* PERSISTED alone would change nothing. */
+bool consensus__may_persist_late(const struct consensus *c);
 /* Somebody waits at another server for the commit of this entry. */
 void consensus__push_at_once(struct consensus *c, uint64_t index);
 /* How much work entries are, in bytes. */
@@ -495,7 +497,7 @@ uint64_t consensus__stall_ms(const struct consensus *c);        /* for how long 
 void consensus__writes_shift(struct consensus *c, uint64_t ms); /* do not count a pause */
 void consensus__reply_when(struct consensus *c, const struct consensus__pending *p);
 void consensus__replies_release(struct consensus *c);
-void consensus__on_persisted(struct consensus *c, uint64_t seq);
+void consensus__on_persisted(struct consensus *c, uint64_t seq, uint64_t late_ms);
 enum consensus_health consensus__health(const struct consensus *c);
 
 /* -- propose.c ----------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  *   write --> mailbox ----------> as many as share a batch: one write, one flush
  *   fetch, record --------------> in the order of arrival, between batches
  *   compact, relieve -----------> between any two of these
- *   collect <-- report <--------- persisted_seq, fetched, health; wake()
+ *   collect <-- report <--------- persisted_seq (hushed: without a sound), fetched, health; wake()
  *
  * No timer collects writes: while one flush runs, the next batch gathers by itself. When nothing is
  * queued the thread proves the last batch with a MARK (50 ms after its flush), fills spare
@@ -163,15 +163,23 @@ enum mu_code consensus__log_meta_follow(struct consensus_log *l, struct mu_err *
 
 /* -- the work of the log thread ------------------------------------------------------------ */
 
-static void report_written(struct consensus_log *l, uint64_t seq, uint64_t flushes, uint64_t ns)
+static void report_written(struct consensus_log *l, uint64_t seq, uint64_t flushes,
+                           uint64_t began_ns, uint64_t ended_ns)
 {
+    uint64_t ns = ended_ns - began_ns;
+
     (void)pthread_mutex_lock(&l->lock);
+    bool is_hushed = l->is_hushed;
+
     l->report.persisted_seq = seq;
+    l->persisted_ns = ended_ns;
     l->report.flushes_count += flushes;
     l->report.flush_ns_sum += ns;
     l->report.flush_ns_max = ns > l->report.flush_ns_max ? ns : l->report.flush_ns_max;
     (void)pthread_mutex_unlock(&l->lock);
-    say(l);
+    if (!is_hushed) {
+        say(l);
+    }
 }
 
 static size_t gather(const struct consensus_log *l, struct consensus_journal_write *out)
@@ -237,7 +245,7 @@ static void write_batch(struct consensus_log *l)
     uint64_t ended = clock_ns(l);
 
     l->flushed_ms = ended / (uint64_t)MU_NS_PER_MS;
-    report_written(l, seq, l->journal.seq - batch_before, ended - began);
+    report_written(l, seq, l->journal.seq - batch_before, began, ended);
 }
 
 /* Records as they were submitted: the chain is the log's own. */
@@ -640,9 +648,27 @@ void consensus__log_start(struct consensus_log *l)
     l->host.start(l->host.self, l);
 }
 
-void consensus__log_collect(struct consensus_log *l, struct consensus_store_report *out)
+void consensus__log_hush(struct consensus_log *l, bool is_hushed)
 {
     (void)pthread_mutex_lock(&l->lock);
+    bool is_news = l->is_hushed && !is_hushed && l->report.persisted_seq != l->collected_seq;
+
+    l->is_hushed = is_hushed;
+    (void)pthread_mutex_unlock(&l->lock);
+    if (is_news) {
+        say(l);
+    }
+}
+
+void consensus__log_collect(struct consensus_log *l, struct consensus_store_report *out)
+{
+    uint64_t now_ns = clock_ns(l);
+
+    (void)pthread_mutex_lock(&l->lock);
+    uint64_t late_ns = now_ns > l->persisted_ns ? now_ns - l->persisted_ns : 0;
+
+    l->report.persisted_late_ms = late_ns / (uint64_t)MU_NS_PER_MS;
+    l->collected_seq = l->report.persisted_seq;
     *out = l->report;
     l->report.fetched = NULL;
     l->report.fetched_count = 0;

@@ -75,6 +75,9 @@ struct consensus_log {
     pthread_mutex_t lock; /* guards the next block */
     struct consensus_job_queue inbox;
     struct consensus_store_report report;
+    uint64_t persisted_ns;  /* when report.persisted_seq was */
+    uint64_t collected_seq; /* of it, as the owner knows */
+    bool is_hushed;
     bool is_closing;
 
     /* The steps', once they are taken. */
@@ -101,6 +104,8 @@ void consensus__log_start(struct consensus_log *l);
  * unless mail comes; 0: it has; UINT64_MAX: until mail comes. */
 bool consensus__log_step(struct consensus_log *l, uint64_t *nap_ms);
 void consensus__log_post(struct consensus_log *l, struct consensus_job *job);
+/* See the store's. */
+void consensus__log_hush(struct consensus_log *l, bool is_hushed);
 void consensus__log_collect(struct consensus_log *l, struct consensus_store_report *out);
 void consensus__log_close(struct consensus_log *l);
 void consensus__log_deinit(struct consensus_log *l);

@@ -285,6 +285,7 @@ uint64_t consensus__node_pause_ms(const struct consensus_node *n)
 void consensus__node_wake(struct consensus_node *n, uint64_t now_ms)
 {
     consensus__node_clock(n, now_ms);
+    consensus__node_catch_up(n);
     if (n->phase == CONSENSUS_NODE_RUNS && n->now_ms >= n->core_wake_ms) {
         struct consensus_event ev = { .kind = CONSENSUS_EV_WAKE };
 
@@ -632,6 +633,7 @@ void consensus__node_turn(struct consensus_node *n, uint64_t now_ms)
 {
     MU_ASSERT(!n->is_feeding);
     consensus__node_clock(n, now_ms);
+    consensus__node_catch_up(n);
     size_t reads_due = n->reads_count;
 
     n->is_turning = true;
@@ -674,6 +676,7 @@ void consensus__node_leave(struct consensus_node *n, uint64_t now_ms)
 
     MU_ASSERT(!n->is_feeding);
     consensus__node_clock(n, now_ms);
+    consensus__node_catch_up(n);
     if (n->phase == CONSENSUS_NODE_RUNS) {
         consensus__node_feed(n, &ev);
     }

@@ -122,6 +122,7 @@ struct consensus_node {
     uint64_t base_index;     /* the log begins behind it, as the store said last */
     uint64_t shed_index;     /* as the core was told */
     enum consensus_health health;
+    bool is_hushed; /* the store: see consensus__node_catch_up() */
 
     uint64_t commit_to, delivered;             /* entries up to here may be, were handed to apply */
     uint64_t applied, durable_applied;         /* as reported */
@@ -244,7 +245,9 @@ void consensus__node_log_reset(struct consensus_node *n);
 void consensus__node_noted_run(struct consensus_node *n);
 void consensus__node_noted_clear(struct consensus_node *n);
 
-/* node_store.c: writes up to this one are durable, or will not be waited for: their entries go. */
+/* node_store.c: what the hushed store did not wake for comes before anything else that happens. */
+void consensus__node_catch_up(struct consensus_node *n);
+/* Writes up to this one are durable, or will not be waited for: their entries go. */
 void consensus__node_land(struct consensus_node *n, uint64_t upto);
 
 /* node_bootstrap.c */

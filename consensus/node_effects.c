@@ -329,6 +329,15 @@ static void made_bind(struct consensus_node *n, const struct consensus_config *m
                    consensus__pool_add_payload(&n->pool, mu_span_of(bytes, used)));
 }
 
+/* Before the write that this is about, whose end may come at once. */
+static void store_hush(struct consensus_node *n, bool is_hushed)
+{
+    if (n->is_hushed != is_hushed) {
+        n->is_hushed = is_hushed;
+        n->store.ops->hush(n->store.self, is_hushed);
+    }
+}
+
 static void carry_out(struct consensus_node *n, const struct consensus_effects *fx)
 {
     bool state_differs = false;
@@ -348,6 +357,7 @@ static void carry_out(struct consensus_node *n, const struct consensus_effects *
     if (n->is_turning && fx->sends_count > 0 && fx->writes_count > 0) {
         transport_flush(n);
     }
+    store_hush(n, fx->may_persist_late);
     for (size_t i = 0; i < fx->writes_count; i++) {
         flight = flight->next;
         write_submit(n, &fx->writes[i], MU_CONTAINER(flight, struct consensus_flight, link));

@@ -76,6 +76,7 @@ void consensus__node_receive(struct consensus_node *n, uint64_t now_ms, const st
         return;
     }
     consensus__node_clock(n, now_ms);
+    consensus__node_catch_up(n);
     receive_now(n, from, from_disk, message);
 }
 
@@ -101,6 +102,7 @@ void consensus__node_peer(struct consensus_node *n, uint64_t now_ms, const struc
         return;
     }
     consensus__node_clock(n, now_ms);
+    consensus__node_catch_up(n);
     peer_now(n, peer, state);
 }
 

@@ -24,9 +24,12 @@ void consensus__node_land(struct consensus_node *n, uint64_t upto)
     }
 }
 
-static void on_persisted(struct consensus_node *n, uint64_t seq)
+static void on_persisted(struct consensus_node *n, uint64_t seq, uint64_t late_ms)
 {
-    struct consensus_event ev = { .kind = CONSENSUS_EV_PERSISTED, .persisted_seq = seq };
+    struct consensus_event ev = { .kind = CONSENSUS_EV_PERSISTED };
+
+    ev.persisted_seq = seq;
+    ev.persisted_late_ms = late_ms;
 
     if (seq == n->persisted_seq) {
         return;
@@ -145,6 +148,13 @@ static void on_survey(struct consensus_node *n, struct consensus_survey *survey)
     mu_free(survey);
 }
 
+void consensus__node_catch_up(struct consensus_node *n)
+{
+    if (n->is_hushed && n->phase == CONSENSUS_NODE_RUNS) {
+        consensus__node_collect(n, n->now_ms);
+    }
+}
+
 void consensus__node_collect(struct consensus_node *n, uint64_t now_ms)
 {
     struct consensus_store_report r;
@@ -155,7 +165,7 @@ void consensus__node_collect(struct consensus_node *n, uint64_t now_ms)
     }
     consensus__node_clock(n, now_ms);
     n->store.ops->collect(n->store.self, &r);
-    on_persisted(n, r.persisted_seq);
+    on_persisted(n, r.persisted_seq, r.persisted_late_ms);
     on_recorded(n, r.recorded_count);
     for (size_t i = 0; i < r.fetched_count; i++) {
         on_fetched(n, &r.fetched[i]);

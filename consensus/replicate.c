@@ -138,16 +138,34 @@ void consensus__commit_to(struct consensus *c, uint64_t index)
     consensus__note(c, CONSENSUS_T_COMMITS, NULL, index, 0, 0);
 }
 
-/* By counting only entries of the own term; older ones commit with them (spec 2.6, row 21). The
- * leader counts itself by what is durable (O4). */
-static void commit_advance(struct consensus *c)
+/* What a quorum holds, when this server does up to `own`. */
+static uint64_t quorum_index(const struct consensus *c, uint64_t own)
 {
     uint64_t values[CONSENSUS_PEERS_MAX];
 
     for (uint32_t i = 0; i < CONSENSUS_PEERS_MAX; i++) {
-        values[i] = i == c->self ? c->writes.stable : c->peers[i].match;
+        values[i] = i == c->self ? own : c->peers[i].match;
     }
-    uint64_t index = consensus__quorum_value(consensus__config(c), values);
+    return consensus__quorum_value(consensus__config(c), values);
+}
+
+/* Somebody else has to say something before more can be committed, and that will be an event. All
+ * that is less simple is told at once: an office that begins or ends, answers and entries that wait
+ * for the own disk (O3, O7), a store that is full or nearly so. */
+bool consensus__may_persist_late(const struct consensus *c)
+{
+    return c->role == CONSENSUS_LEADER && c->office.is_ready && !c->office.transfer.is_running &&
+           !c->is_stopping && c->writes.count > 0 && c->pending_count == 0 &&
+           c->commit <= c->writes.stable && c->health == CONSENSUS_STORE_OK &&
+           c->floor_index == 0 && consensus__write_has_room(c) &&
+           quorum_index(c, c->log.last_index) <= c->commit;
+}
+
+/* By counting only entries of the own term; older ones commit with them (spec 2.6, row 21). The
+ * leader counts itself by what is durable (O4). */
+static void commit_advance(struct consensus *c)
+{
+    uint64_t index = quorum_index(c, c->writes.stable);
 
     if (index > c->commit && consensus_term_at(c, index) == c->hard.term) {
         if (c->log.last_index - c->commit >= PRESSING_ENTRIES) {

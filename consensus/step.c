@@ -348,7 +348,9 @@ static void route(struct consensus *c, const struct consensus_event *ev)
     case CONSENSUS_EV_READ: consensus__on_read(c, ev->read_ticket); break;
     case CONSENSUS_EV_CHANGE: consensus__on_change(c, ev); break;
     case CONSENSUS_EV_TRANSFER: consensus__on_transfer(c, ev); break;
-    case CONSENSUS_EV_PERSISTED: consensus__on_persisted(c, ev->persisted_seq); break;
+    case CONSENSUS_EV_PERSISTED:
+        consensus__on_persisted(c, ev->persisted_seq, ev->persisted_late_ms);
+        break;
     case CONSENSUS_EV_STORE: on_store(c, ev->health); break;
     case CONSENSUS_EV_APPLIED: on_applied(c, ev->applied.index, ev->applied.durable_index); break;
     case CONSENSUS_EV_SUM: consensus__on_sum(c, &ev->sum); break;
@@ -514,6 +516,7 @@ static void effects_view(struct consensus *c, struct consensus_effects *fx)
     fx->wake_at_ms = c->wake_at_ms;
     fx->again = c->is_again;
     fx->peers_changed = c->has_peers_change;
+    fx->may_persist_late = consensus__may_persist_late(c);
 }
 
 /* The dead take nothing, but give back what they are handed. */

@@ -257,6 +257,13 @@ static void segment_submit(void *self, const struct consensus_write *w,
     consensus__log_post(&s->log, job);
 }
 
+static void segment_hush(void *self, bool is_hushed)
+{
+    struct segment_store *s = self;
+
+    consensus__log_hush(&s->log, is_hushed);
+}
+
 static void segment_fetch(void *self, const struct consensus_fetch *f)
 {
     struct segment_store *s = self;
@@ -348,6 +355,7 @@ static void segment_free(void *self)
 static const struct consensus_store_ops segment_ops = {
     .open = segment_open,
     .submit = segment_submit,
+    .hush = segment_hush,
     .fetch = segment_fetch,
     .record = segment_record,
     .relieve = segment_relieve,

@@ -479,6 +479,13 @@ static void sqlite_fetch(void *self, const struct consensus_fetch *f)
     say(s);
 }
 
+/* It is done within submit: whoever wants to know is awake. */
+static void sqlite_hush(void *self, bool is_hushed)
+{
+    (void)self;
+    (void)is_hushed;
+}
+
 /* There are no segments that anybody could look at. */
 static void sqlite_survey(void *self)
 {
@@ -531,6 +538,7 @@ static void sqlite_free(void *self)
 static const struct consensus_store_ops sqlite_ops = {
     .open = sqlite_open,
     .submit = sqlite_submit,
+    .hush = sqlite_hush,
     .fetch = sqlite_fetch,
     .record = sqlite_record,
     .relieve = sqlite_relieve,

@@ -146,12 +146,14 @@ static void flush_measure(struct consensus *c, uint64_t ms)
     c->writes.flush_ms = ms >= was ? ms : was - (was - ms + 7) / 8;
 }
 
-void consensus__on_persisted(struct consensus *c, uint64_t seq)
+void consensus__on_persisted(struct consensus *c, uint64_t seq, uint64_t late_ms)
 {
     MU_ASSERT(seq < c->writes.next_seq); /* nobody can complete what was not submitted */
     while (c->writes.count > 0 && slot_at(c, 0)->seq <= seq) {
         c->writes.outstanding_bytes -= slot_at(c, 0)->bytes;
-        flush_measure(c, consensus__write_age_ms(c));
+        uint64_t age = consensus__write_age_ms(c);
+
+        flush_measure(c, age > late_ms ? age - late_ms : 0);
         c->writes.head = (c->writes.head + 1) % c->options.writes_max;
         c->writes.count--;
     }

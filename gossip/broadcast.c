@@ -338,6 +338,28 @@ static void forget_late(struct gossip *g)
     }
 }
 
+/* All who are left have these: the last who lacked them was forgotten before it was told. They get
+ * their second pass, or they would stay for ever. */
+static bool pass_again(struct gossip *g)
+{
+    uint64_t live = audience(g, true);
+    bool is_any = false;
+
+    for (size_t i = 0; live != 0 && i < GOSSIP__QUEUES; i++) {
+        for (uint64_t tiers = g->queues[i].used; tiers != 0; tiers &= tiers - 1) {
+            MU_LIST_EACH (link, &g->queues[i].tiers[__builtin_ctzll(tiers)]) {
+                struct gossip__rumor *r = rumor_of(link);
+
+                if ((r->served & live) == live) {
+                    r->served = 0;
+                    is_any = true;
+                }
+            }
+        }
+    }
+    return is_any;
+}
+
 void gossip__rumor_tick(struct gossip *g)
 {
     struct gossip__member *peers[FANOUT_MAX + 1];
@@ -354,7 +376,7 @@ void gossip__rumor_tick(struct gossip *g)
     g->rumor_last_ms = g->now_ms;
     /* Nobody left to tell: until something new comes, or somebody. */
     g->rumor_at_ms = GOSSIP__NEVER;
-    if (sent > 0) {
+    if (sent > 0 || pass_again(g)) {
         for (size_t i = 0; i < GOSSIP__QUEUES; i++) {
             if (g->queues[i].count > 0) {
                 tick_at(g, g->now_ms + g->profile.gossip_ms);

@@ -452,6 +452,15 @@ void gossip_driver_each_record(const struct gossip_driver *d, const char *name,
     gossip_each_record(d->core, name, each, data);
 }
 
+bool gossip_driver_forgets(const struct gossip_driver *d, const char *name,
+                           struct gossip_forgetting *out)
+{
+    bool is_gone = gossip_forgets(d->core, name, out);
+
+    out->now_ms = is_gone ? gossip__now() : 0;
+    return is_gone;
+}
+
 bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
                               struct coordinate *out)
 {

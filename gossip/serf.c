@@ -55,34 +55,58 @@ static void reap_wake(struct gossip *g)
 }
 
 /* How long a failed member is kept: a tag of its own may say (13.10). */
-static uint64_t failed_ms(const struct gossip *g, const struct gossip__member *m)
+static uint64_t failed_ms(const struct gossip *g, const struct gossip__member *m,
+                          enum gossip_rule *rule)
 {
     for (size_t i = 0; i < m->card->tags.count; i++) {
         int64_t ns = 0;
 
         if (mu_span_eq_text(m->card->tags.items[i].key, "rc_tm") &&
             mu_duration_parse(m->card->tags.items[i].value, &ns, NULL, 0) && ns > 0) {
+            *rule = GOSSIP_RULE_OWN;
             return (uint64_t)(ns / MU_NS_PER_MS);
         }
     }
+    *rule = GOSSIP_RULE_FAILED;
     return g->profile.reconnect_timeout_ms;
 }
 
 /* GOSSIP__NEVER: it is not gone. */
-static uint64_t forgotten_at(const struct gossip *g, const struct gossip__member *m)
+static uint64_t forgotten_at(const struct gossip *g, const struct gossip__member *m,
+                             enum gossip_rule *rule)
 {
     if (m->status == GOSSIP_STATUS_FAILED) {
-        return m->status_ms + failed_ms(g, m);
+        return m->status_ms + failed_ms(g, m, rule);
     }
+    *rule = GOSSIP_RULE_LEFT;
     return m->status == GOSSIP_STATUS_LEFT && m != g->self ? m->status_ms + g->profile.tombstone_ms
                                                            : GOSSIP__NEVER;
+}
+
+bool gossip_forgets(const struct gossip *g, const char *name, struct gossip_forgetting *out)
+{
+    const struct gossip__member *m = gossip__member_find(g, name);
+
+    *out = (struct gossip_forgetting){ .at_ms = GOSSIP__NEVER, .now_ms = g->now_ms };
+    if (m == NULL) {
+        return false;
+    }
+    uint64_t prune_ms = gossip__dealings(m)->prune_ms;
+
+    out->at_ms = forgotten_at(g, m, &out->rule);
+    if (prune_ms > 0 && prune_ms < out->at_ms) {
+        out->rule = GOSSIP_RULE_PRUNED;
+        out->at_ms = prune_ms;
+    }
+    return out->at_ms != GOSSIP__NEVER;
 }
 
 /* Not only once in a reap interval: who says how long it is to be remembered is taken at its word.
  */
 static void reap_plan(struct gossip *g, const struct gossip__member *m)
 {
-    uint64_t at_ms = forgotten_at(g, m);
+    enum gossip_rule rule;
+    uint64_t at_ms = forgotten_at(g, m, &rule);
 
     g->reap_at_ms = at_ms < g->reap_at_ms ? at_ms : g->reap_at_ms;
 }
@@ -491,8 +515,9 @@ static void reap_members(struct gossip *g)
 {
     for (size_t i = 0; i < g->members.count;) {
         struct gossip__member *m = g->members.items[i];
+        enum gossip_rule rule;
 
-        if (forgotten_at(g, m) <= g->now_ms) {
+        if (forgotten_at(g, m, &rule) <= g->now_ms) {
             reap(g, m, false);
         }
         i = next_place(g, i, m);

@@ -98,6 +98,10 @@ void api_operator_autopilot_put(struct request *r);
 void api_operator_health(struct request *r);
 void api_operator_state(struct request *r);
 
+/* api_gc.c: what is going to be forgotten */
+void api_gc(struct request *r);
+void api_gc_run(struct request *r);
+
 /* api_monitor.c: the log as it goes on */
 void api_agent_monitor(struct request *r);
 void monitors_end(struct front *f); /* at the stop */

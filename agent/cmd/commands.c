@@ -21,6 +21,7 @@ const struct cli_command cli_commands[] = {
     { .name = "explain", .summary = "Say why something is as it is" },
     { .name = "explain node", .run = cmd_explain_node, .arguments = "NODE", .summary = "Say why a node is held what it is, by all members", .asks_agent = true },
     { .name = "force-leave", .run = cmd_force_leave, .arguments = "NODE", .summary = "Turn a failed member into one that left", .options = &cmd_force_leave_options, .asks_agent = true },
+    { .name = "gc", .run = cmd_gc, .arguments = "", .summary = "Show what is going to be forgotten and why, or forget it now", .options = &cmd_gc_options, .asks_agent = true },
     { .name = "info", .run = cmd_info, .arguments = "", .summary = "Print figures of the agent", .asks_agent = true },
     { .name = "join", .run = cmd_join, .arguments = "ADDRESS...", .summary = "Tell the agent to join a cluster", .options = &cmd_join_options, .asks_agent = true },
     { .name = "keygen", .run = cmd_keygen, .arguments = "", .summary = "Make a key for encrypt" },

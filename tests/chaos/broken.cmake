@@ -26,10 +26,10 @@ endfunction()
 
 # Answered before a majority has it: a leader that dies takes acknowledged writes with it.
 broken(ack_before_commit partition consensus/replicate.c
-    "    uint64_t index = consensus__quorum_value(consensus__config(c), values);
+    "    uint64_t index = quorum_index(c, c->writes.stable);
 
     if (index > c->commit &&"
-    "    uint64_t index = values[c->self];
+    "    uint64_t index = c->writes.stable;
 
     if (index > c->commit &&")
 # Default reads from what happens to be here: a server that lags or is cut off answers the past.

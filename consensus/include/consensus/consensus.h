@@ -479,7 +479,10 @@ struct consensus_event {
             uint64_t ticket;     /* > 0 */
             struct mu_id target; /* none: the best */
         } transfer;              /* TRANSFER */
-        uint64_t persisted_seq;  /* PERSISTED */
+        struct {
+            uint64_t persisted_seq;
+            uint64_t persisted_late_ms; /* it has been for so long, about */
+        };                              /* PERSISTED */
         enum consensus_health health;
         struct {
             uint64_t index, durable_index;
@@ -615,7 +618,10 @@ struct consensus_effects {
     uint64_t wake_at_ms; /* UINT64_MAX: silence means nothing */
     bool again;          /* more is waiting: the next event must be WAKE, at once */
     bool peers_changed;  /* the configuration changed: see consensus_config_now() */
-    const char *dead;    /* non-NULL: this server must stop; the text says why */
+    /* PERSISTED alone would change nothing that anybody waits for: it is soon enough before the
+     * next event, whatever that is */
+    bool may_persist_late;
+    const char *dead; /* non-NULL: this server must stop; the text says why */
 };
 
 /* -- the core ------------------------------------------------------------------------------ */

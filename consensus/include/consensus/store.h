@@ -62,11 +62,12 @@ struct consensus_fetched {
 void consensus_fetched_deinit(struct consensus_fetched *f);
 
 struct consensus_store_report {
-    uint64_t persisted_seq;  /* this write and all before it are durable */
-    uint64_t recorded_count; /* how many calls of record() are durable */
-    uint64_t relieved_count; /* how many calls of relieve() are done */
-    uint64_t base_index;     /* the log starts behind this entry */
-    uint64_t shed_index;     /* entries up to here are to leave the log as soon as they may */
+    uint64_t persisted_seq;     /* this write and all before it are durable, */
+    uint64_t persisted_late_ms; /* for so long */
+    uint64_t recorded_count;    /* how many calls of record() are durable */
+    uint64_t relieved_count;    /* how many calls of relieve() are done */
+    uint64_t base_index;        /* the log starts behind this entry */
+    uint64_t shed_index;        /* entries up to here are to leave the log as soon as they may */
     struct consensus_survey *survey; /* that was asked for, mu_free(); NULL: none */
     enum consensus_health health;
     char why[MU_ERR_TEXT_MAX];         /* FULL, FAILED: the sentence */
@@ -83,6 +84,9 @@ struct consensus_store_ops {
     enum mu_code (*open)(void *self, struct consensus_opened *out, struct mu_err *err);
     /* records: one (record.h) for each entry w->first .. w->last. */
     void (*submit)(void *self, const struct consensus_write *w, const struct mu_span *records);
+    /* While hushed, a write that is durable is no reason to wake: the owner collects before it does
+     * anything else. When that ends there is a wake for what has become durable meanwhile. */
+    void (*hush)(void *self, bool is_hushed);
     void (*fetch)(void *self, const struct consensus_fetch *f);
     /* Replace the bootstrap record, at most CONSENSUS_STORE_RECORD_MAX bytes; copied. */
     void (*record)(void *self, struct mu_span bytes);

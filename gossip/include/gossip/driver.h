@@ -117,6 +117,9 @@ bool gossip_driver_explain(const struct gossip_driver *d, const char *name,
                            struct gossip_account *out);
 void gossip_driver_each_record(const struct gossip_driver *d, const char *name,
                                gossip_record_fn *each, void *data);
+/* As gossip_forgets(), at this moment. */
+bool gossip_driver_forgets(const struct gossip_driver *d, const char *name,
+                           struct gossip_forgetting *out);
 /* As gossip_coordinate(). */
 bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
                               struct coordinate *out);

@@ -470,6 +470,22 @@ typedef void gossip_record_fn(void *data, const struct gossip_record *record);
 void gossip_each_record(const struct gossip *g, const char *name, gossip_record_fn *each,
                         void *data); /* oldest first */
 
+/* By which rule a member that is gone is forgotten (13.10). */
+enum gossip_rule {
+    GOSSIP_RULE_FAILED, /* reconnect_timeout_ms after it failed */
+    GOSSIP_RULE_OWN,    /* failed, and how long it is remembered it said itself: tag rc_tm */
+    GOSSIP_RULE_LEFT,   /* tombstone_ms after it left */
+    GOSSIP_RULE_PRUNED, /* forced out to be forgotten, as soon as its leave is told */
+};
+
+struct gossip_forgetting {
+    enum gossip_rule rule;
+    uint64_t at_ms;  /* on the clock of events */
+    uint64_t now_ms; /* on the same clock: of the last step */
+};
+/* False: no such member, or it is not gone. The reaper goes by the same. */
+bool gossip_forgets(const struct gossip *g, const char *name, struct gossip_forgetting *out);
+
 /* Where this node or a member is; of a member what it said last. False: not known, or turned off.
  */
 bool gossip_coordinate(const struct gossip *g, const char *name, struct coordinate *out);

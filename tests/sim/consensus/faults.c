@@ -287,6 +287,7 @@ void drive_draw(struct drive *d, const struct tape *tape)
     count = tape->nodes > 0 ? tape->nodes : count;
     options_draw(d, &options);
     d->w = sim_world_new(&options, &policy, tape->seed);
+    d->w->is_hushed = tape->seed % 2 == 1;
     d->w->shadow = sim_shadow_new(d->w);
     uint32_t spares = d->plan.rate[DRIVE_change] > 0 ? SPARES : 0;
 

@@ -146,6 +146,8 @@ void sim_receive_forged(struct sim_world *w, struct sim_node *n, uint32_t forger
                         struct consensus_msg *m, struct consensus_entry *entries)
 {
     const struct consensus *c = n->core;
+
+    sim_tell(w, n);
     uint64_t dropped = c->counters.messages_dropped;
     enum proof proof = forgeries[forgery - 1].proof;
     bool takes_none = c->is_stopped || c->death != CONSENSUS_ALIVE;

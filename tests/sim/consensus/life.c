@@ -195,6 +195,8 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
     options.server = n->id;
     options.disk = n->disk.id;
     n->core = mu_new(consensus_arena_bytes(&options));
+    n->unsaid_seq = 0;
+    n->may_persist_late = false;
     n->applied = sim_first_applied(n);
     n->durable_applied = n->applied;
     consensus_init(n->core, &options, &loaded, sim_local(n, w->now));

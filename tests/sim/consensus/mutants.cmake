@@ -97,8 +97,8 @@ mutant(commit_of_older_terms replicate.c scripts
     "    if (index > c->commit && consensus_term_at(c, index) == c->hard.term) {"
     "    if (index > c->commit) {")
 mutant(commit_by_memory replicate.c sim
-    "values[i] = i == c->self ? c->writes.stable : c->peers[i].match;"
-    "values[i] = i == c->self ? c->log.last_index : c->peers[i].match;")
+    "uint64_t index = quorum_index(c, c->writes.stable);"
+    "uint64_t index = quorum_index(c, c->log.last_index);")
 mutant(commit_to_own_last append.c sim
     "    consensus__commit_to(c, min_u64(m->append.commit, end));"
     "    consensus__commit_to(c, min_u64(m->append.commit, c->log.last_index));")

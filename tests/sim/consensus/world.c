@@ -175,7 +175,6 @@ void sim_queue_pop(struct sim_node *n, size_t count)
 static void write_done(struct sim_world *w, struct sim_node *n, enum sim_write_kind kind,
                        uint64_t seq)
 {
-    struct consensus_event ev = { .kind = CONSENSUS_EV_PERSISTED };
     struct consensus_bootstrap_event boot = { .kind = BOOTSTRAP_EV_RECORDED };
     bool is_coordinator = mu_id_eq(&n->disk.record.coordinator, &n->id);
 
@@ -189,8 +188,11 @@ static void write_done(struct sim_world *w, struct sim_node *n, enum sim_write_k
         sim_gossip_changed(w);
         break;
     case SIM_WRITE:
-        ev.persisted_seq = seq;
-        sim_feed(w, n, &ev);
+        n->unsaid_seq = seq;
+        n->unsaid_at = sim_local(n, w->now);
+        if (!w->is_hushed || !n->may_persist_late) {
+            sim_tell(w, n);
+        }
         break;
     }
 }
@@ -373,6 +375,7 @@ static void carry_out(struct sim_world *w, struct sim_node *n, const struct cons
     }
     n->commit_to = fx->dead == NULL ? fx->commit_to : n->commit_to;
     n->core_wake = fx->wake_at_ms;
+    n->may_persist_late = fx->may_persist_late;
     if (fx->dead != NULL) {
         n->dead = fx->dead;
     } else {
@@ -380,7 +383,7 @@ static void carry_out(struct sim_world *w, struct sim_node *n, const struct cons
     }
 }
 
-void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *ev)
+static void feed(struct sim_world *w, struct sim_node *n, struct consensus_event *ev)
 {
     struct consensus_effects fx;
 
@@ -400,7 +403,26 @@ void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *e
     if (n->core->floor_index == 0) { /* the journal finds so itself */
         n->disk.floor_index = n->disk.floor_term = 0;
     }
-    sim_check_pool(w, n);
+}
+
+void sim_tell(struct sim_world *w, struct sim_node *n)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_PERSISTED };
+
+    if (n->unsaid_seq == 0) {
+        return;
+    }
+    ev.persisted_seq = n->unsaid_seq;
+    ev.persisted_late_ms = sim_local(n, w->now) - n->unsaid_at;
+    n->unsaid_seq = 0;
+    feed(w, n, &ev);
+}
+
+void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *ev)
+{
+    sim_tell(w, n);
+    feed(w, n, ev);
+    sim_check_pool(w, n); /* not before: the event may have brought handles */
 }
 
 void sim_feed_boot(struct sim_world *w, struct sim_node *n, struct consensus_bootstrap_event *ev)

@@ -118,6 +118,8 @@ struct sim_node {
     size_t batch;       /* how many of them are being flushed */
     bool holds_disk;    /* scripts: nothing completes by itself */
     uint64_t commit_to; /* from the effects */
+    bool may_persist_late;
+    uint64_t unsaid_seq, unsaid_at; /* durable, and its core has not heard of it; 0: nothing */
     uint64_t applied, durable_applied;
     struct sim_state state; /* in memory: state.index is `applied` */
     bool is_applying, holds_apply;
@@ -225,6 +227,7 @@ struct sim_world {
     sim_line_fn *line;     /* NULL: nobody listens */
     void *line_data;
     bool has_state;     /* the owner has one, and says its sums itself */
+    bool is_hushed;     /* what is durable is told as late as the cores allow, as real ones do */
     bool boots_quietly; /* servers that begin again may have forgotten promises, as real ones */
     bool awaits;        /* what is proposed from now on is waited for at another server */
     bool has_liars; /* clocks break what leases assume: reads by lease may be stale, nothing else */
@@ -301,6 +304,8 @@ void sim_receive(struct sim_world *w, struct sim_node *n, const struct sim_messa
 
 void sim_item_push(struct sim_world *w, struct sim_item item);
 
+/* What is durable and was not said yet, is said now. */
+void sim_tell(struct sim_world *w, struct sim_node *n);
 /* Feed one event to the core of n and carry out the effects, until nothing waits. */
 void sim_feed(struct sim_world *w, struct sim_node *n, struct consensus_event *ev);
 void sim_feed_boot(struct sim_world *w, struct sim_node *n, struct consensus_bootstrap_event *ev);

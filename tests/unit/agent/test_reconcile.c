@@ -273,6 +273,57 @@ static void a_pause_is_told_with_its_reason(void **state)
     reconcile_free(r);
 }
 
+static void leaver_add(void *data, const char *node, const struct reconcile_account *account)
+{
+    char *text = data;
+
+    (void)snprintf(text + strlen(text), 256 - strlen(text), "%s in %llu, ", node,
+                   (unsigned long long)account->remove_in_ms);
+}
+
+static void all_that_go_are_told_with_their_time(void **state)
+{
+    static const char *const old[] = { "old" };
+    struct reconcile *r = fresh();
+    char text[256] = "";
+
+    (void)state;
+    reconcile_member(r, "s1", RECONCILE_GONE, 1000); /* never by itself */
+    many(r, 1, 1, RECONCILE_ALIVE, 1000);
+    reconcile_each_leaver(r, 1000, leaver_add, text);
+    assert_string_equal(text, "");
+    reconcile_catalog(r, old, 1, 1000);
+    reconcile_each_leaver(r, 11000, leaver_add, text);
+    assert_string_equal(text, "old in 60000, "); /* absent for a minute, then failed for 10 s */
+    many(r, 1, 1, RECONCILE_FAILED, 11000);
+    assert_false(reconcile_let_go(r, "c1", 11000)); /* gossip knows it: force-leave */
+    assert_false(reconcile_let_go(r, "old", 60999));
+    assert_true(reconcile_let_go(r, "old", 61000));
+    text[0] = '\0';
+    reconcile_each_leaver(r, 11500, leaver_add, text);
+    assert_non_null(strstr(text, "c1 in 9500, "));
+    assert_non_null(strstr(text, "old in 0, "));
+    assert_non_null(strstr(due(r, 61000, true), "remove old"));
+    assert_false(reconcile_let_go(r, "old", 61000));
+    assert_false(reconcile_let_go(r, "nobody", 61000));
+    reconcile_free(r);
+}
+
+static void a_pause_defers_all_that_failed(void **state)
+{
+    struct reconcile *r = fresh();
+    char text[256] = "";
+
+    (void)state;
+    many(r, 1, 4, RECONCILE_ALIVE, 1000);
+    many(r, 1, 3, RECONCILE_FAILED, 2000);
+    reconcile_member(r, "c9", RECONCILE_GONE, 2000);
+    reconcile_each_leaver(r, 3000, leaver_add, text);
+    assert_non_null(strstr(text, "c1 in 599000, "));
+    assert_non_null(strstr(text, "c9 in 0, ")); /* who left is not waited for */
+    reconcile_free(r);
+}
+
 static void two_of_three_failed_is_too_few_to_be_suspicious(void **state)
 {
     struct reconcile *r = fresh();
@@ -358,6 +409,8 @@ int main(void)
         cmocka_unit_test(a_pause_ends_in_the_end),
         cmocka_unit_test(what_is_meant_for_a_node_is_told),
         cmocka_unit_test(a_pause_is_told_with_its_reason),
+        cmocka_unit_test(all_that_go_are_told_with_their_time),
+        cmocka_unit_test(a_pause_defers_all_that_failed),
         cmocka_unit_test(two_of_three_failed_is_too_few_to_be_suspicious),
         cmocka_unit_test(who_does_not_lead_does_nothing),
         cmocka_unit_test(a_node_removed_and_registered_by_somebody_is_looked_at_again),

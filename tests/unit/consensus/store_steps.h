@@ -35,6 +35,7 @@ struct rig {
     struct model *model;
     struct model_write writes[64];
     size_t writes_count;
+    unsigned wakes;
 };
 
 static inline uint64_t host_now_ns(void *self)
@@ -51,6 +52,13 @@ static inline void host_start(void *self, struct consensus_log *l)
     r->log = l;
 }
 
+static inline void host_wake(void *self)
+{
+    struct rig *r = self;
+
+    r->wakes++;
+}
+
 static inline void host_nothing(void *self)
 {
     (void)self;
@@ -64,7 +72,7 @@ static inline enum mu_code rig_open(struct rig *r, uint64_t ballast)
         .spares_count = SPARES,
         .ballast_bytes = ballast,
         .seed = 1,
-        .wake = host_nothing,
+        .wake = host_wake,
         .wake_data = r,
     };
     struct consensus_log_host host = { r, host_now_ns, host_start, host_nothing, host_nothing };

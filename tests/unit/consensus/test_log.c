@@ -269,7 +269,7 @@ static void stable_equals_a_replay_of_the_queue(void **state)
                 while (done < upto) {
                     q[done++].is_done = true;
                 }
-                consensus__on_persisted(c, done);
+                consensus__on_persisted(c, done, 0);
             } else {
                 uint64_t first = 1 + mu_rand_below(&r, t->last + 1);
                 uint64_t last = first + mu_rand_below(&r, 4);

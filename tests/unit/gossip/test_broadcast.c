@@ -300,6 +300,27 @@ static void picks_are_distinct_and_complete(void **unused)
     bench_close(&b);
 }
 
+/* Its only other hearer is forgotten before it was told: nobody lacks the rumor any more. */
+static void a_rumor_that_everybody_left_has_does_not_stay(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    members(&b, 2);
+    bench_say_dead(&b, "n2", 10, "n1"); /* it may still hear gossip for a while */
+    for (size_t i = 0; i < b.g->list_count; i++) {
+        gossip__rumor_forget(b.g, b.g->list[i]);
+    }
+    (void)gossip__rumor_add(b.g, GOSSIP__QUEUE_INTENT, NULL, MU_SPAN_LIT("a word of n1"),
+                            gossip__member_find(b.g, "n1"));
+    assert_int_equal(b.g->queues[GOSSIP__QUEUE_INTENT].count, 1);
+    gossip__on_force_leave(b.g, "n2", true);
+    assert_null(gossip__member_find(b.g, "n2"));
+    bench_run(&b, 1500);
+    assert_int_equal(b.g->queues[GOSSIP__QUEUE_INTENT].count, 0);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +336,7 @@ int main(void)
         cmocka_unit_test(news_go_out_within_20_ms_then_every_interval),
         cmocka_unit_test(a_queue_has_an_end),
         cmocka_unit_test(picks_are_distinct_and_complete),
+        cmocka_unit_test(a_rumor_that_everybody_left_has_does_not_stay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* What users see: the table of 13.3, Lamport time, buffered intents, tombstones, reaping. */
 #include "fixture.h"
 
+#include <inttypes.h>
+
 #include "base/clock.h"
 
 static struct gossip__member *find(const struct bench *b, const char *name)
@@ -283,12 +285,13 @@ static void members_are_reaped_in_their_time(void **unused)
     static const struct {
         const char *why, *meta;
         enum gossip_status status;
+        enum gossip_rule rule;
         uint64_t keep_ms;
     } rows[] = {
         // clang-format off
-        { "failed: reconnect timeout", "", GOSSIP_STATUS_FAILED, 72ULL * 3600 * 1000 },
-        { "left: tombstone timeout",   "", GOSSIP_STATUS_LEFT,   24ULL * 3600 * 1000 },
-        { "failed: its own tag",       "\x05rc_tm\x00\x02" "1h", GOSSIP_STATUS_FAILED, 3600 * 1000 },
+        { "failed: reconnect timeout", "", GOSSIP_STATUS_FAILED, GOSSIP_RULE_FAILED, 72ULL * 3600 * 1000 },
+        { "left: tombstone timeout",   "", GOSSIP_STATUS_LEFT,   GOSSIP_RULE_LEFT, 24ULL * 3600 * 1000 },
+        { "failed: its own tag",       "\x05rc_tm\x00\x02" "1h", GOSSIP_STATUS_FAILED, GOSSIP_RULE_OWN, 3600 * 1000 },
     }; // clang-format on
 
     (void)unused;
@@ -303,7 +306,13 @@ static void members_are_reaped_in_their_time(void **unused)
         bench_packet(&b, "teller", 100, part);
         bench_say_dead(&b, "x", 10, rows[i].status == GOSSIP_STATUS_LEFT ? "x" : "judge");
         uint64_t at = b.now_ms + rows[i].keep_ms;
+        struct gossip_forgetting told;
 
+        assert_false(gossip_forgets(b.g, "us", &told));
+        assert_false(gossip_forgets(b.g, "nobody", &told));
+        if (!gossip_forgets(b.g, "x", &told) || told.rule != rows[i].rule || told.at_ms != at) {
+            fail_msg("%s: rule %d at %" PRIu64, rows[i].why, told.rule, told.at_ms);
+        }
         b.now_ms = at - 1;
         bench_feed(&b, (struct gossip_event){ .kind = GOSSIP_EV_WAKE });
         if (find(&b, "x") == NULL) {
