@@ -346,14 +346,12 @@ static bool pass_again(struct gossip *g)
     bool is_any = false;
 
     for (size_t i = 0; live != 0 && i < GOSSIP__QUEUES; i++) {
-        for (uint64_t tiers = g->queues[i].used; tiers != 0; tiers &= tiers - 1) {
-            MU_LIST_EACH (link, &g->queues[i].tiers[__builtin_ctzll(tiers)]) {
-                struct gossip__rumor *r = rumor_of(link);
+        struct mu_branch *at = mu_tree_first(&g->queues[i].rumors);
 
-                if ((r->served & live) == live) {
-                    r->served = 0;
-                    is_any = true;
-                }
+        for (; at != NULL; at = mu_tree_next(at)) {
+            if ((rumor_of(at)->served & live) == live) {
+                rumor_of(at)->served = 0;
+                is_any = true;
             }
         }
     }
