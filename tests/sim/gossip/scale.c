@@ -522,13 +522,19 @@ bool scale_run(const struct scale_options *o)
 {
     struct scale s = { .options = o, .watched = NOBODY };
     bool is_good = true;
+    size_t kinds = MU_LEN(conditions);
 
     scale_begin(&s);
-    for (size_t i = 0; i < MU_LEN(conditions); i++) {
-        is_good = condition_run(&s, &conditions[i]) && is_good;
+    for (size_t i = 0; i < kinds + 2; i++) {
+        if (o->only != 0 && o->only != i + 1) {
+            continue;
+        }
+        bool is_answered = i < kinds    ? condition_run(&s, &conditions[i])
+                           : i == kinds ? newcomer_run(&s)
+                                        : cut_run(&s);
+
+        is_good = is_good && is_answered;
     }
-    is_good = newcomer_run(&s) && is_good;
-    is_good = cut_run(&s) && is_good;
     scale_end(&s);
     return is_good;
 }

@@ -11,6 +11,7 @@ struct scale_options {
     uint64_t nodes, seed;
     uint64_t seconds; /* of each kind of fault, before the trials: what it costs */
     uint64_t trials;  /* crashes, and as many events, of each */
+    uint64_t only;    /* this one of the questions, from 1 on; 0: all, one after the other */
 };
 
 /* Prints a line of JSON for each; tests/sim/run --gossip makes tables of them. False: a crash or an
