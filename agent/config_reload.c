@@ -130,6 +130,10 @@ void config_adopt(struct config *c, struct config *fresh)
     c->watches = fresh->watches;
     c->watches_count = fresh->watches_count;
     c->serf.tags = fresh->serf.tags;
+    c->serf.profile = fresh->serf.profile;
+    c->serf.broadcast_timeout_ms = fresh->serf.broadcast_timeout_ms;
+    c->serf.reconnect_ms = fresh->serf.reconnect_ms;
+    c->serf.tombstone_ms = fresh->serf.tombstone_ms;
     c->warnings = fresh->warnings;
     c->warnings_count = fresh->warnings_count;
     config_free(c->adopted);

@@ -65,6 +65,7 @@ struct agent {
 
     /* parts */
     struct gossip_driver *gossip;
+    struct gossip_profile gossip_profile; /* what it goes by */
     struct rpc *rpc;
     struct local *local;
     struct checks *checks;
@@ -519,6 +520,9 @@ void agent__reload_close(struct agent *a); /* who waits is answered with MU_CANC
 
 void agent__membership_open(struct agent *a); /* consensus has started */
 void agent__membership_close(struct agent *a);
+
+/* Gossip's times from the configuration as it is by now. */
+void agent__gossip_retime(struct agent *a);
 
 /* -- leave.c ----------------------------------------------------------------------------------- */
 

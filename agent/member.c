@@ -440,8 +440,27 @@ static uint32_t or_else(int64_t said, uint32_t otherwise)
     return said > 0 ? (uint32_t)said : otherwise;
 }
 
+/* The rows of the table bound them all. */
+static void pool_profile(const struct config_gossip *c, struct gossip_profile *to)
+{
+    to->gossip_ms = (uint32_t)c->gossip_ms;
+    to->probe_ms = (uint32_t)c->probe_ms;
+    to->probe_timeout_ms = (uint32_t)c->probe_timeout_ms;
+    to->gossip_nodes = (uint32_t)c->gossip_nodes;
+    to->suspicion_mult = (uint32_t)c->suspicion_mult;
+    to->suspicion_max_mult = (uint32_t)c->suspicion_max_mult;
+    to->retransmit_mult = (uint32_t)c->retransmit_mult;
+    to->indirect_checks = (uint32_t)c->indirect_checks;
+    to->awareness_max = (uint32_t)c->awareness_max;
+    to->push_pull_ms = (uint32_t)c->push_pull_ms;
+    to->stream_ms = (uint32_t)c->stream_ms;
+    to->gossip_to_dead_ms = (uint32_t)c->gossip_to_dead_ms;
+    to->reclaim_ms = (uint32_t)c->reclaim_ms;
+}
+
 static void profile_make(const struct config *c, struct gossip_profile *to)
 {
+    *to = gossip_profile_lan;
     if (c->serf.is_on) {
         *to = strcmp(c->serf.profile, "wan") == 0     ? gossip_profile_wan
               : strcmp(c->serf.profile, "local") == 0 ? gossip_profile_local
@@ -451,14 +470,30 @@ static void profile_make(const struct config *c, struct gossip_profile *to)
         to->tombstone_ms = or_else(c->serf.tombstone_ms, to->tombstone_ms);
         to->leave_propagate_ms = 1000; /* 2.3 */
     } else {
-        to->gossip_ms = (uint32_t)c->gossip_lan.gossip_ms;
-        to->probe_ms = (uint32_t)c->gossip_lan.probe_ms;
-        to->probe_timeout_ms = (uint32_t)c->gossip_lan.probe_timeout_ms;
-        to->gossip_nodes = (uint32_t)c->gossip_lan.gossip_nodes;
-        to->suspicion_mult = (uint32_t)c->gossip_lan.suspicion_mult;
-        to->retransmit_mult = (uint32_t)c->gossip_lan.retransmit_mult;
+        pool_profile(&c->gossip_lan, to);
     }
-    to->reconnect_timeout_ms = (uint32_t)c->reconnect_timeout_ms;
+    to->reconnect_timeout_ms = c->reconnect_timeout_ms < UINT32_MAX
+                                   ? (uint32_t)c->reconnect_timeout_ms
+                                   : UINT32_MAX; /* seven weeks */
+}
+
+void agent__gossip_retime(struct agent *a)
+{
+    struct gossip_profile was = a->gossip_profile;
+    struct mu_err err = MU_ERR_NONE;
+
+    profile_make(a->config, &a->gossip_profile);
+    if (memcmp(&was, &a->gossip_profile, sizeof was) == 0) {
+        return;
+    }
+    enum mu_code rc = gossip_driver_set_profile(a->gossip, &a->gossip_profile, &err);
+
+    MU_ASSERT(rc == MU_OK); /* the configuration was checked */
+    mu_log(MU_INFO, "agent", "Gossip has other times",
+           mu_kv_u("probe_interval_ms", a->gossip_profile.probe_ms),
+           mu_kv_u("probe_timeout_ms", a->gossip_profile.probe_timeout_ms),
+           mu_kv_u("gossip_interval_ms", a->gossip_profile.gossip_ms),
+           mu_kv_u("suspicion_mult", a->gossip_profile.suspicion_mult));
 }
 
 enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
@@ -483,7 +518,6 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
             .pool = mu_buf_text(&pool),
             .advertise = a->advertise,
             .tags = { t.items, t.count },
-            .profile = gossip_profile_lan,
             .refuse = refuse_member,
             .refuse_data = a,
             .sealing = agent__gossip_sealing(a),
@@ -498,7 +532,8 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
     };
 
     options.bind.port = (uint16_t)c->ports.serf_lan;
-    profile_make(c, &options.core.profile);
+    profile_make(c, &a->gossip_profile);
+    options.core.profile = a->gossip_profile;
     rc = gossip_driver_new(&a->gossip, a->loop, &options, err);
     if (rc == MU_OK) {
         rc = gossip_driver_start(a->gossip, on_notices, a, err);

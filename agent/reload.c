@@ -256,6 +256,7 @@ enum mu_code agent__reload_apply(struct agent *a, struct config *fresh, struct m
         mu_log_set_level(a->config->log_level);
         agent__watches_open(a);
         agent__handlers_reload(a);
+        agent__gossip_retime(a);
         agent__user_tags_reload(a);
         checks_set_discard(a->checks, a->config->discard_check_output);
         if (a->cache != NULL) {

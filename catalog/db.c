@@ -17,12 +17,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "core.h"
 #include "mvcc.h"
 
-#define SCHEMA_VERSION 5
+#define SCHEMA_VERSION 6
+#define SCHEMA_OLDEST  4          /* that is brought up to date */
 #define APPLICATION_ID 0x6d757374 /* "must" */
 
 #define CACHE_BYTES (16U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
@@ -86,17 +88,22 @@ static enum mu_code create_schema(struct catalog *c, struct mu_err *err)
     return rc;
 }
 
-/* New tables are empty and so part of no hash: the state means what it meant. */
-static enum mu_code upgrade(struct catalog *c, struct mu_err *err)
+/* New tables are empty, or no part of the replicated state: it means what it meant. */
+static enum mu_code upgrade(struct catalog *c, int64_t version, struct mu_err *err)
 {
     struct mu_buf sql = MU_BUF_NONE;
-    enum mu_code rc;
+    struct rows rows = { .db = NULL };
 
-    mu_buf_addf(&sql, "BEGIN IMMEDIATE; %s PRAGMA user_version=%d; COMMIT", catalog__row_schema_5(),
-                SCHEMA_VERSION);
-    rc = catalog__exec(&c->db, mu_buf_text(&sql), err);
+    mu_buf_addf(&sql, "BEGIN IMMEDIATE; %s PRAGMA user_version=%d",
+                catalog__row_schema_since(version), SCHEMA_VERSION);
+    enum mu_code rc = catalog__exec(&c->db, mu_buf_text(&sql), err);
+
+    rc = rc == MU_OK ? catalog__rows_init(&rows, &c->db, &c->now.sum, err) : rc;
+    rc = rc == MU_OK ? catalog__addresses_fill(&rows, err) : rc;
+    catalog__rows_deinit(&rows);
+    rc = rc == MU_OK ? catalog__exec(&c->db, "COMMIT", err) : rc;
     mu_buf_deinit(&sql);
-    return rc;
+    return rc; /* closing rolls back what is open */
 }
 
 /* Ours, of this schema; or empty, then it becomes so. */
@@ -131,15 +138,12 @@ static enum mu_code settle_schema(struct catalog *c, struct mu_err *err)
         return mu_fail(err, MU_CORRUPT, "state %s: schema version %lld was never written",
                        c->db.path, (long long)version);
     }
-    if (version == SCHEMA_VERSION - 1) {
-        return upgrade(c, err);
-    }
-    if (version < SCHEMA_VERSION) {
+    if (version < SCHEMA_OLDEST) {
         return mu_fail(err, MU_UNSUPPORTED,
                        "state %s: schema version %lld is older than %d, which this binary knows",
-                       c->db.path, (long long)version, SCHEMA_VERSION);
+                       c->db.path, (long long)version, SCHEMA_OLDEST);
     }
-    return MU_OK;
+    return version < SCHEMA_VERSION ? upgrade(c, version, err) : MU_OK;
 }
 
 static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)

@@ -334,12 +334,12 @@ enum mu_code catalog_query_node_services(struct catalog_reader *r, struct mu_are
 
 /* -- by address -------------------------------------------------------------------------------- */
 
-static enum mu_code node_of_ip(struct catalog_reader *r, struct mu_arena *arena, struct mu_span ip,
-                               struct catalog_nodes *out, struct mu_err *err)
+static enum mu_code node_of_ip(struct catalog_reader *r, struct mu_arena *arena, enum reader_sql by,
+                               struct mu_span ip, struct catalog_nodes *out, struct mu_err *err)
 {
     struct walk w;
 
-    catalog__walk(&w, r, READER_NODES_OF_IP, arena, err);
+    catalog__walk(&w, r, by, arena, err);
     bind_bytes(w.s, 1, ip);
     if (catalog__walk_next(&w)) {
         out->items = mu_arena_new(arena, sizeof *out->items);
@@ -350,13 +350,13 @@ static enum mu_code node_of_ip(struct catalog_reader *r, struct mu_arena *arena,
 }
 
 static enum mu_code instance_of_ip(struct catalog_reader *r, struct mu_arena *arena,
-                                   struct mu_span ip, struct catalog_instances *out,
-                                   struct mu_err *err)
+                                   enum reader_sql by, struct mu_span ip,
+                                   struct catalog_instances *out, struct mu_err *err)
 {
     struct node_memo memo = { .node = NULL };
     struct walk w;
 
-    catalog__walk(&w, r, READER_SERVICES_OF_IP, arena, err);
+    catalog__walk(&w, r, by, arena, err);
     bind_bytes(w.s, 1, ip);
     if (catalog__walk_next(&w)) {
         w.rc = node_of(&w, SERVICE_NODE, &memo);
@@ -377,10 +377,16 @@ enum mu_code catalog_query_address(struct catalog_reader *r, struct mu_arena *ar
 
     *nodes = (struct catalog_nodes){ NULL, 0, 1 };
     *instances = (struct catalog_instances){ NULL, 0, 1 };
-    enum mu_code rc = node_of_ip(r, arena, ip, nodes, err);
+    enum mu_code rc = node_of_ip(r, arena, READER_NODES_OF_IP, ip, nodes, err);
 
     if (rc == MU_OK && nodes->count == 0) {
-        rc = instance_of_ip(r, arena, ip, instances, err);
+        rc = node_of_ip(r, arena, READER_NODES_OF_TAGGED, ip, nodes, err);
+    }
+    if (rc == MU_OK && nodes->count == 0) {
+        rc = instance_of_ip(r, arena, READER_SERVICES_OF_IP, ip, instances, err);
+    }
+    if (rc == MU_OK && nodes->count + instances->count == 0) {
+        rc = instance_of_ip(r, arena, READER_SERVICES_OF_TAGGED, ip, instances, err);
     }
     if (rc == MU_OK) {
         rc = catalog__read_index(r, nodes_and_services, 2, &nodes->index, err);

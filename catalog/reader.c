@@ -31,10 +31,15 @@ static const struct {
     [READER_NODE]               = { ROW_NODES, "WHERE key = ?" },
     [READER_NODES_FROM_UUID]    = { ROW_NODES, "WHERE uuid >= ? ORDER BY uuid, key" },
     [READER_NODES_OF_IP]        = { ROW_NODES, "WHERE ip = ? ORDER BY key LIMIT 1" },
+    [READER_NODES_OF_TAGGED]    = { ROW_NODES, "WHERE key = (SELECT node FROM addresses WHERE ip = ?"
+                                               " AND service = x'' ORDER BY node LIMIT 1)" },
     [READER_SERVICES]           = { ROW_SERVICES, "ORDER BY name_key, node, key" },
     [READER_SERVICES_OF_NAME]   = { ROW_SERVICES, "WHERE name_key = ? ORDER BY node, key" },
     [READER_SERVICES_OF_NODE]   = { ROW_SERVICES, "WHERE node = ? ORDER BY key" },
     [READER_SERVICES_OF_IP]     = { ROW_SERVICES, "WHERE ip = ? ORDER BY node, key LIMIT 1" },
+    [READER_SERVICES_OF_TAGGED] = { ROW_SERVICES, "WHERE (node, key) = (SELECT node, service FROM"
+                                                  " addresses WHERE ip = ? AND service <> x''"
+                                                  " ORDER BY node, service LIMIT 1)" },
     [READER_SERVICE]            = { ROW_SERVICES, "WHERE node = ? AND key = ?" },
     [READER_CHECKS]             = { ROW_CHECKS, "ORDER BY node, key" },
     [READER_CHECKS_OF_NODE]     = { ROW_CHECKS, "WHERE node = ? ORDER BY key" },

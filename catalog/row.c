@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "address.h"
+
 /* -- the schema -------------------------------------------------------------------------------- */
 
 /* Keys are explicit everywhere: no rowid of SQLite's choosing, so no reuse of one can differ
@@ -44,6 +46,10 @@
 #define COORDINATES_TABLE                                                               \
     "CREATE TABLE coordinates(node PRIMARY KEY, at NOT NULL, created INTEGER NOT NULL," \
     " modified INTEGER NOT NULL) WITHOUT ROWID;"
+
+/* address.c; service is empty in that of a node. */
+#define ADDRESSES_TABLE \
+    "CREATE TABLE addresses(ip, node, service, PRIMARY KEY(ip, node, service)) WITHOUT ROWID;"
 
 static const char schema[] =
     "CREATE TABLE applied(one INTEGER PRIMARY KEY CHECK (one = 1), idx INTEGER NOT NULL,"
@@ -93,7 +99,7 @@ static const char schema[] =
     " digest NOT NULL, code INTEGER NOT NULL, applied INTEGER NOT NULL, text, data) WITHOUT ROWID;"
     "CREATE INDEX requests_idx ON requests(idx);"
     "CREATE TABLE staged(at INTEGER PRIMARY KEY, id NOT NULL, data NOT NULL);" COORDINATES_TABLE
-    "INSERT INTO applied VALUES(1, 0, 0, 0, zeroblob(16));";
+        ADDRESSES_TABLE "INSERT INTO applied VALUES(1, 0, 0, 0, zeroblob(16));";
 
 static const struct table {
     const char *name, *columns;
@@ -124,9 +130,9 @@ const char *catalog__row_schema(void)
     return schema;
 }
 
-const char *catalog__row_schema_5(void)
+const char *catalog__row_schema_since(int64_t version)
 {
-    return COORDINATES_TABLE;
+    return version < 5 ? COORDINATES_TABLE ADDRESSES_TABLE : ADDRESSES_TABLE;
 }
 
 const char *catalog__row_table_name(enum row_table table)
@@ -238,7 +244,7 @@ enum mu_code catalog__rows_init(struct rows *r, const struct connection *db, str
             rc = prepare(db, &tables[i], all[k].make, all[k].to, err);
         }
     }
-    return rc;
+    return rc == MU_OK ? catalog__addresses_init(r, err) : rc;
 }
 
 void catalog__rows_deinit(struct rows *r)
@@ -250,6 +256,7 @@ void catalog__rows_deinit(struct rows *r)
         (void)sqlite3_finalize(r->put[i]);
         (void)sqlite3_finalize(r->remove[i]);
     }
+    catalog__addresses_deinit(r);
     *r = (struct rows){ .db = NULL };
 }
 
@@ -366,6 +373,7 @@ enum mu_code catalog__row_put(struct rows *r, enum row_table table, const struct
             catalog__hash_subtract(r->sum, term_of(table, old));
         }
         catalog__hash_add(r->sum, term_of(table, new_row));
+        rc = catalog__addresses_follow(r, table, old, new_row, err);
     }
     return rc;
 }
@@ -378,6 +386,7 @@ enum mu_code catalog__row_remove(struct rows *r, enum row_table table, const str
     if (rc == MU_OK) {
         MU_ASSERT(sqlite3_changes(r->db->db) == 1);
         catalog__hash_subtract(r->sum, term_of(table, old));
+        rc = catalog__addresses_follow(r, table, old, NULL, err);
     }
     return rc;
 }
@@ -398,6 +407,12 @@ bool catalog__row_same(const struct row *a, const struct row *b, size_t count)
 }
 
 /* -- all rows ---------------------------------------------------------------------------------- */
+
+enum mu_code catalog__rows_all(const struct connection *db, enum row_table table,
+                               sqlite3_stmt **out, struct mu_err *err)
+{
+    return prepare(db, &tables[table], sql_all, out, err);
+}
 
 enum mu_code catalog__rows_each(const struct connection *db, row_fn *each, void *data,
                                 struct mu_err *err)
@@ -445,7 +460,9 @@ enum mu_code catalog__rows_clear(const struct connection *db, enum row_table tab
     char sql[64];
 
     (void)snprintf(sql, sizeof sql, "DELETE FROM %s", tables[table].name);
-    return catalog__exec(db, sql, err);
+    enum mu_code rc = catalog__exec(db, sql, err);
+
+    return rc == MU_OK ? catalog__addresses_clear(db, table, err) : rc;
 }
 
 static void count_row(void *data, enum row_table table, const struct row_value *values,

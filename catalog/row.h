@@ -225,11 +225,12 @@ struct rows {
     sqlite3_stmt *add[ROW_TABLES_COUNT];
     sqlite3_stmt *put[ROW_TABLES_COUNT];
     sqlite3_stmt *remove[ROW_TABLES_COUNT];
+    sqlite3_stmt *address_add, *address_remove; /* address.c */
 };
 
 /* The whole schema, as statements. */
 const char *catalog__row_schema(void);
-const char *catalog__row_schema_5(void); /* what version 5 has beside version 4 */
+const char *catalog__row_schema_since(int64_t version); /* what it has beside version 4 or 5 */
 const char *catalog__row_table_name(enum row_table table);
 /* "key, name, id, ...", for other statements that select whole rows. */
 const char *catalog__row_columns(enum row_table table);
@@ -280,6 +281,10 @@ bool catalog__row_same(const struct row *a, const struct row *b, size_t count);
 typedef void row_fn(void *data, enum row_table table, const struct row_value *values, size_t count);
 MU_MUST_CHECK enum mu_code catalog__rows_each(const struct connection *db, row_fn *each, void *data,
                                               struct mu_err *err);
+
+/* A statement that yields all rows of a table by key, to be finalized. */
+MU_MUST_CHECK enum mu_code catalog__rows_all(const struct connection *db, enum row_table table,
+                                             sqlite3_stmt **out, struct mu_err *err);
 
 /* All rows of a table go. The sum is not kept: recount. */
 MU_MUST_CHECK enum mu_code catalog__rows_clear(const struct connection *db, enum row_table table,

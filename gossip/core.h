@@ -248,6 +248,7 @@ bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const
 /* How far it is: those who joined the first accuser, and how many are waited for. */
 void gossip__suspicion_count(const struct gossip *g, const struct gossip__member *m,
                              unsigned *confirmations, unsigned *wanted);
+void gossip__suspicion_restart(struct gossip *g); /* all of them get their whole time again */
 void gossip__suspicion_refresh(struct gossip *g); /* after the number of alive members changed */
 void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms);
 uint64_t gossip__suspicion_due(const struct gossip *g);
@@ -260,6 +261,11 @@ void gossip__suspicion_check(const struct gossip *g);
 void gossip__health_add(struct gossip *g, int delta);
 /* Was the owner late? Then nobody else is to blame for what was missed. */
 void gossip__health_pause(struct gossip *g, const struct gossip_event *ev);
+
+/* -- profile.c: times change while it runs ------------------------------------------------------
+ */
+
+void gossip__on_profile(struct gossip *g, const struct gossip_profile *profile);
 
 /* -- probe.c: one ping a period (5.1, 5.2) ------------------------------------------------------
  */
@@ -287,7 +293,8 @@ struct gossip__probe {
 
 uint64_t gossip__probe_due(const struct gossip *g);
 void gossip__probe_tick(struct gossip *g);
-void gossip__probe_wake(struct gossip *g); /* there is somebody to probe again */
+void gossip__probe_wake(struct gossip *g);   /* there is somebody to probe again */
+void gossip__probe_replan(struct gossip *g); /* the profile is another one; the same below */
 void gossip__probe_abandon(struct gossip *g, const char *why);
 void gossip__probe_forget(struct gossip *g, const struct gossip__member *m);
 void gossip__on_ping(struct gossip *g, const struct gossip__ping *p,
@@ -632,7 +639,7 @@ struct gossip__stream {
     bool head_sent, head_seen;        /* the clear header that begins each direction */
     struct gossip__stream_seal *seal; /* NULL: in clear */
     bool is_stranger;                 /* its header shows another cluster, or other keys */
-    uint64_t deadline_ms;
+    uint64_t since_ms, deadline_ms;
     struct mu_buf in; /* not yet a whole frame */
     size_t received;
     uint64_t seq; /* PING */
@@ -683,6 +690,7 @@ void gossip__sync_start(struct gossip *g, const struct mu_addr *to, uint64_t att
 void gossip__sync_hello(struct gossip *g, struct gossip__stream *s,
                         const struct gossip__hello *hello);
 void gossip__sync_free(struct gossip__sync *sync);
+void gossip__sync_replan(struct gossip *g);
 void gossip__sync_wake(struct gossip *g); /* there is somebody to compare with again */
 void gossip__sync_news(struct gossip *g); /* somebody has come: are there more of whom we miss? */
 uint64_t gossip__sync_interval(const struct gossip_profile *p, size_t listed);
@@ -725,6 +733,7 @@ void gossip__on_join(struct gossip *g, const struct gossip_event *ev);
 void gossip__join_tried(struct gossip *g, uint64_t attempt, const char *failed);
 /* Is this the join of a user who does not want the events from before it? */
 bool gossip__join_wants_new_only(const struct gossip *g, uint64_t attempt);
+void gossip__join_replan(struct gossip *g);
 void gossip__join_lost(struct gossip *g); /* a member has failed or left */
 uint64_t gossip__join_due(const struct gossip *g);
 void gossip__join_tick(struct gossip *g);
@@ -805,6 +814,7 @@ bool gossip__serf_witness(struct gossip *g, uint64_t ltime);
 const struct gossip__tombstone *gossip__tombstone_find(const struct gossip *g, const char *name);
 void gossip__tombstone_remove(struct gossip *g, const char *name);
 void gossip__tombstone_learn(struct gossip *g, const struct gossip__tombstone_record *r);
+void gossip__serf_replan(struct gossip *g);
 uint64_t gossip__serf_due(const struct gossip *g);
 void gossip__serf_tick(struct gossip *g);
 void gossip__serf_free_all(struct gossip *g);

@@ -375,6 +375,23 @@ void gossip__join_lost(struct gossip *g)
     }
 }
 
+void gossip__join_replan(struct gossip *g)
+{
+    uint64_t at_most = g->now_ms + g->profile.reconnect_ms;
+
+    g->reconnect_at_ms = GOSSIP__NEVER;
+    if (g->failed_count > 0) {
+        gossip__join_lost(g);
+    }
+    for (size_t i = 0; i < g->members.count; i++) {
+        struct gossip__dealings *d = g->members.items[i]->dealings;
+
+        if (d != NULL && d->retry_ms > at_most) {
+            d->retry_ms = at_most;
+        }
+    }
+}
+
 uint64_t gossip__join_due(const struct gossip *g)
 {
     uint64_t due = g->rejoin_at_ms < g->reconnect_at_ms ? g->rejoin_at_ms : g->reconnect_at_ms;

@@ -22,6 +22,7 @@ enum order_kind {
     ORDER_SPREAD,
     ORDER_WIDTH,
     ORDER_TAGS,
+    ORDER_PROFILE,
     ORDER_KEYS,
     ORDER_EVENT,
     ORDER_QUERY,
@@ -142,6 +143,10 @@ static void order_send(struct gossip_driver *d, struct order *o)
     case ORDER_TAGS:
         ev.kind = GOSSIP_EV_TAGS;
         ev.tags = o->tags;
+        break;
+    case ORDER_PROFILE: /* as it is by now */
+        ev.kind = GOSSIP_EV_PROFILE;
+        ev.profile = d->options.core.profile;
         break;
     case ORDER_KEYS: /* as they are by now */
         ev.kind = GOSSIP_EV_KEYS;
@@ -452,6 +457,18 @@ enum mu_code gossip_driver_set_tags(struct gossip_driver *d, const struct mu_pai
 
     o->tags = gossip__pairs_copy(&o->arena, tags);
     return MU_OK;
+}
+
+enum mu_code gossip_driver_set_profile(struct gossip_driver *d,
+                                       const struct gossip_profile *profile, struct mu_err *err)
+{
+    enum mu_code rc = gossip_profile_check(profile, err);
+
+    if (rc == MU_OK) {
+        d->options.core.profile = *profile;
+        (void)order_new(d, ORDER_PROFILE);
+    }
+    return rc;
 }
 
 void gossip_driver_seal(struct gossip_driver *d, const struct gossip_sealing *sealing)

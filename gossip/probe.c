@@ -366,6 +366,14 @@ void gossip__probe_wake(struct gossip *g)
     }
 }
 
+void gossip__probe_replan(struct gossip *g)
+{
+    if (g->probe_at_ms != GOSSIP__NEVER) {
+        g->probe_at_ms = GOSSIP__NEVER;
+        gossip__probe_wake(g);
+    }
+}
+
 static void period(struct gossip *g)
 {
     bool is_alone = g->list_count <= 1;

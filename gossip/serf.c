@@ -547,6 +547,14 @@ static void reap_memories(struct gossip *g)
     }
 }
 
+/* Looked at again when the first may be due: it is not known whose time became shorter. */
+void gossip__serf_replan(struct gossip *g)
+{
+    for (size_t i = 0; i < g->members.count; i++) {
+        reap_plan(g, g->members.items[i]);
+    }
+}
+
 static void prune_when_due(struct gossip *g, struct gossip__member *m)
 {
     uint64_t at_ms = gossip__dealings(m)->prune_ms;

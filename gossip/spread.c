@@ -50,7 +50,12 @@ void gossip__on_spread(struct gossip *g, uint64_t id)
 
 uint64_t gossip__spread_due(const struct gossip *g)
 {
-    return mu_list_empty(&g->spreads) ? GOSSIP__NEVER : spread_of(g->spreads.next)->until_ms;
+    uint64_t due = GOSSIP__NEVER;
+
+    MU_LIST_EACH (link, &g->spreads) { /* a later one may have been given less time */
+        due = spread_of(link)->until_ms < due ? spread_of(link)->until_ms : due;
+    }
+    return due;
 }
 
 void gossip__spread_tick(struct gossip *g)

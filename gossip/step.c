@@ -18,28 +18,6 @@
 #define IN_BYTES_MAX (8U * 1024 * 1024) /* what one packet or frame may become in memory */
 
 // clang-format off
-const struct gossip_profile gossip_profile_lan = {
-    .probe_ms = 500, .probe_timeout_ms = 250, .gossip_ms = 100, .push_pull_ms = 30000,
-    .stream_ms = 10000, .suspicion_mult = 2, .suspicion_max_mult = 6, .retransmit_mult = 4,
-    .indirect_checks = 3, .gossip_nodes = 3, .awareness_max = 8, .query_ms = 200, .gossip_to_dead_ms = 30000,
-    .reclaim_ms = 30000, .reconnect_ms = 30000, .reconnect_timeout_ms = 72U * 3600 * 1000,
-    .tombstone_ms = 24U * 3600 * 1000, .leave_propagate_ms = 3000, .broadcast_timeout_ms = 5000,
-};
-const struct gossip_profile gossip_profile_wan = {
-    .probe_ms = 5000, .probe_timeout_ms = 3000, .gossip_ms = 500, .push_pull_ms = 60000,
-    .stream_ms = 30000, .suspicion_mult = 6, .suspicion_max_mult = 6, .retransmit_mult = 4,
-    .indirect_checks = 3, .gossip_nodes = 4, .awareness_max = 8, .query_ms = 500, .gossip_to_dead_ms = 60000,
-    .reclaim_ms = 30000, .reconnect_ms = 30000, .reconnect_timeout_ms = 72U * 3600 * 1000,
-    .tombstone_ms = 24U * 3600 * 1000, .leave_propagate_ms = 3000, .broadcast_timeout_ms = 5000,
-};
-const struct gossip_profile gossip_profile_local = {
-    .probe_ms = 1000, .probe_timeout_ms = 200, .gossip_ms = 100, .push_pull_ms = 15000,
-    .stream_ms = 1000, .suspicion_mult = 3, .suspicion_max_mult = 6, .retransmit_mult = 2,
-    .indirect_checks = 1, .gossip_nodes = 3, .awareness_max = 8, .query_ms = 100, .gossip_to_dead_ms = 15000,
-    .reclaim_ms = 30000, .reconnect_ms = 30000, .reconnect_timeout_ms = 24U * 3600 * 1000,
-    .tombstone_ms = 24U * 3600 * 1000, .leave_propagate_ms = 1000, .broadcast_timeout_ms = 5000,
-};
-
 static const struct {
     uint64_t (*due)(const struct gossip *g);
     void (*tick)(struct gossip *g);
@@ -163,24 +141,6 @@ size_t gossip__others_live(const struct gossip *g)
 /* -- life ---------------------------------------------------------------------------------------
  */
 
-static enum mu_code profile_check(const struct gossip_profile *p, struct mu_err *err)
-{
-    if (p->probe_ms == 0 || p->probe_timeout_ms == 0 || p->gossip_ms == 0 || p->stream_ms == 0) {
-        return mu_fail(err, MU_INVALID,
-                       "probe interval, probe timeout, gossip interval and stream timeout must "
-                       "not be 0");
-    }
-    if (p->probe_timeout_ms >= p->probe_ms) {
-        return mu_fail(err, MU_INVALID, "probe timeout (%u ms) must be below the interval (%u ms)",
-                       p->probe_timeout_ms, p->probe_ms);
-    }
-    if (p->awareness_max == 0 || p->suspicion_mult == 0 || p->suspicion_max_mult == 0 ||
-        p->retransmit_mult == 0 || p->gossip_nodes == 0) {
-        return mu_fail(err, MU_INVALID, "multipliers, gossip nodes and awareness must not be 0");
-    }
-    return MU_OK;
-}
-
 static enum mu_code options_check(const struct gossip_options *o, struct mu_err *err)
 {
     size_t tags = gossip_tags_bytes(&o->tags);
@@ -206,7 +166,7 @@ static enum mu_code options_check(const struct gossip_options *o, struct mu_err 
         return mu_fail(err, MU_INVALID, "incarnation %llu is out of range",
                        (unsigned long long)o->incarnation);
     }
-    return profile_check(&o->profile, err);
+    return gossip_profile_check(&o->profile, err);
 }
 
 static void cluster_id_set(struct gossip *g, const char *label, const char *pool)
@@ -401,6 +361,7 @@ static void route(struct gossip *g, const struct gossip_event *ev)
     case GOSSIP_EV_SPREAD: gossip__on_spread(g, ev->spread.id); break;
     case GOSSIP_EV_WIDTH: gossip__on_width(g, ev->width.id, ev->width.name); break;
     case GOSSIP_EV_TAGS: on_tags(g, &ev->tags); break;
+    case GOSSIP_EV_PROFILE: gossip__on_profile(g, &ev->profile); break;
     case GOSSIP_EV_KEYS: gossip__seal_set(g, &ev->sealing); break;
     case GOSSIP_EV_USER_EVENT:
         gossip__on_send_event(g, ev->user_event.name, ev->user_event.payload,

@@ -66,6 +66,7 @@ static struct gossip__stream *stream_new(struct gossip *g, uint32_t id, enum gos
     s->id = id;
     s->role = role;
     s->peer = *peer;
+    s->since_ms = g->now_ms;
     s->deadline_ms = g->now_ms + g->profile.stream_ms;
     mu_list_push_back(&g->streams, &s->link);
     return s;
@@ -247,9 +248,7 @@ static void reject_busy(struct gossip *g, struct gossip__stream *s)
 
 static bool is_silent(const struct gossip *g, const struct gossip__stream *s)
 {
-    uint64_t since_ms = s->deadline_ms - g->profile.stream_ms;
-
-    return s->role == GOSSIP__ROLE_HELLO && g->now_ms >= since_ms + SILENT_MS;
+    return s->role == GOSSIP__ROLE_HELLO && g->now_ms >= s->since_ms + SILENT_MS;
 }
 
 /* Room is for those who say at once what they want: anybody can open connections, and hold them

@@ -195,6 +195,17 @@ static uint64_t earliest(const struct gossip *g)
     return due;
 }
 
+void gossip__suspicion_restart(struct gossip *g)
+{
+    MU_LIST_EACH (link, &g->suspects) {
+        struct gossip__suspicion *s = suspicion_of(link);
+
+        s->since_ms = g->now_ms;
+        s->postponed_ms = 0;
+        (void)deadline_set(g, s->about);
+    }
+}
+
 void gossip__suspicion_refresh(struct gossip *g)
 {
     if (g->is_alive_count_new) {

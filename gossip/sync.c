@@ -724,6 +724,16 @@ void gossip__sync_wake(struct gossip *g)
     }
 }
 
+/* Also one that never came as its interval was 0, as soon as there is somebody. */
+void gossip__sync_replan(struct gossip *g)
+{
+    g->sync_at_ms = GOSSIP__NEVER;
+    g->sync_wait_ms = 0;
+    if (gossip__others_live(g) > 0 && g->leave.stage == GOSSIP__LEAVE_NONE) {
+        gossip__sync_wake(g);
+    }
+}
+
 static bool are_many(struct gossip *g)
 {
     if (g->now_ms >= g->newcomers_ms + QUIET_MS_MAX) {

@@ -30,10 +30,12 @@ class DualStack(ClusterTest):
             self.assertEqual(asked.dig("own.service.consul", "AAAA"), ["fd99::7"])
             self.assertEqual(asked.dig("own.service.consul", "SRV")[0].split()[2], "81")
             self.assertEqual(asked.rcode("web.service.consul", "AAAA"), "NOERROR")
-            reverse = subprocess.run(
-                ["dig", "+short", "+time=2", "-p", "8600", "@" + asked.address, "-x", k1.address],
-                capture_output=True, text=True, timeout=PATIENCE)
-            self.assertEqual(reverse.stdout, "k1.node.dc1.consul.\n")
+            for address, name in ((k1.address, "k1.node"), (k1.v6, "k1.node"),
+                                  ("10.9.8.7", "own.service"), ("fd99::7", "own.service")):
+                reverse = subprocess.run(
+                    ["dig", "+short", "+time=2", "-p", "8600", "@" + asked.address, "-x", address],
+                    capture_output=True, text=True, timeout=PATIENCE)
+                self.assertEqual(reverse.stdout, name + ".dc1.consul.\n")
         tagged = s1.get("/v1/catalog/node/k1").json()["Node"]["TaggedAddresses"]
         self.assertEqual((tagged["lan_ipv4"], tagged["lan_ipv6"]), (k1.address, k1.v6))
 

@@ -31,6 +31,8 @@ struct config_ports { /* -1: off. `*_given`: configured, so that a taken port is
 struct config_gossip {
     int64_t gossip_ms, probe_ms, probe_timeout_ms;
     int64_t gossip_nodes, suspicion_mult, retransmit_mult;
+    int64_t suspicion_max_mult, indirect_checks, awareness_max;
+    int64_t push_pull_ms, stream_ms, gossip_to_dead_ms, reclaim_ms;
 };
 
 struct config_service_ttl { /* dns_config.service_ttl: key (folded, may end in *), seconds */

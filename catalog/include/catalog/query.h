@@ -233,7 +233,8 @@ MU_MUST_CHECK enum mu_code catalog_query_state_checks(struct catalog_reader *r,
                                                       struct catalog_checks *out,
                                                       struct mu_err *err);
 
-/* The nodes, else the instances, that have this address (DNS reverse lookup): the first by name. */
+/* The nodes, else the instances, that have this address (DNS reverse lookup): the first by name of
+ * those that are registered with it, else of those that it is a tagged address of. */
 MU_MUST_CHECK enum mu_code catalog_query_address(struct catalog_reader *r, struct mu_arena *arena,
                                                  const struct mu_addr *address,
                                                  struct catalog_nodes *nodes,

@@ -57,6 +57,12 @@ MU_MUST_CHECK enum mu_code gossip_driver_force_leave(struct gossip_driver *d, co
 MU_MUST_CHECK enum mu_code gossip_driver_set_tags(struct gossip_driver *d,
                                                   const struct mu_pairs *tags, struct mu_err *err);
 
+/* Other times from the next turn on, for everything that has not begun yet. Errors as of
+ * gossip_profile_check(). */
+MU_MUST_CHECK enum mu_code gossip_driver_set_profile(struct gossip_driver *d,
+                                                     const struct gossip_profile *profile,
+                                                     struct mu_err *err);
+
 /* Everything asked for before this has left our node: it was told to others as often as rumors
  * are, or nobody is there. `told` comes exactly once, never from inside; false: not within
  * broadcast_timeout_ms. */

@@ -85,6 +85,9 @@ struct gossip_profile { /* spec/gossip.md 2.1; all in milliseconds unless named 
 };
 
 extern const struct gossip_profile gossip_profile_lan, gossip_profile_wan, gossip_profile_local;
+/* MU_INVALID: an interval or a multiplier that is 0, a probe that outlasts its period. */
+MU_MUST_CHECK enum mu_code gossip_profile_check(const struct gossip_profile *profile,
+                                                struct mu_err *err);
 
 /* A line for people and tests; the core writes nothing itself. MU_TRACE lines tell each step of the
  * protocol, the others are the sentences that operators know (19). */
@@ -229,6 +232,7 @@ enum gossip_event_kind {
     GOSSIP_EV_SPREAD,      /* done when what was said until now has left this node */
     GOSSIP_EV_WIDTH,       /* measure a way for a second or so; done with a gossip_width */
     GOSSIP_EV_TAGS,        /* at most MU_GOSSIP_META_MAX encoded: gossip_tags_bytes() */
+    GOSSIP_EV_PROFILE,     /* other times from now on: gossip_profile_check() first */
     GOSSIP_EV_KEYS,        /* another keyring, or another strictness */
     GOSSIP_EV_USER_EVENT,  /* send one: gossip_event_check() first */
     GOSSIP_EV_QUERY,       /* ask: gossip_query_check() first */
@@ -292,6 +296,7 @@ struct gossip_event {
         } force;
         struct mu_pairs tags;
         struct gossip_sealing sealing;
+        struct gossip_profile profile;
         struct {
             const char *name;
             struct mu_span payload;

@@ -6,8 +6,9 @@
  *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
  *   sim_gossip --large --nodes N [--seed S] [--trials R] [--seconds T]
  *              [--churn a-minute] [--loss percent]     thousands of them
- *   sim_gossip --scale --nodes N [--seed S] [--trials R] [--seconds T]   each kind of fault, as
- * JSON sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes]
+ *   sim_gossip --scale --nodes N [--seed S] [--trials R] [--seconds T]
+ *              [--only K]                  each kind of fault, or the K-th, as JSON
+ *   sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes]
  *              [--loss percent] [--within ms]
  *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
  *   sim_gossip --alarms loss|stops|starved|oneway [--rules muster|memberlist] [--nodes N]
@@ -39,7 +40,7 @@
 #define LARGE_NODES     150 /* of the default run: thousands take minutes */
 
 struct arguments {
-    uint64_t nodes, seed, seconds, trials, loss, churn, start, through, within;
+    uint64_t nodes, seed, seconds, trials, loss, churn, start, through, within, only;
     enum measure_end end;
     enum alarms_scenario scenario;
     bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, is_memberlist,
@@ -166,6 +167,7 @@ static bool take_number(struct arguments *a, const char *word, const char *next)
         { "--nodes", &a->nodes },   { "--seed", &a->seed },       { "--seconds", &a->seconds },
         { "--trials", &a->trials }, { "--loss", &a->loss },       { "--churn", &a->churn },
         { "--start", &a->start },   { "--through", &a->through }, { "--within", &a->within },
+        { "--only", &a->only },
     };
 
     for (size_t i = 0; i < MU_LEN(numbers); i++) {
@@ -256,7 +258,8 @@ int main(int argc, char **argv)
         const struct scale_options scale = { .nodes = a.nodes > 0 ? a.nodes : 100,
                                              .seed = a.seed,
                                              .seconds = a.seconds > 0 ? a.seconds : 60,
-                                             .trials = a.trials != 100 ? a.trials : 20 };
+                                             .trials = a.trials != 100 ? a.trials : 20,
+                                             .only = a.only };
 
         return scale_run(&scale) ? 0 : 1;
     }

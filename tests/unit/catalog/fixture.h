@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "address.h"
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -136,8 +137,45 @@ static inline void fixture_put(struct fixture *f, const char *key, const char *v
 }
 
 /* The incremental hash is what counting all rows gives. */
+/* Everything in the index of tagged addresses, as text. */
+static inline void fixture_addresses(struct fixture *f, struct mu_buf *to)
+{
+    sqlite3_stmt *s = NULL;
+    bool has_row = false;
+
+    CHECK(catalog__prepare(&f->catalog->db,
+                           "SELECT quote(ip) || quote(node) || quote(service) FROM addresses", &s,
+                           err));
+    CHECK(catalog__step(&f->catalog->db, s, &has_row, err));
+    while (has_row) {
+        mu_buf_addf(to, "%s\n", (const char *)sqlite3_column_text(s, 0));
+        CHECK(catalog__step(&f->catalog->db, s, &has_row, err));
+    }
+    (void)sqlite3_finalize(s);
+}
+
+/* It is what follows from the rows of nodes and services, whatever way they came in. */
+static inline void fixture_check_addresses(struct fixture *f)
+{
+    struct mu_buf kept = MU_BUF_NONE;
+    struct mu_buf made = MU_BUF_NONE;
+
+    fixture_addresses(f, &kept);
+    CHECK(catalog__exec(&f->catalog->db, "SAVEPOINT made; DELETE FROM addresses", err));
+    CHECK(catalog__addresses_fill(&f->catalog->rows, err));
+    fixture_addresses(f, &made);
+    CHECK(catalog__exec(&f->catalog->db, "ROLLBACK TO made; RELEASE made", err));
+    if (!mu_span_eq(mu_buf_span(&kept), mu_buf_span(&made))) {
+        fail_msg("the index of tagged addresses has:\n%sand not:\n%s", mu_buf_text(&kept),
+                 mu_buf_text(&made));
+    }
+    mu_buf_deinit(&kept);
+    mu_buf_deinit(&made);
+}
+
 static inline void fixture_check_hash(struct fixture *f)
 {
+    fixture_check_addresses(f);
     struct catalog_applied applied = catalog_applied(f->catalog);
     uint8_t hash[16];
 

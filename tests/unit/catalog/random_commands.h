@@ -50,7 +50,7 @@ static inline struct mu_pairs draw_pairs(struct mu_rand *r, struct mu_arena *are
     struct mu_pairs pairs = { mu_arena_array(arena, 3, sizeof *pairs.items), mu_rand_below(r, 4) };
 
     for (size_t i = 0; i < pairs.count; i++) {
-        pairs.items[i] = (struct mu_pair){ DRAW(r, keys), DRAW(r, keys) };
+        pairs.items[i] = (struct mu_pair){ DRAW(r, keys), DRAW(r, drawn_addresses) };
     }
     return pairs;
 }
@@ -82,6 +82,13 @@ static inline void draw_service(struct mu_rand *r, struct mu_arena *arena,
         (struct mu_texts){ mu_arena_array(arena, 2, sizeof *s->tags.items), mu_rand_below(r, 3) };
     for (size_t i = 0; i < s->tags.count; i++) {
         s->tags.items[i] = DRAW(r, drawn_services);
+    }
+    s->tagged_addresses_count = mu_rand_below(r, 3);
+    s->tagged_addresses = mu_arena_array(arena, 2, sizeof *s->tagged_addresses);
+    for (size_t i = 0; i < s->tagged_addresses_count; i++) {
+        s->tagged_addresses[i] =
+            (struct command_service_address){ DRAW(r, drawn_services), DRAW(r, drawn_addresses),
+                                              (uint16_t)i };
     }
     s->has_meta = draw_bool(r, 4);
     if (draw_bool(r, 40)) {

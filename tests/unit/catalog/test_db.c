@@ -146,26 +146,47 @@ static void files_that_are_no_state_are_refused(void **state)
     expect_refused("an earlier schema", f.path, MU_UNSUPPORTED, "schema version 1 is older than");
     foreign_sql(f.path, "PRAGMA user_version=0");
     expect_refused("a schema that never was", f.path, MU_CORRUPT, "version 0 was never written");
-    foreign_sql(f.path, "PRAGMA user_version=5; DELETE FROM applied");
+    foreign_sql(f.path, "PRAGMA user_version=6; DELETE FROM applied");
     expect_refused("no applied row", f.path, MU_CORRUPT, "no applied index in it");
     foreign_sql(f.path, "DROP TABLE idx");
     expect_refused("a table is missing", f.path, MU_IO, "no such table: idx");
     CHECK(mu_dir_remove(f.dir, err));
 }
 
-/* Written before there were coordinates. */
-static void the_last_schema_is_brought_up_to_date(void **state)
+/* Written before there were coordinates, or an index of tagged addresses. */
+static void earlier_schemas_are_brought_up_to_date(void **state)
 {
-    struct fixture f;
+    static const char *const earlier[] = {
+        "DROP TABLE addresses; PRAGMA user_version=5",
+        "DROP TABLE addresses; DROP TABLE coordinates; PRAGMA user_version=4",
+    };
+    struct mu_pair second = { MU_SPAN_LIT("lan_ipv6"), MU_SPAN_LIT("2001:db8::1") };
+    struct command_service_address tagged = { MU_SPAN_LIT("wan"), MU_SPAN_LIT("203.0.113.9"), 80 };
+    struct command c = { .kind = COMMAND_REGISTER,
+                         .reg = { .has_service = true,
+                                  .node = { .name = MU_SPAN_LIT("n1"),
+                                            .address = MU_SPAN_LIT("10.0.0.1"),
+                                            .has_tagged_addresses = true,
+                                            .tagged_addresses = { &second, 1 } },
+                                  .service = { .id = MU_SPAN_LIT("web"),
+                                               .name = MU_SPAN_LIT("web"),
+                                               .tagged_addresses = &tagged,
+                                               .tagged_addresses_count = 1 } } };
     struct catalog_coordinates none;
+    struct fixture f;
 
     (void)state;
     fixture_init(&f, true);
-    fixture_close(&f);
-    foreign_sql(f.path, "DROP TABLE coordinates; PRAGMA user_version=4");
-    fixture_open(&f);
-    CHECK(catalog_query_coordinates(f.reader, &f.arena, &none, err));
-    assert_int_equal(none.count, 0);
+    fixture_do(&f, &c);
+    for (size_t i = 0; i < MU_LEN(earlier); i++) {
+        fixture_close(&f);
+        foreign_sql(f.path, earlier[i]);
+        fixture_open(&f);
+        CHECK(catalog_query_coordinates(f.reader, &f.arena, &none, err));
+        assert_int_equal(none.count, 0);
+        assert_int_equal(fixture_count(&f, "SELECT count(*) FROM addresses"), 2);
+        fixture_check_hash(&f);
+    }
     fixture_deinit(&f);
 }
 
@@ -770,7 +791,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_file_is_ours_alone),
         cmocka_unit_test(files_that_are_no_state_are_refused),
-        cmocka_unit_test(the_last_schema_is_brought_up_to_date),
+        cmocka_unit_test(earlier_schemas_are_brought_up_to_date),
         cmocka_unit_test(another_process_is_refused),
         cmocka_unit_test(readers_need_a_file_that_is_there),
         cmocka_unit_test(large_logs_are_written_back_and_small_ones_when_idle),

@@ -323,23 +323,54 @@ static inline enum dns_lookup world_node_find(void *data, struct mu_span name, s
     return DNS_FOUND;
 }
 
+static inline bool world_is_it(struct mu_span text, const struct mu_addr *address)
+{
+    struct mu_addr have;
+
+    return mu_addr_parse_ip(text, &have) && mu_addr_eq_ip(&have, address);
+}
+
+/* By its registered address, else, when `is_tagged`, by one of its others. */
+static inline bool world_node_has(const struct catalog_node *n, const struct mu_addr *address,
+                                  bool is_tagged)
+{
+    bool has = !is_tagged && world_is_it(n->address, address);
+
+    for (size_t i = 0; is_tagged && i < n->tagged_addresses.count; i++) {
+        has = has || world_is_it(n->tagged_addresses.items[i].value, address);
+    }
+    return has;
+}
+
+static inline bool world_service_has(const struct catalog_service *s, const struct mu_addr *address,
+                                     bool is_tagged)
+{
+    bool has = !is_tagged && world_is_it(s->address, address);
+
+    for (size_t i = 0; is_tagged && i < s->tagged_addresses_count; i++) {
+        has = has || world_is_it(s->tagged_addresses[i].address, address);
+    }
+    return has;
+}
+
 static inline enum dns_lookup world_address_find(void *data, const struct mu_addr *address,
                                                  struct dns_owner *out)
 {
     struct world *w = data;
-    struct mu_addr have;
 
-    for (size_t i = 0; i < w->nodes_count; i++) {
-        if (mu_addr_parse_ip(w->nodes[i].address, &have) && mu_addr_eq_ip(&have, address)) {
-            out->bytes = (uint8_t)dns_local_labels(&w->responder.zones, w->nodes[i].name, "node",
-                                                   out->labels);
+    for (size_t i = 0; i < 2 * w->nodes_count; i++) {
+        const struct catalog_node *n = &w->nodes[i % w->nodes_count];
+
+        if (world_node_has(n, address, i >= w->nodes_count)) {
+            out->bytes =
+                (uint8_t)dns_local_labels(&w->responder.zones, n->name, "node", out->labels);
             return DNS_FOUND;
         }
     }
-    for (size_t i = 0; i < w->instances_count; i++) {
-        const struct catalog_service *s = &w->instances[i].service;
+    for (size_t i = 0; i < 2 * w->instances_count; i++) {
+        const struct catalog_service *s = &w->instances[i % w->instances_count].service;
 
-        if (mu_addr_parse_ip(s->address, &have) && mu_addr_eq_ip(&have, address)) {
+        if (world_service_has(s, address, i >= w->instances_count)) {
             out->bytes =
                 (uint8_t)dns_local_labels(&w->responder.zones, s->name, "service", out->labels);
             return DNS_FOUND;
