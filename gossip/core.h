@@ -963,7 +963,8 @@ struct gossip {
     uint64_t suspicion_due_ms; /* unless one of them changed since: */
     bool is_suspicion_new;
     bool is_alive_count_new;
-    struct gossip__member **graveyard; /* freed at the next step */
+    struct gossip__suspicion_terms terms[3]; /* by evidence, as of the last step */
+    struct gossip__member **graveyard;       /* freed at the next step */
     size_t graveyard_count, graveyard_room;
     const struct gossip__card **old_cards; /* the same */
     size_t old_cards_count, old_cards_room;

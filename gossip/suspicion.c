@@ -206,14 +206,35 @@ void gossip__suspicion_restart(struct gossip *g)
     }
 }
 
+static bool are_equal(const struct gossip__suspicion_terms *a,
+                      const struct gossip__suspicion_terms *b)
+{
+    return a->min_ms == b->min_ms && a->max_ms == b->max_ms && a->wanted == b->wanted;
+}
+
+/* Among many, one more or less seldom changes a term: then no deadline moves either. */
+static bool are_terms_new(struct gossip *g)
+{
+    bool are_new = false;
+
+    for (size_t i = 0; i < MU_LEN(g->terms); i++) {
+        struct gossip__suspicion_terms t = gossip__suspicion_terms(
+            &g->profile, g->list_count, g->alive_count, (enum gossip__evidence)i);
+
+        are_new = are_new || !are_equal(&t, &g->terms[i]);
+        g->terms[i] = t;
+    }
+    return are_new;
+}
+
 void gossip__suspicion_refresh(struct gossip *g)
 {
-    if (g->is_alive_count_new) {
-        g->is_alive_count_new = false;
+    if (g->is_alive_count_new && are_terms_new(g)) {
         MU_LIST_EACH (link, &g->suspects) {
             (void)deadline_set(g, suspicion_of(link)->about);
         }
     }
+    g->is_alive_count_new = false;
     if (g->is_suspicion_new) {
         g->suspicion_due_ms = earliest(g);
         g->is_suspicion_new = false;

@@ -54,6 +54,7 @@ struct gossip__sync {
     bool has_all;
     bool is_partial; /* only the buckets in `differs` */
     bool differs[GOSSIP__BUCKETS];
+    bool has_agreed; /* on the versions of those that we hold, before theirs are added */
     struct agreed core, serf;
 };
 
@@ -274,10 +275,13 @@ static const char *disagreement(struct gossip *g, const struct agreed *a, const 
                            is_low ? a->cur_low : a->cur_high, a->min, a->max);
 }
 
-static struct gossip__sync *sync_new(struct gossip *g)
+/* Not before there is something to compare with: most exchanges end at equal digests. */
+static void agree_first(const struct gossip *g, struct gossip__sync *sync)
 {
-    struct gossip__sync *sync = mu_new(sizeof *sync);
-
+    if (sync->has_agreed) {
+        return;
+    }
+    sync->has_agreed = true;
     for (size_t i = 0; i < g->list_count; i++) {
         const struct gossip__member *m = g->list[i];
 
@@ -286,7 +290,6 @@ static struct gossip__sync *sync_new(struct gossip *g)
             agree(&sync->serf, m->card->name, m->card->versions + 3);
         }
     }
-    return sync;
 }
 
 static const char *verify_record(struct gossip *g, struct gossip__stream *s,
@@ -325,6 +328,7 @@ static const char *keep_chunk(struct gossip *g, struct gossip__stream *s,
     struct gossip__sync *sync = s->sync;
     const char *why = NULL;
 
+    agree_first(g, sync);
     *held = NULL;
     for (size_t i = 0; i < state->nodes_count && why == NULL; i++) {
         const struct gossip__node_state *n = &state->nodes[i];
@@ -492,7 +496,7 @@ void gossip__sync_start(struct gossip *g, const struct mu_addr *to, uint64_t att
 {
     struct gossip__stream *s = gossip__stream_open(g, GOSSIP__ROLE_SYNC, to);
 
-    s->sync = sync_new(g);
+    s->sync = mu_new(sizeof *s->sync);
     s->sync->attempt = attempt;
     s->sync->is_join = attempt != 0;
     gossip__count(g, GOSSIP_COUNT_SYNCS);
@@ -631,7 +635,7 @@ const struct gossip__role_row gossip__role_sync = { sync_opened, sync_frame, syn
 void gossip__sync_hello(struct gossip *g, struct gossip__stream *s,
                         const struct gossip__hello *hello)
 {
-    s->sync = sync_new(g);
+    s->sync = mu_new(sizeof *s->sync);
     s->sync->is_join = hello->join;
     s->sync->advertised = hello->advertised;
 }

@@ -279,14 +279,20 @@ static void wait(struct scale *s)
     give_up(s);
 }
 
+/* One in ten may be down from trial to trial, the others come back. */
+static void bring_back(struct scale *s)
+{
+    while (s->down_end - s->down_first > s->nodes / 10) {
+        come_back(s);
+    }
+}
+
 static void crash_trial(struct scale *s, struct tally *learned, struct tally *first)
 {
+    bring_back(s);
+    run(s, mu_rand_below(&s->rand, 1000));
     size_t node = up_node(s);
 
-    run(s, mu_rand_below(&s->rand, 1000));
-    while (world_life(s->world, node) != WORLD_RUNNING) {
-        node = up_node(s);
-    }
     await(s, learned, node);
     crash(s, node);
     wait(s);
