@@ -687,8 +687,7 @@ struct gossip__merge { /* received chunks on their way into the tables */
 /* Start one with this address. `attempt` not 0: a join, whole, and gossip__join_tried() hears of
  * the end. Else periodic: by digest. */
 void gossip__sync_start(struct gossip *g, const struct mu_addr *to, uint64_t attempt);
-void gossip__sync_hello(struct gossip *g, struct gossip__stream *s,
-                        const struct gossip__hello *hello);
+void gossip__sync_hello(struct gossip__stream *s, const struct gossip__hello *hello);
 void gossip__sync_free(struct gossip__sync *sync);
 void gossip__sync_replan(struct gossip *g);
 void gossip__sync_wake(struct gossip *g); /* there is somebody to compare with again */

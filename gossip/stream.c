@@ -384,7 +384,7 @@ static void on_hello(struct gossip *g, struct gossip__stream *s, const struct go
     s->role = roles[hello->kind];
     (void)snprintf(s->name, sizeof s->name, "%s", hello->from);
     if (s->role == GOSSIP__ROLE_SYNCED) {
-        gossip__sync_hello(g, s, hello);
+        gossip__sync_hello(s, hello);
     }
 }
 

@@ -632,8 +632,7 @@ const struct gossip__role_row gossip__role_sync = { sync_opened, sync_frame, syn
 /* -- the one who is asked -----------------------------------------------------------------------
  */
 
-void gossip__sync_hello(struct gossip *g, struct gossip__stream *s,
-                        const struct gossip__hello *hello)
+void gossip__sync_hello(struct gossip__stream *s, const struct gossip__hello *hello)
 {
     s->sync = mu_new(sizeof *s->sync);
     s->sync->is_join = hello->join;
