@@ -571,7 +571,12 @@ void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev
     }
     p->fetch_ticket = 0;
     if (ev->fetched.code != CONSENSUS_FETCH_OK || !fetched_fit(c, p, ev)) {
-        consensus__note(c, CONSENSUS_T_FETCH_FAILED, &p->id, p->next, 0, 0);
+        /* Nothing is wrong with the disk when it is compacted, or what the peer needs has changed.
+         */
+        consensus__note(c,
+                        ev->fetched.code == CONSENSUS_FETCH_DAMAGED ? CONSENSUS_T_FETCH_FAILED
+                                                                    : CONSENSUS_T_FETCH_LATE,
+                        &p->id, p->next, 0, 0);
         p->sent_ms = c->now_ms;
         p->is_blocked = true; /* until its next heartbeat: nothing is sent with a hole */
         return;
