@@ -173,6 +173,13 @@ enum mu_code consensus__log_meta_follow(struct consensus_log *l, struct mu_err *
 
 /* -- the work of the log thread ------------------------------------------------------------ */
 
+/* Only space was missing, and nothing has changed. A disk may also run out of it in the middle of a
+ * batch, where blocks are never written twice in one place: that is a failure. */
+static bool is_lack(const struct consensus_log *l, enum mu_code rc)
+{
+    return rc == MU_FULL && !l->journal.has_failed;
+}
+
 static void report_written(struct consensus_log *l, uint64_t seq, uint64_t flushes,
                            uint64_t began_ns, uint64_t ended_ns)
 {
@@ -236,8 +243,8 @@ static void write_batch(struct consensus_log *l)
     uint64_t batch_before = l->journal.seq;
     enum mu_code rc = consensus__journal_append(&l->journal, group, count, &err);
 
-    l->is_blocked = rc == MU_FULL && !l->journal.has_failed;
-    if (l->is_blocked) { /* nothing was changed: the same writes are tried again */
+    l->is_blocked = is_lack(l, rc);
+    if (l->is_blocked) { /* the same writes are tried again */
         write_blocked(l, &err);
         return;
     }
@@ -366,7 +373,7 @@ static void do_shed(struct consensus_log *l, uint64_t number)
     uint64_t upto = 0;
     enum mu_code rc = consensus__journal_shed(&l->journal, number, &upto, &err);
 
-    if (rc != MU_OK && rc != MU_FULL) { /* without room it stays until somebody looks again */
+    if (rc != MU_OK && !is_lack(l, rc)) { /* without room it stays until somebody looks again */
         fail(l, &err);
         return;
     }
@@ -461,7 +468,7 @@ static void prove(struct consensus_log *l)
     struct mu_err err = MU_ERR_NONE;
     enum mu_code rc = consensus__journal_mark(&l->journal, &err);
 
-    if (rc != MU_OK && rc != MU_FULL) {
+    if (rc != MU_OK && !is_lack(l, rc)) {
         fail(l, &err);
     }
     l->flushed_ms = clock_ms(l); /* on a full disk: not again at once */
