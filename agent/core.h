@@ -505,7 +505,9 @@ MU_MUST_CHECK enum mu_code agent__user_tags_change(struct agent *a, const struct
                                                    const struct ipc_texts *remove,
                                                    agent__tagged_fn *done, void *data,
                                                    struct mu_err *err);
-void agent__user_tags_reload(struct agent *a); /* those of the configuration again */
+void agent__user_tags_reload(struct agent *a);            /* those of the configuration again */
+bool agent__user_tags_are_written(const struct agent *a); /* a reload waits */
+void agent__user_tags_next(struct agent *a);              /* a reading is over */
 void agent__user_tags_cancel(struct agent *a); /* what is asked for is answered: it is over */
 void agent__user_tags_free(struct agent *a);   /* gossip is gone */
 
@@ -525,7 +527,9 @@ void agent__registration_close(struct agent *a);
 /* -- reload_uv.c ------------------------------------------------------------------------------- */
 
 void agent__reload_open(struct agent *a);
-void agent__reload_close(struct agent *a); /* who waits is answered with MU_CANCELLED */
+bool agent__reload_is_reading(const struct agent *a); /* changes of tags wait */
+void agent__reload_next(struct agent *a);             /* a change of tags is over */
+void agent__reload_close(struct agent *a);            /* who waits is answered with MU_CANCELLED */
 
 /* -- membership.c ----------------------------------------------------------------------------- */
 

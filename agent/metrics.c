@@ -240,6 +240,9 @@ void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data)
     tell_gossip(a, &t);
     tell(&t, AGENT_COUNTER, "rpc.request", "Calls of other agents that were served",
          (double)rpc_requests(a->rpc));
+    tell(&t, AGENT_COUNTER, "rpc.hung_up",
+         "Connections of the RPC port that were closed for what came, or not taken",
+         (double)rpc_faults(a->rpc));
     if (a->consensus != NULL) {
         tell_raft(a, &t);
         tell_scrub(a, &t);

@@ -91,6 +91,7 @@ struct rpc *rpc_new(struct uv_loop_s *loop, struct timers *timers,
 MU_MUST_CHECK enum mu_code rpc_listen(struct rpc *r, const struct mu_addr *at, struct mu_err *err);
 struct mu_addr rpc_address(const struct rpc *r); /* with the port that was bound */
 uint64_t rpc_requests(const struct rpc *r);      /* calls that were served, of peer streams none */
+uint64_t rpc_faults(const struct rpc *r); /* connections closed for what came, or not taken */
 /* From now on, for connections yet to be made. */
 void rpc_seal(struct rpc *r, const struct rpc_sealing *sealing);
 /* Write what is queued, without waiting for the end of this turn. Not from inside a handler. */

@@ -83,6 +83,10 @@ struct rpc {
     struct mu_link conns, dirty;
     size_t incoming;
     uint64_t requests;
+    uint64_t faults;           /* connections that were closed or not taken: said, and counted */
+    uint64_t faults_said;      /* of these, in log lines so far */
+    uint64_t faults_minute_ms; /* when the time began in which so many lines were written */
+    unsigned faults_lines;
     size_t handles; /* open uv handles; the last one to close ends us */
     bool is_listening, is_closing;
     struct mu_addr address;
