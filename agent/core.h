@@ -328,7 +328,16 @@ void agent__scrub_close(struct agent *a); /* waits for its thread, which gives u
 struct consensus_survey;
 void agent__scrub_surveyed(struct agent *a, const struct consensus_survey *survey);
 
-/* -- memory.c: what the heap holds for nobody ------------------------------------------------- */
+/* -- memory.c: what grows under load, and what the heap holds for nobody ----------------------- */
+
+struct agent__memory {
+    const char *name; /* "http_bodies" */
+    uint64_t bytes_max;
+    struct agent_held held;
+};
+#define AGENT__MEMORY_PARTS 6
+/* Returns how many parts this agent has. */
+size_t agent__memory_look(const struct agent *a, struct agent__memory parts[AGENT__MEMORY_PARTS]);
 
 void agent__memory_open(struct agent *a);
 void agent__memory_close(struct agent *a);

@@ -145,12 +145,33 @@ static void conn_flush(struct rpc_conn *c)
     }
 }
 
+void rpc_conn_count(struct rpc_conn *c)
+{
+    struct rpc_held *h = &c->rpc->held;
+    uint64_t *bytes = c->is_incoming ? &h->answers_bytes : &h->calls_bytes;
+    size_t queued = c->is_closing || c->h2 == NULL ? 0 : mu_h2_queued_all(c->h2);
+
+    *bytes += queued;
+    *bytes -= c->queued_bytes;
+    c->queued_bytes = queued;
+    h->answers_most = h->answers_bytes > h->answers_most ? h->answers_bytes : h->answers_most;
+    h->calls_most = h->calls_bytes > h->calls_most ? h->calls_bytes : h->calls_most;
+}
+
+struct rpc_held rpc_held(const struct rpc *r)
+{
+    return r->held;
+}
+
 void rpc_flush(struct rpc *r)
 {
     struct mu_link *link;
 
     while ((link = mu_list_pop_front(&r->dirty)) != NULL) {
-        conn_flush(MU_CONTAINER(link, struct rpc_conn, dirty));
+        struct rpc_conn *c = MU_CONTAINER(link, struct rpc_conn, dirty);
+
+        conn_flush(c);
+        rpc_conn_count(c);
     }
 }
 
@@ -204,6 +225,7 @@ void rpc_conn_close(struct rpc_conn *c, const char *why)
         return;
     }
     c->is_closing = true;
+    rpc_conn_count(c);
     timer_cancel(&c->hello_timer);
     mu_list_remove(&c->place);
     mu_list_remove(&c->dirty);

@@ -512,6 +512,24 @@ class SerfAgents(ClusterTest):
         self.assertIn("is not host:port", self.refused("-config-file", self.file("bad5", {
             "statsd_addr": "bad"})))
 
+    def test_a_sink_that_hangs_up(self):
+        """What a connection takes first proves nothing: that metrics are lost is said once."""
+        address = self.all.address()
+        with socket.create_server((address, 0)) as statsite:
+            statsite.settimeout(PATIENCE)
+            n1 = self.agent("n1", "-config-file", self.file("sink.json", {
+                "statsite_addr": f"{address}:{statsite.getsockname()[1]}"}))
+            for _ in range(5):
+                stream, _ = statsite.accept()
+                stream.settimeout(PATIENCE)
+                self.assertEqual(len(stream.recv(1)), 1)
+                stream.close()
+            stream, _ = statsite.accept()
+            self.assertEqual(n1.log_text().count("Metrics are lost"), 1)
+            self.assertNotIn("is reached again", n1.log_text())
+            with stream:
+                wait_for("it to be reached", lambda: "is reached again: kind=statsite" in n1.log_text())
+
     def test_addresses(self):
         """-iface and names; what others are told of may have a port of its own."""
         agent = SerfAgent(self.all, "n1", self.all.address(), False, [])
