@@ -112,7 +112,10 @@ static bool must_step_down(struct consensus *c)
                              c->now_ms + c->options.election_ms_min - consensus__office_ends_ms(c));
         return true;
     }
-    if (stall_ms > c->options.stall_ms) { /* or a dead disk would keep office for ever (2.15) */
+    /* Or a dead disk would keep office for ever (2.15). Where this server is a quorum by itself
+     * nobody could take it: then reads, which need no disk, go on. */
+    if (stall_ms > c->options.stall_ms &&
+        !consensus__quorum_of(consensus__config(c), UINT32_C(1) << c->self)) {
         consensus__step_down(c, CONSENSUS_T_DISK_STALLED, stall_ms);
         return true;
     }
