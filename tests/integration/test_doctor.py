@@ -580,6 +580,13 @@ class Words(unittest.TestCase):
                 ({"Asked": "s3", "States": [unreachable],  # and still, who is down is named
                   "Silent": [{"Name": "s2", "TCP": "refused"}]},
                  ended + "s3: unreachable: set advertise_addr.\n" + behind + count % 2),
+                ({"Asked": "s3", "Links": [{**back, "SeenBy": "s3", "TCP": "open"}],  # nobody told it
+                  "Silent": [{"Name": "s1", "TCP": "open"}, {"Name": "s2", "TCP": "open"}]},
+                 "s3: hears nobody, though all take its connections: set advertise_addr to an address "
+                 "that others reach, or let UDP port 8301 (ports.serf_lan) pass to it.\n" + count % 1),
+                ({"Asked": "s3", "Silent": [{"Name": "s2", "TCP": "open"}]},
+                 "s2: does not answer, though it counts as alive: its kernel takes connections, the "
+                 "process does not answer: stopped or starved.\n" + count % 2),
                 ({"Asked": "s1", "States": [unreachable]},  # that of another: it has answered
                  "s3: unreachable: set advertise_addr.\n" + count % 3),
                 ({"Asked": "s1", "States": [astray], "Links": [way, back, port],
