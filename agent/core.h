@@ -441,6 +441,12 @@ void agent__handlers_close(struct agent *a);  /* kills those that run */
 void agent__handlers_notice(struct agent *a, const struct gossip_notice *notice);
 void agent__handlers_event(struct agent *a, const struct gossip_user_event *event);
 void agent__handlers_query(struct agent *a, const struct gossip_query *query);
+struct agent__handler_counts { /* of all, since the start */
+    uint64_t runs, failed;     /* scripts that ended; those that did badly, or were killed: */
+    uint64_t killed;           /* as their time was over */
+    uint64_t dropped;          /* events that a full queue had no room for */
+};
+void agent__handlers_count(const struct agent *a, struct agent__handler_counts *out);
 typedef void agent__handler_fn(void *data, const char *type, const char *name, const char *script);
 void agent__each_handler(const struct agent *a, agent__handler_fn *each, void *data);
 

@@ -132,6 +132,20 @@ static const struct {
     { GOSSIP_COUNT_RTTS_ZERO, "serf.coordinate.zero-rtt", "Round trips too short to measure" },
 }; // clang-format on
 
+static void tell_handlers(const struct agent *a, const struct telling *t)
+{
+    struct agent__handler_counts counts;
+
+    agent__handlers_count(a, &counts);
+    tell(t, AGENT_COUNTER, "agent.handlers.runs", "Event handlers that ended", (double)counts.runs);
+    tell(t, AGENT_COUNTER, "agent.handlers.failed", "Those of them that did not end well",
+         (double)counts.failed);
+    tell(t, AGENT_COUNTER, "agent.handlers.killed", "Those that were killed for their time",
+         (double)counts.killed);
+    tell(t, AGENT_COUNTER, "agent.handlers.dropped",
+         "Events that the full queue of a handler had no room for", (double)counts.dropped);
+}
+
 static void tell_gossip(const struct agent *a, const struct telling *t)
 {
     struct gossip_stats s = gossip_driver_stats(a->gossip);
@@ -237,6 +251,7 @@ void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data)
          (double)local_services_count(a->local));
     tell(&t, AGENT_GAUGE, "agent.checks", "Checks registered here",
          (double)local_checks_count(a->local));
+    tell_handlers(a, &t);
     tell_gossip(a, &t);
     tell(&t, AGENT_COUNTER, "rpc.request", "Calls of other agents that were served",
          (double)rpc_requests(a->rpc));
