@@ -133,7 +133,8 @@ struct agent {
     } reload;
 
     struct {
-        struct agent_sample commit; /* request.c: of what was proposed here */
+        struct agent_sample commit;               /* request.c: of what was proposed here */
+        struct tally *events, *queries, *scripts; /* by name */
     } metrics;
 
     /* leaving and stopping */
@@ -477,6 +478,7 @@ bool agent__ipc_is_open(const struct agent *a);
 void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data); /* an open one */
 void agent__ipc_free(struct agent *a);                                        /* gossip is gone */
 uint64_t agent__ipc_faults(const struct agent *a); /* clients hung up on */
+void agent__ipc_traffic(const struct agent *a, uint64_t *accepted, uint64_t *commands);
 void agent__ipc_event(struct agent *a, const struct gossip_user_event *event);
 void agent__ipc_query(struct agent *a, const struct gossip_query *query);
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice);

@@ -18,6 +18,7 @@
 #include "coalesce.h"
 #include "core.h"
 #include "handler_rule.h"
+#include "tally.h"
 
 #define HANDLER_QUEUE_MAX    1024 /* serf-surface 6.2 */
 #define HANDLERS_RUNNING_MAX 16   /* a burst of events may not take the whole machine */
@@ -43,6 +44,7 @@ struct handler {
     struct process *process;
     struct handler_event *current;
     struct timer slow;
+    uint64_t began_ms;
     bool has_place; /* counts among those that run */
 };
 
@@ -101,6 +103,8 @@ static void on_done(void *data, const struct process_result *result)
     h->running -= one->has_place;
     h->slow -= !one->has_place;
     h->counts.runs++;
+    tally_add(&h->agent->metrics.scripts, "agent.invoke.", one->rule.script,
+              (double)(timers_now(h->agent->timers) - one->began_ms));
     h->counts.failed += result->code != MU_OK || result->status != 0;
     h->counts.killed += result->is_timed_out;
     timer_cancel(&one->slow);
@@ -156,6 +160,7 @@ static void run(struct handler *one)
                                    .done = on_done,
                                    .data = one,
                                });
+    one->began_ms = timers_now(a->timers);
     one->has_place = true;
     one->all->running++;
     timer_set(a->timers, &one->slow, HANDLER_SLOW_MS, on_slow, one);
