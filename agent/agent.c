@@ -22,7 +22,7 @@
 #include "snapshot.h"
 
 #define CACHE_BYTES_MAX (8U * 1024 * 1024)
-#define APPLY_REST_MS   10U    /* how long entries wait for company when nobody waits for them */
+#define APPLY_REST_MS   10U /* how long entries wait for company when nobody waits for them */
 
 /* -- small things ------------------------------------------------------------------------------ */
 
@@ -288,6 +288,11 @@ static void on_dead(void *data, const char *why)
     agent__end(a, AGENT_FAILED);
 }
 
+static void on_read_only(void *data, const char *why)
+{
+    agent__read_only(data, why);
+}
+
 static void on_surveyed(void *data, const struct consensus_survey *survey)
 {
     agent__scrub_surveyed(data, survey);
@@ -321,6 +326,7 @@ enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied
             .relieved = on_relieved,
             .state_differs = on_state_differs,
             .surveyed = on_surveyed,
+            .read_only = on_read_only,
         },
         .callbacks_data = a,
         .applied = a->applied.index,
@@ -556,6 +562,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     a->phase = AGENT_STOPPING;
     timer_cancel(&a->leave_timer);
     timer_cancel(&a->end_timer);
+    agent__read_only_close(a);
     agent__memory_close(a);
     timer_cancel(&a->left_behind_timer);
     a->stopped = stopped;

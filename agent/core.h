@@ -97,12 +97,13 @@ struct agent {
     struct mu_link save_works;     /* save_work.c: threads that make archives */
     struct mu_link served_saves;   /* save_serve.c: archives made for others */
     char *state_path;
-    uint32_t wal_bytes;        /* of the state, on a small file system; 0: as ever */
-    uint64_t durable_at_start; /* applied index flushed in the state file when it was opened */
-    uint64_t generation;       /* of the state: snapshot_files.h */
-    bool lacks_state;          /* rebuild.h: a snapshot has to come */
-    bool has_met_damage;       /* a read has, in this generation: it was told */
-    unsigned rebuilds;         /* how often the state was made anew since the start */
+    uint32_t wal_bytes;          /* of the state, on a small file system; 0: as ever */
+    uint64_t durable_at_start;   /* applied index flushed in the state file when it was opened */
+    uint64_t generation;         /* of the state: snapshot_files.h */
+    bool lacks_state;            /* rebuild.h: a snapshot has to come */
+    bool has_met_damage;         /* a read has, in this generation: it was told */
+    unsigned rebuilds;           /* how often the state was made anew since the start */
+    struct read_only *read_only; /* read_only_uv.c; NULL: log and state can be written */
 
     /* on all */
     struct servers *servers;         /* servers.c: client agents: the server they talk to */
@@ -184,6 +185,13 @@ void agent__state_look(struct agent *a);                     /* did a read of ou
 void agent__failure_note(struct agent *a, const char *why);
 MU_MUST_CHECK enum mu_code agent__failures_look(struct agent *a, struct mu_err *err);
 
+/* -- read_only_uv.c ---------------------------------------------------------------------------- */
+
+/* Log or state met a read-only file system. Said once; what comes of it, in that file. */
+void agent__read_only(struct agent *a, const char *why);
+void agent__read_only_close(struct agent *a); /* a look that is under way is left to itself */
+uint64_t agent__read_only_ms(const struct agent *a); /* for how long; 0: it is not */
+
 /* -- keyring.c --------------------------------------------------------------------------------- */
 
 /* Behind identity_open. Errors: a keyring file that is none. */
@@ -253,6 +261,9 @@ void agent__await(struct agent *a, uint64_t index);
 
 void agent__requests_open(struct agent *a);
 void agent__requests_close(struct agent *a); /* answers all with MU_CANCELLED */
+/* Nothing is applied any more, or soon: answers who waits for that, and, where nobody may take
+ * over, for what was proposed here. */
+void agent__requests_read_only(struct agent *a);
 /* Propose here and only here: what a follower forwarded. */
 void agent__propose_here(struct agent *a, struct mu_span command, agent_written_fn *done,
                          void *data);

@@ -103,11 +103,16 @@ static void add_server(struct agent *a, struct mu_buf *to)
     case CONSENSUS_STORE_OK: break;
     case CONSENSUS_STORE_SLOW: add_state(to, "disk-slow", "its log is written slowly"); break;
     case CONSENSUS_STORE_FULL:
-        add_state(to, "disk-full", "the disk of its data directory is full");
+        if (a->read_only == NULL) {
+            add_state(to, "disk-full", "the disk of its data directory is full");
+        }
         break;
     case CONSENSUS_STORE_FAILED:
         add_state(to, "disk-failed", "a write to its log failed: look at the disk");
         break;
+    }
+    if (a->read_only != NULL) {
+        add_state(to, "read-only", "the file system of its data directory is read-only");
     }
     if (s.is_diverged) {
         add_state(to, "diverged", "its state is not that of the majority");

@@ -16,6 +16,10 @@
     2000U /* a leader that does not answer: ask again, it may be another one \
            */
 
+#define BEHIND                                                                                     \
+    "The file system of this server is read-only, and its state lacks writes that were answered: " \
+    "?stale reads what there is"
+
 struct round {
     struct agent *agent;
     struct mu_link place;
@@ -48,7 +52,8 @@ struct agent_view agent_view_now(struct agent *a)
     struct agent_view view = {
         .reader = a->reader,
         .has_state = !a->lacks_state,
-        .is_behind = a->requests != NULL && a->applied.index < a->requests->told_index,
+        .is_behind = a->requests != NULL && a->read_only == NULL &&
+                     a->applied.index < a->requests->told_index,
     };
 
     consensus_driver_status(a->consensus, &status);
@@ -58,6 +63,9 @@ struct agent_view agent_view_now(struct agent *a)
 
         view.last_contact_ms =
             now_ms > status.leader_heard_ms ? now_ms - status.leader_heard_ms : 0;
+    }
+    if (agent_stands_still(a) && view.last_contact_ms < agent__read_only_ms(a)) {
+        view.last_contact_ms = agent__read_only_ms(a); /* so old is what it has */
     }
     return view;
 }
@@ -123,7 +131,9 @@ static void round_fail(struct round *r, enum mu_code code)
     MU_LIST_EACH_SAFE (place, &r->reads) {
         struct agent_read *read = MU_CONTAINER(place, struct agent_read, place);
 
-        if (code == MU_BUSY || code == MU_CANCELLED) {
+        if (code == MU_READ_ONLY) {
+            read_answer(read, code, BEHIND);
+        } else if (code == MU_BUSY || code == MU_CANCELLED) {
             read_answer(read, code, agent__refusal_text(code));
         } else {
             read_pause(read);
@@ -135,6 +145,10 @@ static void round_fail(struct round *r, enum mu_code code)
 /* The point is known: answer now, or when it is applied here. */
 static void round_check(struct round *r)
 {
+    if (r->agent->applied.index < r->index && r->agent->read_only != NULL) {
+        round_fail(r, MU_READ_ONLY); /* the state of this server stays what it is */
+        return;
+    }
     if (r->agent->applied.index < r->index) {
         agent__await(r->agent, r->index);
         return;

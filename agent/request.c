@@ -29,6 +29,8 @@
 #include "rpc_codec.h"
 
 #define NO_SPACE           "No space left in the data directory of %s"
+#define NO_WRITES          "The file system of the data directory of %s is read-only"
+#define NOT_KNOWN          "outcome unknown: the file system of the data directory has become read-only"
 #define SETTLE_MS          500U   /* for the apply thread to answer what is committed */
 #define FORWARD_TIMEOUT_MS 30000U /* a leader that accepted a command and never answers */
 /* Of what is answered before it is applied. Behind that, clients go at the pace of applying. */
@@ -160,6 +162,7 @@ const char *agent__refusal_text(enum mu_code code)
     case MU_BUSY: return "RPC rate limit exceeded";
     case MU_LOST: return "outcome unknown: leadership or connection was lost before the answer";
     case MU_FULL: return "No space left in the data directory of a server";
+    case MU_READ_ONLY: return "The file system of the data directory of a server is read-only";
     case MU_CANCELLED: return "the agent is stopping";
     case MU_CORRUPT:
         return "The states of the servers differ and no majority agrees: writes are stopped";
@@ -236,6 +239,20 @@ static void commit_took(struct write *w)
     agent_sample_add(&w->agent->metrics.commit, (double)(mu_clock_ns() - w->proposed_ns) / 1e6);
 }
 
+/* Whose disk it is: this server leads, whoever was asked. */
+static void write_fail_here(struct write *w, enum mu_code code)
+{
+    const char *name = w->agent->config->node_name;
+    char text[sizeof NO_WRITES + MU_NODE_NAME_MAX];
+
+    if (code == MU_FULL) {
+        (void)snprintf(text, sizeof text, NO_SPACE, name);
+    } else {
+        (void)snprintf(text, sizeof text, NO_WRITES, name);
+    }
+    write_fail(w, code, text);
+}
+
 static void on_proposed(void *data, enum mu_code code, uint64_t index)
 {
     struct write *w = data;
@@ -262,11 +279,8 @@ static void on_proposed(void *data, enum mu_code code, uint64_t index)
         write_doubtful(w);
         return;
     }
-    if (code == MU_FULL) { /* whose: this server leads, whoever was asked */
-        char text[sizeof NO_SPACE + MU_NODE_NAME_MAX];
-
-        (void)snprintf(text, sizeof text, NO_SPACE, w->agent->config->node_name);
-        write_fail(w, code, text);
+    if (code == MU_FULL || code == MU_READ_ONLY) {
+        write_fail_here(w, code);
         return;
     }
     write_fail(w, code, agent__refusal_text(code));
@@ -353,7 +367,7 @@ static void on_forwarded(void *data, enum mu_code code, struct mu_span answer,
     w->text = mu_strdup(w->written.text != NULL ? w->written.text : "");
     w->written.text = w->text;
     mu_arena_deinit(&arena);
-    if (w->agent->applied.index >= w->written.index) {
+    if (w->agent->applied.index >= w->written.index || w->agent->read_only != NULL) {
         write_answer(w, &w->written);
         return;
     }
@@ -559,6 +573,11 @@ bool agent__leads(const struct agent *a)
     return a->requests->is_ready;
 }
 
+bool agent_stands_still(const struct agent *a)
+{
+    return a->read_only != NULL && !agent__leads(a);
+}
+
 bool agent_leads(const struct agent *a)
 {
     return a->requests != NULL && a->requests->is_ready;
@@ -577,6 +596,26 @@ void agent__requests_open(struct agent *a)
     mu_list_init(&q->forwards);
     mu_list_init(&q->settlers);
     a->requests = q;
+}
+
+void agent__requests_read_only(struct agent *a)
+{
+    struct consensus_status status;
+
+    if (a->requests == NULL) {
+        return;
+    }
+    consensus_driver_status(a->consensus, &status);
+    MU_LIST_EACH_SAFE (place, &a->requests->writes) {
+        struct write *w = MU_CONTAINER(place, struct write, place);
+
+        if (w->state == WRITE_APPLYING) { /* done, but not to be applied here for long */
+            write_answer(w, &w->written);
+        } else if (w->state == WRITE_PROPOSED && status.voters_count == 1) {
+            write_fail(w, MU_LOST, NOT_KNOWN); /* else whoever leads next knows */
+        }
+    }
+    agent__reads_applied(a);
 }
 
 void agent__requests_close(struct agent *a)

@@ -66,6 +66,7 @@ static const struct {
     [MU_CORRUPT]     = { "CORRUPT",     MU_GRPC_DATA_LOSS },
     [MU_IO]          = { "IO",          MU_GRPC_INTERNAL },
     [MU_FULL]        = { "FULL",        MU_GRPC_RESOURCE_EXHAUSTED },
+    [MU_READ_ONLY]   = { "READ_ONLY",   MU_GRPC_RESOURCE_EXHAUSTED },
     [MU_FOREIGN]     = { "FOREIGN",     MU_GRPC_FAILED_PRECONDITION },
     [MU_UNSUPPORTED] = { "UNSUPPORTED", MU_GRPC_UNIMPLEMENTED },
     [MU_CANCELLED]   = { "CANCELLED",   MU_GRPC_CANCELLED },

@@ -78,6 +78,7 @@ struct scrub {
     atomic_bool is_over; /* give up */
     char *path;          /* PART_STATE: the state */
     uint64_t generation, bytes_per_s;
+    uint32_t wal_bytes;              /* of the state */
     struct consensus_survey *survey; /* PART_LOG */
     uint64_t read_bytes;
     bool differs; /* pages are good, and rows do not add up */
@@ -112,7 +113,8 @@ static void *scrub_thread(void *data)
     /* A hint: not every scheduler of requests knows classes. */
     (void)syscall(SYS_ioprio_set, IO_WHO_PROCESS, 0, IO_CLASS_IDLE << IO_CLASS_SHIFT);
     if (s->part == PART_STATE) {
-        rc = scrub_state(s->path, &host, s->bytes_per_s, &s->read_bytes, &s->differs, &s->err);
+        rc = scrub_state(s->path, &host, s->bytes_per_s, s->wal_bytes, &s->read_bytes, &s->differs,
+                         &s->err);
     } else {
         rc = consensus_scrub(s->log_dir, s->survey, s->behind, scrub_pace, &pace, &s->found,
                              &s->err);
@@ -154,6 +156,7 @@ static void thread_begin(struct scrub *s, enum part part)
     s->read_bytes = 0;
     s->found = (struct consensus_scrubbed){ .bytes = 0 };
     s->bytes_per_s = (uint64_t)s->agent->config->scrub.bytes_per_second;
+    s->wal_bytes = s->agent->wal_bytes;
     s->bell = mu_bell_new(s->agent->loop, on_rung, s);
     sigfillset(&all); /* signals are the loop's */
     MU_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &old) == 0);

@@ -52,34 +52,37 @@ static enum mu_code look_once(const char *path, struct scrub_pace *pace, uint64_
 
 /* Its read transaction keeps the WAL from starting over: rather less easy than for ever. */
 static enum mu_code look_in_time(const char *path, const struct scrub_host *host,
-                                 uint64_t bytes_per_s, uint64_t *bytes, bool *differs,
-                                 struct mu_err *err)
+                                 uint64_t bytes_per_s, uint32_t wal_bytes, uint64_t *bytes,
+                                 bool *differs, struct mu_err *err)
 {
     enum mu_code rc = MU_BUSY;
+    uint64_t wal_bytes_max = wal_bytes > 0 && wal_bytes < SCRUB_WAL_BYTES_MAX / 2
+                                 ? 2 * (uint64_t)wal_bytes
+                                 : SCRUB_WAL_BYTES_MAX;
 
     for (unsigned i = 1; rc == MU_BUSY && i <= SCRUB_TRIES; i++) {
         bool is_last = i == SCRUB_TRIES;
         struct scrub_pace pace = { .host = host, .bytes_per_s = is_last ? 0 : bytes_per_s };
 
         *err = (struct mu_err)MU_ERR_NONE;
-        rc = look_once(path, &pace, is_last ? 0 : SCRUB_WAL_BYTES_MAX, bytes, differs, err);
+        rc = look_once(path, &pace, is_last ? 0 : wal_bytes_max, bytes, differs, err);
         bytes_per_s *= FASTER;
     }
     return rc;
 }
 
 enum mu_code scrub_state(const char *path, const struct scrub_host *host, uint64_t bytes_per_s,
-                         uint64_t *bytes, bool *differs, struct mu_err *err)
+                         uint32_t wal_bytes, uint64_t *bytes, bool *differs, struct mu_err *err)
 {
     struct mu_err again = MU_ERR_NONE;
     enum mu_code rc;
 
     *bytes = 0;
-    rc = look_in_time(path, host, bytes_per_s, bytes, differs, err);
+    rc = look_in_time(path, host, bytes_per_s, wal_bytes, bytes, differs, err);
     if (rc != MU_CORRUPT && rc != MU_IO) {
         return rc;
     }
-    rc = look_in_time(path, host, bytes_per_s, bytes, differs, &again);
+    rc = look_in_time(path, host, bytes_per_s, wal_bytes, bytes, differs, &again);
     if (rc == MU_IO) {
         again.code = rc = MU_CORRUPT;
     }

@@ -30,15 +30,17 @@ struct scrub_pace {
 };
 bool scrub_pace(void *pace, size_t bytes); /* a catalog_pace_fn, a consensus_scrub_pace_fn */
 
-/* Of the WAL: longer, and the state is tried again, faster. */
+/* Of the WAL: longer, and the state is tried again, faster. That is twice what it takes by itself;
+ * on a small file system, which has room for less, so is the bound. */
 #define SCRUB_WAL_BYTES_MAX (64U * 1024 * 1024)
 #define SCRUB_TRIES         4U /* the last one takes as long as it takes, at no pace */
 
-/* All of a state. *bytes: were read; *differs: its pages are good, and its rows do not add up.
+/* All of a state. wal_bytes: as it was opened with (catalog/catalog.h). *bytes: were read;
+ * *differs: its pages are good, and its rows do not add up.
  * Errors as catalog_scrub(), without MU_BUSY; what cannot be read twice is MU_CORRUPT, too. */
 MU_MUST_CHECK enum mu_code scrub_state(const char *path, const struct scrub_host *host,
-                                       uint64_t bytes_per_s, uint64_t *bytes, bool *differs,
-                                       struct mu_err *err);
+                                       uint64_t bytes_per_s, uint32_t wal_bytes, uint64_t *bytes,
+                                       bool *differs, struct mu_err *err);
 
 /* -- what is remembered over restarts ---------------------------------------------------------- */
 

@@ -69,7 +69,7 @@ static void on_proposed(void *data, const struct agent_written *written)
     enum mu_code code = written->code;
     bool was_refused = code == MU_NOT_LEADER || code == MU_NO_LEADER || code == MU_LOST ||
                        code == MU_CANCELLED || code == MU_BUSY || code == MU_FULL ||
-                       code == MU_CORRUPT;
+                       code == MU_READ_ONLY || code == MU_CORRUPT;
 
     if (s->request != NULL && was_refused) {
         rpc_refuse(s->request, code, written->text);

@@ -159,17 +159,6 @@ void agent__state_look(struct agent *a)
     }
 }
 
-static void on_storage_failed(void *data, const char *why)
-{
-    struct agent *a = data;
-
-    if (apply_failure(a->apply) == MU_CORRUPT) {
-        agent__state_bad(a, why);
-    } else {
-        agent__state_failed(a, why);
-    }
-}
-
 /* What the log holds in reserve is for the state, too (spec/consensus.md 2.15). */
 static void on_state_full(void *data)
 {
@@ -179,6 +168,21 @@ static void on_state_full(void *data)
         consensus_driver_relieve(a->consensus);
     }
 }
+
+static void on_storage_failed(void *data, const char *why)
+{
+    struct agent *a = data;
+
+    if (apply_failure(a->apply) == MU_CORRUPT) {
+        agent__state_bad(a, why);
+    } else if (apply_failure(a->apply) == MU_READ_ONLY) {
+        agent__read_only(a, why);
+        on_state_full(a); /* the log meets it too: it has a file to give back, or to take */
+    } else {
+        agent__state_failed(a, why);
+    }
+}
+
 /* -- the file ---------------------------------------------------------------------------------- */
 
 /* On a full disk what is in the WAL may find no room in the file: with the reserve's it does. */

@@ -371,7 +371,7 @@ static bool is_general(enum mu_code code)
 {
     return code == MU_NO_LEADER || code == MU_NOT_LEADER || code == MU_NO_SERVERS ||
            code == MU_UNREACHABLE || code == MU_LOST || code == MU_TIMEOUT || code == MU_BUSY ||
-           code == MU_FULL || code == MU_CANCELLED;
+           code == MU_FULL || code == MU_READ_ONLY || code == MU_CANCELLED;
 }
 
 static void on_step(void *data, const struct agent_written *written)

@@ -38,6 +38,9 @@ static enum mu_code code_of(sqlite3 *db, int rc)
     }
     int system = db != NULL ? sqlite3_system_errno(db) : 0;
 
+    if ((rc & 0xff) == SQLITE_IOERR && catalog__vfs_errno() == EROFS) {
+        return MU_READ_ONLY;
+    }
     return system == ENOSPC || system == EDQUOT ? MU_FULL : MU_IO;
 }
 

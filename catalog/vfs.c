@@ -95,6 +95,23 @@ static int on_read(sqlite3_file *file, void *to, int bytes, sqlite3_int64 offset
     return SQLITE_IOERR_DATA;
 }
 
+static _Thread_local int last_errno;
+
+/* What the VFS below knows of a call that failed. */
+static int noted(const struct summed_file *f, int rc)
+{
+    if (rc != SQLITE_OK) {
+        last_errno = 0;
+        (void)f->below->pMethods->xFileControl(f->below, SQLITE_FCNTL_LAST_ERRNO, &last_errno);
+    }
+    return rc;
+}
+
+int catalog__vfs_errno(void)
+{
+    return last_errno;
+}
+
 static int on_write(sqlite3_file *file, const void *from, int bytes, sqlite3_int64 offset)
 {
     struct summed_file *f = file_of(file);
@@ -105,11 +122,11 @@ static int on_write(sqlite3_file *file, const void *from, int bytes, sqlite3_int
         f->is_summed = given[RESERVED_AT] == VFS_RESERVED_BYTES;
     }
     if (!f->is_summed || !is_page(f, bytes, offset)) {
-        return f->below->pMethods->xWrite(f->below, from, bytes, offset);
+        return noted(f, f->below->pMethods->xWrite(f->below, from, bytes, offset));
     }
     memcpy(page, given, SUMMED_BYTES);
     sum_write(page, number_of(offset), page + SUMMED_BYTES);
-    return f->below->pMethods->xWrite(f->below, page, bytes, offset);
+    return noted(f, f->below->pMethods->xWrite(f->below, page, bytes, offset));
 }
 
 static int on_close(sqlite3_file *f)
@@ -119,12 +136,12 @@ static int on_close(sqlite3_file *f)
 
 static int on_truncate(sqlite3_file *f, sqlite3_int64 bytes)
 {
-    return below(f)->pMethods->xTruncate(below(f), bytes);
+    return noted(file_of(f), below(f)->pMethods->xTruncate(below(f), bytes));
 }
 
 static int on_sync(sqlite3_file *f, int flags)
 {
-    return below(f)->pMethods->xSync(below(f), flags);
+    return noted(file_of(f), below(f)->pMethods->xSync(below(f), flags));
 }
 
 static int on_size(sqlite3_file *f, sqlite3_int64 *bytes)

@@ -428,9 +428,6 @@ static enum consensus_bootstrap_why judge(const struct consensus_bootstrap *b,
     if (m->expect != b->options.expect) {
         return BOOTSTRAP_EXPECT;
     }
-    if (!mu_id_eq(&m->set.members[0].server, &m->from)) {
-        return BOOTSTRAP_SMALLER;
-    }
     return objection(b, &m->set, &m->from);
 }
 

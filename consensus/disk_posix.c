@@ -295,7 +295,7 @@ static enum mu_code posix_lock(void *self, const char *name, struct mu_err *err)
     MU_ASSERT(d->lock == CONSENSUS_DISK_NONE);
     MU_ASSERT(strlen(name) < NAME_BYTES_MAX);
     if (snprintf(path, sizeof path, "%s/%s", d->path, name) >= (int)sizeof path) {
-        return mu_fail(err, MU_INVALID, "the path %s is too long", d->path);
+        return mu_fail(err, MU_INVALID, "too long for a path: %s/%s", d->path, name);
     }
     return mu_file_lock(path, &d->lock, err);
 }

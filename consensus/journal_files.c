@@ -46,7 +46,7 @@ bool consensus__journal_name_parse(const char *name, const char *prefix, uint64_
         const char *digits = "0123456789abcdef";
         const char *at = strchr(digits, name[before + i]);
 
-        if (at == NULL || *at == '\0') {
+        if (at == NULL) {
             return false;
         }
         value = value << 4 | (uint64_t)(at - digits);
@@ -215,9 +215,11 @@ enum mu_code consensus__journal_recycle(struct consensus_journal *j, struct mu_e
     } else {
         rc = j->disk->ops->remove(j->disk->self, name, err);
     }
-    /* Each on its own: were two of them to vanish in the other order, a hole would be left. */
+    /* Each on its own: were two of them to vanish in the other order, a hole would be left. It is
+     * gone from where it was: what fails now is the disk, not a lack of space. */
     if (rc == MU_OK) {
         rc = j->disk->ops->sync_dir(j->disk->self, err);
+        rc = rc == MU_FULL ? MU_IO : rc;
     }
     if (rc != MU_OK) {
         return rc;
@@ -233,20 +235,18 @@ enum mu_code consensus__journal_recycle(struct consensus_journal *j, struct mu_e
     return MU_OK;
 }
 
-/* The spare is whole: durable, and then known by its name. */
+/* The spare is whole: durable, and then known by its name. Until it has that, it may have to give
+ * way: a longer name can need a block of the directory that is not there. */
 static enum mu_code fill_end(struct consensus_journal *j, struct mu_err *err)
 {
     char name[CONSENSUS_JOURNAL_NAME_MAX];
     enum mu_code rc = j->disk->ops->sync(j->disk->self, j->fill_file, err);
 
-    if (rc != MU_OK) {
-        return rc;
-    }
-    j->disk->ops->close(j->disk->self, j->fill_file);
-    j->fill_file = CONSENSUS_DISK_NONE;
     consensus__journal_spare_name(j->spare_number, name);
-    rc = j->disk->ops->rename(j->disk->self, CONSENSUS_FILL_NAME, name, err);
+    rc = rc == MU_OK ? j->disk->ops->rename(j->disk->self, CONSENSUS_FILL_NAME, name, err) : rc;
     if (rc == MU_OK) {
+        j->disk->ops->close(j->disk->self, j->fill_file);
+        j->fill_file = CONSENSUS_DISK_NONE;
         spares_add(j, j->spare_number++);
         rc = j->disk->ops->sync_dir(j->disk->self, err);
     }

@@ -15,6 +15,10 @@
  * spares) gets the ballast's blocks, and so does the state when it finds no room. Only then do
  * writes wait, tried again each 200 ms. While the ballast is out no spare is made either: its
  * blocks are for those who need them now. It is FULL until everything is back.
+ *
+ * A file system that has become read-only ends the work as a failure does: what the failed call has
+ * left is found out by opening the log anew, as after a crash. But it is no failure of the disk:
+ * the server lives, as one whose disk is full, until its owner opens the log again.
  */
 #include "log_thread.h"
 
@@ -99,13 +103,15 @@ static void say(struct consensus_log *l)
     l->wake(l->wake_data);
 }
 
-static void report_health(struct consensus_log *l, enum consensus_health health, const char *why)
+static void report_health(struct consensus_log *l, enum consensus_health health, bool is_read_only,
+                          const char *why)
 {
     bool is_news;
 
     (void)pthread_mutex_lock(&l->lock);
-    is_news = l->report.health != health;
+    is_news = l->report.health != health || l->report.is_read_only != is_read_only;
     l->report.health = health;
+    l->report.is_read_only = is_read_only;
     (void)snprintf(l->report.why, sizeof l->report.why, "%s", why);
     (void)pthread_mutex_unlock(&l->lock);
     if (is_news) {
@@ -116,8 +122,11 @@ static void report_health(struct consensus_log *l, enum consensus_health health,
 /* After this the disk is not touched any more. */
 static void fail(struct consensus_log *l, const struct mu_err *err)
 {
+    bool is_read_only = err->code == MU_READ_ONLY;
+
     l->journal.has_failed = true;
-    report_health(l, CONSENSUS_STORE_FAILED, err->text);
+    report_health(l, is_read_only ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_FAILED, is_read_only,
+                  err->text);
 }
 
 static bool lacks_ballast(const struct consensus_log *l)
@@ -130,7 +139,8 @@ static void report_space(struct consensus_log *l, const struct mu_err *err)
     bool is_full = l->is_blocked || l->full_until_ms != 0 || lacks_ballast(l);
     const char *why = err->code == MU_OK ? "the reserve is not complete" : err->text;
 
-    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, is_full ? why : "");
+    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, false,
+                  is_full ? why : "");
 }
 
 /* -- meta ---------------------------------------------------------------------------------- */
@@ -162,6 +172,13 @@ enum mu_code consensus__log_meta_follow(struct consensus_log *l, struct mu_err *
 }
 
 /* -- the work of the log thread ------------------------------------------------------------ */
+
+/* Only space was missing, and nothing has changed. A disk may also run out of it in the middle of a
+ * batch, where blocks are never written twice in one place: that is a failure. */
+static bool is_lack(const struct consensus_log *l, enum mu_code rc)
+{
+    return rc == MU_FULL && !l->journal.has_failed;
+}
 
 static void report_written(struct consensus_log *l, uint64_t seq, uint64_t flushes,
                            uint64_t began_ns, uint64_t ended_ns)
@@ -226,8 +243,8 @@ static void write_batch(struct consensus_log *l)
     uint64_t batch_before = l->journal.seq;
     enum mu_code rc = consensus__journal_append(&l->journal, group, count, &err);
 
-    l->is_blocked = rc == MU_FULL && !l->journal.has_failed;
-    if (l->is_blocked) { /* nothing was changed: the same writes are tried again */
+    l->is_blocked = is_lack(l, rc);
+    if (l->is_blocked) { /* the same writes are tried again */
         write_blocked(l, &err);
         return;
     }
@@ -356,7 +373,7 @@ static void do_shed(struct consensus_log *l, uint64_t number)
     uint64_t upto = 0;
     enum mu_code rc = consensus__journal_shed(&l->journal, number, &upto, &err);
 
-    if (rc != MU_OK && rc != MU_FULL) { /* without room it stays until somebody looks again */
+    if (rc != MU_OK && !is_lack(l, rc)) { /* without room it stays until somebody looks again */
         fail(l, &err);
         return;
     }
@@ -451,7 +468,7 @@ static void prove(struct consensus_log *l)
     struct mu_err err = MU_ERR_NONE;
     enum mu_code rc = consensus__journal_mark(&l->journal, &err);
 
-    if (rc != MU_OK && rc != MU_FULL) {
+    if (rc != MU_OK && !is_lack(l, rc)) {
         fail(l, &err);
     }
     l->flushed_ms = clock_ms(l); /* on a full disk: not again at once */

@@ -67,19 +67,23 @@ static void on_fetched(struct consensus_node *n, struct consensus_fetched *f)
     mu_free(entries.configs);
 }
 
-static void on_health(struct consensus_node *n, const struct consensus_store_report *r)
+/* Its owner says what that means, and what to do. */
+static void on_read_only(struct consensus_node *n, const char *why)
 {
-    struct consensus_event ev = { .kind = CONSENSUS_EV_STORE, .health = r->health };
-
-    if (r->health == n->health) {
-        return;
+    n->is_read_only = true;
+    if (n->options.callbacks.read_only != NULL) {
+        n->options.callbacks.read_only(n->options.callbacks_data, why);
     }
-    enum consensus_health was = n->health;
+}
 
-    n->health = r->health;
+static void health_say(struct consensus_node *n, enum consensus_health was,
+                       const struct consensus_store_report *r)
+{
     if (r->health == CONSENSUS_STORE_FAILED) {
         mu_log(MU_ERROR, CONSENSUS_LOG_MODULE, "The log cannot be written any more",
                mu_kv("error", r->why));
+    } else if (r->is_read_only) {
+        on_read_only(n, r->why);
     } else if (r->health == CONSENSUS_STORE_FULL) {
         mu_log(MU_WARN, CONSENSUS_LOG_MODULE,
                "The disk is full: only what frees space is accepted until there is room",
@@ -87,6 +91,19 @@ static void on_health(struct consensus_node *n, const struct consensus_store_rep
     } else if (was == CONSENSUS_STORE_FULL) {
         mu_log(MU_INFO, CONSENSUS_LOG_MODULE, "The disk has room again");
     }
+}
+
+static void on_health(struct consensus_node *n, const struct consensus_store_report *r)
+{
+    struct consensus_event ev = { .kind = CONSENSUS_EV_STORE, .health = r->health };
+
+    if (r->health == n->health && r->is_read_only == n->is_read_only) {
+        return;
+    }
+    enum consensus_health was = n->health;
+
+    n->health = r->health;
+    health_say(n, was, r);
     if (n->phase == CONSENSUS_NODE_RUNS) {
         consensus__node_feed(n, &ev);
     } else if (r->health == CONSENSUS_STORE_FAILED) {

@@ -156,12 +156,12 @@ static enum mu_code store_wait(struct consensus_store *store, sem_t *said, uint6
         struct consensus_store_report report;
 
         store->ops->collect(store->self, &report);
+        if (report.persisted_seq >= seq) {
+            return MU_OK; /* it is, whatever came after */
+        }
         if (report.health == CONSENSUS_STORE_FAILED || report.health == CONSENSUS_STORE_FULL) {
             return mu_fail(err, report.health == CONSENSUS_STORE_FULL ? MU_FULL : MU_IO, "%s",
                            report.why);
-        }
-        if (report.persisted_seq >= seq) {
-            return MU_OK;
         }
         while (sem_wait(said) != 0) { /* interrupted by a signal */
         }
@@ -239,7 +239,7 @@ enum mu_code consensus_recover(const char *dir, const struct mu_id *server,
     if (rc != MU_OK) {
         return rc;
     }
-    MU_ASSERT(sem_init(&said, 0, 0) == 0);
+    (void)sem_init(&said, 0, 0); /* of this process, from 0: it cannot fail */
     store_new(&store, dir, server, &said);
     rc = store.ops->open(store.self, &opened, err);
     if (rc != MU_OK) {

@@ -124,12 +124,13 @@ static enum mu_code configs_decode(const struct consensus_journal *j, struct con
 {
     out->configs = mu_new_array(j->configs_count, sizeof *out->configs);
     for (size_t i = 0; i < j->configs_count; i++) {
-        enum mu_code rc = consensus_config_decode(mu_buf_span(&j->configs[i].bytes),
-                                                  j->configs[i].index, &out->configs[i], err);
+        struct mu_err why = MU_ERR_NONE;
 
-        if (rc != MU_OK) {
-            return mu_wrap(err, rc, "configuration at entry %llu",
-                           (unsigned long long)j->configs[i].index);
+        if (consensus_config_decode(mu_buf_span(&j->configs[i].bytes), j->configs[i].index,
+                                    &out->configs[i], &why) != MU_OK) {
+            return mu_fail(err, MU_CORRUPT, "%s: configuration at entry %llu: %s",
+                           j->disk->ops->path(j->disk->self),
+                           (unsigned long long)j->configs[i].index, why.text);
         }
     }
     out->loaded.configs = out->configs;

@@ -6,6 +6,7 @@
 #include "body.h"
 #include "front.h"
 #include "handlers.h"
+#include "objects.h"
 #include "write.h"
 
 /* -- what lists have in common ----------------------------------------------------------------- */
@@ -384,9 +385,14 @@ static void put_stable_since(struct mu_json_out *o, const struct agent_server_he
     mu_json_text(o, "StableSince", text);
 }
 
+struct listing {
+    struct request *request;
+    struct mu_json_out out;
+};
+
 static void put_health(void *data, const struct agent_server_health *h)
 {
-    struct mu_json_out *o = data;
+    struct mu_json_out *o = &((struct listing *)data)->out;
 
     mu_json_open(o, '{');
     put_who(o, h, "SerfStatus");
@@ -403,14 +409,14 @@ static bool write_list(struct request *r, agent_health_fn *put, struct mu_buf *t
                        struct agent_servers_health *health)
 {
     struct mu_err err = MU_ERR_NONE;
-    struct mu_json_out list;
+    struct listing list = { .request = r };
 
-    mu_json_out_init(&list, to, false);
-    mu_json_open(&list, bracket);
+    mu_json_out_init(&list.out, to, false);
+    mu_json_open(&list.out, bracket);
     enum mu_code rc = agent_servers_health(r->front->agent, health, put, &list, &err);
 
-    mu_json_close(&list, bracket == '{' ? '}' : ']');
-    mu_json_out_end(&list);
+    mu_json_close(&list.out, bracket == '{' ? '}' : ']');
+    mu_json_out_end(&list.out);
     if (rc != MU_OK) {
         mu_buf_deinit(to);
         answer_code(r, rc, &err);
@@ -450,9 +456,25 @@ static const char *role_of(const struct agent_raft_server *s)
     return s->is_leader ? "leader" : s->is_voter ? "voter" : "non-voter";
 }
 
+/* What the catalog has of its node; null where it is not registered, or cannot be read now. */
+static void put_node_meta(struct listing *l, const char *node)
+{
+    struct agent_view view = agent_view_now(l->request->front->agent);
+    struct catalog_nodes found = { .count = 0 };
+    struct mu_err err = MU_ERR_NONE;
+
+    if (catalog_query_node(view.reader, &l->request->arena, mu_span_text(node), &found, &err) ==
+            MU_OK &&
+        found.count == 1 && found.items[0].has_meta) {
+        objects_pairs(&l->out, "Meta", &found.items[0].meta);
+    } else {
+        mu_json_nothing(&l->out, "Meta");
+    }
+}
+
 static void put_state(void *data, const struct agent_server_health *h)
 {
-    struct mu_json_out *o = data;
+    struct mu_json_out *o = &((struct listing *)data)->out;
     char id[MU_ID_TEXT_BYTES + 1];
 
     mu_id_text(&h->server.id, id);
@@ -463,7 +485,7 @@ static void put_state(void *data, const struct agent_server_health *h)
     put_stable_since(o, h);
     mu_json_boolean(o, "ReadReplica", false);
     mu_json_text(o, "Status", role_of(&h->server));
-    mu_json_nothing(o, "Meta");
+    put_node_meta(data, h->server.name);
     mu_json_text(o, "NodeType", "voter"); /* what it is to become */
     mu_json_close(o, '}');
 }

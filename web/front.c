@@ -100,8 +100,11 @@ static bool is_foreign(const struct request *r)
 
 static bool is_for_leader(const struct request *r)
 {
-    return (r->route->traits & ROUTE_LEADER) != 0 && r->read.mode != AGENT_STALE &&
-           !agent_leads(r->front->agent);
+    bool is_leaders = (r->route->traits & ROUTE_LEADER) != 0 ||
+                      ((r->route->traits & (ROUTE_LOCAL | ROUTE_ARCHIVE)) == 0 &&
+                       agent_stands_still(r->front->agent));
+
+    return is_leaders && r->read.mode != AGENT_STALE && !agent_leads(r->front->agent);
 }
 
 void front_serve(void *data, struct request *r)

@@ -24,6 +24,7 @@ unsigned status_http(enum mu_code code)
     case MU_CORRUPT: return 500;
     case MU_IO: return 500;
     case MU_FULL: return 500;
+    case MU_READ_ONLY: return 500;
     case MU_FOREIGN: return 500;
     case MU_UNSUPPORTED: return 500;
     case MU_CANCELLED: return 500;
@@ -51,6 +52,7 @@ enum mu_grpc_status status_grpc(enum mu_code code)
     case MU_CORRUPT: return MU_GRPC_DATA_LOSS;
     case MU_IO: return MU_GRPC_INTERNAL;
     case MU_FULL: return MU_GRPC_RESOURCE_EXHAUSTED;
+    case MU_READ_ONLY: return MU_GRPC_UNAVAILABLE;
     case MU_FOREIGN: return MU_GRPC_FAILED_PRECONDITION;
     case MU_UNSUPPORTED: return MU_GRPC_UNIMPLEMENTED;
     case MU_CANCELLED: return MU_GRPC_CANCELLED;
@@ -78,6 +80,7 @@ enum status_rcode status_dns(enum mu_code code)
     case MU_CORRUPT: return STATUS_SERVFAIL;
     case MU_IO: return STATUS_SERVFAIL;
     case MU_FULL: return STATUS_SERVFAIL;
+    case MU_READ_ONLY: return STATUS_SERVFAIL;
     case MU_FOREIGN: return STATUS_REFUSED;
     case MU_UNSUPPORTED: return STATUS_NOTIMP;
     case MU_CANCELLED: return STATUS_SERVFAIL;
@@ -120,6 +123,7 @@ const char *status_text(enum mu_code code)
     case MU_CORRUPT:
     case MU_IO:
     case MU_FULL:
+    case MU_READ_ONLY:
     case MU_FOREIGN:
     case MU_UNSUPPORTED:
     case MU_CANCELLED: return mu_code_text(code);

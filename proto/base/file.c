@@ -19,6 +19,7 @@ enum mu_code mu_file_code(int error_number)
     switch (error_number) {
     case ENOSPC:
     case EDQUOT: return MU_FULL;
+    case EROFS: return MU_READ_ONLY;
     case ENOENT: return MU_NOT_FOUND;
     default: return MU_IO;
     }

@@ -550,6 +550,7 @@ class Words(unittest.TestCase):
     def test_states(self):
         states = [("disk-slow", "its log is written slowly"),
                   ("disk-full", "the disk of its data directory is full"),
+                  ("read-only", "the file system of its data directory is read-only"),
                   ("disk-failed", "a write to its log failed: look at the disk"),
                   ("unwell", "health score 4"),
                   ("diverged", "its state is not that of the majority"),

@@ -12,6 +12,8 @@ def peers(agent):
 class Seen(ClusterTest):
     def test_every_agent_shows_the_servers_and_their_health(self):
         cluster = self.cluster(servers=3, clients=1)
+        for server in cluster.servers():
+            server.args += ["-node-meta", f"rack:of {server.name}"]
         cluster.start().wait_ready()
         leader = cluster.leader()
         everybody = list(cluster.agents.values())
@@ -29,6 +31,9 @@ class Seen(ClusterTest):
             state = agent.ok("GET", "/v1/operator/autopilot/state").json()
             self.assertEqual(sorted(state["Voters"]), sorted(state["Servers"]))
             self.assertEqual(state["Servers"][state["Leader"]]["Name"], leader.name)
+            for server in state["Servers"].values():
+                self.assertEqual(server["Meta"], {"consul-network-segment": "",
+                                                  "rack": f"of {server['Name']}"})
 
     @staticmethod
     def healthy(agent):

@@ -284,6 +284,9 @@ struct agent_front {
 void agent_set_front(struct agent *a, const struct agent_front *front); /* copied; NULL: none */
 
 bool agent_leads(const struct agent *a); /* and has committed an entry of its term */
+/* This server's file system is read-only, and another one leads or may: its state stays what it is
+ * while theirs goes on. */
+bool agent_stands_still(const struct agent *a);
 
 /* -- coordinates (http-api 11) ------------------------------------------------------------------
  */

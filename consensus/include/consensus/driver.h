@@ -54,6 +54,10 @@ struct consensus_callbacks {
     void (*snapshot)(void *data, const struct consensus_snap_order *order);
     /* What consensus_driver_relieve() asked for is done. NULL: it is never asked for. */
     void (*relieved)(void *data);
+    /* The file system of the log has become read-only, and the log is not touched any more: reads
+     * go on, proposals are refused, what was proposed before waits. It stays so until it is opened
+     * anew. At most once. NULL: nobody wants to know. */
+    void (*read_only)(void *data, const char *why);
     /* What consensus_driver_survey() asked for; *borrowed*. NULL: it is never asked for. */
     void (*surveyed)(void *data, const struct consensus_survey *survey);
 };
@@ -127,6 +131,7 @@ struct consensus_identity consensus_driver_identity(const struct consensus_drive
  *   MU_BUSY       refused by a limit; certainly not accepted
  *   MU_NO_LEADER  leads, but without contact to a quorum; certainly not accepted
  *   MU_FULL       no space in this server's data directory; certainly not accepted
+ *   MU_READ_ONLY  its file system takes no writes; certainly not accepted
  *   MU_CORRUPT    the states of the servers differ and no majority agrees; certainly not accepted
  *   MU_LOST       was appended, then leadership went away: outcome unknown
  * Also MU_NOT_LEADER or MU_LOST, by the same meaning, for what waits when it stops. At most

@@ -36,6 +36,7 @@
     X(CORRUPT, "stored bytes fail a check")                                                 \
     X(IO, "input/output error")                                                             \
     X(FULL, "no space left")                                                                \
+    X(READ_ONLY, "read-only file system")                                                   \
     X(FOREIGN, "belongs to somebody else")                                                  \
     X(UNSUPPORTED, "not supported")                                                         \
     X(CANCELLED, "cancelled")

@@ -53,7 +53,8 @@ struct mu_space {
 MU_MUST_CHECK enum mu_code mu_file_space(const char *path, struct mu_space *out,
                                          struct mu_err *err);
 
-/* The code for an errno of a file call: ENOSPC and EDQUOT are MU_FULL, ENOENT is MU_NOT_FOUND. */
+/* The code for an errno of a file call: ENOSPC and EDQUOT are MU_FULL, EROFS is MU_READ_ONLY,
+ * ENOENT is MU_NOT_FOUND. */
 enum mu_code mu_file_code(int error_number);
 
 #endif

@@ -516,7 +516,7 @@ void clients_judge(struct world *w)
 
 void clients_begin(struct world *w)
 {
-    long_value_each = w->is_pressing ? 2 : 5;
+    long_value_each = w->options.is_small ? 1000 : w->is_pressing ? 2 : 5;
     for (size_t i = 0; i < w->clients_count; i++) {
         struct client *c = &w->clients[i];
 

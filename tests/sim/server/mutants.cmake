@@ -1,7 +1,10 @@
 # Faults put into the store, the apply steps and the catalog on purpose, one program each: whole
 # servers on faulty disks must notice every one (tests/sim/run --mutants).
 #
-#   server_mutant(<name> <file> <what stands there, once> <what a careless hand would write> [LONG])
+#   server_mutant(<name> <file> <what stands there, once> <what a careless hand would write> [LONG]
+#                 [SMALL])
+#
+# SMALL: the story of little disks has to show it (small.c), and not what seeds bring.
 
 set(server_mutant_rows)
 
@@ -23,8 +26,12 @@ function(server_mutant name path old new)
         set(when long)
         set_target_properties(mutant_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
     endif()
+    set(by server)
+    if("SMALL" IN_LIST ARGN)
+        set(by small)
+    endif()
     set(server_mutant_rows
-        "${server_mutant_rows}${name} server ${when} $<TARGET_FILE:mutant_${name}>\n" PARENT_SCOPE)
+        "${server_mutant_rows}${name} ${by} ${when} $<TARGET_FILE:mutant_${name}>\n" PARENT_SCOPE)
 endfunction()
 
 # -- the log (spec 3.3, 2.15) ------------------------------------------------------------------------
@@ -125,7 +132,11 @@ server_mutant(old_state_never_removed agent/snapshot_files.c
 server_mutant(installed_state_takes_any_wal agent/snapshot_files.c
     "{ .path = path, .wal_bytes = f->wal_bytes }"
     "{ .path = path }"
-    LONG)
+    LONG SMALL)
+server_mutant(state_read_again_with_any_wal agent/scrub_work.c
+    "is_last ? 0 : wal_bytes_max"
+    "is_last ? 0 : SCRUB_WAL_BYTES_MAX"
+    LONG SMALL)
 server_mutant(reset_not_written consensus/journal.c
     "        consensus__journal_add_reset(j, &at, w->reset_config);"
     "        consensus__journal_note_reset(j, &at);"

@@ -13,8 +13,9 @@
 #include "scrubber.h"
 #include "world.h"
 
-#define BYTES_PER_S (4U * 1024 * 1024)
-#define AGAIN_US    SECOND
+#define BYTES_PER_S      (4U * 1024 * 1024)
+#define BYTES_PER_S_SLOW (256U * 1024) /* where that is the story */
+#define AGAIN_US         SECOND
 
 enum part { PART_NONE, PART_STATE, PART_SURVEY, PART_LOG, PART_CONFIRM };
 
@@ -43,6 +44,11 @@ static bool rest(void *self, uint64_t ms)
     return !s->is_dying && !s->scrubs->is_over;
 }
 
+static uint64_t bytes_per_s(const struct server *s)
+{
+    return s->world->options.is_small ? BYTES_PER_S_SLOW : BYTES_PER_S;
+}
+
 static void read_state(struct server *s, const struct scrub_host *host)
 {
     struct scrubs *n = s->scrubs;
@@ -52,7 +58,8 @@ static void read_state(struct server *s, const struct scrub_host *host)
     server_dir(s, dir);
     n->generation = s->generation;
     char *path = snapshot_state_path(dir, n->generation);
-    enum mu_code rc = scrub_state(path, host, BYTES_PER_S, &n->bytes, &differs, &n->err);
+    enum mu_code rc =
+        scrub_state(path, host, bytes_per_s(s), s->world->wal_bytes, &n->bytes, &differs, &n->err);
 
     MU_ASSERT(rc == n->err.code);
     mu_free(path);
@@ -61,7 +68,7 @@ static void read_state(struct server *s, const struct scrub_host *host)
 static void read_log(struct server *s, const struct scrub_host *host)
 {
     struct scrubs *n = s->scrubs;
-    struct scrub_pace pace = { .host = host, .bytes_per_s = BYTES_PER_S };
+    struct scrub_pace pace = { .host = host, .bytes_per_s = bytes_per_s(s) };
     enum mu_code rc =
         consensus__scrub(s->view, n->survey, n->behind, scrub_pace, &pace, &n->found, &n->err);
 

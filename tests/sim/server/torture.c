@@ -359,6 +359,7 @@ void torture_begin(struct world *w)
 {
     const struct world_options *o = &w->options;
 
+    w->options.off = o->is_small ? UINT64_MAX : o->off;
     w->is_pressing = below(w, 2) == 0;
     for (size_t i = 0; i < FAULT_anew; i++) {
         if (below(w, 2) == 0 && !(w->is_pressing && i == FAULT_lag)) {
@@ -400,6 +401,9 @@ void torture_begin(struct world *w)
     event_set(w, &w->torture, w->now + 2 * SECOND, on_torture, w);
     more_begin(w);
     late_begin(w);
+    if (o->is_small) {
+        small_shape(w);
+    }
 }
 
 uint64_t torture_rate(struct world *w)
@@ -416,6 +420,7 @@ void torture_end(struct world *w)
     event_cancel(w, &w->anew);
     event_cancel(w, &w->lone);
     late_end(w);
+    small_end(w);
     memset(w->is_cut, 0, sizeof w->is_cut);
     w->loss = w->twice = w->slow = w->flip = 0;
     w->delay_us = MS;

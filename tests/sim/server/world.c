@@ -162,8 +162,9 @@ static void story_print(void)
             (void)fprintf(stderr, " %s", world_fault_text(i));
         }
     }
-    (void)fprintf(stderr, "\nagain: sim_server --tape \"%llu%s\"\n", U(w->options.seed),
-                  w->options.is_beyond ? " --beyond 1" : "");
+    (void)fprintf(stderr, "\nagain: sim_server --tape \"%llu%s%s\"\n", U(w->options.seed),
+                  w->options.is_beyond ? " --beyond 1" : "",
+                  w->options.is_small ? " --small 1" : "");
 }
 
 _Noreturn void world_fail(struct world *w, const char *fmt, ...)
@@ -232,6 +233,9 @@ struct world *world_new(const struct world_options *options)
     net_begin(w);
     churn_begin(w);
     clients_begin(w);
+    if (w->options.is_small) {
+        small_begin(w);
+    }
     return w;
 }
 

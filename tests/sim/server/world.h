@@ -22,6 +22,7 @@
  *   torture.c   what goes wrong, drawn from the seed
  *   late.c      more of that, each with a stream of its own
  *   strange.c   frames that no muster sends
+ *   small.c     small disks, snapshots installed, and writes that never pause
  *   churn.c     servers that leave and come back on a blank disk
  *   judge.c     what must be true once everything is healed
  *
@@ -108,6 +109,7 @@ struct world_options {
     uint64_t off;            /* bits of faults that never happen */
     enum world_break broken;
     bool is_beyond; /* any copy may be hurt: only wrong answers count, not silence */
+    bool is_small;  /* the story of small.c */
     bool is_verbose;
 };
 
@@ -339,6 +341,12 @@ struct world {
         uint64_t rounds;
         struct event tick;
     } churn;
+    struct {
+        struct event look;
+        uint64_t away;    /* how often somebody was sent away */
+        uint64_t back_us; /* and when it is there again */
+        uint64_t full_us; /* from when on disks are little; 0: they are not */
+    } small;
     uint64_t bad[FAULTS_COUNT]; /* how often each happened */
     struct {                    /* for people */
         uint64_t crashes, cuts, opens, refused, copies, acked, failed, unknown, reads, deaths;
@@ -541,5 +549,12 @@ void late_sums(struct server *s, const struct consensus_sum *sums, size_t count)
 /* A frame that arrives beside this one and must be refused; as if from *sender. False: none. */
 bool late_frame(struct server *from, struct server *to, struct mu_span frame,
                 struct server **sender, struct mu_buf *out);
+
+/* -- small.c -------------------------------------------------------------------------------------
+ */
+
+void small_shape(struct world *w); /* what kind of run it is */
+void small_begin(struct world *w);
+void small_end(struct world *w);
 
 #endif

@@ -265,6 +265,7 @@ static void reasons_have_codes(void **state)
     (void)state;
     assert_int_equal(mu_file_code(ENOSPC), MU_FULL);
     assert_int_equal(mu_file_code(EDQUOT), MU_FULL);
+    assert_int_equal(mu_file_code(EROFS), MU_READ_ONLY);
     assert_int_equal(mu_file_code(ENOENT), MU_NOT_FOUND);
     assert_int_equal(mu_file_code(EACCES), MU_IO);
 }

@@ -178,4 +178,71 @@ static inline void reopen(struct opened *o, struct memory_disk *d)
     must_open(o, d);
 }
 
+/* A scripted run that is cut short at one call. Afterwards `acked` is what was reported durable,
+ * `latest` what a write in flight would have made of it. */
+static inline void scripted_run(struct memory_disk *d, struct model *acked, struct model *latest,
+                                uint64_t seed)
+{
+    struct model_write *mw = mu_new(sizeof *mw);
+    struct mu_rand r;
+    struct opened o;
+    enum mu_code rc = open_on(&o, d, 0);
+
+    mu_rand_seed(&r, seed);
+    for (uint64_t seq = 1; rc == MU_OK && seq <= 40; seq++) {
+        uint64_t committed = acked->last > 6 ? acked->last - 6 : 0;
+
+        committed = committed > acked->base_index ? committed : acked->base_index;
+        model_random_write(latest, &r, seq, committed, mw);
+        rc = append_one(&o, mw);
+        model_write_deinit(mw);
+        if (rc != MU_OK) {
+            break;
+        }
+        *acked = *latest;
+        if (seq % 8 == 0 && committed > 0) {
+            rc = consensus__journal_compact(&o.j, committed, &o.err);
+            acked->base_index = latest->base_index = o.j.base.index;
+        }
+        if (rc == MU_OK && seq % 5 == 0) {
+            rc = consensus__journal_mark(&o.j, &o.err);
+        }
+        for (int i = 0; rc == MU_OK && consensus__journal_wants(&o.j) && i < 3; i++) {
+            rc = consensus__journal_tend(&o.j, &o.err);
+        }
+    }
+    if (o.rc == MU_OK) {
+        shut(&o);
+    }
+    mu_free(mw);
+}
+
+/* Open what a crash has left and compare; then go on, crash again, and compare again. */
+static inline void must_recover(struct memory_disk *d, struct model *acked, struct model *latest,
+                                uint64_t at, uint64_t sectors)
+{
+    struct opened o;
+    char when[96];
+
+    (void)snprintf(when, sizeof when, "cut at call %llu after %llu sectors", (unsigned long long)at,
+                   (unsigned long long)sectors);
+    if (open_on(&o, d, 0) != MU_OK) {
+        fail_msg("%s: open: %s", when, o.err.text);
+    }
+    /* A compaction in flight may or may not have happened. */
+    if (o.j.base.index > acked->base_index) {
+        acked->base_index = latest->base_index = o.j.base.index;
+    }
+    if (difference(&o, latest) == NULL) {
+        *acked = *latest;
+    }
+    must_equal(&o, acked, when);
+    put(&o, acked, acked->last + 1, 1, 30);
+    shut(&o);
+    memory_crash(d);
+    must_open(&o, d);
+    must_equal(&o, acked, when);
+    shut(&o);
+}
+
 #endif

@@ -13,7 +13,7 @@
 #include "consensus/consensus.h"
 #include "record.h"
 
-#define MODEL_ENTRIES_MAX 4096
+#define MODEL_ENTRIES_MAX 5120
 
 struct model_entry {
     uint64_t term;

@@ -5,7 +5,8 @@
  * sector the old or the new content, as the seed says, and of unflushed renames a prefix.
  *
  * Faults: stop at the n-th call that changes something, in the middle of it if it is a write; fail
- * the n-th flush; a capacity. Header-only: each test program has its own copy.
+ * the n-th request, whatever it is, or the n-th flush; a capacity. Header-only: each test program
+ * has its own copy.
  */
 #ifndef TESTS_MEMORY_DISK_H
 #define TESTS_MEMORY_DISK_H
@@ -46,7 +47,11 @@ struct memory_disk {
 
     uint64_t calls;        /* that change something, so far */
     uint64_t stop_at;      /* this one is cut short and every later one fails; 0: never */
+    bool is_read_only;     /* they do not fail for lack of power: this is the reason */
     uint64_t stop_sectors; /* how many sectors of it arrive if it is a write */
+    uint64_t requests;     /* of all kinds, so far */
+    uint64_t fail_at;      /* this one fails and does nothing; 0: none */
+    enum mu_code fail_code;
     uint64_t fail_sync_at; /* this flush fails; 0: never */
     uint64_t syncs;
     uint64_t syncs_after_failure;
@@ -69,9 +74,21 @@ static inline bool memory_call(struct memory_disk *d, bool *is_last)
     return true;
 }
 
-static inline enum mu_code memory_dead(struct mu_err *err)
+static inline enum mu_code memory_dead(const struct memory_disk *d, struct mu_err *err)
 {
-    return mu_fail(err, MU_IO, "the power is out");
+    return d->is_read_only ? mu_fail(err, MU_READ_ONLY, "read-only file system")
+                           : mu_fail(err, MU_IO, "the power is out");
+}
+
+/* Is this the request that fails? Only one that may need space fails for the lack of it. */
+static inline bool memory_fails(struct memory_disk *d, bool needs_space)
+{
+    return ++d->requests == d->fail_at && (needs_space || d->fail_code != MU_FULL);
+}
+
+static inline enum mu_code memory_failed(const struct memory_disk *d, struct mu_err *err)
+{
+    return mu_fail(err, d->fail_code, "request %llu fails", (unsigned long long)d->fail_at);
 }
 
 static inline struct memory_name *memory_find(struct memory_names *n, const char *name)
@@ -106,8 +123,12 @@ static inline void memory_name(struct memory_names *n, const char *name, int fil
 static inline enum mu_code memory_list(void *self, mu_dir_fn *each, void *data, struct mu_err *err)
 {
     struct memory_disk *d = self;
-    struct memory_names *copy = mu_new(sizeof *copy);
     enum mu_code rc = MU_OK;
+
+    if (memory_fails(d, false)) {
+        return memory_failed(d, err);
+    }
+    struct memory_names *copy = mu_new(sizeof *copy);
 
     *copy = d->live;
     for (size_t i = 0; rc == MU_OK && i < copy->count; i++) {
@@ -134,17 +155,22 @@ static inline enum mu_code memory_open(void *self, const char *name, bool create
     struct memory_name *at = memory_find(&d->live, name);
     bool is_last = false;
 
+    if (memory_fails(d, create)) {
+        return memory_failed(d, err);
+    }
     if (create) {
-        MU_ASSERT(at == NULL);
+        if (at != NULL) {
+            return mu_fail(err, MU_IO, "create %s: it is there already", name);
+        }
         if (!memory_call(d, &is_last)) {
-            return memory_dead(err);
+            return memory_dead(d, err);
         }
         MU_ASSERT(d->files_count < MEMORY_FILES_MAX);
         d->former = d->live;
         memory_name(&d->live, name, (int)d->files_count++);
         at = memory_find(&d->live, name);
         if (is_last) {
-            return memory_dead(err);
+            return memory_dead(d, err);
         }
     }
     if (at == NULL) {
@@ -170,6 +196,9 @@ static inline enum mu_code memory_read(void *self, int file, uint64_t offset, vo
     struct memory_disk *d = self;
     const struct mu_buf *b = &d->files[file].cache;
 
+    if (memory_fails(d, false)) {
+        return memory_failed(d, err);
+    }
     if (offset > b->bytes || bytes > b->bytes - offset) {
         return mu_fail(err, MU_IO, "read past the end");
     }
@@ -206,8 +235,11 @@ static inline enum mu_code memory_write(void *self, int file, uint64_t offset, s
     struct memory_disk *d = self;
     bool is_last = false;
 
+    if (memory_fails(d, true)) {
+        return memory_failed(d, err);
+    }
     if (!memory_call(d, &is_last)) {
-        return memory_dead(err);
+        return memory_dead(d, err);
     }
     if (is_last && bytes.bytes > d->stop_sectors * MEMORY_SECTOR) {
         bytes.bytes = (size_t)d->stop_sectors * MEMORY_SECTOR;
@@ -218,7 +250,7 @@ static inline enum mu_code memory_write(void *self, int file, uint64_t offset, s
     if (bytes.bytes > 0) {
         memcpy(d->files[file].cache.data + offset, bytes.data, bytes.bytes);
     }
-    return is_last ? memory_dead(err) : MU_OK;
+    return is_last ? memory_dead(d, err) : MU_OK;
 }
 
 static inline enum mu_code memory_reserve(void *self, int file, uint64_t bytes, struct mu_err *err)
@@ -226,13 +258,16 @@ static inline enum mu_code memory_reserve(void *self, int file, uint64_t bytes, 
     struct memory_disk *d = self;
     bool is_last = false;
 
+    if (memory_fails(d, true)) {
+        return memory_failed(d, err);
+    }
     if (!memory_call(d, &is_last)) {
-        return memory_dead(err);
+        return memory_dead(d, err);
     }
     if (!memory_grow(d, file, bytes)) {
         return mu_fail(err, MU_FULL, "no space left");
     }
-    return is_last ? memory_dead(err) : MU_OK;
+    return is_last ? memory_dead(d, err) : MU_OK;
 }
 
 static inline enum mu_code memory_sync(void *self, int file, struct mu_err *err)
@@ -241,14 +276,19 @@ static inline enum mu_code memory_sync(void *self, int file, struct mu_err *err)
     struct memory_file *f = &d->files[file];
     bool is_last = false;
 
+    if (memory_fails(d, true)) {
+        f->has_failed = true;
+        return memory_failed(d, err);
+    }
     if (!memory_call(d, &is_last)) {
-        return memory_dead(err);
+        return memory_dead(d, err);
     }
     d->syncs++;
     d->syncs_after_failure += d->fail_sync_at != 0 && d->syncs > d->fail_sync_at;
     if (is_last || d->syncs == d->fail_sync_at) {
         f->has_failed = !is_last;
-        return mu_fail(err, MU_IO, "flush: input/output error");
+        return d->is_read_only ? memory_dead(d, err)
+                               : mu_fail(err, MU_IO, "flush: input/output error");
     }
     if (f->has_failed) {
         return MU_OK; /* success is reported for bytes that are gone (ATC'20) */
@@ -264,8 +304,11 @@ static inline void memory_drop_cache(void *self, int file)
     struct memory_file *f = &d->files[file];
 
     if (f->has_failed) {
+        size_t bytes = f->cache.bytes; /* of the inode, which is as it was */
+
         mu_buf_clear(&f->cache);
         mu_buf_add_span(&f->cache, mu_buf_span(&f->platter));
+        memory_resize(&f->cache, bytes);
         f->has_failed = false;
     }
 }
@@ -277,16 +320,21 @@ static inline enum mu_code memory_rename(void *self, const char *from, const cha
     struct memory_name *at = memory_find(&d->live, from);
     bool is_last = false;
 
-    if (!memory_call(d, &is_last)) {
-        return memory_dead(err);
+    if (memory_fails(d, true)) {
+        return memory_failed(d, err);
     }
-    MU_ASSERT(at != NULL);
+    if (!memory_call(d, &is_last)) {
+        return memory_dead(d, err);
+    }
+    if (at == NULL) {
+        return mu_fail(err, MU_NOT_FOUND, "rename %s: not there", from);
+    }
     int file = at->file;
 
     d->former = d->live;
     memory_unname(&d->live, from);
     memory_name(&d->live, to, file);
-    return is_last ? memory_dead(err) : MU_OK;
+    return is_last ? memory_dead(d, err) : MU_OK;
 }
 
 static inline enum mu_code memory_remove(void *self, const char *name, struct mu_err *err)
@@ -294,13 +342,18 @@ static inline enum mu_code memory_remove(void *self, const char *name, struct mu
     struct memory_disk *d = self;
     bool is_last = false;
 
-    if (!memory_call(d, &is_last)) {
-        return memory_dead(err);
+    if (memory_fails(d, false)) {
+        return memory_failed(d, err);
     }
-    MU_ASSERT(memory_find(&d->live, name) != NULL);
+    if (!memory_call(d, &is_last)) {
+        return memory_dead(d, err);
+    }
+    if (memory_find(&d->live, name) == NULL) {
+        return mu_fail(err, MU_NOT_FOUND, "remove %s: not there", name);
+    }
     d->former = d->live;
     memory_unname(&d->live, name);
-    return is_last ? memory_dead(err) : MU_OK;
+    return is_last ? memory_dead(d, err) : MU_OK;
 }
 
 static inline enum mu_code memory_sync_dir(void *self, struct mu_err *err)
@@ -308,8 +361,11 @@ static inline enum mu_code memory_sync_dir(void *self, struct mu_err *err)
     struct memory_disk *d = self;
     bool is_last = false;
 
+    if (memory_fails(d, true)) {
+        return memory_failed(d, err);
+    }
     if (!memory_call(d, &is_last) || is_last) {
-        return memory_dead(err);
+        return memory_dead(d, err);
     }
     d->durable = d->former = d->live;
     return MU_OK;
@@ -319,6 +375,9 @@ static inline enum mu_code memory_lock(void *self, const char *name, struct mu_e
 {
     struct memory_disk *d = self;
 
+    if (memory_fails(d, false)) {
+        return memory_failed(d, err);
+    }
     if (d->is_locked) {
         return mu_fail(err, MU_FOREIGN, "%s is locked by another process", name);
     }
@@ -337,10 +396,12 @@ static inline const char *memory_path(void *self)
 
 static inline enum mu_code memory_space(void *self, struct mu_space *out, struct mu_err *err)
 {
-    const struct memory_disk *d = self;
+    struct memory_disk *d = self;
     uint64_t used = memory_used(d);
 
-    (void)err;
+    if (memory_fails(d, false)) {
+        return memory_failed(d, err);
+    }
     *out = (struct mu_space){ .free_bytes = UINT64_MAX, .total_bytes = UINT64_MAX };
     if (d->capacity != 0) {
         out->total_bytes = d->capacity;
@@ -391,6 +452,7 @@ static inline void memory_crash(struct memory_disk *d)
     d->is_locked = false;
     d->open_count = 0;
     d->stop_at = 0;
+    d->fail_at = 0;
     d->fail_sync_at = 0;
 }
 

@@ -90,6 +90,47 @@ static void every_truncation_is_corrupt(void **state)
     }
 }
 
+/* Of the right size, and not a promise that anybody made. */
+static void a_record_that_cannot_be_is_corrupt(void **state)
+{
+    enum { SERVER = 2 + 16 + 16, DISK = SERVER + 16, MEMBER = 32 };
+    static const struct {
+        const char *why;
+        size_t from, to;   /* zeroed */
+        int first, second; /* the first two bytes; -1: as they are */
+    } cases[] = {
+        // clang-format off
+        { "no cluster", 2, 18, -1, -1 },
+        { "a server without an id", SERVER + MEMBER, SERVER + MEMBER + 16, -1, -1 },
+        { "a disk without an id", DISK, DISK + 16, -1, -1 },
+        { "servers out of order", SERVER + MEMBER, SERVER + MEMBER + 1, -1, -1 },
+        { "another version", 0, 0, 2, -1 },
+        { "nobody", 0, 0, -1, 0 },
+        { "fewer than there are", 0, 0, -1, 2 },
+        { "more than there are", 0, 0, -1, 4 },
+        { "more than may vote", 0, 0, -1, CONSENSUS_VOTERS_MAX + 1 },
+    }; // clang-format on
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct consensus_bootstrap_record r = record_of(3), back;
+        uint8_t bytes[BOOTSTRAP_RECORD_BYTES_MAX];
+        struct mu_err err = MU_ERR_NONE;
+
+        for (uint8_t n = 0; n < 3; n++) { /* ids of more than one byte */
+            r.set.members[n].server.b[15] = 1;
+        }
+        size_t size = consensus_bootstrap_record_encode(&r, bytes);
+
+        memset(bytes + cases[i].from, 0, cases[i].to - cases[i].from);
+        bytes[0] = (uint8_t)(cases[i].first < 0 ? bytes[0] : cases[i].first);
+        bytes[1] = (uint8_t)(cases[i].second < 0 ? bytes[1] : cases[i].second);
+        if (consensus_bootstrap_record_decode(mu_span_of(bytes, size), &back, &err) != MU_CORRUPT) {
+            fail_msg("%s: taken", cases[i].why);
+        }
+    }
+}
+
 static void the_first_configuration_is_the_same_everywhere(void **state)
 {
     struct consensus_bootstrap_set set = set_of(5);
@@ -282,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_comes_back),
+        cmocka_unit_test(a_record_that_cannot_be_is_corrupt),
         cmocka_unit_test(no_promise_is_no_bytes),
         cmocka_unit_test(every_truncation_is_corrupt),
         cmocka_unit_test(the_first_configuration_is_the_same_everywhere),

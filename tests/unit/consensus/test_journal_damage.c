@@ -294,6 +294,176 @@ static void no_vote_is_forgotten(void **state)
     mu_free(m);
 }
 
+/* One entry in a batch of its own; where the batch begins. */
+static uint64_t put_one(struct opened *o, struct model *m, uint64_t index, uint8_t kind)
+{
+    struct model_write *mw = mu_new(sizeof *mw);
+    uint64_t at = o->j.offset;
+
+    model_write(m, mw, 1, index, 1, (struct model_entry){ m->hard.term, 40, kind });
+    assert_int_equal(append_one(o, mw), MU_OK);
+    model_write_deinit(mw);
+    mu_free(mw);
+    return at;
+}
+
+/* Entries 1 to 8 in a batch each, one of which is damaged. Which configurations there are, and how
+ * far the state is, decides. model_config() has two servers at 1 and 4, one at 3. */
+static void configurations_outlive_damage_or_refuse_it(void **state)
+{
+    static const struct {
+        const char *why;
+        uint64_t config, lost, applied;
+        enum verdict verdict;
+        const char *text; /* of the refusal */
+    } cases[] = {
+        // clang-format off
+        { "all that is lost is in the state",      1, 4, 6, SHORTER, NULL },
+        { "and so is a configuration",             4, 4, 6, REFUSED, "a batch with a configuration is damaged" },
+        { "the rest is asked of the others",       1, 6, 4, RESTARTS, NULL },
+        { "the rest, with a newer configuration",  4, 6, 4, RESTARTS, NULL },
+        { "there are no others",                   3, 6, 4, REFUSED, "entries are damaged that no other server has" },
+        { "a configuration that is not in force",  7, 6, 4, RESTARTS, NULL },
+    }; // clang-format on
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct memory_disk *d = memory_disk_new();
+        struct model *m = model_new();
+        struct opened o;
+        uint64_t lost_at = 0;
+
+        must_open(&o, d);
+        for (uint64_t index = 1; index <= 8; index++) {
+            uint64_t at = put_one(&o, m, index,
+                                  index == cases[i].config ? CONSENSUS_CONFIG : CONSENSUS_COMMAND);
+
+            lost_at = index == cases[i].lost ? at : lost_at;
+        }
+        assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+        shut(&o);
+        memory_crash(d);
+        memory_bytes(d, "log-0000000000000001.seg")->data[lost_at + 60] ^= 1;
+        if (judge(d, m, cases[i].applied, NULL, cases[i].why) != cases[i].verdict) {
+            fail_msg("%s: another verdict", cases[i].why);
+        }
+        if (cases[i].text != NULL) {
+            assert_int_equal(open_applied(&o, d, m, cases[i].applied, NULL), MU_CORRUPT);
+            assert_non_null(strstr(o.err.text, cases[i].text));
+        }
+        memory_disk_free(d);
+        mu_free(m);
+    }
+}
+
+/* Entry 4 is damaged, and another leader has overwritten it, and 3 with it. */
+static void what_was_overwritten_is_not_missed(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    for (uint64_t index = 1; index <= 3; index++) {
+        (void)put_one(&o, m, index, CONSENSUS_COMMAND);
+    }
+    uint64_t lost_at = put_one(&o, m, 4, CONSENSUS_COMMAND);
+
+    m->hard.term = 2;
+    for (uint64_t index = 3; index <= 6; index++) {
+        (void)put_one(&o, m, index, CONSENSUS_COMMAND);
+    }
+    assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+    shut(&o);
+    memory_crash(d);
+    memory_bytes(d, "log-0000000000000001.seg")->data[lost_at + 60] ^= 1;
+    assert_int_equal(judge(d, m, 0, NULL, "overwritten"), WHOLE);
+    memory_disk_free(d);
+    mu_free(m);
+}
+
+/* Whoever only looks is told, and changes nothing. */
+static void damage_is_told_to_who_only_looks(void **state)
+{
+    struct consensus_journal_options options = options_of(0);
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    uint64_t lost_at = 0;
+
+    for (uint64_t index = 1; index <= 6; index++) {
+        uint64_t at = put_one(&o, m, index, CONSENSUS_COMMAND);
+
+        lost_at = index == 5 ? at : lost_at;
+    }
+    shut(&o);
+    memory_crash(d);
+    memory_bytes(d, "log-0000000000000001.seg")->data[lost_at + 60] ^= 1;
+    uint64_t calls = d->calls;
+
+    options.is_read_only = true;
+    assert_int_equal(open_applied(&o, d, m, 3, &options), MU_CORRUPT);
+    assert_non_null(strstr(o.err.text, "entries are damaged"));
+    assert_int_equal(d->calls, calls);
+    memory_disk_free(d);
+    mu_free(m);
+}
+
+/* A request that fails while the log is mended: the next open comes to the same. */
+static void one_request_fails_while_mending(void **state)
+{
+    (void)state;
+    for (uint64_t applied = 3; applied <= 6; applied += 3) {
+        struct memory_disk *d = memory_disk_new();
+        struct model *m = model_new();
+        struct opened o;
+        uint64_t lost_at = 0;
+        bool was_made = true;
+
+        must_open(&o, d);
+        for (uint64_t index = 1; index <= 8; index++) {
+            uint64_t at = put_one(&o, m, index, index == 1 ? CONSENSUS_CONFIG : CONSENSUS_COMMAND);
+
+            lost_at = index == 5 ? at : lost_at;
+        }
+        assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+        shut(&o);
+        memory_crash(d);
+        memory_bytes(d, "log-0000000000000001.seg")->data[lost_at + 60] ^= 1;
+        for (uint64_t at = 1; was_made; at++) {
+            struct memory_disk *copy = memory_disk_copy(d);
+
+            copy->requests = 0;
+            copy->fail_at = at;
+            copy->fail_code = MU_IO;
+            was_made = open_applied(&o, copy, m, applied, NULL) != MU_OK;
+            assert_true(!was_made || o.rc == MU_IO);
+            if (!was_made) {
+                if (copy->requests >= at || at <= 8) {
+                    fail_msg("request %llu of %llu, applied %llu", (unsigned long long)at,
+                             (unsigned long long)copy->requests, (unsigned long long)applied);
+                }
+                shut(&o);
+            }
+            assert_int_equal(copy->open_count, 0);
+            memory_crash(copy);
+            assert_int_equal(open_applied(&o, copy, m, applied, NULL), MU_OK);
+            must_be_true(&o, m, "mended");
+            assert_int_equal(o.j.tail.index, applied == 3 ? 3 : 8);
+            assert_true(applied != 3 || o.j.floor.index == 8);
+            heal(&o, m);
+            shut(&o);
+            memory_disk_free(copy);
+        }
+        memory_disk_free(d);
+        mu_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +471,10 @@ int main(void)
         cmocka_unit_test(the_end_is_known_after_a_clean_stop),
         cmocka_unit_test(the_higher_floor_stays),
         cmocka_unit_test(no_vote_is_forgotten),
+        cmocka_unit_test(configurations_outlive_damage_or_refuse_it),
+        cmocka_unit_test(what_was_overwritten_is_not_missed),
+        cmocka_unit_test(damage_is_told_to_who_only_looks),
+        cmocka_unit_test(one_request_fails_while_mending),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

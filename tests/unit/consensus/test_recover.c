@@ -331,6 +331,133 @@ static void no_promise_is_forgotten_where_there_is_a_cluster(void **state)
     assert_int_equal(consensus_promise_reset(dir, &own, &err), MU_CONFLICT);
 }
 
+static void a_promise_that_is_none_is_damage(void **state)
+{
+    struct consensus_inspection seen;
+    struct consensus_opened opened;
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_id own = id_of(1);
+
+    (void)state;
+    struct consensus_store store = store_open(&opened);
+
+    store.ops->record(store.self, MU_SPAN_LIT("promised"));
+    store_close(&store);
+    consensus_opened_deinit(&opened);
+    assert_int_equal(consensus_inspect(dir, &own, &seen, &err), MU_CORRUPT);
+    assert_non_null(strstr(err.text, "bootstrap record"));
+}
+
+static void a_promise_of_nobody_cannot_be_forgotten(void **state)
+{
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_id own = id_of(1), other = id_of(2);
+
+    (void)state;
+    assert_int_equal(consensus_promise_reset("/tmp/muster-recover-none", &own, &err), MU_NOT_FOUND);
+    log_make();
+    assert_int_equal(consensus_promise_reset(dir, &other, &err), MU_FOREIGN);
+}
+
+/* -- what is not continued --------------------------------------------------------------------- */
+
+static void only_the_log_that_was_seen_is_continued(void **state)
+{
+    struct consensus_inspection seen, other;
+    struct consensus_config config;
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_id own = id_of(1);
+
+    (void)state;
+    log_make();
+    inspect(&seen);
+    struct consensus_server alone = { .id = own, .disk = seen.disk, .is_voter = true };
+
+    consensus_recovery_config(&seen, &alone, 1, &config);
+    for (int i = 0; i < 4; i++) {
+        other = seen;
+        switch (i) {
+        case 0: other.term++; break;
+        case 1: other.epoch++; break;
+        case 2: other.last_index++; break;
+        default: other.disk = id_of(12); break;
+        }
+        assert_int_equal(consensus_recover(dir, &own, &other, &config, 9, &err), MU_CONFLICT);
+    }
+    struct mu_id stranger = id_of(5);
+
+    assert_int_equal(consensus_recover(dir, &stranger, &seen, &config, 9, &err), MU_FOREIGN);
+    config.servers_count = 0;
+    assert_int_not_equal(consensus_recover(dir, &own, &seen, &config, 9, &err), MU_OK);
+    inspect(&other);
+    assert_int_equal(other.last_index, 5); /* none of them has written anything */
+    assert_int_equal(other.term, 4);
+}
+
+/* A list of disks that must not come back holds the newest ones; who was not there joins now. */
+static void the_oldest_removed_disk_makes_room(void **state)
+{
+    struct consensus_inspection seen = { .last_index = 40 };
+    struct consensus_config config;
+    struct mu_id own = id_of(11);
+
+    (void)state;
+    config_of_three(&own, &seen.config);
+    seen.config.servers[0].joined_index = 3;
+    for (uint8_t i = 0; i < CONSENSUS_REMOVED_MAX; i++) {
+        seen.config.removed[i] = id_of((uint8_t)(100 + i));
+    }
+    seen.config.removed_count = CONSENSUS_REMOVED_MAX;
+    struct consensus_server left[2] = { seen.config.servers[0],
+                                        { .id = id_of(9), .disk = id_of(19), .is_voter = true } };
+
+    consensus_recovery_config(&seen, left, 2, &config);
+    assert_int_equal(config.removed_count, CONSENSUS_REMOVED_MAX);
+    for (uint8_t i = 0; i < CONSENSUS_REMOVED_MAX; i++) {
+        struct mu_id disk = id_of((uint8_t)(100 + i));
+
+        assert_int_equal(consensus_config_has_removed(&config, &disk), i >= 2);
+    }
+    for (uint8_t i = 12; i <= 13; i++) {
+        struct mu_id disk = id_of(i);
+
+        assert_true(consensus_config_has_removed(&config, &disk));
+    }
+    assert_int_equal(config.servers[0].joined_index, 3);
+    assert_int_equal(config.servers[1].joined_index, 41);
+}
+
+/* A log that is only kept gives back what it held for later. */
+static void the_reserve_of_a_log_that_is_kept_goes(void **state)
+{
+    static const char *const goes[] = { "ballast", "spare.part", "spare-0000000000000001.seg" };
+    static const char *const stays[] = { "meta", "log-0000000000000001.seg", "spare-1.seg" };
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_buf path = MU_BUF_NONE;
+
+    (void)state;
+    log_make();
+    for (size_t i = 0; i < MU_LEN(goes); i++) {
+        mu_buf_clear(&path);
+        mu_buf_addf(&path, "%s/%s", dir, goes[i]);
+        assert_int_equal(mu_file_replace(mu_buf_text(&path), MU_SPAN_LIT("x"), 0600, &err), MU_OK);
+    }
+    mu_buf_clear(&path);
+    mu_buf_addf(&path, "%s/%s", dir, stays[2]);
+    assert_int_equal(mu_file_replace(mu_buf_text(&path), MU_SPAN_LIT("x"), 0600, &err), MU_OK);
+    assert_int_equal(consensus_reserve_drop(dir, &err), MU_OK);
+    for (size_t i = 0; i < 3; i++) {
+        mu_buf_clear(&path);
+        mu_buf_addf(&path, "%s/%s", dir, goes[i]);
+        assert_int_not_equal(access(mu_buf_text(&path), F_OK), 0);
+        mu_buf_clear(&path);
+        mu_buf_addf(&path, "%s/%s", dir, stays[i]);
+        assert_int_equal(access(mu_buf_text(&path), F_OK), 0);
+    }
+    mu_buf_deinit(&path);
+    assert_int_equal(consensus_reserve_drop("/tmp/muster-recover-none", &err), MU_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -343,6 +470,11 @@ int main(void)
         TEST(the_same_log_and_peers_give_the_same_entry),
         TEST(a_damaged_log_is_told_and_not_touched),
         TEST(a_promise_is_seen_and_forgotten),
+        TEST(a_promise_that_is_none_is_damage),
+        TEST(a_promise_of_nobody_cannot_be_forgotten),
+        TEST(only_the_log_that_was_seen_is_continued),
+        TEST(the_oldest_removed_disk_makes_room),
+        TEST(the_reserve_of_a_log_that_is_kept_goes),
         TEST(no_promise_is_forgotten_where_there_is_a_cluster),
     };
 
