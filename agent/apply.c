@@ -47,7 +47,7 @@ struct order {
 struct outcome {
     struct mu_link place;
     struct apply_result *results;
-    size_t results_count, entries_count;
+    size_t results_count, entries_count, entries_bytes;
     struct consensus_sum sums[APPLY_SUMS_MAX];
     size_t sums_count;
     struct catalog_changes *changes;
@@ -79,6 +79,7 @@ struct apply {
     apply_full_fn *full;
     void *data;
     size_t waiting;
+    uint64_t waiting_bytes, waiting_most;
     bool failure_told;
 };
 
@@ -156,6 +157,7 @@ static enum mu_code run_entries(struct apply *a, const struct apply_entry *entri
     for (size_t i = 0; i < count; i++) {
         struct apply_result r = { .ticket = entries[i].ticket, .index = entries[i].index };
 
+        o->entries_bytes += entries[i].command.bytes;
         rc = catalog_apply(a->catalog, entries[i].index, entries[i].term, entries[i].command,
                            &r.result, err);
         if (rc != MU_OK) {
@@ -281,6 +283,14 @@ static enum mu_code run_settling(struct apply *a, struct mu_err *err)
     return rc;
 }
 
+/* May the next order share the bytes of this one? Small ones: joining copies them. */
+static bool order_takes(const struct order *o, struct mu_link *next)
+{
+    return o->count < MU_APPLY_BATCH_ENTRIES &&
+           o->bytes.bytes + MU_CONTAINER(next, struct order, place)->bytes.bytes <=
+               MU_APPLY_BATCH_BYTES;
+}
+
 /* Join neighbouring orders, so that a burst of small ones becomes few transactions. */
 static struct order *orders_take(struct apply *a)
 {
@@ -290,10 +300,9 @@ static struct order *orders_take(struct apply *a)
         return NULL;
     }
     struct order *o = MU_CONTAINER(first, struct order, place);
-    struct mu_link *link;
 
-    while (o->count < MU_APPLY_BATCH_ENTRIES && (link = mu_list_pop_front(&a->orders)) != NULL) {
-        struct order *next = MU_CONTAINER(link, struct order, place);
+    while (!mu_list_empty(&a->orders) && order_takes(o, a->orders.next)) {
+        struct order *next = MU_CONTAINER(mu_list_pop_front(&a->orders), struct order, place);
         size_t offset = o->bytes.bytes;
 
         mu_buf_add_span(&o->bytes, mu_buf_span(&next->bytes));
@@ -450,6 +459,7 @@ void apply_collect(struct apply *a)
 
         MU_ASSERT(a->waiting >= o->entries_count);
         a->waiting -= o->entries_count;
+        a->waiting_bytes -= o->entries_bytes;
         a->done(a->data, &report);
         outcome_free(o);
     }
@@ -481,7 +491,12 @@ struct apply *apply_open(const struct apply_host *host, struct catalog *catalog,
 void apply_hold(struct apply *a, const struct apply_entry *entries, size_t count)
 {
     struct order *o = mu_new(sizeof *o);
+    size_t bytes = 0;
 
+    for (size_t i = 0; i < count; i++) {
+        bytes += entries[i].command.bytes;
+    }
+    (void)mu_buf_reserve(&o->bytes, bytes);
     o->entries = mu_new_array(count, sizeof *entries);
     o->count = count;
     for (size_t i = 0; i < count; i++) {
@@ -490,6 +505,8 @@ void apply_hold(struct apply *a, const struct apply_entry *entries, size_t count
         mu_buf_add_span(&o->bytes, entries[i].command);
     }
     a->waiting += count;
+    a->waiting_bytes += bytes;
+    a->waiting_most = a->waiting_bytes > a->waiting_most ? a->waiting_bytes : a->waiting_most;
     pthread_mutex_lock(&a->lock);
     mu_list_push_back(&a->orders, &o->place);
     pthread_mutex_unlock(&a->lock);
@@ -538,6 +555,12 @@ enum mu_code apply_failure(const struct apply *a)
 size_t apply_waiting(const struct apply *a)
 {
     return a->waiting;
+}
+
+void apply_held(const struct apply *a, uint64_t *bytes, uint64_t *most)
+{
+    *bytes = a->waiting_bytes;
+    *most = a->waiting_most;
 }
 
 void apply_close(struct apply *a)

@@ -69,6 +69,8 @@ void apply_push(struct apply *a, const struct apply_entry *entries, size_t count
 void apply_hold(struct apply *a, const struct apply_entry *entries, size_t count);
 void apply_hurry(struct apply *a);
 size_t apply_waiting(const struct apply *a); /* entries pushed whose report has not come */
+/* Bytes of those entries: now, and the most there ever was. */
+void apply_held(const struct apply *a, uint64_t *bytes, uint64_t *most);
 /* Finish what was pushed, end the thread, close the catalog, free. Blocks for one transaction at
  * most; no callback after it. */
 void apply_close(struct apply *a);

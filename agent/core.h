@@ -329,7 +329,16 @@ void agent__scrub_close(struct agent *a); /* waits for its thread, which gives u
 struct consensus_survey;
 void agent__scrub_surveyed(struct agent *a, const struct consensus_survey *survey);
 
-/* -- memory.c: what the heap holds for nobody ------------------------------------------------- */
+/* -- memory.c: what grows under load, and what the heap holds for nobody ----------------------- */
+
+struct agent__memory {
+    const char *name; /* "http_bodies" */
+    uint64_t bytes_max;
+    struct agent_held held;
+};
+#define AGENT__MEMORY_PARTS 6
+/* Returns how many parts this agent has. */
+size_t agent__memory_look(const struct agent *a, struct agent__memory parts[AGENT__MEMORY_PARTS]);
 
 void agent__memory_open(struct agent *a);
 void agent__memory_close(struct agent *a);
@@ -513,7 +522,9 @@ MU_MUST_CHECK enum mu_code agent__user_tags_change(struct agent *a, const struct
                                                    const struct ipc_texts *remove,
                                                    agent__tagged_fn *done, void *data,
                                                    struct mu_err *err);
-void agent__user_tags_reload(struct agent *a); /* those of the configuration again */
+void agent__user_tags_reload(struct agent *a);            /* those of the configuration again */
+bool agent__user_tags_are_written(const struct agent *a); /* a reload waits */
+void agent__user_tags_next(struct agent *a);              /* a reading is over */
 void agent__user_tags_cancel(struct agent *a); /* what is asked for is answered: it is over */
 void agent__user_tags_free(struct agent *a);   /* gossip is gone */
 
@@ -533,7 +544,9 @@ void agent__registration_close(struct agent *a);
 /* -- reload_uv.c ------------------------------------------------------------------------------- */
 
 void agent__reload_open(struct agent *a);
-void agent__reload_close(struct agent *a); /* who waits is answered with MU_CANCELLED */
+bool agent__reload_is_reading(const struct agent *a); /* changes of tags wait */
+void agent__reload_next(struct agent *a);             /* a change of tags is over */
+void agent__reload_close(struct agent *a);            /* who waits is answered with MU_CANCELLED */
 
 /* -- membership.c ----------------------------------------------------------------------------- */
 

@@ -78,6 +78,34 @@ static void tell_runtime(const struct telling *t)
              (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000.0);
 }
 
+/* -- memory ------------------------------------------------------------------------------------ */
+
+static void tell_memory(const struct agent *a, const struct telling *t)
+{
+    struct agent_front_held front = { .evicted_count = 0 };
+    struct agent__memory parts[AGENT__MEMORY_PARTS];
+    size_t count = agent__memory_look(a, parts);
+
+    for (size_t i = 0; i < count; i++) {
+        tell_of(t, "memory.bytes", "Bytes held for what is under way", "part", parts[i].name,
+                (double)parts[i].held.bytes);
+    }
+    for (size_t i = 0; i < count; i++) {
+        tell_of(t, "memory.most_bytes", "The most of them since the start", "part", parts[i].name,
+                (double)parts[i].held.most);
+    }
+    for (size_t i = 0; i < count; i++) {
+        tell_of(t, "memory.max_bytes", "How many of them there may be", "part", parts[i].name,
+                (double)parts[i].bytes_max);
+    }
+    if (a->front.held != NULL) {
+        a->front.held(a->front.data, &front);
+    }
+    tell(t, AGENT_COUNTER, "http.evicted",
+         "Connections that were closed because they did not take their answers",
+         (double)front.evicted_count);
+}
+
 /* -- gossip ------------------------------------------------------------------------------------ */
 
 static const struct {
@@ -365,6 +393,7 @@ void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data)
     const struct telling t = { each, data };
 
     tell_runtime(&t);
+    tell_memory(a, &t);
     tell(&t, AGENT_GAUGE, "agent.services", "Services registered here",
          (double)local_services_count(a->local));
     tell(&t, AGENT_GAUGE, "agent.checks", "Checks registered here",
@@ -375,6 +404,9 @@ void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data)
     tell_accusers(a, &t);
     tell(&t, AGENT_COUNTER, "rpc.request", "Calls of other agents that were served",
          (double)rpc_requests(a->rpc));
+    tell(&t, AGENT_COUNTER, "rpc.hung_up",
+         "Connections of the RPC port that were closed for what came, or not taken",
+         (double)rpc_faults(a->rpc));
     if (a->consensus != NULL) {
         tell_raft(a, &t);
         tell_scrub(a, &t);

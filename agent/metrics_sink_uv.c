@@ -4,7 +4,9 @@
  *   statsite  one connection with the same lines, made again a second after it is lost
  *
  * Nobody waits for a sink: while one is slow, the next second tells for both; what was sent and did
- * not arrive is lost. That a sink does not answer is said once, and once more when it does.
+ * not arrive is lost. That a sink does not answer is said once, and once more when it does. What is
+ * written first into a connection proves nothing: a router takes it for a statsite that is gone,
+ * and hangs up, each second again.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +23,8 @@
 #define PAUSE_MS       1000U
 #define DIAL_MS        5000U
 #define DATAGRAM_BYTES 1400U
+#define SENT_MIN       2U  /* texts that a connection took, until its sink counts as reached */
+#define HEARD_BYTES    256 /* statsite says nothing */
 
 struct sink {
     struct agent *agent; /* NULL: closing; then it goes with its last callback */
@@ -37,6 +41,8 @@ struct sink {
     struct dial *dial;       /* statsite: being connected */
     uv_stream_t *stream;     /* statsite; NULL: not connected */
     uv_write_t write;
+    unsigned sent; /* statsite: texts that this connection took */
+    char heard[HEARD_BYTES];
     bool is_busy; /* a lookup or a write is under way */
     bool has_udp; /* not yet closed */
 };
@@ -196,8 +202,29 @@ static void on_written(uv_write_t *write, int status)
     }
     if (status < 0) {
         stream_close(s);
+        went(s, status);
+    } else if (++s->sent >= SENT_MIN) {
+        went(s, status);
     }
-    went(s, status);
+}
+
+static void on_heard_room(uv_handle_t *handle, size_t wanted, uv_buf_t *room)
+{
+    struct sink *s = handle->data;
+
+    (void)wanted;
+    *room = uv_buf_init(s->heard, sizeof s->heard);
+}
+
+static void on_heard(uv_stream_t *stream, ssize_t count, const uv_buf_t *bytes)
+{
+    struct sink *s = stream->data;
+
+    (void)bytes;
+    if (count < 0 && !s->is_busy) { /* else what is being written fails */
+        stream_close(s);
+        went(s, (int)count);
+    }
 }
 
 static void statsite_tell(struct sink *s)
@@ -223,7 +250,10 @@ static void on_dialled(void *data, enum mu_code code, struct uv_stream_s *stream
     (void)peer;
     s->dial = NULL;
     s->stream = stream;
+    s->sent = 0;
     if (code == MU_OK) {
+        s->stream->data = s;
+        (void)uv_read_start(s->stream, on_heard_room, on_heard); /* its end shows at once */
         statsite_tell(s);
     } else {
         say(s, err->text);

@@ -13,7 +13,6 @@
 #define BACKOFF_MIN_MS 50U
 #define BACKOFF_MAX_MS 2000U
 #define CONTROL_QUEUE  (256U * 1024) /* bytes waiting: more is dropped, consensus probes again */
-#define BULK_QUEUE     (8U * 1024 * 1024)
 #define CHANNELS       2
 
 struct channel {
@@ -161,7 +160,7 @@ static bool on_send(void *self, const struct mu_id *node, enum consensus_channel
         }
         return false;
     }
-    return rpc_send(c->link, RPC_RAFT, message, is_bulk ? BULK_QUEUE : CONTROL_QUEUE);
+    return rpc_send(c->link, RPC_RAFT, message, is_bulk ? MU_RPC_BULK_MAX : CONTROL_QUEUE);
 }
 
 static void on_peers(void *self, const struct mu_id *nodes, size_t count)

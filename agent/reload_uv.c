@@ -3,6 +3,7 @@
  *   asked ---> reading on the pool ---> applied in one turn (reload.c) ---> askers answered
  *
  * Files may have changed after the reading began: who asks meanwhile gets a reading of their own.
+ * So does who asks while a change of tags is being written to a file that is read (user_tags.c).
  */
 #include <uv.h>
 
@@ -28,8 +29,6 @@ struct reading {
     struct mu_err err;
     struct mu_link askers; /* of this reading */
 };
-
-static void begin(struct agent *a);
 
 static void answer_all(struct mu_link *askers, enum mu_code code, const char *restart,
                        const struct mu_err *err)
@@ -96,8 +95,9 @@ static void on_worked(uv_work_t *work, int status)
     }
     config_free(r->fresh);
     mu_free(r);
-    if (a != NULL && a->reload.reading == NULL && !mu_list_empty(&a->reload.waiting)) {
-        begin(a);
+    if (a != NULL) {
+        agent__user_tags_next(a);
+        agent__reload_next(a);
     }
 }
 
@@ -127,7 +127,18 @@ void agent_reload(struct agent *a, agent_reloaded_fn *done, void *data)
     who->done = done;
     who->data = data;
     mu_list_push_back(&a->reload.waiting, &who->place);
-    if (a->reload.reading == NULL) {
+    agent__reload_next(a);
+}
+
+bool agent__reload_is_reading(const struct agent *a)
+{
+    return a->reload.reading != NULL;
+}
+
+void agent__reload_next(struct agent *a)
+{
+    if (a->reload.reading == NULL && !mu_list_empty(&a->reload.waiting) &&
+        !agent__user_tags_are_written(a)) {
         begin(a);
     }
 }

@@ -91,6 +91,12 @@ struct rpc *rpc_new(struct uv_loop_s *loop, struct timers *timers,
 MU_MUST_CHECK enum mu_code rpc_listen(struct rpc *r, const struct mu_addr *at, struct mu_err *err);
 struct mu_addr rpc_address(const struct rpc *r); /* with the port that was bound */
 uint64_t rpc_requests(const struct rpc *r);      /* calls that were served, of peer streams none */
+/* Bytes that were not sent yet: on connections that others made, mostly answers, and on ours. */
+struct rpc_held {
+    uint64_t answers_bytes, answers_most, calls_bytes, calls_most;
+};
+struct rpc_held rpc_held(const struct rpc *r);
+uint64_t rpc_faults(const struct rpc *r); /* connections closed for what came, or not taken */
 /* From now on, for connections yet to be made. */
 void rpc_seal(struct rpc *r, const struct rpc_sealing *sealing);
 /* Write what is queued, without waiting for the end of this turn. Not from inside a handler. */
@@ -128,6 +134,7 @@ bool rpc_send(struct rpc_link *link, enum rpc_method method, struct mu_span mess
 /* -- in ---------------------------------------------------------------------------------------- */
 
 const struct rpc_identity *rpc_asker(const struct rpc_request *request);
+/* Refused as MU_BUSY instead when answers that were not sent hold too much (MU_RPC_HELD_MAX). */
 void rpc_reply(struct rpc_request *request, struct mu_span message);
 void rpc_refuse(struct rpc_request *request, enum mu_code code, const char *text);
 /* What the handler keeps with a request that it answers later. */

@@ -20,7 +20,8 @@ struct rpc_conn {
     struct mu_link streams; /* struct stream.place */
     struct timer hello_timer;
     struct rpc_identity peer;
-    size_t held_bytes;
+    size_t held_bytes;   /* of messages that are not complete yet */
+    size_t queued_bytes; /* not sent yet; as counted in the hub */
     bool is_incoming, is_known, is_closing;
 };
 
@@ -83,6 +84,11 @@ struct rpc {
     struct mu_link conns, dirty;
     size_t incoming;
     uint64_t requests;
+    struct rpc_held held;
+    uint64_t faults;           /* connections that were closed or not taken: said, and counted */
+    uint64_t faults_said;      /* of these, in log lines so far */
+    uint64_t faults_minute_ms; /* when the time began in which so many lines were written */
+    unsigned faults_lines;
     size_t handles; /* open uv handles; the last one to close ends us */
     bool is_listening, is_closing;
     struct mu_addr address;
@@ -97,6 +103,9 @@ void rpc_conn_mark(struct rpc_conn *c);
 
 /* Close and end everything on it; `why` is what its link is told. Harmless when closing already. */
 void rpc_conn_close(struct rpc_conn *c, const char *why);
+
+/* Bytes for it were queued, or went: count them. */
+void rpc_conn_count(struct rpc_conn *c);
 
 /* -- streams (rpc_stream.c) -------------------------------------------------------------------- */
 

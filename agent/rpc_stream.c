@@ -22,6 +22,7 @@
 
 /* Partial messages a peer may make us hold; more closes the connection. */
 #define HELD_BYTES_MAX (4U * MU_RPC_MESSAGE_MAX)
+#define REPLY_FAIR     (64U * 1024) /* queued on one connection: never in the way of others */
 
 /* -- methods ----------------------------------------------------------------------------------- */
 
@@ -131,6 +132,14 @@ void *rpc_data(const struct rpc_request *request)
     return request->data;
 }
 
+/* An agent that does not read, stopped or behind a bad link, costs us its answers: until they are
+ * too many. A little each may always have. */
+static bool has_room(const struct rpc_conn *c, size_t bytes)
+{
+    return c->queued_bytes + bytes <= REPLY_FAIR ||
+           c->rpc->held.answers_bytes + bytes <= MU_RPC_HELD_MAX;
+}
+
 void rpc_reply(struct rpc_request *request, struct mu_span message)
 {
     static const struct mu_header head[] = {
@@ -144,12 +153,17 @@ void rpc_reply(struct rpc_request *request, struct mu_span message)
     uint8_t prefix[MU_GRPC_HEAD_BYTES];
 
     MU_ASSERT(c != NULL && !request->is_answered);
+    if (!has_room(c, message.bytes)) {
+        rpc_refuse(request, MU_BUSY, "too many answers wait to be sent");
+        return;
+    }
     request->is_answered = true;
     mu_grpc_head(prefix, message.bytes);
     mu_h2_respond(c->h2, request->s.id, head, MU_LEN(head), false);
     mu_h2_send(c->h2, request->s.id, mu_span_of(prefix, sizeof prefix), false);
     mu_h2_send(c->h2, request->s.id, message, false);
     mu_h2_trailers(c->h2, request->s.id, trailers, MU_LEN(trailers));
+    rpc_conn_count(c);
     rpc_conn_mark(c);
 }
 
@@ -232,6 +246,7 @@ static void message_send(struct rpc_conn *c, int32_t id, struct mu_span message,
     mu_grpc_head(prefix, message.bytes);
     mu_h2_send(c->h2, id, mu_span_of(prefix, sizeof prefix), false);
     mu_h2_send(c->h2, id, message, ends);
+    rpc_conn_count(c);
     rpc_conn_mark(c);
 }
 

@@ -33,6 +33,9 @@
 #define WINDOW_BYTES  (8U * 1024 * 1024)
 #define HEADERS_BYTES (16U * 1024)
 #define KEEPALIVE_S   30U
+/* Anybody can knock: so many lines about it in so long, and then how many there were. */
+#define FAULT_LINES    8U
+#define FAULT_PAUSE_MS 60000U
 
 /* A connection and its socket. */
 struct line {
@@ -142,12 +145,33 @@ static void conn_flush(struct rpc_conn *c)
     }
 }
 
+void rpc_conn_count(struct rpc_conn *c)
+{
+    struct rpc_held *h = &c->rpc->held;
+    uint64_t *bytes = c->is_incoming ? &h->answers_bytes : &h->calls_bytes;
+    size_t queued = c->is_closing || c->h2 == NULL ? 0 : mu_h2_queued_all(c->h2);
+
+    *bytes += queued;
+    *bytes -= c->queued_bytes;
+    c->queued_bytes = queued;
+    h->answers_most = h->answers_bytes > h->answers_most ? h->answers_bytes : h->answers_most;
+    h->calls_most = h->calls_bytes > h->calls_most ? h->calls_bytes : h->calls_most;
+}
+
+struct rpc_held rpc_held(const struct rpc *r)
+{
+    return r->held;
+}
+
 void rpc_flush(struct rpc *r)
 {
     struct mu_link *link;
 
     while ((link = mu_list_pop_front(&r->dirty)) != NULL) {
-        conn_flush(MU_CONTAINER(link, struct rpc_conn, dirty));
+        struct rpc_conn *c = MU_CONTAINER(link, struct rpc_conn, dirty);
+
+        conn_flush(c);
+        rpc_conn_count(c);
     }
 }
 
@@ -201,6 +225,7 @@ void rpc_conn_close(struct rpc_conn *c, const char *why)
         return;
     }
     c->is_closing = true;
+    rpc_conn_count(c);
     timer_cancel(&c->hello_timer);
     mu_list_remove(&c->place);
     mu_list_remove(&c->dirty);
@@ -285,6 +310,24 @@ static void say_alert(struct line *l)
     }
 }
 
+static void fault(struct rpc *r, const char *what, const char *from, const char *error)
+{
+    uint64_t now_ms = uv_now(hub_of(r)->listener.loop);
+
+    r->faults++;
+    if (r->faults_lines == 0 || now_ms - r->faults_minute_ms >= FAULT_PAUSE_MS) {
+        r->faults_minute_ms = now_ms;
+        r->faults_lines = 0;
+    }
+    if (r->faults_lines == FAULT_LINES) {
+        return;
+    }
+    r->faults_lines++;
+    mu_log(MU_WARN, "agent.rpc", what, mu_kv("from", from), mu_kv("error", error),
+           mu_kv_u("times", r->faults - r->faults_said));
+    r->faults_said = r->faults;
+}
+
 static const char *end_text(const struct line *l, ssize_t got)
 {
     if (l->tls != NULL && !mu_tls_is_up(l->tls)) {
@@ -310,8 +353,7 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
     if (take(l, mu_span_of(buf->base, (size_t)got), &err) != MU_OK) {
         struct peer_text from = peer_text(l);
 
-        mu_log(MU_WARN, "agent.rpc", "Closing a connection that broke the protocol",
-               mu_kv("from", from.text), mu_kv("error", err.text));
+        fault(c->rpc, "Closing a connection that broke the protocol", from.text, err.text);
         say_alert(l);
         rpc_conn_close(c, err.text);
         return;
@@ -376,14 +418,17 @@ static void on_connection(uv_stream_t *listener, int status)
     struct rpc *r = &MU_CONTAINER((uv_tcp_t *)listener, struct hub, listener)->rpc;
 
     if (status < 0) {
-        mu_log(MU_WARN, "agent.rpc", "Cannot accept a connection",
-               mu_kv("error", uv_strerror(status)));
+        fault(r, "Cannot accept a connection", "", uv_strerror(status));
         return;
     }
     struct rpc_conn *c = conn_new(r, true);
+    int rc = uv_accept(listener, (uv_stream_t *)&line_of(c)->tcp);
 
-    if (uv_accept(listener, (uv_stream_t *)&line_of(c)->tcp) != 0 ||
-        r->incoming > MU_RPC_CONNECTIONS_MAX) {
+    if (rc != 0 || r->incoming > MU_RPC_CONNECTIONS_MAX) {
+        struct peer_text from = peer_text(line_of(c));
+
+        fault(r, "Cannot accept a connection", from.text,
+              rc != 0 ? uv_strerror(rc) : "there are too many connections");
         rpc_conn_close(c, "not accepted");
         return;
     }
@@ -582,6 +627,11 @@ enum mu_code rpc_listen(struct rpc *r, const struct mu_addr *at, struct mu_err *
     MU_ASSERT(mu_addr_from_sockaddr((const struct sockaddr *)&sa, &r->address));
     r->is_listening = true;
     return MU_OK;
+}
+
+uint64_t rpc_faults(const struct rpc *r)
+{
+    return r->faults;
 }
 
 uint64_t rpc_requests(const struct rpc *r)

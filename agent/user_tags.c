@@ -5,6 +5,10 @@
  * One change after the other: each begins with what the one before it left. With a tags_file they
  * outlive the process, and a reload reads them from there; without one they are gone with either,
  * as with Serf.
+ *
+ * A reload and a change are never under way at once: one that had read the file before it was
+ * written, and is applied behind that, would take the change back until the next one. Each waits
+ * for the other, in turns.
  */
 #include <string.h>
 
@@ -206,6 +210,7 @@ static void on_written(void *data, enum mu_code code, const struct mu_err *err)
         (void)mu_wrap(&why, code, "Failed to write tags file");
         change_end(c, why.text);
     }
+    agent__reload_next(u->agent);
     next(u);
 }
 
@@ -248,7 +253,8 @@ static void next(void *data)
 {
     struct user_tags *u = data;
 
-    while (u->current == NULL && !mu_list_empty(&u->changes)) {
+    while (u->current == NULL && !agent__reload_is_reading(u->agent) &&
+           !mu_list_empty(&u->changes)) {
         change_begin(u, MU_CONTAINER(mu_list_pop_front(&u->changes), struct change, place));
     }
 }
@@ -298,6 +304,18 @@ void agent__user_tags_open(struct agent *a)
     mu_list_init(&u->changes);
     mu_list_init(&u->spreading);
     a->user_tags = u;
+}
+
+bool agent__user_tags_are_written(const struct agent *a)
+{
+    return a->user_tags != NULL && a->user_tags->current != NULL;
+}
+
+void agent__user_tags_next(struct agent *a)
+{
+    if (a->user_tags != NULL) {
+        next(a->user_tags);
+    }
 }
 
 /* Of `serf agent` only: what was set at run time is in its tags_file, or gone. */

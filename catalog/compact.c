@@ -33,14 +33,21 @@ static uint64_t id_of(uint64_t rev)
     return rev << MVCC_SUB_BITS;
 }
 
+/* Its bytes are needed once more, for the state's hash: each in memory of its own, or a step would
+ * hold as many values as it visits rows, each as large as a value may be. */
 static enum mu_code version_remove(struct catalog *c, uint64_t id, struct mu_err *err)
 {
     struct row_value key = row_number(id);
+    struct mu_arena arena;
     struct row row;
     bool found = false;
-    enum mu_code rc = catalog__row_find(&c->rows, HIST, &key, &c->arena, &row, &found, err);
 
-    return rc == MU_OK && found ? catalog__row_remove(&c->rows, HIST, &row, err) : rc;
+    mu_arena_init(&arena, 0);
+    enum mu_code rc = catalog__row_find(&c->rows, HIST, &key, &arena, &row, &found, err);
+
+    rc = rc == MU_OK && found ? catalog__row_remove(&c->rows, HIST, &row, err) : rc;
+    mu_arena_deinit(&arena);
+    return rc;
 }
 
 /* -- versions ---------------------------------------------------------------------------------- */

@@ -270,8 +270,7 @@ MU_MUST_CHECK enum mu_code catalog__sessions_end_of_check(struct catalog *c,
 /* kv.c: what the end of a session does to a key that it holds. */
 struct mvcc_key;
 MU_MUST_CHECK enum mu_code catalog__kv_give_back(struct catalog *c, const struct mvcc_key *held,
-                                                 bool deletes, struct mu_arena *arena,
-                                                 struct mu_err *err);
+                                                 bool deletes, struct mu_err *err);
 
 /* lock_delay.c */
 MU_MUST_CHECK enum mu_code catalog__lock_delay_set(struct catalog *c, struct mu_span key,

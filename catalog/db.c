@@ -27,8 +27,6 @@
 #define SCHEMA_OLDEST  4          /* that is brought up to date */
 #define APPLICATION_ID 0x6d757374 /* "must" */
 
-#define CACHE_BYTES (16U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
-
 /* When the WAL is written back, in pages (spec/consensus.md 3.4). Fewer, larger checkpoints halve
  * the cost of writing; idle ones keep a restart short. */
 #define PAGE_BYTES            4096
@@ -255,7 +253,7 @@ static enum mu_code settle_file(struct catalog *c, const struct catalog_files *f
 static enum mu_code open_all(struct catalog *c, const struct catalog_options *options,
                              struct mu_err *err)
 {
-    uint32_t cache_bytes = options->cache_bytes > 0 ? options->cache_bytes : CACHE_BYTES;
+    uint32_t cache_bytes = options->cache_bytes > 0 ? options->cache_bytes : MU_STATE_CACHE_BYTES;
     enum connection_role role = c->is_in_memory ? CONNECTION_MEMORY : CONNECTION_WRITER;
     const char *vfs = options->files != NULL ? options->files->vfs : NULL;
     enum mu_code rc = c->is_in_memory ? MU_OK : create_file(options->files, options->path, err);

@@ -131,21 +131,25 @@ enum mu_code catalog__kv_lock(CATALOG_APPLY_ARGS)
 }
 
 enum mu_code catalog__kv_give_back(struct catalog *c, const struct mvcc_key *held, bool deletes,
-                                   struct mu_arena *arena, struct mu_err *err)
+                                   struct mu_err *err)
 {
     struct mu_span key = held->row.v[CUR_KEY].bytes;
     struct mvcc_attributes attributes = catalog__mvcc_lock(held);
     struct mvcc_value value;
+    struct mu_arena arena; /* of one value: a session may hold many that are large */
 
     key_changed(c, key);
     if (deletes) {
         catalog__touch(c, COUNTER_TOMBSTONES);
         return catalog__mvcc_delete(c, held, err);
     }
-    enum mu_code rc = catalog__mvcc_read(c, held, arena, &value, &attributes.flags, err);
+    mu_arena_init(&arena, 0);
+    enum mu_code rc = catalog__mvcc_read(c, held, &arena, &value, &attributes.flags, err);
 
     attributes.session = MU_SPAN_NONE;
-    return rc == MU_OK ? catalog__mvcc_put(c, held, key, &value, &attributes, err) : rc;
+    rc = rc == MU_OK ? catalog__mvcc_put(c, held, key, &value, &attributes, err) : rc;
+    mu_arena_deinit(&arena);
+    return rc;
 }
 
 /* -- deleting ---------------------------------------------------------------------------------- */

@@ -14,8 +14,6 @@
 #include "base/mem.h"
 #include "packed.h"
 
-#define CACHE_BYTES (16U * 1024 * 1024) /* a ceiling: pages are taken as they are needed */
-
 /* "SELECT <columns of the table> FROM <table> <rest>", or the SQL itself where there is no table.
  * A walk over a range has no upper bound in SQL: it stops where the prefix ends. */
 static const struct {
@@ -99,7 +97,8 @@ static enum mu_code reader_open(struct catalog_reader **out, const char *path, c
         r->db = &in_memory->db;
     } else {
         r->db = &r->own;
-        rc = catalog__connection_open(&r->own, path, CONNECTION_READER, vfs, CACHE_BYTES, err);
+        rc = catalog__connection_open(&r->own, path, CONNECTION_READER, vfs, MU_STATE_CACHE_BYTES,
+                                      err);
         r->own.damage = &r->is_damaged;
     }
     if (rc == MU_OK) {

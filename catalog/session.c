@@ -50,7 +50,7 @@ static enum mu_code give_back_all(struct catalog *c, const struct row *session, 
         mu_arena_reset(&arena);
         rc = catalog__mvcc_held(c, session->v[SESSION_ID].bytes, HELD_CHUNK, &arena, &held, err);
         for (size_t i = 0; rc == MU_OK && i < held.count; i++) {
-            rc = catalog__kv_give_back(c, &held.items[i], deletes, &arena, err);
+            rc = catalog__kv_give_back(c, &held.items[i], deletes, err);
             if (rc == MU_OK && delay_ms(session) > 0) {
                 rc = catalog__lock_delay_set(c, held.items[i].row.v[CUR_KEY].bytes,
                                              delay_ms(session), err);

@@ -435,6 +435,12 @@ void consensus_driver_status(const struct consensus_driver *d, struct consensus_
     consensus__node_status(&d->node, out);
 }
 
+void consensus_driver_entries(const struct consensus_driver *d, uint64_t *bytes, uint64_t *most)
+{
+    *bytes = d->node.pool.bytes;
+    *most = d->node.pool.most;
+}
+
 const char *consensus_driver_waits(const struct consensus_driver *d)
 {
     return d->node.waits;

@@ -42,7 +42,8 @@ void consensus__node_applied_upto(struct consensus_node *n, uint64_t index)
 
 static bool is_window_open(const struct consensus_node *n)
 {
-    return n->delivered - n->applied < MU_APPLY_QUEUE_MAX && n->batches_bytes < MU_ENTRY_POOL_MAX;
+    return n->delivered - n->applied < MU_APPLY_QUEUE_MAX &&
+           n->batches_bytes < MU_APPLY_AHEAD_BYTES;
 }
 
 bool consensus__node_can_deliver(const struct consensus_node *n)

@@ -53,6 +53,7 @@ static uint32_t add(struct consensus_pool *p, struct mu_span payload)
     }
     p->entries[handle - 1] = e;
     p->bytes += bytes;
+    p->most = p->bytes > p->most ? p->bytes : p->most;
     p->count++;
     return handle;
 }

@@ -24,6 +24,7 @@ struct consensus_pool {
     uint32_t *free;                        /* handles that are free, newest last */
     size_t room, free_count;
     uint64_t bytes; /* of all records */
+    uint64_t most;  /* of them, ever */
     size_t count;
 };
 

@@ -21,6 +21,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "base/assert.h"
+#include "base/chain.h"
 #include "base/mem.h"
 #include "base/table.h"
 
@@ -30,9 +31,8 @@
 
 struct stream {
     int32_t id;
-    void *data;          /* the owner's */
-    struct mu_buf queue; /* to be sent; the first queue_at bytes are gone */
-    size_t queue_at;
+    void *data;            /* the owner's */
+    struct mu_chain queue; /* to be sent */
     struct mu_header *trailers;
     size_t trailers_count;
     struct mu_buf text;       /* names and values of the header block that is arriving */
@@ -54,6 +54,7 @@ struct mu_h2 {
     void *data;
     nghttp2_session *session;
     struct mu_table *streams; /* id -> struct stream */
+    size_t queued_bytes;      /* in the queues of all of them */
     bool is_inside;           /* feed or pull runs: callbacks may not call them */
     bool has_failed;          /* feed fails from now on */
     bool is_going;            /* the peer sent GOAWAY */
@@ -80,7 +81,7 @@ static struct stream *stream_new(struct mu_h2 *h, int32_t id)
 
 static void stream_free(struct stream *s)
 {
-    mu_buf_deinit(&s->queue);
+    mu_chain_deinit(&s->queue);
     mu_buf_deinit(&s->text);
     mu_free(s->fields);
     for (size_t i = 0; i < s->trailers_count; i++) {
@@ -88,6 +89,12 @@ static void stream_free(struct stream *s)
     }
     mu_free(s->trailers);
     mu_free(s);
+}
+
+static void queue_drop(struct mu_h2 *h, struct stream *s)
+{
+    h->queued_bytes -= s->queue.bytes;
+    mu_chain_deinit(&s->queue);
 }
 
 /* -- header blocks in ----------------------------------------------------------------------- */
@@ -240,6 +247,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_
         h->events.closed(h->data, id, error_code);
     }
     (void)mu_table_remove(h->streams, id_key(&id));
+    queue_drop(h, s);
     stream_free(s);
     return 0;
 }
@@ -257,11 +265,6 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 }
 
 /* -- bytes out ------------------------------------------------------------------------------ */
-
-static size_t queued(const struct stream *s)
-{
-    return s->queue.bytes - s->queue_at;
-}
 
 static nghttp2_nv *nv_of(const struct mu_header *headers, size_t count)
 {
@@ -286,15 +289,8 @@ static void trailers_submit(struct mu_h2 *h, struct stream *s)
 
 static void queue_taken(struct mu_h2 *h, struct stream *s, size_t bytes)
 {
-    s->queue_at += bytes;
-    if (s->queue_at == s->queue.bytes) {
-        mu_buf_deinit(&s->queue); /* idle streams hold no memory */
-        s->queue_at = 0;
-    } else if (s->queue_at > s->queue.bytes / 2) {
-        mu_buf_drop(&s->queue, s->queue_at);
-        s->queue_at = 0;
-    }
-    if (s->was_full && queued(s) < MU_H2_QUEUE_BYTES / 2) {
+    h->queued_bytes -= bytes;
+    if (s->was_full && s->queue.bytes < MU_H2_QUEUE_BYTES / 2) {
         s->was_full = false;
         if (h->events.drained != NULL) {
             h->events.drained(h->data, s->id);
@@ -310,17 +306,14 @@ static ssize_t read_queue(nghttp2_session *session, int32_t id, uint8_t *to, siz
 
     (void)source;
     MU_ASSERT(s != NULL);
-    size_t bytes = queued(s) < room ? queued(s) : room;
-
-    if (bytes == 0 && !s->ends) {
+    if (s->queue.bytes == 0 && !s->ends) {
         s->is_deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
-    if (bytes > 0) {
-        memcpy(to, s->queue.data + s->queue_at, bytes);
-        queue_taken(h, s, bytes);
-    }
-    if (s->ends && queued(s) == 0) {
+    size_t bytes = mu_chain_take(&s->queue, to, room);
+
+    queue_taken(h, s, bytes);
+    if (s->ends && s->queue.bytes == 0) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
         if (s->has_trailers) {
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
@@ -556,10 +549,11 @@ void mu_h2_send(struct mu_h2 *h, int32_t stream, struct mu_span bytes, bool ends
         return;
     }
     MU_ASSERT(!s->ends);
-    mu_buf_add_span(&s->queue, bytes);
-    s->was_full = s->was_full || queued(s) >= MU_H2_QUEUE_BYTES;
+    mu_chain_add(&s->queue, bytes);
+    h->queued_bytes += bytes.bytes;
+    s->was_full = s->was_full || s->queue.bytes >= MU_H2_QUEUE_BYTES;
     s->ends = ends;
-    if (queued(s) > 0 || ends) {
+    if (s->queue.bytes > 0 || ends) {
         resume(h, s);
     }
 }
@@ -599,8 +593,7 @@ void mu_h2_reset(struct mu_h2 *h, int32_t stream, uint32_t error_code)
     if (s == NULL) {
         return;
     }
-    mu_buf_deinit(&s->queue);
-    s->queue_at = 0;
+    queue_drop(h, s);
     (void)nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, stream, error_code);
 }
 
@@ -621,7 +614,12 @@ size_t mu_h2_queued(const struct mu_h2 *h, int32_t stream)
 {
     const struct stream *s = stream_find(h, stream);
 
-    return s != NULL ? queued(s) : 0;
+    return s != NULL ? s->queue.bytes : 0;
+}
+
+size_t mu_h2_queued_all(const struct mu_h2 *h)
+{
+    return h->queued_bytes;
 }
 
 void mu_h2_ping(struct mu_h2 *h)

@@ -190,6 +190,16 @@ static void look_locally(struct request *r)
     evaluate(r, &view);
 }
 
+/* Answers of this turn are to be sent first. */
+static void wait_turn(struct request *r)
+{
+    struct front *f = r->front;
+
+    f->parked_count++;
+    r->pending = &pending_watch;
+    mu_list_push_back(&f->woken, &r->link);
+}
+
 static void on_ready(void *data, enum mu_code code, const struct agent_view *view,
                      const struct mu_err *err)
 {
@@ -199,6 +209,10 @@ static void on_ready(void *data, enum mu_code code, const struct agent_view *vie
     r->pending = NULL;
     if (code != MU_OK) {
         fail(r, code, err);
+        return;
+    }
+    if (r->front->pool.turn_bytes >= MU_HTTP_TURN_BYTES) {
+        wait_turn(r);
         return;
     }
     evaluate(r, view);

@@ -8,11 +8,12 @@
 
 /* How long the driver lets things last. Generous where honest clients wait: pooled connections of
  * Go clients stay idle for 90 s, and one that we close under a request costs it an error. */
-#define IDLE_MS (600U * 1000) /* between requests */
-#define HEAD_MS (30U * 1000)  /* from the first byte of a head to its end: slow loris */
-#define BODY_MS (60U * 1000)  /* between two parts of a body */
-#define SEND_MS (60U * 1000)  /* without the peer taking a byte of its answer */
-#define END_MS  (2U * 1000)   /* of reading on after a refusal, so that the peer sees the answer */
+#define IDLE_MS     (600U * 1000) /* between requests */
+#define HEAD_MS     (30U * 1000)  /* from the first byte of a head to its end: slow loris */
+#define BODY_MS     (60U * 1000)  /* between two parts of a body */
+#define SEND_MS     (60U * 1000)  /* without the peer taking a byte of its answer */
+#define VICTIMS_MAX 64            /* looked at to make room for one answer */
+#define END_MS      (2U * 1000) /* of reading on after a refusal, so that the peer sees the answer */
 
 static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 section 3.4 */
 #define PREFACE_BYTES (sizeof preface - 1)
@@ -26,6 +27,7 @@ void conn_init(struct conn *c, struct conn_host *host, const struct mu_addr *cli
 
 void conn_deinit(struct conn *c)
 {
+    held_set(&c->host->pool->held, &c->held, 0, c->host->now_ms);
     http1_deinit(c);
     http2_deinit(c);
     mu_buf_deinit(&c->in);
@@ -198,6 +200,87 @@ static void drain_all(struct conn *c)
     }
 }
 
+/* -- what it holds ------------------------------------------------------------------------------
+ */
+
+/* The socket's part is there until all of it was taken: it is one piece of memory. */
+static size_t held_bytes(const struct conn *c)
+{
+    size_t queued = c->h2 != NULL ? mu_h2_queued_all(c->h2) : 0;
+
+    return c->in.bytes + c->out.bytes + c->taken_bytes + queued;
+}
+
+static void held_count(struct conn *c)
+{
+    held_set(&c->host->pool->held, &c->held, c->is_evicted ? 0 : held_bytes(c), c->host->now_ms);
+}
+
+/* What it holds goes with the end of this turn; nobody reads it. */
+static void evict(struct conn *c)
+{
+    c->host->pool->held.evicted_count++;
+    c->is_evicted = true;
+    held_count(c);
+    c->host->touch(c->host->touch_data, c);
+}
+
+void conn_took(struct conn *c, size_t bytes)
+{
+    held_taken(&c->host->pool->held, &c->held, bytes, c->host->now_ms);
+}
+
+void conn_look(struct conn *c)
+{
+    if (c->host->unsent == NULL || c->unsent == 0) {
+        return;
+    }
+    size_t left = c->host->unsent(c->host->touch_data, c);
+
+    if (left < c->unsent) {
+        conn_took(c, c->unsent - left);
+        c->unsent = left;
+        c->since_ms = c->host->now_ms;
+    }
+}
+
+static bool has_room(struct conn *c, size_t bytes)
+{
+    struct held *all = &c->host->pool->held;
+    struct held_by *victim = NULL;
+
+    for (unsigned i = 0; i < VICTIMS_MAX; i++) {
+        switch (held_room(all, &c->held, bytes, c->host->now_ms, &victim)) {
+        case HELD_FITS: return true;
+        case HELD_REFUSED: return false;
+        case HELD_EVICT: break;
+        }
+        struct conn *other = MU_CONTAINER(victim, struct conn, held);
+
+        conn_look(other); /* perhaps it goes on taking: then it is not the longest any more */
+        if (other->host->now_ms - victim->since_ms >= HELD_PATIENCE_MS) {
+            evict(other);
+        }
+    }
+    return false;
+}
+
+void conn__admit(struct conn *c, struct request *r)
+{
+    struct request_pool *pool = c->host->pool;
+    size_t bytes = r->response.body.bytes;
+
+    if (!has_room(c, bytes)) {
+        response_reset(r);
+        r->response.status = 429;
+        r->response.content_type = "text/plain; charset=utf-8";
+        r->response.body =
+            MU_SPAN_LIT("Too many answers wait for clients that do not take them: try again later");
+        bytes = r->response.body.bytes;
+    }
+    held_set(&pool->held, &c->held, c->held.bytes + bytes, c->host->now_ms);
+}
+
 /* -- the turn ---------------------------------------------------------------------------------- */
 
 bool conn__is_clogged(const struct conn *c)
@@ -222,6 +305,10 @@ void conn_turn(struct conn *c)
         drain_all(c);
     }
     c->is_held_up = conn__is_clogged(c);
+    held_count(c);
+    for (struct held_by *by; (by = held_over(&c->host->pool->held)) != NULL;) {
+        evict(MU_CONTAINER(by, struct conn, held));
+    }
 }
 
 void conn_stop(struct conn *c)
@@ -249,8 +336,12 @@ bool conn_wants_read(const struct conn *c)
 
 void conn_sent(struct conn *c, size_t unsent)
 {
-    c->unsent = unsent;
+    if (unsent < c->unsent) {
+        conn_took(c, c->unsent - unsent);
+    }
+    c->unsent = c->taken_bytes = unsent;
     c->since_ms = c->host->now_ms;
+    held_count(c);
     if (c->has_watched || (c->is_held_up && !conn__is_clogged(c))) {
         c->is_held_up = false;
         c->host->touch(c->host->touch_data, c); /* nothing else might ever wake it */
@@ -269,12 +360,13 @@ bool conn_wants_shutdown(const struct conn *c)
 
 bool conn_is_over(const struct conn *c)
 {
-    return is_done(c) && !conn_wants_shutdown(c);
+    return c->is_evicted || (is_done(c) && !conn_wants_shutdown(c));
 }
 
 uint64_t conn_deadline(const struct conn *c)
 {
-    bool has_unsent = c->out.bytes + c->unsent > 0;
+    size_t queued = c->h2 != NULL ? mu_h2_queued_all(c->h2) : 0;
+    bool has_unsent = c->out.bytes + c->unsent + queued > 0;
 
     if (c->state == CONN_ENDING && !has_unsent) {
         return c->since_ms + END_MS;

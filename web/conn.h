@@ -42,6 +42,8 @@ struct conn_host {
     void *data;
     /* There is something to do for this connection at the end of this turn. */
     void (*touch)(void *touch_data, struct conn *c);
+    /* How much of what the driver took waits for the socket; NULL: as conn_sent() said last. */
+    size_t (*unsent)(void *touch_data, struct conn *c);
     void *touch_data;
 };
 
@@ -56,15 +58,18 @@ struct conn {
     struct conn_host *host;
     struct mu_addr client;
     enum conn_state state;
-    struct mu_buf in;  /* came, but waits for the request before it */
-    struct mu_buf out; /* to be sent; the driver takes it */
-    size_t unsent;     /* bytes that the driver took and the socket did not: conn_sent() */
-    bool is_held_up;   /* the last turn stopped at what the peer does not take */
-    bool is_eof;       /* the peer sends nothing more */
-    bool is_stopping;  /* answer what runs, then end */
-    bool has_watched;  /* an answer waits for the peer to take more of it */
-    bool is_body_held; /* a body comes faster than it can be kept: read no more for now */
-    uint64_t since_ms; /* when what conn_deadline() measures began */
+    struct mu_buf in;    /* came, but waits for the request before it */
+    struct mu_buf out;   /* to be sent; the driver takes it */
+    size_t unsent;       /* bytes that the driver took and the socket did not: conn_sent() */
+    size_t taken_bytes;  /* that the driver has: all of them until the socket took the last */
+    struct held_by held; /* all of it, and what HTTP/2 has queued */
+    bool is_evicted;     /* others need the room: close it as it is */
+    bool is_held_up;     /* the last turn stopped at what the peer does not take */
+    bool is_eof;         /* the peer sends nothing more */
+    bool is_stopping;    /* answer what runs, then end */
+    bool has_watched;    /* an answer waits for the peer to take more of it */
+    bool is_body_held;   /* a body comes faster than it can be kept: read no more for now */
+    uint64_t since_ms;   /* when what conn_deadline() measures began */
 
     /* HTTP/1.1 */
     struct mu_h1 *h1;
@@ -94,6 +99,10 @@ void conn_turn(struct conn *c);
 /* The socket took something of `out`, which shows it already; `unsent` bytes are left with the
  * driver. */
 void conn_sent(struct conn *c, size_t unsent);
+/* The socket took so much of `out` at once. */
+void conn_took(struct conn *c, size_t bytes);
+/* Has the socket taken anything since, of what the driver still holds? */
+void conn_look(struct conn *c);
 void conn_stop(struct conn *c); /* end as soon as nothing runs */
 
 bool conn_wants_read(const struct conn *c);
@@ -111,6 +120,8 @@ uint64_t conn_deadline(const struct conn *c);
 #define CONN_DRAINED (128U * 1024) /* of an answer in pieces: so little waits, it may go on */
 
 void conn__end(struct conn *c); /* send `out`, then close */
+/* Is there room for the answer in r->response? Else it is another one afterwards: 429. */
+void conn__admit(struct conn *c, struct request *r);
 /* An answer that comes piece by piece may go on when little of it waits. */
 void conn__drain(struct conn *c, struct request *r);
 bool conn__is_clogged(const struct conn *c); /* the peer does not take its answers */

@@ -37,6 +37,7 @@ void front_init(struct front *f, struct agent *agent)
 void front_deinit(struct front *f)
 {
     MU_ASSERT(f->parked_count == 0);
+    deadline_clear(&f->deadlines, &f->gate);
     metrics_free(&f->metrics);
     request_pool_deinit(&f->pool);
     deadlines_deinit(&f->deadlines);
@@ -138,12 +139,49 @@ void front_serve(void *data, struct request *r)
 
 /* -- turns ------------------------------------------------------------------------------------- */
 
+static void on_gate(void *data)
+{
+    struct front *f = data;
+
+    f->is_gate_over = true;
+}
+
+/* A change may wake thousands who all want the same large answer. While half of the room is taken
+ * the others wait until somebody has read; for a moment only, for then those who do not read are
+ * known and go, or it is time to say that there is too much. */
+static bool is_gated(struct front *f)
+{
+    if (f->pool.held.bytes <= MU_HTTP_HELD_MAX / 2 || f->is_stopping) {
+        deadline_clear(&f->deadlines, &f->gate);
+        f->is_gate_over = false;
+        return false;
+    }
+    if (!f->is_gate_over && !deadline_is_set(&f->gate)) {
+        deadline_set(&f->deadlines, &f->gate, agent_now_ms(f->agent) + HELD_PATIENCE_MS, on_gate,
+                     f);
+    }
+    return !f->is_gate_over;
+}
+
 bool front_turn(struct front *f)
 {
-    for (unsigned i = 0; i < LOOKS_MAX && !mu_list_empty(&f->woken); i++) {
+    bool is_open = mu_list_empty(&f->woken) || !is_gated(f);
+
+    for (unsigned i = 0; is_open && i < LOOKS_MAX && !mu_list_empty(&f->woken) &&
+                         f->pool.turn_bytes < MU_HTTP_TURN_BYTES;
+         i++) {
         blocking_look(MU_CONTAINER(f->woken.next, struct request, link));
     }
-    return !mu_list_empty(&f->woken);
+    return is_open && !mu_list_empty(&f->woken);
+}
+
+void front_held(void *data, struct agent_front_held *out)
+{
+    const struct request_pool *p = &((const struct front *)data)->pool;
+
+    *out = (struct agent_front_held){ .bodies = { p->bodies_bytes, p->bodies_most },
+                                      .answers = { p->held.bytes, p->held.most },
+                                      .evicted_count = p->held.evicted_count };
 }
 
 void front_stop(struct front *f)

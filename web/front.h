@@ -37,6 +37,8 @@ struct front {
     struct mu_link monitors;  /* the log, followed */
     struct mu_link listening; /* reads of events that wait for another one */
     size_t parked_count;      /* in all four: at most MU_BLOCKING_MAX */
+    struct deadline gate;     /* how long the woken wait for room: front_turn() */
+    bool is_gate_over;
     struct front_metrics metrics;
     uint64_t began_ms;
     bool is_stopping;
@@ -52,6 +54,9 @@ void front_serve(void *data, struct request *r);
 /* The end of a turn (the driver calls it in each, and then aims its timer at f->deadlines): look at
  * what was woken, a bounded number. True: more is left. */
 MU_MUST_CHECK bool front_turn(struct front *f);
+
+/* agent_front.held: what requests and connections hold. data: the front. */
+void front_held(void *data, struct agent_front_held *out);
 
 /* From now on nothing waits: what is parked is answered as it is. */
 void front_stop(struct front *f);

@@ -210,6 +210,7 @@ static void answer(struct request *r)
     MU_ASSERT(c->request == r);
     c->request = NULL;
     c->keeps_alive = c->keeps_alive && !c->is_stopping;
+    conn__admit(c, r);
     response_head_h1(c->host->style, r, c->keeps_alive, c->minor, c->host->wall_s, &c->out);
     if (r->method != WEB_HEAD) {
         mu_buf_add_span(&c->out, r->response.body);

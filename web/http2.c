@@ -224,6 +224,8 @@ static void answer(struct request *r)
 {
     struct conn *c = r->sink_data;
     struct mu_header headers[RESPONSE_LIST_MAX];
+
+    conn__admit(c, r);
     size_t count = response_head_h2(c->host->style, r, c->host->wall_s, headers);
     bool has_body = r->response.body.bytes > 0 && r->method != WEB_HEAD;
 

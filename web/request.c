@@ -54,6 +54,7 @@ void request_pool_init(struct request_pool *p)
 {
     *p = (struct request_pool){ .free_count = 0 };
     mu_list_init(&p->free);
+    held_init(&p->held);
 }
 
 static void destroy(struct request *r)
@@ -153,6 +154,7 @@ static bool body_count(struct request *r, uint64_t bytes)
         return false;
     }
     p->bodies_bytes += bytes - r->body_counted;
+    p->bodies_most = p->bodies_bytes > p->bodies_most ? p->bodies_bytes : p->bodies_most;
     r->body_counted = bytes;
     return true;
 }
@@ -307,6 +309,7 @@ void request_answer(struct request *r)
     }
     MU_ASSERT(r->state == REQUEST_SERVING);
     r->state = REQUEST_ANSWERED;
+    r->pool->turn_bytes += r->response.body.bytes;
     log_finished(r);
     r->sink->answer(r);
 }

@@ -30,6 +30,7 @@
 #include "catalog/cache.h"
 #include "catalog/watch.h"
 #include "deadlines.h"
+#include "held.h"
 #include "params.h"
 #include "proto/h1.h"
 
@@ -186,11 +187,14 @@ struct request {
 
 /* -- pool -------------------------------------------------------------------------------------- */
 
-struct request_pool {
+struct request_pool { /* and what is counted over all requests and connections */
     struct mu_link free;
     size_t free_count, used_count;
     unsigned archives;     /* large bodies that are being read or used: front.c bounds them */
     uint64_t bodies_bytes; /* of all others: at most MU_HTTP_BODIES_MAX */
+    uint64_t bodies_most;
+    uint64_t turn_bytes; /* of answers made in this turn: MU_HTTP_TURN_BYTES, then others wait */
+    struct held held;    /* what connections hold */
 };
 
 void request_pool_init(struct request_pool *p);

@@ -190,6 +190,14 @@ static void touch(void *data, struct conn *conn)
     }
 }
 
+static size_t unsent(void *data, struct conn *conn)
+{
+    const struct client *c = MU_CONTAINER(conn, struct client, conn);
+
+    (void)data;
+    return uv_stream_get_write_queue_size(&c->h.stream);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     struct client *c = client_of(write->data);
@@ -239,6 +247,9 @@ static void client_flush(struct client *c)
     if (rc < 0 && rc != UV_EAGAIN) {
         client_close(c);
         return;
+    }
+    if (rc > 0) {
+        conn_took(&c->conn, (size_t)rc);
     }
     if (rc == (int)out->bytes) {
         if (out->room > KEPT_BYTES) {
@@ -320,6 +331,7 @@ static void deadline_aim(struct client *c)
 static void on_deadline(void *data)
 {
     struct client *c = client_of(data);
+    conn_look(&c->conn);
     uint64_t at = conn_deadline(&c->conn);
 
     if (at != 0 && at <= c->server->host.now_ms) {
@@ -333,6 +345,10 @@ static void on_deadline(void *data)
 
 static void client_turn(struct client *c)
 {
+    if (c->conn.is_evicted) { /* nothing of it is for anybody any more */
+        client_close(c);
+        return;
+    }
     conn_turn(&c->conn);
     client_flush(c);
     if (c->is_closing) {
@@ -394,6 +410,7 @@ static void on_turn(uv_prepare_t *turn)
     for (unsigned i = 0; i < ROUNDS_MAX && !mu_list_empty(&s->touched); i++) {
         touched_round(s);
     }
+    s->front->pool.turn_bytes = 0;
     timer_aim(s);
     spin(s, is_more || !mu_list_empty(&s->touched));
 }
@@ -502,6 +519,7 @@ struct server *server_new(struct front *front)
                                   .serve = front_serve,
                                   .data = front,
                                   .touch = touch,
+                                  .unsent = unsent,
                                   .touch_data = s };
     mu_list_init(&s->clients);
     mu_list_init(&s->touched);

@@ -45,6 +45,7 @@ struct web *web_new(struct agent *agent)
                                                   .dns_cancel = forwarded_dns_cancel,
                                                   .services_changed = hash_wait_changed,
                                                   .event_heard = event_wait_heard,
+                                                  .held = front_held,
                                                   .data = &w->front });
     return w;
 }

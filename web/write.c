@@ -63,8 +63,12 @@ bool write_request_id(struct request *r, struct mu_id *out)
 void write_submit(struct request *r, struct command *command, agent_written_fn *done)
 {
     if (write_request_id(r, &command->request)) {
+        struct mu_buf body = r->body; /* the command has a copy of it from here on */
+
+        r->body = MU_BUF_NONE;
         write_begin(r);
         agent_write(r->front->agent, command, done, r);
+        mu_buf_deinit(&body);
     }
 }
 

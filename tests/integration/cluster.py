@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 MUSTER = os.environ.get("MUSTER", "muster")
 # Sanitizers and two busy cores make everything slower: deadlines are generous, bounds that the
@@ -328,5 +329,27 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(reports, [], "a sanitizer or an assertion spoke")
 
 
-def main():
-    unittest.main(verbosity=2)
+def main(at_once=1):
+    """The cases of a file, or those that are named on the command line. `at_once`: so many, each in
+    a process of its own; for files whose cases mostly wait, one after the other."""
+    if at_once == 1 or len(sys.argv) > 1:
+        unittest.main(verbosity=2)
+    names = [case.id().removeprefix("__main__.") for case in cases_of(
+        unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))]
+    with ThreadPoolExecutor(at_once) as pool:
+        failed = [name for name, is_good in zip(names, pool.map(run_apart, names)) if not is_good]
+    print(f"{len(names) - len(failed)} of {len(names)} cases passed", *failed, sep="\n")
+    sys.exit(1 if failed or not names else 0)
+
+
+def cases_of(suite):
+    return [case for part in suite
+            for case in (cases_of(part) if isinstance(part, unittest.TestSuite) else [part])]
+
+
+def run_apart(name):
+    run = subprocess.run([sys.executable, sys.argv[0], name], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                         errors="replace")
+    print(run.stdout, end="", flush=True)
+    return run.returncode == 0

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -155,6 +156,27 @@ class Start(ClusterTest):
         self.assertEqual(s1.get("/v1/agent/self").status, 200)
         s1.ok("PUT", "/v1/kv/still", "alive")
         self.assertEqual(s1.dig("s1.node.consul"), [s1.address])
+
+    def test_strangers_at_the_rpc_port_are_counted_and_said_a_few_times(self):
+        cluster = self.cluster(servers=1, clients=0)
+        cluster.start().wait_ready()
+        s1 = cluster.agents["s1"]
+        for i in range(200):
+            with socket.create_connection((s1.address, 8300)) as client:
+                client.settimeout(PATIENCE)
+                client.sendall((b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01" + bytes(300))[i % 2])
+                try:
+                    while client.recv(65536):
+                        pass
+                except ConnectionError:
+                    pass
+        log = s1.log_text()
+        said = re.findall(r"Closing a connection that broke the protocol: from=\S+ error=.* times=1\n", log)
+        self.assertEqual((len(said), log.count("Closing a connection")), (8, 8))
+        metrics = s1.get("/v1/agent/metrics").json()
+        hung_up = [c["Sum"] for c in metrics["Counters"] if c["Name"].endswith("rpc.hung_up")]
+        self.assertEqual(hung_up, [200])
+        s1.ok("PUT", "/v1/kv/still", "alive")
 
     def test_requests_that_are_wrong(self):
         cluster = self.cluster(servers=1, clients=1)

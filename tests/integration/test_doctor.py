@@ -616,4 +616,4 @@ class Words(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=4)

@@ -168,4 +168,4 @@ def load_tests(loader, tests, pattern):
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=4)

@@ -371,6 +371,54 @@ class SerfAgents(ClusterTest):
                          (1, "Error setting tags: Failed to write tags file: rename to "), out)
         self.assertEqual(tags(), {"role=db"})
 
+    def ask_to_tag(self, agent, tag):
+        """It is asked, and has read that: what came behind it is answered."""
+        setter = subprocess.Popen(["serf", "tags", f"-rpc-addr={agent.address}:7373", "-set", tag],
+                                  stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        self.addCleanup(setter.stdout.close)
+        self.addCleanup(setter.wait)
+        wait_for("it to be asked", lambda: agent.log_text().count("Accepted client") > self.clients)
+        for _ in range(20):
+            agent.rows()
+        return setter
+
+    def test_a_reload_and_a_change_of_tags(self):
+        """What a reload has read of the tags_file is not applied behind a change that is written
+        meanwhile; and what is being written is not read."""
+        path = os.path.join(self.all.dir, "tags.json")
+        ring = self.file("ring", [K[0]])
+        n1 = self.agent("n1", "-tags-file", path, "-keyring-file", ring, "-log-level", "DEBUG")
+        tags = lambda: {t for t in n1.serf("members")[1].split("alive", 1)[1].strip().split(",") if t}
+        self.assertEqual(n1.serf("tags", "-set", "a=1")[0], 0)
+        os.remove(ring)
+        os.mkfifo(ring)  # read behind the tags
+        n1.send(signal.SIGHUP)
+        wait_for("the reload", lambda: "agent: Reloading configuration" in n1.log_text())
+        end = wait_for("the ring to be read", lambda: os.open(ring, os.O_WRONLY | os.O_NONBLOCK))
+        self.clients = n1.log_text().count("Accepted client")
+        setter = self.ask_to_tag(n1, "b=2")
+        os.write(end, json.dumps([K[0]]).encode())
+        os.close(end)
+        self.assertEqual(setter.communicate(timeout=PATIENCE)[0], "Successfully updated agent tags\n")
+        wait_for("the reload to be over", lambda: "Configuration reloaded" in n1.log_text())
+        self.assertEqual(tags(), {"a=1", "b=2"})
+        self.assertEqual(json.loads(self.read(path)), {"a": "1", "b": "2"})
+        os.remove(ring)
+        self.file("ring", [K[0]])
+        os.mkfifo(path + ".tmp")  # the file that is to become the other is written first
+        self.clients = n1.log_text().count("Accepted client")
+        setter = self.ask_to_tag(n1, "c=3")
+        n1.send(signal.SIGHUP)
+        wait_for("the signal", lambda: n1.log_text().count("signal=hangup") == 2)
+        for _ in range(20):
+            n1.rows()
+        self.assertEqual(n1.log_text().count("agent: Reloading configuration"), 1)
+        with open(path + ".tmp", "rb") as end:
+            self.assertEqual(json.loads(end.read()), {"a": "1", "b": "2", "c": "3"})
+        self.assertIn("Failed to write tags file: sync ", setter.communicate(timeout=PATIENCE)[0])
+        wait_for("the second reload", lambda: n1.log_text().count("Configuration reloaded") == 2)
+        self.assertEqual(tags(), {"a=1", "b=2"})
+
     def test_many_set_tags_at_once(self):
         """Each change begins with what the one before it left, on disk and in memory."""
         path = os.path.join(self.all.dir, "tags.json")
@@ -463,6 +511,24 @@ class SerfAgents(ClusterTest):
         self.assertTrue(n1.running())
         self.assertIn("is not host:port", self.refused("-config-file", self.file("bad5", {
             "statsd_addr": "bad"})))
+
+    def test_a_sink_that_hangs_up(self):
+        """What a connection takes first proves nothing: that metrics are lost is said once."""
+        address = self.all.address()
+        with socket.create_server((address, 0)) as statsite:
+            statsite.settimeout(PATIENCE)
+            n1 = self.agent("n1", "-config-file", self.file("sink.json", {
+                "statsite_addr": f"{address}:{statsite.getsockname()[1]}"}))
+            for _ in range(5):
+                stream, _ = statsite.accept()
+                stream.settimeout(PATIENCE)
+                self.assertEqual(len(stream.recv(1)), 1)
+                stream.close()
+            stream, _ = statsite.accept()
+            self.assertEqual(n1.log_text().count("Metrics are lost"), 1)
+            self.assertNotIn("is reached again", n1.log_text())
+            with stream:
+                wait_for("it to be reached", lambda: "is reached again: kind=statsite" in n1.log_text())
 
     def test_addresses(self):
         """-iface and names; what others are told of may have a port of its own."""

@@ -268,6 +268,17 @@ void agent_forward_cancel(struct agent_forward *f); /* no callback after this */
 
 /* What web/ hands to the agent at start: how forwarded requests reach the routes. Each answers
  * exactly once through `reply`; `cancel` ends one early (the asker is gone): no reply after it. */
+/* Bytes that something holds, and the most it ever did. */
+struct agent_held {
+    uint64_t bytes, most;
+};
+
+/* Of HTTP: bodies of requests, and what connections hold (mostly answers that were not taken). */
+struct agent_front_held {
+    struct agent_held bodies, answers;
+    uint64_t evicted_count; /* connections that were closed to make room */
+};
+
 struct agent_front {
     void *(*http)(void *data, const struct agent_http_request *request, agent_http_fn *reply,
                   void *reply_data); /* returns what cancel takes; NULL when already answered */
@@ -279,6 +290,7 @@ struct agent_front {
      * From the loop, after the change; may be NULL. */
     void (*services_changed)(void *data);
     void (*event_heard)(void *data); /* another one for agent_each_event(); likewise */
+    void (*held)(void *data, struct agent_front_held *out); /* for metrics; may be NULL */
     void *data;
 };
 void agent_set_front(struct agent *a, const struct agent_front *front); /* copied; NULL: none */

@@ -213,6 +213,8 @@ void consensus_driver_candidates(struct consensus_driver *d,
  * -------------------------------------------------------------------------------- */
 
 void consensus_driver_status(const struct consensus_driver *d, struct consensus_status *out);
+/* Of entries in memory: now, and the most there ever was. */
+void consensus_driver_entries(const struct consensus_driver *d, uint64_t *bytes, uint64_t *most);
 /* Why this server has no cluster yet, for people; "" when it has one. A view. */
 const char *consensus_driver_waits(const struct consensus_driver *d);
 uint32_t consensus_driver_heartbeat_ms(const struct consensus_driver *d); /* between two of them */

@@ -18,18 +18,19 @@
 #define MU_BODY_BYTES_MAX    (2U * 1024 * 1024) /* HTTP bodies without a smaller limit: 413 */
 #define MU_KV_VALUE_DEFAULT  (512U * 1024)      /* limits.kv_max_value_size: Consul's; 413 */
 #define MU_KV_VALUE_MAX      (1536U * 1024)     /* what that setting may be: fits a command */
-#define MU_TXN_BYTES_DEFAULT (512 * 1024) /* limits.txn_max_req_len: Consul's; 413 */
-#define MU_TXN_OPS_MAX       64  /* operations of a transaction: Consul's; 413 */
-/* Tags, pairs and addresses of all operations of a transaction together: what decoding may allocate.
- * Refused as one list that is too long. */
-#define MU_TXN_ITEMS_MAX     (64 * 1024)
-#define MU_COORDINATES_MAX   640 /* in one entry: Consul's, five batches of 128 each five seconds */
-#define MU_COMPACT_ROWS_MAX  1024               /* rows in one step: some milliseconds of applying */
-#define MU_KV_KEY_MAX        4096               /* bytes; Consul has no limit, a request head has */
+#define MU_TXN_BYTES_DEFAULT (512 * 1024)       /* limits.txn_max_req_len: Consul's; 413 */
+#define MU_TXN_OPS_MAX       64                 /* operations of a transaction: Consul's; 413 */
+/* Tags, pairs and addresses of all operations of a transaction together: what decoding may
+ * allocate. Refused as one list that is too long. */
+#define MU_TXN_ITEMS_MAX    (64 * 1024)
+#define MU_COORDINATES_MAX  640  /* in one entry: Consul's, five batches of 128 each five seconds */
+#define MU_COMPACT_ROWS_MAX 1024 /* rows in one step: some milliseconds of applying */
+#define MU_KV_KEY_MAX       4096 /* bytes; Consul has no limit, a request head has */
 
 /* -- restoring a state (catalog/restore.c) ----------------------------------------------------- */
-#define MU_STAGE_BYTES_MAX    (1024U * 1024) /* of a stream in one command: refused */
-#define MU_RESTORE_BYTES_MAX  077777777777ULL /* of a stream: a member of a tar file holds no more */
+#define MU_STAGE_BYTES_MAX   (1024U * 1024)  /* of a stream in one command: refused */
+#define MU_RESTORE_BYTES_MAX 077777777777ULL /* of a stream: a member of a tar file holds no more \
+                                              */
 #define MU_RESTORE_HASH_BYTES 32
 
 /* -- HTTP -------------------------------------------------------------------------------------- */
@@ -38,7 +39,7 @@
 #define MU_HTTP_CONNECTIONS_MAX 16384        /* all listeners together: the newest is closed */
 #define MU_HTTP_PER_CLIENT      200          /* limits.http_max_conns_per_client: Consul's */
 #define MU_HTTP_PIPELINE_MAX    64           /* requests in flight on one HTTP/1.1 connection */
-#define MU_HTTP_BODIES_MAX      (64U * 1024 * 1024) /* being read or served, all connections: 429 */
+#define MU_HTTP_TURN_BYTES      (8U * 1024 * 1024) /* of answers made before they are sent: paced */
 #define MU_H2_STREAMS_MAX       256   /* concurrent streams a peer may open: REFUSED_STREAM */
 #define MU_BLOCKING_MAX         65536 /* reads parked on watches: 429 */
 
@@ -55,8 +56,24 @@
 #define MU_ENTRY_POOL_MAX      (64U * 1024 * 1024) /* tail cache; older entries come from disk */
 #define MU_APPLY_BATCH_ENTRIES 256 /* one SQLite transaction: the measured optimum */
 #define MU_APPLY_BATCH_BYTES   (1024U * 1024)
-#define MU_APPLY_QUEUE_MAX     5000           /* committed, not applied: 429 */
-#define MU_LOG_BATCH_BYTES     (1024U * 1024) /* one flush: past the knee of the curve */
+/* Handed to the apply thread, which has copies of them; the rest waits in the pool or on disk. */
+#define MU_APPLY_AHEAD_BYTES (4U * MU_APPLY_BATCH_BYTES)
+#define MU_APPLY_QUEUE_MAX   5000           /* committed, not applied: 429 */
+#define MU_LOG_BATCH_BYTES   (1024U * 1024) /* one flush: past the knee of the curve */
+
+/* -- memory under load ------------------------------------------------------------------------- */
+/* What grows with what clients ask for, in bytes, each bounded by itself. agent/memory.c lists it
+ * and counts; a server has all of them. */
+#define MU_HTTP_BODIES_MAX   (32U * 1024 * 1024) /* of requests being read or served: 429 */
+#define MU_HTTP_HELD_MAX     (32U * 1024 * 1024) /* answers not taken yet: web/held.h says who goes */
+#define MU_HTTP_HELD_RESERVE (4U * 1024 * 1024)  /* beyond that, for small ones: the longest goes \
+                                                  */
+#define MU_RPC_HELD_MAX      (16U * 1024 * 1024) /* answers to other agents, not sent yet: refused */
+#define MU_RPC_BULK_MAX      (8U * 1024 * 1024) /* entries for each server, not sent yet: dropped */
+#define MU_APPLY_HELD_MAX    (3U * MU_APPLY_AHEAD_BYTES) /* copies for the apply thread: it waits */
+#define MU_STATE_CACHE_BYTES (16U * 1024 * 1024)  /* SQLite's pages, of each connection: evicted */
+#define MU_SERVER_BYTES_MAX  (256U * 1024 * 1024) /* all of this together: spec/consensus.md 1.12 \
+                                                   */
 
 /* -- DNS (spec/dns.md 22) ---------------------------------------------------------------------- */
 #define MU_DNS_UDP_QUERY_MAX 4096  /* larger datagrams are dropped */
@@ -85,6 +102,11 @@
 
 _Static_assert(MU_KV_VALUE_MAX + MU_KV_KEY_MAX + 4096 < MU_COMMAND_BYTES_MAX,
                "a command holds the largest value, its key and its envelope");
+_Static_assert(2 * MU_HTTP_BODIES_MAX + MU_HTTP_HELD_MAX + MU_HTTP_HELD_RESERVE +
+                       MU_ENTRY_POOL_MAX + MU_RPC_HELD_MAX + 4 * MU_RPC_BULK_MAX +
+                       MU_APPLY_HELD_MAX + 2 * MU_STATE_CACHE_BYTES <=
+                   MU_SERVER_BYTES_MAX,
+               "the parts make no more than the whole");
 _Static_assert(MU_STAGE_BYTES_MAX + 4096 < MU_COMMAND_BYTES_MAX, "a command holds a part");
 _Static_assert(MU_COMMAND_BYTES_MAX + 65536 < MU_RPC_MESSAGE_MAX,
                "a forwarded command fits a message");

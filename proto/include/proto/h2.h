@@ -91,6 +91,7 @@ void mu_h2_trailers(struct mu_h2 *h, int32_t stream, const struct mu_header *hea
 void mu_h2_reset(struct mu_h2 *h, int32_t stream, uint32_t error_code);
 void mu_h2_consume(struct mu_h2 *h, int32_t stream, size_t bytes); /* with manual_window */
 size_t mu_h2_queued(const struct mu_h2 *h, int32_t stream);        /* bytes not yet pulled */
+size_t mu_h2_queued_all(const struct mu_h2 *h);                    /* the same, of all streams */
 void mu_h2_ping(struct mu_h2 *h);
 void mu_h2_goaway(struct mu_h2 *h); /* finish what runs, accept nothing new */
 

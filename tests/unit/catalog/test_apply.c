@@ -157,6 +157,35 @@ static void too_many_keys_are_refused_before_the_first(void **state)
     fixture_deinit(&f);
 }
 
+/* The bytes of what goes are needed for the state's hash: one value at a time, not a step's. */
+static void compaction_holds_one_version_at_a_time(void **state)
+{
+    enum { VALUE_BYTES = 64 * 1024, VERSIONS = 40 };
+    struct command compact = {
+        .kind = COMMAND_KV_COMPACT,
+        .kv_compact = { .space = 1, .versions_rev = UINT64_MAX >> 24, .rows = 1024 },
+    };
+    char *value = mu_new(VALUE_BYTES + 1);
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f, false);
+    for (int i = 0; i < VERSIONS; i++) {
+        memset(value, 'a' + i % 26, VALUE_BYTES);
+        fixture_put(&f, "large", value);
+    }
+    fixture_begin(&f);
+    struct catalog_result result = fixture_apply(&f, &compact);
+
+    assert_int_equal(result.code, MU_OK);
+    assert_true(f.catalog->arena.bytes < VALUE_BYTES);
+    catalog_changes_free(fixture_commit(&f));
+    assert_int_equal(fixture_count(&f, "SELECT count(*) FROM kv_hist_1"), 1);
+    fixture_check_hash(&f);
+    fixture_deinit(&f);
+    mu_free(value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +194,7 @@ int main(void)
         cmocka_unit_test(missing_rows_are_corruption),
         cmocka_unit_test(many_keys_are_deleted_as_one),
         cmocka_unit_test(too_many_keys_are_refused_before_the_first),
+        cmocka_unit_test(compaction_holds_one_version_at_a_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/list.h"
@@ -522,7 +524,8 @@ static void propose_one(struct cluster *c, struct server *s)
 
     c->outstanding++;
     c->is_calling = true;
-    assert_true(consensus_driver_propose(s->driver, mu_buf_span(&bytes), false, on_proposed, call) > 0);
+    assert_true(consensus_driver_propose(s->driver, mu_buf_span(&bytes), false, on_proposed, call) >
+                0);
     c->is_calling = was_calling;
     mu_buf_deinit(&bytes);
 }
@@ -608,8 +611,9 @@ static void three_servers_form_one_cluster_and_lose_nothing(void **state)
 
     leader->flushes = 0;
     work(c, 300);
-    assert_true(leader->flushes > 0); /* what is proposed leaves before our own disk is waited for */
-    server_stop(leader);              /* without giving the office away */
+    assert_true(leader->flushes >
+                0);      /* what is proposed leaves before our own disk is waited for */
+    server_stop(leader); /* without giving the office away */
     work(c, 600);
     wait_stopped(c, leader);
     server_forget(leader);
@@ -903,6 +907,53 @@ static void a_driver_that_was_never_started_can_be_freed(void **state)
     cluster_free(c);
 }
 
+/* What is not said of sizes follows from the timing: small for who asks for speed. */
+static void sizes_follow_the_timing_unless_they_are_given(void **state)
+{
+    static const struct {
+        enum consensus_timing timing;
+        uint32_t segment_bytes, spares_count;
+        uint64_t ballast_bytes;
+    } cases[] = {
+        { CONSENSUS_FAST, 0, 0, 0 },
+        { CONSENSUS_FAST, 128 * 1024, 2, 256 * 1024 },
+        { CONSENSUS_LAN, 0, 0, 0 },
+        { CONSENSUS_LAN, 128 * 1024, 2, 256 * 1024 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct cluster *c = cluster_new(1);
+        struct server *s = &c->servers[0];
+        struct consensus_driver_options options = {
+            .server = s->id,
+            .dir = s->dir,
+            .timing = cases[i].timing,
+            .multiplier = 1,
+            .transport = &transport,
+            .transport_self = s,
+            .segment_bytes = cases[i].segment_bytes,
+            .spares_count = cases[i].spares_count,
+            .ballast_bytes = cases[i].ballast_bytes,
+        };
+        struct mu_err err = MU_ERR_NONE;
+        struct mu_buf path = MU_BUF_NONE;
+        struct stat st;
+
+        if (consensus_driver_new(&s->driver, &c->loop, &options, &err) != MU_OK) {
+            fail_msg("%s", err.text);
+        }
+        mu_buf_addf(&path, "%s/ballast", s->dir);
+        assert_int_equal(stat(mu_buf_text(&path), &st), 0);
+        assert_true(cases[i].ballast_bytes == 0 || (uint64_t)st.st_size == cases[i].ballast_bytes);
+        assert_true(cases[i].timing != CONSENSUS_FAST || st.st_size <= 1024 * 1024);
+        mu_buf_deinit(&path);
+        consensus_driver_free(s->driver);
+        s->driver = NULL;
+        cluster_free(c);
+    }
+}
+
 static void a_state_of_another_history_is_refused(void **state)
 {
     struct cluster *c = cluster_new(1);
@@ -931,6 +982,123 @@ static void a_state_of_another_history_is_refused(void **state)
     server_start(s, 1);
     server_stop(s);
     wait_stopped(c, s);
+    cluster_free(c);
+}
+
+struct wished {
+    enum mu_code code;
+    unsigned answers;
+};
+
+static void on_wished(void *data, enum mu_code code, const char *why, uint64_t index)
+{
+    struct wished *w = data;
+
+    (void)index;
+    assert_non_null(why);
+    w->code = code;
+    w->answers++;
+}
+
+/* What nobody answers and what changes nothing: of snapshots and segments that are not there. */
+static void tell_all(struct server *s)
+{
+    struct consensus_snap snap = { .index = 1, .term = 1, .bytes = 1 };
+    struct consensus_candidate other = { .server = id_of(1), .disk = id_of(9) };
+    struct mu_id peer = id_of(1);
+
+    consensus_driver_snapshot(s->driver, CONSENSUS_SNAP_STORED, &snap, 1, CONSENSUS_SNAP_OK);
+    consensus_driver_chunk(s->driver, &snap, 0, MU_SPAN_NONE);
+    consensus_driver_survey(s->driver);
+    consensus_driver_shed(s->driver, 77);
+    consensus_driver_peer(s->driver, &peer, true);
+    consensus_driver_candidates(s->driver, &other, 1);
+    consensus_driver_receive(s->driver, &peer, &peer, MU_SPAN_LIT("hello"));
+    consensus_driver_applied(s->driver, s->applied, s->durable, NULL, 0);
+}
+
+/* All that an owner can call, while the driver runs and while it ends. */
+static void everything_may_be_asked_until_the_end(void **state)
+{
+    struct cluster *c = cluster_new(2);
+    struct server *s = &c->servers[0];
+    struct consensus_change change = { .kind = CONSENSUS_PROMOTE, .server = id_of(1) };
+    struct mu_id nobody = id_of(2), own = id_of(0);
+    struct wished asked[2] = { { MU_OK, 0 }, { MU_OK, 0 } };
+    struct consensus_config config;
+
+    (void)state;
+    server_start(s, 1);
+    assert_false(consensus_driver_lacks_state(s->driver));
+    assert_false(consensus_driver_takes_next(s->driver));
+    (void)wait_leader(c);
+    assert_string_equal(consensus_driver_waits(s->driver), "");
+    assert_true(consensus_driver_heartbeat_ms(s->driver) > 0);
+    consensus_driver_config(s->driver, &config);
+    assert_int_equal(config.servers_count, 1);
+    assert_true(consensus_driver_is_voter(s->driver, &own));
+    consensus_driver_change(s->driver, &change, on_wished, &asked[0]);
+    consensus_driver_transfer(s->driver, &nobody, on_wished, &asked[1]);
+    tell_all(s);
+    while (asked[0].answers + asked[1].answers < 2) {
+        turn(c);
+    }
+    assert_int_equal(asked[0].code, MU_NOT_FOUND);
+    assert_int_equal(asked[1].code, MU_NOT_FOUND);
+    server_stop(s);
+    while (s->driver != NULL) { /* to the last turn */
+        tell_all(s);
+        consensus_driver_relieve(s->driver);
+        turn(c);
+    }
+    cluster_free(c);
+}
+
+/* A loop that was held up looks at its sockets before it believes that nobody has been heard. */
+static void a_loop_that_was_held_up_is_no_silence(void **state)
+{
+    struct cluster *c = cluster_new(3);
+    struct consensus_status before, after;
+
+    (void)state;
+    cluster_start(c);
+    struct server *leader = wait_leader(c);
+
+    work(c, 20);
+    consensus_driver_status(leader->driver, &before);
+    for (int round = 0; round < 5; round++) {
+        uint64_t until = mu_clock_ms() + 4 * consensus_driver_heartbeat_ms(leader->driver) + 80;
+
+        while (mu_clock_ms() < until) { /* nothing else runs on this thread */
+        }
+        work(c, 20 * (unsigned)(round + 2));
+    }
+    consensus_driver_status(leader->driver, &after);
+    assert_true(after.pauses_seen > before.pauses_seen || !leader->is_leader);
+    wait_applied(c);
+    check_histories(c);
+    cluster_free(c);
+}
+
+/* Before the state can be opened on a full disk, the reserve of the log may go. */
+static void the_reserve_may_go_before_the_log_is_open(void **state)
+{
+    struct cluster *c = cluster_new(1);
+    struct server *s = &c->servers[0];
+    char dir[4200];
+
+    (void)state;
+    server_start(s, 1);
+    (void)wait_leader(c);
+    server_stop(s);
+    wait_stopped(c, s);
+    assert_true(consensus_driver_relieve_closed(s->dir));
+    assert_false(consensus_driver_relieve_closed(s->dir)); /* it is gone */
+    memset(dir, 'a', sizeof dir - 1);
+    dir[sizeof dir - 1] = '\0';
+    assert_false(consensus_driver_relieve_closed(dir));
+    server_start(s, 1); /* which starts without it, and makes it again */
+    (void)wait_leader(c);
     cluster_free(c);
 }
 
@@ -967,8 +1135,12 @@ int main(void)
         cmocka_unit_test(apply_is_never_more_than_its_window_behind),
         cmocka_unit_test(whoever_waits_when_it_stops_is_told),
         cmocka_unit_test(a_driver_that_was_never_started_can_be_freed),
+        cmocka_unit_test(sizes_follow_the_timing_unless_they_are_given),
         cmocka_unit_test(a_state_of_another_history_is_refused),
         cmocka_unit_test(messages_that_are_none_are_dropped),
+        cmocka_unit_test(everything_may_be_asked_until_the_end),
+        cmocka_unit_test(a_loop_that_was_held_up_is_no_silence),
+        cmocka_unit_test(the_reserve_may_go_before_the_log_is_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -322,6 +322,43 @@ static void damage_before_a_batch_that_says_nothing_is_refused(void **state)
     }
 }
 
+/* A log that was begun anew behind damage says from where. */
+static void a_new_beginning_that_cannot_be_is_not_believed(void **state)
+{
+    static const enum forgery cases[] = { SHORT_PAYLOAD, OTHER_KIND };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct consensus_journal_options options = options_of(0);
+        struct memory_disk *d = memory_disk_new();
+        struct model *m = model_new();
+        struct opened o = { .view = memory_disk_view(d) };
+        uint64_t lost_at = 0;
+
+        options.applied_index = 3;
+        options.applied_term = m->hard.term;
+        must_open(&o, d);
+        for (uint64_t index = 1; index <= 7; index++) {
+            lost_at = index == 5 ? o.j.offset : lost_at;
+            put(&o, m, index, 1, 40);
+        }
+        shut(&o);
+        memory_crash(d);
+        memory_bytes(d, FIRST)->data[lost_at + 60] ^= 1;
+        assert_int_equal(consensus__journal_open(&o.j, &o.view, &options, &o.found, &o.err), MU_OK);
+        assert_int_equal(o.j.tail.index, 3);
+        shut(&o);
+        batch_forge(memory_bytes(d, SECOND), CONSENSUS_PAGE, CONSENSUS_RECORD_BASE, 0, cases[i]);
+        memory_crash(d);
+        assert_int_equal(consensus__journal_open(&o.j, &o.view, &options, &o.found, &o.err),
+                         MU_CORRUPT);
+        assert_non_null(strstr(o.err.text, SECOND));
+        assert_int_equal(d->open_count, 0);
+        memory_disk_free(d);
+        mu_free(m);
+    }
+}
+
 static void a_file_larger_than_any_segment_is_not_read(void **state)
 {
     struct memory_disk *d = memory_disk_new();
@@ -518,6 +555,7 @@ int main(void)
         cmocka_unit_test(a_scrub_compares_the_seams),
         cmocka_unit_test(a_batch_holds_as_many_records_as_it_says),
         cmocka_unit_test(damage_before_a_batch_that_says_nothing_is_refused),
+        cmocka_unit_test(a_new_beginning_that_cannot_be_is_not_believed),
         cmocka_unit_test(a_file_larger_than_any_segment_is_not_read),
         cmocka_unit_test(names_are_read_to_the_letter),
         cmocka_unit_test(what_is_read_is_checked_again),

@@ -31,6 +31,33 @@ static void a_lone_server_commits_and_finds_it_again(void **state)
     memory_disk_free(d);
 }
 
+/* Whole when the log was opened, and not when the state wants it: nothing is made up. */
+static void entries_that_cannot_be_read_back_end_the_server(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct rig *r = mu_new(sizeof *r);
+
+    (void)state;
+    rig_open(r, d);
+    run_until(r, is_ready);
+    for (int i = 0; i < 5; i++) {
+        ask(r, 100);
+        run_until(r, is_answered);
+    }
+    rig_close(r);
+    memory_crash(d);
+    memset(r, 0, sizeof *r); /* the state is gone */
+    rig_open(r, d);
+    memory_bytes(d, "log-0000000000000001.seg")->data[2 * 4096 + 60] ^= 1;
+    run_until(r, is_dead);
+    assert_int_equal(r->dead_count, 1);
+    assert_non_null(strstr(r->dead, "cannot be read back"));
+    assert_true(r->given < 5);
+    rig_close(r);
+    mu_free(r);
+    memory_disk_free(d);
+}
+
 static void a_failed_flush_ends_the_server_once_with_the_reason(void **state)
 {
     (void)state;
@@ -166,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(a_lone_server_commits_and_finds_it_again),
+        BOTH(entries_that_cannot_be_read_back_end_the_server),
         BOTH(a_failed_flush_ends_the_server_once_with_the_reason),
         BOTH(a_full_disk_refuses_clients_by_name),
         BOTH(a_read_only_file_system_refuses_and_is_survived),

@@ -428,6 +428,43 @@ static void a_peer_that_does_not_read_is_not_read(void **state)
     world_free(w);
 }
 
+/* Peers that take nothing: what they hold is bounded, and who has held it for long goes when others
+ * need the room. */
+static void peers_that_do_not_read_share_their_room(void **state)
+{
+    enum { PEERS = 120 };
+    struct world *w = world_new();
+    struct conn *peers = mu_new_array(PEERS, sizeof *peers);
+    size_t answered = 0;
+
+    (void)state;
+    for (size_t i = 0; i < PEERS; i++) {
+        conn_init(&peers[i], &w->host, &MU_ADDR_NONE);
+        conn_feed(&peers[i], MU_SPAN_LIT(GET("/big")));
+        conn_turn(&peers[i]);
+        answered += peers[i].out.bytes > sizeof w->big;
+        assert_true(w->pool.held.bytes <= MU_HTTP_HELD_MAX + MU_HTTP_HELD_RESERVE);
+    }
+    assert_int_equal(answered, MU_HTTP_HELD_MAX / sizeof w->big);
+    assert_true(strncmp((char *)peers[PEERS - 1].out.data, "HTTP/1.1 429 ", 13) == 0);
+    feed(w, GET("/a"));
+    expect_sent(w, OK); /* a little is always there */
+    w->host.now_ms += 1000;
+    feed(w, GET("/big"));
+    assert_true(w->conn.out.bytes > sizeof w->big);
+    assert_true(conn_is_over(&peers[0])); /* the first to wait */
+    assert_false(conn_is_over(&peers[1]));
+    assert_int_equal(w->pool.held.evicted_count, 1);
+    for (size_t i = 0; i < PEERS; i++) {
+        conn_deinit(&peers[i]);
+    }
+    mu_buf_clear(&w->conn.out);
+    conn_turn(&w->conn);
+    assert_int_equal(w->pool.held.bytes, 0);
+    mu_free(peers);
+    world_free(w);
+}
+
 static void a_client_that_goes_is_forgotten(void **state)
 {
     struct world *w = world_new();
@@ -657,6 +694,35 @@ static void http2_by_prior_knowledge(void **state)
     world_free(w);
 }
 
+/* Its streams stay open, its window shut: what waits for it is bounded, and not for ever. */
+static void http2_peers_that_do_not_read(void **state)
+{
+    struct world *w = world_new();
+    struct peer p;
+
+    (void)state;
+    p = (struct peer){ .bytes = 0 };
+    p.h2 = mu_h2_new(MU_H2_CLIENT,
+                     &(struct mu_h2_options){ .streams_max = 10,
+                                              .window_bytes = 1 << 16,
+                                              .connection_window_bytes = 1 << 16,
+                                              .headers_bytes_max = 65536,
+                                              .manual_window = true },
+                     &peer_events, &p);
+    talk(w, &p); /* settings: how many streams there may be */
+    for (size_t i = 0; i < 150; i++) {
+        (void)peer_request(&p, "GET", "/big", NULL);
+        if (i % 50 == 49) {
+            talk(w, &p);
+        }
+        assert_true(w->pool.held.bytes <= MU_HTTP_HELD_MAX + MU_HTTP_HELD_RESERVE);
+    }
+    assert_true(w->pool.held.bytes > MU_HTTP_HELD_MAX / 2);
+    assert_int_equal(conn_deadline(&w->conn), 1000 + 60000);
+    peer_deinit(&p);
+    world_free(w);
+}
+
 static void http2_large_answers_and_bodies(void **state)
 {
     struct world *w = world_new();
@@ -778,12 +844,14 @@ int main(void)
         cmocka_unit_test(a_body_that_is_too_big_goes_by),
         cmocka_unit_test(an_endless_body_ends_the_connection),
         cmocka_unit_test(a_peer_that_does_not_read_is_not_read),
+        cmocka_unit_test(peers_that_do_not_read_share_their_room),
         cmocka_unit_test(a_client_that_goes_is_forgotten),
         cmocka_unit_test(half_closed_ones_get_their_answer),
         cmocka_unit_test(nobody_waits_behind_a_closed_pipe),
         cmocka_unit_test(deadlines_depend_on_what_is_awaited),
         cmocka_unit_test(stopping_ends_what_is_idle_and_answers_the_rest),
         cmocka_unit_test(http2_by_prior_knowledge),
+        cmocka_unit_test(http2_peers_that_do_not_read),
         cmocka_unit_test(http2_large_answers_and_bodies),
         cmocka_unit_test(http2_streams_that_are_given_up),
         cmocka_unit_test(http2_stops_when_its_streams_are_done),
