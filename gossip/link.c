@@ -7,7 +7,8 @@
  * through others, or by TCP; else it would be declared dead.
  *
  * Answers go to the address that is advertised. While others say that they do not reach it, probes
- * that stay without one say nothing of any way.
+ * that stay without one say nothing of any way. Who says so must be where it advertises itself: our
+ * answer to its ping goes there.
  */
 #include "core.h"
 
@@ -64,9 +65,27 @@ static uint64_t patience_ms(const struct gossip *g)
     return 2 * (uint64_t)g->profile.probe_ms * g->list_count;
 }
 
+/* Its datagrams come from elsewhere, and its own address does not answer. */
+static bool is_astray(const struct gossip__dealings *d)
+{
+    return d->link.elsewhere_ms != 0 && d->link.elsewhere_ms > d->link.acked_ms;
+}
+
+static bool is_unreached(const struct gossip *g)
+{
+    for (size_t i = 0; i < g->members.count; i++) {
+        const struct gossip__dealings *d = gossip__dealings(g->members.items[i]);
+
+        if (is_astray(d) && mu_addr_eq(&d->link.elsewhere, &g->unreached_from)) {
+            return false;
+        }
+    }
+    return g->unreached_from.ip_bytes > 0;
+}
+
 void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void *data)
 {
-    if (g->unreached_from.ip_bytes > 0) {
+    if (is_unreached(g)) {
         return;
     }
     for (size_t i = 0; i < g->list_count; i++) {
@@ -95,8 +114,7 @@ static bool is_elsewhere(const struct gossip__member *m, uint64_t since_ms)
 {
     const struct gossip__dealings *d = gossip__dealings(m);
 
-    return d->link.elsewhere_ms >= since_ms && d->link.elsewhere_ms > d->link.acked_ms &&
-           m->heard_ms < since_ms;
+    return d->link.elsewhere_ms >= since_ms && is_astray(d) && m->heard_ms < since_ms;
 }
 
 void gossip_each_misplaced(const struct gossip *g, uint64_t since_ms, gossip_misplaced_fn *each,
@@ -107,7 +125,7 @@ void gossip_each_misplaced(const struct gossip *g, uint64_t since_ms, gossip_mis
                                       .advertised = g->self->card->addr,
                                       .other = g->unreached_from };
 
-    if (g->unreached_from.ip_bytes > 0) {
+    if (is_unreached(g)) {
         each(data, &found);
     }
     for (size_t i = 0; i < g->members.count; i++) {

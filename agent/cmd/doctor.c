@@ -159,6 +159,19 @@ static const struct phrase strangers[] = {
 /* -- addresses explain a lot --------------------------------------------------------------------
  */
 
+/* All others are silent, and all take connections: rather nothing gets here than that all of them
+ * are stopped. Of one alone it cannot be told. */
+static bool hears_nobody(const struct answer *a)
+{
+    const struct silent *s = a->silent.items;
+    bool do_all_take = a->silent.count > 1 && a->silent.count + 1 == a->members;
+
+    for (size_t i = 0; i < a->silent.count; i++) {
+        do_all_take = do_all_take && mu_span_eq_text(s[i].tcp, "open");
+    }
+    return do_all_take;
+}
+
 /* Where answers do not come, because our own address is wrong, silence says nothing of others. */
 static bool is_unreached(const struct answer *a)
 {
@@ -189,7 +202,7 @@ static bool is_explained(const struct answer *a, const struct silent *s)
 {
     bool is_host_well = !mu_span_eq_text(s->tcp, "refused") && !mu_span_eq_text(s->tcp, "silent");
 
-    return is_astray(a, s->name) || (is_host_well && is_unreached(a));
+    return is_astray(a, s->name) || hears_nobody(a) || (is_host_well && is_unreached(a));
 }
 
 static bool is_same_way(const struct link *a, const struct link *b)
@@ -262,8 +275,9 @@ static void print_links(struct cli *cli, const struct answer *a)
     const struct link *links = a->links.items;
 
     for (size_t i = 0; i < a->links.count; i++) {
-        if (is_astray(a, links[i].to) || is_astray(a, links[i].from)) {
-            continue; /* its states say why */
+        if (is_astray(a, links[i].to) || is_astray(a, links[i].from) ||
+            (hears_nobody(a) && mu_span_eq(links[i].seen_by, a->asked))) {
+            continue; /* it is said why */
         }
         if (is_udp(&links[i])) {
             print_udp(cli, links, a->links.count, i);
@@ -313,6 +327,13 @@ static void print_states(struct cli *cli, const struct answer *a)
     for (size_t i = 0; i < a->states.count; i++, s++) {
         (void)fprintf(cli->out, "%.*s: %.*s: %.*s.\n", MU_SPAN_FMT(s->name), MU_SPAN_FMT(s->state),
                       MU_SPAN_FMT(s->text));
+    }
+    if (hears_nobody(a) && !is_unreached(a)) {
+        (void)fprintf(
+            cli->out,
+            "%.*s: hears nobody, though all take its connections: set advertise_addr to an "
+            "address that others reach, or let UDP port 8301 (ports.serf_lan) pass to it.\n",
+            MU_SPAN_FMT(a->asked));
     }
     if (a->silent.count > 0 && is_unreached(a)) {
         (void)fprintf(cli->out, "    Answers go to its advertised address: what others would say "

@@ -217,4 +217,4 @@ class Start(ClusterTest):
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=4)

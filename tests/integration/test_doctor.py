@@ -52,11 +52,13 @@ class Lab(unittest.TestCase):
         self.start_unbound(name, "-bind", self.at(name), "-client", self.at(name), *words)
 
     def start_unbound(self, name, *words):
+        self.start_alone(name, "-retry-join", self.at("s1"), *words)
+
+    def start_alone(self, name, *words):
         with open(os.path.join(self.dir.name, name + ".log"), "ab") as log:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", namespace(name, self.owner), MUSTER, "agent", "-node", name,
-                 "-retry-join", self.at("s1"), "-data-dir", os.path.join(self.dir.name, name),
-                 *words],
+                 "-data-dir", os.path.join(self.dir.name, name), *words],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         self.processes[name] = process
         self.addCleanup(process.wait)
@@ -218,6 +220,25 @@ class Ways(Lab):
         self.assertIn("Others do not reach this node: set advertise_addr", self.log("s3"))
         joins = self.log("s1").count("EventMemberJoin: s3")
         self.assertLess(joins, 4, "it comes and goes all the time")
+
+    def test_a_wrong_address_that_others_join(self):
+        """Nobody tells it; and what it says of those who join through it is not their fault."""
+        self.start_alone("s1", "-bind", self.at("s1"), "-client", self.at("s1"), "-server",
+                         "-bootstrap-expect", "1", "-advertise", "10.231.7.77")
+        self.start("s2")
+        self.start("s3")
+
+        def hears_nobody():
+            code, text = self.cli("s1", "doctor")
+            return code == 1 and text.startswith("s1: hears nobody, though all take its connections: ")
+
+        def named():
+            code, text = self.cli("s2", "doctor")
+            return (code == 1 and "s2: wrong-address: s1 advertises" in text
+                    and "s3: wrong-address: s1 advertises" in text and text)
+
+        wait_for("it to hear nobody", hears_nobody)
+        self.assertNotIn("unreachable", wait_for("the others to name it", named))
 
     def test_the_right_one_of_several_addresses(self):
         """Two private networks, one with the default route, a bridge of containers, and no word of
@@ -580,6 +601,13 @@ class Words(unittest.TestCase):
                 ({"Asked": "s3", "States": [unreachable],  # and still, who is down is named
                   "Silent": [{"Name": "s2", "TCP": "refused"}]},
                  ended + "s3: unreachable: set advertise_addr.\n" + behind + count % 2),
+                ({"Asked": "s3", "Links": [{**back, "SeenBy": "s3", "TCP": "open"}],  # nobody told it
+                  "Silent": [{"Name": "s1", "TCP": "open"}, {"Name": "s2", "TCP": "open"}]},
+                 "s3: hears nobody, though all take its connections: set advertise_addr to an address "
+                 "that others reach, or let UDP port 8301 (ports.serf_lan) pass to it.\n" + count % 1),
+                ({"Asked": "s3", "Silent": [{"Name": "s2", "TCP": "open"}]},
+                 "s2: does not answer, though it counts as alive: its kernel takes connections, the "
+                 "process does not answer: stopped or starved.\n" + count % 2),
                 ({"Asked": "s1", "States": [unreachable]},  # that of another: it has answered
                  "s3: unreachable: set advertise_addr.\n" + count % 3),
                 ({"Asked": "s1", "States": [astray], "Links": [way, back, port],

@@ -417,7 +417,8 @@ void gossip_each_broken_link(const struct gossip *g, gossip_link_fn *each, void 
 
 /* Addresses that are not as they should be. */
 enum gossip_misplacement {
-    GOSSIP_UNREACHED, /* ours: `other`, through which we joined, does not get to it */
+    GOSSIP_UNREACHED, /* ours: `other`, through which we joined, does not get to it, and is itself
+                       * where it says */
     GOSSIP_ELSEWHERE, /* a member's: its datagrams come from `other`, and it does not answer there
                        */
     GOSSIP_CLAIMED,   /* a member's name or id is claimed by another node, which lives at `other` */

@@ -12,12 +12,15 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "proto/tls.h"
 #include "rpc.h"
 #include "timer.h"
 
 #define PATIENCE_MS 10000
+#define PILE        4U /* requests that are answered in one turn, with so many bytes each */
+#define PILE_BYTES  (6U * 1024 * 1024)
 
 /* One side: what it was asked, and what it heard. */
 struct side {
@@ -26,6 +29,8 @@ struct side {
     bool refuses;
     struct mu_buf heard; /* messages of the stream, each with a newline */
     struct rpc_request *held;
+    struct rpc_request *piled[PILE];
+    size_t piled_count;
     unsigned gone;
 };
 
@@ -39,7 +44,7 @@ struct world {
     struct rpc_link *link;
     unsigned ups, downs;
     char why[128];
-    unsigned answers;
+    unsigned answers, busies;
     enum mu_code code;
     struct mu_buf answer;
     char error[MU_ERR_TEXT_MAX];
@@ -73,13 +78,32 @@ static void on_stream(void *data, struct rpc_request *request, struct mu_span me
     mu_buf_add_byte(&s->heard, '\n');
 }
 
-/* "hold" waits, "refuse" is refused, anything else comes back. */
+/* Nothing is sent between these answers. */
+static void pile_answer(struct side *s)
+{
+    struct mu_buf large = MU_BUF_NONE;
+
+    memset(mu_buf_reserve(&large, PILE_BYTES), 'x', PILE_BYTES);
+    large.bytes = PILE_BYTES;
+    for (size_t i = 0; i < s->piled_count; i++) {
+        rpc_reply(s->piled[i], mu_buf_span(&large));
+        assert_true(rpc_held(s->rpc).answers_bytes <= MU_RPC_HELD_MAX);
+    }
+    mu_buf_deinit(&large);
+}
+
+/* "hold" waits, "pile" waits for others, "refuse" is refused, anything else comes back. */
 static void on_propose(void *data, struct rpc_request *request, struct mu_span message)
 {
     struct side *s = data;
 
     if (mu_span_eq_text(message, "hold")) {
         s->held = request;
+    } else if (mu_span_eq_text(message, "pile")) {
+        s->piled[s->piled_count++] = request;
+        if (s->piled_count == PILE) {
+            pile_answer(s);
+        }
     } else if (mu_span_eq_text(message, "refuse")) {
         rpc_refuse(request, MU_NOT_LEADER, "ask n2, 100% sure");
     } else {
@@ -197,6 +221,7 @@ static void on_answer(void *data, enum mu_code code, struct mu_span answer,
     struct world *w = data;
 
     w->answers++;
+    w->busies += code == MU_BUSY;
     w->code = code;
     mu_buf_clear(&w->answer);
     mu_buf_add_span(&w->answer, answer);
@@ -240,6 +265,23 @@ static void large_messages_arrive_whole(void **state)
     assert_int_equal(w->code, MU_OK);
     assert_true(mu_span_eq(mu_buf_span(&w->answer), mu_buf_span(&big)));
     mu_buf_deinit(&big);
+}
+
+static void answers_that_wait_to_be_sent_are_bounded(void **state)
+{
+    struct world *w = *state;
+
+    dial(w, NULL);
+    for (unsigned i = 0; i < PILE; i++) {
+        (void)rpc_call(w->link, RPC_PROPOSE, MU_SPAN_LIT("pile"), 0, on_answer, w);
+    }
+    RUN_UNTIL(w, w->answers == PILE);
+    assert_int_equal(w->busies, PILE - MU_RPC_HELD_MAX / PILE_BYTES);
+    (void)rpc_call(w->link, RPC_PROPOSE, MU_SPAN_LIT("again"), 0, on_answer, w);
+    RUN_UNTIL(w, w->answers == PILE + 1);
+    assert_int_equal(w->code, MU_OK);
+    assert_int_equal(rpc_held(w->server.rpc).answers_bytes, 0); /* they were sent */
+    assert_true(rpc_held(w->server.rpc).answers_most > PILE_BYTES);
 }
 
 static void a_refusal_keeps_code_and_text(void **state)
@@ -480,6 +522,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_call_made_before_the_link_is_up_is_answered),
         TEST(large_messages_arrive_whole),
+        TEST(answers_that_wait_to_be_sent_are_bounded),
         TEST(a_refusal_keeps_code_and_text),
         TEST(an_unknown_method_is_unsupported),
         TEST(a_call_times_out_and_the_other_side_learns_it),
