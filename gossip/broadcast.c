@@ -257,6 +257,9 @@ void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l)
     for (size_t i = 0; i < l->taken_count; i++) {
         struct gossip__rumor *r = l->taken[i];
 
+        if (r->queue != GOSSIP__QUEUE_CORE) {
+            gossip__count(g, GOSSIP_COUNT_SERF_OUT);
+        }
         unsigned sends = r->sends_count + gossip__member_is_live(l->peer);
 
         if (sends >= (r->queue == GOSSIP__QUEUE_CORE ? core_limit : serf_limit)) {
@@ -372,6 +375,7 @@ void gossip__rumor_tick(struct gossip *g)
         sent += gossip__letter_send(g, &letter);
     }
     g->rumor_last_ms = g->now_ms;
+    g->counters[GOSSIP_COUNT_ROUNDS] += sent > 0;
     /* Nobody left to tell: until something new comes, or somebody. */
     g->rumor_at_ms = GOSSIP__NEVER;
     if (sent > 0 || pass_again(g)) {

@@ -248,6 +248,9 @@ bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const
 /* How far it is: those who joined the first accuser, and how many are waited for. */
 void gossip__suspicion_count(const struct gossip *g, const struct gossip__member *m,
                              unsigned *confirmations, unsigned *wanted);
+/* It denied what it was suspected of: counted for each of its accusers. Before it moves. */
+void gossip__suspicion_denied(struct gossip *g, const struct gossip__member *m);
+void gossip__suspicion_free_all(struct gossip *g);
 void gossip__suspicion_restart(struct gossip *g); /* all of them get their whole time again */
 void gossip__suspicion_refresh(struct gossip *g); /* after the number of alive members changed */
 void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms);
@@ -959,7 +962,8 @@ struct gossip {
     size_t alive_count, suspect_count; /* of `list`; we count as alive */
     uint64_t slots;                    /* taken, of the first 64 */
     struct mu_link suspects;
-    uint64_t suspicion_due_ms; /* unless one of them changed since: */
+    struct gossip__blame *blame; /* who accuses how often; NULL: nobody did */
+    uint64_t suspicion_due_ms;   /* unless one of them changed since: */
     bool is_suspicion_new;
     bool is_alive_count_new;
     struct gossip__suspicion_terms terms[3]; /* by evidence, as of the last step */
@@ -995,6 +999,7 @@ struct gossip {
     size_t streams_count, inbound_count, inbound_bytes;
     uint32_t stream_id;
     struct mu_link merges;
+    uint64_t sync_sent_bytes, sync_taken_bytes; /* of the last whole state */
     uint64_t sync_at_ms;
     uint64_t sync_wait_ms; /* from one to the next, while we are young; 0: the interval */
     uint64_t news_ms;      /* the first that no comparison followed; 0: none */

@@ -60,6 +60,7 @@ void gossip__send(struct gossip *g, const struct mu_addr *to, struct mu_span dat
 void gossip__stream_op(struct gossip *g, enum gossip_stream_verb verb, uint32_t id,
                        const struct mu_addr *to, struct mu_span data)
 {
+    g->counters[GOSSIP_COUNT_STREAM_BYTES_OUT] += data.bytes;
     g->ops = room_for(g->ops, &g->ops_room, g->ops_count, sizeof *g->ops);
     g->ops[g->ops_count++] =
         (struct gossip_stream_op){ .verb = verb, .id = id, .to = *to, .data = data };
@@ -276,6 +277,7 @@ void gossip_free(struct gossip *g)
     gossip__stream_free_all(g);
     gossip__inquiry_free_all(g);
     gossip__rumor_free_all(g);
+    gossip__suspicion_free_all(g);
     gossip__record_free_all(g);
     gossip__serf_free_all(g);
     gossip__seal_free(g);
@@ -479,6 +481,9 @@ void gossip_summarize(const struct gossip *g, struct gossip_summary *out)
                                     .clear = clear_count(g),
                                     .is_sealed = gossip__seal_is_on(g),
                                     .health_score = g->health,
+                                    .suspects = g->suspect_count,
+                                    .sync_sent_bytes = g->sync_sent_bytes,
+                                    .sync_taken_bytes = g->sync_taken_bytes,
                                     .core_queue = g->queues[GOSSIP__QUEUE_CORE].count,
                                     .intent_queue = g->queues[GOSSIP__QUEUE_INTENT].count,
                                     .event_queue = g->queues[GOSSIP__QUEUE_EVENT].count,

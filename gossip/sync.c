@@ -197,6 +197,7 @@ static void add_events(struct writer *w)
 static void send_state(struct gossip *g, struct gossip__stream *stream)
 {
     const struct gossip__sync *sync = stream->sync;
+    uint64_t before = g->counters[GOSSIP_COUNT_STREAM_BYTES_OUT];
     struct writer w = { .g = g, .stream = stream };
     struct mu_table_at at = { .started = false };
 
@@ -217,6 +218,7 @@ static void send_state(struct gossip *g, struct gossip__stream *stream)
     }
     add_events(&w);
     chunk_end(&w, false);
+    g->sync_sent_bytes = g->counters[GOSSIP_COUNT_STREAM_BYTES_OUT] - before;
 }
 
 static void send_digest(struct gossip *g, struct gossip__stream *s)
@@ -368,6 +370,7 @@ static struct gossip__merge *merge_of(struct mu_link *link)
 
 static void merge_start(struct gossip *g, struct gossip__stream *s)
 {
+    g->sync_taken_bytes = s->received;
     struct gossip__merge *merge = mu_new(sizeof *merge);
 
     merge->chunks = s->sync->chunks;
