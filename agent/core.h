@@ -134,7 +134,8 @@ struct agent {
     } reload;
 
     struct {
-        struct agent_sample commit; /* request.c: of what was proposed here */
+        struct agent_sample commit;               /* request.c: of what was proposed here */
+        struct tally *events, *queries, *scripts; /* by name */
     } metrics;
 
     /* leaving and stopping */
@@ -461,6 +462,12 @@ void agent__handlers_close(struct agent *a);  /* kills those that run */
 void agent__handlers_notice(struct agent *a, const struct gossip_notice *notice);
 void agent__handlers_event(struct agent *a, const struct gossip_user_event *event);
 void agent__handlers_query(struct agent *a, const struct gossip_query *query);
+struct agent__handler_counts { /* of all, since the start */
+    uint64_t runs, failed;     /* scripts that ended; those that did badly, or were killed: */
+    uint64_t killed;           /* as their time was over */
+    uint64_t dropped;          /* events that a full queue had no room for */
+};
+void agent__handlers_count(const struct agent *a, struct agent__handler_counts *out);
 typedef void agent__handler_fn(void *data, const char *type, const char *name, const char *script);
 void agent__each_handler(const struct agent *a, agent__handler_fn *each, void *data);
 
@@ -491,6 +498,7 @@ bool agent__ipc_is_open(const struct agent *a);
 void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data); /* an open one */
 void agent__ipc_free(struct agent *a);                                        /* gossip is gone */
 uint64_t agent__ipc_faults(const struct agent *a); /* clients hung up on */
+void agent__ipc_traffic(const struct agent *a, uint64_t *accepted, uint64_t *commands);
 void agent__ipc_event(struct agent *a, const struct gossip_user_event *event);
 void agent__ipc_query(struct agent *a, const struct gossip_query *query);
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice);

@@ -8,6 +8,7 @@
 #include "core.h"
 #include "event_codec.h"
 #include "event_ring.h"
+#include "tally.h"
 
 #define EXEC_EVENT "_rexec"
 
@@ -81,6 +82,7 @@ static void on_event(void *data, const struct gossip_user_event *event)
     if (a->phase == AGENT_STOPPING) {
         return;
     }
+    tally_add(&a->metrics.events, "serf.events.", event->name, 1);
     agent__ipc_event(a, event);
     if (event_is_reserved(event->name)) {
         on_fired(a, event);
@@ -96,6 +98,7 @@ static void on_query(void *data, const struct gossip_query *query)
     if (a->phase == AGENT_STOPPING) {
         return;
     }
+    tally_add(&a->metrics.queries, "serf.queries.", query->name, 1);
     if (query->is_internal) {
         if (!agent__keyring_query(a, query) && !agent__explain_query(a, query) &&
             !agent__rival_query(a, query)) {
@@ -160,6 +163,9 @@ void agent__events_free(struct agent *a)
 {
     if (a->events != NULL) {
         event_ring_deinit(&a->events->ring);
+        tally_free(a->metrics.events);
+        tally_free(a->metrics.queries);
+        tally_free(a->metrics.scripts);
         mu_free(a->events);
         a->events = NULL;
     }

@@ -4,9 +4,10 @@
  *                                FIFO, HANDLER_QUEUE_MAX                          one at a time
  *
  * Each handler runs its scripts one after the other, so their order is that of the events; handlers
- * run beside each other, HANDLERS_RUNNING_MAX at most. Nobody waits for a script: one that hangs is
- * killed when event_handler_timeout is over, meanwhile its queue fills, and what comes after that
- * is dropped and counted.
+ * run beside each other, HANDLERS_RUNNING_MAX at most of those that began within a second. One that
+ * takes longer gives its place away, or as many as that which hang would keep all others from
+ * running. Nobody waits for a script: one that hangs is killed when event_handler_timeout is over,
+ * meanwhile its queue fills, and what comes after that is dropped and counted.
  */
 #include <string.h>
 
@@ -17,9 +18,11 @@
 #include "coalesce.h"
 #include "core.h"
 #include "handler_rule.h"
+#include "tally.h"
 
 #define HANDLER_QUEUE_MAX    1024 /* serf-surface 6.2 */
 #define HANDLERS_RUNNING_MAX 16   /* a burst of events may not take the whole machine */
+#define HANDLERS_SLOW_MAX    256  /* of those that gave their place away: then they keep it */
 #define HANDLER_OUTPUT_BYTES 8192 /* serf-surface 6.2; and what a log line takes of it */
 #define HANDLER_SLOW_MS      1000
 
@@ -41,6 +44,8 @@ struct handler {
     struct process *process;
     struct handler_event *current;
     struct timer slow;
+    uint64_t began_ms;
+    bool has_place; /* counts among those that run */
 };
 
 struct handlers {
@@ -50,7 +55,9 @@ struct handlers {
     struct handler **items;
     size_t count;
     struct mu_link retired; /* those whose scripts still run */
-    size_t running, next;   /* whose turn it is */
+    size_t running, slow;   /* scripts; those that gave their place away */
+    size_t next;            /* whose turn it is */
+    struct agent__handler_counts counts;
 };
 
 static void pump(struct handlers *h);
@@ -60,9 +67,16 @@ static void handler_free(struct handler *one);
 
 static void on_slow(void *data)
 {
-    const struct handler *one = data;
+    struct handler *one = data;
+    struct handlers *h = one->all;
 
     mu_logf(MU_WARN, "agent", "Script '%s' slow, execution exceeding 1s", one->rule.script);
+    if (h->slow < HANDLERS_SLOW_MAX) {
+        one->has_place = false;
+        h->running--;
+        h->slow++;
+        pump(h);
+    }
 }
 
 static void respond(struct handler *one, const struct process_result *result)
@@ -86,7 +100,13 @@ static void on_done(void *data, const struct process_result *result)
     struct handlers *h = one->all;
 
     one->process = NULL;
-    h->running--;
+    h->running -= one->has_place;
+    h->slow -= !one->has_place;
+    h->counts.runs++;
+    tally_add(&h->agent->metrics.scripts, "agent.invoke.", one->rule.script,
+              (double)(timers_now(h->agent->timers) - one->began_ms));
+    h->counts.failed += result->code != MU_OK || result->status != 0;
+    h->counts.killed += result->is_timed_out;
     timer_cancel(&one->slow);
     mu_logf(MU_DEBUG, "agent", "Event '%s' script output: %.*s", one->current->type,
             MU_SPAN_FMT(mu_span_sub(result->output, 0, HANDLER_OUTPUT_BYTES)));
@@ -140,6 +160,8 @@ static void run(struct handler *one)
                                    .done = on_done,
                                    .data = one,
                                });
+    one->began_ms = timers_now(a->timers);
+    one->has_place = true;
     one->all->running++;
     timer_set(a->timers, &one->slow, HANDLER_SLOW_MS, on_slow, one);
     mu_buf_deinit(&input);
@@ -183,6 +205,7 @@ static void pump(struct handlers *h)
 static void queue_add(struct handler *one, struct handler_event *event)
 {
     if (one->queue_count == HANDLER_QUEUE_MAX) {
+        one->all->counts.dropped++;
         if (one->dropped++ == 0) {
             mu_log(MU_WARN, "agent", "Dropping events of a handler that does not keep up",
                    mu_kv("script", one->rule.script));
@@ -263,6 +286,11 @@ void agent__handlers_query(struct agent *a, const struct gossip_query *query)
     if (a->handlers != NULL) {
         dispatch(a->handlers, handler_event_of_query(query));
     }
+}
+
+void agent__handlers_count(const struct agent *a, struct agent__handler_counts *out)
+{
+    *out = a->handlers != NULL ? a->handlers->counts : (struct agent__handler_counts){ .runs = 0 };
 }
 
 void agent__each_handler(const struct agent *a, agent__handler_fn *each, void *data)

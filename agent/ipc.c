@@ -423,6 +423,9 @@ static size_t request_run(struct ipc_session *s, struct mu_arena *arena)
         ipc__hang_up(s, IPC_FAULT_BODY, NULL);
     } else if (got == IPC_WHOLE) {
         s->may_have_empty = !c->has_body;
+        if (s->host.traffic != NULL) {
+            s->host.traffic->commands++;
+        }
         if (may_run(s, c)) {
             c->run(s, &r);
         } else {
@@ -470,6 +473,9 @@ struct ipc_session *ipc_session_new(const struct ipc_host *host, const char *pee
     s->wake_data = wake_data;
     mu_list_init(&s->streams);
     mu_list_init(&s->asked);
+    if (s->host.traffic != NULL) {
+        s->host.traffic->accepted++;
+    }
     return s;
 }
 

@@ -37,11 +37,16 @@
 typedef void ipc_left_fn(void *data);
 typedef void ipc_tagged_fn(void *data, const char *error); /* NULL: others have been told */
 
+struct ipc_traffic { /* since the start */
+    uint64_t accepted, commands;
+};
+
 struct ipc_host {
     void *data;
     const char *auth_key; /* what clients must know; NULL: nothing */
     bool addr16;          /* IPv4 as 16 bytes, for clients of old */
     struct ipc_faults *faults;
+    struct ipc_traffic *traffic; /* NULL: nobody wants to know */
     void (*each)(void *data, gossip_member_fn *each, void *each_data);
     /* Unless they fail, `done` comes exactly once, never from inside. */
     enum mu_code (*join)(void *data, const char *const *addresses, size_t count, bool replays,

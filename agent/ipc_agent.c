@@ -20,6 +20,7 @@ struct ipc {
     struct timer flush;
     struct mu_link pauses;
     struct ipc_faults faults;
+    struct ipc_traffic traffic;
 };
 
 /* -- the cluster --------------------------------------------------------------------------------
@@ -408,6 +409,7 @@ enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err)
     a->ipc = mu_new(sizeof *a->ipc);
     a->ipc->faults.now_ms = mu_clock_ms;
     host.faults = &a->ipc->faults;
+    host.traffic = &a->ipc->traffic;
     mu_list_init(&a->ipc->pauses);
     if (a->config->ports.serf_rpc <= 0) {
         return MU_OK;
@@ -440,6 +442,12 @@ void agent__ipc_close(struct agent *a, agent_stopped_fn *closed, void *data)
 uint64_t agent__ipc_faults(const struct agent *a)
 {
     return a->ipc != NULL ? ipc_faults_total(&a->ipc->faults) : 0;
+}
+
+void agent__ipc_traffic(const struct agent *a, uint64_t *accepted, uint64_t *commands)
+{
+    *accepted = a->ipc != NULL ? a->ipc->traffic.accepted : 0;
+    *commands = a->ipc != NULL ? a->ipc->traffic.commands : 0;
 }
 
 bool agent__ipc_is_open(const struct agent *a)

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "core.h"
+#include "tally.h"
 
 struct telling {
     agent_metric_fn *each;
@@ -114,14 +115,22 @@ static const struct {
     // clang-format off
     { GOSSIP_COUNT_PROBES, "memberlist.probeNode", "Probes that were sent" },
     { GOSSIP_COUNT_PROBES_FAILED, "memberlist.probe.failed", "Probes that nothing answered" },
-    { GOSSIP_COUNT_PROBES_TCP_ONLY, "memberlist.degraded.probe", "Probes that only TCP answered" },
+    { GOSSIP_COUNT_PROBES_TCP_ONLY, "memberlist.probe.tcp_only", "Probes that only TCP answered" },
+    { GOSSIP_COUNT_PROBES_DEGRADED, "memberlist.degraded.probe", "Probes while the trouble was our own" },
+    { GOSSIP_COUNT_TIMEOUTS_DEGRADED, "memberlist.degraded.timeout", "Suspicions that ended with fewer confirmations than wanted" },
+    { GOSSIP_COUNT_ROUNDS, "memberlist.gossip", "Rounds of gossip that had something to tell" },
+    { GOSSIP_COUNT_ALIVES, "memberlist.msg.alive", "Members that said something new of themselves" },
     { GOSSIP_COUNT_SYNCS, "memberlist.pushPullNode", "Full exchanges of state" },
     { GOSSIP_COUNT_SUSPICIONS, "memberlist.msg.suspect", "Suspicions that began" },
-    { GOSSIP_COUNT_SUSPICIONS_CONFIRMED, "memberlist.msg.dead", "Suspicions that ended in a death" },
+    { GOSSIP_COUNT_DEATHS, "memberlist.msg.dead", "Members that were declared dead, or said that they go" },
+    { GOSSIP_COUNT_SUSPICIONS_CONFIRMED, "memberlist.suspicion.confirmed", "Times that another one joined in a suspicion" },
     { GOSSIP_COUNT_SUSPICIONS_REFUTED, "memberlist.suspicion.refuted", "Suspicions that were refuted" },
     { GOSSIP_COUNT_PACKETS_IN, "memberlist.udp.packets.received", "Datagrams that came" },
     { GOSSIP_COUNT_PACKETS_OUT, "memberlist.udp.packets.sent", "Datagrams that were sent" },
-    { GOSSIP_COUNT_BYTES_OUT, "memberlist.udp.sent", "Bytes in them" },
+    { GOSSIP_COUNT_BYTES_IN, "memberlist.udp.received", "Bytes in datagrams that came" },
+    { GOSSIP_COUNT_BYTES_OUT, "memberlist.udp.sent", "Bytes in those that were sent" },
+    { GOSSIP_COUNT_STREAM_BYTES_IN, "memberlist.tcp.received", "Bytes that came over streams" },
+    { GOSSIP_COUNT_STREAM_BYTES_OUT, "memberlist.tcp.sent", "Bytes that were sent over streams" },
     { GOSSIP_COUNT_STREAMS_IN, "memberlist.tcp.accept", "Streams that others opened" },
     { GOSSIP_COUNT_STREAMS_OUT, "memberlist.tcp.connect", "Streams that were opened" },
     { GOSSIP_COUNT_STREAMS_BUSY, "memberlist.tcp.busy", "Streams that there was no room for" },
@@ -145,6 +154,7 @@ static const struct {
     { GOSSIP_COUNT_PAUSES, "memberlist.pause_detected", "Times this process stood still" },
     { GOSSIP_COUNT_RUMORS_DROPPED, "memberlist.queue.dropped", "Words that a full queue lost" },
     { GOSSIP_COUNT_MEMBERS_JOINED, "serf.member.join", "Members that came, or came back" },
+    { GOSSIP_COUNT_MEMBERS_LEAVING, "serf.member.leave", "Members that said that they leave" },
     { GOSSIP_COUNT_MEMBERS_LEFT, "serf.member.left", "Members that left" },
     { GOSSIP_COUNT_MEMBERS_FAILED, "serf.member.failed", "Members that failed" },
     { GOSSIP_COUNT_MEMBERS_UPDATED, "serf.member.update", "Members that changed their tags" },
@@ -153,39 +163,161 @@ static const struct {
     { GOSSIP_COUNT_EVENTS_DROPPED, "serf.events.dropped", "Events and queries that one Lamport time had no room for" },
     { GOSSIP_COUNT_TIME_REFUSED, "serf.refused.lamport_time", "Lamport times out of this world" },
     { GOSSIP_COUNT_QUERIES, "serf.queries", "Queries that came" },
-    { GOSSIP_COUNT_REPLIES_TWICE, "serf.query_duplicate_replies", "Acks and responses that came again" },
+    { GOSSIP_COUNT_ACKS, "serf.query_acks", "Acks of queries asked here" },
+    { GOSSIP_COUNT_RESPONSES, "serf.query_responses", "Answers to queries asked here" },
+    { GOSSIP_COUNT_ACKS_TWICE, "serf.query_duplicate_acks", "Acks that came again" },
+    { GOSSIP_COUNT_RESPONSES_TWICE, "serf.query_duplicate_responses", "Answers that came again" },
+    { GOSSIP_COUNT_SERF_IN, "serf.msgs.received", "Intents, events and queries that came" },
+    { GOSSIP_COUNT_SERF_OUT, "serf.msgs.sent", "Intents, events and queries that were sent" },
     { GOSSIP_COUNT_REPLIES_LATE, "serf.query_late_replies", "Acks and responses to queries that were over" },
     { GOSSIP_COUNT_COORDINATES_REFUSED, "serf.coordinate.rejected", "Coordinates of members that cannot be" },
     { GOSSIP_COUNT_COORDINATE_RESETS, "serf.coordinate.resets", "Times that the own coordinate began anew" },
     { GOSSIP_COUNT_RTTS_ZERO, "serf.coordinate.zero-rtt", "Round trips too short to measure" },
 }; // clang-format on
 
+static void tell_handlers(const struct agent *a, const struct telling *t)
+{
+    struct agent__handler_counts counts;
+
+    agent__handlers_count(a, &counts);
+    tell(t, AGENT_COUNTER, "agent.handlers.runs", "Event handlers that ended", (double)counts.runs);
+    tell(t, AGENT_COUNTER, "agent.handlers.failed", "Those of them that did not end well",
+         (double)counts.failed);
+    tell(t, AGENT_COUNTER, "agent.handlers.killed", "Those that were killed for their time",
+         (double)counts.killed);
+    tell(t, AGENT_COUNTER, "agent.handlers.dropped",
+         "Events that the full queue of a handler had no room for", (double)counts.dropped);
+}
+
+static void tell_states(const struct telling *t, const struct gossip_stats *s)
+{
+    const struct {
+        const char *state;
+        size_t count;
+    } rows[] = { { "alive", s->alive - s->suspects },
+                 { "suspect", s->suspects },
+                 { "dead", s->failed },
+                 { "left", s->left } };
+
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        tell_of(t, "memberlist.node.instances", "Members by state", "node_state", rows[i].state,
+                (double)rows[i].count);
+    }
+}
+
+static void tell_queues(const struct telling *t, const struct gossip_stats *s)
+{
+    tell(t, AGENT_GAUGE, "memberlist.health.score", "Trouble of our own; 0 is none",
+         s->health_score);
+    tell(t, AGENT_GAUGE, "memberlist.queue.broadcasts", "Words about members that are being told",
+         (double)s->core_queue);
+    tell(t, AGENT_GAUGE, "memberlist.size.local", "Bytes of the last whole state that was sent",
+         (double)s->sync_sent_bytes);
+    tell(t, AGENT_GAUGE, "memberlist.size.remote", "Bytes of the last whole state that came",
+         (double)s->sync_taken_bytes);
+    tell(t, AGENT_GAUGE, "serf.queue.Intent", "Joins and leaves that are being told",
+         (double)s->intent_queue);
+    tell(t, AGENT_GAUGE, "serf.queue.Event", "User events that are being told",
+         (double)s->event_queue);
+    tell(t, AGENT_GAUGE, "serf.queue.Query", "Queries that are being told", (double)s->query_queue);
+}
+
 static void tell_gossip(const struct agent *a, const struct telling *t)
 {
     struct gossip_stats s = gossip_driver_stats(a->gossip);
-    uint64_t counters[GOSSIP_COUNTERS_COUNT];
+    uint64_t counters[GOSSIP_COUNTERS_COUNT], accepted, commands;
+    struct coordinate at = { .error = 0 };
 
-    tell_of(t, "memberlist.node.instances", "Members by state", "node_state", "alive",
-            (double)s.alive);
-    tell_of(t, "memberlist.node.instances", "Members by state", "node_state", "dead",
-            (double)s.failed);
-    tell_of(t, "memberlist.node.instances", "Members by state", "node_state", "left",
-            (double)s.left);
-    tell(t, AGENT_GAUGE, "memberlist.health.score", "Trouble of our own; 0 is none",
-         s.health_score);
-    tell(t, AGENT_GAUGE, "serf.queue.Intent", "Joins and leaves that are being told",
-         (double)s.intent_queue);
-    tell(t, AGENT_GAUGE, "serf.queue.Event", "User events that are being told",
-         (double)s.event_queue);
-    tell(t, AGENT_GAUGE, "serf.queue.Query", "Queries that are being told", (double)s.query_queue);
+    tell_states(t, &s);
+    tell_queues(t, &s);
+    (void)gossip_driver_coordinate(a->gossip, a->config->node_name, &at);
+    tell(t, AGENT_GAUGE, "serf.coordinate.adjustment-ms",
+         "What distances from here are corrected by", at.adjustment * 1000);
+    agent__ipc_traffic(a, &accepted, &commands);
+    tell(t, AGENT_COUNTER, "agent.ipc.accept", "Clients of the control port", (double)accepted);
+    tell(t, AGENT_COUNTER, "agent.ipc.command", "What they asked for", (double)commands);
     tell(t, AGENT_COUNTER, "serf.ipc.hung_up", "Clients of the control port that were hung up on",
          (double)agent__ipc_faults(a));
+    tell(t, AGENT_COUNTER, "serf.snapshot.appendLine", "Lines written of the file of members",
+         (double)s.kept_lines);
+    tell(t, AGENT_COUNTER, "serf.snapshot.compact", "Times that file was written",
+         (double)s.kept_files);
     tell(t, AGENT_COUNTER, "memberlist.udp.kernel_drops",
          "Datagrams that the receive buffer had no room for", (double)s.kernel_drops);
     gossip_driver_counters(a->gossip, counters);
     for (size_t i = 0; i < MU_LEN(gossip_rows); i++) {
         tell(t, AGENT_COUNTER, gossip_rows[i].name, gossip_rows[i].help,
              (double)counters[gossip_rows[i].counter]);
+    }
+}
+
+/* -- by names that users and members have: places are kept for those to come ------------------- */
+
+static void tell_nothing(const struct telling *t, size_t places)
+{
+    for (size_t i = 0; i < places; i++) {
+        t->each(t->data, &(struct agent_metric){ .name = NULL });
+    }
+}
+
+static void tell_tally(const struct telling *t, const struct tally *tally, const char *prefix,
+                       const char *family, enum agent_metric_kind kind, const char *help)
+{
+    struct agent_metric m = { .help = help, .kind = kind, .label = "name", .family = family };
+
+    for (size_t i = 0; i < TALLY_MAX; i++) {
+        if (!tally_row(tally, i, &m.name, &m.sample)) {
+            tell_nothing(t, 1);
+            continue;
+        }
+        m.label_value = m.name + strlen(prefix);
+        m.value = m.sample.sum;
+        t->each(t->data, &m);
+    }
+}
+
+static void tell_tallies(const struct agent *a, const struct telling *t)
+{
+    tell_tally(t, a->metrics.events, "serf.events.", "serf.events_by_name", AGENT_COUNTER,
+               "User events that came, by their names");
+    tell_tally(t, a->metrics.queries, "serf.queries.", "serf.queries_by_name", AGENT_COUNTER,
+               "Queries that came, by their names");
+    tell_tally(t, a->metrics.scripts, "agent.invoke.", "agent.invoke", AGENT_SAMPLE,
+               "Milliseconds that event handlers ran");
+}
+
+struct accusers {
+    const struct telling *t;
+    size_t field, count;
+};
+
+static void tell_accuser(void *data, const struct gossip_accuser *accuser)
+{
+    static const char *const names[] = { "memberlist.accuser.started",
+                                         "memberlist.accuser.confirmed",
+                                         "memberlist.accuser.refuted" };
+    static const char *const helps[] = { "Suspicions that began, by who began them",
+                                         "Suspicions that were joined, by who did",
+                                         "Suspicions that were denied, by who had them" };
+    const uint64_t values[] = { accuser->started, accuser->confirmed, accuser->refuted };
+    struct accusers *s = data;
+
+    s->count++;
+    s->t->each(s->t->data, &(struct agent_metric){ .name = names[s->field],
+                                                   .help = helps[s->field],
+                                                   .kind = AGENT_COUNTER,
+                                                   .value = (double)values[s->field],
+                                                   .label = "accuser",
+                                                   .label_value = accuser->name });
+}
+
+static void tell_accusers(const struct agent *a, const struct telling *t)
+{
+    for (size_t field = 0; field < 3; field++) {
+        struct accusers s = { .t = t, .field = field };
+
+        gossip_driver_each_accuser(a->gossip, tell_accuser, &s);
+        tell_nothing(t, GOSSIP_ACCUSERS_MAX + 1 - s.count);
     }
 }
 
@@ -266,7 +398,10 @@ void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data)
          (double)local_services_count(a->local));
     tell(&t, AGENT_GAUGE, "agent.checks", "Checks registered here",
          (double)local_checks_count(a->local));
+    tell_handlers(a, &t);
     tell_gossip(a, &t);
+    tell_tallies(a, &t);
+    tell_accusers(a, &t);
     tell(&t, AGENT_COUNTER, "rpc.request", "Calls of other agents that were served",
          (double)rpc_requests(a->rpc));
     tell(&t, AGENT_COUNTER, "rpc.hung_up",

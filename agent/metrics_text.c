@@ -17,7 +17,7 @@ static void name_add(const struct telling *t, const struct agent_metric *m)
     size_t start = t->to->bytes;
 
     mu_buf_addf(t->to, "%s.%s", t->prefix, m->name);
-    if (m->label != NULL) {
+    if (m->label != NULL && m->family == NULL) {
         mu_buf_addf(t->to, ".%s", m->label_value);
     }
     for (size_t i = start; i < t->to->bytes; i++) {
@@ -39,7 +39,7 @@ static void tell(void *data, const struct agent_metric *m)
     struct telling *t = data;
     size_t at = t->at++;
 
-    if (at >= METRICS_TEXT_MAX) {
+    if (m->name == NULL || at >= AGENT_METRICS_MAX) {
         return;
     }
     switch (m->kind) {
@@ -78,6 +78,9 @@ static void show(void *data, const struct agent_metric *m)
     };
     const struct telling *t = data;
 
+    if (m->name == NULL) {
+        return;
+    }
     mu_buf_addf(t->to, "[%s][%c] '", t->stamp, letters[m->kind]);
     name_add(t, m);
     if (m->kind == AGENT_SAMPLE) {

@@ -11,12 +11,10 @@
 #include "agent/metrics.h"
 #include "base/buf.h"
 
-#define METRICS_TEXT_MAX 128 /* figures; more are not told */
-
 /* Totals as they were told last: what is told is what came since. Zeroed: since the start. */
 struct metrics_told {
-    double values[METRICS_TEXT_MAX], sums[METRICS_TEXT_MAX];
-    uint64_t counts[METRICS_TEXT_MAX];
+    double values[AGENT_METRICS_MAX], sums[AGENT_METRICS_MAX];
+    uint64_t counts[AGENT_METRICS_MAX];
 };
 
 /* A line for each gauge, and for what was counted since. */

@@ -112,7 +112,10 @@ static bool must_step_down(struct consensus *c)
                              c->now_ms + c->options.election_ms_min - consensus__office_ends_ms(c));
         return true;
     }
-    if (stall_ms > c->options.stall_ms) { /* or a dead disk would keep office for ever (2.15) */
+    /* Or a dead disk would keep office for ever (2.15). Where this server is a quorum by itself
+     * nobody could take it: then reads, which need no disk, go on. */
+    if (stall_ms > c->options.stall_ms &&
+        !consensus__quorum_of(consensus__config(c), UINT32_C(1) << c->self)) {
         consensus__step_down(c, CONSENSUS_T_DISK_STALLED, stall_ms);
         return true;
     }
@@ -571,7 +574,12 @@ void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev
     }
     p->fetch_ticket = 0;
     if (ev->fetched.code != CONSENSUS_FETCH_OK || !fetched_fit(c, p, ev)) {
-        consensus__note(c, CONSENSUS_T_FETCH_FAILED, &p->id, p->next, 0, 0);
+        /* Nothing is wrong with the disk when it is compacted, or what the peer needs has changed.
+         */
+        consensus__note(c,
+                        ev->fetched.code == CONSENSUS_FETCH_DAMAGED ? CONSENSUS_T_FETCH_FAILED
+                                                                    : CONSENSUS_T_FETCH_LATE,
+                        &p->id, p->next, 0, 0);
         p->sent_ms = c->now_ms;
         p->is_blocked = true; /* until its next heartbeat: nothing is sent with a hole */
         return;

@@ -1,8 +1,8 @@
 /* broadcast.c - what is to be spread: rumors with a budget of sends, and who hears them (7, 8).
  *
- * A rumor lives in the tier of its number of sends; a datagram is filled from the lowest tier up,
- * longest first. With few peers chance alone would leave some of them out, so each rumor remembers
- * whom it was sent to, and prefers the others until everybody had it (7.5).
+ * A datagram is filled with those that were sent least, of these with the longest first, of these
+ * with the newest. With few peers chance alone would leave some of them out, so each rumor
+ * remembers whom it was sent to, and prefers the others until everybody had it (7.5).
  *
  * A new rumor is told within 20 ms, then every gossip interval until its budget is spent. With
  * nothing to tell, or nobody to tell it to, nothing is due.
@@ -19,13 +19,10 @@
 #define EVENT_PERCENT 10   /* of a datagram that nobody else takes while events wait */
 #define FANOUT_MAX    16
 #define DISTINCT_MAX  64 /* peers that fit the mask one by one */
-#define SENDS_MAX_ALL (GOSSIP__TIERS - 1)
 
-_Static_assert(GOSSIP__TIERS == 64, "a bit of a word for each");
-
-static struct gossip__rumor *rumor_of(struct mu_link *link)
+static struct gossip__rumor *rumor_of(struct mu_branch *at)
 {
-    return MU_CONTAINER(link, struct gossip__rumor, link);
+    return MU_CONTAINER(at, struct gossip__rumor, branch);
 }
 
 unsigned gossip__rumor_limit(const struct gossip_profile *p, size_t members)
@@ -34,7 +31,7 @@ unsigned gossip__rumor_limit(const struct gossip_profile *p, size_t members)
     unsigned few = members > 4 ? 8 : members > 1 ? 2 * (unsigned)(members - 1) : 0;
     unsigned limit = log_part > few ? log_part : few;
 
-    return limit > SENDS_MAX_ALL ? SENDS_MAX_ALL : limit;
+    return limit > GOSSIP__SENDS_MAX ? GOSSIP__SENDS_MAX : limit;
 }
 
 /* -- who may be told ----------------------------------------------------------------------------
@@ -68,13 +65,21 @@ static uint64_t audience(const struct gossip *g, bool is_live_only)
 /* -- the queues ---------------------------------------------------------------------------------
  */
 
-static void tier_take(struct gossip *g, struct gossip__rumor *r)
+static bool is_told_before(struct mu_branch *a, struct mu_branch *b)
 {
-    struct gossip__queue *q = &g->queues[r->queue];
+    const struct gossip__rumor *x = rumor_of(a);
+    const struct gossip__rumor *y = rumor_of(b);
 
-    mu_list_remove(&r->link);
-    if (mu_list_empty(&q->tiers[r->sends_count])) {
-        q->used &= ~(UINT64_C(1) << r->sends_count);
+    if (x->sends_count != y->sends_count) {
+        return x->sends_count < y->sends_count;
+    }
+    return x->bytes != y->bytes ? x->bytes > y->bytes : x->id > y->id;
+}
+
+void gossip__rumor_init(struct gossip *g)
+{
+    for (size_t q = 0; q < GOSSIP__QUEUES; q++) {
+        mu_tree_init(&g->queues[q].rumors, is_told_before);
     }
 }
 
@@ -87,26 +92,9 @@ static void rumor_end(struct gossip *g, struct gossip__rumor *r)
     if (r->is_leave) {
         gossip__leave_sent(g);
     }
-    tier_take(g, r);
+    mu_tree_remove(&g->queues[r->queue].rumors, &r->branch);
     g->queues[r->queue].count--;
     mu_free(r);
-}
-
-/* Within a tier: longest first, then newest first. */
-static void tier_put(struct gossip *g, struct gossip__rumor *r)
-{
-    struct gossip__queue *q = &g->queues[r->queue];
-    struct mu_link *tier = &q->tiers[r->sends_count];
-    struct mu_link *before = tier->next;
-
-    q->used |= UINT64_C(1) << r->sends_count;
-
-    while (before != tier &&
-           (rumor_of(before)->bytes > r->bytes ||
-            (rumor_of(before)->bytes == r->bytes && rumor_of(before)->id > r->id))) {
-        before = before->next;
-    }
-    mu_list_insert(before, &r->link);
 }
 
 static void queue_trim(struct gossip *g, struct gossip__queue *q)
@@ -115,7 +103,7 @@ static void queue_trim(struct gossip *g, struct gossip__queue *q)
     size_t max = 2 * members > QUEUE_MAX ? 2 * members : QUEUE_MAX;
 
     if (q->count >= max) { /* one came, one goes */
-        rumor_end(g, rumor_of(q->tiers[GOSSIP__TIERS - 1 - __builtin_clzll(q->used)].prev));
+        rumor_end(g, rumor_of(mu_tree_last(&q->rumors)));
         gossip__count(g, GOSSIP_COUNT_RUMORS_DROPPED);
     }
 }
@@ -168,7 +156,7 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
     if (g->queues[queue].count == 0 || r->bytes < g->queues[queue].shortest) {
         g->queues[queue].shortest = r->bytes;
     }
-    tier_put(g, r);
+    mu_tree_add(&g->queues[queue].rumors, &r->branch);
     g->queues[queue].count++;
     gossip__rumor_wake(g);
     return r;
@@ -184,10 +172,13 @@ void gossip__rumor_forget(struct gossip *g, struct gossip__member *about)
 void gossip__rumor_free_all(struct gossip *g)
 {
     for (size_t q = 0; q < GOSSIP__QUEUES; q++) {
-        for (size_t tier = 0; tier < GOSSIP__TIERS; tier++) {
-            MU_LIST_EACH_SAFE (link, &g->queues[q].tiers[tier]) {
-                mu_free(rumor_of(link));
-            }
+        struct mu_tree *rumors = &g->queues[q].rumors;
+
+        while (rumors->root != NULL) {
+            struct gossip__rumor *r = rumor_of(rumors->root);
+
+            mu_tree_remove(rumors, &r->branch);
+            mu_free(r);
         }
     }
 }
@@ -195,26 +186,42 @@ void gossip__rumor_free_all(struct gossip *g)
 /* -- filling a datagram -------------------------------------------------------------------------
  */
 
+struct gap {
+    unsigned sends_count;
+    size_t bytes; /* free, in a letter */
+};
+
+static bool fits_gap(struct mu_branch *at, const void *data)
+{
+    const struct gap *gap = data;
+    const struct gossip__rumor *r = rumor_of(at);
+
+    return r->sends_count > gap->sends_count || (r->sends_count == gap->sends_count &&
+                                                 gossip__packet_part_bytes(r->bytes) <= gap->bytes);
+}
+
 static void take(struct gossip *g, enum gossip__queue_kind queue, struct gossip__letter *l,
                  size_t room)
 {
+    const struct gossip__queue *q = &g->queues[queue];
     uint64_t mark = gossip__member_mark(l->peer);
     size_t stop = l->left > room ? l->left - room : 0; /* what must stay free */
+    struct mu_branch *at = mu_tree_first(&q->rumors);
 
-    for (uint64_t tiers = g->queues[queue].used; tiers != 0; tiers &= tiers - 1) {
-        MU_LIST_EACH (link, &g->queues[queue].tiers[__builtin_ctzll(tiers)]) {
-            struct gossip__rumor *r = rumor_of(link);
+    while (at != NULL && l->left >= stop + gossip__packet_part_bytes(q->shortest)) {
+        struct gossip__rumor *r = rumor_of(at);
 
-            if (l->left < stop + gossip__packet_part_bytes(g->queues[queue].shortest)) {
-                return;
-            }
-            if (r->until_ms > g->now_ms && (r->served & mark) == 0 &&
-                gossip__packet_part_bytes(r->bytes) <= l->left - stop &&
-                gossip__letter_add(l, mu_span_of(r->data, r->bytes))) {
-                r->served |= mark;
-                l->taken[l->taken_count++] = r;
-            }
+        if (gossip__packet_part_bytes(r->bytes) > l->left - stop) {
+            at =
+                mu_tree_find(&q->rumors, fits_gap, &(struct gap){ r->sends_count, l->left - stop });
+            continue;
         }
+        if (r->until_ms > g->now_ms && (r->served & mark) == 0 &&
+            gossip__letter_add(l, mu_span_of(r->data, r->bytes))) {
+            r->served |= mark;
+            l->taken[l->taken_count++] = r;
+        }
+        at = mu_tree_next(at);
     }
 }
 
@@ -237,25 +244,31 @@ void gossip__rumor_fill(struct gossip *g, struct gossip__letter *l)
     }
 }
 
-/* What was taken moves a tier up; a send to a dead peer is free. */
+/* A send to a dead peer is free. */
 void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l)
 {
-    uint64_t live = l->taken_count > 0 ? audience(g, true) : 0;
+    if (l->taken_count == 0) {
+        return;
+    }
+    uint64_t live = audience(g, true);
     unsigned core_limit = gossip__rumor_limit(&g->profile, g->list_count);
     unsigned serf_limit = gossip__rumor_limit(&g->profile, g->members.count);
 
     for (size_t i = 0; i < l->taken_count; i++) {
         struct gossip__rumor *r = l->taken[i];
 
+        if (r->queue != GOSSIP__QUEUE_CORE) {
+            gossip__count(g, GOSSIP_COUNT_SERF_OUT);
+        }
         unsigned sends = r->sends_count + gossip__member_is_live(l->peer);
 
         if (sends >= (r->queue == GOSSIP__QUEUE_CORE ? core_limit : serf_limit)) {
             rumor_end(g, r);
             continue;
         }
-        tier_take(g, r);
+        mu_tree_remove(&g->queues[r->queue].rumors, &r->branch);
         r->sends_count = sends;
-        tier_put(g, r);
+        mu_tree_add(&g->queues[r->queue].rumors, &r->branch);
         if (live != 0 && (r->served & live) == live) {
             r->served = 0; /* a second pass: one of them may have missed it */
         }
@@ -264,11 +277,6 @@ void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l)
 
 /* -- the tick -----------------------------------------------------------------------------------
  */
-
-static struct gossip__rumor *first_of(struct gossip__queue *q)
-{
-    return q->used != 0 ? rumor_of(q->tiers[__builtin_ctzll(q->used)].next) : NULL;
-}
 
 static bool fits_unserved(const struct gossip *g, const struct gossip__member *m, const void *data)
 {
@@ -296,10 +304,10 @@ static size_t choose(struct gossip *g, struct gossip__member *peers[FANOUT_MAX +
     size_t count = 0;
 
     for (size_t i = 0; i < GOSSIP__QUEUES && count == 0; i++) {
-        const struct gossip__rumor *first = first_of(&g->queues[i]);
+        struct mu_branch *first = mu_tree_first(&g->queues[i].rumors);
 
         if (first != NULL) {
-            count = gossip__member_pick(g, want, fits_unserved, &first->served, peers);
+            count = gossip__member_pick(g, want, fits_unserved, &rumor_of(first)->served, peers);
         }
     }
     peers[count] = NULL;
@@ -321,13 +329,14 @@ uint64_t gossip__rumor_due(const struct gossip *g)
 /* A question whose time is over is of no use to anybody. */
 static void forget_late(struct gossip *g)
 {
-    struct gossip__queue *q = &g->queues[GOSSIP__QUEUE_QUERY];
+    struct mu_branch *at = mu_tree_first(&g->queues[GOSSIP__QUEUE_QUERY].rumors);
 
-    for (uint64_t tiers = q->used; tiers != 0; tiers &= tiers - 1) {
-        MU_LIST_EACH_SAFE (link, &q->tiers[__builtin_ctzll(tiers)]) {
-            if (rumor_of(link)->until_ms <= g->now_ms) {
-                rumor_end(g, rumor_of(link));
-            }
+    while (at != NULL) {
+        struct gossip__rumor *r = rumor_of(at);
+
+        at = mu_tree_next(at);
+        if (r->until_ms <= g->now_ms) {
+            rumor_end(g, r);
         }
     }
 }
@@ -340,14 +349,12 @@ static bool pass_again(struct gossip *g)
     bool is_any = false;
 
     for (size_t i = 0; live != 0 && i < GOSSIP__QUEUES; i++) {
-        for (uint64_t tiers = g->queues[i].used; tiers != 0; tiers &= tiers - 1) {
-            MU_LIST_EACH (link, &g->queues[i].tiers[__builtin_ctzll(tiers)]) {
-                struct gossip__rumor *r = rumor_of(link);
+        struct mu_branch *at = mu_tree_first(&g->queues[i].rumors);
 
-                if ((r->served & live) == live) {
-                    r->served = 0;
-                    is_any = true;
-                }
+        for (; at != NULL; at = mu_tree_next(at)) {
+            if ((rumor_of(at)->served & live) == live) {
+                rumor_of(at)->served = 0;
+                is_any = true;
             }
         }
     }
@@ -368,6 +375,7 @@ void gossip__rumor_tick(struct gossip *g)
         sent += gossip__letter_send(g, &letter);
     }
     g->rumor_last_ms = g->now_ms;
+    g->counters[GOSSIP_COUNT_ROUNDS] += sent > 0;
     /* Nobody left to tell: until something new comes, or somebody. */
     g->rumor_at_ms = GOSSIP__NEVER;
     if (sent > 0 || pass_again(g)) {

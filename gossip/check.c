@@ -88,20 +88,21 @@ static void check_queues(const struct gossip *g)
     for (size_t q = 0; q < GOSSIP__QUEUES; q++) {
         size_t count = 0;
 
-        for (unsigned tier = 0; tier < GOSSIP__TIERS; tier++) {
-            MU_LIST_EACH (link, &g->queues[q].tiers[tier]) {
-                const struct gossip__rumor *r = MU_CONTAINER(link, struct gossip__rumor, link);
+        const struct mu_tree *rumors = &g->queues[q].rumors;
+        struct mu_branch *last = NULL;
 
-                MU_ASSERT(r->sends_count == tier);
-                MU_ASSERT(r->about == NULL || r->about->dealings->rumor == r);
-                count++;
-            }
-            MU_ASSERT(mu_list_empty(&g->queues[q].tiers[tier]) ==
-                      ((g->queues[q].used >> tier & 1) == 0));
+        for (struct mu_branch *at = mu_tree_first(rumors); at != NULL; at = mu_tree_next(at)) {
+            const struct gossip__rumor *r = MU_CONTAINER(at, struct gossip__rumor, branch);
+
+            MU_ASSERT(last == NULL || rumors->before(last, at));
+            MU_ASSERT(r->about == NULL || r->about->dealings->rumor == r);
+            MU_ASSERT(r->bytes >= g->queues[q].shortest);
+            last = at;
+            count++;
         }
         MU_ASSERT(count == g->queues[q].count);
     }
-    MU_ASSERT(limit_core < GOSSIP__TIERS);
+    MU_ASSERT(limit_core <= GOSSIP__SENDS_MAX);
 }
 
 static void check_effects(const struct gossip *g)

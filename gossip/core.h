@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/rand.h"
 #include "base/table.h"
+#include "base/tree.h"
 #include "gossip/gossip.h"
 #include "message.h"
 #include "vivaldi.h"
@@ -80,7 +81,7 @@ void gossip__card_leave(const struct gossip__card *c); /* one holder fewer; NULL
  */
 
 struct gossip__slots { /* open addressing; a power of two, at most three quarters taken */
-    struct gossip__member **slots;
+    uintptr_t *slots;  /* records, with a few bits of their hash; 0: nobody */
     size_t count, room;
 };
 
@@ -92,6 +93,7 @@ struct gossip__members {
     struct gossip__member **items;
     size_t count, room;
     struct gossip__slots names, ids;
+    uint64_t changes;               /* counts up when a record comes or goes */
     struct gossip__member **blocks; /* of records */
     size_t blocks_count;
     struct gossip__unused *unused;
@@ -171,6 +173,7 @@ _Static_assert(sizeof(struct gossip__member) == 64, "what is rare belongs into t
 struct gossip__source {
     struct mu_addr addr;           /* none: our own conclusion */
     bool is_stream;                /* then no datagram goes back to that address */
+    bool is_old;                   /* was spread long ago: not told on */
     struct gossip__member *sender; /* NULL: nobody we know */
 };
 
@@ -245,6 +248,9 @@ bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const
 /* How far it is: those who joined the first accuser, and how many are waited for. */
 void gossip__suspicion_count(const struct gossip *g, const struct gossip__member *m,
                              unsigned *confirmations, unsigned *wanted);
+/* It denied what it was suspected of: counted for each of its accusers. Before it moves. */
+void gossip__suspicion_denied(struct gossip *g, const struct gossip__member *m);
+void gossip__suspicion_free_all(struct gossip *g);
 void gossip__suspicion_restart(struct gossip *g); /* all of them get their whole time again */
 void gossip__suspicion_refresh(struct gossip *g); /* after the number of alive members changed */
 void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms);
@@ -447,23 +453,23 @@ enum gossip__queue_kind {
     GOSSIP__QUEUES
 };
 
-#define GOSSIP__TIERS 64 /* by number of sends */
+#define GOSSIP__SENDS_MAX 63 /* of a rumor, in a cluster of any size */
 
 struct gossip__rumor {
-    struct mu_link link;          /* in its tier */
-    struct gossip__member *about; /* core: whom a newer one replaces */
-    uint64_t id, served;
-    uint64_t until_ms; /* of no use afterwards */
+    struct mu_branch branch; /* in its queue, by the three that order it: */
     unsigned sends_count;
+    size_t bytes;
+    uint64_t id;
+    struct gossip__member *about; /* core: whom a newer one replaces */
+    uint64_t served;
+    uint64_t until_ms; /* of no use afterwards */
     enum gossip__queue_kind queue;
     bool is_leave; /* our own farewell: leave.c waits for it */
-    size_t bytes;
     uint8_t data[];
 };
 
 struct gossip__queue {
-    struct mu_link tiers[GOSSIP__TIERS];
-    uint64_t used; /* bits of the tiers that are not empty */
+    struct mu_tree rumors; /* who is told first comes first */
     size_t count;
     size_t shortest; /* bytes; none in it is shorter */
 };
@@ -475,6 +481,7 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
 void gossip__rumor_fill(struct gossip *g, struct gossip__letter *l);
 void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l); /* after it was sent */
 void gossip__rumor_forget(struct gossip *g, struct gossip__member *about);
+void gossip__rumor_init(struct gossip *g);
 unsigned gossip__rumor_limit(const struct gossip_profile *p, size_t members);
 void gossip__rumor_free_all(struct gossip *g);
 uint64_t gossip__rumor_due(const struct gossip *g);
@@ -677,13 +684,13 @@ struct gossip__merge { /* received chunks on their way into the tables */
     size_t chunks_count, next;
     uint64_t attempt; /* of join.c, that is done with it; 0: none */
     struct mu_addr peer;
+    bool is_first; /* we knew nobody before */
 };
 
 /* Start one with this address. `attempt` not 0: a join, whole, and gossip__join_tried() hears of
  * the end. Else periodic: by digest. */
 void gossip__sync_start(struct gossip *g, const struct mu_addr *to, uint64_t attempt);
-void gossip__sync_hello(struct gossip *g, struct gossip__stream *s,
-                        const struct gossip__hello *hello);
+void gossip__sync_hello(struct gossip__stream *s, const struct gossip__hello *hello);
 void gossip__sync_free(struct gossip__sync *sync);
 void gossip__sync_replan(struct gossip *g);
 void gossip__sync_wake(struct gossip *g); /* there is somebody to compare with again */
@@ -955,10 +962,12 @@ struct gossip {
     size_t alive_count, suspect_count; /* of `list`; we count as alive */
     uint64_t slots;                    /* taken, of the first 64 */
     struct mu_link suspects;
-    uint64_t suspicion_due_ms; /* unless one of them changed since: */
+    struct gossip__blame *blame; /* who accuses how often; NULL: nobody did */
+    uint64_t suspicion_due_ms;   /* unless one of them changed since: */
     bool is_suspicion_new;
     bool is_alive_count_new;
-    struct gossip__member **graveyard; /* freed at the next step */
+    struct gossip__suspicion_terms terms[3]; /* by evidence, as of the last step */
+    struct gossip__member **graveyard;       /* freed at the next step */
     size_t graveyard_count, graveyard_room;
     const struct gossip__card **old_cards; /* the same */
     size_t old_cards_count, old_cards_room;
@@ -990,9 +999,12 @@ struct gossip {
     size_t streams_count, inbound_count, inbound_bytes;
     uint32_t stream_id;
     struct mu_link merges;
+    uint64_t sync_sent_bytes, sync_taken_bytes; /* of the last whole state */
     uint64_t sync_at_ms;
     uint64_t sync_wait_ms; /* from one to the next, while we are young; 0: the interval */
     uint64_t news_ms;      /* the first that no comparison followed; 0: none */
+    uint64_t newcomers_ms; /* when they were last counted from none on */
+    size_t newcomers;
 
     struct mu_link joins;
     uint64_t join_attempt;

@@ -26,6 +26,7 @@ struct gossip__keeper { /* state_uv.c */
     uint64_t reserved;  /* incarnations below are on disk */
     bool is_due, is_writing, is_failing, has_left;
     uint64_t written_ms;
+    uint64_t lines, files; /* written since the start */
     uv_timer_t timer;
     uv_work_t work;
     struct mu_buf text; /* the worker's, while is_writing */

@@ -475,6 +475,11 @@ void gossip_driver_counters(const struct gossip_driver *d, uint64_t out[GOSSIP_C
     memcpy(out, s.counters, sizeof s.counters);
 }
 
+void gossip_driver_each_accuser(const struct gossip_driver *d, gossip_accuser_fn *each, void *data)
+{
+    gossip_each_accuser(d->core, each, data);
+}
+
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
 {
     static const enum gossip_counter dropped[] = {
@@ -492,6 +497,12 @@ struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
                                .failed = s.failed,
                                .left = s.left,
                                .health_score = s.health_score,
+                               .core_queue = s.core_queue,
+                               .suspects = s.suspects,
+                               .sync_sent_bytes = s.sync_sent_bytes,
+                               .sync_taken_bytes = s.sync_taken_bytes,
+                               .kept_lines = d->keeper.lines,
+                               .kept_files = d->keeper.files,
                                .intent_queue = s.intent_queue,
                                .event_queue = s.event_queue,
                                .query_queue = s.query_queue,

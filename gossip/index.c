@@ -3,8 +3,10 @@
  * Records lie in blocks, each in a line of the cache of its own, and do not move. Where they are
  * found are tables of pointers, since a record must not cost more than it says: linear probing in a
  * power of two of slots, at most three quarters taken, and what is removed closes its gap, so that
- * there are no stones to trip over. The hashes are keyed per process and lie in the cards. Removal
- * is rare (a reap after days), and may cost as much as there are members.
+ * there are no stones to trip over. The hashes are keyed per process and lie in the cards; the bits
+ * of a slot that an address in front of a line of the cache leaves free hold as many of the hash,
+ * so that a search looks at hardly any record but the one it finds. Removal is rare (a reap after
+ * days), and may cost as much as there are members.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +16,11 @@
 
 #define SLOTS_MIN   8
 #define LINE_BYTES  64
+#define TAG_BITS    6  /* of the hash; those that the place in the table does not come from */
 #define RECORDS_MIN 16 /* in the first block; the next ones are twice as large each, */
 #define DOUBLINGS   6  /* up to this often */
+
+_Static_assert(1U << TAG_BITS == LINE_BYTES, "free below the address of a record");
 
 /* -- records ------------------------------------------------------------------------------------
  */
@@ -79,6 +84,21 @@ static uint32_t id_hash(const struct gossip__member *m)
 /* -- slots --------------------------------------------------------------------------------------
  */
 
+static uintptr_t slot_of(struct gossip__member *m, uint32_t hash)
+{
+    return (uintptr_t)m | hash >> (32 - TAG_BITS);
+}
+
+static struct gossip__member *member_in(uintptr_t slot)
+{
+    return (struct gossip__member *)(slot & ~(uintptr_t)(LINE_BYTES - 1));
+}
+
+static bool may_hold(uintptr_t slot, uint32_t hash)
+{
+    return (slot & (LINE_BYTES - 1)) == hash >> (32 - TAG_BITS);
+}
+
 static size_t home(const struct gossip__slots *t, uint32_t hash)
 {
     return hash & (t->room - 1);
@@ -93,10 +113,10 @@ static void slots_fill(struct gossip__slots *t, struct gossip__member *m, hash_f
 {
     size_t at = home(t, hash(m));
 
-    while (t->slots[at] != NULL) {
+    while (t->slots[at] != 0) {
         at = after(t, at);
     }
-    t->slots[at] = m;
+    t->slots[at] = slot_of(m, hash(m));
     t->count++;
 }
 
@@ -106,11 +126,11 @@ static void slots_add(struct gossip__slots *t, struct gossip__member *m, hash_fn
         struct gossip__slots old = *t;
 
         t->room = old.room > 0 ? 2 * old.room : SLOTS_MIN;
-        t->slots = mu_new_array(t->room, sizeof(struct gossip__member *));
+        t->slots = mu_new_array(t->room, sizeof *t->slots);
         t->count = 0;
         for (size_t i = 0; i < old.room; i++) {
-            if (old.slots[i] != NULL) {
-                slots_fill(t, old.slots[i], hash);
+            if (old.slots[i] != 0) {
+                slots_fill(t, member_in(old.slots[i]), hash);
             }
         }
         mu_free(old.slots);
@@ -123,19 +143,19 @@ static void slots_remove(struct gossip__slots *t, const struct gossip__member *m
 {
     size_t gap = home(t, hash(m));
 
-    while (t->slots[gap] != m) {
-        MU_ASSERT(t->slots[gap] != NULL);
+    while (member_in(t->slots[gap]) != m) {
+        MU_ASSERT(t->slots[gap] != 0);
         gap = after(t, gap);
     }
-    for (size_t at = after(t, gap); t->slots[at] != NULL; at = after(t, at)) {
-        size_t away = (at - home(t, hash(t->slots[at]))) & (t->room - 1);
+    for (size_t at = after(t, gap); t->slots[at] != 0; at = after(t, at)) {
+        size_t away = (at - home(t, hash(member_in(t->slots[at])))) & (t->room - 1);
 
         if (away >= ((at - gap) & (t->room - 1))) {
             t->slots[gap] = t->slots[at];
             gap = at;
         }
     }
-    t->slots[gap] = NULL;
+    t->slots[gap] = 0;
     t->count--;
 }
 
@@ -147,27 +167,25 @@ struct gossip__member *gossip__members_named(const struct gossip__members *all, 
     const struct gossip__slots *t = &all->names;
     uint32_t hash = t->room > 0 ? mu_table_hash(mu_span_text(name)) : 0;
 
-    for (size_t at = t->room > 0 ? home(t, hash) : 0; t->room > 0 && t->slots[at] != NULL;
+    for (size_t at = t->room > 0 ? home(t, hash) : 0; t->room > 0 && t->slots[at] != 0;
          at = after(t, at)) {
-        const struct gossip__card *c = t->slots[at]->card;
+        struct gossip__member *m = member_in(t->slots[at]);
 
-        if (c->name_hash == hash && strcmp(c->name, name) == 0) {
-            return t->slots[at];
+        if (may_hold(t->slots[at], hash) && strcmp(m->card->name, name) == 0) {
+            return m;
         }
     }
     return NULL;
 }
 
-static struct gossip__member **id_slot(const struct gossip__members *all, const struct mu_id *id)
+static uintptr_t *id_slot(const struct gossip__members *all, const struct mu_id *id)
 {
     const struct gossip__slots *t = &all->ids;
     uint32_t hash = t->room > 0 ? mu_table_hash(mu_span_of(id->b, sizeof id->b)) : 0;
 
-    for (size_t at = t->room > 0 ? home(t, hash) : 0; t->room > 0 && t->slots[at] != NULL;
+    for (size_t at = t->room > 0 ? home(t, hash) : 0; t->room > 0 && t->slots[at] != 0;
          at = after(t, at)) {
-        const struct gossip__card *c = t->slots[at]->card;
-
-        if (c->id_hash == hash && mu_id_eq(&c->node_id, id)) {
+        if (may_hold(t->slots[at], hash) && mu_id_eq(&member_in(t->slots[at])->card->node_id, id)) {
             return &t->slots[at];
         }
     }
@@ -177,17 +195,17 @@ static struct gossip__member **id_slot(const struct gossip__members *all, const 
 struct gossip__member *gossip__members_with_id(const struct gossip__members *all,
                                                const struct mu_id *id)
 {
-    struct gossip__member **slot = id_slot(all, id);
+    const uintptr_t *slot = id_slot(all, id);
 
-    return slot != NULL ? *slot : NULL;
+    return slot != NULL ? member_in(*slot) : NULL;
 }
 
 void gossip__members_id_set(struct gossip__members *all, struct gossip__member *m)
 {
-    struct gossip__member **slot = id_slot(all, &m->card->node_id);
+    uintptr_t *slot = id_slot(all, &m->card->node_id);
 
     if (slot != NULL) {
-        *slot = m;
+        *slot = slot_of(m, m->card->id_hash);
     } else {
         slots_add(&all->ids, m, id_hash);
     }
@@ -217,6 +235,7 @@ struct gossip__member *gossip__members_add(struct gossip__members *all,
     m->card = card;
     gossip__members_room(&all->items, all->count, &all->room);
     all->items[all->count++] = m;
+    all->changes++;
     slots_add(&all->names, m, name_hash);
     return m;
 }
@@ -229,6 +248,7 @@ void gossip__members_remove(struct gossip__members *all, struct gossip__member *
         at++;
     }
     MU_ASSERT(at < all->count);
+    all->changes++;
     all->count--;
     memmove(all->items + at, all->items + at + 1,
             (all->count - at) * sizeof(struct gossip__member *));

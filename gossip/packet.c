@@ -202,9 +202,16 @@ static void on_intent(struct gossip *g, const struct gossip__part *p,
     }
 }
 
+static bool is_of_serf(enum gossip__part_kind kind)
+{
+    return kind == GOSSIP__PART_JOIN || kind == GOSSIP__PART_LEAVE || kind == GOSSIP__PART_EVENT ||
+           kind == GOSSIP__PART_QUERY;
+}
+
 void gossip__on_part(struct gossip *g, const struct gossip__part *p,
                      const struct gossip__source *src)
 {
+    g->counters[GOSSIP_COUNT_SERF_IN] += is_of_serf(p->kind);
     switch (p->kind) {
     case GOSSIP__PART_UNKNOWN: gossip__count(g, GOSSIP_COUNT_PARTS_UNKNOWN); break;
     case GOSSIP__PART_PING: gossip__on_ping(g, &p->ping, src); break;
@@ -280,6 +287,7 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
     bool is_sealed;
 
     gossip__count(g, GOSSIP_COUNT_PACKETS_IN);
+    g->counters[GOSSIP_COUNT_BYTES_IN] += data.bytes;
     mu_arena_reset(&g->in);
     if (!body_of(g, data, &is_sealed, &body, &reason)) {
         gossip__turn_away(g, reason, from);
@@ -307,6 +315,7 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
     }
     for (size_t i = 0; i < p.parts_count; i++) {
         struct gossip__part part;
+        uint64_t changes = g->members.changes;
 
         if (gossip__heard(g, p.parts[i])) {
             continue;
@@ -316,7 +325,9 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
         } else {
             gossip__count(g, GOSSIP_COUNT_PARTS_MALFORMED);
         }
-        src.sender = other_named(g, p.from); /* a part may have brought it in, or out */
+        if (g->members.changes != changes) { /* the part may have brought it in, or out */
+            src.sender = other_named(g, p.from);
+        }
     }
     answer_stale(g, src.sender, &p, from);
 }

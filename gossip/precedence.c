@@ -198,6 +198,9 @@ static void conflict(struct gossip *g, struct gossip__member *m, const struct go
         d->conflict_log_ms = g->now_ms;
         mu_addr_text(&m->card->addr, mine);
         mu_addr_text(&a->at, theirs);
+        gossip__log(g, MU_ERROR,
+                    "memberlist: Conflicting address for %s. Mine: %s Theirs: %s Old state: %s",
+                    m->card->name, mine, theirs, gossip__state_text(m->state));
         gossip__log(g, MU_WARN, "serf: Name conflict for '%s' both %s and %s are claiming",
                     m->card->name, mine, theirs);
     }
@@ -223,6 +226,10 @@ static void accept_alive(struct gossip *g, struct gossip__member *m, const struc
     enum gossip__state was = m->state;
     bool is_changed = !is_described(m, a);
 
+    gossip__count(g, GOSSIP_COUNT_ALIVES);
+    if (was == GOSSIP__SUSPECT) {
+        gossip__suspicion_denied(g, m);
+    }
     gossip__member_describe(g, m, a);
     m->incarnation = a->incarnation;
     if (m->dealings != NULL) {
@@ -238,7 +245,9 @@ static void accept_alive(struct gossip *g, struct gossip__member *m, const struc
                                                              ? GOSSIP_CHANGE_REFUTED
                                                              : GOSSIP_CHANGE_RETURNED });
     }
-    (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
+    if (!src->is_old) {
+        (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
+    }
     if (was == GOSSIP__SUSPECT) {
         gossip__count(g, GOSSIP_COUNT_SUSPICIONS_REFUTED);
     }
@@ -538,6 +547,7 @@ void gossip__on_dead(struct gossip *g, const struct gossip__dead *d, struct mu_s
     if (m->state == GOSSIP__GONE || (m->state == GOSSIP__DEAD && !has_left)) {
         return;
     }
+    gossip__count(g, GOSSIP_COUNT_DEATHS);
     gossip__member_move(g, m, has_left ? GOSSIP__GONE : GOSSIP__DEAD,
                         has_left ? "it says so"
                                  : mu_arena_printf(&g->step, "declared by %s", d->from));

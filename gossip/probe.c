@@ -334,6 +334,7 @@ static void begin(struct gossip *g, struct gossip__member *m)
     p->direct_ms = g->now_ms + g->profile.probe_timeout_ms;
     p->deadline_ms = g->now_ms + (uint64_t)g->profile.probe_ms * (g->health + 1);
     gossip__count(g, GOSSIP_COUNT_PROBES);
+    g->counters[GOSSIP_COUNT_PROBES_DEGRADED] += g->health > 0;
     gossip__log(g, MU_TRACE, "ping %s", m->card->name);
     send_probe(g);
 }

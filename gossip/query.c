@@ -515,9 +515,10 @@ void gossip__on_response(struct gossip *g, const struct gossip__response *r)
         struct mu_table *known = is_ack ? a->acked : a->answered;
 
         if (mu_table_put(known, mu_span_text(r->from), a) != NULL) {
-            gossip__count(g, GOSSIP_COUNT_REPLIES_TWICE);
+            gossip__count(g, is_ack ? GOSSIP_COUNT_ACKS_TWICE : GOSSIP_COUNT_RESPONSES_TWICE);
             return;
         }
+        gossip__count(g, is_ack ? GOSSIP_COUNT_ACKS : GOSSIP_COUNT_RESPONSES);
         gossip__reply(g, &(struct gossip_reply){
                              .query = a->owner_id,
                              .kind = is_ack ? GOSSIP_REPLY_ACK : GOSSIP_REPLY_RESPONSE,

@@ -340,6 +340,7 @@ bool gossip__serf_leave_intent(struct gossip *g, const struct gossip__intent *in
     m->status_ltime = in->ltime; /* even without a change, or two of these would chase each other */
     if (m->status == GOSSIP_STATUS_ALIVE) {
         gossip__log(g, MU_TRACE, "%s: alive -> leaving", m->card->name);
+        gossip__count(g, GOSSIP_COUNT_MEMBERS_LEAVING);
         status_set(g, m, GOSSIP_STATUS_LEAVING);
         gossip__record(g, m, (struct gossip_record){ .change = GOSSIP_CHANGE_LEAVING });
     } else if (m->status == GOSSIP_STATUS_FAILED) {
@@ -466,7 +467,14 @@ static void reap(struct gossip *g, struct gossip__member *m, bool is_pruned)
     if (is_pruned && g->profile.tombstone_ms > t->keep_ms) {
         t->keep_ms = g->profile.tombstone_ms;
     }
-    tell(g, m, GOSSIP_REAPED, is_pruned ? "EventMemberReap (forced)" : "EventMemberReap");
+    if (is_pruned) {
+        tell(g, m, GOSSIP_REAPED, "EventMemberReap (forced)");
+    } else { /* without an address: scripts match on these lines */
+        struct gossip_view view = gossip__member_view(g, m);
+
+        gossip__log(g, MU_INFO, "serf: EventMemberReap: %s", m->card->name);
+        gossip__notice(g, GOSSIP_REAPED, &view, NULL);
+    }
     count_status(g, m->status, (size_t)-1);
     gossip__member_drop(g, m);
 }

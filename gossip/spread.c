@@ -21,11 +21,11 @@ static struct gossip__spread *spread_of(struct mu_link *link)
 
 static bool is_waiting(const struct gossip *g, enum gossip__queue_kind queue, uint64_t upto)
 {
-    for (uint64_t tiers = g->queues[queue].used; tiers != 0; tiers &= tiers - 1) {
-        MU_LIST_EACH (link, &g->queues[queue].tiers[__builtin_ctzll(tiers)]) {
-            if (MU_CONTAINER(link, struct gossip__rumor, link)->id <= upto) {
-                return true;
-            }
+    struct mu_branch *at = mu_tree_first(&g->queues[queue].rumors);
+
+    for (; at != NULL; at = mu_tree_next(at)) {
+        if (MU_CONTAINER(at, struct gossip__rumor, branch)->id <= upto) {
+            return true;
         }
     }
     return false;

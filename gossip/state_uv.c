@@ -89,6 +89,16 @@ static void write_file(uv_work_t *work) /* on the pool */
     k->error.code = mu_file_replace(k->path, mu_buf_span(&k->text), 0600, &k->error);
 }
 
+static uint64_t lines_of(struct mu_span text)
+{
+    uint64_t lines = 0;
+
+    for (size_t i = 0; i < text.bytes; i++) {
+        lines += text.data[i] == '\n';
+    }
+    return lines;
+}
+
 static void write_start(struct gossip_driver *d);
 
 static void on_written(uv_work_t *work, int status)
@@ -98,6 +108,10 @@ static void on_written(uv_work_t *work, int status)
     bool has_failed = status != 0 || k->error.code != MU_OK;
 
     k->is_writing = false;
+    if (!has_failed) {
+        k->files++;
+        k->lines += lines_of(mu_buf_span(&k->text));
+    }
     k->written_ms = gossip__now();
     if (has_failed && !k->is_failing) {
         mu_log(MU_WARN, d->module, "Cannot keep the list of members, will try again",

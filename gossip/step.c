@@ -60,6 +60,7 @@ void gossip__send(struct gossip *g, const struct mu_addr *to, struct mu_span dat
 void gossip__stream_op(struct gossip *g, enum gossip_stream_verb verb, uint32_t id,
                        const struct mu_addr *to, struct mu_span data)
 {
+    g->counters[GOSSIP_COUNT_STREAM_BYTES_OUT] += data.bytes;
     g->ops = room_for(g->ops, &g->ops_room, g->ops_count, sizeof *g->ops);
     g->ops[g->ops_count++] =
         (struct gossip_stream_op){ .verb = verb, .id = id, .to = *to, .data = data };
@@ -191,11 +192,7 @@ static void lists_init(struct gossip *g)
     mu_list_init(&g->joins);
     mu_list_init(&g->spreads);
     mu_list_init(&g->widths);
-    for (size_t q = 0; q < GOSSIP__QUEUES; q++) {
-        for (size_t tier = 0; tier < GOSSIP__TIERS; tier++) {
-            mu_list_init(&g->queues[q].tiers[tier]);
-        }
-    }
+    gossip__rumor_init(g);
     g->stream_id = (uint32_t)-1; /* odd, and the first one is 1 */
     g->probe_at_ms = g->rumor_at_ms = g->sync_at_ms = g->suspicion_due_ms = GOSSIP__NEVER;
     g->reap_at_ms = g->prune_at_ms = g->conflict_retry_ms = GOSSIP__NEVER;
@@ -280,6 +277,7 @@ void gossip_free(struct gossip *g)
     gossip__stream_free_all(g);
     gossip__inquiry_free_all(g);
     gossip__rumor_free_all(g);
+    gossip__suspicion_free_all(g);
     gossip__record_free_all(g);
     gossip__serf_free_all(g);
     gossip__seal_free(g);
@@ -483,6 +481,9 @@ void gossip_summarize(const struct gossip *g, struct gossip_summary *out)
                                     .clear = clear_count(g),
                                     .is_sealed = gossip__seal_is_on(g),
                                     .health_score = g->health,
+                                    .suspects = g->suspect_count,
+                                    .sync_sent_bytes = g->sync_sent_bytes,
+                                    .sync_taken_bytes = g->sync_taken_bytes,
                                     .core_queue = g->queues[GOSSIP__QUEUE_CORE].count,
                                     .intent_queue = g->queues[GOSSIP__QUEUE_INTENT].count,
                                     .event_queue = g->queues[GOSSIP__QUEUE_EVENT].count,

@@ -384,7 +384,7 @@ static void on_hello(struct gossip *g, struct gossip__stream *s, const struct go
     s->role = roles[hello->kind];
     (void)snprintf(s->name, sizeof s->name, "%s", hello->from);
     if (s->role == GOSSIP__ROLE_SYNCED) {
-        gossip__sync_hello(g, s, hello);
+        gossip__sync_hello(s, hello);
     }
 }
 
@@ -573,6 +573,7 @@ static void on_data(struct gossip *g, struct gossip__stream *s, struct mu_span d
         return;
     }
     s->received += data.bytes;
+    g->counters[GOSSIP_COUNT_STREAM_BYTES_IN] += data.bytes;
     g->inbound_bytes += is_ours(s) ? 0 : data.bytes;
     if (s->received > MU_GOSSIP_STREAM_MAX) {
         broken(g, s, GOSSIP_COUNT_MALFORMED);

@@ -9,6 +9,7 @@
  * refutation would else declare dead whom all others know to live.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -85,6 +86,78 @@ static unsigned confirmations_of(const struct gossip__member *m)
     return m->dealings->suspicion->accusers_count - 1;
 }
 
+/* -- who accuses --------------------------------------------------------------------------------
+ */
+
+struct accuser {
+    char name[MU_NODE_NAME_MAX + 1];
+    uint64_t hash, started, confirmed, refuted;
+};
+
+struct gossip__blame {
+    struct accuser rows[GOSSIP_ACCUSERS_MAX + 1]; /* the last: all others */
+    size_t count;
+};
+
+static struct accuser *accuser_find(struct gossip__blame *b, uint64_t hash)
+{
+    size_t i = 0;
+
+    while (i < b->count && b->rows[i].hash != hash) {
+        i++;
+    }
+    return &b->rows[i < b->count ? i : GOSSIP_ACCUSERS_MAX];
+}
+
+static struct accuser *blame(struct gossip *g, const char *from)
+{
+    uint64_t hash = gossip__hash_name(from);
+
+    if (g->blame == NULL) {
+        g->blame = mu_new(sizeof *g->blame);
+    }
+    struct gossip__blame *b = g->blame;
+    struct accuser *a = accuser_find(b, hash);
+
+    if (a == &b->rows[GOSSIP_ACCUSERS_MAX] && b->count < GOSSIP_ACCUSERS_MAX) {
+        a = &b->rows[b->count++];
+        a->hash = hash;
+        (void)snprintf(a->name, sizeof a->name, "%s", from);
+    }
+    return a;
+}
+
+void gossip__suspicion_denied(struct gossip *g, const struct gossip__member *m)
+{
+    const struct gossip__suspicion *s = m->dealings->suspicion;
+
+    for (unsigned i = 0; i < s->accusers_count; i++) {
+        accuser_find(g->blame, s->accusers[i])->refuted++;
+    }
+}
+
+void gossip__suspicion_free_all(struct gossip *g)
+{
+    mu_free(g->blame);
+}
+
+void gossip_each_accuser(const struct gossip *g, gossip_accuser_fn *each, void *data)
+{
+    const struct gossip__blame *b = g->blame;
+
+    for (size_t i = 0; b != NULL && i <= GOSSIP_ACCUSERS_MAX; i++) {
+        bool is_rest = i == GOSSIP_ACCUSERS_MAX;
+
+        if (i >= b->count && !(is_rest && b->rows[i].started + b->rows[i].confirmed > 0)) {
+            continue;
+        }
+        each(data, &(struct gossip_accuser){ .name = is_rest ? "others" : b->rows[i].name,
+                                             .started = b->rows[i].started,
+                                             .confirmed = b->rows[i].confirmed,
+                                             .refuted = b->rows[i].refuted });
+    }
+}
+
 /* -- one suspicion ------------------------------------------------------------------------------
  */
 
@@ -115,6 +188,7 @@ void gossip__suspicion_start(struct gossip *g, struct gossip__member *m, const c
     gossip__deal(m)->suspicion = s;
     (void)deadline_set(g, m);
     gossip__count(g, GOSSIP_COUNT_SUSPICIONS);
+    blame(g, from)->started++;
 }
 
 void gossip__suspicion_end(struct gossip *g, struct gossip__member *m)
@@ -148,6 +222,7 @@ bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const
     s->accusers[s->accusers_count++] = hash;
     (void)deadline_set(g, m);
     gossip__count(g, GOSSIP_COUNT_SUSPICIONS_CONFIRMED);
+    blame(g, from)->confirmed++;
     gossip__log(g, MU_TRACE, "%s: suspected by %s too", m->card->name, from);
     gossip__record(g, m,
                    (struct gossip_record){ .change = GOSSIP_CHANGE_CONFIRMED,
@@ -206,14 +281,35 @@ void gossip__suspicion_restart(struct gossip *g)
     }
 }
 
+static bool are_equal(const struct gossip__suspicion_terms *a,
+                      const struct gossip__suspicion_terms *b)
+{
+    return a->min_ms == b->min_ms && a->max_ms == b->max_ms && a->wanted == b->wanted;
+}
+
+/* Among many, one more or less seldom changes a term: then no deadline moves either. */
+static bool are_terms_new(struct gossip *g)
+{
+    bool are_new = false;
+
+    for (size_t i = 0; i < MU_LEN(g->terms); i++) {
+        struct gossip__suspicion_terms t = gossip__suspicion_terms(
+            &g->profile, g->list_count, g->alive_count, (enum gossip__evidence)i);
+
+        are_new = are_new || !are_equal(&t, &g->terms[i]);
+        g->terms[i] = t;
+    }
+    return are_new;
+}
+
 void gossip__suspicion_refresh(struct gossip *g)
 {
-    if (g->is_alive_count_new) {
-        g->is_alive_count_new = false;
+    if (g->is_alive_count_new && are_terms_new(g)) {
         MU_LIST_EACH (link, &g->suspects) {
             (void)deadline_set(g, suspicion_of(link)->about);
         }
     }
+    g->is_alive_count_new = false;
     if (g->is_suspicion_new) {
         g->suspicion_due_ms = earliest(g);
         g->is_suspicion_new = false;
@@ -255,6 +351,16 @@ uint64_t gossip__suspicion_due(const struct gossip *g)
     return g->is_suspicion_new ? earliest(g) : g->suspicion_due_ms;
 }
 
+/* Fewer joined in than should have: lost words, or few who are well (6). */
+static void count_degraded(struct gossip *g, const struct gossip__member *m)
+{
+    unsigned confirmations;
+    unsigned wanted;
+
+    gossip__suspicion_count(g, m, &confirmations, &wanted);
+    g->counters[GOSSIP_COUNT_TIMEOUTS_DEGRADED] += confirmations < wanted;
+}
+
 void gossip__suspicion_tick(struct gossip *g)
 {
     MU_LIST_EACH_SAFE (link, &g->suspects) {
@@ -262,6 +368,7 @@ void gossip__suspicion_tick(struct gossip *g)
         struct gossip__member *m = s->about;
 
         if (s->deadline_ms <= g->now_ms) {
+            count_degraded(g, m);
             gossip__log(g, MU_INFO,
                         "memberlist: Marking %s as failed, suspect timeout reached (%u peer "
                         "confirmations)",

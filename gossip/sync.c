@@ -12,10 +12,15 @@
  * the rules of 4.5. A joiner whose name or id somebody else holds, or whom the predicate refuses,
  * gets the reason in words.
  *
+ * What is learned is told on, as any news. Not so by a newcomer that knew nobody before: to the
+ * members it is told of, whatever they have known for a while is old, and a newcomer to thousands
+ * would repeat it to them for minutes, and its own news behind that.
+ *
  * While a cluster forms, many are told of at once, and by chance a rumor misses somebody, who would
  * wait for the comparison of a later minute. So who is young itself and hears of newcomers compares
  * as soon as the news stops, and again after twice that time, and so on up to the usual interval.
- * A settled cluster does none of this, nor one so small that all tell everything to all.
+ * A settled cluster does none of this, nor one so small that all tell everything to all; but when
+ * very many come or return at once, as after a cut, the old are as young.
  */
 #include <math.h>
 #include <string.h>
@@ -30,6 +35,7 @@
 #define JITTER_PERCENT 10
 #define QUIET_MS       200  /* without news before a young member compares; and up to twice that */
 #define QUIET_MS_MAX   2000 /* with news all the time */
+#define MANY           16   /* newcomers within that time, of whom chance may well hide one */
 #define CHUNKS_MAX     (MU_GOSSIP_MEMBERS_MAX / CHUNK_MEMBERS)
 
 /* What has been seen of one protocol's numbers over all live members (12.4). */
@@ -48,6 +54,7 @@ struct gossip__sync {
     bool has_all;
     bool is_partial; /* only the buckets in `differs` */
     bool differs[GOSSIP__BUCKETS];
+    bool has_agreed; /* on the versions of those that we hold, before theirs are added */
     struct agreed core, serf;
 };
 
@@ -190,6 +197,7 @@ static void add_events(struct writer *w)
 static void send_state(struct gossip *g, struct gossip__stream *stream)
 {
     const struct gossip__sync *sync = stream->sync;
+    uint64_t before = g->counters[GOSSIP_COUNT_STREAM_BYTES_OUT];
     struct writer w = { .g = g, .stream = stream };
     struct mu_table_at at = { .started = false };
 
@@ -210,6 +218,7 @@ static void send_state(struct gossip *g, struct gossip__stream *stream)
     }
     add_events(&w);
     chunk_end(&w, false);
+    g->sync_sent_bytes = g->counters[GOSSIP_COUNT_STREAM_BYTES_OUT] - before;
 }
 
 static void send_digest(struct gossip *g, struct gossip__stream *s)
@@ -268,10 +277,13 @@ static const char *disagreement(struct gossip *g, const struct agreed *a, const 
                            is_low ? a->cur_low : a->cur_high, a->min, a->max);
 }
 
-static struct gossip__sync *sync_new(struct gossip *g)
+/* Not before there is something to compare with: most exchanges end at equal digests. */
+static void agree_first(const struct gossip *g, struct gossip__sync *sync)
 {
-    struct gossip__sync *sync = mu_new(sizeof *sync);
-
+    if (sync->has_agreed) {
+        return;
+    }
+    sync->has_agreed = true;
     for (size_t i = 0; i < g->list_count; i++) {
         const struct gossip__member *m = g->list[i];
 
@@ -280,7 +292,6 @@ static struct gossip__sync *sync_new(struct gossip *g)
             agree(&sync->serf, m->card->name, m->card->versions + 3);
         }
     }
-    return sync;
 }
 
 static const char *verify_record(struct gossip *g, struct gossip__stream *s,
@@ -319,6 +330,7 @@ static const char *keep_chunk(struct gossip *g, struct gossip__stream *s,
     struct gossip__sync *sync = s->sync;
     const char *why = NULL;
 
+    agree_first(g, sync);
     *held = NULL;
     for (size_t i = 0; i < state->nodes_count && why == NULL; i++) {
         const struct gossip__node_state *n = &state->nodes[i];
@@ -358,12 +370,14 @@ static struct gossip__merge *merge_of(struct mu_link *link)
 
 static void merge_start(struct gossip *g, struct gossip__stream *s)
 {
+    g->sync_taken_bytes = s->received;
     struct gossip__merge *merge = mu_new(sizeof *merge);
 
     merge->chunks = s->sync->chunks;
     merge->chunks_count = s->sync->chunks_count;
     merge->attempt = s->sync->attempt;
     merge->peer = s->peer;
+    merge->is_first = gossip__others_live(g) == 0 && mu_list_empty(&g->merges);
     s->sync->chunks = NULL;
     s->sync->chunks_count = 0;
     s->sync->attempt = 0;
@@ -430,10 +444,13 @@ static void merge_events(struct gossip *g, const struct gossip__sync_state *s)
 }
 
 static void merge_chunk(struct gossip *g, const struct gossip__sync_state *s,
-                        const struct gossip__source *src)
+                        const struct gossip__merge *merge)
 {
+    struct gossip__source src = { .addr = merge->peer, .is_stream = true };
+
     for (size_t i = 0; i < s->nodes_count; i++) {
-        merge_node(g, &s->nodes[i], src);
+        src.is_old = merge->is_first && s->nodes[i].age_ms >= g->profile.push_pull_ms;
+        merge_node(g, &s->nodes[i], &src);
     }
     if (s->ltime > 0) { /* nothing was sent yet under the current value (13.5) */
         (void)gossip__serf_witness(g, s->ltime - 1);
@@ -457,7 +474,6 @@ static void merge_chunk(struct gossip *g, const struct gossip__sync_state *s,
 static void merge_next(struct gossip *g)
 {
     struct gossip__merge *merge = merge_of(g->merges.next);
-    struct gossip__source src = { .addr = merge->peer, .is_stream = true };
     struct gossip__frame frame;
 
     mu_arena_reset(&g->in);
@@ -465,7 +481,7 @@ static void merge_next(struct gossip *g)
         if (gossip__join_wants_new_only(g, merge->attempt)) {
             gossip__event_forget_older(g, frame.state.event_ltime);
         }
-        merge_chunk(g, &frame.state, &src);
+        merge_chunk(g, &frame.state, merge);
     }
     mu_buf_deinit(&merge->chunks[merge->next]);
     if (++merge->next == merge->chunks_count) {
@@ -483,7 +499,7 @@ void gossip__sync_start(struct gossip *g, const struct mu_addr *to, uint64_t att
 {
     struct gossip__stream *s = gossip__stream_open(g, GOSSIP__ROLE_SYNC, to);
 
-    s->sync = sync_new(g);
+    s->sync = mu_new(sizeof *s->sync);
     s->sync->attempt = attempt;
     s->sync->is_join = attempt != 0;
     gossip__count(g, GOSSIP_COUNT_SYNCS);
@@ -619,10 +635,9 @@ const struct gossip__role_row gossip__role_sync = { sync_opened, sync_frame, syn
 /* -- the one who is asked -----------------------------------------------------------------------
  */
 
-void gossip__sync_hello(struct gossip *g, struct gossip__stream *s,
-                        const struct gossip__hello *hello)
+void gossip__sync_hello(struct gossip__stream *s, const struct gossip__hello *hello)
 {
-    s->sync = sync_new(g);
+    s->sync = mu_new(sizeof *s->sync);
     s->sync->is_join = hello->join;
     s->sync->advertised = hello->advertised;
 }
@@ -725,12 +740,22 @@ void gossip__sync_replan(struct gossip *g)
     }
 }
 
+static bool are_many(struct gossip *g)
+{
+    if (g->now_ms >= g->newcomers_ms + QUIET_MS_MAX) {
+        g->newcomers_ms = g->now_ms;
+        g->newcomers = 0;
+    }
+    return ++g->newcomers >= MANY;
+}
+
 void gossip__sync_news(struct gossip *g)
 {
     uint64_t young_ms = g->self->state_ms + g->profile.push_pull_ms;
     unsigned sends = gossip__rumor_limit(&g->profile, g->list_count);
+    bool is_wanted = are_many(g) || g->now_ms < young_ms;
 
-    if (g->sync_at_ms == GOSSIP__NEVER || g->now_ms >= young_ms || g->list_count <= sends + 1) {
+    if (g->sync_at_ms == GOSSIP__NEVER || !is_wanted || g->list_count <= sends + 1) {
         return;
     }
     if (g->news_ms == 0) {

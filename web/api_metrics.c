@@ -20,8 +20,8 @@
 
 /* What the figures were when the interval began, in the order in which they are told. */
 struct metrics_before {
-    double values[METRICS_MAX];
-    struct agent_sample samples[METRICS_MAX];
+    double values[AGENT_METRICS_MAX];
+    struct agent_sample samples[AGENT_METRICS_MAX];
 };
 
 struct listing {
@@ -48,7 +48,7 @@ static void put_labels(struct mu_json_out *o, const struct agent_metric *m)
 {
     mu_json_key(o, "Labels");
     mu_json_open(o, '{');
-    if (m->label != NULL) {
+    if (m->label != NULL && m->family == NULL) {
         mu_json_text(o, m->label, m->label_value);
     }
     mu_json_close(o, '}');
@@ -76,12 +76,12 @@ static void put_metric(void *data, const struct agent_metric *m)
     size_t at = l->at++;
     const char *prefix = l->r->front->config->metrics_prefix;
 
-    MU_ASSERT(at < METRICS_MAX);
+    MU_ASSERT(at < AGENT_METRICS_MAX);
     if (l->now != NULL) {
         l->now->values[at] = m->value;
         l->now->samples[at] = m->sample;
     }
-    if (m->kind != l->kind) {
+    if (m->name == NULL || m->kind != l->kind) {
         return;
     }
     mu_json_open(l->o, '{');
@@ -194,25 +194,49 @@ static const char *exposed_name(struct request *r, const char *name)
     return text;
 }
 
+/* {name="a \"b\""}, as the format wants it. */
+static const char *exposed_label(struct request *r, const struct agent_metric *m)
+{
+    struct mu_buf text = MU_BUF_NONE;
+    const char *kept = "";
+
+    if (m->label != NULL) {
+        mu_buf_addf(&text, "{%s=\"", m->label);
+        for (const char *c = m->label_value; *c != '\0'; c++) {
+            bool is_control = (unsigned char)*c < ' ' || *c == 0x7f;
+
+            mu_buf_addf(&text, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", is_control ? '_' : *c);
+        }
+        mu_buf_add_text(&text, "\"}");
+        kept = mu_arena_text(&r->arena, text.data, text.bytes);
+    }
+    mu_buf_deinit(&text);
+    return kept;
+}
+
 static void expose(void *data, const struct agent_metric *m)
 {
     static const char *const types[] = {
         [AGENT_GAUGE] = "gauge", [AGENT_COUNTER] = "counter", [AGENT_SAMPLE] = "summary"
     };
     struct listing *l = data;
-    const char *name = exposed_name(l->r, m->name);
 
-    if (l->last == NULL || strcmp(l->last, m->name) != 0) {
+    if (m->name == NULL) {
+        return;
+    }
+    const char *plain = m->family != NULL ? m->family : m->name;
+    const char *name = exposed_name(l->r, plain);
+    const char *label = exposed_label(l->r, m);
+
+    if (l->last == NULL || strcmp(l->last, plain) != 0) {
         mu_buf_addf(l->text, "# HELP %s %s\n# TYPE %s %s\n", name, m->help, name, types[m->kind]);
-        l->last = m->name;
+        l->last = plain;
     }
     if (m->kind == AGENT_SAMPLE) {
-        mu_buf_addf(l->text, "%s_sum %.17g\n%s_count %llu\n", name, m->sample.sum, name,
-                    (unsigned long long)m->sample.count);
-    } else if (m->label != NULL) {
-        mu_buf_addf(l->text, "%s{%s=\"%s\"} %.17g\n", name, m->label, m->label_value, m->value);
+        mu_buf_addf(l->text, "%s_sum%s %.17g\n%s_count%s %llu\n", name, label, m->sample.sum, name,
+                    label, (unsigned long long)m->sample.count);
     } else {
-        mu_buf_addf(l->text, "%s %.17g\n", name, m->value);
+        mu_buf_addf(l->text, "%s%s %.17g\n", name, label, m->value);
     }
 }
 

@@ -15,8 +15,6 @@
 #include "response.h"
 #include "route.h"
 
-#define METRICS_MAX 160 /* names and labels; asserted */
-
 struct metrics_before; /* api_metrics.c */
 struct front_metrics {
     struct metrics_before *before, *newer; /* NULL: nobody has asked */

@@ -9,7 +9,7 @@ int cmd_catalog_datacenters(struct cli *cli, const void *options, int argc, cons
     (void)options;
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     cli_call_init(&c, "GET", "/v1/catalog/datacenters");
     status = cli_send(cli, &c) ? cli_print_texts(cli, &c, "Error listing datacenters")

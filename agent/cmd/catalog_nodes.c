@@ -129,7 +129,7 @@ int cmd_catalog_nodes(struct cli *cli, const void *options, int argc, const char
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     mu_arena_init(&arena, 0);
     make_call(o, &c);

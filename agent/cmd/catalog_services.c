@@ -210,7 +210,7 @@ int cmd_catalog_services(struct cli *cli, const void *options, int argc, const c
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     cli_call_init(&c, "GET", o->node != NULL ? "/v1/catalog/node/" : "/v1/catalog/services");
     if (o->node != NULL) {

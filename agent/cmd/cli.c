@@ -21,6 +21,17 @@ int cli_fail(struct cli *cli, const char *fmt, ...)
     return 1;
 }
 
+int cli_too_many(struct cli *cli, int expected, int argc, const char *const *argv)
+{
+    (void)cli_fail(cli, "Too many arguments (expected %d, got %d)", expected, argc);
+    for (int i = 0; i < argc; i++) {
+        if (argv[i][0] == '-' && argv[i][1] != '\0') {
+            return cli_fail(cli, "Options come before the arguments: %s", argv[i]);
+        }
+    }
+    return 1;
+}
+
 /* -- the list ---------------------------------------------------------------------------------- */
 
 /* The last word of a command's name, if the words before it are this group ("": none). */

@@ -46,7 +46,7 @@ int cmd_consensus_inspect(struct cli *cli, const void *options, int argc, const 
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     if (o->data_dir == NULL) {
         return cli_fail(cli, "Error: -data-dir is required");

@@ -221,7 +221,7 @@ int cmd_consensus_recover(struct cli *cli, const void *options, int argc, const 
     p->cli = cli;
     p->options = options;
     if (argc > 0) {
-        status = cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        status = cli_too_many(cli, 0, argc, argv);
     } else if (p->options->data_dir == NULL) {
         status = cli_fail(cli, "Error: -data-dir is required");
     } else if (p->options->rejoins && (p->options->peers != NULL || p->options->bundles.count > 0 ||

@@ -417,7 +417,7 @@ int cmd_doctor(struct cli *cli, const void *options, int argc, const char *const
     (void)options;
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     mu_arena_init(&arena, 0);
     cli_call_init(&c, "GET", "/v1/agent/links");

@@ -202,7 +202,7 @@ int cmd_gc(struct cli *cli, const void *options, int argc, const char *const *ar
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     if (o->dry_run == o->yes) {
         return cli_fail(cli, "Either -dry-run must be given, to see what is going to be "

@@ -102,7 +102,7 @@ int cmd_info(struct cli *cli, const void *options, int argc, const char *const *
     (void)options;
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     cli_call_init(&c, "GET", "/v1/agent/self");
     status = cli_send(cli, &c) ? print_info(cli, &c)

@@ -12,7 +12,7 @@ int cmd_keygen(struct cli *cli, const void *options, int argc, const char *const
     (void)options;
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     randombytes_buf(key.bytes, sizeof key.bytes);
     gossip_key_text(&key, text);

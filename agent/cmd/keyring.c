@@ -74,8 +74,8 @@ static void print_pool(struct cli *cli, const struct pool *p, bool only_primary)
 
     while (keys != NULL && mu_json_kind_of(keys) == MU_JSON_OBJECT && mu_json_next(keys, &at)) {
         if (mu_json_kind_of(at.value) == MU_JSON_INT) {
-            (void)fprintf(cli->out, "  %s [%lld/%llu]\n", at.name,
-                          (long long)mu_json_int(at.value), (unsigned long long)p->nodes);
+            (void)fprintf(cli->out, "  %s [%lld/%llu]\n", at.name, (long long)mu_json_int(at.value),
+                          (unsigned long long)p->nodes);
         }
     }
 }
@@ -170,7 +170,7 @@ int cmd_keyring(struct cli *cli, const void *options, int argc, const char *cons
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     if (actions > 1) {
         return cli_fail(cli, "Only a single action is allowed");

@@ -9,7 +9,7 @@ int cmd_leave(struct cli *cli, const void *options, int argc, const char *const 
     (void)options;
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     cli_call_init(&c, "PUT", "/v1/agent/leave");
     /* An agent that answers nothing more because it is gone did what it was asked. */

@@ -103,7 +103,7 @@ int cmd_maint(struct cli *cli, const void *options, int argc, const char *const 
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     if (o->enable && o->disable) {
         return cli_fail(cli, "Only one of -enable or -disable may be provided");

@@ -201,7 +201,7 @@ int cmd_members(struct cli *cli, const void *options, int argc, const char *cons
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     int bad = regcomp(&status, o->status != NULL ? o->status : "", REG_EXTENDED | REG_NOSUB);
 

@@ -85,7 +85,7 @@ int cmd_operator_autopilot_get_config(struct cli *cli, const void *options, int 
     (void)options;
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     mu_arena_init(&arena, 0);
     if (read_settings(cli, &arena, &settings)) {
@@ -237,7 +237,7 @@ int cmd_operator_autopilot_set_config(struct cli *cli, const void *options, int 
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     mu_arena_init(&arena, 0);
     if (read_settings(cli, &arena, &settings)) {

@@ -126,7 +126,7 @@ int cmd_operator_autopilot_state(struct cli *cli, const void *options, int argc,
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     if (o->format != NULL && !is_json && strcmp(o->format, "pretty") != 0) {
         return cli_fail(cli, "Invalid format: %s", o->format);

@@ -44,7 +44,7 @@ int cmd_operator_bootstrap_reset(struct cli *cli, const void *options, int argc,
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     if (o->data_dir == NULL) {
         return cli_fail(cli, "Error: -data-dir is required");

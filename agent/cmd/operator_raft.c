@@ -75,7 +75,7 @@ int cmd_operator_raft_list_peers(struct cli *cli, const void *options, int argc,
     (void)options;
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     mu_arena_init(&arena, 0);
     cli_call_init(&c, "GET", "/v1/operator/raft/configuration");
@@ -118,7 +118,7 @@ int cmd_operator_raft_remove_peer(struct cli *cli, const void *options, int argc
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     if (value == NULL) {
         return cli_fail(cli, "Error removing peer: an address or id is required for the peer to "
@@ -161,7 +161,7 @@ int cmd_operator_raft_transfer_leader(struct cli *cli, const void *options, int 
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     cli_call_init(&c, "POST", "/v1/operator/raft/transfer-leader");
     if (o->id != NULL) {

@@ -80,7 +80,7 @@ int cmd_operator_scrub(struct cli *cli, const void *options, int argc, const cha
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     mu_arena_init(&arena, 0);
     cli_call_init(&c, o->now ? "PUT" : "GET", "/v1/operator/scrub");

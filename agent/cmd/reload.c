@@ -9,7 +9,7 @@ int cmd_reload(struct cli *cli, const void *options, int argc, const char *const
     (void)options;
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     cli_call_init(&c, "PUT", "/v1/agent/reload");
     if (!cli_send(cli, &c)) {

@@ -26,7 +26,7 @@ int cmd_snapshot_restore(struct cli *cli, const void *options, int argc, const c
         return cli_fail(cli, "Missing FILE argument");
     }
     if (argc > 1) {
-        return cli_fail(cli, "Too many arguments (expected 1, got %d)", argc);
+        return cli_too_many(cli, 1, argc, argv);
     }
     FILE *file = snapshot_file_open(cli, argv[0]);
 

@@ -1,5 +1,6 @@
 /* muster snapshot save */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +30,26 @@ static int verify(struct cli *cli, FILE *file, struct archive_contents *contents
     return archive_read(file_source, file, contents, &err) == MU_OK
                ? 0
                : cli_fail(cli, "Error verifying snapshot file: %s", err.text);
+}
+
+static const char *unfinished; /* while it is being written */
+
+static void on_signal(int number)
+{
+    (void)unlink(unfinished);
+    (void)raise(number); /* as it would have ended: the handler is gone by now */
+}
+
+/* Whoever ends us in the middle finds nothing that was begun. */
+static void watch_signals(const char *part)
+{
+    struct sigaction to = { .sa_flags = (int)SA_RESETHAND };
+
+    unfinished = part;
+    to.sa_handler = part != NULL ? on_signal : SIG_DFL;
+    (void)sigaction(SIGINT, &to, NULL);
+    (void)sigaction(SIGTERM, &to, NULL);
+    (void)sigaction(SIGHUP, &to, NULL);
 }
 
 static int fetch(struct cli *cli, FILE *file)
@@ -106,14 +127,16 @@ int cmd_snapshot_save(struct cli *cli, const void *options, int argc, const char
         return cli_fail(cli, "Missing FILE argument");
     }
     if (argc > 1) {
-        return cli_fail(cli, "Too many arguments (expected 1, got %d)", argc);
+        return cli_too_many(cli, 1, argc, argv);
     }
     if (!snapshot_file_may_be(cli, argv[0])) {
         return 1;
     }
     mu_buf_addf(&part, "%s.unverified", argv[0]);
+    watch_signals(mu_buf_text(&part));
     int status = save(cli, argv[0], mu_buf_text(&part));
 
+    watch_signals(NULL);
     mu_buf_deinit(&part);
     return status;
 }

@@ -44,7 +44,7 @@ int cmd_version(struct cli *cli, const void *options, int argc, const char *cons
 
     (void)argv;
     if (argc > 0) {
-        return cli_fail(cli, "Too many arguments (expected 0, got %d)", argc);
+        return cli_too_many(cli, 0, argc, argv);
     }
     if (o->format == NULL || strcmp(o->format, "pretty") == 0) {
         print_pretty(cli->out);

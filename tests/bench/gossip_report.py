@@ -2,6 +2,12 @@
 
 import html
 import math
+import os
+import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "sim"))
+
+import scale  # noqa: E402
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP_, RIGHT = 560, 320, 60, 46, 28, 150
 COLOURS = ("#1b6ca8", "#c8553d", "#3f8f5f", "#8a5aa8", "#b58900", "#555555", "#2aa198", "#d33682")
@@ -185,5 +191,8 @@ def write_report(path, results, simulated, lines):
         out.append("<h2>Sizes, simulated</h2><p>The shipped core on virtual time, 0.1 to 0.5 ms "
                    "one way.</p>")
         out += [plot.svg() for plot in simulated_plots(simulated)]
+    if any(s.get("kind") == "scale" for s in simulated):
+        out.append("<h2>Sizes and faults, simulated</h2><p>From each: half / nine of ten / 99 of a "
+                   "hundred / all of those who learn of it.</p>" + scale.page(simulated))
     with open(path, "w") as f:
         f.write("\n".join(out) + "\n")

@@ -6,10 +6,12 @@ import io
 import json
 import os
 import re
+import signal
+import subprocess
 import tarfile
 
 from test_snapshots import Traffic
-from cluster import ClusterTest, main, wait_for
+from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_for
 
 NAMES = ["meta.json", "state.bin", "SHA256SUMS"]
 
@@ -108,6 +110,27 @@ class Archives(ClusterTest):
         left.cli("snapshot", "save", "-stale", path, check=0)
         with open(path, "rb") as f:
             self.assertIn(b"written while there was a leader", self.whole(f.read())[1])
+
+    def test_a_save_that_is_ended_leaves_nothing(self):
+        cluster = self.cluster(servers=1, clients=0).start().wait_ready()
+        server = cluster.agents["s1"]
+        saved = os.path.join(cluster.dir, "saved")
+        env = {**os.environ, "CONSUL_HTTP_ADDR": f"{server.address}:8500"}
+        server.send(signal.SIGSTOP)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            run = subprocess.Popen([MUSTER, "snapshot", "save", saved], env=env)
+            self.addCleanup(run.kill)
+            wait_for("it to have begun", lambda: os.path.exists(saved + ".unverified"))
+            run.send_signal(number)
+            self.assertEqual(run.wait(PATIENCE), -number)
+            self.assertFalse(os.path.exists(saved + ".unverified"))
+        server.send(signal.SIGCONT)
+        late = server.cli("snapshot", "save", saved, "-stale")
+        self.assertEqual((late.returncode, late.stderr),
+                         (1, "Too many arguments (expected 1, got 2)\n"
+                             "Options come before the arguments: -stale\n"))
+        server.cli("snapshot", "save", "-stale", saved, check=0)
+        self.assertFalse(os.path.exists(saved + ".unverified"))
 
 
 if __name__ == "__main__":

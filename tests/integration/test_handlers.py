@@ -64,7 +64,7 @@ class Handlers(ClusterTest):
                               check=True).stdout
 
     def start(self, *args):
-        self.k1.args += args
+        self.k1.args += ["-hcl", 'telemetry { prometheus_retention_time = "1m" }', *args]
         self.all.start().wait_ready()
         wait_for("members", lambda: len(self.s1.members()) == len(self.k1.members()) == 2)
 
@@ -212,6 +212,38 @@ esac
                  in self.k1.log_text())
         wait_for("a run", lambda: len(self.lines(pids)) >= 2)
         self.assertEqual(self.k1.log_text().count("Dropping events of a handler"), 1)
+        self.k1.terminate(signal.SIGTERM)
+        born = [int(line) for line in self.lines(pids)]
+        wait_for("no orphan", lambda: not any(alive(p) for p in born))
+
+    def test_many_that_hang(self):
+        """More handlers than run at a time hang without any limit: the others run all the same."""
+        pids = os.path.join(self.all.dir, "pids")
+        path = os.path.join(self.all.dir, "many.json")
+        with open(path, "w") as f:
+            json.dump({"event_handler_timeout": "0s", "event_handlers":
+                       [f"user:hang=: {i}; echo $$ >>{pids}; exec sleep 1000" for i in range(20)]},
+                      f)
+        h = self.script("h")
+        self.start("-config-file", path, "-event-handler", f"user:fine={h}")
+        self.serf(self.k1, "event", "-coalesce=false", "hang")
+        wait_for("all to hang", lambda: len(self.lines(pids)) == 20)
+        self.serf(self.k1, "event", "-coalesce=false", "fine")
+        wait_for("one that does not", lambda: "== user" in self.heard(h))
+        self.k1.ok("GET", "/v1/agent/members")
+
+        def count(name):
+            answer = self.k1.ok("GET", "/v1/agent/metrics?format=prometheus").text
+            return next(float(line.split()[1]) for line in answer.splitlines()
+                        if line.startswith(f"consul_agent_handlers_{name} "))
+
+        wait_for("its end", lambda: count("runs") == 1)
+        for _ in range(3):
+            self.flood_events("hang", 400)
+        dropped = "Dropping events of a handler that does not keep up"
+        wait_for("drops", lambda: self.k1.log_text().count(dropped) == 20)  # one of each
+        self.assertGreaterEqual(count("dropped"), 20)
+        self.assertEqual(len(self.lines(pids)), 20)
         self.k1.terminate(signal.SIGTERM)
         born = [int(line) for line in self.lines(pids)]
         wait_for("no orphan", lambda: not any(alive(p) for p in born))

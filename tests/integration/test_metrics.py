@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import urllib.request
@@ -52,7 +53,7 @@ class Metrics(ClusterTest):
         self.assertLess(named["consul.raft.leader.lastContact"]["Value"], 5000)
         self.assertEqual({m["Labels"]["node_state"]: m["Value"] for m in answer["Gauges"]
                           if m["Name"] == "consul.memberlist.node.instances"},
-                         {"alive": 4, "dead": 0, "left": 0})
+                         {"alive": 4, "suspect": 0, "dead": 0, "left": 0})
         commit = named["consul.raft.commitTime"]
         self.assertGreaterEqual(commit["Count"], 20)
         self.assertAlmostEqual(commit["Mean"], commit["Sum"] / commit["Count"])
@@ -108,6 +109,104 @@ class Metrics(ClusterTest):
         index = leader.get("/v1/kv/a").json()[0]["ModifyIndex"]
         wait_for("the write", lambda: value("min(consul_raft_applied_index)") >= index)
         wait_for("its time", lambda: value("sum(consul_raft_commitTime_count)") >= 1)
+
+
+# What operators of Serf and Consul know (spec/gossip.md 19), and what is ours. Where it says so, it
+# has counted something by the end of the test below.
+COUNTED = """memberlist.msg.alive memberlist.msg.suspect memberlist.msg.dead memberlist.gossip
+memberlist.probeNode memberlist.size.local memberlist.size.remote
+memberlist.udp.sent memberlist.udp.received memberlist.tcp.sent memberlist.tcp.received
+memberlist.node.instances serf.member.join serf.member.failed serf.member.left serf.member.update
+serf.member.flap serf.events serf.events.deploy serf.queries serf.queries.load serf.query_acks
+serf.query_responses serf.msgs.received serf.msgs.sent serf.snapshot.appendLine
+serf.snapshot.compact agent.ipc.accept agent.ipc.command agent.invoke.cat
+memberlist.accuser.started""".split()
+THERE = """memberlist.pushPullNode memberlist.degraded.probe memberlist.degraded.timeout memberlist.health.score
+memberlist.queue.broadcasts serf.member.leave serf.query_duplicate_acks
+serf.query_duplicate_responses serf.queue.Intent serf.queue.Event serf.queue.Query
+serf.coordinate.adjustment-ms serf.coordinate.zero-rtt serf.coordinate.rejected
+memberlist.udp.kernel_drops memberlist.dropped.label_mismatch memberlist.dropped.auth_failure
+memberlist.dropped.unknown_key memberlist.dropped.replay memberlist.pause_detected
+memberlist.stale_alive_answered memberlist.suspicion.refuted memberlist.suspicion.confirmed
+memberlist.accuser.confirmed memberlist.accuser.refuted""".split()
+FAMILIES = {"serf.events.deploy": 'serf_events_by_name{name="deploy"}',
+            "serf.queries.load": 'serf_queries_by_name{name="load"}',
+            "agent.invoke.cat": 'agent_invoke_count{name="cat"}',
+            "memberlist.node.instances": 'memberlist_node_instances{node_state="alive"}'}
+LINES = ["serf: EventMemberJoin: k1 {k1}", "serf: EventMemberLeave: k2 {k2}",
+         "serf: EventMemberFailed: k1 {k1}", "serf: EventMemberLeave (forced): k1 {k1}",
+         "serf: EventMemberReap (forced): k1 {k1}", "serf: EventMemberUpdate: s1",
+         "memberlist: Suspect k1 has failed, no acks received",
+         "memberlist: Marking k1 as failed, suspect timeout reached (0 peer confirmations)"]
+
+
+class Names(ClusterTest):
+    """Every name and every line of the specification, on a server that has seen something."""
+
+    def totals(self, agent):
+        answer = agent.ok("GET", "/v1/agent/metrics?format=prometheus").text
+        return dict(line.rsplit(" ", 1) for line in answer.splitlines() if line[0] != "#")
+
+    def test_all_are_there(self):
+        cluster = self.cluster(servers=1, clients=2, args=[
+            "-hcl", 'telemetry { prometheus_retention_time = "1m" } '
+            'reconcile { remove_failed_after = "1h" }'])
+        s1, k1, k2 = (cluster.agents[n] for n in ("s1", "k1", "k2"))
+        s1.args += ["-event-handler", "user:deploy,query:load=cat"]
+        cluster.start().wait_ready()
+
+        def serf(*words):
+            subprocess.run(["serf", words[0], "-rpc-addr", f"{s1.address}:7373", *words[1:]],
+                           check=True, capture_output=True, timeout=PATIENCE)
+
+        def status(agent):
+            return s1.members().get(agent.name)
+
+        serf("event", "-coalesce=false", "deploy", "payload")
+        for i in range(40):  # names of which most are too many to be told one by one
+            serf("event", "-coalesce=false", f'odd "{i}"')
+        serf("query", "-timeout=1s", "load", "payload")
+        serf("tags", "-set", "colour=red")
+        self.assertEqual(k2.terminate(), 0)
+        wait_for("k2 to have left", lambda: status(k2) == 3)
+        for _ in range(2):  # it flaps
+            wait_for("k1 to live", lambda: status(k1) == 1)
+            k1.kill()
+            wait_for("k1 to have failed", lambda: status(k1) == 4)
+            k1.start()
+        wait_for("k1 to live", lambda: status(k1) == 1)
+        k1.kill()
+        wait_for("k1 to have failed", lambda: status(k1) == 4)
+        serf("force-leave", "k1")
+        serf("force-leave", "-prune", "k1")
+        wait_for("both sizes of an exchange", lambda: float(
+            self.totals(s1)["consul_memberlist_size_remote"]) > 0)
+        wait_for("the end of its handlers", lambda: float(
+            self.totals(s1)['consul_agent_invoke_count{name="cat"}']) == 2)
+
+        totals = self.totals(s1)
+        named = [m["Name"] for kind in ("Gauges", "Counters", "Samples")
+                 for m in s1.ok("GET", "/v1/agent/metrics").json()[kind]]
+        for name in COUNTED + THERE:
+            exposed = "consul_" + FAMILIES.get(name, name.replace(".", "_").replace("-", "_"))
+            values = [float(v) for k, v in totals.items()
+                      if k == exposed or k.startswith(exposed + "{")]
+            if not name.startswith("memberlist.accuser"):
+                self.assertIn("consul." + name, named)
+                self.assertTrue(values, exposed)
+            if name in COUNTED:
+                self.assertGreater(sum(values), 0, exposed)
+        self.assertEqual(float(totals["consul_serf_events"]), 41)
+        self.assertEqual(len([k for k in totals if k.startswith("consul_serf_events_by_name")]), 32)
+        self.assertIn(r'consul_serf_events_by_name{name="odd \"0\""}', totals)
+        text = s1.ok("GET", "/v1/agent/metrics?format=prometheus").text
+        check = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
+                               capture_output=True, timeout=PATIENCE)
+        self.assertIn(check.returncode, (0, 3), check.stderr)
+        for line in LINES:
+            self.assertIn(line.format(k1=k1.address, k2=k2.address), s1.log_text())
+        s1.terminate(signal.SIGTERM)
+        self.assertIn("serf: Shutdown without a Leave", s1.log_text())
 
 
 class Off(ClusterTest):

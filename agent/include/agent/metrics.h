@@ -25,17 +25,22 @@ struct agent_sample { /* of what is measured again and again, in milliseconds */
 };
 void agent_sample_add(struct agent_sample *s, double v);
 
+#define AGENT_METRICS_MAX 384 /* names and labels, with the places of those to come */
+
 struct agent_metric {
-    const char *name; /* "runtime.alloc_bytes", without the prefix */
+    const char *name; /* "runtime.alloc_bytes", without the prefix; NULL: a place of one to come */
     const char *help; /* a sentence */
     enum agent_metric_kind kind;
     double value;
     struct agent_sample sample;
     const char *label, *label_value; /* NULL: none */
+    /* Where names may only have letters, users' names in them would collide: there it is called
+     * this, and told apart by its label. NULL: as ever, by name and label. */
+    const char *family;
 };
 
 typedef void agent_metric_fn(void *data, const struct agent_metric *metric);
-/* Metrics of one name follow each other. */
+/* Metrics of one name follow each other; each is always at the same place. */
 void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data);
 
 struct mu_buf;

@@ -60,6 +60,7 @@
     X(PEER_STATELESS,  WARN,  "{p} has lost its state: it gets a snapshot") \
     X(HEALED,          INFO,  "has all of its log again, up to {a} of term {b}") \
     X(FETCH_FAILED,    WARN,  "entries from {a} on for {p} are damaged") \
+    X(FETCH_LATE,      DEBUG, "entries for {p} came too late from the disk: it needs others from {a} on") \
     X(READS,           TRACE, "{a} reads may be answered from index {b}, confirmed by round {c}") \
     X(READS_LEASED,    TRACE, "{a} reads may be answered from index {b}, by its lease of {c} ms more") \
     /* membership and transfer */ \

@@ -133,7 +133,10 @@ bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
 struct gossip_stats {
     size_t members, alive, failed, left;
     unsigned health_score;
-    uint64_t intent_queue, event_queue, query_queue;
+    uint64_t core_queue, intent_queue, event_queue, query_queue;
+    size_t suspects;
+    uint64_t sync_sent_bytes, sync_taken_bytes; /* of the last exchange of states */
+    uint64_t kept_lines, kept_files;            /* written of the file of members */
     uint64_t member_time, event_time, query_time;
     uint64_t packets_in, packets_out, packets_dropped;
     uint64_t kernel_drops;        /* datagrams that the receive buffer had no room for */
@@ -141,6 +144,7 @@ struct gossip_stats {
     uint64_t incarnation;
     uint64_t coordinate_resets;
 };
+void gossip_driver_each_accuser(const struct gossip_driver *d, gossip_accuser_fn *each, void *data);
 void gossip_driver_counters(const struct gossip_driver *d, uint64_t out[GOSSIP_COUNTERS_COUNT]);
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d);
 

@@ -497,57 +497,71 @@ bool gossip_forgets(const struct gossip *g, const char *name, struct gossip_forg
 bool gossip_coordinate(const struct gossip *g, const char *name, struct coordinate *out);
 
 /* Everything that is counted: name in the core, name in metrics. */
-#define GOSSIP_COUNTERS(X)                         \
-    X(PACKETS_IN, "packets.in")                    \
-    X(PACKETS_OUT, "packets.out")                  \
-    X(BYTES_OUT, "bytes.out")                      \
-    X(BAD_MAGIC, "dropped.magic")                  \
-    X(BAD_VERSION, "dropped.version")              \
-    X(OTHER_CLUSTER, "dropped.label_mismatch")     \
-    X(UNKNOWN_KEY, "dropped.unknown_key")          \
-    X(FORGED, "dropped.auth_failure")              \
-    X(REPLAYED, "dropped.replay")                  \
-    X(CLEAR, "dropped.clear")                      \
-    X(KEYS_TOLD, "keys.told")                      \
-    X(BAD_CHECKSUM, "dropped.checksum")            \
-    X(MALFORMED, "dropped.malformed")              \
-    X(PARTS_UNKNOWN, "parts.unknown")              \
-    X(PARTS_MALFORMED, "parts.malformed")          \
-    X(INCARNATION_REFUSED, "refused.incarnation")  \
-    X(TIME_REFUSED, "refused.lamport_time")        \
-    X(ADDRESS_REFUSED, "refused.address")          \
-    X(MEMBER_REFUSED, "refused.member")            \
-    X(CONFLICTS, "refused.conflict")               \
-    X(STALE_ANSWERED, "stale_alive_answered")      \
-    X(PAUSES, "pause_detected")                    \
-    X(PROBES, "probe.sent")                        \
-    X(PROBES_FAILED, "probe.failed")               \
-    X(PROBES_TCP_ONLY, "probe.tcp_only")           \
-    X(SUSPICIONS, "suspicion.started")             \
-    X(SUSPICIONS_CONFIRMED, "suspicion.confirmed") \
-    X(SUSPICIONS_REFUTED, "suspicion.refuted")     \
-    X(REFUTATIONS, "refutations")                  \
-    X(RUMORS_DROPPED, "queue.dropped")             \
-    X(STREAMS_IN, "streams.in")                    \
-    X(STREAMS_OUT, "streams.out")                  \
-    X(STREAMS_BUSY, "streams.busy")                \
-    X(SYNCS, "push_pull")                          \
-    X(SYNCS_EQUAL, "push_pull.equal")              \
-    X(MEMBERS_JOINED, "member.join")               \
-    X(MEMBERS_LEFT, "member.left")                 \
-    X(MEMBERS_FAILED, "member.failed")             \
-    X(MEMBERS_UPDATED, "member.update")            \
-    X(MEMBERS_FLAPPED, "member.flap")              \
-    X(EVENTS, "events")                            \
-    X(EVENTS_DROPPED, "events.dropped")            \
-    X(QUERIES, "queries")                          \
-    X(REPLIES_TWICE, "query.duplicate_replies")    \
-    X(REPLIES_LATE, "query.late_replies")          \
-    X(LARGE_SENT, "query.large.sent")              \
-    X(LARGE_AGAIN, "query.large.retries")          \
-    X(LARGE_LOST, "query.large.lost")              \
-    X(COORDINATES_REFUSED, "coordinate.rejected")  \
-    X(COORDINATE_RESETS, "coordinate.resets")      \
+#define GOSSIP_COUNTERS(X)                          \
+    X(PACKETS_IN, "packets.in")                     \
+    X(PACKETS_OUT, "packets.out")                   \
+    X(BYTES_IN, "bytes.in")                         \
+    X(BYTES_OUT, "bytes.out")                       \
+    X(ROUNDS, "rounds")                             \
+    X(BAD_MAGIC, "dropped.magic")                   \
+    X(BAD_VERSION, "dropped.version")               \
+    X(OTHER_CLUSTER, "dropped.label_mismatch")      \
+    X(UNKNOWN_KEY, "dropped.unknown_key")           \
+    X(FORGED, "dropped.auth_failure")               \
+    X(REPLAYED, "dropped.replay")                   \
+    X(CLEAR, "dropped.clear")                       \
+    X(KEYS_TOLD, "keys.told")                       \
+    X(BAD_CHECKSUM, "dropped.checksum")             \
+    X(MALFORMED, "dropped.malformed")               \
+    X(PARTS_UNKNOWN, "parts.unknown")               \
+    X(PARTS_MALFORMED, "parts.malformed")           \
+    X(INCARNATION_REFUSED, "refused.incarnation")   \
+    X(TIME_REFUSED, "refused.lamport_time")         \
+    X(ADDRESS_REFUSED, "refused.address")           \
+    X(MEMBER_REFUSED, "refused.member")             \
+    X(CONFLICTS, "refused.conflict")                \
+    X(STALE_ANSWERED, "stale_alive_answered")       \
+    X(PAUSES, "pause_detected")                     \
+    X(PROBES, "probe.sent")                         \
+    X(PROBES_FAILED, "probe.failed")                \
+    X(PROBES_DEGRADED, "probe.degraded")            \
+    X(PROBES_TCP_ONLY, "probe.tcp_only")            \
+    X(SUSPICIONS, "suspicion.started")              \
+    X(SUSPICIONS_CONFIRMED, "suspicion.confirmed")  \
+    X(SUSPICIONS_REFUTED, "suspicion.refuted")      \
+    X(TIMEOUTS_DEGRADED, "suspicion.degraded")      \
+    X(ALIVES, "said.alive")                         \
+    X(DEATHS, "said.dead")                          \
+    X(REFUTATIONS, "refutations")                   \
+    X(RUMORS_DROPPED, "queue.dropped")              \
+    X(STREAMS_IN, "streams.in")                     \
+    X(STREAMS_OUT, "streams.out")                   \
+    X(STREAMS_BUSY, "streams.busy")                 \
+    X(STREAM_BYTES_IN, "streams.bytes.in")          \
+    X(STREAM_BYTES_OUT, "streams.bytes.out")        \
+    X(SYNCS, "push_pull")                           \
+    X(SYNCS_EQUAL, "push_pull.equal")               \
+    X(MEMBERS_JOINED, "member.join")                \
+    X(MEMBERS_LEAVING, "member.leave")              \
+    X(MEMBERS_LEFT, "member.left")                  \
+    X(MEMBERS_FAILED, "member.failed")              \
+    X(MEMBERS_UPDATED, "member.update")             \
+    X(MEMBERS_FLAPPED, "member.flap")               \
+    X(EVENTS, "events")                             \
+    X(EVENTS_DROPPED, "events.dropped")             \
+    X(QUERIES, "queries")                           \
+    X(SERF_IN, "serf.in")                           \
+    X(SERF_OUT, "serf.out")                         \
+    X(ACKS, "query.acks")                           \
+    X(RESPONSES, "query.responses")                 \
+    X(ACKS_TWICE, "query.duplicate_acks")           \
+    X(RESPONSES_TWICE, "query.duplicate_responses") \
+    X(REPLIES_LATE, "query.late_replies")           \
+    X(LARGE_SENT, "query.large.sent")               \
+    X(LARGE_AGAIN, "query.large.retries")           \
+    X(LARGE_LOST, "query.large.lost")               \
+    X(COORDINATES_REFUSED, "coordinate.rejected")   \
+    X(COORDINATE_RESETS, "coordinate.resets")       \
     X(RTTS_ZERO, "coordinate.zero_rtt")
 
 enum gossip_counter {
@@ -558,6 +572,18 @@ enum gossip_counter {
 };
 
 const char *gossip_counter_text(enum gossip_counter counter); /* "packets.in" */
+
+/* Who accuses others, since the start: the first GOSSIP_ACCUSERS_MAX that did have a row each, all
+ * others share the last, "others". A row is where it was, once it is there. */
+#define GOSSIP_ACCUSERS_MAX 16
+
+struct gossip_accuser {
+    const char *name;
+    uint64_t started, confirmed; /* suspicions */
+    uint64_t refuted;            /* of these two: the suspect denied it */
+};
+typedef void gossip_accuser_fn(void *data, const struct gossip_accuser *accuser);
+void gossip_each_accuser(const struct gossip *g, gossip_accuser_fn *each, void *data);
 
 /* What came here and was turned away: from another cluster, with other keys, or no gossip at all.
  */
@@ -577,6 +603,9 @@ struct gossip_summary {
     bool is_sealed;                      /* there is a keyring */
     unsigned health_score;               /* 0: healthy */
     size_t core_queue, intent_queue, event_queue, query_queue;
+    size_t suspects; /* among `alive` */
+    uint64_t sync_sent_bytes,
+        sync_taken_bytes; /* of the last exchange of states, ours and theirs */
     uint64_t member_time, event_time, query_time;
     uint64_t incarnation; /* our own: persist it */
     uint64_t counters[GOSSIP_COUNTERS_COUNT];

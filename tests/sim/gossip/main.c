@@ -6,6 +6,8 @@
  *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
  *   sim_gossip --large --nodes N [--seed S] [--trials R] [--seconds T]
  *              [--churn a-minute] [--loss percent]     thousands of them
+ *   sim_gossip --scale --nodes N [--seed S] [--trials R] [--seconds T]
+ *              [--only K]                  each kind of fault, or the K-th, as JSON
  *   sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes]
  *              [--loss percent] [--within ms]
  *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
@@ -27,6 +29,7 @@
 #include "forming.h"
 #include "large.h"
 #include "measure.h"
+#include "scale.h"
 #include "space.h"
 #include "torture.h"
 
@@ -37,11 +40,11 @@
 #define LARGE_NODES     150 /* of the default run: thousands take minutes */
 
 struct arguments {
-    uint64_t nodes, seed, seconds, trials, loss, churn, start, through, within;
+    uint64_t nodes, seed, seconds, trials, loss, churn, start, through, within, only;
     enum measure_end end;
     enum alarms_scenario scenario;
     bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, is_memberlist,
-        calibrates, is_large, is_forming;
+        calibrates, is_large, is_forming, is_scale;
 };
 
 /* One seed; twice when `twice`, and then with the same hash. */
@@ -143,7 +146,7 @@ static bool take_flag(struct arguments *a, const char *word)
     } flags[] = {
         { "-v", &a->is_verbose },    { "--icmp", &a->has_icmp },        { "--quiet", &a->is_quiet },
         { "--json", &a->is_json },   { "--calibrate", &a->calibrates }, { "--large", &a->is_large },
-        { "--space", &a->is_space }, { "--forming", &a->is_forming },
+        { "--space", &a->is_space }, { "--forming", &a->is_forming },   { "--scale", &a->is_scale },
     };
 
     for (size_t i = 0; i < MU_LEN(flags); i++) {
@@ -164,6 +167,7 @@ static bool take_number(struct arguments *a, const char *word, const char *next)
         { "--nodes", &a->nodes },   { "--seed", &a->seed },       { "--seconds", &a->seconds },
         { "--trials", &a->trials }, { "--loss", &a->loss },       { "--churn", &a->churn },
         { "--start", &a->start },   { "--through", &a->through }, { "--within", &a->within },
+        { "--only", &a->only },
     };
 
     for (size_t i = 0; i < MU_LEN(numbers); i++) {
@@ -248,6 +252,16 @@ int main(int argc, char **argv)
                                              .trials = a.trials != 100 ? a.trials : 5 };
 
         return large_run(&large) ? 0 : 1;
+    }
+    if (a.is_scale) {
+        want_large_pages(argv);
+        const struct scale_options scale = { .nodes = a.nodes > 0 ? a.nodes : 100,
+                                             .seed = a.seed,
+                                             .seconds = a.seconds > 0 ? a.seconds : 60,
+                                             .trials = a.trials != 100 ? a.trials : 20,
+                                             .only = a.only };
+
+        return scale_run(&scale) ? 0 : 1;
     }
     if (a.is_forming) {
         const struct forming_options forming = { .nodes = a.nodes > 0 ? a.nodes : 100,

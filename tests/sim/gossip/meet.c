@@ -14,21 +14,20 @@
 static void hush(struct gossip *g)
 {
     for (size_t q = 0; q < GOSSIP__QUEUES; q++) {
-        for (size_t tier = 0; tier < GOSSIP__TIERS; tier++) {
-            MU_LIST_EACH_SAFE (link, &g->queues[q].tiers[tier]) {
-                struct gossip__rumor *r = MU_CONTAINER(link, struct gossip__rumor, link);
+        struct mu_tree *rumors = &g->queues[q].rumors;
 
-                MU_ASSERT(!r->is_leave);
-                if (r->about != NULL) {
-                    r->about->dealings->rumor = NULL;
-                    gossip__deal_over(r->about);
-                }
-                mu_list_remove(link);
-                mu_free(r);
+        while (rumors->root != NULL) {
+            struct gossip__rumor *r = MU_CONTAINER(rumors->root, struct gossip__rumor, branch);
+
+            MU_ASSERT(!r->is_leave);
+            if (r->about != NULL) {
+                r->about->dealings->rumor = NULL;
+                gossip__deal_over(r->about);
             }
+            mu_tree_remove(rumors, &r->branch);
+            mu_free(r);
         }
         g->queues[q].count = 0;
-        g->queues[q].used = 0;
     }
 }
 

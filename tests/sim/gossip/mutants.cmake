@@ -80,7 +80,7 @@ gossip_mutant(suspect_not_told precedence.c scripts
 # -- dissemination (7, 10) ---------------------------------------------------------------------------
 
 gossip_mutant(peers_are_told_twice broadcast.c scripts
-    "                r->served |= mark;"
+    "            r->served |= mark;"
     "")
 gossip_mutant(forced_out_is_not_refuted serf.c "scene force_leave_live"
     "        gossip__serf_broadcast_join(g); /* somebody forces us out, but we live (10) */"

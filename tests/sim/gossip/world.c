@@ -20,8 +20,12 @@ void sim_hash(struct world *w, const void *data, size_t bytes)
 {
     const uint8_t *b = data;
 
-    for (size_t i = 0; i < bytes; i++) {
-        w->hash = (w->hash ^ b[i]) * 0x100000001b3ULL;
+    for (size_t at = 0; at < bytes; at += sizeof(uint64_t)) {
+        uint64_t word = bytes;
+
+        memcpy(&word, b + at, bytes - at < sizeof word ? bytes - at : sizeof word);
+        w->hash = (w->hash ^ word) * 0x9e3779b97f4a7c15ULL;
+        w->hash ^= w->hash >> 32;
     }
 }
 

@@ -8,6 +8,7 @@
  *   sim_server --seed 7 --beyond 1       any copy may be damaged: only wrong answers count
  *   sim_server --seed 7 --small 1        small disks, snapshots, writes without a pause (small.c)
  *   sim_server --seed 7 --break flush    something is broken on purpose: must fail
+ *   sim_server --seeds 100 --marks 1     what was met at all; fails when something was not
  *
  * A line when all is well. A failure prints what does not hold, where, and the lines before it; the
  * seed repeats it.
@@ -35,7 +36,7 @@ struct sums {
 struct words {
     struct world_options options;
     uint64_t seeds, fresh, seconds;
-    bool has_seed, is_silent, is_twice, shows_faults;
+    bool has_seed, is_silent, is_twice, shows_faults, shows_marks;
 };
 
 static uint64_t run(const struct world_options *options, struct sums *sums)
@@ -77,6 +78,7 @@ static uint64_t run(const struct world_options *options, struct sums *sums)
     for (size_t i = 0; i < FAULTS_COUNT; i++) {
         sums->bad[i] += w->bad[i];
     }
+    marks_faults(w);
     world_free(w);
     return hash;
 }
@@ -190,7 +192,8 @@ static bool word_parse(const char *name, const char *value, struct words *to)
         bool *flag;
     } flags[] = { { "--beyond", &to->options.is_beyond },   { "--small", &to->options.is_small },
                   { "--silent", &to->is_silent },           { "--twice", &to->is_twice },
-                  { "--verbose", &to->options.is_verbose }, { "--faults", &to->shows_faults } };
+                  { "--verbose", &to->options.is_verbose }, { "--faults", &to->shows_faults },
+                  { "--marks", &to->shows_marks } };
 
     for (size_t i = 0; i < MU_LEN(numbers); i++) {
         if (strcmp(name, numbers[i].name) == 0) {
@@ -219,7 +222,7 @@ static int usage(void)
                   "usage: sim_server [--seeds N] [--fresh N] [--seconds S] [--seed S | --tape T]\n"
                   "                  [--until S] [--servers 1..%d] [--clients 1..%d] [--off a,b]\n"
                   "                  [--beyond 1] [--small 1] [--twice 1] [--silent 1]\n"
-                  "                  [--verbose 1] [--faults 1]\n"
+                  "                  [--verbose 1] [--faults 1] [--marks 1]\n"
                   "                  [--break flush|stale|read_point|leases]\n",
                   SERVERS_MAX, CLIENTS_MAX);
     return 2;
@@ -283,6 +286,29 @@ static void report(const struct words *words, const struct sums *sums, double cp
     }
 }
 
+/* True: all was met that should be. */
+static bool marks(const struct sums *s)
+{
+    const struct marks_count counts[] = {
+        { "power cuts", s->cuts },
+        { "starts refused", s->refused },
+        { "writes that were committed twice", s->copies },
+        { "snapshots made", s->exports },
+        { "snapshots installed", s->installs },
+        { "snapshots gone on with", s->resumed },
+        { "installs completed at a start", s->completed },
+        { "states made anew of the log", s->rebuilt_log },
+        { "states made anew of a leader's", s->rebuilt_leader },
+        { "reads by lease", s->reads_leased },
+        { "everything read again", s->scrubs },
+        { "damage found so", s->scrub_finds },
+        { "segments shed", s->sheds },
+        { "platters looked at", s->platters },
+    };
+
+    return marks_print(counts, MU_LEN(counts)) == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct words words = { .seeds = 0 };
@@ -309,5 +335,5 @@ int main(int argc, char **argv)
     }
     report(&words, &sums, (double)clock() / CLOCKS_PER_SEC);
     fiber_stacks_free();
-    return EXIT_SUCCESS;
+    return !words.shows_marks || marks(&sums) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

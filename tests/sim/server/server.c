@@ -294,6 +294,7 @@ static void on_relieved(void *data)
 {
     struct server *s = data;
 
+    marks_relieved();
     if (s->apply != NULL) {
         apply_relieved(s->apply);
     }
@@ -321,6 +322,9 @@ static void on_dead(void *data, const char *why)
 
     consensus__node_status(&s->node, &st);
     if (st.is_diverged) {
+        /* where nobody is in the majority a copy of the leader's state decides: it may be the odd
+         * one that led, and two agree with it then */
+        s->is_excused = s->is_excused || s->world->is_odd_copied;
         server_state_bad(s, why);
         return;
     }
@@ -638,6 +642,7 @@ void server_crash(struct server *s, bool is_cut, uint64_t restart)
     }
     world_say(w, "%s: %s", s->name, is_cut ? "the power is cut" : "the process is killed");
     w->sums.crashes++;
+    marks_death(s);
     s->restart_at = restart == NEVER ? NEVER : w->now + restart;
     s->is_dying = true;
     disk_die(s->disk);

@@ -22,6 +22,7 @@ struct snaps {
     bool is_stopping;
     struct snapshot_files files; /* the fiber's */
     struct job *switching;       /* waits for the apply steps */
+    enum snaps_point at;
 };
 
 /* -- on the fiber -------------------------------------------------------------------------------
@@ -34,6 +35,21 @@ static void job_free(struct job *j)
 }
 
 static void on_results(void *data);
+
+static enum snaps_point point_of(enum consensus_snap_order_kind kind)
+{
+    switch (kind) {
+    case CONSENSUS_SNAP_EXPORT: return SNAPS_EXPORTS;
+    case CONSENSUS_SNAP_READ: return SNAPS_READS;
+    case CONSENSUS_SNAP_OPEN: return SNAPS_OPENS;
+    case CONSENSUS_SNAP_STORE: return SNAPS_STORES;
+    case CONSENSUS_SNAP_IMPORT: return SNAPS_IMPORTS;
+    case CONSENSUS_SNAP_SWITCH: return SNAPS_SWITCHES;
+    case CONSENSUS_SNAP_CLOSE:
+    case CONSENSUS_SNAP_ABANDON: break;
+    }
+    return SNAPS_IDLE;
+}
 
 static void snaps_main(void *data)
 {
@@ -49,6 +65,7 @@ static void snaps_main(void *data)
         }
         struct job *j = MU_CONTAINER(link, struct job, place);
 
+        n->at = j->is_removal ? SNAPS_REMOVES : point_of(j->work.order.kind);
         if (j->is_removal) {
             enum mu_code rc = snapshot_state_remove(n->files.dir, j->generation, &j->work.err);
 
@@ -56,9 +73,18 @@ static void snaps_main(void *data)
         } else {
             snapshot_work_run(&j->work, &n->files);
         }
+        n->at = SNAPS_IDLE;
         mu_list_push_back(&n->results, link);
         snaps_poll(s);
     }
+}
+
+enum snaps_point snaps_at(const struct server *s)
+{
+    if (s->snaps == NULL) {
+        return SNAPS_IDLE;
+    }
+    return s->snaps->switching != NULL ? SNAPS_WAITS : s->snaps->at;
 }
 
 /* -- on the loop --------------------------------------------------------------------------------
@@ -138,6 +164,7 @@ static bool tell(struct server *s, struct job *j)
     case CONSENSUS_SNAP_EXPORT:
         if (j->work.err.code == MU_OK) {
             s->world->sums.exports++;
+            s->world->is_odd_copied = s->world->is_odd_copied || s->has_differed;
             fact_snapshot(s, &o->snap);
         }
         answer(s, j);

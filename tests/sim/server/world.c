@@ -141,7 +141,12 @@ static void on_line(void *data, enum mu_log_level level, struct mu_span line)
 
     (void)level;
     if (line.bytes > stamp) {
-        world_say(w, "    %.*s", (int)(line.bytes - stamp), (const char *)line.data + stamp);
+        char text[LINE_BYTES - 24];
+
+        (void)snprintf(text, sizeof text, "%.*s", (int)(line.bytes - stamp),
+                       (const char *)line.data + stamp);
+        marks_line(text);
+        world_say(w, "    %s", text);
     }
 }
 

@@ -25,6 +25,7 @@
  *   small.c     small disks, snapshots installed, and writes that never pause
  *   churn.c     servers that leave and come back on a blank disk
  *   judge.c     what must be true once everything is healed
+ *   marks.c     what a batch of runs has met at least once
  *
  * disk.h, sim_vfs.h, sim_posix.h and fiber.h know nothing of this.
  */
@@ -166,6 +167,7 @@ struct server {
     bool is_hurt;       /* its log may be damaged */
     bool is_state_hurt; /* its state may be; over when that was made anew */
     bool differs;       /* its sums are not what its state adds up to */
+    bool has_differed;
     bool is_remade;     /* its state is not to be used and not there again yet */
     bool is_noted;      /* that was written down: no crash may undo it */
     bool lacks_state;   /* what the log has no more comes from a leader */
@@ -324,6 +326,7 @@ struct world {
     size_t ops_count, ops_room;
     uint64_t think_us;
     bool is_calm;  /* clients ask no more */
+    bool is_odd_copied; /* a snapshot was made of a state that differed */
     bool has_node; /* sessions can be made */
 
     struct fact *facts; /* by index */
@@ -432,6 +435,21 @@ void snaps_open(struct server *s);
 void snaps_close(struct server *s); /* the work that runs is waited for */
 void snaps_order(void *data, const struct consensus_snap_order *order);
 void snaps_poll(struct server *s); /* something has ended that a switch may have waited for */
+
+/* What the thread of snapshots is at. */
+enum snaps_point {
+    SNAPS_IDLE,
+    SNAPS_EXPORTS,
+    SNAPS_READS,
+    SNAPS_OPENS,
+    SNAPS_STORES,
+    SNAPS_IMPORTS,
+    SNAPS_SWITCHES,
+    SNAPS_WAITS, /* for the apply steps, with a state that counts */
+    SNAPS_REMOVES,
+    SNAPS_POINTS
+};
+enum snaps_point snaps_at(const struct server *s);
 
 /* -- scrubs.c -----------------------------------------------------------------------------------
  */
@@ -549,6 +567,21 @@ void late_sums(struct server *s, const struct consensus_sum *sums, size_t count)
 /* A frame that arrives beside this one and must be refused; as if from *sender. False: none. */
 bool late_frame(struct server *from, struct server *to, struct mu_span frame,
                 struct server **sender, struct mu_buf *out);
+
+/* -- marks.c -------------------------------------------------------------------------------------
+ */
+
+struct marks_count { /* of the caller's own */
+    const char *name;
+    uint64_t count;
+};
+
+void marks_line(const char *line);           /* of a server's log */
+void marks_death(const struct server *s);    /* its process ends now */
+void marks_relieved(void);                   /* a log gave its reserve to the state */
+void marks_faults(const struct world *w);    /* a run has ended */
+/* How many were never seen. */
+unsigned marks_print(const struct marks_count *counts, size_t counts_count);
 
 /* -- small.c -------------------------------------------------------------------------------------
  */

@@ -264,7 +264,7 @@ static void the_asker_takes_what_it_asked_for_once(void **unused)
             assert_int_equal(b.fx.replies[0].payload.bytes, LARGE);
             assert_int_equal(answer_in(&b, 6, "teller", "teller", ltime, id), GOSSIP_STREAM_END);
             assert_int_equal(b.fx.replies_count, 0); /* and confirmed all the same */
-            assert_int_equal(b.g->counters[GOSSIP_COUNT_REPLIES_TWICE], 1);
+            assert_int_equal(b.g->counters[GOSSIP_COUNT_RESPONSES_TWICE], 1);
             assert_int_equal(answer_in(&b, 8, "teller", "teller", ltime, ~id), GOSSIP_STREAM_END);
             assert_int_equal(b.g->counters[GOSSIP_COUNT_REPLIES_LATE], 1);
         }

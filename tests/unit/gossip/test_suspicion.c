@@ -214,6 +214,48 @@ static void at_its_end_the_member_is_dead_unless_it_spoke_up(void **unused)
     bench_close(&b);
 }
 
+static void accuser_add(void *data, const struct gossip_accuser *a)
+{
+    char *text = data;
+
+    (void)snprintf(text + strlen(text), 1024 - strlen(text), "%s %u/%u/%u, ", a->name,
+                   (unsigned)a->started, (unsigned)a->confirmed, (unsigned)a->refuted);
+}
+
+static void who_accuses_is_counted_by_name(void **unused)
+{
+    char text[1024] = "";
+    char name[16];
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    for (unsigned i = 1; i <= 5; i++) {
+        (void)snprintf(name, sizeof name, "n%u", i);
+        bench_member(&b, name, i, GOSSIP__ALIVE);
+    }
+    gossip_each_accuser(b.g, accuser_add, text);
+    assert_string_equal(text, "");
+    bench_say_suspect(&b, "n1", 10, "n2", GOSSIP__SILENT);
+    bench_say_suspect(&b, "n1", 10, "n3", GOSSIP__SILENT);
+    bench_say_suspect(&b, "n1", 10, "n3", GOSSIP__SILENT); /* not twice */
+    bench_say_alive(&b, "n1", 1, 11);
+    bench_say_suspect(&b, "n4", 10, "n2", GOSSIP__SILENT);
+    bench_say_dead(&b, "n4", 10, "n2"); /* it was true */
+    gossip_each_accuser(b.g, accuser_add, text);
+    assert_string_equal(text, "n2 2/0/1, n3 0/1/1, ");
+
+    for (unsigned i = 0; i < 20; i++) { /* more than have a row each */
+        (void)snprintf(name, sizeof name, "x%u", i);
+        bench_say_suspect(&b, "n5", 10 + i, name, GOSSIP__SILENT);
+        bench_say_alive(&b, "n5", 5, 11 + i);
+    }
+    text[0] = '\0';
+    gossip_each_accuser(b.g, accuser_add, text);
+    assert_non_null(strstr(text, "x13 1/0/1, others 6/0/6, "));
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +267,7 @@ int main(void)
         cmocka_unit_test(fewer_alive_need_fewer_confirmations),
         cmocka_unit_test(a_pause_of_ours_postpones_what_it_hides),
         cmocka_unit_test(at_its_end_the_member_is_dead_unless_it_spoke_up),
+        cmocka_unit_test(who_accuses_is_counted_by_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,36 @@ static void more_members_than_a_chunk(void **unused)
     pair_close(&p);
 }
 
+/* Who knew somebody before may be the only way by which he learns of it. */
+static void a_newcomer_repeats_nothing_old(void **unused)
+{
+    static const struct {
+        bool knew_somebody, is_told_on;
+    } rows[] = { { false, false }, { true, true } };
+
+    (void)unused;
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        struct pair p;
+
+        pair_open(&p);
+        bench_say_alive(&p.b, "old", 1, 10);
+        p.b.now_ms += p.b.g->profile.push_pull_ms;
+        p.a.now_ms = p.b.now_ms;
+        bench_say_alive(&p.b, "young", 2, 10);
+        if (rows[r].knew_somebody) {
+            bench_say_alive(&p.a, "friend", 3, 10);
+        }
+        join(&p);
+        settle(&p, 1 << 20);
+        assert_int_equal(p.contacted, 1);
+        assert_int_equal(gossip__member_find(p.a.g, "old")->state, GOSSIP__ALIVE);
+        assert_int_equal(gossip__dealings(gossip__member_find(p.a.g, "old"))->rumor != NULL,
+                         rows[r].is_told_on);
+        assert_non_null(gossip__dealings(gossip__member_find(p.a.g, "young"))->rumor);
+        pair_close(&p);
+    }
+}
+
 static const char *refuse_us(void *data, const struct gossip_view *member)
 {
     (void)data;
@@ -506,8 +536,27 @@ static void the_settled_and_the_few_wait_for_their_time(void **unused)
 
     assert_int_equal(b.g->news_ms, 0);
     b.now_ms += b.g->profile.push_pull_ms;
-    hear_of(&b, 10, 20);
+    hear_of(&b, 10, 10);
     assert_int_equal(b.g->sync_at_ms, at_ms);
+    bench_close(&b);
+}
+
+static void the_settled_compare_when_very_many_come(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    hear_of(&b, 1, 8);
+    uint64_t at_ms = b.g->sync_at_ms;
+
+    b.now_ms += b.g->profile.push_pull_ms;
+    hear_of(&b, 10, 10);
+    b.now_ms += 2000; /* these are too far from the others to be one crowd */
+    hear_of(&b, 20, 10);
+    assert_int_equal(b.g->sync_at_ms, at_ms);
+    hear_of(&b, 30, 6);
+    assert_true(b.g->sync_at_ms < b.now_ms + 1000);
     bench_close(&b);
 }
 
@@ -576,6 +625,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_join_exchanges_everything),
+        cmocka_unit_test(a_newcomer_repeats_nothing_old),
         cmocka_unit_test(more_members_than_a_chunk),
         cmocka_unit_test(why_a_join_was_refused),
         cmocka_unit_test(who_advertises_loopback_to_another_machine_is_not_let_in),
@@ -590,6 +640,7 @@ int main(void)
         cmocka_unit_test(the_interval_is_stretched_with_the_members),
         cmocka_unit_test(the_young_compare_soon_after_news),
         cmocka_unit_test(the_settled_and_the_few_wait_for_their_time),
+        cmocka_unit_test(the_settled_compare_when_very_many_come),
         cmocka_unit_test(equal_states_have_equal_digests),
         cmocka_unit_test(differences_are_exchanged_and_equals_end_early),
     };
