@@ -7,7 +7,7 @@
 #include "base/limits.h"
 
 #define HEAD    "muster doctor 1"
-#define MORE    "more\n"
+#define MORE    "more\n" /* the last line, where not all of it fits */
 #define SKEW_MS 5000
 
 static const char *const ways[] = {
@@ -49,8 +49,8 @@ void doctor_report_begin(struct mu_buf *to)
 void doctor_report_add(struct mu_buf *to, const struct doctor_line *line)
 {
     size_t start = to->bytes;
-    bool is_full = start >= sizeof MORE &&
-                   memcmp(to->data + start - (sizeof MORE - 1), MORE, sizeof MORE - 1) == 0;
+    bool is_full =
+        start >= sizeof MORE && memcmp(to->data + start - sizeof MORE, "\n" MORE, sizeof MORE) == 0;
 
     if (is_full) {
         return;

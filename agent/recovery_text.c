@@ -84,6 +84,11 @@ static bool read_id(struct mu_span text, struct mu_id *to)
     return mu_span_eq_text(text, "-") || mu_id_parse(text, to);
 }
 
+static bool read_own_id(struct mu_span text, struct mu_id *to)
+{
+    return mu_id_parse(text, to) && !mu_id_is_none(to);
+}
+
 static int digit(uint8_t c)
 {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
@@ -179,8 +184,8 @@ static const char *const keys[LINES_COUNT] = {
 static bool read_value(struct recovery_position *p, enum line line, struct mu_span value)
 {
     switch (line) {
-    case LINE_SERVER: return mu_id_parse(value, &p->server);
-    case LINE_DISK: return mu_id_parse(value, &p->disk);
+    case LINE_SERVER: return read_own_id(value, &p->server);
+    case LINE_DISK: return read_own_id(value, &p->disk);
     case LINE_CLUSTER: return read_id(value, &p->cluster);
     case LINE_EPOCH: return mu_span_u64(value, &p->epoch);
     case LINE_TERM: return mu_span_u64(value, &p->term);

@@ -78,7 +78,7 @@ static bool read_coordinate(struct mu_span rest, struct coordinate *out)
     for (size_t i = 0; i < COORDINATE_DIMS; i++) {
         to[2 + i] = &out->vec[i];
     }
-    if (rest.bytes >= sizeof text) {
+    if (rest.bytes == 0 || rest.bytes >= sizeof text) {
         return false;
     }
     memcpy(text, rest.data, rest.bytes);

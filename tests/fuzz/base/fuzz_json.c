@@ -1,4 +1,5 @@
 /* Any bytes as JSON: parsed, decoded by a table, and written again. What we write, we read. */
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -54,6 +55,15 @@ static const struct mu_json_shape whole_shape = { .fields = whole_fields,
                                                   .has_given = true,
                                                   .given_offset = offsetof(struct whole, given) };
 
+/* -0 comes back as the integer 0. From 2^63 to 1e21 reals are written with all their digits, as Go
+ * does, and come back as integers, which are refused where they do not fit 64 bits. */
+static void real_rewrite(struct mu_json_out *o, double v)
+{
+    bool is_refused = fabs(v) >= 0x1p63 && fabs(v) < 1e21;
+
+    mu_json_put_real(o, v == 0 || is_refused ? 0 : v);
+}
+
 /* False: nested deeper than the writer goes. */
 static bool rewrite(struct mu_json_out *o, const struct mu_json *v)
 {
@@ -64,9 +74,7 @@ static bool rewrite(struct mu_json_out *o, const struct mu_json *v)
     case MU_JSON_NULL: mu_json_put_null(o); break;
     case MU_JSON_BOOL: mu_json_put_bool(o, mu_json_bool(v)); break;
     case MU_JSON_INT: mu_json_put_i64(o, mu_json_int(v)); break;
-    case MU_JSON_REAL: /* -0 comes back as the integer 0 */
-        mu_json_put_real(o, mu_json_number(v) == 0 ? 0 : mu_json_number(v));
-        break;
+    case MU_JSON_REAL: real_rewrite(o, mu_json_number(v)); break;
     case MU_JSON_STRING: mu_json_put_span(o, mu_json_string(v)); break;
     case MU_JSON_LIST:
         if (o->depth == MU_JSON_DEPTH_MAX) {
