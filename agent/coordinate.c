@@ -5,9 +5,12 @@
  * most. It travels as PUT /v1/coordinate/update, the way of any request that only a leader can
  * answer. What has hardly moved is told only once a minute.
  *
- * The leader gathers, the newest of each node, and five seconds after the first of them writes all
- * in one entry, but for those that the catalog has nearly so: an idle cluster writes nothing. (The
- * reference writes them.) What it holds when it loses its office is lost: each node tells it again.
+ * The leader gathers, the newest of each node, and looks at them five seconds after the first. When
+ * the catalog does not know one yet, or one is far from where it was, all that have moved are
+ * written in one entry; else those that have moved a little wait until the last entry is a minute
+ * old. Links that jitter move their nodes a little all the time, and an entry costs every server
+ * some pages: an idle cluster is to write nearly nothing (wish 19; the reference writes every five
+ * seconds). What the leader holds when it loses its office is lost: each node tells it again.
  */
 #include <math.h>
 #include <string.h>
@@ -15,13 +18,16 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "coordinate.h"
 #include "core.h"
 
-#define RATE_TARGET    64U /* updates a second, of all agents together */
-#define MOVED_S        0.00025
+#define RATE_TARGET    64U     /* updates a second, of all agents together */
+#define MOVED_S        0.00025 /* less is nothing */
+#define FAR_S          0.010
 #define ERROR_CHANGE   0.1
 #define TELL_ANYWAY_MS 60000U
 #define GATHER_MS      5000U
+#define LITTLE_WAIT_MS 60000U /* between entries for those that moved a little */
 
 struct order { /* gathered ones on their way through the log */
     struct agent *agent;
@@ -38,6 +44,8 @@ struct coordinates {
     bool is_in_office;
     struct mu_table *gathered; /* name of a node -> struct coordinate */
     struct timer gather_timer;
+    uint64_t gather_at_ms; /* of the timer, while it runs */
+    uint64_t written_ms;   /* the last entry; or the office began */
     struct order *order;
 };
 
@@ -55,26 +63,49 @@ static void forget_gathered(struct coordinates *c)
     c->gathered = mu_table_new();
 }
 
-static bool has_moved(const struct coordinate *was, const struct coordinate *now)
+/* In seconds. */
+static double shift(const struct coordinate *was, const struct coordinate *now)
 {
     double moved = coordinate_distance_raw(was, now) - was->height - now->height;
 
-    return moved + fabs(was->height - now->height) + fabs(was->adjustment - now->adjustment) >
-               MOVED_S ||
-           fabs(was->error - now->error) > ERROR_CHANGE;
+    return moved + fabs(was->height - now->height) + fabs(was->adjustment - now->adjustment);
 }
 
-static bool is_news(struct agent *a, struct mu_arena *arena, struct mu_span node,
-                    const struct coordinate *now)
+static bool has_moved(const struct coordinate *was, const struct coordinate *now)
+{
+    return coordinate_wait_ms(was, now) != UINT64_MAX;
+}
+
+uint64_t coordinate_wait_ms(const struct coordinate *was, const struct coordinate *now)
+{
+    double moved = shift(was, now);
+
+    if (moved > FAR_S || fabs(was->error - now->error) > ERROR_CHANGE) {
+        return 0;
+    }
+    return moved > MOVED_S ? LITTLE_WAIT_MS : UINT64_MAX;
+}
+
+static uint64_t wait_of(struct agent *a, struct mu_arena *arena, struct mu_span node,
+                        const struct coordinate *now)
 {
     struct catalog_coordinates known = { .count = 0 };
     struct mu_err err = MU_ERR_NONE;
+    bool is_known =
+        catalog_query_coordinate(a->reader, arena, node, &known, &err) == MU_OK && known.count > 0;
 
-    return catalog_query_coordinate(a->reader, arena, node, &known, &err) != MU_OK ||
-           known.count == 0 || has_moved(&known.items[0].at, now);
+    return is_known ? coordinate_wait_ms(&known.items[0].at, now) : 0;
 }
 
 static void write_gathered(void *data);
+
+static void gather_in(struct agent *a, uint64_t ms)
+{
+    struct coordinates *c = a->coordinates;
+
+    c->gather_at_ms = timers_now(a->timers) + ms;
+    timer_set(a->timers, &c->gather_timer, ms, write_gathered, a);
+}
 
 static void on_written(void *data, const struct agent_written *written)
 {
@@ -90,17 +121,50 @@ static void on_written(void *data, const struct agent_written *written)
                    mu_kv("error", written->text));
         }
         if (c->is_in_office && mu_table_count(c->gathered) > 0) {
-            timer_set(a->timers, &c->gather_timer, GATHER_MS, write_gathered, a);
+            gather_in(a, GATHER_MS);
         }
     }
     mu_free(o);
+}
+
+static void keep(struct coordinates *c, struct mu_span node, const struct coordinate *at)
+{
+    struct coordinate *kept = mu_table_find(c->gathered, node);
+
+    if (kept == NULL) {
+        kept = mu_new(sizeof *kept);
+        (void)mu_table_put(c->gathered, node, kept);
+    }
+    *kept = *at;
+}
+
+/* Those that have moved; how long they may wait, all together. */
+static uint64_t gathered_take(struct agent *a, struct mu_arena *arena,
+                              struct command_coordinates *out)
+{
+    struct coordinates *c = a->coordinates;
+    struct mu_table_at at = { .started = false };
+    uint64_t least = UINT64_MAX;
+
+    out->items = mu_arena_array(arena, mu_table_count(c->gathered), sizeof *out->items);
+    while (mu_table_next(c->gathered, &at)) {
+        const struct coordinate *now = at.value;
+        uint64_t wait = wait_of(a, arena, at.key, now);
+
+        if (wait != UINT64_MAX) {
+            out->items[out->count++] =
+                (struct command_coordinate){ .node = mu_arena_span(arena, at.key), .at = *now };
+        }
+        least = wait < least ? wait : least;
+    }
+    forget_gathered(c);
+    return least;
 }
 
 static void write_gathered(void *data)
 {
     struct agent *a = data;
     struct coordinates *c = a->coordinates;
-    struct mu_table_at at = { .started = false };
     struct command command = { .kind = COMMAND_COORDINATES };
     struct mu_arena arena;
 
@@ -108,23 +172,22 @@ static void write_gathered(void *data)
         return; /* on_written() comes back to those that came meanwhile */
     }
     mu_arena_init(&arena, 0);
-    command.coordinates.items =
-        mu_arena_array(&arena, mu_table_count(c->gathered), sizeof *command.coordinates.items);
-    while (mu_table_next(c->gathered, &at)) {
-        const struct coordinate *now = at.value;
+    bool is_crowded = mu_table_count(c->gathered) > MU_COORDINATES_MAX / 2;
+    uint64_t wait = gathered_take(a, &arena, &command.coordinates);
+    uint64_t age = timers_now(a->timers) - c->written_ms;
 
-        if (is_news(a, &arena, at.key, now)) {
-            command.coordinates.items[command.coordinates.count++] =
-                (struct command_coordinate){ .node = mu_arena_span(&arena, at.key), .at = *now };
-        }
-    }
-    forget_gathered(c);
-    if (command.coordinates.count > 0) {
+    if (command.coordinates.count == 0) {
+        mu_log(MU_DEBUG, "agent.server.coordinate", "No node has moved");
+    } else if (age >= wait || is_crowded) {
+        c->written_ms = timers_now(a->timers);
         c->order = mu_new(sizeof *c->order);
         c->order->agent = a;
         agent_write(a, &command, on_written, c->order);
     } else {
-        mu_log(MU_DEBUG, "agent.server.coordinate", "No node has moved");
+        for (size_t i = 0; i < command.coordinates.count; i++) {
+            keep(c, command.coordinates.items[i].node, &command.coordinates.items[i].at);
+        }
+        gather_in(a, wait - age);
     }
     mu_arena_deinit(&arena);
 }
@@ -133,24 +196,20 @@ enum mu_code agent_coordinate_note(struct agent *a, struct mu_span node,
                                    const struct coordinate *at, struct mu_err *err)
 {
     struct coordinates *c = a->coordinates;
-    struct coordinate *kept;
 
     MU_ASSERT(coordinate_is_valid(at));
     if (!c->is_in_office) {
         return mu_fail(err, MU_NO_LEADER, "No cluster leader");
     }
-    kept = mu_table_find(c->gathered, node);
-    if (kept == NULL && mu_table_count(c->gathered) >= MU_COORDINATES_MAX) {
+    if (mu_table_find(c->gathered, node) == NULL &&
+        mu_table_count(c->gathered) >= MU_COORDINATES_MAX) {
         return mu_fail(err, MU_BUSY, "Discarded coordinate updates, %d are waiting",
                        MU_COORDINATES_MAX);
     }
-    if (kept == NULL) {
-        kept = mu_new(sizeof *kept);
-        (void)mu_table_put(c->gathered, node, kept);
-    }
-    *kept = *at;
-    if (!timer_is_set(&c->gather_timer) && c->order == NULL) {
-        timer_set(a->timers, &c->gather_timer, GATHER_MS, write_gathered, a);
+    keep(c, node, at);
+    if (c->order == NULL &&
+        (!timer_is_set(&c->gather_timer) || c->gather_at_ms > timers_now(a->timers) + GATHER_MS)) {
+        gather_in(a, GATHER_MS);
     }
     return MU_OK;
 }
@@ -158,6 +217,7 @@ enum mu_code agent_coordinate_note(struct agent *a, struct mu_span node,
 void agent__coordinates_lead(struct agent *a)
 {
     a->coordinates->is_in_office = true;
+    a->coordinates->written_ms = timers_now(a->timers);
 }
 
 void agent__coordinates_rest(struct agent *a)
