@@ -53,7 +53,7 @@ mutant(impatient_with_slow_disks election.c sim
     "    if (flushes > c->options.election_ms_min / 2) {"
     "    if (false) {" LONG)
 mutant(slow_writes_not_measured write.c scripts
-    "        flush_measure(c, consensus__write_age_ms(c));"
+    "        flush_measure(c, age > late_ms ? age - late_ms : 0);"
     "" LONG)
 mutant(slow_disk_campaigns election.c scripts
     "    if (health == CONSENSUS_STORE_SLOW || health == CONSENSUS_STORE_FAILED) {"
@@ -143,8 +143,11 @@ mutant(failed_disk_goes_on step.c scripts
     "        consensus__die(c, CONSENSUS_DEATH_STORE); /*"
     "        /*" LONG)
 mutant(stalled_disk_keeps_office replicate.c scripts
-    "    if (stall_ms > c->options.stall_ms) {"
-    "    if (false) {" LONG)
+    "    if (stall_ms > c->options.stall_ms &&"
+    "    if (false &&" LONG)
+mutant(lone_server_gives_way_to_nobody replicate.c scripts
+    "        !consensus__quorum_of(consensus__config(c), UINT32_C(1) << c->self)) {"
+    "        true) {" LONG)
 mutant(conflict_below_commit_overwrites append.c scripts
     "            consensus__die(c, CONSENSUS_DEATH_CONFLICT); /* never truncated (row 37) */
             return m->append.entries_count;"
