@@ -495,7 +495,7 @@ class SerfAgents(ClusterTest):
                 data += more
             self.assertIn(b"serf-agent.memberlist.node.instances.alive:1.000000|g\n", data)
             for line in data.splitlines():
-                self.assertRegex(line.decode(), r"^serf-agent(\.[A-Za-z0-9_]+)+:-?\d+\.\d{6}\|(g|c|ms)$")
+                self.assertRegex(line.decode(), r"^serf-agent(\.[A-Za-z0-9_-]+)+:-?\d+\.\d{6}\|(g|c|ms)$")
             stream, _ = statsite.accept()
             with stream, stream.makefile("rb") as lines:
                 self.assertRegex(lines.readline().decode(), r"^serf-agent\.runtime\.alloc_bytes:\d+\.\d{6}\|g\n")

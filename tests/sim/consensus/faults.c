@@ -202,7 +202,7 @@ static void options_draw(struct drive *d, struct consensus_options *o)
     o->tail_entries = 2048;
     o->with_trace = true;
     if (d->plan.rate[DRIVE_aged] > 0) {
-        o->runs_max = 8; /* of as many terms as one gets to see here */
+        o->runs_max = 16; /* few, but more than fail one after the other to commit anything */
     }
     if (is_off(d, DRIVE_sizes)) {
         return;
@@ -227,7 +227,7 @@ static void options_draw(struct drive *d, struct consensus_options *o)
     o->snap_timeout_ms = 500 + (uint32_t)drive_below(d, 1500);
     o->snap_reuse_ms = drive_below(d, 2) == 0 ? 300 : 60000;
     o->snap_pin_ms = drive_below(d, 4) == 0 ? 300 : 600000;
-    o->runs_max = drive_below(d, 6) == 0 ? 12 : o->runs_max;
+    o->runs_max = drive_below(d, 6) == 0 ? 32 : o->runs_max;
     o->proposals_max = drive_below(d, 6) == 0 ? 20 : o->proposals_max;
     o->reads_max = drive_below(d, 6) == 0 ? 2 : o->reads_max;
 }
@@ -262,8 +262,9 @@ static void past_draw(struct drive *d, uint32_t count)
             d->misled->expect += 1;
         }
         break;
-    case 2: /* more than are expected; those come in later */
-        for (uint32_t i = count; i < w->nodes_count && count > 1; i++) {
+    case 2: /* more than are expected, not twice as many: those come in later (2.10, 6) */
+        for (uint32_t i = count; i < w->nodes_count && count > 1 && w->nodes_count < 2 * count;
+             i++) {
             w->nodes[i].expect = count;
         }
         break;
