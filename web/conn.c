@@ -281,6 +281,22 @@ void conn__admit(struct conn *c, struct request *r)
     held_set(&pool->held, &c->held, c->held.bytes + bytes, c->host->now_ms);
 }
 
+/* Until it is no more than it may be. Who took enough since it was looked at last goes behind the
+ * others, and stays if there are any. */
+static void make_way(struct held *all)
+{
+    struct held_by *first;
+
+    while ((first = held_over(all)) != NULL) {
+        struct conn *c = MU_CONTAINER(first, struct conn, held);
+
+        conn_look(c);
+        if (held_over(all) == first) {
+            evict(c);
+        }
+    }
+}
+
 /* -- the turn ---------------------------------------------------------------------------------- */
 
 bool conn__is_clogged(const struct conn *c)
@@ -306,9 +322,7 @@ void conn_turn(struct conn *c)
     }
     c->is_held_up = conn__is_clogged(c);
     held_count(c);
-    for (struct held_by *by; (by = held_over(&c->host->pool->held)) != NULL;) {
-        evict(MU_CONTAINER(by, struct conn, held));
-    }
+    make_way(&c->host->pool->held);
 }
 
 void conn_stop(struct conn *c)
