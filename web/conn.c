@@ -268,7 +268,7 @@ static bool has_room(struct conn *c, size_t bytes)
 void conn__admit(struct conn *c, struct request *r)
 {
     struct request_pool *pool = c->host->pool;
-    size_t bytes = r->response.body.bytes;
+    size_t bytes = r->method == WEB_HEAD ? 0 : r->response.body.bytes;
 
     if (!has_room(c, bytes)) {
         response_reset(r);
