@@ -8,12 +8,13 @@
 
 /* How long the driver lets things last. Generous where honest clients wait: pooled connections of
  * Go clients stay idle for 90 s, and one that we close under a request costs it an error. */
-#define IDLE_MS     (600U * 1000) /* between requests */
-#define HEAD_MS     (30U * 1000)  /* from the first byte of a head to its end: slow loris */
-#define BODY_MS     (60U * 1000)  /* between two parts of a body */
-#define SEND_MS     (60U * 1000)  /* without the peer taking a byte of its answer */
-#define VICTIMS_MAX 64            /* looked at to make room for one answer */
-#define END_MS      (2U * 1000) /* of reading on after a refusal, so that the peer sees the answer */
+#define IDLE_MS (600U * 1000) /* between requests */
+#define HEAD_MS (30U * 1000)  /* from the first byte of a head to its end: slow loris */
+#define BODY_MS (60U * 1000)  /* between two parts of a body */
+#define SEND_MS (60U * 1000)  /* without the peer taking a byte of its answer */
+#define END_MS  (2U * 1000)   /* of reading on after a refusal, so that the peer sees the answer */
+
+#define VICTIMS_MAX 64 /* looked at to make room for one answer */
 
 static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 section 3.4 */
 #define PREFACE_BYTES (sizeof preface - 1)
