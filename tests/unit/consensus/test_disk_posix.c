@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "disk.h"
+#include "scratch.h"
 
 #define PAGE       4096U
 #define FILE_BYTES (1024U * 1024)
@@ -114,7 +115,7 @@ int __wrap_open64(const char *path, int flags, ...)
 /* ------------------------------------------------------------------------------------------ */
 
 struct rig {
-    char dir[64];
+    const char *dir;
     struct consensus_disk disk;
     uint8_t *model[2];
     int files[2];
@@ -126,8 +127,7 @@ static int setup(void **state)
     struct mu_err err = MU_ERR_NONE;
     uint64_t bytes;
 
-    (void)snprintf(r.dir, sizeof r.dir, "/tmp/muster-disk-XXXXXX");
-    assert_non_null(mkdtemp(r.dir));
+    r.dir = scratch_dir();
     assert_int_equal(consensus__disk_open(&r.disk, r.dir, &err), MU_OK);
     for (int i = 0; i < 2; i++) {
         r.model[i] = mu_new(FILE_BYTES);

@@ -16,8 +16,10 @@
 #include "consensus/recover.h"
 #include "consensus/store.h"
 #include "record.h"
+#include "scratch.h"
 
-static char dir[64];
+static const char *dir;
+static char none[128]; /* in it, and never made */
 
 static struct mu_id id_of(uint8_t n)
 {
@@ -103,8 +105,8 @@ static void log_make(void)
 static int setup(void **state)
 {
     (void)state;
-    (void)snprintf(dir, sizeof dir, "/tmp/muster-recover-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    dir = scratch_dir();
+    (void)snprintf(none, sizeof none, "%s/none", dir);
     return 0;
 }
 
@@ -354,7 +356,7 @@ static void a_promise_of_nobody_cannot_be_forgotten(void **state)
     struct mu_id own = id_of(1), other = id_of(2);
 
     (void)state;
-    assert_int_equal(consensus_promise_reset("/tmp/muster-recover-none", &own, &err), MU_NOT_FOUND);
+    assert_int_equal(consensus_promise_reset(none, &own, &err), MU_NOT_FOUND);
     log_make();
     assert_int_equal(consensus_promise_reset(dir, &other, &err), MU_FOREIGN);
 }
@@ -455,7 +457,7 @@ static void the_reserve_of_a_log_that_is_kept_goes(void **state)
         assert_int_equal(access(mu_buf_text(&path), F_OK), 0);
     }
     mu_buf_deinit(&path);
-    assert_int_equal(consensus_reserve_drop("/tmp/muster-recover-none", &err), MU_OK);
+    assert_int_equal(consensus_reserve_drop(none, &err), MU_OK);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
