@@ -26,8 +26,27 @@ MUSTER = os.environ.get("MUSTER", "muster")
 PATIENCE = float(os.environ.get("MUSTER_TEST_PATIENCE", "30"))
 
 
+# What is to be done when this process is told to end in the middle of a test. main() listens.
+at_end = []
+
+
 class GaveUp(AssertionError):
     pass
+
+
+def end(number, frame):
+    """Neither tearDown nor cleanups run when a signal ends a test: it would leave all it has."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    for undo in reversed(list(at_end)):
+        undo()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def listen():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
 
 
 def wait_for(what, condition, seconds=PATIENCE, pause=0.02):
@@ -128,10 +147,10 @@ class Agent:
 
     def start(self):
         assert self.process is None or self.process.poll() is not None
-        out = open(self.log, "ab")
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out,
-                                        stderr=subprocess.STDOUT)
-        out.close()
+        with open(self.log, "ab") as out:  # what it leaves in TMPDIR when it is killed goes, too
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=subprocess.STDOUT,
+                                            env={**os.environ, "TMPDIR": self.cluster.dir})
         return self
 
     def running(self):
@@ -227,6 +246,7 @@ class Cluster:
         self.prefix = network()
         self.agents = {}
         self.count = 0
+        at_end.append(self.close)
 
     def address(self):
         self.count += 1
@@ -282,13 +302,17 @@ class Cluster:
             return None
         return wait_for("a leader that runs", find)
 
-    def close(self, keep=False):
+    def close(self):
         for agent in self.agents.values():
             if agent.running():
                 agent.send(signal.SIGCONT)
                 agent.kill()
-        if not keep:
-            shutil.rmtree(self.dir, ignore_errors=True)
+        with open("/proc/self/mounts") as mounts:
+            for where in [line.split()[1] for line in mounts]:
+                if where.startswith(self.dir + "/"):
+                    subprocess.run(["umount", "--lazy", where], check=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        at_end.remove(self.close)
 
 
 class ClusterTest(unittest.TestCase):
@@ -332,6 +356,7 @@ class ClusterTest(unittest.TestCase):
 def main(at_once=1):
     """The cases of a file, or those that are named on the command line. `at_once`: so many, each in
     a process of its own; for files whose cases mostly wait, one after the other."""
+    listen()
     if at_once == 1 or len(sys.argv) > 1:
         unittest.main(verbosity=2)
     names = [case.id().removeprefix("__main__.") for case in cases_of(
@@ -348,8 +373,14 @@ def cases_of(suite):
 
 
 def run_apart(name):
-    run = subprocess.run([sys.executable, sys.argv[0], name], stdin=subprocess.DEVNULL,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                         errors="replace")
-    print(run.stdout, end="", flush=True)
+    def undo():
+        run.terminate()
+        run.wait()
+
+    run = subprocess.Popen([sys.executable, sys.argv[0], name], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                           errors="replace")
+    at_end.append(undo)
+    print(run.communicate()[0], end="", flush=True)
+    at_end.remove(undo)
     return run.returncode == 0

@@ -19,7 +19,7 @@ import threading
 import time
 import unittest
 
-from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_equal, wait_for
+from cluster import MUSTER, PATIENCE, ClusterTest, at_end, main, wait_equal, wait_for
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
 from lab import (Impossible, Switch, address, make_namespaces, namespace,  # noqa: E402
@@ -36,6 +36,8 @@ class Lab(unittest.TestCase):
         return address(name)
 
     def setUp(self):
+        at_end.append(self.doCleanups)
+        self.addCleanup(at_end.remove, self.doCleanups)
         self.owner = f"doctor{os.getpid()}"
         self.addCleanup(remove_namespaces, NAMES, self.owner)
         try:
