@@ -136,7 +136,6 @@ static inline void fixture_put(struct fixture *f, const char *key, const char *v
                       .kv_set = { .key = mu_span_text(key), .value = mu_span_text(value) } });
 }
 
-/* The incremental hash is what counting all rows gives. */
 /* Everything in the index of tagged addresses, as text. */
 static inline void fixture_addresses(struct fixture *f, struct mu_buf *to)
 {
@@ -173,6 +172,7 @@ static inline void fixture_check_addresses(struct fixture *f)
     mu_buf_deinit(&made);
 }
 
+/* The incremental hash is what counting all rows gives. */
 static inline void fixture_check_hash(struct fixture *f)
 {
     fixture_check_addresses(f);

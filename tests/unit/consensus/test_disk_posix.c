@@ -72,25 +72,19 @@ WRAP(int, renameat, (int a, const char *from, int b, const char *to), (a, from, 
 WRAP(int, unlinkat, (int dir, const char *name, int flags), (dir, name, flags))
 
 /* Those that may do part of it. */
-ssize_t __real_pread64(int fd, void *to, size_t bytes, off64_t at);
-ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off64_t at);
-ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off64_t at)
-{
-    if (is_due("pread64")) {
-        return fault.error != 0 ? -1 : __real_pread64(fd, to, bytes / 2, at);
+#define WRAP_PART(name, buffer)                                                     \
+    ssize_t __real_##name(int fd, buffer bytes, size_t count, off64_t at);          \
+    ssize_t __wrap_##name(int fd, buffer bytes, size_t count, off64_t at);          \
+    ssize_t __wrap_##name(int fd, buffer bytes, size_t count, off64_t at)           \
+    {                                                                               \
+        if (is_due(#name)) {                                                        \
+            return fault.error != 0 ? -1 : __real_##name(fd, bytes, count / 2, at); \
+        }                                                                           \
+        return __real_##name(fd, bytes, count, at);                                 \
     }
-    return __real_pread64(fd, to, bytes, at);
-}
 
-ssize_t __real_pwrite64(int fd, const void *from, size_t bytes, off64_t at);
-ssize_t __wrap_pwrite64(int fd, const void *from, size_t bytes, off64_t at);
-ssize_t __wrap_pwrite64(int fd, const void *from, size_t bytes, off64_t at)
-{
-    if (is_due("pwrite64")) {
-        return fault.error != 0 ? -1 : __real_pwrite64(fd, from, bytes / 2, at);
-    }
-    return __real_pwrite64(fd, from, bytes, at);
-}
+WRAP_PART(pread64, void *)
+WRAP_PART(pwrite64, const void *)
 
 /* Past the page cache or not: who is asked this decides nothing else. */
 ssize_t __real_pwritev64v2(int fd, const struct iovec *parts, int count, off64_t at, int flags);

@@ -203,6 +203,14 @@ static void another_nodes_log_is_refused(void **state)
     assert_int_equal(consensus_inspect(dir, &other, &seen, &err), MU_FOREIGN);
 }
 
+/* This server goes on alone. */
+static void config_of_one(const struct consensus_inspection *seen, struct consensus_config *config)
+{
+    struct consensus_server alone = { .id = id_of(1), .disk = seen->disk, .is_voter = true };
+
+    consensus_recovery_config(seen, &alone, 1, config);
+}
+
 static void recovery_appends_one_entry_in_a_new_epoch(void **state)
 {
     struct consensus_inspection seen, now;
@@ -213,9 +221,7 @@ static void recovery_appends_one_entry_in_a_new_epoch(void **state)
     (void)state;
     log_make();
     inspect(&seen);
-    struct consensus_server alone = { .id = own, .disk = seen.disk, .is_voter = true };
-
-    consensus_recovery_config(&seen, &alone, 1, &config);
+    config_of_one(&seen, &config);
     if (consensus_recover(dir, &own, &seen, &config, 7, &err) != MU_OK) {
         fail_msg("recover: %s", err.text);
     }
@@ -373,9 +379,7 @@ static void only_the_log_that_was_seen_is_continued(void **state)
     (void)state;
     log_make();
     inspect(&seen);
-    struct consensus_server alone = { .id = own, .disk = seen.disk, .is_voter = true };
-
-    consensus_recovery_config(&seen, &alone, 1, &config);
+    config_of_one(&seen, &config);
     for (int i = 0; i < 4; i++) {
         other = seen;
         switch (i) {
