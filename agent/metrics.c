@@ -185,6 +185,10 @@ static void tell_handlers(const struct agent *a, const struct telling *t)
          (double)counts.failed);
     tell(t, AGENT_COUNTER, "agent.handlers.killed", "Those that were killed for their time",
          (double)counts.killed);
+    tell(t, AGENT_COUNTER, "agent.handlers.slow", "Those that took longer than a second",
+         (double)counts.slow);
+    tell(t, AGENT_COUNTER, "agent.handlers.left", "Those that left processes with their output",
+         (double)counts.left);
     tell(t, AGENT_COUNTER, "agent.handlers.dropped",
          "Events that the full queue of a handler had no room for", (double)counts.dropped);
 }

@@ -17,7 +17,7 @@ static void the_arena_is_small(void **state)
 
     (void)state;
     fixture_options(&options);
-    assert_in_range(consensus_arena_bytes(&options), 1, 576 * 1024);
+    assert_in_range(consensus_arena_bytes(&options), 1, 640 * 1024);
 }
 
 static void times_must_fit_together(void **state)
