@@ -26,7 +26,7 @@ MUSTER = os.environ.get("MUSTER", "muster")
 PATIENCE = float(os.environ.get("MUSTER_TEST_PATIENCE", "30"))
 
 
-# What is to be done when this process is told to end in the middle of a test. main() listens.
+# What is to be done when this process is told to end in the middle of a test: see main().
 at_end = []
 
 
@@ -34,19 +34,22 @@ class GaveUp(AssertionError):
     pass
 
 
-def end(number, frame):
-    """Neither tearDown nor cleanups run when a signal ends a test: it would leave all it has."""
+class Told(KeyboardInterrupt):
+    """To end, by a signal. It ends the test where it is, and releases what that had locked."""
+
+
+def tell(number, frame):
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, signal.SIG_IGN)  # once is enough
+    raise Told(number)
+
+
+def end(number):
+    """Neither tearDown nor cleanups run when a signal ends a test: it would leave all it has."""
     for undo in reversed(list(at_end)):
         undo()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-
-
-def listen():
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
 
 
 def wait_for(what, condition, seconds=PATIENCE, pause=0.02):
@@ -356,13 +359,26 @@ class ClusterTest(unittest.TestCase):
 def main(at_once=1):
     """The cases of a file, or those that are named on the command line. `at_once`: so many, each in
     a process of its own; for files whose cases mostly wait, one after the other."""
-    listen()
-    if at_once == 1 or len(sys.argv) > 1:
-        unittest.main(verbosity=2)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, tell)
+    try:
+        if at_once == 1 or len(sys.argv) > 1:
+            unittest.main(verbosity=2)
+        all_apart(at_once)
+    except Told as told:
+        end(told.args[0])
+
+
+def all_apart(at_once):
     names = [case.id().removeprefix("__main__.") for case in cases_of(
         unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))]
     with ThreadPoolExecutor(at_once) as pool:
-        failed = [name for name, is_good in zip(names, pool.map(run_apart, names)) if not is_good]
+        try:
+            goods = list(pool.map(run_apart, names))
+        except Told as told:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end(told.args[0])
+    failed = [name for name, is_good in zip(names, goods) if not is_good]
     print(f"{len(names) - len(failed)} of {len(names)} cases passed", *failed, sep="\n")
     sys.exit(1 if failed or not names else 0)
 

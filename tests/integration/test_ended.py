@@ -53,7 +53,7 @@ class Ended(ClusterTest):
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)})
         self.addCleanup(run.wait)
-        self.addCleanup(run.terminate)
+        self.addCleanup(run.kill)
         found = wait_for("it to begin", begun, 2 * PATIENCE)
         self.assertTrue(all(is_running(int(pid)) and os.path.exists(dir) for pid, dir in found))
         run.send_signal(number)
