@@ -1,4 +1,5 @@
-"""The log of a server does not grow with what was ever written: it is compacted behind the state."""
+"""The data directory of a server does not grow with what was ever written: the log is compacted behind
+the state, and the state gives back what is free of its file."""
 
 import os
 
@@ -41,6 +42,25 @@ class Compaction(ClusterTest):
         for i in range(484, 500):
             got = agent.ok("GET", f"/v1/kv/big/{i % 16}?raw").body
             self.assertEqual(got, value[i % 256:])
+
+    def test_all_of_it_is_small_again_after_overwrites(self):
+        cluster = self.cluster()
+        agent = cluster.add("solo", True, ["-dev"]).start()
+        wait_for("a leader", agent.leader)
+        value = os.urandom(500_000)
+        live = 8
+        state = os.path.join(agent.data, "state")
+        log = os.path.join(agent.data, "consensus")
+        for i in range(150):
+            agent.ok("PUT", f"/v1/kv/big/{i % live}", value[i:])
+        # Versions that were overwritten lie in the file until then, and its WAL beside it.
+        self.assertGreater(directory_bytes(state), 3 * live * len(value))
+        # All that is left is what lives, and of the log as much, in whole segments of 1 MiB.
+        # Beside that: ballast, a spare, the current segment and the next.
+        wait_for("the state to be small", lambda: directory_bytes(state) < 1.6 * live * len(value))
+        wait_for("all of it to be small",
+                 lambda: directory_bytes(state) + directory_bytes(log) - 4 * MIB
+                 < 3 * live * len(value))
 
 
 if __name__ == "__main__":
