@@ -485,6 +485,7 @@ static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, s
     }
     c->durable = index;
     *durable = index;
+    c->is_shorter = false;
     return measure(c, err);
 }
 
@@ -521,6 +522,7 @@ static enum mu_code give_back_pages(struct catalog *c, struct mu_err *err)
     (void)snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%d)", VACUUM_PAGES);
     rc = catalog__exec(&c->db, sql, err);
     c->has_slack = rc == MU_OK && free_pages >= 2 * VACUUM_PAGES;
+    c->is_shorter = c->is_shorter || rc == MU_OK;
     return rc;
 }
 
@@ -549,9 +551,12 @@ enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durab
     /* Were frames that are in the file left lying around and one of them to rot, SQLite would take
      * those before it for newer than the file. With work going on they are soon written over. */
     bool is_spent = is_idle && c->wal_pages_written > 0;
+    /* The file is cut when it is written to: what was given back may be many pages for few frames.
+     */
+    bool is_cut = is_idle && c->is_shorter && !c->has_slack;
 
     if (rc != MU_OK || c->is_in_memory ||
-        (c->wal_pages - c->wal_pages_written <= due && !is_spent)) {
+        (c->wal_pages - c->wal_pages_written <= due && !is_spent && !is_cut)) {
         return rc;
     }
     return write_back(c, is_idle ? SQLITE_CHECKPOINT_TRUNCATE : mode_for(c->wal_pages), durable,
