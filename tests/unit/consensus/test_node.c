@@ -161,6 +161,58 @@ static void a_read_only_file_system_refuses_and_is_survived(void **state)
     assert_true(led > 5); /* refusals were seen, not only the way there */
 }
 
+static void on_refused(void *data, const char *why)
+{
+    struct rig *r = data;
+
+    r->read_only_count++;
+    assert_non_null(strstr(why, "request"));
+}
+
+/* Also when what meets it is the opening of a file that is to be read: that says nothing of what is
+ * in it. */
+static void entries_that_must_not_be_opened_are_not_damaged(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct rig *r = mu_new(sizeof *r);
+    unsigned unread = 0; /* how often its state was not there again by then */
+
+    (void)state;
+    rig_open(r, d);
+    run_until(r, is_ready);
+    for (int i = 0; i < 5; i++) {
+        ask(r, 100);
+        run_until(r, is_answered);
+    }
+    uint64_t last = r->last_index;
+
+    rig_close(r);
+    for (uint64_t at = 1; at < 20; at++) {
+        struct memory_disk *copy = memory_disk_copy(d);
+        struct consensus_driver_options options;
+
+        memory_crash(copy);
+        memset(r, 0, sizeof *r); /* the state is gone */
+        options = options_of(r);
+        options.callbacks.read_only = on_refused;
+        rig_start(r, copy, &options);
+        copy->requests = 0;
+        copy->fail_at = at;
+        copy->fail_code = MU_READ_ONLY;
+        STEP_UNTIL(r, r->read_only_count > 0 || r->dead_count > 0);
+        for (int i = 0; i < 100; i++) {
+            step(r);
+        }
+        unread += r->is_ready && r->given < last;
+        assert_int_equal(r->dead_count, 0);
+        rig_close(r);
+        memory_disk_free(copy);
+    }
+    assert_true(unread > 0);
+    memory_disk_free(d);
+    mu_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +221,7 @@ int main(void)
         BOTH(a_failed_flush_ends_the_server_once_with_the_reason),
         BOTH(a_full_disk_refuses_clients_by_name),
         BOTH(a_read_only_file_system_refuses_and_is_survived),
+        BOTH(entries_that_must_not_be_opened_are_not_damaged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,38 @@ static void a_read_from_inside_an_answer_waits_for_the_next_turn(void **state)
     rig_free(r);
 }
 
+static void on_surveyed(void *data, const struct consensus_survey *survey)
+{
+    struct rig *r = data;
+
+    (void)survey;
+    consensus__node_read(&r->node, on_answer, r);
+}
+
+/* Also one that comes with what the store was not to wake for: the turn has looked at its clock. */
+static void a_read_from_inside_news_waits_for_the_next_turn(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct rig *r = mu_new(sizeof *r);
+    struct consensus_driver_options options = options_of(r);
+
+    (void)state;
+    options.callbacks.surveyed = on_surveyed;
+    rig_start(r, d, &options);
+    run_until(r, is_ready);
+    consensus__node_survey(&r->node);
+    log_step(r);
+    r->answers = 0;
+    r->node.is_hushed = true;
+    consensus__node_turn(&r->node, r->now_ms);
+    assert_int_equal(r->node.reads_count, 1);
+    assert_int_equal(r->answers, 0);
+    consensus__node_turn(&r->node, r->now_ms);
+    assert_int_equal(r->answers, 1);
+    assert_int_equal(r->last_code, MU_OK);
+    rig_free(r);
+}
+
 static void each_question_to_a_dead_server_is_answered_once(void **state)
 {
     struct memory_disk *d = memory_disk_new();
@@ -427,6 +459,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_and_size_fits_one_turn),
         cmocka_unit_test(a_read_from_inside_an_answer_waits_for_the_next_turn),
+        cmocka_unit_test(a_read_from_inside_news_waits_for_the_next_turn),
         cmocka_unit_test(each_question_to_a_dead_server_is_answered_once),
         cmocka_unit_test(a_wish_is_granted_or_refused_by_name),
         cmocka_unit_test(of_two_changes_at_once_one_waits),
