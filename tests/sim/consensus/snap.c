@@ -40,9 +40,13 @@ static void order_start(struct sim_world *w, struct sim_node *n)
     if (n->is_ordered || n->orders_count == 0 || n->holds_orders) {
         return;
     }
+    const struct sim_policy *p = &w->policy;
+    uint64_t ms =
+        p->order_ms != NULL ? p->order_ms(p->data, n->place) : p->disk_ms(p->data, n->place);
+
     n->is_ordered = true;
     sim_item_push(w, (struct sim_item){
-                         .at = w->now + w->policy.disk_ms(w->policy.data, n->place),
+                         .at = w->now + ms,
                          .kind = SIM_ORDER,
                          .node = n->place,
                          .life = n->life,
