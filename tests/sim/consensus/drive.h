@@ -46,7 +46,8 @@ enum {
     X(disk_tail)                                                                 \
     X(bursts)                                                                    \
     X(delay)                                                                     \
-    X(clocks) X(sizes) X(fresh) X(snaps) X(leases)                               \
+    X(clocks)                                                                    \
+    X(sizes) X(fresh) X(snaps) X(leases)                                         \
         X(odd)  /* clients and operators ask for what cannot be, and too much */ \
         X(aged) /* the cluster has a past, its limits are near */                \
         X(lags) X(hectic) X(bulk) X(fetches) X(rare) /* kinds.c */
@@ -180,6 +181,8 @@ void drive_kinds_draw(struct drive *d);           /* behind the rest of the plan
 size_t drive_bulk(struct drive *d, size_t count); /* proposals instead of so many */
 void drive_kinds_world(struct drive *d);          /* before there are servers */
 void drive_kinds_options(const struct drive *d, struct consensus_options *o);
+/* A message that is under way arrives, besides, with something wrong in it. */
+void drive_forge(struct drive *d);
 /* How long an order about a snapshot takes, where a write would take `disk_ms`. */
 uint64_t drive_order_ms(struct drive *d, struct mu_rand *r, uint64_t disk_ms);
 /* The world is there: these options are good, and others made of them must be refused. */

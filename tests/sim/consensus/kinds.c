@@ -112,6 +112,43 @@ uint64_t drive_order_ms(struct drive *d, struct mu_rand *r, uint64_t disk_ms)
     return d->plan.rate[DRIVE_lags] > 0 && !d->is_calm ? disk_ms + mu_rand_below(r, 400) : disk_ms;
 }
 
+/* -- messages that nobody has sent ------------------------------------------------------------- */
+
+/* Most of what is under way are entries, heartbeats and their answers. */
+static bool is_common(const struct sim_message *m)
+{
+    return !m->is_bootstrap &&
+           (m->msg.kind == CONSENSUS_APPEND_REQ || m->msg.kind == CONSENSUS_APPEND_RES ||
+            m->msg.kind == CONSENSUS_HEARTBEAT || m->msg.kind == CONSENSUS_HEARTBEAT_RES);
+}
+
+static void forge(struct drive *d, const struct sim_message *of)
+{
+    struct sim_message *m = sim_message_copy(d->w, of);
+    uint64_t luck = drive_below(d, 1000);
+
+    m->forgery =
+        d->plan.rate[DRIVE_rare] > 0 ? sim_forgery_even(m, luck) : sim_forgery_for(m, luck);
+    sim_net_schedule(d->w, m, 0);
+}
+
+void drive_forge(struct drive *d)
+{
+    const struct sim_world *w = d->w;
+    size_t from = w->items_count > 0 ? drive_below(d, w->items_count) : 0;
+    bool wants_rare = d->plan.rate[DRIVE_rare] > 0 && d->tick % 4 != 0;
+
+    for (size_t i = 0; i < w->items_count; i++) {
+        const struct sim_item *item = &w->items[(from + i) % w->items_count];
+
+        if (item->kind == SIM_DELIVER && item->message->forgery == 0 &&
+            !(wants_rare && is_common(item->message))) {
+            forge(d, item->message);
+            return;
+        }
+    }
+}
+
 /* -- options that cannot be -------------------------------------------------------------------- */
 
 // clang-format off
