@@ -5,12 +5,19 @@
  * most. It travels as PUT /v1/coordinate/update, the way of any request that only a leader can
  * answer. What has hardly moved is told only once a minute.
  *
- * The leader gathers, the newest of each node, and looks at them five seconds after the first. When
- * the catalog does not know one yet, or one is far from where it was, all that have moved are
- * written in one entry; else those that have moved a little wait until the last entry is a minute
- * old. Links that jitter move their nodes a little all the time, and an entry costs every server
- * some pages: an idle cluster is to write nearly nothing (wish 19; the reference writes every five
- * seconds). What the leader holds when it loses its office is lost: each node tells it again.
+ * The leader gathers, the newest of each node, and looks at them five seconds after the first. One
+ * that the catalog does not know is written at once, in one entry with all that have moved. Else
+ * the entry waits for what it has to say: distances between nodes, which is all that anybody asks
+ * for, are compared with what the catalog makes of them, and with how sure the nodes are of
+ * themselves. What is off by several times its doubt is written some seconds after it is known (a
+ * node that was told before it had measured much); what is within doubt waits until the last entry
+ * is a quarter of an hour old. Links that jitter move their nodes all the time, far ones by
+ * milliseconds and all together, and an entry costs every server some pages: an idle cluster is to
+ * write nearly nothing (wish 19; the reference writes every five seconds).
+ *
+ * More than an entry takes is never held: half of it is written without waiting, and what would not
+ * fit is refused and told again. What the leader holds when it loses its office is lost: each node
+ * tells it again within a minute.
  */
 #include <math.h>
 #include <string.h>
@@ -23,11 +30,11 @@
 
 #define RATE_TARGET    64U     /* updates a second, of all agents together */
 #define MOVED_S        0.00025 /* less is nothing */
-#define FAR_S          0.010
 #define ERROR_CHANGE   0.1
+#define DOUBT_MIN      0.25  /* nobody is surer than that: links differ from hour to hour */
+#define NEAR_S         0.001 /* with what is nearer than that a share of it says nothing */
 #define TELL_ANYWAY_MS 60000U
 #define GATHER_MS      5000U
-#define LITTLE_WAIT_MS 60000U /* between entries for those that moved a little */
 
 struct order { /* gathered ones on their way through the log */
     struct agent *agent;
@@ -63,38 +70,59 @@ static void forget_gathered(struct coordinates *c)
     c->gathered = mu_table_new();
 }
 
-/* In seconds. */
-static double shift(const struct coordinate *was, const struct coordinate *now)
+bool coordinate_has_moved(const struct coordinate_move *m)
 {
-    double moved = coordinate_distance_raw(was, now) - was->height - now->height;
+    double heights = m->was.height + m->now.height;
+    double moved = coordinate_distance_raw(&m->was, &m->now) - heights;
 
-    return moved + fabs(was->height - now->height) + fabs(was->adjustment - now->adjustment);
+    moved += fabs(m->was.height - m->now.height) + fabs(m->was.adjustment - m->now.adjustment);
+    return moved > MOVED_S || fabs(m->was.error - m->now.error) > ERROR_CHANGE;
 }
 
-static bool has_moved(const struct coordinate *was, const struct coordinate *now)
+static double doubt(const struct coordinate *a, const struct coordinate *b)
 {
-    return coordinate_wait_ms(was, now) != UINT64_MAX;
+    return fmax(DOUBT_MIN, fmax(a->error, b->error));
 }
 
-uint64_t coordinate_wait_ms(const struct coordinate *was, const struct coordinate *now)
+/* How far off the catalog is about two nodes, as a multiple of what is in doubt anyway; it counts
+ * for more where the catalog has what was in greater doubt. */
+static double news(const struct coordinate_move *a, const struct coordinate_move *b)
 {
-    double moved = shift(was, now);
+    double was = coordinate_distance(&a->was, &b->was);
+    double now = coordinate_distance(&a->now, &b->now);
+    double change = fabs(now - was);
+    double doubt_now = doubt(&a->now, &b->now);
 
-    if (moved > FAR_S || fabs(was->error - now->error) > ERROR_CHANGE) {
+    if (change <= MOVED_S) {
         return 0;
     }
-    return moved > MOVED_S ? LITTLE_WAIT_MS : UINT64_MAX;
+    return change / (fmax(was, now) + NEAR_S) / doubt_now *
+           fmax(1, doubt(&a->was, &b->was) / doubt_now);
 }
 
-static uint64_t wait_of(struct agent *a, struct mu_arena *arena, struct mu_span node,
-                        const struct coordinate *now)
+/* Of hundreds, not all pairs. */
+uint64_t coordinate_wait_ms(const struct coordinate_move *moves, size_t count)
+{
+    double most = 1;
+
+    for (size_t i = 1; i < count; i++) {
+        most = fmax(most, fmax(news(&moves[i], &moves[0]), news(&moves[i], &moves[i - 1])));
+    }
+    return (uint64_t)(COORDINATE_WAIT_MS_MAX / (most * most * most));
+}
+
+static bool known_at(struct agent *a, struct mu_arena *arena, struct mu_span node,
+                     struct coordinate *out)
 {
     struct catalog_coordinates known = { .count = 0 };
     struct mu_err err = MU_ERR_NONE;
-    bool is_known =
-        catalog_query_coordinate(a->reader, arena, node, &known, &err) == MU_OK && known.count > 0;
 
-    return is_known ? coordinate_wait_ms(&known.items[0].at, now) : 0;
+    if (catalog_query_coordinate(a->reader, arena, node, &known, &err) != MU_OK ||
+        known.count == 0) {
+        return false;
+    }
+    *out = known.items[0].at;
+    return true;
 }
 
 static void write_gathered(void *data);
@@ -138,27 +166,38 @@ static void keep(struct coordinates *c, struct mu_span node, const struct coordi
     *kept = *at;
 }
 
-/* Those that have moved; how long they may wait, all together. */
+/* Those that have moved; how long they may wait, all together. Others are far or near from this
+ * node and from those that have not moved, too. */
 static uint64_t gathered_take(struct agent *a, struct mu_arena *arena,
                               struct command_coordinates *out)
 {
     struct coordinates *c = a->coordinates;
+    const char *self = a->config->node_name;
     struct mu_table_at at = { .started = false };
-    uint64_t least = UINT64_MAX;
+    size_t count = mu_table_count(c->gathered);
+    struct coordinate_move *moves = mu_arena_array(arena, count + 1, sizeof *moves);
+    size_t moves_count = 0;
+    bool has_new = false;
 
-    out->items = mu_arena_array(arena, mu_table_count(c->gathered), sizeof *out->items);
+    if (known_at(a, arena, mu_span_text(self), &moves[0].was)) {
+        moves_count += agent_coordinate(a, self, &moves[0].now);
+    }
+    out->items = mu_arena_array(arena, count, sizeof *out->items);
     while (mu_table_next(c->gathered, &at)) {
-        const struct coordinate *now = at.value;
-        uint64_t wait = wait_of(a, arena, at.key, now);
+        struct coordinate_move m = { .now = *(const struct coordinate *)at.value };
+        bool is_new = !known_at(a, arena, at.key, &m.was);
 
-        if (wait != UINT64_MAX) {
+        if (is_new || coordinate_has_moved(&m)) {
             out->items[out->count++] =
-                (struct command_coordinate){ .node = mu_arena_span(arena, at.key), .at = *now };
+                (struct command_coordinate){ .node = mu_arena_span(arena, at.key), .at = m.now };
         }
-        least = wait < least ? wait : least;
+        if (!is_new && !mu_span_eq_text(at.key, self)) {
+            moves[moves_count++] = m;
+        }
+        has_new = has_new || is_new;
     }
     forget_gathered(c);
-    return least;
+    return has_new ? 0 : coordinate_wait_ms(moves, moves_count);
 }
 
 static void write_gathered(void *data)
@@ -315,15 +354,15 @@ static void look(void *data)
 {
     struct agent *a = data;
     struct coordinates *c = a->coordinates;
+    struct coordinate_move m = { .was = c->told };
     uint64_t now_ms = timers_now(a->timers);
-    struct coordinate at;
 
     if (a->phase >= AGENT_LEAVING) {
         return;
     }
-    if (c->telling == NULL && agent_coordinate(a, a->config->node_name, &at) &&
-        (c->told_ms == 0 || now_ms >= c->told_ms + TELL_ANYWAY_MS || has_moved(&c->told, &at))) {
-        tell(a, &at);
+    if (c->telling == NULL && agent_coordinate(a, a->config->node_name, &m.now) &&
+        (c->told_ms == 0 || now_ms >= c->told_ms + TELL_ANYWAY_MS || coordinate_has_moved(&m))) {
+        tell(a, &m.now);
     }
     timer_set(a->timers, &c->timer, pause_ms(a), look, a);
 }

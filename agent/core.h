@@ -465,6 +465,8 @@ void agent__handlers_query(struct agent *a, const struct gossip_query *query);
 struct agent__handler_counts { /* of all, since the start */
     uint64_t runs, failed;     /* scripts that ended; those that did badly, or were killed: */
     uint64_t killed;           /* as their time was over */
+    uint64_t slow;             /* took longer than a second */
+    uint64_t left;             /* ended, but not their children, which held their output */
     uint64_t dropped;          /* events that a full queue had no room for */
 };
 void agent__handlers_count(const struct agent *a, struct agent__handler_counts *out);

@@ -46,6 +46,9 @@ struct handler {
     struct timer slow;
     uint64_t began_ms;
     bool has_place; /* counts among those that run */
+    bool is_slow;   /* this run */
+    /* Said, and the runs since were no better. */
+    bool said_slow, said_killed, said_left;
 };
 
 struct handlers {
@@ -70,7 +73,11 @@ static void on_slow(void *data)
     struct handler *one = data;
     struct handlers *h = one->all;
 
-    mu_logf(MU_WARN, "agent", "Script '%s' slow, execution exceeding 1s", one->rule.script);
+    one->is_slow = true;
+    h->counts.slow++;
+    if (!one->said_slow) {
+        mu_logf(MU_WARN, "agent", "Script '%s' slow, execution exceeding 1s", one->rule.script);
+    }
     if (h->slow < HANDLERS_SLOW_MAX) {
         one->has_place = false;
         h->running--;
@@ -94,6 +101,31 @@ static void respond(struct handler *one, const struct process_result *result)
     }
 }
 
+/* What a handler does run after run is said the first time, and again once a run was better. */
+static void judge(struct handler *one, const struct process_result *result)
+{
+    struct agent__handler_counts *counts = &one->all->counts;
+    bool has_failed = result->code != MU_OK || result->status != 0;
+
+    counts->runs++;
+    counts->failed += has_failed;
+    counts->killed += result->is_timed_out;
+    counts->left += result->left_others;
+    if (result->is_timed_out && !one->said_killed) {
+        mu_logf(MU_ERROR, "agent", "Script '%s' did not end in time and was killed",
+                one->rule.script);
+    } else if (has_failed && !result->is_timed_out) {
+        mu_logf(MU_ERROR, "agent", "Error invoking script '%s': %s", one->rule.script, result->why);
+    }
+    if (result->left_others && !one->said_left) {
+        mu_logf(MU_WARN, "agent", "Script '%s' left processes that held its output: killed",
+                one->rule.script);
+    }
+    one->said_slow = one->is_slow;
+    one->said_killed = result->is_timed_out;
+    one->said_left = result->left_others;
+}
+
 static void on_done(void *data, const struct process_result *result)
 {
     struct handler *one = data;
@@ -102,24 +134,12 @@ static void on_done(void *data, const struct process_result *result)
     one->process = NULL;
     h->running -= one->has_place;
     h->slow -= !one->has_place;
-    h->counts.runs++;
     tally_add(&h->agent->metrics.scripts, "agent.invoke.", one->rule.script,
               (double)(timers_now(h->agent->timers) - one->began_ms));
-    h->counts.failed += result->code != MU_OK || result->status != 0;
-    h->counts.killed += result->is_timed_out;
     timer_cancel(&one->slow);
     mu_logf(MU_DEBUG, "agent", "Event '%s' script output: %.*s", one->current->type,
             MU_SPAN_FMT(mu_span_sub(result->output, 0, HANDLER_OUTPUT_BYTES)));
-    if (result->is_timed_out) {
-        mu_logf(MU_ERROR, "agent", "Script '%s' did not end in time and was killed",
-                one->rule.script);
-    } else if (result->code != MU_OK || result->status != 0) {
-        mu_logf(MU_ERROR, "agent", "Error invoking script '%s': %s", one->rule.script, result->why);
-    }
-    if (result->left_others) {
-        mu_logf(MU_WARN, "agent", "Script '%s' left processes that held its output: killed",
-                one->rule.script);
-    }
+    judge(one, result);
     respond(one, result);
     handler_event_release(one->current);
     one->current = NULL;
@@ -162,6 +182,7 @@ static void run(struct handler *one)
                                });
     one->began_ms = timers_now(a->timers);
     one->has_place = true;
+    one->is_slow = false;
     one->all->running++;
     timer_set(a->timers, &one->slow, HANDLER_SLOW_MS, on_slow, one);
     mu_buf_deinit(&input);

@@ -106,6 +106,44 @@ static void tell_memory(const struct agent *a, const struct telling *t)
          (double)front.evicted_count);
 }
 
+/* -- DNS --------------------------------------------------------------------------------------- */
+
+static void tell_dns(const struct agent *a, const struct telling *t)
+{
+    struct agent_front_dns dns = { .rcodes_count = 0 };
+
+    if (a->front.dns_counts == NULL) {
+        return;
+    }
+    a->front.dns_counts(a->front.data, &dns);
+    const struct {
+        const char *name, *help;
+        uint64_t count;
+    } rows[] = {
+        { "dns.queries.udp", "DNS messages that came as datagrams", dns.udp },
+        { "dns.queries.tcp", "DNS messages that came over TCP", dns.tcp },
+        { "dns.malformed", "Those that cannot be read", dns.malformed },
+        { "dns.dropped", "Those that were not answered", dns.dropped },
+        { "dns.errors_limited", "Errors kept back: there were too many", dns.errors_limited },
+        { "dns.stale_queries", "Answers from rows that may be old", dns.stale },
+        { "dns.late", "Questions that nobody answered in time", dns.late },
+        { "dns.truncated", "Answers that did not fit", dns.truncated },
+        { "dns.skipped", "Instances that no DNS message can hold", dns.skipped },
+    };
+
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        tell(t, AGENT_COUNTER, rows[i].name, rows[i].help, (double)rows[i].count);
+    }
+    for (size_t i = 0; i < dns.rcodes_count; i++) {
+        t->each(t->data, &(struct agent_metric){ .name = "dns.answers",
+                                                 .help = "DNS answers, by their code",
+                                                 .kind = AGENT_COUNTER,
+                                                 .value = (double)dns.rcodes[i].count,
+                                                 .label = "rcode",
+                                                 .label_value = dns.rcodes[i].name });
+    }
+}
+
 /* -- gossip ------------------------------------------------------------------------------------ */
 
 static const struct {
@@ -185,6 +223,10 @@ static void tell_handlers(const struct agent *a, const struct telling *t)
          (double)counts.failed);
     tell(t, AGENT_COUNTER, "agent.handlers.killed", "Those that were killed for their time",
          (double)counts.killed);
+    tell(t, AGENT_COUNTER, "agent.handlers.slow", "Those that took longer than a second",
+         (double)counts.slow);
+    tell(t, AGENT_COUNTER, "agent.handlers.left", "Those that left processes with their output",
+         (double)counts.left);
     tell(t, AGENT_COUNTER, "agent.handlers.dropped",
          "Events that the full queue of a handler had no room for", (double)counts.dropped);
 }
@@ -394,6 +436,7 @@ void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data)
 
     tell_runtime(&t);
     tell_memory(a, &t);
+    tell_dns(a, &t);
     tell(&t, AGENT_GAUGE, "agent.services", "Services registered here",
          (double)local_services_count(a->local));
     tell(&t, AGENT_GAUGE, "agent.checks", "Checks registered here",

@@ -24,13 +24,13 @@
 /* The name to open with; `below` is the name of a registered VFS, of which there may be few. */
 const char *catalog__vfs_above(const char *below);
 
-struct sqlite3;
-/* After each page that this connection reads from the file of its database, `after` is called on
- * its thread; false: the read fails, and all that follow. NULL: nobody is called any more. */
 /* The errno of the last write, flush or truncation that failed on this thread; 0: none has, or the
  * VFS below does not say. SQLite itself has forgotten it where a commit failed. */
 int catalog__vfs_errno(void);
 
+/* After each page that this connection reads from the file of its database, `after` is called on
+ * its thread; false: the read fails, and all that follow. NULL: nobody is called any more. */
+struct sqlite3;
 struct vfs_pace {
     bool (*after)(void *data, size_t bytes);
     void *data;

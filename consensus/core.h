@@ -399,6 +399,8 @@ void consensus__on_append_res(struct consensus *c, const struct consensus_msg *m
 void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev);
 void consensus__commit_to(struct consensus *c, uint64_t index);
+/* That the own disk completes nothing. */
+bool consensus__stall_ends_office(const struct consensus *c);
 /* PERSISTED alone would change nothing. */
 bool consensus__may_persist_late(const struct consensus *c);
 /* Somebody waits at another server for the commit of this entry. */

@@ -8,7 +8,8 @@
  * contents by `sync`, names by `sync_dir`.
  *
  * Thread:  whoever owns the log: these calls block.
- * Errors:  MU_NOT_FOUND, MU_FULL (no space), MU_IO, MU_FOREIGN (lock), naming file and reason.
+ * Errors:  MU_NOT_FOUND, MU_FULL (no space), MU_READ_ONLY (also of an open, whose file may be
+ *          written), MU_IO, MU_FOREIGN (lock), naming file and reason.
  */
 #ifndef CONSENSUS_DISK_H
 #define CONSENSUS_DISK_H

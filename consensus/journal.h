@@ -28,9 +28,10 @@
  * Where that cannot be told, MU_CORRUPT names file and offset and nothing is changed.
  *
  * Thread:  one owner at a time.
- * Errors:  MU_FULL: nothing was changed, may be tried again. Every other failure of a write, flush
- *          or rename is for good: `has_failed`, and no call touches the disk again, since a second
- *          flush may report success for bytes that are gone.
+ * Errors:  MU_FULL: nothing was changed, may be tried again; unless `has_failed`: a batch found no
+ *          space while it was written. That, and every other failure of a write, flush or rename,
+ *          is for good: no call touches the disk again, since a second flush may report success
+ *          for bytes that are gone.
  */
 #ifndef CONSENSUS_JOURNAL_H
 #define CONSENSUS_JOURNAL_H

@@ -195,24 +195,36 @@ static void spares_add(struct consensus_journal *j, uint64_t number)
     j->spares[j->spares_count++] = number;
 }
 
+/* MU_FULL: there are enough, or it is unfit, or its longer name needs a block of the directory. */
+static enum mu_code keep_as_spare(struct consensus_journal *j, const struct consensus_segment *s,
+                                  const char *name, struct mu_err *err)
+{
+    char spare[CONSENSUS_JOURNAL_NAME_MAX];
+
+    if (j->spares_count >= j->options.spares_count || s->bytes != j->options.segment_bytes ||
+        s->is_raw) {
+        return MU_FULL;
+    }
+    consensus__journal_spare_name(j->spare_number, spare);
+    enum mu_code rc = j->disk->ops->rename(j->disk->self, name, spare, err);
+
+    if (rc == MU_OK) {
+        spares_add(j, j->spare_number++);
+    }
+    return rc;
+}
+
 enum mu_code consensus__journal_recycle(struct consensus_journal *j, struct mu_err *err)
 {
     char name[CONSENSUS_JOURNAL_NAME_MAX];
-    char spare[CONSENSUS_JOURNAL_NAME_MAX];
     struct consensus_segment oldest = j->segments[0];
     size_t gone = 0;
-    enum mu_code rc;
 
     MU_ASSERT(j->segments_count > 1);
     consensus__journal_name(oldest.number, name);
-    if (j->spares_count < j->options.spares_count && oldest.bytes == j->options.segment_bytes &&
-        !oldest.is_raw) {
-        consensus__journal_spare_name(j->spare_number, spare);
-        rc = j->disk->ops->rename(j->disk->self, name, spare, err);
-        if (rc == MU_OK) {
-            spares_add(j, j->spare_number++);
-        }
-    } else {
+    enum mu_code rc = keep_as_spare(j, &oldest, name, err);
+
+    if (rc == MU_FULL) {
         rc = j->disk->ops->remove(j->disk->self, name, err);
     }
     /* Each on its own: were two of them to vanish in the other order, a hole would be left. It is

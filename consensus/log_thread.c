@@ -291,6 +291,10 @@ static void do_fetch(struct consensus_log *l, const struct consensus_fetch *f)
     if (rc == MU_OK) {
         got.code = CONSENSUS_FETCH_OK;
         chains_blank(&got.records);
+    } else if (rc == MU_READ_ONLY) { /* files are opened for writing, too: nothing is known of it */
+        mu_buf_deinit(&got.records);
+        fail(l, &err);
+        return;
     } else {
         got.code = rc == MU_NOT_FOUND ? CONSENSUS_FETCH_COMPACTED : CONSENSUS_FETCH_DAMAGED;
         mu_buf_deinit(&got.records);

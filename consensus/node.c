@@ -633,9 +633,9 @@ void consensus__node_turn(struct consensus_node *n, uint64_t now_ms)
 {
     MU_ASSERT(!n->is_feeding);
     consensus__node_clock(n, now_ms);
-    consensus__node_catch_up(n);
     size_t reads_due = n->reads_count;
 
+    consensus__node_catch_up(n); /* callbacks may read */
     n->is_turning = true;
     for (int round = 0; round < ROUNDS_MAX && consensus__node_has_work(n); round++) {
         consensus__node_inbox_run(n);

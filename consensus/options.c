@@ -30,7 +30,7 @@ void consensus_options_init(struct consensus_options *o, enum consensus_timing t
         .unsynced_bytes_max = 32 * 1024 * 1024,
         .apply_lag_max = MU_APPLY_QUEUE_MAX,
         .reads_max = 4096,
-        .runs_max = 1024,
+        .runs_max = 4096,
         .writes_max = 256,
         .inflight_max = 128,
         .inflight_bytes_max = 8 * 1024 * 1024,

@@ -103,6 +103,13 @@ void consensus__step_down(struct consensus *c, enum consensus_trace why, uint64_
     consensus__timer_reset(c);
 }
 
+/* Or a dead disk would keep office for ever (2.15). Where this server is a quorum by itself nobody
+ * could take it: then reads, which need no disk, go on. */
+bool consensus__stall_ends_office(const struct consensus *c)
+{
+    return !consensus__quorum_of(consensus__config(c), UINT32_C(1) << c->self);
+}
+
 static bool must_step_down(struct consensus *c)
 {
     uint64_t stall_ms = consensus__stall_ms(c);
@@ -112,10 +119,7 @@ static bool must_step_down(struct consensus *c)
                              c->now_ms + c->options.election_ms_min - consensus__office_ends_ms(c));
         return true;
     }
-    /* Or a dead disk would keep office for ever (2.15). Where this server is a quorum by itself
-     * nobody could take it: then reads, which need no disk, go on. */
-    if (stall_ms > c->options.stall_ms &&
-        !consensus__quorum_of(consensus__config(c), UINT32_C(1) << c->self)) {
+    if (stall_ms > c->options.stall_ms && consensus__stall_ends_office(c)) {
         consensus__step_down(c, CONSENSUS_T_DISK_STALLED, stall_ms);
         return true;
     }

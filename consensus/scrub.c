@@ -24,7 +24,8 @@ struct scrubbing {
     consensus_scrub_pace_fn *pace;
     void *data;
     struct consensus_scrubbed *out;
-    bool is_over; /* pace said so */
+    struct mu_err *err;
+    enum mu_code rc; /* MU_OK: go on */
 
     int file;
     const struct consensus_surveyed *segment;
@@ -74,7 +75,7 @@ static void damaged(struct scrubbing *s, uint64_t number, uint64_t offset, const
 
 static bool goes_on(const struct scrubbing *s)
 {
-    return !s->is_over && s->out->segment == 0;
+    return s->rc == MU_OK && s->out->segment == 0;
 }
 
 /* -- reading ------------------------------------------------------------------------------- */
@@ -94,7 +95,7 @@ static struct mu_span bytes_at(struct scrubbing *s, uint64_t offset, size_t byte
         mu_buf_clear(&s->window);
         s->window_at = offset;
         if (!s->pace(s->data, room)) {
-            s->is_over = true;
+            s->rc = mu_fail(s->err, MU_CANCELLED, "given up");
             return MU_SPAN_NONE;
         }
         if (s->disk->ops->read(s->disk->self, s->file, offset, mu_buf_reserve(&s->window, room),
@@ -268,7 +269,13 @@ static void segment_read(struct scrubbing *s)
     uint64_t bytes = 0;
 
     consensus__journal_name(s->segment->number, name);
-    if (disk->ops->open(disk->self, name, false, &s->file, &bytes, &err) != MU_OK) {
+    enum mu_code rc = disk->ops->open(disk->self, name, false, &s->file, &bytes, &err);
+
+    if (rc == MU_READ_ONLY) { /* nothing of it could be looked at */
+        s->rc = mu_fail(s->err, rc, "%s", err.text);
+        return;
+    }
+    if (rc != MU_OK) {
         damaged(s, s->segment->number, 0, err.text);
         return;
     }
@@ -293,7 +300,9 @@ enum mu_code consensus__scrub(const struct consensus_disk *disk,
                               consensus_scrub_pace_fn *pace, void *data,
                               struct consensus_scrubbed *out, struct mu_err *err)
 {
-    struct scrubbing s = { .disk = disk, .survey = survey, .pace = pace, .data = data, .out = out };
+    struct scrubbing s = {
+        .disk = disk, .survey = survey, .pace = pace, .data = data, .out = out, .err = err
+    };
 
     *out = (struct consensus_scrubbed){ .bytes = 0 };
     for (size_t i = 0; i < survey->count && goes_on(&s); i++) {
@@ -303,7 +312,7 @@ enum mu_code consensus__scrub(const struct consensus_disk *disk,
         }
     }
     mu_buf_deinit(&s.window);
-    return s.is_over ? mu_fail(err, MU_CANCELLED, "given up") : MU_OK;
+    return s.rc;
 }
 
 enum mu_code consensus_scrub(const char *dir, const struct consensus_survey *survey,

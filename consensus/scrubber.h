@@ -5,7 +5,7 @@
 #include "consensus/scrub.h"
 #include "disk.h"
 
-/* MU_CANCELLED or MU_OK. */
+/* MU_OK, MU_CANCELLED or MU_READ_ONLY. */
 MU_MUST_CHECK enum mu_code consensus__scrub(const struct consensus_disk *disk,
                                             const struct consensus_survey *survey, uint64_t behind,
                                             consensus_scrub_pace_fn *pace, void *data,

@@ -430,7 +430,8 @@ static uint64_t next_wake(const struct consensus *c)
         if (c->office.transfer.is_running) {
             at = sooner(at, c->office.transfer.ends_at_ms);
         }
-        if (c->writes.count > 0 || c->health == CONSENSUS_STORE_SLOW) {
+        if ((c->writes.count > 0 || c->health == CONSENSUS_STORE_SLOW) &&
+            consensus__stall_ends_office(c)) {
             at = sooner(at, c->now_ms + 1 + c->options.stall_ms -
                                 sooner(consensus__stall_ms(c), c->options.stall_ms));
         }

@@ -210,6 +210,30 @@ static void served_end(struct dns *d)
     }
 }
 
+/* -- figures ----------------------------------------------------------------------------------- */
+
+void dns_counted(const struct dns *d, struct agent_front_dns *out)
+{
+    const struct dns_counts *c = dns_engine_counts(d->engine);
+
+    *out = (struct agent_front_dns){ .udp = c->udp,
+                                     .tcp = c->tcp,
+                                     .malformed = c->malformed,
+                                     .dropped = c->dropped,
+                                     .errors_limited = c->errors_limited,
+                                     .stale = c->stale,
+                                     .late = c->late,
+                                     .truncated = c->truncated,
+                                     .skipped = c->skipped };
+    for (size_t i = 0; i < DNS_RCODES_COUNT; i++) {
+        if (dns_rcode_text(i) != NULL) {
+            MU_ASSERT(out->rcodes_count < AGENT_FRONT_RCODES_MAX);
+            out->rcodes[out->rcodes_count++] =
+                (struct agent_front_rcode){ dns_rcode_text(i), c->rcodes[i] };
+        }
+    }
+}
+
 /* -- life -------------------------------------------------------------------------------------- */
 
 struct dns *dns_new(struct agent *agent)

@@ -36,4 +36,7 @@ void *dns_serve(struct dns *d, const struct agent_dns_request *request, agent_dn
                 void *reply_data);
 void dns_serve_cancel(struct dns *d, void *running);
 
+/* agent_front.dns_counts. */
+void dns_counted(const struct dns *d, struct agent_front_dns *out);
+
 #endif

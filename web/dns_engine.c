@@ -12,7 +12,10 @@
 
 #include "base/assert.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/mem.h"
+
+#define FAULT_PAUSE_MS 60000 /* between two lines about malformed messages */
 
 struct dns_wait {
     struct mu_link link;
@@ -37,7 +40,8 @@ struct dns_engine {
     struct dns_counts counts;
     uint64_t errors_second; /* in which errors_left counts */
     unsigned errors_left;
-    uint8_t *answer; /* for those that waited */
+    uint64_t fault_said_ms, faults_said; /* the last line about malformed ones, and how many then */
+    uint8_t *answer;                     /* for those that waited */
 };
 
 struct dns_engine *dns_engine_new(const struct dns_upstream *upstream,
@@ -63,6 +67,40 @@ void dns_engine_free(struct dns_engine *e)
 struct dns_counts *dns_engine_counts(struct dns_engine *e)
 {
     return &e->counts;
+}
+
+const char *dns_rcode_text(size_t rcode)
+{
+    static const char *const names[DNS_RCODES_COUNT] = {
+        [DNS_NOERROR] = "NOERROR",   [DNS_FORMERR] = "FORMERR", [DNS_SERVFAIL] = "SERVFAIL",
+        [DNS_NXDOMAIN] = "NXDOMAIN", [DNS_NOTIMP] = "NOTIMP",   [DNS_REFUSED] = "REFUSED",
+        [DNS_NOTAUTH] = "NOTAUTH",   [DNS_BADVERS] = "BADVERS",
+    };
+
+    return names[rcode];
+}
+
+/* -- what is no query -------------------------------------------------------------------------- */
+
+void dns_engine_malformed(struct dns_engine *e, enum dns_fault why, const struct mu_addr *client,
+                          struct dns_now now)
+{
+    static const char *const reasons[] = {
+        [DNS_FAULT_NO_QUERY] = "it is no query",
+        [DNS_FAULT_CONTENT] = "its question or its records cannot be read",
+        [DNS_FAULT_LENGTH] = "no query has its length",
+    };
+    char from[MU_ADDR_TEXT_MAX];
+
+    e->counts.malformed++;
+    if (e->faults_said > 0 && now.ms < e->fault_said_ms + FAULT_PAUSE_MS) {
+        return;
+    }
+    mu_addr_text(client, from);
+    mu_log(MU_WARN, "agent.dns", "A DNS message is malformed", mu_kv("client", from),
+           mu_kv("reason", reasons[why]), mu_kv_u("times", e->counts.malformed - e->faults_said));
+    e->fault_said_ms = now.ms;
+    e->faults_said = e->counts.malformed;
 }
 
 /* -- answering --------------------------------------------------------------------------------- */
@@ -235,8 +273,12 @@ enum dns_done dns_engine_ask(struct dns_engine *e, const struct agent_dns_reques
     e->now = now;
     *(request->is_tcp ? &e->counts.tcp : &e->counts.udp) += 1;
     if (!dns_query_read(&q, request->message)) {
+        dns_engine_malformed(e, DNS_FAULT_NO_QUERY, &request->client, now);
         e->counts.dropped++;
         return DNS_DONE_NOTHING;
+    }
+    if (q.rcode == DNS_FORMERR) {
+        dns_engine_malformed(e, DNS_FAULT_CONTENT, &request->client, now);
     }
     enum dns_way way = e->upstream.way(e->upstream.data, &hand.source, &hand.is_stale);
 
@@ -253,6 +295,7 @@ enum dns_done dns_engine_ask(struct dns_engine *e, const struct agent_dns_reques
     if (!may_answer(e, request, a.rcode)) {
         return DNS_DONE_NOTHING;
     }
+    e->counts.stale += a.needs_catalog && hand.is_stale ? 1 : 0;
     count(e, &a);
     *bytes = a.bytes;
     return DNS_DONE_ANSWER;

@@ -45,7 +45,13 @@ struct dns_upstream {
 
 /* Plain counters; one thread. */
 struct dns_counts {
-    uint64_t udp, tcp, dropped, truncated, late, errors_limited;
+    uint64_t udp, tcp;       /* messages */
+    uint64_t malformed;      /* those that cannot be read; answered with FORMERR, or dropped */
+    uint64_t dropped;        /* those that deserve no answer */
+    uint64_t errors_limited; /* errors that were not sent, as there were too many of them */
+    uint64_t stale;          /* answers from rows that may be old */
+    uint64_t late;           /* waits that were ended by their time */
+    uint64_t truncated;
     uint64_t rcodes[DNS_RCODES_COUNT];
     uint64_t skipped; /* instances of the last builds that no message can hold */
 };
@@ -55,6 +61,8 @@ struct dns_engine *dns_engine_new(const struct dns_upstream *upstream,
                                   struct dns_responder *responder, uint8_t *room);
 void dns_engine_free(struct dns_engine *e); /* no wait may be left: dns_engine_end() */
 struct dns_counts *dns_engine_counts(struct dns_engine *e);
+/* "NXDOMAIN"; NULL: none has this number. */
+const char *dns_rcode_text(size_t rcode);
 
 enum dns_done {
     DNS_DONE_NOTHING, /* there is no answer, and will be none */
@@ -66,6 +74,17 @@ struct dns_now { /* of the turn */
     uint64_t ms;
     uint32_t wall_s;
 };
+
+/* What makes a message none. */
+enum dns_fault {
+    DNS_FAULT_NO_QUERY, /* shorter than a header, or an answer */
+    DNS_FAULT_CONTENT,  /* a question or records that cannot be read */
+    DNS_FAULT_LENGTH,   /* a datagram longer than queries are; a length over TCP that none has */
+};
+/* A malformed message came: count it, and name its sender in the log, once a minute at most, for
+ * anybody can send any number of them. What dns_engine_ask() is given it judges itself. */
+void dns_engine_malformed(struct dns_engine *e, enum dns_fault why, const struct mu_addr *client,
+                          struct dns_now now);
 
 /* `to` has room for MU_DNS_TCP_MAX bytes. With DNS_DONE_WAIT *wait is set: say in the same turn,
  * with dns_wait_then(), who gets its answer. */

@@ -345,7 +345,9 @@ static size_t serve(struct conn *c, const uint8_t *data, size_t bytes)
         flush(c);
     }
     c->tcp->out_used = 0;
-    if (is_nonsense(data + at, bytes - at)) {
+    if (c->state != CONN_CLOSING && is_nonsense(data + at, bytes - at)) {
+        dns_engine_malformed(c->tcp->sockets->engine, DNS_FAULT_LENGTH, &c->client,
+                             dns_sockets_now(c->tcp->sockets));
         conn_close(c);
     }
     return at;

@@ -202,8 +202,14 @@ static void on_query(struct dns_udp *u, struct dns_udp_batch *b, struct mmsghdr 
     struct dns_wait *wait = NULL;
     size_t bytes = 0;
 
-    if ((m->msg_flags & MSG_TRUNC) != 0 || !mu_addr_from_sockaddr(m->msg_name, &request.client) ||
+    if (!mu_addr_from_sockaddr(m->msg_name, &request.client) ||
         (u->is_any && !control_turn(m, &to)) || is_forged(u, &request.client, &to)) {
+        counts->dropped++;
+        return;
+    }
+    if ((m->msg_flags & MSG_TRUNC) != 0) {
+        dns_engine_malformed(u->sockets->engine, DNS_FAULT_LENGTH, &request.client,
+                             dns_sockets_now(u->sockets));
         counts->dropped++;
         return;
     }

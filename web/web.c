@@ -32,6 +32,13 @@ static void forwarded_dns_cancel(void *data, void *running)
     dns_serve_cancel(w->dns, running);
 }
 
+static void counted_dns(void *data, struct agent_front_dns *out)
+{
+    struct web *w = MU_CONTAINER(data, struct web, front);
+
+    dns_counted(w->dns, out);
+}
+
 struct web *web_new(struct agent *agent)
 {
     struct web *w = mu_new(sizeof *w);
@@ -46,6 +53,7 @@ struct web *web_new(struct agent *agent)
                                                   .services_changed = hash_wait_changed,
                                                   .event_heard = event_wait_heard,
                                                   .held = front_held,
+                                                  .dns_counts = counted_dns,
                                                   .data = &w->front });
     return w;
 }

@@ -178,6 +178,33 @@ class Start(ClusterTest):
         self.assertEqual(hung_up, [200])
         s1.ok("PUT", "/v1/kv/still", "alive")
 
+    def test_malformed_dns_is_counted_and_said_once(self):
+        cluster = self.cluster(servers=1, clients=0)
+        cluster.start().wait_ready()
+        s1 = cluster.agents["s1"]
+
+        def counted(name, label=None):
+            return sum(c["Sum"] for c in s1.get("/v1/agent/metrics").json()["Counters"]
+                       if c["Name"] == "consul.dns." + name and label in (None, c["Labels"].get("rcode")))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(PATIENCE)
+            s.connect((s1.address, 8600))
+            for _ in range(100):
+                s.send(b"\0\7\0\0\0\1\0\0\0\0\0\0\77half a name")
+                self.assertEqual(s.recv(512)[3] & 15, 1)  # FORMERR
+                s.send(b"no header")
+        with socket.create_connection((s1.address, 8600)) as s:
+            s.settimeout(PATIENCE)
+            s.sendall(b"\0\1x")
+            self.assertEqual(s.recv(1), b"")
+        self.assertEqual(s1.dig("s1.node.consul"), [s1.address])
+        self.assertEqual((counted("malformed"), counted("answers", "FORMERR")), (201, 100))
+        self.assertEqual(counted("dropped"), 100)
+        self.assertGreaterEqual(counted("answers", "NOERROR"), 1)
+        said = re.findall(r"agent.dns: A DNS message is malformed: client=127\S+ reason=.* times=1\n",
+                          s1.log_text())
+        self.assertEqual((len(said), s1.log_text().count("is malformed")), (1, 1))
+
     def test_requests_that_are_wrong(self):
         cluster = self.cluster(servers=1, clients=1)
         cluster.start().wait_ready()

@@ -31,6 +31,10 @@ class Coordinates(ClusterTest):
             wait_for(f"{agent.name} to see where all are",
                      lambda a=agent: set(located(a)) == names)
         index = k1.ok("GET", "/v1/coordinate/nodes").index
+        s1.ok("PUT", "/v1/catalog/register", {"Node": "far", "Address": "10.1.1.1"})
+        s1.ok("PUT", "/v1/coordinate/update",
+              {"Node": "far", "Coord": {"Vec": [0.1, 0, 0, 0, 0, 0, 0, 0], "Error": 0.1,
+                                        "Adjustment": 0, "Height": 0.00001}})
         woken = k1.ok("GET", f"/v1/coordinate/nodes?index={index}&wait={int(PATIENCE)}s")
         self.assertGreater(woken.index, index)
         for coord in located(k1).values():
@@ -94,28 +98,34 @@ class Coordinates(ClusterTest):
         self.assertEqual([line.split()[0] for line in out.splitlines()[1:]],
                          ["k1", "west", "east", "s1", "lost"])
 
-    def test_what_has_not_moved_is_not_written(self):
+    def test_what_says_nothing_new_is_not_written(self):
         cluster = self.cluster(servers=1, clients=0, args=[
             "-log-level", "debug", "-hcl", 'sync_coordinate_interval_min = "10m"'])
         cluster.start().wait_ready()
         s1 = cluster.agents["s1"]
+        for node in ("here", "there"):
+            s1.ok("PUT", "/v1/catalog/register", {"Node": node, "Address": "10.1.1.1"})
 
-        def put(x):
+        def put(node, x, error):
             s1.ok("PUT", "/v1/coordinate/update", {
-                "Node": "s1", "Coord": {"Vec": [x, 0, 0, 0, 0, 0, 0, 0], "Error": 0.1,
+                "Node": node, "Coord": {"Vec": [x, 0, 0, 0, 0, 0, 0, 0], "Error": error,
                                         "Adjustment": 0, "Height": 0.00001}})
 
         def entries():
             return int(s1.ok("GET", "/v1/agent/self").json()["Stats"]["raft"]["last_log_index"])
 
-        put(0.1)
-        wait_for("it to be located", lambda: located(s1))
+        # New ones are written; one of them has measured next to nothing yet.
+        put("here", 0, 0.1)
+        put("there", 0.001, 1.5)
+        wait_for("them to be located", lambda: set(located(s1)) == {"here", "there"})
         before = entries()
-        put(0.1001)
+        put("there", 0.0011, 1.5)
         wait_for("that to be looked at", lambda: "No node has moved" in s1.log_text())
         self.assertEqual(entries(), before)
-        put(0.2)
-        wait_for("it to be elsewhere", lambda: located(s1)["s1"]["Vec"][0] == 0.2)
+        # By now it knows where it is.
+        put("there", 0.2, 0.1)
+        put("here", 0, 0.1)
+        wait_for("it to be elsewhere", lambda: located(s1)["there"]["Vec"][0] == 0.2)
 
     def test_it_outlives_the_process(self):
         cluster = self.cluster(servers=1, clients=1, args=OFTEN)

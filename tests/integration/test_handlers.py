@@ -212,9 +212,31 @@ esac
                  in self.k1.log_text())
         wait_for("a run", lambda: len(self.lines(pids)) >= 2)
         self.assertEqual(self.k1.log_text().count("Dropping events of a handler"), 1)
+        self.assertEqual(self.k1.log_text().count("did not end in time"), 2)  # of many more runs
         self.k1.terminate(signal.SIGTERM)
         born = [int(line) for line in self.lines(pids)]
         wait_for("no orphan", lambda: not any(alive(p) for p in born))
+
+    def count(self, name):
+        answer = self.k1.ok("GET", "/v1/agent/metrics?format=prometheus").text
+        return next(float(line.split()[1]) for line in answer.splitlines()
+                    if line.startswith(f"consul_agent_handlers_{name} "))
+
+    def test_said_once(self):
+        """What a script does again and again is counted each time, and said until it was better."""
+        slow = "read how; [ $how = fast ] || exec sleep 1.2"
+        left = "read how; [ $how = fast ] || sleep 1000 &"  # waited for: slow as well
+        self.start("-event-handler", "user:slow=" + slow, "-event-handler", "user:left=" + left)
+        for runs, how, bad, said in ((2, "bad", 1, 1), (4, "bad", 2, 1), (6, "fast", 2, 1),
+                                     (8, "bad", 3, 2)):
+            for name in ("slow", "left"):
+                self.serf(self.k1, "event", "-coalesce=false", name, how)
+            wait_for(f"{runs} runs", lambda n=runs: self.count("runs") == n)
+            self.assertEqual((self.count("slow"), self.count("left")), (2 * bad, bad))
+            for sentence in (f"Script '{slow}' slow, execution exceeding 1s",
+                             f"Script '{left}' slow, execution exceeding 1s",
+                             f"Script '{left}' left processes that held its output: killed"):
+                self.assertEqual(self.k1.log_text().count(sentence), said, sentence)
 
     def test_many_that_hang(self):
         """More handlers than run at a time hang without any limit: the others run all the same."""
@@ -232,17 +254,12 @@ esac
         wait_for("one that does not", lambda: "== user" in self.heard(h))
         self.k1.ok("GET", "/v1/agent/members")
 
-        def count(name):
-            answer = self.k1.ok("GET", "/v1/agent/metrics?format=prometheus").text
-            return next(float(line.split()[1]) for line in answer.splitlines()
-                        if line.startswith(f"consul_agent_handlers_{name} "))
-
-        wait_for("its end", lambda: count("runs") == 1)
+        wait_for("its end", lambda: self.count("runs") == 1)
         for _ in range(3):
             self.flood_events("hang", 400)
         dropped = "Dropping events of a handler that does not keep up"
         wait_for("drops", lambda: self.k1.log_text().count(dropped) == 20)  # one of each
-        self.assertGreaterEqual(count("dropped"), 20)
+        self.assertGreaterEqual(self.count("dropped"), 20)
         self.assertEqual(len(self.lines(pids)), 20)
         self.k1.terminate(signal.SIGTERM)
         born = [int(line) for line in self.lines(pids)]

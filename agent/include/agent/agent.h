@@ -266,8 +266,6 @@ struct agent_forward *agent_forward_dns(struct agent *a, const struct agent_dns_
                                         agent_dns_fn *done, void *data);
 void agent_forward_cancel(struct agent_forward *f); /* no callback after this */
 
-/* What web/ hands to the agent at start: how forwarded requests reach the routes. Each answers
- * exactly once through `reply`; `cancel` ends one early (the asker is gone): no reply after it. */
 /* Bytes that something holds, and the most it ever did. */
 struct agent_held {
     uint64_t bytes, most;
@@ -279,6 +277,26 @@ struct agent_front_held {
     uint64_t evicted_count; /* connections that were closed to make room */
 };
 
+#define AGENT_FRONT_RCODES_MAX 8
+/* Of DNS since the start: what came, what became of it (spec/dns.md 18). */
+struct agent_front_dns {
+    uint64_t udp, tcp;       /* messages */
+    uint64_t malformed;      /* those that cannot be read */
+    uint64_t dropped;        /* those without any answer */
+    uint64_t errors_limited; /* errors that were not sent, for there were too many */
+    uint64_t stale;          /* answers from rows that may be old */
+    uint64_t late;           /* questions whose time ended before anybody answered */
+    uint64_t truncated;
+    uint64_t skipped; /* instances that no message can hold */
+    struct agent_front_rcode {
+        const char *name; /* "NXDOMAIN"; static */
+        uint64_t count;
+    } rcodes[AGENT_FRONT_RCODES_MAX];
+    size_t rcodes_count;
+};
+
+/* What web/ hands to the agent at start: how forwarded requests reach the routes. Each answers
+ * exactly once through `reply`; `cancel` ends one early (the asker is gone): no reply after it. */
 struct agent_front {
     void *(*http)(void *data, const struct agent_http_request *request, agent_http_fn *reply,
                   void *reply_data); /* returns what cancel takes; NULL when already answered */
@@ -290,7 +308,8 @@ struct agent_front {
      * From the loop, after the change; may be NULL. */
     void (*services_changed)(void *data);
     void (*event_heard)(void *data); /* another one for agent_each_event(); likewise */
-    void (*held)(void *data, struct agent_front_held *out); /* for metrics; may be NULL */
+    void (*held)(void *data, struct agent_front_held *out);      /* for metrics; may be NULL */
+    void (*dns_counts)(void *data, struct agent_front_dns *out); /* likewise */
     void *data;
 };
 void agent_set_front(struct agent *a, const struct agent_front *front); /* copied; NULL: none */

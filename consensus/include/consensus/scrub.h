@@ -46,7 +46,7 @@ struct consensus_scrubbed {
 };
 
 /* Read the segments behind number `behind`. dir: data-dir/consensus. Damage is no error. Errors:
- * MU_CANCELLED, MU_IO (the directory). */
+ * MU_CANCELLED, MU_READ_ONLY (not even to be opened), MU_IO (the directory). */
 MU_MUST_CHECK enum mu_code consensus_scrub(const char *dir, const struct consensus_survey *survey,
                                            uint64_t behind, consensus_scrub_pace_fn *pace,
                                            void *data, struct consensus_scrubbed *out,

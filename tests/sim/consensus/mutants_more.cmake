@@ -146,8 +146,8 @@ mutant(stalled_disk_keeps_office replicate.c scripts
     "    if (stall_ms > c->options.stall_ms &&"
     "    if (false &&" LONG)
 mutant(lone_server_gives_way_to_nobody replicate.c scripts
-    "        !consensus__quorum_of(consensus__config(c), UINT32_C(1) << c->self)) {"
-    "        true) {" LONG)
+    "    return !consensus__quorum_of(consensus__config(c), UINT32_C(1) << c->self);"
+    "    return true;" LONG)
 mutant(conflict_below_commit_overwrites append.c scripts
     "            consensus__die(c, CONSENSUS_DEATH_CONFLICT); /* never truncated (row 37) */
             return m->append.entries_count;"

@@ -18,13 +18,14 @@
 #include "memory_disk.h"
 #include "node.h"
 #include "store_segment.h"
+#include "transport_wire.h"
 
 #define TURNS_MAX 200000
 
 struct rig;
-/* A message that the server sends; without it there is nobody. */
-typedef void net_fn(struct rig *r, const struct mu_id *peer, enum consensus_channel channel,
-                    struct mu_span message);
+/* A message that the server sends; without it there is nobody. What it points to ends with the
+ * call. */
+typedef void net_fn(struct rig *r, const struct mu_id *peer, const struct consensus_frame *frame);
 
 struct rig {
     struct memory_disk *disk;
@@ -93,11 +94,20 @@ static inline bool net_send(void *self, const struct mu_id *peer, enum consensus
                             struct mu_span message)
 {
     struct rig *r = self;
+    struct consensus_frame frame;
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_arena arena;
 
+    (void)channel;
     if (r->net == NULL) {
         return false; /* alone in the world */
     }
-    r->net(r, peer, channel, message);
+    mu_arena_init(&arena, CONSENSUS_WIRE_ARENA_MAX);
+    if (consensus__wire_decode(message, &arena, &frame, &err) != MU_OK) {
+        fail_msg("a message that nobody can read was sent: %s", err.text);
+    }
+    r->net(r, peer, &frame);
+    mu_arena_deinit(&arena);
     return true;
 }
 
@@ -249,14 +259,19 @@ static inline void step(struct rig *r)
     }
 }
 
+#define STEP_UNTIL(r, condition)                   \
+    do {                                           \
+        for (int turn = 0; !(condition); turn++) { \
+            assert_true(turn < TURNS_MAX);         \
+            step(r);                               \
+        }                                          \
+    } while (0)
+
 typedef bool until_fn(const struct rig *r);
 
 static inline void run_until(struct rig *r, until_fn *until)
 {
-    for (int i = 0; !until(r); i++) {
-        assert_true(i < TURNS_MAX);
-        step(r);
-    }
+    STEP_UNTIL(r, until(r));
 }
 
 static inline bool is_ready(const struct rig *r)
@@ -297,5 +312,32 @@ static inline void rig_close(struct rig *r)
     consensus__node_finish(&r->node);
     consensus__node_deinit(&r->node);
 }
+
+/* And its disk with it. */
+static inline void rig_free(struct rig *r)
+{
+    rig_close(r);
+    memory_disk_free(r->disk);
+    mu_free(r);
+}
+
+static inline int quiet(void **state)
+{
+    (void)state;
+    mu_log_set_level((enum mu_log_level)(MU_ERROR + 1));
+    return 0;
+}
+
+static inline int loud(void **state)
+{
+    (void)state;
+    mu_log_set_level(MU_DEBUG);
+    return 0;
+}
+
+/* What is logged changes nothing. */
+#define BOTH(name)                                     \
+    cmocka_unit_test_setup_teardown(name, loud, loud), \
+        cmocka_unit_test_setup_teardown(name, quiet, loud)
 
 #endif

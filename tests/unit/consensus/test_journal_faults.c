@@ -265,10 +265,50 @@ static void one_request_fails_while_going_far_back(void **state)
     mu_free(acked);
 }
 
+/* A segment that cannot become a spare, for its new name would need a block, goes: its own blocks
+ * are what is missing. */
+static void a_full_disk_keeps_no_segment_that_is_needed_no_more(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    char name[CONSENSUS_JOURNAL_NAME_MAX];
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    while (o.j.segments_count < 3) {
+        put(&o, m, m->last + 1, 4, 5000);
+        assert_int_equal(tend_all(&o), MU_OK);
+    }
+    while (o.j.segments[0].is_raw || o.j.spares_count > 0) {
+        put(&o, m, m->last + 1, 4, 5000);
+        if (o.j.segments[0].is_raw) {
+            assert_int_equal(consensus__journal_compact(&o.j, o.j.segments[1].base.index, &o.err),
+                             MU_OK);
+        }
+    }
+    uint64_t upto = o.j.segments[1].base.index;
+
+    consensus__journal_name(o.j.segments[0].number, name);
+    d->fail_at = d->requests + 1;
+    d->fail_code = MU_FULL;
+    assert_int_equal(consensus__journal_compact(&o.j, upto, &o.err), MU_OK);
+    assert_true(d->requests >= d->fail_at);
+    assert_int_equal(o.j.base.index, upto);
+    assert_null(memory_find(&d->live, name));
+    assert_int_equal(o.j.spares_count, 0);
+    m->base_index = upto;
+    must_equal(&o, m, "compacted");
+    shut(&o);
+    memory_disk_free(d);
+    mu_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_request_fails_and_all_that_was_answered_is_true),
+        cmocka_unit_test(a_full_disk_keeps_no_segment_that_is_needed_no_more),
         cmocka_unit_test(one_request_fails_while_opening),
         cmocka_unit_test(one_request_fails_while_reading),
         cmocka_unit_test(one_request_fails_while_going_far_back),

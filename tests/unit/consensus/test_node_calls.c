@@ -25,14 +25,6 @@ static void on_one(void *data, enum mu_code code, uint64_t index)
     m->count++;
 }
 
-static void many_run(struct rig *r, const struct many *m, unsigned count)
-{
-    for (int i = 0; m->count < count; i++) {
-        assert_true(i < TURNS_MAX);
-        step(r);
-    }
-}
-
 /* More than one event carries, and more bytes: all are committed, in order (the rig looks). */
 static void any_number_and_size_fits_one_turn(void **state)
 {
@@ -53,17 +45,15 @@ static void any_number_and_size_fits_one_turn(void **state)
             (void)consensus__node_propose(&r->node, mu_span_of(command, cases[c].bytes), false,
                                           on_one, &m);
         }
-        many_run(r, &m, (unsigned)cases[c].count);
+        STEP_UNTIL(r, m.count >= cases[c].count);
         assert_int_equal(m.by_code[MU_OK], cases[c].count);
         for (int i = 0; i < 200; i++) {
             consensus__node_read(&r->node, on_one, &m);
         }
-        many_run(r, &m, (unsigned)cases[c].count + 200);
+        STEP_UNTIL(r, m.count >= cases[c].count + 200);
         assert_int_equal(m.by_code[MU_OK], cases[c].count + 200);
-        rig_close(r);
+        rig_free(r);
         mu_free(command);
-        mu_free(r);
-        memory_disk_free(d);
     }
 }
 
@@ -101,13 +91,41 @@ static void a_read_from_inside_an_answer_waits_for_the_next_turn(void **state)
     consensus__node_read(&r->node, on_again, &a);
     (void)consensus__node_propose(&r->node, mu_span_of(command, sizeof command), true, on_again,
                                   &a);
-    while (a.answers < 7) {
-        step(r);
-    }
+    STEP_UNTIL(r, a.answers >= 7);
     assert_int_equal(a.last, MU_OK);
-    rig_close(r);
-    mu_free(r);
-    memory_disk_free(d);
+    rig_free(r);
+}
+
+static void on_surveyed(void *data, const struct consensus_survey *survey)
+{
+    struct rig *r = data;
+
+    (void)survey;
+    consensus__node_read(&r->node, on_answer, r);
+}
+
+/* Also one that comes with what the store was not to wake for: the turn has looked at its clock. */
+static void a_read_from_inside_news_waits_for_the_next_turn(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct rig *r = mu_new(sizeof *r);
+    struct consensus_driver_options options = options_of(r);
+
+    (void)state;
+    options.callbacks.surveyed = on_surveyed;
+    rig_start(r, d, &options);
+    run_until(r, is_ready);
+    consensus__node_survey(&r->node);
+    log_step(r);
+    r->answers = 0;
+    r->node.is_hushed = true;
+    consensus__node_turn(&r->node, r->now_ms);
+    assert_int_equal(r->node.reads_count, 1);
+    assert_int_equal(r->answers, 0);
+    consensus__node_turn(&r->node, r->now_ms);
+    assert_int_equal(r->answers, 1);
+    assert_int_equal(r->last_code, MU_OK);
+    rig_free(r);
 }
 
 static void each_question_to_a_dead_server_is_answered_once(void **state)
@@ -134,9 +152,7 @@ static void each_question_to_a_dead_server_is_answered_once(void **state)
     consensus__node_survey(&r->node);
     consensus__node_shed(&r->node, 1);
     assert_true(consensus__node_wake_at(&r->node) == UINT64_MAX);
-    rig_close(r);
-    mu_free(r);
-    memory_disk_free(d);
+    rig_free(r);
 }
 
 /* -- wishes -------------------------------------------------------------------------------- */
@@ -166,21 +182,17 @@ static struct wished change(struct rig *r, enum consensus_change_kind kind, uint
     what.disk = disk != 0 ? id_of(disk) : MU_ID_NONE;
     what.by = by != 0 ? id_of(by) : MU_ID_NONE;
     consensus__node_change(&r->node, &what, on_wished, &w);
-    for (int i = 0; w.answers == 0; i++) {
-        assert_true(i < TURNS_MAX);
-        step(r);
-    }
+    STEP_UNTIL(r, w.answers > 0);
     assert_int_equal(w.answers, 1);
     return w;
 }
 
-static void net_swallow(struct rig *r, const struct mu_id *peer, enum consensus_channel channel,
-                        struct mu_span message)
+static void net_swallow(struct rig *r, const struct mu_id *peer,
+                        const struct consensus_frame *frame)
 {
     (void)r;
     (void)peer;
-    (void)channel;
-    (void)message;
+    (void)frame;
 }
 
 /* Each refusal has a code that a caller can act on, and a sentence. In this order. */
@@ -227,9 +239,7 @@ static void a_wish_is_granted_or_refused_by_name(void **state)
     assert_int_equal(config.servers_count, 2);
     assert_true(consensus__node_is_voter(&r->node, &own));
     assert_false(consensus__node_is_voter(&r->node, &other));
-    rig_close(r);
-    mu_free(r);
-    memory_disk_free(d);
+    rig_free(r);
 }
 
 static void of_two_changes_at_once_one_waits(void **state)
@@ -250,15 +260,11 @@ static void of_two_changes_at_once_one_waits(void **state)
     consensus__node_change(&r->node, &what[0], on_wished, &w[0]);
     consensus__node_change(&r->node, &what[1], on_wished, &w[1]);
     consensus__node_transfer(&r->node, &nobody, on_wished, &w[2]);
-    while (w[0].answers + w[1].answers + w[2].answers < 3) {
-        step(r);
-    }
+    STEP_UNTIL(r, w[0].answers + w[1].answers + w[2].answers >= 3);
     assert_int_equal(w[0].code, MU_OK);
     assert_int_equal(w[1].code, MU_BUSY);
     assert_int_equal(w[2].code, MU_NOT_FOUND);
-    rig_close(r);
-    mu_free(r);
-    memory_disk_free(d);
+    rig_free(r);
 }
 
 /* -- a full disk --------------------------------------------------------------------------- */
@@ -280,7 +286,8 @@ static void on_relieved(void *data)
 /* Until the log says something. */
 static void news_await(struct rig *r)
 {
-    while (!r->is_woken) {
+    for (int i = 0; !r->is_woken; i++) {
+        assert_true(i < TURNS_MAX);
         log_step(r);
     }
     r->is_woken = false;
@@ -303,7 +310,8 @@ static void what_frees_space_is_taken_by_a_full_disk(void **state)
     rig_start(r, d, &options);
     run_until(r, is_ready);
     consensus__node_relieve(&r->node); /* the state says that it finds no space */
-    while (r->node.health != CONSENSUS_STORE_FULL || relieved_count == 0) {
+    for (int i = 0; r->node.health != CONSENSUS_STORE_FULL || relieved_count == 0; i++) {
+        assert_true(i < TURNS_MAX);
         news_await(r);
     }
     assert_int_equal(relieved_count, 1);
@@ -313,14 +321,10 @@ static void what_frees_space_is_taken_by_a_full_disk(void **state)
         (void)consensus__node_propose(&r->node, mu_span_of(command, frees ? 1000 : 10), false,
                                       on_one, frees ? &large : &small);
     }
-    while (small.count + large.count < 6) {
-        step(r);
-    }
+    STEP_UNTIL(r, small.count + large.count >= 6);
     assert_int_equal(small.by_code[MU_FULL], 3);
     assert_int_equal(large.by_code[MU_OK], 3);
-    rig_close(r);
-    mu_free(r);
-    memory_disk_free(d);
+    rig_free(r);
 }
 
 /* -- snapshots and sums ---------------------------------------------------------------------- */
@@ -342,9 +346,7 @@ static void sums_that_nobody_took_give_way(void **state)
     assert_int_equal(r->node.sums_count, CONSENSUS_NODE_SUMS_MAX);
     assert_int_equal(r->node.sums[0].index, 4);
     r->node.sums_count = 0; /* they are of entries that are not there */
-    rig_close(r);
-    mu_free(r);
-    memory_disk_free(d);
+    rig_free(r);
 }
 
 struct chunk_sent {
@@ -352,23 +354,15 @@ struct chunk_sent {
     uint64_t offset;
 };
 
-static void net_count(struct rig *r, const struct mu_id *peer, enum consensus_channel channel,
-                      struct mu_span message)
+static void net_count(struct rig *r, const struct mu_id *peer, const struct consensus_frame *frame)
 {
     struct chunk_sent *sent = r->net_data;
-    struct consensus_frame frame;
-    struct mu_err err = MU_ERR_NONE;
-    struct mu_arena arena;
 
     (void)peer;
-    (void)channel;
-    mu_arena_init(&arena, CONSENSUS_WIRE_ARENA_MAX);
-    assert_int_equal(consensus__wire_decode(message, &arena, &frame, &err), MU_OK);
-    if (!frame.is_bootstrap && frame.msg.kind == CONSENSUS_SNAP_CHUNK) {
+    if (!frame->is_bootstrap && frame->msg.kind == CONSENSUS_SNAP_CHUNK) {
         sent->count++;
-        sent->offset = frame.msg.snapshot.offset;
+        sent->offset = frame->msg.snapshot.offset;
     }
-    mu_arena_deinit(&arena);
 }
 
 static struct consensus_msg chunk_at(uint64_t offset)
@@ -457,9 +451,7 @@ static void orders_to_nobody_fail(void **state)
         }
     }
     assert_int_equal(r->dead_count, 0);
-    rig_close(r);
-    mu_free(r);
-    memory_disk_free(d);
+    rig_free(r);
 }
 
 int main(void)
@@ -467,6 +459,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_and_size_fits_one_turn),
         cmocka_unit_test(a_read_from_inside_an_answer_waits_for_the_next_turn),
+        cmocka_unit_test(a_read_from_inside_news_waits_for_the_next_turn),
         cmocka_unit_test(each_question_to_a_dead_server_is_answered_once),
         cmocka_unit_test(a_wish_is_granted_or_refused_by_name),
         cmocka_unit_test(of_two_changes_at_once_one_waits),

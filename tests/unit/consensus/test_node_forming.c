@@ -3,7 +3,6 @@
 #include "node_fixture.h"
 
 #include "base/assert.h"
-#include "transport_wire.h"
 
 static const struct mu_id own = { { 1 } };
 
@@ -35,22 +34,14 @@ struct heard {
     unsigned count[BOOTSTRAP_ASK + 1];
 };
 
-static void net_hear(struct rig *r, const struct mu_id *peer, enum consensus_channel channel,
-                     struct mu_span message)
+static void net_hear(struct rig *r, const struct mu_id *peer, const struct consensus_frame *frame)
 {
     struct heard *h = r->net_data;
-    struct consensus_frame frame;
-    struct mu_err err = MU_ERR_NONE;
-    struct mu_arena arena;
 
-    (void)channel;
-    mu_arena_init(&arena, CONSENSUS_WIRE_ARENA_MAX);
-    assert_int_equal(consensus__wire_decode(message, &arena, &frame, &err), MU_OK);
-    mu_arena_deinit(&arena);
-    if (frame.is_bootstrap) {
-        assert_true(mu_id_eq(&frame.bootstrap.to, peer));
-        h->last[frame.bootstrap.kind] = frame.bootstrap;
-        h->count[frame.bootstrap.kind]++;
+    if (frame->is_bootstrap) {
+        assert_true(mu_id_eq(&frame->bootstrap.to, peer));
+        h->last[frame->bootstrap.kind] = frame->bootstrap;
+        h->count[frame->bootstrap.kind]++;
     }
 }
 
@@ -73,13 +64,6 @@ static struct rig *server_new(struct memory_disk *d, struct heard *h, const stru
     step(r);
     assert_int_equal(r->node.peers_count, 1); /* the one that lives and is another */
     return r;
-}
-
-static void server_free(struct rig *r, struct memory_disk *d)
-{
-    rig_close(r);
-    mu_free(r);
-    memory_disk_free(d);
 }
 
 /* What the other server says, over its connection. */
@@ -113,10 +97,7 @@ static void run_until_heard(struct rig *r, const struct heard *h,
 {
     unsigned before = h->count[kind];
 
-    for (int i = 0; h->count[kind] == before; i++) {
-        assert_true(i < TURNS_MAX);
-        step(r);
-    }
+    STEP_UNTIL(r, h->count[kind] != before);
 }
 
 static void a_refusal_ends_an_attempt_and_another_follows(void **state)
@@ -139,7 +120,7 @@ static void a_refusal_ends_an_attempt_and_another_follows(void **state)
         assert_int_equal(h.count[BOOTSTRAP_ABORT], round);
     }
     assert_int_equal(r->node.phase, CONSENSUS_NODE_FRESH);
-    server_free(r, d);
+    rig_free(r);
 }
 
 static void two_form_a_cluster(void **state)
@@ -163,7 +144,7 @@ static void two_form_a_cluster(void **state)
     consensus__node_config(&r->node, &config);
     assert_int_equal(config.servers_count, 2);
     assert_true(consensus__node_is_voter(&r->node, &other));
-    server_free(r, d);
+    rig_free(r);
 }
 
 /* Promised, and the one that decides is silent: people are told whom it waits for. Then its word.
@@ -184,14 +165,11 @@ static void a_promise_waits_for_who_decides(void **state)
     say(r, &other, BOOTSTRAP_PROMISE, &cluster, &set);
     run_until_heard(r, &h, BOOTSTRAP_PROMISED);
     assert_true(says(r, "decides"));
-    for (int i = 0; !says(r, "does not answer"); i++) {
-        assert_true(i < TURNS_MAX);
-        step(r);
-    }
+    STEP_UNTIL(r, says(r, "does not answer"));
     assert_true(h.count[BOOTSTRAP_ASK] > 0);
     say(r, &other, BOOTSTRAP_ABORT, &cluster, NULL);
     assert_false(says(r, "promised"));
-    server_free(r, d);
+    rig_free(r);
 }
 
 /* -- being added ----------------------------------------------------------------------------- */
@@ -239,7 +217,7 @@ static void an_invitation_is_for_one_disk(void **state)
     assert_int_equal(r->node.identity.epoch, 3);
     assert_int_equal(r->node.identity.cluster.b[0], 99);
     assert_string_equal(r->node.waits, "");
-    server_free(r, d);
+    rig_free(r);
 }
 
 /* The name of the cluster is durable when the stop was asked for already: the next start has it. */
@@ -264,9 +242,7 @@ static void a_stop_while_it_is_added_or_forms_one_is_no_loss(void **state)
             consensus__node_turn(&r->node, r->now_ms);
             invite(r, CONSENSUS_INVITE, &own, &r->node.identity.disk);
         }
-        while (!r->node.is_joining && r->node.adopting.count == 0) {
-            step(r);
-        }
+        STEP_UNTIL(r, r->node.is_joining || r->node.adopting.count > 0);
         rig_close(r);
         memory_crash(d);
         memset(r, 0, sizeof *r);
@@ -277,7 +253,7 @@ static void a_stop_while_it_is_added_or_forms_one_is_no_loss(void **state)
         rig_start(r, d, &options);
         assert_int_equal(r->node.phase, CONSENSUS_NODE_RUNS);
         assert_int_equal(r->node.identity.epoch, forms == 0 ? 3 : 0);
-        server_free(r, d);
+        rig_free(r);
     }
 }
 
@@ -293,7 +269,8 @@ static void a_failed_flush_ends_who_has_no_cluster_yet(void **state)
     run_until_heard(r, &h, BOOTSTRAP_PING);
     d->fail_sync_at = d->syncs + 1;
     say(r, &other, BOOTSTRAP_PONG, &MU_ID_NONE, NULL);
-    while (r->dead_count == 0) {
+    for (int i = 0; r->dead_count == 0; i++) {
+        assert_true(i < TURNS_MAX);
         step(r);
         consensus__node_collect(&r->node, r->now_ms);
     }
@@ -301,7 +278,7 @@ static void a_failed_flush_ends_who_has_no_cluster_yet(void **state)
     invite(r, CONSENSUS_INVITE, &own, &r->node.identity.disk); /* of no effect any more */
     assert_false(r->node.is_joining);
     assert_int_equal(h.count[BOOTSTRAP_PROMISE], 0);
-    server_free(r, d);
+    rig_free(r);
 }
 
 /* -- who says it ----------------------------------------------------------------------------- */
@@ -327,28 +304,8 @@ static void nobody_speaks_for_another(void **state)
                             mu_span_of(bytes.data, bytes.bytes - 1));
     assert_int_equal(r->node.malformed_count, 3);
     mu_buf_deinit(&bytes);
-    server_free(r, d);
+    rig_free(r);
 }
-
-/* -- what is logged changes nothing ---------------------------------------------------------- */
-
-static int quiet(void **state)
-{
-    (void)state;
-    mu_log_set_level((enum mu_log_level)(MU_ERROR + 1));
-    return 0;
-}
-
-static int loud(void **state)
-{
-    (void)state;
-    mu_log_set_level(MU_DEBUG);
-    return 0;
-}
-
-#define BOTH(name)                                     \
-    cmocka_unit_test_setup_teardown(name, loud, loud), \
-        cmocka_unit_test_setup_teardown(name, quiet, loud)
 
 int main(void)
 {

@@ -139,10 +139,7 @@ static void a_server_without_a_cluster_says_so(void **state)
     ask(r, 10);
     run_until(r, is_answered);
     assert_int_equal(r->last_code, MU_NOT_LEADER);
-    rig_close(r);
-    memory_crash(d);
-    mu_free(r);
-    memory_disk_free(d);
+    rig_free(r);
 }
 
 int main(void)

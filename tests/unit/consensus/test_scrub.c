@@ -171,6 +171,32 @@ static void what_is_missing_or_short_is_damage(void **state)
     mu_free(m);
 }
 
+/* What must not be opened was not looked at: the next pass may. */
+static void a_read_only_file_system_is_no_damage(void **state)
+{
+    struct model *m = model_new();
+    struct memory_disk *d = memory_disk_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    put(&o, m, m->last + 1, 4, 5000);
+    struct consensus_survey *survey = consensus__journal_survey(&o.j);
+    struct consensus_scrubbed found;
+
+    d->fail_at = d->requests + 1;
+    d->fail_code = MU_READ_ONLY;
+    assert_int_equal(consensus__scrub(&o.view, survey, 0, no_rest, NULL, &found, &o.err),
+                     MU_READ_ONLY);
+    assert_non_null(strstr(o.err.text, "request"));
+    assert_int_equal(found.segment, 0);
+    must_be_whole(&o, "again");
+    mu_free(survey);
+    shut(&o);
+    memory_disk_free(d);
+    mu_free(m);
+}
+
 /* Whichever it is: nothing more is written to it, and with the entries that it names it goes. */
 static void a_segment_that_is_shed_goes_and_nothing_else(void **state)
 {
@@ -249,6 +275,7 @@ int main(void)
         cmocka_unit_test(nothing_whole_is_called_damaged),
         cmocka_unit_test(every_byte_that_counts_is_looked_at),
         cmocka_unit_test(what_is_missing_or_short_is_damage),
+        cmocka_unit_test(a_read_only_file_system_is_no_damage),
         cmocka_unit_test(a_segment_that_is_shed_goes_and_nothing_else),
         cmocka_unit_test(one_without_entries_goes_at_once),
     };

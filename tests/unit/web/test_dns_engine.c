@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "dns_check.h"
 #include "dns_engine.h"
 #include "dns_world.h"
@@ -329,6 +330,98 @@ static void errors_to_strangers_are_limited(void **state)
     bench_free(b);
 }
 
+/* -- what cannot be read ----------------------------------------------------------------------- */
+
+static void on_line(void *data, enum mu_log_level level, struct mu_span line)
+{
+    struct mu_buf *lines = data;
+
+    (void)level;
+    mu_buf_add_span(lines, line);
+    mu_buf_add_text(lines, "\n");
+}
+
+static void ask_bytes(struct bench *b, const uint8_t *data, size_t bytes, enum dns_done done)
+{
+    struct agent_dns_request request = { .message = mu_span_of(data, bytes), .is_tcp = true };
+    struct dns_wait *wait;
+    size_t answered = 0;
+
+    assert_int_equal(mu_addr_parse(mu_span_text("192.0.2.1"), 5353, &request.client, NULL), MU_OK);
+    assert_int_equal(dns_engine_ask(b->engine, &request, now_of(b), b->to, &answered, &wait), done);
+}
+
+static void what_cannot_be_read_is_counted(void **state)
+{
+    static const struct {
+        const char *why;
+        uint8_t data[24];
+        size_t bytes;
+        enum dns_done done;
+        unsigned malformed;
+    } cases[] = {
+        // clang-format off
+        { "nothing",            { 0 },                                                        0,  DNS_DONE_NOTHING, 1 },
+        { "half a header",      { 0, 7 },                                                     11, DNS_DONE_NOTHING, 1 },
+        { "an answer",          { 0, 7, 0x80 },                                               12, DNS_DONE_NOTHING, 1 },
+        { "no question",        { 0, 7 },                                                     12, DNS_DONE_ANSWER,  1 },
+        { "two questions",      { 0, 7, 0, 0, 0, 2, [12] = 0, 0, 1, 0, 1, 0, 0, 1, 0, 1 },    22, DNS_DONE_ANSWER,  1 },
+        { "a label that ends",  { 0, 7, 0, 0, 0, 1, [12] = 9, 'x' },                          14, DNS_DONE_ANSWER,  1 },
+        { "a pointer in it",    { 0, 7, 0, 0, 0, 1, [12] = 0xc0, 12, 0, 1, 0, 1 },            18, DNS_DONE_ANSWER,  1 },
+        { "records missing",    { 0, 7, 0, 0, 0, 1, [11] = 1, [12] = 0, 0, 1, 0, 1 },         17, DNS_DONE_ANSWER,  1 },
+        { "another opcode",     { 0, 7, 0x28, 0, 0, 1, [12] = 0, 0, 6, 0, 1 },                17, DNS_DONE_ANSWER,  0 },
+        { "a query",            { 0, 7, 0, 0, 0, 1, [12] = 1, 'x', 0, 0, 1, 0, 1 },           19, DNS_DONE_ANSWER,  0 },
+    }; // clang-format on
+
+    (void)state;
+    mu_log_set_fd(-1);
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct bench *b = bench_new(DNS_HERE);
+
+        ask_bytes(b, cases[i].data, cases[i].bytes, cases[i].done);
+        if (dns_engine_counts(b->engine)->malformed != cases[i].malformed) {
+            fail_msg("%s: %llu malformed", cases[i].why,
+                     (unsigned long long)dns_engine_counts(b->engine)->malformed);
+        }
+        bench_free(b);
+    }
+    mu_log_set_fd(1);
+}
+
+static void what_cannot_be_read_is_said_once_a_minute(void **state)
+{
+    static const uint8_t data[12] = { 0, 7 };
+    struct bench *b = bench_new(DNS_HERE);
+    struct mu_buf lines = MU_BUF_NONE;
+
+    (void)state;
+    mu_log_set_fd(-1);
+    mu_log_set_tap(on_line, &lines, MU_WARN);
+    for (unsigned i = 0; i < 1000; i++) {
+        ask_bytes(b, data, i % 2 == 0 ? 12 : 3, i % 2 == 0 ? DNS_DONE_ANSWER : DNS_DONE_NOTHING);
+    }
+    b->now_ms += 60000;
+    ask_bytes(b, data, 3, DNS_DONE_NOTHING);
+    mu_log_set_tap(NULL, NULL, MU_WARN);
+    mu_log_set_fd(1);
+    assert_int_equal(dns_engine_counts(b->engine)->malformed, 1001);
+    const char *first =
+        strstr(mu_buf_text(&lines), "A DNS message is malformed: client=192.0.2.1:5353 "
+                                    "reason=\"its question or its records cannot be "
+                                    "read\" times=1\n");
+
+    assert_non_null(first);
+    const char *second = strstr(first + 1, "A DNS message is malformed: ");
+
+    assert_non_null(second);
+    assert_non_null(strstr(second, "reason=\"it is no query\" times=1000\n"));
+    assert_null(strstr(second + 1, "A DNS message"));
+    mu_buf_deinit(&lines);
+    bench_free(b);
+}
+
+/* -- rows that may be old ---------------------------------------------------------------------- */
+
 static void stale_rows_say_so(void **state)
 {
     struct bench *b = bench_new(DNS_HERE);
@@ -343,6 +436,8 @@ static void stale_rows_say_so(void **state)
     size_t bytes = b->query.bytes + 2 * 16 + sizeof why;
 
     assert_memory_equal(b->to + bytes - sizeof why, why, sizeof why);
+    assert_int_equal(ask(b, "foo.consul", "A", "127.0.0.1", &wait), DNS_DONE_ANSWER); /* no row */
+    assert_int_equal(dns_engine_counts(b->engine)->stale, 1);
     bench_free(b);
 }
 
@@ -357,6 +452,8 @@ int main(void)
         cmocka_unit_test(cancelling_ends_a_wait_without_an_answer),
         cmocka_unit_test(waits_are_bounded_and_the_rest_fails_at_once),
         cmocka_unit_test(errors_to_strangers_are_limited),
+        cmocka_unit_test(what_cannot_be_read_is_counted),
+        cmocka_unit_test(what_cannot_be_read_is_said_once_a_minute),
         cmocka_unit_test(stale_rows_say_so),
     };
 

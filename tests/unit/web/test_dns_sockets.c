@@ -426,6 +426,7 @@ static void what_deserves_no_answer_gets_none(void **state)
     send_udp(c, &to, mu_buf_span(&query));
     AWAIT(b, c->datagrams == 2);
     assert_int_equal(dns_engine_counts(b->engine)->dropped, 4);
+    assert_int_equal(dns_engine_counts(b->engine)->malformed, 4);
     mu_buf_deinit(&query);
     client_free(b, c);
     bench_free(b);
@@ -662,16 +663,16 @@ static void bad_behaviour_is_closed(void **state)
 {
     static const struct {
         const char *why, *hex;
-        bool asks_first;
+        bool asks_first, is_malformed;
     } cases[] = {
         // clang-format off
-        { "nothing is sent", "", false },
-        { "nothing more is sent", "", true },
-        { "a length of 0", "0000", false },
-        { "a length below a header", "000b", true },
-        { "half a message", "001d1267010000010000", false },
-        { "half a length", "00", true },
-        { "a request of another protocol", "474554202f20485454502f312e310d0a0d0a", false },
+        { "nothing is sent", "", false, false },
+        { "nothing more is sent", "", true, false },
+        { "a length of 0", "0000", false, true },
+        { "a length below a header", "000b", true, true },
+        { "half a message", "001d1267010000010000", false, false },
+        { "half a length", "00", true, false },
+        { "a request of another protocol", "474554202f20485454502f312e310d0a0d0a", false, false },
     }; // clang-format on
     struct mu_buf query = MU_BUF_NONE;
     struct mu_buf framed = MU_BUF_NONE;
@@ -703,6 +704,7 @@ static void bad_behaviour_is_closed(void **state)
         AWAIT(b, c->has_ended);
         assert_int_equal(frames(c, 0, NULL), cases[i].asks_first ? 1 : 0);
         AWAIT(b, dns_sockets_connections(b->sockets) == 0);
+        assert_int_equal(dns_engine_counts(b->engine)->malformed, cases[i].is_malformed);
         client_free(b, c);
         bench_free(b);
     }
