@@ -39,17 +39,18 @@ enum {
     X(propose, 60000) \
     X(read, 20000)    \
     X(move, 5000) X(change, 6000) X(transfer, 1000) X(forge, 4000) X(rot, 150) X(spoil, 100)
-#define DRIVE_COLOURS(X)                                                         \
-    X(loss)                                                                      \
-    X(twice)                                                                     \
-    X(tail)                                                                      \
-    X(disk_tail)                                                                 \
-    X(bursts)                                                                    \
-    X(delay)                                                                     \
-    X(clocks)                                                                    \
-    X(sizes) X(fresh) X(snaps) X(leases)                                         \
-        X(odd)  /* clients and operators ask for what cannot be, and too much */ \
-        X(aged) /* the cluster has a past, its limits are near */                \
+#define DRIVE_COLOURS(X)                                                                       \
+    X(loss)                                                                                    \
+    X(twice)                                                                                   \
+    X(tail)                                                                                    \
+    X(disk_tail)                                                                               \
+    X(bursts)                                                                                  \
+    X(delay)                                                                                   \
+    X(clocks)                                                                                  \
+    X(sizes)                                                                                   \
+    X(fresh)                                                                                   \
+    X(snaps) X(leases) X(odd) /* clients and operators ask for what cannot be, and too much */ \
+        X(aged)               /* the cluster has a past, its limits are near */                \
         X(lags) X(hectic) X(bulk) X(fetches) X(rare) /* kinds.c */
 
 enum drive_class {

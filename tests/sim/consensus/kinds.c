@@ -44,6 +44,7 @@ void drive_kinds_draw(struct drive *d)
     if (p->rate[DRIVE_lags] > 0) {
         at_least(&p->rate[DRIVE_crash], 500);
         at_least(&p->rate[DRIVE_clog], 200);
+        at_least(&p->rate[DRIVE_stop], 200);
         p->rate[DRIVE_snaps] = (uint32_t)later(d, 100, 2) * 100;
     }
     if (p->rate[DRIVE_hectic] > 0) {
@@ -93,6 +94,7 @@ void drive_kinds_options(const struct drive *d, struct consensus_options *o)
 
 void drive_kinds_world(struct drive *d)
 {
+    d->w->repeats_answers = d->plan.rate[DRIVE_lags] > 0;
     if (d->plan.rate[DRIVE_hectic] > 0) {
         d->w->patience_ms = 100;
         d->w->is_lazy = later(d, 105, 2) == 0;

@@ -229,11 +229,12 @@ struct sim_world {
     struct shadow *shadow; /* shadow.h; NULL: nobody judges, as in scripts that invent messages */
     sim_line_fn *line;     /* NULL: nobody listens */
     void *line_data;
-    bool has_state;     /* the owner has one, and says its sums itself */
-    bool is_hushed;     /* what is durable is told as late as the cores allow, as real ones do */
-    bool boots_quietly; /* servers that begin again may have forgotten promises, as real ones */
-    bool awaits;        /* what is proposed from now on is waited for at another server */
-    bool is_lazy;       /* states become durable late */
+    bool has_state;       /* the owner has one, and says its sums itself */
+    bool is_hushed;       /* what is durable is told as late as the cores allow, as real ones do */
+    bool boots_quietly;   /* servers that begin again may have forgotten promises, as real ones */
+    bool awaits;          /* what is proposed from now on is waited for at another server */
+    bool repeats_answers; /* about snapshots, when nobody waits for them any more */
+    bool is_lazy;         /* states become durable late */
     bool has_liars; /* clocks break what leases assume: reads by lease may be stale, nothing else */
     bool is_aged;   /* aged.c: what is formed has a past */
     uint64_t ghosts_until; /* aged.c: they are in sight for so long */

@@ -295,7 +295,7 @@ static void act_halves(struct world *w)
     struct names n = { s, below(w, 2) == 0 ? DISK_LOG : DISK_STATE };
     struct mu_err err = MU_ERR_NONE;
 
-    if (!world_is_formed(w) || !torture_can_spare(w, s) || server_is_hurt(s) || s->is_refused) {
+    if (!world_is_formed(w) || !torture_can_spare(w, s) || !server_is_whole(s) || s->is_refused) {
         return;
     }
     server_crash(s, false, below(w, SECOND));
