@@ -229,6 +229,7 @@ struct world *world_new(const struct world_options *options)
     (void)signal(SIGABRT, on_abort);
     mu_log_set_fd(-1);
     mu_log_set_tap(on_line, w, level_of(options));
+    mu_log_set_level(level_of(options));
     random_begin(w);
     sim_posix_begin(tasks_nap, w);
     torture_begin(w);
