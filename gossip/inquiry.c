@@ -8,7 +8,7 @@
  *   DOUBT  a process that we probed does not answer, but its machine takes connections (5.4): it is
  *          stopped or starved, mostly for a moment. To say so and to hear it denied costs every
  *          member of the cluster some fifty rumors; so whoever noticed goes on asking, alone, for
- *          half of the time that it would have under suspicion, and that time counts.
+ *          up to half of the time that it would have under suspicion, and that time counts.
  *
  * Also here: the TCP ping itself (5.4), which the probe uses too.
  */

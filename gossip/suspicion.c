@@ -18,6 +18,8 @@
 #define CALLS       4 /* half probe timeouts before the deadline: a call in each */
 #define PERIODS_MIN 2 /* probe intervals: time enough for a refutation to come round */
 
+#define DOUBT_MS_MAX 2000
+
 uint64_t gossip__hash_name(const char *name)
 {
     uint64_t h = 0xcbf29ce484222325ULL; /* FNV-1a, then mixed so that every bit depends on all */
@@ -43,10 +45,13 @@ static unsigned periods_of(const struct gossip_profile *p, enum gossip__evidence
     MU_UNREACHABLE_CODE();
 }
 
-/* Half of what a stalled one has at least. */
+/* At most half of what a stalled one has at least. No more where probes are slow: they outlast
+ * short stops by themselves. */
 uint64_t gossip__suspicion_doubt_ms(const struct gossip_profile *p)
 {
-    return (uint64_t)periods_of(p, GOSSIP__STALLED) * p->probe_ms / 2;
+    uint64_t half = (uint64_t)periods_of(p, GOSSIP__STALLED) * p->probe_ms / 2;
+
+    return half < DOUBT_MS_MAX ? half : DOUBT_MS_MAX;
 }
 
 struct gossip__suspicion_terms gossip__suspicion_terms(const struct gossip_profile *p,
