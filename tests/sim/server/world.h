@@ -22,6 +22,7 @@
  *   torture.c   what goes wrong, drawn from the seed
  *   late.c      more of that, each with a stream of its own
  *   strange.c   frames that no muster sends
+ *   calls.c     calls that nobody expects, at moments in which nobody should be disturbed
  *   small.c     small disks, snapshots installed, and writes that never pause
  *   churn.c     servers that leave and come back on a blank disk
  *   judge.c     what must be true once everything is healed
@@ -62,23 +63,26 @@
 #define SERVER_DIR_BYTES 8
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                      \
-    X(crash)                                                                                 \
-    X(power)                                                                                 \
-    X(stop)                                                                                  \
-    X(pause)                                                                                 \
-    X(cut)                                                                                   \
-    X(loss)                                                                                  \
-    X(twice)                                                                                 \
-    X(delay)                                                                                 \
-    X(flip)                                                                                  \
-    X(clock)                                                                                 \
-    X(stall)                                                                                 \
-    X(full)                                                                                  \
-    X(sync)                                                                                  \
-    X(read)                                                                                  \
-    X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew) X(error) X(aim) X(differ) X(strange) \
-        X(crowd)
+#define WORLD_FAULTS(X)                                                                            \
+    X(crash)                                                                                       \
+    X(power)                                                                                       \
+    X(stop)                                                                                        \
+    X(pause)                                                                                       \
+    X(cut)                                                                                         \
+    X(loss)                                                                                        \
+    X(twice)                                                                                       \
+    X(delay)                                                                                       \
+    X(flip)                                                                                        \
+    X(clock)                                                                                       \
+    X(stall)                                                                                       \
+    X(full)                                                                                        \
+    X(sync)                                                                                        \
+    X(read)                                                                                        \
+    X(rot)                                                                                         \
+    X(churn)                                                                                       \
+    X(transfer)                                                                                    \
+    X(lag) X(midst) X(anew) X(error) X(aim) X(differ) X(strange) X(crowd) X(ask) X(young) X(plain) \
+        X(halves)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -168,13 +172,13 @@ struct server {
     bool is_state_hurt; /* its state may be; over when that was made anew */
     bool differs;       /* its sums are not what its state adds up to */
     bool has_differed;
-    bool is_remade;     /* its state is not to be used and not there again yet */
-    bool is_noted;      /* that was written down: no crash may undo it */
-    bool lacks_state;   /* what the log has no more comes from a leader */
-    bool is_refused;    /* it will not start again, and has said why */
-    unsigned deaths;    /* of damage */
-    bool joins;         /* an empty disk waits to be added, it does not form a cluster */
-    bool was_cut;       /* the power was, since it ran last */
+    bool is_remade;   /* its state is not to be used and not there again yet */
+    bool is_noted;    /* that was written down: no crash may undo it */
+    bool lacks_state; /* what the log has no more comes from a leader */
+    bool is_refused;  /* it will not start again, and has said why */
+    unsigned deaths;  /* of damage */
+    bool joins;       /* an empty disk waits to be added, it does not form a cluster */
+    bool was_cut;     /* the power was, since it ran last */
     bool was_cut_once;
     uint64_t restart_at;
     struct event restart, exit;
@@ -296,8 +300,9 @@ struct world {
     struct mu_rand rand, net_rand, disk_rand;
     struct mu_rand more_rand; /* for what came later: it moves no draw of old seeds */
     struct mu_rand scrub_rand;
-    struct mu_rand late_rand; /* late.c */
-    uint64_t now;             /* microseconds */
+    struct mu_rand late_rand;  /* late.c */
+    struct mu_rand calls_rand; /* calls.c */
+    uint64_t now;              /* microseconds */
     struct mu_heap events;
     uint64_t steps, hash;
     uint64_t until;
@@ -325,9 +330,9 @@ struct world {
     struct op *ops;
     size_t ops_count, ops_room;
     uint64_t think_us;
-    bool is_calm;  /* clients ask no more */
+    bool is_calm;       /* clients ask no more */
     bool is_odd_copied; /* a snapshot was made of a state that differed */
-    bool has_node; /* sessions can be made */
+    bool has_node;      /* sessions can be made */
 
     struct fact *facts; /* by index */
     size_t facts_count, facts_room;
@@ -337,11 +342,12 @@ struct world {
     uint64_t told;              /* the highest index a client knows of */
     struct mu_id leaders[4096]; /* by term: I1 */
 
-    struct event torture, anew, lone, late;
+    struct event torture, anew, lone, late, calls;
+    struct server *misled; /* it expects one more than there are; NULL: nobody does */
     struct {
         struct server *victim; /* leaves and comes back; NULL: nobody */
         bool is_wiped, is_asked;
-        uint64_t rounds;
+        uint64_t rounds, lingers; /* ticks until it is wiped */
         struct event tick;
     } churn;
     struct {
@@ -475,7 +481,7 @@ struct call { /* from server to server, about one operation */
     bool did_apply;
 };
 
-extern const struct consensus_transport net_transport;
+extern const struct consensus_transport net_transport, net_transport_plain;
 void net_call(struct world *w, struct server *from, struct server *to, const struct call *call);
 void net_begin(struct world *w);
 void net_free(struct world *w);
@@ -568,6 +574,19 @@ void late_sums(struct server *s, const struct consensus_sum *sums, size_t count)
 bool late_frame(struct server *from, struct server *to, struct mu_span frame,
                 struct server **sender, struct mu_buf *out);
 
+/* -- calls.c -------------------------------------------------------------------------------------
+ */
+
+void calls_begin(struct world *w);
+void calls_servers(struct world *w); /* they are there, and down */
+void calls_end(struct world *w);
+void calls_turn(struct server *s);             /* at the end of each of its turns */
+unsigned calls_expect(const struct server *s); /* how many servers it is told to expect */
+struct consensus_callbacks calls_callbacks(const struct world *w);
+bool calls_strange(struct world *w, struct mu_span frame); /* is it to come once more, changed? */
+uint64_t calls_copies(struct world *w); /* of a write that is proposed now: besides, in one turn */
+bool calls_anywhere(struct world *w);   /* is something to happen here and now, out of turn? */
+
 /* -- marks.c -------------------------------------------------------------------------------------
  */
 
@@ -576,10 +595,10 @@ struct marks_count { /* of the caller's own */
     uint64_t count;
 };
 
-void marks_line(const char *line);           /* of a server's log */
-void marks_death(const struct server *s);    /* its process ends now */
-void marks_relieved(void);                   /* a log gave its reserve to the state */
-void marks_faults(const struct world *w);    /* a run has ended */
+void marks_line(const char *line);        /* of a server's log */
+void marks_death(const struct server *s); /* its process ends now */
+void marks_relieved(void);                /* a log gave its reserve to the state */
+void marks_faults(const struct world *w); /* a run has ended */
 /* How many were never seen. */
 unsigned marks_print(const struct marks_count *counts, size_t counts_count);
 
