@@ -25,7 +25,7 @@ static void trip(struct server *s, uint64_t within)
 {
     s->world->bad[FAULT_error]++;
     s->is_excused = true;
-    disk_trip(s->disk, 1 + below(s->world, within));
+    disk_trip(s->disk, DISK_CALL_ANY, 1 + below(s->world, within), MU_IO);
 }
 
 void late_start(struct server *s)
@@ -59,7 +59,7 @@ static void act_aim(struct world *w)
         !disk_rot_log(s->disk, below(w, 3) == 0)) {
         return;
     }
-    s->is_hurt = true;
+    s->is_hurt = s->is_torn = true;
     w->bad[FAULT_aim]++;
     world_say(w, "%s: a bit of its entries rots", s->name);
     server_crash(s, below(w, 4) == 0, below(w, SECOND));
@@ -182,7 +182,7 @@ static void on_late(void *data)
 /* Who is hurt may need all others, as may a server on a blank disk: not both in one run. */
 void late_begin(struct world *w)
 {
-    for (size_t i = FAULT_error; i < FAULTS_COUNT; i++) {
+    for (size_t i = FAULT_error; i <= FAULT_crowd; i++) {
         if (below(w, 2) == 0) {
             w->options.off |= UINT64_C(1) << i;
         }

@@ -21,6 +21,7 @@
  *   model.c     a second opinion about keys, not made from the catalog's code
  *   torture.c   what goes wrong, drawn from the seed
  *   late.c      more of that, each with a stream of its own
+ *   wounds.c    damage to the files of a log, aimed at what lies where in them: scars.c
  *   strange.c   frames that no muster sends
  *   small.c     small disks, snapshots installed, and writes that never pause
  *   churn.c     servers that leave and come back on a blank disk
@@ -77,8 +78,11 @@
     X(full)                                                                                  \
     X(sync)                                                                                  \
     X(read)                                                                                  \
-    X(rot) X(churn) X(transfer) X(lag) X(midst) X(anew) X(error) X(aim) X(differ) X(strange) \
-        X(crowd)
+    X(rot)                                                                                   \
+    X(churn)                                                                                 \
+    X(transfer)                                                                              \
+    X(lag) X(midst) X(anew) X(error) X(aim) X(differ) X(strange) X(crowd) X(wound) X(fumble) \
+        X(call) X(frozen) X(sizes)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -164,17 +168,19 @@ struct server {
     bool is_dying;      /* its disk is dead, it is being taken apart */
     bool is_excused;    /* a fault was told that it may die of */
     bool stays_excused; /* in its next life too: an error that is repeated */
+    bool is_told_full;  /* a request failed as if there were no room */
     bool is_hurt;       /* its log may be damaged */
+    bool is_torn;       /* also what was newest there, and nothing tells of */
     bool is_state_hurt; /* its state may be; over when that was made anew */
     bool differs;       /* its sums are not what its state adds up to */
     bool has_differed;
-    bool is_remade;     /* its state is not to be used and not there again yet */
-    bool is_noted;      /* that was written down: no crash may undo it */
-    bool lacks_state;   /* what the log has no more comes from a leader */
-    bool is_refused;    /* it will not start again, and has said why */
-    unsigned deaths;    /* of damage */
-    bool joins;         /* an empty disk waits to be added, it does not form a cluster */
-    bool was_cut;       /* the power was, since it ran last */
+    bool is_remade;   /* its state is not to be used and not there again yet */
+    bool is_noted;    /* that was written down: no crash may undo it */
+    bool lacks_state; /* what the log has no more comes from a leader */
+    bool is_refused;  /* it will not start again, and has said why */
+    unsigned deaths;  /* of damage */
+    bool joins;       /* an empty disk waits to be added, it does not form a cluster */
+    bool was_cut;     /* the power was, since it ran last */
     bool was_cut_once;
     uint64_t restart_at;
     struct event restart, exit;
@@ -202,7 +208,15 @@ struct server {
     struct event opened_event, turn, wake, collect, applied_event, snap_event, midst;
     struct event rest;
     struct event scrub_event, scrub_due, scrub_again;
-    uint64_t awaited; /* somebody waits until this is applied */
+    uint64_t awaited;             /* somebody waits until this is applied */
+    struct {                      /* wounds.c */
+        enum world_fault waits;   /* until it is down; FAULTS_COUNT: none */
+        struct wound_file *files; /* as they were before the life behind this one */
+        size_t files_count;
+        uint32_t life;
+        bool was_hurt;
+        struct event undone, thawed, first;
+    } wound;
     uint64_t stamp_ms, origin_seq;
 
     /* what was seen of it */
@@ -297,7 +311,8 @@ struct world {
     struct mu_rand more_rand; /* for what came later: it moves no draw of old seeds */
     struct mu_rand scrub_rand;
     struct mu_rand late_rand; /* late.c */
-    uint64_t now;             /* microseconds */
+    struct mu_rand wound_rand;
+    uint64_t now; /* microseconds */
     struct mu_heap events;
     uint64_t steps, hash;
     uint64_t until;
@@ -307,6 +322,7 @@ struct world {
     size_t hurt_max; /* how many servers may have damaged copies */
     enum consensus_timing timing;
     uint32_t segment_bytes, trailing, wal_bytes, chunk_bytes;
+    uint32_t cache_bytes; /* of entries in memory; 0: as usual */
     uint64_t ballast_bytes;
     enum world_leases leases;
     bool has_all_calls; /* disks of logs, also those that need not be there */
@@ -325,9 +341,9 @@ struct world {
     struct op *ops;
     size_t ops_count, ops_room;
     uint64_t think_us;
-    bool is_calm;  /* clients ask no more */
+    bool is_calm;       /* clients ask no more */
     bool is_odd_copied; /* a snapshot was made of a state that differed */
-    bool has_node; /* sessions can be made */
+    bool has_node;      /* sessions can be made */
 
     struct fact *facts; /* by index */
     size_t facts_count, facts_room;
@@ -337,7 +353,7 @@ struct world {
     uint64_t told;              /* the highest index a client knows of */
     struct mu_id leaders[4096]; /* by term: I1 */
 
-    struct event torture, anew, lone, late;
+    struct event torture, anew, lone, late, wound;
     struct {
         struct server *victim; /* leaves and comes back; NULL: nobody */
         bool is_wiped, is_asked;
@@ -568,6 +584,19 @@ void late_sums(struct server *s, const struct consensus_sum *sums, size_t count)
 bool late_frame(struct server *from, struct server *to, struct mu_span frame,
                 struct server **sender, struct mu_buf *out);
 
+/* -- wounds.c ------------------------------------------------------------------------------------
+ */
+
+void wounds_begin(struct world *w);
+void wounds_end(struct world *w);
+void wounds_init(struct server *s);
+void wounds_deinit(struct server *s);
+void wounds_start(struct server *s);
+void wounds_down(struct server *s);
+void wounds_refused(struct server *s); /* it will not start with these files */
+/* Of the log that is about to be opened. */
+void wounds_sizes(struct server *s, struct consensus_store_options *o);
+
 /* -- marks.c -------------------------------------------------------------------------------------
  */
 
@@ -576,10 +605,10 @@ struct marks_count { /* of the caller's own */
     uint64_t count;
 };
 
-void marks_line(const char *line);           /* of a server's log */
-void marks_death(const struct server *s);    /* its process ends now */
-void marks_relieved(void);                   /* a log gave its reserve to the state */
-void marks_faults(const struct world *w);    /* a run has ended */
+void marks_line(const char *line);        /* of a server's log */
+void marks_death(const struct server *s); /* its process ends now */
+void marks_relieved(void);                /* a log gave its reserve to the state */
+void marks_faults(const struct world *w); /* a run has ended */
 /* How many were never seen. */
 unsigned marks_print(const struct marks_count *counts, size_t counts_count);
 
