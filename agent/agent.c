@@ -608,6 +608,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
         persist_stop(a->persist, on_persist_stopped, a);
     }
     if (a->has_gossip_started) {
+        timer_cancel(&a->metrics.look);
         gossip_driver_stop(a->gossip, on_gossip_stopped, a);
     } else {
         on_gossip_stopped(a);

@@ -134,8 +134,10 @@ struct agent {
     } reload;
 
     struct {
-        struct agent_sample commit;               /* request.c: of what was proposed here */
-        struct tally *events, *queries, *scripts; /* by name */
+        struct mu_sample commit; /* request.c: of what was proposed here */
+        struct mu_sample core_queue, intent_queue, event_queue, query_queue; /* of gossip */
+        struct timer look;                                                   /* at these */
+        struct tally *events, *queries, *scripts;                            /* by name */
     } metrics;
 
     /* leaving and stopping */
@@ -453,6 +455,14 @@ void agent__rival_close(struct agent *a);
 
 void agent__events_open(struct agent *a); /* gossip has started */
 void agent__events_free(struct agent *a);
+
+/* -- metrics.c ----------------------------------------------------------------------------------
+ */
+
+/* How long the queues of gossip are, as Serf looks at them: a timer's, from its start to its end.
+ */
+#define AGENT__LOOK_MS 30000
+void agent__metrics_look(void *agent);
 
 /* -- handlers.c: scripts that run on events ---------------------------------------------------- */
 

@@ -37,10 +37,11 @@
 #define SCRIPT_BYTES  (512U * 1024)
 #define EXIT_FAILED   255 /* as the reference: it did not come to run */
 
-/* A script may say by its first line who reads it: it becomes a file, by a program of its own. */
-#define RUN_SCRIPT                                                                                \
-    "f=$(mktemp) && cat >\"$f\" && chmod 700 \"$f\" && { \"$f\" </dev/null; s=$?; rm -f \"$f\"; " \
-    "exit $s; }; exit 255"
+/* A script may say by its first line who reads it: it becomes a file, by a program of its own. The
+ * file has lost its name by then, so that nothing is left of it however it ends. */
+#define RUN_SCRIPT                                                                        \
+    "f=$(mktemp) && cat >\"$f\" && chmod 700 \"$f\" && exec 9<\"$f\" && rm -f \"$f\" && " \
+    "exec /proc/self/fd/9 </dev/null; exit 255"
 
 enum job_state { JOB_ASKED, JOB_RUNNING, JOB_ENDED };
 

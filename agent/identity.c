@@ -3,11 +3,9 @@
  * Layout (DESIGN 6): format, lock, node-id, services/, checks/, gossip/, consensus/, state/. A
  * directory that is not empty and has no `format` belongs to somebody else and is refused.
  */
-#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "temporary.h"
 
 #define FORMAT       "muster 1\n"
 #define FORMAT_BYTES 64
@@ -101,24 +100,19 @@ static enum mu_code dir_claim(struct agent *a, struct mu_err *err)
 
 static enum mu_code dir_open(struct agent *a, struct mu_err *err)
 {
-    static const char *const folders[] = { "services", "checks", "gossip", "consensus", "state" };
+    static const char *const folders[] = { "services", "checks", "gossip", "consensus",
+                                           TEMPORARY_LAST };
     enum mu_code rc;
 
     if (a->config->data_dir == NULL) {
-        char template[] = "/tmp/muster-dev-XXXXXX";
-
-        if (mkdtemp(template) == NULL) {
-            return mu_fail(err, mu_file_code(errno), "create a temporary data directory: %s",
-                           strerror(errno));
-        }
-        a->data.dir = mu_strdup(template);
-        a->data.is_temporary = true;
+        rc = temporary_make(&a->data.dir, err);
+        a->data.is_temporary = rc == MU_OK;
     } else {
         a->data.dir = mu_strdup(a->config->data_dir);
-    }
-    rc = mu_dir_make(a->data.dir, err);
-    if (rc == MU_INVALID) {
-        return mu_fail(err, MU_INVALID, "data_dir \"%s\" is not a directory", a->data.dir);
+        rc = mu_dir_make(a->data.dir, err);
+        if (rc == MU_INVALID) {
+            rc = mu_fail(err, rc, "data_dir \"%s\" is not a directory", a->data.dir);
+        }
     }
     if (rc == MU_OK) {
         rc = dir_claim(a, err);

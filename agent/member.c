@@ -539,6 +539,9 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
         rc = gossip_driver_start(a->gossip, on_notices, a, err);
         a->has_gossip_started = rc == MU_OK;
     }
+    if (a->has_gossip_started) {
+        agent__metrics_look(a);
+    }
     mu_arena_deinit(&t.arena);
     mu_buf_deinit(&pool);
     mu_free(state_dir);

@@ -18,20 +18,18 @@ struct telling {
     void *data;
 };
 
-void agent_sample_add(struct agent_sample *s, double v)
-{
-    s->min = s->count == 0 || v < s->min ? v : s->min;
-    s->max = s->count == 0 || v > s->max ? v : s->max;
-    s->sum += v;
-    s->sum_of_squares += v * v;
-    s->count++;
-}
-
 static void tell(const struct telling *t, enum agent_metric_kind kind, const char *name,
                  const char *help, double value)
 {
     t->each(t->data,
             &(struct agent_metric){ .name = name, .help = help, .kind = kind, .value = value });
+}
+
+static void tell_sample(const struct telling *t, const char *name, const char *help,
+                        const struct mu_sample *sample)
+{
+    t->each(t->data, &(struct agent_metric){
+                         .name = name, .help = help, .kind = AGENT_SAMPLE, .sample = *sample });
 }
 
 static void tell_of(const struct telling *t, const char *name, const char *help, const char *label,
@@ -151,14 +149,11 @@ static const struct {
     const char *name, *help;
 } gossip_rows[] = {
     // clang-format off
-    { GOSSIP_COUNT_PROBES, "memberlist.probeNode", "Probes that were sent" },
     { GOSSIP_COUNT_PROBES_FAILED, "memberlist.probe.failed", "Probes that nothing answered" },
     { GOSSIP_COUNT_PROBES_TCP_ONLY, "memberlist.probe.tcp_only", "Probes that only TCP answered" },
     { GOSSIP_COUNT_PROBES_DEGRADED, "memberlist.degraded.probe", "Probes while the trouble was our own" },
     { GOSSIP_COUNT_TIMEOUTS_DEGRADED, "memberlist.degraded.timeout", "Suspicions that ended with fewer confirmations than wanted" },
-    { GOSSIP_COUNT_ROUNDS, "memberlist.gossip", "Rounds of gossip that had something to tell" },
     { GOSSIP_COUNT_ALIVES, "memberlist.msg.alive", "Members that said something new of themselves" },
-    { GOSSIP_COUNT_SYNCS, "memberlist.pushPullNode", "Full exchanges of state" },
     { GOSSIP_COUNT_SUSPICIONS, "memberlist.msg.suspect", "Suspicions that began" },
     { GOSSIP_COUNT_DEATHS, "memberlist.msg.dead", "Members that were declared dead, or said that they go" },
     { GOSSIP_COUNT_SUSPICIONS_CONFIRMED, "memberlist.suspicion.confirmed", "Times that another one joined in a suspicion" },
@@ -205,12 +200,25 @@ static const struct {
     { GOSSIP_COUNT_RESPONSES, "serf.query_responses", "Answers to queries asked here" },
     { GOSSIP_COUNT_ACKS_TWICE, "serf.query_duplicate_acks", "Acks that came again" },
     { GOSSIP_COUNT_RESPONSES_TWICE, "serf.query_duplicate_responses", "Answers that came again" },
-    { GOSSIP_COUNT_SERF_IN, "serf.msgs.received", "Intents, events and queries that came" },
-    { GOSSIP_COUNT_SERF_OUT, "serf.msgs.sent", "Intents, events and queries that were sent" },
     { GOSSIP_COUNT_REPLIES_LATE, "serf.query_late_replies", "Acks and responses to queries that were over" },
     { GOSSIP_COUNT_COORDINATES_REFUSED, "serf.coordinate.rejected", "Coordinates of members that cannot be" },
     { GOSSIP_COUNT_COORDINATE_RESETS, "serf.coordinate.resets", "Times that the own coordinate began anew" },
     { GOSSIP_COUNT_RTTS_ZERO, "serf.coordinate.zero-rtt", "Round trips too short to measure" },
+}; // clang-format on
+
+/* Of the kinds that Serf has them of. */
+static const struct {
+    enum gossip_sample sample;
+    const char *name, *help;
+} sample_rows[] = {
+    // clang-format off
+    { GOSSIP_SAMPLE_PROBE, "memberlist.probeNode", "Milliseconds of probes, until they were answered or given up" },
+    { GOSSIP_SAMPLE_ROUND, "memberlist.gossip", "Milliseconds of rounds of gossip that had something to tell" },
+    { GOSSIP_SAMPLE_SYNC, "memberlist.pushPullNode", "Milliseconds of full exchanges of state that began here" },
+    { GOSSIP_SAMPLE_SERF_IN, "serf.msgs.received", "Bytes of intents, events and queries that came" },
+    { GOSSIP_SAMPLE_SERF_OUT, "serf.msgs.sent", "Bytes of intents, events and queries that were sent" },
+    { GOSSIP_SAMPLE_ADJUSTMENT, "serf.coordinate.adjustment-ms", "Milliseconds that the own coordinate moved, each time it did" },
+    { GOSSIP_SAMPLE_KEPT, "serf.snapshot.compact", "Milliseconds of writing the file of members" },
 }; // clang-format on
 
 static void tell_handlers(const struct agent *a, const struct telling *t)
@@ -251,30 +259,46 @@ static void tell_queues(const struct telling *t, const struct gossip_stats *s)
 {
     tell(t, AGENT_GAUGE, "memberlist.health.score", "Trouble of our own; 0 is none",
          s->health_score);
-    tell(t, AGENT_GAUGE, "memberlist.queue.broadcasts", "Words about members that are being told",
-         (double)s->core_queue);
     tell(t, AGENT_GAUGE, "memberlist.size.local", "Bytes of the last whole state that was sent",
          (double)s->sync_sent_bytes);
     tell(t, AGENT_GAUGE, "memberlist.size.remote", "Bytes of the last whole state that came",
          (double)s->sync_taken_bytes);
-    tell(t, AGENT_GAUGE, "serf.queue.Intent", "Joins and leaves that are being told",
-         (double)s->intent_queue);
-    tell(t, AGENT_GAUGE, "serf.queue.Event", "User events that are being told",
-         (double)s->event_queue);
-    tell(t, AGENT_GAUGE, "serf.queue.Query", "Queries that are being told", (double)s->query_queue);
+}
+
+void agent__metrics_look(void *data)
+{
+    struct agent *a = data;
+    struct gossip_stats s = gossip_driver_stats(a->gossip);
+
+    mu_sample_add(&a->metrics.core_queue, (double)s.core_queue);
+    mu_sample_add(&a->metrics.intent_queue, (double)s.intent_queue);
+    mu_sample_add(&a->metrics.event_queue, (double)s.event_queue);
+    mu_sample_add(&a->metrics.query_queue, (double)s.query_queue);
+    timer_set(a->timers, &a->metrics.look, AGENT__LOOK_MS, agent__metrics_look, a);
+}
+
+static void tell_samples(const struct agent *a, const struct telling *t)
+{
+    for (size_t i = 0; i < MU_LEN(sample_rows); i++) {
+        tell_sample(t, sample_rows[i].name, sample_rows[i].help,
+                    gossip_driver_sample(a->gossip, sample_rows[i].sample));
+    }
+    tell_sample(t, "memberlist.queue.broadcasts", "Words about members that wait to be told",
+                &a->metrics.core_queue);
+    tell_sample(t, "serf.queue.Intent", "Joins and leaves that wait to be told",
+                &a->metrics.intent_queue);
+    tell_sample(t, "serf.queue.Event", "User events that wait to be told", &a->metrics.event_queue);
+    tell_sample(t, "serf.queue.Query", "Queries that wait to be told", &a->metrics.query_queue);
 }
 
 static void tell_gossip(const struct agent *a, const struct telling *t)
 {
     struct gossip_stats s = gossip_driver_stats(a->gossip);
     uint64_t counters[GOSSIP_COUNTERS_COUNT], accepted, commands;
-    struct coordinate at = { .error = 0 };
 
     tell_states(t, &s);
     tell_queues(t, &s);
-    (void)gossip_driver_coordinate(a->gossip, a->config->node_name, &at);
-    tell(t, AGENT_GAUGE, "serf.coordinate.adjustment-ms",
-         "What distances from here are corrected by", at.adjustment * 1000);
+    tell_samples(a, t);
     agent__ipc_traffic(a, &accepted, &commands);
     tell(t, AGENT_COUNTER, "agent.ipc.accept", "Clients of the control port", (double)accepted);
     tell(t, AGENT_COUNTER, "agent.ipc.command", "What they asked for", (double)commands);
@@ -282,8 +306,6 @@ static void tell_gossip(const struct agent *a, const struct telling *t)
          (double)agent__ipc_faults(a));
     tell(t, AGENT_COUNTER, "serf.snapshot.appendLine", "Lines written of the file of members",
          (double)s.kept_lines);
-    tell(t, AGENT_COUNTER, "serf.snapshot.compact", "Times that file was written",
-         (double)s.kept_files);
     tell(t, AGENT_COUNTER, "memberlist.udp.kernel_drops",
          "Datagrams that the receive buffer had no room for", (double)s.kernel_drops);
     gossip_driver_counters(a->gossip, counters);
@@ -404,11 +426,8 @@ static void tell_raft(const struct agent *a, const struct telling *t)
          (double)s.reads_leased);
     tell(t, AGENT_COUNTER, "raft.reads.rounds", "Rounds that confirmed reads",
          (double)s.reads_batched);
-    t->each(t->data, &(struct agent_metric){
-                         .name = "raft.commitTime",
-                         .help = "Milliseconds from proposing a write here to its result",
-                         .kind = AGENT_SAMPLE,
-                         .sample = a->metrics.commit });
+    tell_sample(t, "raft.commitTime", "Milliseconds from proposing a write here to its result",
+                &a->metrics.commit);
 }
 
 static void tell_scrub(const struct agent *a, const struct telling *t)

@@ -236,7 +236,7 @@ static void answer_early(struct write *w, uint64_t index)
 /* Proposed here, and its result is known. */
 static void commit_took(struct write *w)
 {
-    agent_sample_add(&w->agent->metrics.commit, (double)(mu_clock_ns() - w->proposed_ns) / 1e6);
+    mu_sample_add(&w->agent->metrics.commit, (double)(mu_clock_ns() - w->proposed_ns) / 1e6);
 }
 
 /* Whose disk it is: this server leads, whoever was asked. */

@@ -68,6 +68,7 @@ struct scrub {
     uint64_t bytes;           /* read by this pass, or the last one */
     uint64_t behind;          /* segments up to this one need no look in this pass */
     uint64_t shedding;        /* the last one that was found damaged; 0: none, or it is gone */
+    bool awaits_survey;       /* a log that stands still answers when it goes on */
     struct scrub_note note;
     struct mu_err error; /* why the last pass was given up */
 
@@ -323,7 +324,8 @@ static void on_again(void *data)
 {
     struct scrub *s = data;
 
-    if (s->agent->phase == AGENT_RUNNING && s->part == PART_NONE) {
+    if (s->agent->phase == AGENT_RUNNING && s->part == PART_NONE && !s->awaits_survey) {
+        s->awaits_survey = true;
         consensus_driver_survey(s->agent->consensus);
     }
     timer_set(s->agent->timers, &s->again, SHED_AGAIN_MS, on_again, s);
@@ -366,6 +368,7 @@ void agent__scrub_surveyed(struct agent *a, const struct consensus_survey *surve
     if (s == NULL || a->phase >= AGENT_ENDING) {
         return;
     }
+    s->awaits_survey = false;
     shedding_look(s, survey);
     if (s->part == PART_CONFIRM) {
         confirm(s, survey);

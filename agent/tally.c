@@ -7,7 +7,7 @@
 
 struct row {
     char name[TALLY_NAME_BYTES];
-    struct agent_sample sample;
+    struct mu_sample sample;
 };
 
 struct tally {
@@ -40,7 +40,7 @@ void tally_add(struct tally **t, const char *prefix, const char *name, double va
     struct row *row = row_of(*t, whole);
 
     if (row != NULL) {
-        agent_sample_add(&row->sample, value);
+        mu_sample_add(&row->sample, value);
     }
 }
 
@@ -49,7 +49,7 @@ void tally_free(struct tally *t)
     mu_free(t);
 }
 
-bool tally_row(const struct tally *t, size_t at, const char **name, struct agent_sample *sample)
+bool tally_row(const struct tally *t, size_t at, const char **name, struct mu_sample *sample)
 {
     if (t == NULL || at >= t->count) {
         return false;

@@ -23,6 +23,6 @@ struct tally; /* opaque */
 void tally_add(struct tally **t, const char *prefix, const char *name, double value);
 void tally_free(struct tally *t); /* NULL is fine */
 /* "serf.events.deploy" and what was added of it; false: nothing in this row yet. */
-bool tally_row(const struct tally *t, size_t at, const char **name, struct agent_sample *sample);
+bool tally_row(const struct tally *t, size_t at, const char **name, struct mu_sample *sample);
 
 #endif

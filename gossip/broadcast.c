@@ -259,6 +259,7 @@ void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l)
 
         if (r->queue != GOSSIP__QUEUE_CORE) {
             gossip__count(g, GOSSIP_COUNT_SERF_OUT);
+            mu_sample_add(&g->samples[GOSSIP_SAMPLE_SERF_OUT], (double)r->bytes);
         }
         unsigned sends = r->sends_count + gossip__member_is_live(l->peer);
 
@@ -376,6 +377,7 @@ void gossip__rumor_tick(struct gossip *g)
     }
     g->rumor_last_ms = g->now_ms;
     g->counters[GOSSIP_COUNT_ROUNDS] += sent > 0;
+    g->has_round = sent > 0;
     /* Nobody left to tell: until something new comes, or somebody. */
     g->rumor_at_ms = GOSSIP__NEVER;
     if (sent > 0 || pass_again(g)) {

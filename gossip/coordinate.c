@@ -62,6 +62,7 @@ static void take(struct gossip *g, struct gossip__member *m, const struct coordi
                  uint64_t rtt_ns)
 {
     struct gossip__distance *d = distance_of(m);
+    struct coordinate was = g->vivaldi.at;
 
     if (rtt_ns == 0) {
         gossip__count(g, GOSSIP_COUNT_RTTS_ZERO);
@@ -76,6 +77,8 @@ static void take(struct gossip *g, struct gossip__member *m, const struct coordi
     case GOSSIP__VIVALDI_BAD_PEER: refused(g, m, "coordinate is invalid"); return;
     case GOSSIP__VIVALDI_BAD_RTT: refused(g, m, "round trip time not in valid range"); return;
     }
+    mu_sample_add(&g->samples[GOSSIP_SAMPLE_ADJUSTMENT],
+                  coordinate_distance(&was, &g->vivaldi.at) * 1000);
     d->at = *peer;
     d->is_known = true;
 }

@@ -283,7 +283,8 @@ struct gossip__probe {
     enum gossip__probe_stage stage;
     struct gossip__member *target; /* NULL when idle */
     uint64_t seq, direct_ms, deadline_ms;
-    uint64_t again_ms;                   /* when the ping is repeated */
+    uint64_t again_ms; /* when the ping is repeated */
+    uint64_t began_ns;
     uint64_t sent_ns[GOSSIP__TIMED_MAX]; /* when each of them went out */
     unsigned sent_count;                 /* all of them */
     struct gossip__member *helpers[GOSSIP__HELPERS_MAX];
@@ -691,7 +692,7 @@ struct gossip__merge { /* received chunks on their way into the tables */
  * the end. Else periodic: by digest. */
 void gossip__sync_start(struct gossip *g, const struct mu_addr *to, uint64_t attempt);
 void gossip__sync_hello(struct gossip__stream *s, const struct gossip__hello *hello);
-void gossip__sync_free(struct gossip__sync *sync);
+void gossip__sync_free(struct gossip *g, struct gossip__sync *sync);
 void gossip__sync_replan(struct gossip *g);
 void gossip__sync_wake(struct gossip *g); /* there is somebody to compare with again */
 void gossip__sync_news(struct gossip *g); /* somebody has come: are there more of whom we miss? */
@@ -1048,6 +1049,8 @@ struct gossip {
     struct gossip_keys *told_keys; /* in the step's arena */
 
     uint64_t counters[GOSSIP_COUNTERS_COUNT];
+    struct mu_sample samples[GOSSIP_SAMPLES_OF_CORE];
+    bool has_round; /* in this step */
 };
 
 void gossip__log(const struct gossip *g, enum mu_log_level level, const char *fmt, ...)
@@ -1062,6 +1065,8 @@ void gossip__deliver_event(struct gossip *g, const struct gossip_user_event *eve
 void gossip__deliver_query(struct gossip *g, const struct gossip_query *query);
 void gossip__reply(struct gossip *g, const struct gossip_reply *reply);
 void gossip__done(struct gossip *g, uint64_t id, unsigned contacted, const char *why);
+/* Milliseconds from then to now. */
+void gossip__sample_since(struct gossip *g, enum gossip_sample which, uint64_t began_ns);
 uint64_t gossip__seq(struct gossip *g);
 size_t gossip__others_live(const struct gossip *g); /* alive or suspect, without ourselves */
 

@@ -27,6 +27,8 @@ struct gossip__keeper { /* state_uv.c */
     bool is_due, is_writing, is_failing, has_left;
     uint64_t written_ms;
     uint64_t lines, files; /* written since the start */
+    uint64_t began_ns;     /* to be written */
+    struct mu_sample took; /* ms */
     uv_timer_t timer;
     uv_work_t work;
     struct mu_buf text; /* the worker's, while is_writing */
@@ -57,6 +59,7 @@ struct gossip_driver {
     void *stopped_data;
     struct gossip__streams *streams;
     struct gossip__keeper keeper;
+    struct mu_sample rounds; /* ms */
 
     struct gossip_listener listener;
     struct mu_link askers; /* running queries of ours; order_uv.c */

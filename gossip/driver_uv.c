@@ -110,6 +110,9 @@ void gossip__feed(struct gossip_driver *d, struct gossip_event *ev)
     for (size_t i = 0; i < fx.streams_count; i++) {
         gossip__streams_op(d->streams, &fx.streams[i]);
     }
+    if (fx.has_round) {
+        mu_sample_add(&d->rounds, (double)(mu_clock_ns() - ev->now_ns) / MU_NS_PER_MS);
+    }
     aim(d, fx.wake_at_ms);
     if (concerns_state(d, &fx)) {
         gossip__keeper_due(d);
@@ -465,6 +468,22 @@ bool gossip_driver_coordinate(const struct gossip_driver *d, const char *name,
                               struct coordinate *out)
 {
     return gossip_coordinate(d->core, name, out);
+}
+
+const struct mu_sample *gossip_driver_sample(const struct gossip_driver *d,
+                                             enum gossip_sample which)
+{
+    switch (which) {
+    case GOSSIP_SAMPLE_ROUND: return &d->rounds;
+    case GOSSIP_SAMPLE_KEPT: return &d->keeper.took;
+    case GOSSIP_SAMPLE_PROBE:
+    case GOSSIP_SAMPLE_SYNC:
+    case GOSSIP_SAMPLE_SERF_IN:
+    case GOSSIP_SAMPLE_SERF_OUT:
+    case GOSSIP_SAMPLE_ADJUSTMENT: return gossip_sample(d->core, which);
+    case GOSSIP_SAMPLES_COUNT: break;
+    }
+    MU_UNREACHABLE_CODE();
 }
 
 void gossip_driver_counters(const struct gossip_driver *d, uint64_t out[GOSSIP_COUNTERS_COUNT])

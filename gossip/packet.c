@@ -211,7 +211,10 @@ static bool is_of_serf(enum gossip__part_kind kind)
 void gossip__on_part(struct gossip *g, const struct gossip__part *p,
                      const struct gossip__source *src)
 {
-    g->counters[GOSSIP_COUNT_SERF_IN] += is_of_serf(p->kind);
+    if (is_of_serf(p->kind)) {
+        gossip__count(g, GOSSIP_COUNT_SERF_IN);
+        mu_sample_add(&g->samples[GOSSIP_SAMPLE_SERF_IN], (double)p->bytes.bytes);
+    }
     switch (p->kind) {
     case GOSSIP__PART_UNKNOWN: gossip__count(g, GOSSIP_COUNT_PARTS_UNKNOWN); break;
     case GOSSIP__PART_PING: gossip__on_ping(g, &p->ping, src); break;

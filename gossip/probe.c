@@ -70,6 +70,7 @@ static void succeed(struct gossip *g, bool is_tcp_only)
 {
     struct gossip__member *m = g->probe.target;
 
+    gossip__sample_since(g, GOSSIP_SAMPLE_PROBE, g->probe.began_ns);
     probe_end(g);
     gossip__health_add(g, -1);
     gossip__serf_probed(g, m);
@@ -122,6 +123,7 @@ static void fail(struct gossip *g)
 
     was.stream = 0;
     gossip__link_missed(g, m, way_of(&was));
+    gossip__sample_since(g, GOSSIP_SAMPLE_PROBE, was.began_ns);
     probe_end(g);
     gossip__count(g, GOSSIP_COUNT_PROBES_FAILED);
     gossip__health_add(g, health_delta(&was, evidence));
@@ -331,6 +333,7 @@ static void begin(struct gossip *g, struct gossip__member *m)
     p->stage = GOSSIP__PROBE_DIRECT;
     p->target = m;
     p->seq = gossip__seq(g);
+    p->began_ns = g->now_ns;
     p->direct_ms = g->now_ms + g->profile.probe_timeout_ms;
     p->deadline_ms = g->now_ms + (uint64_t)g->profile.probe_ms * (g->health + 1);
     gossip__count(g, GOSSIP_COUNT_PROBES);

@@ -111,6 +111,7 @@ static void on_written(uv_work_t *work, int status)
     if (!has_failed) {
         k->files++;
         k->lines += lines_of(mu_buf_span(&k->text));
+        mu_sample_add(&k->took, (double)(mu_clock_ns() - k->began_ns) / MU_NS_PER_MS);
     }
     k->written_ms = gossip__now();
     if (has_failed && !k->is_failing) {
@@ -136,6 +137,7 @@ static void write_start(struct gossip_driver *d)
     MU_ASSERT(!k->is_writing);
     k->is_due = false;
     k->is_writing = true;
+    k->began_ns = mu_clock_ns();
     compose(d);
     k->work.data = d;
     gossip__handle_opened(d);

@@ -127,6 +127,17 @@ const char *gossip_counter_text(enum gossip_counter counter)
     return (size_t)counter < MU_LEN(text) ? text[counter] : "unknown";
 }
 
+const struct mu_sample *gossip_sample(const struct gossip *g, enum gossip_sample which)
+{
+    MU_ASSERT(which < GOSSIP_SAMPLES_OF_CORE);
+    return &g->samples[which];
+}
+
+void gossip__sample_since(struct gossip *g, enum gossip_sample which, uint64_t began_ns)
+{
+    mu_sample_add(&g->samples[which], (double)(g->now_ns - began_ns) / NS_PER_MS);
+}
+
 uint64_t gossip__seq(struct gossip *g)
 {
     return ++g->seq;
@@ -403,6 +414,7 @@ void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_
     g->sends_count = g->ops_count = g->notices_count = g->dones_count = 0;
     g->delivered_count = g->asked_count = g->replies_count = 0;
     g->told_keys = NULL;
+    g->has_round = false;
     bury(g);
     mu_arena_reset(&g->step);
 
@@ -412,7 +424,8 @@ void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_
     gossip__spread_look(g);
     g->wake_at_ms = next_wake(g);
 
-    *fx = (struct gossip_effects){ .sends = g->sends,
+    *fx = (struct gossip_effects){ .has_round = g->has_round,
+                                   .sends = g->sends,
                                    .sends_count = g->sends_count,
                                    .streams = g->ops,
                                    .streams_count = g->ops_count,

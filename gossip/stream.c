@@ -100,7 +100,7 @@ static void release(struct gossip *g, struct gossip__stream *s)
         gossip__inquiry_stream_gone(g, s->id);
     }
     s->role = GOSSIP__ROLE_CLOSING;
-    gossip__sync_free(s->sync);
+    gossip__sync_free(g, s->sync);
     s->sync = NULL;
     gossip__stream_seal_free(s->seal);
     s->seal = NULL;

@@ -47,6 +47,7 @@ struct agreed {
 
 struct gossip__sync {
     bool is_join;
+    uint64_t began_ns; /* here; 0: there */
     uint64_t attempt;
     struct mu_addr advertised; /* of the joiner that came to us */
     struct mu_buf *chunks;
@@ -58,11 +59,21 @@ struct gossip__sync {
     struct agreed core, serf;
 };
 
-void gossip__sync_free(struct gossip__sync *sync)
+/* One that began here is over: both states are where they were to go, or will not be. */
+static void time_ends(struct gossip *g, struct gossip__sync *sync)
+{
+    if (sync->began_ns > 0) {
+        gossip__sample_since(g, GOSSIP_SAMPLE_SYNC, sync->began_ns);
+        sync->began_ns = 0;
+    }
+}
+
+void gossip__sync_free(struct gossip *g, struct gossip__sync *sync)
 {
     if (sync == NULL) {
         return;
     }
+    time_ends(g, sync);
     for (size_t i = 0; i < sync->chunks_count; i++) {
         mu_buf_deinit(&sync->chunks[i]);
     }
@@ -502,6 +513,7 @@ void gossip__sync_start(struct gossip *g, const struct mu_addr *to, uint64_t att
     s->sync = mu_new(sizeof *s->sync);
     s->sync->attempt = attempt;
     s->sync->is_join = attempt != 0;
+    s->sync->began_ns = g->now_ns;
     gossip__count(g, GOSSIP_COUNT_SYNCS);
 }
 
@@ -585,6 +597,7 @@ static void on_state(struct gossip *g, struct gossip__stream *s,
     if (why != NULL) {
         sync_failed(g, s, why);
     } else if (s->sync->has_all) {
+        time_ends(g, s->sync);
         merge_start(g, s);
         if (!s->sync->is_join) {
             gossip__stream_end(g, s);

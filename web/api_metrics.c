@@ -6,6 +6,7 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,7 +22,10 @@
 /* What the figures were when the interval began, in the order in which they are told. */
 struct metrics_before {
     double values[AGENT_METRICS_MAX];
-    struct agent_sample samples[AGENT_METRICS_MAX];
+    struct before_sample {
+        uint64_t count;
+        double sum, sum_of_squares;
+    } samples[AGENT_METRICS_MAX];
 };
 
 struct listing {
@@ -55,17 +59,17 @@ static void put_labels(struct mu_json_out *o, const struct agent_metric *m)
 }
 
 /* Of an interval: extremes are those since the start, which is all that is kept of them. */
-static void put_counts(struct mu_json_out *o, struct agent_sample s, double rate)
+static void put_counts(struct mu_json_out *o, const struct mu_sample *s, double rate)
 {
-    double count = (double)s.count;
-    double mean = s.count > 0 ? s.sum / count : 0;
-    double spread = s.count > 1 ? s.sum_of_squares / count - mean * mean : 0;
+    double count = (double)s->count;
+    double mean = s->count > 0 ? s->sum / count : 0;
+    double spread = s->count > 1 ? s->sum_of_squares / count - mean * mean : 0;
 
-    mu_json_u64(o, "Count", s.count);
+    mu_json_u64(o, "Count", s->count);
     put_real(o, "Rate", rate);
-    put_real(o, "Sum", s.sum);
-    put_real(o, "Min", s.count > 0 ? s.min : 0);
-    put_real(o, "Max", s.count > 0 ? s.max : 0);
+    put_real(o, "Sum", s->sum);
+    put_real(o, "Min", s->count > 0 ? s->min : 0);
+    put_real(o, "Max", s->count > 0 ? s->max : 0);
     put_real(o, "Mean", mean);
     put_real(o, "Stddev", spread > 0 ? sqrt(spread) : 0);
 }
@@ -79,7 +83,8 @@ static void put_metric(void *data, const struct agent_metric *m)
     MU_ASSERT(at < AGENT_METRICS_MAX);
     if (l->now != NULL) {
         l->now->values[at] = m->value;
-        l->now->samples[at] = m->sample;
+        l->now->samples[at] =
+            (struct before_sample){ m->sample.count, m->sample.sum, m->sample.sum_of_squares };
     }
     if (m->name == NULL || m->kind != l->kind) {
         return;
@@ -90,18 +95,18 @@ static void put_metric(void *data, const struct agent_metric *m)
         put_real(l->o, "Value", m->value);
     } else if (m->kind == AGENT_COUNTER) {
         double count = m->value - l->before->values[at];
-        struct agent_sample s = {
+        struct mu_sample s = {
             .count = (uint64_t)count, .sum = count, .sum_of_squares = count, .min = 1, .max = 1
         };
 
-        put_counts(l->o, s, count / l->seconds);
+        put_counts(l->o, &s, count / l->seconds);
     } else {
-        struct agent_sample s = m->sample;
+        struct mu_sample s = m->sample;
 
         s.count -= l->before->samples[at].count;
         s.sum -= l->before->samples[at].sum;
         s.sum_of_squares -= l->before->samples[at].sum_of_squares;
-        put_counts(l->o, s, s.sum / l->seconds);
+        put_counts(l->o, &s, s.sum / l->seconds);
     }
     put_labels(l->o, m);
     mu_json_close(l->o, '}');
@@ -214,6 +219,28 @@ static const char *exposed_label(struct request *r, const struct agent_metric *m
     return kept;
 }
 
+/* The label among others: {name="a"} and a quantile is {name="a",quantile="0.5"}. */
+static void expose_sample(struct listing *l, const struct agent_metric *m, const char *name,
+                          const char *label)
+{
+    static const char *const shares[] = { "0.5", "0.9", "0.99" };
+    int open = label[0] != '\0' ? (int)strlen(label) - 1 : 0;
+
+    for (size_t i = 0; i < MU_LEN(shares); i++) {
+        double value = mu_sample_quantile(&m->sample, strtod(shares[i], NULL));
+
+        mu_buf_addf(l->text, "%s%.*s%squantile=\"%s\"} ", name, open, label, open > 0 ? "," : "{",
+                    shares[i]);
+        if (isnan(value)) { /* printf() gives it a sign, now and then */
+            mu_buf_add_text(l->text, "NaN\n");
+        } else {
+            mu_buf_addf(l->text, "%.17g\n", value);
+        }
+    }
+    mu_buf_addf(l->text, "%s_sum%s %.17g\n%s_count%s %llu\n", name, label, m->sample.sum, name,
+                label, (unsigned long long)m->sample.count);
+}
+
 static void expose(void *data, const struct agent_metric *m)
 {
     static const char *const types[] = {
@@ -233,8 +260,7 @@ static void expose(void *data, const struct agent_metric *m)
         l->last = plain;
     }
     if (m->kind == AGENT_SAMPLE) {
-        mu_buf_addf(l->text, "%s_sum%s %.17g\n%s_count%s %llu\n", name, label, m->sample.sum, name,
-                    label, (unsigned long long)m->sample.count);
+        expose_sample(l, m, name, label);
     } else {
         mu_buf_addf(l->text, "%s%s %.17g\n", name, label, m->value);
     }

@@ -26,8 +26,30 @@ MUSTER = os.environ.get("MUSTER", "muster")
 PATIENCE = float(os.environ.get("MUSTER_TEST_PATIENCE", "30"))
 
 
+# What is to be done when this process is told to end in the middle of a test: see main().
+at_end = []
+
+
 class GaveUp(AssertionError):
     pass
+
+
+class Told(KeyboardInterrupt):
+    """To end, by a signal. It ends the test where it is, and releases what that had locked."""
+
+
+def tell(number, frame):
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)  # once is enough
+    raise Told(number)
+
+
+def end(number):
+    """Neither tearDown nor cleanups run when a signal ends a test: it would leave all it has."""
+    for undo in reversed(list(at_end)):
+        undo()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def wait_for(what, condition, seconds=PATIENCE, pause=0.02):
@@ -128,10 +150,10 @@ class Agent:
 
     def start(self):
         assert self.process is None or self.process.poll() is not None
-        out = open(self.log, "ab")
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out,
-                                        stderr=subprocess.STDOUT)
-        out.close()
+        with open(self.log, "ab") as out:  # what it leaves in TMPDIR when it is killed goes, too
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=subprocess.STDOUT,
+                                            env={**os.environ, "TMPDIR": self.cluster.dir})
         return self
 
     def running(self):
@@ -227,6 +249,7 @@ class Cluster:
         self.prefix = network()
         self.agents = {}
         self.count = 0
+        at_end.append(self.close)
 
     def address(self):
         self.count += 1
@@ -282,13 +305,17 @@ class Cluster:
             return None
         return wait_for("a leader that runs", find)
 
-    def close(self, keep=False):
+    def close(self):
         for agent in self.agents.values():
             if agent.running():
                 agent.send(signal.SIGCONT)
                 agent.kill()
-        if not keep:
-            shutil.rmtree(self.dir, ignore_errors=True)
+        with open("/proc/self/mounts") as mounts:
+            for where in [line.split()[1] for line in mounts]:
+                if where.startswith(self.dir + "/"):
+                    subprocess.run(["umount", "--lazy", where], check=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        at_end.remove(self.close)
 
 
 class ClusterTest(unittest.TestCase):
@@ -332,12 +359,26 @@ class ClusterTest(unittest.TestCase):
 def main(at_once=1):
     """The cases of a file, or those that are named on the command line. `at_once`: so many, each in
     a process of its own; for files whose cases mostly wait, one after the other."""
-    if at_once == 1 or len(sys.argv) > 1:
-        unittest.main(verbosity=2)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, tell)
+    try:
+        if at_once == 1 or len(sys.argv) > 1:
+            unittest.main(verbosity=2)
+        all_apart(at_once)
+    except Told as told:
+        end(told.args[0])
+
+
+def all_apart(at_once):
     names = [case.id().removeprefix("__main__.") for case in cases_of(
         unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))]
     with ThreadPoolExecutor(at_once) as pool:
-        failed = [name for name, is_good in zip(names, pool.map(run_apart, names)) if not is_good]
+        try:
+            goods = list(pool.map(run_apart, names))
+        except Told as told:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end(told.args[0])
+    failed = [name for name, is_good in zip(names, goods) if not is_good]
     print(f"{len(names) - len(failed)} of {len(names)} cases passed", *failed, sep="\n")
     sys.exit(1 if failed or not names else 0)
 
@@ -348,8 +389,14 @@ def cases_of(suite):
 
 
 def run_apart(name):
-    run = subprocess.run([sys.executable, sys.argv[0], name], stdin=subprocess.DEVNULL,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                         errors="replace")
-    print(run.stdout, end="", flush=True)
+    def undo():
+        run.terminate()
+        run.wait()
+
+    run = subprocess.Popen([sys.executable, sys.argv[0], name], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                           errors="replace")
+    at_end.append(undo)
+    print(run.communicate()[0], end="", flush=True)
+    at_end.remove(undo)
     return run.returncode == 0

@@ -105,6 +105,8 @@ class Exec(ClusterTest):
             for pid in born:
                 wait_for("its end", lambda p=pid: self.is_gone(p))
         self.assertIn("Remote exec is given up: its session is over", self.k1.log_text())
+        left = set(os.listdir(self.all.dir)) - {"pids.session", "pids.agent"}  # its TMPDIR, too
+        self.assertEqual({n for n in left if n.split(".")[0] not in self.all.agents}, set())
 
     def is_gone(self, pid):
         try:

@@ -1,6 +1,9 @@
 """Clusters form in any order; services registered anywhere resolve everywhere."""
 
+import os
 import random
+import signal
+import socket
 
 from cluster import ClusterTest, main, wait_for
 
@@ -46,11 +49,35 @@ class Form(ClusterTest):
     def test_a_single_dev_agent_needs_nothing(self):
         cluster = self.cluster()
         agent = cluster.add("solo", False, ["-dev"])
-        agent.start()
-        wait_for("a leader", agent.leader)
+        named = agent.command()
+        at = named.index("-data-dir")
+        agent.command = lambda: named[:at] + named[at + 2:]
+
+        def made():
+            return {name for name in os.listdir(cluster.dir) if name.startswith("muster-dev-")}
+
+        def started():
+            agent.start()
+            wait_for("a leader", agent.leader)
+            return made()
+
+        first = started()
+        self.assertEqual(len(first), 1)
         agent.ok("PUT", "/v1/kv/a/b", "one")
         self.assertEqual(agent.ok("GET", "/v1/kv/a/b?raw").text, "one")
-        self.assertIn(agent.terminate(), (0, 1))
+        self.assertEqual(agent.terminate(), 1)
+        self.assertEqual(made(), set())
+        killed = started()
+        agent.kill()
+        self.assertEqual(made(), killed)
+        last = started()  # which removes what the one before it could not
+        self.assertEqual((len(last), last & killed), (1, set()))
+        self.assertEqual(agent.terminate(signal.SIGTERM), 1)
+        with socket.create_server((agent.address, 8301)):
+            agent.start()
+            self.assertEqual(agent.wait(), 1)
+        self.assertIn("address already in use", agent.log_text())
+        self.assertEqual(made(), set())
 
 
 if __name__ == "__main__":

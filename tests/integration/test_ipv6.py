@@ -1,6 +1,7 @@
 """Clusters that know no IPv4 but of their own loopback, in a network of the test's own."""
 
 import http.client
+import os
 import re
 import subprocess
 
@@ -88,7 +89,8 @@ class Ipv6(ClusterTest):
         chosen.kill()
 
         alone = subprocess.Popen([MUSTER, "agent", "-dev", "-bind", "::1", "-client", "::1"],
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                 env={**os.environ, "TMPDIR": cluster.dir})
         try:
             def leader():
                 connection = http.client.HTTPConnection("::1", 8500, timeout=2)

@@ -3,14 +3,15 @@ with clients that do not read."""
 
 import base64
 import http.client
-import os
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
-from cluster import ClusterTest, main, wait_for
+from cluster import PATIENCE, ClusterTest, main, wait_for
 
 LARGE = b"l" * (256 * 1024)
 LIST_KEYS = 10  # of LARGE: one answer of 3.5 MB
+WATCHERS = 30
 
 
 class Memory(ClusterTest):
@@ -43,9 +44,8 @@ class Memory(ClusterTest):
 
     def put_many(self, server, threads, puts, value):
         """Some are refused when there are too many: nothing else may happen to them."""
-        said = set()
-
         def run(n):
+            said = set()
             c = http.client.HTTPConnection(server.address, 8500, timeout=60)
             for i in range(puts):
                 c.request("PUT", f"/v1/kv/many/{n % 8}/{i % 4}", value)
@@ -53,11 +53,10 @@ class Memory(ClusterTest):
                 r.read()
                 said.add(r.status)
             c.close()
-        all_of_them = [threading.Thread(target=run, args=(n,)) for n in range(threads)]
-        for t in all_of_them:
-            t.start()
-        for t in all_of_them:
-            t.join()
+            return said
+
+        with ThreadPoolExecutor(threads) as pool:  # whose failures are ours
+            said = set().union(*pool.map(run, range(threads)))
         self.assertLessEqual(said, {200, 429, 500})
         self.assertIn(200, said)
 
@@ -114,22 +113,23 @@ class Memory(ClusterTest):
         for i in range(LIST_KEYS):
             leader.put(f"/v1/kv/list/{i}", LARGE)
         index = self.listing(leader).index
-        answers = []
+        asked = threading.Barrier(WATCHERS + 1)
 
-        def watch():
+        def watch(_):
             c = http.client.HTTPConnection(leader.address, 8500, timeout=60)
             c.request("GET", f"/v1/kv/list/?recurse&index={index}&wait=60s")
+            asked.wait(PATIENCE)
             r = c.getresponse()
-            answers.append((r.status, len(r.read())))
+            answer = r.status, len(r.read())
             c.close()
-        watchers = [threading.Thread(target=watch) for _ in range(30)]
-        for w in watchers:
-            w.start()
-        wait_for("all of them to wait", lambda: leader.get("/v1/agent/self").status == 200 and
-                 len(os.listdir(f"/proc/{leader.process.pid}/fd")) > 30)
-        self.assertEqual(leader.put("/v1/kv/list/0", b"x").status, 200)
-        for w in watchers:
-            w.join()
+            return answer
+
+        with ThreadPoolExecutor(WATCHERS) as pool:
+            coming = pool.map(watch, range(WATCHERS))
+            asked.wait(PATIENCE)
+            self.assertEqual(leader.get("/v1/agent/self").status, 200)  # they have been read
+            self.assertEqual(leader.put("/v1/kv/list/0", b"x").status, 200)
+            answers = list(coming)
         self.assertEqual({status for status, _ in answers}, {200})
         self.assertEqual(len({size for _, size in answers}), 1)
         self.check_bounds()

@@ -113,22 +113,24 @@ class Metrics(ClusterTest):
 
 # What operators of Serf and Consul know (spec/gossip.md 19), and what is ours. Where it says so, it
 # has counted something by the end of the test below.
-COUNTED = """memberlist.msg.alive memberlist.msg.suspect memberlist.msg.dead memberlist.gossip
-memberlist.probeNode memberlist.size.local memberlist.size.remote
+COUNTED = """memberlist.msg.alive memberlist.msg.suspect memberlist.msg.dead
+memberlist.size.local memberlist.size.remote
 memberlist.udp.sent memberlist.udp.received memberlist.tcp.sent memberlist.tcp.received
 memberlist.node.instances serf.member.join serf.member.failed serf.member.left serf.member.update
 serf.member.flap serf.events serf.events.deploy serf.queries serf.queries.load serf.query_acks
-serf.query_responses serf.msgs.received serf.msgs.sent serf.snapshot.appendLine
-serf.snapshot.compact agent.ipc.accept agent.ipc.command agent.invoke.cat
+serf.query_responses serf.snapshot.appendLine agent.ipc.accept agent.ipc.command agent.invoke.cat
 memberlist.accuser.started""".split()
-THERE = """memberlist.pushPullNode memberlist.degraded.probe memberlist.degraded.timeout memberlist.health.score
-memberlist.queue.broadcasts serf.member.leave serf.query_duplicate_acks
-serf.query_duplicate_responses serf.queue.Intent serf.queue.Event serf.queue.Query
-serf.coordinate.adjustment-ms serf.coordinate.zero-rtt serf.coordinate.rejected
+THERE = """memberlist.degraded.probe memberlist.degraded.timeout memberlist.health.score serf.member.leave
+serf.query_duplicate_acks serf.query_duplicate_responses serf.coordinate.zero-rtt serf.coordinate.rejected
 memberlist.udp.kernel_drops memberlist.dropped.label_mismatch memberlist.dropped.auth_failure
 memberlist.dropped.unknown_key memberlist.dropped.replay memberlist.pause_detected
 memberlist.stale_alive_answered memberlist.suspicion.refuted memberlist.suspicion.confirmed
 memberlist.accuser.confirmed memberlist.accuser.refuted""".split()
+# Of these Serf has samples: how large each may be at most, in ms, bytes or words.
+SAMPLES = {"memberlist.probeNode": 60000, "memberlist.gossip": 60000, "memberlist.pushPullNode": 60000,
+           "serf.msgs.received": 1400, "serf.msgs.sent": 1400, "serf.coordinate.adjustment-ms": 10000,
+           "serf.snapshot.compact": 60000, "memberlist.queue.broadcasts": 4096,
+           "serf.queue.Intent": 4096, "serf.queue.Event": 4096, "serf.queue.Query": 4096}
 FAMILIES = {"serf.events.deploy": 'serf_events_by_name{name="deploy"}',
             "serf.queries.load": 'serf_queries_by_name{name="load"}',
             "agent.invoke.cat": 'agent_invoke_count{name="cat"}',
@@ -196,6 +198,8 @@ class Names(ClusterTest):
                 self.assertTrue(values, exposed)
             if name in COUNTED:
                 self.assertGreater(sum(values), 0, exposed)
+        self.check_samples(s1)
+        totals = self.totals(s1)
         self.assertEqual(float(totals["consul_serf_events"]), 41)
         self.assertEqual(len([k for k in totals if k.startswith("consul_serf_events_by_name")]), 32)
         self.assertIn(r'consul_serf_events_by_name{name="odd \"0\""}', totals)
@@ -207,6 +211,27 @@ class Names(ClusterTest):
             self.assertIn(line.format(k1=k1.address, k2=k2.address), s1.log_text())
         s1.terminate(signal.SIGTERM)
         self.assertIn("serf: Shutdown without a Leave", s1.log_text())
+
+
+    def check_samples(self, agent):
+        answer = agent.ok("GET", "/v1/agent/metrics").json()  # of an interval
+        samples = {m["Name"]: m for m in answer["Samples"]}
+        others = {m["Name"] for kind in ("Gauges", "Counters") for m in answer[kind]}
+        totals = self.totals(agent)
+        for name, most in SAMPLES.items():
+            self.assertNotIn("consul." + name, others)
+            s = samples["consul." + name]
+            exposed = "consul_" + name.replace(".", "_").replace("-", "_")
+            if name != "memberlist.pushPullNode":  # others began them all
+                self.assertGreater(float(totals[exposed + "_count"]), 0, name)
+            low, middle, high = (float(totals[f'{exposed}{{quantile="{q}"}}'])
+                                 for q in ("0.5", "0.9", "0.99"))
+            self.assertTrue(low != low or 0 <= low <= middle <= high <= most, name)  # NaN: none
+            if s["Count"] > 0:
+                self.assertTrue(0 <= s["Min"] <= s["Mean"] * 1.001 <= s["Max"] * 1.002, (name, s))
+                self.assertTrue(s["Min"] <= low * 1.001 and high <= s["Max"] * 1.001, (name, s))
+        self.assertGreater(float(totals['consul_serf_msgs_sent{quantile="0.5"}']), 10)
+        self.assertGreater(float(totals["consul_memberlist_probeNode_sum"]), 0)
 
 
 class Off(ClusterTest):

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from cluster import wait_equal
+from cluster import at_end, main, wait_equal
 from own_network import in_own_namespace, ip
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -42,10 +42,12 @@ class Quickstart(unittest.TestCase):
         self.muster = os.path.join(self.tree, "build", "release", "muster")
         self.env = {**os.environ, "MUSTER_SKIP_INSTALL": "1"}
         self.env.pop("MUSTER_QUICKSTART_DIR", None)
+        at_end.append(self.tearDown)
 
     def tearDown(self):
         run(self.script, "stop", env=self.env)
         shutil.rmtree(self.dir, ignore_errors=True)
+        at_end.remove(self.tearDown)
 
     def quickstart(self, *words, seconds=60):
         done = run(self.script, *words, seconds=seconds, env=self.env)
@@ -96,4 +98,4 @@ class Quickstart(unittest.TestCase):
 if __name__ == "__main__":
     in_own_namespace()
     ip("link", "set", "lo", "up")
-    unittest.main(verbosity=2)
+    main()

@@ -1,4 +1,5 @@
-"""scale.py - what `sim_gossip --scale` found, as tables; for tests/sim/run and tests/bench/gossip."""
+"""scale.py - what `sim_gossip --scale` and `--forming` found, as tables; for tests/sim/run and
+tests/bench/gossip."""
 import html
 import json
 
@@ -35,6 +36,11 @@ def cut_row(s):
     return [str(s["nodes"]), str(s["island"]), str(s["lost"]), spread(s["healed"])]
 
 
+def forming_row(s):
+    return [str(s["nodes"]), seconds(s["start"]), str(s["trials"]), seconds(s["50"]),
+            seconds(s["100"]), str(s["joins_failed"]), str(s["datagrams"]), str(s["bytes"])]
+
+
 TABLES = (
     ("scale", "Faults", condition_row,
      ["nodes", "meanwhile", "a crash, to the first, s", "to each, s", "an event, to each, s",
@@ -42,6 +48,9 @@ TABLES = (
       "datagrams/s a node", "bytes/s a node", "simulated s in 1 s"]),
     ("newcomer", "One node joins", newcomer_row,
      ["nodes", "it knows all, s", "each knows it, s", "datagrams/s it sends", "bytes/s"]),
+    ("forming", "All start at once", forming_row,
+     ["nodes", "started within, s", "clusters", "all see all, half of the clusters, s", "the slowest, s",
+      "joins that failed", "datagrams a node", "bytes a node"]),
     ("cut", "A cut of 30 s, healed", cut_row,
      ["nodes", "behind it", "seen failed by one behind it", "each sees all again, s"]),
 )

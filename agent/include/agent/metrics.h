@@ -11,19 +11,15 @@
 
 #include <stdint.h>
 
+#include "base/sample.h"
+
 struct agent; /* opaque */
 
 enum agent_metric_kind {
     AGENT_GAUGE,   /* value */
     AGENT_COUNTER, /* value: the total */
-    AGENT_SAMPLE,  /* the total of each */
+    AGENT_SAMPLE,  /* sample: of what is measured again and again */
 };
-
-struct agent_sample { /* of what is measured again and again, in milliseconds */
-    uint64_t count;
-    double sum, sum_of_squares, min, max;
-};
-void agent_sample_add(struct agent_sample *s, double v);
 
 #define AGENT_METRICS_MAX 384 /* names and labels, with the places of those to come */
 
@@ -32,7 +28,7 @@ struct agent_metric {
     const char *help; /* a sentence */
     enum agent_metric_kind kind;
     double value;
-    struct agent_sample sample;
+    struct mu_sample sample;
     const char *label, *label_value; /* NULL: none */
     /* Where names may only have letters, users' names in them would collide: there it is called
      * this, and told apart by its label. NULL: as ever, by name and label. */

@@ -146,6 +146,9 @@ struct gossip_stats {
 };
 void gossip_driver_each_accuser(const struct gossip_driver *d, gossip_accuser_fn *each, void *data);
 void gossip_driver_counters(const struct gossip_driver *d, uint64_t out[GOSSIP_COUNTERS_COUNT]);
+/* Borrowed until the loop's next turn. */
+const struct mu_sample *gossip_driver_sample(const struct gossip_driver *d,
+                                             enum gossip_sample which);
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d);
 
 #endif

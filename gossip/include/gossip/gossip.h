@@ -26,6 +26,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/sample.h"
 #include "base/span.h"
 #include "gossip/keys.h"
 #include "proto/coordinate.h"
@@ -364,6 +365,7 @@ struct gossip_effects {
     const struct gossip_reply *replies;
     size_t replies_count;
     const struct gossip_keys *keys; /* NULL, or a later state of our keys: gossip_keys_take() */
+    bool has_round;                 /* rumors were told, among the sends */
     uint64_t incarnation;           /* our own by now: persist ahead of it (3, item 3) */
     uint64_t wake_at_ms;            /* 0: nothing is pending */
 };
@@ -572,6 +574,21 @@ enum gossip_counter {
 };
 
 const char *gossip_counter_text(enum gossip_counter counter); /* "packets.in" */
+
+/* What is measured again and again. Those in milliseconds are as fine as the time in events. */
+enum gossip_sample {
+    GOSSIP_SAMPLE_PROBE,      /* ms: a probe, from its first ping to its end, good or bad */
+    GOSSIP_SAMPLE_SYNC,       /* ms: a full exchange of state that began here, likewise */
+    GOSSIP_SAMPLE_SERF_IN,    /* bytes: an intent, event or query that came */
+    GOSSIP_SAMPLE_SERF_OUT,   /* bytes: one that was sent, each time */
+    GOSSIP_SAMPLE_ADJUSTMENT, /* ms: how far our coordinate went with a new round trip time */
+    GOSSIP_SAMPLES_OF_CORE,
+    GOSSIP_SAMPLE_ROUND = GOSSIP_SAMPLES_OF_CORE, /* ms: the driver's: of work that told rumors */
+    GOSSIP_SAMPLE_KEPT, /* ms: the driver's: the file of members written */
+    GOSSIP_SAMPLES_COUNT
+};
+/* Valid until the next step. */
+const struct mu_sample *gossip_sample(const struct gossip *g, enum gossip_sample which);
 
 /* Who accuses others, since the start: the first GOSSIP_ACCUSERS_MAX that did have a row each, all
  * others share the last, "others". A row is where it was, once it is there. */

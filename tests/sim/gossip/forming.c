@@ -17,6 +17,7 @@ struct forming {
     struct mu_rand rand;
     uint64_t known; /* pairs: who sees whom alive, itself too */
     uint64_t failed_joins;
+    uint64_t packets, bytes; /* of all, and of all trials */
 };
 
 static void on_notice(void *data, size_t node, const struct gossip_notice *notice)
@@ -60,6 +61,18 @@ static void start(struct forming *f)
     }
 }
 
+static void load_add(struct forming *f)
+{
+    struct gossip_summary sum;
+
+    for (size_t i = 0; i < f->options->nodes; i++) {
+        gossip_summarize(world_core(f->world, i), &sum);
+        f->packets += sum.counters[GOSSIP_COUNT_PACKETS_OUT];
+        f->bytes +=
+            sum.counters[GOSSIP_COUNT_BYTES_OUT] + sum.counters[GOSSIP_COUNT_STREAM_BYTES_OUT];
+    }
+}
+
 /* The time that it took, or UINT64_MAX. */
 static uint64_t form(struct forming *f, uint64_t seed)
 {
@@ -83,6 +96,7 @@ static uint64_t form(struct forming *f, uint64_t seed)
     }
     uint64_t took = f->known == pairs ? world_now_ms(f->world) - began : UINT64_MAX;
 
+    load_add(f);
     world_free(f->world);
     return took;
 }
@@ -95,13 +109,21 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void print_found(const struct forming_options *o, const uint64_t *ms, uint64_t failed)
+static void print_found(const struct forming *f, const uint64_t *ms)
 {
+    const struct forming_options *o = f->options;
     const unsigned percents[] = { 10, 50, 90, 99 };
+    double nodes = (double)o->nodes * (double)o->trials;
 
-    (void)printf(o->is_json ? "{\"kind\": \"forming\", \"nodes\": %llu, \"joins_failed\": %llu"
-                            : "%llu nodes, all see all after the last start (%llu joins failed)",
-                 (unsigned long long)o->nodes, (unsigned long long)failed);
+    (void)printf(
+        o->is_json
+            ? "{\"kind\": \"forming\", \"nodes\": %llu, \"through\": %llu, \"start\": %llu, "
+              "\"trials\": %llu, \"joins_failed\": %llu, \"datagrams\": %.0f, \"bytes\": %.0f"
+            : "%llu nodes through %llu within %llu ms, %llu times; all see all after the "
+              "last start (%llu joins failed; of each node %.0f datagrams, %.0f bytes)",
+        (unsigned long long)o->nodes, (unsigned long long)o->through,
+        (unsigned long long)o->start_ms, (unsigned long long)o->trials,
+        (unsigned long long)f->failed_joins, (double)f->packets / nodes, (double)f->bytes / nodes);
     for (size_t i = 0; i < MU_LEN(percents); i++) {
         (void)printf(o->is_json ? ", \"%u\": %llu" : "; p%u %llu ms", percents[i],
                      (unsigned long long)ms[o->trials * percents[i] / 100]);
@@ -121,7 +143,7 @@ bool forming_measure(const struct forming_options *o)
     qsort(ms, o->trials, sizeof *ms, compare);
     bool all_formed = ms[o->trials - 1] <= (o->within_ms > 0 ? o->within_ms : PATIENCE_MS);
 
-    print_found(o, ms, f.failed_joins);
+    print_found(&f, ms);
     mu_free(ms);
     return all_formed;
 }

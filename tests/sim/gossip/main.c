@@ -264,6 +264,7 @@ int main(int argc, char **argv)
         return scale_run(&scale) ? 0 : 1;
     }
     if (a.is_forming) {
+        want_large_pages(argv);
         const struct forming_options forming = { .nodes = a.nodes > 0 ? a.nodes : 100,
                                                  .seed = a.seed,
                                                  .trials = a.trials,

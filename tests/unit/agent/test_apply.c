@@ -19,13 +19,14 @@
 #include "base/mem.h"
 #include "catalog/query.h"
 #include "proto/command.h"
+#include "scratch.h"
 
 #define BATCHES 24U
 #define NAP_MS  1000U /* of apply.c, when there is no mail */
 
 struct world {
     uv_loop_t loop;
-    char dir[32];
+    const char *dir;
     char path[64];
     struct apply *apply;
     uint64_t applied;
@@ -81,8 +82,7 @@ static int setup(void **state)
     struct catalog *catalog = NULL;
 
     mu_log_set_fd(-1);
-    (void)snprintf(w->dir, sizeof w->dir, "/tmp/muster-apply-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    w->dir = scratch_dir();
     (void)snprintf(w->path, sizeof w->path, "%s/state.db", w->dir);
     assert_int_equal(uv_loop_init(&w->loop), 0);
     struct catalog_options options = { .path = w->path };

@@ -14,8 +14,9 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "scratch.h"
 
-static char dir[64];
+static const char *dir;
 
 static char *path_of(const char *name)
 {
@@ -67,8 +68,7 @@ static bool finish(void)
 static int setup(void **state)
 {
     (void)state;
-    (void)snprintf(dir, sizeof dir, "/tmp/muster-aside-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    dir = scratch_dir();
     put("consensus", "log");
     put("state", "rows");
     put("services", "kept");

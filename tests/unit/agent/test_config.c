@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "config_table.h"
+#include "scratch.h"
 
 /* -- helpers ----------------------------------------------------------------------------------- */
 
@@ -53,11 +54,10 @@ static void load_ok(struct loaded *l, const char *const *args)
 
 static const char *dir(void) /* of this run, made once */
 {
-    static char path[64];
+    static const char *path;
 
-    if (path[0] == '\0') {
-        (void)snprintf(path, sizeof path, "/tmp/muster-test-XXXXXX");
-        assert_non_null(mkdtemp(path));
+    if (path == NULL) {
+        path = scratch_dir();
     }
     return path;
 }
@@ -1007,14 +1007,6 @@ static void flags_are_printed_with_their_help(void **state)
     mu_buf_deinit(&text);
 }
 
-static int remove_dir(void **state)
-{
-    struct mu_err err = MU_ERR_NONE;
-
-    (void)state;
-    return mu_dir_remove(dir(), &err) == MU_OK ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1050,5 +1042,5 @@ int main(void)
         cmocka_unit_test(flags_are_printed_with_their_help),
     };
 
-    return cmocka_run_group_tests(tests, NULL, remove_dir);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,15 +12,15 @@
 
 #include "base/file.h"
 #include "failures.h"
+#include "scratch.h"
 
-static char dir[32];
+static const char *dir;
 static char path[64];
 
 static int setup(void **state)
 {
     (void)state;
-    (void)snprintf(dir, sizeof dir, "/tmp/muster-fail-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    dir = scratch_dir();
     (void)snprintf(path, sizeof path, "%s/failures", dir);
     return 0;
 }

@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "peer.h"
+#include "scratch.h"
 
 struct world {
     uv_loop_t loop;
@@ -390,7 +391,7 @@ static void nobody_listens(void **state)
 
 static void unix_sockets_are_spoken_to(void **state)
 {
-    char dir[] = "/tmp/muster-test-XXXXXX";
+    const char *dir = scratch_dir();
     char path[64];
     char url[96];
     char expected[256];
@@ -399,7 +400,6 @@ static void unix_sockets_are_spoken_to(void **state)
     struct world w;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
     (void)snprintf(path, sizeof path, "%s/s", dir);
     (void)snprintf(url, sizeof url, "unix://%s", path);
     world_init(&w, path);

@@ -21,12 +21,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "persist.h"
+#include "scratch.h"
 #include "writer.h"
 
 #define NOW_NS (1000000 * MU_NS_PER_S)
 
 struct world {
-    char dir[32];
+    const char *dir;
     uv_loop_t loop;
     struct local *local;
     struct persist *persist;
@@ -90,8 +91,7 @@ static int world_open(void **state)
 {
     struct world *w = mu_new(sizeof *w);
 
-    memcpy(w->dir, "/tmp/muster-test-XXXXXX", 24);
-    assert_non_null(mkdtemp(w->dir));
+    w->dir = scratch_dir();
     *state = w;
     return 0;
 }

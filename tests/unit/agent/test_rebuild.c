@@ -11,18 +11,17 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "scratch.h"
 
-static char dir[64], folder[96], note[128];
+static const char *dir;
+static char folder[96], note[128];
 
 static int open_dir(void **state)
 {
     struct mu_err err = MU_ERR_NONE;
 
     (void)state;
-    (void)snprintf(dir, sizeof dir, "/tmp/muster-rebuild-XXXXXX");
-    if (mkdtemp(dir) == NULL) {
-        return 1;
-    }
+    dir = scratch_dir();
     (void)snprintf(folder, sizeof folder, "%s/state", dir);
     (void)snprintf(note, sizeof note, "%s/rebuild", folder);
     return mu_dir_make(folder, &err) == MU_OK ? 0 : 1;

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "scratch.h"
 #include "scrub_work.h"
 
 struct sleeper {
@@ -63,13 +64,12 @@ static void what_was_noted_is_read(void **state)
         { 0, 1763680001, "state/state-1.db: page 7" },
         { 1763680000, 1763680001, "consensus/log-1.seg at byte 4096: 12 things" },
     };
-    char dir[] = "/tmp/muster-scrub-XXXXXX";
+    const char *dir = scratch_dir();
     char path[64];
     struct scrub_note got;
     struct mu_err err = MU_ERR_NONE;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
     (void)snprintf(path, sizeof path, "%s/scrub", dir);
     assert_int_equal(scrub_note_read(path, &got, &err), MU_OK); /* there is none yet */
     assert_int_equal(got.last_s, 0);

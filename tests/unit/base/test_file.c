@@ -18,9 +18,10 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "scratch.h"
 
 struct world {
-    char dir[32];
+    const char *dir;
     char path[64]; /* of the last `at` */
 };
 
@@ -34,8 +35,7 @@ static int world_open(void **state)
 {
     struct world *w = mu_new(sizeof *w);
 
-    memcpy(w->dir, "/tmp/muster-test-XXXXXX", 24);
-    assert_non_null(mkdtemp(w->dir));
+    w->dir = scratch_dir();
     *state = w;
     return 0;
 }

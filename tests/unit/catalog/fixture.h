@@ -23,9 +23,10 @@
 #include "catalog/watch.h"
 #include "core.h"
 #include "proto/command.h"
+#include "scratch.h"
 
 struct fixture {
-    char dir[64]; /* empty: in memory */
+    const char *dir; /* NULL: in memory */
     char path[96];
     struct catalog *catalog;
     struct catalog_reader *reader;
@@ -45,7 +46,7 @@ struct fixture {
 
 static inline void fixture_open(struct fixture *f)
 {
-    struct catalog_options options = { .path = f->dir[0] != '\0' ? f->path : NULL };
+    struct catalog_options options = { .path = f->dir != NULL ? f->path : NULL };
 
     CHECK(catalog_open(&f->catalog, &options, err));
     CHECK(catalog_reader_open(&f->reader, options.path, options.path == NULL ? f->catalog : NULL,
@@ -57,8 +58,7 @@ static inline void fixture_init(struct fixture *f, bool on_disk)
     memset(f, 0, sizeof *f);
     mu_arena_init(&f->arena, 0);
     if (on_disk) {
-        (void)snprintf(f->dir, sizeof f->dir, "/tmp/muster-catalog-XXXXXX");
-        assert_non_null(mkdtemp(f->dir));
+        f->dir = scratch_dir();
         (void)snprintf(f->path, sizeof f->path, "%s/state.db", f->dir);
     }
     fixture_open(f);
@@ -76,7 +76,7 @@ static inline void fixture_deinit(struct fixture *f)
 {
     fixture_close(f);
     mu_arena_deinit(&f->arena);
-    if (f->dir[0] != '\0') {
+    if (f->dir != NULL) {
         CHECK(mu_dir_remove(f->dir, err));
     }
 }
@@ -136,7 +136,6 @@ static inline void fixture_put(struct fixture *f, const char *key, const char *v
                       .kv_set = { .key = mu_span_text(key), .value = mu_span_text(value) } });
 }
 
-/* The incremental hash is what counting all rows gives. */
 /* Everything in the index of tagged addresses, as text. */
 static inline void fixture_addresses(struct fixture *f, struct mu_buf *to)
 {
@@ -173,6 +172,7 @@ static inline void fixture_check_addresses(struct fixture *f)
     mu_buf_deinit(&made);
 }
 
+/* The incremental hash is what counting all rows gives. */
 static inline void fixture_check_hash(struct fixture *f)
 {
     fixture_check_addresses(f);

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli.h"
+#include "scratch.h"
 #include "web/web.h"
 
 /* -- a scripted agent -------------------------------------------------------------------------- */
@@ -408,13 +409,13 @@ static void expect_in_file(const char *path, const char *text, bool is_there)
 
 static void the_log_file_is_appended_to_and_the_pid_file_removed(void **state)
 {
-    char dir[] = "/tmp/muster-test-XXXXXX", log_flag[80], pid_flag[80];
+    const char *dir = scratch_dir();
+    char log_flag[80], pid_flag[80];
     const char *args[] = { "agent", "-dev", log_flag, pid_flag };
     struct mu_err err = MU_ERR_NONE;
     struct ran r;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
     (void)snprintf(log_flag, sizeof log_flag, "-log-file=%s/log", dir);
     (void)snprintf(pid_flag, sizeof pid_flag, "-pid-file=%s/pid", dir);
     script.act = ACT_END_LEFT;
@@ -448,14 +449,14 @@ static enum mu_code expect_log(void *data, const char *name, struct mu_err *err)
 
 static void a_log_file_may_be_a_directory(void **state)
 {
-    char dir[] = "/tmp/muster-test-XXXXXX", log_flag[80];
+    const char *dir = scratch_dir();
+    char log_flag[80];
     const char *args[] = { "agent", "-dev", log_flag };
     struct mu_err err = MU_ERR_NONE;
     struct ran r;
     int found = 0;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
     (void)snprintf(log_flag, sizeof log_flag, "-log-file=%s/", dir);
     script.act = ACT_END_LEFT;
     run(&r, args, MU_LEN(args));

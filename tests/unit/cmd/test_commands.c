@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "cli.h"
+#include "scratch.h"
 
 /* -- the scripted agent ------------------------------------------------------------------------ */
 
@@ -534,10 +535,9 @@ static void services(void **state)
 
 static void services_from_a_file(void **state)
 {
-    char path[] = "/tmp/muster-test-XXXXXX.hcl";
-    int fd = mkstemps(path, 4);
-    const char text[] =
+    static const char text[] =
         "service { name = \"web\" id = \"w1\" port = 80 }\nservices { name = \"db\" }";
+    char path[128];
     const struct row rows[] = {
         // clang-format off
         { "register", { "services", "register", path }, { { "PUT /v1/agent/service/register", "{\"ID\":\"w1\",\"Name\":\"web\",\"Port\":80}", 200, "" }, { "PUT /v1/agent/service/register", "{\"ID\":\"db\",\"Name\":\"db\"}", 200, "" } }, 0, "Registered service: web\nRegistered service: db\n", "" },
@@ -545,11 +545,9 @@ static void services_from_a_file(void **state)
     }; // clang-format on
 
     (void)state;
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
-    (void)close(fd);
+    (void)snprintf(path, sizeof path, "%s/services.hcl", scratch_dir());
+    assert_int_equal(mu_file_replace(path, MU_SPAN_LIT(text), 0600, NULL), MU_OK);
     check_rows(rows, MU_LEN(rows));
-    (void)unlink(path);
 }
 
 /* -- whom is asked, and as who ----------------------------------------------------------------- */
@@ -633,13 +631,13 @@ static void a_unix_socket_is_asked_too(void **state)
         { "PUT /v1/agent/leave", NULL, 200, "" },
     };
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
-    char dir[] = "/tmp/muster-test-XXXXXX", address[128];
+    char address[128];
     struct server s = { .fd = socket(AF_UNIX, SOCK_STREAM, 0) };
     struct ran r;
 
     (void)state;
-    assert_true(s.fd >= 0 && mkdtemp(dir) != NULL);
-    (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s/sock", dir);
+    assert_true(s.fd >= 0);
+    (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s/sock", scratch_dir());
     assert_int_equal(bind(s.fd, (struct sockaddr *)&sa, sizeof sa), 0);
     server_run(&s, exchanges);
     (void)snprintf(address, sizeof address, "unix://%s", sa.sun_path);
@@ -648,8 +646,6 @@ static void a_unix_socket_is_asked_too(void **state)
     assert_string_equal(r.err, "");
     assert_string_equal(r.out, "Graceful leave complete\n");
     assert_string_equal(mu_buf_text(&s.seen), "PUT /v1/agent/leave\n");
-    (void)unlink(sa.sun_path);
-    (void)rmdir(dir);
     mu_buf_deinit(&s.seen);
     mu_buf_deinit(&s.headers);
     ran_free(&r);

@@ -145,6 +145,15 @@ static inline void put(struct opened *o, struct model *m, uint64_t first, size_t
     mu_free(mw);
 }
 
+/* Write entries, so many of a size at a time, until the log has so many segments. */
+static inline void put_segments(struct opened *o, struct model *m, size_t segments, size_t count,
+                                uint32_t bytes)
+{
+    while (o->j.segments_count < segments) {
+        put(o, m, m->last + 1, count, bytes);
+    }
+}
+
 /* Terms, votes, truncations, configurations and several segments. */
 static inline void history(struct opened *o, struct model *m, uint64_t seed, size_t writes)
 {

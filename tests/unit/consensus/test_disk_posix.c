@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "disk.h"
+#include "scratch.h"
 
 #define PAGE       4096U
 #define FILE_BYTES (1024U * 1024)
@@ -71,25 +72,19 @@ WRAP(int, renameat, (int a, const char *from, int b, const char *to), (a, from, 
 WRAP(int, unlinkat, (int dir, const char *name, int flags), (dir, name, flags))
 
 /* Those that may do part of it. */
-ssize_t __real_pread64(int fd, void *to, size_t bytes, off64_t at);
-ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off64_t at);
-ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off64_t at)
-{
-    if (is_due("pread64")) {
-        return fault.error != 0 ? -1 : __real_pread64(fd, to, bytes / 2, at);
+#define WRAP_PART(name, buffer)                                                     \
+    ssize_t __real_##name(int fd, buffer bytes, size_t count, off64_t at);          \
+    ssize_t __wrap_##name(int fd, buffer bytes, size_t count, off64_t at);          \
+    ssize_t __wrap_##name(int fd, buffer bytes, size_t count, off64_t at)           \
+    {                                                                               \
+        if (is_due(#name)) {                                                        \
+            return fault.error != 0 ? -1 : __real_##name(fd, bytes, count / 2, at); \
+        }                                                                           \
+        return __real_##name(fd, bytes, count, at);                                 \
     }
-    return __real_pread64(fd, to, bytes, at);
-}
 
-ssize_t __real_pwrite64(int fd, const void *from, size_t bytes, off64_t at);
-ssize_t __wrap_pwrite64(int fd, const void *from, size_t bytes, off64_t at);
-ssize_t __wrap_pwrite64(int fd, const void *from, size_t bytes, off64_t at)
-{
-    if (is_due("pwrite64")) {
-        return fault.error != 0 ? -1 : __real_pwrite64(fd, from, bytes / 2, at);
-    }
-    return __real_pwrite64(fd, from, bytes, at);
-}
+WRAP_PART(pread64, void *)
+WRAP_PART(pwrite64, const void *)
 
 /* Past the page cache or not: who is asked this decides nothing else. */
 ssize_t __real_pwritev64v2(int fd, const struct iovec *parts, int count, off64_t at, int flags);
@@ -114,7 +109,7 @@ int __wrap_open64(const char *path, int flags, ...)
 /* ------------------------------------------------------------------------------------------ */
 
 struct rig {
-    char dir[64];
+    const char *dir;
     struct consensus_disk disk;
     uint8_t *model[2];
     int files[2];
@@ -126,8 +121,7 @@ static int setup(void **state)
     struct mu_err err = MU_ERR_NONE;
     uint64_t bytes;
 
-    (void)snprintf(r.dir, sizeof r.dir, "/tmp/muster-disk-XXXXXX");
-    assert_non_null(mkdtemp(r.dir));
+    r.dir = scratch_dir();
     assert_int_equal(consensus__disk_open(&r.disk, r.dir, &err), MU_OK);
     for (int i = 0; i < 2; i++) {
         r.model[i] = mu_new(FILE_BYTES);

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "consensus/driver.h"
+#include "scratch.h"
 
 #define SERVERS     3
 #define TIMEOUT_MS  60000 /* of a whole test: only a hang gets there */
@@ -70,7 +71,7 @@ struct cluster {
     uv_loop_t loop;
     uv_idle_t deliver; /* active while messages are under way */
     uv_timer_t watchdog;
-    char *dir;
+    const char *dir;
     unsigned count;
     struct server servers[SERVERS];
     struct mu_link wire;
@@ -375,8 +376,7 @@ static struct cluster *cluster_new(unsigned count)
     struct cluster *c = mu_new(sizeof *c);
 
     mu_log_set_fd(-1);
-    c->dir = mu_strdup("/tmp/muster-driver-XXXXXX");
-    assert_non_null(mkdtemp(c->dir));
+    c->dir = scratch_dir();
     c->count = count;
     mu_list_init(&c->wire);
     assert_int_equal(uv_loop_init(&c->loop), 0);
@@ -440,7 +440,6 @@ static void cluster_free(struct cluster *c)
         message_free(MU_CONTAINER(link, struct message, link));
     }
     assert_int_equal(mu_dir_remove(c->dir, &err), MU_OK);
-    mu_free(c->dir);
     mu_free(c);
 }
 

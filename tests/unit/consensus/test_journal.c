@@ -677,9 +677,7 @@ static void files_that_are_missing_cut_or_foreign_are_reported(void **state)
         struct opened o;
 
         must_open(&o, d);
-        while (o.j.segments_count < 4) {
-            put(&o, m, m->last + 1, 3, 900);
-        }
+        put_segments(&o, m, 4, 3, 900);
         put(&o, m, m->last + 1, 1, 900);
         shut(&o);
         memory_crash(d);
@@ -874,9 +872,7 @@ static void spares_are_filled_in_pieces_used_and_made_again(void **state)
         assert_int_equal(consensus__journal_tend(&o.j, &o.err), MU_OK);
     }
     assert_int_equal(o.j.spares_count, 1);
-    while (o.j.segments_count < 3) {
-        put(&o, m, m->last + 1, 4, 900);
-    }
+    put_segments(&o, m, 3, 4, 900);
     assert_int_equal(o.j.spares_count, 0);
     assert_true(consensus__journal_wants(&o.j));
     assert_int_equal(consensus__journal_tend(&o.j, &o.err), MU_OK);

@@ -307,6 +307,20 @@ static uint64_t put_one(struct opened *o, struct model *m, uint64_t index, uint8
     return at;
 }
 
+/* Entries from 1 on in a batch each, one of them a configuration; where the batch of one begins. */
+static uint64_t put_each(struct opened *o, struct model *m, uint64_t count, uint64_t config,
+                         uint64_t which)
+{
+    uint64_t found = 0;
+
+    for (uint64_t index = 1; index <= count; index++) {
+        uint64_t at = put_one(o, m, index, index == config ? CONSENSUS_CONFIG : CONSENSUS_COMMAND);
+
+        found = index == which ? at : found;
+    }
+    return found;
+}
+
 /* Entries 1 to 8 in a batch each, one of which is damaged. Which configurations there are, and how
  * far the state is, decides. model_config() has two servers at 1 and 4, one at 3. */
 static void configurations_outlive_damage_or_refuse_it(void **state)
@@ -331,15 +345,10 @@ static void configurations_outlive_damage_or_refuse_it(void **state)
         struct memory_disk *d = memory_disk_new();
         struct model *m = model_new();
         struct opened o;
-        uint64_t lost_at = 0;
 
         must_open(&o, d);
-        for (uint64_t index = 1; index <= 8; index++) {
-            uint64_t at = put_one(&o, m, index,
-                                  index == cases[i].config ? CONSENSUS_CONFIG : CONSENSUS_COMMAND);
+        uint64_t lost_at = put_each(&o, m, 8, cases[i].config, cases[i].lost);
 
-            lost_at = index == cases[i].lost ? at : lost_at;
-        }
         assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
         shut(&o);
         memory_crash(d);
@@ -393,13 +402,8 @@ static void damage_is_told_to_who_only_looks(void **state)
 
     (void)state;
     must_open(&o, d);
-    uint64_t lost_at = 0;
+    uint64_t lost_at = put_each(&o, m, 6, 0, 5);
 
-    for (uint64_t index = 1; index <= 6; index++) {
-        uint64_t at = put_one(&o, m, index, CONSENSUS_COMMAND);
-
-        lost_at = index == 5 ? at : lost_at;
-    }
     shut(&o);
     memory_crash(d);
     memory_bytes(d, "log-0000000000000001.seg")->data[lost_at + 60] ^= 1;
@@ -421,15 +425,11 @@ static void one_request_fails_while_mending(void **state)
         struct memory_disk *d = memory_disk_new();
         struct model *m = model_new();
         struct opened o;
-        uint64_t lost_at = 0;
         bool was_made = true;
 
         must_open(&o, d);
-        for (uint64_t index = 1; index <= 8; index++) {
-            uint64_t at = put_one(&o, m, index, index == 1 ? CONSENSUS_CONFIG : CONSENSUS_COMMAND);
+        uint64_t lost_at = put_each(&o, m, 8, 1, 5);
 
-            lost_at = index == 5 ? at : lost_at;
-        }
         assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
         shut(&o);
         memory_crash(d);

@@ -225,9 +225,7 @@ static void a_segment_of_another_history_is_damage(void **state)
         struct opened o;
 
         must_open(&o, d);
-        while (o.j.segments_count < 2) {
-            put(&o, m, m->last + 1, 3, 5000);
-        }
+        put_segments(&o, m, 2, 3, 5000);
         put(&o, m, m->last + 1, 1, 10);
         shut(&o);
         batch_forge(memory_bytes(d, SECOND), CONSENSUS_PAGE, CONSENSUS_RECORD_BASE, 0,
@@ -247,9 +245,7 @@ static void a_scrub_compares_the_seams(void **state)
 
     (void)state;
     must_open(&o, d);
-    while (o.j.segments_count < 2) {
-        put(&o, m, m->last + 1, 3, 5000);
-    }
+    put_segments(&o, m, 2, 3, 5000);
     put(&o, m, m->last + 1, 1, 10);
     /* The vote in the last batch of the first one is another one. */
     struct mu_buf *first = memory_bytes(d, FIRST);
@@ -451,9 +447,7 @@ static void what_is_read_is_checked_again(void **state)
         struct opened o;
 
         must_open(&o, d);
-        while (o.j.segments_count < 2) { /* a page each: the first one is full */
-            put(&o, m, m->last + 1, 1, 30);
-        }
+        put_segments(&o, m, 2, 1, 30); /* a page each: the first one is full */
         batch_change(memory_bytes(d, FIRST), SMALL_SEGMENT - CONSENSUS_PAGE, cases[i].what);
         if (consensus__journal_read(&o.j, 1, m->last, SIZE_MAX, &got, &o.err) != MU_CORRUPT ||
             strstr(o.err.text, cases[i].text) == NULL || strstr(o.err.text, FIRST) == NULL) {
@@ -481,9 +475,7 @@ static void a_newest_segment_that_was_cut_is_missed_by_meta(void **state)
         struct opened o;
 
         must_open(&o, d);
-        while (o.j.segments_count < 2) {
-            put(&o, m, m->last + 1, 1, 30);
-        }
+        put_segments(&o, m, 2, 1, 30);
         uint64_t seq = o.j.seq;
 
         shut(&o);

@@ -16,8 +16,10 @@
 #include "consensus/recover.h"
 #include "consensus/store.h"
 #include "record.h"
+#include "scratch.h"
 
-static char dir[64];
+static const char *dir;
+static char none[128]; /* in it, and never made */
 
 static struct mu_id id_of(uint8_t n)
 {
@@ -103,8 +105,8 @@ static void log_make(void)
 static int setup(void **state)
 {
     (void)state;
-    (void)snprintf(dir, sizeof dir, "/tmp/muster-recover-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    dir = scratch_dir();
+    (void)snprintf(none, sizeof none, "%s/none", dir);
     return 0;
 }
 
@@ -201,6 +203,14 @@ static void another_nodes_log_is_refused(void **state)
     assert_int_equal(consensus_inspect(dir, &other, &seen, &err), MU_FOREIGN);
 }
 
+/* This server goes on alone. */
+static void config_of_one(const struct consensus_inspection *seen, struct consensus_config *config)
+{
+    struct consensus_server alone = { .id = id_of(1), .disk = seen->disk, .is_voter = true };
+
+    consensus_recovery_config(seen, &alone, 1, config);
+}
+
 static void recovery_appends_one_entry_in_a_new_epoch(void **state)
 {
     struct consensus_inspection seen, now;
@@ -211,9 +221,7 @@ static void recovery_appends_one_entry_in_a_new_epoch(void **state)
     (void)state;
     log_make();
     inspect(&seen);
-    struct consensus_server alone = { .id = own, .disk = seen.disk, .is_voter = true };
-
-    consensus_recovery_config(&seen, &alone, 1, &config);
+    config_of_one(&seen, &config);
     if (consensus_recover(dir, &own, &seen, &config, 7, &err) != MU_OK) {
         fail_msg("recover: %s", err.text);
     }
@@ -354,7 +362,7 @@ static void a_promise_of_nobody_cannot_be_forgotten(void **state)
     struct mu_id own = id_of(1), other = id_of(2);
 
     (void)state;
-    assert_int_equal(consensus_promise_reset("/tmp/muster-recover-none", &own, &err), MU_NOT_FOUND);
+    assert_int_equal(consensus_promise_reset(none, &own, &err), MU_NOT_FOUND);
     log_make();
     assert_int_equal(consensus_promise_reset(dir, &other, &err), MU_FOREIGN);
 }
@@ -371,9 +379,7 @@ static void only_the_log_that_was_seen_is_continued(void **state)
     (void)state;
     log_make();
     inspect(&seen);
-    struct consensus_server alone = { .id = own, .disk = seen.disk, .is_voter = true };
-
-    consensus_recovery_config(&seen, &alone, 1, &config);
+    config_of_one(&seen, &config);
     for (int i = 0; i < 4; i++) {
         other = seen;
         switch (i) {
@@ -455,7 +461,7 @@ static void the_reserve_of_a_log_that_is_kept_goes(void **state)
         assert_int_equal(access(mu_buf_text(&path), F_OK), 0);
     }
     mu_buf_deinit(&path);
-    assert_int_equal(consensus_reserve_drop("/tmp/muster-recover-none", &err), MU_OK);
+    assert_int_equal(consensus_reserve_drop(none, &err), MU_OK);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

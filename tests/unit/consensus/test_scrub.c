@@ -138,9 +138,7 @@ static void what_is_missing_or_short_is_damage(void **state)
 
     (void)state;
     must_open(&o, d);
-    while (o.j.segments_count < 3) {
-        put(&o, m, m->last + 1, 4, 5000);
-    }
+    put_segments(&o, m, 3, 4, 5000);
     struct memory_disk *copy = memory_disk_copy(d);
 
     o.view = memory_disk_view(copy);
@@ -208,9 +206,7 @@ static void a_segment_that_is_shed_goes_and_nothing_else(void **state)
         uint64_t upto = 0;
 
         must_open(&o, d);
-        while (o.j.segments_count < 3) {
-            put(&o, m, m->last + 1, 4, 5000);
-        }
+        put_segments(&o, m, 3, 4, 5000);
         m->hard.term = 7; /* a vote, which the damaged one alone would know of */
         m->hard.voted_for = model_id(3);
         put(&o, m, m->last + 1, 1, 50);

@@ -14,6 +14,7 @@
 #include "log_model.h"
 #include "memory_disk.h"
 #include "meta.h"
+#include "scratch.h"
 #include "store_segment.h"
 
 #define SMALL_SEGMENT (64U * 1024)
@@ -156,20 +157,11 @@ static void must_open(struct rig *r, enum which which, const char *dir)
     }
 }
 
-static char *dir_new(void)
-{
-    char *dir = mu_strdup("/tmp/muster-store-XXXXXX");
-
-    assert_non_null(mkdtemp(dir));
-    return dir;
-}
-
-static void dir_free(char *dir)
+static void dir_free(const char *dir)
 {
     struct mu_err err = MU_ERR_NONE;
 
     assert_int_equal(mu_dir_remove(dir, &err), MU_OK);
-    mu_free(dir);
 }
 
 static void submit_wait(struct rig *r, const struct model_write *mw)
@@ -275,7 +267,7 @@ static void must_fetch(struct rig *r, const struct model *m, uint64_t first, uin
 struct twins {
     struct memory_disk *disk;
     struct consensus_disk view;
-    char *dir;
+    const char *dir;
     struct rig segment, sqlite;
     struct model *acked; /* what both hold */
     uint64_t seq;        /* of this boot */
@@ -416,7 +408,7 @@ static void both_stores_hold_the_same_after_any_history(void **state)
         mu_rand_seed(&t->rand, seed);
         t->disk = memory_disk_new();
         t->view = memory_disk_view(t->disk);
-        t->dir = dir_new();
+        t->dir = scratch_dir();
         t->acked = mu_new(sizeof *t->acked);
         twins_open(t, t->acked, 1, false);
         must_open(&t->sqlite, SQLITE, t->dir);
@@ -445,7 +437,7 @@ static void a_restart_finds_disk_record_and_count(void **state)
     (void)state;
     for (enum which which = SEGMENT; which <= SQLITE; which++) {
         struct model *m = mu_new(sizeof *m);
-        char *dir = dir_new();
+        const char *dir = scratch_dir();
         struct mu_id disk;
         struct rig r;
 
@@ -488,7 +480,7 @@ static void a_directory_of_another_node_is_refused_with_both_ids(void **state)
 {
     (void)state;
     for (enum which which = SEGMENT; which <= SQLITE; which++) {
-        char *dir = dir_new();
+        const char *dir = scratch_dir();
         struct rig r;
 
         must_open(&r, which, dir);
@@ -505,7 +497,7 @@ static void a_directory_in_use_is_refused(void **state)
 {
     (void)state;
     for (enum which which = SEGMENT; which <= SQLITE; which++) {
-        char *dir = dir_new();
+        const char *dir = scratch_dir();
         struct rig first;
         struct rig second;
 
@@ -522,7 +514,7 @@ static void a_directory_in_use_is_refused(void **state)
 
 static void a_newer_format_is_refused(void **state)
 {
-    char *dir = dir_new();
+    const char *dir = scratch_dir();
     char path[128];
     sqlite3 *db;
     struct rig r;
@@ -542,7 +534,7 @@ static void a_newer_format_is_refused(void **state)
 static void a_log_without_its_meta_file_is_damage(void **state)
 {
     struct model *m = mu_new(sizeof *m);
-    char *dir = dir_new();
+    const char *dir = scratch_dir();
     char path[128];
     struct rig r;
 
@@ -562,7 +554,7 @@ static void a_log_without_its_meta_file_is_damage(void **state)
 static void an_empty_log_of_a_cluster_is_damage(void **state)
 {
     struct model *m = mu_new(sizeof *m);
-    char *dir = dir_new();
+    const char *dir = scratch_dir();
     char path[128];
     struct rig r;
 
@@ -589,7 +581,7 @@ static void what_was_compacted_is_said_to_be(void **state)
     for (enum which which = SEGMENT; which <= SQLITE; which++) {
         struct consensus_fetch f = { .ticket = 5, .bytes_max = 1000, .first = 1, .last = 9 };
         struct model *m = mu_new(sizeof *m);
-        char *dir = dir_new();
+        const char *dir = scratch_dir();
         struct rig r;
 
         must_open(&r, which, dir);

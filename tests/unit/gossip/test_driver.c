@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gossip/driver.h"
+#include "scratch.h"
 #include "state.h"
 
 #define NODES_MAX   5
@@ -42,7 +43,7 @@ struct cluster {
     uv_loop_t loop;
     uv_timer_t patience;
     bool is_over;
-    char dir[64];
+    const char *dir;
     struct node nodes[NODES_MAX];
 };
 
@@ -198,8 +199,7 @@ static void node_stop(struct cluster *c, size_t i)
 static void cluster_open(struct cluster *c)
 {
     memset(c, 0, sizeof *c);
-    (void)snprintf(c->dir, sizeof c->dir, "/tmp/muster-test-gossip.XXXXXX");
-    assert_non_null(mkdtemp(c->dir));
+    c->dir = scratch_dir();
     assert_int_equal(uv_loop_init(&c->loop), 0);
     assert_int_equal(uv_timer_init(&c->loop, &c->patience), 0);
     c->patience.data = c;

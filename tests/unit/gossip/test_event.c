@@ -141,6 +141,8 @@ static void a_query_is_answered_once_and_in_time(void **unused)
     assert_int_equal(b.fx.queries_count, 0);
     say_query(&b, 3, 78); /* another of the same time */
     assert_int_equal(b.fx.queries_count, 1);
+    assert_int_equal(gossip_sample(b.g, GOSSIP_SAMPLE_SERF_IN)->count, 3);
+    assert_true(gossip_sample(b.g, GOSSIP_SAMPLE_SERF_IN)->min > 4); /* bytes */
 
     assert_int_equal(gossip_respond_check(b.g, 3, 79, MU_SPAN_NONE, &err), MU_TIMEOUT);
     assert_int_equal(

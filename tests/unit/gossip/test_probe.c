@@ -238,7 +238,14 @@ static void an_ack_tells_how_far_its_sender_is(void **unused)
     const char *name = next_probe(&p)->card->name;
 
     assert_false(gossip_coordinate(p.b.g, name, &at));
+    const struct mu_sample *probes = gossip_sample(p.b.g, GOSSIP_SAMPLE_PROBE);
+    const struct mu_sample *moves = gossip_sample(p.b.g, GOSSIP_SAMPLE_ADJUSTMENT);
+
+    assert_true(probes->count == 0 && moves->count == 0);
+    p.b.now_ms += 20;
     ack_from_afar(&p, 0, 20000000, &far_away, false);
+    assert_true(probes->count == 1 && probes->sum == 20);
+    assert_true(moves->count == 1 && moves->sum > 0);
     assert_true(gossip_coordinate(p.b.g, name, &at));
     assert_true(coordinate_eq(&at, &far_away));
     assert_true(gossip_coordinate(p.b.g, "us", &at));

@@ -169,6 +169,8 @@ static void more_members_than_a_chunk(void **unused)
     settle(&p, 1 << 20);
     assert_int_equal(p.contacted, 1);
     assert_int_equal(p.a.g->members.count, 702);
+    assert_int_equal(gossip_sample(p.a.g, GOSSIP_SAMPLE_SYNC)->count, 1);
+    assert_int_equal(gossip_sample(p.b.g, GOSSIP_SAMPLE_SYNC)->count, 0); /* it was asked */
     pair_close(&p);
 }
 
