@@ -11,8 +11,9 @@
  *   in silent 3 name            nothing of `name` arrives at it
  *   narrow - 1400 name          small datagrams arrive at `name`, those of so many bytes do not
  *   tcp silent 8301 name        what it met, dialling this port of `name`
- *   astray - 0 name TAB where   `name` does not answer where it says that it is; what was seen of
- * it failed refused 1200 name TAB by `name` is failed for so many ms; who said so, on what evidence
+ *   astray - 0 name TAB where   `name` does not answer where it says; what was seen of it instead
+ *   failed refused 1200 name TAB by
+ *                               `name` is failed for so many ms; who said so, on what evidence
  *   more                        there were others, but an answer has its bound
  *
  * Names come last on a line and hold no control characters.

@@ -8,12 +8,13 @@
 
 /* How long the driver lets things last. Generous where honest clients wait: pooled connections of
  * Go clients stay idle for 90 s, and one that we close under a request costs it an error. */
-#define IDLE_MS     (600U * 1000) /* between requests */
-#define HEAD_MS     (30U * 1000)  /* from the first byte of a head to its end: slow loris */
-#define BODY_MS     (60U * 1000)  /* between two parts of a body */
-#define SEND_MS     (60U * 1000)  /* without the peer taking a byte of its answer */
-#define VICTIMS_MAX 64            /* looked at to make room for one answer */
-#define END_MS      (2U * 1000) /* of reading on after a refusal, so that the peer sees the answer */
+#define IDLE_MS (600U * 1000) /* between requests */
+#define HEAD_MS (30U * 1000)  /* from the first byte of a head to its end: slow loris */
+#define BODY_MS (60U * 1000)  /* between two parts of a body */
+#define SEND_MS (60U * 1000)  /* without the peer taking a byte of its answer */
+#define END_MS  (2U * 1000)   /* of reading on after a refusal, so that the peer sees the answer */
+
+#define VICTIMS_MAX 64 /* looked at to make room for one answer */
 
 static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 section 3.4 */
 #define PREFACE_BYTES (sizeof preface - 1)
@@ -268,7 +269,7 @@ static bool has_room(struct conn *c, size_t bytes)
 void conn__admit(struct conn *c, struct request *r)
 {
     struct request_pool *pool = c->host->pool;
-    size_t bytes = r->response.body.bytes;
+    size_t bytes = r->method == WEB_HEAD ? 0 : r->response.body.bytes;
 
     if (!has_room(c, bytes)) {
         response_reset(r);
@@ -279,6 +280,22 @@ void conn__admit(struct conn *c, struct request *r)
         bytes = r->response.body.bytes;
     }
     held_set(&pool->held, &c->held, c->held.bytes + bytes, c->host->now_ms);
+}
+
+/* Until it is no more than it may be. Who took enough since it was looked at last goes behind the
+ * others, and stays if there are any. */
+static void make_way(struct held *all)
+{
+    struct held_by *first;
+
+    while ((first = held_over(all)) != NULL) {
+        struct conn *c = MU_CONTAINER(first, struct conn, held);
+
+        conn_look(c);
+        if (held_over(all) == first) {
+            evict(c);
+        }
+    }
 }
 
 /* -- the turn ---------------------------------------------------------------------------------- */
@@ -306,9 +323,7 @@ void conn_turn(struct conn *c)
     }
     c->is_held_up = conn__is_clogged(c);
     held_count(c);
-    for (struct held_by *by; (by = held_over(&c->host->pool->held)) != NULL;) {
-        evict(MU_CONTAINER(by, struct conn, held));
-    }
+    make_way(&c->host->pool->held);
 }
 
 void conn_stop(struct conn *c)

@@ -68,7 +68,7 @@ struct conn {
     bool is_eof;         /* the peer sends nothing more */
     bool is_stopping;    /* answer what runs, then end */
     bool has_watched;    /* an answer waits for the peer to take more of it */
-    bool is_body_held;   /* a body comes faster than it can be kept: read no more for now */
+    bool is_body_held;   /* a body comes faster than it is kept: nothing is read until it was */
     uint64_t since_ms;   /* when what conn_deadline() measures began */
 
     /* HTTP/1.1 */

@@ -31,12 +31,12 @@ struct front {
     struct route_table table;
     struct mu_arena scratch;  /* rows of the evaluation that runs; empty between them */
     struct mu_buf text;       /* scratch for keys and error texts */
-    struct mu_link woken;     /* reads whose watch fired: looked at at the end of the turn */
+    struct mu_link woken;     /* reads whose watch fired, or whose turn is to come: front_turn() */
     struct mu_link parked;    /* reads that wait on a watch */
     struct mu_link hashed;    /* reads of local services that wait for another hash */
     struct mu_link monitors;  /* the log, followed */
     struct mu_link listening; /* reads of events that wait for another one */
-    size_t parked_count;      /* in all four: at most MU_BLOCKING_MAX */
+    size_t parked_count;      /* in all but monitors; none is parked above MU_BLOCKING_MAX */
     struct deadline gate;     /* how long the woken wait for room: front_turn() */
     bool is_gate_over;
     struct front_metrics metrics;

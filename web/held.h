@@ -46,7 +46,7 @@ void held_taken(struct held *h, struct held_by *by, size_t bytes, uint64_t now_m
 
 enum held_room {
     HELD_FITS,
-    HELD_EVICT, /* once held_victim() has gone: ask again */
+    HELD_EVICT, /* once *victim has gone: ask again */
     HELD_REFUSED,
 };
 /* May `by` hold so many bytes more? */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -564,8 +565,10 @@ static void an_empty_log_of_a_cluster_is_damage(void **state)
     must_open(&r, SEGMENT, dir);
     put(&r, m, 1, 1, 1);
     rig_close(&r);
-    (void)snprintf(path, sizeof path, "%s/log-0000000000000001.seg", dir);
-    assert_int_equal(unlink(path), 0);
+    for (int i = 1; i <= 2; i++) { /* a slow machine has begun the second one */
+        (void)snprintf(path, sizeof path, "%s/log-000000000000000%d.seg", dir, i);
+        assert_true(unlink(path) == 0 || (i == 2 && errno == ENOENT));
+    }
     assert_int_equal(rig_open(&r, SEGMENT, dir, 1, NULL), MU_CORRUPT);
     assert_non_null(strstr(r.err.text, "were durable"));
     rig_close(&r);

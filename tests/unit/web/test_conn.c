@@ -22,6 +22,7 @@ struct world {
     unsigned touches, cancels;
     struct request *slow; /* the one that waits for the test */
     struct mu_buf seen;   /* "PUT /x [body]" of each that was served */
+    size_t unsent;        /* of `conn`, as its socket says */
     char big[300000];
 };
 
@@ -61,6 +62,10 @@ static void serve(void *data, struct request *r)
         r->is_held = mu_span_starts(r->target, MU_SPAN_LIT("/held"));
     } else if (mu_span_starts(r->target, MU_SPAN_LIT("/big"))) {
         r->response.body = mu_span_of(w->big, sizeof w->big);
+        r->response.status = 200;
+        request_answer(r);
+    } else if (mu_span_starts(r->target, MU_SPAN_LIT("/small"))) {
+        r->response.body = mu_span_of(w->big, 60000);
         r->response.status = 200;
         request_answer(r);
     } else {
@@ -448,7 +453,10 @@ static void peers_that_do_not_read_share_their_room(void **state)
     assert_int_equal(answered, MU_HTTP_HELD_MAX / sizeof w->big);
     assert_true(strncmp((char *)peers[PEERS - 1].out.data, "HTTP/1.1 429 ", 13) == 0);
     feed(w, GET("/a"));
-    expect_sent(w, OK); /* a little is always there */
+    expect_sent(w, OK);                               /* a little is always there */
+    feed(w, "HEAD /big HTTP/1.1\r\nHost: h\r\n\r\n"); /* and this holds nothing */
+    assert_true(strncmp((char *)w->conn.out.data, "HTTP/1.1 200 ", 13) == 0);
+    mu_buf_clear(&w->conn.out);
     w->host.now_ms += 1000;
     feed(w, GET("/big"));
     assert_true(w->conn.out.bytes > sizeof w->big);
@@ -462,6 +470,57 @@ static void peers_that_do_not_read_share_their_room(void **state)
     conn_turn(&w->conn);
     assert_int_equal(w->pool.held.bytes, 0);
     mu_free(peers);
+    world_free(w);
+}
+
+static size_t still_unsent(void *data, struct conn *c)
+{
+    const struct world *w = data;
+
+    return c == &w->conn ? w->unsent : c->unsent;
+}
+
+static void has_the_driver_write(struct conn *c)
+{
+    size_t bytes = c->out.bytes;
+
+    mu_buf_clear(&c->out);
+    conn_sent(c, bytes);
+}
+
+/* There is too much, so somebody has to go: not whose answer is the oldest and goes out all the
+ * time. */
+static void who_reads_is_not_cut_for_who_does_not(void **state)
+{
+    enum { SMALL = 700 };
+    struct world *w = world_new();
+    struct conn *small = mu_new_array(SMALL, sizeof *small);
+    struct conn idle;
+    size_t count = 0;
+
+    (void)state;
+    w->host.unsent = still_unsent;
+    feed(w, GET("/big"));
+    has_the_driver_write(&w->conn);
+    w->host.now_ms += 10;
+    conn_init(&idle, &w->host, &MU_ADDR_NONE);
+    conn_feed(&idle, MU_SPAN_LIT(GET("/big")));
+    has_the_driver_write(&idle);
+    w->unsent = w->conn.unsent - HELD_PACE;
+    w->host.now_ms += 10;
+    while (w->pool.held.evicted_count == 0 && count < SMALL) {
+        conn_init(&small[count], &w->host, &MU_ADDR_NONE);
+        conn_feed(&small[count], MU_SPAN_LIT(GET("/small")));
+        conn_turn(&small[count++]);
+    }
+    assert_int_equal(w->pool.held.evicted_count, 1);
+    assert_true(conn_is_over(&idle));
+    assert_false(conn_is_over(&w->conn));
+    for (size_t i = 0; i < count; i++) {
+        conn_deinit(&small[i]);
+    }
+    conn_deinit(&idle);
+    mu_free(small);
     world_free(w);
 }
 
@@ -845,6 +904,7 @@ int main(void)
         cmocka_unit_test(an_endless_body_ends_the_connection),
         cmocka_unit_test(a_peer_that_does_not_read_is_not_read),
         cmocka_unit_test(peers_that_do_not_read_share_their_room),
+        cmocka_unit_test(who_reads_is_not_cut_for_who_does_not),
         cmocka_unit_test(a_client_that_goes_is_forgotten),
         cmocka_unit_test(half_closed_ones_get_their_answer),
         cmocka_unit_test(nobody_waits_behind_a_closed_pipe),
