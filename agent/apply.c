@@ -4,7 +4,8 @@
  *   apply_push --> orders ----> apply_step: neighbouring orders become one transaction, or two
  *   apply_collect <-- outcomes, failure
  *
- * After a second without work a step writes the state back, once.
+ * After a second without work a step writes the state back, once, and gives back what of its file
+ * is free, a slice a step.
  *
  * On a full disk the transaction is rolled back and *held*: the owner is asked to make room, and
  * the next step, which comes then or after a second, tries it again. Nothing is skipped: others
@@ -27,6 +28,8 @@
 
 /* How long without work before a checkpoint is worth while (spec/consensus.md 3.4). */
 #define IDLE_MS 1000
+/* Between slices of the file: about 20 MB a second go back. */
+#define SLACK_MS 50
 /* On a full disk: how long to wait for room, and how often. After that nobody is going to make any.
  */
 #define FULL_RETRY_MS  1000
@@ -53,7 +56,7 @@ struct outcome {
     struct catalog_changes *changes;
     struct catalog_applied applied;
     struct catalog_history history;
-    uint64_t durable;
+    uint64_t durable, bytes;
 };
 
 struct apply {
@@ -69,7 +72,8 @@ struct apply {
 
     struct catalog *catalog; /* of the steps, as the next five */
     uint64_t durable;
-    bool is_dirty;      /* applied since the last checkpoint */
+    bool is_dirty;      /* applied since the last checkpoint, or: */
+    bool gives_back;    /* of the file, the next slice soon */
     struct order *held; /* what found no room; NULL: nothing */
     size_t held_at;     /* its entries up to here are done */
     unsigned tries;     /* in vain, one after the other */
@@ -232,8 +236,10 @@ static enum mu_code run_order(struct apply *a, const struct order *o, size_t *at
         }
         out->applied = catalog_applied(a->catalog);
         out->history = catalog_history(a->catalog);
+        out->bytes = catalog_bytes(a->catalog);
         out->durable = a->durable;
         a->is_dirty = true;
+        a->gives_back = false; /* not before the next second without work */
         outcome_post(a, out);
         *at += count;
     }
@@ -247,6 +253,7 @@ static void durable_post(struct apply *a, uint64_t before)
 
         out->applied = catalog_applied(a->catalog);
         out->history = catalog_history(a->catalog);
+        out->bytes = catalog_bytes(a->catalog);
         out->durable = a->durable;
         outcome_post(a, out);
     }
@@ -257,7 +264,8 @@ static enum mu_code run_idle(struct apply *a, struct mu_err *err)
     uint64_t before = a->durable;
     enum mu_code rc = checkpoint(a, true, err);
 
-    a->is_dirty = false;
+    a->gives_back = catalog_has_slack(a->catalog);
+    a->is_dirty = a->gives_back;
     if (rc == MU_OK) {
         durable_post(a, before);
     }
@@ -380,6 +388,14 @@ static enum mu_code run_next(struct apply *a, struct mu_err *err)
     return run_held(a, err);
 }
 
+static uint64_t nap(const struct apply *a)
+{
+    if (a->held != NULL) {
+        return FULL_RETRY_MS;
+    }
+    return !a->is_dirty ? UINT64_MAX : a->gives_back ? SLACK_MS : IDLE_MS;
+}
+
 bool apply_step(struct apply *a, uint64_t *nap_ms)
 {
     struct mu_err err = MU_ERR_NONE;
@@ -409,7 +425,7 @@ bool apply_step(struct apply *a, uint64_t *nap_ms)
         failure_post(a, &err);
         return false;
     }
-    *nap_ms = a->held != NULL ? FULL_RETRY_MS : a->is_dirty ? IDLE_MS : UINT64_MAX;
+    *nap_ms = nap(a);
     return true;
 }
 
@@ -455,6 +471,7 @@ void apply_collect(struct apply *a)
             .applied = o->applied,
             .history = o->history,
             .durable = o->durable,
+            .bytes = o->bytes,
         };
 
         MU_ASSERT(a->waiting >= o->entries_count);

@@ -45,6 +45,7 @@ struct apply_report { /* of one transaction */
     struct catalog_applied applied;
     struct catalog_history history; /* how long that of the keys is */
     uint64_t durable;               /* applied index that is flushed in the state file */
+    uint64_t bytes;                 /* of that file, in use; 0: not known */
 };
 
 typedef void apply_done_fn(void *data, const struct apply_report *report);

@@ -58,6 +58,7 @@ static void on_applied(void *data, const struct apply_report *report)
 
     a->applied = report->applied;
     if (a->consensus != NULL) {
+        consensus_driver_weigh(a->consensus, report->bytes);
         consensus_driver_applied(a->consensus, report->applied.index, report->durable, report->sums,
                                  report->sums_count);
     }

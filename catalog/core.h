@@ -138,6 +138,9 @@ struct catalog {
     int wal_pages_written; /* of these in the database file */
     int checkpoint_pages;  /* when they are written back */
     bool has_idle_memory;  /* pages were taken since they were last given back */
+    bool has_slack;        /* free pages are left to give back, as of the last idle call */
+    bool is_shorter;       /* pages were given back that the file has still */
+    uint64_t bytes;        /* in use of the file, as of the last checkpoint; 0: not known */
 };
 
 /* -- what one command does --------------------------------------------------------------------- */

@@ -329,6 +329,16 @@ void catalog_close(struct catalog *c)
     mu_free(c);
 }
 
+bool catalog_has_slack(const struct catalog *c)
+{
+    return c->has_slack;
+}
+
+uint64_t catalog_bytes(const struct catalog *c)
+{
+    return c->bytes;
+}
+
 struct catalog_history catalog_history(const struct catalog *c)
 {
     const uint64_t *now = c->now.counters.now;
@@ -435,6 +445,21 @@ void catalog_rollback(struct catalog *c)
 
 /* -- care -------------------------------------------------------------------------------------- */
 
+static enum mu_code measure(struct catalog *c, struct mu_err *err)
+{
+    int64_t pages = 0;
+    int64_t free_pages = 0;
+    enum mu_code rc = catalog__exec_number(&c->db, "PRAGMA page_count", &pages, err);
+
+    if (rc == MU_OK) {
+        rc = catalog__exec_number(&c->db, "PRAGMA freelist_count", &free_pages, err);
+    }
+    if (rc == MU_OK) {
+        c->bytes = (uint64_t)(pages - free_pages) * PAGE_BYTES;
+    }
+    return rc;
+}
+
 static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, struct mu_err *err)
 {
     uint64_t index = c->committed.index; /* before the call: what comes later is not in it */
@@ -455,11 +480,13 @@ static enum mu_code write_back(struct catalog *c, int mode, uint64_t *durable, s
     }
     c->wal_pages = pages;
     c->wal_pages_written = written;
-    if (pages == written) { /* not with a reader that still needs the old pages */
-        c->durable = index;
-        *durable = index;
+    if (pages != written) { /* a reader still needs the old pages */
+        return MU_OK;
     }
-    return MU_OK;
+    c->durable = index;
+    *durable = index;
+    c->is_shorter = false;
+    return measure(c, err);
 }
 
 enum mu_code catalog__flush(struct catalog *c, struct mu_err *err)
@@ -488,11 +515,15 @@ static enum mu_code give_back_pages(struct catalog *c, struct mu_err *err)
     char sql[48];
     enum mu_code rc = catalog__exec_number(&c->db, "PRAGMA freelist_count", &free_pages, err);
 
+    c->has_slack = false; /* also when there is no room to do it */
     if (rc != MU_OK || free_pages < VACUUM_PAGES) {
         return rc;
     }
     (void)snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%d)", VACUUM_PAGES);
-    return catalog__exec(&c->db, sql, err);
+    rc = catalog__exec(&c->db, sql, err);
+    c->has_slack = rc == MU_OK && free_pages >= 2 * VACUUM_PAGES;
+    c->is_shorter = c->is_shorter || rc == MU_OK;
+    return rc;
 }
 
 /* Nothing came for a while: what was taken for speed goes back, once. */
@@ -520,9 +551,12 @@ enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durab
     /* Were frames that are in the file left lying around and one of them to rot, SQLite would take
      * those before it for newer than the file. With work going on they are soon written over. */
     bool is_spent = is_idle && c->wal_pages_written > 0;
+    /* The file is cut when it is written to: what was given back may be many pages for few frames.
+     */
+    bool is_cut = is_idle && c->is_shorter && !c->has_slack;
 
     if (rc != MU_OK || c->is_in_memory ||
-        (c->wal_pages - c->wal_pages_written <= due && !is_spent)) {
+        (c->wal_pages - c->wal_pages_written <= due && !is_spent && !is_cut)) {
         return rc;
     }
     return write_back(c, is_idle ? SQLITE_CHECKPOINT_TRUNCATE : mode_for(c->wal_pages), durable,

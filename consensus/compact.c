@@ -4,9 +4,9 @@
  *    |--- goes ----|--- trailing, and pins ---------|------------------|
  *
  * What the state file holds durably need not be in the log for this server's own sake (O9). A
- * stretch behind that stays for servers that are a little late, by number and by bytes; a server
- * that is later than that, and alive, holds up more, within a budget; beyond it a snapshot serves
- * it sooner.
+ * stretch behind that stays for servers that are a little late, by number and by bytes, and of
+ * these no more than a snapshot would be, which does the same; a server that is later than that,
+ * and alive, holds up more, within a budget; beyond it a snapshot serves it sooner.
  *
  * Sizes are remembered as marks (index, bytes of the log up to it), coarser as the log grows: an
  * estimate within one mark, which is enough for a budget of megabytes.
@@ -17,6 +17,7 @@
 #include "core.h"
 
 #define ENTRY_HEAD_BYTES 32U /* of its record in the log */
+#define SHARE_LEAST      8U  /* of what trails, that does so in any case */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -135,16 +136,28 @@ static uint64_t back(const struct consensus__log *log, uint64_t index, uint64_t 
 
 /* -- what may go --------------------------------------------------------------------------- */
 
+/* Who is farther behind than the state is big is sooner served by a snapshot; but for little more
+ * than a pause nobody shall need one. */
+static uint64_t trailing_bytes(const struct consensus *c)
+{
+    uint64_t most = c->options.trailing_bytes;
+
+    if (c->health == CONSENSUS_STORE_FULL) {
+        return most / SHARE_LEAST;
+    }
+    return c->state_bytes == 0 ? most : min_u64(most, max_u64(c->state_bytes, most / SHARE_LEAST));
+}
+
 /* Behind what is durable in the state, the smaller of so many entries and so many bytes. A full
  * disk keeps an eighth of it. */
 static uint64_t trailing_limit(const struct consensus *c)
 {
-    uint32_t share = c->health == CONSENSUS_STORE_FULL ? 8 : 1;
+    uint32_t share = c->health == CONSENSUS_STORE_FULL ? SHARE_LEAST : 1;
     uint64_t entries = c->options.trailing_entries / share;
     uint64_t durable = c->durable_applied;
 
     return max_u64(durable > entries ? durable - entries : 0,
-                   back(&c->log, durable, c->options.trailing_bytes / share));
+                   back(&c->log, durable, trailing_bytes(c)));
 }
 
 /* A peer that was heard lately and only lags is spared a snapshot. Of one whose match is not known

@@ -301,6 +301,7 @@ struct consensus {
     uint64_t quiet_until_ms; /* it began lately, and may have forgotten a promise */
 
     uint64_t commit, applied, durable_applied;
+    uint64_t state_bytes;             /* what a snapshot would be, about; 0: not known */
     uint64_t floor_index, floor_term; /* the log once ended there (spec 2.16); 0: it is whole */
     uint64_t answered;                /* tickets up to here have their COMMITTED */
     uint64_t lost_next, lost_last;    /* tickets of this range get LOST; next > last: none */

@@ -365,6 +365,11 @@ void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64
     settle(d);
 }
 
+void consensus_driver_weigh(struct consensus_driver *d, uint64_t state_bytes)
+{
+    consensus__node_weigh(&d->node, state_bytes);
+}
+
 void consensus_driver_relieve(struct consensus_driver *d)
 {
     if (d->is_stopping) {

@@ -373,6 +373,11 @@ void consensus__node_applied(struct consensus_node *n, uint64_t index, uint64_t 
     consensus__node_applied_upto(n, index);
 }
 
+void consensus__node_weigh(struct consensus_node *n, uint64_t state_bytes)
+{
+    n->state_bytes = state_bytes;
+}
+
 void consensus__node_sum(struct consensus_node *n, const struct consensus_sum *sum)
 {
     if (n->sums_count == CONSENSUS_NODE_SUMS_MAX) {
@@ -593,6 +598,7 @@ static void applied_run(struct consensus_node *n)
     n->durable_applied_fed = n->durable_applied;
     ev.applied.index = n->applied;
     ev.applied.durable_index = n->durable_applied;
+    ev.applied.state_bytes = n->state_bytes;
     consensus__node_feed(n, &ev);
     sums_run(n);
 }

@@ -128,6 +128,7 @@ struct consensus_node {
     uint64_t commit_to, delivered;             /* entries up to here may be, were handed to apply */
     uint64_t applied, durable_applied;         /* as reported */
     uint64_t applied_fed, durable_applied_fed; /* as the core knows */
+    uint64_t state_bytes;
     struct consensus_sum sums[CONSENSUS_NODE_SUMS_MAX]; /* not fed yet; the oldest give way */
     size_t sums_count;
     struct consensus_batch_mark *batches; /* ring of those handed out, by index */
@@ -183,6 +184,8 @@ void consensus__node_change(struct consensus_node *n, const struct consensus_cha
 void consensus__node_transfer(struct consensus_node *n, const struct mu_id *target,
                               consensus_wished_fn *done, void *data);
 void consensus__node_applied(struct consensus_node *n, uint64_t index, uint64_t durable_index);
+/* As consensus_driver_weigh(). */
+void consensus__node_weigh(struct consensus_node *n, uint64_t state_bytes);
 /* What the state added up to; the index is at most the applied one. */
 void consensus__node_sum(struct consensus_node *n, const struct consensus_sum *sum);
 void consensus__node_receive(struct consensus_node *n, uint64_t now_ms, const struct mu_id *from,

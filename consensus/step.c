@@ -293,12 +293,13 @@ static void on_recv(struct consensus *c, const struct consensus_msg *m)
     }
 }
 
-static void on_applied(struct consensus *c, uint64_t index, uint64_t durable)
+static void on_applied(struct consensus *c, uint64_t index, uint64_t durable, uint64_t state_bytes)
 {
     MU_ASSERT(index >= c->applied && index <= c->commit && index <= c->writes.stable); /* O7 */
     MU_ASSERT(durable >= c->durable_applied && durable <= index);
     c->applied = index;
     c->durable_applied = durable;
+    c->state_bytes = state_bytes;
 }
 
 static void on_store(struct consensus *c, enum consensus_health health)
@@ -352,7 +353,9 @@ static void route(struct consensus *c, const struct consensus_event *ev)
         consensus__on_persisted(c, ev->persisted_seq, ev->persisted_late_ms);
         break;
     case CONSENSUS_EV_STORE: on_store(c, ev->health); break;
-    case CONSENSUS_EV_APPLIED: on_applied(c, ev->applied.index, ev->applied.durable_index); break;
+    case CONSENSUS_EV_APPLIED:
+        on_applied(c, ev->applied.index, ev->applied.durable_index, ev->applied.state_bytes);
+        break;
     case CONSENSUS_EV_SUM: consensus__on_sum(c, &ev->sum); break;
     case CONSENSUS_EV_FETCHED: consensus__on_fetched(c, ev); break;
     case CONSENSUS_EV_PEER: consensus__on_peer(c, ev); break;

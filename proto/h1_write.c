@@ -52,6 +52,7 @@ static const struct {
     { 503, "Service Unavailable" },
     { 504, "Gateway Timeout" },
     { 505, "HTTP Version Not Supported" },
+    { 507, "Insufficient Storage" },
 }; // clang-format on
 
 const char *mu_http_reason(unsigned status)

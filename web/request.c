@@ -262,7 +262,8 @@ static void log_finished(struct request *r)
 {
     char from[MU_ADDR_TEXT_MAX] = "@"; /* a unix socket */
     char latency[MU_DURATION_TEXT_MAX] = "";
-    bool is_failure = r->response.status == 500; /* 503 is the health of a service */
+    unsigned status = r->response.status;
+    bool is_failure = status == 500 || status == 507; /* 503 is the health of a service */
 
     if (r->is_forwarded || !mu_log_on(is_failure ? MU_ERROR : MU_DEBUG)) {
         return; /* a forwarded one is logged where it came in */

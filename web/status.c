@@ -23,7 +23,7 @@ unsigned status_http(enum mu_code code)
     case MU_TIMEOUT: return 500;
     case MU_CORRUPT: return 500;
     case MU_IO: return 500;
-    case MU_FULL: return 500;
+    case MU_FULL: return 507;
     case MU_READ_ONLY: return 500;
     case MU_FOREIGN: return 500;
     case MU_UNSUPPORTED: return 500;

@@ -1,8 +1,9 @@
-"""The log of a server does not grow with what was ever written: it is compacted behind the state."""
+"""The data directory of a server does not grow with what was ever written: the log is compacted behind
+the state, and the state gives back what is free of its file."""
 
 import os
 
-from cluster import ClusterTest, main, wait_for
+from cluster import PATIENCE, ClusterTest, main, wait_for
 
 MIB = 1024 * 1024
 # The state is flushed when its WAL holds 32 MiB, or in a quiet moment; until then the log is what
@@ -41,6 +42,27 @@ class Compaction(ClusterTest):
         for i in range(484, 500):
             got = agent.ok("GET", f"/v1/kv/big/{i % 16}?raw").body
             self.assertEqual(got, value[i % 256:])
+
+    def test_all_of_it_is_small_again_after_overwrites(self):
+        cluster = self.cluster()
+        agent = cluster.add("solo", True, ["-dev"]).start()
+        wait_for("a leader", agent.leader)
+        value = os.urandom(200_000)
+        live = 60
+        state = os.path.join(agent.data, "state")
+        log = os.path.join(agent.data, "consensus")
+        for i in range(400):
+            agent.ok("PUT", f"/v1/kv/big/{i % live}", value[i:])
+        # Versions that were overwritten lie in the file until then, and its WAL beside it.
+        self.assertGreater(directory_bytes(state), 2 * live * len(value))
+        # All that is left is what lives, and of the log as much, in whole segments of 1 MiB.
+        # Beside that: ballast, a spare, the current segment and the next.
+        # Fewer versions than a step of compaction takes are looked at each half minute.
+        wait_for("the state to be small",
+                 lambda: directory_bytes(state) < 1.6 * live * len(value), PATIENCE * 3)
+        wait_for("all of it to be small",
+                 lambda: directory_bytes(state) + directory_bytes(log) - 4 * MIB
+                 < 3 * live * len(value))
 
 
 if __name__ == "__main__":

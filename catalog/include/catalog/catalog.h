@@ -102,14 +102,19 @@ void catalog_rollback(struct catalog *c);
 
 /* Write the WAL back when it is due: above 32 MiB (or less, see the options), or when `is_idle`
  * (nothing was applied for a second) above 500. Idle calls also give memory and a slice of free
- * pages back. *durable gets the applied index that is flushed in the database file, unchanged when
- * nothing was done. */
+ * pages back (a megabyte; catalog_has_slack() says whether there are more). *durable gets the
+ * applied index that is flushed in the database file, unchanged when nothing was done. */
 MU_MUST_CHECK enum mu_code catalog_checkpoint(struct catalog *c, bool is_idle, uint64_t *durable,
                                               struct mu_err *err);
 /* The disk was full: write everything back and cut the WAL, so that its blocks are free. MU_FULL:
  * the file has no room for that either; nothing is lost, try again when there is. */
 MU_MUST_CHECK enum mu_code catalog_relieve(struct catalog *c, uint64_t *durable,
                                            struct mu_err *err);
+/* The last idle call left free pages that are worth another. */
+bool catalog_has_slack(const struct catalog *c);
+/* What is in use of the file, as of the last time that all of the WAL was written back; 0: not
+ * known (before the first time, or in memory). */
+uint64_t catalog_bytes(const struct catalog *c);
 /* The applied index known to be flushed: since it was opened, or since the last checkpoint. */
 uint64_t catalog_durable(const struct catalog *c);
 

@@ -244,7 +244,8 @@ struct consensus_options {
      * or leaves then; 0: it leaves at once */
     uint32_t push_hold_ms;
 
-    /* What stays of the log behind what is durable in the state: the smaller of the two (2.13) */
+    /* What stays of the log behind what is durable in the state: the smaller of the two (2.13).
+     * Bytes also no more than the state has, for then a snapshot is less, but an eighth always. */
     uint32_t trailing_entries;
     uint32_t trailing_bytes;
     uint32_t laggard_bytes; /* and this much more for a follower that lags, */
@@ -486,6 +487,7 @@ struct consensus_event {
         enum consensus_health health;
         struct {
             uint64_t index, durable_index;
+            uint64_t state_bytes; /* a snapshot would be, about; 0: not known */
         } applied;
         struct consensus_sum sum; /* SUM: ascending, at most the applied index */
         struct {

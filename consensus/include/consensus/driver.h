@@ -176,6 +176,10 @@ void consensus_driver_transfer(struct consensus_driver *d, const struct mu_id *t
 void consensus_driver_applied(struct consensus_driver *d, uint64_t index, uint64_t durable_index,
                               const struct consensus_sum *sums, size_t sums_count);
 
+/* How much a snapshot of the state would be, about; counts from the next progress on. 0: not known.
+ */
+void consensus_driver_weigh(struct consensus_driver *d, uint64_t state_bytes);
+
 /* A write of the state found no space: give back what is held for this; `relieved` follows. */
 void consensus_driver_relieve(struct consensus_driver *d);
 /* How the segments of the log lie, for who is going to read them (consensus/scrub.h): `surveyed`

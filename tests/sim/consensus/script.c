@@ -20,7 +20,8 @@
  *   change a add|promote|demote|remove|set d [priority=1] [address=x] [disk=old] [forced=1]
  *   change a replace b by=d | transfer a [b]
  *   spoil a                          its state is not what it applied
- *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5 | checkpoint a
+ *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5
+ *   checkpoint a [bytes=100]         what it has applied is durable; so much is its state
  *   set trailing=4 inflight=2 ...      options of servers started from now on
  *   set disk_ms=500                  what every write takes, from now on
  *   set hold=2 awaits=1              commit indexes are held; proposals are waited for elsewhere
@@ -520,6 +521,7 @@ static bool cmd_checkpoint(struct play *p, const struct script_command *c)
         return false;
     }
     n->durable_applied = n->applied;
+    n->state_bytes = script_number(c, "bytes", 0);
     sim_apply(p->w, n, n->applied);
     return true;
 }

@@ -509,6 +509,7 @@ void sim_apply(struct sim_world *w, struct sim_node *n, uint64_t upto)
 
     ev.applied.index = n->applied;
     ev.applied.durable_index = n->durable_applied;
+    ev.applied.state_bytes = n->state_bytes;
     sim_feed(w, n, &ev);
     for (uint64_t i = from + 1; i <= to && n->core != NULL && !w->has_state; i++) {
         say_sum(w, n, i);

@@ -120,7 +120,7 @@ struct sim_node {
     uint64_t commit_to; /* from the effects */
     bool may_persist_late;
     uint64_t unsaid_seq, unsaid_at; /* durable, and its core has not heard of it; 0: nothing */
-    uint64_t applied, durable_applied;
+    uint64_t applied, durable_applied, state_bytes;
     struct sim_state state; /* in memory: state.index is `applied` */
     bool is_applying, holds_apply;
 

@@ -184,6 +184,7 @@ static void on_applied(void *data, const struct apply_report *report)
     fact_state(s, &report->applied);
     s->durable_told = report->durable > s->durable_told ? report->durable : s->durable_told;
     if (s->has_begun) {
+        consensus__node_weigh(&s->node, report->bytes);
         consensus__node_applied(&s->node, report->applied.index, report->durable);
         late_sums(s, report->sums, report->sums_count);
     }

@@ -20,6 +20,7 @@ static void codes_have_their_answers(void **state)
         { "no leader",         MU_NO_LEADER,  500, 500, MU_GRPC_UNAVAILABLE,        STATUS_SERVFAIL, "No cluster leader" },
         { "no servers",        MU_NO_SERVERS, 500, 500, MU_GRPC_UNAVAILABLE,        STATUS_SERVFAIL, "No known Consul servers" },
         { "a limit",           MU_BUSY,       429, 429, MU_GRPC_RESOURCE_EXHAUSTED, STATUS_SERVFAIL, "RPC rate limit exceeded" },
+        { "a full disk",       MU_FULL,       507, 507, MU_GRPC_RESOURCE_EXHAUSTED, STATUS_SERVFAIL, "no space left" },
         { "too big",           MU_TOO_BIG,    413, 413, MU_GRPC_RESOURCE_EXHAUSTED, STATUS_FORMERR,  "too big" },
         { "denied",            MU_DENIED,     403, 403, MU_GRPC_PERMISSION_DENIED,  STATUS_REFUSED,  "Permission denied" },
     }; // clang-format on
