@@ -202,7 +202,9 @@ static void refuse_stale(struct consensus *c, const struct consensus_msg *m)
     answer->ack.prev_index = m->append.prev_index;
 }
 
-/* What it brings that is new; then its commit index, then the answer. */
+/* What it brings that is new; then its commit index, then the answer. How far that reaches into
+ * what is here already comes first: a restart has forgotten it, and what is known to be committed
+ * need not be kept apart by terms (log.c). */
 static void take(struct consensus *c, const struct consensus_msg *m, uint32_t skip)
 {
     uint32_t count = m->append.entries_count;
@@ -212,6 +214,7 @@ static void take(struct consensus *c, const struct consensus_msg *m, uint32_t sk
         room = 0; /* it led until this message: first everybody who waits is answered */
     }
     if (room > 0) {
+        consensus__commit_to(c, min_u64(m->append.commit, m->append.prev_index + skip));
         overwrite(c, m, skip, room);
     }
     drop_range(c, m, 0, skip);

@@ -116,10 +116,13 @@ static void set_insert(struct consensus_bootstrap_set *set, const struct mu_id *
     set->members[i] = (struct consensus_bootstrap_member){ *server, *disk };
 }
 
+/* Who has not said yet which disk it has, as when it just begins, cannot be of a set: nobody would
+ * understand a message that names it. */
 static bool is_fresh_peer(const struct consensus_bootstrap *b,
                           const struct consensus_bootstrap_candidate *k)
 {
-    return k->is_alive && mu_id_is_none(&k->cluster) && k->expect == b->options.expect;
+    return k->is_alive && mu_id_is_none(&k->cluster) && k->expect == b->options.expect &&
+           !mu_id_is_none(&k->disk);
 }
 
 /* This server and all fresh ones in sight that expect the same number. */

@@ -25,7 +25,8 @@ const char *consensus_bootstrap_why_text(enum consensus_bootstrap_why why)
         [BOOTSTRAP_NOT_EXPECTED] = "bootstrap_expect is not set",
     };
 
-    return (size_t)why < MU_LEN(texts) ? texts[why] : "?";
+    MU_ASSERT((size_t)why < MU_LEN(texts)); /* a peer's is looked at first */
+    return texts[why];
 }
 
 /* -- the record ---------------------------------------------------------------------------- */

@@ -33,7 +33,8 @@ static const struct {
 
 const char *consensus_role_text(enum consensus_role role)
 {
-    return (size_t)role < MU_LEN(roles) ? roles[role].text : "?";
+    MU_ASSERT((size_t)role < MU_LEN(roles));
+    return roles[role].text;
 }
 
 /* -- roles, terms, the timer --------------------------------------------------------------- */

@@ -138,7 +138,8 @@ static const char *const deaths[] = {
 
 const char *consensus__dead_text(enum consensus_death why)
 {
-    return (size_t)why < MU_LEN(deaths) ? deaths[why] : NULL;
+    MU_ASSERT((size_t)why < MU_LEN(deaths));
+    return deaths[why];
 }
 
 void consensus__die(struct consensus *c, enum consensus_death why)

@@ -401,7 +401,7 @@ static void network_draw(struct cluster *c)
 
 static void worlds_new(struct cluster *c)
 {
-    struct sim_policy policy = { c, net_ms, net_twice, disk_ms, apply_ms, NULL, NULL };
+    struct sim_policy policy = { c, net_ms, net_twice, disk_ms, apply_ms, NULL, NULL, NULL, NULL };
     struct consensus_options options;
     struct world_options gossip = {
         .seed = mu_rand_u64(&c->rand),

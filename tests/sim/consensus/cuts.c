@@ -77,8 +77,8 @@ static bool commits(struct sim_world *w)
 
 static void run(unsigned pattern, uint64_t seed, bool with_leader)
 {
-    static const struct sim_policy policy = { NULL,   net_ms, never_twice, one_ms,
-                                              one_ms, one_ms, NULL };
+    static const struct sim_policy policy = { NULL,   net_ms, never_twice, one_ms, one_ms,
+                                              one_ms, NULL,   NULL,        NULL };
     static const char *const names[NODES] = { "a", "b", "c" };
     struct consensus_options options;
 

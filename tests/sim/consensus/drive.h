@@ -21,29 +21,37 @@ enum {
 
 /* What may be off. The first are acts: they begin at moments; the others colour the whole run.
  * most: the highest rate drawn, in 1/1000 per simulated second; work is always drawn. */
-#define DRIVE_ACTS(X)                                                                            \
-    X(crash, 800)                                                                                \
-    X(cut, 800)                                                                                  \
-    X(pause, 300)                                                                                \
-    X(clog, 300)                                                                                 \
-    X(swizzle, 100)                                                                              \
-    X(replay, 5000)                                                                              \
-    X(stall, 200)                                                                                \
-    X(health, 200)                                                                               \
-    X(fail, 50)                                                                                  \
-    X(link, 1000)                                                                                \
-    X(compact, 1000)                                                                             \
-    X(wipe, 30)                                                                                  \
-    X(jump, 100)                                                                                 \
-    X(stop, 50) X(propose, 60000) X(read, 20000) X(move, 5000) X(change, 6000) X(transfer, 1000) \
-        X(forge, 4000) X(rot, 150) X(spoil, 100)
-#define DRIVE_COLOURS(X)                                                           \
-    X(loss)                                                                        \
-    X(twice)                                                                       \
-    X(tail)                                                                        \
-    X(disk_tail) X(bursts) X(delay) X(clocks) X(sizes) X(fresh) X(snaps) X(leases) \
-        X(odd)  /* clients and operators ask for what cannot be, and too much */   \
-        X(aged) /* the cluster has a past, its limits are near */
+#define DRIVE_ACTS(X) \
+    X(crash, 800)     \
+    X(cut, 800)       \
+    X(pause, 300)     \
+    X(clog, 300)      \
+    X(swizzle, 100)   \
+    X(replay, 5000)   \
+    X(stall, 200)     \
+    X(health, 200)    \
+    X(fail, 50)       \
+    X(link, 1000)     \
+    X(compact, 1000)  \
+    X(wipe, 30)       \
+    X(jump, 100)      \
+    X(stop, 50)       \
+    X(propose, 60000) \
+    X(read, 20000)    \
+    X(move, 5000) X(change, 6000) X(transfer, 1000) X(forge, 4000) X(rot, 150) X(spoil, 100)
+#define DRIVE_COLOURS(X)                                                                       \
+    X(loss)                                                                                    \
+    X(twice)                                                                                   \
+    X(tail)                                                                                    \
+    X(disk_tail)                                                                               \
+    X(bursts)                                                                                  \
+    X(delay)                                                                                   \
+    X(clocks)                                                                                  \
+    X(sizes)                                                                                   \
+    X(fresh)                                                                                   \
+    X(snaps) X(leases) X(odd) /* clients and operators ask for what cannot be, and too much */ \
+        X(aged)               /* the cluster has a past, its limits are near */                \
+        X(lags) X(hectic) X(bulk) X(fetches) X(rare) /* kinds.c */
 
 enum drive_class {
 #define DRIVE_ENUM(name, ...) DRIVE_##name,
@@ -77,6 +85,9 @@ enum drive_domain { /* streams */
                     DOMAIN_SLOW,
                     DOMAIN_STATE,
                     DOMAIN_PAST,
+                    DOMAIN_KINDS,
+                    DOMAIN_ORDER,
+                    DOMAIN_FETCH,
                     DOMAINS_COUNT
 };
 
@@ -164,6 +175,19 @@ void drive_act(struct drive *d);
 void drive_calm(struct drive *d);
 /* All messages that were kept, however old, arrive once more. */
 void drive_replay_all(struct drive *d);
+
+/* -- kinds.c ----------------------------------------------------------------------------------- */
+
+void drive_kinds_draw(struct drive *d);           /* behind the rest of the plan */
+size_t drive_bulk(struct drive *d, size_t count); /* proposals instead of so many */
+void drive_kinds_world(struct drive *d);          /* before there are servers */
+void drive_kinds_options(const struct drive *d, struct consensus_options *o);
+/* A message that is under way arrives, besides, with something wrong in it. */
+void drive_forge(struct drive *d);
+/* How long an order about a snapshot takes, where a write would take `disk_ms`. */
+uint64_t drive_order_ms(struct drive *d, struct mu_rand *r, uint64_t disk_ms);
+/* The world is there: these options are good, and others made of them must be refused. */
+void drive_options_wrong(struct drive *d, const struct consensus_options *good);
 
 /* -- harm.c ------------------------------------------------------------------------------------ */
 

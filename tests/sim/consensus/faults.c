@@ -121,6 +121,22 @@ static bool snap_fails(void *data, uint32_t node, enum consensus_snap_order_kind
     return mu_rand_below(&r, 1000) < d->plan.rate[DRIVE_snaps];
 }
 
+static uint64_t order_ms(void *data, uint32_t node)
+{
+    struct drive *d = data;
+    struct mu_rand r = fate(d, DOMAIN_ORDER, node, node);
+
+    return drive_order_ms(d, &r, disk_ms(data, node));
+}
+
+static bool fetch_fails(void *data, uint32_t node)
+{
+    struct drive *d = data;
+    struct mu_rand r = fate(d, DOMAIN_FETCH, node, node);
+
+    return chance(&r, d->plan.rate[DRIVE_fetches]);
+}
+
 /* -- drawing a run ------------------------------------------------------------------------- */
 
 static const struct {
@@ -190,6 +206,7 @@ static void plan_draw(struct drive *d)
     if (d->tape->duration_ms > 0) {
         p->duration_ms = d->tape->duration_ms;
     }
+    drive_kinds_draw(d);
 }
 
 static void options_draw(struct drive *d, struct consensus_options *o)
@@ -277,7 +294,15 @@ void drive_draw(struct drive *d, const struct tape *tape)
     static const uint32_t sizes[] = { 1, 2, 3, 3, 3, 3, 4, 5, 5, 5 };
     static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g" };
     enum { SPARES = 2 };
-    struct sim_policy policy = { d, net_ms, net_twice, disk_ms, apply_ms, gossip_ms, snap_fails };
+    struct sim_policy policy = { .data = d,
+                                 .net_ms = net_ms,
+                                 .net_twice = net_twice,
+                                 .disk_ms = disk_ms,
+                                 .apply_ms = apply_ms,
+                                 .gossip_ms = gossip_ms,
+                                 .order_ms = order_ms,
+                                 .fetch_fails = fetch_fails,
+                                 .snap_fails = snap_fails };
     struct consensus_options options;
 
     d->tape = tape;
@@ -287,7 +312,10 @@ void drive_draw(struct drive *d, const struct tape *tape)
 
     count = tape->nodes > 0 ? tape->nodes : count;
     options_draw(d, &options);
+    drive_kinds_options(d, &options);
     d->w = sim_world_new(&options, &policy, tape->seed);
+    drive_options_wrong(d, &options);
+    drive_kinds_world(d);
     d->w->is_hushed = tape->seed % 2 == 1;
     d->w->shadow = sim_shadow_new(d->w);
     uint32_t spares = d->plan.rate[DRIVE_change] > 0 ? SPARES : 0;
@@ -529,6 +557,7 @@ static void do_propose(struct drive *d)
 
         d->w->awaits = drive_below(d, 4) == 0;
         d->w->frees_space = d->plan.rate[DRIVE_odd] > 0 && drive_below(d, 4) == 0;
+        count = drive_bulk(d, count);
         (void)sim_propose(d->w, n, count, d->next_content, bytes);
         d->next_content += count;
     }
@@ -568,20 +597,7 @@ static void do_transfer(struct drive *d)
 
 static void do_forge(struct drive *d)
 {
-    const struct sim_world *w = d->w;
-    size_t from = w->items_count > 0 ? drive_below(d, w->items_count) : 0;
-
-    for (size_t i = 0; i < w->items_count; i++) {
-        const struct sim_item *item = &w->items[(from + i) % w->items_count];
-
-        if (item->kind == SIM_DELIVER && item->message->forgery == 0) {
-            struct sim_message *m = sim_message_copy(d->w, item->message);
-
-            m->forgery = sim_forgery_for(m, drive_below(d, 1000));
-            sim_net_schedule(d->w, m, 0);
-            return;
-        }
-    }
+    drive_forge(d);
 }
 
 static void do_rot(struct drive *d)
@@ -662,6 +678,7 @@ void drive_calm(struct drive *d)
     d->plan.rate[DRIVE_loss] = 0;
     d->plan.rate[DRIVE_twice] = 0;
     d->plan.rate[DRIVE_snaps] = 0;
+    d->plan.rate[DRIVE_fetches] = 0;
     d->plan.rate[DRIVE_tail] = 0;
     d->plan.rate[DRIVE_disk_tail] = 0;
     d->plan.law = DELAY_UNIFORM;

@@ -21,7 +21,7 @@
 /* What is wrong; with which kinds; who has to say that it was not taken; how. m: the message; e:
  * the last of its entries, for the rows that name one. */
 // clang-format off
-#define FORGERIES(X) \
+#define FORGERIES_FIRST(X) \
     X(cluster,       ALL,               COUNTED, m->cluster.b[5] ^= 1) \
     X(no_cluster,    ALL,               COUNTED, m->cluster = MU_ID_NONE) \
     X(epoch,         ALL,               COUNTED, m->epoch++) \
@@ -74,18 +74,48 @@
                                                  m->snapshot_res.offset = HUGE) \
     X(done_beyond,   KIND(SNAP_RES),    IGNORED, m->snapshot_res.answer = CONSENSUS_SNAP_DONE; \
                                                  m->snapshot_res.match = HUGE)
+/* The same; old seeds do not know them. */
+#define FORGERIES_LATER(X) \
+    X(stranger,      ANSWERS | KIND(SNAP_RES), IGNORED, m->from.b[5] ^= 1) \
+    X(entry_strange, KIND(APPEND_REQ),  NEXT_ENTRY, m->append.commit = 0; \
+                                                 e->kind = CONSENSUS_CONFIG; \
+                                                 e->config = config_of_strangers(e->index)) \
+    X(now_beyond,    KIND(TIMEOUT_NOW), IGNORED, m->timeout_now.last_index = HUGE) \
+    X(now_of_other,  KIND(TIMEOUT_NOW), IGNORED, m->from.b[5] ^= 1) \
+    X(now_removed,   KIND(MEMBER_RES),  IGNORED, m->removed.disk.b[5] ^= 1) \
+    X(res_stale,     KIND(SNAP_RES),    IGNORED, m->snapshot_res.answer = CONSENSUS_SNAP_STALE)
+#define FORGERIES(X) FORGERIES_FIRST(X) FORGERIES_LATER(X)
 // clang-format on
 
 enum proof {
-    COUNTED, /* the core says that it has dropped one */
-    ENTRY,   /* the same; only with entries */
-    LED,     /* the same; only by who follows a leader of this very term */
-    IGNORED, /* it may have been of no interest anyway */
+    COUNTED,    /* the core says that it has dropped one */
+    ENTRY,      /* the same; only with entries */
+    LED,        /* the same; only by who follows a leader of this very term */
+    IGNORED,    /* it may have been of no interest anyway */
+    NEXT_ENTRY, /* one by who leads, and where it would be taken: counted */
 };
+
+static bool is_of_entry(enum proof proof)
+{
+    return proof == ENTRY || proof == NEXT_ENTRY;
+}
 
 static const struct consensus_config *config_of_nobody(uint64_t index)
 {
     static struct consensus_config config;
+
+    config.index = index;
+    return &config;
+}
+
+/* Good in itself, but it follows from no other. */
+static const struct consensus_config *config_of_strangers(uint64_t index)
+{
+    static struct consensus_config config = {
+        .servers_count = 2,
+        .servers = { { .id = { { 200 } }, .disk = { { 200 } }, .is_voter = true },
+                     { .id = { { 201 } }, .disk = { { 201 } }, .is_voter = true } },
+    };
 
     config.index = index;
     return &config;
@@ -112,22 +142,50 @@ static const struct {
 #undef FORGERY_ROW
 };
 
+#define FORGERY_COUNT(...) +1
+enum {
+    FORGERIES_FIRST_COUNT = 0 FORGERIES_FIRST(FORGERY_COUNT),
+    BOOT_FORGERIES_FIRST = 12,
+    BOOT_FORGERIES = 14,
+};
+#undef FORGERY_COUNT
+
 /* Does it fit this message? */
 static bool fits(size_t i, const struct consensus_msg *m)
 {
     return (forgeries[i].kinds >> m->kind & 1U) != 0 &&
-           (forgeries[i].proof != ENTRY || m->append.entries_count > 0);
+           (!is_of_entry(forgeries[i].proof) || m->append.entries_count > 0) &&
+           (forgeries[i].proof != NEXT_ENTRY || m->append.entries_count == 1);
 }
 
 uint32_t sim_forgery_for(const struct sim_message *m, uint64_t luck)
 {
-    size_t at = luck % MU_LEN(forgeries);
+    size_t at = luck % FORGERIES_FIRST_COUNT;
 
     if (m->is_bootstrap) {
-        return 1 + (uint32_t)(luck % SIM_BOOT_FORGERIES);
+        return 1 + (uint32_t)(luck % BOOT_FORGERIES_FIRST);
     }
     while (!fits(at, &m->msg)) { /* the first fits them all */
-        at = (at + 1) % MU_LEN(forgeries);
+        at = (at + 1) % FORGERIES_FIRST_COUNT;
+    }
+    return (uint32_t)at + 1;
+}
+
+uint32_t sim_forgery_even(const struct sim_message *m, uint64_t luck)
+{
+    uint64_t count = 0;
+
+    if (m->is_bootstrap) {
+        return 1 + (uint32_t)(luck % BOOT_FORGERIES);
+    }
+    for (size_t i = 0; i < MU_LEN(forgeries); i++) {
+        count += fits(i, &m->msg);
+    }
+    uint64_t left = luck % count;
+    size_t at = 0;
+
+    while (!fits(at, &m->msg) || left-- > 0) {
+        at++;
     }
     return (uint32_t)at + 1;
 }
@@ -139,7 +197,14 @@ bool sim_forgery_is_one(const struct sim_node *n, const struct sim_message *m)
     bool is_led =
         !mu_id_is_none(&c->leader) && c->role != CONSENSUS_LEADER && m->msg.term == c->hard.term;
 
-    return m->msg.term <= c->hard.term && (forgeries[m->forgery - 1].proof != LED || is_led);
+    enum proof proof = forgeries[m->forgery - 1].proof;
+    bool is_next = m->msg.kind == CONSENSUS_APPEND_REQ &&
+                   m->msg.append.prev_index == c->log.last_index &&
+                   m->msg.append.prev_term == consensus__log_last_term(c) &&
+                   !consensus__is_resetting(c) && consensus__write_has_room(c);
+
+    return m->msg.term <= c->hard.term && (proof != LED || is_led) &&
+           (proof != NEXT_ENTRY || (is_led && is_next));
 }
 
 void sim_receive_forged(struct sim_world *w, struct sim_node *n, uint32_t forgery,
@@ -153,7 +218,8 @@ void sim_receive_forged(struct sim_world *w, struct sim_node *n, uint32_t forger
     bool takes_none = c->is_stopped || c->death != CONSENSUS_ALIVE;
 
     MU_ASSERT(forgery <= MU_LEN(forgeries));
-    forgeries[forgery - 1].apply(m, proof == ENTRY ? &entries[m->append.entries_count - 1] : NULL);
+    forgeries[forgery - 1].apply(m,
+                                 is_of_entry(proof) ? &entries[m->append.entries_count - 1] : NULL);
     w->is_forged = true;
     sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_RECV, .msg = m });
     w->is_forged = false;
@@ -178,6 +244,8 @@ enum boot_forgery {
     BOOT_OTHER_FIRST,
     BOOT_WHY,
     BOOT_DISK,
+    BOOT_OTHER_CLUSTER,
+    BOOT_PLACE,
 };
 
 /* Of a set the members' order, disks and first one are what their receivers check. */
@@ -186,7 +254,7 @@ void sim_forge_boot(struct consensus_bootstrap_msg *m, uint32_t forgery)
     struct consensus_bootstrap_set *set = &m->set;
     struct consensus_bootstrap_member first = set->members[0];
 
-    MU_ASSERT(forgery <= SIM_BOOT_FORGERIES);
+    MU_ASSERT(forgery <= BOOT_FORGERIES);
     switch ((enum boot_forgery)forgery) {
     case BOOT_RECEIVER: m->to.b[5] ^= 1; break;
     case BOOT_NOBODY: m->from = MU_ID_NONE; break;
@@ -203,5 +271,10 @@ void sim_forge_boot(struct consensus_bootstrap_msg *m, uint32_t forgery)
     case BOOT_OTHER_FIRST: set->members[0].server.b[0] = 0; break;
     case BOOT_WHY: m->why = 99; break;
     case BOOT_DISK: m->from_disk.b[5] ^= 1; break;
+    case BOOT_OTHER_CLUSTER: /* one asked for a promise could not know */
+        m->cluster.b[5] ^= m->kind != BOOTSTRAP_PROMISE;
+        m->expect += m->kind == BOOTSTRAP_PROMISE;
+        break;
+    case BOOT_PLACE: m->set.members[0].disk.b[5] ^= 1; break;
     }
 }

@@ -110,7 +110,9 @@ static bool is_replaced(struct sim_world *w, uint64_t term)
 static struct sim_world *world_new(unsigned clocks, uint64_t seed)
 {
     static const char *const names[NODES] = { "a", "b", "c" };
-    struct sim_policy policy = { NULL, net_ms, never_twice, one_ms, one_ms, one_ms, NULL };
+    struct sim_policy policy = {
+        NULL, net_ms, never_twice, one_ms, one_ms, one_ms, NULL, NULL, NULL
+    };
     struct consensus_options options;
 
     consensus_options_init(&options, CONSENSUS_LAN, 1);

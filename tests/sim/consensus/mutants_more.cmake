@@ -229,6 +229,9 @@ mutant(stale_append_not_answered append.c scripts
     "        refuse_stale(c, m);
 "
     "" LONG)
+mutant(commit_behind_what_is_new append.c unit_input
+    "        consensus__commit_to(c, min_u64(m->append.commit, m->append.prev_index + skip));"
+    "" LONG)
 mutant(commit_without_its_entries append.c scripts
     "    consensus__commit_to(c, min_u64(m->append.commit, end));"
     "    consensus__commit_to(c, min_u64(m->append.commit, m->append.prev_index));" LONG)

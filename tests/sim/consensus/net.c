@@ -267,11 +267,13 @@ void sim_receive(struct sim_world *w, struct sim_node *n, const struct sim_messa
     if (m->is_bootstrap) {
         receive_boot(w, n, m);
     } else if (n->core == NULL) { /* a fresh server has an ear for an invitation only */
-        if (m->msg.kind == CONSENSUS_INVITE && m->forgery == 0 &&
-            mu_id_eq(&m->msg.invite.disk, &n->disk.id)) {
-            sim_feed_boot(w, n,
-                          &(struct consensus_bootstrap_event){ .kind = BOOTSTRAP_EV_INVITED,
-                                                               .cluster = m->msg.cluster });
+        if (m->msg.kind == CONSENSUS_INVITE && mu_id_eq(&m->msg.invite.disk, &n->disk.id)) {
+            sim_feed_boot(
+                w, n,
+                &(struct consensus_bootstrap_event){
+                    .kind = BOOTSTRAP_EV_INVITED,
+                    .cluster = m->forgery == 0 ? m->msg.cluster : MU_ID_NONE, /* to nothing */
+                });
         }
     } else if (m->forgery != 0 && !sim_forgery_is_one(n, m)) {
         return;
@@ -355,9 +357,15 @@ static void fetch_done(struct sim_world *w, struct sim_node *n, const struct con
     static struct consensus_entry entries[CONSENSUS_ENTRIES_MAX];
     struct consensus_event ev = { .kind = CONSENSUS_EV_FETCHED };
     uint64_t bytes = 0;
+    const struct sim_policy *p = &w->policy;
 
     ev.fetched.ticket = f->ticket;
     ev.fetched.entries = entries;
+    if (p->fetch_fails != NULL && p->fetch_fails(p->data, n->place)) {
+        ev.fetched.code = CONSENSUS_FETCH_DAMAGED;
+        sim_feed(w, n, &ev);
+        return;
+    }
     for (uint64_t i = f->first; i <= f->last && ev.fetched.count < CONSENSUS_ENTRIES_MAX; i++) {
         const struct sim_entry *e = sim_log_at(&n->disk.log, i);
 

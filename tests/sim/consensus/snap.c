@@ -40,9 +40,13 @@ static void order_start(struct sim_world *w, struct sim_node *n)
     if (n->is_ordered || n->orders_count == 0 || n->holds_orders) {
         return;
     }
+    const struct sim_policy *p = &w->policy;
+    uint64_t ms =
+        p->order_ms != NULL ? p->order_ms(p->data, n->place) : p->disk_ms(p->data, n->place);
+
     n->is_ordered = true;
     sim_item_push(w, (struct sim_item){
-                         .at = w->now + w->policy.disk_ms(w->policy.data, n->place),
+                         .at = w->now + ms,
                          .kind = SIM_ORDER,
                          .node = n->place,
                          .life = n->life,
@@ -169,6 +173,34 @@ static void abandon(struct sim_node *n, const struct consensus_snap *snap)
     n->disk.next = (struct sim_state){ 0 };
 }
 
+/* To an order that was given up: it does not fit what the core is at, and is no news. */
+static void tell_stale(struct sim_world *w, struct sim_node *n)
+{
+    static const struct {
+        enum consensus_snap_event what;
+        unsigned fits; /* bits of states */
+    } stale[] = {
+        { CONSENSUS_SNAP_OPENED, 1U << CONSENSUS_INSTALL_OPENS },
+        { CONSENSUS_SNAP_STORED, 0 }, /* of nothing */
+        { CONSENSUS_SNAP_IMPORTED, 1U << CONSENSUS_INSTALL_IMPORTS },
+        { CONSENSUS_SNAP_SWITCHED, 1U << CONSENSUS_INSTALL_SWITCHES },
+        { CONSENSUS_SNAP_LOST, 1U << CONSENSUS_INSTALL_OPENS | 1U << CONSENSUS_INSTALL_RECEIVES |
+                                   1U << CONSENSUS_INSTALL_IMPORTS },
+    };
+    const struct consensus__install *i = &n->core->install;
+    size_t at = w->numbers / 4 % MU_LEN(stale);
+    struct consensus_snap snap = i->snap;
+
+    if (i->state == CONSENSUS_INSTALL_NONE) {
+        if (n->core->role == CONSENSUS_LEADER &&
+            n->core->office.sending.state == CONSENSUS_EXPORT_NONE) {
+            tell(w, n, CONSENSUS_SNAP_EXPORT_FAILED, &snap, 0, CONSENSUS_SNAP_IO);
+        }
+    } else if ((stale[at].fits >> i->state & 1U) == 0) {
+        tell(w, n, stale[at].what, &snap, 0, CONSENSUS_SNAP_OK);
+    }
+}
+
 void sim_order_run(struct sim_world *w, struct sim_node *n, bool fails)
 {
     struct consensus_snap_order o = n->orders[0];
@@ -203,6 +235,10 @@ void sim_order_run(struct sim_world *w, struct sim_node *n, bool fails)
     case CONSENSUS_SNAP_SWITCH: switch_state(w, n, &o.snap); break;
     case CONSENSUS_SNAP_ABANDON: abandon(n, &o.snap); break;
     case CONSENSUS_SNAP_READ: break; /* the driver's */
+    }
+    if (n->is_up && n->life == life && w->repeats_answers && n->dead == NULL &&
+        w->numbers % 4 == 0) {
+        tell_stale(w, n);
     }
     if (n->is_up && n->life == life) {
         order_start(w, n);

@@ -499,7 +499,8 @@ void sim_apply(struct sim_world *w, struct sim_node *n, uint64_t upto)
     uint64_t from = n->applied;
 
     n->applied = to > n->applied ? to : n->applied;
-    if (w->numbers % 3 == 0 || n->applied - n->durable_applied > 64) {
+    if (w->is_lazy ? n->applied - n->durable_applied > 12
+                   : w->numbers % 3 == 0 || n->applied - n->durable_applied > 64) {
         n->durable_applied = n->applied; /* a checkpoint */
     }
     if (n->durable_applied == n->applied) {

@@ -159,6 +159,9 @@ struct sim_policy {
     uint64_t (*gossip_ms)(void *data, uint32_t node);
     /* does this order fail? NULL: never */
     bool (*snap_fails)(void *data, uint32_t node, enum consensus_snap_order_kind kind);
+    uint64_t (*order_ms)(void *data, uint32_t node); /* NULL: as the disk */
+    /* are the entries that it reads back damaged? NULL: never */
+    bool (*fetch_fails)(void *data, uint32_t node);
 };
 
 enum sim_item_kind {
@@ -226,10 +229,12 @@ struct sim_world {
     struct shadow *shadow; /* shadow.h; NULL: nobody judges, as in scripts that invent messages */
     sim_line_fn *line;     /* NULL: nobody listens */
     void *line_data;
-    bool has_state;     /* the owner has one, and says its sums itself */
-    bool is_hushed;     /* what is durable is told as late as the cores allow, as real ones do */
-    bool boots_quietly; /* servers that begin again may have forgotten promises, as real ones */
-    bool awaits;        /* what is proposed from now on is waited for at another server */
+    bool has_state;       /* the owner has one, and says its sums itself */
+    bool is_hushed;       /* what is durable is told as late as the cores allow, as real ones do */
+    bool boots_quietly;   /* servers that begin again may have forgotten promises, as real ones */
+    bool awaits;          /* what is proposed from now on is waited for at another server */
+    bool repeats_answers; /* about snapshots, when nobody waits for them any more */
+    bool is_lazy;         /* states become durable late */
     bool has_liars; /* clocks break what leases assume: reads by lease may be stale, nothing else */
     bool is_aged;   /* aged.c: what is formed has a past */
     uint64_t ghosts_until; /* aged.c: they are in sight for so long */
@@ -318,10 +323,10 @@ uint64_t sim_config_content(struct sim_world *w, const struct consensus_config *
 
 /* -- forge.c -------------------------------------------------------------------------------- */
 
-#define SIM_BOOT_FORGERIES 12
-
 /* Something that can be put wrong in this message; luck: any number. For sim_message.forgery. */
 uint32_t sim_forgery_for(const struct sim_message *m, uint64_t luck);
+/* The same, all that can be put wrong being equally likely. */
+uint32_t sim_forgery_even(const struct sim_message *m, uint64_t luck);
 /* Is there something wrong with it for this one, whose core runs? */
 bool sim_forgery_is_one(const struct sim_node *n, const struct sim_message *m);
 /* Its core is to refuse m, which is put wrong now. */

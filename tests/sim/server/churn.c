@@ -81,7 +81,9 @@ static void step(struct world *w, struct server *leader)
     if (w->churn.is_asked || st.commit < config->index) {
         return;
     }
-    if (as == NULL && !w->churn.is_wiped) {
+    if (as == NULL && !w->churn.is_wiped && w->churn.lingers > 0) {
+        w->churn.lingers--; /* it may still have to hear that it is out */
+    } else if (as == NULL && !w->churn.is_wiped) {
         wipe(w, st.term);
     } else if (as == NULL) {
         if (server_is_up(s)) {
@@ -135,6 +137,8 @@ void churn_server(struct world *w, struct server *s)
     if (w->churn.victim == NULL && intact >= w->servers_count / 2 + 1) {
         w->churn.victim = s;
         w->churn.is_wiped = false;
+        w->churn.lingers =
+            world_has(w, FAULT_ask) ? mu_rand_below(&w->calls_rand, 4000 / TICK_MS) : 0;
     }
 }
 

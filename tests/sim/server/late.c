@@ -91,12 +91,17 @@ bool late_frame(struct server *from, struct server *to, struct mu_span frame,
 {
     struct world *w = from->world;
 
-    if (!world_has(w, FAULT_strange) || !event_is_set(&w->late) || below(w, 64) != 0) {
+    bool is_rare = calls_strange(w, frame); /* and seldom drawn here */
+
+    if (!is_rare &&
+        (!world_has(w, FAULT_strange) || !event_is_set(&w->late) || below(w, 64) != 0)) {
         return false;
     }
-    *sender = any(w);
+    *sender = is_rare ? from : any(w);
     w->bad[FAULT_strange]++;
-    if (*sender != from && *sender != to && below(w, 4) == 0) {
+    if (is_rare) {
+        strange_frame_more(frame, &w->calls_rand, out);
+    } else if (*sender != from && *sender != to && below(w, 4) == 0) {
         mu_buf_add_span(out, frame);
     } else {
         *sender = from;
@@ -182,7 +187,7 @@ static void on_late(void *data)
 /* Who is hurt may need all others, as may a server on a blank disk: not both in one run. */
 void late_begin(struct world *w)
 {
-    for (size_t i = FAULT_error; i <= FAULT_crowd; i++) {
+    for (size_t i = FAULT_error; i < FAULT_ask; i++) {
         if (below(w, 2) == 0) {
             w->options.off |= UINT64_C(1) << i;
         }

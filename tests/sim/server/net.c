@@ -143,6 +143,21 @@ static bool is_lost(struct world *w, const struct server *from, const struct ser
 /* -- what consensus calls -----------------------------------------------------------------------
  */
 
+/* Connections may hand over what has come in while somebody writes to one of them. */
+static void arrive_within(struct server *s)
+{
+    struct message *m = s->world->messages;
+
+    while (m != NULL && (m->to != s || m->is_call || m->is_changed || !event_is_set(&m->arrives))) {
+        m = m->next;
+    }
+    if (m != NULL && s->node.is_feeding && server_hears(s)) {
+        consensus__node_receive(&s->node, server_ms(s), &m->from->id, &m->disk,
+                                mu_buf_span(&m->bytes));
+        message_free(m);
+    }
+}
+
 static bool on_send(void *self, const struct mu_id *peer, enum consensus_channel channel,
                     struct mu_span bytes)
 {
@@ -176,6 +191,9 @@ static bool on_send(void *self, const struct mu_id *peer, enum consensus_channel
         send_off(message_copy(m));
     }
     send_off(m);
+    if (calls_anywhere(w)) {
+        arrive_within(from);
+    }
     return true;
 }
 
@@ -188,7 +206,16 @@ static void on_peers(void *self, const struct mu_id *peers, size_t count)
     }
 }
 
-const struct consensus_transport net_transport = { .send = on_send, .peers = on_peers };
+/* Messages are under way as soon as they are sent. */
+static void on_flush(void *self)
+{
+    struct server *s = self;
+
+    MU_ASSERT(s->node.is_turning);
+}
+
+const struct consensus_transport net_transport = { on_send, on_flush, on_peers };
+const struct consensus_transport net_transport_plain = { on_send, NULL, on_peers };
 
 void net_call(struct world *w, struct server *from, struct server *to, const struct call *call)
 {
@@ -227,7 +254,7 @@ static void candidates_tell(struct server *s)
             .server = of->id,
             .disk = of->node.identity.disk,
             .cluster = of->node.identity.cluster,
-            .expect = of->joins ? 0 : (unsigned)w->servers_count,
+            .expect = calls_expect(of),
             .is_alive = true,
         };
     }

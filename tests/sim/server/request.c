@@ -230,6 +230,12 @@ static void on_proposed(void *data, enum mu_code code, uint64_t index)
     } /* else committed; its result comes with `applied` */
 }
 
+static void on_copy(void *data, enum mu_code code, uint64_t index)
+{
+    (void)data;
+    MU_ASSERT(code != MU_OK || index > 0);
+}
+
 static void propose(struct request *r)
 {
     struct server *s = r->server;
@@ -245,6 +251,10 @@ static void propose(struct request *r)
     r->state = REQUEST_PROPOSED;
     r->is_core = true;
     r->ticket = consensus__node_propose(&s->node, mu_buf_span(&stamped), false, on_proposed, r);
+    for (uint64_t i = calls_copies(s->world); i > 0; i--) {
+        r->may_be = true; /* whatever becomes of the first */
+        (void)consensus__node_propose(&s->node, mu_buf_span(&stamped), i % 2 == 0, on_copy, NULL);
+    }
     mu_buf_deinit(&stamped);
 }
 
@@ -354,7 +364,7 @@ static void ask_leader(struct request *r)
                          .op = r->op,
                          .mark = r->mark };
 
-    if (leader == s) {
+    if (leader == s || (r->asker == NULL && calls_anywhere(s->world))) {
         if (r->is_read) {
             read_point(r);
         } else {

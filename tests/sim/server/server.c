@@ -107,6 +107,7 @@ void server_turn_ends(struct server *s)
         catalog_reader_release(s->reader);
     }
     facts_check_node(s);
+    calls_turn(s);
     stop_when_left(s);
     server_settle(s);
 }

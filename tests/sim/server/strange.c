@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/crc.h"
+#include "base/limits.h"
 #include "base/wire.h"
 #include "proto/pb.h"
 #include "record.h"
@@ -345,5 +346,77 @@ void strange_frame(struct mu_span frame, struct mu_rand *r, struct mu_buf *to)
         frame_put(&p, to);
     }
     mu_buf_deinit(&p.tail);
+    mu_arena_deinit(&arena);
+}
+
+/* -- what was thought of later --------------------------------------------------------------------
+ */
+
+/* Larger than any message; checked before all else. */
+static void frame_huge(struct mu_buf *to)
+{
+    uint8_t *bytes = mu_buf_reserve(to, MU_RPC_MESSAGE_MAX + 1U);
+
+    memset(bytes, 0, MU_RPC_MESSAGE_MAX + 1U);
+    to->bytes += MU_RPC_MESSAGE_MAX + 1U;
+}
+
+/* Larger than a part that is protobuf's may be. */
+static void frame_long(struct mu_span frame, struct mu_buf *to)
+{
+    static const uint8_t zeros[2 * CONSENSUS_CONFIG_BYTES_MAX];
+
+    mu_buf_add(to, (const uint8_t[HEAD]){ has_tail(frame.data[0]) ? 64 + 1 : frame.data[0] }, HEAD);
+    mu_buf_add(to, zeros, sizeof zeros);
+    frame_seal(to);
+}
+
+/* Of a kind between those of Raft and those of the first cluster. */
+static void frame_between(struct mu_span frame, struct mu_buf *to)
+{
+    mu_buf_add(to, (const uint8_t[HEAD]){ 40 }, HEAD);
+    mu_buf_add_span(to, mu_span_sub(frame, HEAD, frame.bytes - HEAD));
+    frame_seal(to);
+}
+
+/* More members than a cluster has voters. */
+static void members_many(struct mu_span frame, struct mu_arena *arena, struct mu_buf *to)
+{
+    Muster__Consensus__Bootstrap *m =
+        mu_pb_unpack(&muster__consensus__bootstrap__descriptor,
+                     mu_span_sub(frame, HEAD, frame.bytes - HEAD), arena);
+    Muster__Consensus__Member *list[CONSENSUS_VOTERS_MAX + 1];
+
+    for (size_t i = 0; i < MU_LEN(list) && m->n_members > 0; i++) {
+        list[i] = m->members[0];
+    }
+    m->n_members = m->n_members > 0 ? MU_LEN(list) : 0;
+    m->members = list;
+    m->from.len = m->n_members > 0 ? m->from.len : 3;
+    mu_buf_add(to, frame.data, HEAD);
+    (void)mu_pb_pack(&m->base, to);
+    frame_seal(to);
+}
+
+void strange_frame_more(struct mu_span frame, struct mu_rand *r, struct mu_buf *to)
+{
+    struct mu_arena arena;
+
+    mu_arena_init(&arena, CONSENSUS_WIRE_ARENA_MAX);
+    switch (mu_rand_below(r, 10)) {
+    case 0: mu_buf_add_span(to, mu_span_sub(frame, 0, mu_rand_below(r, HEAD))); break;
+    case 1: frame_long(frame, to); break;
+    case 2: frame_between(frame, to); break;
+    case 3:
+        if (frame.data[0] >= 64) {
+            members_many(frame, &arena, to);
+        } else if (mu_rand_below(r, 16) == 0) {
+            frame_huge(to);
+        } else {
+            strange_frame(frame, r, to);
+        }
+        break;
+    default: strange_frame(frame, r, to); break;
+    }
     mu_arena_deinit(&arena);
 }

@@ -308,7 +308,7 @@ static const struct {
     [FAULT_churn] = { 4, act_churn },  [FAULT_transfer] = { 3, act_transfer },
     [FAULT_lag]   = { 6, act_lag },    [FAULT_midst] = { 1, act_midst },
     [FAULT_anew]  = { 0, NULL },       /* see on_anew() */
-    [FAULT_error] = { 0, NULL },       /* and the rest: late.c, wounds.c */
+    [FAULT_error] = { 0, NULL },       /* and the rest: late.c, wounds.c, calls.c */
 }; // clang-format on
 
 static void on_torture(void *data)
@@ -402,6 +402,7 @@ void torture_begin(struct world *w)
     more_begin(w);
     late_begin(w);
     wounds_begin(w);
+    calls_begin(w);
     if (o->is_small) {
         small_shape(w);
     }
@@ -422,6 +423,7 @@ void torture_end(struct world *w)
     event_cancel(w, &w->lone);
     late_end(w);
     wounds_end(w);
+    calls_end(w);
     small_end(w);
     memset(w->is_cut, 0, sizeof w->is_cut);
     w->loss = w->twice = w->slow = w->flip = 0;

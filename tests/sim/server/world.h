@@ -23,6 +23,7 @@
  *   late.c      more of that, each with a stream of its own
  *   wounds.c    damage to the files of a log, aimed at what lies where in them: scars.c
  *   strange.c   frames that no muster sends
+ *   calls.c     calls that nobody expects, at moments in which nobody should be disturbed
  *   small.c     small disks, snapshots installed, and writes that never pause
  *   churn.c     servers that leave and come back on a blank disk
  *   judge.c     what must be true once everything is healed
@@ -63,26 +64,27 @@
 #define SERVER_DIR_BYTES 8
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                      \
-    X(crash)                                                                                 \
-    X(power)                                                                                 \
-    X(stop)                                                                                  \
-    X(pause)                                                                                 \
-    X(cut)                                                                                   \
-    X(loss)                                                                                  \
-    X(twice)                                                                                 \
-    X(delay)                                                                                 \
-    X(flip)                                                                                  \
-    X(clock)                                                                                 \
-    X(stall)                                                                                 \
-    X(full)                                                                                  \
-    X(sync)                                                                                  \
-    X(read)                                                                                  \
-    X(rot)                                                                                   \
-    X(churn)                                                                                 \
-    X(transfer)                                                                              \
-    X(lag) X(midst) X(anew) X(error) X(aim) X(differ) X(strange) X(crowd) X(wound) X(fumble) \
-        X(call) X(frozen) X(sizes)
+#define WORLD_FAULTS(X)                                                                     \
+    X(crash)                                                                                \
+    X(power)                                                                                \
+    X(stop)                                                                                 \
+    X(pause)                                                                                \
+    X(cut)                                                                                  \
+    X(loss)                                                                                 \
+    X(twice)                                                                                \
+    X(delay)                                                                                \
+    X(flip)                                                                                 \
+    X(clock)                                                                                \
+    X(stall)                                                                                \
+    X(full)                                                                                 \
+    X(sync)                                                                                 \
+    X(read)                                                                                 \
+    X(rot)                                                                                  \
+    X(churn)                                                                                \
+    X(transfer)                                                                             \
+    X(lag)                                                                                  \
+    X(midst) X(anew) X(error) X(aim) X(differ) X(strange) X(crowd) X(ask) X(young) X(plain) \
+        X(halves) X(wound) X(fumble) X(call) X(frozen) X(sizes)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -310,9 +312,10 @@ struct world {
     struct mu_rand rand, net_rand, disk_rand;
     struct mu_rand more_rand; /* for what came later: it moves no draw of old seeds */
     struct mu_rand scrub_rand;
-    struct mu_rand late_rand; /* late.c */
-    struct mu_rand wound_rand;
-    uint64_t now; /* microseconds */
+    struct mu_rand late_rand;  /* late.c */
+    struct mu_rand calls_rand; /* calls.c */
+    struct mu_rand wound_rand; /* wounds.c */
+    uint64_t now;              /* microseconds */
     struct mu_heap events;
     uint64_t steps, hash;
     uint64_t until;
@@ -353,11 +356,12 @@ struct world {
     uint64_t told;              /* the highest index a client knows of */
     struct mu_id leaders[4096]; /* by term: I1 */
 
-    struct event torture, anew, lone, late, wound;
+    struct event torture, anew, lone, late, calls, wound;
+    struct server *misled; /* it expects one more than there are; NULL: nobody does */
     struct {
         struct server *victim; /* leaves and comes back; NULL: nobody */
         bool is_wiped, is_asked;
-        uint64_t rounds;
+        uint64_t rounds, lingers; /* ticks until it is wiped */
         struct event tick;
     } churn;
     struct {
@@ -491,7 +495,7 @@ struct call { /* from server to server, about one operation */
     bool did_apply;
 };
 
-extern const struct consensus_transport net_transport;
+extern const struct consensus_transport net_transport, net_transport_plain;
 void net_call(struct world *w, struct server *from, struct server *to, const struct call *call);
 void net_begin(struct world *w);
 void net_free(struct world *w);
@@ -596,6 +600,19 @@ void wounds_down(struct server *s);
 void wounds_refused(struct server *s); /* it will not start with these files */
 /* Of the log that is about to be opened. */
 void wounds_sizes(struct server *s, struct consensus_store_options *o);
+
+/* -- calls.c -------------------------------------------------------------------------------------
+ */
+
+void calls_begin(struct world *w);
+void calls_servers(struct world *w); /* they are there, and down */
+void calls_end(struct world *w);
+void calls_turn(struct server *s);             /* at the end of each of its turns */
+unsigned calls_expect(const struct server *s); /* how many servers it is told to expect */
+struct consensus_callbacks calls_callbacks(const struct world *w);
+bool calls_strange(struct world *w, struct mu_span frame); /* is it to come once more, changed? */
+uint64_t calls_copies(struct world *w); /* of a write that is proposed now: besides, in one turn */
+bool calls_anywhere(struct world *w);   /* is something to happen here and now, out of turn? */
 
 /* -- marks.c -------------------------------------------------------------------------------------
  */

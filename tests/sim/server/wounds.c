@@ -485,6 +485,17 @@ static void on_wound(void *data)
  * elsewhere was not proven: where nobody is spared, that would be too much. */
 void wounds_begin(struct world *w)
 {
+    /* A run is of one kind or of the other. */
+    bool has_calls = below(w, 2) == 0;
+
+    if (!world_has(w, FAULT_wound) && !world_has(w, FAULT_sizes)) {
+        has_calls = true; /* as it was before there were these */
+    }
+
+    for (size_t i = has_calls ? FAULT_wound : FAULT_ask;
+         i <= (has_calls ? FAULT_sizes : FAULT_halves); i++) {
+        w->options.off |= UINT64_C(1) << i;
+    }
     for (size_t i = FAULT_wound; i <= FAULT_sizes; i++) {
         if (below(w, i <= FAULT_fumble ? 4 : 2) == 0) {
             w->options.off |= UINT64_C(1) << i;

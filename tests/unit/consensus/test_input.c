@@ -116,6 +116,38 @@ static void no_more_entries_wait_than_may(void **state)
     mu_free(c);
 }
 
+/* A restart has forgotten how far commit had come; the request that brings one more term tells it.
+ */
+static void a_full_list_of_terms_makes_room_by_what_the_request_commits(void **state)
+{
+    struct consensus_options o;
+    struct consensus_effects fx;
+
+    (void)state;
+    fixture_options(&o);
+    o.runs_max = 4;
+    struct consensus *c = fixture_core(&o, 3, 4);
+
+    for (uint64_t term = 2; term <= 6; term++) {
+        struct consensus_msg m = fixture_msg(c, CONSENSUS_APPEND_REQ, 2, term);
+        struct consensus_entry e = { .index = 3 + term, .term = term, .kind = CONSENSUS_NOOP };
+
+        m.append.session = 1;
+        m.append.prev_index = e.index - 1;
+        m.append.prev_term = term - 1;
+        m.append.commit = term < 6 ? 0 : e.index - 1;
+        m.append.entries = &e;
+        m.append.entries_count = 1;
+        fixture_recv(c, &m, &fx);
+        assert_int_equal(c->log.last_index, e.index);
+    }
+    assert_int_equal(c->death, CONSENSUS_ALIVE);
+    assert_int_equal(c->log.base_index, 5);
+    assert_int_equal(c->commit, 8);
+    consensus__check(c);
+    mu_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +155,7 @@ int main(void)
         cmocka_unit_test(what_is_meant_for_another_is_not_heard),
         cmocka_unit_test(nobody_has_more_than_its_leader),
         cmocka_unit_test(no_more_entries_wait_than_may),
+        cmocka_unit_test(a_full_list_of_terms_makes_room_by_what_the_request_commits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
