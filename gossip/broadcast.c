@@ -19,6 +19,8 @@
 #define EVENT_PERCENT 10   /* of a datagram that nobody else takes while events wait */
 #define FANOUT_MAX    16
 #define DISTINCT_MAX  64 /* peers that fit the mask one by one */
+#define TELL_ALL      16 /* members of which eight sends each miss nobody */
+#define DIGITS_MIN    3 /* more have as many as a hundred: a few below, each 60th lacked somebody */
 
 static struct gossip__rumor *rumor_of(struct mu_branch *at)
 {
@@ -27,7 +29,9 @@ static struct gossip__rumor *rumor_of(struct mu_branch *at)
 
 unsigned gossip__rumor_limit(const struct gossip_profile *p, size_t members)
 {
-    unsigned log_part = p->retransmit_mult * (unsigned)ceil(log10((double)members + 1));
+    unsigned digits = (unsigned)ceil(log10((double)members + 1));
+    unsigned log_part =
+        p->retransmit_mult * (members > TELL_ALL && digits < DIGITS_MIN ? DIGITS_MIN : digits);
     unsigned few = members > 4 ? 8 : members > 1 ? 2 * (unsigned)(members - 1) : 0;
     unsigned limit = log_part > few ? log_part : few;
 
@@ -244,7 +248,14 @@ void gossip__rumor_fill(struct gossip *g, struct gossip__letter *l)
     }
 }
 
-/* A send to a dead peer is free. */
+/* A send to a dead peer is free. So is one to a suspect, while others outnumber them: all suspects
+ * are called upon near the end of their time, of which there may be more than a rumor has sends. */
+static bool is_counted(const struct gossip *g, const struct gossip__member *peer)
+{
+    return peer->state == GOSSIP__ALIVE ||
+           (peer->state == GOSSIP__SUSPECT && g->alive_count <= g->suspect_count + 1);
+}
+
 void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l)
 {
     if (l->taken_count == 0) {
@@ -261,7 +272,7 @@ void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l)
             gossip__count(g, GOSSIP_COUNT_SERF_OUT);
             mu_sample_add(&g->samples[GOSSIP_SAMPLE_SERF_OUT], (double)r->bytes);
         }
-        unsigned sends = r->sends_count + gossip__member_is_live(l->peer);
+        unsigned sends = r->sends_count + is_counted(g, l->peer);
 
         if (sends >= (r->queue == GOSSIP__QUEUE_CORE ? core_limit : serf_limit)) {
             rumor_end(g, r);

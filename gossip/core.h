@@ -158,9 +158,9 @@ struct gossip__member {
     struct gossip__dealings *dealings; /* NULL: none; see gossip__dealings() */
     uint64_t incarnation;
     uint64_t state_ms, status_ms, status_ltime;
-    uint64_t heard_ms;             /* a datagram of it came; 0: never */
-    uint32_t index;                /* in gossip.list, when listed */
-    uint8_t slot;                  /* small number, unique while there are at most 64 */
+    uint64_t heard_ms; /* a datagram of it came; 0: never */
+    uint32_t index;    /* in gossip.list, when listed */
+    uint8_t slot; /* below 64: of nobody else; else shared with whoever has the same modulo 64 */
     enum gossip__state state : 8;  /* what the detector makes of it */
     enum gossip_status status : 8; /* what users see (serf.c) */
     bool is_listed; /* in the table of the detector; else only users and tombstones know it */
@@ -242,6 +242,10 @@ uint64_t gossip__hash_name(const char *name);
 void gossip__suspicion_start(struct gossip *g, struct gossip__member *m, const char *from,
                              enum gossip__evidence evidence);
 void gossip__suspicion_end(struct gossip *g, struct gossip__member *m);
+/* We were in doubt about it before we said so: our own deadline counts from then. */
+void gossip__suspicion_backdate(struct gossip *g, struct gossip__member *m, uint64_t since_ms);
+/* How long one that is stalled is only doubted, by whoever probed it. */
+uint64_t gossip__suspicion_doubt_ms(const struct gossip_profile *p);
 /* True: `from` is a new accuser whose word is still wanted. */
 bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const char *from,
                                enum gossip__evidence evidence);
@@ -406,6 +410,7 @@ enum gossip__inquiry_kind {
     GOSSIP__INQUIRY_RELAY, /* for a prober that asked us */
     GOSSIP__INQUIRY_CLAIM, /* does the holder of a claimed name still live? */
     GOSSIP__INQUIRY_REACH, /* can a joiner be reached where it says? */
+    GOSSIP__INQUIRY_DOUBT, /* is it only stopped for a moment? */
 };
 
 struct gossip__inquiry {
@@ -422,6 +427,7 @@ struct gossip__inquiry {
     uint64_t origin_seq, nack_ms;
     bool nack_wanted, answered;
     uint32_t reply_stream; /* REACH */
+    uint64_t since_ms;     /* DOUBT */
 };
 
 void gossip__on_indirect(struct gossip *g, const struct gossip__indirect *p,
@@ -430,6 +436,9 @@ bool gossip__inquiry_ack(struct gossip *g, uint64_t seq);
 void gossip__inquiry_claim(struct gossip *g, struct gossip__member *m);
 void gossip__inquiry_reach(struct gossip *g, const char *name, const struct mu_addr *addr,
                            uint32_t reply_stream);
+/* Its machine takes connections, it does not answer: true, it gets a while before it is accused. */
+bool gossip__inquiry_doubt(struct gossip *g, const struct gossip__member *m);
+void gossip__inquiry_postpone(struct gossip *g, uint64_t pause_ms);
 void gossip__inquiry_stream_gone(struct gossip *g, uint32_t reply_stream);
 uint64_t gossip__inquiry_due(const struct gossip *g);
 void gossip__inquiry_tick(struct gossip *g);

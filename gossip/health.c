@@ -28,6 +28,7 @@ void gossip__health_pause(struct gossip *g, const struct gossip_event *ev)
     gossip__log(g, MU_DEBUG, "paused for %llu ms", (unsigned long long)pause);
     gossip__probe_abandon(g, "we were paused");
     gossip__suspicion_postpone(g, pause);
+    gossip__inquiry_postpone(g, pause);
     gossip__health_add(g, periods > g->profile.awareness_max ? (int)g->profile.awareness_max
                                                              : (int)periods);
 }

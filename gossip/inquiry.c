@@ -5,6 +5,10 @@
  *          nack says what our own dial found.
  *   CLAIM  a node claims its name from a new address (10): does the old one still answer?
  *   REACH  a node has joined through us (11): can it be reached where it says it can?
+ *   DOUBT  a process that we probed does not answer, but its machine takes connections (5.4): it is
+ *          stopped or starved, mostly for a moment. To say so and to hear it denied costs every
+ *          member of the cluster some fifty rumors; so whoever noticed goes on asking, alone, for
+ *          half of the time that it would have under suspicion, and that time counts.
  *
  * Also here: the TCP ping itself (5.4), which the probe uses too.
  */
@@ -120,9 +124,11 @@ static struct gossip__inquiry *inquiry_of(struct mu_link *link)
     return MU_CONTAINER(link, struct gossip__inquiry, link);
 }
 
-static uint64_t again(const struct gossip *g)
+static uint64_t again(const struct gossip *g, enum gossip__inquiry_kind kind)
 {
-    return g->now_ms + (g->profile.probe_timeout_ms + 1) / 2; /* a ping may be lost */
+    uint32_t timeout = g->profile.probe_timeout_ms; /* a ping may be lost */
+
+    return g->now_ms + (kind == GOSSIP__INQUIRY_DOUBT ? timeout : (timeout + 1) / 2);
 }
 
 static struct gossip__inquiry *begin(struct gossip *g, enum gossip__inquiry_kind kind,
@@ -134,7 +140,7 @@ static struct gossip__inquiry *begin(struct gossip *g, enum gossip__inquiry_kind
     q->seq = gossip__seq(g);
     q->addr = *addr;
     q->deadline_ms = g->now_ms + ms;
-    q->again_ms = again(g);
+    q->again_ms = again(g, kind);
     q->nack_ms = GOSSIP__NEVER;
     (void)snprintf(q->name, sizeof q->name, "%s", name);
     mu_list_push_back(&g->inquiries, &q->link);
@@ -164,12 +170,29 @@ static void reply_reach(struct gossip *g, const struct gossip__inquiry *q)
     }
 }
 
+/* It had its while. A refusal is our own word alone here: helpers are asked by the next probe. */
+static void settle_doubt(struct gossip *g, const struct gossip__inquiry *q,
+                         struct gossip__member *m)
+{
+    bool is_refused = q->dial == GOSSIP__REFUSED;
+
+    if (q->udp_ok || q->tcp_ok || m == NULL || !gossip__member_is_live(m) ||
+        g->leave.stage != GOSSIP__LEAVE_NONE) {
+        return;
+    }
+    gossip__log(g, MU_INFO, "memberlist: Suspect %s has failed, no acks received", m->card->name);
+    gossip__conclude_suspect(g, m, is_refused ? GOSSIP__SILENT : GOSSIP__STALLED);
+    if (m->state == GOSSIP__SUSPECT && !is_refused) {
+        gossip__suspicion_backdate(g, m, q->since_ms);
+    }
+}
+
 static void finish(struct gossip *g, struct gossip__inquiry *q)
 {
     struct gossip__member *m = gossip__member_find(g, q->name);
 
     if (q->stream != 0) {
-        (void)gossip__dial_end(g, q->stream);
+        q->dial = gossip__dial_end(g, q->stream);
     }
     switch (q->kind) {
     case GOSSIP__INQUIRY_RELAY: break;
@@ -179,6 +202,7 @@ static void finish(struct gossip *g, struct gossip__inquiry *q)
         }
         break;
     case GOSSIP__INQUIRY_REACH: reply_reach(g, q); break;
+    case GOSSIP__INQUIRY_DOUBT: settle_doubt(g, q, m); break;
     }
     inquiry_free(g, q);
 }
@@ -196,6 +220,45 @@ void gossip__inquiry_reach(struct gossip *g, const char *name, const struct mu_a
 
     begin(g, GOSSIP__INQUIRY_REACH, name, addr, ms > REACH_MS_MIN ? ms : REACH_MS_MIN)
         ->reply_stream = reply_stream;
+}
+
+static bool is_doubted(const struct gossip *g, const struct gossip__member *m)
+{
+    MU_LIST_EACH (link, &g->inquiries) {
+        const struct gossip__inquiry *q = inquiry_of(link);
+
+        if (q->kind == GOSSIP__INQUIRY_DOUBT && strcmp(q->name, m->card->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool gossip__inquiry_doubt(struct gossip *g, const struct gossip__member *m)
+{
+    if (m->state != GOSSIP__ALIVE || g->inquiries_count >= INQUIRIES_MAX) {
+        return false;
+    }
+    if (!is_doubted(g, m)) {
+        begin(g, GOSSIP__INQUIRY_DOUBT, m->card->name, &m->card->addr,
+              gossip__suspicion_doubt_ms(&g->profile))
+            ->since_ms = g->now_ms;
+        gossip__log(g, MU_DEBUG,
+                    "memberlist: %s takes connections but does not answer, ask it for %llu ms more",
+                    m->card->name, (unsigned long long)gossip__suspicion_doubt_ms(&g->profile));
+    }
+    return true;
+}
+
+/* What it answered while we did not run waits in our sockets. */
+void gossip__inquiry_postpone(struct gossip *g, uint64_t pause_ms)
+{
+    MU_LIST_EACH (link, &g->inquiries) {
+        struct gossip__inquiry *q = inquiry_of(link);
+
+        q->deadline_ms += q->kind == GOSSIP__INQUIRY_DOUBT ? pause_ms : 0;
+        q->since_ms += q->kind == GOSSIP__INQUIRY_DOUBT ? pause_ms : 0;
+    }
 }
 
 void gossip__inquiry_stream_gone(struct gossip *g, uint32_t reply_stream)
@@ -276,6 +339,9 @@ static void answered(struct gossip *g, struct gossip__inquiry *q)
         break;
     case GOSSIP__INQUIRY_CLAIM: is_over = is_ok; break;
     case GOSSIP__INQUIRY_REACH: is_over = q->udp_ok && q->tcp_ended; break;
+    case GOSSIP__INQUIRY_DOUBT:
+        is_over = is_ok || (q->tcp_ended && q->dial == GOSSIP__REFUSED);
+        break;
     }
     if (is_over) {
         finish(g, q);
@@ -338,7 +404,7 @@ void gossip__inquiry_tick(struct gossip *g)
         if (q->deadline_ms <= g->now_ms) {
             finish(g, q);
         } else if (!q->udp_ok && q->again_ms <= g->now_ms) {
-            q->again_ms = again(g);
+            q->again_ms = again(g, q->kind);
             gossip__send_ping(g, q->seq, q->name, &q->addr);
         }
     }

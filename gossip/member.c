@@ -117,12 +117,15 @@ void gossip__member_drop(struct gossip *g, struct gossip__member *m)
 /* -- the list of the detector -------------------------------------------------------------------
  */
 
+/* Its own as long as there is one, else by chance: were the same members to share a bit everywhere,
+ * one of them that all talk to at once (a suspect, near its end) would hide the others from all. */
 static void slot_take(struct gossip *g, struct gossip__member *m)
 {
-    m->slot = SLOTS;
     if (~g->slots != 0) {
         m->slot = (uint8_t)__builtin_ctzll(~g->slots);
         g->slots |= 1ULL << m->slot;
+    } else {
+        m->slot = (uint8_t)(SLOTS + mu_rand_below(&g->rand, SLOTS));
     }
 }
 
@@ -164,7 +167,8 @@ void gossip__member_unlist(struct gossip *g, struct gossip__member *m)
 
 uint64_t gossip__member_mark(const struct gossip__member *m)
 {
-    return 1ULL << (m->slot < SLOTS ? m->slot : m->card->spread % SLOTS);
+    MU_ASSERT(m->is_listed);
+    return 1ULL << m->slot % SLOTS;
 }
 
 const char *gossip__state_text(enum gossip__state state)

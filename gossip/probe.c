@@ -134,13 +134,16 @@ static void fail(struct gossip *g)
         gossip__conclude_dead(g, m, true);
         return;
     }
-    gossip__log(g, MU_INFO, "memberlist: Suspect %s has failed, no acks received", m->card->name);
     gossip__record(g, m,
                    (struct gossip_record){ .change = GOSSIP_CHANGE_MISSED,
                                            .way = way_of(&was),
                                            .asked = was.helpers_count,
                                            .refused = was.refused_count,
                                            .answered = was.nacks_count });
+    if (evidence == GOSSIP__STALLED && gossip__inquiry_doubt(g, m)) {
+        return;
+    }
+    gossip__log(g, MU_INFO, "memberlist: Suspect %s has failed, no acks received", m->card->name);
     gossip__conclude_suspect(g, m, evidence);
     for (unsigned i = 0; i < was.helpers_count && evidence == GOSSIP__REFUSED; i++) {
         if (was.has_refused[i] && was.helpers[i] != NULL && m->state == GOSSIP__SUSPECT) {

@@ -43,6 +43,12 @@ static unsigned periods_of(const struct gossip_profile *p, enum gossip__evidence
     MU_UNREACHABLE_CODE();
 }
 
+/* Half of what a stalled one has at least. */
+uint64_t gossip__suspicion_doubt_ms(const struct gossip_profile *p)
+{
+    return (uint64_t)periods_of(p, GOSSIP__STALLED) * p->probe_ms / 2;
+}
+
 struct gossip__suspicion_terms gossip__suspicion_terms(const struct gossip_profile *p,
                                                        size_t listed, size_t alive,
                                                        enum gossip__evidence evidence)
@@ -189,6 +195,14 @@ void gossip__suspicion_start(struct gossip *g, struct gossip__member *m, const c
     (void)deadline_set(g, m);
     gossip__count(g, GOSSIP_COUNT_SUSPICIONS);
     blame(g, from)->started++;
+}
+
+void gossip__suspicion_backdate(struct gossip *g, struct gossip__member *m, uint64_t since_ms)
+{
+    struct gossip__suspicion *s = m->dealings->suspicion;
+
+    s->since_ms = since_ms < s->since_ms ? since_ms : s->since_ms;
+    (void)deadline_set(g, m);
 }
 
 void gossip__suspicion_end(struct gossip *g, struct gossip__member *m)

@@ -41,6 +41,11 @@ def forming_row(s):
             seconds(s["100"]), str(s["joins_failed"]), str(s["datagrams"]), str(s["bytes"])]
 
 
+def events_row(s):
+    return [str(s["nodes"]), s["condition"], "%.0f" % s["loss"], str(s["events"]), spread(s["event"]),
+            str(s["late"]), str(s["events_late"])]
+
+
 TABLES = (
     ("scale", "Faults", condition_row,
      ["nodes", "meanwhile", "a crash, to the first, s", "to each, s", "an event, to each, s",
@@ -53,6 +58,9 @@ TABLES = (
       "joins that failed", "datagrams a node", "bytes a node"]),
     ("cut", "A cut of 30 s, healed", cut_row,
      ["nodes", "behind it", "seen failed by one behind it", "each sees all again, s"]),
+    ("events", "Events alone", events_row,
+     ["nodes", "meanwhile", "% lost", "events", "to each, s", "members that had one late",
+      "events of which one had it late"]),
 )
 
 

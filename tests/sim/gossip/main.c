@@ -8,6 +8,8 @@
  *              [--churn a-minute] [--loss percent]     thousands of them
  *   sim_gossip --scale --nodes N [--seed S] [--trials R] [--seconds T]
  *              [--only K]                  each kind of fault, or the K-th, as JSON
+ *   sim_gossip --scale --events --nodes N [--seed S] [--trials R] [--only K] [--loss percent]
+ *              [--within ms]               events alone; fails when one comes late
  *   sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes]
  *              [--loss percent] [--within ms]
  *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
@@ -44,7 +46,7 @@ struct arguments {
     enum measure_end end;
     enum alarms_scenario scenario;
     bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, is_memberlist,
-        calibrates, is_large, is_forming, is_scale;
+        calibrates, is_large, is_forming, is_scale, is_events, has_loss;
 };
 
 /* One seed; twice when `twice`, and then with the same hash. */
@@ -144,9 +146,11 @@ static bool take_flag(struct arguments *a, const char *word)
         const char *word;
         bool *at;
     } flags[] = {
-        { "-v", &a->is_verbose },    { "--icmp", &a->has_icmp },        { "--quiet", &a->is_quiet },
-        { "--json", &a->is_json },   { "--calibrate", &a->calibrates }, { "--large", &a->is_large },
-        { "--space", &a->is_space }, { "--forming", &a->is_forming },   { "--scale", &a->is_scale },
+        { "-v", &a->is_verbose },          { "--icmp", &a->has_icmp },
+        { "--quiet", &a->is_quiet },       { "--json", &a->is_json },
+        { "--calibrate", &a->calibrates }, { "--large", &a->is_large },
+        { "--space", &a->is_space },       { "--forming", &a->is_forming },
+        { "--scale", &a->is_scale },       { "--events", &a->is_events },
     };
 
     for (size_t i = 0; i < MU_LEN(flags); i++) {
@@ -174,6 +178,7 @@ static bool take_number(struct arguments *a, const char *word, const char *next)
         if (strcmp(word, numbers[i].word) == 0) {
             *numbers[i].at = number(next);
             a->has_seed = a->has_seed || numbers[i].at == &a->seed;
+            a->has_loss = a->has_loss || numbers[i].at == &a->loss;
             return true;
         }
     }
@@ -259,7 +264,11 @@ int main(int argc, char **argv)
                                              .seed = a.seed,
                                              .seconds = a.seconds > 0 ? a.seconds : 60,
                                              .trials = a.trials != 100 ? a.trials : 20,
-                                             .only = a.only };
+                                             .only = a.only,
+                                             .has_loss = a.has_loss,
+                                             .loss = (double)a.loss / 100,
+                                             .is_events = a.is_events,
+                                             .within_ms = a.within };
 
         return scale_run(&scale) ? 0 : 1;
     }

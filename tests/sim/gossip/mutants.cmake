@@ -71,6 +71,12 @@ gossip_mutant(one_accuser_confirms_itself suspicion.c scripts
 gossip_mutant(pause_is_not_noticed health.c scripts
     "    if (g->wake_at_ms == 0 ||"
     "    if (true ||")
+gossip_mutant(stalled_is_not_doubted probe.c scripts
+    "    if (evidence == GOSSIP__STALLED && gossip__inquiry_doubt(g, m)) {"
+    "    if (false) {")
+gossip_mutant(doubt_is_for_ever inquiry.c scripts
+    "    gossip__conclude_suspect(g, m, is_refused ? GOSSIP__SILENT : GOSSIP__STALLED);"
+    "")
 gossip_mutant(suspect_not_told precedence.c scripts
     "    if (is_first) {
         gossip__send_part(g, &m->card->addr, NULL, &part);"
@@ -82,6 +88,9 @@ gossip_mutant(suspect_not_told precedence.c scripts
 gossip_mutant(peers_are_told_twice broadcast.c scripts
     "            r->served |= mark;"
     "")
+gossip_mutant(suspects_use_up_rumors broadcast.c "scene amid_crashes"
+    "r->sends_count + is_counted(g, l->peer)"
+    "r->sends_count + gossip__member_is_live(l->peer)")
 gossip_mutant(forced_out_is_not_refuted serf.c "scene force_leave_live"
     "        gossip__serf_broadcast_join(g); /* somebody forces us out, but we live (10) */"
     "")

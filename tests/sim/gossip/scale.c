@@ -17,6 +17,7 @@
 #define ALARM_MS    10000 /* notices closer together are one alarm */
 #define NEWCOMER_MS 30000 /* how long a newcomer is watched */
 #define OLD_MS      35000 /* a member that has been known so long is no news */
+#define TOLD_MS     5000  /* who has not heard an event by then waits for a comparison */
 #define CUT_MS      30000
 #define ISLAND_MAX  100 /* nodes behind the cut; of few: half of them */
 
@@ -58,6 +59,10 @@ struct scale {
     uint64_t crash_at;                         /* the next of the churn */
     size_t *down;                              /* in the order they crashed; the first came back */
     size_t down_first, down_end;
+    char event[24]; /* the one that is waited for */
+    uint64_t events_sent;
+    uint64_t give_up_ms; /* who has not learned it by then never does, as far as we look */
+    uint64_t late;       /* who learned of an event later than is wanted, or not at all */
     uint64_t alarms, alarm_notices, resurrections;
     uint64_t packets, bytes; /* of lives that are over */
     bool is_cut;             /* others do seem dead */
@@ -115,9 +120,17 @@ static bool is_up(const struct scale *s, size_t node)
     return life == WORLD_RUNNING || life == WORLD_PAUSED;
 }
 
+static bool is_late(const struct scale *s)
+{
+    uint64_t within = s->options->within_ms;
+
+    return s->watched == THE_EVENT && within > 0 && world_now_ms(s->world) > s->began_ms + within;
+}
+
 static void learn(struct scale *s, size_t node)
 {
     if (s->waiting[node]) {
+        s->late += is_late(s);
         s->waiting[node] = false;
         s->waiting_count--;
         s->first_ms = s->first_ms == UINT64_MAX ? world_now_ms(s->world) : s->first_ms;
@@ -156,8 +169,10 @@ static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
 {
     struct scale *s = data;
 
-    if (fx->events_count > 0 && s->watched == THE_EVENT) {
-        learn(s, node);
+    for (size_t i = 0; i < fx->events_count && s->watched == THE_EVENT; i++) {
+        if (strcmp(fx->events[i].name, s->event) == 0) {
+            learn(s, node);
+        }
     }
 }
 
@@ -265,6 +280,7 @@ static void await(struct scale *s, struct tally *learned, size_t watched)
 
 static void give_up(struct scale *s)
 {
+    s->late += s->watched == THE_EVENT ? s->waiting_count : 0;
     s->learned->missing += s->waiting_count;
     memset(s->waiting, 0, s->nodes * sizeof *s->waiting);
     s->waiting_count = 0;
@@ -273,7 +289,7 @@ static void give_up(struct scale *s)
 
 static void wait(struct scale *s)
 {
-    while (s->waiting_count > 0 && world_now_ms(s->world) < s->began_ms + MS_MAX) {
+    while (s->waiting_count > 0 && world_now_ms(s->world) < s->began_ms + s->give_up_ms) {
         run(s, STEP_MS);
     }
     give_up(s);
@@ -307,7 +323,8 @@ static void event_trial(struct scale *s, struct tally *learned)
     size_t node = up_node(s);
 
     await(s, learned, THE_EVENT);
-    if (!world_event(s->world, node, "measured", "x", false)) {
+    (void)snprintf(s->event, sizeof s->event, "e%llu", (unsigned long long)s->events_sent++);
+    if (!world_event(s->world, node, s->event, "x", false)) {
         learned->missing += s->waiting_count;
         s->waiting_count = 0;
     }
@@ -421,6 +438,37 @@ static bool condition_run(struct scale *s, const struct condition *c)
            s->resurrections == 0;
 }
 
+/* Events alone, many: whom does gossip miss? */
+static bool events_run(struct scale *s, const struct condition *c)
+{
+    static struct tally events;
+    uint64_t affected = 0;
+
+    tally_clear(&events);
+    s->late = 0;
+    s->give_up_ms = TOLD_MS;
+    faults_begin(s, c);
+    run(s, 1000);
+    struct load before = load_now(s);
+
+    for (uint64_t i = 0; i < s->options->trials; i++) {
+        uint64_t late = s->late;
+
+        event_trial(s, &events);
+        affected += s->late > late;
+    }
+    (void)printf("{\"kind\": \"events\", \"nodes\": %llu, \"condition\": \"%s\", \"loss\": %.0f, "
+                 "\"events\": %llu, \"within\": %llu, \"late\": %llu, \"events_late\": %llu",
+                 (unsigned long long)s->nodes, c->name, c->loss * 100,
+                 (unsigned long long)s->options->trials, (unsigned long long)s->options->within_ms,
+                 (unsigned long long)s->late, (unsigned long long)affected);
+    tally_print("event", &events);
+    load_print(s, &before);
+    (void)printf("}\n");
+    (void)fflush(stdout);
+    return s->late == 0;
+}
+
 static void node_add(struct scale *s)
 {
     char name[24];
@@ -524,22 +572,31 @@ static void scale_end(struct scale *s)
     mu_free(s->down);
 }
 
-bool scale_run(const struct scale_options *o)
+/* The i-th question; the last two are no conditions. */
+static bool question(struct scale *s, size_t i)
 {
-    struct scale s = { .options = o, .watched = NOBODY };
-    bool is_good = true;
     size_t kinds = MU_LEN(conditions);
 
-    scale_begin(&s);
-    for (size_t i = 0; i < kinds + 2; i++) {
-        if (o->only != 0 && o->only != i + 1) {
-            continue;
-        }
-        bool is_answered = i < kinds    ? condition_run(&s, &conditions[i])
-                           : i == kinds ? newcomer_run(&s)
-                                        : cut_run(&s);
+    if (i >= kinds) {
+        return i == kinds ? newcomer_run(s) : cut_run(s);
+    }
+    struct condition c = conditions[i];
 
-        is_good = is_good && is_answered;
+    c.loss = s->options->has_loss ? s->options->loss : c.loss;
+    return s->options->is_events ? events_run(s, &c) : condition_run(s, &c);
+}
+
+bool scale_run(const struct scale_options *o)
+{
+    struct scale s = { .options = o, .watched = NOBODY, .give_up_ms = MS_MAX };
+    bool is_good = true;
+    size_t questions = o->is_events ? MU_LEN(conditions) : MU_LEN(conditions) + 2;
+
+    scale_begin(&s);
+    for (size_t i = 0; i < questions; i++) {
+        if (o->only == 0 || o->only == i + 1) {
+            is_good = question(&s, i) && is_good;
+        }
     }
     scale_end(&s);
     return is_good;

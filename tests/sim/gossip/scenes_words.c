@@ -64,6 +64,26 @@ static void lossy(struct stage *s, uint64_t seed, size_t nodes)
     stage_agrees(s, stage_convergence_ms(s));
 }
 
+/* All talk to the suspects at once, near the end of their time: what is told meanwhile must not be
+ * spent on those, nor pass over who looks like one of them. */
+static void amid_crashes(struct stage *s, uint64_t seed, size_t nodes)
+{
+    size_t gone = nodes / 3;
+
+    stage_open(s, seed, nodes, NULL);
+    for (size_t i = 0; i < gone; i++) {
+        world_vanish(s->world, nodes - 1 - i);
+    }
+    for (size_t i = 0; i < 60; i++) {
+        size_t number = stage_tell(s, stage_below(s, nodes - gone));
+
+        world_run(s->world, 100);
+        if (number >= 10 && !stage_all_have(s, &(size_t){ number - 10 })) {
+            stage_fail(s, "event %zu is not known to all after a second", number - 10);
+        }
+    }
+}
+
 /* 18.2, rule 14 */
 static void no_queries_left(struct stage *s)
 {
@@ -426,6 +446,7 @@ const struct scene scenes_words[] = {
     { "copies",               "each datagram comes ten times",                       8, copies, false },
     { "disorder",             "half of the datagrams are up to 5 s late",            10, disorder, false },
     { "lossy",                "30 % of the datagrams are lost",                      12, lossy, false },
+    { "amid_crashes",         "events while a third of all is suspected",             110, amid_crashes, true },
     { "queries",              "5 % are lost, and every query has all acks",          10, queries, false },
     { "large_answers",        "answers of up to 64 KiB, and askers that stand still or go", 10, large_answers, false },
     { "event_flood",          "three times as many events as are remembered, at once", 6, event_flood, false },
