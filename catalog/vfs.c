@@ -1,5 +1,6 @@
 #include "vfs.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,7 +11,9 @@
 
 #include "base/assert.h"
 #include "base/crc.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/wire.h"
 
 #define VFS_MAX      4
@@ -97,12 +100,27 @@ static int on_read(sqlite3_file *file, void *to, int bytes, sqlite3_int64 offset
 
 static _Thread_local int last_errno;
 
+static int settled(const char *path, int error_number)
+{
+    const char *end = path != NULL ? strrchr(path, '/') : NULL;
+
+    if (error_number != EIO || end == NULL) {
+        return error_number;
+    }
+    char *dir = mu_strndup(path, (size_t)(end - path));
+
+    error_number = mu_file_settled(dir, error_number);
+    mu_free(dir);
+    return error_number;
+}
+
 /* What the VFS below knows of a call that failed. */
 static int noted(const struct summed_file *f, int rc)
 {
     if (rc != SQLITE_OK) {
         last_errno = 0;
         (void)f->below->pMethods->xFileControl(f->below, SQLITE_FCNTL_LAST_ERRNO, &last_errno);
+        last_errno = settled(f->path, last_errno);
     }
     return rc;
 }

@@ -32,15 +32,15 @@ struct posix_disk {
 static enum mu_code fail_errno(const struct posix_disk *d, const char *what, const char *name,
                                struct mu_err *err)
 {
-    int saved = errno;
+    int saved = mu_file_settled(d->path, errno);
 
     return mu_fail(err, mu_file_code(saved), "%s %s/%s: %s", what, d->path, name, strerror(saved));
 }
 
 /* Calls on an open file know only its descriptor; the caller wraps the file's name around. */
-static enum mu_code fail_plain(const char *what, struct mu_err *err)
+static enum mu_code fail_plain(const struct posix_disk *d, const char *what, struct mu_err *err)
 {
-    int saved = errno;
+    int saved = mu_file_settled(d->path, errno);
 
     return mu_fail(err, mu_file_code(saved), "%s: %s", what, strerror(saved));
 }
@@ -97,7 +97,6 @@ static enum mu_code posix_read(void *self, int file, uint64_t offset, void *to, 
 {
     uint8_t *at = to;
 
-    (void)self;
     while (bytes > 0) {
         ssize_t got = pread(file, at, bytes, (off_t)offset);
 
@@ -105,7 +104,7 @@ static enum mu_code posix_read(void *self, int file, uint64_t offset, void *to, 
             continue;
         }
         if (got < 0) {
-            return fail_plain("read", err);
+            return fail_plain(self, "read", err);
         }
         if (got == 0) {
             return mu_fail(err, MU_IO, "read: the file ends at byte %llu",
@@ -127,7 +126,6 @@ static void posix_read_ahead(void *self, int file, uint64_t offset, uint64_t byt
 static enum mu_code posix_write(void *self, int file, uint64_t offset, struct mu_span bytes,
                                 struct mu_err *err)
 {
-    (void)self;
     while (bytes.bytes > 0) {
         ssize_t put = pwrite(file, bytes.data, bytes.bytes, (off_t)offset);
 
@@ -135,7 +133,7 @@ static enum mu_code posix_write(void *self, int file, uint64_t offset, struct mu
             continue;
         }
         if (put < 0) {
-            return fail_plain("write", err);
+            return fail_plain(self, "write", err);
         }
         bytes.data += put;
         bytes.bytes -= (size_t)put;
@@ -170,7 +168,7 @@ static enum mu_code posix_reserve(void *self, int file, uint64_t bytes, struct m
     if (rc != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
         return write_zeros(self, file, bytes, err);
     }
-    return rc == 0 ? MU_OK : fail_plain("reserve space", err);
+    return rc == 0 ? MU_OK : fail_plain(self, "reserve space", err);
 }
 
 static void posix_write_out(void *self, int file, uint64_t offset, uint64_t bytes)
@@ -185,10 +183,9 @@ static void posix_write_out(void *self, int file, uint64_t offset, uint64_t byte
 
 static enum mu_code posix_sync(void *self, int file, struct mu_err *err)
 {
-    (void)self;
     /* Not repeated on EINTR or anything else: after a failed flush the kernel may mark the pages
      * clean, and a second call would report success for bytes that are gone (ATC'20). */
-    return fdatasync(file) == 0 ? MU_OK : fail_plain("flush", err);
+    return fdatasync(file) == 0 ? MU_OK : fail_plain(self, "flush", err);
 }
 
 /* The same file by another descriptor, so that reads need not be aligned. */
@@ -236,7 +233,7 @@ static bool direct_write(struct posix_disk *d, uint64_t offset, struct mu_span b
         return false;
     }
     if (put < 0 && errno != EINTR) {
-        *rc = fail_plain("write and flush", err);
+        *rc = fail_plain(d, "write and flush", err);
         return true;
     }
     *rc = MU_OK;

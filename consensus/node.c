@@ -243,6 +243,9 @@ void consensus__node_core_start(struct consensus_node *n)
     if (n->options.chunk_bytes > 0) {
         options.chunk_bytes = n->options.chunk_bytes;
     }
+    if (n->options.cache_bytes > 0) {
+        options.cache_bytes = n->options.cache_bytes;
+    }
     l->applied = n->options.applied;
     l->durable_applied = n->options.durable_applied;
     l->lacks_state = n->lacks_state;

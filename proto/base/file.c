@@ -9,10 +9,14 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
+
+#define SETTLE_LOOKS    20
+#define SETTLE_PAUSE_NS 10000000
 
 enum mu_code mu_file_code(int error_number)
 {
@@ -23,6 +27,33 @@ enum mu_code mu_file_code(int error_number)
     case ENOENT: return MU_NOT_FOUND;
     default: return MU_IO;
     }
+}
+
+/* Linux since 6.12 says so nowhere but in the answer to who wants to write. */
+static bool refuses_files(const char *dir)
+{
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int error_number = errno;
+
+    if (fd >= 0) {
+        (void)close(fd);
+        return false;
+    }
+    return error_number == EROFS;
+}
+
+int mu_file_settled(const char *dir, int error_number)
+{
+    const struct timespec pause = { .tv_nsec = SETTLE_PAUSE_NS };
+    struct statvfs st;
+
+    for (unsigned i = 0; error_number == EIO && i < SETTLE_LOOKS && statvfs(dir, &st) == 0; i++) {
+        if ((st.f_flag & ST_RDONLY) != 0 || refuses_files(dir)) {
+            return EROFS;
+        }
+        (void)nanosleep(&pause, NULL); /* nothing tells of it */
+    }
+    return error_number;
 }
 
 static enum mu_code fail_errno(struct mu_err *err, const char *what, const char *path)

@@ -1,9 +1,9 @@
 """coverage.py - what the simulators reach of consensus/, and what they do not (tests/sim/run --coverage).
 
 Counted are the lines and branches of the files that simulated servers run, compiled without optimisation. Not
-counted are, by the text of the source: what only a failed assertion reaches, and of a switch without `default`
-the branch of a value that its enumeration does not have (-Wswitch-enum lists all others). Whatever else was never
-reached is listed, in ranges.
+counted are, by the text of the source: what only a failed assertion reaches, of a switch the arm that is one, and of
+a switch without `default` the branch of a value that its enumeration does not have (-Wswitch-enum lists all others).
+Whatever else was never reached is listed, in ranges.
 """
 import json
 import os
@@ -64,6 +64,23 @@ def complete_switches(text):
     return lines
 
 
+def dead_arms(text):
+    """What only asserts, as an arm of a switch: numbers of its labels, and of the switches that have such an arm."""
+    labels, switches = set(), set()
+    for at, line in enumerate(text):
+        if not re.search(r"^\s*case \w+: MU_UNREACHABLE_CODE\(", line):
+            continue
+        above = at - 1
+        while re.match(r"\s*case \w+:$", text[above]):
+            labels.add(above + 1)
+            above -= 1
+        indent = len(line) - len(line.lstrip())
+        while not re.match(r" {%d}switch \(" % indent, text[above]):
+            above -= 1
+        switches.add(above + 1)
+    return labels, switches
+
+
 class File:
     """What was reached of one."""
 
@@ -83,15 +100,21 @@ class File:
 
     def read(self, lines):
         asserting, complete = asserting_lines(self.text), complete_switches(self.text)
+        labels, switches = dead_arms(self.text)
         for line in lines:
             number = line["line_number"]
             if line.get("function_name") in self.skipped or "MU_UNREACHABLE_CODE" in self.text[number - 1]:
+                continue
+            if number in labels:
                 continue
             self.lines[number] = max(self.lines.get(number, 0), line["count"])
             taken = [b["count"] for b in line["branches"]]
             if number in asserting:
                 continue
-            for i, count in enumerate(taken[:-1] if number in complete else taken):
+            taken = taken[:-1] if number in complete else taken
+            if number in switches and 0 in taken:
+                taken.remove(0)  # who had gone there would have died
+            for i, count in enumerate(taken):
                 self.branches[number, i] = max(self.branches.get((number, i), 0), count)
 
     def missed(self):

@@ -88,6 +88,7 @@ struct consensus_driver_options {
     uint32_t trailing_bytes;   /* and no more than so many bytes of it; 0: by the file system */
     bool has_leases;           /* reads without a round, see consensus.h for what that assumes */
     uint32_t chunk_bytes;      /* of a snapshot in one message; 0: CONSENSUS_CHUNK_BYTES */
+    uint32_t cache_bytes;      /* of entries kept in memory when nobody needs them; 0: 512 KiB */
     uint64_t seed;             /* of election times and of ids; 0: the system's */
 };
 

@@ -57,4 +57,10 @@ MU_MUST_CHECK enum mu_code mu_file_space(const char *path, struct mu_space *out,
  * ENOENT is MU_NOT_FOUND. */
 enum mu_code mu_file_code(int error_number);
 
+/* The errno of a call that failed on something in `dir`, as what it has become a moment later: a
+ * file system that gives itself up answers what is under way with EIO, and says only then that it
+ * is read-only. EROFS if it does within a fifth of a second, during which this blocks; every other
+ * error comes back at once, as it is. Any thread that may block. */
+int mu_file_settled(const char *dir, int error_number);
+
 #endif

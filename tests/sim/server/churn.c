@@ -62,6 +62,7 @@ static void wipe(struct world *w, uint64_t term)
     disk_wipe(s->disk);
     s->durable_told = s->match_told = s->voted_term = 0;
     s->wiped_term = term;
+    s->is_torn = false;
     s->is_hurt = s->is_state_hurt = s->is_remade = s->is_noted = s->is_refused = false;
     s->deaths = 0;
     s->joins = true;

@@ -68,7 +68,10 @@ struct disk {
     bool is_dead, is_locked;
     uint64_t quota;
     uint64_t writes;
-    uint64_t trips_in; /* requests of the log from now; 0: none does */
+    uint64_t trips_in; /* such requests of the log from now; 0: none does */
+    enum disk_call trips_call;
+    enum mu_code trips_code;
+    bool is_read_only; /* the directory of the log */
     struct disk_sums sums;
 };
 
@@ -433,6 +436,7 @@ void disk_revive(struct disk *d, bool lost)
     }
     files_collect(d);
     if (lost) {
+        d->is_read_only = false;
         wals_rot(d);
     }
 }
@@ -461,19 +465,45 @@ bool disk_fails_again(const struct disk *d)
     return false;
 }
 
-void disk_trip(struct disk *d, uint64_t in)
+void disk_trip(struct disk *d, enum disk_call call, uint64_t in, enum mu_code code)
 {
     d->trips_in = in;
+    d->trips_call = call;
+    d->trips_code = code;
 }
 
-bool disk_trips(struct disk *d)
+void disk_freeze(struct disk *d, bool is_read_only)
 {
-    return !d->is_dead && d->trips_in > 0 && --d->trips_in == 0;
+    d->is_read_only = is_read_only;
+}
+
+static bool changes_something(enum disk_call call)
+{
+    return call != DISK_CALL_LIST && call != DISK_CALL_OPEN && call != DISK_CALL_READ &&
+           call != DISK_CALL_SPACE;
+}
+
+enum mu_code disk_trips(struct disk *d, enum disk_call call, struct mu_err *err)
+{
+    bool is_meant = d->trips_call == DISK_CALL_ANY || d->trips_call == call;
+
+    if (d->is_dead) {
+        return MU_OK; /* it fails by itself */
+    }
+    if (d->is_read_only && changes_something(call)) {
+        return mu_fail(err, MU_READ_ONLY, "read-only file system");
+    }
+    if (is_meant && d->trips_in > 0 && --d->trips_in == 0) {
+        return mu_fail(err, d->trips_code, "%s",
+                       d->trips_code == MU_FULL ? "no space left on device" : "input/output error");
+    }
+    return MU_OK;
 }
 
 void disk_mend(struct disk *d)
 {
     d->trips_in = 0;
+    d->is_read_only = false;
     for (size_t i = 0; i < DISK_DIRS; i++) {
         d->dirs[i].fails_sync = d->dirs[i].fails_read = d->dirs[i].misdirects = false;
     }
@@ -628,6 +658,68 @@ bool disk_clobber(struct disk *d, enum disk_dir dir, uint32_t bytes)
         byte_set(f, to + i, f->platter.at[from + i]);
     }
     return true;
+}
+
+/* -- from outside -------------------------------------------------------------------------------
+ */
+
+const char *disk_name(const struct disk *d, enum disk_dir dir, size_t at)
+{
+    return at < d->dirs[dir].live.count ? d->dirs[dir].live.at[at].text : NULL;
+}
+
+bool disk_look(const struct disk *d, enum disk_dir dir, const char *name, struct mu_span *out)
+{
+    const struct name *at = name_find(&d->dirs[dir].live, name);
+
+    if (at == NULL) {
+        return false;
+    }
+    const struct bytes *platter = &d->files[at->file].platter;
+
+    *out = mu_span_of(platter->at, (size_t)platter->count);
+    return true;
+}
+
+void disk_scar(struct disk *d, enum disk_dir dir, const char *name, uint64_t at,
+               struct mu_span bytes)
+{
+    struct file *f = file_of(d, name_find(&d->dirs[dir].live, name)->file);
+
+    for (size_t i = 0; i < bytes.bytes && at + i < f->platter.count && at + i < f->cache.count;
+         i++) {
+        byte_set(f, at + i, bytes.data[i]);
+    }
+}
+
+void disk_drop(struct disk *d, enum disk_dir dir, const char *name)
+{
+    char text[NAME_BYTES]; /* it may be one of ours, which goes */
+
+    MU_ASSERT(d->is_dead);
+    MU_ASSERT(snprintf(text, sizeof text, "%s", name) < NAME_BYTES);
+    changes_settle(&d->dirs[dir], d->dirs[dir].changes_count);
+    name_remove(&d->dirs[dir].live, text);
+    name_remove(&d->dirs[dir].durable, text);
+    files_collect(d);
+}
+
+void disk_put(struct disk *d, enum disk_dir dir, const char *name, struct mu_span bytes)
+{
+    char text[NAME_BYTES];
+
+    MU_ASSERT(snprintf(text, sizeof text, "%s", name) < NAME_BYTES);
+    disk_drop(d, dir, text);
+    int at = file_new(d, dir);
+    struct file *f = file_of(d, at);
+
+    bytes_resize(&f->platter, bytes.bytes);
+    if (bytes.bytes > 0) {
+        memcpy(f->platter.at, bytes.data, bytes.bytes);
+    }
+    cache_reload(f);
+    name_put(&d->dirs[dir].live, text, at);
+    name_put(&d->dirs[dir].durable, text, at);
 }
 
 void disk_quota(struct disk *d, uint64_t bytes)

@@ -30,6 +30,24 @@ enum disk_dir { DISK_LOG, DISK_STATE, DISK_DIRS };
 
 enum disk_request { DISK_READ, DISK_WRITE, DISK_SYNC, DISK_NAMES };
 
+/* What may be asked of the directory of the log: consensus/disk.h. */
+enum disk_call {
+    DISK_CALL_ANY,
+    DISK_CALL_LIST,
+    DISK_CALL_OPEN,
+    DISK_CALL_CREATE,
+    DISK_CALL_READ,
+    DISK_CALL_WRITE,
+    DISK_CALL_RESERVE,
+    DISK_CALL_SYNC,
+    DISK_CALL_RENAME,
+    DISK_CALL_REMOVE,
+    DISK_CALL_SYNC_DIR,
+    DISK_CALL_LOCK,
+    DISK_CALL_SPACE,
+    DISK_CALLS
+};
+
 /* What is left behind by a flush that failed: the four findings of ATC'20. */
 enum disk_failure {
     DISK_CLEAN_NEW, /* pages are clean, readers see the new content, the platter the old */
@@ -76,11 +94,23 @@ struct disk *disk_platter(const struct disk *d, enum disk_dir without);
 void disk_fail_sync(struct disk *d, enum disk_dir dir, enum disk_failure how); /* the next one */
 void disk_fail_read(struct disk *d, enum disk_dir dir);                        /* the next one */
 bool disk_fails_again(const struct disk *d); /* a flush that failed once will fail once more */
-/* The so manieth request of the log from now fails, whatever it is; nothing is changed by it. */
-void disk_trip(struct disk *d, uint64_t in);
-bool disk_trips(struct disk *d); /* now? */
+/* The so manieth of these requests of the log from now fails; nothing is changed by it. */
+void disk_trip(struct disk *d, enum disk_call call, uint64_t in, enum mu_code code);
+/* Nothing in the directory of the log can be changed. */
+void disk_freeze(struct disk *d, bool is_read_only);
+/* MU_OK: this one does not fail. */
+enum mu_code disk_trips(struct disk *d, enum disk_call call, struct mu_err *err);
 /* One bit where batches are, late: where the last ones are. False: there are none. */
 bool disk_rot_log(struct disk *d, bool is_late);
+/* Files as they lie on the platter, by whoever looks at it from outside. */
+const char *disk_name(const struct disk *d, enum disk_dir dir, size_t at); /* NULL: no more */
+bool disk_look(const struct disk *d, enum disk_dir dir, const char *name, struct mu_span *out);
+/* These bytes of it have become others. */
+void disk_scar(struct disk *d, enum disk_dir dir, const char *name, uint64_t at,
+               struct mu_span bytes);
+/* On a disk that is dead: all of the file is this now, or it is gone. */
+void disk_put(struct disk *d, enum disk_dir dir, const char *name, struct mu_span bytes);
+void disk_drop(struct disk *d, enum disk_dir dir, const char *name);
 void disk_mend(struct disk *d); /* what is to fail and has not yet, does not */
 void disk_misdirect(struct disk *d, enum disk_dir dir); /* the next write goes elsewhere */
 bool disk_rot(struct disk *d, enum disk_dir dir); /* some bits at rest; false: nothing there */

@@ -6,22 +6,20 @@
 
 #define DISK_ENDLESS (UINT64_C(1) << 40)
 
-static enum mu_code tripped(struct mu_err *err)
-{
-    return mu_fail(err, MU_IO, "input/output error");
-}
-
 static enum mu_code log_list(void *self, mu_dir_fn *each, void *data, struct mu_err *err)
 {
-    return disk_trips(self) ? tripped(err) : disk_list(self, DISK_LOG, each, data, err);
+    enum mu_code rc = disk_trips(self, DISK_CALL_LIST, err);
+
+    return rc == MU_OK ? disk_list(self, DISK_LOG, each, data, err) : rc;
 }
 
 static enum mu_code log_open(void *self, const char *name, bool create, int *file, uint64_t *bytes,
                              struct mu_err *err)
 {
     MU_ASSERT(!create || disk_is_dead(self) || !disk_has(self, DISK_LOG, name));
-    return disk_trips(self) ? tripped(err)
-                            : disk_open(self, DISK_LOG, name, create, file, bytes, err);
+    enum mu_code rc = disk_trips(self, create ? DISK_CALL_CREATE : DISK_CALL_OPEN, err);
+
+    return rc == MU_OK ? disk_open(self, DISK_LOG, name, create, file, bytes, err) : rc;
 }
 
 static void log_close(void *self, int file)
@@ -33,8 +31,9 @@ static enum mu_code log_read(void *self, int file, uint64_t offset, void *to, si
                              struct mu_err *err)
 {
     size_t got = 0;
-    enum mu_code rc =
-        disk_trips(self) ? tripped(err) : disk_read(self, file, offset, to, bytes, &got, err);
+    enum mu_code rc = disk_trips(self, DISK_CALL_READ, err);
+
+    rc = rc == MU_OK ? disk_read(self, file, offset, to, bytes, &got, err) : rc;
 
     if (rc == MU_OK && got < bytes) {
         return mu_fail(err, MU_IO, "read: the file ends at byte %llu",
@@ -46,20 +45,23 @@ static enum mu_code log_read(void *self, int file, uint64_t offset, void *to, si
 static enum mu_code log_write(void *self, int file, uint64_t offset, struct mu_span bytes,
                               struct mu_err *err)
 {
-    return disk_trips(self) ? tripped(err) : disk_write(self, file, offset, bytes, err);
+    enum mu_code rc = disk_trips(self, DISK_CALL_WRITE, err);
+
+    return rc == MU_OK ? disk_write(self, file, offset, bytes, err) : rc;
 }
 
 static enum mu_code log_reserve(void *self, int file, uint64_t bytes, struct mu_err *err)
 {
-    if (disk_trips(self)) {
-        return tripped(err);
-    }
-    return bytes > disk_bytes(self, file) ? disk_resize(self, file, bytes, err) : MU_OK;
+    enum mu_code rc = disk_trips(self, DISK_CALL_RESERVE, err);
+
+    return rc == MU_OK && bytes > disk_bytes(self, file) ? disk_resize(self, file, bytes, err) : rc;
 }
 
 static enum mu_code log_sync(void *self, int file, struct mu_err *err)
 {
-    return disk_trips(self) ? tripped(err) : disk_sync(self, file, err);
+    enum mu_code rc = disk_trips(self, DISK_CALL_SYNC, err);
+
+    return rc == MU_OK ? disk_sync(self, file, err) : rc;
 }
 
 /* Nothing else of the file is flushed by this. */
@@ -71,7 +73,15 @@ static enum mu_code log_write_sync(void *self, int file, uint64_t offset, struct
     return rc == MU_OK ? disk_sync_part(self, file, offset, bytes.bytes, err) : rc;
 }
 
-/* A hint, and no promise. */
+/* Hints, and no promise. */
+static void log_read_ahead(void *self, int file, uint64_t offset, uint64_t bytes)
+{
+    (void)self;
+    (void)file;
+    (void)offset;
+    (void)bytes;
+}
+
 static void log_write_out(void *self, int file, uint64_t offset, uint64_t bytes)
 {
     (void)self;
@@ -87,22 +97,30 @@ static void log_drop_cache(void *self, int file)
 
 static enum mu_code log_rename(void *self, const char *from, const char *to, struct mu_err *err)
 {
-    return disk_trips(self) ? tripped(err) : disk_rename(self, DISK_LOG, from, to, err);
+    enum mu_code rc = disk_trips(self, DISK_CALL_RENAME, err);
+
+    return rc == MU_OK ? disk_rename(self, DISK_LOG, from, to, err) : rc;
 }
 
 static enum mu_code log_remove(void *self, const char *name, struct mu_err *err)
 {
-    return disk_trips(self) ? tripped(err) : disk_remove(self, DISK_LOG, name, err);
+    enum mu_code rc = disk_trips(self, DISK_CALL_REMOVE, err);
+
+    return rc == MU_OK ? disk_remove(self, DISK_LOG, name, err) : rc;
 }
 
 static enum mu_code log_sync_dir(void *self, struct mu_err *err)
 {
-    return disk_trips(self) ? tripped(err) : disk_sync_dir(self, DISK_LOG, err);
+    enum mu_code rc = disk_trips(self, DISK_CALL_SYNC_DIR, err);
+
+    return rc == MU_OK ? disk_sync_dir(self, DISK_LOG, err) : rc;
 }
 
 static enum mu_code log_lock(void *self, const char *name, struct mu_err *err)
 {
-    return disk_trips(self) ? tripped(err) : disk_lock(self, DISK_LOG, name, err);
+    enum mu_code rc = disk_trips(self, DISK_CALL_LOCK, err);
+
+    return rc == MU_OK ? disk_lock(self, DISK_LOG, name, err) : rc;
 }
 
 static const char *log_path(void *self)
@@ -118,8 +136,10 @@ static enum mu_code log_space(void *self, struct mu_space *out, struct mu_err *e
     if (disk_is_dead(self)) {
         return mu_fail(err, MU_IO, "the power is out");
     }
-    if (disk_trips(self)) {
-        return tripped(err);
+    enum mu_code rc = disk_trips(self, DISK_CALL_SPACE, err);
+
+    if (rc != MU_OK) {
+        return rc;
     }
     out->free_bytes = room < DISK_ENDLESS ? room : DISK_ENDLESS;
     out->total_bytes = disk_used(self) + out->free_bytes;
@@ -134,7 +154,8 @@ static enum mu_code log_space(void *self, struct mu_space *out, struct mu_err *e
 
 static const struct consensus_disk_ops ops = { LOG_OPS };
 static const struct consensus_disk_ops ops_all = { LOG_OPS, .write_sync = log_write_sync,
-                                                   .write_out = log_write_out };
+                                                   .write_out = log_write_out,
+                                                   .read_ahead = log_read_ahead };
 
 void disk_log_view(struct disk *d, bool has_all, struct consensus_disk *out)
 {

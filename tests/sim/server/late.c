@@ -25,7 +25,7 @@ static void trip(struct server *s, uint64_t within)
 {
     s->world->bad[FAULT_error]++;
     s->is_excused = true;
-    disk_trip(s->disk, 1 + below(s->world, within));
+    disk_trip(s->disk, DISK_CALL_ANY, 1 + below(s->world, within), MU_IO);
 }
 
 void late_start(struct server *s)
@@ -59,7 +59,7 @@ static void act_aim(struct world *w)
         !disk_rot_log(s->disk, below(w, 3) == 0)) {
         return;
     }
-    s->is_hurt = true;
+    s->is_hurt = s->is_torn = true;
     w->bad[FAULT_aim]++;
     world_say(w, "%s: a bit of its entries rots", s->name);
     server_crash(s, below(w, 4) == 0, below(w, SECOND));

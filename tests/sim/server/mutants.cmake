@@ -41,7 +41,7 @@ server_mutant(log_acks_before_flush consensus/journal.c
     "")
 server_mutant(log_reports_before_it_writes consensus/log_thread.c
     "    uint64_t batch_before = l->journal.seq;"
-    "    uint64_t batch_before = l->journal.seq; report_written(l, group[count - 1].write->seq, 0, 0);"
+    "    uint64_t batch_before = l->journal.seq; report_written(l, group[count - 1].write->seq, 1, began, began);"
     LONG)
 server_mutant(log_flush_tried_again consensus/journal.c
     "        rc = j->disk->ops->sync(j->disk->self, j->file, err);"

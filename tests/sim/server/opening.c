@@ -57,10 +57,13 @@ static enum mu_code node_open(struct server *s, const struct catalog_applied *ne
         .segment_bytes = w->segment_bytes,
         .spares_count = 1,
         .ballast_bytes = w->ballast_bytes,
+        .applied_index = s->opened.index,
+        .applied_term = s->opened.term,
         .seed = mu_rand_u64(&w->rand) | 1,
         .wake = server_store_wakes,
         .wake_data = s,
     };
+    wounds_sizes(s, &store_options);
     struct consensus_log_host host = threads_log(s);
     struct consensus_driver_options options = {
         .server = s->id,
@@ -81,6 +84,7 @@ static enum mu_code node_open(struct server *s, const struct catalog_applied *ne
         .trailing_entries = w->trailing,
         .trailing_bytes = w->is_pressing ? TRAILING_BYTES : 0,
         .chunk_bytes = w->chunk_bytes,
+        .cache_bytes = w->cache_bytes,
         .has_leases = w->leases != LEASES_NONE,
         .seed = mu_rand_u64(&w->rand) | 1,
     };

@@ -54,6 +54,9 @@ static bool platter_open(struct platter *p, const struct server *s, enum disk_di
         rc = consensus__journal_open(&p->journal, &p->view, &options, &p->found, &err);
         p->has_log = rc == MU_OK;
     }
+    if (rc != MU_OK) {
+        world_say(s->world, "%s: its platter does not open: %s", s->name, err.text);
+    }
     if (rc != MU_OK && rc != MU_NOT_FOUND && !server_is_hurt(s)) {
         world_fail(s->world, "%s: its platter cannot be read: %s", s->name, err.text);
     }
@@ -258,7 +261,7 @@ void platter_left(struct server *s)
     struct world *w = s->world;
     struct platter p;
 
-    if (server_is_hurt(s) || s->is_remade) {
+    if (s->is_torn || s->is_remade) {
         return;
     }
     if (!platter_open(&p, s, DISK_DIRS)) {
@@ -268,6 +271,10 @@ void platter_left(struct server *s)
     if (p.journal.hard.term < s->voted_term) {
         world_fail(w, "I2: %s has voted in term %llu, and its platter knows of term %llu", s->name,
                    U(s->voted_term), U(p.journal.hard.term));
+    }
+    if (server_is_hurt(s)) { /* entries may be gone, but no vote */
+        platter_close(&p);
+        return;
     }
     if (p.journal.tail.index < s->match_told && p.journal.floor.index == 0) {
         world_fail(w, "I6: %s has acknowledged entry %llu, committed, and its platter ends at %llu",

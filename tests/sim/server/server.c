@@ -437,12 +437,15 @@ static void open_failed(struct server *s)
     if (s->open_code == MU_IO && !s->is_excused) {
         world_fail(w, "%s: fails to open without a cause: %s", s->name, s->open_error.text);
     }
-    if (s->open_code == MU_FULL && disk_room(s->disk) == UINT64_MAX) {
+    if (s->open_code == MU_FULL && disk_room(s->disk) == UINT64_MAX && !s->is_told_full) {
         world_fail(w, "%s: finds its disk full, which is not: %s", s->name, s->open_error.text);
     }
     s->is_refused = is_damage;
     w->sums.refused += is_damage;
     server_crash(s, false, is_damage ? NEVER : SECOND + mu_rand_below(&w->rand, 2 * SECOND));
+    if (is_damage) {
+        wounds_refused(s);
+    }
 }
 
 /* What was on disk is what was told: nothing flushed is gone, nothing is there that never was. */
@@ -543,12 +546,13 @@ void server_start(struct server *s)
     s->state = SERVER_OPENING;
     s->is_excused =
         s->stays_excused || disk_fails_again(s->disk) || disk_room(s->disk) != UINT64_MAX;
-    s->stays_excused = false;
+    s->stays_excused = s->is_told_full = false;
     s->paused_until = 0;
     event_cancel(s->world, &s->restart);
     world_say(s->world, "%s: starts%s", s->name, s->was_cut ? " after a power cut" : "");
     disk_revive(s->disk, s->was_cut);
     late_start(s);
+    wounds_start(s);
     s->was_cut_once = s->was_cut_once || s->was_cut;
     s->was_cut = false;
     task_start(&s->boot, s, server_boot);
@@ -629,6 +633,7 @@ static void server_ended(struct server *s)
     sim_vfs_forget(s->place);
     s->is_dying = false;
     s->state = SERVER_DOWN;
+    wounds_down(s);
     if (s->restart_at != NEVER) {
         event_set(s->world, &s->restart, s->restart_at, on_restart, s);
     }
@@ -723,6 +728,7 @@ void server_init(struct world *w, size_t place)
     s->wall_ms = 1700000000000 + (int64_t)mu_rand_below(&w->rand, 10000);
     s->latency_us = 100 + mu_rand_below(&w->rand, mu_rand_below(&w->rand, 4) == 0 ? 10000 : 2000);
     disk_lie(s->disk, DISK_LOG, w->options.broken == BREAK_FLUSH);
+    wounds_init(s);
 }
 
 void server_deinit(struct server *s)
@@ -731,6 +737,7 @@ void server_deinit(struct server *s)
         server_crash(s, false, NEVER);
     }
     event_cancel(s->world, &s->restart);
+    wounds_deinit(s);
     disk_free(s->disk);
     mu_free(s->view);
 }

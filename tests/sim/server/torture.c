@@ -206,7 +206,7 @@ static void act_rot(struct world *w)
         world_say(w, "%s: the state rots%s", s->name, did ? "" : ", not");
         return;
     }
-    s->is_hurt = true;
+    s->is_hurt = s->is_torn = true;
     if (below(w, 3) == 0) {
         disk_misdirect(s->disk, DISK_LOG);
         world_say(w, "%s: the next write of the log goes elsewhere", s->name);
@@ -308,7 +308,7 @@ static const struct {
     [FAULT_churn] = { 4, act_churn },  [FAULT_transfer] = { 3, act_transfer },
     [FAULT_lag]   = { 6, act_lag },    [FAULT_midst] = { 1, act_midst },
     [FAULT_anew]  = { 0, NULL },       /* see on_anew() */
-    [FAULT_error] = { 0, NULL },       /* and the rest: late.c, calls.c */
+    [FAULT_error] = { 0, NULL },       /* and the rest: late.c, wounds.c, calls.c */
 }; // clang-format on
 
 static void on_torture(void *data)
@@ -401,6 +401,7 @@ void torture_begin(struct world *w)
     event_set(w, &w->torture, w->now + 2 * SECOND, on_torture, w);
     more_begin(w);
     late_begin(w);
+    wounds_begin(w);
     calls_begin(w);
     if (o->is_small) {
         small_shape(w);
@@ -421,6 +422,7 @@ void torture_end(struct world *w)
     event_cancel(w, &w->anew);
     event_cancel(w, &w->lone);
     late_end(w);
+    wounds_end(w);
     calls_end(w);
     small_end(w);
     memset(w->is_cut, 0, sizeof w->is_cut);

@@ -21,6 +21,7 @@
  *   model.c     a second opinion about keys, not made from the catalog's code
  *   torture.c   what goes wrong, drawn from the seed
  *   late.c      more of that, each with a stream of its own
+ *   wounds.c    damage to the files of a log, aimed at what lies where in them: scars.c
  *   strange.c   frames that no muster sends
  *   calls.c     calls that nobody expects, at moments in which nobody should be disturbed
  *   small.c     small disks, snapshots installed, and writes that never pause
@@ -63,26 +64,27 @@
 #define SERVER_DIR_BYTES 8
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                            \
-    X(crash)                                                                                       \
-    X(power)                                                                                       \
-    X(stop)                                                                                        \
-    X(pause)                                                                                       \
-    X(cut)                                                                                         \
-    X(loss)                                                                                        \
-    X(twice)                                                                                       \
-    X(delay)                                                                                       \
-    X(flip)                                                                                        \
-    X(clock)                                                                                       \
-    X(stall)                                                                                       \
-    X(full)                                                                                        \
-    X(sync)                                                                                        \
-    X(read)                                                                                        \
-    X(rot)                                                                                         \
-    X(churn)                                                                                       \
-    X(transfer)                                                                                    \
-    X(lag) X(midst) X(anew) X(error) X(aim) X(differ) X(strange) X(crowd) X(ask) X(young) X(plain) \
-        X(halves)
+#define WORLD_FAULTS(X)                                                                     \
+    X(crash)                                                                                \
+    X(power)                                                                                \
+    X(stop)                                                                                 \
+    X(pause)                                                                                \
+    X(cut)                                                                                  \
+    X(loss)                                                                                 \
+    X(twice)                                                                                \
+    X(delay)                                                                                \
+    X(flip)                                                                                 \
+    X(clock)                                                                                \
+    X(stall)                                                                                \
+    X(full)                                                                                 \
+    X(sync)                                                                                 \
+    X(read)                                                                                 \
+    X(rot)                                                                                  \
+    X(churn)                                                                                \
+    X(transfer)                                                                             \
+    X(lag)                                                                                  \
+    X(midst) X(anew) X(error) X(aim) X(differ) X(strange) X(crowd) X(ask) X(young) X(plain) \
+        X(halves) X(wound) X(fumble) X(call) X(frozen) X(sizes)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -168,7 +170,9 @@ struct server {
     bool is_dying;      /* its disk is dead, it is being taken apart */
     bool is_excused;    /* a fault was told that it may die of */
     bool stays_excused; /* in its next life too: an error that is repeated */
+    bool is_told_full;  /* a request failed as if there were no room */
     bool is_hurt;       /* its log may be damaged */
+    bool is_torn;       /* also what was newest there, and nothing tells of */
     bool is_state_hurt; /* its state may be; over when that was made anew */
     bool differs;       /* its sums are not what its state adds up to */
     bool has_differed;
@@ -206,7 +210,15 @@ struct server {
     struct event opened_event, turn, wake, collect, applied_event, snap_event, midst;
     struct event rest;
     struct event scrub_event, scrub_due, scrub_again;
-    uint64_t awaited; /* somebody waits until this is applied */
+    uint64_t awaited;             /* somebody waits until this is applied */
+    struct {                      /* wounds.c */
+        enum world_fault waits;   /* until it is down; FAULTS_COUNT: none */
+        struct wound_file *files; /* as they were before the life behind this one */
+        size_t files_count;
+        uint32_t life;
+        bool was_hurt;
+        struct event undone, thawed, first;
+    } wound;
     uint64_t stamp_ms, origin_seq;
 
     /* what was seen of it */
@@ -302,6 +314,7 @@ struct world {
     struct mu_rand scrub_rand;
     struct mu_rand late_rand;  /* late.c */
     struct mu_rand calls_rand; /* calls.c */
+    struct mu_rand wound_rand; /* wounds.c */
     uint64_t now;              /* microseconds */
     struct mu_heap events;
     uint64_t steps, hash;
@@ -312,6 +325,7 @@ struct world {
     size_t hurt_max; /* how many servers may have damaged copies */
     enum consensus_timing timing;
     uint32_t segment_bytes, trailing, wal_bytes, chunk_bytes;
+    uint32_t cache_bytes; /* of entries in memory; 0: as usual */
     uint64_t ballast_bytes;
     enum world_leases leases;
     bool has_all_calls; /* disks of logs, also those that need not be there */
@@ -342,7 +356,7 @@ struct world {
     uint64_t told;              /* the highest index a client knows of */
     struct mu_id leaders[4096]; /* by term: I1 */
 
-    struct event torture, anew, lone, late, calls;
+    struct event torture, anew, lone, late, calls, wound;
     struct server *misled; /* it expects one more than there are; NULL: nobody does */
     struct {
         struct server *victim; /* leaves and comes back; NULL: nobody */
@@ -573,6 +587,19 @@ void late_sums(struct server *s, const struct consensus_sum *sums, size_t count)
 /* A frame that arrives beside this one and must be refused; as if from *sender. False: none. */
 bool late_frame(struct server *from, struct server *to, struct mu_span frame,
                 struct server **sender, struct mu_buf *out);
+
+/* -- wounds.c ------------------------------------------------------------------------------------
+ */
+
+void wounds_begin(struct world *w);
+void wounds_end(struct world *w);
+void wounds_init(struct server *s);
+void wounds_deinit(struct server *s);
+void wounds_start(struct server *s);
+void wounds_down(struct server *s);
+void wounds_refused(struct server *s); /* it will not start with these files */
+/* Of the log that is about to be opened. */
+void wounds_sizes(struct server *s, struct consensus_store_options *o);
 
 /* -- calls.c -------------------------------------------------------------------------------------
  */
