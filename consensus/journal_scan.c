@@ -82,7 +82,9 @@ static enum mu_code spares_check(struct consensus_journal *j, struct mu_err *err
         }
     }
     j->spares_count = kept;
-    return MU_OK;
+    /* Who died before it flushed the name of a recycled one: until that is durable the file is a
+     * segment of the log, and must not be written as another. */
+    return kept > 0 ? j->disk->ops->sync_dir(j->disk->self, err) : MU_OK;
 }
 
 /* The first batch of a file, if an intact one of this salt is there. */

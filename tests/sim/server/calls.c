@@ -299,7 +299,7 @@ static void act_halves(struct world *w)
         return;
     }
     server_crash(s, false, below(w, SECOND));
-    s->is_hurt = true;
+    s->is_hurt = s->is_torn = true;
     w->bad[FAULT_halves]++;
     disk_revive(s->disk, false);
     s->is_dying = true; /* nobody sleeps in these requests */
