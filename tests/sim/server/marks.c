@@ -67,6 +67,7 @@ static const struct {
     { "a message for somebody else",                      "sim_consensus" },
     { "a blank disk where a server was",                  "sim_consensus" },
     { "nobody stands for an office on a stalled disk",    "sim_consensus; said only where all is said" },
+    { "a snapshot that could not be made",                "sim_consensus" },
     { "dies while it reads one for a peer",               "a moment: changes nothing on its disk" },
     { "dies while it begins to take one",                 "a moment: a file without content" },
     { "dies while that state waits for the apply steps",  "a moment: as after it came to count" },
