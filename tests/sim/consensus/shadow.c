@@ -560,12 +560,18 @@ static const char *snapshot_taken(struct shadow *s, struct shadow__server *v,
     if (shadow__term_at(v, r->base) == s->committed.at[r->base].term) {
         return shadow__no(s, "gives up a log that holds entry %llu", U(r->base));
     }
+    uint64_t same = 0; /* what comes back should this log not become durable */
+
+    while (same < r->base && same < v->log.last &&
+           shadow__entry_eq(&v->log.at[same + 1], &s->committed.at[same + 1])) {
+        same++;
+    }
+    v->acked = v->acked > same ? same : v->acked;
     v->log.last = 0;
     for (uint64_t i = 1; i <= r->base; i++) {
         log_put(&v->log, i, &s->committed.at[i]);
     }
     v->commit = r->base;
-    v->acked = v->acked > r->base ? r->base : v->acked;
     v->verified = 0;
     return NULL;
 }
