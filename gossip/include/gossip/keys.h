@@ -61,8 +61,8 @@ bool gossip_keys_apply(struct gossip_keys *keys, const struct gossip_key_query *
  * who comes back may be reached by the next one before it is told of those it missed, and then
  * stands as high as the others, on a primary key that they removed. */
 bool gossip_keys_are_later(const struct gossip_keys *theirs, const struct gossip_keys *ours);
-/* A later state of the ring, told by a member. False: ours is as late, nothing changed. Where our last
- * change is as late as theirs, keys of ours stay that they neither have nor removed. */
+/* A later state of the ring, told by a member. False: ours is as late, nothing changed. Where our
+ * last change is as late as theirs, keys of ours stay that they neither have nor removed. */
 bool gossip_keys_take(struct gossip_keys *keys, const struct gossip_keys *theirs);
 /* Time passes; `anybody_away`: failed or left members are remembered, or this node has not run for
  * GOSSIP_RETIRED_MIN_S and may not have heard of them. True: something changed. */
