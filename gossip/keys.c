@@ -159,12 +159,39 @@ bool gossip_keys_apply(struct gossip_keys *keys, const struct gossip_key_query *
     return rc == MU_OK;
 }
 
+bool gossip_keys_are_later(const struct gossip_keys *theirs, const struct gossip_keys *ours)
+{
+    return ours->ring.count > 0 && theirs->ring.count > 0 && theirs->used <= theirs->version &&
+           (theirs->used > ours->used ||
+            (theirs->used == ours->used && theirs->version > ours->version));
+}
+
+/* Keys of ours that they never had, as far as they fit: of an install that did not reach them. */
+static void keep_unknown(struct gossip_keys *next, const struct gossip_keys *ours)
+{
+    for (size_t i = 0; i < ours->ring.count; i++) {
+        const struct gossip_key *key = &ours->ring.keys[i];
+
+        if (!gossip_keyring_has(&next->ring, key) && !gossip_keyring_has(&next->retired, key) &&
+            next->ring.count < GOSSIP_KEYS_MAX) {
+            next->ring.keys[next->ring.count++] = *key;
+        }
+    }
+}
+
 bool gossip_keys_take(struct gossip_keys *keys, const struct gossip_keys *theirs)
 {
-    if (keys->ring.count == 0 || theirs->ring.count == 0 || theirs->version <= keys->version) {
+    if (!gossip_keys_are_later(theirs, keys)) {
         return false;
     }
-    *keys = *theirs;
+    struct gossip_keys next = *theirs;
+
+    if (theirs->version <= keys->version) { /* our last change did not stand on their `use` */
+        next.version = keys->version;
+        keep_unknown(&next, keys);
+    }
+    *keys = next;
+    gossip_keys_wipe(&next);
     return true;
 }
 

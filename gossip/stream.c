@@ -295,6 +295,41 @@ static void on_accepted(struct gossip *g, uint32_t id, const struct mu_addr *fro
     }
 }
 
+/* Why a stream of ours came to nothing, for whoever wanted it. */
+static const char *broken_text(struct gossip *g, enum gossip_counter reason)
+{
+    if (reason == GOSSIP_COUNT_OTHER_CLUSTER) {
+        return "the peer belongs to another cluster (datacenter or label differ)";
+    }
+    if (reason == GOSSIP_COUNT_CLEAR) {
+        return "Encryption is configured but remote state is not encrypted";
+    }
+    if (reason == GOSSIP_COUNT_UNKNOWN_KEY) {
+        return gossip__seal_is_on(g) ? "No installed keys could decrypt the message"
+                                     : "Remote state is encrypted and encryption is not configured";
+    }
+    return mu_arena_printf(&g->step, "malformed answer (%s)", gossip_counter_text(reason));
+}
+
+/* Bytes that are not ours to read: tell the owner of the stream why it is over. Who asked with the
+ * wrong cluster or key sees it from a header that shows ours. */
+static void broken(struct gossip *g, struct gossip__stream *s, enum gossip_counter reason)
+{
+    gossip__turn_away(g, reason, &s->peer);
+    s->is_stranger = reason == GOSSIP_COUNT_OTHER_CLUSTER || reason == GOSSIP_COUNT_CLEAR ||
+                     reason == GOSSIP_COUNT_UNKNOWN_KEY;
+    if (s->is_stranger && !is_ours(s) && !s->head_sent) {
+        if (gossip__seal_is_on(g)) {
+            s->seal = gossip__stream_seal_new(g, gossip__seal_primary(g));
+        }
+        write_head(g, s);
+        gossip__stream_end(g, s);
+        return;
+    }
+    ended(g, s, GOSSIP_END_RESET, broken_text(g, reason));
+    gossip__stream_drop(g, s);
+}
+
 /* -- keys that somebody missed -------------------------------------------------------------------
  */
 
@@ -345,17 +380,33 @@ static bool tell_keys(struct gossip *g, struct gossip__stream *s, const struct g
     return !is_retired;
 }
 
-/* On a stream of ours, under a key of ours: whoever holds it may also have asked us in a query. */
+/* The other side says no more: whoever wanted the stream comes again, with the new key. */
+static void end_for_keys(struct gossip *g, struct gossip__stream *s)
+{
+    ended(g, s, GOSSIP_END_RESET, "the keys changed while this node was away; it has them now");
+    gossip__stream_drop(g, s);
+}
+
+/* On a stream of ours, under a key of ours: whoever holds it may also have asked us in a query. Of
+ * several such streams the first may have told us already, and the key of the others is retired. */
 static void on_keys(struct gossip *g, struct gossip__stream *s, const struct gossip_keys *keys)
 {
     uint32_t key_id = s->seal != NULL ? s->seal->key_id : 0;
     bool is_current = false;
 
-    if (!is_ours(s) || s->seal == NULL || gossip__seal_is_retired(g, key_id)) {
+    if (!is_ours(s)) {
         gossip__stream_drop(g, s);
         return;
     }
-    if (g->seal.told != NULL && keys->version > g->seal.told->version &&
+    if (s->seal == NULL) {
+        broken(g, s, GOSSIP_COUNT_MALFORMED);
+        return;
+    }
+    if (gossip__seal_is_retired(g, key_id)) {
+        end_for_keys(g, s);
+        return;
+    }
+    if (g->seal.told != NULL && gossip_keys_are_later(keys, g->seal.told) &&
         gossip__witness(g, &g->query_time, keys->version)) {
         g->told_keys = mu_arena_new(&g->step, sizeof *g->told_keys);
         *g->told_keys = *keys;
@@ -363,9 +414,8 @@ static void on_keys(struct gossip *g, struct gossip__stream *s, const struct gos
     for (size_t i = 0; i < keys->ring.count; i++) {
         is_current = is_current || gossip_key_id(&keys->ring.keys[i]) == key_id;
     }
-    if (!is_current) { /* the other side says no more: with the new key we come again */
-        ended(g, s, GOSSIP_END_RESET, "the keys changed while this node was away; it has them now");
-        gossip__stream_drop(g, s);
+    if (!is_current) {
+        end_for_keys(g, s);
     }
 }
 
@@ -402,41 +452,6 @@ static void dispatch(struct gossip *g, struct gossip__stream *s, struct gossip__
     } else {
         gossip__stream_drop(g, s); /* it did not say what it wants */
     }
-}
-
-/* Why a stream of ours came to nothing, for whoever wanted it. */
-static const char *broken_text(struct gossip *g, enum gossip_counter reason)
-{
-    if (reason == GOSSIP_COUNT_OTHER_CLUSTER) {
-        return "the peer belongs to another cluster (datacenter or label differ)";
-    }
-    if (reason == GOSSIP_COUNT_CLEAR) {
-        return "Encryption is configured but remote state is not encrypted";
-    }
-    if (reason == GOSSIP_COUNT_UNKNOWN_KEY) {
-        return gossip__seal_is_on(g) ? "No installed keys could decrypt the message"
-                                     : "Remote state is encrypted and encryption is not configured";
-    }
-    return mu_arena_printf(&g->step, "malformed answer (%s)", gossip_counter_text(reason));
-}
-
-/* Bytes that are not ours to read: tell the owner of the stream why it is over. Who asked with the
- * wrong cluster or key sees it from a header that shows ours. */
-static void broken(struct gossip *g, struct gossip__stream *s, enum gossip_counter reason)
-{
-    gossip__turn_away(g, reason, &s->peer);
-    s->is_stranger = reason == GOSSIP_COUNT_OTHER_CLUSTER || reason == GOSSIP_COUNT_CLEAR ||
-                     reason == GOSSIP_COUNT_UNKNOWN_KEY;
-    if (s->is_stranger && !is_ours(s) && !s->head_sent) {
-        if (gossip__seal_is_on(g)) {
-            s->seal = gossip__stream_seal_new(g, gossip__seal_primary(g));
-        }
-        write_head(g, s);
-        gossip__stream_end(g, s);
-        return;
-    }
-    ended(g, s, GOSSIP_END_RESET, broken_text(g, reason));
-    gossip__stream_drop(g, s);
 }
 
 /* -- in: the header ------------------------------------------------------------------------------

@@ -4,6 +4,8 @@
  * Thread: the loop's. Nothing here waits: names are resolved and files written on libuv's pool.
  * Memory: options are copied. Views die when the call or callback returns.
  * Errors: each call says; a running driver reports trouble in log lines.
+ * Signals: SIGPIPE is to be ignored: libuv writes to streams with write(), also to those whose
+ * other side has gone.
  */
 #ifndef GOSSIP_DRIVER_H
 #define GOSSIP_DRIVER_H

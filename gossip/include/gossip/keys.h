@@ -2,8 +2,9 @@
  * and how answers add up (spec/gossip.md 12.5, 13.8; spec/wishes.md 20).
  *
  * A change is a query to all members, "_serf_install-key" and so on. Each changes its own ring and
- * answers; who asked counts. A ring knows the Lamport time of the query that changed it last: of
- * two rings the later one is right, and a `use` that is older than the last one is ignored.
+ * answers; who asked counts. A ring knows the Lamport times of its last `use` and of the query that
+ * changed it last: by these, in this order, the later of two rings is right, and an older `use` is
+ * ignored.
  *
  * Who was away when keys changed comes back under an old key. It is told all of this on the first
  * stream it opens (stream.c). For that a removed key is kept aside: it opens nothing but such a
@@ -56,7 +57,12 @@ bool gossip_key_op_of(const char *query_name, enum gossip_key_op *out);
 /* Do what is asked of us. True: `keys` changed and are to be kept before this is answered. */
 bool gossip_keys_apply(struct gossip_keys *keys, const struct gossip_key_query *q,
                        struct gossip_key_answer *out);
-/* A later state of the ring, told by a member. False: ours is as late, nothing changed. */
+/* Theirs has the later `use`, or the same and a later change. The last change alone does not tell:
+ * who comes back may be reached by the next one before it is told of those it missed, and then
+ * stands as high as the others, on a primary key that they removed. */
+bool gossip_keys_are_later(const struct gossip_keys *theirs, const struct gossip_keys *ours);
+/* A later state of the ring, told by a member. False: ours is as late, nothing changed. Where our
+ * last change is as late as theirs, keys of ours stay that they neither have nor removed. */
 bool gossip_keys_take(struct gossip_keys *keys, const struct gossip_keys *theirs);
 /* Time passes; `anybody_away`: failed or left members are remembered, or this node has not run for
  * GOSSIP_RETIRED_MIN_S and may not have heard of them. True: something changed. */

@@ -1,6 +1,7 @@
 /* Real drivers on loopback, several in one process and one loop: sockets, names, files, life. */
 #include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,9 +16,13 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/crc.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/wire.h"
+#include "core.h"
+#include "driver_parts.h"
 #include "gossip/driver.h"
 #include "scratch.h"
 #include "state.h"
@@ -651,6 +656,65 @@ static void what_the_kernel_drops_is_counted(void **unused)
     cluster_close(&c);
 }
 
+static void add_frame(struct mu_buf *to, struct gossip__frame frame)
+{
+    struct mu_arena arena;
+    uint8_t front[8];
+    struct mu_wr w = mu_wr_of(front, sizeof front);
+
+    mu_arena_init(&arena, 0);
+    (void)(frame.kind == GOSSIP__FRAME_PART ? gossip__part_encode(&frame.part, &arena)
+                                            : MU_SPAN_NONE);
+    struct mu_span payload = gossip__frame_encode(&frame, &arena);
+
+    mu_wr_u32be(&w, (uint32_t)payload.bytes);
+    mu_wr_u32be(&w, mu_crc32c(0, payload.data, payload.bytes));
+    mu_buf_add_span(to, mu_wr_done(&w));
+    mu_buf_add_span(to, payload);
+    mu_arena_deinit(&arena);
+}
+
+static bool a_asker_is_gone(const struct cluster *c)
+{
+    const struct gossip *core = c->nodes[0].driver->core;
+
+    return core->counters[GOSSIP_COUNT_STREAMS_IN] == 1 && core->inbound_count == 0;
+}
+
+/* The head of the answer makes the other side's kernel reset the connection; the frame behind it is
+ * then written to nobody. */
+static void who_asks_and_goes_at_once_costs_no_more_than_its_stream(void **unused)
+{
+    struct gossip__frame hello = { .kind = GOSSIP__FRAME_HELLO };
+    struct gossip__frame ping = { .kind = GOSSIP__FRAME_PART };
+    uint8_t head[GOSSIP__HEADER_BYTES];
+    struct mu_buf bytes = MU_BUF_NONE;
+    struct sockaddr_storage to;
+    struct cluster c;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)unused;
+    assert_true(fd >= 0);
+    cluster_open(&c);
+    node_start_at(&c, 0, 0);
+    struct mu_addr at = gossip_driver_address(c.nodes[0].driver);
+
+    mu_addr_to_sockaddr(&at, &to);
+    gossip__header_write(c.nodes[0].driver->core, GOSSIP__FLAG_STREAM, MU_SPAN_NONE, head);
+    mu_buf_add_span(&bytes, mu_span_of(head, sizeof head));
+    hello.hello = (struct gossip__hello){ .kind = GOSSIP__HELLO_PING, .from = "b", .boot_id = 1 };
+    add_frame(&bytes, hello);
+    ping.part.kind = GOSSIP__PART_PING;
+    ping.part.ping = (struct gossip__ping){ .seq = 1, .target = "a" };
+    add_frame(&bytes, ping);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(struct sockaddr_in)), 0);
+    assert_int_equal(send(fd, bytes.data, bytes.bytes, MSG_NOSIGNAL), bytes.bytes);
+    (void)close(fd);
+    until(&c, a_asker_is_gone);
+    mu_buf_deinit(&bytes);
+    cluster_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -666,8 +730,10 @@ int main(void)
         cmocka_unit_test(a_second_crash_before_anybody_answers_loses_no_peer),
         cmocka_unit_test(what_the_kernel_drops_is_counted),
         cmocka_unit_test(a_stop_answers_who_still_waits),
+        cmocka_unit_test(who_asks_and_goes_at_once_costs_no_more_than_its_stream),
     };
 
+    (void)signal(SIGPIPE, SIG_IGN); /* as driver.h asks, and main() of muster does */
     mu_log_set_fd(getenv("MUSTER_TEST_LOG") != NULL ? 2 : -1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,33 @@ static void of_two_rings_the_later_one_is_right(void **unused)
     assert_false(gossip_keys_take(&none, &theirs));
 }
 
+static void a_later_use_is_taken_though_ours_changed_as_late(void **unused)
+{
+    struct gossip_keys mine = keys_of(1);
+    struct gossip_keys theirs = keys_of(1);
+
+    (void)unused;
+    (void)ask(&mine, GOSSIP_KEY_INSTALL, 2, 1);
+    (void)ask(&theirs, GOSSIP_KEY_INSTALL, 2, 1);
+    (void)ask(&theirs, GOSSIP_KEY_USE, 2, 2); /* these two while we were away */
+    (void)ask(&theirs, GOSSIP_KEY_REMOVE, 1, 3);
+    (void)ask(&mine, GOSSIP_KEY_INSTALL, 3, 4); /* heard before anybody told us of them */
+    assert_false(gossip_keys_take(&theirs, &mine));
+    assert_true(gossip_keys_take(&mine, &theirs));
+    struct gossip_key second = key_of(2);
+
+    assert_true(gossip_key_eq(&mine.ring.keys[0], &second));
+    assert_int_equal(mine.ring.count, 2);
+    assert_true(has(&mine.ring, 3)); /* they have not heard of it */
+    assert_false(has(&mine.ring, 1));
+    assert_true(has(&mine.retired, 1));
+    assert_int_equal(mine.version, 4);
+    assert_int_equal(mine.used, 2);
+    assert_false(gossip_keys_take(&mine, &theirs));
+    theirs.used = 9; /* no `use` is later than the last change */
+    assert_false(gossip_keys_take(&mine, &theirs));
+}
+
 static void old_keys_go_when_nobody_is_away_or_time_is_over(void **unused)
 {
     static const struct {
@@ -283,6 +310,7 @@ int main(void)
         cmocka_unit_test(an_older_use_does_not_undo_a_later_one),
         cmocka_unit_test(without_a_ring_there_is_nothing_to_change),
         cmocka_unit_test(of_two_rings_the_later_one_is_right),
+        cmocka_unit_test(a_later_use_is_taken_though_ours_changed_as_late),
         cmocka_unit_test(old_keys_go_when_nobody_is_away_or_time_is_over),
         cmocka_unit_test(what_stands_beside_the_ring_is_read_back),
         cmocka_unit_test(answers_add_up),
