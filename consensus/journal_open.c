@@ -304,25 +304,35 @@ static enum mu_code walk_segment(struct opening *o, const struct consensus_found
 
 /* -- 3. was that the end? ------------------------------------------------------------------ */
 
-/* Nothing in the bytes at hand, from `from` on, was written after the end that the walk found. */
-static enum mu_code check_beyond(const struct opening *o, const struct consensus_found_file *f,
-                                 uint64_t from, struct mu_err *err)
+/* Files behind the last one in use were made ready and not begun. Or their head or first batch is
+ * damaged, and the log is longer than the walk has seen: also who only looks must know. */
+static enum mu_code check_unused(struct opening *o, struct mu_err *err)
 {
-    struct consensus_batch batch;
-    size_t at;
+    enum mu_code rc = MU_OK;
 
-    /* Of any salt: when the head is lost the salt is, too; and what an earlier use of the file has
-     * left has lower numbers. */
-    if (consensus__batch_search(mu_buf_span(&o->bytes), (size_t)from,
-                                o->expected > 0 ? o->expected - 1 : 0, NULL, &batch, &at)) {
-        return consensus__journal_damage(o->j, f->number, from,
-                                         "a batch is damaged, later ones are intact", err);
+    for (size_t i = o->scan.used_count; rc == MU_OK && i < o->scan.files_count; i++) {
+        const struct consensus_found_file *f = &o->scan.files[i];
+        bool has_head = f->head_state == CONSENSUS_HEAD_OK;
+        struct consensus_batch batch;
+        size_t at;
+
+        rc = read_segment(o, f, err);
+        /* Of any salt: when the head is lost the salt is, too; and what an earlier use of the file
+         * has left has lower numbers. */
+        if (rc == MU_OK &&
+            consensus__batch_search(mu_buf_span(&o->bytes), 0,
+                                    o->expected > 0 ? o->expected - 1 : 0, NULL, &batch, &at)) {
+            rc = consensus__journal_damage(o->j, f->number, has_head ? CONSENSUS_PAGE : 0,
+                                           has_head
+                                               ? "the first batch is damaged, later ones are intact"
+                                               : "the head is damaged, batches are intact",
+                                           err);
+        }
     }
-    return MU_OK;
+    return rc;
 }
 
-/* Files behind the last one in use: made ready, not begun. They go, so that their numbers are
- * free. */
+/* They go, so that their numbers are free. */
 static enum mu_code drop_unused(struct opening *o, struct mu_err *err)
 {
     struct consensus_journal *j = o->j;
@@ -331,12 +341,8 @@ static enum mu_code drop_unused(struct opening *o, struct mu_err *err)
     for (size_t i = o->scan.used_count; rc == MU_OK && i < o->scan.files_count; i++) {
         char name[CONSENSUS_JOURNAL_NAME_MAX];
 
-        rc = read_segment(o, &o->scan.files[i], err);
-        rc = rc == MU_OK ? check_beyond(o, &o->scan.files[i], 0, err) : rc;
-        if (rc == MU_OK) {
-            consensus__journal_name(o->scan.files[i].number, name);
-            rc = j->disk->ops->remove(j->disk->self, name, err);
-        }
+        consensus__journal_name(o->scan.files[i].number, name);
+        rc = j->disk->ops->remove(j->disk->self, name, err);
     }
     if (rc == MU_OK && o->scan.used_count < o->scan.files_count) {
         rc = j->disk->ops->sync_dir(j->disk->self, err);
@@ -585,6 +591,7 @@ enum mu_code consensus__journal_open(struct consensus_journal *j, const struct c
     journal_init(j, disk, options);
     rc = consensus__journal_scan(&o.scan, err);
     rc = rc == MU_OK ? walk(&o, err) : rc;
+    rc = rc == MU_OK ? check_unused(&o, err) : rc;
     rc = rc == MU_OK ? check_end(&o, err) : rc;
     rc = rc == MU_OK && !options->is_read_only ? drop_unused(&o, err) : rc;
     found->was_empty = o.scan.used_count == 0;

@@ -56,10 +56,36 @@ static void heal(struct opened *o, const struct model *m)
 
 enum verdict { REFUSED, WHOLE, SHORTER, RESTARTS, VERDICTS };
 
+/* Is whoever only looks shown the whole log? Else it is told where the damage is. */
+static bool looks_whole(struct memory_disk *d, const struct model *m, uint64_t applied,
+                        const struct consensus_journal_options *meta, const char *when)
+{
+    struct consensus_journal_options options = meta != NULL ? *meta : options_of(0);
+    uint64_t calls = d->calls;
+    struct opened o;
+
+    options.is_read_only = true;
+    bool is_whole = open_applied(&o, d, m, applied, &options) == MU_OK;
+
+    if (is_whole && o.j.tail.index != m->last) {
+        fail_msg("%s: a look finds no damage, and entries up to %llu of %llu", when,
+                 (unsigned long long)o.j.tail.index, (unsigned long long)m->last);
+    }
+    if (is_whole) {
+        shut(&o);
+    } else if (o.rc != MU_CORRUPT || strstr(o.err.text, " at byte ") == NULL) {
+        fail_msg("%s: a look: %s", when, o.err.text);
+    }
+    assert_int_equal(d->calls, calls);
+    assert_int_equal(d->open_count, 0);
+    return is_whole;
+}
+
 /* Open it however often: the same. Then what is missing comes back, and it is whole. */
 static enum verdict judge(struct memory_disk *d, const struct model *m, uint64_t applied,
                           const struct consensus_journal_options *meta, const char *when)
 {
+    bool is_seen_whole = looks_whole(d, m, applied, meta, when);
     enum verdict first = VERDICTS;
     struct opened o;
 
@@ -68,7 +94,7 @@ static enum verdict judge(struct memory_disk *d, const struct model *m, uint64_t
 
         if (open_applied(&o, d, m, applied, meta) != MU_OK) {
             if (o.rc != MU_CORRUPT || strstr(o.err.text, "log-0") == NULL ||
-                strstr(o.err.text, " at byte ") == NULL || round > 0) {
+                strstr(o.err.text, " at byte ") == NULL || round > 0 || is_seen_whole) {
                 fail_msg("%s: %s", when, o.err.text);
             }
             return REFUSED;
@@ -76,6 +102,7 @@ static enum verdict judge(struct memory_disk *d, const struct model *m, uint64_t
         must_be_true(&o, m, when);
         assert_true(o.j.base.index <= applied);
         now = o.j.tail.index == m->last ? (o.j.base.index == 0 ? WHOLE : SHORTER) : RESTARTS;
+        assert_int_equal(is_seen_whole, now != RESTARTS);
         if (now == RESTARTS) {
             if (o.j.tail.index != applied || o.j.floor.index != m->last ||
                 o.j.floor.term != term_of(m, m->last)) {
