@@ -151,6 +151,7 @@ static void on_turn(void *data)
         agent__state_look(a);
     }
 }
+
 /* -- start: consensus -------------------------------------------------------------------------- */
 
 static void on_state_differs(void *data)
@@ -176,8 +177,6 @@ static bool is_relief(void *data, struct mu_span command)
     (void)data;
     return command_is_relief(command);
 }
-
-/* -- start: consensus -------------------------------------------------------------------------- */
 
 static void on_rest_end(void *data)
 {
