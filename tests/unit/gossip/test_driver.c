@@ -626,31 +626,38 @@ static bool a_knows_of_drops(const struct cluster *c)
     return gossip_driver_stats(c->nodes[0].driver).kernel_drops > 0;
 }
 
+/* A socket of nobody's, connected to the first node. */
+static int stranger(const struct cluster *c, int kind)
+{
+    struct mu_addr at = gossip_driver_address(c->nodes[0].driver);
+    struct sockaddr_storage to;
+    int fd = socket(AF_INET, kind | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    mu_addr_to_sockaddr(&at, &to);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(struct sockaddr_in)), 0);
+    return fd;
+}
+
 /* Nobody reads while more comes than any buffer holds; the next one that fits tells of it. */
 static void what_the_kernel_drops_is_counted(void **unused)
 {
     static const uint8_t junk[1400] = { 0 };
-    struct sockaddr_storage to;
     struct cluster c;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     (void)unused;
-    assert_true(fd >= 0);
     cluster_open(&c);
     node_start_at(&c, 0, 0);
-    struct mu_addr at = gossip_driver_address(c.nodes[0].driver);
+    int fd = stranger(&c, SOCK_DGRAM);
 
-    mu_addr_to_sockaddr(&at, &to);
     assert_int_equal(gossip_driver_stats(c.nodes[0].driver).kernel_drops, 0);
     for (unsigned i = 0; i < 20000; i++) {
-        (void)sendto(fd, junk, sizeof junk, MSG_DONTWAIT, (const struct sockaddr *)&to,
-                     sizeof(struct sockaddr_in));
+        (void)send(fd, junk, sizeof junk, MSG_DONTWAIT);
     }
     while (gossip_driver_stats(c.nodes[0].driver).packets_dropped == 0) {
         (void)uv_run(&c.loop, UV_RUN_ONCE);
     }
-    assert_true(sendto(fd, junk, sizeof junk, 0, (const struct sockaddr *)&to,
-                       sizeof(struct sockaddr_in)) > 0);
+    assert_true(send(fd, junk, sizeof junk, 0) > 0);
     until(&c, a_knows_of_drops);
     (void)close(fd);
     cluster_close(&c);
@@ -689,17 +696,13 @@ static void who_asks_and_goes_at_once_costs_no_more_than_its_stream(void **unuse
     struct gossip__frame ping = { .kind = GOSSIP__FRAME_PART };
     uint8_t head[GOSSIP__HEADER_BYTES];
     struct mu_buf bytes = MU_BUF_NONE;
-    struct sockaddr_storage to;
     struct cluster c;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     (void)unused;
-    assert_true(fd >= 0);
     cluster_open(&c);
     node_start_at(&c, 0, 0);
-    struct mu_addr at = gossip_driver_address(c.nodes[0].driver);
+    int fd = stranger(&c, SOCK_STREAM);
 
-    mu_addr_to_sockaddr(&at, &to);
     gossip__header_write(c.nodes[0].driver->core, GOSSIP__FLAG_STREAM, MU_SPAN_NONE, head);
     mu_buf_add_span(&bytes, mu_span_of(head, sizeof head));
     hello.hello = (struct gossip__hello){ .kind = GOSSIP__HELLO_PING, .from = "b", .boot_id = 1 };
@@ -707,7 +710,6 @@ static void who_asks_and_goes_at_once_costs_no_more_than_its_stream(void **unuse
     ping.part.kind = GOSSIP__PART_PING;
     ping.part.ping = (struct gossip__ping){ .seq = 1, .target = "a" };
     add_frame(&bytes, ping);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(struct sockaddr_in)), 0);
     assert_int_equal(send(fd, bytes.data, bytes.bytes, MSG_NOSIGNAL), bytes.bytes);
     (void)close(fd);
     until(&c, a_asker_is_gone);
