@@ -269,7 +269,6 @@ void gossip__rumor_settle(struct gossip *g, struct gossip__letter *l)
         struct gossip__rumor *r = l->taken[i];
 
         if (r->queue != GOSSIP__QUEUE_CORE) {
-            gossip__count(g, GOSSIP_COUNT_SERF_OUT);
             mu_sample_add(&g->samples[GOSSIP_SAMPLE_SERF_OUT], (double)r->bytes);
         }
         unsigned sends = r->sends_count + is_counted(g, l->peer);
@@ -387,7 +386,6 @@ void gossip__rumor_tick(struct gossip *g)
         sent += gossip__letter_send(g, &letter);
     }
     g->rumor_last_ms = g->now_ms;
-    g->counters[GOSSIP_COUNT_ROUNDS] += sent > 0;
     g->has_round = sent > 0;
     /* Nobody left to tell: until something new comes, or somebody. */
     g->rumor_at_ms = GOSSIP__NEVER;

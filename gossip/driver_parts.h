@@ -26,7 +26,7 @@ struct gossip__keeper { /* state_uv.c */
     uint64_t reserved;  /* incarnations below are on disk */
     bool is_due, is_writing, is_failing, has_left;
     uint64_t written_ms;
-    uint64_t lines, files; /* written since the start */
+    uint64_t lines;        /* written since the start */
     uint64_t began_ns;     /* to be written */
     struct mu_sample took; /* ms */
     uv_timer_t timer;

@@ -521,7 +521,6 @@ struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
                                .sync_sent_bytes = s.sync_sent_bytes,
                                .sync_taken_bytes = s.sync_taken_bytes,
                                .kept_lines = d->keeper.lines,
-                               .kept_files = d->keeper.files,
                                .intent_queue = s.intent_queue,
                                .event_queue = s.event_queue,
                                .query_queue = s.query_queue,

@@ -212,7 +212,6 @@ void gossip__on_part(struct gossip *g, const struct gossip__part *p,
                      const struct gossip__source *src)
 {
     if (is_of_serf(p->kind)) {
-        gossip__count(g, GOSSIP_COUNT_SERF_IN);
         mu_sample_add(&g->samples[GOSSIP_SAMPLE_SERF_IN], (double)p->bytes.bytes);
     }
     switch (p->kind) {

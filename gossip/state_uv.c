@@ -109,7 +109,6 @@ static void on_written(uv_work_t *work, int status)
 
     k->is_writing = false;
     if (!has_failed) {
-        k->files++;
         k->lines += lines_of(mu_buf_span(&k->text));
         mu_sample_add(&k->took, (double)(mu_clock_ns() - k->began_ns) / MU_NS_PER_MS);
     }

@@ -138,7 +138,7 @@ struct gossip_stats {
     uint64_t core_queue, intent_queue, event_queue, query_queue;
     size_t suspects;
     uint64_t sync_sent_bytes, sync_taken_bytes; /* of the last exchange of states */
-    uint64_t kept_lines, kept_files;            /* written of the file of members */
+    uint64_t kept_lines;                        /* written of the file of members */
     uint64_t member_time, event_time, query_time;
     uint64_t packets_in, packets_out, packets_dropped;
     uint64_t kernel_drops;        /* datagrams that the receive buffer had no room for */

@@ -504,7 +504,6 @@ bool gossip_coordinate(const struct gossip *g, const char *name, struct coordina
     X(PACKETS_OUT, "packets.out")                   \
     X(BYTES_IN, "bytes.in")                         \
     X(BYTES_OUT, "bytes.out")                       \
-    X(ROUNDS, "rounds")                             \
     X(BAD_MAGIC, "dropped.magic")                   \
     X(BAD_VERSION, "dropped.version")               \
     X(OTHER_CLUSTER, "dropped.label_mismatch")      \
@@ -552,8 +551,6 @@ bool gossip_coordinate(const struct gossip *g, const char *name, struct coordina
     X(EVENTS, "events")                             \
     X(EVENTS_DROPPED, "events.dropped")             \
     X(QUERIES, "queries")                           \
-    X(SERF_IN, "serf.in")                           \
-    X(SERF_OUT, "serf.out")                         \
     X(ACKS, "query.acks")                           \
     X(RESPONSES, "query.responses")                 \
     X(ACKS_TWICE, "query.duplicate_acks")           \
