@@ -206,6 +206,12 @@ static const char *refuse_member(void *data, const struct gossip_view *m)
                        id);
         return why;
     }
+    if (a->config->serf.wants_plain_names && !config_is_plain_name(m->name)) {
+        (void)snprintf(why, sizeof why,
+                       "Member '%s' has a name of other characters than letters, digits, - and .",
+                       m->name);
+        return why;
+    }
     if (!a->config->serf.is_on && !mu_span_eq_text(dc, a->config->datacenter)) {
         (void)snprintf(why, sizeof why, "Member '%s' part of wrong datacenter '%.*s'", m->name,
                        MU_SPAN_FMT(dc));
