@@ -3,6 +3,7 @@
  *   sim_gossip                              fixed seeds twice each, then fresh ones (the test)
  *   sim_gossip --seed S [--seconds T] [-v]  one seed, told in full with -v
  *   sim_gossip --nodes N [--seed S] [--trials R] [--end refused|silent|stalled] [--icmp]
+ *              [--within ms]              fails when all know of a crash later than that
  *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
  *   sim_gossip --large --nodes N [--seed S] [--trials R] [--seconds T]
  *              [--churn a-minute] [--loss percent]     thousands of them
@@ -243,9 +244,11 @@ static void run_alarms(const struct arguments *a)
 int main(int argc, char **argv)
 {
     struct arguments a = parse(argc, argv);
-    struct measure_options o = {
-        .nodes = a.nodes, .seed = a.seed, .has_icmp = a.has_icmp, .is_json = a.is_json
-    };
+    struct measure_options o = { .nodes = a.nodes,
+                                 .seed = a.seed,
+                                 .within_ms = a.within,
+                                 .has_icmp = a.has_icmp,
+                                 .is_json = a.is_json };
 
     if (a.calibrates) {
         return alarms_calibrate() ? 0 : 1;
@@ -300,8 +303,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (a.nodes > 0) {
-        measure_detection(&o, a.trials, a.end);
-        return 0;
+        return measure_detection(&o, a.trials, a.end) ? 0 : 1;
     }
     uint64_t seconds = a.seconds > 0 ? a.seconds : TORTURE_SECONDS;
 

@@ -126,10 +126,22 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static double mean(const uint64_t *ms, uint64_t count)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        sum += ms[i];
+    }
+    return (double)sum / (double)count;
+}
+
 static void print_distribution(const char *what, const uint64_t *ms, uint64_t count)
 {
-    (void)printf("%-14s median %.2f s, p90 %.2f s, max %.2f s (%llu trials)\n", what,
-                 (double)ms[count / 2] / 1000, (double)ms[count * 9 / 10] / 1000,
+    (void)printf("%-14s mean %.2f s, median %.2f s, p90 %.2f s, p99 %.2f s, max %.2f s (%llu "
+                 "trials)\n",
+                 what, mean(ms, count) / 1000, (double)ms[count / 2] / 1000,
+                 (double)ms[count * 9 / 10] / 1000, (double)ms[count * 99 / 100] / 1000,
                  (double)ms[count - 1] / 1000, (unsigned long long)count);
 }
 
@@ -158,8 +170,10 @@ static void bring_back(struct watch *w, size_t node, enum measure_end end)
 
 static void print_json(const char *key, const uint64_t *ms, uint64_t count)
 {
-    (void)printf(", \"%s\": {\"50\": %llu, \"90\": %llu, \"100\": %llu}", key,
-                 (unsigned long long)ms[count / 2], (unsigned long long)ms[count * 9 / 10],
+    (void)printf(", \"%s\": {\"mean\": %.0f, \"50\": %llu, \"90\": %llu, \"99\": %llu, "
+                 "\"100\": %llu}",
+                 key, mean(ms, count), (unsigned long long)ms[count / 2],
+                 (unsigned long long)ms[count * 9 / 10], (unsigned long long)ms[count * 99 / 100],
                  (unsigned long long)ms[count - 1]);
 }
 
@@ -234,7 +248,7 @@ static void print_found(const struct measure_options *o, const struct watch *w,
     (void)printf("}\n");
 }
 
-void measure_detection(const struct measure_options *o, uint64_t trials, enum measure_end end)
+bool measure_detection(const struct measure_options *o, uint64_t trials, enum measure_end end)
 {
     struct watch w = { .name = NULL };
     struct mu_rand rand;
@@ -257,11 +271,19 @@ void measure_detection(const struct measure_options *o, uint64_t trials, enum me
     qsort(all, trials, sizeof *all, compare);
     qsort(event, trials, sizeof *event, compare);
     print_found(o, &w, &load, trials, first, all, event);
+    uint64_t slowest = all[trials - 1];
+
+    if (o->within_ms > 0 && slowest > o->within_ms) {
+        (void)printf("%llu nodes, seed %llu: a crash was known to all after %llu ms only\n",
+                     (unsigned long long)o->nodes, (unsigned long long)o->seed,
+                     (unsigned long long)slowest);
+    }
     mu_free(first);
     mu_free(all);
     mu_free(event);
     mu_free(w.hops);
     world_free(w.world);
+    return o->within_ms == 0 || slowest <= o->within_ms;
 }
 
 void measure_quiet(const struct measure_options *o, uint64_t seconds, double loss)
