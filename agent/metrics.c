@@ -259,6 +259,8 @@ static void tell_queues(const struct telling *t, const struct gossip_stats *s)
 {
     tell(t, AGENT_GAUGE, "memberlist.health.score", "Trouble of our own; 0 is none",
          s->health_score);
+    tell(t, AGENT_GAUGE, "memberlist.mixed",
+         "Members that sent in clear within ten minutes, where encrypt is set", (double)s->clear);
     tell(t, AGENT_GAUGE, "memberlist.size.local", "Bytes of the last whole state that was sent",
          (double)s->sync_sent_bytes);
     tell(t, AGENT_GAUGE, "memberlist.size.remote", "Bytes of the last whole state that came",
