@@ -289,6 +289,7 @@ struct agent_front_dns {
     uint64_t late;           /* questions whose time ended before anybody answered */
     uint64_t truncated;
     uint64_t skipped; /* instances that no message can hold */
+    const struct mu_sample *took; /* milliseconds of a query that was answered; borrowed */
     struct agent_front_rcode {
         const char *name; /* "NXDOMAIN"; static */
         uint64_t count;
