@@ -103,10 +103,9 @@ static void add_server(struct agent *a, struct mu_buf *to)
     case CONSENSUS_STORE_OK: break;
     case CONSENSUS_STORE_SLOW: add_state(to, "disk-slow", "its log is written slowly"); break;
     case CONSENSUS_STORE_FULL:
-        if (a->read_only == NULL) {
-            add_state(to, "disk-full", "the disk of its data directory is full");
-        }
+        add_state(to, "disk-full", "the disk of its data directory is full");
         break;
+    case CONSENSUS_STORE_READ_ONLY: break; /* told below: the state may have met it alone */
     case CONSENSUS_STORE_FAILED:
         add_state(to, "disk-failed", "a write to its log failed: look at the disk");
         break;

@@ -257,6 +257,9 @@ static enum consensus_refusal refusal_now(const struct consensus *c)
     if (consensus__health(c) == CONSENSUS_STORE_SLOW) {
         return CONSENSUS_DISK_SLOW;
     }
+    if (consensus__health(c) == CONSENSUS_STORE_READ_ONLY) {
+        return CONSENSUS_DISK_READ_ONLY;
+    }
     if (!c->office.is_ready) { /* guard (a) */
         return CONSENSUS_CHANGE_EARLY;
     }

@@ -270,7 +270,7 @@ static void timeout(struct consensus *c)
 {
     enum consensus_health health = consensus__health(c);
 
-    if (health == CONSENSUS_STORE_SLOW || health == CONSENSUS_STORE_FAILED) {
+    if (health != CONSENSUS_STORE_OK && health != CONSENSUS_STORE_FULL) {
         consensus__note(c, CONSENSUS_T_HOLDS_BACK, NULL, 0, 0, 0);
         consensus__role_move(c, CONSENSUS_FOLLOWER);
         c->leader = MU_ID_NONE;
@@ -307,7 +307,7 @@ void consensus__election_run(struct consensus *c)
     if (c->now_ms >= c->election_at_ms) {
         timeout(c);
     }
-    if (c->role == CONSENSUS_PRE_CANDIDATE &&
+    if (c->role == CONSENSUS_PRE_CANDIDATE && c->health != CONSENSUS_STORE_READ_ONLY &&
         consensus__quorum_of(consensus__config(c), c->campaign.votes)) {
         campaign(c); /* in the same step: no term can change between the two (row 9) */
     }
@@ -367,6 +367,8 @@ void consensus__on_prevote_req(struct consensus *c, const struct consensus_msg *
         why = CONSENSUS_VOTE_TERM;
     } else if (m->ask.next_term == c->hard.term && voted_for_another(c, &m->from)) {
         why = CONSENSUS_VOTE_VOTED;
+    } else if (c->health == CONSENSUS_STORE_READ_ONLY) {
+        why = CONSENSUS_VOTE_DISK; /* who counted on it would stand in term after term */
     } else if (log_is_older(c, m)) {
         why = CONSENSUS_VOTE_LOG;
     } else if (consensus__is_sticky(c) && !mu_id_eq(&c->leader, &m->from)) {
@@ -431,6 +433,8 @@ void consensus__on_vote_req(struct consensus *c, const struct consensus_msg *m)
         vote_refuse(c, m, CONSENSUS_VOTE_LEADER);
     } else if (consensus__promise_forbids(c, m)) {
         vote_refuse(c, m, CONSENSUS_VOTE_PROMISED); /* of this term it may know from elsewhere */
+    } else if (c->health == CONSENSUS_STORE_READ_ONLY) {
+        vote_refuse(c, m, CONSENSUS_VOTE_DISK);
     } else if (log_is_older(c, m)) {
         vote_refuse(c, m, CONSENSUS_VOTE_LOG);
     } else {

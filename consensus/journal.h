@@ -17,9 +17,15 @@
  * batch may have been in the page cache only: it is written again into a fresh segment and flushed,
  * before anybody is told of it.
  *
- * A bad batch with an intact one behind it, or one that meta knows to be durable, is damage. Each
- * batch begins with the hard state and with where the log stood, so that the next intact one tells
- * what was lost (spec/consensus.md 2.16):
+ * A bad batch with an intact one behind it, or one that meta or the state knows to be durable, is
+ * damage. A steady stream proves each batch by the next one, an idle log by a MARK after 50 ms; the
+ * first batch of a segment, which has no neighbour in its file, also by meta, some milliseconds
+ * later. What was flushed, acknowledged and not yet proven when the power went looks like what was
+ * being written then: if just that rots, too, and was not applied, it is taken for torn. No reader
+ * can tell; spec/consensus.md 2.16 leaves these two faults at once out of what one copy survives.
+ *
+ * Each batch begins with the hard state and with where the log stood, so that the next intact one
+ * tells what was lost (spec/consensus.md 2.16):
  *   nothing that still counts        the log goes on
  *   entries that the state contains  the log begins behind them, as if it had been compacted
  *   others                           the log restarts behind the state, with a *floor*: it once

@@ -5,8 +5,8 @@
  *    proves it. A segment ends where the next one's first sequence number begins; that also passes
  *    over the tail that an earlier open has written again elsewhere. Where batches are missing, the
  *    next intact one says where the log stood, and so what was lost with them: bridge().
- * 3. Where no intact batch follows, decide: was this the end, or is something missing? Only meta
- *    may know more.
+ * 3. Where no intact batch follows, decide: was this the end, or is something missing? Meta and
+ *    the state may know more.
  * 4. The last intact batch is not proven. A MARK has nothing to lose; anything else is written
  * again into a new segment, flushed, and followed by a MARK.
  */
@@ -350,6 +350,59 @@ static enum mu_code drop_unused(struct opening *o, struct mu_err *err)
     return rc;
 }
 
+/* Where the log ends once the pending batch is part of it. */
+static uint64_t end_index(const struct opening *o)
+{
+    struct mu_span left = mu_buf_span(&o->pending);
+    uint64_t end = o->j->tail.index;
+    struct consensus_record r;
+    size_t room;
+
+    while (o->has_pending && left.bytes > 0 && consensus__record_read(left, &r, &room)) {
+        struct consensus_base base;
+
+        if (r.kind < CONSENSUS_RECORD_OWN) {
+            end = r.index;
+        } else if ((r.kind == CONSENSUS_RECORD_RESET ||
+                    (r.kind == CONSENSUS_RECORD_BASE && !o->has_base)) &&
+                   consensus__base_read(r.payload, &base)) {
+            end = base.at.index;
+        }
+        left = mu_span_sub(left, room, left.bytes - room);
+    }
+    return end;
+}
+
+/* Entries are durable here before they are applied: the state may know of some that are not there.
+ * With batches that were found to be missing bridge() has looked at that. */
+static enum mu_code check_state(struct opening *o, struct mu_err *err)
+{
+    uint64_t applied = o->j->options.applied_index;
+    uint64_t end = end_index(o);
+    char what[160];
+
+    if (o->scan.used_count == 0 || o->is_pending_torn || o->is_astray || o->is_end_lost ||
+        applied <= end) {
+        return MU_OK;
+    }
+    consensus__bridge_from(o, o->scan.files[o->scan.used_count - 1].number, o->offset);
+    (void)snprintf(what, sizeof what,
+                   "the log ends with entry %llu, but the state contains entries up to %llu",
+                   (unsigned long long)end, (unsigned long long)applied);
+    return consensus__bridge_refuse(o, what, err);
+}
+
+/* Not even the files are left that meta knows of. */
+static enum mu_code refuse_nothing(const struct opening *o, struct mu_err *err)
+{
+    const struct consensus_journal *j = o->j;
+
+    return mu_fail(err, MU_CORRUPT,
+                   "%s: no segment is there, but %llu batches were durable: restore its files from "
+                   "before, or move the data directory away and let the server join as a new one",
+                   j->disk->ops->path(j->disk->self), (unsigned long long)j->options.durable_seq);
+}
+
 /* Meta knows of batches that are not there. After a stop that was asked for it also knows what they
  * came to; else there may have been more, and votes among them: then nobody can say what this
  * server has promised. */
@@ -357,13 +410,16 @@ static enum mu_code check_end(struct opening *o, struct mu_err *err)
 {
     const struct consensus_journal *j = o->j;
     uint64_t last = o->expected > 0 ? o->expected - 1 : 0;
-    uint64_t number = o->scan.used_count > 0 ? o->scan.files[o->scan.used_count - 1].number : 1;
+    size_t at = o->scan.used_count > 0 ? o->scan.used_count - 1 : 0; /* else the oldest there is */
     char what[160];
 
     if (j->options.durable_seq <= last) {
-        return MU_OK;
+        return check_state(o, err);
     }
-    consensus__bridge_from(o, number, o->offset);
+    if (o->scan.files_count == 0) {
+        return refuse_nothing(o, err);
+    }
+    consensus__bridge_from(o, o->scan.files[at].number, o->offset);
     o->is_torn_open = false;
     if (!j->options.is_end_known || o->scan.used_count == 0) {
         (void)snprintf(what, sizeof what,

@@ -18,7 +18,7 @@
  *
  * A file system that has become read-only ends the work as a failure does: what the failed call has
  * left is found out by opening the log anew, as after a crash. But it is no failure of the disk:
- * the server lives, as one whose disk is full, until its owner opens the log again.
+ * the server lives, without standing for offices, until its owner opens the log again.
  */
 #include "log_thread.h"
 
@@ -103,15 +103,13 @@ static void say(struct consensus_log *l)
     l->wake(l->wake_data);
 }
 
-static void report_health(struct consensus_log *l, enum consensus_health health, bool is_read_only,
-                          const char *why)
+static void report_health(struct consensus_log *l, enum consensus_health health, const char *why)
 {
     bool is_news;
 
     (void)pthread_mutex_lock(&l->lock);
-    is_news = l->report.health != health || l->report.is_read_only != is_read_only;
+    is_news = l->report.health != health;
     l->report.health = health;
-    l->report.is_read_only = is_read_only;
     (void)snprintf(l->report.why, sizeof l->report.why, "%s", why);
     (void)pthread_mutex_unlock(&l->lock);
     if (is_news) {
@@ -122,10 +120,8 @@ static void report_health(struct consensus_log *l, enum consensus_health health,
 /* After this the disk is not touched any more. */
 static void fail(struct consensus_log *l, const struct mu_err *err)
 {
-    bool is_read_only = err->code == MU_READ_ONLY;
-
     l->journal.has_failed = true;
-    report_health(l, is_read_only ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_FAILED, is_read_only,
+    report_health(l, err->code == MU_READ_ONLY ? CONSENSUS_STORE_READ_ONLY : CONSENSUS_STORE_FAILED,
                   err->text);
 }
 
@@ -139,8 +135,7 @@ static void report_space(struct consensus_log *l, const struct mu_err *err)
     bool is_full = l->is_blocked || l->full_until_ms != 0 || lacks_ballast(l);
     const char *why = err->code == MU_OK ? "the reserve is not complete" : err->text;
 
-    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, false,
-                  is_full ? why : "");
+    report_health(l, is_full ? CONSENSUS_STORE_FULL : CONSENSUS_STORE_OK, is_full ? why : "");
 }
 
 /* -- meta ---------------------------------------------------------------------------------- */

@@ -463,7 +463,7 @@ static void relief_mark(const struct consensus_node *n, struct consensus_proposa
 {
     const struct consensus_callbacks *calls = &n->options.callbacks;
 
-    if (n->health != CONSENSUS_STORE_FULL || n->is_read_only || calls->is_relief == NULL) {
+    if (n->health != CONSENSUS_STORE_FULL || calls->is_relief == NULL) {
         return;
     }
     for (size_t i = 0; i < count; i++) {

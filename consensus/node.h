@@ -122,7 +122,6 @@ struct consensus_node {
     uint64_t base_index;     /* the log begins behind it, as the store said last */
     uint64_t shed_index;     /* as the core was told */
     enum consensus_health health;
-    bool is_read_only; /* with FULL: the log takes nothing any more */
     bool is_hushed; /* the store: see consensus__node_catch_up() */
 
     uint64_t commit_to, delivered;             /* entries up to here may be, were handed to apply */

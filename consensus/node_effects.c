@@ -194,6 +194,7 @@ static enum mu_code refusal_code(enum consensus_refusal why)
     case CONSENSUS_NO_QUORUM:
     case CONSENSUS_DISK_SLOW: return MU_NO_LEADER; /* held and tried again like a missing leader */
     case CONSENSUS_DISK_FULL: return MU_FULL;
+    case CONSENSUS_DISK_READ_ONLY: return MU_READ_ONLY;
     case CONSENSUS_STATE_SPLIT: return MU_CORRUPT;
     case CONSENSUS_STATE_LOST:
     case CONSENSUS_TRANSFERRING: return MU_NO_LEADER; /* soon there is one */
@@ -216,16 +217,14 @@ static enum mu_code refusal_code(enum consensus_refusal why)
     MU_UNREACHABLE_CODE();
 }
 
-static enum mu_code outcome_code(const struct consensus_node *n, const struct consensus_result *r)
+static enum mu_code outcome_code(const struct consensus_result *r)
 {
     switch (r->outcome) {
     case CONSENSUS_COMMITTED:
     case CONSENSUS_READABLE:
     case CONSENSUS_HANDED_OVER: return MU_OK;
     case CONSENSUS_NOT_LEADER: return MU_NOT_LEADER;
-    case CONSENSUS_REFUSED:
-        return r->why == CONSENSUS_DISK_FULL && n->is_read_only ? MU_READ_ONLY
-                                                                : refusal_code(r->why);
+    case CONSENSUS_REFUSED: return refusal_code(r->why);
     case CONSENSUS_LOST: return MU_LOST;
     }
     MU_UNREACHABLE_CODE();
@@ -385,7 +384,7 @@ static void carry_out(struct consensus_node *n, const struct consensus_effects *
         const struct consensus_result *r = &fx->results[i];
 
         consensus__node_answer(
-            n, r->ticket, outcome_code(n, r),
+            n, r->ticket, outcome_code(r),
             r->outcome == CONSENSUS_REFUSED ? consensus_refusal_text(r->why) : NULL, r->index);
     }
     if (fx->peers_changed) {

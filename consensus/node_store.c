@@ -70,7 +70,6 @@ static void on_fetched(struct consensus_node *n, struct consensus_fetched *f)
 /* Its owner says what that means, and what to do. */
 static void on_read_only(struct consensus_node *n, const char *why)
 {
-    n->is_read_only = true;
     if (n->options.callbacks.read_only != NULL) {
         n->options.callbacks.read_only(n->options.callbacks_data, why);
     }
@@ -82,7 +81,7 @@ static void health_say(struct consensus_node *n, enum consensus_health was,
     if (r->health == CONSENSUS_STORE_FAILED) {
         mu_log(MU_ERROR, CONSENSUS_LOG_MODULE, "The log cannot be written any more",
                mu_kv("error", r->why));
-    } else if (r->is_read_only) {
+    } else if (r->health == CONSENSUS_STORE_READ_ONLY) {
         on_read_only(n, r->why);
     } else if (r->health == CONSENSUS_STORE_FULL) {
         mu_log(MU_WARN, CONSENSUS_LOG_MODULE,
@@ -97,7 +96,7 @@ static void on_health(struct consensus_node *n, const struct consensus_store_rep
 {
     struct consensus_event ev = { .kind = CONSENSUS_EV_STORE, .health = r->health };
 
-    if (r->health == n->health && r->is_read_only == n->is_read_only) {
+    if (r->health == n->health) {
         return;
     }
     enum consensus_health was = n->health;

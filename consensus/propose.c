@@ -16,6 +16,7 @@ static const char *const refusals[CONSENSUS_REFUSALS] = {
     [CONSENSUS_NO_QUORUM] = "no quorum",
     [CONSENSUS_DISK_SLOW] = "disk is slow",
     [CONSENSUS_DISK_FULL] = "disk is full",
+    [CONSENSUS_DISK_READ_ONLY] = "disk is read-only",
     [CONSENSUS_STATE_SPLIT] = "the states of the servers differ",
     [CONSENSUS_STATE_LOST] = "the leader has lost its state and gives its office to another",
     [CONSENSUS_TRANSFERRING] = "leadership is being given away",
@@ -70,6 +71,7 @@ static enum consensus_refusal refusal_of_store(const struct consensus *c,
     case CONSENSUS_STORE_OK: break;
     case CONSENSUS_STORE_SLOW:
     case CONSENSUS_STORE_FAILED: return CONSENSUS_DISK_SLOW;
+    case CONSENSUS_STORE_READ_ONLY: return CONSENSUS_DISK_READ_ONLY;
     case CONSENSUS_STORE_FULL:
         if (!is_relief(ev)) {
             return CONSENSUS_DISK_FULL;

@@ -159,9 +159,12 @@ static enum mu_code store_wait(struct consensus_store *store, sem_t *said, uint6
         if (report.persisted_seq >= seq) {
             return MU_OK; /* it is, whatever came after */
         }
-        if (report.health == CONSENSUS_STORE_FAILED || report.health == CONSENSUS_STORE_FULL) {
-            return mu_fail(err, report.health == CONSENSUS_STORE_FULL ? MU_FULL : MU_IO, "%s",
-                           report.why);
+        switch (report.health) {
+        case CONSENSUS_STORE_OK:
+        case CONSENSUS_STORE_SLOW: break;
+        case CONSENSUS_STORE_FULL: return mu_fail(err, MU_FULL, "%s", report.why);
+        case CONSENSUS_STORE_READ_ONLY: return mu_fail(err, MU_READ_ONLY, "%s", report.why);
+        case CONSENSUS_STORE_FAILED: return mu_fail(err, MU_IO, "%s", report.why);
         }
         while (sem_wait(said) != 0) { /* interrupted by a signal */
         }

@@ -21,6 +21,7 @@ static const char *const vote_whys[] = {
     [CONSENSUS_VOTE_LOG] = "its log is older",
     [CONSENSUS_VOTE_LEADER] = "a leader is alive",
     [CONSENSUS_VOTE_PROMISED] = "another leader was promised that",
+    [CONSENSUS_VOTE_DISK] = "its disk is read-only",
 };
 
 static const char *const transfer_whys[] = {

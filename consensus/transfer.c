@@ -124,6 +124,11 @@ void consensus__transfer_failed(struct consensus *c)
     ticket_end(c, CONSENSUS_REFUSED, CONSENSUS_TRANSFER_LATE);
 }
 
+static bool has_no_room(const struct consensus *c)
+{
+    return c->health == CONSENSUS_STORE_FULL || c->health == CONSENSUS_STORE_READ_ONLY;
+}
+
 /* It did not come to pass: go on, unless there was no choice. */
 static void give_up(struct consensus *c)
 {
@@ -140,7 +145,7 @@ static void give_up(struct consensus *c)
         break;
     case CONSENSUS_TRANSFER_DISK:
         c->office.yields_at_ms = c->now_ms + c->options.election_ms_min;
-        if (c->health == CONSENSUS_STORE_FULL) { /* a slow one has until it counts as stalled */
+        if (has_no_room(c)) { /* a slow one has until it counts as stalled */
             consensus__step_down(c, CONSENSUS_T_DISK_FULL, 0);
         }
         break;
@@ -211,16 +216,16 @@ static bool is_overtaken(const struct consensus *c)
            c->now_ms - c->office.overtaken_ms > 2 * (uint64_t)c->options.slow_ms;
 }
 
-/* A server whose disk is full, or does not complete its writes, leads only as long as nobody else
- * could (spec 2.15): one that has all that is committed and said so lately, with a healthy disk. */
+/* A server whose disk is full, takes no writes or does not complete them leads only as long as
+ * nobody else could (spec 2.15): one that has all that is committed and said so lately, with a
+ * healthy disk. */
 static bool should_yield_disk(const struct consensus *c)
 {
-    enum consensus_health health = consensus__health(c);
+    bool is_slow = consensus__health(c) == CONSENSUS_STORE_SLOW;
     uint32_t i = best(c, is_fit);
 
-    return (health == CONSENSUS_STORE_FULL ||
-            (health == CONSENSUS_STORE_SLOW && is_overtaken(c))) &&
-           i != CONSENSUS_PEERS_MAX && c->peers[i].match >= c->commit;
+    return (has_no_room(c) || (is_slow && is_overtaken(c))) && i != CONSENSUS_PEERS_MAX &&
+           c->peers[i].match >= c->commit;
 }
 
 /* A server whose state is lost leads because nobody else could be elected: its log is the longest.
@@ -334,7 +339,8 @@ static bool may_stand(const struct consensus *c, const struct consensus_msg *m)
            c->now_ms - c->leader_heard_ms <= m->timeout_now.valid_ms &&
            m->timeout_now.last_index == c->log.last_index &&
            c->writes.stable == c->log.last_index && !consensus__is_installing(c) &&
-           !c->lacks_state && c->floor_index == 0 && consensus__health(c) != CONSENSUS_STORE_SLOW;
+           !c->lacks_state && c->floor_index == 0 && c->health != CONSENSUS_STORE_READ_ONLY &&
+           consensus__health(c) != CONSENSUS_STORE_SLOW;
 }
 
 void consensus__on_timeout_now(struct consensus *c, const struct consensus_msg *m)

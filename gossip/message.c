@@ -518,6 +518,7 @@ static void state_out(PbFrame *f, const struct gossip__sync_state *p, struct mu_
         m->nodes[i]->node = alive_out(&p->nodes[i].node, arena);
         m->nodes[i]->state = (uint32_t)p->nodes[i].state;
         m->nodes[i]->age_ms = p->nodes[i].age_ms;
+        m->nodes[i]->evidence = (uint32_t)p->nodes[i].evidence;
     }
     m->serf = gossip__serf_out(p, arena);
     m->more = p->more;
@@ -607,11 +608,13 @@ static bool state_in(const PbPushPull *m, struct mu_arena *arena, struct gossip_
         const Mu__Gossip__NodeState *n = m->nodes[i];
         struct gossip__node_state *to = &out->nodes[out->nodes_count++];
 
-        if (n->node == NULL || n->state > GOSSIP__GONE || !alive_in(n->node, &to->node)) {
+        if (n->node == NULL || n->state > GOSSIP__GONE || n->evidence > GOSSIP__STALLED ||
+            !alive_in(n->node, &to->node)) {
             return false;
         }
         to->state = (enum gossip__state)n->state;
         to->age_ms = n->age_ms;
+        to->evidence = (enum gossip__evidence)n->evidence;
     }
     return m->serf == NULL || gossip__serf_in(m->serf, arena, out);
 }

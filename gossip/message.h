@@ -226,6 +226,7 @@ struct gossip__node_state {
     struct gossip__alive node;
     enum gossip__state state;
     uint64_t age_ms;
+    enum gossip__evidence evidence; /* of a suspect; from who does not tell: SILENT */
 };
 
 struct gossip__named_time {

@@ -170,6 +170,8 @@ static void add_member(struct writer *w, const struct gossip__member *m)
         n->node = gossip__member_record(m);
         n->state = m->state;
         n->age_ms = w->g->now_ms - m->state_ms;
+        n->evidence =
+            m->state == GOSSIP__SUSPECT ? m->dealings->suspicion->evidence : GOSSIP__SILENT;
     }
     if (m->status == GOSSIP_STATUS_LEFT) {
         s->left[s->left_count++] = (struct gossip__named_time){ m->card->name, m->status_ltime };
@@ -412,7 +414,9 @@ void gossip__merge_free_all(struct gossip *g)
     }
 }
 
-/* Table 4.5. A dead record is only a suspicion here: its subject may be alive on our side. */
+/* Table 4.5. A dead record is only a suspicion here: its subject may be alive on our side. What a
+ * suspicion rests on comes with it: as it is hearsay here, it must not ask for more patience than
+ * those asked for who were there. Nothing is known of what a dead record rested on. */
 static void merge_node(struct gossip *g, const struct gossip__node_state *n,
                        const struct gossip__source *src)
 {
@@ -426,9 +430,12 @@ static void merge_node(struct gossip *g, const struct gossip__node_state *n,
     case GOSSIP__SUSPECT:
     case GOSSIP__DEAD:
         part.kind = GOSSIP__PART_SUSPECT;
-        part.suspect = (struct gossip__suspect){ .node = n->node.node,
-                                                 .from = g->self->card->name,
-                                                 .incarnation = n->node.incarnation };
+        part.suspect =
+            (struct gossip__suspect){ .node = n->node.node,
+                                      .from = g->self->card->name,
+                                      .incarnation = n->node.incarnation,
+                                      .evidence = n->state == GOSSIP__SUSPECT ? n->evidence
+                                                                              : GOSSIP__SILENT };
         gossip__on_suspect(g, &part.suspect, gossip__part_encode(&part, &g->step), src);
         break;
     case GOSSIP__GONE:

@@ -169,6 +169,26 @@ static bool agrees(const struct plan *p)
 
 /* -- doing it ---------------------------------------------------------------------------------- */
 
+/* Who is a voter of the new cluster must not rejoin: without its log there may be no quorum, again.
+ */
+static void say_done(const struct plan *p, FILE *to)
+{
+    const struct recovery_position *now = recovery_position(p->recovery);
+    size_t voters = 0;
+
+    for (size_t i = 0; i < p->peers.count; i++) {
+        voters += p->peers.items[i].is_voter;
+    }
+    (void)fprintf(to, "\nRecovered: epoch %llu begins with entry %llu. ",
+                  (unsigned long long)now->epoch, (unsigned long long)now->last_index);
+    (void)fputs(voters > 1 ? "Before any is started recover the other\nservers of the file in the "
+                             "same way, with these bundles. Then start them, and let\nwho else "
+                             "survived join them: "
+                           : "Start this server, then let the other survivors\njoin it: ",
+                to);
+    (void)fputs("muster consensus recover -rejoin -data-dir DIR on each, and start it.\n", to);
+}
+
 static int recover(struct plan *p)
 {
     struct mu_err err = MU_ERR_NONE;
@@ -183,13 +203,7 @@ static int recover(struct plan *p)
     if (recovery_carry_out(p->recovery, &p->peers, p->others, p->others_count, &err) != MU_OK) {
         return cli_fail(p->cli, "Error: %s", err.text);
     }
-    const struct recovery_position *now = recovery_position(p->recovery);
-
-    (void)fprintf(p->cli->out,
-                  "\nRecovered: epoch %llu begins with entry %llu. Start this server, then let the "
-                  "other survivors\njoin it: muster consensus recover -rejoin -data-dir DIR on "
-                  "each, and start it.\n",
-                  (unsigned long long)now->epoch, (unsigned long long)now->last_index);
+    say_done(p, p->cli->out);
     return 0;
 }
 

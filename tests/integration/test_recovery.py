@@ -217,6 +217,30 @@ class Recovery(ClusterTest):
         wait_for("it to lead or follow again", pair[0].leader)
         self.assertEqual(pair[0].log_text().count("Recovered from raft/peers.json"), 1)
 
+    def test_two_that_go_on_are_told_apart_from_those_that_rejoin(self):
+        cluster = self.start()
+        for server in cluster.servers():
+            server.kill()
+        last = max(int(inspect(s)["last_index"]) for s in cluster.servers())
+        pair = [s for s in cluster.servers() if int(inspect(s)["last_index"]) == last][:2]
+        bundles = [bundle(cluster, s) for s in pair]
+        peers = os.path.join(cluster.dir, "peers.json")
+        with open(peers, "w") as f:
+            json.dump([{"id": inspect(s)["server"], "address": s.address + ":8300"} for s in pair], f)
+        for server in pair:
+            run = muster("recover", "-data-dir", server.data, "-peers", peers, "-bundle",
+                         bundles[0], "-bundle", bundles[1], "-yes")
+            self.assertEqual(run.returncode, 0, run.stderr)
+            # One that were told to rejoin would have no quorum, and could have no other.
+            self.assertIn("recover the other servers of the file in the same way, with these "
+                          "bundles", run.stdout.replace("\n", " "))
+            self.assertIn("-rejoin", run.stdout)
+        for server in pair:
+            server.start()
+        wait_for("the two to have a leader", pair[0].leader)
+        self.assertEqual(voters(pair[0]), sorted(s.name for s in pair))
+        self.assertEqual(keys(pair[1]), 20)
+
     def test_a_peers_json_that_cannot_be_stops_the_start(self):
         cluster = self.start(1)
         (s1,) = cluster.servers()

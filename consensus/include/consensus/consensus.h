@@ -427,6 +427,9 @@ enum consensus_health { /* of the store */
                         CONSENSUS_STORE_OK,
                         CONSENSUS_STORE_SLOW,
                         CONSENSUS_STORE_FULL,
+                        /* For good, as far as this core goes: its file system takes no writes at
+                         * all, so that not even its own vote could count. */
+                        CONSENSUS_STORE_READ_ONLY,
                         CONSENSUS_STORE_FAILED, /* for good: a write or flush failed */
 };
 
@@ -532,6 +535,7 @@ enum consensus_refusal {
     CONSENSUS_NO_QUORUM, /* no contact to a quorum */
     CONSENSUS_DISK_SLOW, /* the store does not complete its writes */
     CONSENSUS_DISK_FULL,
+    CONSENSUS_DISK_READ_ONLY,
     CONSENSUS_STATE_SPLIT,      /* the servers' states differ, and no quorum agrees */
     CONSENSUS_STATE_LOST,       /* the leader's: it leads only until another can */
     CONSENSUS_TRANSFERRING,     /* leadership is being given away */

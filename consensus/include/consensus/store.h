@@ -70,10 +70,9 @@ struct consensus_store_report {
     uint64_t shed_index;        /* entries up to here are to leave the log as soon as they may */
     struct consensus_survey *survey; /* that was asked for, mu_free(); NULL: none */
     enum consensus_health health;
-    /* FULL: because its file system takes no writes at all any more. What is queued stays so: the
-     * disk is not touched again, and only who opens the log anew writes to it. */
-    bool is_read_only;
-    char why[MU_ERR_TEXT_MAX];         /* FULL, FAILED: the sentence */
+    /* READ_ONLY: what is queued stays so, the disk is not touched again, and only who opens the log
+     * anew writes to it. */
+    char why[MU_ERR_TEXT_MAX];         /* FULL, READ_ONLY, FAILED: the sentence */
     struct consensus_fetched *fetched; /* mu_free() after deinit of each */
     size_t fetched_count;
     uint64_t flushes_count, flush_ns_sum, flush_ns_max; /* since open */

@@ -23,7 +23,7 @@
     X(HOLDS_BACK,      DEBUG, "does not campaign: its store does not complete its writes") \
     X(QUORUM_LOST,     WARN,  "no quorum heard for {a} ms, steps down from term {b}") \
     X(DISK_STALLED,    WARN,  "its disk has completed nothing for {a} ms, steps down from term {b}") \
-    X(DISK_FULL,       WARN,  "its disk is full and another server's is not, steps down from term {b}") \
+    X(DISK_FULL,       WARN,  "its disk is full or read-only and another server's is not, steps down from term {b}") \
     X(PAUSED,          WARN,  "this process stood still for {a} ms") \
     X(STOPPED,         INFO,  "says no more") \
     /* votes */ \
@@ -98,6 +98,7 @@ enum consensus_vote_why {
     CONSENSUS_VOTE_LOG,      /* this server's log is newer */
     CONSENSUS_VOTE_LEADER,   /* a leader is alive */
     CONSENSUS_VOTE_PROMISED, /* to another leader, not to vote for this server now */
+    CONSENSUS_VOTE_DISK,     /* the vote could not be written down */
 };
 
 enum mu_log_level consensus_notice_level(const struct consensus_notice *n);

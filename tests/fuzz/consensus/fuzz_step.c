@@ -414,7 +414,8 @@ static void order_done(struct world *w)
 static void owner(struct world *w)
 {
     static const enum consensus_health healths[] = { CONSENSUS_STORE_OK, CONSENSUS_STORE_SLOW,
-                                                     CONSENSUS_STORE_FULL };
+                                                     CONSENSUS_STORE_FULL,
+                                                     CONSENSUS_STORE_READ_ONLY };
     struct consensus_event ev = { .kind = CONSENSUS_EV_WAKE };
     struct consensus *c = w->c;
 

@@ -435,10 +435,10 @@ static void do_stall(struct drive *d)
 static void do_health(struct drive *d)
 {
     static const enum consensus_health all[] = { CONSENSUS_STORE_OK, CONSENSUS_STORE_SLOW,
-                                                 CONSENSUS_STORE_FULL };
+                                                 CONSENSUS_STORE_FULL, CONSENSUS_STORE_READ_ONLY };
     struct sim_node *n = any_core(d);
 
-    if (n != NULL) {
+    if (n != NULL && !n->is_read_only) { /* what is read-only can be written after a new start only */
         sim_store(d->w, n, all[drive_below(d, MU_LEN(all))]);
     }
 }

@@ -43,6 +43,7 @@ static void forget_memory(struct sim_node *n)
     n->export = (struct consensus_snap){ 0 };
     n->part_written = 0;
     n->batch = 0;
+    n->is_read_only = false; /* or it would not start again */
     n->commit_to = 0;
     n->paused_until = 0;
     n->dead = NULL;
@@ -409,6 +410,7 @@ uint64_t sim_transfer(struct sim_world *w, struct sim_node *n, const struct mu_i
 
 void sim_store(struct sim_world *w, struct sim_node *n, enum consensus_health health)
 {
+    n->is_read_only = health == CONSENSUS_STORE_READ_ONLY;
     sim_feed(w, n, &(struct consensus_event){ .kind = CONSENSUS_EV_STORE, .health = health });
 }
 

@@ -11,7 +11,7 @@
 #include "base/assert.h"
 #include "world.h"
 
-enum { ROLES = CONSENSUS_OBSERVER + 1, WHYS = CONSENSUS_VOTE_PROMISED + 1, STATES = 3 };
+enum { ROLES = CONSENSUS_OBSERVER + 1, WHYS = CONSENSUS_VOTE_DISK + 1, STATES = 3 };
 
 static struct {
     uint64_t notices[CONSENSUS_TRACES_COUNT];
@@ -175,9 +175,12 @@ static void mark_edges(struct tally *t)
 
 static void mark_votes(struct tally *t)
 {
-    static const char *const whys[] = { "its term is older", "the vote is given",
-                                        "its log is older", "a leader is alive",
-                                        "another leader was promised that" };
+    static const char *const whys[] = { "its term is older",
+                                        "the vote is given",
+                                        "its log is older",
+                                        "a leader is alive",
+                                        "another leader was promised that",
+                                        "its disk is read-only" };
 
     for (size_t i = 0; i < WHYS; i++) {
         mark(t, "pre-vote refused: ", whys[i], seen.prevote_whys[i]);

@@ -55,8 +55,20 @@ mutant(impatient_with_slow_disks election.c sim
 mutant(slow_writes_not_measured write.c scripts
     "        flush_measure(c, age > late_ms ? age - late_ms : 0);"
     "" LONG)
+mutant(read_only_disk_campaigns election.c scripts
+    "    if (health != CONSENSUS_STORE_OK && health != CONSENSUS_STORE_FULL) {"
+    "    if (health == CONSENSUS_STORE_SLOW || health == CONSENSUS_STORE_FAILED) {" LONG)
+mutant(read_only_disk_raises_hopes election.c scripts
+    "        why = CONSENSUS_VOTE_DISK; /* who"
+    "        is_granted = true; /* who" LONG)
+mutant(read_only_disk_takes_the_office transfer.c scripts
+    "c->health != CONSENSUS_STORE_READ_ONLY &&"
+    "true &&" LONG)
+mutant(read_only_disk_keeps_office transfer.c scripts
+    "    return c->health == CONSENSUS_STORE_FULL || c->health == CONSENSUS_STORE_READ_ONLY;"
+    "    return c->health == CONSENSUS_STORE_FULL;" LONG)
 mutant(slow_disk_campaigns election.c scripts
-    "    if (health == CONSENSUS_STORE_SLOW || health == CONSENSUS_STORE_FAILED) {"
+    "    if (health != CONSENSUS_STORE_OK && health != CONSENSUS_STORE_FULL) {"
     "    if (false) {" LONG)
 mutant(term_not_written election.c sim
     "    c->writes.vote_seq = c->writes.next_seq;

@@ -88,7 +88,7 @@ static void heal(struct drive *d, uint32_t bits)
             sim_node_lose_state(d->w, n);
             d->restart_at[i] = d->w->now + drive_below(d, 500);
         }
-        if (n->is_up && (n->dead != NULL || n->is_stopped || drive_is_odd(n))) {
+        if (n->is_up && (n->dead != NULL || n->is_stopped || n->is_read_only || drive_is_odd(n))) {
             sim_node_crash(d->w, n, 0);
         }
         if (!n->is_up && drive_is_odd(n)) {

@@ -20,7 +20,7 @@
  *   change a add|promote|demote|remove|set d [priority=1] [address=x] [disk=old] [forced=1]
  *   change a replace b by=d | transfer a [b]
  *   spoil a                          its state is not what it applied
- *   store a slow|full|failed|ok | link a b up|down|blocked|writable | compact a 5
+ *   store a slow|full|read-only|failed|ok | link a b up|down|blocked|writable | compact a 5
  *   checkpoint a [bytes=100]         what it has applied is durable; so much is its state
  *   set trailing=4 inflight=2 ...      options of servers started from now on
  *   set disk_ms=500                  what every write takes, from now on
@@ -458,7 +458,7 @@ static bool cmd_transfer(struct play *p, const struct script_command *c)
 
 static bool cmd_store(struct play *p, const struct script_command *c)
 {
-    static const char *const names[] = { "ok", "slow", "full", "failed" };
+    static const char *const names[] = { "ok", "slow", "full", "read-only", "failed" };
     struct sim_node *n = play_node(p, c, 1);
 
     for (size_t i = 0; n != NULL && i < MU_LEN(names); i++) {

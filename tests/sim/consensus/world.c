@@ -111,7 +111,7 @@ static struct sim_write *queue_push(struct sim_node *n, enum sim_write_kind kind
 /* Everything queued becomes one batch; completions come in order. */
 static void flush_start(struct sim_world *w, struct sim_node *n)
 {
-    if (n->batch > 0 || n->queue_count == 0 || n->holds_disk) {
+    if (n->batch > 0 || n->queue_count == 0 || n->holds_disk || n->is_read_only) {
         return;
     }
     n->batch = n->queue_count;

@@ -117,6 +117,7 @@ struct sim_node {
     size_t queue_count, queue_room;
     size_t batch;       /* how many of them are being flushed */
     bool holds_disk;    /* scripts: nothing completes by itself */
+    bool is_read_only;  /* its disk: nothing completes until it has started again */
     uint64_t commit_to; /* from the effects */
     bool may_persist_late;
     uint64_t unsaid_seq, unsaid_at; /* durable, and its core has not heard of it; 0: nothing */

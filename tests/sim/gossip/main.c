@@ -3,6 +3,7 @@
  *   sim_gossip                              fixed seeds twice each, then fresh ones (the test)
  *   sim_gossip --seed S [--seconds T] [-v]  one seed, told in full with -v
  *   sim_gossip --nodes N [--seed S] [--trials R] [--end refused|silent|stalled] [--icmp]
+ *              [--crashes at once] [--within ms]    fails when all know of them later than that
  *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
  *   sim_gossip --large --nodes N [--seed S] [--trials R] [--seconds T]
  *              [--churn a-minute] [--loss percent]     thousands of them
@@ -42,7 +43,7 @@
 #define LARGE_NODES     150 /* of the default run: thousands take minutes */
 
 struct arguments {
-    uint64_t nodes, seed, seconds, trials, loss, churn, start, through, within, only;
+    uint64_t nodes, seed, seconds, trials, loss, churn, start, through, within, only, crashes;
     enum measure_end end;
     enum alarms_scenario scenario;
     bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, is_memberlist,
@@ -178,7 +179,7 @@ static bool take_number(struct arguments *a, const char *word, const char *next)
         { "--nodes", &a->nodes },   { "--seed", &a->seed },       { "--seconds", &a->seconds },
         { "--trials", &a->trials }, { "--loss", &a->loss },       { "--churn", &a->churn },
         { "--start", &a->start },   { "--through", &a->through }, { "--within", &a->within },
-        { "--only", &a->only },
+        { "--only", &a->only },     { "--crashes", &a->crashes },
     };
 
     for (size_t i = 0; i < MU_LEN(numbers); i++) {
@@ -194,7 +195,7 @@ static bool take_number(struct arguments *a, const char *word, const char *next)
 
 static struct arguments parse(int argc, char **argv)
 {
-    struct arguments a = { .seed = 1, .seconds = 0, .trials = 100 };
+    struct arguments a = { .seed = 1, .seconds = 0, .trials = 100, .crashes = 1 };
 
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
@@ -243,9 +244,13 @@ static void run_alarms(const struct arguments *a)
 int main(int argc, char **argv)
 {
     struct arguments a = parse(argc, argv);
-    struct measure_options o = {
-        .nodes = a.nodes, .seed = a.seed, .has_icmp = a.has_icmp, .is_json = a.is_json
-    };
+    struct measure_options o = { .nodes = a.nodes,
+                                 .seed = a.seed,
+                                 .crashes = a.crashes,
+                                 .end = a.end,
+                                 .within_ms = a.within,
+                                 .has_icmp = a.has_icmp,
+                                 .is_json = a.is_json };
 
     if (a.calibrates) {
         return alarms_calibrate() ? 0 : 1;
@@ -300,8 +305,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (a.nodes > 0) {
-        measure_detection(&o, a.trials, a.end);
-        return 0;
+        return measure_detection(&o, a.trials) ? 0 : 1;
     }
     uint64_t seconds = a.seconds > 0 ? a.seconds : TORTURE_SECONDS;
 

@@ -15,7 +15,7 @@
 
 struct watch {
     struct world *world;
-    const char *name; /* whose failure is waited for */
+    bool *is_down; /* by node: its failure is waited for */
     uint64_t since_ms, first_ms, suspected_ms;
     size_t knowing;
     uint64_t failures, refutations;
@@ -35,7 +35,7 @@ static void on_notice(void *data, size_t node, const struct gossip_notice *notic
         return;
     }
     w->failures++;
-    if (w->name != NULL && strcmp(notice->member.name, w->name) == 0 && w->knowing++ == 0) {
+    if (w->is_down[strtoull(notice->member.name + 1, NULL, 10)] && w->knowing++ == 0) { /* "n12" */
         w->first_ms = world_now_ms(w->world) - w->since_ms;
     }
 }
@@ -63,6 +63,7 @@ static void cluster_new(struct watch *w, const struct measure_options *o, double
                                      .has_icmp = o->has_icmp };
 
     w->world = world_new(&options);
+    w->is_down = mu_new_array(nodes, sizeof *w->is_down);
     world_listen(w->world, on_notice, NULL, w);
     world_hear(w->world, on_heard, w);
     for (uint64_t i = 0; i < nodes; i++) {
@@ -126,10 +127,22 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static double mean(const uint64_t *ms, uint64_t count)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        sum += ms[i];
+    }
+    return (double)sum / (double)count;
+}
+
 static void print_distribution(const char *what, const uint64_t *ms, uint64_t count)
 {
-    (void)printf("%-14s median %.2f s, p90 %.2f s, max %.2f s (%llu trials)\n", what,
-                 (double)ms[count / 2] / 1000, (double)ms[count * 9 / 10] / 1000,
+    (void)printf("%-14s mean %.2f s, median %.2f s, p90 %.2f s, p99 %.2f s, max %.2f s (%llu "
+                 "trials)\n",
+                 what, mean(ms, count) / 1000, (double)ms[count / 2] / 1000,
+                 (double)ms[count * 9 / 10] / 1000, (double)ms[count * 99 / 100] / 1000,
                  (double)ms[count - 1] / 1000, (unsigned long long)count);
 }
 
@@ -142,13 +155,22 @@ static void end_node(struct world *w, size_t node, enum measure_end end)
     }
 }
 
-static void bring_back(struct watch *w, size_t node, enum measure_end end)
+static void bring_back(struct watch *w, uint64_t nodes, enum measure_end end)
 {
+    size_t survivor = 0;
+
+    while (w->is_down[survivor]) {
+        survivor++;
+    }
     if (end == MEASURE_STALLED) {
         world_run(w->world, STALL_MS);
-    } else {
-        world_start(w->world, node, (struct world_start){ .keep_state = true });
-        world_join(w->world, node, node == 0 ? 1 : 0, false);
+    }
+    for (size_t i = 0; i < nodes; i++) {
+        if (w->is_down[i] && end != MEASURE_STALLED) {
+            world_start(w->world, i, (struct world_start){ .keep_state = true });
+            world_join(w->world, i, survivor, false);
+        }
+        w->is_down[i] = false;
     }
     for (int i = 0; i < 300 && !world_agrees(w->world, NULL); i++) {
         world_run(w->world, 2000);
@@ -158,30 +180,40 @@ static void bring_back(struct watch *w, size_t node, enum measure_end end)
 
 static void print_json(const char *key, const uint64_t *ms, uint64_t count)
 {
-    (void)printf(", \"%s\": {\"50\": %llu, \"90\": %llu, \"100\": %llu}", key,
-                 (unsigned long long)ms[count / 2], (unsigned long long)ms[count * 9 / 10],
+    (void)printf(", \"%s\": {\"mean\": %.0f, \"50\": %llu, \"90\": %llu, \"99\": %llu, "
+                 "\"100\": %llu}",
+                 key, mean(ms, count), (unsigned long long)ms[count / 2],
+                 (unsigned long long)ms[count * 9 / 10], (unsigned long long)ms[count * 99 / 100],
                  (unsigned long long)ms[count - 1]);
 }
 
-static uint64_t crash_trial(struct watch *w, struct mu_rand *rand, uint64_t nodes,
-                            enum measure_end end, uint64_t *first)
+/* As many as asked for at once; until all others know of all of them. */
+static uint64_t crash_trial(struct watch *w, struct mu_rand *rand, const struct measure_options *o,
+                            uint64_t *first)
 {
-    size_t node = (size_t)mu_rand_below(rand, nodes);
+    uint64_t down = 0;
+    uint64_t notices = o->crashes * (o->nodes - o->crashes);
 
     world_run(w->world, 2000 + mu_rand_below(rand, 3000));
     w->since_ms = world_now_ms(w->world);
-    w->name = world_name(w->world, node);
     w->knowing = 0;
-    end_node(w->world, node, end);
-    while (w->knowing < nodes - 1 && world_now_ms(w->world) < w->since_ms + PATIENCE_MS) {
+    while (down < o->crashes) {
+        size_t node = (size_t)mu_rand_below(rand, o->nodes);
+
+        if (!w->is_down[node]) {
+            w->is_down[node] = true;
+            end_node(w->world, node, o->end);
+            down++;
+        }
+    }
+    while (w->knowing < notices && world_now_ms(w->world) < w->since_ms + PATIENCE_MS) {
         world_run(w->world, 10);
     }
-    MU_ASSERT(w->knowing == nodes - 1);
+    MU_ASSERT(w->knowing == notices);
     *first = w->first_ms;
     uint64_t all = world_now_ms(w->world) - w->since_ms;
 
-    w->name = NULL;
-    bring_back(w, node, end);
+    bring_back(w, o->nodes, o->end);
     return all;
 }
 
@@ -234,14 +266,15 @@ static void print_found(const struct measure_options *o, const struct watch *w,
     (void)printf("}\n");
 }
 
-void measure_detection(const struct measure_options *o, uint64_t trials, enum measure_end end)
+bool measure_detection(const struct measure_options *o, uint64_t trials)
 {
-    struct watch w = { .name = NULL };
+    struct watch w = { .world = NULL };
     struct mu_rand rand;
     uint64_t *first = mu_new_array(trials, sizeof *first);
     uint64_t *all = mu_new_array(trials, sizeof *all);
     uint64_t *event = mu_new_array(trials, sizeof *event);
 
+    MU_ASSERT(o->crashes > 0 && o->crashes < o->nodes);
     mu_rand_seed(&rand, o->seed);
     cluster_new(&w, o, 0);
     struct load load = measure_load(&w, o->nodes);
@@ -251,22 +284,31 @@ void measure_detection(const struct measure_options *o, uint64_t trials, enum me
         event[i] = event_trial(&w, &rand, o->nodes);
     }
     for (uint64_t i = 0; i < trials; i++) {
-        all[i] = crash_trial(&w, &rand, o->nodes, end, &first[i]);
+        all[i] = crash_trial(&w, &rand, o, &first[i]);
     }
     qsort(first, trials, sizeof *first, compare);
     qsort(all, trials, sizeof *all, compare);
     qsort(event, trials, sizeof *event, compare);
     print_found(o, &w, &load, trials, first, all, event);
+    uint64_t slowest = all[trials - 1];
+
+    if (o->within_ms > 0 && slowest > o->within_ms) {
+        (void)printf("%llu nodes, seed %llu: a crash was known to all after %llu ms only\n",
+                     (unsigned long long)o->nodes, (unsigned long long)o->seed,
+                     (unsigned long long)slowest);
+    }
     mu_free(first);
     mu_free(all);
     mu_free(event);
     mu_free(w.hops);
+    mu_free(w.is_down);
     world_free(w.world);
+    return o->within_ms == 0 || slowest <= o->within_ms;
 }
 
 void measure_quiet(const struct measure_options *o, uint64_t seconds, double loss)
 {
-    struct watch w = { .name = NULL };
+    struct watch w = { .world = NULL };
     uint64_t nodes = o->nodes;
 
     cluster_new(&w, o, loss);
@@ -281,5 +323,6 @@ void measure_quiet(const struct measure_options *o, uint64_t seconds, double los
                  (unsigned long long)counted(&w, nodes, GOSSIP_COUNT_SUSPICIONS),
                  (double)(counted(&w, nodes, GOSSIP_COUNT_PACKETS_OUT) - before) /
                      (double)(nodes * seconds));
+    mu_free(w.is_down);
     world_free(w.world);
 }

@@ -243,6 +243,106 @@ static void the_end_is_known_after_a_clean_stop(void **state)
     }
 }
 
+/* All that is left begins with a damaged batch, or nothing is left: which files that were is said,
+ * not which a new log would begin with. */
+static void what_is_left_of_a_log_is_named(void **state)
+{
+    (void)state;
+    for (int is_gone = 0; is_gone <= 1; is_gone++) {
+        struct model *m = model_new();
+        struct memory_disk *d = memory_disk_new();
+        struct consensus_journal_options meta = options_of(0);
+        struct opened o;
+
+        must_open(&o, d);
+        put_segments(&o, m, 4, 4, 3000);
+        assert_int_equal(consensus__journal_compact(&o.j, o.j.segments[2].base.index, &o.err),
+                         MU_OK);
+        assert_int_equal(o.j.segments[0].number, 3);
+        meta.durable_seq = o.j.seq;
+        for (uint64_t s = 3; s <= 4; s++) {
+            char name[CONSENSUS_JOURNAL_NAME_MAX];
+
+            consensus__journal_name(s, name);
+            memory_bytes(d, name)->data[CONSENSUS_PAGE + 60] ^= 1;
+            if (is_gone) {
+                assert_int_equal(o.view.ops->remove(o.view.self, name, &o.err), MU_OK);
+            }
+        }
+        assert_int_equal(o.view.ops->sync_dir(o.view.self, &o.err), MU_OK);
+        shut(&o);
+        memory_crash(d);
+        uint64_t calls = d->calls;
+
+        assert_int_equal(open_applied(&o, d, m, 0, &meta), MU_CORRUPT);
+        assert_non_null(
+            strstr(o.err.text, is_gone ? "no segment is there" : "log-0000000000000003"));
+        assert_null(strstr(o.err.text, "log-0000000000000001"));
+        assert_int_equal(d->calls, calls);
+        memory_disk_free(d);
+        mu_free(m);
+    }
+}
+
+/* The newest segment holds one batch, and that is damaged. A power cut leaves the same behind, so
+ * that only others can tell: a MARK, meta (within milliseconds), and the state, which never has
+ * what was not durable. Where one of them does, nothing is cut. */
+static void the_only_batch_of_a_segment(void **state)
+{
+    static const struct {
+        const char *name;
+        bool is_marked, knows_meta;
+        uint64_t lacks; /* of its entries, in the state */
+        enum mu_code code;
+        const char *text;
+    } cases[] = {
+        { "nobody knows of it", false, false, 4, MU_OK, "" },
+        { "a MARK behind it", true, false, 4, MU_CORRUPT, "later ones are intact" },
+        { "meta knows of it", false, true, 4, MU_CORRUPT, "were durable" },
+        { "the state has all of it", false, false, 0, MU_CORRUPT, "the state contains" },
+        { "the state has some of it", false, false, 3, MU_CORRUPT, "the state contains" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct model *m = model_new();
+        struct memory_disk *d = memory_disk_new();
+        struct consensus_journal_options meta = options_of(0);
+        struct opened o;
+        char name[CONSENSUS_JOURNAL_NAME_MAX];
+
+        must_open(&o, d);
+        put_segments(&o, m, 3, 4, 3000);
+        uint64_t before = m->last - 4;
+
+        consensus__journal_name(3, name);
+        meta.durable_seq = o.j.seq - (cases[i].knows_meta ? 0 : 1);
+        if (cases[i].is_marked) {
+            assert_int_equal(consensus__journal_mark(&o.j, &o.err), MU_OK);
+        }
+        shut(&o);
+        memory_crash(d);
+        memory_bytes(d, name)->data[CONSENSUS_PAGE + 60] ^= 1;
+        uint64_t calls = d->calls;
+
+        if (open_applied(&o, d, m, m->last - cases[i].lacks, &meta) != cases[i].code) {
+            fail_msg("%s: %s, %s", cases[i].name, mu_code_text(o.rc), o.err.text);
+        }
+        if (o.rc == MU_OK) {
+            assert_int_equal(o.j.tail.index, before);
+            assert_int_equal(o.j.floor.index, 0);
+            assert_string_equal(o.found.damage, "");
+            shut(&o);
+        } else {
+            assert_non_null(strstr(o.err.text, cases[i].text));
+            assert_non_null(strstr(o.err.text, "seg at byte "));
+            assert_int_equal(d->calls, calls);
+        }
+        memory_disk_free(d);
+        mu_free(m);
+    }
+}
+
 /* Damaged again before it was whole again: it still answers for all it had. */
 static void the_higher_floor_stays(void **state)
 {
@@ -496,6 +596,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_flipped_byte_makes_the_log_lie),
         cmocka_unit_test(the_end_is_known_after_a_clean_stop),
+        cmocka_unit_test(what_is_left_of_a_log_is_named),
+        cmocka_unit_test(the_only_batch_of_a_segment),
         cmocka_unit_test(the_higher_floor_stays),
         cmocka_unit_test(no_vote_is_forgotten),
         cmocka_unit_test(configurations_outlive_damage_or_refuse_it),

@@ -96,7 +96,8 @@ static bool one_fails(uint64_t at, enum mu_code code)
     r->disk->fail_code = code;
     if (rig_open(r, BALLAST) == MU_OK) {
         scripted(r, &t);
-        bool has_failed = r->report.health == CONSENSUS_STORE_FAILED || r->report.is_read_only;
+        bool has_failed = r->report.health == CONSENSUS_STORE_FAILED ||
+                          r->report.health == CONSENSUS_STORE_READ_ONLY;
 
         if (!has_failed && (t.last < WRITES || t.records == 0 || r->log->journal.has_failed)) {
             fail_msg("request %llu, %s: nobody was told, written are %llu of %u",

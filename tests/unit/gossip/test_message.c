@@ -179,8 +179,9 @@ static struct gossip__sync_state full_state(struct mu_arena *arena)
     struct gossip__sync_state s = { .ltime = 5, .event_ltime = 6, .query_ltime = 7, .more = true };
 
     s.nodes = mu_arena_array(arena, 2, sizeof *s.nodes);
-    s.nodes[0] = (struct gossip__node_state){ full_alive(), GOSSIP__SUSPECT, 1234 };
-    s.nodes[1] = (struct gossip__node_state){ full_alive(), GOSSIP__GONE, 0 };
+    s.nodes[0] =
+        (struct gossip__node_state){ full_alive(), GOSSIP__SUSPECT, 1234, GOSSIP__STALLED };
+    s.nodes[1] = (struct gossip__node_state){ full_alive(), GOSSIP__GONE, 0, GOSSIP__SILENT };
     s.nodes_count = 2;
     s.times = mu_arena_array(arena, 1, sizeof *s.times);
     s.times[0] = (struct gossip__named_time){ "x", 3 };
@@ -297,6 +298,36 @@ static void memory_for_strangers_is_bounded(void **unused)
     mu_free(back);
 }
 
+static void a_record_says_what_there_is(void **unused)
+{
+    static const struct {
+        const char *why;
+        unsigned state, evidence;
+        bool ok;
+    } rows[] = {
+        { "as far as they go", GOSSIP__GONE, GOSSIP__STALLED, true },
+        { "no such state", GOSSIP__GONE + 1, GOSSIP__SILENT, false },
+        { "no such evidence", GOSSIP__SUSPECT, GOSSIP__STALLED + 1, false },
+    };
+    struct gossip__frame *back = mu_new(sizeof *back);
+    struct mu_arena arena;
+
+    (void)unused;
+    mu_arena_init(&arena, 1 << 22);
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        struct gossip__frame frame = { .kind = GOSSIP__FRAME_STATE, .state = full_state(&arena) };
+
+        frame.state.nodes[0].state = (enum gossip__state)rows[r].state;
+        frame.state.nodes[0].evidence = (enum gossip__evidence)rows[r].evidence;
+        if (gossip__frame_decode(gossip__frame_encode(&frame, &arena), &arena, back) !=
+            rows[r].ok) {
+            fail_msg("%s", rows[r].why);
+        }
+    }
+    mu_arena_deinit(&arena);
+    mu_free(back);
+}
+
 /* -- tags ---------------------------------------------------------------------------------------
  */
 
@@ -351,6 +382,7 @@ int main(void)
         cmocka_unit_test(v4_in_v6_is_v4),
         cmocka_unit_test(frames_come_back_and_truncations_do_no_harm),
         cmocka_unit_test(memory_for_strangers_is_bounded),
+        cmocka_unit_test(a_record_says_what_there_is),
         cmocka_unit_test(tags_are_sorted_and_bounded),
     };
 

@@ -153,6 +153,34 @@ static void a_join_exchanges_everything(void **unused)
     }
 }
 
+static void what_a_suspicion_rests_on_comes_along(void **unused)
+{
+    static const enum gossip__evidence all[] = { GOSSIP__SILENT, GOSSIP__REFUSED, GOSSIP__STALLED };
+
+    (void)unused;
+    for (size_t i = 0; i < MU_LEN(all); i++) {
+        struct pair p;
+
+        pair_open(&p);
+        bench_member(&p.a, "x", 1, GOSSIP__ALIVE); /* to be told */
+        bench_member(&p.b, "x", 1, GOSSIP__ALIVE);
+        bench_say_suspect(&p.b, "x", 10, "judge", all[i]);
+        bench_member(&p.a, "y", 2, GOSSIP__ALIVE); /* known already: nothing is added */
+        bench_member(&p.b, "y", 2, GOSSIP__ALIVE);
+        bench_say_suspect(&p.a, "y", 10, "judge", all[i]);
+        bench_say_suspect(&p.b, "y", 10, "judge", all[i]);
+        join(&p);
+        settle(&p, 1 << 20);
+        const struct gossip__member *x = gossip__member_find(p.a.g, "x");
+        const struct gossip__member *y = gossip__member_find(p.a.g, "y");
+
+        assert_int_equal(x->state, GOSSIP__SUSPECT);
+        assert_int_equal(x->dealings->suspicion->evidence, all[i]);
+        assert_int_equal(y->dealings->suspicion->evidence, all[i]);
+        pair_close(&p);
+    }
+}
+
 static void more_members_than_a_chunk(void **unused)
 {
     struct pair p;
@@ -628,6 +656,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_join_exchanges_everything),
         cmocka_unit_test(a_newcomer_repeats_nothing_old),
+        cmocka_unit_test(what_a_suspicion_rests_on_comes_along),
         cmocka_unit_test(more_members_than_a_chunk),
         cmocka_unit_test(why_a_join_was_refused),
         cmocka_unit_test(who_advertises_loopback_to_another_machine_is_not_let_in),
