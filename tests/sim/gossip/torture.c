@@ -34,10 +34,12 @@ struct sent {
 };
 
 /* Whoever sits at the first node and changes keys: install, use, remove, and over again. What fails
- * is begun anew with the install, as the operations page has it. */
+ * is begun anew with the install, as the operations page has it; or, by some, half of the time not
+ * even looked at. */
 struct operator
 {
-    bool is_at_work;
+    bool is_at_work, is_sloppy;
+    struct mu_rand rand; /* his own: other runs stay as they were */
     enum gossip_key_op step;
     unsigned key;      /* the one in use before this round */
     uint64_t query;    /* the last one asked */
@@ -131,7 +133,9 @@ static void on_key_reply(struct torture *t, const struct gossip_reply *reply)
         return;
     }
     o->until_ms = 0;
-    if (gossip_key_report_end(&o->report, NULL) != MU_OK) {
+    bool goes_on = o->is_sloppy && mu_rand_below(&o->rand, 2) == 0;
+
+    if (gossip_key_report_end(&o->report, NULL) != MU_OK && !goes_on) {
         o->step = GOSSIP_KEY_INSTALL;
     } else if (o->step == GOSSIP_KEY_REMOVE) {
         o->step = GOSSIP_KEY_INSTALL;
@@ -386,6 +390,35 @@ static void operator_act(struct torture *t)
     MU_ASSERT(world_ask_keys(t->world, 0, o->query, o->step, &key));
 }
 
+/* Whatever changes of keys somebody missed, all hold the same ones in the end. */
+static bool keys_agree(const struct torture *t, struct mu_buf *why)
+{
+    const struct gossip_keys *first = NULL;
+
+    for (size_t i = 0; i < t->count && t->operator.is_at_work; i++) {
+        const struct gossip_keys *keys = world_keys_of(t->world, i);
+        bool same = true;
+
+        if (!is_running(t, i)) {
+            continue;
+        }
+        first = first != NULL ? first : keys;
+        same = keys->ring.count == first->ring.count &&
+               gossip_key_eq(&keys->ring.keys[0], &first->ring.keys[0]) &&
+               gossip_keys_digest(keys) == gossip_keys_digest(first);
+        for (size_t k = 0; k < keys->ring.count; k++) {
+            same = same && gossip_keyring_has(&first->ring, &keys->ring.keys[k]);
+        }
+        if (!same) {
+            if (why != NULL) {
+                mu_buf_addf(why, "%s has other keys than others", world_name(t->world, i));
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Who restarts without its disk is a stranger under a new key: that is another run's matter. */
 static void restart(struct torture *t, size_t node)
 {
@@ -461,6 +494,8 @@ static void begin(struct torture *t, uint64_t seed)
 
     t->changes_keys = keys == 0;
     t->operator.is_at_work = keys == 1;
+    mu_rand_seed(&t->operator.rand, seed ^ 0x6b657973);
+    t->operator.is_sloppy = mu_rand_below(&t->operator.rand, 2) == 0;
     options.remembers_all = t->operator.is_at_work;
     mu_arena_init(&t->operator.arena, 0);
     options.replay = below(t, 2) == 0 ? 0.02 : 0;
@@ -505,14 +540,16 @@ static bool settles(struct torture *t, struct mu_buf *why)
     for (uint64_t ms = 0; ms < HEAL_MS && calm < 3; ms += HEAL_STEP_MS) {
         retry_joins(t);
         world_run(t->world, HEAL_STEP_MS);
-        calm = !is_anybody_paused(t) && world_agrees(t->world, NULL) && events_agree(t, NULL)
+        calm = !is_anybody_paused(t) && world_agrees(t->world, NULL) && events_agree(t, NULL) &&
+                       keys_agree(t, NULL)
                    ? calm + 1
                    : 0;
     }
     if (t->was_twice) {
         mu_buf_add_text(why, "an event was delivered twice");
     }
-    return !t->was_twice && world_agrees(t->world, why) && events_agree(t, why);
+    return !t->was_twice && world_agrees(t->world, why) && events_agree(t, why) &&
+           keys_agree(t, why);
 }
 
 struct torture_result torture_run(uint64_t seed, uint64_t seconds, bool verbose)
