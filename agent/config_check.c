@@ -95,6 +95,16 @@ static enum mu_code check_data_dir(struct config_draft *d, struct mu_err *err)
     return MU_OK;
 }
 
+bool config_is_plain_name(const char *name)
+{
+    size_t bytes = 0;
+
+    while (isalnum((unsigned char)name[bytes]) || name[bytes] == '-' || name[bytes] == '.') {
+        bytes++;
+    }
+    return bytes > 0 && name[bytes] == '\0';
+}
+
 /* Names that DNS cannot carry work everywhere else. */
 static void warn_node_name(struct config *c)
 {

@@ -294,8 +294,8 @@ const struct config_item config_items[] = {
 
     /* -- security -- */
     { .key = "encrypt", .flag = "encrypt", TEXT, AT(c.encrypt), .help = "Key for traffic between agents, base64 of 16, 24 or 32 bytes." },
-    { .key = "encrypt_verify_incoming", BOOL, AT(c.encrypt_verify_incoming), .fallback = 1, .help = "With a key: refuse what other agents send in clear. false for the first steps of a roll-out." },
-    { .key = "encrypt_verify_outgoing", BOOL, AT(c.encrypt_verify_outgoing), .fallback = 1, .help = "With a key: send nothing in clear to other agents. false for the first step of a roll-out." },
+    { .key = "encrypt_verify_incoming", BOOL, AT(c.encrypt_verify_incoming), .fallback = 1, LIVE, .help = "With a key: refuse what other agents send in clear. false for the first steps of a roll-out." },
+    { .key = "encrypt_verify_outgoing", BOOL, AT(c.encrypt_verify_outgoing), .fallback = 1, LIVE, .help = "With a key: send nothing in clear to other agents. false for the first step of a roll-out." },
     { .key = "ca_file", TEXT, UNSAFE, .help = "Certificates of authorities to trust." },
     { .key = "ca_path", TEXT, UNSAFE, .help = "A directory of them." },
     { .key = "cert_file", TEXT, UNSAFE, .help = "This agent's certificate." },

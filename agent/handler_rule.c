@@ -23,9 +23,6 @@ static void filter_read(struct mu_span text, struct mu_arena *arena, struct hand
         out->type = mu_arena_text(arena, text.data, text.bytes);
         out->name = "";
     }
-    if (out->type[0] == '\0') {
-        out->type = "*";
-    }
 }
 
 enum mu_code handler_rule_parse(struct handler_rule *out, const char *text, struct mu_arena *arena,
@@ -38,7 +35,9 @@ enum mu_code handler_rule_parse(struct handler_rule *out, const char *text, stru
 
     if (!has_filters) {
         script = rest;
-        rest = MU_SPAN_NONE;
+    }
+    if (!has_filters || rest.bytes == 0) {
+        rest = MU_SPAN_LIT("*");
     }
     size_t count = 1;
 

@@ -318,8 +318,8 @@ static void on_auth(struct ipc_session *s, struct request *r)
     if (!ipc__is_sound(s, r)) {
         return;
     }
-    s->is_authed = is_right(s, token);
-    if (s->is_authed) {
+    if (is_right(s, token)) {
+        s->is_authed = true;
         ipc__put_header(s, r->seq, "");
         return;
     }
@@ -366,16 +366,25 @@ static const struct ipc_command *command_find(const char *name)
     return NULL;
 }
 
+static bool is_locked(const struct ipc_session *s)
+{
+    return s->host.auth_key != NULL && !s->is_authed;
+}
+
 /* NULL: refused, and the session is over. */
 static const struct ipc_command *command_allowed(struct ipc_session *s, const char *name,
                                                  uint64_t seq)
 {
+    static const struct ipc_command unknown = { .name = "" };
     const struct ipc_command *c = command_find(name);
 
     if (!s->is_greeted && (c == NULL || c->run != on_handshake)) {
         ipc__put_header(s, seq, "Handshake required");
         ipc__hang_up(s, IPC_FAULT_HANDSHAKE, NULL);
         return NULL;
+    }
+    if (c == NULL && is_locked(s)) {
+        return &unknown; /* nor does it hear what there is */
     }
     if (c == NULL) {
         ipc__put_header(s, seq, "Unsupported command");
@@ -387,7 +396,7 @@ static const struct ipc_command *command_allowed(struct ipc_session *s, const ch
 /* The body of what is refused was read all the same: there is one answer to one request. */
 static bool may_run(const struct ipc_session *s, const struct ipc_command *c)
 {
-    return s->host.auth_key == NULL || s->is_authed || c->run == on_handshake || c->run == on_auth;
+    return !is_locked(s) || c->run == on_handshake || c->run == on_auth;
 }
 
 /* One request from the front of `in`: its bytes, or 0 when it is not whole or nothing is right. */

@@ -261,11 +261,13 @@ bool ipc_get_bool(struct ipc_fields *f, const char *name)
 {
     const struct ipc_value *v = find(f, name);
 
-    if (v != NULL && v->kind != IPC_BOOL) {
-        f->is_bad = true;
-        return false;
+    if (v == NULL || v->kind == IPC_BOOL) {
+        return v != NULL && v->yes;
     }
-    return v != NULL && v->yes;
+    uint64_t number = ipc_get_u64(f, name); /* as clients of old libraries have it */
+
+    f->is_bad = f->is_bad || number > 1;
+    return number == 1;
 }
 
 struct mu_span ipc_get_bytes(struct ipc_fields *f, const char *name)

@@ -86,8 +86,7 @@ static bool passes(const struct members *l, const struct gossip_view *m)
         return false;
     }
     for (size_t i = 0; i < l->tags.count; i++) {
-        if (l->tag_patterns[i] != NULL &&
-            !mu_pattern_matches(l->tag_patterns[i], tag_value(m, l->tags.items[i].key))) {
+        if (!mu_pattern_matches(l->tag_patterns[i], tag_value(m, l->tags.items[i].key))) {
             return false;
         }
     }
@@ -145,9 +144,6 @@ static bool compile(struct ipc_session *s, const struct request *r, const char *
 {
     struct mu_err err = MU_ERR_NONE;
 
-    if (text[0] == '\0') {
-        return true;
-    }
     const char *anchored = mu_arena_printf(r->arena, "^%s$", text);
 
     if (mu_pattern_compile(out, mu_span_text(anchored), r->arena, &err) != MU_OK) {
@@ -163,15 +159,16 @@ void ipc__on_members_filtered(struct ipc_session *s, struct request *r)
     const char *status = ipc_get_text(&r->body, "Status");
     struct members l = { .tags = ipc_get_pairs(&r->body, "Tags") };
 
-    if (!ipc__is_sound(s, r) || !compile(s, r, name, &l.name) ||
-        !compile(s, r, status, &l.status)) {
+    if (!ipc__is_sound(s, r) || (name[0] != '\0' && !compile(s, r, name, &l.name)) ||
+        (status[0] != '\0' && !compile(s, r, status, &l.status))) {
         return;
     }
     l.tag_patterns = mu_arena_array(r->arena, l.tags.count, sizeof(struct mu_pattern *));
     for (size_t i = 0; i < l.tags.count; i++) {
         const char *text = (const char *)l.tags.items[i].value.data;
 
-        if (text != NULL && !compile(s, r, text, &l.tag_patterns[i])) {
+        /* an empty one asks for members without the tag, as with Serf (9.6 says otherwise) */
+        if (!compile(s, r, text, &l.tag_patterns[i])) {
             return;
         }
     }

@@ -27,10 +27,17 @@ struct join {
     uint64_t pause_ms;
     int64_t whole_tries;  /* a whole interval apart */
     uint64_t conflict_ms; /* since when somebody else holds our name; 0: nobody does */
+    char *conflict;       /* who */
     struct timer timer;
 };
 
 static void join_try(void *data);
+
+static void join_free(struct join *j)
+{
+    mu_free(j->conflict);
+    mu_free(j);
+}
 
 /* -- addresses --------------------------------------------------------------------------------- */
 
@@ -96,8 +103,13 @@ static bool wants_more(const struct join *j)
 static uint64_t pause_of(const struct join *j)
 {
     uint64_t interval = (uint64_t)j->agent->config->retry_interval_ms;
+    uint64_t pause = j->has_lost ? LOST_MS : j->pause_ms < interval ? j->pause_ms : interval;
+    uint64_t held_ms = j->conflict_ms > 0 ? timers_now(j->agent->timers) - j->conflict_ms : 0;
 
-    return j->has_lost ? LOST_MS : j->pause_ms < interval ? j->pause_ms : interval;
+    /* The last word about a taken name is one more try, when its time is over and not later. */
+    return held_ms > 0 && held_ms < CONFLICT_MS && CONFLICT_MS - held_ms < pause
+               ? CONFLICT_MS - held_ms
+               : pause;
 }
 
 /* In the words of Consul or Serf, which scripts look for. */
@@ -136,6 +148,44 @@ static void join_again(struct join *j)
     timer_set(a->timers, &j->timer, pause, join_try, j);
 }
 
+/* -- a name that is taken -----------------------------------------------------------------------
+ */
+
+static bool has_waited(const struct join *j)
+{
+    return j->conflict_ms > 0 && timers_now(j->agent->timers) - j->conflict_ms >= CONFLICT_MS;
+}
+
+static void give_up(struct join *j)
+{
+    mu_log(MU_ERROR, "agent",
+           "Giving up: this node's name or id stays taken. Stop the other node, or start this "
+           "one with another -node (its id: with another -node-id, or on an empty -data-dir)",
+           mu_kv("conflict", j->conflict));
+    agent__end(j->agent, AGENT_FAILED);
+}
+
+void agent__join_conflict(struct agent *a, const char *text)
+{
+    struct join *j = a->join;
+    uint64_t now_ms = timers_now(a->timers);
+
+    /* Who is a member already holds the name rightly; the newcomer gives way. */
+    if (j == NULL || agent__has_joined(a) || a->phase >= AGENT_LEAVING) {
+        return;
+    }
+    mu_free(j->conflict);
+    j->conflict = mu_strdup(text);
+    if (j->conflict_ms == 0) {
+        j->conflict_ms = now_ms > 0 ? now_ms : 1;
+    } else if (has_waited(j)) {
+        give_up(j);
+    }
+}
+
+/* -- the answer to a try ------------------------------------------------------------------------
+ */
+
 static void on_joined(void *data, unsigned contacted, const char *why)
 {
     struct join *j = data;
@@ -143,7 +193,7 @@ static void on_joined(void *data, unsigned contacted, const char *why)
 
     j->is_running = false;
     if (j->is_closed) {
-        mu_free(j);
+        join_free(j);
         return;
     }
     if (contacted > 0) {
@@ -157,6 +207,10 @@ static void on_joined(void *data, unsigned contacted, const char *why)
         return;
     }
     say_failed(j, why);
+    if (has_waited(j) && strstr(why, j->conflict) != NULL) {
+        give_up(j); /* notices of it are fewer than tries */
+        return;
+    }
     if (a->config->retry_max > 0 && j->whole_tries >= a->config->retry_max) {
         mu_log(MU_ERROR, "agent",
                a->config->serf.is_on ? "maximum retry join attempts made, exiting"
@@ -222,28 +276,6 @@ bool agent__has_joined(const struct agent *a)
     return a->join->is_joined || gossip_driver_stats(a->gossip).alive > 1;
 }
 
-void agent__join_conflict(struct agent *a, const char *text)
-{
-    struct join *j = a->join;
-    uint64_t now_ms = timers_now(a->timers);
-
-    /* Who is a member already holds the name rightly; the newcomer gives way. */
-    if (j == NULL || agent__has_joined(a) || a->phase >= AGENT_LEAVING) {
-        return;
-    }
-    if (j->conflict_ms == 0) {
-        j->conflict_ms = now_ms > 0 ? now_ms : 1;
-        return;
-    }
-    if (now_ms - j->conflict_ms >= CONFLICT_MS) {
-        mu_log(MU_ERROR, "agent",
-               "Giving up: this node's name or id stays taken. Stop the other node, or start this "
-               "one with another -node (its id: with another -node-id, or on an empty -data-dir)",
-               mu_kv("conflict", text));
-        agent__end(a, AGENT_FAILED);
-    }
-}
-
 void agent__join_open(struct agent *a)
 {
     a->join = mu_new(sizeof *a->join);
@@ -264,7 +296,7 @@ void agent__join_close(struct agent *a)
         j->is_closed = true; /* its callback ends it */
         return;
     }
-    mu_free(j);
+    join_free(j);
 }
 
 /* -- the API's join ---------------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
  * the first start. Without a data directory, or with disable_keyring_file, the ring lives in
  * memory.
  *
- * Beside it, in keyring.state, stands when keys were changed last and which were removed of late
+ * Beside it, in keyring.state, stands when each key was changed last and which were removed of late
  * (gossip/keys.h); without it nobody who was away can be told of a change.
  *
  * The same ring seals gossip (gossip/seal.c) and RPC (TLS with a pre-shared key, proto/tls.h): with

@@ -141,8 +141,7 @@ static void adopt(struct key_changes *k, const struct change *c)
         mu_log(MU_INFO, "agent", op_texts[c->op], mu_kv_u("keys", a->keys.ring.count));
     } else if (c->cause == CAUSE_TOLD) {
         mu_log(MU_INFO, "agent",
-               "Gossip keys were changed while this node was away, it has the "
-               "new ones now",
+               "Gossip keys were changed while this node was away, it has the new ones now",
                mu_kv_u("keys", a->keys.ring.count));
         agent__join_soon(a);
     }

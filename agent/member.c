@@ -206,6 +206,12 @@ static const char *refuse_member(void *data, const struct gossip_view *m)
                        id);
         return why;
     }
+    if (a->config->serf.wants_plain_names && !config_is_plain_name(m->name)) {
+        (void)snprintf(why, sizeof why,
+                       "Member '%s' has a name of other characters than letters, digits, - and .",
+                       m->name);
+        return why;
+    }
     if (!a->config->serf.is_on && !mu_span_eq_text(dc, a->config->datacenter)) {
         (void)snprintf(why, sizeof why, "Member '%s' part of wrong datacenter '%.*s'", m->name,
                        MU_SPAN_FMT(dc));
@@ -322,6 +328,7 @@ static void member_show(const struct gossip_view *from, struct mu_pair *room,
     to->name = from->name;
     to->addr = from->addr;
     to->status = (int)from->status;
+    to->degraded = NULL;
     to->tags = (struct mu_pairs){ room, 0 };
     memcpy(to->versions, consul_versions, sizeof to->versions);
     for (size_t i = 0; i < from->tags.count && to->tags.count < TAGS_MAX; i++) {
@@ -334,7 +341,17 @@ static void member_show(const struct gossip_view *from, struct mu_pair *room,
 struct member_walk {
     agent_member_fn *each;
     void *data;
+    struct gossip_link *broken; /* names are those of the member table */
+    size_t broken_count;
 };
+
+static void walk_link(void *data, const struct gossip_link *link)
+{
+    struct member_walk *w = data;
+
+    w->broken = mu_grow(w->broken, (w->broken_count + 1) * sizeof *w->broken);
+    w->broken[w->broken_count++] = *link;
+}
 
 static void walk_member(void *data, const struct gossip_view *m)
 {
@@ -343,14 +360,22 @@ static void walk_member(void *data, const struct gossip_view *m)
     struct agent_member member;
 
     member_show(m, room, &member);
+    for (size_t i = 0; i < w->broken_count; i++) {
+        if (strcmp(w->broken[i].name, m->name) == 0) {
+            member.degraded =
+                w->broken[i].is_heard ? "UDP to it carries nothing" : "UDP from it carries nothing";
+        }
+    }
     w->each(w->data, &member);
 }
 
 void agent_each_member(struct agent *a, agent_member_fn *each, void *data)
 {
-    struct member_walk w = { each, data };
+    struct member_walk w = { .each = each, .data = data };
 
+    gossip_driver_each_broken_link(a->gossip, walk_link, &w);
     gossip_driver_each(a->gossip, walk_member, &w);
+    mu_free(w.broken);
 }
 
 bool agent_find_member(struct agent *a, const char *name, struct agent_member *out)

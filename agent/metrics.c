@@ -132,6 +132,10 @@ static void tell_dns(const struct agent *a, const struct telling *t)
     for (size_t i = 0; i < MU_LEN(rows); i++) {
         tell(t, AGENT_COUNTER, rows[i].name, rows[i].help, (double)rows[i].count);
     }
+    tell_sample(
+        t, "dns.domain_query",
+        "Milliseconds from a query's arrival to its answer; of those read together, the mean",
+        dns.took);
     for (size_t i = 0; i < dns.rcodes_count; i++) {
         t->each(t->data, &(struct agent_metric){ .name = "dns.answers",
                                                  .help = "DNS answers, by their code",
@@ -259,6 +263,8 @@ static void tell_queues(const struct telling *t, const struct gossip_stats *s)
 {
     tell(t, AGENT_GAUGE, "memberlist.health.score", "Trouble of our own; 0 is none",
          s->health_score);
+    tell(t, AGENT_GAUGE, "memberlist.mixed",
+         "Members that sent in clear within ten minutes, where encrypt is set", (double)s->clear);
     tell(t, AGENT_GAUGE, "memberlist.size.local", "Bytes of the last whole state that was sent",
          (double)s->sync_sent_bytes);
     tell(t, AGENT_GAUGE, "memberlist.size.remote", "Bytes of the last whole state that came",

@@ -111,10 +111,29 @@ static enum mu_code check_judge(const struct local *l, const struct defined *d,
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "check \"%.*s\"", MU_SPAN_FMT(c->name));
 }
 
-static enum mu_code judge(const struct local *l, const struct defined *d,
+/* The last step of a roll-out, too early: they would fall silent (spec/gossip.md 12.6). */
+static enum mu_code sealing_judge(const struct agent *a, const struct config *fresh,
+                                  struct mu_err *err)
+{
+    bool is_last_step = !a->config->encrypt_verify_incoming && fresh->encrypt_verify_incoming;
+    size_t clear = is_last_step ? gossip_driver_stats(a->gossip).clear : 0;
+
+    return clear == 0
+               ? MU_OK
+               : mu_fail(err, MU_BUSY,
+                         "encrypt_verify_incoming: %zu members sent in clear within the last "
+                         "ten minutes and would not be heard any more; a restart of this "
+                         "agent does it all the same",
+                         clear);
+}
+
+static enum mu_code judge(const struct agent *a, const struct defined *d,
                           const struct config *fresh, struct mu_err *err)
 {
+    const struct local *l = a->local;
     enum mu_code rc = room_judge(l, d, err);
+
+    rc = rc == MU_OK ? sealing_judge(a, fresh, err) : rc;
 
     for (size_t i = 0; i < fresh->services_count && rc == MU_OK; i++) {
         rc = service_judge(&fresh->services[i], err);
@@ -186,6 +205,21 @@ static bool has_check_alone(const struct local *l, const struct check_definition
 
 /* -- making it so ------------------------------------------------------------------------------ */
 
+static bool seals_alike(const struct config *one, const struct config *other)
+{
+    return one->encrypt_verify_incoming == other->encrypt_verify_incoming &&
+           one->encrypt_verify_outgoing == other->encrypt_verify_outgoing;
+}
+
+static void reseal(struct agent *a)
+{
+    struct gossip_sealing gossip = agent__gossip_sealing(a);
+    struct rpc_sealing rpc = agent__rpc_sealing(a);
+
+    gossip_driver_seal(a->gossip, &gossip);
+    rpc_seal(a->rpc, &rpc);
+}
+
 struct change {
     struct agent *agent;
     const struct defined *defined;
@@ -247,8 +281,10 @@ enum mu_code agent__reload_apply(struct agent *a, struct config *fresh, struct m
     enum mu_code rc;
 
     defined_init(&defined, fresh);
-    rc = judge(a->local, &defined, fresh, err);
+    rc = judge(a, &defined, fresh, err);
     if (rc == MU_OK) {
+        bool has_same_seal = seals_alike(a->config, fresh);
+
         define(a, fresh, &defined);
         config_needs_restart(a->config, fresh, restart);
         agent__watches_retire(a);
@@ -257,6 +293,9 @@ enum mu_code agent__reload_apply(struct agent *a, struct config *fresh, struct m
         agent__watches_open(a);
         agent__handlers_reload(a);
         agent__gossip_retime(a);
+        if (!has_same_seal) {
+            reseal(a);
+        }
         agent__user_tags_reload(a);
         checks_set_discard(a->checks, a->config->discard_check_output);
         if (a->cache != NULL) {

@@ -601,9 +601,31 @@ struct rpc *rpc_new(struct uv_loop_s *loop, struct timers *timers,
     return r;
 }
 
+/* One in clear, begun when that was allowed. */
+static struct rpc_conn *conn_out_of_rule(const struct rpc *r)
+{
+    const struct rpc_sealing *sealing = &r->options.sealing;
+
+    MU_LIST_EACH (place, &r->conns) {
+        struct rpc_conn *c = MU_CONTAINER(place, struct rpc_conn, place);
+        const struct line *l = line_of(c);
+        bool may_be_clear = c->is_incoming ? sealing->takes_clear : sealing->sends_clear;
+
+        if (sealing->tls != NULL && l->is_chosen && l->tls == NULL && !may_be_clear) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
 void rpc_seal(struct rpc *r, const struct rpc_sealing *sealing)
 {
+    struct rpc_conn *c;
+
     r->options.sealing = *sealing;
+    while ((c = conn_out_of_rule(r)) != NULL) { /* to close one may close others, and dial anew */
+        rpc_conn_close(c, "connections are encrypted from now on");
+    }
 }
 
 enum mu_code rpc_listen(struct rpc *r, const struct mu_addr *at, struct mu_err *err)

@@ -576,6 +576,7 @@ struct gossip__seal {
     size_t keys_count;        /* 0: everything is in clear */
     size_t retired_count;     /* behind those: they open streams of members that were away */
     struct gossip_keys *told; /* NULL: nobody is told anything */
+    uint64_t told_digest;
     bool takes_clear, sends_clear;
     uint64_t since_ms; /* keys came; before that all was in clear */
     uint8_t nonce_prefix[16];
@@ -638,6 +639,7 @@ enum gossip__role {
     GOSSIP__ROLE_DELIVER, /* ours: our farewell; leave.c */
     GOSSIP__ROLE_DELIVERED,
     GOSSIP__ROLE_ANSWER, /* ours: an answer too large for a datagram; answer.c */
+    GOSSIP__ROLE_TELL,   /* ours: keys that somebody missed; tell.c */
 };
 
 struct gossip__sync; /* what a push/pull has gathered; sync.c */
@@ -659,6 +661,12 @@ struct gossip__stream {
     struct gossip__sync *sync;
 };
 
+/* We opened it; others were accepted. */
+static inline bool gossip__stream_is_ours(const struct gossip__stream *s)
+{
+    return (s->id & 1) != 0;
+}
+
 struct gossip__stream *gossip__stream_open(struct gossip *g, enum gossip__role role,
                                            const struct mu_addr *to);
 struct gossip__stream *gossip__stream_find(const struct gossip *g, uint32_t id);
@@ -667,6 +675,11 @@ void gossip__stream_hello(struct gossip *g, struct gossip__stream *s, struct gos
 void gossip__stream_frame(struct gossip *g, struct gossip__stream *s, struct gossip__frame *frame);
 void gossip__stream_end(struct gossip *g, struct gossip__stream *s);  /* gracefully */
 void gossip__stream_drop(struct gossip *g, struct gossip__stream *s); /* at once; frees it */
+/* At once, and whoever wanted it hears why. */
+void gossip__stream_fail(struct gossip *g, struct gossip__stream *s, const char *why);
+/* Bytes that are not ours to read: tell the owner of the stream why it is over. Who asked with the
+ * wrong cluster or key sees it from a header that shows ours. */
+void gossip__stream_broken(struct gossip *g, struct gossip__stream *s, enum gossip_counter reason);
 void gossip__on_stream(struct gossip *g, const struct gossip_event *ev);
 uint64_t gossip__stream_due(const struct gossip *g);
 void gossip__stream_tick(struct gossip *g);
@@ -683,7 +696,17 @@ struct gossip__role_row {
 };
 
 extern const struct gossip__role_row gossip__role_ping, gossip__role_pinged, gossip__role_sync,
-    gossip__role_synced, gossip__role_deliver, gossip__role_delivered, gossip__role_answer;
+    gossip__role_synced, gossip__role_deliver, gossip__role_delivered, gossip__role_answer,
+    gossip__role_tell;
+
+/* -- tell.c: keys that somebody missed ----------------------------------------------------------
+ */
+
+/* Somebody says what its stream is for: first it is told of keys, if there is need. False: that was
+ * all it gets, the stream is over. */
+bool gossip__keys_hello(struct gossip *g, struct gossip__stream *s,
+                        const struct gossip__hello *hello);
+void gossip__on_keys(struct gossip *g, struct gossip__stream *s, const struct gossip_keys *keys);
 
 /* -- sync.c: full state exchange (9) ------------------------------------------------------------
  */

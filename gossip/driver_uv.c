@@ -510,32 +510,32 @@ struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)
     struct gossip_stats stats;
 
     gossip_summarize(d->core, &s);
-    stats =
-        (struct gossip_stats){ .members = s.members,
-                               .alive = s.alive,
-                               .failed = s.failed,
-                               .left = s.left,
-                               .health_score = s.health_score,
-                               .core_queue = s.core_queue,
-                               .suspects = s.suspects,
-                               .sync_sent_bytes = s.sync_sent_bytes,
-                               .sync_taken_bytes = s.sync_taken_bytes,
-                               .kept_lines = d->keeper.lines,
-                               .intent_queue = s.intent_queue,
-                               .event_queue = s.event_queue,
-                               .query_queue = s.query_queue,
-                               .member_time = s.member_time,
-                               .event_time = s.event_time,
-                               .query_time = s.query_time,
-                               .packets_in = s.counters[GOSSIP_COUNT_PACKETS_IN],
-                               .packets_out = s.counters[GOSSIP_COUNT_PACKETS_OUT],
-                               .kernel_drops = d->kernel_drops,
-                               .kernel_drops_age_ms =
-                                   d->kernel_drops > 0
-                                       ? (mu_clock_ns() - d->kernel_dropped_ns) / MU_NS_PER_MS
-                                       : UINT64_MAX,
-                               .incarnation = s.incarnation,
-                               .coordinate_resets = s.counters[GOSSIP_COUNT_COORDINATE_RESETS] };
+    stats = (struct gossip_stats){ .members = s.members,
+                                   .alive = s.alive,
+                                   .failed = s.failed,
+                                   .left = s.left,
+                                   .health_score = s.health_score,
+                                   .core_queue = s.core_queue,
+                                   .suspects = s.suspects,
+                                   .sync_sent_bytes = s.sync_sent_bytes,
+                                   .sync_taken_bytes = s.sync_taken_bytes,
+                                   .kept_lines = d->keeper.lines,
+                                   .intent_queue = s.intent_queue,
+                                   .event_queue = s.event_queue,
+                                   .query_queue = s.query_queue,
+                                   .member_time = s.member_time,
+                                   .event_time = s.event_time,
+                                   .query_time = s.query_time,
+                                   .packets_in = s.counters[GOSSIP_COUNT_PACKETS_IN],
+                                   .packets_out = s.counters[GOSSIP_COUNT_PACKETS_OUT],
+                                   .kernel_drops = d->kernel_drops,
+                                   .kernel_drops_age_ms =
+                                       d->kernel_drops > 0
+                                           ? (mu_clock_ns() - d->kernel_dropped_ns) / MU_NS_PER_MS
+                                           : UINT64_MAX,
+                                   .incarnation = s.incarnation,
+                                   .coordinate_resets = s.counters[GOSSIP_COUNT_COORDINATE_RESETS],
+                                   .clear = s.clear };
     for (size_t i = 0; i < MU_LEN(dropped); i++) {
         stats.packets_dropped += s.counters[dropped[i]];
     }

@@ -79,14 +79,19 @@ void gossip_key_derive(const struct gossip_key *key, enum gossip_key_use use,
     sodium_memzero(master, sizeof master);
 }
 
-uint32_t gossip_key_id(const struct gossip_key *key)
+uint64_t gossip_key_name(const struct gossip_key *key)
 {
     uint8_t subkey[GOSSIP_SUBKEY_BYTES];
 
     gossip_key_derive(key, GOSSIP_KEY_ID, subkey);
     struct mu_rd r = mu_rd_of(mu_span_of(subkey, sizeof subkey));
 
-    return mu_rd_u32be(&r);
+    return mu_rd_u64be(&r);
+}
+
+uint32_t gossip_key_id(const struct gossip_key *key)
+{
+    return (uint32_t)(gossip_key_name(key) >> 32);
 }
 
 /* -- the ring ------------------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "keys_merge.h"
 
 #define STATE_BYTES_MAX (64U * 1024)
 
@@ -92,12 +93,35 @@ bool gossip_keys_expire(struct gossip_keys *keys, bool anybody_away, uint64_t no
 /* -- a change -----------------------------------------------------------------------------------
  */
 
+/* One that was made after this one was asked for is known already. */
+static enum mu_code need_latest(const struct gossip_keys *keys, const struct gossip_key_query *q,
+                                const struct gossip_key *key, struct mu_err *err)
+{
+    uint64_t name = gossip_key_name(key);
+    const struct gossip_key_mark *m = gossip__key_mark(keys, name);
+    bool is_removal = q->op == GOSSIP_KEY_REMOVE;
+
+    if (q->op == GOSSIP_KEY_USE &&
+        (q->ltime < keys->used ||
+         (q->ltime == keys->used && name < gossip_key_name(&keys->ring.keys[0])))) {
+        return mu_fail(err, MU_CONFLICT, "a later change of the primary key was made already");
+    }
+    if (q->op != GOSSIP_KEY_USE && m != NULL && m->is_removed != is_removal &&
+        (q->ltime < m->ltime || (q->ltime == m->ltime && m->is_removed))) {
+        return mu_fail(err, MU_CONFLICT, "a later change of this key was made already");
+    }
+    return MU_OK;
+}
+
 static enum mu_code change(struct gossip_keys *keys, const struct gossip_key_query *q,
                            const struct gossip_key *key, struct mu_err *err)
 {
     bool was_there = gossip_keyring_has(&keys->ring, key);
-    enum mu_code rc = MU_OK;
+    enum mu_code rc = need_latest(keys, q, key, err);
 
+    if (rc != MU_OK) {
+        return rc;
+    }
     switch (q->op) {
     case GOSSIP_KEY_INSTALL:
         rc = gossip_keyring_install(&keys->ring, key, err);
@@ -106,9 +130,6 @@ static enum mu_code change(struct gossip_keys *keys, const struct gossip_key_que
         }
         break;
     case GOSSIP_KEY_USE:
-        if (q->ltime < keys->used) {
-            return mu_fail(err, MU_CONFLICT, "a later change of the primary key was made already");
-        }
         rc = gossip_keyring_use(&keys->ring, key, err);
         keys->used = rc == MU_OK ? q->ltime : keys->used;
         break;
@@ -119,6 +140,11 @@ static enum mu_code change(struct gossip_keys *keys, const struct gossip_key_que
         } /* once more: it is asked again when somebody did not answer */
         break;
     case GOSSIP_KEY_LIST: MU_UNREACHABLE_CODE(); break;
+    }
+    if (rc == MU_OK) {
+        gossip__key_mark_set(keys, (struct gossip_key_mark){ gossip_key_name(key), q->ltime,
+                                                             q->op == GOSSIP_KEY_REMOVE });
+        gossip__keys_settle(keys); /* the primary one of before may have been removed meanwhile */
     }
     return rc;
 }
@@ -153,46 +179,7 @@ bool gossip_keys_apply(struct gossip_keys *keys, const struct gossip_key_query *
     }
     out->is_ok = rc == MU_OK;
     (void)snprintf(out->text, sizeof out->text, "%.*s", (int)sizeof out->text - 1, err.text);
-    if (rc == MU_OK && q->ltime > keys->version) {
-        keys->version = q->ltime;
-    }
     return rc == MU_OK;
-}
-
-bool gossip_keys_are_later(const struct gossip_keys *theirs, const struct gossip_keys *ours)
-{
-    return ours->ring.count > 0 && theirs->ring.count > 0 && theirs->used <= theirs->version &&
-           (theirs->used > ours->used ||
-            (theirs->used == ours->used && theirs->version > ours->version));
-}
-
-/* Keys of ours that they never had, as far as they fit: of an install that did not reach them. */
-static void keep_unknown(struct gossip_keys *next, const struct gossip_keys *ours)
-{
-    for (size_t i = 0; i < ours->ring.count; i++) {
-        const struct gossip_key *key = &ours->ring.keys[i];
-
-        if (!gossip_keyring_has(&next->ring, key) && !gossip_keyring_has(&next->retired, key) &&
-            next->ring.count < GOSSIP_KEYS_MAX) {
-            next->ring.keys[next->ring.count++] = *key;
-        }
-    }
-}
-
-bool gossip_keys_take(struct gossip_keys *keys, const struct gossip_keys *theirs)
-{
-    if (!gossip_keys_are_later(theirs, keys)) {
-        return false;
-    }
-    struct gossip_keys next = *theirs;
-
-    if (theirs->version <= keys->version) { /* our last change did not stand on their `use` */
-        next.version = keys->version;
-        keep_unknown(&next, keys);
-    }
-    *keys = next;
-    gossip_keys_wipe(&next);
-    return true;
 }
 
 /* -- beside the keyring file --------------------------------------------------------------------
@@ -211,14 +198,30 @@ static const struct mu_json_shape item_shape = { .fields = item_fields,
                                                  .fields_count = MU_LEN(item_fields),
                                                  .bytes = sizeof(struct item) };
 
+static const struct mu_json_field mark_fields[] = {
+    { .name = "Name", .as = MU_JSON_AS_UINT, .offset = offsetof(struct gossip_key_mark, name) },
+    { .name = "Time", .as = MU_JSON_AS_UINT, .offset = offsetof(struct gossip_key_mark, ltime) },
+    { .name = "Removed",
+      .as = MU_JSON_AS_BOOL,
+      .offset = offsetof(struct gossip_key_mark, is_removed) },
+};
+static const struct mu_json_shape mark_shape = { .fields = mark_fields,
+                                                 .fields_count = MU_LEN(mark_fields),
+                                                 .bytes = sizeof(struct gossip_key_mark) };
+
 struct body {
-    uint64_t version, used;
-    struct mu_objects retired;
+    uint64_t primary, used, forgotten;
+    struct mu_objects changes, retired;
 };
 
 static const struct mu_json_field body_fields[] = {
-    { .name = "Version", .as = MU_JSON_AS_UINT, .offset = offsetof(struct body, version) },
+    { .name = "Primary", .as = MU_JSON_AS_UINT, .offset = offsetof(struct body, primary) },
     { .name = "Used", .as = MU_JSON_AS_UINT, .offset = offsetof(struct body, used) },
+    { .name = "Forgotten", .as = MU_JSON_AS_UINT, .offset = offsetof(struct body, forgotten) },
+    { .name = "Changes",
+      .as = MU_JSON_AS_OBJECTS,
+      .offset = offsetof(struct body, changes),
+      .of = &mark_shape },
     { .name = "Retired",
       .as = MU_JSON_AS_OBJECTS,
       .offset = offsetof(struct body, retired),
@@ -226,7 +229,13 @@ static const struct mu_json_field body_fields[] = {
 };
 static const struct mu_json_shape body_shape = { .fields = body_fields,
                                                  .fields_count = MU_LEN(body_fields),
-                                                 .bytes = sizeof(struct body) };
+                                                 .bytes = sizeof(struct body),
+                                                 .is_loose = true };
+
+static uint64_t primary_name(const struct gossip_keys *keys)
+{
+    return keys->ring.count > 0 ? gossip_key_name(&keys->ring.keys[0]) : 0;
+}
 
 void gossip_keys_encode(const struct gossip_keys *keys, struct mu_buf *to)
 {
@@ -235,8 +244,19 @@ void gossip_keys_encode(const struct gossip_keys *keys, struct mu_buf *to)
 
     mu_json_out_init(&o, to, false);
     mu_json_open(&o, '{');
-    mu_json_u64(&o, "Version", keys->version);
+    mu_json_u64(&o, "Primary", primary_name(keys));
     mu_json_u64(&o, "Used", keys->used);
+    mu_json_u64(&o, "Forgotten", keys->forgotten);
+    mu_json_key(&o, "Changes");
+    mu_json_open(&o, '[');
+    for (size_t i = 0; i < keys->marks_count; i++) {
+        mu_json_open(&o, '{');
+        mu_json_u64(&o, "Name", keys->marks[i].name);
+        mu_json_u64(&o, "Time", keys->marks[i].ltime);
+        mu_json_boolean(&o, "Removed", keys->marks[i].is_removed);
+        mu_json_close(&o, '}');
+    }
+    mu_json_close(&o, ']');
     mu_json_key(&o, "Retired");
     mu_json_open(&o, '[');
     for (size_t i = 0; i < keys->retired.count; i++) {
@@ -268,7 +288,7 @@ static enum mu_code item_take(const struct item *item, struct gossip_keys *out,
 
 enum mu_code gossip_keys_decode(struct mu_span text, struct gossip_keys *out, struct mu_err *err)
 {
-    struct body body = { .version = 0 };
+    struct body body = { .used = 0 };
     struct mu_arena arena;
     enum mu_code rc;
 
@@ -278,13 +298,22 @@ enum mu_code gossip_keys_decode(struct mu_span text, struct gossip_keys *out, st
     }
     mu_arena_init(&arena, 0);
     rc = mu_json_read(text, &body_shape, &body, &arena, err);
+    if (rc == MU_OK && body.changes.count > GOSSIP_KEY_MARKS_MAX) {
+        rc = mu_fail(err, MU_TOO_BIG, "changes of %zu keys, at most %u are kept",
+                     body.changes.count, GOSSIP_KEY_MARKS_MAX);
+    }
     out->retired = (struct gossip_keyring){ .count = 0 };
     for (size_t i = 0; rc == MU_OK && i < body.retired.count; i++) {
         rc = item_take((const struct item *)body.retired.items + i, out, &arena, err);
     }
     if (rc == MU_OK) {
-        out->version = body.version;
-        out->used = body.used;
+        out->used = body.primary == primary_name(out) ? body.used : 0;
+        out->forgotten = body.forgotten;
+        out->marks_count = 0;
+        for (size_t i = 0; i < body.changes.count; i++) {
+            gossip__key_mark_set(out, ((const struct gossip_key_mark *)body.changes.items)[i]);
+        }
+        gossip__keys_reconcile(out);
     }
     mu_arena_deinit(&arena);
     return rc;

@@ -501,6 +501,7 @@ static void hello_out(PbFrame *f, const struct gossip__hello *p, struct mu_arena
     f->hello->from = gossip__pb_text(p->from);
     f->hello->boot_id = p->boot_id;
     f->hello->join = p->join;
+    f->hello->keys = p->keys;
     f->hello->advertised = gossip__endpoint_out(&p->advertised, arena);
 }
 
@@ -586,7 +587,8 @@ static bool hello_in(const Mu__Gossip__StreamHello *m, struct gossip__hello *out
     *out = (struct gossip__hello){ .kind = (enum gossip__hello_kind)m->kind,
                                    .from = m->from,
                                    .boot_id = m->boot_id,
-                                   .join = m->join };
+                                   .join = m->join,
+                                   .keys = m->keys };
     return m->kind >= GOSSIP__HELLO_PING && m->kind <= GOSSIP__HELLO_DELIVER &&
            gossip__name_ok(m->from) && gossip__endpoint_in(m->advertised, &out->advertised);
 }

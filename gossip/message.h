@@ -219,6 +219,7 @@ struct gossip__hello {
     uint64_t boot_id;
     bool join;
     struct mu_addr advertised;
+    uint64_t keys; /* gossip_keys_digest(); 0: not said */
 };
 
 struct gossip__node_state {

@@ -120,8 +120,17 @@ void gossip__keys_out(Mu__Gossip__Frame *f, const struct gossip_keys *keys, stru
     Mu__Gossip__Keys *m = mu_arena_new(arena, sizeof *m);
 
     mu__gossip__keys__init(m);
-    m->version = keys->version;
     m->used = keys->used;
+    m->forgotten = keys->forgotten;
+    m->n_marks = keys->marks_count;
+    m->marks = mu_arena_array(arena, GOSSIP_KEY_MARKS_MAX, sizeof *m->marks);
+    for (size_t i = 0; i < keys->marks_count; i++) {
+        m->marks[i] = mu_arena_new(arena, sizeof **m->marks);
+        mu__gossip__key_mark__init(m->marks[i]);
+        m->marks[i]->name = keys->marks[i].name;
+        m->marks[i]->ltime = keys->marks[i].ltime;
+        m->marks[i]->is_removed = keys->marks[i].is_removed;
+    }
     m->keys = mu_arena_array(arena, GOSSIP_KEYS_MAX, sizeof *m->keys);
     m->retired = mu_arena_array(arena, GOSSIP_KEYS_MAX, sizeof *m->retired);
     m->retired_s = mu_arena_array(arena, GOSSIP_KEYS_MAX, sizeof *m->retired_s);
@@ -143,7 +152,7 @@ bool gossip__keys_in(const Mu__Gossip__Keys *m, struct mu_arena *arena,
         return false;
     }
     memset(keys, 0, sizeof *keys);
-    if (m->n_keys == 0 || m->n_retired != m->n_retired_s ||
+    if (m->n_keys == 0 || m->n_retired != m->n_retired_s || m->n_marks > GOSSIP_KEY_MARKS_MAX ||
         !keys_in(m->keys, m->n_keys, &keys->ring) ||
         !keys_in(m->retired, m->n_retired, &keys->retired)) {
         return false;
@@ -151,8 +160,13 @@ bool gossip__keys_in(const Mu__Gossip__Keys *m, struct mu_arena *arena,
     for (size_t i = 0; i < m->n_retired; i++) {
         keys->retired_s[i] = m->retired_s[i];
     }
-    keys->version = m->version;
+    for (size_t i = 0; i < m->n_marks; i++) {
+        keys->marks[i] = (struct gossip_key_mark){ m->marks[i]->name, m->marks[i]->ltime,
+                                                   m->marks[i]->is_removed };
+    }
+    keys->marks_count = m->n_marks;
     keys->used = m->used;
+    keys->forgotten = m->forgotten;
     *out = keys;
     return true;
 }

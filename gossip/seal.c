@@ -36,6 +36,7 @@ static void keys_free(struct gossip *g)
     mu_free(g->seal.told);
     g->seal.keys = NULL;
     g->seal.told = NULL;
+    g->seal.told_digest = 0;
     g->seal.keys_count = g->seal.retired_count = 0;
 }
 
@@ -72,6 +73,7 @@ void gossip__seal_set(struct gossip *g, const struct gossip_sealing *sealing)
     if (sealing->keys != NULL) {
         g->seal.told = mu_new(sizeof *g->seal.told);
         *g->seal.told = *sealing->keys;
+        g->seal.told_digest = gossip_keys_digest(sealing->keys);
     }
 }
 

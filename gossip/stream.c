@@ -8,9 +8,6 @@
  * side's salt. The one who is asked answers as he was asked, or, when he does not take that, with a
  * header that shows what he would take, and an end.
  *
- * Who asks under a key that is not our primary has missed a change of keys: before anything else it
- * is told what the keys are now (KEYS). Under a key that was removed it is told no more than that.
- *
  * What a stream is for is its role; a role is a row of three functions. A stream ends in one of
  * two ways: we end or drop it, and nobody is called; or somebody else does (peer, network,
  * deadline), and the row's `ended` hears why.
@@ -41,6 +38,7 @@ static const struct gossip__role_row *row_of(enum gossip__role role)
     case GOSSIP__ROLE_DELIVER: return &gossip__role_deliver;
     case GOSSIP__ROLE_DELIVERED: return &gossip__role_delivered;
     case GOSSIP__ROLE_ANSWER: return &gossip__role_answer;
+    case GOSSIP__ROLE_TELL: return &gossip__role_tell;
     }
     MU_UNREACHABLE_CODE();
 }
@@ -51,11 +49,6 @@ static const struct gossip__role_row *row_of(enum gossip__role role)
 static struct gossip__stream *stream_of(struct mu_link *link)
 {
     return MU_CONTAINER(link, struct gossip__stream, link);
-}
-
-static bool is_ours(const struct gossip__stream *s)
-{
-    return (s->id & 1) != 0;
 }
 
 static struct gossip__stream *stream_new(struct gossip *g, uint32_t id, enum gossip__role role,
@@ -94,7 +87,7 @@ struct gossip__stream *gossip__stream_find(const struct gossip *g, uint32_t id)
 /* It no longer counts against the bounds on what others may ask of us. */
 static void release(struct gossip *g, struct gossip__stream *s)
 {
-    if (!is_ours(s) && s->role != GOSSIP__ROLE_CLOSING) {
+    if (!gossip__stream_is_ours(s) && s->role != GOSSIP__ROLE_CLOSING) {
         g->inbound_count--;
         g->inbound_bytes -= s->received;
         gossip__inquiry_stream_gone(g, s->id);
@@ -203,7 +196,7 @@ void gossip__stream_frame(struct gossip *g, struct gossip__stream *s, struct gos
 
     MU_ASSERT(payload.bytes <= GOSSIP__FRAME_BYTES_MAX);
     if (!s->head_sent) {
-        if (is_ours(s) && gossip__seal_sends(g)) {
+        if (gossip__stream_is_ours(s) && gossip__seal_sends(g)) {
             s->seal = gossip__stream_seal_new(g, gossip__seal_primary(g));
         }
         write_head(g, s);
@@ -224,6 +217,7 @@ void gossip__stream_hello(struct gossip *g, struct gossip__stream *s, struct gos
     frame.hello = hello;
     frame.hello.from = g->self->card->name;
     frame.hello.boot_id = g->self->card->boot_id;
+    frame.hello.keys = gossip__seal_sends(g) ? g->seal.told_digest : 0; /* never in clear */
     gossip__stream_frame(g, s, &frame);
 }
 
@@ -262,7 +256,7 @@ static void make_room(struct gossip *g)
     MU_LIST_EACH (link, &g->streams) {
         struct gossip__stream *s = stream_of(link);
 
-        if (is_ours(s)) {
+        if (gossip__stream_is_ours(s)) {
             continue;
         }
         if (s->role == GOSSIP__ROLE_CLOSING) {
@@ -311,14 +305,18 @@ static const char *broken_text(struct gossip *g, enum gossip_counter reason)
     return mu_arena_printf(&g->step, "malformed answer (%s)", gossip_counter_text(reason));
 }
 
-/* Bytes that are not ours to read: tell the owner of the stream why it is over. Who asked with the
- * wrong cluster or key sees it from a header that shows ours. */
-static void broken(struct gossip *g, struct gossip__stream *s, enum gossip_counter reason)
+void gossip__stream_fail(struct gossip *g, struct gossip__stream *s, const char *why)
+{
+    ended(g, s, GOSSIP_END_RESET, why);
+    gossip__stream_drop(g, s);
+}
+
+void gossip__stream_broken(struct gossip *g, struct gossip__stream *s, enum gossip_counter reason)
 {
     gossip__turn_away(g, reason, &s->peer);
     s->is_stranger = reason == GOSSIP_COUNT_OTHER_CLUSTER || reason == GOSSIP_COUNT_CLEAR ||
                      reason == GOSSIP_COUNT_UNKNOWN_KEY;
-    if (s->is_stranger && !is_ours(s) && !s->head_sent) {
+    if (s->is_stranger && !gossip__stream_is_ours(s) && !s->head_sent) {
         if (gossip__seal_is_on(g)) {
             s->seal = gossip__stream_seal_new(g, gossip__seal_primary(g));
         }
@@ -326,97 +324,7 @@ static void broken(struct gossip *g, struct gossip__stream *s, enum gossip_count
         gossip__stream_end(g, s);
         return;
     }
-    ended(g, s, GOSSIP_END_RESET, broken_text(g, reason));
-    gossip__stream_drop(g, s);
-}
-
-/* -- keys that somebody missed -------------------------------------------------------------------
- */
-
-/* We remember it, if only from before our last start, and it is not here: to be told a key one has
- * to be one of us. */
-static bool may_be_away(const struct gossip *g, const char *name)
-{
-    const struct gossip__member *m = gossip__member_find(g, name);
-
-    if (m != NULL) {
-        return m != g->self &&
-               (m->status == GOSSIP_STATUS_FAILED || m->status == GOSSIP_STATUS_LEFT);
-    }
-    for (size_t i = 0; i < g->known_count; i++) {
-        if (strcmp(g->known[i].label, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* False: that was all it gets, the stream is over. */
-static bool tell_keys(struct gossip *g, struct gossip__stream *s, const struct gossip__hello *hello)
-{
-    struct gossip__frame frame = { .kind = GOSSIP__FRAME_KEYS };
-    bool is_sync = hello->kind == GOSSIP__HELLO_SYNC || hello->kind == GOSSIP__HELLO_DIGEST;
-
-    if (s->seal == NULL || s->seal->key_id == gossip__seal_primary(g)) {
-        return true;
-    }
-    bool is_retired = gossip__seal_is_retired(g, s->seal->key_id);
-
-    if (is_retired && (!is_sync || !may_be_away(g, hello->from))) {
-        gossip__turn_away(g, GOSSIP_COUNT_UNKNOWN_KEY, &s->peer);
-        gossip__stream_drop(g, s);
-        return false;
-    }
-    if (is_sync && g->seal.told != NULL && g->seal.told->version > 0) {
-        frame.keys = g->seal.told;
-        gossip__count(g, GOSSIP_COUNT_KEYS_TOLD);
-        gossip__stream_frame(g, s, &frame);
-    }
-    if (is_retired) {
-        gossip__log(g, MU_INFO, "memberlist: told '%s', which was away, what the keys are now",
-                    hello->from);
-        gossip__stream_end(g, s);
-    }
-    return !is_retired;
-}
-
-/* The other side says no more: whoever wanted the stream comes again, with the new key. */
-static void end_for_keys(struct gossip *g, struct gossip__stream *s)
-{
-    ended(g, s, GOSSIP_END_RESET, "the keys changed while this node was away; it has them now");
-    gossip__stream_drop(g, s);
-}
-
-/* On a stream of ours, under a key of ours: whoever holds it may also have asked us in a query. Of
- * several such streams the first may have told us already, and the key of the others is retired. */
-static void on_keys(struct gossip *g, struct gossip__stream *s, const struct gossip_keys *keys)
-{
-    uint32_t key_id = s->seal != NULL ? s->seal->key_id : 0;
-    bool is_current = false;
-
-    if (!is_ours(s)) {
-        gossip__stream_drop(g, s);
-        return;
-    }
-    if (s->seal == NULL) {
-        broken(g, s, GOSSIP_COUNT_MALFORMED);
-        return;
-    }
-    if (gossip__seal_is_retired(g, key_id)) {
-        end_for_keys(g, s);
-        return;
-    }
-    if (g->seal.told != NULL && gossip_keys_are_later(keys, g->seal.told) &&
-        gossip__witness(g, &g->query_time, keys->version)) {
-        g->told_keys = mu_arena_new(&g->step, sizeof *g->told_keys);
-        *g->told_keys = *keys;
-    }
-    for (size_t i = 0; i < keys->ring.count; i++) {
-        is_current = is_current || gossip_key_id(&keys->ring.keys[i]) == key_id;
-    }
-    if (!is_current) {
-        end_for_keys(g, s);
-    }
+    gossip__stream_fail(g, s, broken_text(g, reason));
 }
 
 static void on_hello(struct gossip *g, struct gossip__stream *s, const struct gossip__hello *hello)
@@ -428,7 +336,7 @@ static void on_hello(struct gossip *g, struct gossip__stream *s, const struct go
         [GOSSIP__HELLO_DELIVER] = GOSSIP__ROLE_DELIVERED,
     };
 
-    if (!tell_keys(g, s, hello)) {
+    if (!gossip__keys_hello(g, s, hello)) {
         return;
     }
     s->role = roles[hello->kind];
@@ -444,7 +352,7 @@ static void dispatch(struct gossip *g, struct gossip__stream *s, struct gossip__
     const struct gossip__role_row *row = row_of(s->role);
 
     if (frame->kind == GOSSIP__FRAME_KEYS) {
-        on_keys(g, s, frame->keys);
+        gossip__on_keys(g, s, frame->keys);
     } else if (row != NULL) {
         row->frame(g, s, frame, payload);
     } else if (frame->kind == GOSSIP__FRAME_HELLO) {
@@ -461,7 +369,7 @@ enum taken { TAKEN, TAKEN_NOT_YET, TAKEN_OVER };
 
 static enum taken over(struct gossip *g, struct gossip__stream *s, enum gossip_counter reason)
 {
-    broken(g, s, reason);
+    gossip__stream_broken(g, s, reason);
     return TAKEN_OVER;
 }
 
@@ -472,7 +380,7 @@ static enum taken take_salt(struct gossip *g, struct gossip__stream *s, uint32_t
     struct mu_span salt = mu_span_sub(in, GOSSIP__HEADER_BYTES, GOSSIP__NONCE_BYTES);
 
     if (!gossip__seal_knows(g, key_id) ||
-        (is_ours(s) && (s->seal == NULL || s->seal->key_id != key_id))) {
+        (gossip__stream_is_ours(s) && (s->seal == NULL || s->seal->key_id != key_id))) {
         return over(g, s, GOSSIP_COUNT_UNKNOWN_KEY);
     }
     if (salt.bytes < GOSSIP__NONCE_BYTES) {
@@ -482,8 +390,8 @@ static enum taken take_salt(struct gossip *g, struct gossip__stream *s, uint32_t
         s->seal = gossip__stream_seal_new(g, key_id);
         write_head(g, s);
     }
-    if (!gossip__stream_seal_ready(g, s->seal, is_ours(s), mu_span_sub(in, 0, GOSSIP__HEADER_BYTES),
-                                   salt)) {
+    if (!gossip__stream_seal_ready(g, s->seal, gossip__stream_is_ours(s),
+                                   mu_span_sub(in, 0, GOSSIP__HEADER_BYTES), salt)) {
         return over(g, s, GOSSIP_COUNT_UNKNOWN_KEY);
     }
     write_waiting(g, s);
@@ -510,7 +418,7 @@ static enum taken take_head(struct gossip *g, struct gossip__stream *s)
     if (!gossip__header_ok(&head, in, MU_SPAN_NONE)) {
         return over(g, s, GOSSIP_COUNT_BAD_CHECKSUM);
     }
-    if (s->seal != NULL || (!is_ours(s) && !gossip__seal_takes_clear(g))) {
+    if (s->seal != NULL || (!gossip__stream_is_ours(s) && !gossip__seal_takes_clear(g))) {
         return over(g, s, GOSSIP_COUNT_CLEAR);
     }
     s->head_seen = true;
@@ -569,7 +477,7 @@ static bool take_next(struct gossip *g, uint32_t id)
         return false;
     }
     if (!gossip__frame_decode(payload, &g->in, &frame)) {
-        broken(g, s, GOSSIP_COUNT_MALFORMED);
+        gossip__stream_broken(g, s, GOSSIP_COUNT_MALFORMED);
         return false;
     }
     dispatch(g, s, &frame, payload);
@@ -589,12 +497,12 @@ static void on_data(struct gossip *g, struct gossip__stream *s, struct mu_span d
     }
     s->received += data.bytes;
     g->counters[GOSSIP_COUNT_STREAM_BYTES_IN] += data.bytes;
-    g->inbound_bytes += is_ours(s) ? 0 : data.bytes;
+    g->inbound_bytes += gossip__stream_is_ours(s) ? 0 : data.bytes;
     if (s->received > MU_GOSSIP_STREAM_MAX) {
-        broken(g, s, GOSSIP_COUNT_MALFORMED);
+        gossip__stream_broken(g, s, GOSSIP_COUNT_MALFORMED);
         return;
     }
-    if (g->inbound_bytes > INBOUND_BYTES_MAX && !is_ours(s)) {
+    if (g->inbound_bytes > INBOUND_BYTES_MAX && !gossip__stream_is_ours(s)) {
         reject_busy(g, s);
         return;
     }

@@ -224,7 +224,8 @@ void dns_counted(const struct dns *d, struct agent_front_dns *out)
                                      .stale = c->stale,
                                      .late = c->late,
                                      .truncated = c->truncated,
-                                     .skipped = c->skipped };
+                                     .skipped = c->skipped,
+                                     .took = &c->took };
     for (size_t i = 0; i < DNS_RCODES_COUNT; i++) {
         if (dns_rcode_text(i) != NULL) {
             MU_ASSERT(out->rcodes_count < AGENT_FRONT_RCODES_MAX);

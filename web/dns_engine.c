@@ -69,6 +69,15 @@ struct dns_counts *dns_engine_counts(struct dns_engine *e)
     return &e->counts;
 }
 
+void dns_took(struct dns_counts *counts, uint64_t ns, unsigned answers)
+{
+    double mean_ms = (double)ns / 1e6 / answers;
+
+    for (unsigned i = 0; i < answers; i++) {
+        mu_sample_add(&counts->took, mean_ms);
+    }
+}
+
 const char *dns_rcode_text(size_t rcode)
 {
     static const char *const names[DNS_RCODES_COUNT] = {

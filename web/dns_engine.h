@@ -14,6 +14,7 @@
 #define WEB_DNS_ENGINE_H
 
 #include "agent/agent.h"
+#include "base/sample.h"
 #include "dns_answer.h"
 
 #define DNS_WAIT_MS 1500 /* spec/dns.md 16: longer than that no resolver listens */
@@ -53,8 +54,12 @@ struct dns_counts {
     uint64_t late;           /* waits that were ended by their time */
     uint64_t truncated;
     uint64_t rcodes[DNS_RCODES_COUNT];
-    uint64_t skipped; /* instances of the last builds that no message can hold */
+    uint64_t skipped;      /* instances of the last builds that no message can hold */
+    struct mu_sample took; /* milliseconds from reading a query to its answer in the kernel */
 };
+/* `answers` of queries that were read together took so long together. Each counts as their mean: to
+ * look at the clock for each of them would cost some percent of what answering it does. */
+void dns_took(struct dns_counts *counts, uint64_t ns, unsigned answers);
 
 /* `room`: MU_DNS_TCP_MAX bytes for answers that come later. All borrowed. */
 struct dns_engine *dns_engine_new(const struct dns_upstream *upstream,

@@ -20,6 +20,7 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "dns_clients.h"
 #include "dns_loop.h"
@@ -70,6 +71,7 @@ struct conn {
 
 struct tcp_later {
     struct mu_link link;
+    uint64_t read_ns;
     struct conn *conn;
     struct dns_wait *wait;
 };
@@ -258,6 +260,7 @@ static void on_later(void *data, struct mu_span answer)
     struct conn *c = l->conn;
     struct dns_tcp *t = c->tcp;
 
+    dns_took(dns_engine_counts(t->sockets->engine), mu_clock_ns() - l->read_ns, 1);
     mu_list_remove(&l->link);
     mu_free(l);
     c->waits_count--;
@@ -270,10 +273,11 @@ static void on_later(void *data, struct mu_span answer)
     }
 }
 
-static void remember(struct conn *c, struct dns_wait *wait)
+static void remember(struct conn *c, struct dns_wait *wait, uint64_t read_ns)
 {
     struct tcp_later *l = mu_new(sizeof *l);
 
+    l->read_ns = read_ns;
     l->conn = c;
     l->wait = wait;
     mu_list_push_back(&c->waits, &l->link);
@@ -286,6 +290,7 @@ static void serve_one(struct conn *c, struct mu_span message)
     struct dns_tcp *t = c->tcp;
     struct agent_dns_request request = { message, true, c->client };
     struct dns_wait *wait = NULL;
+    uint64_t read_ns = mu_clock_ns();
     size_t bytes = 0;
 
     c->has_asked = true;
@@ -298,8 +303,11 @@ static void serve_one(struct conn *c, struct mu_span message)
     switch (dns_engine_ask(t->sockets->engine, &request, dns_sockets_now(t->sockets),
                            t->out + t->out_used + LENGTH_BYTES, &bytes, &wait)) {
     case DNS_DONE_NOTHING: break;
-    case DNS_DONE_ANSWER: pack(t, bytes); break;
-    case DNS_DONE_WAIT: remember(c, wait); break;
+    case DNS_DONE_ANSWER:
+        pack(t, bytes);
+        dns_took(dns_engine_counts(t->sockets->engine), mu_clock_ns() - read_ns, 1);
+        break;
+    case DNS_DONE_WAIT: remember(c, wait, read_ns); break;
     }
 }
 

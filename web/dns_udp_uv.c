@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "dns_loop.h"
 
@@ -34,6 +35,8 @@ struct dns_udp_batch {
     struct sockaddr_storage peers[BATCH];
     union udp_control controls[BATCH];
     size_t out_count, out_used;
+    uint64_t read_ns;  /* when its queries were read */
+    unsigned answered; /* of those */
     uint8_t queries[BATCH][MU_DNS_UDP_QUERY_MAX];
     uint8_t answers[OUT_BYTES];
 };
@@ -52,6 +55,7 @@ struct udp_later {
     struct mu_link link;
     struct dns_udp *udp;
     struct dns_wait *wait;
+    uint64_t read_ns;
     struct sockaddr_storage peer;
     socklen_t peer_bytes;
     size_t control_bytes;
@@ -103,6 +107,7 @@ static void pack(struct dns_udp_batch *b, const struct msghdr *query, size_t byt
         .msg_controllen = query->msg_controllen,
     };
     b->out_used += bytes;
+    b->answered++;
 }
 
 /* -- where a query was sent to ----------------------------------------------------------------- */
@@ -170,6 +175,7 @@ static void on_later(void *data, struct mu_span answer)
 
     memcpy(&part.iov_base, &answer.data, sizeof part.iov_base); /* sendmsg() only reads it */
     (void)sendmsg(l->udp->fd, &m, MSG_DONTWAIT);
+    dns_took(dns_engine_counts(l->udp->sockets->engine), mu_clock_ns() - l->read_ns, 1);
     mu_list_remove(&l->link);
     mu_free(l);
 }
@@ -180,6 +186,7 @@ static void remember(struct dns_udp *u, const struct msghdr *query, struct dns_w
 
     l->udp = u;
     l->wait = wait;
+    l->read_ns = u->sockets->batch->read_ns;
     l->peer_bytes = query->msg_namelen;
     memcpy(&l->peer, query->msg_name, query->msg_namelen);
     l->control_bytes = query->msg_controllen;
@@ -249,6 +256,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     for (unsigned batches = 0; batches < TURN_BATCHES; batches++) {
         int count = receive(u, b);
 
+        b->read_ns = count > 0 ? mu_clock_ns() : 0;
+        b->answered = 0;
         for (int i = 0; i < count; i++) {
             if (OUT_BYTES - b->out_used < MU_DNS_TCP_MAX) {
                 flush(u, b);
@@ -256,6 +265,10 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             on_query(u, b, &b->in[i]);
         }
         flush(u, b);
+        if (b->answered > 0) {
+            dns_took(dns_engine_counts(u->sockets->engine), mu_clock_ns() - b->read_ns,
+                     b->answered);
+        }
         if (count < BATCH) {
             return;
         }

@@ -387,5 +387,8 @@ void objects_member(struct mu_json_out *o, const struct agent_member *m)
     for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
         mu_json_u64(o, versions[i], m->versions[i]);
     }
+    if (m->degraded != NULL) { /* Consul has no such member, and clients pass over it */
+        mu_json_text(o, "Degraded", m->degraded);
+    }
     mu_json_close(o, '}');
 }

@@ -23,7 +23,7 @@ static const struct cli_option rows[] = {
 const struct cli_options cmd_members_options = CLI_OPTIONS(rows, struct options);
 
 struct member {
-    struct mu_span name, addr;
+    struct mu_span name, addr, degraded;
     int64_t port, status;
     struct mu_pairs tags;
 };
@@ -34,6 +34,7 @@ static const struct mu_json_field member_fields[] = {
     { "Port", { NULL }, MU_JSON_AS_INT, offsetof(struct member, port), NULL },
     { "Status", { NULL }, MU_JSON_AS_INT, offsetof(struct member, status), NULL },
     { "Tags", { NULL }, MU_JSON_AS_PAIRS, offsetof(struct member, tags), NULL },
+    { "Degraded", { NULL }, MU_JSON_AS_TEXT, offsetof(struct member, degraded), NULL },
 };
 
 static const struct mu_json_shape member_shape = CLI_SHAPE(member_fields, struct member);
@@ -109,7 +110,8 @@ static void add_standard(struct cli_table *t, const struct member *m, const char
     cli_table_cell_span(t, segment_of(m));
 }
 
-static void add_detailed(struct cli_table *t, struct member *m, const char *address)
+static void add_detailed(struct cli_table *t, struct member *m, const char *address,
+                         bool has_degraded)
 {
     struct mu_buf tags = MU_BUF_NONE;
 
@@ -118,7 +120,21 @@ static void add_detailed(struct cli_table *t, struct member *m, const char *addr
     cli_table_cell(t, address);
     cli_table_cell(t, status_text(m));
     cli_table_cell_span(t, mu_buf_span(&tags));
+    if (has_degraded) {
+        cli_table_cell_span(t, m->degraded);
+    }
     mu_buf_deinit(&tags);
+}
+
+/* A column that Consul's command does not have: only while it says something. */
+static bool are_degraded(const struct member *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].degraded.bytes > 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_wanted(const struct options *o, const regex_t *status, const struct member *m)
@@ -135,8 +151,10 @@ static int print_members(struct cli *cli, const struct options *o, const regex_t
 {
     static const char *const standard[] = { "Node",  "Address",  "Status", "Type",
                                             "Build", "Protocol", "DC",     "Segment" };
-    static const char *const detailed[] = { "Node", "Address", "Status", "Tags" };
-    size_t columns = o->is_detailed ? MU_LEN(detailed) : MU_LEN(standard), found = 0;
+    static const char *const detailed[] = { "Node", "Address", "Status", "Tags", "Degraded" };
+    bool has_degraded = o->is_detailed && are_degraded(members, count);
+    size_t columns = o->is_detailed ? MU_LEN(detailed) - !has_degraded : MU_LEN(standard);
+    size_t found = 0;
     struct cli_table t;
 
     if (count > 0) {
@@ -155,7 +173,7 @@ static int print_members(struct cli *cli, const struct options *o, const regex_t
         found++;
         address_text(&members[i], address);
         if (o->is_detailed) {
-            add_detailed(&t, &members[i], address);
+            add_detailed(&t, &members[i], address, has_degraded);
         } else {
             add_standard(&t, &members[i], address);
         }

@@ -256,6 +256,7 @@ static void keep(const struct said *s, struct config *c)
     c->serf.tombstone_ms = s->tombstone_ms;
     c->serf.has_snapshot = s->snapshot != NULL;
     c->serf.has_no_vote = s->no_resolution;
+    c->serf.wants_plain_names = s->validate_names;
     c->serf.has_no_compression = s->no_compression;
     const char *path = s->rpc_addr != NULL ? serf_socket_path(s->rpc_addr) : NULL;
 
@@ -267,6 +268,18 @@ static void keep(const struct said *s, struct config *c)
     c->serf.query_bytes = (unsigned)s->query_limit;
     c->serf.response_bytes = (unsigned)s->response_limit;
     c->serf.broadcast_timeout_ms = at_least(s->broadcast_ms);
+}
+
+static enum mu_code judge_name(const struct config *c, struct mu_err *err)
+{
+    if (c->serf.wants_plain_names && !config_is_plain_name(c->node_name)) {
+        return mu_fail(err, MU_INVALID,
+                       "Failed to start the Serf agent: Error creating Serf: Node name contains "
+                       "invalid characters %s , Valid characters include all alpha-numerics and "
+                       "dashes and '.' ",
+                       c->node_name);
+    }
+    return MU_OK;
 }
 
 static enum mu_code translate(struct said *s, struct config **out, struct mu_err *err)
@@ -286,6 +299,11 @@ static enum mu_code translate(struct said *s, struct config **out, struct mu_err
     }
     if (rc == MU_OK) {
         keep(s, *out);
+        rc = judge_name(*out, err);
+    }
+    if (rc != MU_OK) {
+        config_free(*out);
+        *out = NULL;
     }
     mu_buf_deinit(&json);
     return rc;

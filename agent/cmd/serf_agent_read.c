@@ -18,6 +18,8 @@
 
 enum as { AS_TEXT, AS_BOOL, AS_INT, AS_DURATION, AS_TEXTS, AS_TAGS };
 
+#define MDNS "mdns"
+
 #define AT(member) offsetof(struct said, member)
 
 static const struct row {
@@ -35,15 +37,15 @@ static const struct row {
     { "tags", "tag", AS_TAGS, 0, "A tag, key=value; repeatable." },
     { "tags_file", "tags-file", AS_TEXT, AT(tags_file), "File that tags are kept in, also those set at run time; excludes -tag." },
     { "start_join", "join", AS_TEXTS, AT(start_join), "Agent to join, tried until one answers; repeatable." },
-    { "retry_join", "retry-join", AS_TEXTS, AT(retry_join), "The same." },
+    { "retry_join", "retry-join", AS_TEXTS, AT(retry_join), "The same as -join." },
     { "retry_interval", "retry-interval", AS_DURATION, AT(retry_ms), "Longest pause between tries; default 30s." },
     { "retry_max_attempts", "retry-max", AS_INT, AT(retry_max), "Give up after that many tries; 0: never." },
     { "rejoin_after_leave", "rejoin", AS_BOOL, AT(rejoin), "Join the former peers again after a leave." },
     { "replay_on_join", "replay", AS_BOOL, AT(replay), "Also deliver user events that were sent before the first join." },
     { "discover", "discover", AS_TEXT, AT(discover), "Find the others of this name by multicast DNS." },
-    { NULL, "mdns-iface", AS_TEXT, AT(mdns_iface), "Interface for that." },
-    { NULL, "mdns-disable-ipv4", AS_BOOL, AT(no_ipv4), "Not over IPv4." },
-    { NULL, "mdns-disable-ipv6", AS_BOOL, AT(no_ipv6), "Not over IPv6." },
+    { MDNS ".interface", "mdns-iface", AS_TEXT, AT(mdns_iface), "Interface for -discover." },
+    { MDNS ".disable_ipv4", "mdns-disable-ipv4", AS_BOOL, AT(no_ipv4), "No -discover over IPv4." },
+    { MDNS ".disable_ipv6", "mdns-disable-ipv6", AS_BOOL, AT(no_ipv6), "No -discover over IPv6." },
     { "encrypt_key", "encrypt", AS_TEXT, AT(encrypt), "Key of 16, 24 or 32 bytes in base64." },
     { "keyring_file", "keyring-file", AS_TEXT, AT(keyring_file), "File that keys are kept in." },
     { "event_handlers", "event-handler", AS_TEXTS, AT(handlers), "Script that runs on events; repeatable." },
@@ -60,8 +62,8 @@ static const struct row {
     { "disable_coordinates", NULL, AS_BOOL, AT(no_coordinates), "No network coordinates." },
     { "disable_name_resolution", NULL, AS_BOOL, AT(no_resolution), "Of two living nodes of one name both stay." },
     { "enable_compression", NULL, AS_BOOL, AT(compression), "Without effect: packets are small." },
-    { NULL, "disable-compression", AS_BOOL, AT(no_compression), "The same." },
-    { "validate_node_names", NULL, AS_BOOL, AT(validate_names), "Without effect." },
+    { NULL, "disable-compression", AS_BOOL, AT(no_compression), "Without effect: packets are small." },
+    { "validate_node_names", NULL, AS_BOOL, AT(validate_names), "Refuse members, and to start, with a name of other than letters, digits, - and the dot." },
     { "broadcast_timeout", "broadcast-timeout", AS_DURATION, AT(broadcast_ms), "How long words of ours may take to leave; default 5s." },
     { "reconnect_interval", NULL, AS_DURATION, AT(reconnect_ms), "Pause between tries to reach a failed member." },
     { "reconnect_timeout", NULL, AS_DURATION, AT(reconnect_timeout_ms), "How long a failed member stays listed; default 24h." },
@@ -248,52 +250,70 @@ static enum mu_code take_value(struct said *s, const struct row *row, const stru
     case AS_TAGS: return take_tags(s, row, v, err);
     case AS_TEXT:
     case AS_DURATION:
-        return kind == MU_JSON_STRING ? take_word(s, row, mu_json_string(v), err)
-                                      : wrong_type(row->key, "string", v, err);
+        if (kind != MU_JSON_STRING) {
+            return wrong_type(row->key, "string", v, err);
+        }
+        return mu_json_string(v).bytes > 0 ? take_word(s, row, mu_json_string(v), err) : MU_OK;
     }
     MU_UNREACHABLE_CODE();
 }
 
-static const struct row *row_of_key(const char *key)
+/* The one object in a file. */
+static bool is_group(const char *group, const char *key)
 {
-    for (size_t i = 0; i < MU_LEN(rows); i++) {
-        if (rows[i].key != NULL && strcasecmp(rows[i].key, key) == 0) {
+    return group[0] == '\0' && strcasecmp(key, MDNS) == 0;
+}
+
+/* `group`: the object that the key is in, "" for the file itself. */
+static const struct row *row_of_key(const char *group, const char *key)
+{
+    size_t bytes = group[0] != '\0' ? strlen(group) + 1 : 0;
+
+    for (size_t i = 0; i < MU_LEN(rows) && strchr(key, '.') == NULL; i++) {
+        const char *own = rows[i].key;
+
+        if (own != NULL && strncasecmp(own, group, strlen(group)) == 0 &&
+            strcasecmp(own + bytes, key) == 0) {
             return &rows[i];
         }
     }
     return NULL;
 }
 
-static enum mu_code refuse_unknown(const struct mu_json *root, struct mu_err *err)
+static enum mu_code refuse_unknown(const char *group, const struct mu_json *root,
+                                   struct mu_err *err)
 {
     struct mu_json_at at = { 0 };
     struct mu_buf unknown = MU_BUF_NONE;
     enum mu_code rc = MU_OK;
 
     while (mu_json_next(root, &at)) {
-        if (row_of_key(at.name) == NULL) {
+        if (row_of_key(group, at.name) == NULL && !is_group(group, at.name)) {
             mu_buf_addf(&unknown, "%s%s", unknown.bytes > 0 ? ", " : "", at.name);
         }
     }
     if (unknown.bytes > 0) {
-        rc = mu_fail(err, MU_INVALID, "1 error(s) decoding:\n\n* '' has invalid keys: %s",
+        rc = mu_fail(err, MU_INVALID, "1 error(s) decoding:\n\n* '%s' has invalid keys: %s", group,
                      mu_buf_text(&unknown));
     }
     mu_buf_deinit(&unknown);
     return rc;
 }
 
-static enum mu_code take_object(struct said *s, const struct mu_json *root, struct mu_err *err)
+static enum mu_code take_object(struct said *s, const char *group, const struct mu_json *object,
+                                struct mu_err *err)
 {
     struct mu_json_at at = { 0 };
 
-    if (mu_json_kind_of(root) != MU_JSON_OBJECT) {
-        return mu_fail(err, MU_INVALID, "the file holds no object");
+    if (mu_json_kind_of(object) != MU_JSON_OBJECT) {
+        return group[0] != '\0' ? wrong_type(group, "map[string]interface {}", object, err)
+                                : mu_fail(err, MU_INVALID, "the file holds no object");
     }
-    enum mu_code rc = refuse_unknown(root, err);
+    enum mu_code rc = refuse_unknown(group, object, err);
 
-    while (rc == MU_OK && mu_json_next(root, &at)) {
-        rc = take_value(s, row_of_key(at.name), at.value, err);
+    while (rc == MU_OK && mu_json_next(object, &at)) {
+        rc = is_group(group, at.name) ? take_object(s, MDNS, at.value, err)
+                                      : take_value(s, row_of_key(group, at.name), at.value, err);
     }
     return rc;
 }
@@ -308,7 +328,7 @@ static enum mu_code take_file(struct said *s, const char *path, struct mu_err *e
         rc = mu_wrap(err, rc, "Error reading '%s'", path);
     } else {
         rc = mu_json_parse(&root, mu_buf_span(&text), true, err);
-        rc = rc == MU_OK ? take_object(s, root, err) : rc;
+        rc = rc == MU_OK ? take_object(s, "", root, err) : rc;
         rc = rc == MU_OK ? MU_OK : mu_wrap(err, rc, "Error decoding '%s'", path);
     }
     mu_json_free(root);

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+from datetime import datetime
 
 from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_for
 
@@ -103,7 +104,11 @@ class Start(ClusterTest):
         wait_for("the twin to say who holds the name",
                  lambda: k1.address in twin.log_text() and "k1" in twin.log_text())
         self.assertEqual(twin.wait(90), 1)
-        word = [line for line in twin.log_text().splitlines() if "Another living node" in line][0]
+        lines = twin.log_text().splitlines()
+        word = [line for line in lines if "Another living node" in line][0]
+        end = [line for line in lines if "Giving up" in line][0]
+        held = [datetime.fromisoformat(line.split()[0].rstrip("Z")) for line in (word, end)]
+        self.assertLess((held[1] - held[0]).total_seconds(), 45)  # 30, and not its next try at 51
         for told in (k1.address, k1.get("/v1/agent/self").json()["Config"]["NodeID"], twin.address,
                      "own_id="):
             self.assertIn(told, word)

@@ -162,6 +162,12 @@ class Ways(Lab):
         self.assertIn("from s1 to s3: firewalls", text)
         self.assertNotIn("s2", text)
         print(f"named by both ends after {named:.1f} s")
+        self.assertRegex(self.cli("s1", "members", "-detailed")[1],
+                         r"(?m)^Node +Address +Status +Tags +Degraded\n(.*\n)*"
+                         r"s3 .* alive .*  UDP to it carries nothing$")
+        self.assertRegex(self.cli("s3", "members", "-detailed")[1],
+                         r"(?m)^s1 .* alive .*  UDP from it carries nothing$")
+        self.assertNotIn("Degraded", self.cli("s2", "members", "-detailed")[1])
         for name in NAMES:  # carried by TCP: nobody was declared failed
             self.assertNotIn("EventMemberFailed", self.log(name))
         self.assertTrue(self.all_alive())
@@ -173,6 +179,7 @@ class Ways(Lab):
 
         self.switch.wire("s1", "s3")
         wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
+        self.assertNotIn("Degraded", self.cli("s1", "members", "-detailed")[1])
 
     def test_no_udp_at_all(self):
         self.start("s1", "-server", "-bootstrap-expect", "1")

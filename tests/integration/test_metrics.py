@@ -125,7 +125,7 @@ serf.query_duplicate_acks serf.query_duplicate_responses serf.coordinate.zero-rt
 memberlist.udp.kernel_drops memberlist.dropped.label_mismatch memberlist.dropped.auth_failure
 memberlist.dropped.unknown_key memberlist.dropped.replay memberlist.pause_detected
 memberlist.stale_alive_answered memberlist.suspicion.refuted memberlist.suspicion.confirmed
-memberlist.accuser.confirmed memberlist.accuser.refuted""".split()
+memberlist.accuser.confirmed memberlist.accuser.refuted memberlist.mixed dns.domain_query""".split()
 # Of these Serf has samples: how large each may be at most, in ms, bytes or words.
 SAMPLES = {"memberlist.probeNode": 60000, "memberlist.gossip": 60000, "memberlist.pushPullNode": 60000,
            "serf.msgs.received": 1400, "serf.msgs.sent": 1400, "serf.coordinate.adjustment-ms": 10000,

@@ -1,6 +1,7 @@
 """With a key nothing travels in clear between agents, strangers stay out, and a running cluster gets
 from clear to sealed without anybody noticing."""
 
+import json
 import os
 import socket
 import stat
@@ -169,6 +170,58 @@ class Sealed(ClusterTest):
                              lambda o=other: sorted(o.members().values()) == [1] * 4)
         keys = cluster.agents["k1"].ok("GET", "/v1/kv/?keys").json()
         self.assertEqual(len(keys), 3 * 4)
+
+    @unittest.skipUnless(os.geteuid() == 0, "listening to the wire needs root")
+    def test_steps_by_reload(self):
+        """From clear to sealed and back needs no restart once there is a key; the last step waits."""
+        cluster = self.cluster(servers=3, clients=1, args=["-encrypt", KEY])
+        files = {}
+        for agent in cluster.agents.values():
+            files[agent] = os.path.join(cluster.dir, agent.name + ".json")
+            agent.args += ["-config-file", files[agent]]
+
+        def take(agents, incoming, outgoing, check=0):
+            said = ""
+            for agent in agents:
+                with open(files[agent], "w") as f:
+                    json.dump({"encrypt_verify_incoming": incoming, "encrypt_verify_outgoing": outgoing}, f)
+                if agent.running():
+                    said += agent.cli("reload", check=check).stderr
+            return said
+
+        def heard(key):
+            """What passes while a client agent writes."""
+            listener = Listener(cluster.prefix)
+            wait_for("a write", lambda: k1.put("/v1/kv/" + key, SECRET).status == 200)
+            return listener.stop()[8300]
+
+        def clear():
+            gauges = s1.get("/v1/agent/metrics").json()["Gauges"]
+            return next(g["Value"] for g in gauges if g["Name"] == "consul.memberlist.mixed")
+
+        take(files, False, True)
+        cluster.start().wait_ready()
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        pids = [a.process.pid for a in files]
+        self.assertEqual(clear(), 0)
+        self.assertEqual(take(files, True, True), "")  # nobody was heard in clear
+        self.assertEqual(take(files, False, True), "")
+        self.assertEqual(take(files, False, False), "")
+        for agent in files:  # sealed connections stay; the next ones are in clear
+            agent.kill()
+            agent.start()
+        cluster.wait_ready()
+        pids = [a.process.pid for a in files]
+        self.assertIn(SECRET.encode(), heard("clear"))  # so the listener does hear
+        wait_for("them to be counted", lambda: clear() == 3)
+        self.assertIn("encrypt_verify_incoming: 3 members sent in clear", take([s1], True, True, check=1))
+        self.assertEqual(take(files, False, True), "")
+        sealed = heard("sealed")
+        self.assertGreater(len(sealed), 1000)
+        self.assertNotIn(SECRET.encode(), sealed)  # also where connections had begun in clear
+        self.assertEqual([a.process.pid for a in files if a.running()], pids)
+        for agent in files:
+            self.assertEqual(sorted(agent.members().values()), [1] * 4)
 
     def test_keygen_makes_a_key(self):
         agent = self.cluster().add("nobody")

@@ -588,6 +588,22 @@ class SerfAgents(ClusterTest):
         self.assertEqual(n1.wait(), 0)
         self.assertFalse(os.path.exists(path))
 
+    def test_plain_names(self):
+        """Who asks for plain names neither takes in others nor is taken in by way of them."""
+        plain = self.file("plain.json", {"validate_node_names": True, "retry_interval": "",
+                                         "mdns": {"disable_ipv6": True}})
+        self.assertIn("invalid characters a_b , Valid", self.refused("-config-file", plain, "-node", "a_b"))
+        odd = self.agent("n_1")
+        n2 = self.agent("n-2.x", "-config-file", plain)
+        n3 = self.agent("n3")
+        code, out = n2.serf("join", odd.address)
+        self.assertEqual(code, 1, out)
+        self.assertIn("Member 'n_1' has a name of other characters", out)
+        self.assertEqual(n2.serf("join", n3.address)[0], 0)
+        self.assertEqual(odd.serf("join", n3.address)[0], 0)
+        wait_for("n3 to see both", lambda: len(n3.rows()) == 3)
+        self.assertEqual(set(n2.rows()), {"n-2.x", "n3"})
+
     def test_retries_end(self):
         nobody = self.all.address()
         out = self.refused_later("-retry-join", nobody, "-retry-interval", "1s", "-retry-max", "1")
@@ -676,6 +692,10 @@ class SerfAgents(ClusterTest):
             self.assertIn(text, self.refused(*args), args)
         for value, text in (
                 ({"b": 1, "node_name": "x", "a": 2}, "* '' has invalid keys: b, a\n"),
+                ({"mdns": {"interface": "lo", "b": 1}}, "* 'mdns' has invalid keys: b\n"),
+                ({"mdns": "lo"}, "* 'mdns' expected type 'map[string]interface {}', got unconvertible "
+                                 "type 'string', value: 'lo'\n"),
+                ({"mdns.interface": "lo"}, "* '' has invalid keys: mdns.interface\n"),
                 ({"node_name": 1}, "* 'node_name' expected type 'string', got unconvertible type "
                                    "'float64', value: '1'\n"),
                 ({"start_join": ["a", 1]}, "* 'start_join[1]' expected type 'string', got "

@@ -123,6 +123,7 @@ struct agent_member {
     struct mu_pairs tags; /* without those that begin with mu_; sorted */
     int status;           /* 0 none, 1 alive, 2 leaving, 3 left, 4 failed */
     uint8_t versions[6];  /* as Consul shows them: 1 5 2 2 5 4 */
+    const char *degraded; /* NULL, or the way by UDP that carries nothing (spec/gossip.md 17) */
 };
 typedef void agent_member_fn(void *data, const struct agent_member *member);
 void agent_each_member(struct agent *a, agent_member_fn *each, void *data);
@@ -288,6 +289,7 @@ struct agent_front_dns {
     uint64_t late;           /* questions whose time ended before anybody answered */
     uint64_t truncated;
     uint64_t skipped; /* instances that no message can hold */
+    const struct mu_sample *took; /* milliseconds of a query that was answered; borrowed */
     struct agent_front_rcode {
         const char *name; /* "NXDOMAIN"; static */
         uint64_t count;

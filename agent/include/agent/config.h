@@ -139,6 +139,7 @@ struct config {
     struct {
         bool is_on, has_snapshot;
         bool has_no_vote;         /* of two living nodes of one name both stay */
+        bool wants_plain_names;   /* of itself and of others: config_is_plain_name() */
         bool has_no_compression;  /* shown, and nothing else: packets are small anyway */
         struct mu_pairs tags;     /* all that this node has */
         const char *profile;      /* "lan", "wan", "local" */
@@ -197,6 +198,8 @@ MU_MUST_CHECK enum mu_code config_load(struct config **out, int argc, const char
 MU_MUST_CHECK enum mu_code config_load_serf(struct config **out, const char *json,
                                             struct mu_err *err);
 void config_free(struct config *c); /* NULL is fine */
+/* Letters, digits, '-' and '.' (validate_node_names of spec/serf-surface.md 3). */
+bool config_is_plain_name(const char *name);
 
 /* The sources of `c` once more: arguments and files as they are now. On any thread; of `c` only
  * argc and argv are read, which nothing changes. */

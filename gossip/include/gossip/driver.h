@@ -145,6 +145,7 @@ struct gossip_stats {
     uint64_t kernel_drops_age_ms; /* since the last of them; UINT64_MAX: there was none */
     uint64_t incarnation;
     uint64_t coordinate_resets;
+    size_t clear; /* others that sent in clear within ten minutes, where keys are set (12.6) */
 };
 void gossip_driver_each_accuser(const struct gossip_driver *d, gossip_accuser_fn *each, void *data);
 void gossip_driver_counters(const struct gossip_driver *d, uint64_t out[GOSSIP_COUNTERS_COUNT]);

@@ -39,7 +39,7 @@ struct gossip_keyring {
 enum gossip_key_use { /* subkey ids: they never change */
                       GOSSIP_KEY_DATAGRAMS = 1,
                       GOSSIP_KEY_STREAMS = 2,
-                      GOSSIP_KEY_ID = 3, /* its first four bytes name the key on the wire */
+                      GOSSIP_KEY_ID = 3, /* names the key: gossip_key_id(), gossip_key_name() */
                       GOSSIP_KEY_RPC = 4,
 };
 
@@ -53,7 +53,8 @@ void gossip_key_text(const struct gossip_key *key, char out[GOSSIP_KEY_TEXT_MAX]
 bool gossip_key_eq(const struct gossip_key *a, const struct gossip_key *b);
 void gossip_key_derive(const struct gossip_key *key, enum gossip_key_use use,
                        uint8_t out[GOSSIP_SUBKEY_BYTES]);
-uint32_t gossip_key_id(const struct gossip_key *key);
+uint32_t gossip_key_id(const struct gossip_key *key);   /* on every packet: 4 bytes of its name */
+uint64_t gossip_key_name(const struct gossip_key *key); /* tells keys apart, and nothing of them */
 
 bool gossip_keyring_has(const struct gossip_keyring *ring, const struct gossip_key *key);
 /* Appended; one that is there already is fine. MU_NOT_FOUND: "No keyring to modify (encryption not

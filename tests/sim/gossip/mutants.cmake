@@ -112,6 +112,15 @@ gossip_mutant(prune_leaves_no_trace serf.c scripts
 
 # -- strangers (12) ----------------------------------------------------------------------------------
 
+gossip_mutant(missed_keys_are_not_told tell.c scripts
+    "(hello->keys != 0 && hello->keys != g->seal.told_digest)"
+    "false")
+gossip_mutant(missed_keys_are_asked_for_alone tell.c scripts
+    "        (void)gossip__stream_open(g, GOSSIP__ROLE_TELL, &s->peer);"
+    "")
+gossip_mutant(a_removal_is_undone_by_who_missed_it keys_merge.c scripts
+    "    } else if (mark.ltime > m->ltime || (mark.ltime == m->ltime && mark.is_removed)) {"
+    "    } else if (!mark.is_removed) {")
 gossip_mutant(other_cluster_is_heard packet.c "scene two_clusters"
     "    if (memcmp(mu_rd_take(&r, 8).data, g->cluster_id, sizeof g->cluster_id) != 0) {"
     "    mu_rd_skip(&r, 8);

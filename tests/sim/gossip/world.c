@@ -544,7 +544,7 @@ void world_keys(struct world *w, size_t node, const struct gossip_sealing *seali
 {
     struct sim_node *n = w->nodes[node];
 
-    n->keys = (struct gossip_keys){ .version = 0 };
+    n->keys = (struct gossip_keys){ .used = 0 };
     n->sealing = *sealing;
     if (sealing->keyring != NULL) {
         n->keys.ring = *sealing->keyring;

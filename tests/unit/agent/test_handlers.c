@@ -67,6 +67,8 @@ static void bad_rules_are_refused(void **state)
         { "foo=bar", "Invalid event script: Event 'foo' invoking 'bar'" },
         { " user=bar", "Invalid event script: Event ' user' invoking 'bar'" },
         { "user,member=x", "Invalid event script: Event 'member' invoking 'x'" },
+        { "user,=x", "Invalid event script: Event '' invoking 'x'" },
+        { ",user=x", "Invalid event script: Event '' invoking 'x'" },
         { "member-join:n=x", "Invalid event script: Event 'member-join:n' invoking 'x'" },
     };
     struct mu_arena arena;

@@ -309,6 +309,39 @@ static void test_members(void **state)
     ipc_session_close(w.s);
 }
 
+/* Of the three, only a tag's expression counts when it is empty: who does not have the tag. */
+static void test_filters(void **state)
+{
+    static const struct {
+        const char *why, *body;
+        bool is_found;
+    } rows[] = {
+        { "all", "80", true },
+        { "no name, no status", "82a44e616d65a0a6537461747573a0", true },
+        { "part of a tag", "81a45461677381a4726f6c65a27765", false },
+        { "the whole tag", "81a45461677381a4726f6c65a3772e62", true },
+        { "an empty tag", "81a45461677381a4726f6c65a0", false },
+        { "an empty tag as nil", "81a45461677381a4726f6c65c0", false },
+        { "a tag that it does not have", "81a45461677381a26463a0", true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        struct world w;
+        char request[512];
+
+        begin(&w);
+        (void)snprintf(request, sizeof request,
+                       "82a7436f6d6d616e64b06d656d626572732d66696c7465726564a353657102%s",
+                       rows[i].body);
+        send(&w, request);
+        if ((ipc_session_out(w.s)->bytes == sizeof MEMBERS / 2) != rows[i].is_found) {
+            fail_msg("%s: %zu bytes", rows[i].why, ipc_session_out(w.s)->bytes);
+        }
+        ipc_session_close(w.s);
+    }
+}
+
 /* A request may come in pieces of any size, and several in one. */
 static void test_split_at_any_byte(void **state)
 {
@@ -626,9 +659,16 @@ static void test_auth(void **state)
     send(&w, AUTH "a3666f6f");
     w.over(w.waiting);
     hear(&w, "82a54572726f72bc496e76616c69642061757468656e7469636174696f6e20746f6b656ea353657102");
+    send(&w, "82a7436f6d6d616e64a46e6f7065a353657102"); /* nope: not even whether there is such a
+                                                           thing */
+    hear(&w, "82a54572726f72b741757468656e7469636174696f6e207265717569726564a353657102");
     send(&w, AUTH "a6736573616d65" FILTERED);
     hear(&w, OK2 MEMBERS);
-    for (unsigned i = 2; i < 5; i++) {
+    send(&w, AUTH "a3666f6f" FILTERED); /* what was proven stays so */
+    w.over(w.waiting);
+    hear(&w, "82a54572726f72bc496e76616c69642061757468656e7469636174696f6e20746f6b656ea35365710"
+             "2" MEMBERS);
+    for (unsigned i = 3; i < 5; i++) {
         assert_false(ipc_session_is_over(w.s));
         send(&w, AUTH "a0");
         w.over(w.waiting);
@@ -723,6 +763,10 @@ static void test_liberal(void **state)
              "82a7436f6d6d616e64a56576656e74a353657102c0");
     assert_string_equal(w.did, "event   0");
     hear(&w, MEMBERS OK2);
+    send(&w, "82a7436f6d6d616e64a56576656e74a353657102" /* 1 for true */
+             "82a44e616d65a161a8436f616c6573636501");
+    assert_string_equal(w.did, "event a  1");
+    hear(&w, OK2);
     send(&w, "83a7436f6d6d616e64a3666f6fa7436f6d6d616e64a76d656d62657273a353657102"); /* the last */
     hear(&w, MEMBERS);
     ipc_session_close(w.s);
@@ -769,15 +813,25 @@ static void test_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members),         cmocka_unit_test(test_split_at_any_byte),
-        cmocka_unit_test(test_commands),        cmocka_unit_test(test_many_at_once),
-        cmocka_unit_test(test_join_blocks),     cmocka_unit_test(test_client_gone_during_join),
-        cmocka_unit_test(test_query),           cmocka_unit_test(test_stream_and_respond),
-        cmocka_unit_test(test_stream_reserved), cmocka_unit_test(test_stream_overflow),
-        cmocka_unit_test(test_refused),         cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_monitor),         cmocka_unit_test(test_auth),
-        cmocka_unit_test(test_addr16),          cmocka_unit_test(test_leave_ends),
-        cmocka_unit_test(test_liberal),         cmocka_unit_test(test_faults_are_said_once),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_split_at_any_byte),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_join_blocks),
+        cmocka_unit_test(test_client_gone_during_join),
+        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_stream_and_respond),
+        cmocka_unit_test(test_stream_reserved),
+        cmocka_unit_test(test_stream_overflow),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_monitor),
+        cmocka_unit_test(test_auth),
+        cmocka_unit_test(test_addr16),
+        cmocka_unit_test(test_leave_ends),
+        cmocka_unit_test(test_liberal),
+        cmocka_unit_test(test_faults_are_said_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

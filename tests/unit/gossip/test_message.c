@@ -195,13 +195,33 @@ static struct gossip__sync_state full_state(struct mu_arena *arena)
     return s;
 }
 
+#define FRAMES 8U
+
+static struct gossip_keys *full_keys(struct mu_arena *arena)
+{
+    struct gossip_keys *keys = mu_arena_new(arena, sizeof *keys);
+
+    memset(keys, 0, sizeof *keys);
+    keys->ring = (struct gossip_keyring){ { { { 1 }, 16 }, { { 2 }, 32 } }, 2 };
+    keys->retired = (struct gossip_keyring){ { { { 3 }, 24 } }, 1 };
+    keys->retired_s[0] = 1700000000;
+    keys->used = 8;
+    keys->forgotten = 2;
+    for (keys->marks_count = 0; keys->marks_count < GOSSIP_KEY_MARKS_MAX; keys->marks_count++) {
+        keys->marks[keys->marks_count] =
+            (struct gossip_key_mark){ UINT64_MAX - keys->marks_count, keys->marks_count,
+                                      keys->marks_count % 2 == 0 };
+    }
+    return keys;
+}
+
 static size_t all_frames(struct gossip__frame *out, struct mu_arena *arena)
 {
     size_t n = 0;
 
-    memset(out, 0, 8 * sizeof *out);
+    memset(out, 0, FRAMES * sizeof *out);
     out[n].kind = GOSSIP__FRAME_HELLO;
-    out[n++].hello = (struct gossip__hello){ GOSSIP__HELLO_SYNC, "a", 5, true, bench_addr(1) };
+    out[n++].hello = (struct gossip__hello){ GOSSIP__HELLO_SYNC, "a", 5, true, bench_addr(1), 77 };
     out[n].kind = GOSSIP__FRAME_PART;
     out[n].part = (struct gossip__part){ .kind = GOSSIP__PART_ACK, .ack = { 5, false } };
     (void)gossip__part_encode(&out[n++].part, arena);
@@ -217,12 +237,14 @@ static size_t all_frames(struct gossip__frame *out, struct mu_arena *arena)
     out[n].kind = GOSSIP__FRAME_REACH;
     out[n++].reach.udp = true;
     out[n++].kind = GOSSIP__FRAME_DONE;
+    out[n].kind = GOSSIP__FRAME_KEYS;
+    out[n++].keys = full_keys(arena);
     return n;
 }
 
 static void frames_come_back_and_truncations_do_no_harm(void **unused)
 {
-    struct gossip__frame *frames = mu_new_array(8, sizeof *frames);
+    struct gossip__frame *frames = mu_new_array(FRAMES, sizeof *frames);
     struct gossip__frame *back = mu_new(sizeof *back);
     struct mu_arena arena;
 

@@ -398,6 +398,8 @@ static void a_burst_is_answered_whole(void **state)
     AWAIT(b, c->datagrams == 100);
     assert_int_equal(dns_engine_counts(b->engine)->rcodes[DNS_NOERROR], 50);
     assert_int_equal(dns_engine_counts(b->engine)->rcodes[DNS_NXDOMAIN], 50);
+    assert_int_equal(dns_engine_counts(b->engine)->took.count, 100);
+    assert_true(dns_engine_counts(b->engine)->took.min > 0);
     mu_buf_deinit(&query);
     client_free(b, c);
     bench_free(b);
