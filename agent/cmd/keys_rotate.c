@@ -43,6 +43,7 @@ struct rotation {
     struct mu_arena arena; /* of the last look */
     struct mu_objects pools;
     struct mu_json *root;
+    bool has_begun;            /* something was asked for */
     char why[MU_ERR_TEXT_MAX]; /* the last step or look did not succeed */
 };
 
@@ -172,6 +173,8 @@ static bool is_done(struct rotation *r, enum step step, const char **key)
 static bool ask(struct rotation *r, enum step step, const char *key)
 {
     struct cli_call c;
+
+    r->has_begun = true;
     bool ok = keyring_change(r->cli, &c, steps[step].method, key, 0);
     bool may_help = ok || c.status == 500;
 
@@ -259,16 +262,19 @@ static void name_who_is_away(struct rotation *r)
 
 static int carry_out(struct rotation *r)
 {
-    bool ok = take_step(r, STEP_INSTALL);
-    bool is_used = ok && (ok = take_step(r, STEP_USE));
+    bool ok = take_step(r, STEP_INSTALL) && take_step(r, STEP_USE) && take_step(r, STEP_REMOVE);
 
-    ok = is_used && take_step(r, STEP_REMOVE);
     if (!ok) {
         (void)cli_fail(r->cli, "error: %s", r->why);
-        return cli_fail(r->cli,
-                        "The rotation is not complete. Nothing is locked out; to go on with it:\n"
-                        "  muster keys rotate -key %s",
-                        r->key);
+    }
+    if (!ok && r->has_begun) {
+        (void)cli_fail(r->cli,
+                       "The rotation is not complete. Nobody is locked out; to go on with it:\n"
+                       "  muster keys rotate -key %s",
+                       r->key);
+    }
+    if (!ok) {
+        return 1;
     }
     name_who_is_away(r);
     (void)fprintf(r->cli->out, "==> Done. The key, for the configuration of nodes to come:\n%s\n",

@@ -281,7 +281,9 @@ class Keys(ClusterTest):
             self.assertIn(text, run.stderr)
         self.assertEqual(counts(s1), {K1: 1})
         s1.kill()
-        self.assertIn("connection refused", s1.cli("keys", "rotate", check=1).stderr)
+        unreached = s1.cli("keys", "rotate", check=1).stderr
+        self.assertIn("connection refused", unreached)
+        self.assertNotIn("to go on", unreached)
         clear = self.cluster(servers=1, clients=0)
         clear.start().wait_ready()
         self.assertIn("encryption not enabled",
@@ -293,7 +295,7 @@ class Keys(ClusterTest):
         k1.send(signal.SIGSTOP)
         run = s1.cli("keys", "rotate", "-key", K2, "-timeout", "0s", check=1)
         self.assertIn("nodes reported success", run.stderr)
-        self.assertIn(f"muster keys rotate -key {K2}", run.stderr)
+        self.assertNotIn("to go on", run.stderr)  # nothing was asked for
         k1.send(signal.SIGCONT)
         says("k1", 1, lambda: s1.members()["k1"])
         run = s1.cli("keys", "rotate", "-key", K2, check=0)
