@@ -228,6 +228,7 @@ const struct config_item config_items[] = {
     { .key = "gossip_lan.stream_timeout", MS, AT(c.gossip_lan.stream_ms), .fallback = S(10), .min = 100, .max = MIN(10), LIVE, .help = "How long that may take, and any other exchange over TCP." },
     { .key = "gossip_lan.gossip_to_dead", MS, AT(c.gossip_lan.gossip_to_dead_ms), .fallback = S(30), .min = 0, .max = MIN(60), LIVE, .help = "How long a failed member is still told the news." },
     { .key = "gossip_lan.reclaim_time", MS, AT(c.gossip_lan.reclaim_ms), .fallback = S(30), .min = 0, .max = HOUR(24), LIVE, .help = "How long a failed member's name is kept from another address." },
+    { .key = "gossip_lan.packet_size", INT, AT(c.gossip_lan.packet_bytes), .fallback = MU_GOSSIP_PACKET_MAX, .min = MU_GOSSIP_PACKET_MIN, .max = MU_GOSSIP_PACKET_MAX, LIVE, .help = "Up to how many bytes a datagram is filled; less where the path MTU is small: 48 below it, 1232 for tunnels." },
     { .key = "gossip_wan.gossip_interval", MS, LATER, .fallback = 500, .help = "As gossip_lan, between datacenters." },
     { .key = "gossip_wan.gossip_nodes", INT, LATER, .fallback = 3, .help = "As gossip_lan, between datacenters." },
     { .key = "gossip_wan.probe_interval", MS, LATER, .fallback = S(5), .help = "As gossip_lan, between datacenters." },
