@@ -160,6 +160,7 @@ const struct config_item config_items[] = {
     { .key = "log_rotate_duration", .flag = "log-rotate-duration", MS, LATER, .fallback = HOUR(24), .help = "Begin a new log file after that time." },
     { .key = "log_rotate_max_files", .flag = "log-rotate-max-files", INT, LATER, .help = "How many old log files are kept." },
     { .key = "log_sublevels", ANY, LATER, .help = "Log levels of single modules." },
+    { .key = "realtime", BOOL, AT(c.is_realtime), .help = "Run before other programs (SCHED_FIFO) and keep memory from being swapped, so that a machine without a free processor does not look dead." },
     { .key = "enable_syslog", .flag = "syslog", BOOL, AT(c.enable_syslog), .help = "Log to syslog as well." },
     { .key = "syslog_facility", TEXT, AT(c.syslog_facility), .text = "LOCAL0", .help = "Facility for syslog." },
     { .key = "pid_file", .flag = "pid-file", TEXT, AT(c.pid_file), .help = "Write the process id here, remove it at the end." },

@@ -166,6 +166,7 @@ struct config {
     enum mu_log_level log_level;
     bool log_json;
     const char *log_file, *pid_file;
+    bool is_realtime;
     bool enable_syslog;
     const char *syslog_facility;
     const char *metrics_prefix;
