@@ -103,6 +103,9 @@ MU_MUST_CHECK enum mu_code cli_read(struct cli *cli, const struct cli_command *c
                                     struct mu_err *err);
 void cli_options_free(const struct cli_options *table, void *options);
 void cli_help(const struct cli_command *command, struct mu_buf *to);
+/* An option that is a duration, "90s", into milliseconds; NULL: the fallback. False: said why. */
+bool cli_duration(struct cli *cli, const char *name, const char *text, uint64_t fallback_ms,
+                  uint64_t *out);
 
 /* -- asking an agent (call_uv.c) --------------------------------------------------------------- */
 

@@ -27,6 +27,7 @@ const struct cli_command cli_commands[] = {
     { .name = "keygen", .run = cmd_keygen, .arguments = "", .summary = "Make a key for encrypt" },
     { .name = "keyring", .run = cmd_keyring, .arguments = "", .summary = "Change and list the gossip keys of all members", .options = &cmd_keyring_options, .asks_agent = true },
     { .name = "keys", .run = cmd_serf_same, .arguments = "", .summary = "Change and list the gossip keys, as the serf command does", .reads_flags = true },
+    { .name = "keys rotate", .run = cmd_keys_rotate, .arguments = "", .summary = "Put a new gossip key in the place of all others, on all members", .options = &cmd_keys_rotate_options, .asks_agent = true },
     { .name = "kv", .summary = "Read and write the key-value store" },
     { .name = "kv delete", .run = cmd_kv_delete, .arguments = "KEY", .summary = "Remove a key, or all below a prefix", .options = &cmd_kv_delete_options, .asks_agent = true },
     { .name = "kv export", .run = cmd_kv_export, .arguments = "[PREFIX]", .summary = "Print all keys below a prefix with their values, for import", .asks_agent = true },

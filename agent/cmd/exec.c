@@ -477,25 +477,6 @@ static int carry_out(struct run *r, const struct mu_buf *body)
     return status;
 }
 
-static bool duration(struct cli *cli, const char *name, const char *text, uint64_t fallback_ms,
-                     uint64_t *out)
-{
-    char why[128];
-    int64_t ns = 0;
-
-    *out = fallback_ms;
-    if (text == NULL) {
-        return true;
-    }
-    if (!mu_duration_parse(mu_span_text(text), &ns, why, sizeof why) || ns < 0) {
-        (void)cli_fail(cli, "invalid value \"%s\" for flag -%s: %s", text, name,
-                       ns < 0 ? "must not be negative" : why);
-        return false;
-    }
-    *out = (uint64_t)(ns / MU_NS_PER_MS);
-    return true;
-}
-
 int cmd_exec(struct cli *cli, const void *options, int argc, const char *const *argv)
 {
     const struct options *o = options;
@@ -506,8 +487,8 @@ int cmd_exec(struct cli *cli, const void *options, int argc, const char *const *
     if (o->tag != NULL && o->service == NULL) {
         return cli_fail(cli, "Cannot provide tag filter without service filter.");
     }
-    if (!duration(cli, "wait", o->wait, WAIT_MS, &r.wait_ms) ||
-        !duration(cli, "wait-repl", o->wait_repl, REPLICATION_MS, &r.replication_ms)) {
+    if (!cli_duration(cli, "wait", o->wait, WAIT_MS, &r.wait_ms) ||
+        !cli_duration(cli, "wait-repl", o->wait_repl, REPLICATION_MS, &r.replication_ms)) {
         return 1;
     }
     mu_arena_init(&r.arena, 0);

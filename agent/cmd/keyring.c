@@ -1,8 +1,8 @@
 /* muster keyring */
+#include "keyring.h"
 #include "base/assert.h"
 #include "commands.h"
 
-#define PATH             "/v1/operator/keyring"
 #define RELAY_FACTOR_MAX 5
 
 struct options {
@@ -31,16 +31,9 @@ const struct cli_options cmd_keyring_options = CLI_OPTIONS(rows, struct options)
 /* -- list ---------------------------------------------------------------------------------------
  */
 
-struct pool {
-    bool is_wan;
-    struct mu_span datacenter, segment;
-    const struct mu_json *keys, *primary_keys;
-    uint64_t nodes;
-};
-
-#define FIELD(json, as_what, member)                                             \
-    {                                                                            \
-        .name = (json), .as = (as_what), .offset = offsetof(struct pool, member) \
+#define FIELD(json, as_what, member)                                                     \
+    {                                                                                    \
+        .name = (json), .as = (as_what), .offset = offsetof(struct keyring_pool, member) \
     }
 
 static const struct mu_json_field pool_fields[] = {
@@ -54,11 +47,11 @@ static const struct mu_json_field pool_fields[] = {
     { .name = "Messages", .as = MU_JSON_AS_NOTHING },
 }; // clang-format on
 
-static const struct mu_json_shape pool_shape = { .fields = pool_fields,
-                                                 .fields_count = MU_LEN(pool_fields),
-                                                 .bytes = sizeof(struct pool) };
+const struct mu_json_shape keyring_pool_shape = { .fields = pool_fields,
+                                                  .fields_count = MU_LEN(pool_fields),
+                                                  .bytes = sizeof(struct keyring_pool) };
 
-static void print_pool(struct cli *cli, const struct pool *p, bool only_primary)
+static void print_pool(struct cli *cli, const struct keyring_pool *p, bool only_primary)
 {
     const struct mu_json *keys = only_primary ? p->primary_keys : p->keys;
 
@@ -93,9 +86,10 @@ static int print_pools(struct cli *cli, const struct cli_call *c, bool only_prim
         status = cli_fail(cli, "error: the answer is no list of pools");
     }
     for (size_t i = 0; status == 0 && i < mu_json_count(root); i++) {
-        struct pool pool = { .is_wan = false };
+        struct keyring_pool pool = { .is_wan = false };
 
-        if (mu_json_decode(mu_json_at(root, i), &pool_shape, &pool, &arena, &err) != MU_OK) {
+        if (mu_json_decode(mu_json_at(root, i), &keyring_pool_shape, &pool, &arena, &err) !=
+            MU_OK) {
             status = cli_fail(cli, "error: %s", err.text);
         } else {
             print_pool(cli, &pool, only_primary);
@@ -109,12 +103,12 @@ static int print_pools(struct cli *cli, const struct cli_call *c, bool only_prim
 /* -- the actions --------------------------------------------------------------------------------
  */
 
-static void add_relays(struct cli_call *c, const struct options *o)
+static void add_relays(struct cli_call *c, uint64_t relay_factor)
 {
     char number[24];
 
-    if (o->relay_factor > 0) {
-        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)o->relay_factor);
+    if (relay_factor > 0) {
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)relay_factor);
         cli_call_param(c, "relay-factor", number);
     }
 }
@@ -126,8 +120,8 @@ static int list(struct cli *cli, const struct options *o)
 
     (void)fprintf(cli->out, "==> Gathering installed %sencryption keys...\n",
                   o->lists_primary ? "primary " : "");
-    cli_call_init(&c, "GET", PATH);
-    add_relays(&c, o);
+    cli_call_init(&c, "GET", KEYRING_PATH);
+    add_relays(&c, o->relay_factor);
     if (o->is_local) {
         cli_call_param(&c, "local-only", "true");
     }
@@ -137,28 +131,38 @@ static int list(struct cli *cli, const struct options *o)
     return status;
 }
 
-static int change(struct cli *cli, const struct options *o, const char *method, const char *key,
-                  const char *what)
+bool keyring_change(struct cli *cli, struct cli_call *c, const char *method, const char *key,
+                    uint64_t relay_factor)
 {
     struct mu_buf body = MU_BUF_NONE;
     struct mu_json_out out;
-    struct cli_call c;
-    int status = 0;
+    bool ok;
 
-    (void)fprintf(cli->out, "==> %s gossip encryption key...\n", what);
     mu_json_out_init(&out, &body, false);
     mu_json_open(&out, '{');
     mu_json_text(&out, "Key", key);
     mu_json_close(&out, '}');
     mu_json_out_end(&out);
-    cli_call_init(&c, method, PATH);
-    add_relays(&c, o);
-    c.body = mu_buf_span(&body);
-    if (!cli_send(cli, &c)) {
+    cli_call_init(c, method, KEYRING_PATH);
+    add_relays(c, relay_factor);
+    c->body = mu_buf_span(&body);
+    ok = cli_send(cli, c);
+    c->body = MU_SPAN_NONE;
+    mu_buf_deinit(&body);
+    return ok;
+}
+
+static int change(struct cli *cli, const struct options *o, const char *method, const char *key,
+                  const char *what)
+{
+    struct cli_call c;
+    int status = 0;
+
+    (void)fprintf(cli->out, "==> %s gossip encryption key...\n", what);
+    if (!keyring_change(cli, &c, method, key, o->relay_factor)) {
         status = cli_fail(cli, "error: %s", c.error);
     }
     cli_call_deinit(&c);
-    mu_buf_deinit(&body);
     return status;
 }
 

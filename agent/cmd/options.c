@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/flags.h"
 #include "base/mem.h"
 
@@ -162,4 +163,23 @@ void cli_help(const struct cli_command *command, struct mu_buf *to)
     if (command->asks_agent) {
         add_rows("HTTP API Options", &cli_client_options, to);
     }
+}
+
+bool cli_duration(struct cli *cli, const char *name, const char *text, uint64_t fallback_ms,
+                  uint64_t *out)
+{
+    char why[128];
+    int64_t ns = 0;
+
+    *out = fallback_ms;
+    if (text == NULL) {
+        return true;
+    }
+    if (!mu_duration_parse(mu_span_text(text), &ns, why, sizeof why) || ns < 0) {
+        (void)cli_fail(cli, "invalid value \"%s\" for flag -%s: %s", text, name,
+                       ns < 0 ? "must not be negative" : why);
+        return false;
+    }
+    *out = (uint64_t)(ns / MU_NS_PER_MS);
+    return true;
 }

@@ -3,8 +3,10 @@ command, and who was away meanwhile comes back without anybody's hands."""
 
 import base64
 import os
+import signal
 import stat
 import subprocess
+import threading
 
 from cluster import PATIENCE, ClusterTest, main, wait_equal, wait_for
 from test_sealed import Listener
@@ -220,6 +222,82 @@ class Keys(ClusterTest):
             for port in (8300, 8301):
                 for word in (bytes([2]) * 16, bytes([1]) * 16, K2.encode(), b"_serf_", b"consul"):
                     self.assertNotIn(word, heard[port])
+
+    def test_rotation_in_one_go(self):
+        """Wish 20: under events, with one of five stopped, which fetches the key when it is back;
+        broken off in the middle, it goes on with the key."""
+        cluster = self.sealed(clients=4)
+        s1, k1, k4 = (cluster.agents[n] for n in ("s1", "k1", "k4"))
+        listener = Listener(cluster.prefix) if os.geteuid() == 0 else None
+        k4.kill()
+        wait_for("s1 to see the crash", lambda: s1.members()["k4"] == 4)
+        talks = threading.Event()
+
+        def talk():
+            while not talks.is_set():
+                k1.cli("event", "-name", "busy", "payload-in-clear", check=0)
+
+        talker = threading.Thread(target=talk)
+        talker.start()
+        try:
+            run = k1.cli("keys", "rotate", check=0)
+        finally:
+            talks.set()
+            talker.join()
+        new = run.stdout.splitlines()[-1]
+        self.assertEqual(run.stdout.splitlines(), [
+            "==> Installing the new key...", "==> Sealing with the new key...",
+            "==> Removing the other keys...",
+            "Away, and told when they come back within 72 hours: k4",
+            "==> Done. The key, for the configuration of nodes to come:", new])
+        self.assertEqual(len(base64.b64decode(new)), 32)
+        says("the keys", {new: 4}, lambda: counts(s1))
+        k4.start()
+        wait_for("k4 to be a member again", lambda: s1.members()["k4"] == 1)
+        wait_for("its ring to be the others'", lambda: counts(s1) == {new: 5})
+        if listener is not None:
+            heard = listener.stop()
+            for port in (8300, 8301):
+                for word in (base64.b64decode(new), b"payload-in-clear", new.encode()):
+                    self.assertNotIn(word, heard[port])
+
+        change(s1, "POST", K2)  # as if broken off behind the first step
+        run = s1.cli("keys", "rotate", "-key", K2, check=0)
+        self.assertEqual(run.stdout.splitlines()[-1], K2)
+        says("the keys", {K2: 5}, lambda: counts(s1))
+        again = s1.cli("keys", "rotate", "-key", K2, check=0)  # and when all is done
+        self.assertEqual(again.stdout, run.stdout)
+
+    def test_rotation_that_is_refused_changes_nothing(self):
+        cluster = self.sealed(clients=0)
+        s1 = cluster.agents["s1"]
+        for words, text in (
+                (("-key", "zz"), 'invalid value "zz" for flag -key: illegal base64 data at input byte 0'),
+                (("-key", "c2hvcnQ="),
+                 'invalid value "c2hvcnQ=" for flag -key: key size must be 16, 24 or 32 bytes'),
+                (("-timeout", "soon"), 'invalid value "soon" for flag -timeout: '),
+                (("now",), "Too many arguments (expected 0, got 1)")):
+            run = s1.cli("keys", "rotate", *words, check=1)
+            self.assertIn(text, run.stderr)
+        self.assertEqual(counts(s1), {K1: 1})
+        s1.kill()
+        self.assertIn("connection refused", s1.cli("keys", "rotate", check=1).stderr)
+        clear = self.cluster(servers=1, clients=0)
+        clear.start().wait_ready()
+        self.assertIn("encryption not enabled",
+                      clear.agents["s1"].cli("keys", "rotate", check=1).stderr)
+
+    def test_rotation_waits_for_who_does_not_answer(self):
+        cluster = self.sealed(clients=1)
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        k1.send(signal.SIGSTOP)
+        run = s1.cli("keys", "rotate", "-key", K2, "-timeout", "0s", check=1)
+        self.assertIn("nodes reported success", run.stderr)
+        self.assertIn(f"muster keys rotate -key {K2}", run.stderr)
+        k1.send(signal.SIGCONT)
+        says("k1", 1, lambda: s1.members()["k1"])
+        run = s1.cli("keys", "rotate", "-key", K2, check=0)
+        says("the keys", {K2: 2}, lambda: counts(s1))
 
     def test_a_stranger_with_the_old_key_is_told_nothing(self):
         cluster = self.sealed(clients=1)

@@ -126,7 +126,7 @@ static void run_text(struct run *r, struct mu_span rest)
 }
 
 struct walk {
-    const char *dir;
+    const char *dir, *only; /* NULL: all of them */
     const struct script_world *world;
     size_t failed, files;
 };
@@ -139,7 +139,8 @@ static enum mu_code run_file(void *data, const char *name, struct mu_err *err)
     size_t length = strlen(name);
     enum mu_code rc = MU_OK;
 
-    if (length < 4 || strcmp(name + length - 4, ".txt") != 0) {
+    if (length < 4 || strcmp(name + length - 4, ".txt") != 0 ||
+        (w->only != NULL && strcmp(name, w->only) != 0)) {
         return MU_OK;
     }
     mu_buf_addf(&path, "%s/%s", w->dir, name);
@@ -163,9 +164,9 @@ static enum mu_code run_file(void *data, const char *name, struct mu_err *err)
     return rc;
 }
 
-size_t script_run_dir(const char *dir, const struct script_world *world)
+size_t script_run_one(const char *dir, const char *name, const struct script_world *world)
 {
-    struct walk w = { .dir = dir, .world = world };
+    struct walk w = { .dir = dir, .only = name, .world = world };
     struct mu_err err = MU_ERR_NONE;
 
     if (mu_dir_each(dir, run_file, &w, &err) != MU_OK) {
@@ -178,6 +179,11 @@ size_t script_run_dir(const char *dir, const struct script_world *world)
     }
     (void)fprintf(stderr, "%s: %zu scripts, %zu failed\n", dir, w.files, w.failed);
     return w.failed;
+}
+
+size_t script_run_dir(const char *dir, const struct script_world *world)
+{
+    return script_run_one(dir, NULL, world);
 }
 
 const char *script_option(const struct script_command *c, const char *key, const char *fallback)

@@ -37,6 +37,8 @@ struct script_world {
 /* Run every *.txt below `dir` (relative to the tests folder) in name order. Returns how many files
  * differ or fail; prints a unified picture of the first difference of each. */
 size_t script_run_dir(const char *dir, const struct script_world *world);
+/* Only that one. */
+size_t script_run_one(const char *dir, const char *name, const struct script_world *world);
 
 /* "key=value" among the words of a command; `fallback` when it is not there. */
 const char *script_option(const struct script_command *c, const char *key, const char *fallback);

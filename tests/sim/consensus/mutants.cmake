@@ -1,17 +1,30 @@
 # Faults put into the shipped core on purpose, one program each: the tests must notice every one.
 #
 #   mutant(<name> <file> <sim|scripts|leases|explore|fuzz|unit_*> <what stands there, once>
-#          <what a careless hand would write> [LONG])
+#          <what a careless hand would write> [LONG] [TOLD])
 #
 # `sim` must find it among fixed seeds, `scripts` must show another story, `explore` must reach it in
 # small bounds, `fuzz` must trip over it by steps nobody thought of, a unit test must say so. The
 # sources stay clean: a mutant is a copy of one file with the text replaced, linked before the
 # library. LONG ones are built and run by tests/sim/run --mutants only, which also fails when one no
-# longer fits its file.
+# longer fits its file. TOLD ones are looked for by the scripts, too. Where a line of known_faults names
+# scripts and a mutant that scripts look for, one of just these scripts must show another story.
 
 set(mutant_dir ${CMAKE_CURRENT_BINARY_DIR}/mutants)
 set(mutant_rows)
 add_custom_target(mutants)
+
+# One program of a mutant: this one looks for it.
+function(mutant_program program name by when)
+    add_executable(${program} ${mutant_dir}/${name}.c)
+    target_link_libraries(${program} PRIVATE ${by}_consensus_main muster_flags)
+    # a mutant may leave a variable or function unused
+    target_compile_options(${program} PRIVATE -w)
+    add_dependencies(mutants ${program})
+    if(when STREQUAL long)
+        set_target_properties(${program} PROPERTIES EXCLUDE_FROM_ALL ON)
+    endif()
+endfunction()
 
 function(mutant name file by old new)
     mutant_source(fits consensus/${file} ${mutant_dir}/${name}.c "${old}" "${new}")
@@ -23,32 +36,32 @@ function(mutant name file by old new)
     if(NOT fits)
         message(FATAL_ERROR "mutant ${name}: ${file} must hold exactly once:\n${old}")
     endif()
-    add_executable(mutant_${name} ${mutant_dir}/${name}.c)
-    target_link_libraries(mutant_${name} PRIVATE ${by}_consensus_main muster_flags)
-    # a mutant may leave a variable or function unused
-    target_compile_options(mutant_${name} PRIVATE -w)
-    add_dependencies(mutants mutant_${name})
     set(when quick)
     if("LONG" IN_LIST ARGN)
         set(when long)
-        set_target_properties(mutant_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
     endif()
-    set(mutant_rows "${mutant_rows}${name} ${by} ${when} $<TARGET_FILE:mutant_${name}>\n"
-        PARENT_SCOPE)
+    mutant_program(mutant_${name} ${name} ${by} ${when})
+    set(mutant_rows "${mutant_rows}${name} ${by} ${when} $<TARGET_FILE:mutant_${name}>\n")
+    if("TOLD" IN_LIST ARGN)
+        mutant_program(mutant_${name}_told ${name} scripts long)
+        set(mutant_rows
+            "${mutant_rows}${name}_told scripts long $<TARGET_FILE:mutant_${name}_told>\n")
+    endif()
+    set(mutant_rows "${mutant_rows}" PARENT_SCOPE)
 endfunction()
 
 # -- votes and terms (spec 2.1) ----------------------------------------------------------------------
 
 mutant(vote_forgotten_on_step_down election.c sim
     "    c->role = to;"
-    "    c->role = to; if (to == CONSENSUS_FOLLOWER) { c->hard.voted_for = MU_ID_NONE; }")
+    "    c->role = to; if (to == CONSENSUS_FOLLOWER) { c->hard.voted_for = MU_ID_NONE; }" TOLD)
 mutant(vote_before_durable election.c sim
     ".seq = c->writes.vote_seq, /* O2 */"
     ".seq = 0,")
 mutant(request_before_own_vote_durable election.c sim
     "    if (c->role == CONSENSUS_CANDIDATE && !c->campaign.has_asked &&
         c->writes.persisted_seq >= c->writes.vote_seq) {"
-    "    if (c->role == CONSENSUS_CANDIDATE && !c->campaign.has_asked) {")
+    "    if (c->role == CONSENSUS_CANDIDATE && !c->campaign.has_asked) {" TOLD)
 mutant(vote_without_log_check election.c sim
     "    return m->ask.last_term < term || (m->ask.last_term == term && m->ask.last_index < index);"
     "    return m->ask.last_term < term;")
@@ -56,7 +69,7 @@ mutant(vote_twice_in_a_term election.c sim
     "    } else if (voted_for_another(c, &m->from)) {
         vote_refuse"
     "    } else if (false) {
-        vote_refuse")
+        vote_refuse" TOLD)
 mutant(vote_forgotten_by_restart step.c sim
     "    c->hard = loaded->hard;
 "
@@ -92,7 +105,7 @@ mutant(ack_before_term_durable append.c sim
     "    if (false) {")
 mutant(ack_of_own_last append.c sim
     "                                 .match = end,"
-    "                                 .match = c->log.last_index,")
+    "                                 .match = c->log.last_index," TOLD)
 mutant(commit_of_older_terms replicate.c scripts
     "    if (index > c->commit && consensus_term_at(c, index) == c->hard.term) {"
     "    if (index > c->commit) {")
@@ -101,26 +114,26 @@ mutant(commit_by_memory replicate.c sim
     "uint64_t index = quorum_index(c, c->log.last_index);")
 mutant(commit_to_own_last append.c sim
     "    consensus__commit_to(c, min_u64(m->append.commit, end));"
-    "    consensus__commit_to(c, min_u64(m->append.commit, c->log.last_index));")
+    "    consensus__commit_to(c, min_u64(m->append.commit, c->log.last_index));" TOLD)
 mutant(heartbeat_commit_not_clamped replicate.c sim
     "        m->heartbeat.commit = min_u64(c->commit, p->match);"
     "        m->heartbeat.commit = c->commit;")
 mutant(short_append_cuts_tail append.c sim
     "        if (!is_equal && e->index > c->commit) {"
-    "        if (e->index > c->commit) {")
+    "        if (e->index > c->commit) {" TOLD)
 mutant(prev_not_checked append.c sim
     "    if (m->append.prev_index > c->commit &&
         !consensus__log_has(c, m->append.prev_index, m->append.prev_term)) {"
     "    if (m->append.prev_index > c->log.last_index) {")
 mutant(stable_by_last_completion write.c sim
     "        if (s->first <= s->last && s->first - 1 < stable) {"
-    "        if (false) {")
+    "        if (false) {" TOLD)
 mutant(truncation_not_written append.c sim
     "    consensus__write_entries(c, first, bytes);"
     "    consensus__write_entries(c, first + (count > 1), bytes);")
 mutant(lost_tail_not_noticed replicate.c sim
     "    if (p->state != CONSENSUS_REPLICATE || p->match + 1 >= p->next) {"
-    "    if (true) {")
+    "    if (true) {" TOLD)
 mutant(attempts_not_told_apart progress.c scripts
     "    if (to == CONSENSUS_PROBE) {"
     "    if (false) {")
@@ -132,13 +145,13 @@ mutant(read_confirmed_by_older_round read.c scripts
     "        consensus__quorum_read_echo(c) + 1 < c->reads.flying_seq) {")
 mutant(read_before_own_term read.c sim
     "    if (c->reads.flying > 0 || waiting == 0 || !c->office.is_ready) {"
-    "    if (c->reads.flying > 0 || waiting == 0) {")
+    "    if (c->reads.flying > 0 || waiting == 0) {" TOLD)
 mutant(read_without_quorum read.c scripts
     "        consensus__quorum_read_echo(c) < c->reads.flying_seq) {"
     "        false) {")
 mutant(reads_forgotten_at_step_down read.c sim
     "    c->reads.is_void = c->reads.count > c->reads.ready;"
-    "    c->reads.count = c->reads.ready;")
+    "    c->reads.count = c->reads.ready;" TOLD)
 mutant(lost_proposals_not_told propose.c sim
     "    c->lost_last = c->log.last_index;"
     "    c->lost_last = 0;")
@@ -436,6 +449,7 @@ mutant(asks_and_never_sends snapshot.c scripts
     "true;")
 
 include(${CMAKE_CURRENT_LIST_DIR}/mutants_more.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/mutants_known.cmake)
 
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${mutant_rows}")
 add_test(NAME mutants_consensus

@@ -264,7 +264,7 @@ mutant(base_term_forgotten log.c sim
     "    if (index == c->log.base_index) {
         return c->log.base_term;"
     "    if (index == c->log.base_index) {
-        return 0;" LONG)
+        return 0;" LONG TOLD)
 mutant(covering_by_last write.c sim
     "        if (s->first <= s->last && s->first <= index) {
             return s->seq;"

@@ -286,9 +286,9 @@ static void act_event(struct torture *t, size_t node)
     MU_ASSERT(world_event(t->world, node, name, "payload", false));
 }
 
-/* Somebody who still runs has it, and this one ought to: it ran and belonged to the cluster when it
- * was sent, and has not forgotten that far back. What somebody says before it met the others bears
- * a time that is long over for most of them, who then do not pass it on. */
+/* It ought to have it: it ran and belonged to the cluster when it was sent, and has not forgotten
+ * that far back. What somebody says before it met the others bears a time that is long over for
+ * most of them, who then do not pass it on. */
 static bool misses(const struct torture *t, const struct sent *s, size_t node)
 {
     const struct gossip *core = world_core(t->world, node);
@@ -298,20 +298,28 @@ static bool misses(const struct torture *t, const struct sent *s, size_t node)
            core->event_time - s->ltime < GOSSIP__EVENT_SLOTS / 2;
 }
 
+/* Of those whom this one has found again: who never met anybody that still runs is an island. */
+static bool is_held_near(const struct torture *t, const struct sent *s, size_t node)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (is_running(t, i) && s->has[i] && t->started_ms[i] < s->at_ms &&
+            world_sees(t->world, node, world_name(t->world, i)) == GOSSIP_STATUS_ALIVE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool events_agree(const struct torture *t, struct mu_buf *why)
 {
     for (size_t i = 0; i < t->sent_count; i++) {
-        bool is_held = false;
+        const struct sent *s = &t->sent[i];
 
         for (size_t node = 0; node < t->count; node++) {
-            is_held = is_held || (is_running(t, node) && t->sent[i].has[node] &&
-                                  t->started_ms[node] < t->sent[i].at_ms);
-        }
-        for (size_t node = 0; is_held && node < t->count; node++) {
-            if (is_running(t, node) && misses(t, &t->sent[i], node)) {
+            if (is_running(t, node) && misses(t, s, node) && is_held_near(t, s, node)) {
                 if (why != NULL) {
                     mu_buf_addf(why, "%s misses event %zu of %llu ms", world_name(t->world, node),
-                                i, (unsigned long long)t->sent[i].at_ms);
+                                i, (unsigned long long)s->at_ms);
                 }
                 return false;
             }
