@@ -149,6 +149,7 @@ const struct config_item config_items[] = {
     { .key = "serf_rpc.auth", TEXT, AT(c.serf_rpc.auth), .help = "Key that clients of the serf command's port must give (serf -rpc-auth)." },
     { .key = "serf_rpc.addr16", BOOL, AT(c.serf_rpc.addr16), .help = "Tell IPv4 addresses in 16 bytes on the serf command's port, for old clients." },
     { .key = "event_handlers", .flag = "event-handler", TEXTS, AT(event_handlers), LIVE, .example = "[\"member-join,member-failed=/usr/local/bin/members\", \"user:deploy=/usr/local/bin/deploy\"]", .help = "Scripts that run on events, as the serf command has them: filters, =, a command for the shell." },
+    { .key = "event_handler_damping", BOOL, AT(c.event_handler_damping), LIVE, .help = "Tell event handlers that a member is back only once it has stayed for 30 s, where it failed three times within ten minutes." },
     { .key = "event_handler_timeout", MS, AT(c.event_handler_timeout_ms), .fallback = MIN(10), AT_LEAST(0), LIVE, .help = "An event handler that runs longer is killed with its children; 0s: never." },
     { .key = "watches", .type = CONFIG_WATCHES, LIVE, .example = "[{ \"type\": \"key\", \"key\": \"config/web\", \"args\": [\"/usr/local/bin/reload-web\"] }]", .help = "Programs or URLs that are told when something changes: type and its parameters, args or handler." },
 

@@ -154,6 +154,7 @@ struct config {
     const char **event_handlers; /* as handler_rule.h reads them; checked */
     size_t event_handlers_count;
     int64_t event_handler_timeout_ms;
+    bool event_handler_damping;
     bool disable_remote_exec;
     struct config_watch *watches;
     size_t watches_count;
