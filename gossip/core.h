@@ -557,6 +557,7 @@ struct gossip__letter { /* a datagram being written */
     struct gossip__member *peer; /* NULL: a stranger, who gets no rumors */
     struct mu_span parts[GOSSIP__PARTS_MAX];
     size_t parts_count, left;
+    size_t spare; /* beyond the budget, for a part that fits none: it travels alone */
     struct gossip__rumor *taken[GOSSIP__PARTS_MAX]; /* those parts that are rumors */
     size_t taken_count;
 };
@@ -573,6 +574,8 @@ bool gossip__header_ok(const struct gossip__head *head, struct mu_span data, str
 void gossip__letter_begin(struct gossip *g, struct gossip__letter *l, const struct mu_addr *to,
                           struct gossip__member *peer);
 bool gossip__letter_add(struct gossip__letter *l, struct mu_span part);
+/* Bytes of a part that fits a datagram of our size whoever sends it, sealed or not. */
+size_t gossip__part_room(const struct gossip *g);
 /* Fill up with rumors and send; an empty letter is not sent. Returns whether it was. */
 bool gossip__letter_send(struct gossip *g, struct gossip__letter *l);
 void gossip__send_part(struct gossip *g, const struct mu_addr *to, struct gossip__member *peer,
