@@ -432,6 +432,15 @@ static void tell_raft(const struct agent *a, const struct telling *t)
          (double)s.reads_leased);
     tell(t, AGENT_COUNTER, "raft.reads.rounds", "Rounds that confirmed reads",
          (double)s.reads_batched);
+    tell(t, AGENT_COUNTER, "raft.snapshots.sent", "Snapshots that others took from this server",
+         (double)s.snapshots_sent);
+    tell(t, AGENT_COUNTER, "raft.snapshots.installed", "Snapshots that became the state here",
+         (double)s.snapshots_installed);
+    tell(t, AGENT_COUNTER, "raft.snapshots.failed", "Snapshots that were not made, sent or taken",
+         (double)s.snapshots_failed);
+    tell(t, AGENT_COUNTER, "raft.entries.reread",
+         "Entries that were read from the log again for servers that were behind",
+         (double)s.entries_reread);
     tell_sample(t, "raft.commitTime", "Milliseconds from proposing a write here to its result",
                 &a->metrics.commit);
 }

@@ -155,7 +155,15 @@ static enum mu_code write_all(int fd, struct mu_span bytes, off_t at, struct mu_
     return MU_OK;
 }
 
+static void pause_now(const struct snapshot_files *f)
+{
+    if (f->pause != NULL) {
+        f->pause(f->pause_data);
+    }
+}
+
 struct sink {
+    const struct snapshot_files *files;
     int fd;
     off_t at;
 };
@@ -165,6 +173,7 @@ static enum mu_code file_sink(void *data, struct mu_span bytes, struct mu_err *e
     struct sink *s = data;
     enum mu_code rc = write_all(s->fd, bytes, s->at, err);
 
+    pause_now(s->files);
     s->at += (off_t)bytes.bytes;
     return rc;
 }
@@ -192,7 +201,7 @@ enum mu_code snapshot_stream(const char *dir, uint64_t generation, catalog_sink_
 static enum mu_code export_to(const struct snapshot_files *f, int fd, struct catalog_snapshot *info,
                               struct mu_err *err)
 {
-    struct sink s = { fd, 0 };
+    struct sink s = { f, fd, 0 };
 
     return snapshot_stream(f->dir, f->generation, file_sink, &s, info, err);
 }
@@ -375,15 +384,16 @@ enum mu_code snapshot_store(struct snapshot_files *f, const struct consensus_sna
 }
 
 struct part_source {
-    int fd;
+    const struct snapshot_files *files;
     off_t at;
 };
 
 static enum mu_code part_source(void *data, void *to, size_t room, size_t *got, struct mu_err *err)
 {
     struct part_source *s = data;
-    enum mu_code rc = read_at(s->fd, s->at, to, room, got, err);
+    enum mu_code rc = read_at(s->files->part_fd, s->at, to, room, got, err);
 
+    pause_now(s->files);
     s->at += (off_t)*got;
     return rc;
 }
@@ -409,7 +419,7 @@ static enum mu_code import_to(const char *path, struct part_source *s,
 enum mu_code snapshot_import(struct snapshot_files *f, const struct consensus_snap *snap,
                              struct mu_err *err)
 {
-    struct part_source s = { f->part_fd, 0 };
+    struct part_source s = { f, 0 };
     char *path = snapshot_state_path(f->dir, f->generation + 1);
     enum mu_code rc;
 

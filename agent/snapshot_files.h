@@ -19,8 +19,14 @@
 #include "catalog/snapshot.h"
 #include "consensus/consensus.h"
 
+/* Between pieces of an export or an import, which may take long: the place to give way. On the
+ * caller's thread. */
+typedef void snapshot_pause_fn(void *data);
+
 struct snapshot_files {
-    char *dir; /* the data directory; given */
+    char *dir;                /* the data directory; given */
+    snapshot_pause_fn *pause; /* NULL: none */
+    void *pause_data;
     uint64_t generation;
     uint32_t wal_bytes;     /* of the state (catalog/catalog.h) */
     int export_fd, part_fd; /* -1: none */

@@ -260,6 +260,7 @@ struct consensus__counters {
     uint64_t elections_started, elections_won, prevotes_started, pauses_seen;
     uint64_t messages_dropped, reads_batched, reads_leased, refused;
     uint64_t snapshots_sent, snapshots_installed, snapshots_failed;
+    uint64_t entries_reread;
 };
 
 struct consensus {

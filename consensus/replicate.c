@@ -591,6 +591,7 @@ void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev
     for (size_t i = 0; i < ev->fetched.count; i++) {
         bytes += ev->fetched.entries[i].bytes;
     }
+    c->counters.entries_reread += ev->fetched.count;
     p->fetch_load = c->office.load + consensus__load(ev->fetched.count, bytes) / OLD_FOR_NEW;
     struct consensus_msg *m = append_req(c, p, p->next - 1);
 

@@ -71,6 +71,7 @@ void consensus_status(const struct consensus *c, struct consensus_status *out)
         .snapshots_sent = c->counters.snapshots_sent,
         .snapshots_installed = c->counters.snapshots_installed,
         .snapshots_failed = c->counters.snapshots_failed,
+        .entries_reread = c->counters.entries_reread,
     };
     status_peers(c, out);
 }

@@ -709,6 +709,7 @@ struct consensus_status {
     enum consensus_installing installing;
     struct consensus_snap snapshot; /* the one received, or the one made for others last */
     uint64_t snapshots_sent, snapshots_installed, snapshots_failed;
+    uint64_t entries_reread; /* leader: fetched for peers that are behind, and sent */
     uint64_t elections_started, elections_won, prevotes_started, pauses_seen;
     uint64_t messages_dropped; /* wrong cluster, epoch, disk or receiver; malformed; impossible */
     uint64_t reads_batched;    /* rounds that confirmed reads */

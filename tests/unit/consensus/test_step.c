@@ -449,6 +449,7 @@ static void fetched_entries_are_sent_and_given_back(void **state)
     assert_int_equal(fx.sends[0].append.entries_count, 4);
     assert_int_equal(consensus_sent_entry(c, &fx.sends[0], 3).handle, 43);
     assert_int_equal(fx.drops_count, 4);
+    assert_int_equal(c->counters.entries_reread, 4);
     assert_int_equal(fx.fetches_count, 1); /* and the next ones at once */
     assert_int_equal(fx.fetches[0].first, 6);
     mu_free(c);
