@@ -16,7 +16,17 @@ struct latest { /* of one name */
     size_t count;
 };
 
+struct flaps {                          /* of one member */
+    uint64_t failed_ms[COALESCE_FLAPS]; /* in a ring; 0: not yet */
+    unsigned next;
+    struct handler_event *held; /* that it is back; NULL: nothing is held */
+    uint64_t until_ms;
+};
+
 struct coalescer {
+    bool damps;
+    struct mu_table *flaps; /* name -> struct flaps */
+    size_t held_count;
     struct window members_window, users_window;
     struct mu_table *members; /* name -> struct handler_event of one member */
     struct mu_table *told;    /* name -> type: what was last told of it */
@@ -30,7 +40,21 @@ struct coalescer *coalescer_new(void)
     c->members = mu_table_new();
     c->told = mu_table_new();
     c->users = mu_table_new();
+    c->flaps = mu_table_new();
     return c;
+}
+
+void coalescer_damp(struct coalescer *c, bool damps)
+{
+    c->damps = damps;
+}
+
+static void flaps_free(struct flaps *f)
+{
+    if (f != NULL && f->held != NULL) {
+        handler_event_release(f->held);
+    }
+    mu_free(f);
 }
 
 static void latest_clear(struct latest *l)
@@ -62,9 +86,14 @@ void coalescer_free(struct coalescer *c)
     while (mu_table_next(c->users, &at)) {
         latest_free(at.value);
     }
+    at = (struct mu_table_at){ .started = false };
+    while (mu_table_next(c->flaps, &at)) {
+        flaps_free(at.value);
+    }
     mu_table_free(c->members);
     mu_table_free(c->told);
     mu_table_free(c->users);
+    mu_table_free(c->flaps);
     mu_free(c);
 }
 
@@ -96,8 +125,78 @@ uint64_t coalescer_due(const struct coalescer *c)
     uint64_t members = window_end(&c->members_window);
     uint64_t users = users_end(c);
     uint64_t first = members < users ? members : users;
+    struct mu_table_at at = { .started = false };
 
+    while (c->held_count > 0 && mu_table_next(c->flaps, &at)) {
+        const struct flaps *f = at.value;
+
+        first = f->held != NULL && f->until_ms < first ? f->until_ms : first;
+    }
     return first == UINT64_MAX ? 0 : first;
+}
+
+/* -- those that come and go -------------------------------------------------------------------- */
+
+static void flaps_drop(struct coalescer *c, struct flaps *f)
+{
+    if (f->held != NULL) {
+        handler_event_release(f->held);
+        f->held = NULL;
+        c->held_count--;
+    }
+}
+
+static void note_failed(struct coalescer *c, uint64_t now_ms, struct mu_span name)
+{
+    struct flaps *f = mu_table_find(c->flaps, name);
+
+    if (f == NULL) {
+        f = mu_new(sizeof *f);
+        (void)mu_table_put(c->flaps, name, f);
+    }
+    flaps_drop(c, f);
+    f->failed_ms[f->next++ % COALESCE_FLAPS] = now_ms;
+}
+
+static bool is_flapping(const struct flaps *f, uint64_t now_ms)
+{
+    uint64_t oldest = f->failed_ms[f->next % COALESCE_FLAPS];
+
+    return oldest != 0 && now_ms - oldest < COALESCE_FLAPPING_MS;
+}
+
+/* True: `event` is held, or was about one whose return is. */
+static bool hold(struct coalescer *c, uint64_t now_ms, struct handler_event *event)
+{
+    struct mu_span name = mu_span_text(event->members[0].name);
+    struct flaps *f = mu_table_find(c->flaps, name);
+    bool is_join = strcmp(event->type, "member-join") == 0;
+    bool is_update = strcmp(event->type, "member-update") == 0;
+
+    if (strcmp(event->type, "member-failed") == 0) {
+        note_failed(c, now_ms, name);
+        return false;
+    }
+    if (f != NULL && is_join) {
+        flaps_drop(c, f);
+    }
+    if (f != NULL && is_join && c->damps && is_flapping(f, now_ms)) {
+        f->held = event;
+        f->until_ms = now_ms + COALESCE_HELD_MS;
+        c->held_count++;
+        return true;
+    }
+    if (f != NULL && f->held != NULL && is_update) { /* it is told as it is by then */
+        handler_event_release(f->held);
+        f->held = event;
+        f->held->type = "member-join";
+        return true;
+    }
+    if (f != NULL && !is_join && !is_update) { /* it left, or was forgotten: in order */
+        flaps_drop(c, f);
+        flaps_free(mu_table_remove(c->flaps, name));
+    }
+    return false;
 }
 
 /* -- in ---------------------------------------------------------------------------------------- */
@@ -109,6 +208,9 @@ void coalescer_member(struct coalescer *c, uint64_t now_ms, const char *type,
     struct handler_event *before;
 
     handler_event_add(event, member);
+    if ((c->damps || c->held_count > 0) && hold(c, now_ms, event)) {
+        return;
+    }
     before = mu_table_put(c->members, mu_span_text(member->name), event);
     if (before != NULL) {
         handler_event_release(before);
@@ -217,8 +319,31 @@ static void flush_users(struct coalescer *c, coalescer_emit_fn *emit, void *data
     mu_table_free(users);
 }
 
+/* Those that have stayed. */
+static void flush_held(struct coalescer *c, uint64_t now_ms)
+{
+    struct mu_table_at at = { .started = false };
+
+    while (c->held_count > 0 && mu_table_next(c->flaps, &at)) {
+        struct flaps *f = at.value;
+
+        if (f->held != NULL && f->until_ms <= now_ms) {
+            struct handler_event *before =
+                mu_table_put(c->members, mu_span_text(f->held->members[0].name), f->held);
+
+            if (before != NULL) {
+                handler_event_release(before);
+            }
+            f->held = NULL;
+            c->held_count--;
+            window_touch(&c->members_window, now_ms);
+        }
+    }
+}
+
 void coalescer_flush(struct coalescer *c, uint64_t now_ms, coalescer_emit_fn *emit, void *data)
 {
+    flush_held(c, now_ms);
     if (window_end(&c->members_window) <= now_ms) {
         flush_members(c, emit, data);
     }

@@ -149,6 +149,7 @@ const struct config_item config_items[] = {
     { .key = "serf_rpc.auth", TEXT, AT(c.serf_rpc.auth), .help = "Key that clients of the serf command's port must give (serf -rpc-auth)." },
     { .key = "serf_rpc.addr16", BOOL, AT(c.serf_rpc.addr16), .help = "Tell IPv4 addresses in 16 bytes on the serf command's port, for old clients." },
     { .key = "event_handlers", .flag = "event-handler", TEXTS, AT(event_handlers), LIVE, .example = "[\"member-join,member-failed=/usr/local/bin/members\", \"user:deploy=/usr/local/bin/deploy\"]", .help = "Scripts that run on events, as the serf command has them: filters, =, a command for the shell." },
+    { .key = "event_handler_damping", BOOL, AT(c.event_handler_damping), LIVE, .help = "Tell event handlers that a member is back only once it has stayed for 30 s, where it failed three times within ten minutes." },
     { .key = "event_handler_timeout", MS, AT(c.event_handler_timeout_ms), .fallback = MIN(10), AT_LEAST(0), LIVE, .help = "An event handler that runs longer is killed with its children; 0s: never." },
     { .key = "watches", .type = CONFIG_WATCHES, LIVE, .example = "[{ \"type\": \"key\", \"key\": \"config/web\", \"args\": [\"/usr/local/bin/reload-web\"] }]", .help = "Programs or URLs that are told when something changes: type and its parameters, args or handler." },
 
@@ -160,6 +161,7 @@ const struct config_item config_items[] = {
     { .key = "log_rotate_duration", .flag = "log-rotate-duration", MS, LATER, .fallback = HOUR(24), .help = "Begin a new log file after that time." },
     { .key = "log_rotate_max_files", .flag = "log-rotate-max-files", INT, LATER, .help = "How many old log files are kept." },
     { .key = "log_sublevels", ANY, LATER, .help = "Log levels of single modules." },
+    { .key = "realtime", BOOL, AT(c.is_realtime), .help = "Run before other programs (SCHED_FIFO) and keep memory from being swapped, so that a machine without a free processor does not look dead." },
     { .key = "enable_syslog", .flag = "syslog", BOOL, AT(c.enable_syslog), .help = "Log to syslog as well." },
     { .key = "syslog_facility", TEXT, AT(c.syslog_facility), .text = "LOCAL0", .help = "Facility for syslog." },
     { .key = "pid_file", .flag = "pid-file", TEXT, AT(c.pid_file), .help = "Write the process id here, remove it at the end." },
@@ -228,6 +230,7 @@ const struct config_item config_items[] = {
     { .key = "gossip_lan.stream_timeout", MS, AT(c.gossip_lan.stream_ms), .fallback = S(10), .min = 100, .max = MIN(10), LIVE, .help = "How long that may take, and any other exchange over TCP." },
     { .key = "gossip_lan.gossip_to_dead", MS, AT(c.gossip_lan.gossip_to_dead_ms), .fallback = S(30), .min = 0, .max = MIN(60), LIVE, .help = "How long a failed member is still told the news." },
     { .key = "gossip_lan.reclaim_time", MS, AT(c.gossip_lan.reclaim_ms), .fallback = S(30), .min = 0, .max = HOUR(24), LIVE, .help = "How long a failed member's name is kept from another address." },
+    { .key = "gossip_lan.packet_size", INT, AT(c.gossip_lan.packet_bytes), .fallback = MU_GOSSIP_PACKET_MAX, .min = MU_GOSSIP_PACKET_MIN, .max = MU_GOSSIP_PACKET_MAX, LIVE, .help = "Up to how many bytes a datagram is filled; less where the path MTU is small: 48 below it, 1232 for tunnels." },
     { .key = "gossip_wan.gossip_interval", MS, LATER, .fallback = 500, .help = "As gossip_lan, between datacenters." },
     { .key = "gossip_wan.gossip_nodes", INT, LATER, .fallback = 3, .help = "As gossip_lan, between datacenters." },
     { .key = "gossip_wan.probe_interval", MS, LATER, .fallback = S(5), .help = "As gossip_lan, between datacenters." },

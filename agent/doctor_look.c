@@ -248,7 +248,8 @@ static void report(struct agent *a, struct mu_buf *to)
     gossip_driver_each_refusal(a->gossip, LATELY_MS, add_refusal, to);
     gossip_driver_each_broken_link(a->gossip, add_link, to);
     for (size_t i = 0; i < d->narrow_count; i++) {
-        add(to, DOCTOR_NARROW, GOSSIP_WAY_UNKNOWN, MU_GOSSIP_PACKET_MAX, d->narrow[i], "");
+        add(to, DOCTOR_NARROW, GOSSIP_WAY_UNKNOWN, a->gossip_profile.packet_bytes, d->narrow[i],
+            "");
     }
     for (size_t i = 0; i < d->met_count; i++) {
         if (d->met[i].way != GOSSIP_WAY_OPEN) {

@@ -423,6 +423,8 @@ void agent__handlers_reload(struct agent *a)
     struct handler **before = h->items;
     size_t before_count = h->count;
 
+    coalescer_damp(h->coalescer, a->config->event_handler_damping);
+
     h->count = a->config->event_handlers_count;
     h->items = mu_new_array(h->count, sizeof(struct handler *));
     h->next = 0;

@@ -481,6 +481,7 @@ static void pool_profile(const struct config_gossip *c, struct gossip_profile *t
     to->stream_ms = (uint32_t)c->stream_ms;
     to->gossip_to_dead_ms = (uint32_t)c->gossip_to_dead_ms;
     to->reclaim_ms = (uint32_t)c->reclaim_ms;
+    to->packet_bytes = (uint32_t)c->packet_bytes;
 }
 
 static void profile_make(const struct config *c, struct gossip_profile *to)

@@ -135,8 +135,7 @@ struct gossip__rumor *gossip__rumor_add(struct gossip *g, enum gossip__queue_kin
     uint64_t served = from != NULL && from->is_listed ? gossip__member_mark(from) : 0;
     uint64_t hearers = audience(g, false);
 
-    MU_ASSERT(part.bytes <= MU_GOSSIP_PACKET_MAX - GOSSIP__HEADER_BYTES - GOSSIP__NONCE_BYTES -
-                                GOSSIP__TAG_BYTES - MU_NODE_NAME_MAX - 64);
+    MU_ASSERT(part.bytes <= gossip__part_room(g) + MU_GOSSIP_PACKET_MAX - g->profile.packet_bytes);
     if (about != NULL) {
         gossip__rumor_forget(g, about);
         gossip__heard_keep(g, about, part);
@@ -229,6 +228,24 @@ static void take(struct gossip *g, enum gossip__queue_kind queue, struct gossip_
     }
 }
 
+/* News of others, who fill larger datagrams than we: when one's turn has come it travels alone. */
+static void take_alone(struct gossip *g, enum gossip__queue_kind queue, struct gossip__letter *l)
+{
+    uint64_t mark = gossip__member_mark(l->peer);
+    struct mu_branch *at = mu_tree_first(&g->queues[queue].rumors);
+    struct gossip__rumor *r = NULL;
+
+    for (; at != NULL && r == NULL; at = mu_tree_next(at)) {
+        r = rumor_of(at);
+        r = r->until_ms > g->now_ms && (r->served & mark) == 0 ? r : NULL;
+    }
+    if (r != NULL && gossip__packet_part_bytes(r->bytes) > l->left &&
+        gossip__letter_add(l, mu_span_of(r->data, r->bytes))) {
+        r->served |= mark;
+        l->taken[l->taken_count++] = r;
+    }
+}
+
 /* A busy detector may not starve what users send, nor these each other (7.3). */
 void gossip__rumor_fill(struct gossip *g, struct gossip__letter *l)
 {
@@ -237,6 +254,9 @@ void gossip__rumor_fill(struct gossip *g, struct gossip__letter *l)
                          g->queues[GOSSIP__QUEUE_EVENT].count >
                      0;
 
+    for (size_t queue = 0; l->spare > 0 && l->parts_count == 0 && queue < GOSSIP__QUEUES; queue++) {
+        take_alone(g, (enum gossip__queue_kind)queue, l);
+    }
     take(g, GOSSIP__QUEUE_CORE, l, is_shared ? l->left * CORE_PERCENT / 100 : l->left);
     for (size_t queue = GOSSIP__QUEUE_INTENT; is_shared && queue < GOSSIP__QUEUES; queue++) {
         size_t keep = queue == GOSSIP__QUEUE_EVENT ? 0 : events;

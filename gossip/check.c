@@ -150,4 +150,5 @@ void gossip__check(const struct gossip *g)
     check_streams(g);
     gossip__answer_check(g);
     check_probe(g);
+    gossip__ring_check(g);
 }

@@ -252,6 +252,8 @@ bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const
 /* How far it is: those who joined the first accuser, and how many are waited for. */
 void gossip__suspicion_count(const struct gossip *g, const struct gossip__member *m,
                              unsigned *confirmations, unsigned *wanted);
+/* Would our accusation change anything? */
+bool gossip__suspicion_wants_us(const struct gossip *g, const struct gossip__member *m);
 /* It denied what it was suspected of: counted for each of its accusers. Before it moves. */
 void gossip__suspicion_denied(struct gossip *g, const struct gossip__member *m);
 void gossip__suspicion_free_all(struct gossip *g);
@@ -286,6 +288,7 @@ enum gossip__probe_stage { GOSSIP__PROBE_IDLE, GOSSIP__PROBE_DIRECT, GOSSIP__PRO
 struct gossip__probe {
     enum gossip__probe_stage stage;
     struct gossip__member *target; /* NULL when idle */
+    bool is_for_ring;              /* else it came to it by the walk */
     uint64_t seq, direct_ms, deadline_ms;
     uint64_t again_ms; /* when the ping is repeated */
     uint64_t began_ns;
@@ -315,6 +318,24 @@ void gossip__on_wrong_node(struct gossip *g, const struct gossip__source *src);
 void gossip__on_send_failed(struct gossip *g, const struct mu_addr *to, bool is_remote);
 void gossip__send_ping(struct gossip *g, uint64_t seq, const char *target,
                        const struct mu_addr *to);
+
+/* -- ring.c: who comes next, in an order that all members share ----------------------------------
+ */
+
+#define GOSSIP__RING 3 /* as many as may have to accuse one, until all believe it */
+
+struct gossip__ring {
+    struct gossip__member *next[GOSSIP__RING]; /* live ones that follow us, the nearest first */
+    unsigned count;
+    bool is_known;                      /* false: to be looked for */
+    const struct gossip__member *asked; /* by the last round that was for them; NULL: gone */
+    unsigned rounds;                    /* of those, in a row until now */
+};
+
+/* Whom to probe in this round; NULL: it is the walk's. Asked once a round. */
+struct gossip__member *gossip__ring_turn(struct gossip *g);
+void gossip__ring_moved(struct gossip *g, struct gossip__member *m, bool was_live);
+void gossip__ring_check(const struct gossip *g);
 
 /* -- coordinate.c: how far everybody is (14) ----------------------------------------------------
  */
@@ -438,6 +459,7 @@ void gossip__inquiry_reach(struct gossip *g, const char *name, const struct mu_a
                            uint32_t reply_stream);
 /* Its machine takes connections, it does not answer: true, it gets a while before it is accused. */
 bool gossip__inquiry_doubt(struct gossip *g, const struct gossip__member *m);
+bool gossip__inquiry_doubts(const struct gossip *g, const struct gossip__member *m); /* just now */
 void gossip__inquiry_postpone(struct gossip *g, uint64_t pause_ms);
 void gossip__inquiry_stream_gone(struct gossip *g, uint32_t reply_stream);
 uint64_t gossip__inquiry_due(const struct gossip *g);
@@ -535,6 +557,7 @@ struct gossip__letter { /* a datagram being written */
     struct gossip__member *peer; /* NULL: a stranger, who gets no rumors */
     struct mu_span parts[GOSSIP__PARTS_MAX];
     size_t parts_count, left;
+    size_t spare; /* beyond the budget, for a part that fits none: it travels alone */
     struct gossip__rumor *taken[GOSSIP__PARTS_MAX]; /* those parts that are rumors */
     size_t taken_count;
 };
@@ -551,6 +574,8 @@ bool gossip__header_ok(const struct gossip__head *head, struct mu_span data, str
 void gossip__letter_begin(struct gossip *g, struct gossip__letter *l, const struct mu_addr *to,
                           struct gossip__member *peer);
 bool gossip__letter_add(struct gossip__letter *l, struct mu_span part);
+/* Bytes of a part that fits a datagram of our size whoever sends it, sealed or not. */
+size_t gossip__part_room(const struct gossip *g);
 /* Fill up with rumors and send; an empty letter is not sent. Returns whether it was. */
 bool gossip__letter_send(struct gossip *g, struct gossip__letter *l);
 void gossip__send_part(struct gossip *g, const struct mu_addr *to, struct gossip__member *peer,
@@ -1010,8 +1035,9 @@ struct gossip {
     uint64_t packet_counter;
     struct gossip__probe probe;
     uint64_t probe_at_ms;
-    size_t probe_next; /* place in `list` */
-    uint64_t probe_turn;
+    size_t probe_next;   /* place in `list` */
+    uint64_t probe_turn; /* of the walk */
+    struct gossip__ring ring;
     struct mu_link inquiries;
     size_t inquiries_count;
 

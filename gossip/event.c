@@ -149,7 +149,8 @@ enum mu_code gossip_event_check(const struct gossip *g, const char *name, struct
         .kind = GOSSIP__PART_EVENT,
         .event = { .ltime = g->event_time, .name = name, .payload = payload, .coalesce = true }
     };
-    unsigned limit = g->events.size_limit;
+    size_t room = gossip__part_room(g);
+    unsigned limit = g->events.size_limit < room ? g->events.size_limit : (unsigned)room;
 
     if (!gossip__text_ok(name, GOSSIP__EVENT_NAME_MAX)) {
         return mu_fail(err, MU_INVALID, "user event name is not text of at most %d bytes",

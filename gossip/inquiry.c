@@ -222,7 +222,7 @@ void gossip__inquiry_reach(struct gossip *g, const char *name, const struct mu_a
         ->reply_stream = reply_stream;
 }
 
-static bool is_doubted(const struct gossip *g, const struct gossip__member *m)
+bool gossip__inquiry_doubts(const struct gossip *g, const struct gossip__member *m)
 {
     MU_LIST_EACH (link, &g->inquiries) {
         const struct gossip__inquiry *q = inquiry_of(link);
@@ -239,7 +239,7 @@ bool gossip__inquiry_doubt(struct gossip *g, const struct gossip__member *m)
     if (m->state != GOSSIP__ALIVE || g->inquiries_count >= INQUIRIES_MAX) {
         return false;
     }
-    if (!is_doubted(g, m)) {
+    if (!gossip__inquiry_doubts(g, m)) {
         begin(g, GOSSIP__INQUIRY_DOUBT, m->card->name, &m->card->addr,
               gossip__suspicion_doubt_ms(&g->profile))
             ->since_ms = g->now_ms;

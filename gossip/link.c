@@ -59,10 +59,10 @@ void gossip__link_claimed(const struct gossip *g, struct gossip__member *m,
     d->link.rival = *by;
 }
 
-/* Everybody pings everybody else once in two rounds at most (5.1). */
+/* Everybody pings everybody else once in two walks at most (5.1), which have every other round. */
 static uint64_t patience_ms(const struct gossip *g)
 {
-    return 2 * (uint64_t)g->profile.probe_ms * g->list_count;
+    return 4 * (uint64_t)g->profile.probe_ms * g->list_count;
 }
 
 /* Its datagrams come from elsewhere, and its own address does not answer. */

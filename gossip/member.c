@@ -249,6 +249,8 @@ void gossip__member_move(struct gossip *g, struct gossip__member *m, enum gossip
     gossip__log(g, MU_TRACE, "%s: %s -> %s, %s", m->card->name, states[m->state].text,
                 states[to].text, why);
     gossip__heard_forget(g, m);
+    bool was_live = gossip__member_is_live(m);
+
     count_state(g, m->state, (size_t)-1);
     count_state(g, to, 1);
     g->is_alive_count_new = true;
@@ -260,6 +262,7 @@ void gossip__member_move(struct gossip *g, struct gossip__member *m, enum gossip
     }
     m->state = to;
     m->state_ms = g->now_ms;
+    gossip__ring_moved(g, m, was_live);
     if (to == GOSSIP__DEAD || to == GOSSIP__GONE) {
         gossip__coordinate_restart(m);
     }

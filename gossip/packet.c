@@ -95,6 +95,10 @@ bool gossip__header_ok(const struct gossip__head *head, struct mu_span data, str
 /* -- out ----------------------------------------------------------------------------------------
  */
 
+/* Around the only part of a datagram: framing, seal, and what says who sent it. */
+#define PART_OVERHEAD \
+    (GOSSIP__HEADER_BYTES + GOSSIP__NONCE_BYTES + GOSSIP__TAG_BYTES + MU_NODE_NAME_MAX + 64)
+
 static struct gossip__packet our_packet(const struct gossip *g)
 {
     return (struct gossip__packet){ .from = g->self->card->name,
@@ -112,19 +116,27 @@ void gossip__letter_begin(struct gossip *g, struct gossip__letter *l, const stru
     l->to = *to;
     l->peer = peer;
     l->parts_count = l->taken_count = 0;
-    l->left = MU_GOSSIP_PACKET_MAX - GOSSIP__HEADER_BYTES - gossip__seal_overhead(g) -
+    l->left = g->profile.packet_bytes - GOSSIP__HEADER_BYTES - gossip__seal_overhead(g) -
               gossip__packet_bytes(&p);
+    l->spare = MU_GOSSIP_PACKET_MAX - g->profile.packet_bytes;
+}
+
+size_t gossip__part_room(const struct gossip *g)
+{
+    return g->profile.packet_bytes - PART_OVERHEAD;
 }
 
 bool gossip__letter_add(struct gossip__letter *l, struct mu_span part)
 {
     size_t bytes = gossip__packet_part_bytes(part.bytes);
 
-    if (bytes > l->left || l->parts_count == GOSSIP__PARTS_MAX) {
+    size_t room = l->left + (l->parts_count == 0 ? l->spare : 0);
+
+    if (bytes > room || l->parts_count == GOSSIP__PARTS_MAX) {
         return false;
     }
     l->parts[l->parts_count++] = part;
-    l->left -= bytes;
+    l->left -= bytes < l->left ? bytes : l->left;
     return true;
 }
 

@@ -5,9 +5,11 @@
  *    ^               |                               |
  *    '----- ack -----'------ ack, relayed or TCP ----'
  *
- * The walk goes once through the list in random order before it is shuffled again, so that no
- * member waits longer than two rounds. While asking others for help we dial the target over TCP:
- * a live process whose UDP is blocked is not suspected, and how the dial fails is evidence.
+ * Every other period is for the member that follows us in an order that all share (ring.c), the
+ * others are for the walk, which goes once through the list in random order before it is shuffled
+ * again, so that it comes to each member within two rounds of it. While asking others for help we
+ * dial the target over TCP: a live process whose UDP is blocked is not suspected, and how the dial
+ * fails is evidence.
  *
  * Deviation from the reference: a ping without an ack is repeated every half timeout until the
  * probe ends. It costs nothing while all is well, and with a quarter of the datagrams lost it makes
@@ -280,7 +282,7 @@ static struct gossip__member *leaving_one(struct gossip *g)
     return NULL;
 }
 
-static struct gossip__member *next_target(struct gossip *g)
+static struct gossip__member *walk(struct gossip *g)
 {
     struct gossip__member *m = leaving_one(g);
 
@@ -392,10 +394,12 @@ static void period(struct gossip *g)
     if (is_alone || g->leave.stage != GOSSIP__LEAVE_NONE) {
         g->probe_at_ms = GOSSIP__NEVER;
     } else if (g->probe.stage == GOSSIP__PROBE_IDLE) {
-        struct gossip__member *m = next_target(g);
+        struct gossip__member *next = gossip__ring_turn(g);
+        struct gossip__member *m = next != NULL ? next : walk(g);
 
         if (m != NULL) {
             begin(g, m);
+            g->probe.is_for_ring = next != NULL;
         }
     }
 }
@@ -464,7 +468,8 @@ void gossip__on_ack(struct gossip *g, const struct gossip__ack *a, const struct 
 
         bool is_timed = is_straight && send < p->sent_count && send < GOSSIP__TIMED_MAX;
 
-        if (is_timed) {
+        /* The next one in the ring would pull us as much as all others do together. */
+        if (is_timed && !p->is_for_ring) {
             gossip__coordinate_acked(g, p->target, a, p->sent_ns[send]);
         }
         if (is_straight) {

@@ -15,6 +15,7 @@ const struct gossip_profile gossip_profile_lan = {
     .indirect_checks = 3, .gossip_nodes = 3, .awareness_max = 8, .query_ms = 200, .gossip_to_dead_ms = 30000,
     .reclaim_ms = 30000, .reconnect_ms = 30000, .reconnect_timeout_ms = 72U * 3600 * 1000,
     .tombstone_ms = 24U * 3600 * 1000, .leave_propagate_ms = 3000, .broadcast_timeout_ms = 5000,
+    .packet_bytes = MU_GOSSIP_PACKET_MAX,
 };
 const struct gossip_profile gossip_profile_wan = {
     .probe_ms = 5000, .probe_timeout_ms = 3000, .gossip_ms = 500, .push_pull_ms = 60000,
@@ -22,6 +23,7 @@ const struct gossip_profile gossip_profile_wan = {
     .indirect_checks = 3, .gossip_nodes = 4, .awareness_max = 8, .query_ms = 500, .gossip_to_dead_ms = 60000,
     .reclaim_ms = 30000, .reconnect_ms = 30000, .reconnect_timeout_ms = 72U * 3600 * 1000,
     .tombstone_ms = 24U * 3600 * 1000, .leave_propagate_ms = 3000, .broadcast_timeout_ms = 5000,
+    .packet_bytes = MU_GOSSIP_PACKET_MAX,
 };
 const struct gossip_profile gossip_profile_local = {
     .probe_ms = 1000, .probe_timeout_ms = 200, .gossip_ms = 100, .push_pull_ms = 15000,
@@ -29,6 +31,7 @@ const struct gossip_profile gossip_profile_local = {
     .indirect_checks = 1, .gossip_nodes = 3, .awareness_max = 8, .query_ms = 100, .gossip_to_dead_ms = 15000,
     .reclaim_ms = 30000, .reconnect_ms = 30000, .reconnect_timeout_ms = 24U * 3600 * 1000,
     .tombstone_ms = 24U * 3600 * 1000, .leave_propagate_ms = 1000, .broadcast_timeout_ms = 5000,
+    .packet_bytes = MU_GOSSIP_PACKET_MAX,
 };
 // clang-format on
 
@@ -46,6 +49,10 @@ enum mu_code gossip_profile_check(const struct gossip_profile *p, struct mu_err 
     if (p->awareness_max == 0 || p->suspicion_mult == 0 || p->suspicion_max_mult == 0 ||
         p->retransmit_mult == 0 || p->gossip_nodes == 0) {
         return mu_fail(err, MU_INVALID, "multipliers, gossip nodes and awareness must not be 0");
+    }
+    if (p->packet_bytes < MU_GOSSIP_PACKET_MIN || p->packet_bytes > MU_GOSSIP_PACKET_MAX) {
+        return mu_fail(err, MU_INVALID, "datagrams of %u bytes: from %d to %d", p->packet_bytes,
+                       MU_GOSSIP_PACKET_MIN, MU_GOSSIP_PACKET_MAX);
     }
     return MU_OK;
 }

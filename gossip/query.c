@@ -180,7 +180,8 @@ static void answer(struct gossip *g, struct gossip__open_query *q, uint32_t flag
     }
     struct mu_span bytes = gossip__part_encode(&part, &g->step);
 
-    if (bytes.bytes > GOSSIP_RESPONSE_BYTES) {
+    if (bytes.bytes > GOSSIP_RESPONSE_BYTES ||
+        (q->takes_large && bytes.bytes > gossip__part_room(g))) {
         gossip__answer_queue(g, q, bytes);
         return;
     }
@@ -408,7 +409,9 @@ enum mu_code gossip_query_check(const struct gossip *g, const struct gossip_quer
                                 struct mu_err *err)
 {
     bool is_ping = strcmp(p->name, INTERNAL_PING) == 0 && p->payload.bytes == 0;
-    unsigned limit = p->is_internal ? GOSSIP_QUERY_BYTES : g->queries.query_limit;
+    size_t room = gossip__part_room(g);
+    unsigned said = p->is_internal ? GOSSIP_QUERY_BYTES : g->queries.query_limit;
+    unsigned limit = said < room ? said : (unsigned)room;
     struct mu_arena arena;
     struct gossip__part again;
     enum mu_code rc = MU_OK;

@@ -259,6 +259,21 @@ void gossip__suspicion_count(const struct gossip *g, const struct gossip__member
                   .wanted;
 }
 
+bool gossip__suspicion_wants_us(const struct gossip *g, const struct gossip__member *m)
+{
+    const struct gossip__suspicion *s = m->dealings->suspicion;
+    unsigned confirmations;
+    unsigned wanted;
+
+    for (unsigned i = 0; i < s->accusers_count; i++) {
+        if (s->accusers[i] == g->self->card->spread) {
+            return false;
+        }
+    }
+    gossip__suspicion_count(g, m, &confirmations, &wanted);
+    return confirmations < wanted;
+}
+
 /* -- all of them --------------------------------------------------------------------------------
  */
 

@@ -27,6 +27,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "commands.h"
+#include "realtime.h"
 #include "serf.h"
 #include "syslog.h"
 #include "web/web.h"
@@ -421,6 +422,9 @@ static int run_with_config(struct cli *cli, struct config *config, bool *starts_
     *starts_over = false;
     if (open_log(&p, &err) != MU_OK) {
         return cli_fail(cli, "==> %s", err.text);
+    }
+    if (config->is_realtime) {
+        realtime_begin();
     }
     if (uv_loop_init(&p.loop) != 0) {
         status = cli_fail(cli, "==> the system gives no event loop");

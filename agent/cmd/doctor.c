@@ -250,11 +250,13 @@ static void print_narrow(struct cli *cli, const struct link *l)
                   "UDP %.*s -> %.*s: small datagrams arrive, those of %" PRIu64
                   " bytes do not (seen by %.*s).\n",
                   MU_SPAN_FMT(l->from), MU_SPAN_FMT(l->to), l->bytes, MU_SPAN_FMT(l->seen_by));
-    (void)fprintf(cli->out,
-                  "    The path MTU is smaller: set that of the interfaces on both sides to it (of "
-                  "tunnels first), and let\n    fragments and ICMP \"fragmentation needed\" "
-                  "(IPv6: \"packet too big\") pass between %.*s and %.*s.\n",
-                  MU_SPAN_FMT(l->from), MU_SPAN_FMT(l->to));
+    (void)fprintf(
+        cli->out,
+        "    The path MTU is smaller: set that of the interfaces on both sides to it (of "
+        "tunnels first), and let\n    fragments and ICMP \"fragmentation needed\" "
+        "(IPv6: \"packet too big\") pass between %.*s and %.*s.\n    Or set "
+        "gossip_lan.packet_size to 48 less than that MTU on all members; a reload will do.\n",
+        MU_SPAN_FMT(l->from), MU_SPAN_FMT(l->to));
 }
 
 static void print_tcp(struct cli *cli, const struct link *l)

@@ -29,11 +29,6 @@ int64_t mu_clock_wall_ns(void)
     return read_clock(CLOCK_REALTIME);
 }
 
-uint64_t mu_clock_cpu_ns(void)
-{
-    return (uint64_t)read_clock(CLOCK_THREAD_CPUTIME_ID);
-}
-
 void mu_time_text(int64_t wall_ns, unsigned digits, char out[MU_TIME_TEXT_MAX])
 {
     static const long long scale[] = { 1000000000, 100000000, 10000000, 1000000, 100000,

@@ -305,9 +305,12 @@ class Ways(Lab):
         wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
 
     def test_a_narrow_way(self):
-        self.start("s1", "-server", "-bootstrap-expect", "1")
-        self.start("s2")
-        self.start("s3")
+        size = os.path.join(self.dir.name, "size.json")
+        with open(size, "w") as f:
+            f.write("{}")
+        self.start("s1", "-server", "-bootstrap-expect", "1", "-config-file", size)
+        self.start("s2", "-config-file", size)
+        self.start("s3", "-config-file", size)
         wait_for("all to know all", self.all_alive)
         wait_for("the doctor to be content", lambda: self.cli("s2", "doctor")[0] == 0)
 
@@ -324,6 +327,13 @@ class Ways(Lab):
         wait_for("the black hole to be named", lambda: told(("s3", "s1")))
         self.assertIn('ICMP "fragmentation needed" (IPv6: "packet too big") pass between s3 and s1',
                       self.cli("s2", "doctor")[1])
+        self.assertIn("gossip_lan.packet_size", self.cli("s2", "doctor")[1])
+        for bytes, ways in ((1252, ()), (1400, (("s3", "s1"),))):  # what it says helps
+            with open(size, "w") as f:
+                f.write('{ "gossip_lan": { "packet_size": %d } }' % bytes)
+            for name in NAMES:
+                self.assertEqual(self.cli(name, "reload")[0], 0)
+            wait_for("the doctor to see it", lambda w=ways: told(*w))
         self.switch.wire("s3", "s1")
         wait_for("the doctor to be content again", lambda: told())
 

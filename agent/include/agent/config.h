@@ -32,7 +32,7 @@ struct config_gossip {
     int64_t gossip_ms, probe_ms, probe_timeout_ms;
     int64_t gossip_nodes, suspicion_mult, retransmit_mult;
     int64_t suspicion_max_mult, indirect_checks, awareness_max;
-    int64_t push_pull_ms, stream_ms, gossip_to_dead_ms, reclaim_ms;
+    int64_t push_pull_ms, stream_ms, gossip_to_dead_ms, reclaim_ms, packet_bytes;
 };
 
 struct config_service_ttl { /* dns_config.service_ttl: key (folded, may end in *), seconds */
@@ -154,6 +154,7 @@ struct config {
     const char **event_handlers; /* as handler_rule.h reads them; checked */
     size_t event_handlers_count;
     int64_t event_handler_timeout_ms;
+    bool event_handler_damping;
     bool disable_remote_exec;
     struct config_watch *watches;
     size_t watches_count;
@@ -166,6 +167,7 @@ struct config {
     enum mu_log_level log_level;
     bool log_json;
     const char *log_file, *pid_file;
+    bool is_realtime;
     bool enable_syslog;
     const char *syslog_facility;
     const char *metrics_prefix;

@@ -264,6 +264,7 @@ struct consensus_options {
     bool has_leases;
 
     bool with_trace; /* notices of level trace too */
+    uint8_t reserved[6];
 };
 
 #define CONSENSUS_LEASE_DRIFT                                           \

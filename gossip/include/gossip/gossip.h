@@ -83,10 +83,12 @@ struct gossip_profile { /* spec/gossip.md 2.1; all in milliseconds unless named 
     uint32_t query_ms; /* the unit of query timeouts (13.7) */
     uint32_t gossip_to_dead_ms, reclaim_ms, reconnect_ms, reconnect_timeout_ms, tombstone_ms;
     uint32_t leave_propagate_ms, broadcast_timeout_ms;
+    uint32_t packet_bytes; /* datagrams are filled up to: MU_GOSSIP_PACKET_MIN to _MAX */
 };
 
 extern const struct gossip_profile gossip_profile_lan, gossip_profile_wan, gossip_profile_local;
-/* MU_INVALID: an interval or a multiplier that is 0, a probe that outlasts its period. */
+/* MU_INVALID: an interval or a multiplier that is 0, a probe that outlasts its period, a size of
+ * datagrams that is out of bounds. */
 MU_MUST_CHECK enum mu_code gossip_profile_check(const struct gossip_profile *profile,
                                                 struct mu_err *err);
 

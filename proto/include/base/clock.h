@@ -17,7 +17,6 @@
 uint64_t mu_clock_ms(void);     /* CLOCK_BOOTTIME: goes on in suspend, never back */
 uint64_t mu_clock_ns(void);     /* the same clock */
 int64_t mu_clock_wall_ns(void); /* CLOCK_REALTIME, since 1970 */
-uint64_t mu_clock_cpu_ns(void); /* processor time of the calling thread */
 
 #define MU_TIME_TEXT_MAX 40
 /* RFC 3339 in UTC: digits of fraction 0..9, trailing zeros kept. "2026-11-20T08:40:54.958Z" */

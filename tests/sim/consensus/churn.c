@@ -149,10 +149,11 @@ void drive_change(struct drive *d)
 {
     struct sim_node *n = any_leader(d);
     struct sim_node *other = &d->w->nodes[drive_below(d, d->w->nodes_count)];
-    struct consensus_change what = {
-        .kind = (enum consensus_change_kind)drive_below(d, CONSENSUS_REPLACE + 1),
-        .priority = (uint8_t)drive_below(d, 3),
-    };
+    struct consensus_change what = { 0 };
+
+    /* One after the other: the order within an initializer is the compiler's. */
+    what.kind = (enum consensus_change_kind)drive_below(d, CONSENSUS_REPLACE + 1);
+    what.priority = (uint8_t)drive_below(d, 3);
 
     /* Whose disk was just lost may still count as heard: wait until it does not. */
     if (n == NULL || d->w->now < d->wiped_at + 4 * (uint64_t)d->w->options.election_ms_min) {

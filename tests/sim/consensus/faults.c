@@ -403,7 +403,10 @@ static void do_pause(struct drive *d)
 
 static void do_clog(struct drive *d)
 {
-    d->clog_until[any_node(d)->place][any_node(d)->place] = d->w->now + drive_shrunk(d, 3000);
+    uint64_t until = d->w->now + drive_shrunk(d, 3000);
+    uint32_t from = any_node(d)->place;
+
+    d->clog_until[from][any_node(d)->place] = until;
 }
 
 /* All paths stop, one after another, and go on in another order. */
@@ -438,7 +441,8 @@ static void do_health(struct drive *d)
                                                  CONSENSUS_STORE_FULL, CONSENSUS_STORE_READ_ONLY };
     struct sim_node *n = any_core(d);
 
-    if (n != NULL && !n->is_read_only) { /* what is read-only can be written after a new start only */
+    if (n != NULL &&
+        !n->is_read_only) { /* what is read-only can be written after a new start only */
         sim_store(d->w, n, all[drive_below(d, MU_LEN(all))]);
     }
 }
@@ -457,7 +461,9 @@ static void do_link(struct drive *d)
     struct sim_node *n = any_core(d);
 
     if (n != NULL) {
-        sim_link(d->w, n, any_node(d), (enum consensus_link)drive_below(d, 4));
+        enum consensus_link link = (enum consensus_link)drive_below(d, 4);
+
+        sim_link(d->w, n, any_node(d), link);
     }
 }
 

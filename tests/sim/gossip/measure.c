@@ -10,7 +10,7 @@
 #include "world.h"
 
 #define STALL_MS    60000
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 600000 /* whom gossip misses hears it by a comparison, minutes later */
 #define HOPS_MAX    16
 
 struct watch {

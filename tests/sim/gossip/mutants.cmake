@@ -1,9 +1,10 @@
 # Faults put into the gossip core on purpose, one program each, as in ../consensus/mutants.cmake:
 #
-#   gossip_mutant(<name> <file> <scripts|torture|scene NAME> <what stands there, once>
+#   gossip_mutant(<name> <file> <scripts|torture|crashes|scene NAME> <what stands there, once>
 #                 <what a careless hand would write>)
 #
-# `scripts` must show another story, `torture` must find it among fixed seeds, a scene must fail.
+# `scripts` must show another story, `torture` must find it among fixed seeds, `crashes` must
+# take longer than they may until all know of them, a scene must fail.
 
 set(gossip_mutant_rows)
 
@@ -19,7 +20,11 @@ function(gossip_mutant name file by old new)
         set(by scene)
         set(words " --scene ${scene}")
     endif()
-    target_link_libraries(mutant_${name} PRIVATE ${by}_gossip_main muster_flags)
+    set(main ${by})
+    if(by STREQUAL "crashes")
+        set(main torture)
+    endif()
+    target_link_libraries(mutant_${name} PRIVATE ${main}_gossip_main muster_flags)
     # a mutant may leave a variable or function unused
     target_compile_options(mutant_${name} PRIVATE -w)
     set(gossip_mutant_rows
@@ -63,6 +68,21 @@ gossip_mutant(merge_kills sync.c scripts
         part.kind = GOSSIP__PART_SUSPECT;
 ")
 
+# -- who asks after whom (5.1) -----------------------------------------------------------------------
+
+gossip_mutant(ring_has_no_rounds ring.c crashes
+    "    struct gossip__member *next = r->rounds < AT_A_STRETCH ? next_of(g) : NULL;"
+    "    struct gossip__member *next = NULL;")
+gossip_mutant(suspects_wait_for_chance ring.c crashes
+    "r->next[i]->state == GOSSIP__SUSPECT && gossip__suspicion_wants_us(g, r->next[i])"
+    "false")
+gossip_mutant(gone_ones_stay_next ring.c torture
+    "        r->is_known = r->is_known && r->next[i] != m;"
+    "")
+gossip_mutant(newcomers_are_never_next ring.c torture
+    "    if (is_live && r->is_known) {"
+    "    if (false) {")
+
 # -- suspicion, pauses (5, 6) ------------------------------------------------------------------------
 
 gossip_mutant(one_accuser_confirms_itself suspicion.c scripts
@@ -88,7 +108,7 @@ gossip_mutant(suspect_not_told precedence.c scripts
 gossip_mutant(peers_are_told_twice broadcast.c scripts
     "            r->served |= mark;"
     "")
-gossip_mutant(suspects_use_up_rumors broadcast.c "scene amid_crashes"
+gossip_mutant(suspects_use_up_rumors broadcast.c "scene amid_crashes --count 8"
     "r->sends_count + is_counted(g, l->peer)"
     "r->sends_count + gossip__member_is_live(l->peer)")
 gossip_mutant(forced_out_is_not_refuted serf.c "scene force_leave_live"

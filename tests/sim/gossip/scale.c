@@ -16,6 +16,7 @@
 #define STOPPED_ONE 20    /* of so many is stopped again and again, or starved */
 #define ALARM_MS    10000 /* notices closer together are one alarm */
 #define NEWCOMER_MS 30000 /* how long a newcomer is watched */
+#define SEEN_MS     2000  /* after a start: joined, and known to all */
 #define OLD_MS      35000 /* a member that has been known so long is no news */
 #define TOLD_MS     5000  /* who has not heard an event by then waits for a comparison */
 #define CUT_MS      30000
@@ -161,7 +162,8 @@ static void on_notice(void *data, size_t node, const struct gossip_notice *notic
     } else if (notice->kind == GOSSIP_JOINED && is_up(s, about) && about == s->watched) {
         learn(s, node);
     } else if (notice->kind == GOSSIP_JOINED && !is_up(s, about)) {
-        s->resurrections += s->started_ms[node] < s->died_ms[about]; /* it had seen it die */
+        /* It was there, and saw it die; whoever joins in that moment is told that it lives. */
+        s->resurrections += s->started_ms[node] + SEEN_MS < s->died_ms[about];
     }
 }
 
@@ -303,11 +305,22 @@ static void bring_back(struct scale *s)
     }
 }
 
+/* Who dies before anybody has seen it live is missed by nobody. */
+static size_t seen_node(struct scale *s)
+{
+    size_t node;
+
+    do {
+        node = up_node(s);
+    } while (world_now_ms(s->world) < s->started_ms[node] + SEEN_MS);
+    return node;
+}
+
 static void crash_trial(struct scale *s, struct tally *learned, struct tally *first)
 {
     bring_back(s);
     run(s, mu_rand_below(&s->rand, 1000));
-    size_t node = up_node(s);
+    size_t node = seen_node(s);
 
     await(s, learned, node);
     crash(s, node);

@@ -250,8 +250,10 @@ static void act_cut(struct torture *t, size_t node)
 static void act_faults(struct torture *t, size_t node)
 {
     say(t, "faults, seen by", node);
-    world_faults(t->world, (double)below(t, 30) / 100, (double)below(t, 10) / 100,
-                 (double)below(t, 10) / 100);
+    double last = (double)below(t, 10) / 100;
+    double middle = (double)below(t, 10) / 100;
+
+    world_faults(t->world, (double)below(t, 30) / 100, middle, last);
 }
 
 static void act_heal(struct torture *t, size_t node)

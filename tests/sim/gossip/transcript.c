@@ -617,6 +617,8 @@ static bool run_options(struct player *p, const struct script_command *c, struct
     p->options.seed = script_number(c, "seed", p->options.seed);
     p->options.has_icmp = script_number(c, "icmp", 0) != 0;
     p->options.replay = (double)script_number(c, "replay_percent", 0) / 100;
+    p->options.profile.packet_bytes =
+        (uint32_t)script_number(c, "packet_bytes", p->options.profile.packet_bytes);
     p->options.profile.reclaim_ms =
         (uint32_t)script_number(c, "reclaim_ms", p->options.profile.reclaim_ms);
     p->options.profile.tombstone_ms =

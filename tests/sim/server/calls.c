@@ -253,7 +253,9 @@ void calls_turn(struct server *s)
     if (is_at_it && server_is_up(s) && world_has(w, FAULT_young) && event_is_set(&w->calls) &&
         !event_is_set(&s->midst) && below(w, 8) == 0) {
         w->bad[FAULT_young]++;
-        event_set(w, &s->midst, w->now + below(w, 3) * below(w, 400), on_young, s);
+        uint64_t away = below(w, 3);
+
+        event_set(w, &s->midst, w->now + away * below(w, 400), on_young, s);
     }
 }
 

@@ -62,7 +62,9 @@ static void act_aim(struct world *w)
     s->is_hurt = s->is_torn = true;
     w->bad[FAULT_aim]++;
     world_say(w, "%s: a bit of its entries rots", s->name);
-    server_crash(s, below(w, 4) == 0, below(w, SECOND));
+    uint64_t away = below(w, SECOND);
+
+    server_crash(s, below(w, 4) == 0, away);
 }
 
 static void act_differ(struct world *w)

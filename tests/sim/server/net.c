@@ -184,8 +184,9 @@ static bool on_send(void *self, const struct mu_id *peer, enum consensus_channel
     mu_buf_add_span(&m->bytes, bytes);
     if (world_happens(&w->net_rand, w->flip)) {
         m->is_changed = true;
-        m->bytes.data[mu_rand_below(&w->net_rand, m->bytes.bytes)] ^=
-            (uint8_t)(1U << mu_rand_below(&w->net_rand, 8));
+        uint8_t bit = (uint8_t)(1U << mu_rand_below(&w->net_rand, 8));
+
+        m->bytes.data[mu_rand_below(&w->net_rand, m->bytes.bytes)] ^= bit;
     }
     if (world_happens(&w->net_rand, w->twice)) {
         send_off(message_copy(m));

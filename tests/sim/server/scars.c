@@ -106,7 +106,9 @@ void spot_say(const struct server *s, const struct map *m, const struct spot *sp
 
 static void flip(struct world *w, struct mu_buf *b, size_t from, size_t to)
 {
-    b->data[from + below(w, to - from)] ^= (uint8_t)(1U << below(w, 8));
+    uint8_t bit = (uint8_t)(1U << below(w, 8));
+
+    b->data[from + below(w, to - from)] ^= bit;
 }
 
 static void batch_rots(struct server *s, const struct map *m, const struct spot *spot)

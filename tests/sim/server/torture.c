@@ -44,7 +44,9 @@ static uint64_t soon(struct world *w)
 
 static void act_crash(struct world *w)
 {
-    server_crash(victim(w), false, soon(w));
+    uint64_t away = soon(w);
+
+    server_crash(victim(w), false, away);
 }
 
 static void act_power(struct world *w)
@@ -53,7 +55,9 @@ static void act_power(struct world *w)
 
     w->sums.cuts++;
     if (!all) {
-        server_crash(victim(w), true, soon(w));
+        uint64_t away = soon(w);
+
+        server_crash(victim(w), true, away);
     }
     for (size_t i = 0; all && i < w->servers_count; i++) {
         server_crash(&w->servers[i], true, soon(w));
@@ -62,7 +66,9 @@ static void act_power(struct world *w)
 
 static void act_stop(struct world *w)
 {
-    server_stop(victim(w), soon(w));
+    uint64_t away = soon(w);
+
+    server_stop(victim(w), away);
 }
 
 static void act_pause(struct world *w)
@@ -240,7 +246,9 @@ static void on_midst(void *data)
 {
     struct server *s = data;
 
-    server_crash(s, below(s->world, 2) == 0, soon(s->world));
+    uint64_t away = soon(s->world);
+
+    server_crash(s, below(s->world, 2) == 0, away);
 }
 
 void torture_snapshot(struct server *s, bool is_installing)

@@ -426,7 +426,9 @@ static void on_early(void *data)
 {
     struct server *s = data;
 
-    server_crash(s, below(s->world, 3) != 0, below(s->world, SECOND));
+    uint64_t away = below(s->world, SECOND);
+
+    server_crash(s, below(s->world, 3) != 0, away);
 }
 
 /* A first start is cut short, or finds too little room. */

@@ -245,6 +245,59 @@ static void members_are_told_together(void **state)
     coalescer_free(c);
 }
 
+/* Down is told at once, each time; back only when it lasts. Others are told as ever. */
+static void who_comes_and_goes_is_held_back(void **state)
+{
+    struct coalescer *c = coalescer_new();
+    uint64_t t = 1000;
+
+    (void)state;
+    coalescer_damp(c, true);
+    for (unsigned i = 0; i < 3; i++, t += 20000) {
+        hear(c, t, "member-failed", "a");
+        expect_flush(c, t + 1000, "member-failed a |");
+        hear(c, t + 10000, "member-join", "a");
+        expect_flush(c, t + 11000, i < 2 ? "member-join a |" : "");
+    }
+    assert_int_equal(coalescer_due(c), t - 10000 + COALESCE_HELD_MS);
+    hear(c, t, "member-join", "b");
+    expect_flush(c, t + 1000, "member-join b |");
+    hear(c, t + 2000, "member-failed", "a"); /* again: nobody was told that it was back */
+    expect_flush(c, t + 3000, "");
+    hear(c, t + 4000, "member-join", "a");
+    hear(c, t + 5000, "member-update", "a");
+    expect_flush(c, t + 6000, "");
+    assert_int_equal(coalescer_due(c), t + 4000 + COALESCE_HELD_MS);
+    expect_flush(c, t + 4000 + COALESCE_HELD_MS, "");
+    expect_flush(c, t + 5000 + COALESCE_HELD_MS, "member-join a |");
+
+    /* gone in order while held: that is told; and with it all that was held against it */
+    t += 60000;
+    hear(c, t, "member-failed", "a");
+    expect_flush(c, t + 1000, "member-failed a |");
+    hear(c, t + 2000, "member-join", "a");
+    hear(c, t + 3000, "member-leave", "a");
+    expect_flush(c, t + 4000, "member-leave a |");
+    hear(c, t + 5000, "member-join", "a");
+    expect_flush(c, t + 6000, "member-join a |");
+    assert_int_equal(coalescer_due(c), 0);
+
+    /* three failures in more than ten minutes are none of these; what is held dies with all */
+    for (unsigned i = 0; i < 4; i++) {
+        t += i < 3 ? COALESCE_FLAPPING_MS / 2 : 10000;
+        hear(c, t, "member-failed", "a");
+        expect_flush(c, t + 1000, "member-failed a |");
+        hear(c, t + 2000, "member-join", "a");
+        expect_flush(c, t + 3000, i < 3 ? "member-join a |" : "");
+    }
+    coalescer_damp(c, false); /* what is held still does not outlive a failure */
+    hear(c, t + 4000, "member-failed", "a");
+    assert_int_equal(coalescer_due(c), t + 5000);
+    expect_flush(c, t + 5000, "");
+    assert_int_equal(coalescer_due(c), 0);
+    coalescer_free(c);
+}
+
 static void user(struct coalescer *c, uint64_t now_ms, uint64_t ltime, const char *name,
                  const char *payload)
 {
@@ -283,6 +336,7 @@ int main(void)
         cmocka_unit_test(input_is_as_serf_has_it),
         cmocka_unit_test(variables_are_as_serf_has_them),
         cmocka_unit_test(members_are_told_together),
+        cmocka_unit_test(who_comes_and_goes_is_held_back),
         cmocka_unit_test(of_user_events_the_latest_counts),
     };
 

@@ -796,16 +796,15 @@ static void every_row_is_sane(void **state)
         if (space == NULL) {
             continue;
         }
-        bool has_group = false;
+        bool has_first = false; /* a group, or a command itself, as serf's `keys` is */
 
         for (size_t j = 0; j < i; j++) {
-            has_group = has_group ||
-                        (cli_commands[j].run == NULL &&
-                         strlen(cli_commands[j].name) == (size_t)(space - c->name) &&
+            has_first = has_first ||
+                        (strlen(cli_commands[j].name) == (size_t)(space - c->name) &&
                          strncmp(cli_commands[j].name, c->name, (size_t)(space - c->name)) == 0);
         }
-        if (!has_group) {
-            fail_msg("%s has no group", c->name);
+        if (!has_first) {
+            fail_msg("%s: nothing begins so", c->name);
         }
     }
 }

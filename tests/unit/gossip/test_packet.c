@@ -205,6 +205,51 @@ static void a_full_letter_fits_the_budget(void **unused)
     bench_close(&b);
 }
 
+/* One that is smaller is kept to; what does not fit it travels alone. */
+static void a_smaller_budget(void **unused)
+{
+    static uint8_t part[1100];
+    struct gossip_profile narrow = gossip_profile_lan;
+    struct mu_err err = MU_ERR_NONE;
+    struct gossip__letter l;
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    struct mu_addr to = bench_addr(1);
+
+    narrow.packet_bytes = 1232;
+    bench_feed(&b, (struct gossip_event){ .kind = GOSSIP_EV_PROFILE, .profile = narrow });
+    for (size_t bytes = 1; bytes < 1000; bytes += 13) {
+        gossip__letter_begin(b.g, &l, &to, NULL);
+        while (gossip__letter_add(&l, mu_span_of(part, bytes))) {
+        }
+        b.g->sends_count = 0;
+        assert_true(gossip__letter_send(b.g, &l));
+        assert_true(b.g->sends[0].data.bytes <= narrow.packet_bytes);
+        assert_true(bytes < 12 || b.g->sends[0].data.bytes + bytes + 3 > narrow.packet_bytes);
+    }
+    bench_member(&b, "peer", 1, GOSSIP__ALIVE);
+    struct gossip__member *peer = gossip__member_find(b.g, "peer");
+
+    gossip__rumor_forget(b.g, peer);
+    gossip__rumor_forget(b.g, b.g->self);
+    (void)gossip__rumor_add(b.g, GOSSIP__QUEUE_EVENT, NULL, mu_span_of(part, sizeof part), NULL);
+    (void)gossip__rumor_add(b.g, GOSSIP__QUEUE_EVENT, NULL, mu_span_of(part, 700), NULL);
+    for (size_t i = 0; i < 2; i++) {
+        gossip__letter_begin(b.g, &l, &to, peer);
+        b.g->sends_count = 0;
+        assert_true(gossip__letter_send(b.g, &l));
+        assert_int_equal(l.parts_count, 1);
+        assert_int_equal(l.parts[0].bytes, i == 0 ? sizeof part : 700);
+    }
+    assert_int_equal(gossip_event_check(b.g, "n", mu_span_of(part, 480), &err), MU_OK);
+    b.g->events.size_limit = GOSSIP_EVENT_BYTES_MAX;
+    assert_int_equal(gossip_event_check(b.g, "n", mu_span_of(part, 976), &err), MU_TOO_BIG);
+    assert_non_null(strstr(err.text, "limit of 976 bytes before"));
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +260,7 @@ int main(void)
         cmocka_unit_test(our_own_voice_is_not_heard),
         cmocka_unit_test(a_member_that_talks_while_held_dead_is_told),
         cmocka_unit_test(a_full_letter_fits_the_budget),
+        cmocka_unit_test(a_smaller_budget),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,20 @@ static struct gossip__member *next_probe(struct probing *p)
     return p->b.g->probe.target;
 }
 
+static void ack(struct probing *p, const struct gossip__member *from);
+
+/* The same of the walk's: what the ring asks after in between answers. */
+static struct gossip__member *next_of_walk(struct probing *p)
+{
+    struct gossip__member *m = next_probe(p);
+
+    while (p->b.g->probe.is_for_ring) {
+        ack(p, m);
+        m = next_probe(p);
+    }
+    return m;
+}
+
 static void ack(struct probing *p, const struct gossip__member *from)
 {
     struct gossip__part part = { .kind = GOSSIP__PART_ACK };
@@ -90,7 +104,7 @@ static void all_are_probed_once_before_anybody_twice(void **unused)
         unsigned seen = 0;
 
         for (unsigned i = 0; i < 7; i++) {
-            struct gossip__member *m = next_probe(&p);
+            struct gossip__member *m = next_of_walk(&p);
 
             assert_int_equal(seen & 1U << m->card->addr.ip[3], 0);
             seen |= 1U << m->card->addr.ip[3];
@@ -235,16 +249,19 @@ static void an_ack_tells_how_far_its_sender_is(void **unused)
 
     (void)unused;
     probing_open(&p, 2);
-    const char *name = next_probe(&p)->card->name;
+    const char *name = next_of_walk(&p)->card->name;
 
     assert_false(gossip_coordinate(p.b.g, name, &at));
     const struct mu_sample *probes = gossip_sample(p.b.g, GOSSIP_SAMPLE_PROBE);
     const struct mu_sample *moves = gossip_sample(p.b.g, GOSSIP_SAMPLE_ADJUSTMENT);
 
-    assert_true(probes->count == 0 && moves->count == 0);
+    assert_true(moves->count == 0);
+    uint64_t answered = probes->count;
+    double spent = probes->sum;
+
     p.b.now_ms += 20;
     ack_from_afar(&p, 0, 20000000, &far_away, false);
-    assert_true(probes->count == 1 && probes->sum == 20);
+    assert_true(probes->count == answered + 1 && probes->sum == spent + 20);
     assert_true(moves->count == 1 && moves->sum > 0);
     assert_true(gossip_coordinate(p.b.g, name, &at));
     assert_true(coordinate_eq(&at, &far_away));
@@ -280,7 +297,7 @@ static void only_a_straight_answer_is_a_measure(void **unused)
 
         probing_open(&p, 2);
         p.b.now_ms += 20000; /* so that 11 s ago there was a time */
-        const char *name = next_probe(&p)->card->name;
+        const char *name = next_of_walk(&p)->card->name;
 
         ack_from_afar(&p, cases[i].send, cases[i].rtt_ns, cases[i].where, cases[i].relayed);
         if (gossip_coordinate(p.b.g, name, &at) ||
@@ -291,6 +308,27 @@ static void only_a_straight_answer_is_a_measure(void **unused)
     }
 }
 
+/* It would pull us as often as all others together, and away from where we are to them. */
+static void who_is_asked_after_all_the_time_is_no_measure(void **unused)
+{
+    struct probing p;
+    struct coordinate at;
+
+    (void)unused;
+    probing_open(&p, 3);
+    const struct gossip__member *m = next_probe(&p);
+
+    assert_true(p.b.g->probe.is_for_ring);
+    ack_from_afar(&p, 0, 20000000, &far_away, false);
+    assert_false(gossip_coordinate(p.b.g, m->card->name, &at));
+    while (next_of_walk(&p) != m) {
+        ack(&p, p.b.g->probe.target);
+    }
+    ack_from_afar(&p, 0, 20000000, &far_away, false);
+    assert_true(gossip_coordinate(p.b.g, m->card->name, &at));
+    probing_close(&p);
+}
+
 static void the_second_ping_is_measured_by_itself(void **unused)
 {
     struct probing p;
@@ -298,7 +336,7 @@ static void the_second_ping_is_measured_by_itself(void **unused)
 
     (void)unused;
     probing_open(&p, 2);
-    const char *name = next_probe(&p)->card->name;
+    const char *name = next_of_walk(&p)->card->name;
 
     bench_run(&p.b, p.b.g->profile.probe_timeout_ms / 2);
     ack_from_afar(&p, 1, 20000000, &far_away, false);
@@ -313,7 +351,7 @@ static void the_dead_are_measured_anew(void **unused)
 
     (void)unused;
     probing_open(&p, 2);
-    struct gossip__member *m = next_probe(&p);
+    struct gossip__member *m = next_of_walk(&p);
 
     ack_from_afar(&p, 0, 20000000, &far_away, false);
     assert_int_equal(m->dealings->distance->filter.count, 1);
@@ -336,7 +374,7 @@ static void coordinates_can_be_turned_off(void **unused)
         assert_int_equal(bench_sent(&p.b, GOSSIP__PART_ACK, &p.arena, &p.part), 1);
         assert_int_equal(p.part.ack.where, off == 0 ? GOSSIP__GIVEN : GOSSIP__GIVEN_NONE);
         assert_int_equal(gossip_coordinate(p.b.g, "us", &at), off == 0);
-        (void)next_probe(&p);
+        (void)next_of_walk(&p);
         ack_from_afar(&p, 0, 20000000, &far_away, false);
         assert_int_equal(p.b.g->vivaldi.at.error < 1.5, off == 0);
         probing_close(&p);
@@ -411,14 +449,19 @@ static void two_missed_probes_name_the_direction(void **unused)
     assert_int_equal(broken_links(&p).count, 0);
 
     p.b.now_ms++;
-    miss(&p, m, other); /* and now it is silent */
-    for (unsigned i = 0; i < 4; i++) {
+    miss(&p, m, other); /* and now it is silent, for as long as two walks of three take */
+    uint64_t until = p.b.now_ms + 2ULL * 3 * 2 * p.b.g->profile.probe_ms;
+    unsigned missed = 1;
+
+    while (p.b.now_ms < until) {
+        assert_int_equal(broken_links(&p).count, 0);
         miss(&p, m, other);
+        missed++;
     }
     s = broken_links(&p);
     assert_int_equal(s.count, 1);
     assert_false(s.last.is_heard);
-    assert_int_equal(s.last.missed, 5);
+    assert_int_equal(s.last.missed, missed);
     probing_close(&p);
 }
 
@@ -720,6 +763,7 @@ int main(void)
         cmocka_unit_test(an_unanswered_ping_is_repeated),
         cmocka_unit_test(an_ack_tells_how_far_its_sender_is),
         cmocka_unit_test(only_a_straight_answer_is_a_measure),
+        cmocka_unit_test(who_is_asked_after_all_the_time_is_no_measure),
         cmocka_unit_test(the_second_ping_is_measured_by_itself),
         cmocka_unit_test(the_dead_are_measured_anew),
         cmocka_unit_test(coordinates_can_be_turned_off),

@@ -23,6 +23,8 @@ static void profiles_are_checked(void **unused)
         { "no patience",           offsetof(struct gossip_profile, suspicion_mult),     0,   MU_INVALID },
         { "no patience at first",  offsetof(struct gossip_profile, suspicion_max_mult), 0,   MU_INVALID },
         { "nothing is repeated",   offsetof(struct gossip_profile, retransmit_mult),    0,   MU_INVALID },
+        { "datagrams too small",   offsetof(struct gossip_profile, packet_bytes),       1023, MU_INVALID },
+        { "datagrams too large",   offsetof(struct gossip_profile, packet_bytes),       1401, MU_INVALID },
         { "gossip to nobody",      offsetof(struct gossip_profile, gossip_nodes),       0,   MU_INVALID },
         { "no helpers",            offsetof(struct gossip_profile, indirect_checks),    0,   MU_OK },
         { "push/pull at joins",    offsetof(struct gossip_profile, push_pull_ms),       0,   MU_OK },
