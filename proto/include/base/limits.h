@@ -28,10 +28,8 @@
 #define MU_KV_KEY_MAX       4096 /* bytes; Consul has no limit, a request head has */
 
 /* -- restoring a state (catalog/restore.c) ----------------------------------------------------- */
-#define MU_STAGE_BYTES_MAX (1024U * 1024) /* of a stream in one command: refused */
-#define MU_RESTORE_BYTES_MAX                                             \
-    077777777777ULL /* of a stream: a member of a tar file holds no more \
-                     */
+#define MU_STAGE_BYTES_MAX    (1024U * 1024)  /* of a stream in one command: refused */
+#define MU_RESTORE_BYTES_MAX  077777777777ULL /* of a stream: as a member of a tar file */
 #define MU_RESTORE_HASH_BYTES 32
 
 /* -- HTTP -------------------------------------------------------------------------------------- */
@@ -65,18 +63,14 @@
 /* -- memory under load ------------------------------------------------------------------------- */
 /* What grows with what clients ask for, in bytes, each bounded by itself. agent/memory.c lists it
  * and counts; a server has all of them. */
-#define MU_HTTP_BODIES_MAX (32U * 1024 * 1024) /* of requests being read or served: 429 */
-#define MU_HTTP_HELD_MAX   (32U * 1024 * 1024) /* answers not taken yet: web/held.h says who goes */
-#define MU_HTTP_HELD_RESERVE                                                                      \
-    (4U * 1024 * 1024)                           /* beyond that, for small ones: the longest goes \
-                                                  */
+#define MU_HTTP_BODIES_MAX   (32U * 1024 * 1024) /* of requests being read or served: 429 */
+#define MU_HTTP_HELD_MAX     (32U * 1024 * 1024) /* answers not taken yet: see web/held.h */
+#define MU_HTTP_HELD_RESERVE (4U * 1024 * 1024)  /* beyond that, for small ones */
 #define MU_RPC_HELD_MAX      (16U * 1024 * 1024) /* answers to other agents, not sent yet: refused */
 #define MU_RPC_BULK_MAX      (8U * 1024 * 1024) /* entries for each server, not sent yet: dropped */
 #define MU_APPLY_HELD_MAX    (3U * MU_APPLY_AHEAD_BYTES) /* copies for the apply thread: it waits */
-#define MU_STATE_CACHE_BYTES (16U * 1024 * 1024) /* SQLite's pages, of each connection: evicted */
-#define MU_SERVER_BYTES_MAX                                              \
-    (256U * 1024 * 1024) /* all of this together: spec/consensus.md 1.12 \
-                          */
+#define MU_STATE_CACHE_BYTES (16U * 1024 * 1024)  /* SQLite's pages, of each connection: evicted */
+#define MU_SERVER_BYTES_MAX  (256U * 1024 * 1024) /* all together: spec/consensus.md 1.12 */
 
 /* -- DNS (spec/dns.md 22) ---------------------------------------------------------------------- */
 #define MU_DNS_UDP_QUERY_MAX 4096  /* larger datagrams are dropped */
