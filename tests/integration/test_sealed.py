@@ -217,7 +217,7 @@ class Sealed(ClusterTest):
         self.assertIn("encrypt_verify_incoming: 3 members sent in clear", take([s1], True, True, check=1))
         self.assertEqual(take(files, False, True), "")
         sealed = heard("sealed")
-        self.assertGreater(len(sealed), 1000)
+        self.assertGreater(len(sealed), 300)  # a request and its answer, if not more
         self.assertNotIn(SECRET.encode(), sealed)  # also where connections had begun in clear
         self.assertEqual([a.process.pid for a in files if a.running()], pids)
         for agent in files:
