@@ -237,6 +237,24 @@ static enum mu_code check_join(struct config_draft *d, struct mu_err *err)
     return MU_OK;
 }
 
+static enum mu_code check_networks(struct config_draft *d, struct mu_err *err)
+{
+    const struct config_texts *given = &d->serf_lan_allowed_cidrs;
+    struct mu_net *nets = mu_arena_array(&d->c.arena, given->count + 1, sizeof *nets);
+
+    for (size_t i = 0; i < given->count; i++) {
+        if (!mu_net_parse(mu_span_text(given->items[i]), &nets[i])) {
+            return mu_fail(err, MU_INVALID,
+                           "serf_lan_allowed_cidrs: \"%s\" is no network, expected an address and "
+                           "the length of its prefix as in 10.0.0.0/8",
+                           given->items[i]);
+        }
+    }
+    d->c.gossip_networks = nets;
+    d->c.gossip_networks_count = given->count;
+    return MU_OK;
+}
+
 static enum mu_code check_leave(struct config_draft *d, struct mu_err *err)
 {
     (void)err;
@@ -693,6 +711,7 @@ static enum mu_code warn_in_clear(struct config_draft *d, struct mu_err *err)
 enum mu_code config__finish(struct config_draft *d, struct mu_err *err)
 {
     static enum mu_code (*const rules[])(struct config_draft *, struct mu_err *) = {
+        // clang-format off
         check_datacenter,
         check_data_dir,
         check_node,
@@ -704,6 +723,7 @@ enum mu_code config__finish(struct config_draft *d, struct mu_err *err)
         check_listeners,
         check_bootstrap,
         check_join,
+        check_networks,
         check_leave,
         check_gossip,
         check_domains,
@@ -719,7 +739,7 @@ enum mu_code config__finish(struct config_draft *d, struct mu_err *err)
         refuse_unsafe,
         warn_without_effect,
         warn_in_clear,
-    };
+    }; // clang-format on
 
     for (size_t i = 0; i < MU_LEN(rules); i++) {
         enum mu_code rc = rules[i](d, err);

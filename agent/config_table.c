@@ -98,7 +98,7 @@ const struct config_item config_items[] = {
     { .key = "ports.expose_max_port", PORT, LATER, .fallback = 21755, .help = "Last port of exposed paths." },
     { .key = "serf_lan", .flag = "serf-lan-bind", TEXT, AT(serf_lan), .help = "Address of LAN gossip instead of bind_addr." },
     { .key = "serf_wan", .flag = "serf-wan-bind", TEXT, LATER, .help = "Address of WAN gossip instead of bind_addr." },
-    { .key = "serf_lan_allowed_cidrs", .flag = "serf-lan-allowed-cidrs", TEXTS, UNSAFE, .help = "Networks that may take part in LAN gossip." },
+    { .key = "serf_lan_allowed_cidrs", .flag = "serf-lan-allowed-cidrs", TEXTS, AT(serf_lan_allowed_cidrs), .example = "[\"10.0.0.0/8\", \"fd00::/8\"]", .help = "Networks that may take part in LAN gossip: a member with another address is refused. None: all may." },
     { .key = "serf_wan_allowed_cidrs", .flag = "serf-wan-allowed-cidrs", TEXTS, UNSAFE, .help = "Networks that may take part in WAN gossip." },
     { .key = "tagged_addresses", PAIRS, AT(c.tagged_addresses), .help = "Further tagged addresses of the node." },
     { .key = "translate_wan_addrs", BOOL, LATER, .help = "Answer with wan addresses for nodes of other datacenters." },

@@ -70,7 +70,8 @@ struct config_draft {
     const char *advertise_addr_wan, *advertise_wan_v4, *advertise_wan_v6;
     const char *dns_addr, *http_addr, *serf_rpc_addr;
     const char *domain, *log_level;
-    struct config_texts alt_domain, start_join, retry_join, block_endpoints, event_handlers;
+    struct config_texts alt_domain, serf_lan_allowed_cidrs, start_join, retry_join, block_endpoints,
+        event_handlers;
     struct mu_pairs service_ttl;
     struct {
         bool is_given;

@@ -546,6 +546,8 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
             .tags = { t.items, t.count },
             .refuse = refuse_member,
             .refuse_data = a,
+            .networks = c->gossip_networks,
+            .networks_count = c->gossip_networks_count,
             .sealing = agent__gossip_sealing(a),
             .no_coordinates = c->disable_coordinates,
             .event_size_limit = c->serf.event_bytes,

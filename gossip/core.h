@@ -224,6 +224,8 @@ bool gossip__address_ok(const struct mu_addr *at, const struct mu_addr *from);
 /* Why this record may not enter the cluster as it is; NULL: it may. *held: who is in its way. */
 const char *gossip__alive_refused(struct gossip *g, const struct gossip__alive *a,
                                   const struct gossip__member **held);
+/* Why a member may not live at this address; NULL: it may. Into the step's arena. */
+const char *gossip__network_refused(struct gossip *g, const struct mu_addr *at);
 void gossip__claim_free(struct gossip__claim *claim);
 void gossip__claim_settle(struct gossip *g, struct gossip__member *m, bool holder_lives);
 /* Tell `to` what we hold against m, so that it can refute (3, item 4); at most once a period. */
@@ -999,6 +1001,8 @@ struct gossip {
     struct gossip_profile profile;
     const char *(*refuse)(void *data, const struct gossip_view *member);
     void *refuse_data;
+    const struct mu_net *networks; /* 4.1: of those who may take part; none: all may */
+    size_t networks_count;
     gossip_log_fn *log;
     void *log_data;
     uint8_t cluster_id[8];

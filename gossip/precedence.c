@@ -380,6 +380,22 @@ static void refused(struct gossip *g, const struct gossip__alive *a, const char 
     }
 }
 
+const char *gossip__network_refused(struct gossip *g, const struct mu_addr *at)
+{
+    char text[MU_ADDR_TEXT_MAX];
+    size_t i = 0;
+
+    while (i < g->networks_count && !mu_net_has(&g->networks[i], at)) {
+        i++;
+    }
+    if (i < g->networks_count || i == 0) {
+        return NULL;
+    }
+    mu_addr_ip_text(at, text);
+    return mu_arena_printf(&g->step, "its address %s is in none of the networks that may take part",
+                           text);
+}
+
 void gossip__on_alive(struct gossip *g, const struct gossip__alive *a, struct mu_span bytes,
                       const struct gossip__source *src)
 {
@@ -406,6 +422,7 @@ void gossip__on_alive(struct gossip *g, const struct gossip__alive *a, struct mu
     }
     const char *why = gossip__alive_refused(g, a, &held);
 
+    why = why == NULL ? gossip__network_refused(g, &a->at) : why;
     if (why != NULL) {
         refused(g, a, why, held);
         return;

@@ -239,6 +239,8 @@ enum mu_code gossip_new(struct gossip **out, const struct gossip_options *o, str
     g->profile = o->profile;
     g->refuse = o->refuse;
     g->refuse_data = o->refuse_data;
+    g->networks = o->networks;
+    g->networks_count = o->networks_count;
     g->log = o->log;
     g->log_data = o->log_data;
     mu_rand_seed(&g->rand, o->seed);

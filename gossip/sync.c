@@ -325,6 +325,9 @@ static const char *verify_record(struct gossip *g, struct gossip__stream *s,
         return mu_arena_printf(&g->step, "advertised address %s means nothing to other machines",
                                at);
     }
+    if (why == NULL && is_newcomer) { /* of others such a record alone is passed over */
+        why = gossip__network_refused(g, &a->at);
+    }
     if (why != NULL || !is_newcomer || m == NULL || !gossip__member_is_live(m) ||
         mu_addr_eq(&m->card->addr, &a->at) ||
         (!mu_id_is_none(&a->node_id) && mu_id_eq(&m->card->node_id, &a->node_id))) {

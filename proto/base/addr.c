@@ -201,3 +201,33 @@ void mu_addr_to_sockaddr(const struct mu_addr *a, struct sockaddr_storage *out)
     memcpy(&v6.sin6_addr, a->ip, 16);
     memcpy(out, &v6, sizeof v6);
 }
+
+bool mu_net_parse(struct mu_span text, struct mu_net *out)
+{
+    const uint8_t *slash = text.bytes > 0 ? memchr(text.data, '/', text.bytes) : NULL;
+    size_t at = slash != NULL ? (size_t)(slash - text.data) : 0;
+    unsigned bits = 0;
+
+    *out = (struct mu_net){ .bits = 0 };
+    if (slash == NULL || text.bytes - at < 2 || text.bytes - at > 4 ||
+        !mu_addr_parse_ip(mu_span_sub(text, 0, at), &out->base)) {
+        return false;
+    }
+    for (size_t i = at + 1; i < text.bytes; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return false;
+        }
+        bits = bits * 10 + (unsigned)(text.data[i] - '0');
+    }
+    out->bits = bits;
+    return bits <= out->base.ip_bytes * 8U;
+}
+
+bool mu_net_has(const struct mu_net *net, const struct mu_addr *a)
+{
+    unsigned whole = net->bits / 8;
+    unsigned rest = net->bits % 8;
+
+    return a->ip_bytes == net->base.ip_bytes && memcmp(a->ip, net->base.ip, whole) == 0 &&
+           (rest == 0 || (a->ip[whole] ^ net->base.ip[whole]) >> (8 - rest) == 0);
+}

@@ -116,6 +116,19 @@ class Start(ClusterTest):
         self.assertEqual(s1.members()["k1"], 1)
         self.assertTrue(k1.running())
 
+    def test_who_lives_in_another_network_stays_out(self):
+        cluster = self.cluster(servers=1, clients=1)
+        for agent in cluster.agents.values():
+            agent.args += ["-serf-lan-allowed-cidrs", f"{cluster.prefix}.0/28",
+                           "-serf-lan-allowed-cidrs", "fd00::/8"]
+        cluster.start().wait_ready()
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        stranger = cluster.add("k9", args=["-retry-join", s1.address],
+                               address=f"{cluster.prefix}.17").start()
+        why = f"its address {stranger.address} is in none of the networks that may take part"
+        wait_for("the stranger to hear why", lambda: why in stranger.log_text())
+        wait_for("both to see both", lambda: len(s1.members()) == len(k1.members()) == 2)
+
     def test_a_living_members_record_is_put_right_at_once(self):
         cluster = self.cluster(servers=1, clients=1)
         cluster.start().wait_ready()

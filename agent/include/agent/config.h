@@ -89,6 +89,8 @@ struct config {
     struct config_ports ports;
 
     /* joining */
+    struct mu_net *gossip_networks; /* serf_lan_allowed_cidrs; none: all */
+    size_t gossip_networks_count;
     const char **retry_join; /* start_join and retry_join together */
     size_t retry_join_count;
     int64_t retry_interval_ms, retry_max;

@@ -132,6 +132,9 @@ struct gossip_options {
      * accept, or a sentence that says why not. Called from inside a step; may be NULL. */
     const char *(*refuse)(void *data, const struct gossip_view *member);
     void *refuse_data;
+    /* Members with other addresses are not taken (4.1); none: all are. Borrowed for life. */
+    const struct mu_net *networks;
+    size_t networks_count;
     gossip_log_fn *log; /* may be NULL */
     void *log_data;
     const struct gossip_known *known; /* copied */

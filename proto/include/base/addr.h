@@ -43,6 +43,16 @@ bool mu_addr_is_any(const struct mu_addr *a); /* 0.0.0.0 or :: */
 bool mu_addr_is_multicast(const struct mu_addr *a);
 bool mu_addr_is_private(const struct mu_addr *a); /* RFC 1918, RFC 4193, link-local */
 
+/* A network, "10.0.0.0/8" or "fd00::/8": addresses that share the first `bits` of `base`. */
+struct mu_net {
+    struct mu_addr base;
+    unsigned bits;
+};
+
+/* As in CIDR notation (RFC 4632); what stands behind the prefix is ignored. */
+bool mu_net_parse(struct mu_span text, struct mu_net *out);
+bool mu_net_has(const struct mu_net *net, const struct mu_addr *a); /* other family: false */
+
 bool mu_addr_from_sockaddr(const struct sockaddr *sa,
                            struct mu_addr *out); /* other family: false */
 void mu_addr_to_sockaddr(const struct mu_addr *a, struct sockaddr_storage *out);

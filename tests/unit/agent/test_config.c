@@ -153,6 +153,7 @@ static void a_broken_rule_ends_the_start(void **state)
         { "probe timeout",        { "-data-dir", "d", "-hcl", "gossip_lan { probe_timeout = \"2s\" }" }, "gossip_lan.probe_timeout must be shorter than gossip_lan.probe_interval" },
         { "cloud join",           { "-data-dir", "d", "-retry-join=provider=aws tag=x" }, "retry_join: cloud auto-join is not supported: \"provider=aws tag=x\"" },
         { "empty join",           { "-data-dir", "d", "-join=" }, "retry_join: an address is empty" },
+        { "network",              { "-data-dir", "d", "-serf-lan-allowed-cidrs=10.0.0.0" }, "serf_lan_allowed_cidrs: \"10.0.0.0\" is no network, expected an address and the length of its prefix as in 10.0.0.0/8" },
         { "segments",             { "-data-dir", "d", "-hcl", "segments = [{ name = \"x\" }]" }, "Network segments are not supported in this version of Consul" },
         { "segment",              { "-data-dir", "d", "-segment=x" }, "Network segments are not supported in this version of Consul" },
         { "key is no base64",     { "-data-dir", "d", "-encrypt=!" }, "encrypt has invalid key: illegal base64 data at input byte 0" },
@@ -201,7 +202,7 @@ static void what_would_be_a_false_safety_is_refused(void **state)
         "auto_encrypt { tls = true }",
         "auto_config { enabled = true }",
         "http_config { allow_write_http_from = [\"127.0.0.0/8\"] }",
-        "serf_lan_allowed_cidrs = [\"10.0.0.0/8\"]",
+        "serf_wan_allowed_cidrs = [\"10.0.0.0/8\"]",
         "unix_sockets { mode = \"0600\" }",
     };
 

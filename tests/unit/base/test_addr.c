@@ -186,6 +186,48 @@ static void sockaddrs_go_and_come_back(void **state)
     assert_false(mu_addr_from_sockaddr((const struct sockaddr *)&other, &back));
 }
 
+static void networks_hold_what_shares_their_prefix(void **state)
+{
+    static const struct {
+        const char *net, *addr;
+        bool has;
+    } cases[] = {
+        // clang-format off
+        { "10.0.0.0/8",    "10.255.0.1",  true },
+        { "10.0.0.0/8",    "11.0.0.1",    false },
+        { "10.1.2.3/8",    "10.9.9.9",    true },
+        { "192.168.4.0/22", "192.168.7.9", true },
+        { "192.168.4.0/22", "192.168.8.0", false },
+        { "10.0.0.1/32",   "10.0.0.1",    true },
+        { "10.0.0.1/32",   "10.0.0.0",    false },
+        { "0.0.0.0/0",     "1.2.3.4",     true },
+        { "0.0.0.0/0",     "::1",         false },
+        { "fd00::/8",      "fdaa::7",     true },
+        { "fd00::/8",      "fe80::7",     false },
+        { "::1/128",       "::1",         true },
+    }; // clang-format on
+    static const char *const wrong[] = {
+        "",       "10.0.0.0", "10.0.0.0/",   "10.0.0.0/33", "10.0.0/8",     "10.0.0.0/-1",
+        "::/129", "/8",       "10.0.0.0/8x", "host/8",      "10.0.0.0/0008"
+    };
+    struct mu_net net;
+    struct mu_addr a;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_true(mu_net_parse(mu_span_text(cases[i].net), &net));
+        assert_true(mu_addr_parse_ip(mu_span_text(cases[i].addr), &a));
+        if (mu_net_has(&net, &a) != cases[i].has) {
+            fail_msg("%s, %s", cases[i].net, cases[i].addr);
+        }
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        if (mu_net_parse(mu_span_text(wrong[i]), &net)) {
+            fail_msg("'%s' was taken", wrong[i]);
+        }
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -194,6 +236,7 @@ int main(void)
         cmocka_unit_test(addresses_with_ports_are_read_and_written),
         cmocka_unit_test(kinds_are_told_apart),
         cmocka_unit_test(sockaddrs_go_and_come_back),
+        cmocka_unit_test(networks_hold_what_shares_their_prefix),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -489,6 +489,31 @@ static void the_predicate_is_asked_for_every_alive(void **unused)
     bench_close(&b);
 }
 
+static void who_lives_in_no_allowed_network_is_passed_over(void **unused)
+{
+    struct mu_net nets[2];
+    struct gossip_options options;
+    struct bench b;
+
+    (void)unused;
+    assert_true(mu_net_parse(mu_span_text("fd00::/8"), &nets[0]));
+    assert_true(mu_net_parse(mu_span_text("10.0.0.0/30"), &nets[1])); /* not where we live, 200 */
+    memset(&b, 0, sizeof b);
+    options = bench_options(&b);
+    options.networks = nets;
+    options.networks_count = MU_LEN(nets);
+    bench_open_with(&b, &options);
+    bench_say_alive(&b, "x", 4, 5);
+    assert_null(gossip__member_find(b.g, "x"));
+    assert_int_equal(b.g->counters[GOSSIP_COUNT_MEMBER_REFUSED], 1);
+    assert_non_null(strstr(mu_buf_text(&b.log),
+                           "ignoring alive message for 'x': its address 10.0.0.4 is in none of the "
+                           "networks that may take part"));
+    bench_say_alive(&b, "y", 3, 5);
+    assert_non_null(gossip__member_find(b.g, "y"));
+    bench_close(&b);
+}
+
 static void accusing_back_is_limited(void **unused)
 {
     struct mu_arena arena;
@@ -528,6 +553,7 @@ int main(void)
         cmocka_unit_test(a_copy_is_turned_away_while_the_holder_answers),
         cmocka_unit_test(an_id_belongs_to_one_living_member),
         cmocka_unit_test(the_predicate_is_asked_for_every_alive),
+        cmocka_unit_test(who_lives_in_no_allowed_network_is_passed_over),
         cmocka_unit_test(accusing_back_is_limited),
     };
 
