@@ -654,8 +654,6 @@ bool gossip__stream_open_frame(struct gossip *g, struct gossip__stream_seal *x,
 /* -- stream.c: frames on byte streams -----------------------------------------------------------
  */
 
-#define GOSSIP__FRAME_BYTES_MAX (64U * 1024)
-
 enum gossip__role {
     GOSSIP__ROLE_CLOSING, /* nothing more is expected of it */
     GOSSIP__ROLE_HELLO,   /* accepted, says what it wants next */

@@ -576,7 +576,9 @@ struct mu_span gossip__frame_encode(struct gossip__frame *frame, struct mu_arena
         break;
     case GOSSIP__FRAME_KEYS: gossip__keys_out(&m, frame->keys, arena); break;
     }
-    return gossip__pb_pack(&m.base, arena);
+    struct mu_span bytes = gossip__pb_pack(&m.base, arena);
+
+    return frame->kind == GOSSIP__FRAME_KEYS ? bytes : gossip__frame_pack(bytes, arena);
 }
 
 /* -- frames of streams: decode ------------------------------------------------------------------
@@ -639,9 +641,24 @@ static bool digest_in(const Mu__Gossip__Digest *m, struct gossip__digest *out)
     return true;
 }
 
-bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__frame *out)
+/* One that was packed holds none that is. */
+static const PbFrame *unpack(struct mu_span bytes, struct mu_arena *arena)
 {
     const PbFrame *m = mu_pb_unpack(&mu__gossip__frame__descriptor, bytes, arena);
+
+    if (m == NULL || m->m_case != MU__GOSSIP__FRAME__M_PACKED) {
+        return m;
+    }
+    if (!gossip__packed_in(m->packed, arena, &bytes)) {
+        return NULL;
+    }
+    m = mu_pb_unpack(&mu__gossip__frame__descriptor, bytes, arena);
+    return m != NULL && m->m_case != MU__GOSSIP__FRAME__M_PACKED ? m : NULL;
+}
+
+bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__frame *out)
+{
+    const PbFrame *m = unpack(bytes, arena);
 
     out->kind = GOSSIP__FRAME_UNKNOWN;
     if (m == NULL) {
@@ -672,6 +689,7 @@ bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct g
     case MU__GOSSIP__FRAME__M_KEYS:
         out->kind = GOSSIP__FRAME_KEYS;
         return gossip__keys_in(m->keys, arena, &out->keys);
+    case MU__GOSSIP__FRAME__M_PACKED: MU_UNREACHABLE_CODE(); break;
     case MU__GOSSIP__FRAME__M__NOT_SET:
     case _MU__GOSSIP__FRAME__M__CASE_IS_INT_SIZE: return true;
     }

@@ -299,6 +299,8 @@ struct gossip__frame {
     };
 };
 
+#define GOSSIP__FRAME_BYTES_MAX (64U * 1024)
+
 /* -- encode and decode --------------------------------------------------------------------------
  */
 

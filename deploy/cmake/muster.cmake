@@ -90,6 +90,7 @@ muster_given(sodium libsodium.a sodium.h)
 muster_given(jansson libjansson.a jansson.h)
 muster_given(http_parser libhttp_parser.a http_parser.h)
 muster_given(z libz.a zlib.h)
+muster_given(zstd libzstd.a zstd.h)
 muster_given(crypto libcrypto.a openssl/crypto.h Threads::Threads dl)
 muster_given(ssl libssl.a openssl/ssl.h given_crypto)
 

@@ -1,4 +1,6 @@
 /* Messages: what is encoded is decoded again; what breaks a rule is not; no truncation harms. */
+#include <zstd.h>
+
 #include "fixture.h"
 
 static struct gossip__alive full_alive(void)
@@ -271,6 +273,105 @@ static void frames_come_back_and_truncations_do_no_harm(void **unused)
     mu_arena_deinit(&arena);
 }
 
+/* -- compressed frames --------------------------------------------------------------------------
+ */
+
+#define PACKED_TAG 0x4a
+
+static struct mu_span many_members(struct mu_arena *arena, size_t count)
+{
+    struct gossip__frame frame = { .kind = GOSSIP__FRAME_STATE };
+
+    frame.state.nodes = mu_arena_array(arena, count, sizeof *frame.state.nodes);
+    frame.state.nodes_count = count;
+    for (size_t i = 0; i < count; i++) {
+        frame.state.nodes[i] = (struct gossip__node_state){ .node = full_alive(), .age_ms = i };
+        frame.state.nodes[i].node.node = mu_arena_printf(arena, "node-%zu", i);
+    }
+    return gossip__frame_encode(&frame, arena);
+}
+
+static void what_is_much_alike_travels_compressed(void **unused)
+{
+    struct gossip__frame *back = mu_new(sizeof *back);
+    struct mu_arena arena, theirs;
+
+    (void)unused;
+    mu_arena_init(&arena, 1 << 24);
+    mu_arena_init(&theirs, 1 << 20);
+    struct mu_span two = many_members(&arena, 2);
+    struct mu_span many = many_members(&arena, 100);
+
+    assert_int_not_equal(two.data[0], PACKED_TAG); /* little is to be gained */
+    assert_int_equal(many.data[0], PACKED_TAG);
+    assert_true(many.bytes < 10 * two.bytes);
+    assert_true(gossip__frame_decode(many, &arena, back));
+    assert_int_equal(back->state.nodes_count, 100);
+    assert_string_equal(back->state.nodes[99].node.node, "node-99");
+    for (size_t cut = 1; cut < many.bytes; cut++) {
+        uint8_t *exact = mu_new(cut);
+
+        memcpy(exact, many.data, cut);
+        assert_false(gossip__frame_decode(mu_span_of(exact, cut), &theirs, back));
+        mu_free(exact);
+        mu_arena_reset(&theirs);
+    }
+    mu_arena_deinit(&theirs);
+    mu_free(back);
+    mu_arena_deinit(&arena);
+}
+
+/* A frame as if `inner` came to `bytes`. */
+static bool takes_packed(size_t bytes, struct mu_span inner)
+{
+    struct gossip__frame *back = mu_new(sizeof *back);
+    struct mu_buf zstd = MU_BUF_NONE, frame = MU_BUF_NONE;
+    struct mu_arena arena;
+    size_t room = ZSTD_compressBound(inner.bytes);
+
+    mu_arena_init(&arena, 1 << 20);
+    zstd.bytes = ZSTD_compress(mu_buf_reserve(&zstd, room), room, inner.data, inner.bytes, 1);
+    assert_true(zstd.bytes < 120);
+    mu_buf_add_byte(&frame, PACKED_TAG);
+    mu_buf_add_byte(&frame, (uint8_t)(zstd.bytes + 6));
+    mu_buf_add_byte(&frame, 0x08);
+    mu_buf_add_byte(&frame, (uint8_t)(0x80 | (bytes & 0x7f)));
+    mu_buf_add_byte(&frame, (uint8_t)(0x80 | (bytes >> 7 & 0x7f)));
+    mu_buf_add_byte(&frame, (uint8_t)(bytes >> 14));
+    mu_buf_add_byte(&frame, 0x12);
+    mu_buf_add_byte(&frame, (uint8_t)zstd.bytes);
+    mu_buf_add_span(&frame, mu_buf_span(&zstd));
+
+    bool took = gossip__frame_decode(mu_buf_span(&frame), &arena, back);
+
+    mu_buf_deinit(&zstd);
+    mu_buf_deinit(&frame);
+    mu_arena_deinit(&arena);
+    mu_free(back);
+    return took;
+}
+
+static void a_packed_frame_is_what_it_says_and_no_bomb(void **unused)
+{
+    static const uint8_t done[] = { 0x3a, 0x00 };
+    static const uint8_t packed[] = { PACKED_TAG, 0x00 };
+    static uint8_t zeros[1000000];
+
+    (void)unused;
+    assert_true(takes_packed(2, mu_span_of(done, 2)));
+    assert_false(takes_packed(3, mu_span_of(done, 2))); /* less than was said */
+    assert_false(takes_packed(1, mu_span_of(done, 2)));
+    assert_false(takes_packed(0, MU_SPAN_NONE));
+    assert_false(takes_packed(2, mu_span_of(packed, 2))); /* one in another */
+    zeros[0] = 0x12; /* a Part of so many bytes, all of them zero */
+    zeros[1] = 0xfc;
+    zeros[2] = 0xff;
+    zeros[3] = 0x03;
+    assert_false(
+        takes_packed(GOSSIP__FRAME_BYTES_MAX + 1, mu_span_of(zeros, GOSSIP__FRAME_BYTES_MAX + 1)));
+    assert_false(takes_packed(1000, mu_span_of(zeros, 1000000)));
+}
+
 static void memory_for_strangers_is_bounded(void **unused)
 {
     struct mu_buf flood = MU_BUF_NONE;
@@ -381,6 +482,8 @@ int main(void)
         cmocka_unit_test(a_kind_of_a_later_version_is_skipped),
         cmocka_unit_test(v4_in_v6_is_v4),
         cmocka_unit_test(frames_come_back_and_truncations_do_no_harm),
+        cmocka_unit_test(what_is_much_alike_travels_compressed),
+        cmocka_unit_test(a_packed_frame_is_what_it_says_and_no_bomb),
         cmocka_unit_test(memory_for_strangers_is_bounded),
         cmocka_unit_test(a_record_says_what_there_is),
         cmocka_unit_test(tags_are_sorted_and_bounded),
