@@ -85,6 +85,15 @@ class Scrubs(Rebuilds):
         self.assertEqual(self.passed(server)["Damages"], 1)
         self.assertRegex(self.metrics(server), r"(?m)^consul_scrub_damages 1$")
 
+    def written_into(self, server):
+        """Where a value stands in the newest segment; None, and one more is on its way: nowhere."""
+        end = VALUE[-64:]
+        with open(server.segments()[-1], "rb") as f:
+            at = f.read().find(end)
+        if at < 0:
+            server.ok("PUT", "/v1/kv/big/0", VALUE)
+        return at if at >= 0 else None
+
     def test_damage_in_a_segment_that_is_full(self):
         cluster = self.formed()
         leader = cluster.leader()
@@ -104,7 +113,9 @@ class Scrubs(Rebuilds):
         cluster = self.formed()
         leader = cluster.leader()
         self.filled(leader)
-        self.damage_in_the_log(leader, -1, PAGE + 60)
+        # A log that stood still when the segment began has little more than zeros in its first pages.
+        at = wait_for("a value in the newest segment", lambda: self.written_into(leader))
+        self.damage_in_the_log(leader, -1, at)
         self.assertIs(cluster.leader(), leader)
         for server in cluster.servers():
             wait_for("all of it", lambda s=server: self.has_all(s))
