@@ -145,6 +145,12 @@ bool cli_send(struct cli *cli, struct cli_call *c);
 MU_MUST_CHECK enum mu_code cli_read_list(const struct cli_call *c,
                                          const struct mu_json_shape *shape, struct mu_objects *out,
                                          struct mu_arena *arena, struct mu_err *err);
+/* The same for a shape with values that are views of the tree: the caller frees *root, which may be
+ * NULL, behind them. */
+MU_MUST_CHECK enum mu_code cli_read_tree(const struct cli_call *c,
+                                         const struct mu_json_shape *shape, struct mu_objects *out,
+                                         struct mu_json **root, struct mu_arena *arena,
+                                         struct mu_err *err);
 /* The answer as a list of strings, one a line; `what` stands before an error. Returns the status.
  */
 int cli_print_texts(struct cli *cli, const struct cli_call *c, const char *what);

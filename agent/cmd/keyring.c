@@ -75,25 +75,18 @@ static void print_pool(struct cli *cli, const struct keyring_pool *p, bool only_
 
 static int print_pools(struct cli *cli, const struct cli_call *c, bool only_primary)
 {
+    struct mu_objects pools = { .count = 0 };
     struct mu_err err = MU_ERR_NONE;
     struct mu_json *root = NULL;
     struct mu_arena arena;
     int status = 0;
 
     mu_arena_init(&arena, 0);
-    if (mu_json_parse(&root, mu_buf_span(&c->answer), true, &err) != MU_OK ||
-        mu_json_kind_of(root) != MU_JSON_LIST) {
-        status = cli_fail(cli, "error: the answer is no list of pools");
+    if (cli_read_tree(c, &keyring_pool_shape, &pools, &root, &arena, &err) != MU_OK) {
+        status = cli_fail(cli, "error: %s", err.text);
     }
-    for (size_t i = 0; status == 0 && i < mu_json_count(root); i++) {
-        struct keyring_pool pool = { .is_wan = false };
-
-        if (mu_json_decode(mu_json_at(root, i), &keyring_pool_shape, &pool, &arena, &err) !=
-            MU_OK) {
-            status = cli_fail(cli, "error: %s", err.text);
-        } else {
-            print_pool(cli, &pool, only_primary);
-        }
+    for (size_t i = 0; status == 0 && i < pools.count; i++) {
+        print_pool(cli, (const struct keyring_pool *)pools.items + i, only_primary);
     }
     mu_json_free(root);
     mu_arena_deinit(&arena);

@@ -58,34 +58,12 @@ static void forget(struct rotation *r)
     mu_arena_reset(&r->arena);
 }
 
-static bool read_pools(struct rotation *r, const struct cli_call *c)
-{
-    struct mu_err err = MU_ERR_NONE;
-    enum mu_code rc = mu_json_parse(&r->root, mu_buf_span(&c->answer), true, &err);
-
-    if (rc == MU_OK && mu_json_kind_of(r->root) != MU_JSON_LIST) {
-        rc = mu_fail(&err, MU_INVALID, "the answer is no list of pools");
-    }
-    if (rc == MU_OK) {
-        size_t count = mu_json_count(r->root);
-        struct keyring_pool *pools = mu_arena_array(&r->arena, count + 1, sizeof *pools);
-
-        memset(pools, 0, (count + 1) * sizeof *pools);
-        r->pools = (struct mu_objects){ pools, count };
-        for (size_t i = 0; rc == MU_OK && i < count; i++) {
-            rc = mu_json_decode(mu_json_at(r->root, i), &keyring_pool_shape, &pools[i], &r->arena,
-                                &err);
-        }
-    }
-    (void)snprintf(r->why, sizeof r->why, "%s", err.text);
-    return rc == MU_OK;
-}
-
 enum seen { SEEN, SEEN_IN_PART, SEEN_NEVER };
 
 /* Who has what. In part: some living member did not answer. */
 static enum seen look(struct rotation *r)
 {
+    struct mu_err err = MU_ERR_NONE;
     struct cli_call c;
     enum seen seen = SEEN;
 
@@ -96,7 +74,9 @@ static enum seen look(struct rotation *r)
 
         (void)snprintf(r->why, sizeof r->why, "%s", c.error);
         seen = c.status == 500 && !is_clear ? SEEN_IN_PART : SEEN_NEVER;
-    } else if (!read_pools(r, &c)) {
+    } else if (cli_read_tree(&c, &keyring_pool_shape, &r->pools, &r->root, &r->arena, &err) !=
+               MU_OK) {
+        (void)snprintf(r->why, sizeof r->why, "%s", err.text);
         seen = SEEN_NEVER;
     }
     cli_call_deinit(&c);
