@@ -202,6 +202,8 @@ void agent__keyring_close(struct agent *a);
 struct gossip_sealing agent__gossip_sealing(const struct agent *a); /* a view of the ring */
 struct rpc_sealing agent__rpc_sealing(const struct agent *a);
 bool agent__keyring_keeps(const struct agent *a); /* on disk */
+/* Gossip and RPC seal from now on as keys and configuration say. */
+void agent__reseal(struct agent *a);
 /* These are our keys from now on, for gossip and RPC; there were some before. */
 void agent__keyring_adopt(struct agent *a, const struct gossip_keys *keys);
 

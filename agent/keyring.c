@@ -216,17 +216,20 @@ struct rpc_sealing agent__rpc_sealing(const struct agent *a)
                                  .sends_clear = !a->config->encrypt_verify_outgoing };
 }
 
-void agent__keyring_adopt(struct agent *a, const struct gossip_keys *keys)
+void agent__reseal(struct agent *a)
 {
-    struct gossip_sealing gossip;
-    struct rpc_sealing rpc;
+    struct gossip_sealing gossip = agent__gossip_sealing(a);
+    struct rpc_sealing rpc = agent__rpc_sealing(a);
 
-    a->keys = *keys;
-    tls_keys(a);
-    gossip = agent__gossip_sealing(a);
-    rpc = agent__rpc_sealing(a);
     gossip_driver_seal(a->gossip, &gossip);
     rpc_seal(a->rpc, &rpc);
+}
+
+void agent__keyring_adopt(struct agent *a, const struct gossip_keys *keys)
+{
+    a->keys = *keys;
+    tls_keys(a);
+    agent__reseal(a);
 }
 
 void agent__keyring_close(struct agent *a)

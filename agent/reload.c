@@ -211,15 +211,6 @@ static bool seals_alike(const struct config *one, const struct config *other)
            one->encrypt_verify_outgoing == other->encrypt_verify_outgoing;
 }
 
-static void reseal(struct agent *a)
-{
-    struct gossip_sealing gossip = agent__gossip_sealing(a);
-    struct rpc_sealing rpc = agent__rpc_sealing(a);
-
-    gossip_driver_seal(a->gossip, &gossip);
-    rpc_seal(a->rpc, &rpc);
-}
-
 struct change {
     struct agent *agent;
     const struct defined *defined;
@@ -294,7 +285,7 @@ enum mu_code agent__reload_apply(struct agent *a, struct config *fresh, struct m
         agent__handlers_reload(a);
         agent__gossip_retime(a);
         if (!has_same_seal) {
-            reseal(a);
+            agent__reseal(a);
         }
         agent__user_tags_reload(a);
         checks_set_discard(a->checks, a->config->discard_check_output);
