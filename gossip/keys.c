@@ -41,24 +41,12 @@ void gossip_keys_wipe(struct gossip_keys *keys)
 /* -- keys that were removed ---------------------------------------------------------------------
  */
 
-static void retired_drop(struct gossip_keys *keys, size_t at)
-{
-    struct gossip_keyring *old = &keys->retired;
-
-    MU_ASSERT(at < old->count);
-    old->count--;
-    memmove(old->keys + at, old->keys + at + 1, (old->count - at) * sizeof *old->keys);
-    memmove(keys->retired_s + at, keys->retired_s + at + 1,
-            (old->count - at) * sizeof *keys->retired_s);
-    sodium_memzero(&old->keys[old->count], sizeof *old->keys);
-}
-
 /* True: it was there. */
 static bool retired_forget(struct gossip_keys *keys, const struct gossip_key *key)
 {
     for (size_t i = 0; i < keys->retired.count; i++) {
         if (gossip_key_eq(&keys->retired.keys[i], key)) {
-            retired_drop(keys, i);
+            gossip__retired_drop(keys, i);
             return true;
         }
     }
@@ -69,7 +57,7 @@ static void retire(struct gossip_keys *keys, const struct gossip_key *key, uint6
 {
     (void)retired_forget(keys, key);
     if (keys->retired.count == GOSSIP_KEYS_MAX) {
-        retired_drop(keys, 0); /* the oldest */
+        gossip__retired_drop(keys, 0); /* the oldest */
     }
     keys->retired_s[keys->retired.count] = now_s;
     keys->retired.keys[keys->retired.count++] = *key;
@@ -84,7 +72,7 @@ bool gossip_keys_expire(struct gossip_keys *keys, bool anybody_away, uint64_t no
         uint64_t patience = anybody_away ? GOSSIP_RETIRED_S : GOSSIP_RETIRED_MIN_S;
 
         if (since > now_s + GOSSIP_RETIRED_S || now_s > since + patience) { /* or a wild clock */
-            retired_drop(keys, i);
+            gossip__retired_drop(keys, i);
         }
     }
     return keys->retired.count != before;
@@ -232,11 +220,6 @@ static const struct mu_json_shape body_shape = { .fields = body_fields,
                                                  .bytes = sizeof(struct body),
                                                  .is_loose = true };
 
-static uint64_t primary_name(const struct gossip_keys *keys)
-{
-    return keys->ring.count > 0 ? gossip_key_name(&keys->ring.keys[0]) : 0;
-}
-
 void gossip_keys_encode(const struct gossip_keys *keys, struct mu_buf *to)
 {
     char text[GOSSIP_KEY_TEXT_MAX];
@@ -244,7 +227,7 @@ void gossip_keys_encode(const struct gossip_keys *keys, struct mu_buf *to)
 
     mu_json_out_init(&o, to, false);
     mu_json_open(&o, '{');
-    mu_json_u64(&o, "Primary", primary_name(keys));
+    mu_json_u64(&o, "Primary", gossip__keys_primary(keys));
     mu_json_u64(&o, "Used", keys->used);
     mu_json_u64(&o, "Forgotten", keys->forgotten);
     mu_json_key(&o, "Changes");
@@ -307,7 +290,7 @@ enum mu_code gossip_keys_decode(struct mu_span text, struct gossip_keys *out, st
         rc = item_take((const struct item *)body.retired.items + i, out, &arena, err);
     }
     if (rc == MU_OK) {
-        out->used = body.primary == primary_name(out) ? body.used : 0;
+        out->used = body.primary == gossip__keys_primary(out) ? body.used : 0;
         out->forgotten = body.forgotten;
         out->marks_count = 0;
         for (size_t i = 0; i < body.changes.count; i++) {

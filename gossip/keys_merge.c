@@ -48,7 +48,7 @@ static void mark_drop(struct gossip_keys *keys, size_t at)
     keys->marks[at] = keys->marks[--keys->marks_count];
 }
 
-static uint64_t primary_of(const struct gossip_keys *keys)
+uint64_t gossip__keys_primary(const struct gossip_keys *keys)
 {
     return keys->ring.count > 0 ? gossip_key_name(&keys->ring.keys[0]) : 0;
 }
@@ -60,7 +60,7 @@ static bool is_older(const struct gossip_key_mark *a, const struct gossip_key_ma
 
 static void forget_oldest_removal(struct gossip_keys *keys)
 {
-    uint64_t primary = primary_of(keys);
+    uint64_t primary = gossip__keys_primary(keys);
     size_t oldest = keys->marks_count;
 
     for (size_t i = 0; i < keys->marks_count; i++) {
@@ -98,14 +98,22 @@ void gossip__key_mark_set(struct gossip_keys *keys, struct gossip_key_mark mark)
 
 static void ring_drop(struct gossip_keyring *ring, size_t at)
 {
+    MU_ASSERT(at < ring->count);
     ring->count--;
     memmove(ring->keys + at, ring->keys + at + 1, (ring->count - at) * sizeof *ring->keys);
     sodium_memzero(&ring->keys[ring->count], sizeof *ring->keys);
 }
 
+void gossip__retired_drop(struct gossip_keys *keys, size_t i)
+{
+    ring_drop(&keys->retired, i);
+    memmove(keys->retired_s + i, keys->retired_s + i + 1,
+            (keys->retired.count - i) * sizeof *keys->retired_s);
+}
+
 void gossip__keys_settle(struct gossip_keys *keys)
 {
-    uint64_t primary = primary_of(keys);
+    uint64_t primary = gossip__keys_primary(keys);
 
     for (size_t i = keys->ring.count; i-- > 1;) {
         const struct gossip_key_mark *m =
@@ -181,7 +189,7 @@ uint64_t gossip_keys_digest(const struct gossip_keys *keys)
         sum += hash_of((const uint64_t[]){ m->name, m->ltime, m->is_removed }, 3);
     }
     return hash_of((const uint64_t[]){ sum, keys->forgotten, keys->used,
-                                       keys->used > 0 ? primary_of(keys) : 0 },
+                                       keys->used > 0 ? gossip__keys_primary(keys) : 0 },
                    4);
 }
 
@@ -223,7 +231,7 @@ static bool pool_has(const struct pool *p, uint64_t name)
 
 static uint64_t primary_of_both(const struct gossip_keys *ours, const struct gossip_keys *theirs)
 {
-    uint64_t mine = primary_of(ours), other = primary_of(theirs);
+    uint64_t mine = gossip__keys_primary(ours), other = gossip__keys_primary(theirs);
     bool is_theirs = theirs->used > ours->used ||
                      (theirs->used == ours->used && theirs->used > 0 && other > mine);
 
@@ -355,9 +363,7 @@ static void take_retired(struct gossip_keys *next, const struct gossip_keys *the
     }
     for (size_t i = next->retired.count; i-- > 0;) {
         if (gossip_keyring_has(&next->ring, &next->retired.keys[i])) {
-            ring_drop(&next->retired, i);
-            memmove(next->retired_s + i, next->retired_s + i + 1,
-                    (next->retired.count - i) * sizeof *next->retired_s);
+            gossip__retired_drop(next, i);
         }
     }
 }

@@ -7,6 +7,10 @@
 
 #include "gossip/keys.h"
 
+/* The name of the first key; 0: there is none. */
+uint64_t gossip__keys_primary(const struct gossip_keys *keys);
+/* The i-th of the keys kept aside is kept no more. */
+void gossip__retired_drop(struct gossip_keys *keys, size_t i);
 /* NULL: it was never changed through the cluster. */
 const struct gossip_key_mark *gossip__key_mark(const struct gossip_keys *keys, uint64_t name);
 /* A later one of the same key stays. For a new one the oldest removal may be forgotten. */
