@@ -407,15 +407,14 @@ static bool keys_agree(const struct torture *t, struct mu_buf *why)
 
     for (size_t i = 0; i < t->count && t->operator.is_at_work; i++) {
         const struct gossip_keys *keys = world_keys_of(t->world, i);
-        bool same = true;
 
         if (!is_running(t, i)) {
             continue;
         }
         first = first != NULL ? first : keys;
-        same = keys->ring.count == first->ring.count &&
-               gossip_key_eq(&keys->ring.keys[0], &first->ring.keys[0]) &&
-               gossip_keys_digest(keys) == gossip_keys_digest(first);
+        bool same = keys->ring.count == first->ring.count &&
+                    gossip_key_eq(&keys->ring.keys[0], &first->ring.keys[0]) &&
+                    gossip_keys_digest(keys) == gossip_keys_digest(first);
         for (size_t k = 0; k < keys->ring.count; k++) {
             same = same && gossip_keyring_has(&first->ring, &keys->ring.keys[k]);
         }
