@@ -144,10 +144,9 @@ static void say_plan(const struct plan *p, FILE *to)
     say_others(p, to);
     (void)fprintf(
         to,
-        "\nThe new cluster has %zu server%s, in epoch %llu. All %llu entries here count as "
+        "\nThe new cluster has %zu server%s, in a new epoch. All %llu entries here count as "
         "committed",
-        p->peers.count, p->peers.count == 1 ? "" : "s", (unsigned long long)own->epoch + 1,
-        (unsigned long long)own->last_index);
+        p->peers.count, p->peers.count == 1 ? "" : "s", (unsigned long long)own->last_index);
     if (own->last_index > own->applied_index) {
         (void)fprintf(to, ",\nthe last %llu of them too, which perhaps never were",
                       (unsigned long long)(own->last_index - own->applied_index));
@@ -210,7 +209,7 @@ static int recover(struct plan *p)
 static int rejoin(struct plan *p)
 {
     struct mu_err err = MU_ERR_NONE;
-    char folder[32];
+    char folder[RECOVERY_FOLDER_MAX];
 
     (void)fputs("What this server holds is set aside; it joins the cluster as a new server.\n",
                 p->cli->out);
