@@ -474,7 +474,8 @@ class Members(ClusterTest):
 
         text = wait_for("the doctor to miss the leader", diagnosis)
         self.assertRegex(text, r"s1: no-leader: [123] of 3 voting servers are alive, "
-                               r"2 are needed\.")
+                               r"2 are needed; if the others are gone for good: "
+                               r"muster recover\.")
 
     def test_another_key_and_another_cluster(self):
         key = base64.b64encode(os.urandom(32)).decode()
