@@ -7,12 +7,14 @@
 #include "base/mem.h"
 #include "recover_plan.h"
 
-#define TIMEOUT_MS 1500U /* for who is silent: of the five seconds in which it is all to be over \
-                          */
+/* For who is silent: several looks are to fit into the five seconds in which it is all over. */
+#define TIMEOUT_MS 1000U
+#define FAILED_MS  300U /* gossip has tried before */
 
 struct question {
     struct recover_ask *ask;
     size_t of; /* the survivor */
+    uint64_t timeout_ms;
     struct mu_addr rpc;
     struct rpc_link *link;
     struct rpc_call *call; /* NULL: it was answered */
@@ -35,11 +37,6 @@ struct agent_survivor *recover_ask_servers(struct recover_ask *ask, size_t *coun
 {
     *count = ask->count;
     return ask->servers;
-}
-
-struct mu_arena *recover_ask_arena(struct recover_ask *ask)
-{
-    return &ask->arena;
 }
 
 /* -- answers ----------------------------------------------------------------------------------- */
@@ -136,7 +133,11 @@ static void take_server(void *data, const struct agent__server *server)
         .name = mu_arena_strdup(&ask->arena, server->name),
         .address = mu_arena_strdup(&ask->arena, address),
     };
-    ask->questions[at] = (struct question){ .ask = ask, .of = at, .rpc = server->rpc };
+    ask->questions[at] =
+        (struct question){ .ask = ask,
+                           .of = at,
+                           .rpc = server->rpc,
+                           .timeout_ms = server->is_alive ? TIMEOUT_MS : FAILED_MS };
     ask->count += at == ask->count;
 }
 
@@ -152,7 +153,7 @@ static void question_put(struct question *q, struct mu_span message)
     }
     ask->waiting++;
     q->link = rpc_dial(a->rpc, &q->rpc, &s->id, on_link, q);
-    q->call = rpc_call(q->link, RPC_RECOVER, message, TIMEOUT_MS, on_answer, q);
+    q->call = rpc_call(q->link, RPC_RECOVER, message, q->timeout_ms, on_answer, q);
 }
 
 struct recover_ask *recover_ask(struct agent *a, enum rpc_recover_step step, recover_asked_fn *done,

@@ -23,7 +23,6 @@ typedef void recover_asked_fn(void *data, enum mu_code code, struct recover_ask 
 struct recover_ask *recover_ask(struct agent *a, enum rpc_recover_step step, recover_asked_fn *done,
                                 void *data);
 struct agent_survivor *recover_ask_servers(struct recover_ask *ask, size_t *count);
-struct mu_arena *recover_ask_arena(struct recover_ask *ask);
 void recover_ask_free(struct recover_ask *ask); /* no callback after this */
 
 void agent__recover_asks_cancel(struct agent *a); /* it stops: all end now */

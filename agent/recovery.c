@@ -349,9 +349,8 @@ enum mu_code recovery_go_on(const char *data_dir, const struct recovery_order *o
     rc = rc == MU_OK ? recovery_judge(&r.position, peers, order->others, order->others_count,
                                       order->is_forced, err)
                      : rc;
-    rc = rc == MU_OK
-             ? go_on_in(&r, order->epoch, peers, order->others, order->others_count, err)
-             : rc;
+    rc = rc == MU_OK ? go_on_in(&r, order->epoch, peers, order->others, order->others_count, err)
+                     : rc;
     mu_free(peers);
     mu_free(r.dir);
     return rc;

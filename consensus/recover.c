@@ -227,8 +227,8 @@ static void store_new(struct consensus_store *store, const char *dir, const stru
 
 enum mu_code consensus_recover(const char *dir, const struct mu_id *server,
                                const struct consensus_inspection *seen,
-                               const struct consensus_config *config, uint64_t term,
-                               uint64_t epoch, struct mu_err *err)
+                               const struct consensus_config *config, uint64_t term, uint64_t epoch,
+                               struct mu_err *err)
 {
     struct consensus_hard hard = {
         .term = term, .epoch = epoch, .voted_for = *server, .cluster = seen->cluster

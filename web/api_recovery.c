@@ -90,12 +90,8 @@ static void on_begun(void *data, enum mu_code code, const struct agent_recovered
     struct mu_json_out o;
 
     write_end(r);
-    if (code == MU_CONFLICT || code == MU_NOT_FOUND || code == MU_BUSY) {
-        answer_textf(r, 409, "%s", err->text);
-        return;
-    }
-    if (code != MU_OK) {
-        answer_textf(r, 500, "%s", err->text);
+    if (code != MU_OK) { /* 409: certainly not begun */
+        answer_textf(r, code == MU_LOST || code == MU_TIMEOUT ? 500 : 409, "%s", err->text);
         return;
     }
     response_json(r, &o);

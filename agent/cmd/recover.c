@@ -225,8 +225,9 @@ static void print_plan(struct cli *cli, const struct look *l, const struct serve
     if (lost.bytes > 0) {
         (void)fprintf(
             cli->out,
-            "Lost is what was written to %s only. What comes back of them is refused, and\n"
-            "can only join as new.\n",
+            "Lost is what was written to %s only; and what they write from now on, should\n"
+            "they run behind a broken network. What comes back of them is refused, and can\n"
+            "only join as new.\n",
             mu_buf_text(&lost));
     }
     if (reached.bytes > 0) {
@@ -304,7 +305,7 @@ static void print_led(struct cli *cli, const struct look *l, uint64_t ms)
     }
     if (lost.bytes > 0) {
         (void)fprintf(cli->out,
-                      "Before %s starts again: muster recover -rejoin -data-dir DIR there, unless "
+                      "To start %s again: muster recover -rejoin -data-dir DIR there first, unless "
                       "DIR is gone\n",
                       mu_buf_text(&lost));
     }

@@ -94,7 +94,7 @@ class Recover(ClusterTest):
         print(f"a leader that takes writes {time.monotonic() - began:.2f} s after the command")
         self.assertRegex(run.stdout, r"s2 +\S+:8300 +yes +- +- +- +no answer")
         self.assertIn("goes on from s1 alone", run.stdout)
-        self.assertIn("Lost is what was written to s2, s3 only.", run.stdout)
+        self.assertIn("Lost is what was written to s2, s3 only;", run.stdout)
         self.assertRegex(run.stdout, r"s1 leads after [0-9.]+ s")
         self.wait_same([s1, k1])
         self.assertTrue(s1.running() and s1.process.pid == pid)
