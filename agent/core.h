@@ -159,8 +159,11 @@ struct agent {
         struct timer timer; /* until they are */
     } left_behind;
     struct timer end_timer;    /* until the owner is told */
-    struct timer memory_timer; /* the next look at what the heap holds for nobody (memory.c) */
-    uint64_t processor_ns;     /* used until the last one */
+    struct {
+        struct timer timer; /* the next look at what is held for nobody (memory.c) */
+        uint64_t looked_ns; /* processor time used until the last one, */
+        uint64_t shrunk_ns; /* and until it was let go of */
+    } memory;
     enum agent_end end_how;
     bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;

@@ -60,7 +60,7 @@ static double resident_bytes(void)
     return got == 2 ? (double)resident * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static void tell_runtime(const struct telling *t)
+static void tell_runtime(const struct agent *a, const struct telling *t)
 {
     struct mallinfo2 heap = mallinfo2();
     struct rusage used;
@@ -74,6 +74,9 @@ static void tell_runtime(const struct telling *t)
     tell(t, AGENT_COUNTER, "runtime.cpu_ms", "Processor time in milliseconds",
          (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000.0 +
              (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000.0);
+    tell_sample(t, "loop.turn",
+                "Milliseconds of one turn of the loop: so long did everything else here wait",
+                turn_took(a->turn));
 }
 
 /* -- memory ------------------------------------------------------------------------------------ */
@@ -468,7 +471,7 @@ void agent_each_metric(struct agent *a, agent_metric_fn *each, void *data)
 {
     const struct telling t = { each, data };
 
-    tell_runtime(&t);
+    tell_runtime(a, &t);
     tell_memory(a, &t);
     tell_dns(a, &t);
     tell(&t, AGENT_GAUGE, "agent.services", "Services registered here",

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/sample.h"
+
 struct uv_loop_s;
 struct timers; /* opaque */
 
@@ -44,6 +46,9 @@ struct turn; /* opaque */
 /* `ended` runs once per turn of the loop, just before it would wait: what was gathered during the
  * turn is carried out there. */
 struct turn *turn_new(struct uv_loop_s *loop, timer_fn *ended, void *data);
+/* Milliseconds of each turn but the first, its waiting for events left out: so long was everybody
+ * else kept waiting. */
+const struct mu_sample *turn_took(const struct turn *t);
 void turn_close(struct turn *t); /* frees itself with the loop's next turns */
 
 #endif

@@ -189,13 +189,30 @@ struct turn {
     uv_prepare_t handle;
     timer_fn *ended;
     void *data;
+    uint64_t began_ns, idle_ns; /* of the clock; of all waiting of the loop until then */
+    struct mu_sample took;
 };
+
+/* The loop has waited once since the turn began, for what then woke it: that is not the turn's. */
+static void measure(struct turn *t)
+{
+    uint64_t now_ns = uv_hrtime(), idle_ns = uv_metrics_idle_time(t->handle.loop);
+
+    if (t->began_ns > 0) {
+        uint64_t all_ns = now_ns - t->began_ns, waited_ns = idle_ns - t->idle_ns;
+
+        mu_sample_add(&t->took, all_ns > waited_ns ? (double)(all_ns - waited_ns) / 1e6 : 0);
+    }
+    t->began_ns = now_ns;
+    t->idle_ns = idle_ns;
+}
 
 static void on_turn(uv_prepare_t *handle)
 {
     struct turn *t = MU_CONTAINER(handle, struct turn, handle);
 
     t->ended(t->data);
+    measure(t);
 }
 
 struct turn *turn_new(struct uv_loop_s *loop, timer_fn *ended, void *data)
@@ -204,9 +221,15 @@ struct turn *turn_new(struct uv_loop_s *loop, timer_fn *ended, void *data)
 
     t->ended = ended;
     t->data = data;
+    MU_ASSERT(uv_loop_configure(loop, UV_METRICS_IDLE_TIME) == 0);
     MU_ASSERT(uv_prepare_init(loop, &t->handle) == 0);
     MU_ASSERT(uv_prepare_start(&t->handle, on_turn) == 0);
     return t;
+}
+
+const struct mu_sample *turn_took(const struct turn *t)
+{
+    return &t->took;
 }
 
 static void on_turn_closed(uv_handle_t *handle)

@@ -8,7 +8,8 @@
  *   coordinate ERROR HEIGHT V1 ... V8 #crc   where this node was, in seconds
  *   alive NAME ADDR:PORT #crc
  *   failed NAME ADDR:PORT #crc
- *   leave #crc                this node left: whom it knew is of no use at the next start
+ *   leave #crc                this node left, and has found nobody since: it stays alone, unless
+ *                             it is told to rejoin
  *
  * Each line carries its own CRC-32C, so a torn or zero-filled one is skipped and the others count.
  * The file is replaced as a whole.

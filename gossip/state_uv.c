@@ -7,6 +7,10 @@
  * life stay in the file: a second crash before anybody was found must not lose them. The coordinate
  * is written with whatever else there is, and at the end: it moves with every probe, and an old one
  * is still better than none.
+ *
+ * Who left stays alone at its next starts, unless it is told to rejoin; whom it knew, and that it
+ * left, stay in the file until it has found somebody again. Serf's file, which only grows, is read
+ * with the same result in any order of starts.
  */
 #include <string.h>
 
@@ -61,20 +65,20 @@ static void compose(struct gossip_driver *d)
     if (s.incarnation + GOSSIP__RESERVE / 2 > k->reserved) {
         k->reserved = s.incarnation + GOSSIP__RESERVE;
     }
+    if (s.alive > 1) { /* those we have found now are better */
+        k->last.known_count = 0;
+        k->last.has_left = false;
+    }
     mu_buf_clear(&k->text);
     gossip__state_begin(&k->text,
                         &(struct gossip__clocks){ .incarnation = k->reserved,
                                                   .member_time = s.member_time,
                                                   .event_time = s.event_time,
                                                   .query_time = s.query_time },
-                        k->has_left);
+                        k->has_left || k->last.has_left);
     add_coordinate(d);
     gossip_each(d->core, add_peer, &k->text);
-    if (s.alive > 1) {
-        k->last.known_count = 0; /* those we have found now are better */
-    } else {
-        add_last(d);
-    }
+    add_last(d);
 }
 
 /* -- writing ------------------------------------------------------------------------------------
@@ -209,7 +213,7 @@ static enum mu_code write_first(struct gossip_driver *d, struct mu_err *err)
     struct gossip__clocks clocks = k->last.clocks;
 
     clocks.incarnation = k->reserved;
-    gossip__state_begin(&k->text, &clocks, false);
+    gossip__state_begin(&k->text, &clocks, k->last.has_left);
     if (k->last.has_coordinate) {
         gossip__state_add_coordinate(&k->text, &k->last.coordinate);
     }
@@ -229,10 +233,8 @@ enum mu_code gossip__keeper_open(struct gossip_driver *d, struct mu_err *err)
     struct gossip_options *core = &d->options.core;
     uint64_t seed = (uint64_t)(mu_clock_wall_ns() / MU_NS_PER_S - EPOCH_2020_S) << 20;
     enum mu_code rc = k->path != NULL ? read_last(d, err) : MU_OK;
+    bool stays_alone = k->last.has_left && !d->options.rejoin_after_leave;
 
-    if (rc == MU_OK && k->last.has_left && !d->options.rejoin_after_leave) {
-        k->last.known_count = 0;
-    }
     core->incarnation = k->last.clocks.incarnation > 0 ? k->last.clocks.incarnation : seed;
     k->reserved = core->incarnation + GOSSIP__RESERVE;
     core->member_time = k->last.clocks.member_time;
@@ -241,7 +243,7 @@ enum mu_code gossip__keeper_open(struct gossip_driver *d, struct mu_err *err)
     core->has_coordinate = k->last.has_coordinate;
     core->coordinate = k->last.coordinate;
     core->known = k->last.known;
-    core->known_count = k->last.known_count;
+    core->known_count = stays_alone ? 0 : k->last.known_count;
     if (rc == MU_OK && k->path != NULL) {
         rc = write_first(d, err);
     }

@@ -119,7 +119,7 @@ memberlist.udp.sent memberlist.udp.received memberlist.tcp.sent memberlist.tcp.r
 memberlist.node.instances serf.member.join serf.member.failed serf.member.left serf.member.update
 serf.member.flap serf.events serf.events.deploy serf.queries serf.queries.load serf.query_acks
 serf.query_responses serf.snapshot.appendLine agent.ipc.accept agent.ipc.command agent.invoke.cat
-memberlist.accuser.started""".split()
+memberlist.accuser.started loop.turn""".split()
 THERE = """memberlist.degraded.probe memberlist.degraded.timeout memberlist.health.score serf.member.leave
 serf.query_duplicate_acks serf.query_duplicate_responses serf.coordinate.zero-rtt serf.coordinate.rejected
 memberlist.udp.kernel_drops memberlist.dropped.label_mismatch memberlist.dropped.auth_failure

@@ -11,43 +11,10 @@ import subprocess
 import threading
 import time
 
-from cluster import MUSTER, PATIENCE, Agent, Cluster, ClusterTest, main, wait_for
+from cluster import MUSTER, PATIENCE, main, wait_for
+from serf_agents import ENVIRONMENT, SerfAgent, SerfAgentsTest, gossip_port
 
-ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SERF_")}
 K = [base64.b64encode(bytes([i]) * 32).decode() for i in (1, 2, 3)]
-
-HANDLER = ('case "$SERF_EVENT:$SERF_QUERY_NAME" in query:load) echo "load from $SERF_SELF_NAME";; '
-           "query:stderr) echo out; echo err >&2;; query:big) head -c 2000 /dev/zero | tr '\\0' x;; "
-           "query:fail) echo nope; exit 3;; esac")
-
-
-class SerfAgent(Agent):
-    def command(self):
-        return [MUSTER, "serf", "agent", "-node", self.name, "-bind",
-                f"{self.address}:{self.cluster.port}", "-rpc-addr", f"{self.address}:7373"] + self.args
-
-    def serf(self, *words, env=None):
-        run = subprocess.run(["serf", words[0], f"-rpc-addr={self.address}:7373", *words[1:]],
-                             capture_output=True, text=True, timeout=PATIENCE,
-                             env={**ENVIRONMENT, **(env or {})})
-        return run.returncode, run.stdout
-
-    def rows(self, *filters):
-        code, out = self.serf("members", *filters)
-        if code != 0:
-            raise ValueError(out)
-        return {f[0]: f[2] for f in (line.split() for line in out.splitlines() if line.strip())}
-
-
-def gossip_port():
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("0.0.0.0", 0))
-            try:
-                udp.bind(("0.0.0.0", tcp.getsockname()[1]))
-                return tcp.getsockname()[1]
-            except OSError:
-                continue
 
 
 class Forwarder:
@@ -101,42 +68,7 @@ class Forwarder:
             pass  # either end is gone, and so is the other soon
 
 
-class SerfAgents(ClusterTest):
-    def setUp(self):
-        super().setUp()
-        self.all = Cluster()
-        self.all.port = gossip_port()  # not 7946: somebody may hold it on all addresses
-        self.clusters.append(self.all)
-
-    def agent(self, name, *args, start=True):
-        agent = SerfAgent(self.all, name, self.all.address(), False, ["-profile", "local", *args])
-        self.all.agents[name] = agent
-        if start:
-            agent.start()
-            wait_for(f"{name} to answer", lambda: name in agent.rows())
-        return agent
-
-    def three(self, *args):
-        n1 = self.agent("n1", "-tag", "role=web", "-tag", "dc=east", "-tag", "we ird-k.ey=v 1",
-                        "-event-handler", "*=" + HANDLER, *args)
-        n2 = self.agent("n2", "-tag", "role=db", "-event-handler", "*=" + HANDLER, "-join",
-                        n1.address, *args)
-        n3 = self.agent("n3", "-retry-join", n1.address, *args)
-        for n in (n1, n2, n3):
-            wait_for("all to see all", lambda n=n: len(n.rows()) == 3)
-        return n1, n2, n3
-
-    def read(self, path):
-        with open(path) as f:
-            return f.read()
-
-    def file(self, name, value):
-        path = os.path.join(self.all.dir, name)
-        with open(path + ".new", "w") as f:
-            f.write(value if isinstance(value, str) else json.dumps(value))
-        os.rename(path + ".new", path)
-        return path
-
+class SerfAgents(SerfAgentsTest):
     def test_members_events_queries(self):
         n1, n2, n3 = self.three()
         code, out = n1.serf("members")
@@ -196,52 +128,6 @@ class SerfAgents(ClusterTest):
         self.assertTrue(log.startswith("==> Starting Serf agent...\n"), log[:200])
         self.assertNotIn("No known", log)  # there is no catalog to miss
 
-    def test_life(self):
-        n1, n2, n3 = self.three()
-        n3.kill()
-        wait_for("n3 to be failed", lambda: n1.rows()["n3"] == "failed")
-        self.assertEqual(n1.serf("force-leave", "n3"), (0, ""))
-        wait_for("n3 to be left", lambda: n2.rows()["n3"] == "left")
-        self.assertEqual(n1.serf("force-leave", "-prune", "n3"), (0, ""))
-        wait_for("n3 to be forgotten", lambda: "n3" not in n2.rows())
-        self.assertEqual(n2.terminate(signal.SIGINT), 0)
-        self.assertEqual([line for line in n2.log_text().splitlines() if line[:3] == "==>"][-2:],
-                         ["==> Caught signal: interrupt", "==> Gracefully shutting down agent..."])
-        wait_for("n2 to be left", lambda: n1.rows()["n2"] == "left")
-        self.assertRegex(n2.log_text(), r"(?s)requesting graceful leave from Serf\n.*serf: EventMemberLeave: "
-                                        r"n2 .*\n.*agent: requesting serf shutdown\n.*agent: shutdown complete\n")
-        n2.start()
-        wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive")
-        self.assertEqual(n2.terminate(signal.SIGTERM), 1)
-        wait_for("n2 to be failed", lambda: n1.rows()["n2"] == "failed")
-        n2.args += ["-config-file", self.file("n2.json", {"leave_on_terminate": True})]
-        n2.start()
-        wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive")
-        self.assertEqual(n2.terminate(signal.SIGTERM), 0)
-        wait_for("n2 to be left", lambda: n1.rows()["n2"] == "left")
-        stays = self.agent("stays", "-config-file",
-                           self.file("stays.json", {"skip_leave_on_interrupt": True}))
-        self.assertEqual(stays.terminate(signal.SIGINT), 1)
-        self.assertIn("serf: Shutdown without a Leave\n", stays.log_text())
-        self.assertNotIn("Gracefully", stays.log_text())
-        self.assertEqual(n1.serf("leave"), (0, "Graceful leave complete\n"))
-        self.assertEqual(n1.wait(), 0)
-
-    def test_snapshot(self):
-        n1 = self.agent("n1")
-        snapshot = os.path.join(self.all.dir, "n2.snapshot")
-        n2 = self.agent("n2", "-snapshot", snapshot, "-join", n1.address)
-        wait_for("the two", lambda: len(n2.rows()) == 2)
-        n2.kill()
-        wait_for("n2 to be failed", lambda: n1.rows()["n2"] == "failed")
-        n2.args = ["-profile", "local", "-snapshot", snapshot]
-        n2.start()  # 71: without -join
-        wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive" and len(n2.rows()) == 2)
-        self.assertEqual(n2.terminate(signal.SIGINT), 0)
-        n2.args += ["-rejoin"]
-        n2.start()  # 81
-        wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive" and len(n2.rows()) == 2)
-
     def test_files_and_reload(self):
         conf = os.path.join(self.all.dir, "conf.d")
         out = os.path.join(self.all.dir, "out")
@@ -274,6 +160,12 @@ class SerfAgents(ClusterTest):
                       "invalid keys: bogus\n", n1.log_text())
         self.assertIn("v=9", members())
 
+    def refusals(self, agent, flag, why):
+        """What `keys` says when each of the three refuses, for this reason."""
+        code, out = agent.serf("keys", flag)
+        self.assertEqual((code, out.count(why)), (1, 3), out)
+        return out.splitlines()
+
     def test_keys(self):
         rings = [self.file(f"ring{i}", [K[0]]) for i in range(3)]
         n1 = self.agent("e1", "-keyring-file", rings[0])
@@ -282,22 +174,27 @@ class SerfAgents(ClusterTest):
         wait_for("all", lambda: all(len(n.rows()) == 3 for n in (n1, n2, n3)))
         self.assertEqual(n1.serf("keys", "-list")[1].splitlines()[-1], f"{K[0]}  [3/3]")
         self.assertIn("==> Successfully installed key!", n1.serf("keys", f"-install={K[1]}")[1])
-        self.assertIn("Requested key is not in the keyring", n1.serf("keys", f"-use={K[2]}")[1])
+        self.assertEqual(sorted(n1.serf("keys", "-list")[1].splitlines())[-2:],
+                         [f"{k}  [3/3]" for k in K[:2]])  # 61
+        lines = self.refusals(n1, f"-use={K[2]}", "Requested key is not in the keyring")  # 62
+        self.assertEqual(lines[-1], "Error changing primary key: 3/3 nodes reported failure")
         self.assertIn("==> Successfully changed primary key!", n1.serf("keys", f"-use={K[1]}")[1])
         for ring in rings:
             with open(ring) as f:
                 self.assertEqual(json.load(f)[0], K[1])  # 63
-        self.assertIn("Removing the primary key is not allowed", n1.serf("keys", f"-remove={K[1]}")[1])
+        lines = self.refusals(n1, f"-remove={K[1]}", "Removing the primary key is not allowed")  # 64
+        self.assertEqual(lines[-1], "Error removing key: 3/3 nodes reported failure")
         for _ in range(2):
             self.assertIn("==> Successfully removed key!", n1.serf("keys", f"-remove={K[0]}")[1])
-        lines = n1.serf("keys", "-install=c2hvcnQ=")[1].splitlines()
-        self.assertEqual(lines[-1], "Error installing key: 3/3 nodes reported failure")  # 66
-        self.assertEqual(sum("key size must be 16, 24 or 32 bytes" in line for line in lines), 3)
+        lines = self.refusals(n1, "-install=c2hvcnQ=", "key size must be 16, 24 or 32 bytes")  # 66
+        self.assertEqual(lines[-1], "Error installing key: 3/3 nodes reported failure")
         n3.kill()
-        self.assertEqual(n1.serf("keys", "-list")[1].splitlines()[-1],
-                         "Failed to gather member keys: 2/3 nodes reported success")  # 67
+        code, out = n1.serf("keys", "-list")  # 67
+        self.assertEqual((code, out.splitlines()[-1]),
+                         (1, "Failed to gather member keys: 2/3 nodes reported success"))
         wait_for("n3 to be failed", lambda: n1.rows()["e3"] == "failed")
-        self.assertEqual(n1.serf("keys", "-list")[1].splitlines()[-1], f"{K[1]}  [2/2]")
+        code, out = n1.serf("keys", "-list")
+        self.assertEqual((code, out.splitlines()[-1]), (0, f"{K[1]}  [2/2]"))
         clear = self.agent("clear", "-retry-join", n1.address)
         other = self.agent("other", "-encrypt", K[2])
         for to, why in ((clear, "Encryption is configured but remote state is not encrypted"),

@@ -133,7 +133,7 @@ static struct gossip_driver_options options_of(const struct node *n)
     return options;
 }
 
-static void node_start_at(struct cluster *c, size_t i, uint16_t port)
+static void node_start_as(struct cluster *c, size_t i, uint16_t port, bool rejoins)
 {
     struct node *n = &c->nodes[i];
     struct mu_err err = MU_ERR_NONE;
@@ -146,12 +146,18 @@ static void node_start_at(struct cluster *c, size_t i, uint16_t port)
     struct gossip_driver_options options = options_of(n);
 
     options.bind.port = port;
+    options.rejoin_after_leave = rejoins;
     assert_int_equal(gossip_driver_new(&n->driver, &c->loop, &options, &err), MU_OK);
     n->is_in_call = true;
     if (gossip_driver_start(n->driver, on_notices, n, &err) != MU_OK) {
         fail_msg("start: %s", err.text);
     }
     n->is_in_call = false;
+}
+
+static void node_start_at(struct cluster *c, size_t i, uint16_t port)
+{
+    node_start_as(c, i, port, false);
 }
 
 static void node_join(struct cluster *c, size_t i, size_t to)
@@ -607,6 +613,60 @@ static void a_second_crash_before_anybody_answers_loses_no_peer(void **unused)
     cluster_close(&c);
 }
 
+static bool b_has_left(const struct cluster *c)
+{
+    return c->nodes[1].has_left;
+}
+
+static bool b_is_back(const struct cluster *c)
+{
+    struct gossip_view a;
+
+    return gossip_driver_find(c->nodes[1].driver, "a", &a) && a.status == GOSSIP_STATUS_ALIVE;
+}
+
+static bool c_is_answered(const struct cluster *c)
+{
+    return c->nodes[2].contacted > 0;
+}
+
+static void b_starts_on_its_own(struct cluster *c)
+{
+    node_start_at(c, 1, 0);
+    node_start_at(c, 2, 0);
+    node_join(c, 2, 0); /* an answer to wait for: by then b would be back */
+    until(c, c_is_answered);
+    assert_int_equal(alive_at(&c->nodes[1]), 1);
+    node_stop(c, 2);
+}
+
+/* It said goodbye, so it stays on its own when it starts; nothing that it does there loses those of
+ * before: a start that is to rejoin finds them, as with Serf, whose file of members only grows. */
+static void starts_on_its_own_after_a_leave_lose_no_peer(void **unused)
+{
+    struct cluster c;
+
+    (void)unused;
+    cluster_open(&c);
+    node_start_at(&c, 0, 0);
+    node_start_at(&c, 1, 0);
+    node_join(&c, 1, 0);
+    until(&c, two_know_two);
+    gossip_driver_leave(c.nodes[1].driver, on_left, &c.nodes[1]);
+    until(&c, b_has_left);
+    node_stop(&c, 1);
+    b_starts_on_its_own(&c);
+    node_stop(&c, 1); /* without a word */
+    b_starts_on_its_own(&c);
+    gossip_driver_leave(c.nodes[1].driver, on_left, &c.nodes[1]); /* with nobody to tell it to */
+    until(&c, b_has_left);
+    node_stop(&c, 1);
+    assert_true(file_knows_a(&c));
+    node_start_as(&c, 1, 0, true);
+    until(&c, b_is_back);
+    cluster_close(&c);
+}
+
 static void a_stop_answers_who_still_waits(void **unused)
 {
     const char *list[] = { "no.such.host.invalid" };
@@ -730,6 +790,7 @@ int main(void)
         cmocka_unit_test(a_taken_port_is_named),
         cmocka_unit_test(an_unwritable_state_directory_is_named),
         cmocka_unit_test(a_second_crash_before_anybody_answers_loses_no_peer),
+        cmocka_unit_test(starts_on_its_own_after_a_leave_lose_no_peer),
         cmocka_unit_test(what_the_kernel_drops_is_counted),
         cmocka_unit_test(a_stop_answers_who_still_waits),
         cmocka_unit_test(who_asks_and_goes_at_once_costs_no_more_than_its_stream),

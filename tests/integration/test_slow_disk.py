@@ -1,0 +1,182 @@
+"""The loop waits for no disk. A tracer tells which thread asks the disk for anything, and makes all
+of it slow: everything that needs no disk is answered meanwhile."""
+
+import os
+import re
+import subprocess
+import threading
+import time
+
+from cluster import ClusterTest, main, wait_for
+
+# A tracer hides what LeakSanitizer has to see.
+os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+
+# What the loop may ask of files below the data directory once it serves, each with its reason.
+ALLOWED = [
+    # Short reads of the state, by its own connection.
+    re.compile(r"pread64\(\d+<[^>]*/state/state-\d+\.db(-wal)?>"),
+]
+STALL_S = 1.0
+# Calls that only files know, and that change them: the log's, SQLite's, and those of small files.
+FLUSHES = "fdatasync,fsync,pwritev2"
+CHANGES = "pwrite64,pwritev,fallocate,ftruncate,rename,renameat,renameat2,unlink,unlinkat"
+SLOW_FLUSHES = f"inject={FLUSHES}:delay_enter={int(STALL_S * 1e6)}"
+SLOW_CHANGES = f"inject={CHANGES}:delay_enter={int(STALL_S * 1e5)}"
+
+
+class Tracer:
+    """Stands between a running agent and its disk."""
+
+    def __init__(self, agent, *words, out="/dev/null"):
+        self.process = subprocess.Popen(["strace", "-f", "-y", "-o", out, *words, "-p",
+                                         str(agent.process.pid)], stderr=subprocess.PIPE, text=True)
+        # "strace: Process 4711 attached with 6 threads"
+        said = self.process.stderr.readline()
+        assert "attached" in said, said
+        self.drain = threading.Thread(target=self.process.stderr.read)
+        self.drain.start()
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
+        self.drain.join()
+        self.process.stderr.close()
+
+
+class SlowDisk(ClusterTest):
+    def calls(self, agent, path):
+        """Of files below its data directory: by the loop, and by others."""
+        loop, others = [], []
+        with open(path, errors="replace") as f:
+            for line in f:
+                if agent.data + "/" in line:
+                    thread, call = line.split(maxsplit=1)
+                    (loop if int(thread) == agent.process.pid else others).append(call)
+        return loop, others
+
+    def test_the_loop_asks_no_disk(self):
+        cluster = self.cluster(3, 1, ["-hcl", 'scrub { interval = "0s" }']).start().wait_ready()
+        agents = list(cluster.agents.values())
+        paths = {a: os.path.join(cluster.dir, a.name + ".trace") for a in agents}
+        tracers = [Tracer(a, "-e", "trace=%file,%desc,sync,syncfs", out=paths[a]) for a in agents]
+        try:
+            for agent in agents:
+                self.everything(agent)
+        finally:
+            for tracer in tracers:
+                tracer.end()
+        for agent in agents:
+            loop, others = self.calls(agent, paths[agent])
+            self.assertEqual([call for call in loop if not any(a.match(call) for a in ALLOWED)], [],
+                             f"{agent.name}: its loop asked the disk")
+            self.assertGreater(len(others), 20, "nothing was written: this shows nothing")
+
+    def everything(self, agent):
+        """Whatever an agent is asked for that it keeps on its disk, or reads there."""
+        name = agent.name
+        for i in range(20):
+            agent.ok("PUT", f"/v1/kv/{name}/{i}", b"v" * 3000)
+            agent.ok("GET", f"/v1/kv/{name}/{i}?stale")
+            agent.ok("GET", f"/v1/kv/{name}/{i}")
+        agent.ok("GET", f"/v1/kv/{name}/?recurse")
+        agent.ok("PUT", "/v1/agent/service/register",
+                 {"Name": "web", "Port": 80, "Check": {"TTL": "60s"}})
+        agent.ok("PUT", "/v1/agent/check/register", {"Name": "own", "TTL": "60s"})
+        agent.ok("PUT", "/v1/agent/check/pass/own", b"")
+        agent.ok("PUT", "/v1/agent/check/pass/service:web", b"")
+        agent.ok("PUT", "/v1/agent/maintenance?enable=true&reason=test", b"")
+        agent.ok("PUT", "/v1/agent/maintenance?enable=false", b"")
+        wait_for("the service in DNS", lambda: agent.dig("web.service.consul"))
+        session = agent.ok("PUT", "/v1/session/create", {"TTL": "60s"}).json()["ID"]
+        agent.ok("PUT", f"/v1/kv/{name}/lock?acquire={session}", b"")
+        agent.ok("PUT", "/v1/event/fire/deploy", b"1")
+        agent.ok("PUT", "/v1/agent/reload", b"")
+        agent.cli("tags", f"-rpc-addr={agent.address}:7373", "-set", f"of={name}", check=0)
+        for path in ("/v1/agent/metrics", "/v1/agent/self", "/v1/agent/members",
+                     "/v1/health/service/web", "/v1/catalog/nodes", "/v1/session/list",
+                     "/v1/operator/raft/configuration", "/v1/operator/autopilot/health"):
+            agent.ok("GET", path)
+        if agent.server:
+            passes = agent.ok("GET", "/v1/operator/scrub").json()["Passes"]
+            agent.ok("PUT", "/v1/operator/scrub", b"")
+            wait_for("the scrubber", lambda: agent.ok(
+                "GET", "/v1/operator/scrub").json()["Passes"] > passes)
+        agent.cli("doctor")
+        agent.ok("PUT", "/v1/snapshot", agent.ok("GET", "/v1/snapshot").body)
+        agent.ok("PUT", "/v1/agent/service/deregister/web", b"")
+
+    def test_a_log_that_stands_still_delays_no_read(self):
+        self.stalled(["-e", f"trace={FLUSHES}", "-e", SLOW_FLUSHES], self.ask_all)
+
+    def test_what_needs_no_write_is_answered_while_nothing_can_be_written(self):
+        self.stalled(["-e", f"trace={FLUSHES},{CHANGES}", "-e", SLOW_FLUSHES, "-e", SLOW_CHANGES],
+                     self.ask_about_the_past)
+
+    def stalled(self, words, ask):
+        cluster = self.cluster(3, 0, [
+            "-hcl", 'telemetry { prometheus_retention_time = "1m" }']).start().wait_ready()
+        leader = cluster.leader()
+        follower = next(s for s in cluster.servers() if s is not leader)
+        leader.ok("PUT", "/v1/kv/there", b"v")
+        leader.ok("PUT", "/v1/agent/service/register", {"Name": "web", "Port": 80})
+        wait_for("the service in DNS", lambda: follower.dig("web.service.consul"))
+        wait_for("the key", lambda: follower.get("/v1/kv/there?stale").status == 200)
+        tracers = [Tracer(s, *words) for s in cluster.servers()]
+        try:
+            before = [self.turned_s(s) for s in (leader, follower)]
+            writes = [self.asked_beside_a_write(leader, follower, ask, i) for i in range(6)]
+            after = [self.turned_s(s) for s in (leader, follower)]
+        finally:
+            for tracer in tracers:
+                tracer.end()
+        for took_s, rounds in writes:
+            self.assertGreater(took_s, STALL_S, "no flush was slow: this shows nothing")
+            self.assertGreater(rounds, 3, f"of {took_s} s")
+        for was_s, is_s in zip(before, after):
+            self.assertLess(is_s - was_s, STALL_S * len(writes) / 2,
+                            "turns of the loop last as long as the disk does")
+
+    def ask_all(self, leader, follower):
+        self.ask_about_the_past(leader, follower)
+        for server in (leader, follower):
+            server.ok("GET", "/v1/kv/there")
+            server.ok("GET", "/v1/kv/there?consistent")
+        leader.ok("GET", "/v1/health/service/web?stale")
+
+    def ask_about_the_past(self, leader, follower):
+        """Whoever was told of a write sees it: there even a stale read waits until it is applied,
+        which is a write, too. Nobody is told of one by the follower."""
+        follower.ok("GET", "/v1/kv/there?stale")
+        follower.ok("GET", "/v1/health/service/web?stale")
+        self.assertTrue(follower.dig("web.service.consul"))
+        for server in (leader, follower):
+            self.assertEqual(len(server.members()), 3)
+            server.ok("GET", "/v1/agent/services")
+
+    def turned_s(self, agent):
+        """What all turns of its loop took until now."""
+        text = agent.ok("GET", "/v1/agent/metrics?format=prometheus").text
+        return float(re.search(r"(?m)^consul_loop_turn_sum (\S+)$", text)[1]) / 1000
+
+    def asked_beside_a_write(self, leader, follower, ask, number):
+        """How long the write took, and how often all others were answered meanwhile."""
+        began = time.monotonic()
+        took = []
+
+        def write():
+            leader.ok("PUT", f"/v1/kv/k{number}", b"v")
+            took.append(time.monotonic() - began)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        rounds = 0
+        while writer.is_alive():
+            ask(leader, follower)
+            rounds += writer.is_alive()
+        writer.join()
+        return took[0], rounds
+
+
+if __name__ == "__main__":
+    main()
