@@ -17,7 +17,8 @@ def seen(agent):
 
 
 def seen_of(agent, name):
-    return next(s for s in seen(agent)["Servers"] if s["Node"] == name)
+    """What it sees of one server; KeyError when it does not know it yet."""
+    return {s["Node"]: s for s in seen(agent)["Servers"]}[name]
 
 
 def voters(agent):
