@@ -12,10 +12,16 @@ from cluster import ClusterTest, main, wait_for
 # A tracer hides what LeakSanitizer has to see.
 os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
 
+STATE = r"\(\d+<[^>]*/state/state-\d+\.db(-wal)?>"
+# A read that takes only what is in memory.
+PROMPT = re.compile("preadv2" + STATE + r".*RWF_NOWAIT")
+MISSED = re.compile(PROMPT.pattern + r".*= -1 EAGAIN")
 # What the loop may ask of files below the data directory once it serves, each with its reason.
 ALLOWED = [
-    # Short reads of the state, by its own connection.
-    re.compile(r"pread64\(\d+<[^>]*/state/state-\d+\.db(-wal)?>"),
+    PROMPT,
+    # For what nobody asked of it: a server's own duties read short rows of nodes, checks and
+    # sessions, which writers have just had in memory.
+    re.compile("pread64" + STATE),
 ]
 STALL_S = 1.0
 # Calls that only files know, and that change them: the log's, SQLite's, and those of small files.
@@ -48,11 +54,9 @@ class SlowDisk(ClusterTest):
     def calls(self, agent, path):
         """Of files below its data directory: by the loop, and by others."""
         loop, others = [], []
-        with open(path, errors="replace") as f:
-            for line in f:
-                if agent.data + "/" in line:
-                    thread, call = line.split(maxsplit=1)
-                    (loop if int(thread) == agent.process.pid else others).append(call)
+        for thread, call in whole_calls(path):
+            if agent.data + "/" in call:
+                (loop if thread == agent.process.pid else others).append(call)
         return loop, others
 
     def test_the_loop_asks_no_disk(self):
@@ -154,6 +158,43 @@ class SlowDisk(ClusterTest):
             self.assertEqual(len(server.members()), 3)
             server.ok("GET", "/v1/agent/services")
 
+    def test_a_page_on_the_disk_delays_only_who_needs_it(self):
+        cluster = self.cluster(3, 0)
+        if not tells_what_is_in_memory(cluster.dir):
+            self.skipTest("this file system cannot tell what is in memory")
+        cluster.start().wait_ready()
+        leader = cluster.leader()
+        follower = next(s for s in cluster.servers() if s is not leader)
+        value = os.urandom(3000)
+        for i in range(200):
+            leader.ok("PUT", f"/v1/kv/cold/{i}", value[i:])
+        leader.ok("PUT", "/v1/agent/service/register", {"Name": "web", "Port": 80})
+        wait_for("the service in DNS", lambda: follower.dig("web.service.consul"))
+        trace = os.path.join(cluster.dir, "cold.trace")
+        tracer = Tracer(follower, "-e", "trace=pread64,preadv2",
+                        "-e", f"inject=pread64:delay_enter={int(STALL_S * 1e6)}", out=trace)
+        try:
+            forget(follower)
+            body, took_s, rounds = self.beside(
+                lambda: follower.ok("GET", "/v1/kv/cold/100?raw&stale").body,
+                lambda: self.ask_about_members(leader, follower))
+        finally:
+            tracer.end()
+        self.assertEqual(body, value[100:])
+        self.assertGreater(took_s, STALL_S, "it was in memory: this shows nothing")
+        self.assertGreater(rounds, 3, f"of {took_s} s")
+        loop, others = self.calls(follower, trace)
+        self.assertEqual([call for call in loop if not PROMPT.match(call)], [])
+        self.assertTrue([call for call in loop if MISSED.match(call)])
+        self.assertTrue([call for call in others if call.startswith("pread64")])
+
+    def ask_about_members(self, leader, follower):
+        for server in (leader, follower):
+            self.assertEqual(len(server.members()), 3)
+            server.ok("GET", "/v1/agent/services")
+        self.assertTrue(follower.dig("web.service.consul"))
+        leader.ok("GET", "/v1/kv/cold/5?raw&stale")
+
     def turned_s(self, agent):
         """What all turns of its loop took until now."""
         text = agent.ok("GET", "/v1/agent/metrics?format=prometheus").text
@@ -161,21 +202,55 @@ class SlowDisk(ClusterTest):
 
     def asked_beside_a_write(self, leader, follower, ask, number):
         """How long the write took, and how often all others were answered meanwhile."""
-        began = time.monotonic()
-        took = []
+        _, took_s, rounds = self.beside(lambda: leader.ok("PUT", f"/v1/kv/k{number}", b"v"),
+                                        lambda: ask(leader, follower))
+        return took_s, rounds
 
-        def write():
-            leader.ok("PUT", f"/v1/kv/k{number}", b"v")
-            took.append(time.monotonic() - began)
-
-        writer = threading.Thread(target=write)
-        writer.start()
+    def beside(self, slow, quick):
+        """What the slow one gave, how long it took, and how often the quick one ended meanwhile."""
+        given, began = [], time.monotonic()
+        worker = threading.Thread(target=lambda: given.append((slow(), time.monotonic() - began)))
+        worker.start()
         rounds = 0
-        while writer.is_alive():
-            ask(leader, follower)
-            rounds += writer.is_alive()
-        writer.join()
-        return took[0], rounds
+        while worker.is_alive():
+            quick()
+            rounds += worker.is_alive()
+        worker.join()
+        return *given[0], rounds
+
+
+def whole_calls(path):
+    """Thread and call of each line; what others interrupted is put together again."""
+    begun = {}
+    with open(path, errors="replace") as f:
+        for line in f:
+            thread, call = line.rstrip().split(maxsplit=1)
+            if call.endswith("<unfinished ...>"):
+                begun[thread] = call.removesuffix("<unfinished ...>")
+                continue
+            resumed = re.match(r"<\.\.\. \w+ resumed>(.*)", call)
+            yield int(thread), begun.pop(thread, "") + resumed[1] if resumed else call
+        for thread, call in begun.items():
+            yield int(thread), call
+
+
+def tells_what_is_in_memory(folder):
+    with open(os.path.join(folder, "probe"), "w+b") as f:
+        f.write(b"x")
+        f.flush()
+        try:
+            return os.preadv(f.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
+        except OSError:
+            return False
+
+
+def forget(agent):
+    """What the kernel has in memory of its state goes."""
+    where = os.path.join(agent.data, "state")
+    for name in os.listdir(where):
+        with open(os.path.join(where, name), "rb") as f:
+            os.fsync(f.fileno())
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 if __name__ == "__main__":
