@@ -145,8 +145,11 @@ struct agent {
     struct mu_addr left_behind; /* member.c: a server of an older epoch, to be told */
     struct timer left_behind_timer;
     struct timer end_timer;    /* until the owner is told */
-    struct timer memory_timer; /* the next look at what the heap holds for nobody (memory.c) */
-    uint64_t processor_ns;     /* used until the last one */
+    struct {
+        struct timer timer; /* the next look at what is held for nobody (memory.c) */
+        uint64_t looked_ns; /* processor time used until the last one, */
+        uint64_t shrunk_ns; /* and until it was let go of */
+    } memory;
     enum agent_end end_how;
     bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;
