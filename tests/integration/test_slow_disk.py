@@ -6,6 +6,7 @@ import re
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from cluster import ClusterTest, main, wait_for
 
@@ -24,6 +25,7 @@ ALLOWED = [
     re.compile("pread64" + STATE),
 ]
 STALL_S = 1.0
+TRIES = 5
 # Calls that only files know, and that change them: the log's, SQLite's, and those of small files.
 FLUSHES = "fdatasync,fsync,pwritev2"
 CHANGES = "pwrite64,pwritev,fallocate,ftruncate,rename,renameat,renameat2,unlink,unlinkat"
@@ -128,12 +130,25 @@ class SlowDisk(ClusterTest):
         wait_for("the key", lambda: follower.get("/v1/kv/there?stale").status == 200)
         tracers = [Tracer(s, *words) for s in cluster.servers()]
         try:
-            before = [self.turned_s(s) for s in (leader, follower)]
-            writes = [self.asked_beside_a_write(leader, follower, ask, i) for i in range(6)]
-            after = [self.turned_s(s) for s in (leader, follower)]
+            self.once_let_run(lambda: self.must_be_free(leader, follower, ask))
         finally:
             for tracer in tracers:
                 tracer.end()
+
+    def once_let_run(self, check):
+        """Where other programs take the processors everything is late, whatever the disk does: one
+        time of several is enough, for a loop that waits for its disk does so each time."""
+        for left in reversed(range(TRIES)):
+            try:
+                return check()
+            except AssertionError:
+                if left == 0:
+                    raise
+
+    def must_be_free(self, leader, follower, ask):
+        before = [self.turned_s(s) for s in (leader, follower)]
+        writes = [self.asked_beside_a_write(leader, follower, ask) for _ in range(4)]
+        after = [self.turned_s(s) for s in (leader, follower)]
         for took_s, rounds in writes:
             self.assertGreater(took_s, STALL_S, "no flush was slow: this shows nothing")
             self.assertGreater(rounds, 3, f"of {took_s} s")
@@ -174,19 +189,23 @@ class SlowDisk(ClusterTest):
         tracer = Tracer(follower, "-e", "trace=pread64,preadv2",
                         "-e", f"inject=pread64:delay_enter={int(STALL_S * 1e6)}", out=trace)
         try:
-            forget(follower)
-            body, took_s, rounds = self.beside(
-                lambda: follower.ok("GET", "/v1/kv/cold/100?raw&stale").body,
-                lambda: self.ask_about_members(leader, follower))
+            keys = iter(range(0, 200, 200 // TRIES))
+            self.once_let_run(lambda: self.must_wait_alone(leader, follower, next(keys), value))
         finally:
             tracer.end()
-        self.assertEqual(body, value[100:])
-        self.assertGreater(took_s, STALL_S, "it was in memory: this shows nothing")
-        self.assertGreater(rounds, 3, f"of {took_s} s")
         loop, others = self.calls(follower, trace)
         self.assertEqual([call for call in loop if not PROMPT.match(call)], [])
         self.assertTrue([call for call in loop if MISSED.match(call)])
         self.assertTrue([call for call in others if call.startswith("pread64")])
+
+    def must_wait_alone(self, leader, follower, key, value):
+        forget(follower)
+        body, took_s, rounds = self.beside(
+            lambda: follower.ok("GET", f"/v1/kv/cold/{key}?raw&stale").body,
+            lambda: self.ask_about_members(leader, follower))
+        self.assertEqual(body, value[key:])
+        self.assertGreater(took_s, STALL_S, "it was in memory: this shows nothing")
+        self.assertGreater(rounds, 3, f"of {took_s} s")
 
     def ask_about_members(self, leader, follower):
         for server in (leader, follower):
@@ -200,23 +219,21 @@ class SlowDisk(ClusterTest):
         text = agent.ok("GET", "/v1/agent/metrics?format=prometheus").text
         return float(re.search(r"(?m)^consul_loop_turn_sum (\S+)$", text)[1]) / 1000
 
-    def asked_beside_a_write(self, leader, follower, ask, number):
+    def asked_beside_a_write(self, leader, follower, ask):
         """How long the write took, and how often all others were answered meanwhile."""
-        _, took_s, rounds = self.beside(lambda: leader.ok("PUT", f"/v1/kv/k{number}", b"v"),
+        _, took_s, rounds = self.beside(lambda: leader.ok("PUT", "/v1/kv/k", b"v"),
                                         lambda: ask(leader, follower))
         return took_s, rounds
 
     def beside(self, slow, quick):
         """What the slow one gave, how long it took, and how often the quick one ended meanwhile."""
-        given, began = [], time.monotonic()
-        worker = threading.Thread(target=lambda: given.append((slow(), time.monotonic() - began)))
-        worker.start()
-        rounds = 0
-        while worker.is_alive():
-            quick()
-            rounds += worker.is_alive()
-        worker.join()
-        return *given[0], rounds
+        began, rounds = time.monotonic(), 0
+        with ThreadPoolExecutor(1) as pool:
+            given = pool.submit(lambda: (slow(), time.monotonic() - began))
+            while not given.done():
+                quick()
+                rounds += not given.done()
+        return *given.result(), rounds
 
 
 def whole_calls(path):
