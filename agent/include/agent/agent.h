@@ -222,6 +222,11 @@ typedef void agent_read_fn(void *data, enum mu_code code, const struct agent_vie
 struct agent_read; /* opaque */
 struct agent_read *agent_read(struct agent *a, enum agent_consistency consistency,
                               agent_read_fn *ready, void *data);
+/* The state is read without waiting for the disk (catalog_prompt_begin), and `miss` was not in
+ * memory: `ready`, with the state as it is then, once it is. */
+struct catalog_miss;
+struct agent_read *agent_fetch(struct agent *a, const struct catalog_miss *miss,
+                               agent_read_fn *ready, void *data);
 void agent_read_cancel(struct agent_read *r); /* no callback after this */
 
 /* The state as it is here and now, without asking anybody: stale reads that need no callback
