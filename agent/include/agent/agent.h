@@ -45,7 +45,7 @@ struct agent; /* opaque */
 enum agent_end {
     AGENT_LEFT = 0,   /* left gracefully: exit 0 */
     AGENT_FAILED = 1, /* anything else: exit 1 */
-    AGENT_AGAIN = 2,  /* start over, in the same process: it joins as a new server */
+    AGENT_AGAIN = 2,  /* start over, in the same process: as a new server, or with another state */
 };
 
 struct agent_owner {
@@ -293,7 +293,7 @@ struct agent_front_dns {
     uint64_t stale;          /* answers from rows that may be old */
     uint64_t late;           /* questions whose time ended before anybody answered */
     uint64_t truncated;
-    uint64_t skipped; /* instances that no message can hold */
+    uint64_t skipped;             /* instances that no message can hold */
     const struct mu_sample *took; /* milliseconds of a query that was answered; borrowed */
     struct agent_front_rcode {
         const char *name; /* "NXDOMAIN"; static */
