@@ -15,6 +15,7 @@ struct question {
     struct recover_ask *ask;
     size_t of; /* the survivor */
     uint64_t timeout_ms;
+    bool is_alive; /* for gossip */
     struct mu_addr rpc;
     struct rpc_link *link;
     struct rpc_call *call; /* NULL: it was answered */
@@ -24,6 +25,7 @@ struct recover_ask {
     struct agent *agent;
     struct mu_link place; /* in the agent's list, until it has ended */
     struct mu_arena arena;
+    enum rpc_recover_step step;
     struct agent_survivor *servers;
     size_t count;
     struct question *questions; /* one for each survivor but this agent */
@@ -85,6 +87,8 @@ static void on_answer(void *data, enum mu_code code, struct mu_span answer,
         s->err = MU_ERR_NONE;
         (void)answer_read(answer, s, &ask->arena, &s->err);
     }
+    /* Behind the look it was agreed to go on without the silent ones. */
+    s->is_expected = q->is_alive && recover_is_silent(s) && ask->step == RPC_RECOVER_LOOK;
     if (--ask->waiting == 0) {
         timer_set(ask->agent->timers, &ask->timer, 0, on_over, ask);
     }
@@ -137,6 +141,7 @@ static void take_server(void *data, const struct agent__server *server)
         (struct question){ .ask = ask,
                            .of = at,
                            .rpc = server->rpc,
+                           .is_alive = server->is_alive,
                            .timeout_ms = server->is_alive ? TIMEOUT_MS : FAILED_MS };
     ask->count += at == ask->count;
 }
@@ -165,6 +170,7 @@ struct recover_ask *recover_ask(struct agent *a, enum rpc_recover_step step, rec
     size_t room = RPC_BUNDLES_MAX + RECOVERY_SERVERS_MAX;
 
     ask->agent = a;
+    ask->step = step;
     ask->done = done;
     ask->data = data;
     mu_arena_init(&ask->arena, 0);

@@ -247,6 +247,23 @@ static enum mu_code look_for_quorum(struct agent_recovery *r, bool is_forced)
                    v.answered, v.all);
 }
 
+/* Gossip, too, needs a moment to see that one is gone. */
+static enum mu_code look_for_slow(struct agent_recovery *r, bool is_forced)
+{
+    for (size_t i = 0; i < r->count && !is_forced; i++) {
+        const struct agent_survivor *s = &r->servers[i];
+
+        if (s->is_expected) {
+            r->can_be_forced = r->may_pass = true;
+            return mu_fail(
+                &r->why, MU_CONFLICT,
+                "%s does not answer (%s), and gossip holds it alive: it may only be slow",
+                name_of(s), s->err.text);
+        }
+    }
+    return MU_OK;
+}
+
 static enum mu_code look_at_chosen(struct agent_recovery *r, const struct agent_recovery_wish *wish)
 {
     if (r->chosen == AGENT_RECOVERY_NOBODY) {
@@ -312,6 +329,7 @@ void recover_plan_make(struct agent_recovery *out, const struct agent_recovery_w
     rc = rc == MU_OK ? look_for_leader(out) : rc;
     rc = rc == MU_OK ? look_at_chosen(out, wish) : rc;
     rc = rc == MU_OK ? look_for_quorum(out, is_forced) : rc;
+    rc = rc == MU_OK ? look_for_slow(out, is_forced) : rc;
     rc = rc == MU_OK ? look_for_longer(out, is_forced) : rc;
     MU_ASSERT(rc == out->why.code);
 }

@@ -4,8 +4,9 @@
  *   - Nobody of a cluster answers: there is nothing to go on from.
  *   - One answers, but cannot take part in a recovery: it would go on in the old epoch.
  *   - One leads, or follows one that leads.
- *   - A majority of the voters answers: they can elect a leader by themselves. (*)
  *   - Nobody has a whole log and state, or not the one that was wished for.
+ *   - A majority of the voters answers: they can elect a leader by themselves. (*)
+ *   - One is silent that gossip holds alive: it may only be slow, and have what goes furthest. (*)
  *   - Another log goes further than that of the one that was wished for, or can go on at all. (*)
  */
 #ifndef AGENT_RECOVER_PLAN_H

@@ -13,7 +13,7 @@
 
 #define ROUTE      "/v1/operator/recovery"
 #define PAUSE_MS   100
-#define PASSING_MS 5000  /* a server that is gone is followed for an election timeout or two */
+#define PASSING_MS 15000 /* until servers and gossip see who is gone: a few seconds, usually */
 #define LEADING_MS 60000 /* until the chosen one leads: on a large state and a slow disk */
 
 struct server {

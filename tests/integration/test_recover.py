@@ -50,9 +50,11 @@ class Recover(ClusterTest):
                        lambda s=server: stale_keys(s))
 
     def wait_no_leader(self, *servers):
+        """Nor does gossip hold anybody alive who is not."""
         for server in servers:
             wait_for(f"{server.name} to see that nobody leads",
-                     lambda s=server: seen_of(s, s.name)["Leader"] == "")
+                     lambda s=server: seen_of(s, s.name)["Leader"] == ""
+                     and not seen(s)["MayPass"])
 
     def writers(self, agents):
         """Some that write until they are told to end; what is acknowledged is remembered."""

@@ -33,12 +33,13 @@ struct agent;
 
 struct agent_survivor { /* or what a survivor has of one that is not */
     struct mu_id id;
-    const char *name;                  /* "": gossip does not know it */
-    const char *address;               /* of its RPC port, as gossip or the configuration has it */
-    struct mu_err err;                 /* MU_OK: it answered; else why not */
-    bool is_voter;                     /* in the newest configuration of those that answered */
-    bool is_of_old_epoch;              /* the others were recovered without it */
-    struct mu_id leader;               /* whom it follows, or itself */
+    const char *name;     /* "": gossip does not know it */
+    const char *address;  /* of its RPC port, as gossip or the configuration has it */
+    struct mu_err err;    /* MU_OK: it answered; else why not */
+    bool is_voter;        /* in the newest configuration of those that answered */
+    bool is_expected;     /* it is silent, and gossip holds it alive: it may only be slow */
+    bool is_of_old_epoch; /* the others were recovered without it */
+    struct mu_id leader;  /* whom it follows, or itself */
     struct recovery_position position; /* if it answered */
 };
 

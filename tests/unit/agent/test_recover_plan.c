@@ -151,6 +151,12 @@ static void one_cannot_take_part(struct scene *s)
     (void)mu_fail(&server(s, 3)->err, MU_UNSUPPORTED, "no such method");
 }
 
+static void one_may_be_slow(struct scene *s)
+{
+    two_are_gone(s);
+    server(s, 3)->is_expected = true;
+}
+
 static void one_is_busy(struct scene *s)
 {
     two_are_gone(s);
@@ -231,6 +237,8 @@ static void only_what_nobody_could_elect_goes_on(void **state)
         { "a new server does not count",         one_is_new,                  "",   false, "s1", NULL, false, false },
         { "and cannot be wished for",            one_is_new,                  "s4", true,  "s4", "s4 never belonged to a cluster", false, false },
         { "who runs and cannot stand back",      one_cannot_take_part,        "",   true,  "s1", "s3 runs, and cannot take part (no such method): stop it", false, false },
+        { "who is silent, and alive for gossip", one_may_be_slow,             "",   false, "s1", "s3 does not answer (connection refused), and gossip holds it alive", true, true },
+        { "is given up by force",                one_may_be_slow,             "",   true,  "s1", NULL, false, false },
         { "who stands back for another one",     one_is_busy,                 "",   true,  "s1", "s3 is taken (it stands back for a recovery by s2): try again", false, false },
         { "two of five: the newest says who votes", the_newest_configuration_is_larger, "", false, "s1", NULL, false, false },
         { "a newer term goes further",           the_third_answers_and_goes_further, "", true, "s3", NULL, false, false },
