@@ -42,8 +42,8 @@ def compare(simulators, folders, seeds, call):
 
 
 def memory(top, seeds, call):
-    """True: the consensus core read what nobody had set. It is the simulator without libraries,
-    which would have to be compiled so, too."""
+    """True: the consensus core read what nobody had set. Its simulator alone has no libraries, which
+    would have to be compiled so, too."""
     folder = build(top, "memory", ["sim_consensus"], "-DMUSTER_SANITIZE=memory")
     path = os.path.join(folder, "tests", "sim", "consensus", "sim_consensus")
     code, text, _ = call([path, "--seeds", str(seeds), "--fresh", "0"])
