@@ -431,6 +431,8 @@ enum mu_code agent_start(struct agent *a, struct mu_err *err)
     mu_list_init(&a->key_calls);
     agent__saves_open(a);
     mu_list_init(&a->surveys);
+    mu_list_init(&a->recoveries);
+    mu_list_init(&a->recover_asks);
     mu_list_init(&a->watches_retired);
     agent__reload_open(a);
     agent__doctor_open(a);
@@ -563,7 +565,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     timer_cancel(&a->end_timer);
     agent__read_only_close(a);
     agent__memory_close(a);
-    timer_cancel(&a->left_behind_timer);
+    timer_cancel(&a->left_behind.timer);
     a->stopped = stopped;
     a->stopped_data = data;
     a->stops_pending = 1;
@@ -586,6 +588,7 @@ void agent_stop(struct agent *a, agent_stopped_fn *stopped, void *data)
     agent__sinks_close(a);
     agent__key_calls_cancel(a);
     agent__surveys_cancel(a);
+    agent__recover_close(a);
     agent__doctor_close(a);
     agent__reload_close(a);
     agent__rival_close(a);
@@ -630,6 +633,7 @@ void agent_free(struct agent *a)
     log_feed_free(a->log_feed);
     consensus_driver_free(a->consensus);
     catalog_reader_close(a->reader);
+    agent__recover_carry_out(a);
     catalog_cache_free(a->cache);
     catalog_watch_free(a->watch);
     persist_free(a->persist);

@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "agent/metrics.h"
+#include "agent/recovery.h"
 #include "apply.h"
 #include "base/list.h"
 #include "base/table.h"
@@ -16,6 +17,7 @@
 #include "rpc.h"
 #include "timer.h"
 
+struct beginning;
 struct checks;
 struct events;
 struct log_feed;
@@ -126,11 +128,20 @@ struct agent {
     struct doctor *doctor;           /* doctor_look.c: questions to this agent */
     struct rival *rival;             /* rival.c: another one of our name; NULL: none was met */
     struct restore *restore;         /* restore.c: under way; else NULL */
-    struct mu_link saves;            /* save.c: archives asked for here */
-    struct mu_link uploads;          /* upload.c: archives that come in */
-    struct {                         /* reload_uv.c */
-        struct reading *reading;     /* NULL: none */
-        struct mu_link waiting;      /* who asked since it began */
+    struct mu_link recoveries;       /* recover.c: asked for here */
+    struct mu_link recover_asks;     /* recover_ask.c: under way */
+    struct beginning *beginning;     /* recover_begin.c: under way; else NULL */
+    struct recovery_order *order;    /* recover_begin.c: to be carried out once it has stopped */
+    struct {                         /* stand_back.c */
+        struct timer timer;          /* set: this server stands back from its epoch, */
+        struct mu_id driver;         /* for a recovery by this one; or did so last */
+        char name[MU_NODE_NAME_MAX + 1];
+    } back;
+    struct mu_link saves;        /* save.c: archives asked for here */
+    struct mu_link uploads;      /* upload.c: archives that come in */
+    struct {                     /* reload_uv.c */
+        struct reading *reading; /* NULL: none */
+        struct mu_link waiting;  /* who asked since it began */
     } reload;
 
     struct {
@@ -141,12 +152,18 @@ struct agent {
     } metrics;
 
     /* leaving and stopping */
-    struct timer leave_timer;   /* leave.c */
-    struct mu_addr left_behind; /* member.c: a server of an older epoch, to be told */
-    struct timer left_behind_timer;
+    struct timer leave_timer; /* leave.c */
+    struct {                  /* member.c: servers of an older epoch, to be told */
+        struct mu_addr at[CONSENSUS_PEERS_MAX];
+        size_t count;
+        struct timer timer; /* until they are */
+    } left_behind;
     struct timer end_timer;    /* until the owner is told */
-    struct timer memory_timer; /* the next look at what the heap holds for nobody (memory.c) */
-    uint64_t processor_ns;     /* used until the last one */
+    struct {
+        struct timer timer; /* the next look at what is held for nobody (memory.c) */
+        uint64_t looked_ns; /* processor time used until the last one, */
+        uint64_t shrunk_ns; /* and until it was let go of */
+    } memory;
     enum agent_end end_how;
     bool has_gossip_started, has_consensus_started; /* only what was started is stopped */
     agent_stopped_fn *stopped;
@@ -366,6 +383,35 @@ void agent__sessions_applied(struct agent *a); /* this server came to a.applied 
 size_t agent__sessions_count(const struct agent *a);
 /* Renew here and only here. MU_NOT_LEADER, MU_NOT_FOUND. */
 MU_MUST_CHECK enum mu_code agent__session_renew_here(struct agent *a, const struct mu_id *id);
+
+/* -- recover.c, recover_serve.c: a cluster that lost its quorum -------------------------------- */
+
+void agent__recover_close(struct agent *a); /* what is under way is answered and given up */
+void agent__recover_serve(struct agent *a, struct rpc_request *request, struct mu_span message);
+void agent__recover_asker_gone(struct rpc_request *request);
+
+/* -- recover_begin.c: the server that goes on -------------------------------------------------- */
+
+typedef void agent__begun_fn(void *data, enum mu_code code, uint64_t epoch,
+                             const struct mu_err *err);
+/* `seen`: by whoever wants it, this server's own position first. MU_OK: `done` is called, once, not
+ * from inside; if that says MU_OK this agent ends, to start over. Else it was refused at once. */
+MU_MUST_CHECK enum mu_code
+agent__recover_begin(struct agent *a, const struct recovery_position *seen, size_t seen_count,
+                     bool is_forced, agent__begun_fn *done, void *data, struct mu_err *err);
+void agent__recover_carry_out(struct agent *a); /* log and state are closed; blocks */
+
+/* -- stand_back.c: a server that a recovery asks ----------------------------------------------- */
+
+void agent__recover_position(struct agent *a, struct recovery_position *out, struct mu_id *leader);
+/* No message of consensus goes out or comes in. */
+bool agent__stands_back(const struct agent *a);
+/* MU_BUSY: for somebody else already. */
+MU_MUST_CHECK enum mu_code agent__stand_back(struct agent *a, const struct mu_id *driver,
+                                             const char *name, struct mu_err *err);
+void agent__stand_back_end(struct agent *a, const struct mu_id *driver);
+/* Others are in a newer epoch. True: we stood back for that, and start over as new. */
+bool agent__goes_along(struct agent *a);
 
 /* -- survey.c ---------------------------------------------------------------------------------- */
 

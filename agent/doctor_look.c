@@ -90,8 +90,11 @@ static void add_leaderless(struct agent *a, const struct consensus_status *s, st
         return;
     }
     agent__each_server(a, count_voter, &v);
-    add_statef(to, "no-leader", "%zu of %zu voting servers are alive, %zu are needed", v.alive,
-               s->voters_count, s->voters_count / 2 + 1);
+    size_t needed = s->voters_count / 2 + 1;
+
+    add_statef(to, "no-leader", "%zu of %zu voting servers are alive, %zu are needed%s", v.alive,
+               s->voters_count, needed,
+               v.alive < needed ? "; if the others are gone for good: muster recover" : "");
 }
 
 static void add_server(struct agent *a, struct mu_buf *to)

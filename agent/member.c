@@ -9,7 +9,7 @@
 #include "core.h"
 
 #define TAGS_MAX (64 + AGENT_USER_TAGS_MAX)
-#define TELL_MS  1000U /* between two servers of an older epoch that are told */
+#define TELL_MS  1000U /* until servers of an older epoch are told, all that came meanwhile */
 
 struct mu_span agent__tag(const struct mu_pairs *tags, const char *key)
 {
@@ -142,8 +142,9 @@ void agent__tags_refresh(struct agent *a)
 
 /* -- who may be a member (gossip 16) ----------------------------------------------------------- */
 
-/* A server that was left behind asks us, is refused, and so never sees us. Ask it: it learns from
- * our own record that there is a newer epoch, and stops. */
+/* Servers that were left behind ask us, are refused, and so never see us; and are content with each
+ * other. Ask them: they learn from our own record that there is a newer epoch, and stop. All of
+ * them: enough of them elect a leader in the old one. */
 static void on_told(void *data, unsigned contacted, const char *why)
 {
     (void)data;
@@ -154,12 +155,33 @@ static void on_told(void *data, unsigned contacted, const char *why)
 static void tell_left_behind(void *data)
 {
     struct agent *a = data;
-    char text[MU_ADDR_TEXT_MAX];
-    const char *address = text;
+    char texts[CONSENSUS_PEERS_MAX][MU_ADDR_TEXT_MAX];
+    const char *addresses[CONSENSUS_PEERS_MAX];
+    size_t count = a->left_behind.count;
 
+    a->left_behind.count = 0;
+    for (size_t i = 0; i < count; i++) {
+        mu_addr_text(&a->left_behind.at[i], texts[i]);
+        addresses[i] = texts[i];
+    }
     if (a->phase == AGENT_RUNNING) {
-        mu_addr_text(&a->left_behind, text);
-        gossip_driver_join(a->gossip, &address, 1, false, on_told, a);
+        gossip_driver_join(a->gossip, addresses, count, false, on_told, a);
+    }
+}
+
+/* One that does not fit comes again, or somebody else tells it. */
+static void note_left_behind(struct agent *a, const struct mu_addr *at)
+{
+    for (size_t i = 0; i < a->left_behind.count; i++) {
+        if (mu_addr_eq(&a->left_behind.at[i], at)) {
+            return;
+        }
+    }
+    if (a->left_behind.count < CONSENSUS_PEERS_MAX) {
+        a->left_behind.at[a->left_behind.count++] = *at;
+    }
+    if (!timer_is_set(&a->left_behind.timer)) {
+        timer_set(a->timers, &a->left_behind.timer, TELL_MS, tell_left_behind, a);
     }
 }
 
@@ -176,15 +198,14 @@ static bool is_of_other_epoch(struct agent *a, const struct gossip_view *m, uint
     }
     (void)snprintf(why, why_bytes,
                    "Member '%s' is a server of epoch %llu of this cluster, this one is of epoch "
-                   "%llu: the older one can only join as new (muster consensus recover -rejoin)",
+                   "%llu: the older one can only join as new (muster recover -rejoin)",
                    m->name, (unsigned long long)theirs, (unsigned long long)own);
-    if (theirs > own && a->phase == AGENT_RUNNING) {
+    if (theirs > own && a->phase == AGENT_RUNNING && !agent__goes_along(a)) {
         mu_log(MU_ERROR, "agent.server", "The cluster was recovered without this server",
                mu_kv("error", why));
         agent__end(a, AGENT_FAILED);
-    } else if (theirs < own && !timer_is_set(&a->left_behind_timer)) {
-        a->left_behind = m->addr;
-        timer_set(a->timers, &a->left_behind_timer, TELL_MS, tell_left_behind, a);
+    } else if (theirs < own) {
+        note_left_behind(a, &m->addr);
     }
     return true;
 }

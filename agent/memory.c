@@ -13,9 +13,11 @@
  * rpc_uv.c), in bytes; limits.h says how much each may be, and that all of them together with the
  * pages that SQLite keeps are no more than MU_SERVER_BYTES_MAX.
  *
- * A client agent lets go of its start's leftovers, once. A server's heap grows under load, with the
- * entries and requests that are under way; when that has passed, malloc still has the pages. Looked
- * at every few seconds, and acted upon only when there is time: it holds malloc's locks.
+ * What the start, or a storm, has touched stays resident until somebody lets go of it. A client
+ * agent does so each time it comes to rest after WORK_NS of work: what it needs at rest is mapped
+ * again, for about a hundredth of that work. A server's heap grows under load, with the entries
+ * and requests that are under way; when that has passed, malloc still has the pages. Acted upon only
+ * when there is time: it holds malloc's locks.
  */
 #include <time.h>
 
@@ -24,9 +26,10 @@
 #include "base/footprint.h"
 #include "core.h"
 
-#define START_MS          15000U /* from the start until a client agent is at rest, mostly */
-#define LOOK_MS           5000U  /* between looks of a server */
-#define WORTH             (3U * 1024 * 1024)
+#define LOOK_MS           5000U
+#define REST_NS           (LOOK_MS / 100 * (uint64_t)MU_NS_PER_MS) /* less of a processor from look to look */
+#define WORK_NS           (20 * (uint64_t)MU_NS_PER_MS)
+#define WORTH             (3U * 1024 * 1024) /* of a server's heap */
 #define RPC_CALLS_SERVERS 4U /* others, in a cluster of five */
 
 /* Of all threads, since the start. */
@@ -38,23 +41,37 @@ static uint64_t processor_ns(void)
     return (uint64_t)ts.tv_sec * (uint64_t)MU_NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-static void on_started(void *data)
+static void look_at_client(struct agent *a, uint64_t used_ns)
 {
-    (void)data;
-    mu_footprint_shrink();
+    bool at_rest = used_ns - a->memory.looked_ns < REST_NS;
+
+    if (at_rest && used_ns - a->memory.shrunk_ns >= WORK_NS) {
+        mu_footprint_shrink();
+        a->memory.shrunk_ns = used_ns;
+    }
+}
+
+static void look_at_server(struct agent *a, uint64_t used_ns)
+{
+    bool has_time = used_ns - a->memory.looked_ns < LOOK_MS / 2 * (uint64_t)MU_NS_PER_MS;
+
+    if (has_time && mu_footprint_is_loose(WORTH)) {
+        mu_footprint_shrink();
+    }
 }
 
 static void on_look(void *data)
 {
     struct agent *a = data;
     uint64_t used_ns = processor_ns();
-    bool has_time = used_ns - a->processor_ns < LOOK_MS / 2 * (uint64_t)MU_NS_PER_MS;
 
-    a->processor_ns = used_ns;
-    if (has_time && mu_footprint_is_loose(WORTH)) {
-        mu_footprint_shrink();
+    if (agent_is_server(a)) {
+        look_at_server(a, used_ns);
+    } else {
+        look_at_client(a, used_ns);
     }
-    timer_set(a->timers, &a->memory_timer, LOOK_MS, on_look, a);
+    a->memory.looked_ns = used_ns;
+    timer_set(a->timers, &a->memory.timer, LOOK_MS, on_look, a);
 }
 
 size_t agent__memory_look(const struct agent *a, struct agent__memory parts[AGENT__MEMORY_PARTS])
@@ -92,13 +109,11 @@ void agent__memory_open(struct agent *a)
 {
     if (agent_is_server(a)) {
         mu_footprint_bound();
-        timer_set(a->timers, &a->memory_timer, LOOK_MS, on_look, a);
-    } else {
-        timer_set(a->timers, &a->memory_timer, START_MS, on_started, a);
     }
+    timer_set(a->timers, &a->memory.timer, LOOK_MS, on_look, a);
 }
 
 void agent__memory_close(struct agent *a)
 {
-    timer_cancel(&a->memory_timer);
+    timer_cancel(&a->memory.timer);
 }

@@ -154,6 +154,9 @@ static bool on_send(void *self, const struct mu_id *node, enum consensus_channel
     bool is_bulk = channel == CONSENSUS_BULK;
     struct channel *c = &p->channels[is_bulk ? 1 : 0];
 
+    if (agent__stands_back(a)) {
+        return false;
+    }
     if (c->link == NULL) {
         if (!timer_is_set(&c->timer)) {
             channel_dial(c);

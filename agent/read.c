@@ -287,6 +287,35 @@ struct agent_read *agent_read(struct agent *a, enum agent_consistency consistenc
     return r;
 }
 
+/* -- pages that are not in memory -------------------------------------------------------------- */
+
+struct agent_read *agent_fetch(struct agent *a, const struct catalog_miss *miss,
+                               agent_read_fn *ready, void *data)
+{
+    struct agent_read *r = mu_new(sizeof *r);
+
+    r->agent = a;
+    r->ready = ready;
+    r->data = data;
+    mu_list_push_back(&a->requests->fetching, &r->place);
+    fetcher_add(a->requests->fetcher, a->state_path, miss);
+    return r;
+}
+
+/* Who lacks yet another page comes back, to the end of the list. */
+void agent__reads_fetched(void *agent)
+{
+    struct mu_link *waiting = &((struct agent *)agent)->requests->fetching;
+    size_t count = 0;
+
+    MU_LIST_EACH (place, waiting) {
+        count++;
+    }
+    for (; count > 0 && !mu_list_empty(waiting); count--) {
+        read_answer(MU_CONTAINER(waiting->next, struct agent_read, place), MU_OK, NULL);
+    }
+}
+
 /* -- progress ---------------------------------------------------------------------------------- */
 
 void agent__reads_applied(struct agent *a)
@@ -330,8 +359,12 @@ void agent__reads_close(struct agent *a)
         }
         round_free(r);
     }
-    while (!mu_list_empty(&q->reads)) {
-        read_answer(MU_CONTAINER(q->reads.next, struct agent_read, place), MU_CANCELLED,
-                    agent__refusal_text(MU_CANCELLED));
+    for (struct mu_link *list = &q->reads; list != NULL;
+         list = list == &q->reads ? &q->fetching : NULL) {
+        while (!mu_list_empty(list)) {
+            read_answer(MU_CONTAINER(list->next, struct agent_read, place), MU_CANCELLED,
+                        agent__refusal_text(MU_CANCELLED));
+        }
     }
+    fetcher_free(q->fetcher);
 }

@@ -9,6 +9,7 @@
 
 #include "aside.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -278,9 +279,22 @@ static uint64_t term_above(const struct recovery *r, const struct recovery_peers
     return term + 1;
 }
 
-enum mu_code recovery_carry_out(struct recovery *r, const struct recovery_peers *peers,
-                                const struct recovery_position *others, size_t others_count,
-                                struct mu_err *err)
+uint64_t recovery_epoch_now(uint64_t before)
+{
+    uint64_t now_us = (uint64_t)(mu_clock_wall_ns() / 1000);
+
+    return now_us > before ? now_us : before + 1;
+}
+
+/* Several servers that go on must come to the same one, each by itself: the next. */
+static uint64_t epoch_of(const struct recovery *r, const struct recovery_peers *peers)
+{
+    return peers->count > 1 ? r->position.epoch + 1 : recovery_epoch_now(r->position.epoch);
+}
+
+static enum mu_code go_on_in(struct recovery *r, uint64_t epoch, const struct recovery_peers *peers,
+                             const struct recovery_position *others, size_t others_count,
+                             struct mu_err *err)
 {
     struct consensus_server servers[RECOVERY_SERVERS_MAX];
     struct consensus_config config;
@@ -291,18 +305,68 @@ enum mu_code recovery_carry_out(struct recovery *r, const struct recovery_peers 
     }
     consensus_recovery_config(&r->seen, servers, peers->count, &config);
     enum mu_code rc = consensus_recover(log, &r->node, &r->seen, &config,
-                                        term_above(r, peers, others, others_count), err);
+                                        term_above(r, peers, others, others_count), epoch, err);
 
     mu_free(log);
     return rc == MU_OK ? look(r, err) : rc;
 }
 
-enum mu_code recovery_rejoin(struct recovery *r, char folder[32], struct mu_err *err)
+enum mu_code recovery_carry_out(struct recovery *r, const struct recovery_peers *peers,
+                                const struct recovery_position *others, size_t others_count,
+                                struct mu_err *err)
+{
+    return go_on_in(r, epoch_of(r, peers), peers, others, others_count, err);
+}
+
+/* -- agreed upon while the server ran ---------------------------------------------------------- */
+
+static enum mu_code is_as_agreed(const struct recovery_position *is,
+                                 const struct recovery_position *agreed, struct mu_err *err)
+{
+    if (is->last_index == agreed->last_index && is->last_term == agreed->last_term &&
+        is->epoch == agreed->epoch && mu_id_eq(&is->disk, &agreed->disk)) {
+        return MU_OK;
+    }
+    return mu_fail(err, MU_CONFLICT,
+                   "the log ends with entry %llu of term %llu, agreed was to go on from entry %llu "
+                   "of term %llu",
+                   (unsigned long long)is->last_index, (unsigned long long)is->last_term,
+                   (unsigned long long)agreed->last_index, (unsigned long long)agreed->last_term);
+}
+
+enum mu_code recovery_go_on(const char *data_dir, const struct recovery_order *order,
+                            struct mu_err *err)
+{
+    struct recovery r = { .lock_fd = -1, .node = order->own.server };
+    struct recovery_peers *peers = mu_new(sizeof *peers);
+
+    r.dir = mu_strdup(data_dir);
+    peers->count = 1;
+    peers->items[0] = (struct recovery_server){ .id = r.node, .is_voter = true };
+    enum mu_code rc = look(&r, err);
+
+    rc = rc == MU_OK ? is_as_agreed(&r.position, &order->own, err) : rc;
+    rc = rc == MU_OK ? recovery_judge(&r.position, peers, order->others, order->others_count,
+                                      order->is_forced, err)
+                     : rc;
+    rc = rc == MU_OK ? go_on_in(&r, order->epoch, peers, order->others, order->others_count, err)
+                     : rc;
+    mu_free(peers);
+    mu_free(r.dir);
+    return rc;
+}
+
+void recovery_aside_name(const char *data_dir, char folder[RECOVERY_FOLDER_MAX])
+{
+    (void)snprintf(folder, RECOVERY_FOLDER_MAX, "aside-%u", aside_last(data_dir) + 1);
+}
+
+enum mu_code recovery_rejoin(struct recovery *r, char folder[RECOVERY_FOLDER_MAX],
+                             struct mu_err *err)
 {
     bool moved = false;
 
-    /* what an operator sets aside is never deleted */
-    (void)snprintf(folder, 32, "aside-%u", aside_last(r->dir) + 1);
+    recovery_aside_name(r->dir, folder);
     enum mu_code rc = aside_begin(r->dir, folder, err);
 
     return rc == MU_OK ? aside_finish(r->dir, &moved, err) : rc;

@@ -390,7 +390,7 @@ static enum mu_code judge_own(const struct recovery_position *own,
                    id);
 }
 
-static bool goes_further(const struct recovery_position *a, const struct recovery_position *b)
+bool recovery_goes_further(const struct recovery_position *a, const struct recovery_position *b)
 {
     return a->last_term != b->last_term ? a->last_term > b->last_term
                                         : a->last_index > b->last_index;
@@ -412,7 +412,8 @@ static enum mu_code judge_other(const struct recovery_position *own,
                        "rejoin it",
                        id, (unsigned long long)other->epoch, (unsigned long long)own->epoch);
     }
-    if (goes_further(other, own) && !is_forced) {
+    /* What an older epoch went on with is what a recovery gave up. */
+    if (other->epoch == own->epoch && recovery_goes_further(other, own) && !is_forced) {
         return mu_fail(err, MU_CONFLICT,
                        "the log of %s goes further (term %llu, index %llu) than this one (term "
                        "%llu, index %llu): recover there. To lose what lies between, force it",

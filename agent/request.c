@@ -592,6 +592,8 @@ void agent__requests_open(struct agent *a)
     q->by_ticket = mu_table_new();
     mu_list_init(&q->writes);
     mu_list_init(&q->reads);
+    mu_list_init(&q->fetching);
+    q->fetcher = fetcher_new(a->loop, agent__reads_fetched, a);
     mu_list_init(&q->rounds);
     mu_list_init(&q->forwards);
     mu_list_init(&q->settlers);

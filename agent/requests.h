@@ -3,6 +3,7 @@
 #define AGENT_REQUESTS_H
 
 #include "core.h"
+#include "fetch.h"
 
 struct requests {
     bool is_ready;              /* this server leads and has committed an entry of its term */
@@ -10,6 +11,8 @@ struct requests {
     struct mu_link writes;
     size_t applying_count;   /* of those: done, and to be applied here before they are answered */
     struct mu_link reads;    /* struct agent_read that wait for a leader, an index or a turn */
+    struct mu_link fetching; /* those that wait for a page of the state */
+    struct fetcher *fetcher;
     struct mu_link rounds;   /* struct round in flight */
     struct mu_link forwards; /* struct agent_forward to the leader */
     struct mu_link settlers; /* who waits until nothing that was proposed here is open */
@@ -27,6 +30,7 @@ uint64_t agent__hold_pause(struct agent *a, unsigned *tries);
 
 void agent__reads_applied(struct agent *a);
 void agent__reads_retry(struct agent *a);
+void agent__reads_fetched(void *agent);
 void agent__reads_close(struct agent *a);
 
 void agent__forwards_retry(struct agent *a);

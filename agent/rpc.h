@@ -54,6 +54,7 @@ enum rpc_method {
     RPC_NODE,
     RPC_RENEW,
     RPC_SAVE,
+    RPC_RECOVER,
     RPC_METHODS
 };
 const char *rpc_method_path(enum rpc_method method); /* "/muster.peer.Peer/Propose" */

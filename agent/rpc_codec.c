@@ -351,6 +351,80 @@ enum mu_code rpc_saved_decode(struct mu_span bytes, struct mu_arena *arena, stru
     return id_read(m->id, false, &out->id) ? MU_OK : id_fail(m->id, err);
 }
 
+/* -- Recover ----------------------------------------------------------------------------------- */
+
+void rpc_recover_encode(const struct rpc_recover *recover, struct mu_buf *to)
+{
+    Muster__Peer__Recover m = MUSTER__PEER__RECOVER__INIT;
+    ProtobufCBinaryData bundles[RPC_BUNDLES_MAX];
+
+    MU_ASSERT(recover->bundles_count <= RPC_BUNDLES_MAX);
+    for (size_t i = 0; i < recover->bundles_count; i++) {
+        bundles[i] = bytes_of(recover->bundles[i]);
+    }
+    m.step = recover->step;
+    m.bundles = bundles;
+    m.n_bundles = recover->bundles_count;
+    m.is_forced = recover->is_forced;
+    (void)mu_pb_pack(&m.base, to);
+}
+
+enum mu_code rpc_recover_decode(struct mu_span bytes, struct mu_arena *arena,
+                                struct rpc_recover *out, struct mu_err *err)
+{
+    const Muster__Peer__Recover *m = unpack(&muster__peer__recover__descriptor, bytes, arena, err);
+
+    *out = (struct rpc_recover){ .bundles_count = 0 };
+    if (m == NULL) {
+        return MU_CORRUPT;
+    }
+    if (m->step < RPC_RECOVER_LOOK || m->step > RPC_RECOVER_BEGIN) {
+        return mu_fail(err, MU_UNSUPPORTED, "step %u of a recovery is not known here", m->step);
+    }
+    if (m->n_bundles > RPC_BUNDLES_MAX) {
+        return mu_fail(err, MU_CORRUPT, "%zu bundles, at most %d are read", m->n_bundles,
+                       RPC_BUNDLES_MAX);
+    }
+    out->step = (enum rpc_recover_step)m->step;
+    out->is_forced = m->is_forced;
+    for (size_t i = 0; i < m->n_bundles; i++) {
+        out->bundles[out->bundles_count++] = span_of(m->bundles[i]);
+    }
+    return MU_OK;
+}
+
+void rpc_recovery_encode(const struct rpc_recovery *recovery, struct mu_buf *to)
+{
+    Muster__Peer__Recovery m = MUSTER__PEER__RECOVERY__INIT;
+
+    m.bundle = bytes_of(recovery->bundle);
+    m.damage = bytes_of(recovery->damage);
+    m.epoch = recovery->epoch;
+    if (!mu_id_is_none(&recovery->leader)) {
+        m.leader = bytes_of(mu_span_of(recovery->leader.b, sizeof recovery->leader.b));
+    }
+    (void)mu_pb_pack(&m.base, to);
+}
+
+enum mu_code rpc_recovery_decode(struct mu_span bytes, struct mu_arena *arena,
+                                 struct rpc_recovery *out, struct mu_err *err)
+{
+    const Muster__Peer__Recovery *m =
+        unpack(&muster__peer__recovery__descriptor, bytes, arena, err);
+
+    *out = (struct rpc_recovery){ .epoch = 0 };
+    if (m == NULL) {
+        return MU_CORRUPT;
+    }
+    out->bundle = span_of(m->bundle);
+    out->damage = span_of(m->damage);
+    out->epoch = m->epoch;
+    if (!mu_span_is_utf8(out->damage)) {
+        return mu_fail(err, MU_CORRUPT, "a damage that is not UTF-8");
+    }
+    return id_read(m->leader, true, &out->leader) ? MU_OK : id_fail(m->leader, err);
+}
+
 /* -- Serve ------------------------------------------------------------------------------------- */
 
 static Muster__Peer__Header **headers_pack(const struct mu_header *headers, size_t count)

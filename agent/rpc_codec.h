@@ -58,6 +58,32 @@ void rpc_saved_encode(const struct rpc_saved *saved, struct mu_buf *to);
 MU_MUST_CHECK enum mu_code rpc_saved_decode(struct mu_span bytes, struct mu_arena *arena,
                                             struct rpc_saved *out, struct mu_err *err);
 
+/* A cluster without a quorum (recover.c). */
+enum rpc_recover_step { /* sent as these numbers */
+                        RPC_RECOVER_LOOK = 1,
+                        RPC_RECOVER_STAND_BACK = 2,
+                        RPC_RECOVER_RESUME = 3,
+                        RPC_RECOVER_BEGIN = 4,
+};
+#define RPC_BUNDLES_MAX 64 /* servers that one recovery asks */
+struct rpc_recover {
+    enum rpc_recover_step step;
+    struct mu_span bundles[RPC_BUNDLES_MAX];
+    size_t bundles_count;
+    bool is_forced;
+};
+struct rpc_recovery {
+    struct mu_span bundle, damage;
+    struct mu_id leader;
+    uint64_t epoch;
+};
+void rpc_recover_encode(const struct rpc_recover *recover, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_recover_decode(struct mu_span bytes, struct mu_arena *arena,
+                                              struct rpc_recover *out, struct mu_err *err);
+void rpc_recovery_encode(const struct rpc_recovery *recovery, struct mu_buf *to);
+MU_MUST_CHECK enum mu_code rpc_recovery_decode(struct mu_span bytes, struct mu_arena *arena,
+                                               struct rpc_recovery *out, struct mu_err *err);
+
 void rpc_http_request_encode(const struct agent_http_request *request, struct mu_buf *to);
 MU_MUST_CHECK enum mu_code rpc_http_request_decode(struct mu_span bytes, struct mu_arena *arena,
                                                    struct agent_http_request *out,

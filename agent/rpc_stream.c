@@ -37,6 +37,7 @@ static const char *const method_paths[RPC_METHODS] = {
     [RPC_NODE]       = "/muster.peer.Peer/Node",
     [RPC_RENEW]      = "/muster.peer.Peer/Renew",
     [RPC_SAVE]       = "/muster.peer.Peer/Save",
+    [RPC_RECOVER]    = "/muster.peer.Peer/Recover",
 }; // clang-format on
 
 const char *rpc_method_path(enum rpc_method method)

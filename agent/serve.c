@@ -57,7 +57,9 @@ static void on_raft(void *data, struct rpc_request *request, struct mu_span mess
         rpc_refuse(request, MU_DENIED, "gossip knows no server with this id");
         return;
     }
-    consensus_driver_receive(a->consensus, &peer->node, &peer->disk, message);
+    if (!agent__stands_back(a)) {
+        consensus_driver_receive(a->consensus, &peer->node, &peer->disk, message);
+    }
 }
 
 /* -- Propose ----------------------------------------------------------------------------------- */
@@ -363,6 +365,21 @@ static void on_save_gone(void *data, struct rpc_request *request)
     agent__save_asker_gone(request);
 }
 
+/* -- Recover ----------------------------------------------------------------------------------- */
+
+static void on_recover(void *data, struct rpc_request *request, struct mu_span message)
+{
+    if (!refuse_on_client(data, request)) {
+        agent__recover_serve(data, request, message);
+    }
+}
+
+static void on_recover_gone(void *data, struct rpc_request *request)
+{
+    (void)data;
+    agent__recover_asker_gone(request);
+}
+
 const struct rpc_handler agent__handlers[RPC_METHODS] = {
     // clang-format off
     [RPC_RAFT]       = { on_raft,       NULL },
@@ -373,6 +390,7 @@ const struct rpc_handler agent__handlers[RPC_METHODS] = {
     [RPC_NODE]       = { on_node,       on_node_gone },
     [RPC_RENEW]      = { on_renew,      NULL },
     [RPC_SAVE]       = { on_save,       on_save_gone },
+    [RPC_RECOVER]    = { on_recover,    on_recover_gone },
 }; // clang-format on
 
 /* -- Hello ------------------------------------------------------------------------------------- */

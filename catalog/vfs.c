@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -15,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wire.h"
+#include "catalog/query.h"
 
 #define VFS_MAX      4
 #define HEAD_BYTES   100 /* of a database file */
@@ -79,6 +82,74 @@ static uint32_t number_of(sqlite3_int64 offset)
     return (uint32_t)(offset / VFS_PAGE_BYTES) + 1;
 }
 
+/* -- what is in memory ------------------------------------------------------------------------- */
+
+static _Thread_local struct {
+    bool is_on, has_missed;
+    bool is_refused; /* the read that is under way */
+    struct catalog_miss first;
+} prompt;
+
+/* In place of SQLite's pread. Partly there is as good as not at all: it asks again for the rest. */
+static ssize_t read_what_is_there(int fd, void *to, size_t bytes, off_t offset)
+{
+    struct iovec all = { to, bytes };
+
+    if (!prompt.is_on) {
+        return pread(fd, to, bytes, offset);
+    }
+    ssize_t got = preadv2(fd, &all, 1, offset, RWF_NOWAIT);
+
+    if (got >= 0 || (errno != EAGAIN && errno != EOPNOTSUPP)) {
+        return got;
+    }
+    prompt.is_refused = errno == EAGAIN;
+    return prompt.is_refused ? -1 : pread(fd, to, bytes, offset);
+}
+
+/* Only one of the two names is in use, as SQLite was compiled. */
+static void reading_replace(sqlite3_vfs *below)
+{
+    static const char *const names[] = { "pread", "pread64" };
+
+    for (size_t i = 0; below->iVersion >= 3 && below->xGetSystemCall != NULL && i < MU_LEN(names);
+         i++) {
+        if (below->xGetSystemCall(below, names[i]) != NULL) {
+            (void)below->xSetSystemCall(below, names[i], (sqlite3_syscall_ptr)read_what_is_there);
+        }
+    }
+}
+
+void catalog_prompt_begin(void)
+{
+    MU_ASSERT(!prompt.is_on);
+    prompt.is_on = true;
+    prompt.has_missed = false;
+}
+
+bool catalog_prompt_has_missed(void)
+{
+    return prompt.is_on && prompt.has_missed;
+}
+
+bool catalog_prompt_end(struct catalog_miss *miss)
+{
+    MU_ASSERT(prompt.is_on);
+    prompt.is_on = false;
+    *miss = prompt.first;
+    return prompt.has_missed;
+}
+
+static int missed(const struct summed_file *f, sqlite3_int64 offset)
+{
+    prompt.is_refused = false;
+    if (!prompt.has_missed) {
+        prompt.has_missed = true;
+        prompt.first = (struct catalog_miss){ !f->is_database, (uint64_t)offset };
+    }
+    return SQLITE_INTERRUPT;
+}
+
 /* -- files ------------------------------------------------------------------------------------- */
 
 static int on_read(sqlite3_file *file, void *to, int bytes, sqlite3_int64 offset)
@@ -86,6 +157,9 @@ static int on_read(sqlite3_file *file, void *to, int bytes, sqlite3_int64 offset
     struct summed_file *f = file_of(file);
     int rc = f->below->pMethods->xRead(f->below, to, bytes, offset);
 
+    if (prompt.is_refused) {
+        return missed(f, offset);
+    }
     if (f->pace != NULL && !f->pace->after(f->pace->data, (size_t)bytes)) {
         return SQLITE_INTERRUPT;
     }
@@ -344,6 +418,7 @@ static const char *make(const char *name, sqlite3_vfs *under)
     int rc = sqlite3_vfs_register(v, 0);
 
     MU_ASSERT(rc == SQLITE_OK);
+    reading_replace(under);
     all.count++;
     return own;
 }
@@ -373,4 +448,36 @@ void catalog__vfs_pace(sqlite3 *db, const struct vfs_pace *pace)
     int rc = sqlite3_file_control(db, "main", CONTROL_PACE, (void *)(uintptr_t)pace);
 
     MU_ASSERT(rc == SQLITE_OK);
+}
+
+/* -- bringing in what was missed --------------------------------------------------------------- */
+
+#define FETCH_BYTES (64U * 1024)
+
+/* By SQLite's own way to the file: it knows which descriptors may be closed without losing locks of
+ * this process. */
+void catalog_fetch(const char *path, const struct catalog_miss *miss, size_t bytes)
+{
+    sqlite3_vfs *v = sqlite3_vfs_find("unix-excl");
+    int flags = SQLITE_OPEN_READWRITE | (miss->in_wal ? SQLITE_OPEN_WAL : SQLITE_OPEN_MAIN_DB);
+    size_t room = strlen(path) + sizeof "-wal";
+    char *name = mu_new(room + 1); /* one zero more, as it wants them */
+    sqlite3_file *f = mu_new((size_t)v->szOsFile);
+    uint8_t *to = mu_new(FETCH_BYTES);
+
+    (void)snprintf(name, room, "%s%s", path, miss->in_wal ? "-wal" : "");
+    int rc = v->xOpen(v, name, f, flags, NULL);
+
+    for (uint64_t at = miss->offset, end = at + bytes; rc == SQLITE_OK && at < end;) {
+        int part = end - at < FETCH_BYTES ? (int)(end - at) : (int)FETCH_BYTES;
+
+        rc = f->pMethods->xRead(f, to, part, (sqlite3_int64)at); /* less is there: it ends */
+        at += (uint64_t)part;
+    }
+    if (f->pMethods != NULL) {
+        (void)f->pMethods->xClose(f);
+    }
+    mu_free(to);
+    mu_free(f);
+    mu_free(name);
 }

@@ -9,6 +9,10 @@
  * Everything else is passed on to the VFS below: "unix-excl", whose wal-index lies on the heap and
  * which lets no second process in, or that of a simulator.
  *
+ * A reader that must not wait asks for bytes that are in memory already: SQLite's call for reading
+ * is replaced for all of the process by one that looks at what its thread wants (spec/consensus.md
+ * 3.4).
+ *
  * Thread:  any; registered once a process.
  * Errors:  a page that fails is SQLITE_IOERR_DATA, which connection.c calls MU_CORRUPT.
  */

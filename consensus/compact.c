@@ -18,6 +18,7 @@
 
 #define ENTRY_HEAD_BYTES 32U /* of its record in the log */
 #define SHARE_LEAST      8U  /* of what trails, that does so in any case */
+#define STEPS            64U /* in which the size of what trails is known */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -57,8 +58,8 @@ void consensus__marks_load(struct consensus *c, const struct consensus_loaded *l
     uint64_t entries = loaded->last_index - loaded->base_index;
     uint64_t count = CONSENSUS_MARKS_MAX / 2;
 
-    /* So small that it matters to tests: a sixteenth of what trails. */
-    log->mark_bytes = max_u64(1, c->options.trailing_bytes / 16);
+    /* A small state lets no more than an eighth of it trail: to be exact there takes small steps. */
+    log->mark_bytes = max_u64(1, c->options.trailing_bytes / STEPS);
     count = min_u64(min_u64(count, entries), loaded->log_bytes / log->mark_bytes);
     for (uint64_t i = 1; i <= count; i++) { /* evenly: nobody has counted them */
         log->bytes = loaded->log_bytes / count * i;

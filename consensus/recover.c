@@ -181,24 +181,21 @@ static bool is_as_seen(const struct consensus_opened *opened,
 }
 
 /* Hard state and configuration in one write. */
-static enum mu_code append(struct consensus_store *store, sem_t *said, const struct mu_id *server,
-                           const struct consensus_inspection *seen,
-                           const struct consensus_config *config, uint64_t term, struct mu_err *err)
+static enum mu_code append(struct consensus_store *store, sem_t *said,
+                           const struct consensus_hard *hard, const struct consensus_config *config,
+                           struct mu_err *err)
 {
     uint8_t payload[CONSENSUS_CONFIG_BYTES_MAX];
     struct mu_buf record = MU_BUF_NONE;
     struct consensus_write write = {
         .seq = 1,
-        .hard = { .term = term,
-                  .epoch = seen->epoch + 1,
-                  .voted_for = *server,
-                  .cluster = seen->cluster },
+        .hard = *hard,
         .first = config->index,
         .last = config->index,
     };
     struct consensus_record entry = {
         .index = config->index,
-        .term = term,
+        .term = hard->term,
         .kind = CONSENSUS_CONFIG,
         .payload = mu_span_of(payload, consensus_config_encode(config, payload)),
     };
@@ -230,15 +227,18 @@ static void store_new(struct consensus_store *store, const char *dir, const stru
 
 enum mu_code consensus_recover(const char *dir, const struct mu_id *server,
                                const struct consensus_inspection *seen,
-                               const struct consensus_config *config, uint64_t term,
+                               const struct consensus_config *config, uint64_t term, uint64_t epoch,
                                struct mu_err *err)
 {
+    struct consensus_hard hard = {
+        .term = term, .epoch = epoch, .voted_for = *server, .cluster = seen->cluster
+    };
     struct consensus_store store;
     struct consensus_opened opened;
     sem_t said;
     enum mu_code rc = consensus_config_check(config, err);
 
-    MU_ASSERT(term > seen->term && seen->term >= seen->last_term);
+    MU_ASSERT(term > seen->term && seen->term >= seen->last_term && epoch > seen->epoch);
     if (rc != MU_OK) {
         return rc;
     }
@@ -252,7 +252,7 @@ enum mu_code consensus_recover(const char *dir, const struct mu_id *server,
         store.ops->free(store.self);
         rc = mu_fail(err, MU_CONFLICT, "%s: the log is not the one that was inspected", dir);
     } else {
-        rc = append(&store, &said, server, seen, config, term, err);
+        rc = append(&store, &said, &hard, config, err);
     }
     consensus_opened_deinit(&opened);
     (void)sem_destroy(&said);

@@ -7,7 +7,12 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "catalog/query.h"
 #include "status.h"
+
+/* So many pages of one answer may be missing from memory, one after the other. Whoever lacks more
+ * has them taken away as fast as they come: better that all wait for it than that it never ends. */
+#define FETCHES_MAX 200
 
 static void on_ready(void *data, enum mu_code code, const struct agent_view *view,
                      const struct mu_err *err);
@@ -144,14 +149,45 @@ static void finish(struct request *r, const struct agent_view *view)
     request_answer(r);
 }
 
+/* Something is on the disk only: it comes back when that is in memory. */
+static void fetch(struct request *r, const struct catalog_miss *miss)
+{
+    r->fetches_count++;
+    mu_arena_reset(&r->front->scratch);
+    response_reset(r);
+    r->pending = &pending_read;
+    r->agent_read = agent_fetch(r->front->agent, miss, on_ready, r);
+}
+
+/* The request's own part of it, without waiting for the disk. False: not now. */
+static bool look(struct request *r, const struct agent_view *view, enum mu_code *rc,
+                 struct mu_err *err)
+{
+    struct catalog_miss miss;
+
+    response_reset(r);
+    r->topics_count = 0;
+    if (r->fetches_count >= FETCHES_MAX) {
+        *rc = r->evaluate(r, view, err);
+        return true;
+    }
+    catalog_prompt_begin();
+    *rc = r->evaluate(r, view, err);
+    if (catalog_prompt_end(&miss)) {
+        fetch(r, &miss);
+        return false;
+    }
+    return true;
+}
+
 static void evaluate(struct request *r, const struct agent_view *view)
 {
     struct mu_err err = MU_ERR_NONE;
     enum mu_code rc;
 
-    response_reset(r);
-    r->topics_count = 0;
-    rc = r->evaluate(r, view, &err);
+    if (!look(r, view, &rc, &err)) {
+        return;
+    }
     if (rc != MU_OK) {
         mu_arena_reset(&r->front->scratch);
         fail(r, rc, &err);

@@ -29,6 +29,7 @@ struct dns {
     bool has_rows;    /* something was applied here: there is a catalog */
     uint64_t view_ms; /* the turn that `view` belongs to */
     struct agent_view view;
+    struct catalog_miss miss; /* of the last read */
     dns_stopped_fn *stopped;
     void *stopped_data;
     struct dns_responder responder;
@@ -114,6 +115,30 @@ static void *confirm(void *data, void (*ready)(void *ready_data, const struct dn
 
     *c = (struct confirmation){ .dns = d, .ready = ready, .data = ready_data };
     c->read = agent_read(d->agent, AGENT_DEFAULT, on_read, c);
+    return c;
+}
+
+static void read_begin(void *data)
+{
+    (void)data;
+    catalog_prompt_begin();
+}
+
+static bool read_end(void *data)
+{
+    struct dns *d = data;
+
+    return catalog_prompt_end(&d->miss);
+}
+
+static void *fetch(void *data, void (*ready)(void *ready_data, const struct dns_source *source),
+                   void *ready_data)
+{
+    struct dns *d = data;
+    struct confirmation *c = mu_new(sizeof *c);
+
+    *c = (struct confirmation){ .dns = d, .ready = ready, .data = ready_data };
+    c->read = agent_fetch(d->agent, &d->miss, on_read, c);
     return c;
 }
 
@@ -241,7 +266,8 @@ struct dns *dns_new(struct agent *agent)
 {
     struct dns *d = mu_new(sizeof *d);
     const struct config *c = agent_config(agent);
-    struct dns_upstream upstream = { way, confirm, confirm_cancel, forward, forward_cancel, d };
+    struct dns_upstream upstream = { way, confirm,    confirm_cancel, forward, forward_cancel,
+                                     d,   read_begin, read_end,       fetch };
     struct dns_tcp_limits limits = dns_tcp_limits_default();
 
     d->agent = agent;

@@ -73,7 +73,9 @@ static struct mu_span key_span(const struct key *k)
 /* The catalog cannot be read: SERVFAIL, and a line a minute, since every query could cause one. */
 static enum dns_lookup unreadable(struct dns_catalog *c, const struct mu_err *err)
 {
-    if (c->logged_ms == 0 || c->now_ms - c->logged_ms >= LOG_INTERVAL_MS) {
+    bool is_due = c->logged_ms == 0 || c->now_ms - c->logged_ms >= LOG_INTERVAL_MS;
+
+    if (is_due && !catalog_prompt_has_missed()) { /* else it is read once it is there */
         c->logged_ms = c->now_ms > 0 ? c->now_ms : 1;
         mu_log(MU_ERROR, "agent.dns", "Cannot read the catalog", mu_kv("error", err->text));
     }

@@ -1,8 +1,9 @@
 /* dns_engine.c - from a message to its answer, now or later.
  *
  * Every query is first answered with what is at hand. Where that would have needed a catalog that
- * is elsewhere, the answer is thrown away, unless nobody can be asked: then it is the right one,
- * SERVFAIL for names that must be looked up, and everything that needs no catalog as always.
+ * is elsewhere, or pages of it that are on the disk only, the answer is thrown away, unless nobody
+ * can be asked: then it is the right one, SERVFAIL for names that must be looked up, and everything
+ * that needs no catalog as always.
  *
  * Waits stand in the order of their deadlines, because all wait equally long.
  */
@@ -122,8 +123,10 @@ struct at_hand {
 };
 
 static struct dns_answered answer_from(struct dns_engine *e, const struct dns_query *q, bool is_tcp,
-                                       const struct at_hand *hand, uint8_t *to)
+                                       const struct at_hand *hand, uint8_t *to, bool *has_missed)
 {
+    const struct dns_upstream *u = &e->upstream;
+    bool has_disk = hand->source != NULL && u->read_begin != NULL;
     struct dns_asked asked = {
         .query = q,
         .source = hand->source,
@@ -133,7 +136,13 @@ static struct dns_answered answer_from(struct dns_engine *e, const struct dns_qu
         .now_s = e->now.wall_s,
     };
 
-    return dns_answer(e->responder, &asked, to);
+    if (has_disk) {
+        u->read_begin(u->data);
+    }
+    struct dns_answered a = dns_answer(e->responder, &asked, to);
+
+    *has_missed = has_disk && u->read_end(u->data);
+    return a;
 }
 
 static void count(struct dns_engine *e, const struct dns_answered *a)
@@ -188,6 +197,8 @@ static void wait_end(struct dns_wait *w, struct mu_span answer)
     later(data, answer);
 }
 
+static void on_confirmed(void *data, const struct dns_source *source);
+
 /* Answer from `source`, or without one. */
 static void wait_answer(struct dns_wait *w, const struct dns_source *source)
 {
@@ -195,10 +206,16 @@ static void wait_answer(struct dns_wait *w, const struct dns_source *source)
     struct at_hand hand = { source, false, DNS_WHY_NO_AUTHORITY };
     struct dns_query q;
     bool is_query = dns_query_read(&q, mu_span_of(w->message, w->bytes));
+    bool has_missed;
 
     MU_ASSERT(is_query); /* it was one when it came */
-    struct dns_answered a = answer_from(e, &q, w->is_tcp, &hand, e->answer);
+    struct dns_answered a = answer_from(e, &q, w->is_tcp, &hand, e->answer, &has_missed);
 
+    if (has_missed) { /* yet another one: as long as there is time */
+        w->way = DNS_FETCH;
+        w->running = e->upstream.fetch(e->upstream.data, on_confirmed, w);
+        return;
+    }
     count(e, &a);
     wait_end(w, mu_span_of(e->answer, a.bytes));
 }
@@ -248,6 +265,8 @@ static void start(struct dns_wait *w, const struct agent_dns_request *request)
 
     if (w->way == DNS_CONFIRM) {
         w->running = u->confirm(u->data, on_confirmed, w);
+    } else if (w->way == DNS_FETCH) {
+        w->running = u->fetch(u->data, on_confirmed, w);
     } else {
         struct agent_dns_request copy = *request;
 
@@ -293,8 +312,12 @@ enum dns_done dns_engine_ask(struct dns_engine *e, const struct agent_dns_reques
 
     MU_ASSERT((way == DNS_HERE) == (hand.source != NULL));
     hand.why = way == DNS_NOWAY ? DNS_WHY_NOT_READY : DNS_WHY_NO_AUTHORITY;
-    struct dns_answered a = answer_from(e, &q, request->is_tcp, &hand, to);
-    bool is_elsewhere = a.needs_catalog && (way == DNS_CONFIRM || way == DNS_FORWARD);
+    bool has_missed;
+    struct dns_answered a = answer_from(e, &q, request->is_tcp, &hand, to, &has_missed);
+
+    way = has_missed ? DNS_FETCH : way;
+    bool is_elsewhere =
+        has_missed || (a.needs_catalog && (way == DNS_CONFIRM || way == DNS_FORWARD));
 
     if (is_elsewhere && e->waits_count < MU_DNS_WAITS_MAX) {
         *wait = wait_new(e, request, way);
@@ -322,7 +345,7 @@ static void upstream_cancel(struct dns_wait *w)
     const struct dns_upstream *u = &w->engine->upstream;
 
     if (w->running != NULL) {
-        if (w->way == DNS_CONFIRM) {
+        if (w->way == DNS_CONFIRM || w->way == DNS_FETCH) {
             u->confirm_cancel(u->data, w->running);
         } else {
             u->forward_cancel(u->data, w->running);

@@ -26,6 +26,7 @@ struct dns_wait;   /* opaque: one message that waits */
 enum dns_way {
     DNS_HERE,    /* from the rows at hand */
     DNS_CONFIRM, /* from them, once a leader has confirmed that they are current */
+    DNS_FETCH,   /* from them, once what was not in memory is there: the engine's own finding */
     DNS_FORWARD, /* by a server */
     DNS_NOWAY,   /* not at all */
 };
@@ -42,6 +43,13 @@ struct dns_upstream {
                      void *done_data);
     void (*forward_cancel)(void *data, void *running);
     void *data;
+    /* Around what is read of a source: that waits for no disk. True: it would have had to, and what
+     * was read is no answer. Then, as confirm: `ready` once it is in memory. NULL, all three: there
+     * is no disk behind the source. */
+    void (*read_begin)(void *data);
+    bool (*read_end)(void *data);
+    void *(*fetch)(void *data, void (*ready)(void *ready_data, const struct dns_source *source),
+                   void *ready_data);
 };
 
 /* Plain counters; one thread. */

@@ -98,6 +98,10 @@ void api_operator_autopilot_put(struct request *r);
 void api_operator_health(struct request *r);
 void api_operator_state(struct request *r);
 
+/* api_recovery.c: a cluster that lost its quorum */
+void api_recovery(struct request *r);
+void api_recovery_begin(struct request *r);
+
 /* api_gc.c: what is going to be forgotten */
 void api_gc(struct request *r);
 void api_gc_run(struct request *r);

@@ -162,6 +162,7 @@ struct request {
     uint64_t until_ms;                  /* of the wait for another hash; 0: not yet */
     bool is_last_look;                  /* the deadline passed: answer whatever is there */
     bool was_fresh;                     /* max_stale sent it to the leader */
+    unsigned fetches_count;             /* how often something was not in memory */
     bool is_held;                       /* waits for a change: nobody but its client misses it */
     bool is_half_closed;                /* the client sends no more: do not begin to wait */
     void *mine;                         /* the handler's, in the arena */

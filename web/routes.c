@@ -80,6 +80,8 @@ const struct web_route web_routes[] = {
     { POST, "/v1/operator/raft/transfer-leader", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_operator_raft_transfer, "Let another server lead" },
     { GET, "/v1/operator/scrub", CLUSTER, ACL_OPERATOR_READ, api_operator_scrub, "When this server read its state and log again, and what it found" },
     { PUT, "/v1/operator/scrub", CLUSTER, ACL_OPERATOR_WRITE, api_operator_scrub_start, "Let this server read its state and log again now" },
+    { GET, "/v1/operator/recovery", LOCAL, ACL_OPERATOR_READ, api_recovery, "What the servers of a cluster without a quorum hold, and which of them can go on" },
+    { PUT, "/v1/operator/recovery", LOCAL, ACL_OPERATOR_WRITE, api_recovery_begin, "Let one of them go on without the others" },
     { GET, "/v1/operator/gc", OPERATOR, ACL_OPERATOR_READ, api_gc, "What is going to be forgotten, when and by which rule" },
     { PUT, "/v1/operator/gc", ROUTE_WRITES | ROUTE_LEADER, ACL_OPERATOR_WRITE, api_gc_run, "Forget it now" },
     { GET, "/v1/operator/autopilot/configuration", ROUTE_READS, ACL_OPERATOR_READ, api_operator_autopilot, "How the leader cares for the servers" },

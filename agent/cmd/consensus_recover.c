@@ -1,4 +1,5 @@
-/* muster consensus recover; recover and operator raft recover are the same.
+/* muster consensus recover; recover and operator raft recover are the same. Without a data
+ * directory it is for servers that run: recover.c.
  *
  * What is about to happen is said first, with everything that would be lost, and nothing happens
  * without a yes.
@@ -10,9 +11,10 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "commands.h"
+#include "recover.h"
 
 struct options {
-    const char *data_dir, *peers;
+    const char *data_dir, *peers, *server;
     struct cli_texts bundles;
     bool rejoins, is_forced, is_agreed;
 };
@@ -21,11 +23,12 @@ struct options {
 
 static const struct cli_option rows[] = {
     // clang-format off
-    { "data-dir", CLI_TEXT,  AT(data_dir),  "Data directory of a server that is stopped." },
-    { "peers",    CLI_TEXT,  AT(peers),     "The servers that are to go on, as in Consul's peers.json; default: this one alone." },
-    { "bundle",   CLI_TEXTS, AT(bundles),   "What another survivor holds, from consensus inspect; repeatable." },
-    { "rejoin",   CLI_BOOL,  AT(rejoins),   "Set aside what this server holds: it joins the cluster as a new one." },
-    { "force",    CLI_BOOL,  AT(is_forced), "Also when a bundle shows that another server's log goes further." },
+    { "server",   CLI_TEXT,  AT(server),    "Go on from this server, by its name or id; default: from the one whose log goes furthest." },
+    { "data-dir", CLI_TEXT,  AT(data_dir),  "Data directory of a server that is stopped; without it, a running agent is asked." },
+    { "peers",    CLI_TEXT,  AT(peers),     "With -data-dir: the servers that are to go on, as in Consul's peers.json; default: this one alone." },
+    { "bundle",   CLI_TEXTS, AT(bundles),   "With -data-dir: what another survivor holds, from consensus inspect; repeatable." },
+    { "rejoin",   CLI_BOOL,  AT(rejoins),   "With -data-dir: set aside what this server holds: it joins the cluster as a new one." },
+    { "force",    CLI_BOOL,  AT(is_forced), "Also when another server's log goes further, or enough voters answer to elect a leader." },
     { "yes",      CLI_BOOL,  AT(is_agreed), "Do not ask." },
 }; // clang-format on
 
@@ -144,10 +147,9 @@ static void say_plan(const struct plan *p, FILE *to)
     say_others(p, to);
     (void)fprintf(
         to,
-        "\nThe new cluster has %zu server%s, in epoch %llu. All %llu entries here count as "
+        "\nThe new cluster has %zu server%s, in a new epoch. All %llu entries here count as "
         "committed",
-        p->peers.count, p->peers.count == 1 ? "" : "s", (unsigned long long)own->epoch + 1,
-        (unsigned long long)own->last_index);
+        p->peers.count, p->peers.count == 1 ? "" : "s", (unsigned long long)own->last_index);
     if (own->last_index > own->applied_index) {
         (void)fprintf(to, ",\nthe last %llu of them too, which perhaps never were",
                       (unsigned long long)(own->last_index - own->applied_index));
@@ -157,14 +159,7 @@ static void say_plan(const struct plan *p, FILE *to)
 
 static bool agrees(const struct plan *p)
 {
-    char answer[16] = "";
-
-    if (p->options->is_agreed) {
-        return true;
-    }
-    (void)fputs("\nThis cannot be taken back. Type yes to go on: ", p->cli->out);
-    (void)fflush(p->cli->out);
-    return fgets(answer, sizeof answer, p->cli->in) != NULL && strcmp(answer, "yes\n") == 0;
+    return p->options->is_agreed || recover_agrees(p->cli);
 }
 
 /* -- doing it ---------------------------------------------------------------------------------- */
@@ -210,7 +205,7 @@ static int recover(struct plan *p)
 static int rejoin(struct plan *p)
 {
     struct mu_err err = MU_ERR_NONE;
-    char folder[32];
+    char folder[RECOVERY_FOLDER_MAX];
 
     (void)fputs("What this server holds is set aside; it joins the cluster as a new server.\n",
                 p->cli->out);
@@ -225,6 +220,17 @@ static int rejoin(struct plan *p)
     return 0;
 }
 
+static int ask_agent(struct cli *cli, const struct options *o)
+{
+    const struct recover_live wish = { o->server, o->is_forced, o->is_agreed };
+
+    if (o->peers != NULL || o->bundles.count > 0 || o->rejoins) {
+        return cli_fail(cli, "Error: -peers, -bundle and -rejoin are for a server that is stopped: "
+                             "they need its -data-dir");
+    }
+    return recover_live(cli, &wish);
+}
+
 int cmd_consensus_recover(struct cli *cli, const void *options, int argc, const char *const *argv)
 {
     struct plan *p = mu_new(sizeof *p);
@@ -237,7 +243,9 @@ int cmd_consensus_recover(struct cli *cli, const void *options, int argc, const 
     if (argc > 0) {
         status = cli_too_many(cli, 0, argc, argv);
     } else if (p->options->data_dir == NULL) {
-        status = cli_fail(cli, "Error: -data-dir is required");
+        status = ask_agent(cli, p->options);
+    } else if (p->options->server != NULL) {
+        status = cli_fail(cli, "Error: -server is for servers that run, without -data-dir");
     } else if (p->options->rejoins && (p->options->peers != NULL || p->options->bundles.count > 0 ||
                                        p->options->is_forced)) {
         status = cli_fail(cli, "Error: -rejoin takes neither -peers nor -bundle nor -force");

@@ -473,8 +473,10 @@ class Members(ClusterTest):
             return run.returncode == 1 and "no-leader" in run.stdout and run.stdout
 
         text = wait_for("the doctor to miss the leader", diagnosis)
-        self.assertRegex(text, r"s1: no-leader: [123] of 3 voting servers are alive, "
-                               r"2 are needed\.")
+        self.assertRegex(text, r"s1: no-leader: [123] of 3 voting servers are alive, 2 are needed")
+        wait_for("it to see that they are gone, and to say what to do", lambda: re.search(
+            r"s1: no-leader: 1 of 3 voting servers are alive, 2 are needed; if the others are gone "
+            r"for good: muster recover\.", diagnosis() or ""))
 
     def test_another_key_and_another_cluster(self):
         key = base64.b64encode(os.urandom(32)).decode()

@@ -135,5 +135,33 @@ class Memory(ClusterTest):
         self.check_bounds()
 
 
+class Rest(ClusterTest):
+    def resident_text(self, agent):
+        """Of the executable, in kB."""
+        total, is_text = 0, False
+        with open(f"/proc/{agent.process.pid}/smaps", encoding="utf-8") as f:
+            for line in f:
+                words = line.split()
+                if "-" in words[0] and len(words) > 4:
+                    is_text = words[1] == "r-xp" and line.rstrip().endswith("/muster")
+                elif words[0] == "Rss:" and is_text:
+                    total += int(words[1])
+        return total
+
+    def test_client_at_rest_gives_back_what_work_has_touched(self):
+        """Not once after its start only: after each storm."""
+        cluster = self.cluster(servers=1, clients=1)
+        cluster.start().wait_ready()
+        client = cluster.agents["k1"]
+        for _ in range(2):
+            for path in ("/v1/agent/self", "/v1/agent/metrics", "/v1/catalog/nodes", "/v1/kv/?keys",
+                         "/v1/agent/members", "/v1/coordinate/nodes", "/v1/event/list") * 20:
+                client.get(path)
+            busy = self.resident_text(client)
+            self.assertGreater(busy, 0)
+            wait_for("it to let go of what it does not need",
+                     lambda most=busy: self.resident_text(client) < most * 3 / 4, pause=0.2)
+
+
 if __name__ == "__main__":
     main()

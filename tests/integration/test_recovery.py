@@ -75,7 +75,7 @@ class Recovery(ClusterTest):
         self.assertEqual(run.returncode, 0, run.stderr)
         self.assertIn("unknown; entries that only it has are lost", run.stdout)
         after = inspect(first)
-        self.assertEqual(int(after["epoch"]), 1)
+        self.assertGreater(int(after["epoch"]), 0)
         self.assertEqual(int(after["last_index"]), int(before["last_index"]) + 1)
         first.start()
         wait_for("it to lead", first.leader)
@@ -240,6 +240,23 @@ class Recovery(ClusterTest):
         wait_for("the two to have a leader", pair[0].leader)
         self.assertEqual(voters(pair[0]), sorted(s.name for s in pair))
         self.assertEqual(keys(pair[1]), 20)
+
+    def test_of_two_recoveries_that_did_not_know_of_each_other_the_later_one_goes_on(self):
+        cluster = self.start()
+        s1, s2, s3 = (cluster.agents[n] for n in ("s1", "s2", "s3"))
+        for server in cluster.servers():
+            server.kill()
+        for server in (s1, s2):
+            run = muster("recover", "-data-dir", server.data, "-yes")
+            self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertLess(int(inspect(s1)["epoch"]), int(inspect(s2)["epoch"]))
+        s2.start()
+        wait_for("the later one to lead", s2.leader)
+        s1.start()
+        self.assertEqual(s1.wait(PATIENCE * 2), 1)
+        self.assertIn("The cluster was recovered without this server", s1.log_text())
+        self.assertEqual(voters(s2), ["s2"])
+        self.assertEqual(keys(s2), 20)
 
     def test_a_peers_json_that_cannot_be_stops_the_start(self):
         cluster = self.start(1)

@@ -45,7 +45,7 @@ struct agent; /* opaque */
 enum agent_end {
     AGENT_LEFT = 0,   /* left gracefully: exit 0 */
     AGENT_FAILED = 1, /* anything else: exit 1 */
-    AGENT_AGAIN = 2,  /* start over, in the same process: it joins as a new server */
+    AGENT_AGAIN = 2,  /* start over, in the same process: as a new server, or with another state */
 };
 
 struct agent_owner {
@@ -222,6 +222,11 @@ typedef void agent_read_fn(void *data, enum mu_code code, const struct agent_vie
 struct agent_read; /* opaque */
 struct agent_read *agent_read(struct agent *a, enum agent_consistency consistency,
                               agent_read_fn *ready, void *data);
+/* The state is read without waiting for the disk (catalog_prompt_begin), and `miss` was not in
+ * memory: `ready`, with the state as it is then, once it is. */
+struct catalog_miss;
+struct agent_read *agent_fetch(struct agent *a, const struct catalog_miss *miss,
+                               agent_read_fn *ready, void *data);
 void agent_read_cancel(struct agent_read *r); /* no callback after this */
 
 /* The state as it is here and now, without asking anybody: stale reads that need no callback
@@ -288,7 +293,7 @@ struct agent_front_dns {
     uint64_t stale;          /* answers from rows that may be old */
     uint64_t late;           /* questions whose time ended before anybody answered */
     uint64_t truncated;
-    uint64_t skipped; /* instances that no message can hold */
+    uint64_t skipped;             /* instances that no message can hold */
     const struct mu_sample *took; /* milliseconds of a query that was answered; borrowed */
     struct agent_front_rcode {
         const char *name; /* "NXDOMAIN"; static */

@@ -1,5 +1,5 @@
 /* recovery.h - the data directory of a server that is stopped: what it holds, and how a cluster
- * goes on that lost its quorum (spec/consensus.md 2.14).
+ * goes on that lost its quorum (spec/consensus.md 2.14). Of servers that run: recover.h.
  *
  * What a server holds is a position: ids, how far log and state go, and a chain value that is equal
  * exactly on equal logs. Written as text it is what people read and, with its checksum, a bundle
@@ -8,6 +8,10 @@
  * The way out: on the survivor whose log goes furthest, recovery_plan() and recovery_carry_out()
  * make it a cluster of its own, in a new epoch; the other survivors are set aside and join it as
  * new servers. More than one voter at once only where bundles prove that all logs end alike.
+ *
+ * The epoch that begins is the time of the recovery, in microseconds: should two go on that do not
+ * know of each other, the one that was recovered later stops the other one when they meet. Several
+ * voters at once have nothing but their logs in common, and take the next number.
  *
  * Life:    recovery_open -> ... -> recovery_close; the lock of the directory is held in between.
  * Thread:  any; these calls block.
@@ -31,6 +35,7 @@
 #define RECOVERY_SERVERS_MAX 16
 #define RECOVERY_FILE_MAX    65536 /* bytes of a bundle, or of peers.json */
 #define RECOVERY_ADDRESS_MAX 64
+#define RECOVERY_FOLDER_MAX  32
 
 /* -- what a server holds ----------------------------------------------------------------------- */
 
@@ -72,6 +77,9 @@ struct recovery_peers {
 MU_MUST_CHECK enum mu_code recovery_peers_read(struct mu_span text, struct recovery_peers *out,
                                                struct mu_err *err);
 
+/* Which log is ahead, within one epoch: the newer last term, else the later last entry. */
+bool recovery_goes_further(const struct recovery_position *a, const struct recovery_position *b);
+
 /* May these peers go on from `own`? `others` are the bundles of other survivors. is_forced: also
  * when another one's log goes further. MU_CONFLICT with the reason and the way. */
 MU_MUST_CHECK enum mu_code recovery_judge(const struct recovery_position *own,
@@ -94,9 +102,30 @@ MU_MUST_CHECK enum mu_code recovery_carry_out(struct recovery *r,
                                               const struct recovery_position *others,
                                               size_t others_count, struct mu_err *err);
 /* Set aside what it holds, below a folder whose name is returned: it joins as a new server. */
-MU_MUST_CHECK enum mu_code recovery_rejoin(struct recovery *r, char folder[32], struct mu_err *err);
+MU_MUST_CHECK enum mu_code recovery_rejoin(struct recovery *r, char folder[RECOVERY_FOLDER_MAX],
+                                           struct mu_err *err);
+/* The next folder for that: what was set aside for a recovery is never deleted. */
+void recovery_aside_name(const char *data_dir, char folder[RECOVERY_FOLDER_MAX]);
 /* Free a fresh server of a promise whose coordinator is gone for good. */
 MU_MUST_CHECK enum mu_code recovery_promise_reset(struct recovery *r, struct mu_err *err);
+
+/* -- agreed upon while the server ran ---------------------------------------------------------- */
+
+struct recovery_order {
+    struct recovery_position own; /* what it is to go on from, alone; chain and hash are not told */
+    uint64_t epoch;               /* that begins: recovery_epoch_now() */
+    struct recovery_position *others; /* of those that answered */
+    size_t others_count;
+    bool is_forced;
+};
+uint64_t recovery_epoch_now(uint64_t before); /* above `before`, and above all earlier ones */
+
+/* Log and state are closed, and the caller holds the lock: judge again what is there now, and make
+ * it the cluster. With an error nothing has changed. */
+MU_MUST_CHECK enum mu_code recovery_go_on(const char *data_dir, const struct recovery_order *order,
+                                          struct mu_err *err);
+
+/* -- raft/peers.json --------------------------------------------------------------------------- */
 
 /* At the start of a server, whose lock the caller holds: <data_dir>/raft/peers.json, with bundles
  * beside it (*.bundle), is consumed once and renamed to peers.json.used. `did`: there was one. */

@@ -48,6 +48,24 @@ bool catalog_reader_is_damaged(const struct catalog_reader *r);
 /* End the turn and give memory of pages back: for an owner that has been idle for a while. */
 void catalog_reader_rest(struct catalog_reader *r);
 
+/* -- without waiting for the disk -------------------------------------------------------------- */
+
+struct catalog_miss { /* where something lies that was not in memory */
+    bool in_wal;      /* else in the database */
+    uint64_t offset;
+};
+
+/* From here to the next call, what readers of this thread ask waits for no disk: a query that needs
+ * what is not in memory fails. */
+void catalog_prompt_begin(void);
+/* True: one has failed, and nothing that was read since is an answer. *miss: what to fetch before
+ * all of it is tried again. */
+bool catalog_prompt_end(struct catalog_miss *miss);
+bool catalog_prompt_has_missed(void); /* the same, before its end */
+/* Any thread: bring so many bytes from there on into memory, and wait for them. `path` as for
+ * catalog_reader_open(). What goes wrong, the reader will meet. */
+void catalog_fetch(const char *path, const struct catalog_miss *miss, size_t bytes);
+
 /* The applied index of the state that the reader sees now. */
 MU_MUST_CHECK enum mu_code catalog_reader_applied(struct catalog_reader *r,
                                                   struct catalog_applied *out, struct mu_err *err);

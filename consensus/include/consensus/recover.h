@@ -46,12 +46,12 @@ void consensus_recovery_config(const struct consensus_inspection *seen,
                                const struct consensus_server *servers, size_t count,
                                struct consensus_config *out);
 
-/* Append it behind the last entry, in this term (above seen->term) and epoch seen->epoch + 1.
- * MU_CONFLICT: the log is not what was inspected. */
+/* Append it behind the last entry, in this term (above seen->term) and this epoch (above
+ * seen->epoch). MU_CONFLICT: the log is not what was inspected. */
 MU_MUST_CHECK enum mu_code consensus_recover(const char *dir, const struct mu_id *server,
                                              const struct consensus_inspection *seen,
                                              const struct consensus_config *config, uint64_t term,
-                                             struct mu_err *err);
+                                             uint64_t epoch, struct mu_err *err);
 
 /* Forget a promise to form a cluster. MU_CONFLICT: there is a cluster already. */
 MU_MUST_CHECK enum mu_code consensus_promise_reset(const char *dir, const struct mu_id *server,

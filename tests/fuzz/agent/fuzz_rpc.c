@@ -68,6 +68,28 @@ static void others(struct mu_span in, struct mu_arena *arena)
     }
 }
 
+static void recovery(struct mu_span in, struct mu_arena *arena)
+{
+    struct mu_buf out = MU_BUF_NONE;
+    struct mu_err err = MU_ERR_NONE;
+    struct rpc_recover recover;
+    struct rpc_recovery answer;
+
+    if (rpc_recover_decode(in, arena, &recover, &err) == MU_OK) {
+        size_t count = recover.bundles_count;
+
+        rpc_recover_encode(&recover, &out);
+        MU_ASSERT(rpc_recover_decode(mu_buf_span(&out), arena, &recover, &err) == MU_OK);
+        MU_ASSERT(recover.bundles_count == count);
+    }
+    mu_buf_clear(&out);
+    if (rpc_recovery_decode(in, arena, &answer, &err) == MU_OK) {
+        rpc_recovery_encode(&answer, &out);
+        MU_ASSERT(rpc_recovery_decode(mu_buf_span(&out), arena, &answer, &err) == MU_OK);
+    }
+    mu_buf_deinit(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct mu_arena arena;
@@ -78,9 +100,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct mu_span in = mu_span_of(data + 1, bytes - 1);
 
     mu_arena_init(&arena, 4U * 1024 * 1024);
-    switch (data[0] % 3) {
+    switch (data[0] % 4) {
     case 0: hello(in); break;
     case 1: http(in, &arena); break;
+    case 2: recovery(in, &arena); break;
     default: others(in, &arena); break;
     }
     mu_arena_deinit(&arena);

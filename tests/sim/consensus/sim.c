@@ -62,7 +62,7 @@ static void on_result(void *data, struct sim_node *n, const struct consensus_res
 }
 
 struct sum {
-    uint64_t runs, steps, acknowledged, leaders, simulated_ms;
+    uint64_t runs, steps, acknowledged, leaders, simulated_ms, hash;
 };
 
 static struct sum sum;
@@ -87,6 +87,7 @@ static uint64_t run(const struct tape *tape, struct tape *happened)
     sum.acknowledged += sim_check_acknowledged(d->w);
     sum.leaders += sim_check_leaders(d->w);
     sum.simulated_ms += d->w->now;
+    sum.hash = sum.hash * 31 + hash;
     drive_free(d);
     return hash;
 }
@@ -246,9 +247,10 @@ static void print_sum(uint64_t began_ms)
 {
     uint64_t ms = wall_ms() - began_ms + 1;
 
-    (void)printf("%llu runs, %llu steps, %llu s simulated, %llu terms led, %llu writes kept\n",
+    (void)printf("%llu runs, %llu steps, %llu s simulated, %llu terms led, %llu writes kept, "
+                 "hash %016llx\n",
                  U(sum.runs), U(sum.steps), U(sum.simulated_ms / 1000), U(sum.leaders),
-                 U(sum.acknowledged));
+                 U(sum.acknowledged), U(sum.hash));
     (void)printf("%llu runs/min, %llu steps/s, %.1f cluster-hours/min\n", U(sum.runs * 60000 / ms),
                  U(sum.steps * 1000 / ms), (double)sum.simulated_ms / 60.0 / (double)ms);
 }

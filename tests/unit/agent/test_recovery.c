@@ -152,6 +152,12 @@ static void other_was_recovered(struct recovery_position *own, struct recovery_p
     other->epoch = 1;
 }
 
+static void other_was_left_behind(struct recovery_position *own, struct recovery_position *other)
+{
+    own->epoch = 1;
+    other->last_term += 10; /* it went on by itself, in the epoch that was given up */
+}
+
 static void other_is_a_stranger(struct recovery_position *own, struct recovery_position *other)
 {
     (void)own;
@@ -192,6 +198,7 @@ static void only_what_loses_and_splits_nothing_may_go_on(void **state)
         { "together, forks of equal length",  chains_differ,       2, 1, false, "does not end as this one does" },
         { "forced, forks stay forks",         chains_differ,       2, 1, true,  "does not end as this one does" },
         { "recovered elsewhere already",      other_was_recovered, 1, 1, true,  "was recovered already" },
+        { "the other is of an older epoch",   other_was_left_behind, 1, 1, false, NULL },
         { "another cluster's bundle",         other_is_a_stranger, 1, 1, true,  "of another cluster" },
         { "never had a cluster",              own_has_no_cluster,  1, 0, true,  "nothing to recover" },
         { "damaged",                          own_is_damaged,      1, 0, true,  "is damaged: rot" },

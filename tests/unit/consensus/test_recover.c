@@ -222,11 +222,11 @@ static void recovery_appends_one_entry_in_a_new_epoch(void **state)
     log_make();
     inspect(&seen);
     config_of_one(&seen, &config);
-    if (consensus_recover(dir, &own, &seen, &config, 7, &err) != MU_OK) {
+    if (consensus_recover(dir, &own, &seen, &config, 7, 5, &err) != MU_OK) {
         fail_msg("recover: %s", err.text);
     }
     inspect(&now);
-    assert_int_equal(now.epoch, 1);
+    assert_int_equal(now.epoch, 5);
     assert_int_equal(now.term, 7);
     assert_int_equal(now.last_index, 6);
     assert_int_equal(now.last_term, 7);
@@ -242,7 +242,7 @@ static void recovery_appends_one_entry_in_a_new_epoch(void **state)
     }
 
     /* What was inspected before is not what is there now. */
-    assert_int_equal(consensus_recover(dir, &own, &seen, &config, 8, &err), MU_CONFLICT);
+    assert_int_equal(consensus_recover(dir, &own, &seen, &config, 8, 6, &err), MU_CONFLICT);
 }
 
 static void the_same_log_and_peers_give_the_same_entry(void **state)
@@ -413,13 +413,13 @@ static void only_the_log_that_was_seen_is_continued(void **state)
         case 2: other.last_index++; break;
         default: other.disk = id_of(12); break;
         }
-        assert_int_equal(consensus_recover(dir, &own, &other, &config, 9, &err), MU_CONFLICT);
+        assert_int_equal(consensus_recover(dir, &own, &other, &config, 9, 6, &err), MU_CONFLICT);
     }
     struct mu_id stranger = id_of(5);
 
-    assert_int_equal(consensus_recover(dir, &stranger, &seen, &config, 9, &err), MU_FOREIGN);
+    assert_int_equal(consensus_recover(dir, &stranger, &seen, &config, 9, 6, &err), MU_FOREIGN);
     config.servers_count = 0;
-    assert_int_not_equal(consensus_recover(dir, &own, &seen, &config, 9, &err), MU_OK);
+    assert_int_not_equal(consensus_recover(dir, &own, &seen, &config, 9, 6, &err), MU_OK);
     inspect(&other);
     assert_int_equal(other.last_index, 5); /* none of them has written anything */
     assert_int_equal(other.term, 4);

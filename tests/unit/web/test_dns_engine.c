@@ -24,6 +24,8 @@ struct bench {
     agent_dns_fn *forwarded;
     void *upstream_data;
     unsigned asked, cancelled;
+    unsigned missing; /* so many reads more lack something */
+    bool is_reading;
     struct mu_buf sent;
     /* what came out */
     uint8_t to[MU_DNS_TCP_MAX], late[MU_DNS_TCP_MAX];
@@ -72,11 +74,31 @@ static void bench_cancel(void *data, void *running)
     b->cancelled++;
 }
 
+static void bench_read_begin(void *data)
+{
+    struct bench *b = data;
+
+    assert_false(b->is_reading);
+    b->is_reading = true;
+}
+
+static bool bench_read_end(void *data)
+{
+    struct bench *b = data;
+    bool has_missed = b->missing > 0;
+
+    assert_true(b->is_reading);
+    b->is_reading = false;
+    b->missing -= has_missed;
+    return has_missed;
+}
+
 static struct bench *bench_new(enum dns_way way)
 {
     struct bench *b = mu_new(sizeof *b);
-    struct dns_upstream upstream = { bench_way,     bench_confirm, bench_cancel,
-                                     bench_forward, bench_cancel,  b };
+    struct dns_upstream upstream = { bench_way,        bench_confirm,  bench_cancel,
+                                     bench_forward,    bench_cancel,   b,
+                                     bench_read_begin, bench_read_end, bench_confirm };
 
     b->world = world_new();
     b->source = world_source(b->world);
@@ -253,6 +275,31 @@ static void a_confirmed_read_answers_from_rows(void **state)
     b->confirmed(b->upstream_data, NULL);
     assert_string_equal(mu_buf_text(&b->text), "SERVFAIL aa; additional 1 OPT\n");
     assert_int_equal(b->cancelled, 0);
+    bench_free(b);
+}
+
+static void rows_on_the_disk_are_fetched_until_all_are_there(void **state)
+{
+    struct bench *b = bench_new(DNS_HERE);
+    struct dns_wait *wait;
+
+    (void)state;
+    b->missing = 2;
+    assert_int_equal(ask(b, "web.service.consul", "A", "127.0.0.1", &wait), DNS_DONE_WAIT);
+    assert_int_equal(b->asked, 1);
+    b->confirmed(b->upstream_data, &b->source); /* it lacks something else */
+    assert_int_equal(b->asked, 2);
+    assert_int_equal(b->answers, 0);
+    b->confirmed(b->upstream_data, &b->source);
+    assert_int_equal(b->answers, 1);
+    assert_string_equal(mu_buf_text(&b->text), "NOERROR aa; answer 2 A; additional 1 OPT\n");
+    b->missing = 1;
+    assert_int_equal(ask(b, "web.service.consul", "A", "127.0.0.1", &wait), DNS_DONE_WAIT);
+    b->now_ms += 1500; /* a disk that stands still */
+    dns_engine_tick(b->engine, now_of(b));
+    assert_int_equal(b->answers, 2);
+    assert_int_equal(b->cancelled, 1);
+    assert_string_equal(mu_buf_text(&b->text), "SERVFAIL aa; additional 1 OPT\n");
     bench_free(b);
 }
 
@@ -448,6 +495,7 @@ int main(void)
         cmocka_unit_test(without_any_way_names_fail_and_the_zone_stands),
         cmocka_unit_test(a_server_is_believed_when_it_answers_the_question),
         cmocka_unit_test(a_confirmed_read_answers_from_rows),
+        cmocka_unit_test(rows_on_the_disk_are_fetched_until_all_are_there),
         cmocka_unit_test(nobody_waits_longer_than_a_second_and_a_half),
         cmocka_unit_test(cancelling_ends_a_wait_without_an_answer),
         cmocka_unit_test(waits_are_bounded_and_the_rest_fails_at_once),

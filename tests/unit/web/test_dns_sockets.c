@@ -113,7 +113,9 @@ static struct mu_addr address_of(const char *text, uint16_t port)
 static struct bench *bench_new(void)
 {
     struct bench *b = mu_new(sizeof *b);
-    struct dns_upstream upstream = { bench_way, NULL, NULL, bench_forward, bench_cancel, b };
+    struct dns_upstream upstream = {
+        .way = bench_way, .forward = bench_forward, .forward_cancel = bench_cancel, .data = b
+    };
 
     (void)alarm(HANG_S);
     assert_int_equal(uv_loop_init(&b->loop), 0);
