@@ -29,15 +29,15 @@ static const char *name_of(const struct agent_survivor *s)
     return s->name[0] != '\0' ? s->name : s->address;
 }
 
-static const struct agent_survivor *survivor_find(const struct agent_survivor *servers,
-                                                  size_t count, const struct mu_id *id)
+/* `count`: it is not among them. */
+static size_t place_of(const struct agent_survivor *servers, size_t count, const struct mu_id *id)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (mu_id_eq(&servers[i].id, id)) {
-            return &servers[i];
-        }
+    size_t at = 0;
+
+    while (at < count && !mu_id_eq(&servers[at].id, id)) {
+        at++;
     }
-    return NULL;
+    return at;
 }
 
 /* -- what the answers say together ------------------------------------------------------------- */
@@ -98,18 +98,15 @@ void recover_plan_complete(struct agent_survivor *servers, size_t *count, struct
 
     for (size_t i = 0; config != NULL && i < config->servers_count; i++) {
         const struct recovery_server *s = &config->servers[i];
-        struct agent_survivor *is = NULL;
+        size_t at = place_of(servers, known, &s->id);
 
-        for (size_t k = 0; k < known; k++) {
-            is = mu_id_eq(&servers[k].id, &s->id) ? &servers[k] : is;
+        if (at == known) {
+            at = (*count)++;
+            servers[at] = (struct agent_survivor){ .id = s->id, .name = "" };
+            servers[at].address = mu_arena_strdup(arena, s->address);
+            (void)mu_fail(&servers[at].err, MU_NOT_FOUND, "gossip does not know it");
         }
-        if (is == NULL) {
-            is = &servers[(*count)++];
-            *is = (struct agent_survivor){ .id = s->id, .name = "" };
-            is->address = mu_arena_strdup(arena, s->address);
-            (void)mu_fail(&is->err, MU_NOT_FOUND, "gossip does not know it");
-        }
-        is->is_voter = s->is_voter;
+        servers[at].is_voter = s->is_voter;
     }
     if (*count > 0) {
         qsort(servers, *count, sizeof *servers, by_name);
@@ -219,7 +216,8 @@ static enum mu_code look_for_leader(struct agent_recovery *r)
         if (!has_answered(s) || mu_id_is_none(&s->leader)) {
             continue;
         }
-        const struct agent_survivor *leader = survivor_find(r->servers, r->count, &s->leader);
+        size_t at = place_of(r->servers, r->count, &s->leader);
+        const struct agent_survivor *leader = at < r->count ? &r->servers[at] : NULL;
 
         r->may_pass = leader == NULL || !has_answered(leader) || !have_quorum(voters_count(r));
         if (leader == s) {

@@ -95,10 +95,10 @@ enum mu_code agent__stand_back(struct agent *a, const struct mu_id *driver, cons
     struct consensus_status status;
 
     if (agent__stands_back(a) && !mu_id_eq(&a->back.driver, driver)) {
-        uint64_t left_ms = a->back.timer.at_ms - timers_now(a->timers);
+        unsigned left_ms = (unsigned)(a->back.timer.at_ms - timers_now(a->timers));
 
-        return mu_fail(err, MU_BUSY, "it stands back for a recovery by %s, for %llu s more",
-                       a->back.name, (unsigned long long)(left_ms / 1000 + 1));
+        return mu_fail(err, MU_BUSY, "it stands back for a recovery by %s, for %u s more",
+                       a->back.name, left_ms / 1000 + 1);
     }
     consensus_driver_status(a->consensus, &status);
     if (status.config_index == 0 || !mu_id_is_none(&status.leader)) {

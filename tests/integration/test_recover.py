@@ -256,9 +256,9 @@ class Recover(ClusterTest):
         self.wait_same([s2])
 
     def test_who_stood_back_for_nothing_takes_part_again(self):
-        cluster = self.start(servers=5)
-        s1, s2, *lost = cluster.servers()
-        for server in lost:
+        cluster = self.start(servers=7)
+        s1, s2, s3, s4, *lost = cluster.servers()
+        for server in (s3, s4, *lost):
             server.kill()
         self.wait_no_leader(s1, s2)
         own = seen_of(s1, "s1")
@@ -266,15 +266,29 @@ class Recover(ClusterTest):
         begun = s1.ok("PUT", f"{ROUTE}?server=s1&index={own['LastIndex']}&term={own['LastTerm']}")
         self.assertEqual(begun.json()["Node"], "s1")
         wait_for("it to give up", lambda: "The recovery was not carried out" in s1.log_text())
-        run = s2.cli("recover", "-yes", "-server", "s2", check=1)
-        self.assertRegex(run.stderr, "Error: s2: it stands back for a recovery by s1, for [0-9]+ s more")
         s1.kill()
-        for server in lost[:2]:
-            server.start()
-        leader = cluster.leader()  # with the vote of s2, or there is none
+        own = seen_of(s2, "s2")
+        refused = s2.put(f"{ROUTE}?server=s2&force&index={own['LastIndex']}&term={own['LastTerm']}")
+        self.assertEqual(refused.status, 409)
+        self.assertRegex(refused.text,
+                         "s2: it stands back for a recovery by s1, for [0-9]+ s more")
+
+        # Nor can another one go on meanwhile. Those that it asked are told so.
+        s3.start()
+        s4.start()
+        wait_for("them to see each other", lambda: seen_of(s3, "s2")["Answers"]
+                 and seen_of(s3, "s4")["Answers"] and seen_of(s4, "s3")["Answers"])
+        own = seen_of(s3, "s3")
+        refused = s3.put(f"{ROUTE}?server=s3&force&index={own['LastIndex']}&term={own['LastTerm']}")
+        self.assertEqual(refused.status, 409)
+        self.assertRegex(refused.text, "s3: s2 is taken .* try again")
+        wait_for("s4 to hear of it", lambda: "The recovery was given up" in s4.log_text())
+        lost[0].start()
+        leader = cluster.leader()  # with the votes of s2 and s4, or there is none
         self.assertIn("The recovery did not come about", s2.log_text())
+        self.assertEqual(seen_of(leader, leader.name)["Epoch"], 0)
         self.write(leader, "after")
-        self.wait_same([s2, *lost[:2]])
+        self.wait_same([s2, s3, s4, lost[0]])
 
 
 if __name__ == "__main__":
