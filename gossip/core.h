@@ -40,6 +40,7 @@ struct gossip__suspicion {
     uint64_t accusers[GOSSIP__ACCUSERS_MAX]; /* hashes of names; the first one started it */
     unsigned accusers_count;
     enum gossip__evidence evidence; /* the most patient one heard */
+    bool is_unheard;                /* nobody spoke to us: confirmations cannot come either */
 };
 
 struct gossip__suspicion_terms {
@@ -262,6 +263,8 @@ void gossip__suspicion_free_all(struct gossip *g);
 void gossip__suspicion_restart(struct gossip *g); /* all of them get their whole time again */
 void gossip__suspicion_refresh(struct gossip *g); /* after the number of alive members changed */
 void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms);
+/* Time in which we heard nobody does not count against anybody. */
+void gossip__suspicion_discount(struct gossip *g, uint64_t silent_ms);
 uint64_t gossip__suspicion_due(const struct gossip *g);
 void gossip__suspicion_tick(struct gossip *g);
 void gossip__suspicion_check(const struct gossip *g);
@@ -272,6 +275,10 @@ void gossip__suspicion_check(const struct gossip *g);
 void gossip__health_add(struct gossip *g, int delta);
 /* Was the owner late? Then nobody else is to blame for what was missed. */
 void gossip__health_pause(struct gossip *g, const struct gossip_event *ev);
+/* A member, or the host of one, has spoken to us. Call before what it said is handled. */
+void gossip__health_heard(struct gossip *g);
+/* Has nobody spoken to us for so long that the trouble may be ours? */
+bool gossip__health_is_deaf(const struct gossip *g);
 
 /* -- profile.c: times change while it runs ------------------------------------------------------
  */
@@ -1032,8 +1039,9 @@ struct gossip {
     const struct gossip__card **old_cards; /* the same */
     size_t old_cards_count, old_cards_room;
 
-    unsigned health; /* 0 .. awareness_max - 1 */
-    uint64_t seq;    /* of pings; last given */
+    unsigned health;   /* 0 .. awareness_max - 1 */
+    uint64_t heard_ms; /* when a member, or its host, last spoke to us */
+    uint64_t seq;      /* of pings; last given */
     uint64_t packet_counter;
     struct gossip__probe probe;
     uint64_t probe_at_ms;

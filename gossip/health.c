@@ -1,5 +1,14 @@
-/* health.c - slow down when the trouble is ours (Lifeguard's local health, 5.5; pauses, 5.6). */
+/* health.c - slow down when the trouble is ours (Lifeguard's local health, 5.5; pauses, 5.6; and
+ * silence).
+ *
+ * Deviation from the reference: who hears nobody at all, for several periods, is itself cut off or
+ * held up more likely than all others are dead at once. Its suspicions cannot be denied, and when
+ * it is heard again it would spread the deaths of whom it suspected in vain. So they are as patient
+ * as those of stalled members, and time of silence does not count when it is over.
+ */
 #include "core.h"
+
+#define DEAF_PERIODS 4 /* of probing: a member hears several others in each */
 
 void gossip__health_add(struct gossip *g, int delta)
 {
@@ -24,6 +33,7 @@ void gossip__health_pause(struct gossip *g, const struct gossip_event *ev)
     uint64_t pause = ev->now_ms - g->wake_at_ms;
     uint64_t periods = (pause + g->profile.probe_ms - 1) / g->profile.probe_ms;
 
+    g->heard_ms += pause; /* nobody could be heard */
     gossip__count(g, GOSSIP_COUNT_PAUSES);
     gossip__log(g, MU_DEBUG, "paused for %llu ms", (unsigned long long)pause);
     gossip__probe_abandon(g, "we were paused");
@@ -31,4 +41,19 @@ void gossip__health_pause(struct gossip *g, const struct gossip_event *ev)
     gossip__inquiry_postpone(g, pause);
     gossip__health_add(g, periods > g->profile.awareness_max ? (int)g->profile.awareness_max
                                                              : (int)periods);
+}
+
+bool gossip__health_is_deaf(const struct gossip *g)
+{
+    return g->now_ms - g->heard_ms >= DEAF_PERIODS * g->profile.probe_ms &&
+           g->alive_count + g->suspect_count > 1;
+}
+
+void gossip__health_heard(struct gossip *g)
+{
+    if (gossip__health_is_deaf(g)) {
+        gossip__probe_abandon(g, "we heard nobody");
+        gossip__suspicion_discount(g, g->now_ms - g->heard_ms);
+    }
+    g->heard_ms = g->now_ms;
 }

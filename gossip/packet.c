@@ -326,6 +326,7 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
     if (src.sender != NULL &&
         (p.boot_id == src.sender->card->boot_id || mu_addr_eq(from, &src.sender->card->addr))) {
         gossip__link_heard(g, src.sender, from);
+        gossip__health_heard(g);
     }
     for (size_t i = 0; i < p.parts_count; i++) {
         struct gossip__part part;

@@ -325,6 +325,7 @@ static void on_start(struct gossip *g)
 {
     MU_ASSERT(!g->has_started);
     g->has_started = true;
+    g->heard_ms = g->now_ms;
     g->self->state_ms = g->now_ms; /* it was made without a clock */
     gossip__serf_alive(g, g->self);
 }
@@ -364,6 +365,9 @@ static void route(struct gossip *g, const struct gossip_event *ev)
         gossip__on_packet(g, &ev->packet.from, ev->packet.data);
         break;
     case GOSSIP_EV_SEND_FAILED:
+        if (ev->failed.is_remote) {
+            gossip__health_heard(g);
+        }
         gossip__on_send_failed(g, &ev->failed.to, ev->failed.is_remote);
         break;
     case GOSSIP_EV_STREAM_ACCEPTED:

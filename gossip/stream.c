@@ -511,10 +511,23 @@ static void on_data(struct gossip *g, struct gossip__stream *s, struct mu_span d
     }
 }
 
+/* Did the host that we called speak, be it that it refuses? */
+static bool is_answered(const struct gossip *g, const struct gossip_event *ev)
+{
+    const struct gossip__stream *s = gossip__stream_find(g, ev->stream.id);
+
+    return s != NULL && gossip__stream_is_ours(s) && ev->stream.end != GOSSIP_END_UNREACHABLE &&
+           ev->stream.end != GOSSIP_END_LOCAL;
+}
+
 void gossip__on_stream(struct gossip *g, const struct gossip_event *ev)
 {
-    struct gossip__stream *s = gossip__stream_find(g, ev->stream.id);
+    struct gossip__stream *s;
 
+    if (is_answered(g, ev)) {
+        gossip__health_heard(g); /* a probe given up for it takes its stream along */
+    }
+    s = gossip__stream_find(g, ev->stream.id);
     if (ev->kind == GOSSIP_EV_STREAM_ACCEPTED) {
         MU_ASSERT(s == NULL);
         on_accepted(g, ev->stream.id, &ev->stream.from);

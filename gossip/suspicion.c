@@ -178,9 +178,11 @@ static unsigned deadline_set(struct gossip *g, struct gossip__member *m)
     struct gossip__suspicion_terms t =
         gossip__suspicion_terms(&g->profile, g->list_count, g->alive_count, s->evidence);
 
+    uint64_t patience_ms =
+        s->is_unheard ? t.max_ms : gossip__suspicion_timeout(&t, confirmations_of(m));
+
     g->is_suspicion_new = true;
-    s->deadline_ms =
-        s->since_ms + s->postponed_ms + gossip__suspicion_timeout(&t, confirmations_of(m));
+    s->deadline_ms = s->since_ms + s->postponed_ms + patience_ms;
     return t.wanted;
 }
 
@@ -364,6 +366,32 @@ void gossip__suspicion_postpone(struct gossip *g, uint64_t pause_ms)
     }
 }
 
+void gossip__suspicion_discount(struct gossip *g, uint64_t silent_ms)
+{
+    MU_LIST_EACH (link, &g->suspects) {
+        struct gossip__suspicion *s = suspicion_of(link);
+        uint64_t age = g->now_ms - s->since_ms;
+
+        s->is_unheard = false;
+        s->postponed_ms += silent_ms < age ? silent_ms : age;
+        (void)deadline_set(g, s->about);
+    }
+}
+
+/* It is not the only other one, and none of the others speaks either: it has all the time of one
+ * that is stalled. Where they are refused, their hosts did speak. */
+static bool is_given_time(struct gossip *g, struct gossip__suspicion *s)
+{
+    if (s->evidence != GOSSIP__SILENT || g->alive_count + g->suspect_count < 3 ||
+        !gossip__health_is_deaf(g)) {
+        return false;
+    }
+    s->evidence = GOSSIP__STALLED;
+    s->is_unheard = true;
+    (void)deadline_set(g, s->about);
+    return s->deadline_ms > g->now_ms;
+}
+
 static void call(struct gossip *g, struct gossip__member *m)
 {
     struct gossip__letter l;
@@ -398,9 +426,12 @@ static void count_degraded(struct gossip *g, const struct gossip__member *m)
 void gossip__suspicion_tick(struct gossip *g)
 {
     MU_LIST_EACH_SAFE (link, &g->suspects) {
-        const struct gossip__suspicion *s = suspicion_of(link);
+        struct gossip__suspicion *s = suspicion_of(link);
         struct gossip__member *m = s->about;
 
+        if (s->deadline_ms <= g->now_ms && is_given_time(g, s)) {
+            continue;
+        }
         if (s->deadline_ms <= g->now_ms) {
             count_degraded(g, m);
             gossip__log(g, MU_INFO,

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "memberlist.h"
-#include "world.h"
 
 #define STEP_MS 10 /* faults begin at multiples of it */
 #define STOPPED 5
@@ -27,111 +26,9 @@ bool alarms_scenario_of(const char *word, enum alarms_scenario *out)
     return false;
 }
 
-/* -- one of the two clusters ----------------------------------------------------------------- */
-
-struct subject {
-    const struct alarms_options *o;
-    struct memberlist *theirs;
-    struct world *ours;
-    bool *held;        /* ours: by observer and member, dead in its eyes */
-    uint64_t *holding; /* ours: by member, how many hold it dead */
-    uint64_t notices, deaths;
-};
-
-static void on_notice(void *data, size_t node, const struct gossip_notice *notice)
-{
-    struct subject *s = data;
-    uint64_t member = strtoull(notice->member.name + 1, NULL, 10);
-    bool *held = &s->held[node * s->o->nodes + member];
-
-    if (notice->kind == GOSSIP_FAILED && !*held) {
-        s->notices++;
-        s->deaths += s->holding[member]++ == 0;
-        *held = true;
-    } else if (notice->kind == GOSSIP_JOINED && *held) {
-        s->holding[member]--;
-        *held = false;
-    }
-}
-
-static void ours_start(struct subject *s)
-{
-    struct world_options options = { .seed = s->o->seed,
-                                     .profile = gossip_profile_lan,
-                                     .latency_us_min = 100,
-                                     .latency_us_max = 500 };
-
-    s->ours = world_new(&options);
-    s->held = mu_new_array(s->o->nodes * s->o->nodes, sizeof *s->held);
-    s->holding = mu_new_array(s->o->nodes, sizeof *s->holding);
-    for (uint64_t i = 0; i < s->o->nodes; i++) {
-        char name[24];
-
-        (void)snprintf(name, sizeof name, "n%llu", (unsigned long long)i);
-        (void)world_add(s->ours, name);
-        world_start(s->ours, i, (struct world_start){ .keep_state = false });
-    }
-    world_meet(s->ours);
-    for (int i = 0; i < 60 && !world_agrees(s->ours, NULL); i++) {
-        world_run(s->ours, 5000);
-    }
-    MU_ASSERT(world_agrees(s->ours, NULL));
-    world_listen(s->ours, on_notice, NULL, s);
-}
-
-static void subject_start(struct subject *s, const struct alarms_options *o)
-{
-    struct memberlist_options options = {
-        .seed = o->seed, .nodes = (uint32_t)o->nodes, .latency_us_min = 100, .latency_us_max = 500
-    };
-
-    *s = (struct subject){ .o = o };
-    options.loss = o->scenario == ALARMS_LOSS ? 0.25 : 0;
-    if (o->is_memberlist) {
-        s->theirs = memberlist_new(&options);
-    } else {
-        ours_start(s);
-        world_faults(s->ours, options.loss, 0, 0);
-    }
-}
-
-static void subject_pause(struct subject *s, uint64_t node, uint64_t ms)
-{
-    if (s->theirs != NULL) {
-        memberlist_pause(s->theirs, (uint32_t)node, ms);
-    } else {
-        world_pause(s->ours, node, ms);
-    }
-}
-
-static void subject_run(struct subject *s, uint64_t ms)
-{
-    if (s->theirs != NULL) {
-        memberlist_run(s->theirs, ms);
-    } else {
-        world_run(s->ours, ms);
-    }
-}
-
-static void subject_end(struct subject *s)
-{
-    if (s->theirs != NULL) {
-        struct memberlist_tally tally;
-
-        memberlist_tally(s->theirs, &tally);
-        s->notices = tally.notices;
-        s->deaths = tally.deaths;
-        memberlist_free(s->theirs);
-    } else {
-        world_free(s->ours);
-    }
-    mu_free(s->held);
-    mu_free(s->holding);
-}
-
 /* -- faults ---------------------------------------------------------------------------------- */
 
-/* From its own stream: both rule sets get the same ones. */
+/* From its own stream: all rule sets get the same ones. */
 static uint64_t stretch(struct mu_rand *r, double mean_ms)
 {
     double ms = -mean_ms * log(1 - mu_rand_unit(r));
@@ -139,9 +36,8 @@ static uint64_t stretch(struct mu_rand *r, double mean_ms)
     return STEP_MS * (1 + (uint64_t)(ms / STEP_MS));
 }
 
-static void suffer(struct subject *s)
+static void suffer(struct subject *s, const struct alarms_options *o)
 {
-    const struct alarms_options *o = s->o;
     uint64_t *stop_at = mu_new_array(o->nodes, sizeof *stop_at);
     uint64_t affected = o->scenario == ALARMS_STOPS     ? STOPPED
                         : o->scenario == ALARMS_STARVED ? o->nodes
@@ -170,26 +66,27 @@ static void suffer(struct subject *s)
 
 void alarms_measure(const struct alarms_options *o)
 {
-    struct subject s;
+    const struct subject_options options = { .rules = o->rules,
+                                             .nodes = o->nodes,
+                                             .seed = o->seed,
+                                             .loss = o->scenario == ALARMS_LOSS ? 0.25 : 0 };
+    struct subject *s = subject_new(&options);
+    struct memberlist_tally tally;
 
-    subject_start(&s, o);
     if (o->scenario == ALARMS_ONEWAY) {
-        if (s.theirs != NULL) {
-            memberlist_loss_to(s.theirs, 0, 0.6);
-        } else {
-            world_loss_to(s.ours, 0, 0.6);
-        }
+        subject_loss_to(s, 0, 0.6);
     }
-    suffer(&s);
-    subject_end(&s);
+    suffer(s, o);
+    subject_tally(s, &tally);
+    subject_free(s);
     (void)printf(o->is_json ? "{\"kind\": \"alarms\", \"scenario\": \"%s\", \"rules\": \"%s\", "
                               "\"nodes\": %llu, \"seconds\": %llu, \"deaths\": %llu, "
                               "\"notices\": %llu}\n"
                             : "%s, %s's rules: %llu nodes, %llu s: living members declared failed "
                               "%llu times, %llu notices of it\n",
-                 names[o->scenario], o->is_memberlist ? "memberlist" : "muster",
-                 (unsigned long long)o->nodes, (unsigned long long)o->seconds,
-                 (unsigned long long)s.deaths, (unsigned long long)s.notices);
+                 names[o->scenario], subject_rules_name(o->rules), (unsigned long long)o->nodes,
+                 (unsigned long long)o->seconds, (unsigned long long)tally.deaths,
+                 (unsigned long long)tally.notices);
 }
 
 /* -- is it memberlist? ----------------------------------------------------------------------- */

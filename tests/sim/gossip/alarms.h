@@ -1,10 +1,12 @@
-/* alarms.h - how often living members are declared failed: muster's rules and memberlist's, under
- * the same faults in the same simulated time. */
+/* alarms.h - how often living members are declared failed: muster's rules and others',
+ * under the same faults in the same simulated time. */
 #ifndef SIM_GOSSIP_ALARMS_H
 #define SIM_GOSSIP_ALARMS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "subject.h"
 
 enum alarms_scenario {
     ALARMS_LOSS,    /* a quarter of all datagrams and segments */
@@ -15,7 +17,8 @@ enum alarms_scenario {
 
 struct alarms_options {
     enum alarms_scenario scenario;
-    bool is_memberlist, is_json;
+    enum subject_rules rules;
+    bool is_json;
     uint64_t nodes, seed, seconds;
 };
 

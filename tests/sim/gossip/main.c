@@ -14,8 +14,10 @@
  *   sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes]
  *              [--loss percent] [--within ms]
  *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
- *   sim_gossip --alarms loss|stops|starved|oneway [--rules muster|memberlist] [--nodes N]
+ *   sim_gossip --alarms loss|stops|starved|oneway [--rules muster|memberlist|swim] [--nodes N]
  *              [--seed S] [--seconds T]
+ *   sim_gossip --slow C [--nodes N] [--seed S] [--trials R] [--seconds T] [--loss percent]
+ *              C slow members, all rule sets; fails when ours miss the target of 18.4
  *   sim_gossip --calibrate                  the model of memberlist against its known figures
  *
  * --json: what is measured, as a line for programs.
@@ -33,6 +35,7 @@
 #include "large.h"
 #include "measure.h"
 #include "scale.h"
+#include "slow.h"
 #include "space.h"
 #include "torture.h"
 
@@ -43,11 +46,12 @@
 #define LARGE_NODES     150 /* of the default run: thousands take minutes */
 
 struct arguments {
-    uint64_t nodes, seed, seconds, trials, loss, churn, start, through, within, only, crashes;
+    uint64_t nodes, seed, seconds, trials, loss, churn, start, through, within, only, crashes, slow;
     enum measure_end end;
     enum alarms_scenario scenario;
-    bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, is_memberlist,
-        calibrates, is_large, is_forming, is_scale, is_events, has_loss;
+    enum subject_rules rules;
+    bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, calibrates,
+        is_large, is_forming, is_scale, is_events, has_loss;
 };
 
 /* Runs that failed once: a key used while a node was away, of which its next change hid that it
@@ -136,15 +140,15 @@ static enum alarms_scenario scenario_of(const char *text)
     return found;
 }
 
-static bool rules_of(const char *text)
+static enum subject_rules rules_of(const char *text)
 {
-    bool is_memberlist = text != NULL && strcmp(text, "memberlist") == 0;
+    enum subject_rules found;
 
-    if (!is_memberlist && (text == NULL || strcmp(text, "muster") != 0)) {
-        (void)fprintf(stderr, "--rules is muster or memberlist\n");
+    if (!subject_rules_of(text, &found)) {
+        (void)fprintf(stderr, "--rules is muster, memberlist or swim\n");
         exit(2);
     }
-    return is_memberlist;
+    return found;
 }
 
 /* An option without a value. */
@@ -179,7 +183,7 @@ static bool take_number(struct arguments *a, const char *word, const char *next)
         { "--nodes", &a->nodes },   { "--seed", &a->seed },       { "--seconds", &a->seconds },
         { "--trials", &a->trials }, { "--loss", &a->loss },       { "--churn", &a->churn },
         { "--start", &a->start },   { "--through", &a->through }, { "--within", &a->within },
-        { "--only", &a->only },     { "--crashes", &a->crashes },
+        { "--only", &a->only },     { "--crashes", &a->crashes }, { "--slow", &a->slow },
     };
 
     for (size_t i = 0; i < MU_LEN(numbers); i++) {
@@ -209,7 +213,7 @@ static struct arguments parse(int argc, char **argv)
             a.scenario = scenario_of(next);
             a.is_alarms = true;
         } else if (strcmp(argv[i], "--rules") == 0) {
-            a.is_memberlist = rules_of(next);
+            a.rules = rules_of(next);
         } else if (!take_number(&a, argv[i], next)) {
             (void)fprintf(stderr, "unknown argument '%s'; see the top of main.c\n", argv[i]);
             exit(2);
@@ -232,13 +236,26 @@ static void want_large_pages(char **argv)
 static void run_alarms(const struct arguments *a)
 {
     struct alarms_options o = { .scenario = a->scenario,
-                                .is_memberlist = a->is_memberlist,
+                                .rules = a->rules,
                                 .is_json = a->is_json,
                                 .nodes = a->nodes > 0 ? a->nodes : 100,
                                 .seed = a->seed,
                                 .seconds = a->seconds > 0 ? a->seconds : 3600 };
 
     alarms_measure(&o);
+}
+
+static bool run_slow(const struct arguments *a)
+{
+    const struct slow_options o = { .nodes = a->nodes > 0 ? a->nodes : 128,
+                                    .slow = a->slow,
+                                    .seed = a->seed,
+                                    .seconds = a->seconds > 0 ? a->seconds : 120,
+                                    .trials = a->trials != 100 ? a->trials : 20,
+                                    .loss = (double)a->loss / 100,
+                                    .is_json = a->is_json };
+
+    return slow_measure(&o);
 }
 
 int main(int argc, char **argv)
@@ -258,6 +275,9 @@ int main(int argc, char **argv)
     if (a.is_alarms) {
         run_alarms(&a);
         return 0;
+    }
+    if (a.slow > 0) {
+        return run_slow(&a) ? 0 : 1;
     }
     if (a.is_large) {
         want_large_pages(argv);

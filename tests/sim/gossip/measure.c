@@ -13,10 +13,14 @@
 #define PATIENCE_MS 600000 /* whom gossip misses hears it by a comparison, minutes later */
 #define HOPS_MAX    16
 
+#define ON_ITS_WAY_MS 2
+
 struct watch {
     struct world *world;
     bool *is_down; /* by node: its failure is waited for */
-    uint64_t since_ms, first_ms, suspected_ms;
+    uint64_t since_ms, first_ms;
+    size_t victim;     /* a crashed one; SIZE_MAX: none */
+    uint64_t asked_ms; /* until the first datagram was sent to it; UINT64_MAX: none yet */
     size_t knowing;
     uint64_t failures, refutations;
     /* of a user event */
@@ -40,11 +44,27 @@ static void on_notice(void *data, size_t node, const struct gossip_notice *notic
     }
 }
 
+/* What was on its way when it crashed may yet be answered. */
+static void look_for_probe(struct watch *w, const struct gossip_effects *fx)
+{
+    uint64_t now_ms = world_now_ms(w->world) - w->since_ms;
+    struct mu_addr victim = world_addr(w->world, w->victim);
+
+    for (size_t i = 0; i < fx->sends_count && w->asked_ms == UINT64_MAX; i++) {
+        if (now_ms > ON_ITS_WAY_MS && mu_addr_eq(&fx->sends[i].to, &victim)) {
+            w->asked_ms = now_ms;
+        }
+    }
+}
+
 static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
 {
     struct watch *w = data;
     size_t from = world_source(w->world);
 
+    if (w->victim != SIZE_MAX) {
+        look_for_probe(w, fx);
+    }
     if (fx->events_count == 0 || w->hops == NULL) {
         return;
     }
@@ -189,7 +209,7 @@ static void print_json(const char *key, const uint64_t *ms, uint64_t count)
 
 /* As many as asked for at once; until all others know of all of them. */
 static uint64_t crash_trial(struct watch *w, struct mu_rand *rand, const struct measure_options *o,
-                            uint64_t *first)
+                            uint64_t *asked, uint64_t *first)
 {
     uint64_t down = 0;
     uint64_t notices = o->crashes * (o->nodes - o->crashes);
@@ -197,11 +217,13 @@ static uint64_t crash_trial(struct watch *w, struct mu_rand *rand, const struct 
     world_run(w->world, 2000 + mu_rand_below(rand, 3000));
     w->since_ms = world_now_ms(w->world);
     w->knowing = 0;
+    w->asked_ms = UINT64_MAX;
     while (down < o->crashes) {
         size_t node = (size_t)mu_rand_below(rand, o->nodes);
 
         if (!w->is_down[node]) {
             w->is_down[node] = true;
+            w->victim = down == 0 ? node : w->victim;
             end_node(w->world, node, o->end);
             down++;
         }
@@ -211,6 +233,8 @@ static uint64_t crash_trial(struct watch *w, struct mu_rand *rand, const struct 
     }
     MU_ASSERT(w->knowing == notices);
     *first = w->first_ms;
+    *asked = w->asked_ms;
+    w->victim = SIZE_MAX;
     uint64_t all = world_now_ms(w->world) - w->since_ms;
 
     bring_back(w, o->nodes, o->end);
@@ -233,13 +257,14 @@ static uint64_t event_trial(struct watch *w, struct mu_rand *rand, uint64_t node
 }
 
 static void print_found(const struct measure_options *o, const struct watch *w,
-                        const struct load *load, uint64_t trials, uint64_t *first, uint64_t *all,
-                        uint64_t *event)
+                        const struct load *load, uint64_t trials, uint64_t *asked, uint64_t *first,
+                        uint64_t *all, uint64_t *event)
 {
     if (!o->is_json) {
         (void)printf("at rest a node sends %.2f datagrams/s, %.0f bytes/s; %.0f simulated seconds "
                      "a second\n",
                      load->datagrams, load->bytes, load->speed);
+        print_distribution("first asks it", asked, trials);
         print_distribution("first knows", first, trials);
         print_distribution("all know", all, trials);
         print_distribution("event to all", event, trials);
@@ -260,6 +285,7 @@ static void print_found(const struct measure_options *o, const struct watch *w,
                      100 * (double)w->hops_seen[i] / (double)deliveries);
     }
     (void)printf("]");
+    print_json("asked", asked, trials);
     print_json("first", first, trials);
     print_json("all", all, trials);
     print_json("event", event, trials);
@@ -268,8 +294,9 @@ static void print_found(const struct measure_options *o, const struct watch *w,
 
 bool measure_detection(const struct measure_options *o, uint64_t trials)
 {
-    struct watch w = { .world = NULL };
+    struct watch w = { .victim = SIZE_MAX };
     struct mu_rand rand;
+    uint64_t *asked = mu_new_array(trials, sizeof *asked);
     uint64_t *first = mu_new_array(trials, sizeof *first);
     uint64_t *all = mu_new_array(trials, sizeof *all);
     uint64_t *event = mu_new_array(trials, sizeof *event);
@@ -284,12 +311,13 @@ bool measure_detection(const struct measure_options *o, uint64_t trials)
         event[i] = event_trial(&w, &rand, o->nodes);
     }
     for (uint64_t i = 0; i < trials; i++) {
-        all[i] = crash_trial(&w, &rand, o, &first[i]);
+        all[i] = crash_trial(&w, &rand, o, &asked[i], &first[i]);
     }
+    qsort(asked, trials, sizeof *asked, compare);
     qsort(first, trials, sizeof *first, compare);
     qsort(all, trials, sizeof *all, compare);
     qsort(event, trials, sizeof *event, compare);
-    print_found(o, &w, &load, trials, first, all, event);
+    print_found(o, &w, &load, trials, asked, first, all, event);
     uint64_t slowest = all[trials - 1];
 
     if (o->within_ms > 0 && slowest > o->within_ms) {
@@ -297,6 +325,7 @@ bool measure_detection(const struct measure_options *o, uint64_t trials)
                      (unsigned long long)o->nodes, (unsigned long long)o->seed,
                      (unsigned long long)slowest);
     }
+    mu_free(asked);
     mu_free(first);
     mu_free(all);
     mu_free(event);
@@ -308,7 +337,7 @@ bool measure_detection(const struct measure_options *o, uint64_t trials)
 
 void measure_quiet(const struct measure_options *o, uint64_t seconds, double loss)
 {
-    struct watch w = { .world = NULL };
+    struct watch w = { .victim = SIZE_MAX };
     uint64_t nodes = o->nodes;
 
     cluster_new(&w, o, loss);

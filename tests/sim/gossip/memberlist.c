@@ -1,4 +1,4 @@
-/* memberlist.c - the model: one heap of events, one table of members for each node. */
+/* memberlist.c - the models: one heap of events, one table of members for each node. */
 #include "memberlist.h"
 
 #include <math.h>
@@ -25,8 +25,9 @@
 #define RETRANSMIT_MULT   4
 #define SUSPICION_MULT    4
 #define SUSPICION_MAX     6
+#define SWIM_MULT         5
 #define AWARENESS_MAX     8
-#define CONFIRMATIONS     (SUSPICION_MULT - 2)
+#define CONFIRMATIONS_MAX 3
 #define PARTS_MAX         16 /* that fit a datagram beside a ping */
 
 enum state { ALIVE, SUSPECT, DEAD };
@@ -46,7 +47,7 @@ enum kind {
     TCP_PING, /* arrives at its target */
     TCP_ACK,
     PUSH, /* a whole table */
-    PULL,
+    PULL, /* the last message */
     TICK_PROBE,
     TICK_GOSSIP,
     TICK_PUSH_PULL,
@@ -77,7 +78,7 @@ struct queued {
 struct suspicion {
     uint64_t began_us, max_us, min_us;
     uint32_t needed, count;
-    uint32_t accusers[CONFIRMATIONS + 1];
+    uint32_t accusers[CONFIRMATIONS_MAX + 1];
     uint32_t accusers_count;
 };
 
@@ -103,6 +104,7 @@ struct relay {
 
 struct node {
     bool is_paused, is_crashed;
+    uint64_t clogged_us; /* its messages wait until then */
     uint64_t incarnation;
     uint32_t awareness;
     double loss_to;
@@ -136,24 +138,29 @@ static bool is_before(const struct event *a, const struct event *b)
     return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
 }
 
-static struct event *push(struct memberlist *m, uint64_t delay_us, enum kind kind, uint32_t node)
+static void enter(struct memberlist *m, struct event *e)
 {
-    struct event *e = mu_new(sizeof *e);
     size_t at = m->heap_count;
 
     if (m->heap_count == m->heap_room) {
         m->heap_room = m->heap_room * 2 + 256;
         m->heap = mu_grow(m->heap, m->heap_room * sizeof(struct event *));
     }
-    *e = (struct event){
-        .at_us = m->now_us + delay_us, .order = ++m->order, .kind = kind, .node = node
-    };
+    e->order = ++m->order;
     m->heap_count++;
     while (at > 0 && is_before(e, m->heap[(at - 1) / 2])) {
         m->heap[at] = m->heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
     m->heap[at] = e;
+}
+
+static struct event *push(struct memberlist *m, uint64_t delay_us, enum kind kind, uint32_t node)
+{
+    struct event *e = mu_new(sizeof *e);
+
+    *e = (struct event){ .at_us = m->now_us + delay_us, .kind = kind, .node = node };
+    enter(m, e);
     return e;
 }
 
@@ -199,6 +206,14 @@ static bool is_lost(struct memberlist *m, uint32_t to)
            mu_rand_unit(&m->rand) < m->nodes[to].loss_to;
 }
 
+/* Until what it sends now leaves it. */
+static uint64_t clog_us(const struct memberlist *m, uint32_t from)
+{
+    uint64_t until = m->nodes[from].clogged_us;
+
+    return until > m->now_us ? until - m->now_us : 0;
+}
+
 static uint64_t segment_us(struct memberlist *m, uint32_t to)
 {
     uint64_t us = latency(m);
@@ -212,7 +227,7 @@ static uint64_t segment_us(struct memberlist *m, uint32_t to)
 /* From the first SYN until a request is read at `to`; UINT64_MAX: given up. */
 static uint64_t connect_us(struct memberlist *m, uint32_t from, uint32_t to)
 {
-    uint64_t us = 0;
+    uint64_t us = clog_us(m, from);
 
     for (unsigned tries = 0; is_lost(m, to); tries++) {
         if (tries == SYN_TRIES) {
@@ -300,7 +315,7 @@ static void send(struct memberlist *m, uint32_t from, uint32_t to, enum kind kin
     if (is_lost(m, to) || m->nodes[to].is_crashed) {
         return;
     }
-    struct event *e = push(m, latency(m), kind, to);
+    struct event *e = push(m, latency(m) + clog_us(m, from), kind, to);
 
     e->from = from;
     e->seq = seq;
@@ -311,18 +326,19 @@ static void send(struct memberlist *m, uint32_t from, uint32_t to, enum kind kin
 
 /* -- precedence (4) -------------------------------------------------------------------------- */
 
-static void held_dead(struct memberlist *m, uint32_t about, int by)
+static void held_dead(struct memberlist *m, uint32_t self, uint32_t about, int by)
 {
-    if (by > 0) {
+    if (by > 0 && about >= m->options.slow) {
         m->tally.notices++;
+        m->tally.healthy += self >= m->options.slow;
         m->tally.deaths += m->holding[about] == 0;
     }
     m->holding[about] = (uint32_t)((int)m->holding[about] + by);
 }
 
-static void awareness_add(struct node *n, int delta)
+static void awareness_add(const struct memberlist *m, struct node *n, int delta)
 {
-    int to = (int)n->awareness + delta;
+    int to = m->options.is_swim ? 0 : (int)n->awareness + delta;
 
     n->awareness = to < 0 ? 0 : to >= AWARENESS_MAX ? AWARENESS_MAX - 1 : (uint32_t)to;
 }
@@ -336,7 +352,7 @@ static void refute(struct memberlist *m, uint32_t self, uint64_t accused)
     }
     n->incarnation = accused + 1;
     n->members[self].incarnation = n->incarnation;
-    awareness_add(n, 1);
+    awareness_add(m, n, 1);
     enqueue(n, (struct part){ ALIVE, self, self, n->incarnation });
 }
 
@@ -349,6 +365,25 @@ static uint64_t suspicion_us(const struct suspicion *s)
     double us = (double)s->max_us - share * (double)(s->max_us - s->min_us);
 
     return us < (double)s->min_us ? s->min_us : (uint64_t)us / MS * MS;
+}
+
+static struct suspicion suspicion_of(const struct memberlist *m, uint32_t from)
+{
+    bool is_swim = m->options.is_swim;
+    uint32_t mult = is_swim ? SWIM_MULT : m->options.alpha;
+    uint32_t needed = mult > 4 ? mult - 2 : 2;
+    double nodes = (double)m->options.nodes;
+    double min = mult * fmax(1, log10(fmax(1, nodes))) * (double)PROBE_US;
+
+    MU_ASSERT(needed <= CONFIRMATIONS_MAX);
+    return (struct suspicion){
+        .began_us = m->now_us,
+        .min_us = (uint64_t)min / MS * MS,
+        .max_us = SUSPICION_MAX * ((uint64_t)min / MS * MS),
+        .needed = is_swim || m->options.nodes < needed + 2 ? 0 : needed,
+        .accusers = { from },
+        .accusers_count = 1,
+    };
 }
 
 static void suspicion_set(struct memberlist *m, uint32_t self, uint32_t about)
@@ -392,20 +427,10 @@ static void on_suspect(struct memberlist *m, uint32_t self, struct part p)
             suspicion_set(m, self, p.about);
         }
     } else {
-        double nodes = (double)m->options.nodes;
-        double min = SUSPICION_MULT * fmax(1, log10(fmax(1, nodes))) * (double)PROBE_US;
-
         x->state = SUSPECT;
         x->incarnation = p.incarnation;
         x->changed_us = m->now_us;
-        x->suspicion = (struct suspicion){
-            .began_us = m->now_us,
-            .min_us = (uint64_t)min / MS * MS,
-            .max_us = SUSPICION_MAX * ((uint64_t)min / MS * MS),
-            .needed = m->options.nodes < CONFIRMATIONS + 2 ? 0 : CONFIRMATIONS,
-            .accusers = { p.from },
-            .accusers_count = 1,
-        };
+        x->suspicion = suspicion_of(m, p.from);
         enqueue(n, p);
         suspicion_set(m, self, p.about);
     }
@@ -426,7 +451,7 @@ static void on_dead(struct memberlist *m, uint32_t self, struct part p)
     x->state = DEAD;
     x->incarnation = p.incarnation;
     x->changed_us = m->now_us;
-    held_dead(m, p.about, 1);
+    held_dead(m, self, p.about, 1);
     enqueue(n, p);
 }
 
@@ -439,7 +464,7 @@ static void on_alive(struct memberlist *m, uint32_t self, struct part p)
         return;
     }
     if (x->state == DEAD) {
-        held_dead(m, p.about, -1);
+        held_dead(m, self, p.about, -1);
     }
     x->state = ALIVE;
     x->incarnation = p.incarnation;
@@ -535,9 +560,10 @@ static void probe_begin(struct memberlist *m, uint32_t self)
         .is_running = true, .seq = ++m->seq, .over_us = m->now_us + period, .target = target
     };
     const struct member *x = &n->members[target];
+    bool is_told = x->state == SUSPECT && !m->options.is_swim;
     struct part accusation = { SUSPECT, target, self, x->incarnation };
 
-    send(m, self, target, PACKET_PING, p->seq, target, x->state == SUSPECT ? &accusation : NULL);
+    send(m, self, target, PACKET_PING, p->seq, target, is_told ? &accusation : NULL);
     push(m, PROBE_TIMEOUT_US, PROBE_LATE, self)->seq = p->seq;
     push(m, period, PROBE_OVER, self)->seq = p->seq;
 }
@@ -567,7 +593,7 @@ static void probe_end(struct memberlist *m, uint32_t self, int awareness)
     bool tick_waits = n->probe.tick_waits;
 
     n->probe.is_running = n->probe.tick_waits = false;
-    awareness_add(n, awareness);
+    awareness_add(m, n, awareness);
     if (tick_waits) {
         probe_begin(m, self);
     }
@@ -641,7 +667,9 @@ static void on_indirect(struct memberlist *m, const struct event *e)
 
     *r = (struct relay){ .seq = ++m->seq, .origin_seq = e->seq, .origin = e->from };
     send(m, e->node, e->target, PACKET_PING, r->seq, e->target, NULL);
-    push(m, PROBE_TIMEOUT_US, RELAY_LATE, e->node)->seq = r->seq;
+    if (!m->options.is_swim) {
+        push(m, PROBE_TIMEOUT_US, RELAY_LATE, e->node)->seq = r->seq;
+    }
 }
 
 static void on_relay_late(struct memberlist *m, const struct event *e)
@@ -669,7 +697,8 @@ static void on_tcp(struct memberlist *m, const struct event *e)
     struct probe *p = &m->nodes[e->node].probe;
 
     if (e->kind == TCP_PING) {
-        struct event *ack = push(m, segment_us(m, e->from), TCP_ACK, e->from);
+        uint64_t us = clog_us(m, e->node) + segment_us(m, e->from);
+        struct event *ack = push(m, us, TCP_ACK, e->from);
 
         ack->from = e->node;
         ack->seq = e->seq;
@@ -736,7 +765,7 @@ static void on_table(struct memberlist *m, const struct event *e)
         return;
     }
     if (e->kind == PUSH) {
-        send_table(m, e->node, e->from, PULL, segment_us(m, e->from));
+        send_table(m, e->node, e->from, PULL, clog_us(m, e->node) + segment_us(m, e->from));
     }
     for (uint32_t i = 0; i < m->options.nodes; i++) {
         struct part p = e->table[i];
@@ -802,6 +831,10 @@ static void dispatch(struct memberlist *m, struct event *e)
         }
         n->held[n->held_count++] = e;
         return;
+    } else if (m->now_us < n->clogged_us && e->kind <= PULL) {
+        e->at_us = n->clogged_us;
+        enter(m, e);
+        return;
     } else if (!n->is_crashed) {
         handle(m, e);
     }
@@ -826,6 +859,7 @@ struct memberlist *memberlist_new(const struct memberlist_options *options)
 
     MU_ASSERT(nodes >= 2);
     m->options = *options;
+    m->options.alpha = options->alpha > 0 ? options->alpha : SUSPICION_MULT;
     mu_rand_seed(&m->rand, options->seed);
     m->nodes = mu_new_array(nodes, sizeof *m->nodes);
     m->holding = mu_new_array(nodes, sizeof *m->holding);
@@ -874,6 +908,11 @@ void memberlist_pause(struct memberlist *m, uint32_t node, uint64_t ms)
     MU_ASSERT(!m->nodes[node].is_paused);
     m->nodes[node].is_paused = true;
     push(m, ms * MS, RESUME, node);
+}
+
+void memberlist_clog(struct memberlist *m, uint32_t node, uint64_t ms)
+{
+    m->nodes[node].clogged_us = m->now_us + ms * MS;
 }
 
 void memberlist_crash(struct memberlist *m, uint32_t node)

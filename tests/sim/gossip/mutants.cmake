@@ -91,6 +91,9 @@ gossip_mutant(one_accuser_confirms_itself suspicion.c scripts
 gossip_mutant(pause_is_not_noticed health.c scripts
     "    if (g->wake_at_ms == 0 ||"
     "    if (true ||")
+gossip_mutant(who_hears_nobody_declares suspicion.c scripts
+    "s->deadline_ms <= g->now_ms && is_given_time(g, s)"
+    "false")
 gossip_mutant(stalled_is_not_doubted probe.c scripts
     "    if (evidence == GOSSIP__STALLED && gossip__inquiry_doubt(g, m)) {"
     "    if (false) {")

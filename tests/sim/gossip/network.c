@@ -69,6 +69,12 @@ static bool is_lost(struct world *w, const struct sim_node *to)
     return happens(w, w->options.loss) || happens(w, to->loss_to);
 }
 
+/* Until what it sends now leaves it. */
+static uint64_t held_up(const struct world *w, const struct sim_node *from)
+{
+    return from->clogged_us > w->now_us ? from->clogged_us - w->now_us : 0;
+}
+
 static bool is_up(const struct sim_node *n)
 {
     return n->life_kind == WORLD_RUNNING || n->life_kind == WORLD_PAUSED;
@@ -80,7 +86,8 @@ static bool is_up(const struct sim_node *n)
 static void deliver(struct world *w, const struct sim_node *from, const struct sim_node *to,
                     const struct gossip_send *send, uint64_t later_us)
 {
-    uint64_t delay = latency(w, w->hosts[from->host], w->hosts[to->host]) + later_us;
+    uint64_t delay =
+        latency(w, w->hosts[from->host], w->hosts[to->host]) + held_up(w, from) + later_us;
 
     if (happens(w, w->options.reorder)) {
         delay += mu_rand_below(&w->rand, w->options.reorder_us_max + 1);
@@ -158,6 +165,9 @@ static void segment(struct world *w, struct sim_connection *c, unsigned side, st
     e.side = side;
     e.seq = in_turn ? ++to->sent : 0;
     e.at_us = w->now_us + latency(w, c->ends[1 - side].node, to->node);
+    if (e.stream_kind == GOSSIP_EV_STREAM_DATA || e.stream_kind == GOSSIP_EV_STREAM_CLOSED) {
+        e.at_us += held_up(w, w->nodes[c->ends[1 - side].node]);
+    }
     while (is_lost(w, w->nodes[to->node])) {
         e.at_us += RETRANSMIT_US;
     }
@@ -205,13 +215,13 @@ static void op_open(struct world *w, struct sim_node *from, const struct gossip_
     const struct sim_node *to = sim_node_at(w, &op->to);
 
     c->ends[1].node = to != NULL ? w->hosts[to->host] : c->ends[0].node;
-    sim_push(w,
-             (struct sim_event){ .at_us = w->now_us + latency(w, c->ends[0].node, c->ends[1].node),
-                                 .kind = SIM_CONNECT,
-                                 .node = c->ends[0].node,
-                                 .life = from->life,
-                                 .mark = c->id,
-                                 .addr = op->to });
+    sim_push(w, (struct sim_event){ .at_us = w->now_us + held_up(w, from) +
+                                             latency(w, c->ends[0].node, c->ends[1].node),
+                                    .kind = SIM_CONNECT,
+                                    .node = c->ends[0].node,
+                                    .life = from->life,
+                                    .mark = c->id,
+                                    .addr = op->to });
 }
 
 void sim_stream_op(struct world *w, struct sim_node *from, const struct gossip_stream_op *op)

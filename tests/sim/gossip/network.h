@@ -68,6 +68,7 @@ struct sim_node {
     double loss_to;
     uint64_t wake_mark;
     uint64_t resume_us;
+    uint64_t clogged_us; /* its messages wait until then */
     uint32_t accepted_id;
     bool is_leaving;
     char refuse[MU_NODE_NAME_MAX + 1];

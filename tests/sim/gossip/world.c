@@ -433,6 +433,11 @@ void world_pause(struct world *w, size_t node, uint64_t ms)
                                     .life = n->life });
 }
 
+void world_clog(struct world *w, size_t node, uint64_t ms)
+{
+    w->nodes[node]->clogged_us = w->now_us + ms * 1000;
+}
+
 /* -- what is asked of them ----------------------------------------------------------------------
  */
 
@@ -695,6 +700,9 @@ static void dispatch(struct world *w, struct sim_event *e)
         resume(w, n);
     } else if (n->life_kind == WORLD_PAUSED) {
         hold(n, *e);
+    } else if (w->now_us < n->clogged_us && e->kind != SIM_WAKE) {
+        e->at_us = n->clogged_us;
+        sim_push(w, *e);
     } else {
         handle(w, n, e);
     }

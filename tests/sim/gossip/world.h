@@ -83,6 +83,9 @@ void world_acquaint(struct world *w);
 void world_crash(struct world *w, size_t node);  /* kill -9 */
 void world_vanish(struct world *w, size_t node); /* power or cable */
 void world_pause(struct world *w, size_t node, uint64_t ms);
+/* What it sends and what comes to it waits so long, connections to its host aside; its time does
+ * not. */
+void world_clog(struct world *w, size_t node, uint64_t ms);
 void world_leave(struct world *w, size_t node);  /* and stop when that is over */
 void world_spread(struct world *w, size_t node); /* done: what was said has left it */
 void world_force_leave(struct world *w, size_t node, const char *name, bool prune);

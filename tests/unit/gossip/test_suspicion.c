@@ -187,6 +187,82 @@ static void a_pause_of_ours_postpones_what_it_hides(void **unused)
     bench_close(&b);
 }
 
+static void say_nothing_new(struct bench *b, const char *from, unsigned host)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+
+    part.alive = bench_alive(from, host, 10);
+    bench_packet(b, from, host, part);
+}
+
+/* Until the deadline that is set now. */
+static void run_to_the_end(struct bench *b, const struct gossip__member *m)
+{
+    bench_run(b, m->dealings->suspicion->deadline_ms - b->now_ms);
+}
+
+static void who_hears_nobody_is_more_patient(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    six_members(&b);
+    struct gossip__member *x = gossip__member_find(b.g, "x");
+
+    bench_say_suspect(&b, "x", 10, "b", GOSSIP__SILENT);
+    uint64_t began = b.now_ms;
+
+    run_to_the_end(&b, x);
+    assert_int_equal(b.now_ms - began, 6000);
+    assert_int_equal(x->state, GOSSIP__SUSPECT);
+    assert_int_equal(x->dealings->suspicion->deadline_ms - began, 24000);
+    run_to_the_end(&b, x); /* but it has an end: they may all be dead */
+    assert_int_equal(x->state, GOSSIP__DEAD);
+    bench_close(&b);
+}
+
+static void who_hears_somebody_is_as_patient_as_ever(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    six_members(&b);
+    struct gossip__member *x = gossip__member_find(b.g, "x");
+
+    bench_say_suspect(&b, "x", 10, "b", GOSSIP__SILENT);
+    uint64_t deadline = x->dealings->suspicion->deadline_ms;
+
+    while (b.now_ms < deadline) {
+        say_nothing_new(&b, "b", 2);
+        bench_run(&b, 500);
+    }
+    assert_int_equal(x->state, GOSSIP__DEAD);
+    bench_close(&b);
+}
+
+static void time_of_silence_does_not_count(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    six_members(&b);
+    struct gossip__member *x = gossip__member_find(b.g, "x");
+    struct gossip__member *c = gossip__member_find(b.g, "c");
+
+    bench_say_suspect(&b, "x", 10, "b", GOSSIP__SILENT);
+    bench_run(&b, 3000);
+    bench_say_suspect(&b, "c", 10, "b", GOSSIP__SILENT);
+    bench_run(&b, 2500);
+    say_nothing_new(&b, "d", 4); /* the first word of anybody since before either */
+    assert_int_equal(x->dealings->suspicion->postponed_ms, 5500);
+    assert_int_equal(c->dealings->suspicion->postponed_ms, 2500);
+    assert_true(x->dealings->suspicion->deadline_ms >=
+                b.now_ms + 1000); /* all may confirm it now */
+    say_nothing_new(&b, "d", 4);
+    assert_int_equal(x->dealings->suspicion->postponed_ms, 5500);
+    bench_close(&b);
+}
+
 static void at_its_end_the_member_is_dead_unless_it_spoke_up(void **unused)
 {
     struct bench b;
@@ -266,6 +342,9 @@ int main(void)
         cmocka_unit_test(the_most_patient_evidence_counts),
         cmocka_unit_test(fewer_alive_need_fewer_confirmations),
         cmocka_unit_test(a_pause_of_ours_postpones_what_it_hides),
+        cmocka_unit_test(who_hears_nobody_is_more_patient),
+        cmocka_unit_test(who_hears_somebody_is_as_patient_as_ever),
+        cmocka_unit_test(time_of_silence_does_not_count),
         cmocka_unit_test(at_its_end_the_member_is_dead_unless_it_spoke_up),
         cmocka_unit_test(who_accuses_is_counted_by_name),
     };
