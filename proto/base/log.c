@@ -9,14 +9,15 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "log_copy.h"
 
 /* Settings change rarely and from one thread; lines come from all of them. */
 static struct {
     pthread_mutex_t lock;
     int level; /* read without the lock, atomically */
     int tap_level;
-    int fd, copy_fd;
-    bool is_json;
+    int fd;
+    bool is_json, has_copy;
     struct {
         mu_log_tap_fn *tap; /* NULL: free */
         void *data;
@@ -26,8 +27,7 @@ static struct {
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER,
            .level = MU_INFO,
            .tap_level = MU_ERROR + 1,
-           .fd = 1,
-           .copy_fd = -1 };
+           .fd = 1 };
 
 static const struct {
     const char *tag;  /* padded to 7 */
@@ -62,8 +62,15 @@ void mu_log_set_fd(int fd)
 void mu_log_set_copy_fd(int fd)
 {
     pthread_mutex_lock(&sink.lock);
-    sink.copy_fd = fd;
+    sink.has_copy = false; /* nobody puts anything any more */
     pthread_mutex_unlock(&sink.lock);
+    log_copy_close();
+    if (fd >= 0) {
+        log_copy_open(fd);
+        pthread_mutex_lock(&sink.lock);
+        sink.has_copy = true;
+        pthread_mutex_unlock(&sink.lock);
+    }
 }
 
 void mu_log_set_json(bool is_json)
@@ -281,7 +288,9 @@ void mu_log_write(enum mu_log_level level, const char *module, const char *sente
 
         mu_buf_add_byte(line, '\n');
         write_line(sink.fd, line);
-        write_line(sink.copy_fd, line);
+        if (sink.has_copy) {
+            log_copy_put(line, sink.is_json);
+        }
     }
     pthread_mutex_unlock(&sink.lock);
     mu_buf_deinit(&lines[MU_LOG_AS_TEXT]);

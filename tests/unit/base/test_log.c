@@ -7,6 +7,8 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -224,6 +226,34 @@ static void a_copy_goes_to_a_second_place(void **state)
     mu_buf_deinit(&b);
 }
 
+/* A pipe that nobody reads stands for a disk that stands still. */
+static void nobody_waits_for_the_second_place(void **state)
+{
+    const unsigned lines = 60000; /* more than the pipe and what may wait hold together */
+    unsigned taken = 0;
+    char line[256] = "";
+    int copy[2];
+
+    (void)state;
+    assert_int_equal(pipe2(copy, O_CLOEXEC), 0);
+    mu_log_set_fd(-1);
+    mu_log_set_copy_fd(copy[1]);
+    for (unsigned i = 0; i < lines; i++) {
+        mu_log(MU_INFO, "m", "nobody reads this", mu_kv_u("i", i));
+    }
+    FILE *reader = fdopen(copy[0], "r"); /* now somebody does, and is told what is missing */
+
+    assert_non_null(reader);
+    while (strstr(line, "The file of the log was too slow: lost=") == NULL) {
+        assert_non_null(fgets(line, sizeof line, reader));
+        taken++;
+    }
+    assert_int_equal(taken - 1 + strtoul(strchr(line, '=') + 1, NULL, 10), lines);
+    mu_log_set_copy_fd(-1);
+    (void)fclose(reader);
+    (void)close(copy[1]);
+}
+
 static void a_full_pipe_loses_lines_and_nothing_else(void **state)
 {
     (void)state;
@@ -281,6 +311,7 @@ int main(void)
         INTO_A_PIPE(levels_are_named),
         INTO_A_PIPE(a_tap_has_a_level_of_its_own),
         INTO_A_PIPE(a_copy_goes_to_a_second_place),
+        INTO_A_PIPE(nobody_waits_for_the_second_place),
         INTO_A_PIPE(a_full_pipe_loses_lines_and_nothing_else),
         INTO_A_PIPE(lines_of_threads_are_whole),
     };
