@@ -404,6 +404,7 @@ void agent__recover_carry_out(struct agent *a); /* log and state are closed; blo
 /* -- stand_back.c: a server that a recovery asks ----------------------------------------------- */
 
 void agent__recover_position(struct agent *a, struct recovery_position *out, struct mu_id *leader);
+#define AGENT__STANDS_BACK_MS 15000U /* several times what a recovery takes */
 /* No message of consensus goes out or comes in. */
 bool agent__stands_back(const struct agent *a);
 /* MU_BUSY: for somebody else already. */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
@@ -26,6 +27,7 @@ struct beginning {
     struct recovery_position *seen; /* by whoever wants it: our own first */
     size_t seen_count;
     bool is_forced;
+    uint64_t asked_ms; /* when, that all stand back */
     struct mu_err err;
     agent__begun_fn *done;
     void *data;
@@ -162,6 +164,7 @@ static void begin(struct beginning *b, const struct agent_recovery *r)
     order->own = r->servers[r->chosen].position;
     order->epoch = recovery_epoch_now(order->own.epoch);
     order->is_forced = b->is_forced;
+    order->until_ms = b->asked_ms + AGENT__STANDS_BACK_MS;
     add_others(b, r, order);
     a->order = order;
     mu_log(MU_WARN, "agent.server.raft",
@@ -230,6 +233,7 @@ enum mu_code agent__recover_begin(struct agent *a, const struct recovery_positio
     b->is_forced = is_forced;
     b->done = done;
     b->data = data;
+    b->asked_ms = mu_clock_ms();
     a->beginning = b;
     (void)recover_ask(a, RPC_RECOVER_STAND_BACK, on_stood_back, b);
     return MU_OK;

@@ -334,6 +334,17 @@ static enum mu_code is_as_agreed(const struct recovery_position *is,
                    (unsigned long long)agreed->last_index, (unsigned long long)agreed->last_term);
 }
 
+/* Stopped by whatever for so long that others may have gone on without us: then what is there was
+ * agreed upon, and is not what it was agreed for. */
+static enum mu_code is_in_time(const struct recovery_order *order, struct mu_err *err)
+{
+    if (mu_clock_ms() < order->until_ms) {
+        return MU_OK;
+    }
+    return mu_fail(err, MU_CONFLICT,
+                   "it took so long that the others take part as before: look again");
+}
+
 enum mu_code recovery_go_on(const char *data_dir, const struct recovery_order *order,
                             struct mu_err *err)
 {
@@ -343,12 +354,14 @@ enum mu_code recovery_go_on(const char *data_dir, const struct recovery_order *o
     r.dir = mu_strdup(data_dir);
     peers->count = 1;
     peers->items[0] = (struct recovery_server){ .id = r.node, .is_voter = true };
-    enum mu_code rc = look(&r, err);
+    enum mu_code rc = is_in_time(order, err);
 
+    rc = rc == MU_OK ? look(&r, err) : rc;
     rc = rc == MU_OK ? is_as_agreed(&r.position, &order->own, err) : rc;
     rc = rc == MU_OK ? recovery_judge(&r.position, peers, order->others, order->others_count,
                                       order->is_forced, err)
                      : rc;
+    rc = rc == MU_OK ? is_in_time(order, err) : rc; /* disks are slow */
     rc = rc == MU_OK ? go_on_in(&r, order->epoch, peers, order->others, order->others_count, err)
                      : rc;
     mu_free(peers);

@@ -20,8 +20,6 @@
 #include "base/mem.h"
 #include "core.h"
 
-#define PATIENCE_MS 15000U /* several times what a recovery takes */
-
 /* -- where this server is ---------------------------------------------------------------------- */
 
 static const char *reason_to_stay(struct agent *a, const struct consensus_status *status)
@@ -106,7 +104,7 @@ enum mu_code agent__stand_back(struct agent *a, const struct mu_id *driver, cons
     }
     a->back.driver = *driver;
     (void)snprintf(a->back.name, sizeof a->back.name, "%s", name);
-    timer_set(a->timers, &a->back.timer, PATIENCE_MS, on_patience, a);
+    timer_set(a->timers, &a->back.timer, AGENT__STANDS_BACK_MS, on_patience, a);
     mu_log(MU_WARN, "agent.server.raft",
            "A recovery has begun: this server stands back from the old epoch", mu_kv("by", name));
     return MU_OK;

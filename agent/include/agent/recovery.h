@@ -117,11 +117,12 @@ struct recovery_order {
     struct recovery_position *others; /* of those that answered */
     size_t others_count;
     bool is_forced;
+    uint64_t until_ms; /* of mu_clock_ms(): so long the others surely stand back, and not longer */
 };
 uint64_t recovery_epoch_now(uint64_t before); /* above `before`, and above all earlier ones */
 
 /* Log and state are closed, and the caller holds the lock: judge again what is there now, and make
- * it the cluster. With an error nothing has changed. */
+ * it the cluster. With an error nothing has changed; MU_CONFLICT also when it is too late. */
 MU_MUST_CHECK enum mu_code recovery_go_on(const char *data_dir, const struct recovery_order *order,
                                           struct mu_err *err);
 

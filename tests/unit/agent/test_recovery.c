@@ -8,6 +8,7 @@
 
 #include "agent/recovery.h"
 #include "base/assert.h"
+#include "base/clock.h"
 
 static struct mu_id id_of(uint8_t n)
 {
@@ -242,6 +243,21 @@ static void who_is_not_named_does_not_go_on(void **state)
     assert_int_equal(recovery_judge(&own, &peers, NULL, 0, true, &err), MU_CONFLICT);
 }
 
+/* Those that stood back take part again: whatever was agreed upon is over. */
+static void it_goes_on_in_time_or_not_at_all(void **state)
+{
+    const char *nowhere = "/proc/self/no-such-directory";
+    struct recovery_order order = { .own = position(1), .epoch = 1 };
+    struct mu_err err = MU_ERR_NONE;
+
+    (void)state;
+    order.until_ms = mu_clock_ms();
+    assert_int_equal(recovery_go_on(nowhere, &order, &err), MU_CONFLICT);
+    assert_non_null(strstr(err.text, "it took so long that the others take part as before"));
+    order.until_ms = mu_clock_ms() + 600000;
+    assert_int_equal(recovery_go_on(nowhere, &order, &err), MU_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +266,7 @@ int main(void)
         cmocka_unit_test(peers_are_read_as_consul_writes_them),
         cmocka_unit_test(only_what_loses_and_splits_nothing_may_go_on),
         cmocka_unit_test(who_is_not_named_does_not_go_on),
+        cmocka_unit_test(it_goes_on_in_time_or_not_at_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
