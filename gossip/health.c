@@ -49,6 +49,8 @@ bool gossip__health_is_deaf(const struct gossip *g)
            g->alive_count + g->suspect_count > 1;
 }
 
+/* Errors of datagrams are no word of anybody: where a link is down our own kernel says in the name
+ * of ICMP that it finds no host. */
 void gossip__health_heard(struct gossip *g)
 {
     if (gossip__health_is_deaf(g)) {

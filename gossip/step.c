@@ -365,9 +365,6 @@ static void route(struct gossip *g, const struct gossip_event *ev)
         gossip__on_packet(g, &ev->packet.from, ev->packet.data);
         break;
     case GOSSIP_EV_SEND_FAILED:
-        if (ev->failed.is_remote) {
-            gossip__health_heard(g);
-        }
         gossip__on_send_failed(g, &ev->failed.to, ev->failed.is_remote);
         break;
     case GOSSIP_EV_STREAM_ACCEPTED:

@@ -221,6 +221,29 @@ static void who_hears_nobody_is_more_patient(void **unused)
     bench_close(&b);
 }
 
+static void an_error_of_a_datagram_is_no_word(void **unused)
+{
+    struct gossip_event failed = { .kind = GOSSIP_EV_SEND_FAILED };
+    struct bench b;
+
+    (void)unused;
+    six_members(&b);
+    struct gossip__member *x = gossip__member_find(b.g, "x");
+
+    bench_say_suspect(&b, "x", 10, "b", GOSSIP__SILENT);
+    uint64_t deadline = x->dealings->suspicion->deadline_ms;
+
+    failed.failed.to = bench_addr(1);
+    failed.failed.is_remote = true;
+    bench_run(&b, deadline - b.now_ms - 500);
+    bench_feed(&b, failed);
+    bench_run(&b, 500);
+    assert_int_equal(x->state, GOSSIP__SUSPECT);
+    assert_int_equal(x->dealings->suspicion->postponed_ms, 0);
+    assert_true(x->dealings->suspicion->is_unheard);
+    bench_close(&b);
+}
+
 static void who_hears_somebody_is_as_patient_as_ever(void **unused)
 {
     struct bench b;
@@ -343,6 +366,7 @@ int main(void)
         cmocka_unit_test(fewer_alive_need_fewer_confirmations),
         cmocka_unit_test(a_pause_of_ours_postpones_what_it_hides),
         cmocka_unit_test(who_hears_nobody_is_more_patient),
+        cmocka_unit_test(an_error_of_a_datagram_is_no_word),
         cmocka_unit_test(who_hears_somebody_is_as_patient_as_ever),
         cmocka_unit_test(time_of_silence_does_not_count),
         cmocka_unit_test(at_its_end_the_member_is_dead_unless_it_spoke_up),
