@@ -448,6 +448,8 @@ uint64_t consensus__log_last_term(const struct consensus *c);
 void consensus__log_claim(const struct consensus *c, uint64_t *term, uint64_t *index);
 void consensus__log_heal(struct consensus *c); /* is it durably as far again? */
 bool consensus__log_has(const struct consensus *c, uint64_t index, uint64_t term);
+/* One term more would not fit, for nothing of the oldest is known to be committed yet. */
+bool consensus__log_is_crowded(const struct consensus *c);
 /* The largest index <= `index` whose term is <= `term`; never below the base. */
 uint64_t consensus__log_hint(const struct consensus *c, uint64_t index, uint64_t term);
 bool consensus__log_has_room(const struct consensus *c, size_t count, uint64_t bytes,

@@ -116,13 +116,17 @@ static bool is_outranked(const struct consensus *c)
 
 /* Uniform in [min, 2 min), redrawn at every reset (spec 2.1). A server whose disk is full can lead
  * (the log has its space) but lets the others go first; so does one without a state, which leads
- * only to bring its log to others (transfer.c), and, a little, one that is not preferred. */
+ * only to bring its log to others (transfer.c), one that has no place for a term more before it knows
+ * what is committed, and, a little, one that is not preferred. */
 void consensus__timer_reset(struct consensus *c)
 {
     uint64_t min = c->options.election_ms_min;
     uint64_t drawn = min + mu_rand_below(&c->rand, min);
 
     if (c->health == CONSENSUS_STORE_FULL || c->lacks_state) {
+        drawn += 2 * min;
+    }
+    if (consensus__log_is_crowded(c)) {
         drawn += 2 * min;
     }
     if (is_outranked(c)) {

@@ -127,6 +127,12 @@ uint64_t consensus__log_hint(const struct consensus *c, uint64_t index, uint64_t
     return c->log.base_index;
 }
 
+bool consensus__log_is_crowded(const struct consensus *c)
+{
+    return c->log.runs_count == c->options.runs_max &&
+           runs_of(c)[1].first_index - 1 > c->commit;
+}
+
 /* The list is full: forget the oldest run, as if the log began behind it. A peer that needs older
  * entries is then served like one that needs compacted ones. */
 static void runs_forget_oldest(struct consensus *c)

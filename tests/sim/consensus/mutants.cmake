@@ -368,6 +368,9 @@ mutant(lost_state_never_stands election.c scripts
 mutant(lost_state_stands_first election.c scripts
     "    if (c->health == CONSENSUS_STORE_FULL || c->lacks_state) {"
     "    if (c->health == CONSENSUS_STORE_FULL) {")
+mutant(crowded_stands_first election.c scripts
+    "    if (consensus__log_is_crowded(c)) {"
+    "    if (false) {")
 mutant(lost_state_takes_proposals propose.c scripts
     "    if (c->lacks_state) {
         return CONSENSUS_STATE_LOST;"

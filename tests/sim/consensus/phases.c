@@ -179,6 +179,21 @@ static uint32_t all_intact(struct drive *d)
     return bits;
 }
 
+/* More terms than the list holds may pass before anything is committed, where it is made short. Who
+ * ends of that is started again, as by whatever runs it. */
+static void start_again(struct drive *d, uint32_t bits)
+{
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        struct sim_node *n = &d->w->nodes[i];
+
+        if ((bits >> i & 1U) != 0 && n->is_up && n->core != NULL &&
+            n->core->death == CONSENSUS_DEATH_RUNS) {
+            sim_node_crash(d->w, n, 0);
+            sim_node_start(d->w, n);
+        }
+    }
+}
+
 /* Within ten election timeouts of the slowest clock something moves, until all is well. A cluster
  * that does not exist yet has to be formed first. */
 /* bits: ALL follows the configuration, wherever that goes. */
@@ -203,6 +218,7 @@ static void must_progress(struct drive *d, uint32_t wanted, const char *who)
             (void)sim_propose(d->w, leader, 1, d->next_content++, 10);
         }
         sim_run_until(d->w, d->w->now + 10);
+        start_again(d, bits);
         if (progress_of(d) != sum) {
             sum = progress_of(d);
             moved_at = d->w->now;
