@@ -1,6 +1,7 @@
 /* Events of http-api 8: sent through this agent, and those of the fleet that mean it. */
 #include "handlers.h"
 #include "hash_wait.h"
+#include "objects.h"
 #include "response.h"
 
 /* -- the index --------------------------------------------------------------------------------- */
@@ -25,11 +26,8 @@ static uint64_t index_of(const struct mu_id *id)
 
 static void put_event(struct mu_json_out *o, const struct agent_event *e)
 {
-    char id[MU_ID_TEXT_BYTES + 1];
-
-    mu_id_text(&e->id, id);
     mu_json_open(o, '{');
-    mu_json_text(o, "ID", id);
+    objects_id(o, "ID", &e->id);
     mu_json_span(o, "Name", e->name);
     mu_json_key(o, "Payload");
     if (e->payload.bytes > 0) {

@@ -11,14 +11,6 @@
 
 /* -- what lists have in common ----------------------------------------------------------------- */
 
-static void put_id(struct mu_json_out *o, const char *name, const struct mu_id *id)
-{
-    char text[MU_ID_TEXT_BYTES + 1];
-
-    mu_id_text(id, text);
-    mu_json_text(o, name, text);
-}
-
 static void put_duration(struct mu_json_out *o, const char *name, int64_t ns)
 {
     char text[MU_DURATION_TEXT_MAX];
@@ -34,7 +26,7 @@ static void put_raft_server(void *data, const struct agent_raft_server *server)
     struct mu_json_out *o = data;
 
     mu_json_open(o, '{');
-    put_id(o, "ID", &server->id);
+    objects_id(o, "ID", &server->id);
     mu_json_text(o, "Node", server->name);
     mu_json_text(o, "Address", server->address);
     mu_json_boolean(o, "Leader", server->is_leader);
@@ -358,7 +350,7 @@ void api_operator_autopilot_put(struct request *r)
 static void put_who(struct mu_json_out *o, const struct agent_server_health *h,
                     const char *status_name)
 {
-    put_id(o, "ID", &h->server.id);
+    objects_id(o, "ID", &h->server.id);
     mu_json_text(o, "Name", h->server.name);
     mu_json_text(o, "Address", h->server.address);
     mu_json_text(o, status_name, h->status);
@@ -493,7 +485,7 @@ static void put_state(void *data, const struct agent_server_health *h)
 static void put_leader(void *data, const struct agent_raft_server *server)
 {
     if (server->is_leader) {
-        put_id(data, "Leader", &server->id);
+        objects_id(data, "Leader", &server->id);
     }
 }
 

@@ -3,25 +3,16 @@
 #include "agent/recover.h"
 
 #include "handlers.h"
+#include "objects.h"
 #include "params.h"
 #include "write.h"
-
-static void put_id(struct mu_json_out *o, const char *name, const struct mu_id *id)
-{
-    char text[MU_ID_TEXT_BYTES + 1] = "";
-
-    if (!mu_id_is_none(id)) {
-        mu_id_text(id, text);
-    }
-    mu_json_text(o, name, text);
-}
 
 static void put_server(struct mu_json_out *o, const struct agent_survivor *s)
 {
     const struct recovery_position *p = &s->position;
 
     mu_json_open(o, '{');
-    put_id(o, "ID", &s->id);
+    objects_id(o, "ID", &s->id);
     mu_json_text(o, "Node", s->name);
     mu_json_text(o, "Address", s->address);
     mu_json_boolean(o, "Voter", s->is_voter);
@@ -29,7 +20,7 @@ static void put_server(struct mu_json_out *o, const struct agent_survivor *s)
     mu_json_text(o, "Error", s->err.code == MU_OK ? "" : s->err.text);
     mu_json_boolean(o, "New", s->err.code == MU_OK && mu_id_is_none(&p->cluster));
     mu_json_boolean(o, "Old", s->is_of_old_epoch);
-    put_id(o, "Leader", &s->leader);
+    objects_id(o, "Leader", &s->leader);
     mu_json_u64(o, "Epoch", p->epoch);
     mu_json_u64(o, "Term", p->term);
     mu_json_u64(o, "LastTerm", p->last_term);
@@ -58,9 +49,9 @@ static void on_looked(void *data, enum mu_code code, const struct agent_recovery
         put_server(&o, &recovery->servers[i]);
     }
     mu_json_close(&o, ']');
-    put_id(&o, "Chosen",
-           recovery->chosen != AGENT_RECOVERY_NOBODY ? &recovery->servers[recovery->chosen].id
-                                                     : &MU_ID_NONE);
+    objects_id(&o, "Chosen",
+               recovery->chosen != AGENT_RECOVERY_NOBODY ? &recovery->servers[recovery->chosen].id
+                                                         : &MU_ID_NONE);
     mu_json_u64(&o, "Unsure", recovery->unsure);
     mu_json_text(&o, "Refusal", recovery->why.text);
     mu_json_boolean(&o, "CanBeForced", recovery->can_be_forced);
@@ -96,7 +87,7 @@ static void on_begun(void *data, enum mu_code code, const struct agent_recovered
     }
     response_json(r, &o);
     mu_json_open(&o, '{');
-    put_id(&o, "ID", &recovered->server);
+    objects_id(&o, "ID", &recovered->server);
     mu_json_text(&o, "Node", recovered->name);
     mu_json_u64(&o, "Epoch", recovered->epoch);
     mu_json_close(&o, '}');

@@ -217,13 +217,20 @@ void objects_health_entry(struct mu_json_out *o, const struct catalog_instance *
     mu_json_close(o, '}');
 }
 
+void objects_id(struct mu_json_out *o, const char *name, const struct mu_id *id)
+{
+    char text[MU_ID_TEXT_BYTES + 1] = "";
+
+    if (!mu_id_is_none(id)) {
+        mu_id_text(id, text);
+    }
+    mu_json_text(o, name, text);
+}
+
 void objects_session(struct mu_json_out *o, const struct catalog_session *s)
 {
-    char id[MU_ID_TEXT_BYTES + 1];
-
-    mu_id_text(&s->id, id);
     mu_json_open(o, '{');
-    mu_json_text(o, "ID", id);
+    objects_id(o, "ID", &s->id);
     mu_json_span(o, "Name", s->name);
     mu_json_span(o, "Node", s->node);
     mu_json_u64(o, "LockDelay", s->lock_delay_ns);

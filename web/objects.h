@@ -34,6 +34,7 @@ void objects_health_check(struct mu_json_out *o, const struct local_check *c, co
 void objects_member(struct mu_json_out *o, const struct agent_member *m);
 
 /* Parts. */
+void objects_id(struct mu_json_out *o, const char *name, const struct mu_id *id); /* none: "" */
 void objects_texts(struct mu_json_out *o, const char *name, const struct mu_texts *t);
 void objects_pairs(struct mu_json_out *o, const char *name, const struct mu_pairs *p);
 
