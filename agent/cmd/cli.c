@@ -4,8 +4,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define EXIT_UNKNOWN 127 /* as a shell says it */
@@ -19,6 +21,13 @@ int cli_fail(struct cli *cli, const char *fmt, ...)
     va_end(args);
     (void)fputc('\n', cli->err);
     return 1;
+}
+
+void cli_pause(uint64_t ms)
+{
+    struct timespec pause = { (time_t)(ms / 1000), (long)(ms % 1000 * MU_NS_PER_MS) };
+
+    (void)nanosleep(&pause, NULL);
 }
 
 int cli_too_many(struct cli *cli, int expected, int argc, const char *const *argv)

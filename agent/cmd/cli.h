@@ -93,7 +93,8 @@ int cli_main(struct cli *cli, int argc, const char *const *argv);
 
 /* An error on `err`, with a newline; returns 1, so that `return cli_fail(...)` reads well. */
 int cli_fail(struct cli *cli, const char *fmt, ...) MU_PRINTF(2, 3);
-/* The same, about arguments behind the expected ones; options among them come too late. */
+void cli_pause(uint64_t ms); /* between two questions about what nothing tells of */
+/* As cli_fail, about arguments behind the expected ones; options among them come too late. */
 int cli_too_many(struct cli *cli, int expected, int argc, const char *const *argv);
 
 /* Read the flags of a command into `options` (zeroed, of the table's size) and cli->client. *at is

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -451,15 +450,6 @@ static void clean_up(struct run *r)
     cli_call_deinit(&c);
 }
 
-/* The servers copy the job meanwhile: nodes look for it in the state of the nearest one. */
-static void let_copy(const struct run *r)
-{
-    struct timespec pause = { (time_t)(r->replication_ms / 1000),
-                              (long)(r->replication_ms % 1000 * MU_NS_PER_MS) };
-
-    (void)nanosleep(&pause, NULL);
-}
-
 static int carry_out(struct run *r, const struct mu_buf *body)
 {
     int status = 1;
@@ -468,7 +458,8 @@ static int carry_out(struct run *r, const struct mu_buf *body)
         return 1;
     }
     if (job_put(r, body)) {
-        let_copy(r);
+        /* the servers copy the job meanwhile: nodes look for it in the state of the nearest one */
+        cli_pause(r->replication_ms);
         if (event_fire(r)) {
             status = listen_on(r);
         }

@@ -10,7 +10,6 @@
  * it comes back (gossip/keys.h).
  */
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
@@ -165,13 +164,6 @@ static bool ask(struct rotation *r, enum step step, const char *key)
     return may_help;
 }
 
-static void pause_a_while(void)
-{
-    struct timespec pause = { 0, (long)(PAUSE_MS * MU_NS_PER_MS) };
-
-    (void)nanosleep(&pause, NULL);
-}
-
 static bool take_step(struct rotation *r, enum step step)
 {
     const char *key = NULL;
@@ -180,7 +172,7 @@ static bool take_step(struct rotation *r, enum step step)
     (void)fflush(r->cli->out);
     for (unsigned tries = 0; tries == 0 || mu_clock_ms() < r->until_ms; tries++) {
         if (tries > 1) {
-            pause_a_while();
+            cli_pause(PAUSE_MS);
         }
         enum seen seen = look(r);
 

@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -61,13 +60,6 @@ static const struct mu_json_shape look_shape = CLI_SHAPE(look_fields, struct loo
 // clang-format on
 #undef AT
 
-static void pause_a_little(void)
-{
-    const struct timespec pause = { .tv_nsec = PAUSE_MS * MU_NS_PER_MS };
-
-    (void)nanosleep(&pause, NULL);
-}
-
 /* -- looking ----------------------------------------------------------------------------------- */
 
 static bool ask(struct cli *cli, const struct recover_live *wish, struct look *out,
@@ -113,7 +105,7 @@ static bool look(struct cli *cli, const struct recover_live *wish, struct look *
             (void)fflush(cli->out);
             was_told = true;
         }
-        pause_a_little();
+        cli_pause(PAUSE_MS);
     }
 }
 
@@ -327,6 +319,7 @@ static int wait_until_it_leads(struct cli *cli, const struct look *l)
         struct mu_arena arena;
         struct look now;
 
+        err = MU_ERR_NONE; /* of the last question only */
         mu_arena_init(&arena, 0);
         bool is_done = ask(cli, &any, &now, &arena, &err) &&
                        leads(server_find(&now, chosen->id), chosen->epoch);
@@ -336,7 +329,7 @@ static int wait_until_it_leads(struct cli *cli, const struct look *l)
             print_led(cli, l, mu_clock_ms() - began_ms);
             return 0;
         }
-        pause_a_little();
+        cli_pause(PAUSE_MS);
     }
     return cli_fail(cli,
                     "Error: %.*s does not lead after %d s. Its log says why; once it runs, muster "
