@@ -158,7 +158,7 @@ struct agent {
         size_t count;
         struct timer timer; /* until they are */
     } left_behind;
-    struct timer end_timer;    /* until the owner is told */
+    struct timer end_timer; /* until the owner is told */
     struct {
         struct timer timer; /* the next look at what is held for nobody (memory.c) */
         uint64_t looked_ns; /* processor time used until the last one, */
@@ -403,6 +403,8 @@ void agent__recover_carry_out(struct agent *a); /* log and state are closed; blo
 
 /* -- stand_back.c: a server that a recovery asks ----------------------------------------------- */
 
+/* Of a configuration, added to those that `to` has. In recovery.c, for both who look. */
+void agent__recovery_servers(const struct consensus_config *config, struct recovery_position *to);
 void agent__recover_position(struct agent *a, struct recovery_position *out, struct mu_id *leader);
 #define AGENT__STANDS_BACK_MS 15000U /* several times what a recovery takes */
 /* No message of consensus goes out or comes in. */

@@ -340,6 +340,14 @@ void agent__reads_retry(struct agent *a)
     }
 }
 
+static void reads_cancel(struct mu_link *reads)
+{
+    while (!mu_list_empty(reads)) {
+        read_answer(MU_CONTAINER(reads->next, struct agent_read, place), MU_CANCELLED,
+                    agent__refusal_text(MU_CANCELLED));
+    }
+}
+
 void agent__reads_close(struct agent *a)
 {
     struct requests *q = a->requests;
@@ -347,10 +355,7 @@ void agent__reads_close(struct agent *a)
     while (!mu_list_empty(&q->rounds)) {
         struct round *r = MU_CONTAINER(q->rounds.next, struct round, place);
 
-        while (!mu_list_empty(&r->reads)) {
-            read_answer(MU_CONTAINER(r->reads.next, struct agent_read, place), MU_CANCELLED,
-                        agent__refusal_text(MU_CANCELLED));
-        }
+        reads_cancel(&r->reads);
         if (r->is_asking_core) { /* consensus answers it while it stops */
             timer_cancel(&r->timer);
             mu_list_remove(&r->place);
@@ -359,12 +364,7 @@ void agent__reads_close(struct agent *a)
         }
         round_free(r);
     }
-    for (struct mu_link *list = &q->reads; list != NULL;
-         list = list == &q->reads ? &q->fetching : NULL) {
-        while (!mu_list_empty(list)) {
-            read_answer(MU_CONTAINER(list->next, struct agent_read, place), MU_CANCELLED,
-                        agent__refusal_text(MU_CANCELLED));
-        }
-    }
+    reads_cancel(&q->reads);
+    reads_cancel(&q->fetching);
     fetcher_free(q->fetcher);
 }

@@ -48,6 +48,19 @@ static void damage_add(struct recovery_position *p, enum mu_code code, const cha
     (void)snprintf(p->damage + at, sizeof p->damage - at, "%s%s", at > 0 ? "; " : "", text);
 }
 
+void agent__recovery_servers(const struct consensus_config *config, struct recovery_position *to)
+{
+    for (uint32_t i = 0; i < config->servers_count; i++) {
+        const struct consensus_server *s = &config->servers[i];
+        struct recovery_server *r = &to->servers[to->servers_count++];
+
+        r->id = s->id;
+        r->disk = s->disk;
+        r->is_voter = s->is_voter || s->is_voter_old;
+        (void)snprintf(r->address, sizeof r->address, "%s", s->address);
+    }
+}
+
 static void position_of_log(const struct consensus_inspection *seen, struct recovery_position *p)
 {
     p->disk = seen->disk;
@@ -59,15 +72,7 @@ static void position_of_log(const struct consensus_inspection *seen, struct reco
     p->chain = seen->chain;
     p->config_index = seen->config.servers_count > 0 ? seen->config.index : 0;
     p->coordinator = seen->coordinator;
-    for (uint32_t i = 0; i < seen->config.servers_count; i++) {
-        const struct consensus_server *s = &seen->config.servers[i];
-        struct recovery_server *to = &p->servers[p->servers_count++];
-
-        to->id = s->id;
-        to->disk = s->disk;
-        to->is_voter = s->is_voter || s->is_voter_old;
-        (void)snprintf(to->address, sizeof to->address, "%s", s->address);
-    }
+    agent__recovery_servers(&seen->config, p);
     if (seen->damage[0] != '\0') {
         damage_add(p, seen->damage_code, seen->damage);
     }

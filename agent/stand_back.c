@@ -58,15 +58,7 @@ void agent__recover_position(struct agent *a, struct recovery_position *out, str
         .applied_index = status.applied,
         .config_index = status.config_index,
     };
-    for (uint32_t i = 0; i < config.servers_count; i++) {
-        const struct consensus_server *s = &config.servers[i];
-        struct recovery_server *to = &out->servers[out->servers_count++];
-
-        to->id = s->id;
-        to->disk = s->disk;
-        to->is_voter = s->is_voter || s->is_voter_old;
-        (void)snprintf(to->address, sizeof to->address, "%s", s->address);
-    }
+    agent__recovery_servers(&config, out);
     (void)snprintf(out->damage, sizeof out->damage, "%s", reason_to_stay(a, &status));
     *leader = status.leader;
 }
