@@ -1,6 +1,6 @@
 /* counted_io.h - what a program asks of its disk, counted, and no flush carried out: a day's worth
  * of them would be waited for otherwise. Header-only; the program is linked with --wrap for each
- * name (COUNTED in tests/CMakeLists.txt).
+ * name (COUNTED in tests/CMakeLists.txt), and includes cmocka.h first.
  */
 #ifndef TESTS_COUNTED_IO_H
 #define TESTS_COUNTED_IO_H
@@ -22,6 +22,17 @@ static inline struct counted_io counted_since(const struct counted_io *before)
     return (struct counted_io){ counted_io.writes - before->writes,
                                 counted_io.bytes - before->bytes,
                                 counted_io.flushes - before->flushes };
+}
+
+/* No more than a tenth above: waves of an hour and checkpoints do not begin together. `slack`: what
+ * comes whole, in one hour and not in another. */
+static inline void must_be_flat(size_t hour, const char *what, uint64_t is, uint64_t was,
+                                uint64_t slack)
+{
+    if (is > was + was / 10 + slack) {
+        fail_msg("hour %zu: %s: %llu, in the second hour %llu", hour, what, (unsigned long long)is,
+                 (unsigned long long)was);
+    }
 }
 
 ssize_t __real_pwrite64(int fd, const void *from, size_t bytes, off64_t at);

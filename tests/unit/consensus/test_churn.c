@@ -117,15 +117,6 @@ static void hour(struct day *d)
     d->all = counted_since(&began);
 }
 
-/* No more than a tenth above, and a segment whose turn comes in one hour and not in another. */
-static void must_be_flat(size_t at, const char *what, uint64_t is, uint64_t was, uint64_t slack)
-{
-    if (is > was + was / 10 + slack) {
-        fail_msg("hour %zu: %s: %llu, in the second hour %llu", at, what, (unsigned long long)is,
-                 (unsigned long long)was);
-    }
-}
-
 static void a_flush_of_the_log_costs_the_same_all_day(void **state)
 {
     struct counted_io appends = { 0 }, all = { 0 };
