@@ -16,8 +16,8 @@
  * What the start, or a storm, has touched stays resident until somebody lets go of it. A client
  * agent does so each time it comes to rest after WORK_NS of work: what it needs at rest is mapped
  * again, for about a hundredth of that work. A server's heap grows under load, with the entries
- * and requests that are under way; when that has passed, malloc still has the pages. Acted upon only
- * when there is time: it holds malloc's locks.
+ * and requests that are under way; when that has passed, malloc still has the pages. Acted upon
+ * only when there is time: it holds malloc's locks.
  */
 #include <time.h>
 
@@ -27,9 +27,9 @@
 #include "core.h"
 
 #define LOOK_MS           5000U
-#define REST_NS           (LOOK_MS / 100 * (uint64_t)MU_NS_PER_MS) /* less of a processor from look to look */
-#define WORK_NS           (20 * (uint64_t)MU_NS_PER_MS)
-#define WORTH             (3U * 1024 * 1024) /* of a server's heap */
+#define REST_NS           (LOOK_MS / 100 * (uint64_t)MU_NS_PER_MS) /* of work, from look to look */
+#define WORK_NS           (20 * (uint64_t)MU_NS_PER_MS)            /* touches enough to let go of */
+#define WORTH             (3U * 1024 * 1024)                       /* of a server's heap */
 #define RPC_CALLS_SERVERS 4U /* others, in a cluster of five */
 
 /* Of all threads, since the start. */

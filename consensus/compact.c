@@ -58,7 +58,8 @@ void consensus__marks_load(struct consensus *c, const struct consensus_loaded *l
     uint64_t entries = loaded->last_index - loaded->base_index;
     uint64_t count = CONSENSUS_MARKS_MAX / 2;
 
-    /* A small state lets no more than an eighth of it trail: to be exact there takes small steps. */
+    /* A small state lets no more than an eighth of it trail: to be exact there takes small steps.
+     */
     log->mark_bytes = max_u64(1, c->options.trailing_bytes / STEPS);
     count = min_u64(min_u64(count, entries), loaded->log_bytes / log->mark_bytes);
     for (uint64_t i = 1; i <= count; i++) { /* evenly: nobody has counted them */

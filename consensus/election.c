@@ -116,8 +116,8 @@ static bool is_outranked(const struct consensus *c)
 
 /* Uniform in [min, 2 min), redrawn at every reset (spec 2.1). A server whose disk is full can lead
  * (the log has its space) but lets the others go first; so does one without a state, which leads
- * only to bring its log to others (transfer.c), one that has no place for a term more before it knows
- * what is committed, and, a little, one that is not preferred. */
+ * only to bring its log to others (transfer.c), one that has no place for a term more before it
+ * knows what is committed, and, a little, one that is not preferred. */
 void consensus__timer_reset(struct consensus *c)
 {
     uint64_t min = c->options.election_ms_min;

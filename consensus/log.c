@@ -129,8 +129,7 @@ uint64_t consensus__log_hint(const struct consensus *c, uint64_t index, uint64_t
 
 bool consensus__log_is_crowded(const struct consensus *c)
 {
-    return c->log.runs_count == c->options.runs_max &&
-           runs_of(c)[1].first_index - 1 > c->commit;
+    return c->log.runs_count == c->options.runs_max && runs_of(c)[1].first_index - 1 > c->commit;
 }
 
 /* The list is full: forget the oldest run, as if the log began behind it. A peer that needs older

@@ -49,7 +49,8 @@ struct mu_span gossip__pb_pack(const ProtobufCMessage *m, struct mu_arena *arena
 /* -- message_packed.c: frames that are compressed (11) ------------------------------------------
  */
 
-/* The same frame, compressed, if that makes it smaller by a tenth; else as it is. Into the arena. */
+/* The same frame, compressed, if that makes it smaller by a tenth; else as it is. Into the arena.
+ */
 struct mu_span gossip__frame_pack(struct mu_span frame, struct mu_arena *arena);
 /* What was packed. False: not that, or more than a frame may have. */
 bool gossip__packed_in(const Mu__Gossip__Packed *m, struct mu_arena *arena, struct mu_span *out);

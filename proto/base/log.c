@@ -24,10 +24,9 @@ static struct {
         enum mu_log_level level;
         enum mu_log_form form;
     } taps[1 + MU_LOG_TAPS_MAX]; /* the first is that of mu_log_set_tap() */
-} sink = { .lock = PTHREAD_MUTEX_INITIALIZER,
-           .level = MU_INFO,
-           .tap_level = MU_ERROR + 1,
-           .fd = 1 };
+} sink = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .level = MU_INFO, .tap_level = MU_ERROR + 1, .fd = 1
+};
 
 static const struct {
     const char *tag;  /* padded to 7 */

@@ -2,8 +2,8 @@
  *
  *   whoever logs --line--> buffer, at most LOG_COPY_MAX bytes --thread--> write()
  *
- * One at a time. As much again may be on its way into the file. What finds no room is lost, and how many lines that were is said in the file as
- * soon as it takes something again.
+ * One at a time. As much again may be on its way into the file. What finds no room is lost, and how
+ * many lines that were is said in the file as soon as it takes something again.
  */
 #ifndef MU_BASE_LOG_COPY_H
 #define MU_BASE_LOG_COPY_H

@@ -65,9 +65,9 @@ void mu_log_write(enum mu_log_level level, const char *module, const char *sente
  * -1: nowhere. As JSON: one object a line. */
 void mu_log_set_level(enum mu_log_level level);
 void mu_log_set_fd(int fd);
-/* A second place for the same lines: log_file; default -1, none. A thread writes them, so that nobody
- * waits for a disk; up to a megabyte waits for that one, then lines are lost and counted there. With
- * -1 all that waits has been written on return. From one thread at a time. */
+/* A second place for the same lines: log_file; default -1, none. A thread writes them, so that
+ * nobody waits for a disk; up to a megabyte waits for that one, then lines are lost and counted
+ * there. With -1 all that waits has been written on return. From one thread at a time. */
 void mu_log_set_copy_fd(int fd);
 void mu_log_set_json(bool is_json);
 /* "trace" "debug" "info" "warn" "err" "error", in either case. */
