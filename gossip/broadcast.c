@@ -7,7 +7,6 @@
  * A new rumor is told within 20 ms, then every gossip interval until its budget is spent. With
  * nothing to tell, or nobody to tell it to, nothing is due.
  */
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -29,7 +28,11 @@ static struct gossip__rumor *rumor_of(struct mu_branch *at)
 
 unsigned gossip__rumor_limit(const struct gossip_profile *p, size_t members)
 {
-    unsigned digits = (unsigned)ceil(log10((double)members + 1));
+    unsigned digits = 0; /* of that many members, rounded up */
+
+    for (size_t power = 1; power < members + 1; power *= 10) {
+        digits++;
+    }
     unsigned log_part =
         p->retransmit_mult * (members > TELL_ALL && digits < DIGITS_MIN ? DIGITS_MIN : digits);
     unsigned few = members > 4 ? 8 : members > 1 ? 2 * (unsigned)(members - 1) : 0;

@@ -151,4 +151,6 @@ void gossip__check(const struct gossip *g)
     gossip__answer_check(g);
     check_probe(g);
     gossip__ring_check(g);
+    gossip__record_check(g);
+    gossip__serf_check(g);
 }

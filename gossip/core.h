@@ -7,6 +7,8 @@
 #ifndef GOSSIP_CORE_H
 #define GOSSIP_CORE_H
 
+#include <stddef.h>
+
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/buf.h"
@@ -101,6 +103,10 @@ struct gossip__members {
 };
 
 struct gossip__member *gossip__members_named(const struct gossip__members *all, const char *name);
+/* Where a search for a name of this hash begins, and the record there; NULL: there is none. For who
+ * wants them in the cache before it asks. */
+const uintptr_t *gossip__members_place(const struct gossip__members *all, uint32_t name_hash);
+const struct gossip__member *gossip__members_at(const uintptr_t *place);
 struct gossip__member *gossip__members_with_id(const struct gossip__members *all,
                                                const struct mu_id *id);
 /* A new record, all zero but for its card, whose name is new too. */
@@ -423,14 +429,16 @@ struct gossip__past {
 };
 
 struct gossip__history {
-    struct gossip__past *items; /* oldest first; NULL until there is one */
-    size_t count, room;
+    struct gossip__past *items; /* a ring, the oldest at `first`; NULL until there is one */
+    size_t first, count, room;
+    uint8_t shares[64]; /* how many of these are of a member, and of others with the same place */
 };
 
 /* at_ms and incarnation are filled in; `by` is copied. */
 void gossip__record(struct gossip *g, const struct gossip__member *m, struct gossip_record what);
 void gossip__record_forget(struct gossip *g, const struct gossip__member *m);
 void gossip__record_free_all(struct gossip *g);
+void gossip__record_check(const struct gossip *g);
 enum gossip_way gossip__way_of(enum gossip__evidence evidence);
 
 /* -- inquiry.c: does this address answer? asked for others, or about a claim (5.3, 10, 11) ------
@@ -884,6 +892,7 @@ void gossip__tombstone_learn(struct gossip *g, const struct gossip__tombstone_re
 void gossip__serf_replan(struct gossip *g);
 uint64_t gossip__serf_due(const struct gossip *g);
 void gossip__serf_tick(struct gossip *g);
+void gossip__serf_check(const struct gossip *g);
 void gossip__serf_free_all(struct gossip *g);
 
 /* -- event.c: user events (13.6) ----------------------------------------------------------------
@@ -1002,57 +1011,84 @@ void gossip__on_answer(struct gossip *g, struct gossip__stream *s,
 /* -- the core itself ----------------------------------------------------------------------------
  */
 
+/* Nearly every step looks at the first part, few at the rest. */
 struct gossip {
     struct gossip_profile profile;
-    const char *(*refuse)(void *data, const struct gossip_view *member);
-    void *refuse_data;
-    const struct mu_net *networks; /* 4.1: of those who may take part; none: all may */
-    size_t networks_count;
-    gossip_log_fn *log;
-    void *log_data;
-    uint8_t cluster_id[8];
-    struct gossip__seal seal;
-
     uint64_t now_ms, wake_at_ms;
     uint64_t now_ns, arrived_ns; /* finer, for round trips; when the packet in hand came */
-    bool has_started;
+    uint8_t cluster_id[8];
+    struct gossip__seal seal;
     struct mu_rand rand;
     struct mu_arena in;   /* what is decoded from one packet or frame; bounded */
     struct mu_arena step; /* what is made in one step: effects, texts */
+    bool has_started;
+    bool has_coordinates;
+    bool has_round; /* in this step */
+    bool is_suspicion_new;
+    bool is_alive_count_new;
+    bool is_reconnecting;
+
+    /* effects of this step */
+    struct gossip_send *sends;
+    size_t sends_count, sends_room;
+    size_t ops_count, notices_count, dones_count, delivered_count, asked_count, replies_count;
+    struct gossip_keys *told_keys; /* in the step's arena */
 
     /* the table: by name and by id all, in `list` those of the detector */
-    struct gossip_cards *cards; /* NULL: not shared */
     struct gossip__members members;
     struct gossip__member *self;
     struct gossip__member **list;
     size_t list_count, list_room;
     size_t alive_count, suspect_count; /* of `list`; we count as alive */
     uint64_t slots;                    /* taken, of the first 64 */
-    struct mu_link suspects;
-    struct gossip__blame *blame; /* who accuses how often; NULL: nobody did */
-    uint64_t suspicion_due_ms;   /* unless one of them changed since: */
-    bool is_suspicion_new;
-    bool is_alive_count_new;
-    struct gossip__suspicion_terms terms[3]; /* by evidence, as of the last step */
-    struct gossip__member **graveyard;       /* freed at the next step */
-    size_t graveyard_count, graveyard_room;
-    const struct gossip__card **old_cards; /* the same */
-    size_t old_cards_count, old_cards_room;
+    size_t graveyard_count, old_cards_count;
+    gossip_log_fn *log;
+    void *log_data;
 
     unsigned health;   /* 0 .. awareness_max - 1 */
     uint64_t heard_ms; /* when a member, or its host, last spoke to us */
     uint64_t seq;      /* of pings; last given */
     uint64_t packet_counter;
-    struct gossip__probe probe;
-    uint64_t probe_at_ms;
+
+    /* what is due, and what there is of it */
+    uint64_t suspicion_due_ms; /* unless one of them changed since */
+    uint64_t probe_at_ms, rumor_at_ms, sync_at_ms;
+    uint64_t reap_at_ms, prune_at_ms;
+    uint64_t forget_at_ms;      /* no member is to be forgotten sooner */
+    uint64_t conflict_retry_ms; /* when to offer our name again, and to whom: conflict_peer */
+    uint64_t rejoin_at_ms, reconnect_at_ms;
+    struct mu_link suspects;
+    struct mu_link inquiries;
+    struct mu_link streams;
+    struct mu_link merges;
+    struct mu_link joins;
+    struct mu_link spreads; /* struct gossip__spread, by their deadlines */
+    struct mu_link widths;  /* struct gossip__width */
+    struct gossip__queries queries;
+    struct gossip__queue queues[GOSSIP__QUEUES];
+    uint64_t rumor_id, rumor_last_ms;
     size_t probe_next;   /* place in `list` */
     uint64_t probe_turn; /* of the walk */
     struct gossip__ring ring;
-    struct mu_link inquiries;
+    struct gossip__probe probe;
+    struct gossip__leave leave;
+    struct gossip__vivaldi vivaldi;
+    uint64_t counters[GOSSIP_COUNTERS_COUNT];
+    struct gossip__words heard; /* of which the hashes are the last of this part */
+
+    const char *(*refuse)(void *data, const struct gossip_view *member);
+    void *refuse_data;
+    const struct mu_net *networks; /* 4.1: of those who may take part; none: all may */
+    size_t networks_count;
+    struct gossip_cards *cards;              /* NULL: not shared */
+    struct gossip__blame *blame;             /* who accuses how often; NULL: nobody did */
+    struct gossip__suspicion_terms terms[3]; /* by evidence, as of the last step */
+    struct gossip__member **graveyard;       /* freed at the next step */
+    size_t graveyard_room;
+    const struct gossip__card **old_cards; /* the same */
+    size_t old_cards_room;
     size_t inquiries_count;
 
-    bool has_coordinates;
-    struct gossip__vivaldi vivaldi;
     struct mu_rand coordinate_rand; /* its own: decisions do not depend on where we are */
     uint64_t coordinate_log_ms;
 
@@ -1060,66 +1096,43 @@ struct gossip {
     struct mu_addr unreached_from; /* who said that nobody reaches our address; none: nobody did */
     struct gossip__stranger strangers[GOSSIP__REASONS];
     struct gossip__quota quotas[GOSSIP__TOPICS];
-    struct gossip__words heard;
-    struct gossip__queue queues[GOSSIP__QUEUES];
-    uint64_t rumor_id, rumor_at_ms, rumor_last_ms;
 
-    struct mu_link streams;
     size_t streams_count, inbound_count, inbound_bytes;
     uint32_t stream_id;
-    struct mu_link merges;
     uint64_t sync_sent_bytes, sync_taken_bytes; /* of the last whole state */
-    uint64_t sync_at_ms;
     uint64_t sync_wait_ms; /* from one to the next, while we are young; 0: the interval */
     uint64_t news_ms;      /* the first that no comparison followed; 0: none */
     uint64_t newcomers_ms; /* when they were last counted from none on */
     size_t newcomers;
 
-    struct mu_link joins;
     uint64_t join_attempt;
     struct gossip__join_try *known;
     size_t known_count;
-    uint64_t rejoin_at_ms, rejoin_wait_ms;
-    uint64_t reconnect_at_ms;
-    bool is_reconnecting;
-
-    struct gossip__leave leave;
+    uint64_t rejoin_wait_ms;
 
     /* what users see */
     uint64_t member_time, event_time, query_time;
     struct gossip__events events;
-    struct gossip__queries queries;
     size_t failed_count, left_count, leaving_count;
     struct mu_table *buffered, *tombstones;
-    uint64_t reap_at_ms, prune_at_ms;
     uint64_t conflict_notice_ms, self_claim_ms, refused_log_ms;
-    uint64_t conflict_retry_ms; /* when to offer our name again, and to whom */
     struct mu_addr conflict_peer;
 
-    struct mu_link spreads; /* struct gossip__spread, by their deadlines */
-    struct mu_link widths;  /* struct gossip__width */
-
-    /* effects of this step */
-    struct gossip_send *sends;
-    size_t sends_count, sends_room;
+    /* more effects of this step */
     struct gossip_stream_op *ops;
-    size_t ops_count, ops_room;
     struct gossip_notice *notices;
-    size_t notices_count, notices_room;
     struct gossip_done *dones;
-    size_t dones_count, dones_room;
     struct gossip_user_event *delivered;
-    size_t delivered_count, delivered_room;
     struct gossip_query *asked;
-    size_t asked_count, asked_room;
     struct gossip_reply *replies;
-    size_t replies_count, replies_room;
-    struct gossip_keys *told_keys; /* in the step's arena */
+    size_t ops_room, notices_room, dones_room, delivered_room, asked_room, replies_room;
 
-    uint64_t counters[GOSSIP_COUNTERS_COUNT];
     struct mu_sample samples[GOSSIP_SAMPLES_OF_CORE];
-    bool has_round; /* in this step */
 };
+
+/* For who works with thousands of these, of which none is in a cache: up to here is the first part.
+ */
+#define GOSSIP__HOT_BYTES offsetof(struct gossip, heard.about)
 
 void gossip__log(const struct gossip *g, enum mu_log_level level, const char *fmt, ...)
     MU_PRINTF(3, 4);

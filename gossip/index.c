@@ -162,10 +162,10 @@ static void slots_remove(struct gossip__slots *t, const struct gossip__member *m
 /* -- members ------------------------------------------------------------------------------------
  */
 
-struct gossip__member *gossip__members_named(const struct gossip__members *all, const char *name)
+static struct gossip__member *named(const struct gossip__members *all, const char *name,
+                                    uint32_t hash)
 {
     const struct gossip__slots *t = &all->names;
-    uint32_t hash = t->room > 0 ? mu_table_hash(mu_span_text(name)) : 0;
 
     for (size_t at = t->room > 0 ? home(t, hash) : 0; t->room > 0 && t->slots[at] != 0;
          at = after(t, at)) {
@@ -178,10 +178,24 @@ struct gossip__member *gossip__members_named(const struct gossip__members *all, 
     return NULL;
 }
 
-static uintptr_t *id_slot(const struct gossip__members *all, const struct mu_id *id)
+struct gossip__member *gossip__members_named(const struct gossip__members *all, const char *name)
+{
+    return named(all, name, all->names.room > 0 ? mu_table_hash(mu_span_text(name)) : 0);
+}
+
+const uintptr_t *gossip__members_place(const struct gossip__members *all, uint32_t name_hash)
+{
+    return all->names.room > 0 ? &all->names.slots[home(&all->names, name_hash)] : NULL;
+}
+
+const struct gossip__member *gossip__members_at(const uintptr_t *place)
+{
+    return place != NULL ? member_in(*place) : NULL;
+}
+
+static uintptr_t *id_slot(const struct gossip__members *all, const struct mu_id *id, uint32_t hash)
 {
     const struct gossip__slots *t = &all->ids;
-    uint32_t hash = t->room > 0 ? mu_table_hash(mu_span_of(id->b, sizeof id->b)) : 0;
 
     for (size_t at = t->room > 0 ? home(t, hash) : 0; t->room > 0 && t->slots[at] != 0;
          at = after(t, at)) {
@@ -195,14 +209,15 @@ static uintptr_t *id_slot(const struct gossip__members *all, const struct mu_id 
 struct gossip__member *gossip__members_with_id(const struct gossip__members *all,
                                                const struct mu_id *id)
 {
-    const uintptr_t *slot = id_slot(all, id);
+    uint32_t hash = all->ids.room > 0 ? mu_table_hash(mu_span_of(id->b, sizeof id->b)) : 0;
+    const uintptr_t *slot = id_slot(all, id, hash);
 
     return slot != NULL ? member_in(*slot) : NULL;
 }
 
 void gossip__members_id_set(struct gossip__members *all, struct gossip__member *m)
 {
-    uintptr_t *slot = id_slot(all, &m->card->node_id);
+    uintptr_t *slot = id_slot(all, &m->card->node_id, m->card->id_hash);
 
     if (slot != NULL) {
         *slot = slot_of(m, m->card->id_hash);
@@ -213,7 +228,9 @@ void gossip__members_id_set(struct gossip__members *all, struct gossip__member *
 
 void gossip__members_id_unset(struct gossip__members *all, struct gossip__member *m)
 {
-    if (gossip__members_with_id(all, &m->card->node_id) == m) {
+    const uintptr_t *slot = id_slot(all, &m->card->node_id, m->card->id_hash);
+
+    if (slot != NULL && member_in(*slot) == m) {
         slots_remove(&all->ids, m, id_hash);
     }
 }
@@ -229,7 +246,7 @@ void gossip__members_room(struct gossip__member ***items, size_t count, size_t *
 struct gossip__member *gossip__members_add(struct gossip__members *all,
                                            const struct gossip__card *card)
 {
-    MU_ASSERT(gossip__members_named(all, card->name) == NULL);
+    MU_ASSERT(named(all, card->name, card->name_hash) == NULL);
     struct gossip__member *m = record_new(all);
 
     m->card = card;

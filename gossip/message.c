@@ -33,16 +33,18 @@ typedef Mu__Gossip__PushPull PbPushPull;
 bool gossip__text_ok(const char *text, size_t bytes_max)
 {
     struct mu_span s = mu_span_text(text);
+    bool is_ascii = true;
 
-    if (s.bytes > bytes_max || !mu_span_is_utf8(s)) {
+    if (s.bytes > bytes_max) {
         return false;
     }
     for (size_t i = 0; i < s.bytes; i++) {
         if (s.data[i] < ' ' || s.data[i] == 0x7f) {
             return false; /* names and sentences reach log lines */
         }
+        is_ascii = is_ascii && s.data[i] < 0x80;
     }
-    return true;
+    return is_ascii || mu_span_is_utf8(s);
 }
 
 bool gossip__name_ok(const char *name)

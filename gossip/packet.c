@@ -7,6 +7,7 @@
  * packet the key id says with what, the checksum is 0, and a nonce and the closed body follow
  * (seal.c).
  */
+#include <endian.h>
 #include <string.h>
 
 #include "base/crc.h"
@@ -14,6 +15,9 @@
 #include "core.h"
 
 #define WIRE_VERSION 1
+#define CLUSTER_AT   4
+#define VERSIONS_AT  12
+#define KEY_AT       16
 #define CRC_AT       20
 #define VERSION_CORE 1
 
@@ -25,40 +29,35 @@ static uint32_t checksum(const uint8_t *header, struct mu_span body)
     return mu_crc32c(mu_crc32c(0, header, CRC_AT), body.data, body.bytes);
 }
 
-/* Everything but the checksum. */
-static struct mu_wr header_begin(const struct gossip *g, uint8_t flags, uint32_t key_id,
-                                 uint8_t out[GOSSIP__HEADER_BYTES])
+static void put_u32be(uint8_t *to, uint32_t v)
 {
-    struct mu_wr w = mu_wr_of(out, GOSSIP__HEADER_BYTES);
+    v = htobe32(v);
+    memcpy(to, &v, sizeof v);
+}
 
-    mu_wr_bytes(&w, "mu", 2);
-    mu_wr_u8(&w, WIRE_VERSION);
-    mu_wr_u8(&w, flags);
-    mu_wr_bytes(&w, g->cluster_id, sizeof g->cluster_id);
-    mu_wr_u8(&w, VERSION_CORE);
-    mu_wr_u8(&w, VERSION_CORE);
-    mu_wr_u8(&w, VERSION_CORE);
-    mu_wr_u8(&w, 0);
-    mu_wr_u32be(&w, key_id);
-    return w;
+static void header_put(const struct gossip *g, uint8_t flags, uint32_t key_id, uint8_t *out)
+{
+    const uint8_t begin[] = { 'm', 'u', WIRE_VERSION, flags };
+    static const uint8_t versions[] = { VERSION_CORE, VERSION_CORE, VERSION_CORE, 0 };
+
+    memcpy(out, begin, sizeof begin);
+    memcpy(out + CLUSTER_AT, g->cluster_id, sizeof g->cluster_id);
+    memcpy(out + VERSIONS_AT, versions, sizeof versions);
+    put_u32be(out + KEY_AT, key_id);
+    put_u32be(out + CRC_AT, 0);
 }
 
 void gossip__header_write(const struct gossip *g, uint8_t flags, struct mu_span body,
                           uint8_t out[GOSSIP__HEADER_BYTES])
 {
-    struct mu_wr w = header_begin(g, flags | GOSSIP__FLAG_CHECKED, 0, out);
-
-    mu_wr_u32be(&w, checksum(out, body));
-    MU_ASSERT(mu_wr_ok(&w) && w.used == GOSSIP__HEADER_BYTES);
+    header_put(g, flags | GOSSIP__FLAG_CHECKED, 0, out);
+    put_u32be(out + CRC_AT, checksum(out, body));
 }
 
 void gossip__header_sealed(const struct gossip *g, uint8_t flags, uint32_t key_id,
                            uint8_t out[GOSSIP__HEADER_BYTES])
 {
-    struct mu_wr w = header_begin(g, flags | GOSSIP__FLAG_SEALED, key_id, out);
-
-    mu_wr_u32be(&w, 0);
-    MU_ASSERT(mu_wr_ok(&w) && w.used == GOSSIP__HEADER_BYTES);
+    header_put(g, flags | GOSSIP__FLAG_SEALED, key_id, out);
 }
 
 bool gossip__header_read(const struct gossip *g, struct mu_span data, uint8_t flags,

@@ -459,6 +459,12 @@ void gossip__on_alive(struct gossip *g, const struct gossip__alive *a, struct mu
 /* -- 4.2 suspect(i, from) -----------------------------------------------------------------------
  */
 
+/* For the log, if there is one. */
+static const char *said_by(struct gossip *g, const char *what, const char *from)
+{
+    return g->log != NULL ? mu_arena_printf(&g->step, "%s by %s", what, from) : what;
+}
+
 static void raise(struct gossip__member *m, uint64_t incarnation)
 {
     if (incarnation > m->incarnation) {
@@ -508,8 +514,7 @@ void gossip__on_suspect(struct gossip *g, const struct gossip__suspect *s, struc
     raise(m, s->incarnation);
     switch (m->state) {
     case GOSSIP__ALIVE:
-        gossip__member_move(g, m, GOSSIP__SUSPECT,
-                            mu_arena_printf(&g->step, "accused by %s", s->from));
+        gossip__member_move(g, m, GOSSIP__SUSPECT, said_by(g, "accused", s->from));
         gossip__record(g, m,
                        (struct gossip_record){ .change = GOSSIP_CHANGE_SUSPECTED,
                                                .by = s->from,
@@ -566,8 +571,7 @@ void gossip__on_dead(struct gossip *g, const struct gossip__dead *d, struct mu_s
     }
     gossip__count(g, GOSSIP_COUNT_DEATHS);
     gossip__member_move(g, m, has_left ? GOSSIP__GONE : GOSSIP__DEAD,
-                        has_left ? "it says so"
-                                 : mu_arena_printf(&g->step, "declared by %s", d->from));
+                        has_left ? "it says so" : said_by(g, "declared", d->from));
     gossip__record(
         g, m,
         (struct gossip_record){ .change = has_left ? GOSSIP_CHANGE_LEFT : GOSSIP_CHANGE_DEAD,

@@ -108,6 +108,7 @@ static void reap_plan(struct gossip *g, const struct gossip__member *m)
     enum gossip_rule rule;
     uint64_t at_ms = forgotten_at(g, m, &rule);
 
+    g->forget_at_ms = at_ms < g->forget_at_ms ? at_ms : g->forget_at_ms;
     g->reap_at_ms = at_ms < g->reap_at_ms ? at_ms : g->reap_at_ms;
 }
 
@@ -519,14 +520,19 @@ static size_t next_place(const struct gossip *g, size_t place, const struct goss
     return place + (place < g->members.count && g->members.items[place] == m);
 }
 
+/* Those whose time is over; and when the next one's is. */
 static void reap_members(struct gossip *g)
 {
+    g->forget_at_ms = GOSSIP__NEVER;
     for (size_t i = 0; i < g->members.count;) {
         struct gossip__member *m = g->members.items[i];
         enum gossip_rule rule;
+        uint64_t at_ms = forgotten_at(g, m, &rule);
 
-        if (forgotten_at(g, m, &rule) <= g->now_ms) {
+        if (at_ms <= g->now_ms) {
             reap(g, m, false);
+        } else if (at_ms < g->forget_at_ms) {
+            g->forget_at_ms = at_ms;
         }
         i = next_place(g, i, m);
     }
@@ -606,7 +612,12 @@ void gossip__serf_tick(struct gossip *g)
         conflict_retry(g);
     }
     if (g->reap_at_ms <= g->now_ms) {
-        reap_members(g);
+        if (g->forget_at_ms <= g->now_ms) {
+            reap_members(g);
+        }
+        if (g->failed_count + g->left_count == 0) {
+            g->forget_at_ms = GOSSIP__NEVER; /* those that it was for are back */
+        }
         reap_memories(g);
         g->reap_at_ms = GOSSIP__NEVER;
         if (g->failed_count + g->left_count + mu_table_count(g->buffered) +
@@ -614,9 +625,16 @@ void gossip__serf_tick(struct gossip *g)
             0) {
             reap_wake(g);
         }
-        for (size_t i = 0; i < g->members.count; i++) {
-            reap_plan(g, g->members.items[i]);
-        }
+        g->reap_at_ms = g->forget_at_ms < g->reap_at_ms ? g->forget_at_ms : g->reap_at_ms;
+    }
+}
+
+void gossip__serf_check(const struct gossip *g)
+{
+    for (size_t i = 0; i < g->members.count; i++) {
+        enum gossip_rule rule;
+
+        MU_ASSERT(forgotten_at(g, g->members.items[i], &rule) >= g->forget_at_ms);
     }
 }
 

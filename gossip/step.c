@@ -206,7 +206,7 @@ static void lists_init(struct gossip *g)
     gossip__rumor_init(g);
     g->stream_id = (uint32_t)-1; /* odd, and the first one is 1 */
     g->probe_at_ms = g->rumor_at_ms = g->sync_at_ms = g->suspicion_due_ms = GOSSIP__NEVER;
-    g->reap_at_ms = g->prune_at_ms = g->conflict_retry_ms = GOSSIP__NEVER;
+    g->reap_at_ms = g->prune_at_ms = g->conflict_retry_ms = g->forget_at_ms = GOSSIP__NEVER;
 }
 
 /* Alive from the first moment, but seen by nobody until START. */

@@ -107,10 +107,44 @@ static void one_that_flaps_does_not_push_out_the_others(void **unused)
     expect_past(&b, "quiet", "suspected judge 10");
     assert_int_equal(b.g->history.count, 1 + GOSSIP__RECORDS_OF_ONE);
 
-    const struct gossip__past *last = &b.g->history.items[b.g->history.count - 1];
+    const struct gossip__history *h = &b.g->history;
+    const struct gossip__past *last = &h->items[(h->first + h->count - 1) % h->room];
 
     assert_int_equal(last->record.change, GOSSIP_CHANGE_RETURNED);
     assert_int_equal(last->record.incarnation, 500);
+    bench_close(&b);
+}
+
+/* The oldest go, of whoever, and of one that has its share its own: round and round, in order. */
+static void the_order_stays_when_it_goes_round(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    bench_member(&b, "flapping", 1, GOSSIP__ALIVE);
+    for (unsigned i = 2; i <= 3 * GOSSIP__RECORDS_MAX; i++) {
+        char name[8];
+
+        (void)snprintf(name, sizeof name, "m%u", i);
+        bench_member(&b, name, i, GOSSIP__DEAD);
+        bench_say_dead(&b, "flapping", 10 + i, "x");
+        bench_say_alive(&b, "flapping", 1, 11 + i);
+        gossip__check(b.g);
+    }
+    const struct gossip__history *h = &b.g->history;
+    size_t flaps = 0;
+
+    assert_int_equal(h->count, GOSSIP__RECORDS_MAX);
+    for (size_t i = 0; i < h->count; i++) {
+        const struct gossip__past *p = &h->items[(h->first + i) % h->room];
+
+        flaps += strcmp(p->about->card->name, "flapping") == 0;
+        assert_true(i == 0 ||
+                    h->items[(h->first + i - 1) % h->room].record.at_ms <= p->record.at_ms);
+    }
+    assert_int_equal(flaps, GOSSIP__RECORDS_OF_ONE);
+    expect_past(&b, "m384", "dead judge 10");
     bench_close(&b);
 }
 
@@ -140,6 +174,7 @@ int main(void)
         cmocka_unit_test(what_is_said_of_ourselves_is_kept_too),
         cmocka_unit_test(one_that_flaps_does_not_push_out_the_others),
         cmocka_unit_test(many_stay_within_the_bound),
+        cmocka_unit_test(the_order_stays_when_it_goes_round),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
