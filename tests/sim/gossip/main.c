@@ -224,11 +224,14 @@ static struct arguments parse(int argc, char **argv)
 }
 
 /* Gigabytes of small records, read in no order: with pages of 4 kB the processor would mostly look
- * for pages. malloc asks for large ones when it is told so before the start. */
+ * for pages. malloc asks for large ones when it is told so before the start; and what a node gives
+ * back that crashes it keeps for the next one, instead of having the kernel clear all that anew. */
 static void want_large_pages(char **argv)
 {
-    if (getenv("GLIBC_TUNABLES") == NULL &&
-        setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 1) == 0) {
+    static const char wanted[] = "glibc.malloc.hugetlb=1:glibc.malloc.trim_threshold=68719476736:"
+                                 "glibc.malloc.mmap_threshold=33554432";
+
+    if (getenv("GLIBC_TUNABLES") == NULL && setenv("GLIBC_TUNABLES", wanted, 1) == 0) {
         (void)execv("/proc/self/exe", argv); /* if that fails: then slower */
     }
 }

@@ -31,15 +31,21 @@ struct mu_addr sim_addr(uint32_t host)
                          .port = PORT };
 }
 
-struct sim_node *sim_node_at(struct world *w, const struct mu_addr *addr)
+uint32_t sim_at_host(const struct world *w, const struct mu_addr *addr)
 {
     uint32_t host =
         (uint32_t)addr->ip[1] << 16 | (uint32_t)addr->ip[2] << 8 | (uint32_t)addr->ip[3];
 
-    if (addr->ip[0] != 10 || addr->port != PORT || host >= w->hosts_count) {
-        return NULL;
-    }
-    struct sim_node *n = w->hosts[host] != UINT32_MAX ? w->nodes[w->hosts[host]] : NULL;
+    return addr->ip[0] == 10 && addr->port == PORT && host < w->hosts_count ? w->hosts[host]
+                                                                            : UINT32_MAX;
+}
+
+struct sim_node *sim_node_at(const struct world *w, const struct mu_addr *addr)
+{
+    uint32_t node = sim_at_host(w, addr);
+    struct sim_node *n = node != UINT32_MAX ? w->nodes[node] : NULL;
+    uint32_t host =
+        (uint32_t)addr->ip[1] << 16 | (uint32_t)addr->ip[2] << 8 | (uint32_t)addr->ip[3];
 
     return n != NULL && n->host == host ? n : NULL;
 }

@@ -32,8 +32,8 @@ struct sim_event {
     enum gossip_end end;
 };
 
-/* What is to happen, ordered by time and then by when that was decided: a heap of small entries.
- * `at` is a place among the events, or the node that is to be woken. */
+/* What is to happen, ordered by time and then by when that was decided; `at` is a place among the
+ * events. */
 struct sim_due {
     uint64_t at_us, order;
     uint32_t at;
@@ -42,7 +42,28 @@ struct sim_due {
 struct sim_heap {
     struct sim_due *items;
     size_t count, room;
-    uint32_t *places; /* of each `at`, plus one; 0: not in here. NULL: nobody asks */
+};
+
+#define SIM_SOON 16
+
+struct sim_soon { /* those that come before all in the heap, in their order: a ring */
+    struct sim_due items[SIM_SOON];
+    size_t first, count;
+};
+
+struct sim_wake { /* of a node */
+    uint64_t at_us, order;
+    uint32_t prev, next; /* in the list of its millisecond: nodes, plus one; 0: none */
+    bool is_set;
+};
+
+#define SIM_WHEEL 1024 /* milliseconds: who has others probes one of them more often */
+
+struct sim_wheel {
+    struct sim_wake *of; /* by node, plus one */
+    uint32_t first[SIM_WHEEL], last[SIM_WHEEL];
+    uint64_t taken[SIM_WHEEL / 64]; /* slots with a list */
+    size_t count;
 };
 
 struct sim_end { /* one end of a connection */
@@ -57,18 +78,22 @@ struct sim_connection {
 };
 
 struct sim_node {
-    char name[MU_NODE_NAME_MAX + 1], label[MU_NODE_NAME_MAX + 1];
-    bool is_double; /* its name is another's too: who issued an incarnation is not to be told */
+    /* What every event looks at. */
     struct gossip *core;
+    struct world *world;
     enum world_life life_kind;
     uint32_t life; /* counts up with each start */
-    uint64_t started_us;
     uint32_t host; /* number of its address */
     unsigned group;
     double loss_to;
-    uint64_t wake_mark;
-    uint64_t resume_us;
     uint64_t clogged_us; /* its messages wait until then */
+    uint64_t wake_mark;
+    uint64_t incarnation;
+    uint64_t issued_max; /* highest incarnation it ever had */
+    /* The rest. */
+    char name[MU_NODE_NAME_MAX + 1], label[MU_NODE_NAME_MAX + 1];
+    bool is_double; /* its name is another's too: who issued an incarnation is not to be told */
+    uint64_t started_us, resume_us;
     uint32_t accepted_id;
     bool is_leaving;
     char refuse[MU_NODE_NAME_MAX + 1];
@@ -79,28 +104,30 @@ struct sim_node {
     size_t held_count, held_room;
     /* its disk */
     struct mu_id node_id;
-    uint64_t incarnation, member_time, event_time, query_time;
+    uint64_t member_time, event_time, query_time;
     struct gossip_known *known;
     size_t known_count, known_before; /* before: of earlier lives, while a life is added */
     /* the outside view: name -> struct sim_record */
     struct mu_table *records;
-    uint64_t issued_max; /* highest incarnation it ever had */
-    struct world *world;
 };
 
 struct world {
     struct world_options options;
     struct mu_rand rand;
     uint64_t now_us, order;
+    struct sim_soon soon;
+    struct sim_heap dues;
     /* Wakes apart: nearly every step of a node moves its one, and few of them ever come. */
-    struct sim_heap dues, wakes;
+    struct sim_wheel wakes;
+    uint32_t announced;       /* the wake that was last made ready for; plus one */
     struct sim_event *events; /* those due, and free places */
     size_t events_room;
     uint32_t *events_free; /* places */
     size_t events_free_count;
     struct sim_node **nodes;
     size_t nodes_count;
-    uint32_t *hosts; /* host number -> node */
+    uint32_t *name_hashes; /* by node */
+    uint32_t *hosts;       /* host number -> node */
     size_t hosts_count;
     struct mu_table *names;
     struct gossip_cards *cards; /* what members say of themselves, once for all nodes */
@@ -114,7 +141,8 @@ struct world {
     void *listener;
     world_heard_fn *heard;
     void *hearer;
-    size_t source; /* of the event being handled; SIZE_MAX: no node */
+    size_t source; /* of the event being handled; SIZE_MAX: no node, or: */
+    const struct mu_addr *packet_from;
 };
 
 #define SIM_CUT_UDP 1
@@ -124,10 +152,15 @@ void sim_push(struct world *w, struct sim_event e);
 /* The one wake of a node, instead of an earlier one; or none. */
 void sim_wake_at(struct world *w, uint32_t node, uint64_t at_us);
 void sim_wake_never(struct world *w, uint32_t node);
+void sim_wake_room(struct world *w, size_t node); /* one more node */
 bool sim_pop(struct world *w, uint64_t until_us, struct sim_event *out);
 void sim_events_free(struct world *w);
 struct mu_addr sim_addr(uint32_t host);
-struct sim_node *sim_node_at(struct world *w, const struct mu_addr *addr); /* NULL: no such host */
+struct sim_node *sim_node_at(const struct world *w,
+                             const struct mu_addr *addr); /* NULL: no such host */
+uint32_t sim_at_host(const struct world *w,
+                     const struct mu_addr *addr); /* its number, or of who
+                                                      moved on; or UINT32_MAX */
 bool sim_link_ok(const struct world *w, const struct sim_node *from, const struct sim_node *to,
                  uint8_t bit);
 

@@ -16,16 +16,26 @@
 #define DONE_SPREAD     3
 #define WALL_SECONDS    200000000ULL /* since 2020, at the beginning of every run */
 
+static void hash_word(struct world *w, uint64_t word)
+{
+    w->hash = (w->hash ^ word) * 0x9e3779b97f4a7c15ULL;
+    w->hash ^= w->hash >> 32;
+}
+
 void sim_hash(struct world *w, const void *data, size_t bytes)
 {
     const uint8_t *b = data;
+    uint64_t word;
+    size_t at = 0;
 
-    for (size_t at = 0; at < bytes; at += sizeof(uint64_t)) {
-        uint64_t word = bytes;
-
-        memcpy(&word, b + at, bytes - at < sizeof word ? bytes - at : sizeof word);
-        w->hash = (w->hash ^ word) * 0x9e3779b97f4a7c15ULL;
-        w->hash ^= w->hash >> 32;
+    for (; bytes - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, b + at, sizeof word);
+        hash_word(w, word);
+    }
+    if (at < bytes) {
+        word = bytes;
+        memcpy(&word, b + at, bytes - at);
+        hash_word(w, word);
     }
 }
 
@@ -110,6 +120,7 @@ void world_free(struct world *w)
     gossip_cards_free(w->cards); /* the last core is gone */
     mu_free(w->nodes);
     mu_free(w->hosts);
+    mu_free(w->name_hashes);
     mu_free(w);
 }
 
@@ -161,8 +172,9 @@ size_t world_add_as(struct world *w, const char *label, const char *name)
     n->node_id = mu_id_drawn(&w->rand);
     w->nodes = mu_grow(w->nodes, (w->nodes_count + 1) * sizeof(struct sim_node *));
     w->nodes[w->nodes_count] = n;
-    w->wakes.places = mu_grow(w->wakes.places, (w->nodes_count + 1) * sizeof *w->wakes.places);
-    w->wakes.places[w->nodes_count] = 0;
+    w->name_hashes = mu_grow(w->name_hashes, (w->nodes_count + 1) * sizeof *w->name_hashes);
+    w->name_hashes[w->nodes_count] = mu_table_hash(mu_span_text(name));
+    sim_wake_room(w, w->nodes_count);
     n->host = host_new(w, (uint32_t)w->nodes_count);
     if (first != NULL) {
         first->is_double = n->is_double = true;
@@ -347,7 +359,7 @@ void world_start(struct world *w, size_t node, struct world_start how)
         .seed = mu_rand_u64(&w->rand),
         .refuse = refuse,
         .refuse_data = n,
-        .log = print_line,
+        .log = w->options.trace != NULL ? print_line : NULL,
         .log_data = n,
         .known = how.keep_state ? n->known : NULL,
         .known_count = how.keep_state ? n->known_count : 0,
@@ -497,7 +509,9 @@ void world_hear(struct world *w, world_heard_fn *heard, void *data)
 
 size_t world_source(const struct world *w)
 {
-    return w->source;
+    const struct sim_node *from = w->packet_from != NULL ? sim_node_at(w, w->packet_from) : NULL;
+
+    return from != NULL ? w->hosts[from->host] : w->source;
 }
 
 bool world_event(struct world *w, size_t node, const char *name, const char *payload, bool coalesce)
@@ -634,9 +648,8 @@ static void hold(struct sim_node *n, struct sim_event e)
 static void handle(struct world *w, struct sim_node *n, const struct sim_event *e)
 {
     struct gossip_event ev = { .kind = GOSSIP_EV_WAKE };
-    const struct sim_node *from = e->kind == SIM_PACKET ? sim_node_at(w, &e->addr) : NULL;
 
-    w->source = from != NULL ? w->hosts[from->host] : SIZE_MAX;
+    w->packet_from = e->kind == SIM_PACKET ? &e->addr : NULL;
     switch (e->kind) {
     case SIM_PACKET:
         ev.kind = GOSSIP_EV_PACKET;
@@ -665,6 +678,7 @@ static void handle(struct world *w, struct sim_node *n, const struct sim_event *
     case SIM_CONNECT: break; /* not for a core */
     }
     w->source = SIZE_MAX;
+    w->packet_from = NULL;
     mu_free(e->data);
 }
 
