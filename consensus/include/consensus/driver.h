@@ -103,6 +103,9 @@ bool consensus_driver_takes_next(const struct consensus_driver *d);
 /* Before start: a state has to come from the leader; else the log leads to it from its beginning.
  */
 bool consensus_driver_lacks_state(const struct consensus_driver *d);
+/* Before start: damage that the log was opened with and can do without, and the segment to be shed
+ * for it. 0: there is none. A view, until the start. */
+uint64_t consensus_driver_damage(const struct consensus_driver *d, const char **what);
 void consensus_driver_start(struct consensus_driver *d);
 typedef void consensus_stopped_fn(void *data);
 /* A leader first gives its office away, if another voter can take it, for at most an election

@@ -308,7 +308,7 @@ static void look_at(struct server *s)
                    U(applied.index));
     }
     fact_state(s, &applied);
-    platter_whole(s);
+    platter_whole(s, &applied);
     catalog_close(c);
     mu_free(path);
     disk_die(s->disk);

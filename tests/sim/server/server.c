@@ -527,8 +527,10 @@ static void on_opened(void *data)
     s->has_begun = true;
     s->term = s->commit = s->origin_seq = s->awaited = s->reads_leased = 0;
     world_say(w, "%s: is up, applied %llu", s->name, U(s->opened.index));
+    uint64_t damaged = s->node.opened.damaged_segment;
+
     consensus__node_start(&s->node, server_ms(s));
-    scrubs_open(s);
+    scrubs_open(s, damaged);
     fact_log(s);
     server_store_wakes(s);
     server_turn_ends(s);

@@ -474,7 +474,8 @@ enum snaps_point snaps_at(const struct server *s);
 /* -- scrubs.c -----------------------------------------------------------------------------------
  */
 
-void scrubs_open(struct server *s);
+/* damaged: a segment that its start has found so; 0: none. */
+void scrubs_open(struct server *s, uint64_t damaged);
 void scrubs_close(struct server *s);
 void scrubs_soon(struct server *s);
 void scrubs_surveyed(void *data, const struct consensus_survey *survey);
@@ -545,7 +546,8 @@ uint64_t facts_last(const struct world *w);
 void platter_said(struct server *s, struct mu_span message); /* to a peer; whatever becomes of it */
 void platter_committed(struct server *leader, uint64_t index);
 void platter_left(struct server *s);  /* it has ended in the middle */
-void platter_whole(struct server *s); /* it has stopped, and was read again before */
+/* It has stopped, with this state, and was read again before. */
+void platter_whole(struct server *s, const struct catalog_applied *state);
 
 /* -- model.c ------------------------------------------------------------------------------------
  */
