@@ -15,8 +15,7 @@
 #include "sim_vfs.h"
 #include "world.h"
 
-#define DEATHS_MAX 3
-#define REST_US    (40 * MS) /* entries that nobody waits for are held so long */
+#define REST_US (40 * MS) /* entries that nobody waits for are held so long */
 
 /* -- clocks -------------------------------------------------------------------------------------
  */
@@ -229,7 +228,7 @@ static void dies(struct server *s, const char *what, const char *why)
     }
     w->sums.deaths++;
     s->deaths += server_is_hurt(s);
-    if (s->deaths == DEATHS_MAX) { /* as agent/failures.c: it stays down */
+    if (s->deaths == SERVER_DEATHS_MAX) { /* as agent/failures.c: it stays down */
         world_say(w, "%s: has failed %u times", s->name, s->deaths);
         s->is_refused = true;
         w->sums.refused++;

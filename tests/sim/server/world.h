@@ -61,7 +61,8 @@
 #define NEVER       UINT64_MAX
 #define WAKE_US     5 /* from another thread to the loop */
 
-#define SERVER_DIR_BYTES 8
+#define SERVER_DEATHS_MAX 3 /* of its own disk: it stays down */
+#define SERVER_DIR_BYTES  8
 
 /* What may go wrong. Each is off in every second run. */
 #define WORLD_FAULTS(X)                                                                     \
