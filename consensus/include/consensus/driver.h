@@ -47,6 +47,9 @@ struct consensus_callbacks {
     bool (*is_relief)(void *data, struct mu_span command);
     /* The state of another server differs from this one's: say what this one has. NULL: nothing. */
     void (*state_differs)(void *data);
+    /* The state, a copy of another server's, is what others have come to: it is a witness from now
+     * on (consensus/sums.c), and so it is to be at the next start. NULL: nobody remembers. */
+    void (*state_proven)(void *data);
     /* Work on snapshots: carry out the orders one after the other, beside the loop (`data` of an
      * order is *borrowed* for the call), and answer each but CLOSE and ABANDON by
      * consensus_driver_snapshot(), READ by consensus_driver_chunk(). NULL: none are made or taken.
@@ -77,6 +80,8 @@ struct consensus_driver_options {
     /* There is no state, or none that may be used; `applied` is 0. What the log does not hold any
      * more comes from the leader; without others that could have it, it is not opened. */
     bool lacks_state;
+    bool state_is_copy; /* it is a snapshot that was installed, and `state_proven` not called since
+                         */
     /* Of a complete state that lies beside it: a crash has interrupted the install of a snapshot.
      * 0: there is none. See consensus_driver_takes_next(). */
     uint64_t next_applied, next_applied_term;

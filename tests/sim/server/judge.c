@@ -238,7 +238,8 @@ static enum mu_code of_state(void *data, const char *name, struct mu_err *err)
     (void)err;
     (void)snprintf(now, sizeof now, "state-%llu.db", U(n->server->generation));
     if (strncmp(name, now, strlen(now)) != 0 && strcmp(name, "current") != 0 &&
-        strcmp(name, "rebuild") != 0 && strcmp(name, "export.part") != 0) {
+        strcmp(name, "rebuild") != 0 && strcmp(name, "copied") != 0 &&
+        strcmp(name, "export.part") != 0) {
         world_fail(n->server->world, "%s: %s is left over, and the state is of generation %llu",
                    n->server->name, name, U(n->server->generation));
     }

@@ -72,7 +72,7 @@ static void act_differ(struct world *w)
     struct server *s = any(w);
 
     if (server_is_up(s) && !s->differs && torture_can_spare(w, s)) {
-        s->differs = s->has_differed = true;
+        s->differs = true;
         w->bad[FAULT_differ]++;
         world_say(w, "%s: its state is another one from now on", s->name);
     }

@@ -323,9 +323,6 @@ static void on_dead(void *data, const char *why)
 
     consensus__node_status(&s->node, &st);
     if (st.is_diverged) {
-        /* where nobody is in the majority a copy of the leader's state decides: it may be the odd
-         * one that led, and two agree with it then */
-        s->is_excused = s->is_excused || s->world->is_odd_copied;
         server_state_bad(s, why);
         return;
     }
@@ -417,6 +414,7 @@ const struct consensus_callbacks server_callbacks = {
     .relieved = on_relieved,
     .surveyed = scrubs_surveyed,
     .state_differs = on_state_differs,
+    .state_proven = snaps_proven,
 };
 
 /* -- opening ------------------------------------------------------------------------------------

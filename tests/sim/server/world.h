@@ -176,14 +176,14 @@ struct server {
     bool is_torn;       /* also what was newest there, and nothing tells of */
     bool is_state_hurt; /* its state may be; over when that was made anew */
     bool differs;       /* its sums are not what its state adds up to */
-    bool has_differed;
-    bool is_remade;   /* its state is not to be used and not there again yet */
-    bool is_noted;    /* that was written down: no crash may undo it */
-    bool lacks_state; /* what the log has no more comes from a leader */
-    bool is_refused;  /* it will not start again, and has said why */
-    unsigned deaths;  /* of damage */
-    bool joins;       /* an empty disk waits to be added, it does not form a cluster */
-    bool was_cut;     /* the power was, since it ran last */
+    bool is_remade;     /* its state is not to be used and not there again yet */
+    bool is_noted;      /* that was written down: no crash may undo it */
+    bool lacks_state;   /* what the log has no more comes from a leader */
+    bool is_copy;       /* its state, as it was opened: of another, and not proven */
+    bool is_refused;    /* it will not start again, and has said why */
+    unsigned deaths;    /* of damage */
+    bool joins;         /* an empty disk waits to be added, it does not form a cluster */
+    bool was_cut;       /* the power was, since it ran last */
     bool was_cut_once;
     uint64_t restart_at;
     struct event restart, exit;
@@ -345,9 +345,8 @@ struct world {
     struct op *ops;
     size_t ops_count, ops_room;
     uint64_t think_us;
-    bool is_calm;       /* clients ask no more */
-    bool is_odd_copied; /* a snapshot was made of a state that differed */
-    bool has_node;      /* sessions can be made */
+    bool is_calm;  /* clients ask no more */
+    bool has_node; /* sessions can be made */
 
     struct fact *facts; /* by index */
     size_t facts_count, facts_room;
@@ -455,6 +454,7 @@ void threads_apply_end(struct server *s);
 void snaps_open(struct server *s);
 void snaps_close(struct server *s); /* the work that runs is waited for */
 void snaps_order(void *data, const struct consensus_snap_order *order);
+void snaps_proven(void *data);
 void snaps_poll(struct server *s); /* something has ended that a switch may have waited for */
 
 /* What the thread of snapshots is at. */
