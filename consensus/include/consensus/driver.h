@@ -80,8 +80,7 @@ struct consensus_driver_options {
     /* There is no state, or none that may be used; `applied` is 0. What the log does not hold any
      * more comes from the leader; without others that could have it, it is not opened. */
     bool lacks_state;
-    bool state_is_copy; /* it is a snapshot that was installed, and `state_proven` not called since
-                         */
+    bool state_is_copy; /* it was installed, and `state_proven` was not called since */
     /* Of a complete state that lies beside it: a crash has interrupted the install of a snapshot.
      * 0: there is none. See consensus_driver_takes_next(). */
     uint64_t next_applied, next_applied_term;
