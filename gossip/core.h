@@ -40,7 +40,7 @@ struct gossip__suspicion {
     uint64_t called_ms;    /* when it was last asked to speak up */
     uint64_t accusers[GOSSIP__ACCUSERS_MAX]; /* hashes of names; the first one started it */
     unsigned accusers_count;
-    enum gossip__evidence evidence; /* the most patient one heard */
+    enum gossip__evidence evidence; /* the weightiest one heard */
     bool is_unheard;                /* nobody spoke to us: confirmations cannot come either */
 };
 

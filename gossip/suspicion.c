@@ -87,10 +87,13 @@ uint64_t gossip__suspicion_timeout(const struct gossip__suspicion_terms *t, unsi
     return ms > (double)t->min_ms ? (uint64_t)ms : t->min_ms;
 }
 
-static unsigned patience(enum gossip__evidence evidence)
+/* Whose word counts when accusers disagree: that a kernel answers for the process, one way or the
+ * other, is more than that nothing came back, which one lost segment does too. (By 6 the most
+ * patient one would count.) */
+static unsigned weight(enum gossip__evidence evidence)
 {
     static const unsigned rank[] = {
-        [GOSSIP__REFUSED] = 0, [GOSSIP__SILENT] = 1, [GOSSIP__STALLED] = 2
+        [GOSSIP__SILENT] = 0, [GOSSIP__REFUSED] = 1, [GOSSIP__STALLED] = 2
     };
 
     return rank[evidence];
@@ -237,7 +240,7 @@ bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const
     for (unsigned i = 0; i < s->accusers_count; i++) {
         is_new = is_new && s->accusers[i] != hash;
     }
-    if (patience(evidence) > patience(s->evidence)) {
+    if (weight(evidence) > weight(s->evidence)) {
         s->evidence = evidence;
     }
     unsigned wanted = deadline_set(g, m);

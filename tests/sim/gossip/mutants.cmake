@@ -95,6 +95,9 @@ gossip_mutant(accused_anew_is_the_old_story precedence.c scripts
 gossip_mutant(suspects_are_called_at_the_end_only suspicion.c scripts
     "    return later(s->prompt_ms, g->suspect_called_ms + g->profile.probe_ms);"
     "    return GOSSIP__NEVER;")
+gossip_mutant(silence_outweighs_refusal suspicion.c scripts
+    "[GOSSIP__SILENT] = 0, [GOSSIP__REFUSED] = 1,"
+    "[GOSSIP__SILENT] = 1, [GOSSIP__REFUSED] = 0,")
 gossip_mutant(suspects_are_not_called suspicion.c loss
     "        } else if (last_call(g, s) <= g->now_ms) {
             call(g, m);

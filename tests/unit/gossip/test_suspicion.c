@@ -141,7 +141,8 @@ static void only_distinct_accusers_count(void **unused)
     bench_close(&b);
 }
 
-static void the_most_patient_evidence_counts(void **unused)
+/* Stalled outweighs everything; and a refusal silence, whoever comes first. */
+static void the_weightiest_evidence_counts(void **unused)
 {
     struct bench b;
 
@@ -157,6 +158,18 @@ static void the_most_patient_evidence_counts(void **unused)
     assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 4000);
     bench_say_suspect(&b, "x", 10, "d", GOSSIP__REFUSED);
     assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 4000);
+    bench_close(&b);
+
+    many_members(&b);
+    x = gossip__member_find(b.g, "m1");
+    bench_say_suspect(&b, "m1", 10, "m3", GOSSIP__SILENT);
+    uint64_t silent_ms = x->dealings->suspicion->prompt_ms - b.now_ms;
+
+    bench_say_suspect(&b, "m1", 10, "m4", GOSSIP__REFUSED);
+    assert_true(silent_ms > 1000);
+    assert_int_equal(x->dealings->suspicion->prompt_ms - b.now_ms, 1000);
+    bench_say_suspect(&b, "m1", 10, "m5", GOSSIP__SILENT);
+    assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 1000);
     bench_close(&b);
 }
 
@@ -428,7 +441,7 @@ int main(void)
         cmocka_unit_test(our_terms_by_evidence_and_size),
         cmocka_unit_test(min_is_never_under_two_periods),
         cmocka_unit_test(only_distinct_accusers_count),
-        cmocka_unit_test(the_most_patient_evidence_counts),
+        cmocka_unit_test(the_weightiest_evidence_counts),
         cmocka_unit_test(one_accused_at_a_higher_number_is_accused_anew),
         cmocka_unit_test(suspects_are_called_upon_in_turn),
         cmocka_unit_test(fewer_alive_need_fewer_confirmations),
