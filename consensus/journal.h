@@ -87,7 +87,8 @@ struct consensus_segment {
     uint64_t number, salt, bytes;
     struct consensus_position base; /* the position before its first entry */
     bool is_dead;                   /* all its entries were overwritten later, or cut by a reset */
-    bool is_raw; /* made of reserved blocks: each flush writes of them, too, where they are */
+    bool is_raw; /* of reserved blocks, not all written yet: each flush notes of them, too, that
+                    they are */
 };
 
 struct consensus_point {
@@ -152,6 +153,7 @@ struct consensus_journal_found {
     bool was_empty;
     bool was_rewritten;           /* the tail was not proven and has been written again */
     char damage[MU_ERR_TEXT_MAX]; /* the first that was found and could be dealt with; "": none */
+    uint64_t damaged_segment;     /* the last that has some; it is still there; 0: none */
 };
 
 /* On failure the journal holds nothing. */

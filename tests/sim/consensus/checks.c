@@ -531,6 +531,9 @@ void sim_check_step(struct sim_world *w, struct sim_node *n, const struct consen
         if (fx->sends_count + fx->writes_count + fx->results_count + fx->fetches_count > 0) {
             sim_fail(w, "I19: %s acts after its death", n->name);
         }
+        if (n->core->death == CONSENSUS_DEATH_DIVERGED && !n->disk.is_spoiled) {
+            sim_fail(w, "I14: %s gives up a good state", n->name);
+        }
         return;
     }
     if (n->was_seen && n->seen.is_stopped && fx->sends_count > 0) {

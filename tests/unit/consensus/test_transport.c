@@ -96,6 +96,7 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
         m.heartbeat.session = 41;
         m.heartbeat.read_seq = 42;
         m.heartbeat.commit = 43;
+        m.heartbeat.proven = (struct consensus_sum){ .index = 44, .hash = { 1, [15] = 255 } };
         break;
     case CONSENSUS_HEARTBEAT_RES:
         m.alive.session = 51;
@@ -103,6 +104,7 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
         m.alive.last_index = 53;
         m.alive.applied = 54;
         m.alive.is_store_slow = true;
+        m.alive.is_copy = true;
         break;
     case CONSENSUS_TIMEOUT_NOW:
         m.timeout_now.last_index = 61;
