@@ -37,11 +37,12 @@ struct gossip__suspicion {
     struct mu_link link; /* in gossip.suspects */
     struct gossip__member *about;
     uint64_t since_ms, deadline_ms;
-    uint64_t postponed_ms;                   /* by pauses of our own (5.6) */
-    uint64_t called_ms;                      /* when it was last asked to speak up */
+    uint64_t prompt_ms;    /* it would be over, had all joined in who are waited for */
+    uint64_t postponed_ms; /* by pauses of our own (5.6) */
+    uint64_t called_ms;    /* when it was last asked to speak up */
     uint64_t accusers[GOSSIP__ACCUSERS_MAX]; /* hashes of names; the first one started it */
     unsigned accusers_count;
-    enum gossip__evidence evidence; /* the most patient one heard */
+    enum gossip__evidence evidence; /* the weightiest one heard */
     bool is_unheard;                /* nobody spoke to us: confirmations cannot come either */
 };
 
@@ -1051,7 +1052,8 @@ struct gossip {
     uint64_t packet_counter;
 
     /* what is due, and what there is of it */
-    uint64_t suspicion_due_ms; /* unless one of them changed since */
+    uint64_t suspicion_due_ms;  /* unless one of them changed since */
+    uint64_t suspect_called_ms; /* when one had its turn, before its last calls */
     uint64_t probe_at_ms, rumor_at_ms, sync_at_ms;
     uint64_t reap_at_ms, prune_at_ms;
     uint64_t forget_at_ms;      /* no member is to be forgotten sooner */
