@@ -1,7 +1,9 @@
 /* message.c - protobuf messages to plain structs and back; nothing else sees the generated code.
  *
- * One function per message and direction. Decoding copies, and refuses what the rules of message.h
- * do not allow. A part of a kind we do not know is no error: a later version sent it (12.4).
+ * What nearly all datagrams are made of is written by message_plain.c, and read by message_read.c
+ * where it has the form in which that writes. One function per message and direction. Decoding
+ * copies, and refuses what the rules of message.h do not allow. A part of a kind we do not know is
+ * no error: a later version sent it (12.4).
  */
 #include "message.h"
 
@@ -17,8 +19,7 @@
 #include "message_pb.h"
 #include "proto/pb.h"
 
-#define TEXT_MAX           255 /* bytes of a sentence from a peer */
-#define COORDINATE_VERSION 1
+#define TEXT_MAX 255 /* bytes of a sentence from a peer */
 
 typedef Mu__Gossip__Alive PbAlive;
 typedef Mu__Gossip__Coordinate PbCoordinate;
@@ -63,23 +64,30 @@ Mu__Gossip__Endpoint *gossip__endpoint_out(const struct mu_addr *a, struct mu_ar
 }
 
 /* IPv4 in IPv6 becomes IPv4, as everywhere. */
-bool gossip__endpoint_in(const Mu__Gossip__Endpoint *m, struct mu_addr *out)
+bool gossip__endpoint_of(struct mu_span ip, uint64_t port, struct mu_addr *out)
 {
     struct mu_addr a = MU_ADDR_NONE;
     struct sockaddr_storage plain;
 
     *out = MU_ADDR_NONE;
-    if (m == NULL) {
-        return true;
-    }
-    if ((m->ip.len != 4 && m->ip.len != 16) || m->port < 1 || m->port > UINT16_MAX) {
+    if ((ip.bytes != 4 && ip.bytes != 16) || port < 1 || port > UINT16_MAX) {
         return false;
     }
-    memcpy(a.ip, m->ip.data, m->ip.len);
-    a.ip_bytes = (uint8_t)m->ip.len;
-    a.port = (uint16_t)m->port;
+    memcpy(a.ip, ip.data, ip.bytes);
+    a.ip_bytes = (uint8_t)ip.bytes;
+    a.port = (uint16_t)port;
+    if (ip.bytes == 4) {
+        *out = a;
+        return true;
+    }
     mu_addr_to_sockaddr(&a, &plain);
     return mu_addr_from_sockaddr((const struct sockaddr *)&plain, out);
+}
+
+bool gossip__endpoint_in(const Mu__Gossip__Endpoint *m, struct mu_addr *out)
+{
+    *out = MU_ADDR_NONE;
+    return m == NULL || gossip__endpoint_of(gossip__pb_span(m->ip), m->port, out);
 }
 
 /* -- alive, suspect, dead -----------------------------------------------------------------------
@@ -203,7 +211,7 @@ static void ack_in(const Mu__Gossip__Ack *m, struct gossip__ack *out)
         return;
     }
     out->where = GOSSIP__GIVEN_UNREADABLE;
-    if (c->version == COORDINATE_VERSION && c->n_vec == COORDINATE_DIMS) {
+    if (c->version == GOSSIP__COORDINATE_VERSION && c->n_vec == COORDINATE_DIMS) {
         out->where = GOSSIP__GIVEN;
         memcpy(out->coordinate.vec, c->vec, sizeof out->coordinate.vec);
         out->coordinate.error = c->error;
@@ -213,6 +221,11 @@ static void ack_in(const Mu__Gossip__Ack *m, struct gossip__ack *out)
 }
 
 bool gossip__part_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__part *out)
+{
+    return gossip__plain_decode(bytes, arena, out) || gossip__part_decode_any(bytes, arena, out);
+}
+
+bool gossip__part_decode_any(struct mu_span bytes, struct mu_arena *arena, struct gossip__part *out)
 {
     const PbPart *m = mu_pb_unpack(&mu__gossip__part__descriptor, bytes, arena);
 
@@ -278,19 +291,6 @@ bool gossip__part_decode(struct mu_span bytes, struct mu_arena *arena, struct go
     return true;
 }
 
-static void ping_out(PbPart *m, const struct gossip__ping *p, struct mu_arena *arena)
-{
-    m->m_case = MU__GOSSIP__PART__M_PING;
-    m->ping = mu_arena_new(arena, sizeof *m->ping);
-    mu__gossip__ping__init(m->ping);
-    m->ping->seq = p->seq;
-    m->ping->target = gossip__pb_text(p->target);
-    m->ping->reply_to = gossip__endpoint_out(&p->reply_to, arena);
-    m->ping->target_boot = p->target_boot;
-    m->ping->filling.data = (uint8_t *)(uintptr_t)p->filling.data;
-    m->ping->filling.len = p->filling.bytes;
-}
-
 static void indirect_out(PbPart *m, const struct gossip__indirect *p, struct mu_arena *arena)
 {
     m->m_case = MU__GOSSIP__PART__M_INDIRECT;
@@ -305,33 +305,6 @@ static void indirect_out(PbPart *m, const struct gossip__indirect *p, struct mu_
     m->indirect->nack_after_ms = p->nack_after_ms;
 }
 
-static void coordinate_out(PbCoordinate **to, const struct coordinate *c, struct mu_arena *arena)
-{
-    PbCoordinate *m = mu_arena_new(arena, sizeof *m);
-
-    mu__gossip__coordinate__init(m);
-    m->version = COORDINATE_VERSION;
-    m->n_vec = COORDINATE_DIMS;
-    m->vec = mu_arena_array(arena, COORDINATE_DIMS, sizeof *m->vec);
-    memcpy(m->vec, c->vec, sizeof c->vec);
-    m->error = c->error;
-    m->adjustment = c->adjustment;
-    m->height = c->height;
-    *to = m;
-}
-
-static void ack_out(PbPart *m, const struct gossip__ack *p, struct mu_arena *arena)
-{
-    m->m_case = MU__GOSSIP__PART__M_ACK;
-    m->ack = mu_arena_new(arena, sizeof *m->ack);
-    mu__gossip__ack__init(m->ack);
-    m->ack->seq = p->seq;
-    m->ack->relayed = p->relayed;
-    if (p->where == GOSSIP__GIVEN) {
-        coordinate_out(&m->ack->coord, &p->coordinate, arena);
-    }
-}
-
 static void nack_out(PbPart *m, const struct gossip__nack *p, struct mu_arena *arena)
 {
     m->m_case = MU__GOSSIP__PART__M_NACK;
@@ -339,27 +312,6 @@ static void nack_out(PbPart *m, const struct gossip__nack *p, struct mu_arena *a
     mu__gossip__nack__init(m->nack);
     m->nack->seq = p->seq;
     m->nack->evidence = (uint32_t)p->evidence;
-}
-
-static void suspect_out(PbPart *m, const struct gossip__suspect *p, struct mu_arena *arena)
-{
-    m->m_case = MU__GOSSIP__PART__M_SUSPECT;
-    m->suspect = mu_arena_new(arena, sizeof *m->suspect);
-    mu__gossip__suspect__init(m->suspect);
-    m->suspect->incarnation = p->incarnation;
-    m->suspect->node = gossip__pb_text(p->node);
-    m->suspect->from = gossip__pb_text(p->from);
-    m->suspect->evidence = (uint32_t)p->evidence;
-}
-
-static void dead_out(PbPart *m, const struct gossip__dead *p, struct mu_arena *arena)
-{
-    m->m_case = MU__GOSSIP__PART__M_DEAD;
-    m->dead = mu_arena_new(arena, sizeof *m->dead);
-    mu__gossip__dead__init(m->dead);
-    m->dead->incarnation = p->incarnation;
-    m->dead->node = gossip__pb_text(p->node);
-    m->dead->from = gossip__pb_text(p->from);
 }
 
 static void error_out(PbPart *m, const struct gossip__error *p, struct mu_arena *arena)
@@ -370,24 +322,6 @@ static void error_out(PbPart *m, const struct gossip__error *p, struct mu_arena 
     m->error->code = p->code;
     m->error->text = gossip__pb_text(p->text);
     m->error->held = held_out(p->has_held, &p->held, arena);
-}
-
-static void intent_out(PbPart *m, const struct gossip__part *p, struct mu_arena *arena)
-{
-    if (p->kind == GOSSIP__PART_JOIN) {
-        m->m_case = MU__GOSSIP__PART__M_JOIN;
-        m->join = mu_arena_new(arena, sizeof *m->join);
-        mu__gossip__join_intent__init(m->join);
-        m->join->ltime = p->intent.ltime;
-        m->join->node = gossip__pb_text(p->intent.node);
-        return;
-    }
-    m->m_case = MU__GOSSIP__PART__M_LEAVE;
-    m->leave = mu_arena_new(arena, sizeof *m->leave);
-    mu__gossip__leave_intent__init(m->leave);
-    m->leave->ltime = p->intent.ltime;
-    m->leave->node = gossip__pb_text(p->intent.node);
-    m->leave->prune = p->intent.prune;
 }
 
 struct mu_span gossip__pb_pack(const ProtobufCMessage *m, struct mu_arena *arena)
@@ -403,25 +337,26 @@ struct mu_span gossip__part_encode(struct gossip__part *part, struct mu_arena *a
 {
     PbPart m = MU__GOSSIP__PART__INIT;
 
+    part->bytes = gossip__plain_encode(part, arena);
+    if (part->bytes.bytes > 0) {
+        return part->bytes;
+    }
     switch (part->kind) {
-    case GOSSIP__PART_UNKNOWN: MU_UNREACHABLE_CODE(); break;
-    case GOSSIP__PART_PING: ping_out(&m, &part->ping, arena); break;
     case GOSSIP__PART_INDIRECT: indirect_out(&m, &part->indirect, arena); break;
-    case GOSSIP__PART_ACK: ack_out(&m, &part->ack, arena); break;
     case GOSSIP__PART_NACK: nack_out(&m, &part->nack, arena); break;
-    case GOSSIP__PART_SUSPECT: suspect_out(&m, &part->suspect, arena); break;
-    case GOSSIP__PART_ALIVE:
-        m.m_case = MU__GOSSIP__PART__M_ALIVE;
-        m.alive = alive_out(&part->alive, arena);
-        break;
-    case GOSSIP__PART_DEAD: dead_out(&m, &part->dead, arena); break;
     case GOSSIP__PART_ERROR: error_out(&m, &part->error, arena); break;
-    case GOSSIP__PART_JOIN:
-    case GOSSIP__PART_LEAVE: intent_out(&m, part, arena); break;
     case GOSSIP__PART_EVENT: gossip__event_out(&m, &part->event, arena); break;
     case GOSSIP__PART_QUERY: gossip__query_out(&m, &part->query, arena); break;
     case GOSSIP__PART_RESPONSE: gossip__response_out(&m, &part->response, arena); break;
     case GOSSIP__PART_RELAY: gossip__relay_out(&m, &part->relay, arena); break;
+    case GOSSIP__PART_UNKNOWN: /* nobody writes it; the others are plain */
+    case GOSSIP__PART_PING:
+    case GOSSIP__PART_ACK:
+    case GOSSIP__PART_SUSPECT:
+    case GOSSIP__PART_ALIVE:
+    case GOSSIP__PART_DEAD:
+    case GOSSIP__PART_JOIN:
+    case GOSSIP__PART_LEAVE: MU_UNREACHABLE_CODE(); break;
     }
     part->bytes = gossip__pb_pack(&m.base, arena);
     return part->bytes;
@@ -430,42 +365,13 @@ struct mu_span gossip__part_encode(struct gossip__part *part, struct mu_arena *a
 /* -- packets ------------------------------------------------------------------------------------
  */
 
-static Mu__Gossip__Packet packet_head(const struct gossip__packet *packet)
-{
-    Mu__Gossip__Packet m = MU__GOSSIP__PACKET__INIT;
-
-    m.from = gossip__pb_text(packet->from);
-    m.boot_id = packet->boot_id;
-    m.counter = packet->counter;
-    m.incarnation = packet->incarnation;
-    return m;
-}
-
-size_t gossip__packet_bytes(const struct gossip__packet *packet)
-{
-    Mu__Gossip__Packet m = packet_head(packet);
-
-    return protobuf_c_message_get_packed_size(&m.base);
-}
-
-size_t gossip__packet_part_bytes(size_t part_bytes)
-{
-    return 1 + (part_bytes < 128 ? 1U : part_bytes < 16384 ? 2U : 3U) + part_bytes;
-}
-
-struct mu_span gossip__packet_encode(const struct gossip__packet *packet, struct mu_arena *arena)
-{
-    Mu__Gossip__Packet m = packet_head(packet);
-
-    m.n_parts = packet->parts_count;
-    m.parts = mu_arena_array(arena, packet->parts_count, sizeof *m.parts);
-    for (size_t i = 0; i < packet->parts_count; i++) {
-        m.parts[i] = gossip__pb_bytes(packet->parts[i].data, packet->parts[i].bytes);
-    }
-    return gossip__pb_pack(&m.base, arena);
-}
-
 bool gossip__packet_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__packet *out)
+{
+    return gossip__plain_packet(bytes, arena, out) || gossip__packet_decode_any(bytes, arena, out);
+}
+
+bool gossip__packet_decode_any(struct mu_span bytes, struct mu_arena *arena,
+                               struct gossip__packet *out)
 {
     const Mu__Gossip__Packet *m = mu_pb_unpack(&mu__gossip__packet__descriptor, bytes, arena);
 
@@ -598,7 +504,7 @@ static bool hello_in(const Mu__Gossip__StreamHello *m, struct gossip__hello *out
 static bool state_in(const PbPushPull *m, struct mu_arena *arena, struct gossip__sync_state *out)
 {
     memset(out, 0, sizeof *out);
-    if (m->n_nodes > GOSSIP__RECORDS_MAX) {
+    if (m->n_nodes > GOSSIP__FRAME_RECORDS_MAX) {
         return false;
     }
     out->more = m->more;

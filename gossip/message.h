@@ -1,6 +1,6 @@
 /* message.h - what agents say to each other, as plain structs.
  *
- * message.c is the only file that sees protobuf. Decoding validates everything (15): names are
+ * Only message*.c know how they look on the wire. Decoding validates everything (15): names are
  * UTF-8 of 1..MU_NODE_NAME_MAX bytes without control characters, incarnations below 2^62,
  * addresses whole, sizes within limits.h. What passed can be used without further checks.
  *

@@ -34,7 +34,8 @@ static inline struct mu_span gossip__pb_span(ProtobufCBinaryData b)
     return mu_span_of(b.data, b.len);
 }
 
-#define GOSSIP__RECORDS_MAX 4096 /* of one kind in a frame: more do not fit one we would send */
+#define GOSSIP__FRAME_RECORDS_MAX \
+    4096 /* of one kind in a frame: more do not fit one we would send */
 
 static inline bool gossip__incarnation_ok(uint64_t incarnation)
 {
@@ -45,6 +46,31 @@ Mu__Gossip__Endpoint *gossip__endpoint_out(const struct mu_addr *a, struct mu_ar
 /* An absent one is no address. False: not an address. */
 bool gossip__endpoint_in(const Mu__Gossip__Endpoint *m, struct mu_addr *out);
 struct mu_span gossip__pb_pack(const ProtobufCMessage *m, struct mu_arena *arena);
+
+/* From outside: 4 or 16 bytes, and a port. False: not an address. */
+bool gossip__endpoint_of(struct mu_span ip, uint64_t port, struct mu_addr *out);
+/* As gossip__part_decode() and gossip__packet_decode(), of whatever form. */
+bool gossip__part_decode_any(struct mu_span bytes, struct mu_arena *arena,
+                             struct gossip__part *out);
+bool gossip__packet_decode_any(struct mu_span bytes, struct mu_arena *arena,
+                               struct gossip__packet *out);
+
+/* -- message_plain.c, message_read.c: what nearly all datagrams are made of, without protobuf-c -
+ */
+
+#define GOSSIP__COORDINATE_VERSION 1
+
+#define GOSSIP__WIRE_VARINT  0
+#define GOSSIP__WIRE_FIXED64 1
+#define GOSSIP__WIRE_BYTES   2
+
+unsigned gossip__plain_number(enum gossip__part_kind kind); /* of its field in Part; 0: none here */
+
+/* None: not of a kind that is written there. */
+struct mu_span gossip__plain_encode(const struct gossip__part *part, struct mu_arena *arena);
+/* False: not in its plain form, or of no such kind; nothing is said of whether it is good. */
+bool gossip__plain_decode(struct mu_span from, struct mu_arena *arena, struct gossip__part *out);
+bool gossip__plain_packet(struct mu_span from, struct mu_arena *arena, struct gossip__packet *out);
 
 /* -- message_packed.c: frames that are compressed (11) ------------------------------------------
  */

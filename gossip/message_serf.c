@@ -247,8 +247,8 @@ Mu__Gossip__SerfState *gossip__serf_out(const struct gossip__sync_state *p, stru
 bool gossip__serf_in(const Mu__Gossip__SerfState *s, struct mu_arena *arena,
                      struct gossip__sync_state *out)
 {
-    if (s->n_status_ltime > GOSSIP__RECORDS_MAX || s->n_left > GOSSIP__RECORDS_MAX ||
-        s->n_pruned > GOSSIP__RECORDS_MAX || s->n_events > GOSSIP__RECORDS_MAX) {
+    if (s->n_status_ltime > GOSSIP__FRAME_RECORDS_MAX || s->n_left > GOSSIP__FRAME_RECORDS_MAX ||
+        s->n_pruned > GOSSIP__FRAME_RECORDS_MAX || s->n_events > GOSSIP__FRAME_RECORDS_MAX) {
         return false;
     }
     out->ltime = s->ltime;

@@ -443,9 +443,10 @@ static bool condition_run(struct scale *s, const struct condition *c)
     tally_print("event", &events);
     settle(s, &settled);
     tally_print("settled", &settled);
-    (void)printf(", \"alarms\": %llu, \"alarm_notices\": %llu, \"resurrections\": %llu}\n",
+    (void)printf(", \"alarms\": %llu, \"alarm_notices\": %llu, \"resurrections\": %llu, "
+                 "\"hash\": \"%016llx\"}\n",
                  (unsigned long long)s->alarms, (unsigned long long)s->alarm_notices,
-                 (unsigned long long)s->resurrections);
+                 (unsigned long long)s->resurrections, (unsigned long long)world_hash(s->world));
     (void)fflush(stdout);
     return crashes.missing == 0 && events.missing == 0 && settled.missing == 0 &&
            s->resurrections == 0;

@@ -1,0 +1,348 @@
+/* The usual messages, written and read by hand: nothing of them may differ from protobuf-c's. */
+#include <protobuf-c/protobuf-c.h>
+
+#include "fixture.h"
+#include "message_pb.h"
+#include "proto/pb.h"
+
+#define ROUNDS 2000
+
+static struct mu_arena arena;
+
+static uint64_t any_number(struct mu_rand *r) /* short ones as often as long ones */
+{
+    return mu_rand_u64(r) >> mu_rand_below(r, 64);
+}
+
+static const char *any_name(struct mu_rand *r)
+{
+    static const size_t lengths[] = { 1, 2, 9, 100, MU_NODE_NAME_MAX };
+    size_t bytes = lengths[mu_rand_below(r, MU_LEN(lengths))];
+    char *name = mu_arena_new(&arena, bytes + 1);
+
+    for (size_t i = 0; i < bytes; i++) {
+        name[i] = (char)('a' + mu_rand_below(r, 26));
+    }
+    return name;
+}
+
+static struct mu_addr any_addr(struct mu_rand *r)
+{
+    struct mu_addr a = { .port = (uint16_t)(1 + mu_rand_below(r, UINT16_MAX)) };
+
+    a.ip_bytes = mu_rand_below(r, 2) == 0 ? 4 : 16;
+    for (size_t i = 0; i < a.ip_bytes; i++) {
+        a.ip[i] = (uint8_t)(1 + mu_rand_below(r, 255));
+    }
+    return a;
+}
+
+static struct mu_span any_bytes(struct mu_rand *r, size_t max)
+{
+    size_t bytes = mu_rand_below(r, max + 1);
+    uint8_t *data = mu_arena_new(&arena, bytes + 1);
+
+    for (size_t i = 0; i < bytes; i++) {
+        data[i] = (uint8_t)mu_rand_below(r, 256);
+    }
+    return mu_span_of(data, bytes);
+}
+
+static double any_real(struct mu_rand *r)
+{
+    static const double odd[] = { 0, -0.0, 1e-300, -1e300, 0.5 };
+
+    return mu_rand_below(r, 2) == 0 ? mu_rand_unit(r) : odd[mu_rand_below(r, MU_LEN(odd))];
+}
+
+static struct gossip__alive any_alive(struct mu_rand *r)
+{
+    struct gossip__alive a = { .node = any_name(r),
+                               .incarnation = any_number(r) & GOSSIP__INCARNATION_MAX,
+                               .boot_id = any_number(r),
+                               .at = any_addr(r),
+                               .meta = any_bytes(r, MU_GOSSIP_META_MAX),
+                               .versions = { 1, 0, 255, 128, 1, 1 },
+                               .node_id = bench_id((unsigned)mu_rand_below(r, 3)) };
+
+    a.node_id = mu_rand_below(r, 4) == 0 ? MU_ID_NONE : a.node_id;
+    return a;
+}
+
+static struct gossip__ack any_ack(struct mu_rand *r)
+{
+    struct gossip__ack a = { .seq = any_number(r), .relayed = mu_rand_below(r, 2) == 0 };
+
+    if (mu_rand_below(r, 3) > 0) {
+        a.where = GOSSIP__GIVEN;
+        for (size_t i = 0; i < COORDINATE_DIMS; i++) {
+            a.coordinate.vec[i] = any_real(r);
+        }
+        a.coordinate.error = any_real(r);
+        a.coordinate.adjustment = any_real(r);
+        a.coordinate.height = any_real(r);
+    }
+    return a;
+}
+
+static struct gossip__part any_part(struct mu_rand *r)
+{
+    static const enum gossip__part_kind kinds[] = { GOSSIP__PART_PING,    GOSSIP__PART_ACK,
+                                                    GOSSIP__PART_SUSPECT, GOSSIP__PART_ALIVE,
+                                                    GOSSIP__PART_DEAD,    GOSSIP__PART_JOIN,
+                                                    GOSSIP__PART_LEAVE };
+    struct gossip__part p = { .kind = kinds[mu_rand_below(r, MU_LEN(kinds))] };
+    uint64_t incarnation = any_number(r) & GOSSIP__INCARNATION_MAX;
+
+    switch ((unsigned)p.kind) {
+    case GOSSIP__PART_PING:
+        p.ping = (struct gossip__ping){ any_number(r), any_name(r), any_addr(r), any_number(r),
+                                        MU_SPAN_NONE };
+        break;
+    case GOSSIP__PART_ACK: p.ack = any_ack(r); break;
+    case GOSSIP__PART_SUSPECT:
+        p.suspect = (struct gossip__suspect){ any_name(r), any_name(r), incarnation,
+                                              (enum gossip__evidence)mu_rand_below(r, 3) };
+        break;
+    case GOSSIP__PART_ALIVE: p.alive = any_alive(r); break;
+    case GOSSIP__PART_DEAD:
+        p.dead = (struct gossip__dead){ any_name(r), any_name(r), incarnation };
+        break;
+    default:
+        p.intent =
+            (struct gossip__intent){ any_name(r), any_number(r),
+                                     p.kind == GOSSIP__PART_LEAVE && mu_rand_below(r, 2) == 0 };
+        break;
+    }
+    return p;
+}
+
+/* -- field by field -----------------------------------------------------------------------------
+ */
+
+static bool same_alive(const struct gossip__alive *a, const struct gossip__alive *b)
+{
+    return strcmp(a->node, b->node) == 0 && a->incarnation == b->incarnation &&
+           a->boot_id == b->boot_id && mu_addr_eq(&a->at, &b->at) && mu_span_eq(a->meta, b->meta) &&
+           memcmp(a->versions, b->versions, sizeof a->versions) == 0 &&
+           mu_id_eq(&a->node_id, &b->node_id);
+}
+
+static bool same_ack(const struct gossip__ack *a, const struct gossip__ack *b)
+{
+    return a->seq == b->seq && a->relayed == b->relayed && a->where == b->where &&
+           coordinate_eq(&a->coordinate, &b->coordinate);
+}
+
+static bool same(const struct gossip__part *a, const struct gossip__part *b)
+{
+    if (a->kind != b->kind) {
+        return false;
+    }
+    switch ((unsigned)a->kind) {
+    case GOSSIP__PART_PING:
+        return a->ping.seq == b->ping.seq && strcmp(a->ping.target, b->ping.target) == 0 &&
+               mu_addr_eq(&a->ping.reply_to, &b->ping.reply_to) &&
+               a->ping.target_boot == b->ping.target_boot;
+    case GOSSIP__PART_ACK: return same_ack(&a->ack, &b->ack);
+    case GOSSIP__PART_SUSPECT:
+        return strcmp(a->suspect.node, b->suspect.node) == 0 &&
+               strcmp(a->suspect.from, b->suspect.from) == 0 &&
+               a->suspect.incarnation == b->suspect.incarnation &&
+               a->suspect.evidence == b->suspect.evidence;
+    case GOSSIP__PART_ALIVE: return same_alive(&a->alive, &b->alive);
+    case GOSSIP__PART_DEAD:
+        return strcmp(a->dead.node, b->dead.node) == 0 && strcmp(a->dead.from, b->dead.from) == 0 &&
+               a->dead.incarnation == b->dead.incarnation;
+    default:
+        return strcmp(a->intent.node, b->intent.node) == 0 && a->intent.ltime == b->intent.ltime &&
+               a->intent.prune == b->intent.prune;
+    }
+}
+
+/* As protobuf-c would have written it. */
+static void assert_written_so(const ProtobufCMessageDescriptor *type, struct mu_span bytes)
+{
+    const ProtobufCMessage *m = mu_pb_unpack(type, bytes, &arena);
+    struct mu_buf again = MU_BUF_NONE;
+
+    assert_non_null(m);
+    (void)mu_pb_pack(m, &again);
+    assert_true(mu_span_eq(mu_buf_span(&again), bytes));
+    mu_buf_deinit(&again);
+}
+
+/* What the plain way takes, the other one takes for the same. */
+static bool is_taken(struct mu_span bytes)
+{
+    struct gossip__part fast, any;
+
+    if (!gossip__plain_decode(bytes, &arena, &fast)) {
+        return false;
+    }
+    if (!gossip__part_decode_any(bytes, &arena, &any) || !same(&fast, &any)) {
+        fail_msg("a part of kind %u is read in two ways", (unsigned)fast.kind);
+    }
+    return true;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    mu_arena_init(&arena, 1 << 22);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    mu_arena_deinit(&arena);
+    return 0;
+}
+
+static void parts_are_written_and_read_as_by_protobuf(void **state)
+{
+    struct mu_rand r;
+
+    (void)state;
+    mu_rand_seed(&r, 1);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct gossip__part part = any_part(&r);
+        struct gossip__part back;
+        struct mu_span bytes = gossip__part_encode(&part, &arena);
+
+        assert_written_so(&mu__gossip__part__descriptor, bytes);
+        assert_true(gossip__part_decode_any(bytes, &arena, &back));
+        assert_true(same(&part, &back));
+        assert_true(is_taken(bytes));
+        mu_arena_reset(&arena);
+    }
+}
+
+/* One byte another one, one byte more, the end cut off: mostly not plain, and never taken for
+ * something else. */
+static void what_is_damaged_is_not_taken_for_something_else(void **state)
+{
+    struct mu_rand r;
+    size_t taken = 0;
+
+    (void)state;
+    mu_rand_seed(&r, 2);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct gossip__part part = any_part(&r);
+        struct mu_span bytes = gossip__part_encode(&part, &arena);
+
+        for (size_t at = 0; at < bytes.bytes; at++) {
+            uint8_t *exact = mu_new(bytes.bytes);
+            size_t left = mu_rand_below(&r, 2) == 0 ? bytes.bytes : at + 1;
+
+            memcpy(exact, bytes.data, bytes.bytes);
+            exact[at] = (uint8_t)mu_rand_below(&r, 256);
+            uint8_t *cut = mu_new(left); /* the sanitizer sees a read past it */
+
+            memcpy(cut, exact, left);
+            taken += is_taken(mu_span_of(cut, left));
+            mu_free(cut);
+            mu_free(exact);
+        }
+        mu_arena_reset(&arena);
+    }
+    assert_true(taken > ROUNDS); /* a digit of a number makes another number */
+}
+
+/* Good messages in forms that we do not write: they mean what they mean. */
+static void other_forms_are_left_to_protobuf(void **state)
+{
+    static const struct {
+        const char *why;
+        struct mu_span bytes;
+    } rows[] = {
+        // clang-format off
+        { "fields in another order",   MU_SPAN_LIT("\x3a\x08\x12\x01x\x1a\x01y\x08\x07") },
+        { "a field twice",             MU_SPAN_LIT("\x3a\x0a\x08\x07\x08\x07\x12\x01x\x1a\x01y") },
+        { "a field of later versions", MU_SPAN_LIT("\x3a\x0a\x08\x07\x12\x01x\x1a\x01y\x78\x01") },
+        { "a message twice",           MU_SPAN_LIT("\x3a\x08\x08\x09\x12\x01x\x1a\x01z\x3a\x08\x08\x07\x12\x01x\x1a\x01y") },
+        { "a name with a NUL",         MU_SPAN_LIT("\x3a\x0a\x08\x07\x12\x03x\0z\x1a\x01y") },
+    }; // clang-format on
+    const struct gossip__part dead = { .kind = GOSSIP__PART_DEAD, .dead = { "x", "y", 7 } };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        struct gossip__part back;
+
+        if (gossip__plain_decode(rows[i].bytes, &arena, &back)) {
+            fail_msg("%s: taken as plain", rows[i].why);
+        }
+        if (!gossip__part_decode(rows[i].bytes, &arena, &back) || !same(&back, &dead)) {
+            fail_msg("%s: read as something else", rows[i].why);
+        }
+    }
+}
+
+static void packets_are_written_and_read_as_by_protobuf(void **state)
+{
+    struct mu_rand r;
+
+    (void)state;
+    mu_rand_seed(&r, 3);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct mu_span parts[4];
+        struct gossip__packet p = { .from = any_name(&r),
+                                    .boot_id = any_number(&r),
+                                    .counter = any_number(&r) >> 1,
+                                    .incarnation = any_number(&r) & GOSSIP__INCARNATION_MAX,
+                                    .parts = parts,
+                                    .parts_count = mu_rand_below(&r, 5) };
+        struct gossip__packet back, any;
+        size_t bytes = gossip__packet_bytes(&p);
+
+        for (size_t k = 0; k < p.parts_count; k++) {
+            parts[k] = any_bytes(&r, 300);
+            bytes += gossip__packet_part_bytes(parts[k].bytes);
+        }
+        struct mu_span encoded = gossip__packet_encode(&p, &arena);
+
+        assert_int_equal(encoded.bytes, bytes);
+        assert_written_so(&mu__gossip__packet__descriptor, encoded);
+        assert_true(gossip__plain_packet(encoded, &arena, &back));
+        assert_true(gossip__packet_decode_any(encoded, &arena, &any));
+        assert_true(mu_span_eq(gossip__packet_encode(&back, &arena), encoded));
+        assert_true(mu_span_eq(gossip__packet_encode(&any, &arena), encoded));
+        assert_string_equal(any.from, p.from);
+        assert_int_equal(any.boot_id, p.boot_id);
+        assert_int_equal(any.counter, p.counter);
+        assert_int_equal(any.incarnation, p.incarnation);
+        mu_arena_reset(&arena);
+    }
+}
+
+static void a_packet_in_another_form_is_left_to_protobuf(void **state)
+{
+    struct mu_span odd = MU_SPAN_LIT("\x18\x05\x0a\x01x\x22\x02hi"); /* the name in second place */
+    struct gossip__packet p;
+
+    (void)state;
+    assert_false(gossip__plain_packet(odd, &arena, &p));
+    assert_true(gossip__packet_decode(odd, &arena, &p));
+    assert_string_equal(p.from, "x");
+    assert_int_equal(p.counter, 5);
+    assert_int_equal(p.parts_count, 1);
+    assert_true(mu_span_eq_text(p.parts[0], "hi"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(parts_are_written_and_read_as_by_protobuf, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_damaged_is_not_taken_for_something_else, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(other_forms_are_left_to_protobuf, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(packets_are_written_and_read_as_by_protobuf, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_packet_in_another_form_is_left_to_protobuf, set_up,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
