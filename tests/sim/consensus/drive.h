@@ -39,20 +39,18 @@ enum {
     X(propose, 60000) \
     X(read, 20000)    \
     X(move, 5000) X(change, 6000) X(transfer, 1000) X(forge, 4000) X(rot, 150) X(spoil, 100)
-#define DRIVE_COLOURS(X)                                                         \
-    X(loss)                                                                      \
-    X(twice)                                                                     \
-    X(tail)                                                                      \
-    X(disk_tail)                                                                 \
-    X(bursts)                                                                    \
-    X(delay)                                                                     \
-    X(clocks)                                                                    \
-    X(sizes)                                                                     \
-    X(fresh)                                                                     \
-    X(snaps)                                                                     \
-    X(leases)                                                                    \
-    X(odd)      /* clients and operators ask for what cannot be, and too much */ \
-        X(aged) /* the cluster has a past, its limits are near */                \
+#define DRIVE_COLOURS(X)                                                                       \
+    X(loss)                                                                                    \
+    X(twice)                                                                                   \
+    X(tail)                                                                                    \
+    X(disk_tail)                                                                               \
+    X(bursts)                                                                                  \
+    X(delay)                                                                                   \
+    X(clocks)                                                                                  \
+    X(sizes)                                                                                   \
+    X(fresh)                                                                                   \
+    X(snaps) X(leases) X(odd) /* clients and operators ask for what cannot be, and too much */ \
+        X(aged)               /* the cluster has a past, its limits are near */                \
         X(lags) X(hectic) X(bulk) X(fetches) X(rare) X(versions) /* kinds.c */
 
 enum drive_class {
@@ -191,7 +189,7 @@ void drive_forge(struct drive *d);
 uint64_t drive_order_ms(struct drive *d, struct mu_rand *r, uint64_t disk_ms);
 /* Down: which version it is started with, where servers have two. */
 void drive_version_draw(struct drive *d, struct sim_node *n);
-/* The newer one, where servers have two: false, it runs that already. */
+/* Servers have two, and this one has the older. */
 bool drive_version_lags(const struct drive *d, const struct sim_node *n);
 
 /* The world is there: these options are good, and others made of them must be refused. */
