@@ -356,12 +356,16 @@ enum mu_code consensus__journal_begin(struct consensus_journal *j,
                   consensus__record_room(BASE_BYTES + (config != NULL ? config->bytes.bytes : 0));
 
     need = (need + CONSENSUS_PAGE - 1) / CONSENSUS_PAGE * CONSENSUS_PAGE;
-    if (in_new_segment || j->segments_count == 0 || j->offset + need > current(j)->bytes ||
-        should_leave(j, need)) {
+    bool is_full = j->segments_count > 0 && j->offset + need > current(j)->bytes;
+
+    if (in_new_segment || j->segments_count == 0 || is_full || should_leave(j, need)) {
         enum mu_code rc = consensus__journal_prepare(j, CONSENSUS_PAGE + need, err);
 
         if (rc != MU_OK) {
             return rc;
+        }
+        if (is_full) {
+            current(j)->is_raw = false; /* all but less than a batch of it is written by now */
         }
         consensus__journal_advance(j);
         current(j)->base = *start;

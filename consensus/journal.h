@@ -87,7 +87,8 @@ struct consensus_segment {
     uint64_t number, salt, bytes;
     struct consensus_position base; /* the position before its first entry */
     bool is_dead;                   /* all its entries were overwritten later, or cut by a reset */
-    bool is_raw; /* made of reserved blocks: each flush writes of them, too, where they are */
+    bool is_raw; /* of reserved blocks, not all written yet: each flush notes of them, too, that
+                    they are */
 };
 
 struct consensus_point {

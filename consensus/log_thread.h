@@ -88,6 +88,7 @@ struct consensus_log {
     struct consensus_job_queue urgent; /* at any time: these make room */
     uint64_t meta_segment;             /* the newest one when meta was saved */
     uint64_t flushed_ms;               /* last append */
+    uint64_t tend_ms;                  /* what can wait is not gone on with before */
     uint64_t full_until_ms; /* neither spare nor ballast is tried before; 0: there is space */
     bool is_blocked;        /* writes wait for space */
     bool is_finished;       /* nothing is written any more */

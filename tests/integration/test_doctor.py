@@ -13,74 +13,19 @@ import re
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 import unittest
 
-from cluster import MUSTER, PATIENCE, ClusterTest, at_end, main, wait_equal, wait_for
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
-from lab import (Impossible, Switch, address, make_namespaces, namespace,  # noqa: E402
-                 remove_namespaces, run)
+from cluster import MUSTER, PATIENCE, ClusterTest, main, wait_equal, wait_for
+from wires import Wires, address, namespace, run
 
 NAMES = ["s1", "s2", "s3"]
 LEFT, FAILED = 3, 4  # Serf's numbers
 
 
-class Lab(unittest.TestCase):
-    """Three agents in namespaces of their own, on the family of addresses that a class is about."""
-
-    def at(self, name):
-        return address(name)
-
-    def setUp(self):
-        at_end.append(self.doCleanups)
-        self.addCleanup(at_end.remove, self.doCleanups)
-        self.owner = f"doctor{os.getpid()}"
-        self.addCleanup(remove_namespaces, NAMES, self.owner)
-        try:
-            make_namespaces(NAMES, self.owner)
-            self.switch = Switch(os.environ["MUSTER_SWITCH"], NAMES, self.owner, 1)
-        except (Impossible, KeyError) as why:
-            self.skipTest(str(why))
-        self.addCleanup(self.switch.close)
-        self.dir = tempfile.TemporaryDirectory(prefix="muster-test-")
-        self.addCleanup(self.dir.cleanup)
-        self.processes = {}
-
-    def start(self, name, *words):
-        self.start_unbound(name, "-bind", self.at(name), "-client", self.at(name), *words)
-
-    def start_unbound(self, name, *words):
-        self.start_alone(name, "-retry-join", self.at("s1"), *words)
-
-    def start_alone(self, name, *words):
-        with open(os.path.join(self.dir.name, name + ".log"), "ab") as log:
-            process = subprocess.Popen(
-                ["ip", "netns", "exec", namespace(name, self.owner), MUSTER, "agent", "-node", name,
-                 "-data-dir", os.path.join(self.dir.name, name), *words],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        self.processes[name] = process
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-
-    def log(self, name):
-        with open(os.path.join(self.dir.name, name + ".log"), errors="replace") as log:
-            return log.read()
-
-    def cli(self, name, *words):
-        run = subprocess.run(["ip", "netns", "exec", namespace(name, self.owner), MUSTER, *words],
-                             capture_output=True, text=True, timeout=PATIENCE,
-                             env={**os.environ, "CONSUL_HTTP_ADDR": self.http(name)})
-        return run.returncode, run.stdout
-
-    def http(self, name):
-        return f"[{self.at(name)}]:8500" if ":" in self.at(name) else f"{self.at(name)}:8500"
-
-    def all_alive(self):
-        return all(self.cli(n, "members")[1].count(" alive ") == 3 for n in NAMES)
+class Doctor(Wires):
+    names = NAMES
 
     def all_started(self):
         self.start("s1", "-server", "-bootstrap-expect", "1")
@@ -112,7 +57,7 @@ class Lab(unittest.TestCase):
         wait_for("the doctor to be content again", lambda: self.cli("s3", "doctor")[0] == 0)
 
 
-class Ways6(Lab):
+class Ways6(Doctor):
     def at(self, name):
         return f"fd77::{address(name)}"
 
@@ -135,7 +80,7 @@ class Ways6(Lab):
         self.refused_by_a_firewall()
 
 
-class Ways(Lab):
+class Ways(Doctor):
     def test_refused_by_a_firewall(self):
         self.refused_by_a_firewall()
 

@@ -176,6 +176,26 @@ static void a_ballast_of_another_size_is_dropped(void **state)
     rig_free(r);
 }
 
+/* A new server may meet its load at once, and that may never pause. */
+static void a_steady_stream_of_writes_does_not_keep_spares_from_being_made(void **state)
+{
+    struct rig *r = rig_new(RESERVE * 2 + META);
+
+    (void)state;
+    assert_int_equal(rig_open(r, BALLAST), MU_OK);
+    for (size_t i = 0; i < MU_LEN(r->writes); i++) {
+        put(r, 100);
+        run(r, 4);
+        assert_int_equal(r->report.persisted_seq, i + 1);
+    }
+    struct consensus_journal *j = &r->log->journal;
+
+    assert_true(j->segments_count > 1);
+    assert_false(j->segments[j->segments_count - 1].is_raw);
+    assert_true(j->spares_count > 0);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +206,7 @@ int main(void)
         cmocka_unit_test(relieve_gives_the_ballast_to_the_state),
         cmocka_unit_test(compaction_ends_it_with_the_ballast_held),
         cmocka_unit_test(a_ballast_of_another_size_is_dropped),
+        cmocka_unit_test(a_steady_stream_of_writes_does_not_keep_spares_from_being_made),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

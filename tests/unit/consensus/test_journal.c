@@ -922,6 +922,25 @@ static void the_log_leaves_a_raw_segment_for_a_spare(void **state)
     memory_disk_free(d);
 }
 
+/* Or a log whose load never paused would pay for new blocks for ever. */
+static void a_raw_segment_that_is_written_to_its_end_makes_a_spare(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct model *m = model_new();
+    struct opened o;
+
+    (void)state;
+    must_open(&o, d);
+    put_segments(&o, m, 3, 4, 900);
+    assert_true(o.j.segments_count >= 3);
+    assert_int_equal(o.j.spares_count, 0);
+    assert_int_equal(consensus__journal_compact(&o.j, m->last, &o.err), MU_OK);
+    assert_int_equal(o.j.spares_count, o.j.options.spares_count);
+    shut(&o);
+    mu_free(m);
+    memory_disk_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -950,6 +969,7 @@ int main(void)
         cmocka_unit_test(a_disk_that_is_full_at_the_start_is_an_error),
         cmocka_unit_test(spares_are_filled_in_pieces_used_and_made_again),
         cmocka_unit_test(the_log_leaves_a_raw_segment_for_a_spare),
+        cmocka_unit_test(a_raw_segment_that_is_written_to_its_end_makes_a_spare),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

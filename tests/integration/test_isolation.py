@@ -1,0 +1,56 @@
+"""Networks that part, lose and come back, between real agents: who is cut off is missed, nobody else
+is, and he blames nobody; all find together again by themselves."""
+
+import re
+
+from cluster import main, wait_for
+from wires import Wires
+
+EVENTS = 20
+
+
+class Isolation(Wires):
+    names = ["s1", "s2", "s3", "s4", "s5"]
+
+    def start_all(self):
+        self.start("s1", "-server", "-bootstrap-expect", "1")
+        for name in self.names[1:]:
+            self.start(name)
+        wait_for("all to know all", self.all_alive)
+
+    def failed(self, name):
+        """Whom it has declared failed so far, in order."""
+        return re.findall(r"EventMemberFailed: (\S+)", self.log(name))
+
+    def cut(self, some, faults="cut"):
+        """All ways between these and the others."""
+        for a in some:
+            for b in set(self.names) - set(some):
+                self.switch.wire(a, b, faults)
+                self.switch.wire(b, a, faults)
+
+    def test_who_is_cut_off_blames_nobody(self):
+        self.start_all()
+        self.cut(["s5"])
+        others = self.names[:4]
+        wait_for("the others to miss it", lambda: all(self.failed(n) for n in others))
+        self.cut(["s5"], "")
+        wait_for("all to know all again", self.all_alive)
+        self.assertEqual([self.failed(n) for n in others], [["s5"]] * 4)
+        self.assertEqual(self.failed("s5"), [])
+
+    def test_a_quarter_lost_everywhere(self):
+        """Events get to all meanwhile, and nobody is declared failed."""
+        self.start_all()
+        self.switch.wire("*", "*", "loss=25")
+        for i in range(EVENTS):
+            sender = self.names[i % len(self.names)]
+            wait_for("an event to be taken",
+                     lambda s=sender, i=i: self.cli(s, "event", "-name", f"lost-{i}")[0] == 0)
+            wait_for(f"event {i} to get to all", lambda i=i: all(
+                f'"Name":"lost-{i}"' in self.get(n, "/v1/event/list") for n in self.names))
+        self.assertEqual([self.failed(n) for n in self.names], [[]] * 5)
+
+
+if __name__ == "__main__":
+    main()
