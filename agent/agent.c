@@ -164,6 +164,11 @@ static void on_state_differs(void *data)
     }
 }
 
+static void on_state_proven(void *data)
+{
+    agent__snapshot_proven(data);
+}
+
 static void on_relieved(void *data)
 {
     struct agent *a = data;
@@ -332,6 +337,7 @@ enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied
             .snapshot = on_snapshot,
             .relieved = on_relieved,
             .state_differs = on_state_differs,
+            .state_proven = on_state_proven,
             .surveyed = on_surveyed,
             .read_only = on_read_only,
         },
@@ -340,6 +346,7 @@ enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied
         .applied_term = a->applied.term,
         .durable_applied = a->durable_at_start,
         .lacks_state = a->lacks_state,
+        .state_is_copy = a->state_is_copy,
         .next_applied = next->index,
         .next_applied_term = next->term,
         .trailing_entries = (uint32_t)c->raft_trailing_logs,

@@ -103,6 +103,7 @@ struct agent {
     uint64_t durable_at_start;   /* applied index flushed in the state file when it was opened */
     uint64_t generation;         /* of the state: snapshot_files.h */
     bool lacks_state;            /* rebuild.h: a snapshot has to come */
+    bool state_is_copy;          /* copied.h: as it was opened */
     bool has_met_damage;         /* a read has, in this generation: it was told */
     unsigned rebuilds;           /* how often the state was made anew since the start */
     struct read_only *read_only; /* read_only_uv.c; NULL: log and state can be written */

@@ -17,6 +17,7 @@
 #include "consensus/recover.h"
 #include "core.h"
 #include "proto/command.h"
+#include "rebuild.h"
 #include "snapshot_files.h"
 
 _Static_assert(RECOVERY_SERVERS_MAX == CONSENSUS_PEERS_MAX, "every configuration fits");
@@ -74,32 +75,42 @@ static void position_of_log(const struct consensus_inspection *seen, struct reco
     p->config_index = seen->config.servers_count > 0 ? seen->config.index : 0;
     p->coordinator = seen->coordinator;
     agent__recovery_servers(&seen->config, p);
+    (void)snprintf(p->harmless, sizeof p->harmless, "%s", seen->harmless);
     if (seen->damage[0] != '\0') {
         damage_add(p, seen->damage_code, seen->damage);
     }
 }
 
 /* Opening the state does no more to it than the next start of the server would. */
-static void position_of_state(const char *dir, struct recovery_position *p, uint64_t base_index)
+static enum mu_code state_look(const char *dir, struct catalog_applied *applied,
+                               struct consensus_contained *contained, struct mu_err *err)
 {
-    struct catalog_applied applied = { .index = 0 };
-    struct mu_err err = MU_ERR_NONE;
     uint64_t generation = 0;
-    enum mu_code rc = snapshot_generation(dir, &generation, &err);
+    bool is_of_no_use = false;
+    struct mu_err why = MU_ERR_NONE;
+    enum mu_code rc = snapshot_generation(dir, &generation, err);
 
-    rc = rc == MU_OK ? snapshot_state_applied(dir, generation, &applied, &err) : rc;
-    if (rc != MU_OK) {
-        damage_add(p, rc, err.text);
-        return;
+    *applied = (struct catalog_applied){ .index = 0 };
+    rc = rc == MU_OK ? snapshot_state_applied(dir, generation, applied, err) : rc;
+    rc = rc == MU_OK ? rebuild_wanted(dir, generation, &is_of_no_use, &why, err) : rc;
+    *contained = (struct consensus_contained){ .index = 0 };
+    if (rc == MU_OK && !is_of_no_use) {
+        *contained = (struct consensus_contained){ applied->index, applied->term };
     }
-    p->applied_index = applied.index;
-    memcpy(p->state_hash, applied.hash, sizeof p->state_hash);
+    return rc;
+}
+
+static void position_of_state(const struct catalog_applied *applied, struct recovery_position *p,
+                              uint64_t base_index)
+{
+    p->applied_index = applied->index;
+    memcpy(p->state_hash, applied->hash, sizeof p->state_hash);
     if (p->damage[0] != '\0') {
         return;
     }
-    if (applied.index > p->last_index) {
+    if (applied->index > p->last_index) {
         damage_add(p, MU_CORRUPT, "the state has entries that the log does not have");
-    } else if (applied.index < base_index) {
+    } else if (applied->index < base_index) {
         damage_add(p, MU_CORRUPT,
                    "a snapshot was being installed: start the server once, it finishes that");
     }
@@ -137,8 +148,11 @@ static enum mu_code nothing_here(const struct recovery *r, struct mu_err *err)
 static enum mu_code look(struct recovery *r, struct mu_err *err)
 {
     char *log = path_of(r->dir, "consensus");
-    struct mu_err why = MU_ERR_NONE;
-    enum mu_code rc = consensus_inspect(log, &r->node, &r->seen, &why);
+    struct mu_err why = MU_ERR_NONE, state_why = MU_ERR_NONE;
+    struct catalog_applied applied;
+    struct consensus_contained state;
+    enum mu_code state_rc = state_look(r->dir, &applied, &state, &state_why);
+    enum mu_code rc = consensus_inspect(log, &r->node, &state, &r->seen, &why);
 
     mu_free(log);
     r->position = (struct recovery_position){ .server = r->node };
@@ -152,7 +166,11 @@ static enum mu_code look(struct recovery *r, struct mu_err *err)
     } else {
         position_of_log(&r->seen, &r->position);
     }
-    position_of_state(r->dir, &r->position, r->seen.base_index);
+    if (state_rc != MU_OK) {
+        damage_add(&r->position, state_rc, state_why.text);
+    } else {
+        position_of_state(&applied, &r->position, r->seen.base_index);
+    }
     return MU_OK;
 }
 

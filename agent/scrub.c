@@ -12,6 +12,8 @@
  *
  * A segment that is damaged leaves the log as soon as the state durably has what was in it; until
  * that has happened it is asked for again. Nothing stops for it: neither this server nor a write.
+ * So does one that the start has found damaged and can do without: the next start might not, when
+ * the state was lost meanwhile, and nothing else need ever come that compacts an idle log.
  *
  * The reading is done by a thread that lives as long as one half of a pass, at an easy pace and
  * behind everybody else's requests to the disk. It is not given a lower share of the processor: it
@@ -213,11 +215,16 @@ static void pass_end(struct scrub *s, const struct mu_err *why)
     schedule(s);
 }
 
-static void damage_note(struct scrub *s, const char *what)
+static void damage_count(struct scrub *s, const char *what)
 {
     s->damages++;
     s->note.found_s = (uint64_t)wall_s();
     (void)snprintf(s->note.found, sizeof s->note.found, "%s", what);
+}
+
+static void damage_note(struct scrub *s, const char *what)
+{
+    damage_count(s, what);
     note_save(s);
 }
 
@@ -324,10 +331,17 @@ static void on_again(void *data)
 {
     struct scrub *s = data;
 
-    if (s->agent->phase == AGENT_RUNNING && s->part == PART_NONE && !s->awaits_survey) {
+    if (s->part == PART_NONE && !s->awaits_survey && can_begin(s->agent)) {
         s->awaits_survey = true;
         consensus_driver_survey(s->agent->consensus);
     }
+    timer_set(s->agent->timers, &s->again, SHED_AGAIN_MS, on_again, s);
+}
+
+/* With this one all before it go. */
+static void shedding_begin(struct scrub *s, uint64_t segment)
+{
+    s->shedding = segment > s->shedding ? segment : s->shedding;
     timer_set(s->agent->timers, &s->again, SHED_AGAIN_MS, on_again, s);
 }
 
@@ -345,6 +359,7 @@ static void shedding_look(struct scrub *s, const struct consensus_survey *survey
            mu_kv_u("segment", s->shedding));
     s->shedding = 0;
     timer_cancel(&s->again);
+    note_save(s); /* what the start had found was not written down yet */
 }
 
 static void confirm(struct scrub *s, const struct consensus_survey *survey)
@@ -355,9 +370,8 @@ static void confirm(struct scrub *s, const struct consensus_survey *survey)
                "The log is damaged: what is there goes from it as soon as the state has it",
                mu_kv("error", s->found.why));
         damage_note(s, s->found.why);
-        s->shedding = s->found.segment;
+        shedding_begin(s, s->found.segment);
         shed(s);
-        timer_set(s->agent->timers, &s->again, SHED_AGAIN_MS, on_again, s);
     } /* else it was recycled, and all before it, too */
 }
 
@@ -438,10 +452,18 @@ enum mu_code agent__scrub_open(struct agent *a, struct mu_err *err)
     mu_nudge_init(&s->stirred);
     enum mu_code rc = scrub_note_read(s->note_path, &s->note, err);
 
-    if (rc == MU_OK) {
-        schedule(s);
+    if (rc != MU_OK) {
+        return rc;
     }
-    return rc;
+    const char *what;
+    uint64_t segment = consensus_driver_damage(a->consensus, &what);
+
+    if (segment != 0) { /* consensus says it aloud */
+        damage_count(s, what);
+        shedding_begin(s, segment);
+    }
+    schedule(s);
+    return MU_OK;
 }
 
 void agent__scrub_close(struct agent *a)

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/nudge.h"
+#include "copied.h"
 #include "core.h"
 #include "proto/bell.h"
 #include "snapshot_files.h"
@@ -29,13 +30,13 @@
 
 #define MODULE "agent.server.snapshot"
 
-enum job_kind { JOB_ORDER, JOB_REMOVE };
+enum job_kind { JOB_ORDER, JOB_REMOVE, JOB_PROVEN };
 
 struct job { /* and its result */
     struct mu_link place;
     enum job_kind kind;
     struct snapshot_work work;
-    uint64_t generation; /* REMOVE */
+    uint64_t generation; /* REMOVE, PROVEN */
 };
 
 struct snapshots {
@@ -106,6 +107,12 @@ static void run_job(struct snapshots *s, struct job *j)
         MU_ASSERT(rc == j->work.err.code);
         break;
     }
+    case JOB_PROVEN: {
+        enum mu_code rc = copied_proven(s->files.dir, j->generation, &j->work.err);
+
+        MU_ASSERT(rc == j->work.err.code); /* it is a copy at the next start, and proven again */
+        break;
+    }
     }
 }
 
@@ -164,13 +171,18 @@ static void wake_all(struct agent *a)
     catalog_changes_free(all);
 }
 
-static void remove_old(struct snapshots *s, uint64_t generation)
+static void post_about(struct snapshots *s, enum job_kind kind, uint64_t generation)
 {
     struct job *j = mu_new(sizeof *j);
 
-    j->kind = JOB_REMOVE;
+    j->kind = kind;
     j->generation = generation;
     post(s, j);
+}
+
+void agent__snapshot_proven(struct agent *a)
+{
+    post_about(a->snapshots, JOB_PROVEN, a->generation);
 }
 
 void agent__snapshot_poll(struct agent *a)
@@ -204,7 +216,7 @@ static void switch_finish(struct snapshots *s)
                               CONSENSUS_SNAP_OK);
     mu_log(MU_INFO, MODULE, "Installed a snapshot", mu_kv_u("index", j->work.order.snap.index),
            mu_kv_u("bytes", j->work.order.snap.bytes));
-    remove_old(s, s->files.generation - 1);
+    post_about(s, JOB_REMOVE, s->files.generation - 1);
     agent__requests_restored(a);
     wake_all(a);
     job_free(j);
@@ -269,7 +281,7 @@ static void on_woken(void *data)
             mu_log(MU_WARN, MODULE, "Work on a snapshot failed", mu_kv("error", j->work.err.text));
         }
         if (s->agent->consensus == NULL || s->agent->phase >= AGENT_STOPPING ||
-            j->kind == JOB_REMOVE || tell(s, j)) {
+            j->kind != JOB_ORDER || tell(s, j)) {
             job_free(j);
         }
     }

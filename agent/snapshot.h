@@ -17,5 +17,7 @@ void agent__snapshots_close(struct agent *a);
 void agent__snapshot_order(struct agent *a, const struct consensus_snap_order *order);
 /* The apply thread has reported: a state that waits may take its place. */
 void agent__snapshot_poll(struct agent *a);
+/* The state in use is no mere copy any more: written down. */
+void agent__snapshot_proven(struct agent *a);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "catalog/query.h"
+#include "copied.h"
 
 /* A power cut loses at most so much of what was received. */
 #define FLUSH_BYTES (8U * 1024 * 1024)
@@ -429,6 +430,7 @@ enum mu_code snapshot_import(struct snapshot_files *f, const struct consensus_sn
     }
     rc = snapshot_state_remove(f->dir, f->generation + 1, err);
     rc = rc == MU_OK ? import_to(path, &s, snap, err) : rc;
+    rc = rc == MU_OK ? copied_note(f->dir, f->generation + 1, err) : rc;
     if (rc != MU_OK) {
         snapshot_abandon(f);
     }

@@ -4,6 +4,7 @@
  *   state/state-<n>.db          a state; that of the next generation is complete when its applied
  *                               index is not 0
  *   state/export.part           the stream made for others last
+ *   state/copied                copied.h
  *   state/save-*.part           what is made for operators, without a name once it is open
  *   consensus/snap-<hash>.part  the stream being received
  *

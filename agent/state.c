@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "copied.h"
 #include "core.h"
 #include "failures.h"
 #include "rebuild.h"
@@ -330,6 +331,7 @@ enum mu_code agent__state_open(struct agent *a, struct mu_err *err)
     const char *dir = a->data.dir;
     enum mu_code rc = snapshot_generation(dir, &generation, err);
 
+    rc = rc == MU_OK ? copied_is(dir, generation, &a->state_is_copy, err) : rc;
     rc = rc == MU_OK ? state_look(a, generation, &why, err) : rc;
     rc = rc == MU_OK ? snapshot_state_applied(dir, generation + 1, &next, err) : rc;
     rc = rc == MU_OK ? agent__consensus_open(a, &next, err) : rc;

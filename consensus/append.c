@@ -291,5 +291,6 @@ void consensus__on_heartbeat(struct consensus *c, const struct consensus_msg *m)
     answer->alive.is_holed = c->floor_index != 0;
     answer->alive.lacks_state = c->lacks_state;
     answer->alive.level = c->options.level_max;
+    answer->alive.is_copy = c->sums.is_copy;
     answer->alive.is_promised = m->term == c->hard.term && consensus__promise(c, m);
 }

@@ -119,6 +119,8 @@ struct consensus__sums {
     struct consensus_sum newest;
     uint64_t told_index; /* the difference that was told last */
     uint32_t head, count;
+    bool is_copy; /* of another server's state, and not seen to be that of others yet */
+    uint8_t reserved[7];
 };
 
 struct consensus__peer {
@@ -147,7 +149,9 @@ struct consensus__peer {
     bool is_blocked;       /* its bulk connection takes nothing */
     bool is_store_slow;
     bool lacks_state; /* it is served a snapshot, wherever its log ends */
-    uint32_t level;   /* of commands that it understands, as it says; 0: not known */
+    bool is_copy;     /* its state is no witness */
+    uint8_t reserved[3];
+    uint32_t level; /* of commands that it understands, as it says; 0: not known */
 };
 
 struct consensus__inflight {
@@ -219,7 +223,8 @@ struct consensus__office {
     struct consensus__transfer transfer;
     struct consensus_sum asked; /* the sum that this round of heartbeats compares */
     uint64_t asked_ms;
-    bool is_split; /* states differ, and no quorum agrees */
+    struct consensus_sum proven; /* the newest that is surely what the log leads to; or index 0 */
+    bool is_split;               /* states differ, and no quorum agrees */
     bool is_heartbeat_due;
     bool is_ready;
     bool is_push_held; /* from somebody */
@@ -539,6 +544,7 @@ void consensus__promise_renew(struct consensus *c, uint64_t since_ms); /* after 
 /* -- sums.c -------------------------------------------------------------------------------- */
 
 void consensus__on_sum(struct consensus *c, const struct consensus_sum *sum);
+void consensus__sums_copied(struct consensus *c); /* the state is another server's from now on */
 /* Follower: the own sum where the leader asks; notes, and may end on, a difference. */
 struct consensus_sum consensus__sum_answer(struct consensus *c, const struct consensus_msg *m);
 /* Leader: once per round of heartbeats; an answer; is this peer to be told that it is the odd one?
@@ -546,8 +552,6 @@ struct consensus_sum consensus__sum_answer(struct consensus *c, const struct con
 void consensus__sum_round(struct consensus *c);
 void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
                               const struct consensus_msg *m);
-/* It has installed the snapshot of this entry, of the state here. */
-void consensus__sum_copied(struct consensus *c, struct consensus__peer *p, uint64_t index);
 bool consensus__sum_is_odd(const struct consensus *c, const struct consensus__peer *p);
 
 /* -- config.c ------------------------------------------------------------------------------ */

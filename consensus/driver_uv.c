@@ -312,6 +312,12 @@ bool consensus_driver_lacks_state(const struct consensus_driver *d)
     return d->node.lacks_state;
 }
 
+uint64_t consensus_driver_damage(const struct consensus_driver *d, const char **what)
+{
+    *what = d->node.opened.damage;
+    return d->node.opened.damaged_segment;
+}
+
 bool consensus_driver_takes_next(const struct consensus_driver *d)
 {
     return d->node.takes_next;

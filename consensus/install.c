@@ -241,6 +241,7 @@ static void on_switched(struct consensus *c)
 
     c->applied = c->durable_applied = i->snap.index;
     c->lacks_state = false;
+    consensus__sums_copied(c);
     c->counters.snapshots_installed++;
     consensus__note(c, CONSENSUS_T_INSTALLED, NULL, i->snap.index, 0, 0);
     leave(c, false);

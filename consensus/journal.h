@@ -153,6 +153,7 @@ struct consensus_journal_found {
     bool was_empty;
     bool was_rewritten;           /* the tail was not proven and has been written again */
     char damage[MU_ERR_TEXT_MAX]; /* the first that was found and could be dealt with; "": none */
+    uint64_t damaged_segment;     /* the last that has some; it is still there; 0: none */
 };
 
 /* On failure the journal holds nothing. */

@@ -178,6 +178,7 @@ void consensus__bridge_from(struct opening *o, uint64_t number, uint64_t offset)
         o->damaged_number = number;
         o->damaged_offset = offset;
     }
+    o->damaged_last = number;
     o->is_torn_open = true;
 }
 

@@ -661,6 +661,7 @@ enum mu_code consensus__journal_open(struct consensus_journal *j, const struct c
         rc = found->was_empty ? consensus__journal_prepare(j, j->options.segment_bytes, err)
                               : settle_tail(&o, err);
     }
+    found->damaged_segment = found->damage[0] != '\0' ? o.damaged_last : 0;
     mu_free(o.scan.files);
     mu_buf_deinit(&o.bytes);
     mu_buf_deinit(&o.pending);

@@ -271,6 +271,7 @@ void consensus__node_core_start(struct consensus_node *n)
     l->applied = n->options.applied;
     l->durable_applied = n->options.durable_applied;
     l->lacks_state = n->lacks_state;
+    l->state_is_copy = n->options.state_is_copy || n->takes_next;
     l->seed = mu_rand_u64(&n->rand);
     l->campaigns_at_once = n->campaigns_at_once;
     l->may_have_promised = !n->identity.is_fresh;

@@ -344,6 +344,7 @@ static void store_hush(struct consensus_node *n, bool is_hushed)
 static void carry_out(struct consensus_node *n, const struct consensus_effects *fx)
 {
     bool state_differs = false;
+    bool state_proven = false;
     struct mu_link *flight = n->flights.prev;
 
     if (fx->made != NULL) {
@@ -371,6 +372,7 @@ static void carry_out(struct consensus_node *n, const struct consensus_effects *
     for (size_t i = 0; i < fx->notices_count; i++) {
         notice_log(&fx->notices[i]);
         state_differs |= fx->notices[i].kind == CONSENSUS_T_STATE_DIFFERS;
+        state_proven |= fx->notices[i].kind == CONSENSUS_T_STATE_PROVEN;
     }
     for (size_t i = 0; i < fx->drops_count; i++) {
         consensus__pool_unref(&n->pool, fx->drops[i]);
@@ -394,6 +396,9 @@ static void carry_out(struct consensus_node *n, const struct consensus_effects *
     }
     if (state_differs && n->options.callbacks.state_differs != NULL) {
         n->options.callbacks.state_differs(n->options.callbacks_data);
+    }
+    if (state_proven && n->options.callbacks.state_proven != NULL) {
+        n->options.callbacks.state_proven(n->options.callbacks_data);
     }
     if (fx->notices_count > 0) {
         consensus__node_notice_changes(n);

@@ -25,6 +25,7 @@ struct opening {
     bool is_pending_torn; /* and right before the pending one */
     bool is_bridged;      /* since the last entry: no read may walk over the damage */
     uint64_t damaged_number, damaged_offset; /* the first of them: file and place */
+    uint64_t damaged_last;                   /* the file of the last */
     /* What was lost is needed: the log has to restart behind the state. Until then only its end is
      * followed. */
     bool is_astray;

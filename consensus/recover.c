@@ -25,6 +25,10 @@ static enum mu_code log_inspect(const struct consensus_disk *disk,
         .disk = meta->disk,
         .segment_bytes = CONSENSUS_SEGMENT_BYTES_MIN, /* nothing is written */
         .durable_seq = meta->durable_seq,
+        .applied_index = out->state.index,
+        .applied_term = out->state.term,
+        .is_end_known = meta->is_clean,
+        .end = meta->end,
         .is_read_only = true,
     };
     struct consensus_journal_found found;
@@ -40,6 +44,7 @@ static enum mu_code log_inspect(const struct consensus_disk *disk,
     out->last_index = j.tail.index;
     out->last_term = j.tail.term;
     out->chain = j.tail.chain;
+    (void)snprintf(out->harmless, sizeof out->harmless, "%s", found.damage);
     if (mu_id_is_none(&out->cluster)) {
         out->cluster = j.hard.cluster; /* a crash came before meta could follow */
     }
@@ -77,13 +82,14 @@ static enum mu_code disk_of(const char *dir, struct consensus_disk *disk, struct
 }
 
 enum mu_code consensus_inspect(const char *dir, const struct mu_id *server,
+                               const struct consensus_contained *state,
                                struct consensus_inspection *out, struct mu_err *err)
 {
     struct consensus_disk disk;
     struct consensus_meta meta;
     struct mu_err damage = MU_ERR_NONE;
 
-    *out = (struct consensus_inspection){ .term = 0 };
+    *out = (struct consensus_inspection){ .state = *state };
     enum mu_code rc = disk_of(dir, &disk, err);
 
     if (rc != MU_OK) {
@@ -214,11 +220,13 @@ static enum mu_code append(struct consensus_store *store, sem_t *said,
 }
 
 static void store_new(struct consensus_store *store, const char *dir, const struct mu_id *server,
-                      sem_t *said)
+                      const struct consensus_contained *state, sem_t *said)
 {
     struct consensus_store_options options = {
         .dir = dir,
         .server = *server,
+        .applied_index = state->index,
+        .applied_term = state->term,
         .wake = on_store,
         .wake_data = said,
     };
@@ -244,7 +252,7 @@ enum mu_code consensus_recover(const char *dir, const struct mu_id *server,
         return rc;
     }
     (void)sem_init(&said, 0, 0); /* of this process, from 0: it cannot fail */
-    store_new(&store, dir, server, &said);
+    store_new(&store, dir, server, &seen->state, &said);
     rc = store.ops->open(store.self, &opened, err);
     if (rc != MU_OK) {
         store.ops->free(store.self);

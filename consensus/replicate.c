@@ -218,6 +218,9 @@ static void heartbeat_all(struct consensus *c)
         m->heartbeat.commit = min_u64(c->commit, p->match);
         m->heartbeat.promise_ms = promise_ms;
         m->heartbeat.sum = c->office.asked;
+        if (p->is_copy) {
+            m->heartbeat.proven = c->office.proven;
+        }
         m->heartbeat.is_odd = consensus__sum_is_odd(c, p);
         if (m->heartbeat.commit > p->commit_sent) {
             p->commit_sent = m->heartbeat.commit;

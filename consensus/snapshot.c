@@ -297,7 +297,6 @@ static void on_done(struct consensus *c, struct consensus__peer *p, const struct
     }
     if (consensus__is_sending_to(c, p)) {
         c->office.sending.to = MU_ID_NONE;
-        consensus__sum_copied(c, p, c->office.sending.snap.index);
         c->counters.snapshots_sent++;
         consensus__note(c, CONSENSUS_T_SNAP_SENT, &p->id, m->snapshot_res.match, 0, 0);
     }

@@ -619,6 +619,7 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     c->floor_index = loaded->floor_index;
     c->floor_term = loaded->floor_term;
     c->lacks_state = loaded->lacks_state;
+    c->sums.is_copy = loaded->state_is_copy;
     c->writes.next_seq = loaded->seq + 1;
     c->writes.persisted_seq = loaded->seq;
     c->writes.stable = loaded->last_index;

@@ -194,6 +194,7 @@ static enum mu_code journal_open(struct segment_store *s, struct consensus_opene
     out->runs = found.runs;
     out->was_rewritten = found.was_rewritten;
     (void)snprintf(out->damage, sizeof out->damage, "%s", found.damage);
+    out->damaged_segment = found.damaged_segment;
     out->is_fresh = found.was_empty;
     out->loaded = (struct consensus_loaded){
         .hard = j->hard,

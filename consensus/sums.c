@@ -8,6 +8,15 @@
  * not only who differs from itself. Who is not among a quorum of equals is the odd one and stops,
  * also when that is the leader. While everybody in sight has answered and there is no such quorum,
  * nobody knows which state is right: no proposal is taken, and it is said aloud.
+ *
+ * Who took a snapshot of another's state is no witness for it: an odd leader would be a majority
+ * with the first laggard that it serves, and the good states be given up. So a copy does not count
+ * among equals, over restarts and to other leaders, until it has come to a sum that is proven: one
+ * that a quorum of witnesses has, or all voters. Then there is no other state left for it to hide,
+ * and what differs from now on was not copied. A copy can be odd, like any other.
+ *
+ *   leader   -- heartbeat: newest proven (index, hash) --> copy: its own there is equal: a witness
+ *   leader   <- answer: is it a copy? -------------------- follower
  */
 #include <string.h>
 
@@ -47,6 +56,24 @@ void consensus__on_sum(struct consensus *c, const struct consensus_sum *sum)
     s->at[(s->head + s->count++) % CONSENSUS_SUMS_MAX] = *sum;
 }
 
+/* What was added up before it came is of the state that is gone. */
+void consensus__sums_copied(struct consensus *c)
+{
+    c->sums.head = c->sums.count = 0;
+    c->sums.is_copy = true;
+}
+
+/* There is a sum that surely is right: does the own state come to it? */
+static void compare_proven(struct consensus *c, const struct consensus_sum *proven)
+{
+    struct consensus_sum own = sum_at(c, proven->index);
+
+    if (c->sums.is_copy && proven->index != 0 && sum_eq(&own, proven)) {
+        c->sums.is_copy = false;
+        consensus__note(c, CONSENSUS_T_STATE_PROVEN, NULL, proven->index, 0, 0);
+    }
+}
+
 /* -- follower ------------------------------------------------------------------------------ */
 
 struct consensus_sum consensus__sum_answer(struct consensus *c, const struct consensus_msg *m)
@@ -57,6 +84,7 @@ struct consensus_sum consensus__sum_answer(struct consensus *c, const struct con
     if (asked->index == 0 || m->term != c->hard.term) {
         return own;
     }
+    compare_proven(c, &m->heartbeat.proven);
     own = sum_at(c, asked->index);
     if (own.index == 0 || sum_eq(&own, asked)) {
         return own;
@@ -91,6 +119,49 @@ static uint32_t equal_to(const struct consensus *c, uint32_t like)
     return bits;
 }
 
+/* They have come to their states by themselves, or to one that was proven. */
+static uint32_t witnesses(const struct consensus *c)
+{
+    uint32_t bits = 0;
+
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        if (!(i == c->self ? c->sums.is_copy : c->peers[i].is_copy)) {
+            bits |= BIT(i);
+        }
+    }
+    return bits;
+}
+
+/* Does a quorum of witnesses have the sum of server `like`? */
+static bool is_right(const struct consensus *c, uint32_t like)
+{
+    return consensus__quorum_of(consensus__config(c), equal_to(c, like) & witnesses(c));
+}
+
+static bool all_voters_in(const struct consensus_config *config, uint32_t bits)
+{
+    for (uint32_t i = 0; i < config->servers_count; i++) {
+        bool is_voter = config->servers[i].is_voter || config->servers[i].is_voter_old;
+
+        if (is_voter && (bits & BIT(i)) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The leader's sum of this round may be what all go by from now on. */
+static void prove(struct consensus *c)
+{
+    struct consensus__office *o = &c->office;
+
+    if (o->asked.index > o->proven.index &&
+        (is_right(c, c->self) || all_voters_in(consensus__config(c), equal_to(c, c->self)))) {
+        o->proven = o->asked;
+        compare_proven(c, &o->proven);
+    }
+}
+
 /* Has everybody answered that is there to answer? */
 static bool is_complete(const struct consensus *c)
 {
@@ -114,8 +185,7 @@ static void judge(struct consensus *c, bool is_news)
     uint32_t own = equal_to(c, c->self);
 
     for (uint32_t i = 0; i < config->servers_count; i++) {
-        if (sum_of(c, i)->index != c->office.asked.index ||
-            !consensus__quorum_of(config, equal_to(c, i))) {
+        if (sum_of(c, i)->index != c->office.asked.index || !is_right(c, i)) {
             continue;
         }
         c->office.is_split = false;
@@ -144,6 +214,7 @@ static bool all_agree(const struct consensus *c)
 
 static void judge_again(struct consensus *c, bool is_news)
 {
+    prove(c);
     if (!all_agree(c)) {
         judge(c, is_news); /* again with each answer: somebody who was in sight may be gone */
     } else if (is_complete(c)) {
@@ -151,30 +222,37 @@ static void judge_again(struct consensus *c, bool is_news)
     }
 }
 
+/* It keeps no sum of entries before the copy. Were it waited for, nobody would ever know, once
+ * writes are stopped: no entry comes that could be asked about. It contradicts nobody, and is no
+ * witness. */
+static bool is_silent_copy(const struct consensus *c, const struct consensus_msg *m)
+{
+    return m->alive.is_copy && !m->alive.lacks_state && m->alive.applied >= c->office.asked.index;
+}
+
 void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
                               const struct consensus_msg *m)
 {
+    const struct consensus_sum *asked = &c->office.asked;
     const struct consensus_sum *said = &m->alive.sum;
+
+    if (p->is_copy != m->alive.is_copy) {
+        p->is_copy = m->alive.is_copy;
+        p->sum = (struct consensus_sum){ .index = 0 }; /* of another state, or taken for granted */
+    }
+    if (said->index == 0 && is_silent_copy(c, m)) {
+        said = asked;
+    }
     bool is_news = p->sum.index != said->index;
 
-    if (said->index == 0 || said->index != c->office.asked.index) {
+    if (said->index == 0 || said->index != asked->index) {
         return;
     }
-    if (is_news && !sum_eq(said, &c->office.asked)) {
+    if (is_news && !sum_eq(said, asked)) {
         consensus__note(c, CONSENSUS_T_STATE_DIFFERS, &p->id, said->index, 0, 0);
     }
     p->sum = *said;
     judge_again(c, is_news);
-}
-
-/* Its state is a copy of this one's, which keeps no sum of entries before it. Without this nobody
- * would ever answer, once writes are stopped: no entry comes that could be asked about. */
-void consensus__sum_copied(struct consensus *c, struct consensus__peer *p, uint64_t index)
-{
-    if (c->office.asked.index != 0 && index >= c->office.asked.index) {
-        p->sum = c->office.asked;
-        judge_again(c, false);
-    }
 }
 
 /* A new round when the last one is over, or has waited long enough for somebody. */
@@ -186,6 +264,7 @@ void consensus__sum_round(struct consensus *c)
     if (c->sums.newest.index > o->asked.index && (o->asked.index == 0 || is_over)) {
         o->asked = c->sums.newest;
         o->asked_ms = c->now_ms;
+        prove(c); /* alone it needs nobody's answer */
     }
 }
 
@@ -193,6 +272,5 @@ void consensus__sum_round(struct consensus *c)
 bool consensus__sum_is_odd(const struct consensus *c, const struct consensus__peer *p)
 {
     return p->sum.index == c->office.asked.index && p->sum.index != 0 &&
-           !sum_eq(&p->sum, &c->office.asked) &&
-           consensus__quorum_of(consensus__config(c), equal_to(c, c->self));
+           !sum_eq(&p->sum, &c->office.asked) && is_right(c, c->self);
 }

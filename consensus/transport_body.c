@@ -120,6 +120,7 @@ static void heartbeat_out(const struct consensus_msg *m, union consensus__body *
     b->heartbeat.sum = sum_out(&m->heartbeat.sum, &b->asked);
     b->heartbeat.promise_ms = m->heartbeat.promise_ms;
     b->heartbeat.is_odd = m->heartbeat.is_odd;
+    b->heartbeat.proven = sum_out(&m->heartbeat.proven, &b->proven);
     to->heartbeat = &b->heartbeat;
 }
 
@@ -135,6 +136,7 @@ static void alive_out(const struct consensus_msg *m, union consensus__body *b, p
     b->alive.lacks_state = m->alive.lacks_state;
     b->alive.is_promised = m->alive.is_promised;
     b->alive.level = m->alive.level;
+    b->alive.is_copy = m->alive.is_copy;
     b->alive.sum = sum_out(&m->alive.sum, &b->said);
     to->alive = &b->alive;
 }
@@ -270,6 +272,7 @@ static bool heartbeat_in(const pb_raft *from, struct consensus_msg *m)
     sum_in(from->heartbeat->sum, &m->heartbeat.sum);
     m->heartbeat.promise_ms = from->heartbeat->promise_ms;
     m->heartbeat.is_odd = from->heartbeat->is_odd != 0;
+    sum_in(from->heartbeat->proven, &m->heartbeat.proven);
     return true;
 }
 
@@ -288,6 +291,7 @@ static bool alive_in(const pb_raft *from, struct consensus_msg *m)
     m->alive.is_promised = from->alive->is_promised != 0;
     /* those that do not say so understand the first */
     m->alive.level = from->alive->level != 0 ? from->alive->level : CONSENSUS_LEVEL_FIRST;
+    m->alive.is_copy = from->alive->is_copy != 0;
     sum_in(from->alive->sum, &m->alive.sum);
     return true;
 }

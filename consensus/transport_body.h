@@ -18,7 +18,7 @@ union consensus__body {
     Muster__Consensus__Ack ack;
     struct {
         Muster__Consensus__Heartbeat heartbeat;
-        Muster__Consensus__Sum asked;
+        Muster__Consensus__Sum asked, proven;
     };
     struct {
         Muster__Consensus__Alive alive;

@@ -27,6 +27,13 @@ static int print(struct cli *cli, const struct options *o, const struct recovery
 
     recovery_position_write(p, &text);
     (void)fwrite(text.data, 1, text.bytes, cli->out);
+    if (p->harmless[0] != '\0') {
+        (void)fprintf(cli->err,
+                      "Warning: the log is damaged: %s\n"
+                      "Nothing is lost by it, and it can be recovered from: the state holds all up "
+                      "to entry %llu. The server drops that part of its log when it starts.\n",
+                      p->harmless, (unsigned long long)p->applied_index);
+    }
     if (p->damage[0] != '\0') {
         status =
             cli_fail(cli, "Error: %s: %s", p->is_unread ? "cannot be read" : "damaged", p->damage);

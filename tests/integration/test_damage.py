@@ -58,6 +58,56 @@ class Damage(ClusterTest):
         self.assertGreater(healed, 0)
         self.assertEqual(cluster.leader().ok("GET", "/v1/kv/k0?raw&consistent").body, value(0))
 
+    def test_damage_in_front_of_the_state_is_harmless_and_goes(self):
+        cluster = self.cluster(3, 0, args=["-hcl", 'scrub { interval = "0s" }', "-hcl",
+                                           "autopilot { cleanup_dead_servers = false }"])
+        cluster.start().wait_ready()
+        leader = cluster.leader()
+        victim = next(s for s in cluster.servers() if s is not leader)
+        begin = self.used(victim.segments()[-1]) // 4096 + 1
+        for i in range(KEYS):
+            leader.ok("PUT", f"/v1/kv/k{i}", value(i))
+        wait_for("the victim to have it", lambda: self.has_all(victim, KEYS))
+        victim.terminate()  # in order, so its state has all of its log
+        path = victim.segments()[-1]
+        before = len(victim.log_text())
+        bundle = os.path.join(cluster.dir, "bundle")
+        clean = victim.cli("consensus", "inspect", "-data-dir", victim.data, check=0)
+        self.assertEqual(clean.stderr, "")
+        flip(path, (begin + 2) * 4096 + 60)
+
+        # The operator's look: said, and no reason to give this server up.
+        seen = victim.cli("consensus", "inspect", "-data-dir", victim.data, "-bundle", bundle,
+                          check=0)
+        self.assertEqual(seen.stdout, clean.stdout)
+        self.assertRegex(seen.stderr, re.escape(path) + r" at byte \d+: ")
+        self.assertIn("Nothing is lost by it", seen.stderr)
+        with open(bundle) as f:
+            self.assertEqual(f.read(), clean.stdout)
+
+        # Nobody writes, so nothing compacts the log: its own start sees to it.
+        victim.start()
+        wait_for("the segment to go", lambda: path not in victim.segments())
+        found = wait_for("it to be told", lambda: self.shed(victim))
+        self.assertEqual(found["Damages"], 1)
+        self.assertRegex(found["Found"], re.escape(path) + r" at byte \d+: ")
+        text = victim.log_text()[before:]
+        self.assertEqual(text.count("The log was damaged"), 1)
+        self.assertTrue(self.has_all(victim, KEYS))
+
+        victim.terminate()
+        before = len(victim.log_text())
+        clean = victim.cli("consensus", "inspect", "-data-dir", victim.data, check=0)
+        self.assertEqual(clean.stderr, "")
+        victim.start()
+        wait_for("it to be back", lambda: self.has_all(victim, KEYS))
+        self.assertNotIn("The log was damaged", victim.log_text()[before:])
+        self.assertRegex(victim.ok("GET", "/v1/operator/scrub").json()["Found"], re.escape(path))
+
+    def shed(self, server):
+        seen = server.ok("GET", "/v1/operator/scrub").json()
+        return seen if seen["Damages"] and not seen["Shedding"] else None
+
     def test_what_cannot_be_repaired_is_named(self):
         cluster = self.cluster(3, 0).start().wait_ready()
         victim = next(s for s in cluster.servers() if s is not cluster.leader())

@@ -83,6 +83,13 @@ class Snapshots(ClusterTest):
         self.assertEqual(lagging.get("/v1/kv/before?stale").status, 404)
         for i in (0, 91, 179):
             self.assertEqual(lagging.ok("GET", f"/v1/kv/big/{i}?raw&stale").body, VALUE[i:])
+        # A state of the leader's is no witness for it until it has come to what others have.
+        for i in range(256):
+            leader.ok("PUT", "/v1/kv/sum", str(i))
+        wait_for("the copy to be proven",
+                 lambda: not os.path.exists(os.path.join(lagging.data, "state", "copied")))
+        self.assertIn("the state of this server, a copy, is what others have come to",
+                      lagging.log_text())
         # and it is as good as any other
         leader.kill()
         wait_for("another leader", lambda: cluster.leader() is not leader)

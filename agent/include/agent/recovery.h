@@ -57,6 +57,8 @@ struct recovery_position {
     struct mu_id coordinator;     /* of a promise that was never decided; none: no promise */
     char damage[MU_ERR_TEXT_MAX]; /* of log or state; "": none. Not part of a bundle. */
     bool is_unread;               /* `damage` is no damage: the disk failed, or is full */
+    /* Of the log, damage that takes nothing: the state has it; "": none. Not part of a bundle. */
+    char harmless[MU_ERR_TEXT_MAX];
 };
 
 /* The bundle: lines of "key value", the last one its checksum. */

@@ -212,7 +212,8 @@ struct consensus_loaded {
      * their chance: it may be the only one with what was committed. Then it takes no proposals, and
      * hands over to a server with a state as soon as that has its log. */
     bool lacks_state;
-    uint64_t seq; /* highest write submitted in this boot already */
+    bool state_is_copy; /* of another server's; CONSENSUS_T_STATE_PROVEN has not been said since */
+    uint64_t seq;       /* highest write submitted in this boot already */
     uint64_t boot_count;
     uint64_t seed;          /* from the system; or the run's, in the simulator */
     bool campaigns_at_once; /* it has just formed the cluster: nobody else will be first */
@@ -367,8 +368,9 @@ struct consensus_msg {
         } ack;             /* APPEND_RES */
         struct {
             uint64_t session, read_seq;
-            uint64_t commit;          /* clamped to the peer's match */
-            struct consensus_sum sum; /* the leader's, asked about; index 0: not now */
+            uint64_t commit;             /* clamped to the peer's match */
+            struct consensus_sum sum;    /* the leader's, asked about; index 0: not now */
+            struct consensus_sum proven; /* to a copy: surely right; index 0: none is yet */
             /* For so long from its arrival the leader wants no vote to be given to others: that is
              * what leases are made of; 0: it wants no promise. */
             uint32_t promise_ms;
@@ -383,6 +385,7 @@ struct consensus_msg {
             bool is_promised; /* as the heartbeat of this read_seq asked */
             bool lacks_state; /* it has lost its state: it needs one, whatever its log holds */
             uint32_t level;   /* of commands that it understands */
+            bool is_copy;     /* its state is a snapshot of another's, and not proven yet */
         } alive;              /* HEARTBEAT_RES */
         struct {
             uint64_t session;

@@ -49,6 +49,9 @@ struct consensus_callbacks {
     uint32_t (*level)(void *data, struct mu_span command);
     /* The state of another server differs from this one's: say what this one has. NULL: nothing. */
     void (*state_differs)(void *data);
+    /* The state, a copy of another server's, is what others have come to: it is a witness from now
+     * on (consensus/sums.c), and so it is to be at the next start. NULL: nobody remembers. */
+    void (*state_proven)(void *data);
     /* Work on snapshots: carry out the orders one after the other, beside the loop (`data` of an
      * order is *borrowed* for the call), and answer each but CLOSE and ABANDON by
      * consensus_driver_snapshot(), READ by consensus_driver_chunk(). NULL: none are made or taken.
@@ -79,6 +82,7 @@ struct consensus_driver_options {
     /* There is no state, or none that may be used; `applied` is 0. What the log does not hold any
      * more comes from the leader; without others that could have it, it is not opened. */
     bool lacks_state;
+    bool state_is_copy; /* it was installed, and `state_proven` was not called since */
     /* Of a complete state that lies beside it: a crash has interrupted the install of a snapshot.
      * 0: there is none. See consensus_driver_takes_next(). */
     uint64_t next_applied, next_applied_term;
@@ -106,6 +110,9 @@ bool consensus_driver_takes_next(const struct consensus_driver *d);
 /* Before start: a state has to come from the leader; else the log leads to it from its beginning.
  */
 bool consensus_driver_lacks_state(const struct consensus_driver *d);
+/* Before start: damage that the log was opened with and can do without, and the segment to be shed
+ * for it. 0: there is none. A view, until the start. */
+uint64_t consensus_driver_damage(const struct consensus_driver *d, const char **what);
 void consensus_driver_start(struct consensus_driver *d);
 typedef void consensus_stopped_fn(void *data);
 /* A leader first gives its office away, if another voter can take it, for at most an election

@@ -21,8 +21,14 @@
 #include "base/id.h"
 #include "consensus/consensus.h"
 
+/* What the state beside the log contains: entries up to this one; index 0: nothing. */
+struct consensus_contained {
+    uint64_t index, term;
+};
+
 struct consensus_inspection {
-    struct mu_id disk, cluster; /* cluster: none while fresh */
+    struct consensus_contained state; /* as it was said */
+    struct mu_id disk, cluster;       /* cluster: none while fresh */
     uint64_t epoch, boot_count;
     uint64_t term; /* the highest it has seen */
     uint64_t base_index, last_index, last_term;
@@ -32,10 +38,15 @@ struct consensus_inspection {
     struct mu_id coordinator;
     enum mu_code damage_code;     /* MU_CORRUPT, or what kept the log from being read: MU_IO ... */
     char damage[MU_ERR_TEXT_MAX]; /* of the log: all from `term` on is unknown then; "": none */
+    /* Damage that takes nothing which is not in the state, and which the server sheds when it
+     * starts: the log begins behind it; "": none. */
+    char harmless[MU_ERR_TEXT_MAX];
 };
 
-/* Writes nothing. `server`: the node whose directory it is. */
+/* Writes nothing. `server`: the node whose directory it is; `state`: damage in front of its end
+ * loses nothing. */
 MU_MUST_CHECK enum mu_code consensus_inspect(const char *dir, const struct mu_id *server,
+                                             const struct consensus_contained *state,
                                              struct consensus_inspection *out, struct mu_err *err);
 
 /* What recovery would write: `servers` as they are to be, by id ascending; all others of the

@@ -45,6 +45,7 @@ struct consensus_opened {
     bool is_fresh;        /* the log holds nothing at all */
     bool was_rewritten;   /* the last stop was a crash: the end of the log was written again */
     char damage[MU_ERR_TEXT_MAX]; /* what was found and could be dealt with; "": nothing */
+    uint64_t damaged_segment;     /* of which this one has the last, and should be shed; 0: none */
     /* On a small file system: how much may wait to be written before the reserve might not do, and
      * how much of the log may stay behind what the state holds. 0: the core's own bounds. */
     uint32_t unsynced_bytes_max, trailing_bytes_max;

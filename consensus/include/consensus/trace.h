@@ -73,6 +73,7 @@
     X(KEEPS_OFFICE,    WARN,  "{p} did not take its office of term {a} in time") \
     /* the state */ \
     X(STATE_DIFFERS,   ERROR, "the state of {p} differs from this one's at entry {a}") \
+    X(STATE_PROVEN,    INFO,  "the state of this server, a copy, is what others have come to at entry {a}") \
     X(STATE_SPLIT,     ERROR, "the states of the servers differ at entry {a} and no majority agrees: writes are stopped") \
     /* what is not listened to */ \
     X(OTHER_CLUSTER,   WARN,  "{p} belongs to another cluster") \

@@ -13,9 +13,9 @@
 #define SETTLE_MS   300000 /* two reconnects of gossip with their jitter, a pause of removal */
 #define REST_MS     5000
 #define CRITICAL_MS 15000 /* from a death until the catalog must call it critical */
-#define HIDDEN_MS   30000
-#define OFFICE_MS   4000 /* two elections that miss, at worst, and the barrier */
-#define CLEANUP_MS  8000 /* looks, and the entry */
+#define HIDDEN_MS   45000 /* who hears nobody at all is patient: 26 s (gossip/health.c) */
+#define OFFICE_MS   4000  /* two elections that miss, at worst, and the barrier */
+#define CLEANUP_MS  8000  /* looks, and the entry */
 #define WHY_BYTES   160
 
 /* -- the catalog of one server ----------------------------------------------------------------- */

@@ -535,6 +535,9 @@ void sim_check_step(struct sim_world *w, struct sim_node *n, const struct consen
         if (n->dead == NULL && n->core->death == CONSENSUS_DEATH_LEVEL) {
             sim_check_outdated(w, n);
         }
+        if (n->core->death == CONSENSUS_DEATH_DIVERGED && !n->disk.is_spoiled) {
+            sim_fail(w, "I14: %s gives up a good state", n->name);
+        }
         return;
     }
     if (n->was_seen && n->seen.is_stopped && fx->sends_count > 0) {

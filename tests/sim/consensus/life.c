@@ -173,6 +173,7 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
         .applied = sim_first_applied(n),
         .durable_applied = sim_first_applied(n),
         .lacks_state = n->disk.lacks_state,
+        .state_is_copy = n->disk.is_copy,
         .boot_count = n->disk.boots,
         .seed = w->seed * 131 + n->place * 17 + n->disk.boots,
         .campaigns_at_once = campaigns,
@@ -279,7 +280,7 @@ void sim_node_lose_state(struct sim_world *w, struct sim_node *n)
 {
     MU_ASSERT(!n->is_up);
     n->disk.state = (struct sim_state){ 0 };
-    n->disk.is_spoiled = false;
+    n->disk.is_spoiled = n->disk.is_copy = false;
     n->disk.lacks_state = n->disk.log.base > 0; /* else the log says all of it again */
     (void)w;
 }

@@ -416,6 +416,24 @@ mutant(odd_leader_goes_on sums.c scripts
 mutant(split_states_are_written_to propose.c scripts
     "    if (c->office.is_split) {"
     "    if (false) {")
+mutant(copy_is_a_witness sums.c scripts
+    "        if (!(i == c->self ? c->sums.is_copy : c->peers[i].is_copy)) {"
+    "        if (true) {")
+mutant(copy_is_none_after_a_restart step.c scripts
+    "    c->sums.is_copy = loaded->state_is_copy;"
+    "")
+mutant(copy_is_waited_for sums.c scripts
+    "    return m->alive.is_copy && !m->alive.lacks_state && m->alive.applied >= c->office.asked.index;"
+    "    return false;")
+mutant(copy_is_never_proven sums.c scripts
+    "        c->sums.is_copy = false;"
+    "")
+mutant(copy_is_proven_by_what_was_before sums.c scripts
+    "    c->sums.head = c->sums.count = 0;"
+    "")
+mutant(copies_prove_each_other sums.c scripts
+    "        (is_right(c, c->self) || all_voters_in(consensus__config(c), equal_to(c, c->self)))) {"
+    "        consensus__quorum_of(consensus__config(c), equal_to(c, c->self))) {")
 
 # -- snapshots and compaction (spec 2.12, 2.13) --------------------------------------------------------
 

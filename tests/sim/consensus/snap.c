@@ -146,6 +146,7 @@ static void become_next(struct sim_node *n)
     n->disk.part = (struct consensus_snap){ 0 };
     n->disk.part_flushed = n->part_written = 0;
     n->disk.lacks_state = false;
+    n->disk.is_copy = true;
 }
 
 static void switch_state(struct sim_world *w, struct sim_node *n, const struct consensus_snap *snap)

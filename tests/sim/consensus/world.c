@@ -347,6 +347,7 @@ static void carry_out(struct sim_world *w, struct sim_node *n, const struct cons
     }
     for (size_t i = 0; i < fx->notices_count; i++) {
         sim_say_notice(w, n, &fx->notices[i]);
+        n->disk.is_copy = n->disk.is_copy && fx->notices[i].kind != CONSENSUS_T_STATE_PROVEN;
     }
     for (size_t i = 0; i < fx->writes_count; i++) {
         take_write(w, n, &fx->writes[i]);

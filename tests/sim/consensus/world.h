@@ -61,6 +61,7 @@ struct sim_disk {
     uint64_t part_flushed;            /* bytes of it that a crash leaves */
     bool is_spoiled;                  /* the state is not what was applied */
     bool lacks_state;                 /* it was lost, and none was installed since */
+    bool is_copy;                     /* it was installed, and not proven since */
     uint64_t floor_index, floor_term; /* the log once ended there (spec 2.16); 0: it is whole */
     uint32_t level_said;              /* the highest that it told a leader it understands */
     uint64_t boots;

@@ -322,6 +322,7 @@ struct consensus_callbacks calls_callbacks(const struct world *w)
     if (world_has(w, FAULT_plain)) {
         calls.is_relief = NULL;
         calls.state_differs = NULL;
+        calls.state_proven = NULL;
     }
     return calls;
 }

@@ -103,6 +103,21 @@ bool world_is_formed(const struct world *w)
     return true;
 }
 
+/* Until a cluster has formed all are needed: who stays down after so many failures was looked at by
+ * somebody, who has removed the note of them (agent/failures.c). */
+static void forgive(struct world *w)
+{
+    for (size_t i = 0; i < w->servers_count; i++) {
+        struct server *s = &w->servers[i];
+
+        if (s->is_refused && s->deaths >= SERVER_DEATHS_MAX) {
+            s->is_refused = false;
+            s->deaths = 0;
+            s->restart_at = w->now;
+        }
+    }
+}
+
 /* Some are gone, as many as a quorum can spare; whoever is hurt may not come up again. */
 static void bury(struct world *w)
 {
@@ -223,7 +238,8 @@ static enum mu_code of_state(void *data, const char *name, struct mu_err *err)
     (void)err;
     (void)snprintf(now, sizeof now, "state-%llu.db", U(n->server->generation));
     if (strncmp(name, now, strlen(now)) != 0 && strcmp(name, "current") != 0 &&
-        strcmp(name, "rebuild") != 0 && strcmp(name, "export.part") != 0) {
+        strcmp(name, "rebuild") != 0 && strcmp(name, "copied") != 0 &&
+        strcmp(name, "export.part") != 0) {
         world_fail(n->server->world, "%s: %s is left over, and the state is of generation %llu",
                    n->server->name, name, U(n->server->generation));
     }
@@ -308,7 +324,7 @@ static void look_at(struct server *s)
                    U(applied.index));
     }
     fact_state(s, &applied);
-    platter_whole(s);
+    platter_whole(s, &applied);
     catalog_close(c);
     mu_free(path);
     disk_die(s->disk);
@@ -329,8 +345,10 @@ void judge(struct world *w)
             world_fail(w, "liveness: %s is not taken in again", w->churn.victim->name);
         }
     }
-    if (world_is_formed(w)) { /* until then all are needed */
+    if (world_is_formed(w)) {
         bury(w);
+    } else {
+        forgive(w);
     }
     for (size_t i = 0; i < w->servers_count; i++) {
         struct server *s = &w->servers[i];

@@ -72,7 +72,7 @@ static void act_differ(struct world *w)
     struct server *s = any(w);
 
     if (server_is_up(s) && !s->differs && torture_can_spare(w, s)) {
-        s->differs = s->has_differed = true;
+        s->differs = true;
         w->bad[FAULT_differ]++;
         world_say(w, "%s: its state is another one from now on", s->name);
     }
@@ -201,14 +201,20 @@ void late_begin(struct world *w)
     event_set(w, &w->late, w->now + 2 * SECOND, on_late, w);
 }
 
-/* A difference that was told already may still be found. */
+/* A difference that was told already may stand where no majority is left to judge it, and with two
+ * states no write is taken: somebody has decided. */
 void late_end(struct world *w)
 {
     event_cancel(w, &w->late);
     for (size_t i = 0; i < w->servers_count; i++) {
         struct server *s = &w->servers[i];
 
-        s->is_excused = s->is_excused || s->differs;
-        s->differs = false;
+        if (s->differs) {
+            s->is_excused = true;
+            s->differs = false;
+            if (server_is_up(s)) { /* else its next life adds up anew */
+                server_state_bad(s, "somebody has decided that it is the wrong one");
+            }
+        }
     }
 }

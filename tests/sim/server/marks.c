@@ -30,6 +30,7 @@ static const struct {
     { "without a state, to bring its log",      "a leader without a state" },
     { "differs from this one's",                "two states that differ" },
     { "What the state of this server holds",    "a state that differs, counted" },
+    { "a copy, is what others have come to",    "a copied state that was proven" },
     { "Dropped a message",                      "a message that is not understood" },
     { "sent something that was meant",          "a message for somebody else" },
     { "has lost its disk",                      "a blank disk where a server was" },

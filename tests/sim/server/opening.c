@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "agent/copied.h"
 #include "agent/rebuild.h"
 #include "agent/snapshot_files.h"
 #include "base/assert.h"
@@ -79,6 +80,7 @@ static enum mu_code node_open(struct server *s, const struct catalog_applied *ne
         .applied_term = s->opened.term,
         .durable_applied = s->lacks_state ? 0 : catalog_durable(s->catalog),
         .lacks_state = s->lacks_state,
+        .state_is_copy = s->is_copy,
         .next_applied = next->index,
         .next_applied_term = next->term,
         .trailing_entries = w->trailing,
@@ -183,6 +185,7 @@ static enum mu_code history_open(struct server *s, struct mu_err *err)
     server_dir(s, dir);
     enum mu_code rc = snapshot_generation(dir, &s->generation, err);
 
+    rc = rc == MU_OK ? copied_is(dir, s->generation, &s->is_copy, err) : rc;
     rc = rc == MU_OK ? state_look(s, dir, &why, err) : rc;
     rc = rc == MU_OK ? snapshot_state_applied(dir, s->generation + 1, &next, err) : rc;
     rc = rc == MU_OK ? node_open(s, &next, err) : rc;

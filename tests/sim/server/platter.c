@@ -25,6 +25,8 @@
 #define COMMITS_EACH 256
 #define SPARE_PLACE  SERVERS_MAX /* of the copy, among the disks that SQLite may be given */
 
+static const struct catalog_applied no_state = { .index = 0 };
+
 struct platter {
     struct disk *disk;
     struct consensus_disk view;
@@ -33,8 +35,10 @@ struct platter {
     bool has_log;
 };
 
-/* False: it cannot be read, and nobody may wonder (damage, or no log yet). */
-static bool platter_open(struct platter *p, const struct server *s, enum disk_dir without)
+/* False: it cannot be read, and nobody may wonder (damage, or no log yet). state: what the log is
+ * read beside. */
+static bool platter_open(struct platter *p, const struct server *s, enum disk_dir without,
+                         const struct catalog_applied *state)
 {
     struct consensus_meta meta;
     struct mu_err err = MU_ERR_NONE;
@@ -49,6 +53,8 @@ static bool platter_open(struct platter *p, const struct server *s, enum disk_di
             .disk = meta.disk,
             .segment_bytes = CONSENSUS_SEGMENT_BYTES_MIN,
             .durable_seq = meta.durable_seq,
+            .applied_index = state->index,
+            .applied_term = state->term,
             .is_read_only = true,
         };
         rc = consensus__journal_open(&p->journal, &p->view, &options, &p->found, &err);
@@ -92,7 +98,7 @@ static uint64_t term_on(const struct platter *p, uint64_t index)
 static void vote_look(struct server *s, uint64_t term, const struct mu_id *to)
 {
     struct platter p;
-    bool has_log = platter_open(&p, s, DISK_STATE);
+    bool has_log = platter_open(&p, s, DISK_STATE, &no_state);
     const struct consensus_hard *hard = &p.journal.hard;
 
     if (!has_log || hard->term < term || (hard->term == term && !mu_id_eq(&hard->voted_for, to))) {
@@ -107,7 +113,7 @@ static void vote_look(struct server *s, uint64_t term, const struct mu_id *to)
 static void ack_look(struct server *s, const struct consensus_msg *m)
 {
     struct platter p;
-    bool has_log = platter_open(&p, s, DISK_STATE);
+    bool has_log = platter_open(&p, s, DISK_STATE, &no_state);
     uint64_t last = has_log ? p.journal.tail.index : 0;
 
     if (m->ack.match > last ||
@@ -153,7 +159,7 @@ void platter_said(struct server *s, struct mu_span bytes)
 static bool holds(const struct server *s, uint64_t index, uint64_t term)
 {
     struct platter p;
-    bool does = platter_open(&p, s, DISK_STATE) &&
+    bool does = platter_open(&p, s, DISK_STATE, &no_state) &&
                 (index < p.journal.base.index || term_on(&p, index) == term);
 
     platter_close(&p);
@@ -242,11 +248,11 @@ static bool has_dead(const struct consensus_journal *j)
     return false;
 }
 
-void platter_whole(struct server *s)
+void platter_whole(struct server *s, const struct catalog_applied *state)
 {
     struct platter p;
 
-    if (!platter_open(&p, s, DISK_STATE)) {
+    if (!platter_open(&p, s, DISK_STATE, state)) {
         world_fail(s->world, "%s: its log was read again, and does not open", s->name);
     }
     if (p.found.damage[0] != '\0' && !has_dead(&p.journal)) {
@@ -264,7 +270,7 @@ void platter_left(struct server *s)
     if (s->is_torn || s->is_remade) {
         return;
     }
-    if (!platter_open(&p, s, DISK_DIRS)) {
+    if (!platter_open(&p, s, DISK_DIRS, &no_state)) {
         platter_close(&p);
         return;
     }

@@ -223,6 +223,14 @@ static void on_again(void *data)
     server_turn_ends(s);
 }
 
+static void shedding_begin(struct server *s, uint64_t segment)
+{
+    struct scrubs *n = s->scrubs;
+
+    n->shedding = segment > n->shedding ? segment : n->shedding;
+    event_set(s->world, &s->scrub_again, s->world->now + AGAIN_US, on_again, s);
+}
+
 static void shedding_look(struct server *s, const struct consensus_survey *survey)
 {
     struct scrubs *n = s->scrubs;
@@ -247,9 +255,8 @@ static void confirm(struct server *s, const struct consensus_survey *survey)
     n->behind = n->found.segment;
     if (consensus_survey_has(survey, n->found.segment)) {
         must_be_hurt(s, s->is_hurt, n->found.why);
-        n->shedding = n->found.segment;
+        shedding_begin(s, n->found.segment);
         shed(s);
-        event_set(s->world, &s->scrub_again, s->world->now + AGAIN_US, on_again, s);
     }
 }
 
@@ -280,11 +287,14 @@ bool scrubs_is_done(const struct server *s, uint64_t passes)
 /* -- life ----------------------------------------------------------------------------------------
  */
 
-void scrubs_open(struct server *s)
+void scrubs_open(struct server *s, uint64_t damaged)
 {
     s->scrubs = mu_new(sizeof *s->scrubs);
     s->scrub_passes = 0;
     task_start(&s->scrub_task, s, scrub_main);
+    if (damaged != 0) {
+        shedding_begin(s, damaged);
+    }
     scrubs_soon(s);
 }
 

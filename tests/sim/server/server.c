@@ -15,8 +15,7 @@
 #include "sim_vfs.h"
 #include "world.h"
 
-#define DEATHS_MAX 3
-#define REST_US    (40 * MS) /* entries that nobody waits for are held so long */
+#define REST_US (40 * MS) /* entries that nobody waits for are held so long */
 
 /* -- clocks -------------------------------------------------------------------------------------
  */
@@ -229,7 +228,7 @@ static void dies(struct server *s, const char *what, const char *why)
     }
     w->sums.deaths++;
     s->deaths += server_is_hurt(s);
-    if (s->deaths == DEATHS_MAX) { /* as agent/failures.c: it stays down */
+    if (s->deaths == SERVER_DEATHS_MAX) { /* as agent/failures.c: it stays down */
         world_say(w, "%s: has failed %u times", s->name, s->deaths);
         s->is_refused = true;
         w->sums.refused++;
@@ -324,9 +323,6 @@ static void on_dead(void *data, const char *why)
 
     consensus__node_status(&s->node, &st);
     if (st.is_diverged) {
-        /* where nobody is in the majority a copy of the leader's state decides: it may be the odd
-         * one that led, and two agree with it then */
-        s->is_excused = s->is_excused || s->world->is_odd_copied;
         server_state_bad(s, why);
         return;
     }
@@ -418,6 +414,7 @@ const struct consensus_callbacks server_callbacks = {
     .relieved = on_relieved,
     .surveyed = scrubs_surveyed,
     .state_differs = on_state_differs,
+    .state_proven = snaps_proven,
 };
 
 /* -- opening ------------------------------------------------------------------------------------
@@ -527,8 +524,10 @@ static void on_opened(void *data)
     s->has_begun = true;
     s->term = s->commit = s->origin_seq = s->awaited = s->reads_leased = 0;
     world_say(w, "%s: is up, applied %llu", s->name, U(s->opened.index));
+    uint64_t damaged = s->node.opened.damaged_segment;
+
     consensus__node_start(&s->node, server_ms(s));
-    scrubs_open(s);
+    scrubs_open(s, damaged);
     fact_log(s);
     server_store_wakes(s);
     server_turn_ends(s);

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "agent/copied.h"
 #include "agent/snapshot_files.h"
 #include "base/assert.h"
 #include "base/list.h"
@@ -12,9 +13,9 @@
 
 struct job { /* and its result */
     struct mu_link place;
-    bool is_removal;
+    bool is_removal, is_proof;
     struct snapshot_work work;
-    uint64_t generation; /* of a removal */
+    uint64_t generation; /* of a removal, or of a state that was proven */
 };
 
 struct snaps {
@@ -65,9 +66,13 @@ static void snaps_main(void *data)
         }
         struct job *j = MU_CONTAINER(link, struct job, place);
 
-        n->at = j->is_removal ? SNAPS_REMOVES : point_of(j->work.order.kind);
+        n->at = j->is_removal || j->is_proof ? SNAPS_REMOVES : point_of(j->work.order.kind);
         if (j->is_removal) {
             enum mu_code rc = snapshot_state_remove(n->files.dir, j->generation, &j->work.err);
+
+            MU_ASSERT(rc == j->work.err.code);
+        } else if (j->is_proof) {
+            enum mu_code rc = copied_proven(n->files.dir, j->generation, &j->work.err);
 
             MU_ASSERT(rc == j->work.err.code);
         } else {
@@ -124,6 +129,17 @@ static void remove_old(struct server *s, uint64_t generation)
     post(s, j);
 }
 
+void snaps_proven(void *data)
+{
+    struct server *s = data;
+    struct job *j = mu_new(sizeof *j);
+
+    world_say(s->world, "%s: its state, a copy, is proven", s->name);
+    j->is_proof = true;
+    j->generation = s->generation;
+    post(s, j);
+}
+
 static void switch_finish(struct server *s)
 {
     struct snaps *n = s->snaps;
@@ -164,7 +180,6 @@ static bool tell(struct server *s, struct job *j)
     case CONSENSUS_SNAP_EXPORT:
         if (j->work.err.code == MU_OK) {
             s->world->sums.exports++;
-            s->world->is_odd_copied = s->world->is_odd_copied || s->has_differed;
             fact_snapshot(s, &o->snap);
         }
         answer(s, j);
@@ -200,7 +215,7 @@ static bool tell(struct server *s, struct job *j)
 /* What is made of bytes that were checked on their way is what was made of them by their leader. */
 static void check(const struct server *s, const struct job *j)
 {
-    bool is_job = !j->is_removal && j->work.order.kind == CONSENSUS_SNAP_IMPORT;
+    bool is_job = !j->is_removal && !j->is_proof && j->work.order.kind == CONSENSUS_SNAP_IMPORT;
 
     if (j->work.err.code != MU_OK && j->work.order.kind != CONSENSUS_SNAP_READ) {
         world_say(s->world, "%s: work on a snapshot failed: %s", s->name, j->work.err.text);
@@ -223,7 +238,8 @@ static void on_results(void *data)
         struct job *j = MU_CONTAINER(link, struct job, place);
 
         check(s, j);
-        if (!s->has_begun || s->state == SERVER_STOPPING || j->is_removal || tell(s, j)) {
+        if (!s->has_begun || s->state == SERVER_STOPPING || j->is_removal || j->is_proof ||
+            tell(s, j)) {
             job_free(j);
         }
     }

@@ -61,7 +61,8 @@
 #define NEVER       UINT64_MAX
 #define WAKE_US     5 /* from another thread to the loop */
 
-#define SERVER_DIR_BYTES 8
+#define SERVER_DEATHS_MAX 3 /* of its own disk: it stays down */
+#define SERVER_DIR_BYTES  8
 
 /* What may go wrong. Each is off in every second run. */
 #define WORLD_FAULTS(X)                                                                     \
@@ -175,14 +176,14 @@ struct server {
     bool is_torn;       /* also what was newest there, and nothing tells of */
     bool is_state_hurt; /* its state may be; over when that was made anew */
     bool differs;       /* its sums are not what its state adds up to */
-    bool has_differed;
-    bool is_remade;   /* its state is not to be used and not there again yet */
-    bool is_noted;    /* that was written down: no crash may undo it */
-    bool lacks_state; /* what the log has no more comes from a leader */
-    bool is_refused;  /* it will not start again, and has said why */
-    unsigned deaths;  /* of damage */
-    bool joins;       /* an empty disk waits to be added, it does not form a cluster */
-    bool was_cut;     /* the power was, since it ran last */
+    bool is_remade;     /* its state is not to be used and not there again yet */
+    bool is_noted;      /* that was written down: no crash may undo it */
+    bool lacks_state;   /* what the log has no more comes from a leader */
+    bool is_copy;       /* its state, as it was opened: of another, and not proven */
+    bool is_refused;    /* it will not start again, and has said why */
+    unsigned deaths;    /* of damage */
+    bool joins;         /* an empty disk waits to be added, it does not form a cluster */
+    bool was_cut;       /* the power was, since it ran last */
     bool was_cut_once;
     uint64_t restart_at;
     struct event restart, exit;
@@ -344,9 +345,8 @@ struct world {
     struct op *ops;
     size_t ops_count, ops_room;
     uint64_t think_us;
-    bool is_calm;       /* clients ask no more */
-    bool is_odd_copied; /* a snapshot was made of a state that differed */
-    bool has_node;      /* sessions can be made */
+    bool is_calm;  /* clients ask no more */
+    bool has_node; /* sessions can be made */
 
     struct fact *facts; /* by index */
     size_t facts_count, facts_room;
@@ -454,6 +454,7 @@ void threads_apply_end(struct server *s);
 void snaps_open(struct server *s);
 void snaps_close(struct server *s); /* the work that runs is waited for */
 void snaps_order(void *data, const struct consensus_snap_order *order);
+void snaps_proven(void *data);
 void snaps_poll(struct server *s); /* something has ended that a switch may have waited for */
 
 /* What the thread of snapshots is at. */
@@ -474,7 +475,8 @@ enum snaps_point snaps_at(const struct server *s);
 /* -- scrubs.c -----------------------------------------------------------------------------------
  */
 
-void scrubs_open(struct server *s);
+/* damaged: a segment that its start has found so; 0: none. */
+void scrubs_open(struct server *s, uint64_t damaged);
 void scrubs_close(struct server *s);
 void scrubs_soon(struct server *s);
 void scrubs_surveyed(void *data, const struct consensus_survey *survey);
@@ -545,7 +547,8 @@ uint64_t facts_last(const struct world *w);
 void platter_said(struct server *s, struct mu_span message); /* to a peer; whatever becomes of it */
 void platter_committed(struct server *leader, uint64_t index);
 void platter_left(struct server *s);  /* it has ended in the middle */
-void platter_whole(struct server *s); /* it has stopped, and was read again before */
+/* It has stopped, with this state, and was read again before. */
+void platter_whole(struct server *s, const struct catalog_applied *state);
 
 /* -- model.c ------------------------------------------------------------------------------------
  */

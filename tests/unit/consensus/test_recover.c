@@ -19,7 +19,8 @@
 #include "scratch.h"
 
 static const char *dir;
-static char none[128]; /* in it, and never made */
+static char none[128];                       /* in it, and never made */
+static struct consensus_contained contained; /* in the state beside it */
 
 static struct mu_id id_of(uint8_t n)
 {
@@ -36,7 +37,11 @@ static void never(void *data)
 
 static struct consensus_store store_open(struct consensus_opened *opened)
 {
-    struct consensus_store_options options = { .dir = dir, .server = id_of(1), .wake = never };
+    struct consensus_store_options options = { .dir = dir,
+                                               .server = id_of(1),
+                                               .applied_index = contained.index,
+                                               .applied_term = contained.term,
+                                               .wake = never };
     struct consensus_store store;
     struct mu_err err = MU_ERR_NONE;
 
@@ -105,6 +110,7 @@ static void log_make(void)
 static int setup(void **state)
 {
     (void)state;
+    contained = (struct consensus_contained){ .index = 0 };
     dir = scratch_dir();
     (void)snprintf(none, sizeof none, "%s/none", dir);
     return 0;
@@ -124,7 +130,7 @@ static void inspect(struct consensus_inspection *seen)
     struct mu_err err = MU_ERR_NONE;
     struct mu_id own = id_of(1);
 
-    if (consensus_inspect(dir, &own, seen, &err) != MU_OK) {
+    if (consensus_inspect(dir, &own, &contained, seen, &err) != MU_OK) {
         fail_msg("inspect: %s", err.text);
     }
 }
@@ -182,13 +188,14 @@ static void inspection_of_nothing_makes_nothing(void **state)
     struct mu_buf before = whole(), after;
 
     (void)state;
-    assert_int_equal(consensus_inspect(dir, &own, &seen, &err), MU_NOT_FOUND);
+    assert_int_equal(consensus_inspect(dir, &own, &contained, &seen, &err), MU_NOT_FOUND);
     after = whole();
     assert_int_equal(before.bytes, after.bytes);
     mu_buf_deinit(&before);
     mu_buf_deinit(&after);
-    assert_int_equal(consensus_inspect("/tmp/muster-no-such-directory", &own, &seen, &err),
-                     MU_NOT_FOUND);
+    assert_int_equal(
+        consensus_inspect("/tmp/muster-no-such-directory", &own, &contained, &seen, &err),
+        MU_NOT_FOUND);
     assert_int_not_equal(access("/tmp/muster-no-such-directory", F_OK), 0);
 }
 
@@ -200,7 +207,7 @@ static void another_nodes_log_is_refused(void **state)
 
     (void)state;
     log_make();
-    assert_int_equal(consensus_inspect(dir, &other, &seen, &err), MU_FOREIGN);
+    assert_int_equal(consensus_inspect(dir, &other, &contained, &seen, &err), MU_FOREIGN);
 }
 
 /* This server goes on alone. */
@@ -326,6 +333,98 @@ static void a_damaged_log_is_told_and_not_touched(void **state)
     assert_int_equal(seen.last_index, 5);
 }
 
+/* Entry 6, in a batch of its own, which begins on the third page behind the head. */
+static void log_extend(void)
+{
+    struct consensus_opened opened;
+    struct consensus_store store = store_open(&opened);
+    struct consensus_record r = {
+        .index = 6, .term = 4, .kind = CONSENSUS_COMMAND, .payload = MU_SPAN_LIT("y")
+    };
+    struct mu_buf record = MU_BUF_NONE;
+    struct consensus_write w = { .seq = 1, .hard = opened.loaded.hard, .first = 6, .last = 6 };
+
+    (void)consensus__record_add(&record, &r, 0);
+    struct mu_span bytes = mu_buf_span(&record);
+
+    store.ops->submit(store.self, &w, &bytes);
+    store_close(&store);
+    consensus_opened_deinit(&opened);
+    mu_buf_deinit(&record);
+}
+
+/* The server itself starts with such a log, so people must not be told to give it up. */
+static void damage_that_the_state_covers_is_harmless(void **state)
+{
+    struct consensus_inspection seen;
+    struct consensus_config config;
+    struct consensus_opened opened;
+    struct mu_err err = MU_ERR_NONE;
+    struct mu_id own = id_of(1);
+
+    (void)state;
+    log_make();
+    log_extend();
+    flip("log-0000000000000001.seg", 3 * 4096 + 60);
+    contained = (struct consensus_contained){ .index = 5, .term = 4 };
+    inspect(&seen);
+    assert_non_null(strstr(seen.damage, "log-0000000000000001.seg at byte 12288: entries are"));
+    assert_string_equal(seen.harmless, "");
+
+    contained.index = 6;
+    struct mu_buf before = whole();
+
+    inspect(&seen);
+    struct mu_buf after = whole();
+
+    assert_true(mu_span_eq(mu_buf_span(&before), mu_buf_span(&after)));
+    mu_buf_deinit(&before);
+    mu_buf_deinit(&after);
+    assert_string_equal(seen.damage, "");
+    assert_non_null(strstr(seen.harmless, "log-0000000000000001.seg at byte 12288: entries are"));
+    assert_int_equal(seen.last_index, 6);
+    assert_int_equal(seen.config.servers_count, 3);
+
+    /* And it can be recovered from. */
+    config_of_one(&seen, &config);
+    if (consensus_recover(dir, &own, &seen, &config, 7, 5, &err) != MU_OK) {
+        fail_msg("recover: %s", err.text);
+    }
+    inspect(&seen);
+    assert_int_equal(seen.last_index, 7);
+
+    /* It lies there until it is shed. */
+    struct consensus_store store = store_open(&opened);
+
+    assert_non_null(strstr(opened.damage, "the state has them"));
+    assert_int_equal(opened.damaged_segment, 1);
+    store.ops->shed(store.self, opened.damaged_segment);
+    store_close(&store);
+    consensus_opened_deinit(&opened);
+    inspect(&seen);
+    assert_string_equal(seen.harmless, "");
+    assert_int_equal(seen.last_index, 7);
+}
+
+/* The end that meta tells of after a stop in order is lost, and the state has all of it. */
+static void an_end_that_the_state_covers_is_harmless(void **state)
+{
+    struct consensus_inspection seen;
+
+    (void)state;
+    log_make();
+    log_extend();
+    flip("log-0000000000000001.seg", 3 * 4096 + 60);
+    flip("log-0000000000000001.seg", 4 * 4096 + 60); /* and what tells that it was durable */
+    inspect(&seen);
+    assert_string_not_equal(seen.damage, "");
+    contained = (struct consensus_contained){ .index = 6, .term = 4 };
+    inspect(&seen);
+    assert_string_equal(seen.damage, "");
+    assert_string_not_equal(seen.harmless, "");
+    assert_int_equal(seen.last_index, 6);
+}
+
 /* -- a promise --------------------------------------------------------------------------------- */
 
 static void a_promise_is_seen_and_forgotten(void **state)
@@ -381,7 +480,7 @@ static void a_promise_that_is_none_is_damage(void **state)
     store.ops->record(store.self, MU_SPAN_LIT("promised"));
     store_close(&store);
     consensus_opened_deinit(&opened);
-    assert_int_equal(consensus_inspect(dir, &own, &seen, &err), MU_CORRUPT);
+    assert_int_equal(consensus_inspect(dir, &own, &contained, &seen, &err), MU_CORRUPT);
     assert_non_null(strstr(err.text, "bootstrap record"));
 }
 
@@ -504,6 +603,8 @@ int main(void)
         TEST(recovery_appends_one_entry_in_a_new_epoch),
         TEST(the_same_log_and_peers_give_the_same_entry),
         TEST(a_damaged_log_is_told_and_not_touched),
+        TEST(damage_that_the_state_covers_is_harmless),
+        TEST(an_end_that_the_state_covers_is_harmless),
         TEST(a_promise_is_seen_and_forgotten),
         TEST(a_promise_that_is_none_is_damage),
         TEST(a_promise_of_nobody_cannot_be_forgotten),

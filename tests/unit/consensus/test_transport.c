@@ -98,6 +98,7 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
         m.heartbeat.session = 41;
         m.heartbeat.read_seq = 42;
         m.heartbeat.commit = 43;
+        m.heartbeat.proven = (struct consensus_sum){ .index = 44, .hash = { 1, [15] = 255 } };
         break;
     case CONSENSUS_HEARTBEAT_RES:
         m.alive.session = 51;
@@ -106,6 +107,7 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
         m.alive.applied = 54;
         m.alive.is_store_slow = true;
         m.alive.level = 55;
+        m.alive.is_copy = true;
         break;
     case CONSENSUS_TIMEOUT_NOW:
         m.timeout_now.last_index = 61;
@@ -248,6 +250,7 @@ static void a_server_that_knows_no_levels_understands_the_first(void **state)
     assert_int_equal(decode(mu_span_of(before, sizeof before), &got), MU_OK);
     assert_int_equal(got.msg.alive.level, CONSENSUS_LEVEL_FIRST);
     m.alive.level = 0; /* absent */
+    m.alive.is_copy = false;
     consensus__wire_encode(&m, NULL, &bytes);
     assert_int_equal(bytes.bytes, sizeof before);
     assert_memory_equal(bytes.data, before, sizeof before);
