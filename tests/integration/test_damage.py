@@ -64,17 +64,16 @@ class Damage(ClusterTest):
         cluster.start().wait_ready()
         leader = cluster.leader()
         victim = next(s for s in cluster.servers() if s is not leader)
-        begin = self.used(victim.segments()[-1]) // 4096 + 1
         for i in range(KEYS):
             leader.ok("PUT", f"/v1/kv/k{i}", value(i))
         wait_for("the victim to have it", lambda: self.has_all(victim, KEYS))
         victim.terminate()  # in order, so its state has all of its log
-        path = victim.segments()[-1]
+        path, offset = self.written_into(victim, value(KEYS // 2))
         before = len(victim.log_text())
         bundle = os.path.join(cluster.dir, "bundle")
         clean = victim.cli("consensus", "inspect", "-data-dir", victim.data, check=0)
         self.assertEqual(clean.stderr, "")
-        flip(path, (begin + 2) * 4096 + 60)
+        flip(path, offset)
 
         # The operator's look: said, and no reason to give this server up.
         seen = victim.cli("consensus", "inspect", "-data-dir", victim.data, "-bundle", bundle,
@@ -103,6 +102,15 @@ class Damage(ClusterTest):
         wait_for("it to be back", lambda: self.has_all(victim, KEYS))
         self.assertNotIn("The log was damaged", victim.log_text()[before:])
         self.assertRegex(victim.ok("GET", "/v1/operator/scrub").json()["Found"], re.escape(path))
+
+    def written_into(self, server, content):
+        """Segment and offset of what stands in its log."""
+        for path in server.segments():
+            with open(path, "rb") as f:
+                at = f.read().find(content)
+            if at >= 0:
+                return path, at
+        raise AssertionError("it is nowhere in the log")
 
     def shed(self, server):
         seen = server.ok("GET", "/v1/operator/scrub").json()
