@@ -35,11 +35,12 @@ struct gossip__suspicion {
     struct mu_link link; /* in gossip.suspects */
     struct gossip__member *about;
     uint64_t since_ms, deadline_ms;
-    uint64_t postponed_ms;                   /* by pauses of our own (5.6) */
-    uint64_t called_ms;                      /* when it was last asked to speak up */
+    uint64_t prompt_ms;    /* it would be over, had all joined in who are waited for */
+    uint64_t postponed_ms; /* by pauses of our own (5.6) */
+    uint64_t called_ms;    /* when it was last asked to speak up */
     uint64_t accusers[GOSSIP__ACCUSERS_MAX]; /* hashes of names; the first one started it */
     unsigned accusers_count;
-    enum gossip__evidence evidence; /* the most patient one heard */
+    enum gossip__evidence evidence; /* the weightiest one heard */
     bool is_unheard;                /* nobody spoke to us: confirmations cannot come either */
 };
 
@@ -1032,6 +1033,7 @@ struct gossip {
     struct gossip__blame *blame; /* who accuses how often; NULL: nobody did */
     uint64_t suspicion_due_ms;   /* unless one of them changed since: */
     bool is_suspicion_new;
+    uint64_t suspect_called_ms; /* when one had its turn, before its last calls */
     bool is_alive_count_new;
     struct gossip__suspicion_terms terms[3]; /* by evidence, as of the last step */
     struct gossip__member **graveyard;       /* freed at the next step */

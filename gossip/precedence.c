@@ -490,6 +490,17 @@ static void refute_accusation(struct gossip *g, uint64_t accused, const char *wh
     gossip__notice(g, GOSSIP_REFUTED, &view, NULL);
 }
 
+/* Only the member itself raises its number. One that is accused at a higher one than we suspect it
+ * at has denied that, where we did not hear it: the new accuser does not join the old one, as by
+ * 4.2, and the time that has passed says nothing. */
+static void denied_unheard(struct gossip *g, struct gossip__member *m)
+{
+    gossip__count(g, GOSSIP_COUNT_SUSPICIONS_REFUTED);
+    gossip__suspicion_denied(g, m);
+    gossip__member_move(g, m, GOSSIP__ALIVE, "it must have said so");
+    gossip__record(g, m, (struct gossip_record){ .change = GOSSIP_CHANGE_REFUTED });
+}
+
 void gossip__on_suspect(struct gossip *g, const struct gossip__suspect *s, struct mu_span bytes,
                         const struct gossip__source *src)
 {
@@ -505,7 +516,12 @@ void gossip__on_suspect(struct gossip *g, const struct gossip__suspect *s, struc
     if (s->incarnation < m->incarnation || jumps_too_far(g, m, s->incarnation)) {
         return;
     }
+    bool is_anew = m->state == GOSSIP__SUSPECT && s->incarnation > m->incarnation;
+
     raise(m, s->incarnation);
+    if (is_anew) {
+        denied_unheard(g, m);
+    }
     switch (m->state) {
     case GOSSIP__ALIVE:
         gossip__member_move(g, m, GOSSIP__SUSPECT,

@@ -4,9 +4,13 @@
  * the logarithm of their number. How long min is depends on what the dials said: a refused
  * connection is nearly proof, a stalled one asks for patience.
  *
- * Deviation from the reference: in the last part of its time a suspect is called upon directly, a
- * few times. Gossip reaches every node with a probability below one; a node that missed the
- * refutation would else declare dead whom all others know to live.
+ * Deviation from the reference: a suspect is called upon directly, with the accusation, a few times
+ * in the last part of its time, and before that from when its suspicion would be over had all
+ * joined in. Gossip reaches every node with a probability below one; a node that missed the
+ * refutation would else declare dead whom all others know to live. There are few of those, and
+ * whoever is dead is mostly known to be by then, so that this costs nothing but where much is lost.
+ * In an interval one suspect has its turn: on the small side of a cut there may be as many as the
+ * other has members.
  */
 #include <math.h>
 #include <stdio.h>
@@ -83,10 +87,13 @@ uint64_t gossip__suspicion_timeout(const struct gossip__suspicion_terms *t, unsi
     return ms > (double)t->min_ms ? (uint64_t)ms : t->min_ms;
 }
 
-static unsigned patience(enum gossip__evidence evidence)
+/* Whose word counts when accusers disagree: that a kernel answers for the process, one way or the
+ * other, is more than that nothing came back, which one lost segment does too. (By 6 the most
+ * patient one would count.) */
+static unsigned weight(enum gossip__evidence evidence)
 {
     static const unsigned rank[] = {
-        [GOSSIP__REFUSED] = 0, [GOSSIP__SILENT] = 1, [GOSSIP__STALLED] = 2
+        [GOSSIP__SILENT] = 0, [GOSSIP__REFUSED] = 1, [GOSSIP__STALLED] = 2
     };
 
     return rank[evidence];
@@ -182,6 +189,7 @@ static unsigned deadline_set(struct gossip *g, struct gossip__member *m)
         s->is_unheard ? t.max_ms : gossip__suspicion_timeout(&t, confirmations_of(m));
 
     g->is_suspicion_new = true;
+    s->prompt_ms = s->is_unheard ? GOSSIP__NEVER : s->since_ms + s->postponed_ms + t.min_ms;
     s->deadline_ms = s->since_ms + s->postponed_ms + patience_ms;
     return t.wanted;
 }
@@ -232,7 +240,7 @@ bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const
     for (unsigned i = 0; i < s->accusers_count; i++) {
         is_new = is_new && s->accusers[i] != hash;
     }
-    if (patience(evidence) > patience(s->evidence)) {
+    if (weight(evidence) > weight(s->evidence)) {
         s->evidence = evidence;
     }
     unsigned wanted = deadline_set(g, m);
@@ -284,12 +292,27 @@ static struct gossip__suspicion *suspicion_of(struct mu_link *link)
     return MU_CONTAINER(link, struct gossip__suspicion, link);
 }
 
-static uint64_t next_call(const struct gossip *g, const struct gossip__suspicion *s)
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t last_call(const struct gossip *g, const struct gossip__suspicion *s)
 {
     uint64_t half = (g->profile.probe_timeout_ms + 1) / 2;
     uint64_t first = s->deadline_ms > CALLS * half ? s->deadline_ms - CALLS * half : 0;
 
-    return s->called_ms + half > first ? s->called_ms + half : first;
+    return later(first, s->called_ms + half);
+}
+
+static uint64_t early_call(const struct gossip *g, const struct gossip__suspicion *s)
+{
+    return later(s->prompt_ms, g->suspect_called_ms + g->profile.probe_ms);
 }
 
 static uint64_t earliest(const struct gossip *g)
@@ -298,10 +321,9 @@ static uint64_t earliest(const struct gossip *g)
 
     MU_LIST_EACH (link, &g->suspects) {
         const struct gossip__suspicion *s = suspicion_of(link);
-        uint64_t call_ms = next_call(g, s);
 
-        due = s->deadline_ms < due ? s->deadline_ms : due;
-        due = call_ms < due ? call_ms : due;
+        due = sooner(due, s->deadline_ms);
+        due = sooner(due, sooner(early_call(g, s), last_call(g, s)));
     }
     return due;
 }
@@ -439,8 +461,13 @@ void gossip__suspicion_tick(struct gossip *g)
                         "confirmations)",
                         m->card->name, confirmations_of(m));
             gossip__conclude_dead(g, m, false);
-        } else if (next_call(g, s) <= g->now_ms) {
+        } else if (last_call(g, s) <= g->now_ms) {
             call(g, m);
+        } else if (early_call(g, s) <= g->now_ms) {
+            call(g, m);
+            g->suspect_called_ms = g->now_ms;
+            mu_list_remove(link); /* the others have their turn before it */
+            mu_list_push_back(&g->suspects, link);
         }
     }
 }

@@ -13,7 +13,8 @@
  *              [--within ms]               events alone; fails when one comes late
  *   sim_gossip --forming --nodes N [--seed S] [--trials R] [--start ms] [--through nodes]
  *              [--loss percent] [--within ms]
- *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]
+ *   sim_gossip --nodes N --quiet [--seed S] [--seconds T] [--loss percent]   all live: fails when
+ *              one is declared failed
  *   sim_gossip --alarms loss|stops|starved|oneway [--rules muster|memberlist|swim] [--nodes N]
  *              [--seed S] [--seconds T]
  *   sim_gossip --slow C [--nodes N] [--seed S] [--trials R] [--seconds T] [--loss percent]
@@ -321,8 +322,7 @@ int main(int argc, char **argv)
         return !space_run(a.seed, a.seconds > 0 ? a.seconds : SPACE_SECONDS, (double)a.loss / 100);
     }
     if (a.nodes > 0 && a.is_quiet) {
-        measure_quiet(&o, a.seconds > 0 ? a.seconds : 600, (double)a.loss / 100);
-        return 0;
+        return measure_quiet(&o, a.seconds > 0 ? a.seconds : 600, (double)a.loss / 100) ? 0 : 1;
     }
     if (a.nodes > 0) {
         return measure_detection(&o, a.trials) ? 0 : 1;

@@ -335,7 +335,7 @@ bool measure_detection(const struct measure_options *o, uint64_t trials)
     return o->within_ms == 0 || slowest <= o->within_ms;
 }
 
-void measure_quiet(const struct measure_options *o, uint64_t seconds, double loss)
+bool measure_quiet(const struct measure_options *o, uint64_t seconds, double loss)
 {
     struct watch w = { .victim = SIZE_MAX };
     uint64_t nodes = o->nodes;
@@ -354,4 +354,5 @@ void measure_quiet(const struct measure_options *o, uint64_t seconds, double los
                      (double)(nodes * seconds));
     mu_free(w.is_down);
     world_free(w.world);
+    return w.failures == 0;
 }

@@ -21,7 +21,8 @@ struct measure_options {
  * False: a crash was not known to all in time. */
 bool measure_detection(const struct measure_options *o, uint64_t trials);
 
-/* Run for so long without any failure, losing this share of the datagrams; print false alarms. */
-void measure_quiet(const struct measure_options *o, uint64_t seconds, double loss);
+/* Run for so long without any failure, losing this share of the datagrams and segments; print false
+ * alarms. False: there was one. */
+bool measure_quiet(const struct measure_options *o, uint64_t seconds, double loss);
 
 #endif

@@ -1,10 +1,11 @@
 # Faults put into the gossip core on purpose, one program each, as in ../consensus/mutants.cmake:
 #
-#   gossip_mutant(<name> <file> <scripts|torture|crashes|scene NAME> <what stands there, once>
+#   gossip_mutant(<name> <file> <scripts|torture|crashes|loss|scene NAME> <what stands there, once>
 #                 <what a careless hand would write>)
 #
 # `scripts` must show another story, `torture` must find it among fixed seeds, `crashes` must
-# take longer than they may until all know of them, a scene must fail.
+# take longer than they may until all know of them, under `loss` a living member must be declared
+# failed, a scene must fail.
 
 set(gossip_mutant_rows)
 
@@ -21,7 +22,7 @@ function(gossip_mutant name file by old new)
         set(words " --scene ${scene}")
     endif()
     set(main ${by})
-    if(by STREQUAL "crashes")
+    if(by MATCHES "^(crashes|loss)$")
         set(main torture)
     endif()
     target_link_libraries(mutant_${name} PRIVATE ${main}_gossip_main muster_flags)
@@ -88,6 +89,25 @@ gossip_mutant(newcomers_are_never_next ring.c torture
 gossip_mutant(one_accuser_confirms_itself suspicion.c scripts
     "        is_new = is_new && s->accusers[i] != hash;"
     "")
+gossip_mutant(accused_anew_is_the_old_story precedence.c scripts
+    "    bool is_anew = m->state == GOSSIP__SUSPECT && s->incarnation > m->incarnation;"
+    "    bool is_anew = false;")
+gossip_mutant(suspects_are_called_at_the_end_only suspicion.c scripts
+    "    return later(s->prompt_ms, g->suspect_called_ms + g->profile.probe_ms);"
+    "    return GOSSIP__NEVER;")
+gossip_mutant(silence_outweighs_refusal suspicion.c scripts
+    "[GOSSIP__SILENT] = 0, [GOSSIP__REFUSED] = 1,"
+    "[GOSSIP__SILENT] = 1, [GOSSIP__REFUSED] = 0,")
+gossip_mutant(suspects_are_not_called suspicion.c loss
+    "        } else if (last_call(g, s) <= g->now_ms) {
+            call(g, m);
+        } else if (early_call(g, s) <= g->now_ms) {
+            call(g, m);"
+    "        } else if (last_call(g, s) <= g->now_ms) {
+            s->called_ms = g->now_ms;
+            g->is_suspicion_new = true;
+        } else if (early_call(g, s) <= g->now_ms) {
+            g->is_suspicion_new = true;")
 gossip_mutant(pause_is_not_noticed health.c scripts
     "    if (g->wake_at_ms == 0 ||"
     "    if (true ||")

@@ -45,7 +45,7 @@ static void each_change_is_kept_with_who_said_so(void **unused)
     assert_string_equal(a.state, "suspect");
     assert_int_equal(a.confirmations, 1);
     assert_true(a.confirmations <= a.wanted);
-    assert_int_equal(a.evidence, GOSSIP_WAY_STALLED); /* the most patient one */
+    assert_int_equal(a.evidence, GOSSIP_WAY_STALLED); /* outweighs silence */
     assert_true(a.deadline_ms > a.now_ms);
 
     bench_say_alive(&b, "m", 1, 11);

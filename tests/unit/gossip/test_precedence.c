@@ -47,7 +47,7 @@ static void about_another(void **unused)
         { "alive, accused at less",               GOSSIP__ALIVE,   SAY_SUSPECT,  9, GOSSIP__ALIVE,   10, "",         false, false },
         { "alive, accused",                       GOSSIP__ALIVE,   SAY_SUSPECT, 10, GOSSIP__SUSPECT, 10, "",         true,  false },
         { "alive, accused at more: raised",       GOSSIP__ALIVE,   SAY_SUSPECT, 12, GOSSIP__SUSPECT, 12, "",         true,  false },
-        { "suspect, at more: raised",             GOSSIP__SUSPECT, SAY_SUSPECT, 12, GOSSIP__SUSPECT, 12, "",         false, false },
+        { "suspect, at more: accused anew",       GOSSIP__SUSPECT, SAY_SUSPECT, 12, GOSSIP__SUSPECT, 12, "",         true,  false },
         { "dead: no way back to suspect",         GOSSIP__DEAD,    SAY_SUSPECT, 10, GOSSIP__DEAD,    10, "",         false, false },
         { "dead, at more: raised all the same",   GOSSIP__DEAD,    SAY_SUSPECT, 15, GOSSIP__DEAD,    15, "",         false, false },
         { "left, at more: raised",                GOSSIP__GONE,    SAY_SUSPECT, 15, GOSSIP__GONE,    15, "",         false, false },

@@ -99,6 +99,19 @@ static void six_members(struct bench *b)
     bench_member(b, "e", 5, GOSSIP__ALIVE);
 }
 
+/* So many that a suspicion is the more patient for it, and that few failed probes change nothing.
+ */
+static void many_members(struct bench *b)
+{
+    bench_open(b);
+    for (unsigned i = 1; i <= 30; i++) {
+        char name[8];
+
+        (void)snprintf(name, sizeof name, "m%u", i);
+        bench_member(b, name, i, GOSSIP__ALIVE);
+    }
+}
+
 static void only_distinct_accusers_count(void **unused)
 {
     struct bench b;
@@ -128,7 +141,8 @@ static void only_distinct_accusers_count(void **unused)
     bench_close(&b);
 }
 
-static void the_most_patient_evidence_counts(void **unused)
+/* Stalled outweighs everything; and a refusal silence, whoever comes first. */
+static void the_weightiest_evidence_counts(void **unused)
 {
     struct bench b;
 
@@ -144,6 +158,71 @@ static void the_most_patient_evidence_counts(void **unused)
     assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 4000);
     bench_say_suspect(&b, "x", 10, "d", GOSSIP__REFUSED);
     assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 4000);
+    bench_close(&b);
+
+    many_members(&b);
+    x = gossip__member_find(b.g, "m1");
+    bench_say_suspect(&b, "m1", 10, "m3", GOSSIP__SILENT);
+    uint64_t silent_ms = x->dealings->suspicion->prompt_ms - b.now_ms;
+
+    bench_say_suspect(&b, "m1", 10, "m4", GOSSIP__REFUSED);
+    assert_true(silent_ms > 1000);
+    assert_int_equal(x->dealings->suspicion->prompt_ms - b.now_ms, 1000);
+    bench_say_suspect(&b, "m1", 10, "m5", GOSSIP__SILENT);
+    assert_int_equal(x->dealings->suspicion->deadline_ms - b.now_ms, 1000);
+    bench_close(&b);
+}
+
+/* Only the member itself raises its number: what it was accused of before, it has denied. */
+static void one_accused_at_a_higher_number_is_accused_anew(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    many_members(&b);
+    struct gossip__member *x = gossip__member_find(b.g, "m1");
+
+    bench_say_suspect(&b, "m1", 10, "m3", GOSSIP__STALLED);
+    bench_say_suspect(&b, "m1", 10, "m4", GOSSIP__STALLED);
+    uint64_t old_ms = x->dealings->suspicion->deadline_ms;
+
+    bench_run(&b, 1000);
+    bench_say_suspect(&b, "m1", 11, "m5", GOSSIP__SILENT);
+    const struct gossip__suspicion *s = x->dealings->suspicion;
+
+    assert_int_equal(x->state, GOSSIP__SUSPECT);
+    assert_int_equal(x->incarnation, 11);
+    assert_int_equal(s->since_ms, b.now_ms);
+    assert_int_equal(s->accusers_count, 1);
+    assert_int_equal(s->evidence, GOSSIP__SILENT);
+    assert_true(s->deadline_ms > b.now_ms && s->deadline_ms != old_ms);
+    assert_int_equal(b.g->counters[GOSSIP_COUNT_SUSPICIONS_REFUTED], 1);
+    assert_non_null(gossip__dealings(x)->rumor); /* news: passed on */
+    bench_close(&b);
+}
+
+/* From when it would be over, had all joined in: one of them in an interval, in turn. */
+static void suspects_are_called_upon_in_turn(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    many_members(&b);
+    bench_say_suspect(&b, "m1", 10, "m3", GOSSIP__SILENT);
+    bench_say_suspect(&b, "m2", 10, "m3", GOSSIP__SILENT);
+    const struct gossip__suspicion *x = gossip__member_find(b.g, "m1")->dealings->suspicion;
+    const struct gossip__suspicion *y = gossip__member_find(b.g, "m2")->dealings->suspicion;
+    uint64_t prompt_ms = x->prompt_ms;
+
+    assert_true(prompt_ms + 2000 < x->deadline_ms);
+    bench_run(&b, prompt_ms - 1 - b.now_ms);
+    assert_int_equal(x->called_ms + y->called_ms, 0);
+    bench_run(&b, 1);
+    assert_int_equal(x->called_ms, prompt_ms);
+    assert_int_equal(y->called_ms, 0);
+    bench_run(&b, gossip_profile_lan.probe_ms);
+    assert_int_equal(x->called_ms, prompt_ms);
+    assert_int_equal(y->called_ms, prompt_ms + gossip_profile_lan.probe_ms);
     bench_close(&b);
 }
 
@@ -362,7 +441,9 @@ int main(void)
         cmocka_unit_test(our_terms_by_evidence_and_size),
         cmocka_unit_test(min_is_never_under_two_periods),
         cmocka_unit_test(only_distinct_accusers_count),
-        cmocka_unit_test(the_most_patient_evidence_counts),
+        cmocka_unit_test(the_weightiest_evidence_counts),
+        cmocka_unit_test(one_accused_at_a_higher_number_is_accused_anew),
+        cmocka_unit_test(suspects_are_called_upon_in_turn),
         cmocka_unit_test(fewer_alive_need_fewer_confirmations),
         cmocka_unit_test(a_pause_of_ours_postpones_what_it_hides),
         cmocka_unit_test(who_hears_nobody_is_more_patient),
