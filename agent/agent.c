@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "core.h"
 #include "discover.h"
+#include "level.h"
 #include "log_feed.h"
 #include "persist.h"
 #include "proto/command.h"
@@ -183,6 +184,12 @@ static bool is_relief(void *data, struct mu_span command)
     return command_is_relief(command);
 }
 
+static uint32_t level_of(void *data, struct mu_span command)
+{
+    (void)data;
+    return command_level(command);
+}
+
 static void on_rest_end(void *data)
 {
     struct agent *a = data;
@@ -326,6 +333,7 @@ enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied
             .formed = on_formed,
             .dead = on_dead,
             .is_relief = is_relief,
+            .level = level_of,
             .snapshot = on_snapshot,
             .relieved = on_relieved,
             .state_differs = on_state_differs,
@@ -343,11 +351,14 @@ enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied
         .next_applied_term = next->term,
         .trailing_entries = (uint32_t)c->raft_trailing_logs,
         .has_leases = c->has_read_leases,
+        .level_max = agent__level_max(a),
     };
     enum mu_code rc = consensus_driver_new(&a->consensus, a->loop, &options, err);
 
     mu_free(dir);
-    return rc;
+    return rc == MU_UNSUPPORTED && agent__level_max(a) < command_level_max()
+               ? mu_wrap(err, rc, "command_level_max is %lld", (long long)c->command_level_max)
+               : rc;
 }
 
 /* Consul's way to go on without a quorum: a file, looked at before anything else. */

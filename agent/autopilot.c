@@ -289,7 +289,7 @@ static bool rule_promote(struct look *l)
         const struct track *t = l->tracks[i];
         uint64_t stable_ms = age_ms(l->in->now_ms, t->since_ms);
 
-        if (!s->is_configured || s->is_voter || !t->is_healthy ||
+        if (!s->is_configured || s->is_voter || !t->is_healthy || s->level < l->in->level ||
             stable_ms < l->in->settings.stabilization_ms) {
             continue;
         }
@@ -357,6 +357,12 @@ static bool changed_lately(const struct look *l, const struct track *t)
            age_ms(l->in->now_ms, t->changed_ms) < l->in->settings.stabilization_ms;
 }
 
+static bool is_new(const struct autopilot_server *s)
+{
+    return !s->is_configured && s->is_fresh && s->status == AUTOPILOT_ALIVE &&
+           !mu_id_is_none(&s->disk_seen);
+}
+
 static bool rule_add(struct look *l)
 {
     size_t configured = l->out->healths_count;
@@ -364,12 +370,26 @@ static bool rule_add(struct look *l)
     for (size_t i = 0; configured < l->in->servers_max && i < l->count; i++) {
         const struct autopilot_server *s = &l->in->servers[i];
 
-        if (!s->is_configured && s->is_fresh && s->status == AUTOPILOT_ALIVE &&
-            !mu_id_is_none(&s->disk_seen) && !changed_lately(l, l->tracks[i])) {
+        if (is_new(s) && s->level >= l->in->level && !changed_lately(l, l->tracks[i])) {
             return decide(l, i, AUTOPILOT_ADD, "it is new");
         }
     }
     return false;
+}
+
+/* Whoever does not know the commands in use could only stop (spec/consensus.md 1.10). */
+static void name_old(struct look *l)
+{
+    for (size_t i = 0; i < l->count && l->out->old[0] == '\0'; i++) {
+        const struct autopilot_server *s = &l->in->servers[i];
+
+        if (is_new(s) && s->level < l->in->level) {
+            (void)snprintf(l->out->old, sizeof l->out->old,
+                           "%.64s understands commands up to level %u, the cluster uses level %u: "
+                           "start it with the version of the others",
+                           s->name, s->level, l->in->level);
+        }
+    }
 }
 
 /* -- the interface ----------------------------------------------------------------------------- */
@@ -383,6 +403,7 @@ void autopilot_step(struct autopilot *p, const struct autopilot_input *in,
 
     *out = (struct autopilot_output){ .is_healthy = true };
     look_around(&l);
+    name_old(&l);
     for (size_t i = 0; in->may_change && i < MU_LEN(rules); i++) {
         if (rules[i](&l)) {
             return;

@@ -8,7 +8,7 @@
  *   left                      -> removed at once
  *   another disk or another   -> removed once it is silent: what it promised is lost
  *     node in its place
- *   fresh, alive, not in it   -> added, as a learner
+ *   fresh, alive, not in it   -> added, as a learner, if it understands the commands in use
  *   learner that was healthy  -> becomes a voter
  *     for the stabilization time
  *   failed                    -> cleaned up, when gossip and consensus both have missed it for the
@@ -57,6 +57,8 @@ struct autopilot_server {
     char name[MU_NODE_NAME_MAX + 1]; /* "": unknown */
     struct mu_id disk_seen;          /* none: unknown */
     bool is_fresh;                   /* belongs to no cluster yet */
+    uint32_t level; /* of commands that it understands; of configured ones as consensus says, 0:
+                       nothing yet */
     /* what the configuration says */
     bool is_configured, is_voter;
     bool is_self;
@@ -74,6 +76,7 @@ struct autopilot_input {
     uint64_t last_index; /* of the leader's log */
     uint64_t absent_ms;  /* gossip's ignorance counts as failure this long after taking office */
     unsigned voters_max, servers_max;
+    uint32_t level;  /* of commands in use: who understands less has no part */
     bool may_change; /* the newest configuration is committed, and nothing is under way */
     const struct autopilot_server *servers;
     size_t servers_count;
@@ -93,6 +96,7 @@ struct autopilot_output {
     struct mu_id id, disk;        /* of the server to change */
     char why[AUTOPILOT_WHY_MAX];  /* "left", "healthy for 10s", ... */
     char held[AUTOPILOT_WHY_MAX]; /* why a server that is gone is not cleaned up; "": none is */
+    char old[AUTOPILOT_WHY_MAX];  /* why a new server is not taken in; "": none is */
 
     bool is_healthy; /* all are */
     unsigned failure_tolerance;

@@ -54,6 +54,7 @@ void autopilot_view_progress(struct autopilot_view *view, const struct consensus
         s->match = p->match;
         s->is_store_slow = p->is_store_slow;
         s->has_diverged = p->has_diverged;
+        s->level = p->level;
     }
 }
 
@@ -80,6 +81,7 @@ void autopilot_view_seen(struct autopilot_view *view, const struct autopilot_sig
     }
     s->status = status_of(seen->status);
     s->disk_seen = seen->disk;
+    s->level = s->is_configured ? s->level : seen->level;
     s->is_fresh = mu_id_is_none(&seen->cluster) || was_lost(view, seen);
     (void)snprintf(s->name, sizeof s->name, "%s", seen->name);
 }

@@ -23,6 +23,7 @@ struct autopilot_sighting {
     const char *name;
     struct mu_id server, disk, cluster;
     enum gossip_status status;
+    uint32_t level; /* of commands that it understands, by its tags */
 };
 
 /* First: the servers of view->config, of which `self` is the leader. */

@@ -34,6 +34,7 @@ static void add_seen(void *data, const struct agent__server *server)
                                   .disk = server->disk,
                                   .cluster = server->cluster,
                                   .status = server->status,
+                                  .level = server->level,
                               });
 }
 
@@ -104,6 +105,7 @@ enum mu_code caretaker_gather(struct agent *a, struct autopilot_server room[AUTO
         .absent_ms = (uint64_t)a->config->reconcile.absent_after_ms,
         .voters_max = CONSENSUS_VOTERS_MAX,
         .servers_max = CONSENSUS_PEERS_MAX,
+        .level = status->level,
         .may_change = agent__roster_may_change(a, status),
         .servers = room,
         .servers_count = view.count,
@@ -114,12 +116,12 @@ enum mu_code caretaker_gather(struct agent *a, struct autopilot_server room[AUTO
 /* -- looking ----------------------------------------------------------------------------------- */
 
 /* Logged when it changes, not each second. */
-static void complain(struct caretaker *o, const char *text)
+static void complain(char said[AUTOPILOT_WHY_MAX], const char *what, const char *text)
 {
-    if (strcmp(text, o->said) != 0) {
-        (void)snprintf(o->said, sizeof o->said, "%s", text);
+    if (strcmp(text, said) != 0) {
+        (void)snprintf(said, AUTOPILOT_WHY_MAX, "%s", text);
         if (text[0] != '\0') {
-            mu_log(MU_WARN, MODULE, "A server that is gone is not removed", mu_kv("reason", text));
+            mu_log(MU_WARN, MODULE, what, mu_kv("reason", text));
         }
     }
 }
@@ -140,7 +142,8 @@ static void look(void *data)
     }
     autopilot_step(o->pilot, &in, &o->report);
     if (in.may_change) {
-        complain(o, o->report.held);
+        complain(o->said_held, "A server that is gone is not removed", o->report.held);
+        complain(o->said_old, "A new server is not taken in", o->report.old);
     }
     agent__roster_tend(a, &in, &o->report);
 }

@@ -13,8 +13,9 @@ struct caretaker {
     bool is_in_office;
     struct timer timer;
     struct caretaker_seeding *seeding; /* the first configuration is being written */
-    char said[AUTOPILOT_WHY_MAX];      /* the last complaint: it is logged once */
-    struct mu_link wishes;             /* operator.c: removals that are held */
+    char said_held[AUTOPILOT_WHY_MAX]; /* the last complaints: each is logged once */
+    char said_old[AUTOPILOT_WHY_MAX];
+    struct mu_link wishes; /* operator.c: removals that are held */
 };
 
 /* operator.c: answer what is held. */

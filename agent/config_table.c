@@ -174,6 +174,7 @@ const struct config_item config_items[] = {
     { .key = "raft_snapshot_threshold", INT, LATER, .fallback = 16384, .help = "Entries between snapshots." },
     { .key = "raft_snapshot_interval", MS, LATER, .fallback = S(30), .help = "How often the need of a snapshot is looked at." },
     { .key = "raft_trailing_logs", INT, AT(c.raft_trailing_logs), .fallback = 10240, .min = 1, .max = 10000000, .help = "Entries kept in the log, at most 64 MiB of them, behind what the state holds durably: a server that is further behind gets a snapshot." },
+    { .key = "command_level_max", INT, AT(c.command_level_max), .min = 0, .max = 1000000, .help = "The highest level of commands that this server says it understands; 0: what its version knows. As long as one server is held below, the cluster uses no newer commands, and the way back to the version before stays open." },
     { .key = "raft_logstore", ANY, LATER, .help = "Which store holds the log." },
     { .key = "disable_coordinates", BOOL, AT(c.disable_coordinates), .help = "Do not compute network coordinates." },
     { .key = "disable_remote_exec", BOOL, AT(c.disable_remote_exec), .fallback = 1, .help = "Do not run programs sent by consul exec." },

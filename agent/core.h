@@ -263,6 +263,7 @@ struct agent__server { /* a server that gossip knows */
     struct mu_id node, disk, cluster;
     struct mu_addr rpc; /* address of its RPC port */
     unsigned expect;    /* 1 for bootstrap */
+    uint32_t level;     /* of commands that it understands */
     enum gossip_status status;
     struct mu_span version; /* a view, as the name */
     bool is_alive, is_self;

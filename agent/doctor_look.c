@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "core.h"
 #include "doctor_report.h"
+#include "level.h"
 #include "reach.h"
 
 #define QUERY         AGENT__DOCTOR_QUERY
@@ -97,6 +98,25 @@ static void add_leaderless(struct agent *a, const struct consensus_status *s, st
                v.alive < needed ? "; if the others are gone for good: muster recover" : "");
 }
 
+/* An upgrade that was not finished. */
+static void add_level(struct agent *a, const struct consensus_status *s, struct mu_buf *to)
+{
+    struct agent__least least;
+
+    if (!agent__level_least(a, s, &least) || s->level >= s->level_max) {
+        return;
+    }
+    if (least.level == 0) {
+        add_statef(to, "level",
+                   "commands of level %u are not in use yet: server %s does not answer",
+                   s->level_max, least.name);
+    } else if (least.level < s->level_max) {
+        add_statef(to, "level",
+                   "commands of level %u are not in use yet: server %s understands up to level %u",
+                   s->level_max, least.name, least.level);
+    }
+}
+
 static void add_server(struct agent *a, struct mu_buf *to)
 {
     struct consensus_status s;
@@ -127,6 +147,7 @@ static void add_server(struct agent *a, struct mu_buf *to)
     if (mu_id_is_none(&s.leader)) {
         add_leaderless(a, &s, to);
     }
+    add_level(a, &s, to);
 }
 
 static void add_own_state(struct agent *a, struct mu_buf *to)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "level.h"
 
 #define TAGS_MAX (64 + AGENT_USER_TAGS_MAX)
 #define TELL_MS  1000U /* until servers of an older epoch are told, all that came meanwhile */
@@ -89,6 +90,9 @@ static void tags_of_agent(struct agent *a, struct tags *t)
         tag_add_number(t, "expect", c->bootstrap_expect);
     }
     tag_add_id(t, "mu_disk", &id.disk);
+    if (agent__level_max(a) > COMMAND_LEVEL_FIRST) {
+        tag_add_number(t, "mu_level", (int64_t)agent__level_max(a));
+    }
     if (mu_id_is_none(&id.cluster)) {
         tag_add(t, "mu_fresh", "1");
     } else {
@@ -275,6 +279,10 @@ static bool server_read(const struct gossip_view *m, struct agent__server *out)
     out->disk = out->cluster = MU_ID_NONE;
     (void)mu_id_parse(agent__tag(&m->tags, "mu_disk"), &out->disk);
     (void)mu_id_parse(agent__tag(&m->tags, "mu_cluster"), &out->cluster);
+    out->level = COMMAND_LEVEL_FIRST;
+    if (mu_span_u64(agent__tag(&m->tags, "mu_level"), &number) && number <= UINT32_MAX) {
+        out->level = (uint32_t)number;
+    }
     out->expect = 0;
     if (agent__tag(&m->tags, "bootstrap").bytes > 0) {
         out->expect = 1;

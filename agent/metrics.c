@@ -426,6 +426,9 @@ static void tell_raft(const struct agent *a, const struct telling *t)
          (double)a->applied.index);
     tell(t, AGENT_GAUGE, "raft.fsm.pending", "Committed entries that wait to be applied",
          (double)apply_waiting(a->apply));
+    tell(t, AGENT_GAUGE, "raft.command_level", "Level of commands in use", (double)s.level);
+    tell(t, AGENT_GAUGE, "raft.command_level_max", "Level of commands that this server understands",
+         (double)s.level_max);
     tell(t, AGENT_GAUGE, "raft.peers", "Voters, this server included", (double)s.voters_count);
     tell(t, AGENT_COUNTER, "raft.apply", "Entries that were applied", (double)a->applied.index);
     tell(t, AGENT_COUNTER, "raft.state.candidate", "Elections that this server began",

@@ -270,6 +270,7 @@ static void show_health(void *data, const struct agent_raft_server *server)
     (void)agent__server_find(show->agent, &server->id, &known);
     h.status = gossip_status_text(known.status);
     h.version = known.version;
+    h.command_level = s->is_self ? show->status->level_max : s->level;
     if (!s->is_self && s->contact_ms > 0) {
         h.last_contact_ms = show->in->now_ms > s->contact_ms ? show->in->now_ms - s->contact_ms : 0;
     }

@@ -16,6 +16,7 @@
 #include "catalog/catalog.h"
 #include "consensus/recover.h"
 #include "core.h"
+#include "proto/command.h"
 #include "rebuild.h"
 #include "snapshot_files.h"
 
@@ -321,6 +322,13 @@ static enum mu_code go_on_in(struct recovery *r, uint64_t epoch, const struct re
 {
     struct consensus_server servers[RECOVERY_SERVERS_MAX];
     struct consensus_config config;
+
+    if (r->seen.config.level > command_level_max()) { /* it could not be started afterwards */
+        return mu_fail(err, MU_UNSUPPORTED,
+                       "%s: the log has commands of level %u, this version of muster understands "
+                       "up to level %u",
+                       r->dir, r->seen.config.level, command_level_max());
+    }
     char *log = path_of(r->dir, "consensus");
 
     for (size_t i = 0; i < peers->count; i++) {

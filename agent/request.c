@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "level.h"
 #include "requests.h"
 #include "rpc_codec.h"
 
@@ -253,6 +254,15 @@ static void write_fail_here(struct write *w, enum mu_code code)
     write_fail(w, code, text);
 }
 
+/* Not every server understands this command yet (spec/consensus.md 1.10). */
+static void write_fail_level(struct write *w)
+{
+    char text[256 + MU_NODE_NAME_MAX];
+
+    agent__level_refusal(w->agent, mu_buf_span(&w->command), text, sizeof text);
+    write_fail(w, MU_UNSUPPORTED, text);
+}
+
 static void on_proposed(void *data, enum mu_code code, uint64_t index)
 {
     struct write *w = data;
@@ -281,6 +291,10 @@ static void on_proposed(void *data, enum mu_code code, uint64_t index)
     }
     if (code == MU_FULL || code == MU_READ_ONLY) {
         write_fail_here(w, code);
+        return;
+    }
+    if (code == MU_UNSUPPORTED) {
+        write_fail_level(w);
         return;
     }
     write_fail(w, code, agent__refusal_text(code));

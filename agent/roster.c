@@ -96,6 +96,7 @@ static void carry_out(struct agent *a, const struct autopilot_output *wish)
     what.disk = wish->disk;
     if (agent__server_find(a, &wish->id, &known) && what.kind == CONSENSUS_ADD) {
         mu_addr_text(&known.rpc, what.address);
+        what.level = known.level;
     }
     change(a->roster, &what, known.name, wish->why);
 }

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "core.h"
+#include "level.h"
 
 /* -- the banner (agent-behaviour 1.1) ---------------------------------------------------------- */
 
@@ -174,6 +175,8 @@ static void stats_raft(struct agent *a, struct mu_json_out *o)
     mu_json_key(o, "raft");
     mu_json_open(o, '{');
     put_u(o, "applied_index", s.applied);
+    put_u(o, "command_level", s.level); /* ours: in use, and understood here */
+    put_u(o, "command_level_max", agent__level_max(a));
     put_u(o, "commit_index", s.commit);
     put_u(o, "fsm_pending", apply_waiting(a->apply));
     put_last_contact(&s, o);

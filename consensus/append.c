@@ -115,7 +115,7 @@ static uint32_t fitting(struct consensus *c, const struct consensus_msg *m, uint
             break;
         }
         bytes += e->bytes;
-        if (is_config && !config_fits(c, m, first, e)) {
+        if (is_config && (!config_fits(c, m, first, e) || consensus__level_ends(c, e->config))) {
             break;
         }
         count++;
@@ -210,7 +210,7 @@ static void take(struct consensus *c, const struct consensus_msg *m, uint32_t sk
     uint32_t count = m->append.entries_count;
     uint32_t room = fitting(c, m, skip);
 
-    if (room > 0 && !consensus__tickets_are_told(c)) {
+    if (c->death != CONSENSUS_ALIVE || (room > 0 && !consensus__tickets_are_told(c))) {
         room = 0; /* it led until this message: first everybody who waits is answered */
     }
     if (room > 0) {
@@ -290,6 +290,7 @@ void consensus__on_heartbeat(struct consensus *c, const struct consensus_msg *m)
     answer->alive.is_store_slow = consensus__health(c) != CONSENSUS_STORE_OK;
     answer->alive.is_holed = c->floor_index != 0;
     answer->alive.lacks_state = c->lacks_state;
+    answer->alive.level = c->options.level_max;
     answer->alive.is_copy = c->sums.is_copy;
     answer->alive.is_promised = m->term == c->hard.term && consensus__promise(c, m);
 }

@@ -116,6 +116,7 @@ void consensus_bootstrap_config(const struct consensus_bootstrap_set *set,
     MU_ASSERT(consensus__bootstrap_set_is_sane(set));
     memset(out, 0, sizeof *out);
     out->index = 1;
+    out->level = CONSENSUS_LEVEL_FIRST; /* the first leader raises it */
     out->servers_count = set->count;
     for (uint32_t i = 0; i < set->count; i++) {
         out->servers[i].id = set->members[i].server;

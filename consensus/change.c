@@ -244,7 +244,7 @@ static bool has_room(const struct consensus *c)
 }
 
 /* Before it is looked at what is to be changed. */
-static enum consensus_refusal refusal_now(const struct consensus *c)
+enum consensus_refusal consensus__change_refusal(const struct consensus *c)
 {
     const struct consensus_config *now = consensus__config(c);
 
@@ -269,7 +269,7 @@ static enum consensus_refusal refusal_now(const struct consensus *c)
     return has_room(c) ? CONSENSUS_NOT_REFUSED : CONSENSUS_BUSY_PROPOSALS;
 }
 
-static void propose(struct consensus *c, struct consensus_config *next, uint64_t ticket)
+void consensus__config_propose(struct consensus *c, struct consensus_config *next, uint64_t ticket)
 {
     uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX];
     uint32_t size = (uint32_t)consensus_config_encode(next, bytes);
@@ -299,7 +299,7 @@ void consensus__on_change(struct consensus *c, const struct consensus_event *ev)
         consensus__result(c, ev->change.ticket, CONSENSUS_NOT_LEADER, CONSENSUS_NOT_REFUSED, 0);
         return;
     }
-    enum consensus_refusal why = refusal_now(c);
+    enum consensus_refusal why = consensus__change_refusal(c);
 
     if (why == CONSENSUS_NOT_REFUSED) {
         why = change(&next, ev->change.what, c->log.last_index + 1);
@@ -309,12 +309,15 @@ void consensus__on_change(struct consensus *c, const struct consensus_event *ev)
               : !is_healthy(c, &next)       ? CONSENSUS_CHANGE_UNHEALTHY
                                             : CONSENSUS_NOT_REFUSED;
     }
+    if (why == CONSENSUS_NOT_REFUSED && consensus__level_forbids(c, ev->change.what)) {
+        why = CONSENSUS_CHANGE_LEVEL;
+    }
     if (why != CONSENSUS_NOT_REFUSED) {
         c->counters.refused++;
         consensus__result(c, ev->change.ticket, CONSENSUS_REFUSED, why, 0);
         return;
     }
-    propose(c, &next, ev->change.ticket);
+    consensus__config_propose(c, &next, ev->change.ticket);
 }
 
 /* A committed joint configuration is left by whatever leader finds it, once: what it appends is
@@ -332,7 +335,7 @@ void consensus__change_run(struct consensus *c)
     }
     next = *now;
     leave_joint(&next);
-    propose(c, &next, 0);
+    consensus__config_propose(c, &next, 0);
 }
 
 /* -- still one of them? -------------------------------------------------------------------- */

@@ -4,11 +4,13 @@
  * before it is again: so the core keeps a list, never one "previous" slot (spec/consensus.md 2.8).
  *
  * Layout, little-endian, so that equal configurations have equal bytes:
- *   u8 version = 1 | u8 flags (1: joint, 2: disks were removed, 4: forced) | u16 servers
+ *   u8 version | u8 flags (1: joint, 2: disks were removed, 4: forced) | u16 servers
+ *   with version 2: u32 level, above the first
  *   per server, by id ascending:
  *     id 16 | disk 16 | u64 joined_index | u8 priority | u8 roles | u8 address bytes | u8 = 0
  *     address
  *   with flag 2: u16 count | disk 16 each, in the order of their removal
+ * Version 1 has the first level: as long as there may be servers that know of none, they read it.
  */
 #include <string.h>
 
@@ -18,6 +20,7 @@
 
 enum {
     VERSION = 1,
+    VERSION_WITH_LEVEL = 2,
     FLAG_JOINT = 1,
     FLAG_REMOVED = 2,
     FLAG_FORCED = 4,
@@ -46,14 +49,18 @@ size_t consensus_config_encode(const struct consensus_config *config,
                                uint8_t out[CONSENSUS_CONFIG_BYTES_MAX])
 {
     struct mu_wr w = mu_wr_of(out, CONSENSUS_CONFIG_BYTES_MAX);
+    bool has_level = config->level > CONSENSUS_LEVEL_FIRST;
 
     MU_ASSERT(config->servers_count <= CONSENSUS_PEERS_MAX);
     MU_ASSERT(config->removed_count <= CONSENSUS_REMOVED_MAX);
-    mu_wr_u8(&w, VERSION);
+    mu_wr_u8(&w, has_level ? VERSION_WITH_LEVEL : VERSION);
     mu_wr_u8(&w, (uint8_t)((config->is_joint ? FLAG_JOINT : 0) |
                            (config->removed_count > 0 ? FLAG_REMOVED : 0) |
                            (config->is_forced ? FLAG_FORCED : 0)));
     mu_wr_u16le(&w, (uint16_t)config->servers_count);
+    if (has_level) {
+        mu_wr_u32le(&w, config->level);
+    }
     for (uint32_t i = 0; i < config->servers_count; i++) {
         encode_server(&w, &config->servers[i]);
     }
@@ -120,46 +127,57 @@ static enum mu_code decode_removed(struct mu_rd *r, struct consensus_config *out
     return mu_rd_ok(r) ? MU_OK : mu_fail(err, MU_INVALID, "the removed disks end too early");
 }
 
+/* Up to the servers. */
+static enum mu_code decode_head(struct mu_rd *r, struct consensus_config *out, uint8_t *flags,
+                                struct mu_err *err)
+{
+    uint8_t version = mu_rd_u8(r);
+
+    *flags = mu_rd_u8(r);
+    out->servers_count = mu_rd_u16le(r);
+    out->level = version == VERSION_WITH_LEVEL ? mu_rd_u32le(r) : CONSENSUS_LEVEL_FIRST;
+    out->is_joint = (*flags & FLAG_JOINT) != 0;
+    out->is_forced = (*flags & FLAG_FORCED) != 0;
+    if (mu_rd_ok(r) && version > VERSION_WITH_LEVEL) {
+        return mu_fail(err, MU_UNSUPPORTED, "version %u, written by a newer muster", version);
+    }
+    if (!mu_rd_ok(r) || version < VERSION ||
+        (*flags & ~(FLAG_JOINT | FLAG_REMOVED | FLAG_FORCED)) != 0 ||
+        (version == VERSION_WITH_LEVEL && out->level <= CONSENSUS_LEVEL_FIRST)) {
+        return mu_fail(err, MU_INVALID, "unknown layout");
+    }
+    return out->servers_count <= CONSENSUS_PEERS_MAX
+               ? MU_OK
+               : mu_fail(err, MU_INVALID, "%u servers, at most %d", out->servers_count,
+                         CONSENSUS_PEERS_MAX);
+}
+
+static enum mu_code decode_all(struct mu_rd *r, struct consensus_config *out, struct mu_err *err)
+{
+    uint8_t flags = 0;
+    enum mu_code rc = decode_head(r, out, &flags, err);
+
+    for (uint32_t i = 0; rc == MU_OK && i < out->servers_count; i++) {
+        rc = decode_server(r, &out->servers[i], err);
+    }
+    if (rc == MU_OK && (flags & FLAG_REMOVED) != 0) {
+        rc = decode_removed(r, out, err);
+    }
+    if (rc == MU_OK && !mu_rd_done(r)) {
+        rc = mu_fail(err, MU_INVALID, "%zu bytes too many", r->left);
+    }
+    return rc == MU_OK ? consensus_config_check(out, err) : rc;
+}
+
 enum mu_code consensus_config_decode(struct mu_span bytes, uint64_t index,
                                      struct consensus_config *out, struct mu_err *err)
 {
     struct mu_rd r = mu_rd_of(bytes);
-    enum mu_code rc;
 
     memset(out, 0, sizeof *out);
-    uint8_t version = mu_rd_u8(&r);
-    uint8_t flags = mu_rd_u8(&r);
-
     out->index = index;
-    out->servers_count = mu_rd_u16le(&r);
-    out->is_joint = (flags & FLAG_JOINT) != 0;
-    out->is_forced = (flags & FLAG_FORCED) != 0;
-    if (!mu_rd_ok(&r) || version != VERSION ||
-        (flags & ~(FLAG_JOINT | FLAG_REMOVED | FLAG_FORCED)) != 0) {
-        return mu_fail(err, MU_INVALID, "configuration %llu: unknown layout",
-                       (unsigned long long)index);
-    }
-    if (out->servers_count > CONSENSUS_PEERS_MAX) {
-        return mu_fail(err, MU_INVALID, "configuration %llu: %u servers, at most %d",
-                       (unsigned long long)index, out->servers_count, CONSENSUS_PEERS_MAX);
-    }
-    for (uint32_t i = 0; i < out->servers_count; i++) {
-        rc = decode_server(&r, &out->servers[i], err);
-        if (rc != MU_OK) {
-            return mu_wrap(err, rc, "configuration %llu", (unsigned long long)index);
-        }
-    }
-    if ((flags & FLAG_REMOVED) != 0) {
-        rc = decode_removed(&r, out, err);
-        if (rc != MU_OK) {
-            return mu_wrap(err, rc, "configuration %llu", (unsigned long long)index);
-        }
-    }
-    if (!mu_rd_done(&r)) {
-        return mu_fail(err, MU_INVALID, "configuration %llu: %zu bytes too many",
-                       (unsigned long long)index, r.left);
-    }
-    rc = consensus_config_check(out, err);
+    enum mu_code rc = decode_all(&r, out, err);
+
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "configuration %llu", (unsigned long long)index);
 }
 
@@ -168,6 +186,9 @@ enum mu_code consensus_config_check(const struct consensus_config *config, struc
     uint32_t voters = 0;
     uint32_t voters_old = 0;
 
+    if (config->level < CONSENSUS_LEVEL_FIRST) {
+        return mu_fail(err, MU_INVALID, "no level of commands");
+    }
     for (uint32_t i = 0; i < config->servers_count; i++) {
         const struct consensus_server *s = &config->servers[i];
 
@@ -253,6 +274,9 @@ bool consensus__config_follows(const struct consensus_config *before,
 
     if (next->is_forced) {
         return true;
+    }
+    if (next->level < before->level) { /* somebody may have used it by now */
+        return false;
     }
     if (before->is_joint || next->is_joint) { /* into the joint step and out of it, no further */
         return before->is_joint != next->is_joint && gone + come == 0;

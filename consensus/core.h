@@ -18,6 +18,7 @@
  *   sums.c       the states of all servers compared
  *   config.c     configurations and their history
  *   change.c     membership: what may change, removed servers, joint steps left
+ *   level.c      which commands the log may hold: those that every server understands
  *   transfer.c   leadership given away
  *   compact.c    how much of the log stays
  *   snapshot.c   leader: the state for those who need what the log no longer has
@@ -58,6 +59,7 @@ enum consensus_death {
     CONSENSUS_DEATH_RUNS,
     CONSENSUS_DEATH_DIVERGED,
     CONSENSUS_DEATH_REMOVED,
+    CONSENSUS_DEATH_LEVEL,
 };
 const char *consensus__dead_text(enum consensus_death why);
 
@@ -149,6 +151,7 @@ struct consensus__peer {
     bool lacks_state; /* it is served a snapshot, wherever its log ends */
     bool is_copy;     /* its state is no witness */
     uint8_t reserved[3];
+    uint32_t level; /* of commands that it understands, as it says; 0: not known */
 };
 
 struct consensus__inflight {
@@ -576,6 +579,21 @@ void consensus__membership_begin(struct consensus *c);
 uint64_t consensus__membership_wake_ms(const struct consensus *c);
 void consensus__on_member_req(struct consensus *c, const struct consensus_msg *m);
 void consensus__on_member_res(struct consensus *c, const struct consensus_msg *m);
+
+/* What speaks against any change now, or CONSENSUS_NOT_REFUSED. */
+enum consensus_refusal consensus__change_refusal(const struct consensus *c);
+/* Append it; `next` is in force from here on. */
+void consensus__config_propose(struct consensus *c, struct consensus_config *next, uint64_t ticket);
+
+/* -- level.c ------------------------------------------------------------------------------- */
+
+/* Of commands that the log may hold; 0: there is no configuration. */
+uint32_t consensus__level(const struct consensus *c);
+void consensus__level_run(struct consensus *c); /* leader: raise it when all servers can */
+/* May the server that this change brings in, or up, not take part at the level there is? */
+bool consensus__level_forbids(struct consensus *c, const struct consensus_change *what);
+/* Its commands are not understood here: this server dies. */
+bool consensus__level_ends(struct consensus *c, const struct consensus_config *config);
 
 /* -- transfer.c ---------------------------------------------------------------------------- */
 

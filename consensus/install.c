@@ -160,7 +160,7 @@ void consensus__on_snap_offer(struct consensus *c, const struct consensus_msg *m
 {
     struct consensus__install *i = &c->install;
 
-    if (!is_heard(c, m, is_sane_offer(m))) {
+    if (!is_heard(c, m, is_sane_offer(m)) || consensus__level_ends(c, m->snapshot.config)) {
         return;
     }
     if (consensus__is_resetting(c)) {

@@ -133,6 +133,27 @@ static enum mu_code check_applied(const struct consensus_node *n, struct mu_err 
     return MU_OK;
 }
 
+static uint32_t level_max(const struct consensus_node *n)
+{
+    return n->options.level_max > 0 ? n->options.level_max : CONSENSUS_LEVEL_FIRST;
+}
+
+/* All that is behind that configuration may hold commands that are not understood here. */
+static enum mu_code check_level(const struct consensus_node *n, struct mu_err *err)
+{
+    const struct consensus_loaded *l = &n->opened.loaded;
+    uint32_t level = l->configs_count > 0 ? l->configs[l->configs_count - 1].level : 0;
+
+    if (level <= level_max(n)) {
+        return MU_OK;
+    }
+    return mu_fail(err, MU_UNSUPPORTED,
+                   "%s: the cluster uses commands of level %u, which this server does not "
+                   "understand: it knows up to level %u; no entry was changed, the version that "
+                   "wrote them, or a newer one, can go on",
+                   n->options.dir, level, level_max(n));
+}
+
 static void identify(struct consensus_node *n)
 {
     n->identity = (struct consensus_identity){
@@ -172,6 +193,7 @@ enum mu_code consensus__node_open(struct consensus_node *n,
     next_take(n);
     rc = state_lost(n, err);
     rc = rc == MU_OK ? check_applied(n, err) : rc;
+    rc = rc == MU_OK ? check_level(n, err) : rc;
     return rc == MU_OK ? consensus__node_bootstrap_open(n, err) : rc;
 }
 
@@ -254,6 +276,7 @@ void consensus__node_core_start(struct consensus_node *n)
     l->campaigns_at_once = n->campaigns_at_once;
     l->may_have_promised = !n->identity.is_fresh;
     options.has_leases = n->options.has_leases;
+    options.level_max = level_max(n);
     n->core = mu_new(consensus_arena_bytes(&options));
     consensus_init(n->core, &options, l, n->now_ms);
     n->identity.cluster = l->hard.cluster;
@@ -304,6 +327,14 @@ void consensus__node_wake(struct consensus_node *n, uint64_t now_ms)
 
 /* -- what the caller wants ----------------------------------------------------------------- */
 
+static uint32_t level_of(const struct consensus_node *n, struct mu_span command)
+{
+    const struct consensus_callbacks *calls = &n->options.callbacks;
+
+    return calls->level != NULL ? calls->level(n->options.callbacks_data, command)
+                                : CONSENSUS_LEVEL_FIRST;
+}
+
 uint64_t consensus__node_propose(struct consensus_node *n, struct mu_span command, bool is_awaited,
                                  consensus_proposed_fn *done, void *data)
 {
@@ -319,6 +350,7 @@ uint64_t consensus__node_propose(struct consensus_node *n, struct mu_span comman
         .ticket = ticket,
         .bytes = (uint32_t)command.bytes,
         .handle = consensus__pool_add_payload(&n->pool, command),
+        .level = level_of(n, command),
         .is_awaited = is_awaited,
     };
     return ticket;

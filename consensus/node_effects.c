@@ -212,6 +212,8 @@ static enum mu_code refusal_code(enum consensus_refusal why)
     case CONSENSUS_CHANGE_LAST:
     case CONSENSUS_CHANGE_FULL:
     case CONSENSUS_CHANGE_UNHEALTHY: return MU_CONFLICT;
+    case CONSENSUS_CHANGE_LEVEL:
+    case CONSENSUS_LEVEL_LOW: return MU_UNSUPPORTED;
     case CONSENSUS_NOT_REFUSED: break;
     }
     MU_UNREACHABLE_CODE();

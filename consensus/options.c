@@ -17,6 +17,7 @@ void consensus_options_init(struct consensus_options *o, enum consensus_timing t
     uint32_t m = multiplier < 1 ? 1 : multiplier;
 
     *o = (struct consensus_options){
+        .level_max = CONSENSUS_LEVEL_FIRST,
         .heartbeat_ms = m * timings[timing].heartbeat,
         .election_ms_min = m * timings[timing].election,
         .pause_ms = m * timings[timing].pause,
@@ -53,6 +54,9 @@ enum mu_code consensus_options_check(const struct consensus_options *o, struct m
 {
     if (mu_id_is_none(&o->server) || mu_id_is_none(&o->disk)) {
         return mu_fail(err, MU_INVALID, "server or disk without an id");
+    }
+    if (o->level_max < CONSENSUS_LEVEL_FIRST) {
+        return mu_fail(err, MU_INVALID, "no level of commands");
     }
     if (o->heartbeat_ms < 1 || o->heartbeat_ms * UINT64_C(5) > o->election_ms_min) {
         return mu_fail(err, MU_INVALID, "heartbeat %u ms: more than a fifth of the election's %u",

@@ -273,6 +273,10 @@ void consensus__on_peer(struct consensus *c, const struct consensus_event *ev)
         probe_again(c, p); /* what was under way is gone */
         break;
     case CONSENSUS_LINK_DOWN:
+        p->level = 0; /* who comes back may be of another version */
+        p->is_blocked = true;
+        probe_again(c, p);
+        break;
     case CONSENSUS_LINK_BLOCKED:
         p->is_blocked = true;
         probe_again(c, p);

@@ -36,6 +36,10 @@ static const char *const refusals[CONSENSUS_REFUSALS] = {
          "it may join as a new one"),
     [CONSENSUS_CHANGE_UNHEALTHY] = "too few of the remaining voters answer to be a quorum",
     [CONSENSUS_CHANGE_NOTHING] = "it is so already",
+    [CONSENSUS_CHANGE_LEVEL] =
+        "the server does not understand commands that the cluster uses already: "
+        "it runs an older version",
+    [CONSENSUS_LEVEL_LOW] = "not every server understands this command yet",
 };
 
 const char *consensus_refusal_text(enum consensus_refusal why)
@@ -118,14 +122,35 @@ static enum consensus_refusal refusal_of(const struct consensus *c,
 }
 
 /* All or none: and what is refused gives its handle back. */
+static void refuse_one(struct consensus *c, const struct consensus_proposal *p,
+                       enum consensus_outcome outcome, enum consensus_refusal why)
+{
+    c->counters.refused++;
+    consensus__result(c, p->ticket, outcome, why, 0);
+    consensus__drop(c, p->handle);
+}
+
 static void refuse(struct consensus *c, const struct consensus_event *ev,
                    enum consensus_outcome outcome, enum consensus_refusal why)
 {
-    c->counters.refused += ev->propose.count;
     for (size_t i = 0; i < ev->propose.count; i++) {
-        consensus__result(c, ev->propose.proposals[i].ticket, outcome, why, 0);
-        consensus__drop(c, ev->propose.proposals[i].handle);
+        refuse_one(c, &ev->propose.proposals[i], outcome, why);
     }
+}
+
+static void push(struct consensus *c, const struct consensus_proposal *p, uint64_t index)
+{
+    if (p->is_awaited) {
+        consensus__push_at_once(c, index);
+    }
+    consensus__log_push(c, &(struct consensus_entry){
+                               .index = index,
+                               .term = c->hard.term,
+                               .ticket = p->ticket,
+                               .bytes = p->bytes,
+                               .handle = p->handle,
+                               .kind = CONSENSUS_COMMAND,
+                           });
 }
 
 void consensus__on_propose(struct consensus *c, const struct consensus_event *ev)
@@ -142,24 +167,25 @@ void consensus__on_propose(struct consensus *c, const struct consensus_event *ev
         refuse(c, ev, CONSENSUS_REFUSED, why);
         return;
     }
+    size_t count = 0;
+    uint64_t bytes = 0;
+
     for (size_t i = 0; i < ev->propose.count; i++) {
         const struct consensus_proposal *p = &ev->propose.proposals[i];
 
         MU_ASSERT(p->ticket > 0);
-        if (p->is_awaited) {
-            consensus__push_at_once(c, first + i);
+        if (p->level > consensus__level(c)) {
+            refuse_one(c, p, CONSENSUS_REFUSED, CONSENSUS_LEVEL_LOW);
+            continue;
         }
-        consensus__log_push(c, &(struct consensus_entry){
-                                   .index = first + i,
-                                   .term = c->hard.term,
-                                   .ticket = p->ticket,
-                                   .bytes = p->bytes,
-                                   .handle = p->handle,
-                                   .kind = CONSENSUS_COMMAND,
-                               });
+        push(c, p, first + count);
+        bytes += p->bytes;
+        count++;
     }
-    c->office.load += consensus__load(ev->propose.count, bytes_of(ev));
-    consensus__write_entries(c, first, bytes_of(ev));
+    if (count > 0) {
+        c->office.load += consensus__load(count, bytes);
+        consensus__write_entries(c, first, bytes);
+    }
 }
 
 /* Everything uncommitted: its outcome is open from now on. */

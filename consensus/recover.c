@@ -134,6 +134,7 @@ void consensus_recovery_config(const struct consensus_inspection *seen,
 
     MU_ASSERT(count <= CONSENSUS_PEERS_MAX);
     *out = (struct consensus_config){ .index = seen->last_index + 1, .is_forced = true };
+    out->level = before->level > CONSENSUS_LEVEL_FIRST ? before->level : CONSENSUS_LEVEL_FIRST;
     out->removed_count = before->removed_count;
     memcpy(out->removed, before->removed, sizeof out->removed);
     for (size_t i = 0; i < count; i++) {

@@ -390,6 +390,7 @@ void consensus__lead_run(struct consensus *c)
     consensus__lease_run(c);
     consensus__peers_part(c);
     consensus__change_run(c);
+    consensus__level_run(c);
     if (c->now_ms >= c->office.heartbeat_at_ms) {
         c->office.is_heartbeat_due = true;
     }
@@ -515,8 +516,9 @@ void consensus__on_heartbeat_res(struct consensus *c, const struct consensus_msg
     if (p == NULL || m->alive.read_seq > c->office.read_seq) {
         return;
     }
-    if (m->alive.read_seq > p->read_echo) {
+    if (m->alive.read_seq >= p->read_echo) {
         p->read_echo = m->alive.read_seq;
+        p->level = m->alive.level;
     }
     if (m->alive.is_promised && m->alive.read_seq > p->promise_echo) {
         p->promise_echo = m->alive.read_seq;

@@ -23,6 +23,7 @@ static void status_peers(const struct consensus *c, struct consensus_status *out
             .acked_ms = p->acked_ms,
             .applied = p->applied,
             .inflight = p->inflight_count,
+            .level = p->level,
             .is_store_slow = p->is_store_slow,
             .has_diverged = consensus__sum_is_odd(c, p),
         };
@@ -46,6 +47,8 @@ void consensus_status(const struct consensus *c, struct consensus_status *out)
         .lacks_state = c->lacks_state,
         .stable = c->writes.stable,
         .config_index = consensus__config(c)->index,
+        .level = consensus__level(c),
+        .level_max = c->options.level_max,
         .is_config_committed = consensus__config(c)->index <= c->commit,
         .is_transferring = c->office.transfer.is_running,
         .is_stopped = c->is_stopped,

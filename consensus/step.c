@@ -134,6 +134,9 @@ static const char *const deaths[] = {
     [CONSENSUS_DEATH_REMOVED] =
         "this server was removed from the cluster, which its data directory "
         "remembers; with an empty one it may join again as a new server",
+    [CONSENSUS_DEATH_LEVEL] =
+        "the log has commands that this version of muster does not understand, or is told not to: "
+        "start the version again that this server ran before",
 };
 
 const char *consensus__dead_text(enum consensus_death why)
@@ -594,6 +597,8 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     MU_ASSERT(loaded->applied >= loaded->base_index && loaded->applied <= loaded->last_index);
     MU_ASSERT(loaded->durable_applied <= loaded->applied);
     MU_ASSERT(!loaded->lacks_state || loaded->applied == loaded->base_index);
+    MU_ASSERT(loaded->configs_count == 0 ||
+              loaded->configs[loaded->configs_count - 1].level <= options->level_max);
     c->options = *options;
     layout(c, options);
     c->now_ms = now_ms;

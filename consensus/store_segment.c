@@ -126,10 +126,12 @@ static enum mu_code configs_decode(const struct consensus_journal *j, struct con
     for (size_t i = 0; i < j->configs_count; i++) {
         struct mu_err why = MU_ERR_NONE;
 
-        if (consensus_config_decode(mu_buf_span(&j->configs[i].bytes), j->configs[i].index,
-                                    &out->configs[i], &why) != MU_OK) {
-            return mu_fail(err, MU_CORRUPT, "%s: configuration at entry %llu: %s",
-                           j->disk->ops->path(j->disk->self),
+        enum mu_code rc = consensus_config_decode(mu_buf_span(&j->configs[i].bytes),
+                                                  j->configs[i].index, &out->configs[i], &why);
+
+        if (rc != MU_OK) {
+            return mu_fail(err, rc == MU_UNSUPPORTED ? rc : MU_CORRUPT,
+                           "%s: configuration at entry %llu: %s", j->disk->ops->path(j->disk->self),
                            (unsigned long long)j->configs[i].index, why.text);
         }
     }

@@ -135,6 +135,7 @@ static void alive_out(const struct consensus_msg *m, union consensus__body *b, p
     b->alive.is_holed = m->alive.is_holed;
     b->alive.lacks_state = m->alive.lacks_state;
     b->alive.is_promised = m->alive.is_promised;
+    b->alive.level = m->alive.level;
     b->alive.is_copy = m->alive.is_copy;
     b->alive.sum = sum_out(&m->alive.sum, &b->said);
     to->alive = &b->alive;
@@ -288,6 +289,8 @@ static bool alive_in(const pb_raft *from, struct consensus_msg *m)
     m->alive.is_holed = from->alive->is_holed != 0;
     m->alive.lacks_state = from->alive->lacks_state != 0;
     m->alive.is_promised = from->alive->is_promised != 0;
+    /* those that do not say so understand the first */
+    m->alive.level = from->alive->level != 0 ? from->alive->level : CONSENSUS_LEVEL_FIRST;
     m->alive.is_copy = from->alive->is_copy != 0;
     sum_in(from->alive->sum, &m->alive.sum);
     return true;

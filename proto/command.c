@@ -34,6 +34,7 @@ static const struct codec {
     command_pack_fn *pack;
     command_unpack_fn *unpack;
     bool is_relief; /* allowed on a full disk */
+    uint32_t level; /* that it came with; 0: the first */
 } codecs[] = {
     // clang-format off
     [COMMAND_REGISTER]        = { "register",        command__check_register,        command__pack_register,        command__unpack_register },
@@ -57,6 +58,21 @@ static const struct codec *codec_find(uint32_t kind)
     return kind < MU_LEN(codecs) && codecs[kind].text != NULL ? &codecs[kind] : NULL;
 }
 
+static uint32_t level_of(const struct codec *codec)
+{
+    return codec->level > COMMAND_LEVEL_FIRST ? codec->level : COMMAND_LEVEL_FIRST;
+}
+
+uint32_t command_level_max(void)
+{
+    uint32_t level = COMMAND_LEVEL_FIRST;
+
+    for (uint32_t kind = 0; kind < MU_LEN(codecs); kind++) {
+        level = level_of(&codecs[kind]) > level ? level_of(&codecs[kind]) : level;
+    }
+    return level;
+}
+
 const char *command_kind_text(enum command_kind kind)
 {
     const struct codec *codec = codec_find((uint32_t)kind);
@@ -71,6 +87,8 @@ enum command_txn_on command_txn_on(enum command_txn_verb verb)
            : verb < COMMAND_TXN_CHECK_GET   ? COMMAND_TXN_ON_SERVICE
                                             : COMMAND_TXN_ON_CHECK;
 }
+
+_Static_assert(MU_LEN(codecs) <= 128, "a kind fits one byte on the wire: command_kind_of()");
 
 /* -- the envelope ------------------------------------------------------------------------------ */
 
@@ -271,9 +289,22 @@ bool command_is_relief(struct mu_span bytes)
     return rc == MU_OK && codec->is_relief;
 }
 
+enum command_kind command_kind_of(struct mu_span bytes)
+{
+    static const uint8_t tag = 1 << 3; /* of the field `kind`, which comes first, in one byte */
+    bool is_one = bytes.bytes > 2 && bytes.data[0] == tag && codec_find(bytes.data[1]) != NULL;
+
+    return is_one ? (enum command_kind)bytes.data[1] : COMMAND_NONE;
+}
+
 bool command_is_restore(struct mu_span bytes)
 {
-    static const uint8_t begin[] = { 1 << 3, COMMAND_RESTORE }; /* the field `kind` comes first */
+    return command_kind_of(bytes) == COMMAND_RESTORE;
+}
 
-    return bytes.bytes > sizeof begin && memcmp(bytes.data, begin, sizeof begin) == 0;
+uint32_t command_level(struct mu_span bytes)
+{
+    const struct codec *codec = codec_find((uint32_t)command_kind_of(bytes));
+
+    return codec != NULL ? level_of(codec) : COMMAND_LEVEL_FIRST;
 }

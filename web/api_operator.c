@@ -355,6 +355,7 @@ static void put_who(struct mu_json_out *o, const struct agent_server_health *h,
     mu_json_text(o, "Address", h->server.address);
     mu_json_text(o, status_name, h->status);
     mu_json_span(o, "Version", h->version);
+    mu_json_u64(o, "CommandLevel", h->command_level);
 }
 
 static void put_contact(struct mu_json_out *o, const struct agent_server_health *h)

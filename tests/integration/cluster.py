@@ -21,6 +21,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 MUSTER = os.environ.get("MUSTER", "muster")
+NEXT = os.environ.get("MUSTER_NEXT", "muster_next")  # one kind of command has a level of its own there
 # Sanitizers and two busy cores make everything slower: deadlines are generous, bounds that the
 # product promises are asserted as ratios or much later than promised.
 PATIENCE = float(os.environ.get("MUSTER_TEST_PATIENCE", "30"))
@@ -135,6 +136,7 @@ class Agent:
         self.address = address
         self.server = server
         self.args = args
+        self.program = MUSTER
         self.data = os.path.join(cluster.dir, name)
         self.log = os.path.join(cluster.dir, name + ".log")
         self.process = None
@@ -142,7 +144,7 @@ class Agent:
     # -- life --
 
     def command(self):
-        base = [MUSTER, "agent", "-node", self.name, "-bind", self.address, "-client",
+        base = [self.program, "agent", "-node", self.name, "-bind", self.address, "-client",
                 self.address, "-data-dir", self.data]
         if self.server:
             base += ["-server"]

@@ -115,6 +115,7 @@ struct config {
         int64_t last_contact_ms, stabilization_ms, max_trailing_logs, min_quorum;
     } autopilot;
     int64_t raft_multiplier, raft_trailing_logs;
+    int64_t command_level_max; /* 0: what the version knows */
     struct {
         int64_t interval_ms; /* 0: only when asked for */
         int64_t bytes_per_second;

@@ -120,6 +120,7 @@ struct agent_server_health {
     struct agent_raft_server server;
     const char *status;       /* "alive", "leaving", "left", "failed", or "none" */
     struct mu_span version;   /* "1.9.8" */
+    uint32_t command_level;   /* that it understands; 0: it has not told this leader */
     uint64_t last_contact_ms; /* since it answered the leader; UINT64_MAX: not in this term */
     uint64_t last_term, last_index;
     bool is_healthy;

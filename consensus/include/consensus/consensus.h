@@ -49,7 +49,15 @@ enum consensus_role {
 };
 
 /* -- configurations (spec 2.8) ------------------------------------------------------------------
- * Log entries, effective on append. One or two sets of voters: a quorum is a quorum in each. */
+ * Log entries, effective on append. One or two sets of voters: a quorum is a quorum in each.
+ *
+ * Commands come in levels, numbered from 1 by the owner, so that servers of two versions never
+ * carry out one entry differently (spec 1.10, 2.20). Every server says in its answers to heartbeats
+ * which level it understands; when all servers of the configuration have said more than it has, the
+ * leader appends the same configuration with a higher level. It never falls again. What needs a
+ * higher one is refused until then, and so is a new server that understands less. */
+
+#define CONSENSUS_LEVEL_FIRST 1
 
 struct consensus_server {
     struct mu_id id, disk;
@@ -68,7 +76,8 @@ struct consensus_config {
     uint32_t removed_count;
     bool is_joint;
     bool is_forced; /* written by a recovery tool: it follows from no other (spec 2.14) */
-    uint8_t reserved[6];
+    uint8_t reserved[2];
+    uint32_t level; /* of commands that the log may hold from here on: all servers understand it */
     struct consensus_server servers[CONSENSUS_PEERS_MAX]; /* by id, ascending */
     /* Disks of servers that were removed, in that order. They travel with the configuration, so
      * that truncation, restart and snapshot need no rule of their own for them. */
@@ -110,6 +119,7 @@ struct consensus_change {
     struct mu_id disk; /* ADD: of the new server; else none, or the one that is meant */
     struct mu_id by;   /* REPLACE */
     uint8_t priority;  /* ADD, SET */
+    uint32_t level;    /* ADD: that the new server understands; 0: the first */
     bool is_forced;    /* even if too few voters of the result are heard to be a quorum */
     char address[CONSENSUS_ADDRESS_MAX]; /* ADD, SET */
 };
@@ -220,6 +230,7 @@ enum consensus_timing {
 
 struct consensus_options {
     struct mu_id server, disk; /* this server */
+    uint32_t level_max;        /* of commands that it understands */
 
     uint32_t heartbeat_ms;
     uint32_t election_ms_min; /* each timeout is uniform in [min, 2 min) */
@@ -373,6 +384,7 @@ struct consensus_msg {
             bool is_holed;    /* as in ack */
             bool is_promised; /* as the heartbeat of this read_seq asked */
             bool lacks_state; /* it has lost its state: it needs one, whatever its log holds */
+            uint32_t level;   /* of commands that it understands */
             bool is_copy;     /* its state is a snapshot of another's, and not proven yet */
         } alive;              /* HEARTBEAT_RES */
         struct {
@@ -465,6 +477,7 @@ struct consensus_proposal {
     uint64_t ticket; /* > 0, chosen by the owner */
     uint32_t bytes;
     uint32_t handle;
+    uint32_t level;  /* that the cluster needs for it; 0: the first */
     bool is_relief;  /* frees space: allowed while the store is full */
     bool is_awaited; /* at another server, until that has applied it */
 };
@@ -557,8 +570,10 @@ enum consensus_refusal {
     CONSENSUS_CHANGE_REMOVED,   /* this disk was removed once */
     CONSENSUS_CHANGE_UNHEALTHY, /* too few voters of the result are heard to be a quorum */
     CONSENSUS_CHANGE_NOTHING,   /* it is so already */
+    CONSENSUS_CHANGE_LEVEL,     /* the new server, or voter, understands less than is in use */
+    CONSENSUS_LEVEL_LOW,        /* proposal: not every server understands it yet */
 };
-#define CONSENSUS_REFUSALS (CONSENSUS_CHANGE_NOTHING + 1)
+#define CONSENSUS_REFUSALS (CONSENSUS_LEVEL_LOW + 1)
 const char *consensus_refusal_text(enum consensus_refusal why); /* a sentence without a subject */
 
 struct consensus_result {
@@ -685,6 +700,7 @@ struct consensus_peer_status { /* filled on a leader */
     uint64_t acked_ms; /* last reply of any kind in this term; 0: none */
     uint64_t applied;  /* as it said last */
     uint32_t inflight;
+    uint32_t level; /* of commands that it understands; 0: it has not said */
     bool is_store_slow;
     bool has_diverged; /* its state differs from that of a quorum at an equal index */
 };
@@ -699,6 +715,8 @@ struct consensus_status {
     uint64_t floor_index; /* it lost entries up to this one and has not got them again; 0: none */
     bool lacks_state;     /* it has lost its state and has not got one again */
     uint64_t config_index;
+    uint32_t level;     /* of commands that the log may hold; 0: there is no configuration */
+    uint32_t level_max; /* that this server understands */
     bool is_config_committed;
     bool is_transferring; /* leader: giving leadership away */
     bool is_stopped;      /* it says no more */

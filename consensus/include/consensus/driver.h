@@ -45,6 +45,8 @@ struct consensus_callbacks {
     void (*dead)(void *data, const char *why);
     /* Does this command free space, so that it is allowed while the disk is full? NULL: none. */
     bool (*is_relief)(void *data, struct mu_span command);
+    /* Of the cluster that this command needs. NULL: the first. */
+    uint32_t (*level)(void *data, struct mu_span command);
     /* The state of another server differs from this one's: say what this one has. NULL: nothing. */
     void (*state_differs)(void *data);
     /* The state, a copy of another server's, is what others have come to: it is a witness from now
@@ -91,6 +93,7 @@ struct consensus_driver_options {
     uint32_t trailing_entries; /* kept of the log behind the state; 0: 10 240 */
     uint32_t trailing_bytes;   /* and no more than so many bytes of it; 0: by the file system */
     bool has_leases;           /* reads without a round, see consensus.h for what that assumes */
+    uint32_t level_max;        /* of commands that this server understands; 0: the first */
     uint32_t chunk_bytes;      /* of a snapshot in one message; 0: CONSENSUS_CHUNK_BYTES */
     uint32_t cache_bytes;      /* of entries kept in memory when nobody needs them; 0: 512 KiB */
     uint64_t seed;             /* of election times and of ids; 0: the system's */
@@ -141,6 +144,7 @@ struct consensus_identity consensus_driver_identity(const struct consensus_drive
  *   MU_FULL       no space in this server's data directory; certainly not accepted
  *   MU_READ_ONLY  its file system takes no writes; certainly not accepted
  *   MU_CORRUPT    the states of the servers differ and no majority agrees; certainly not accepted
+ *   MU_UNSUPPORTED not every server understands it (status.level); certainly not accepted
  *   MU_LOST       was appended, then leadership went away: outcome unknown
  * Also MU_NOT_LEADER or MU_LOST, by the same meaning, for what waits when it stops. At most
  * MU_COMMAND_BYTES_MAX (asserted: the encoder of commands has checked). Returns the ticket (> 0).

@@ -64,6 +64,8 @@
     X(READS,           TRACE, "{a} reads may be answered from index {b}, confirmed by round {c}") \
     X(READS_LEASED,    TRACE, "{a} reads may be answered from index {b}, by its lease of {c} ms more") \
     /* membership and transfer */ \
+    X(LEVEL,           INFO,  "every server understands commands of level {a}: they may be used, {b} was the highest") \
+    X(OUTDATED,        ERROR, "the log has commands of level {a}, this server understands up to {b}") \
     X(PARTS,           DEBUG, "serves {p} no more, which entry {a} removed") \
     X(HANDS_OVER,      INFO,  "gives its office of term {a} to {p}: {transfer}") \
     X(INVITES,         DEBUG, "asks {p} to stand at once, with entries up to {a}") \

@@ -270,8 +270,17 @@ MU_MUST_CHECK enum mu_code command_stamp(struct mu_span bytes, const struct comm
  * for what is no command. */
 bool command_is_relief(struct mu_span bytes);
 
-/* Does it replace everything, so that it is cheaper in a transaction of its own? By its first bytes:
- * false for what is no command. */
+/* By its first bytes, of what was encoded or stamped here; NONE for what is no command. */
+enum command_kind command_kind_of(struct mu_span bytes);
+
+/* Kinds that come later have a higher level: such a command is refused until every server of the
+ * cluster understands it (spec/consensus.md 1.10). command_level_max(): of all kinds there are. */
+#define COMMAND_LEVEL_FIRST 1U
+uint32_t command_level(struct mu_span bytes);
+uint32_t command_level_max(void);
+
+/* Does it replace everything, so that it is cheaper in a transaction of its own? False
+ * for what is no command. */
 bool command_is_restore(struct mu_span bytes);
 
 const char *command_kind_text(enum command_kind kind); /* "register", ...; "unknown" */

@@ -110,6 +110,7 @@ static void append_of(struct world *w, struct consensus_msg *m, struct consensus
             entries[i].config = config;
             config->index = entries[i].index;
             config->servers[2].is_voter = kind % 2 == 0;
+            config->level = kind % 60 == 0 ? 3 : CONSENSUS_LEVEL_FIRST + kind % 2;
         }
     }
 }
@@ -175,6 +176,7 @@ static void body_of(struct world *w, struct consensus_msg *m, struct consensus_e
         m->alive.applied = number(w);
         m->alive.sum.index = near_to(w, w->c->office.asked.index);
         m->alive.sum.hash[0] = byte(w) % 2;
+        m->alive.level = m->alive.last_index % 4; /* older servers, as new ones, and newer ones */
         break;
     case CONSENSUS_SNAP_OFFER:
     case CONSENSUS_SNAP_CHUNK: snapshot_of(w, m, config); break;
@@ -298,6 +300,7 @@ static void change(struct world *w)
     what.by = id_of(byte(w) % 6);
     what.priority = byte(w) % 3;
     what.is_forced = byte(w) % 2 == 0;
+    what.level = what.priority;
     ev.change.ticket = ++w->tickets;
     ev.change.what = &what;
     step(w, &ev);
@@ -338,6 +341,7 @@ static void propose(struct world *w)
             .handle = handle_new(w),
             .is_relief = byte(w) < 20,
         };
+        all[i].level = all[i].bytes % 1600 == 1400 ? 2 : 0;
     }
     ev.propose.proposals = all;
     ev.propose.count = count;
@@ -493,13 +497,15 @@ static struct consensus *core_new(struct world *w, struct consensus_config *conf
         .seed = byte(w),
     };
 
-    *config = (struct consensus_config){ .index = 1, .servers_count = 3 };
+    *config =
+        (struct consensus_config){ .index = 1, .level = CONSENSUS_LEVEL_FIRST, .servers_count = 3 };
     for (uint8_t i = 0; i < 3; i++) {
         config->servers[i].id = id_of((uint8_t)(i + 1));
         config->servers[i].disk = id_of((uint8_t)(i + 101));
         config->servers[i].is_voter = true;
     }
     consensus_options_init(&o, CONSENSUS_FAST, 1);
+    o.level_max = 2;
     o.server = id_of(1);
     o.disk = id_of(101);
     o.tail_entries = 40;

@@ -351,6 +351,7 @@ void sim_check_applied(struct sim_world *w, struct sim_node *n, uint64_t index,
         k->committed[index].term != e->term) {
         sim_fail(w, "I5: %s applies another entry %llu", n->name, U(index));
     }
+    sim_check_level_applied(w, n, index, e);
 }
 
 static bool has_vote_of(const struct sim_world *w, const struct consensus_server *s,
@@ -531,6 +532,9 @@ void sim_check_step(struct sim_world *w, struct sim_node *n, const struct consen
         if (fx->sends_count + fx->writes_count + fx->results_count + fx->fetches_count > 0) {
             sim_fail(w, "I19: %s acts after its death", n->name);
         }
+        if (n->dead == NULL && n->core->death == CONSENSUS_DEATH_LEVEL) {
+            sim_check_outdated(w, n);
+        }
         if (n->core->death == CONSENSUS_DEATH_DIVERGED && !n->disk.is_spoiled) {
             sim_fail(w, "I14: %s gives up a good state", n->name);
         }
@@ -557,6 +561,9 @@ void sim_check_step(struct sim_world *w, struct sim_node *n, const struct consen
     }
     for (size_t i = 0; i < fx->sends_count; i++) {
         check_send(w, n, &fx->sends[i]);
+        if (fx->sends[i].kind == CONSENSUS_HEARTBEAT_RES) {
+            sim_level_said(n, fx->sends[i].alive.level);
+        }
     }
     if (fx->commit_to > now.commit || fx->commit_to > now.stable) { /* O7, I11 */
         sim_fail(w, "O7: %s hands out entry %llu, commit %llu, durable %llu", n->name,
@@ -652,6 +659,9 @@ void sim_check_result(struct sim_world *w, struct sim_node *n, const struct cons
     case CONSENSUS_REFUSED:
         if (r->why == CONSENSUS_NOT_REFUSED) {
             sim_fail(w, "%s refuses without a reason", n->name);
+        }
+        if (r->why == CONSENSUS_LEVEL_LOW) {
+            sim_check_level_refused(w, n, t);
         }
         break;
     case CONSENSUS_LOST:

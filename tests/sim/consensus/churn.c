@@ -162,6 +162,7 @@ void drive_change(struct drive *d)
     const struct consensus_config *now = consensus_config_now(n->core);
 
     what.server = other->id;
+    what.level = other->level_max;
     if (what.kind == CONSENSUS_ADD) {
         what.disk = other->disk.id;
     } else if (what.kind == CONSENSUS_PROMOTE || what.kind == CONSENSUS_DEMOTE) {

@@ -51,7 +51,7 @@ enum {
     X(fresh)                                                                                   \
     X(snaps) X(leases) X(odd) /* clients and operators ask for what cannot be, and too much */ \
         X(aged)               /* the cluster has a past, its limits are near */                \
-        X(lags) X(hectic) X(bulk) X(fetches) X(rare) /* kinds.c */
+        X(lags) X(hectic) X(bulk) X(fetches) X(rare) X(versions) /* kinds.c */
 
 enum drive_class {
 #define DRIVE_ENUM(name, ...) DRIVE_##name,
@@ -88,6 +88,7 @@ enum drive_domain { /* streams */
                     DOMAIN_KINDS,
                     DOMAIN_ORDER,
                     DOMAIN_FETCH,
+                    DOMAIN_VERSION,
                     DOMAINS_COUNT
 };
 
@@ -186,6 +187,11 @@ void drive_kinds_options(const struct drive *d, struct consensus_options *o);
 void drive_forge(struct drive *d);
 /* How long an order about a snapshot takes, where a write would take `disk_ms`. */
 uint64_t drive_order_ms(struct drive *d, struct mu_rand *r, uint64_t disk_ms);
+/* Down: which version it is started with, where servers have two. */
+void drive_version_draw(struct drive *d, struct sim_node *n);
+/* Servers have two, and this one has the older. */
+bool drive_version_lags(const struct drive *d, const struct sim_node *n);
+
 /* The world is there: these options are good, and others made of them must be refused. */
 void drive_options_wrong(struct drive *d, const struct consensus_options *good);
 

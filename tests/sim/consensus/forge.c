@@ -112,6 +112,7 @@ static const struct consensus_config *config_of_nobody(uint64_t index)
 static const struct consensus_config *config_of_strangers(uint64_t index)
 {
     static struct consensus_config config = {
+        .level = CONSENSUS_LEVEL_FIRST,
         .servers_count = 2,
         .servers = { { .id = { { 200 } }, .disk = { { 200 } }, .is_voter = true },
                      { .id = { { 201 } }, .disk = { { 201 } }, .is_voter = true } },

@@ -6,6 +6,8 @@
  *   hectic   offices and configurations change all the time, and who promises waits only shortly
  *   bulk     a thousand proposals come at once, or hundreds, which go out one by one
  *   fetches  entries that a leader reads back for a peer are damaged
+ *   versions servers are started with one of two versions, more and more often with the newer one,
+ *            and clients ask for what only that one can do
  *   rare     what is put wrong in messages is put into rare kinds as often as into common ones
  *
  * And options that no core may be made with, of which each run shows some to the core's own check.
@@ -41,11 +43,15 @@ void drive_kinds_draw(struct drive *d)
     p->rate[DRIVE_bulk] = is_of_kind(d, DRIVE_bulk, 12);
     p->rate[DRIVE_fetches] = is_of_kind(d, DRIVE_fetches, 2) ? 100 : 0;
     p->rate[DRIVE_rare] = is_of_kind(d, DRIVE_rare, 2);
+    p->rate[DRIVE_versions] = is_of_kind(d, DRIVE_versions, 4);
     if (p->rate[DRIVE_lags] > 0) {
         at_least(&p->rate[DRIVE_crash], 500);
         at_least(&p->rate[DRIVE_clog], 200);
         at_least(&p->rate[DRIVE_stop], 200);
         p->rate[DRIVE_snaps] = (uint32_t)later(d, 100, 2) * 100;
+    }
+    if (p->rate[DRIVE_versions] > 0) {
+        at_least(&p->rate[DRIVE_crash], 600);
     }
     if (p->rate[DRIVE_hectic] > 0) {
         at_least(&p->rate[DRIVE_transfer], 6000);
@@ -95,6 +101,7 @@ void drive_kinds_options(const struct drive *d, struct consensus_options *o)
 void drive_kinds_world(struct drive *d)
 {
     d->w->repeats_answers = d->plan.rate[DRIVE_lags] > 0;
+    d->w->mixes_kinds = d->plan.rate[DRIVE_versions] > 0;
     if (d->plan.rate[DRIVE_hectic] > 0) {
         d->w->patience_ms = 100;
         d->w->is_lazy = later(d, 105, 2) == 0;
@@ -112,6 +119,24 @@ size_t drive_bulk(struct drive *d, size_t count)
 uint64_t drive_order_ms(struct drive *d, struct mu_rand *r, uint64_t disk_ms)
 {
     return d->plan.rate[DRIVE_lags] > 0 && !d->is_calm ? disk_ms + mu_rand_below(r, 400) : disk_ms;
+}
+
+/* -- versions ---------------------------------------------------------------------------------- */
+
+void drive_version_draw(struct drive *d, struct sim_node *n)
+{
+    if (d->plan.rate[DRIVE_versions] > 0) {
+        struct mu_rand r = drive_stream(d, DOMAIN_VERSION, n->place, d->tick);
+        bool is_late = d->w->now > d->plan.duration_ms / 2;
+
+        n->level_max =
+            mu_rand_below(&r, is_late ? 4 : 2) == 0 ? CONSENSUS_LEVEL_FIRST : SIM_LEVEL_NEW;
+    }
+}
+
+bool drive_version_lags(const struct drive *d, const struct sim_node *n)
+{
+    return d->plan.rate[DRIVE_versions] > 0 && n->level_max < SIM_LEVEL_NEW;
 }
 
 /* -- messages that nobody has sent ------------------------------------------------------------- */
@@ -156,6 +181,7 @@ void drive_forge(struct drive *d)
 // clang-format off
 #define WRONGS(X) \
     X(o->server = MU_ID_NONE) \
+    X(o->level_max = 0) \
     X(o->disk = MU_ID_NONE) \
     X(o->heartbeat_ms = 0) \
     X(o->heartbeat_ms = o->election_ms_min / 4) \

@@ -101,6 +101,7 @@ struct sim_node *sim_node_add(struct sim_world *w, const char *name, uint32_t ex
     n->disk.id = id_of(w, n->place, 1, 2);
     n->expect = expect;
     n->clock_rate = 1000;
+    n->level_max = CONSENSUS_LEVEL_FIRST;
     return n;
 }
 
@@ -196,6 +197,7 @@ void sim_core_start(struct sim_world *w, struct sim_node *n, bool campaigns)
     }
     options.server = n->id;
     options.disk = n->disk.id;
+    options.level_max = n->level_max;
     n->core = mu_new(consensus_arena_bytes(&options));
     n->unsaid_seq = 0;
     n->may_persist_late = false;
@@ -223,6 +225,11 @@ void sim_node_start(struct sim_world *w, struct sim_node *n)
     };
 
     MU_ASSERT(!n->is_up);
+    if (!sim_version_fits(w, n)) {
+        sim_say(w, n, "does not start: its log is of level %u, its version of %u",
+                sim_disk_level(w, n), n->level_max);
+        return;
+    }
     n->disk.boots++;
     n->is_up = true;
     n->is_stopped = false;
@@ -365,10 +372,14 @@ uint64_t sim_propose(struct sim_world *w, struct sim_node *n, size_t count, uint
 
     MU_ASSERT(count <= CONSENSUS_ENTRIES_MAX);
     for (size_t i = 0; i < count; i++) {
+        uint64_t kind = w->mixes_kinds && (content + i) % 3 == 0 ? SIM_NEW_KIND : 0;
+        uint64_t what = (content + i) | kind;
+
         proposals[i] = (struct consensus_proposal){
-            .ticket = ticket_new(w, n, SIM_PROPOSAL, content + i),
+            .ticket = ticket_new(w, n, SIM_PROPOSAL, what),
             .bytes = bytes,
-            .handle = sim_pool_take(n, content + i, bytes),
+            .handle = sim_pool_take(n, what, bytes),
+            .level = sim_level_of(what),
             .is_awaited = w->awaits,
             .is_relief = w->frees_space && (i == 0 || content % 4 != 0),
         };
@@ -392,6 +403,11 @@ uint64_t sim_change(struct sim_world *w, struct sim_node *n, const struct consen
     struct consensus_event ev = { .kind = CONSENSUS_EV_CHANGE };
     uint64_t ticket = ticket_new(w, n, SIM_CHANGE, 0);
 
+    for (uint32_t i = 0; i < w->nodes_count && what->kind == CONSENSUS_ADD; i++) {
+        if (mu_id_eq(&w->nodes[i].disk.id, &what->disk)) {
+            sim_level_said(&w->nodes[i], what->level);
+        }
+    }
     ev.change.ticket = ticket;
     ev.change.what = what;
     sim_feed(w, n, &ev);

@@ -188,9 +188,9 @@ mutant(removed_disk_comes_back change.c scripts
     "    if (false) {")
 mutant(joint_not_left change.c scripts
     "    leave_joint(&next);
-    propose"
+    consensus__config_propose"
     "    return;
-    propose")
+    consensus__config_propose")
 mutant(joint_left_uncommitted change.c sim
     "    if (!now->is_joint || now->index > c->commit || !c->office.is_ready"
     "    if (!now->is_joint || !c->office.is_ready")

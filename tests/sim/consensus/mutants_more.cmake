@@ -194,8 +194,8 @@ mutant(commit_held_for_ever step.c scripts
     "        if (c->office.is_push_held) {"
     "        if (false) {" LONG)
 mutant(commit_held_from_who_waits propose.c scripts
-    "        if (p->is_awaited) {"
-    "        if (false) {" LONG)
+    "    if (p->is_awaited) {"
+    "    if (false) {" LONG)
 mutant(commit_held_from_readers read.c scripts
     "    consensus__push_at_once(c, c->commit); /* no"
     "    /* no" LONG)
@@ -309,8 +309,8 @@ mutant(paused_leader_takes_proposals propose.c scripts
     "    if (!consensus__has_quorum(c)) {"
     "    if (false) {" LONG)
 mutant(refused_keeps_the_handle propose.c sim
-    "        consensus__drop(c, ev->propose.proposals[i].handle);"
-    "        /* nothing */" LONG)
+    "    consensus__drop(c, p->handle);"
+    "    /* nothing */" LONG)
 
 # -- membership and transfer (2.4, 2.8) ------------------------------------------------------------
 
@@ -433,3 +433,49 @@ mutant(vote_forgotten_in_a_pause step.c explore
 mutant(odd_ones_told_with_each_answer sums.c scripts
     "is_heartbeat_due |= is_news;"
     "is_heartbeat_due = true;" LONG)
+
+# -- commands of new kinds (1.10, 2.20; row 85) --------------------------------------------------------
+
+mutant(gate_ignored propose.c sim
+    "        if (p->level > consensus__level(c)) {"
+    "        if (false) {" LONG TOLD)
+mutant(level_counts_voters_only level.c sim
+    "        level = said(c, i) < level ? said(c, i) : level;"
+    "        level = consensus__config(c)->servers[i].is_voter && said(c, i) < level ? said(c, i) : level;" LONG TOLD)
+mutant(level_of_this_leader level.c sim
+    "    return level;
+}
+
+void consensus__level_run"
+    "    return c->options.level_max;
+}
+
+void consensus__level_run" LONG TOLD)
+mutant(outdated_goes_on level.c scripts
+    "    if (config->level <= c->options.level_max) {"
+    "    if (true) {" LONG)
+mutant(outdated_takes_a_snapshot install.c scripts
+    "is_sane_offer(m)) || consensus__level_ends(c, m->snapshot.config)) {"
+    "is_sane_offer(m))) {" LONG)
+mutant(old_words_count level.c scripts
+    "p->acked_ms + 2 * (uint64_t)c->options.heartbeat_ms >= c->now_ms"
+    "true" LONG)
+mutant(words_of_a_lost_connection_count progress.c scripts
+    "        p->level = 0; /* who comes back may be of another version */
+"
+    "" LONG)
+mutant(older_servers_are_added level.c scripts
+    "    case CONSENSUS_ADD: return level > CONSENSUS_LEVEL_FIRST && what->level < level;"
+    "    case CONSENSUS_ADD: return false;" LONG)
+mutant(removed_is_told_that_it_is_old level.c scripts
+    "    if (!consensus_config_has_removed(consensus__config(c), &c->options.disk)) {"
+    "    if (true) {" LONG)
+mutant(level_falls config.c unit_config
+    "    if (next->level < before->level) {"
+    "    if (false) {" LONG)
+mutant(level_forgotten_by_the_next_change change.c sim
+    "    next->is_forced = false;
+    if (what->kind == CONSENSUS_ADD) {"
+    "    next->is_forced = false;
+    next->level = CONSENSUS_LEVEL_FIRST;
+    if (what->kind == CONSENSUS_ADD) {" LONG)

@@ -40,6 +40,7 @@ static void bury_and_raise(struct drive *d)
         }
         if (!n->is_up && d->w->now >= d->restart_at[i]) {
             drive_harm_start(d, n);
+            drive_version_draw(d, n);
             sim_node_start(d->w, n);
         }
     }
@@ -88,11 +89,15 @@ static void heal(struct drive *d, uint32_t bits)
             sim_node_lose_state(d->w, n);
             d->restart_at[i] = d->w->now + drive_below(d, 500);
         }
-        if (n->is_up && (n->dead != NULL || n->is_stopped || n->is_read_only || drive_is_odd(n))) {
+        if (n->is_up && (n->dead != NULL || n->is_stopped || n->is_read_only || drive_is_odd(n) ||
+                         drive_version_lags(d, n))) {
             sim_node_crash(d->w, n, 0);
         }
         if (!n->is_up && drive_is_odd(n)) {
             sim_node_lose_state(d->w, n);
+        }
+        if (drive_version_lags(d, n)) {
+            n->level_max = SIM_LEVEL_NEW;
         }
         if (n->batch > 0) { /* a stalled disk goes on */
             sim_item_push(d->w, (struct sim_item){
@@ -241,6 +246,28 @@ static bool has_priorities(struct drive *d)
     return false;
 }
 
+/* All servers of the configuration run the newer version: what that brings may be used. */
+static void must_rise(struct drive *d)
+{
+    uint64_t ends_at = d->w->now + 2 * 10 * (uint64_t)d->w->options.election_ms_min;
+    const struct consensus_config *config = sim_check_config(d->w);
+    bool has_all =
+        config != NULL && config->servers_count == (uint32_t)__builtin_popcount(all_intact(d));
+
+    if (d->plan.rate[DRIVE_versions] == 0 || !has_all) {
+        return;
+    }
+    while (sim_check_config(d->w)->level < SIM_LEVEL_NEW) {
+        sim_run_until(d->w, d->w->now + 10);
+        start_again(d, all_intact(d));
+        if (d->w->now > ends_at) {
+            sim_fail(d->w, "I25: all servers understand level %u, and it is not in use",
+                     SIM_LEVEL_NEW);
+        }
+    }
+    must_progress(d, ALL, "servers of the newer version");
+}
+
 /* I21: nobody changes its role, its term or its disk. */
 static void must_rest(struct drive *d)
 {
@@ -365,6 +392,7 @@ static void liveness_phases(struct drive *d)
     }
     heal(d, all_intact(d));
     must_progress(d, ALL, "all healed servers");
+    must_rise(d);
     must_rest(d);
     if (d->plan.rate[DRIVE_replay] > 0) { /* frames of an hour ago */
         sim_run_until(d->w, d->w->now + drive_below(d, 2) * 60000);

@@ -111,9 +111,13 @@ bool play_peers(struct play *p, const struct script_command *c)
     }
     consensus_status(n->core, &s);
     for (size_t i = 0; i < s.peers_count; i++) {
-        mu_buf_addf(p->out, "%s: %s match %llu, next %llu, %u in flight\n",
+        mu_buf_addf(p->out, "%s: %s match %llu, next %llu, %u in flight",
                     sim_name_of(p->w, &s.peers[i].id), states[s.peers[i].state],
                     U(s.peers[i].match), U(s.peers[i].next), s.peers[i].inflight);
+        if (s.level_max > CONSENSUS_LEVEL_FIRST) {
+            mu_buf_addf(p->out, ", level %u", s.peers[i].level);
+        }
+        mu_buf_add_text(p->out, "\n");
     }
     return true;
 }
@@ -146,6 +150,9 @@ bool play_config(struct play *p, const struct script_command *c)
     }
     if (now->removed_count > 0) {
         mu_buf_addf(p->out, "; %u removed", now->removed_count);
+    }
+    if (now->level > CONSENSUS_LEVEL_FIRST) {
+        mu_buf_addf(p->out, "; level %u", now->level);
     }
     mu_buf_add_text(p->out, "\n");
     return true;

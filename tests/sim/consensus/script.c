@@ -17,6 +17,7 @@
  *   hold apply a | apply a [upto] | release apply a
  *   hold orders a | orders a | order a [count|fails] | release orders a     work on snapshots
  *   propose a x y z | read a         z follows y follows x, in one event
+ *   version a 2 | propose-new a x    the version it is started with; of a kind that came with it
  *   change a add|promote|demote|remove|set d [priority=1] [address=x] [disk=old] [forced=1]
  *   change a replace b by=d | transfer a [b]
  *   spoil a                          its state is not what it applied
@@ -72,7 +73,9 @@ void play_line(void *data, const char *line)
 
 const char *play_label(const struct play *p, uint64_t content)
 {
-    return content >= 1 && content <= p->labels_count ? p->labels[content - 1] : "-";
+    uint64_t label = content & ~SIM_NEW_KIND;
+
+    return label >= 1 && label <= p->labels_count ? p->labels[label - 1] : "-";
 }
 
 static void on_result(void *data, struct sim_node *n, const struct consensus_result *r)
@@ -325,6 +328,17 @@ static bool cmd_expect(struct play *p, const struct script_command *c)
     return true;
 }
 
+static bool cmd_version(struct play *p, const struct script_command *c)
+{
+    struct sim_node *n = play_node(p, c, 1);
+
+    if (n == NULL || n->is_up || c->words_count < 3) {
+        return false;
+    }
+    n->level_max = (uint32_t)strtoul(c->words[2], NULL, 10);
+    return true;
+}
+
 static bool cmd_pause(struct play *p, const struct script_command *c)
 {
     struct sim_node *n = play_node(p, c, 1);
@@ -376,7 +390,7 @@ static bool cmd_run(struct play *p, const struct script_command *c)
 
 /* -- commands: work ------------------------------------------------------------------------ */
 
-static bool cmd_propose(struct play *p, const struct script_command *c)
+static bool propose(struct play *p, const struct script_command *c, uint64_t kind)
 {
     struct sim_node *n = play_node(p, c, 1);
     uint64_t first = 0;
@@ -393,8 +407,18 @@ static bool cmd_propose(struct play *p, const struct script_command *c)
             return false; /* contents of one event must be new, in order */
         }
     }
-    (void)sim_propose(p->w, n, count, first, 10);
+    (void)sim_propose(p->w, n, count, first | kind, 10);
     return true;
+}
+
+static bool cmd_propose(struct play *p, const struct script_command *c)
+{
+    return propose(p, c, 0);
+}
+
+static bool cmd_propose_new(struct play *p, const struct script_command *c)
+{
+    return propose(p, c, SIM_NEW_KIND);
 }
 
 static bool cmd_read(struct play *p, const struct script_command *c)
@@ -428,6 +452,7 @@ static bool cmd_change(struct play *p, const struct script_command *c)
     }
     what.server = server->id;
     what.priority = (uint8_t)script_number(c, "priority", 0);
+    what.level = server->level_max;
     what.is_forced = script_number(c, "forced", 0) == 1;
     what.by = by != NULL ? by->id : MU_ID_NONE;
     (void)snprintf(what.address, sizeof what.address, "%s", script_option(c, "address", ""));
@@ -560,7 +585,7 @@ static const struct {
     { "status", play_status },   { "stop", cmd_stop },         { "store", cmd_store },
     { "heard", play_heard },     { "wipe", cmd_wipe },         { "spoil", cmd_spoil },
     { "rot", cmd_rot },         { "jump", cmd_jump },         { "lose-state", cmd_lose_state },
-    { "shed", cmd_shed },
+    { "shed", cmd_shed },       { "version", cmd_version },   { "propose-new", cmd_propose_new },
 }; // clang-format on
 
 static bool play_run(void *world, const struct script_command *c, struct mu_buf *out)

@@ -54,8 +54,10 @@ static void on_result(void *data, struct sim_node *n, const struct consensus_res
     struct drive *d = data;
     const struct sim_ticket *t = &d->w->tickets[r->ticket - 1];
 
-    if (r->outcome == CONSENSUS_COMMITTED && t->content > d->last_committed) {
-        d->last_committed = t->content;
+    uint64_t content = t->content & ~SIM_NEW_KIND;
+
+    if (r->outcome == CONSENSUS_COMMITTED && content > d->last_committed) {
+        d->last_committed = content;
     }
     sim_say(d->w, n, "%s %llu: %s, %llu", t->kind == SIM_READ ? "read" : "entry", U(t->content),
             sim_outcome_text(r), U(r->index));

@@ -24,6 +24,10 @@
 #define SIM_LOST      UINT64_MAX
 #define SIM_NEVER     UINT64_MAX
 
+/* In the content of a command: its kind came with the second version of the servers. */
+#define SIM_NEW_KIND  (UINT64_C(1) << 50)
+#define SIM_LEVEL_NEW 2U
+
 /* -- what is stored and sent --------------------------------------------------------------- */
 
 struct sim_entry {
@@ -59,6 +63,7 @@ struct sim_disk {
     bool lacks_state;                 /* it was lost, and none was installed since */
     bool is_copy;                     /* it was installed, and not proven since */
     uint64_t floor_index, floor_term; /* the log once ended there (spec 2.16); 0: it is whole */
+    uint32_t level_said;              /* the highest that it told a leader it understands */
     uint64_t boots;
 };
 
@@ -97,6 +102,7 @@ struct sim_node {
     uint32_t place;
     struct mu_id id;
     uint32_t expect;
+    uint32_t level_max; /* of the version that it is started with, or runs */
     struct sim_disk disk;
     struct sim_disk lost; /* what it had before it was wiped */
 
@@ -241,6 +247,7 @@ struct sim_world {
     bool is_aged;   /* aged.c: what is formed has a past */
     uint64_t ghosts_until; /* aged.c: they are in sight for so long */
     bool frees_space;      /* what is proposed from now on does */
+    bool mixes_kinds;      /* every third of it is of the new kind */
     bool is_forged;        /* what is being received, nobody has sent */
     bool shows_messages;
     enum mu_log_level shows_level;
@@ -257,6 +264,7 @@ void sim_world_free(struct sim_world *w);
 struct sim_node *sim_node_add(struct sim_world *w, const char *name, uint32_t expect);
 /* As if the bootstrap of all nodes were done: index 1 on every disk. */
 void sim_world_form(struct sim_world *w);
+/* Stays down when its version is older than what is on its disk. */
 void sim_node_start(struct sim_world *w, struct sim_node *n);
 /* kept: how many of the writes not yet flushed reach the disk nevertheless. */
 void sim_node_crash(struct sim_world *w, struct sim_node *n, size_t kept);
@@ -352,6 +360,18 @@ bool sim_chunk_is_there(const struct sim_node *n, const struct consensus_msg *m)
 /* At a start: whatever a crash left of an install is completed or dropped. */
 void sim_install_recover(struct sim_world *w, struct sim_node *n);
 void sim_state_apply(struct sim_state *s, uint64_t index, const struct sim_entry *e);
+
+/* -- versions.c ------------------------------------------------------------------------------ */
+
+uint32_t sim_level_of(uint64_t content);
+uint32_t sim_disk_level(const struct sim_world *w, const struct sim_node *n); /* 0: none yet */
+void sim_level_said(struct sim_node *n, uint32_t level); /* by it, or on its behalf */
+bool sim_version_fits(const struct sim_world *w, const struct sim_node *n);
+void sim_check_level_applied(struct sim_world *w, const struct sim_node *n, uint64_t index,
+                             const struct sim_entry *e);
+void sim_check_outdated(struct sim_world *w, const struct sim_node *n); /* it has just died of it */
+void sim_check_level_refused(struct sim_world *w, const struct sim_node *n,
+                             const struct sim_ticket *t);
 
 /* -- text.c -------------------------------------------------------------------------------- */
 

@@ -671,6 +671,7 @@ void x_begin(const struct x_rules *rules)
     x.cluster = id_of(6, 3);
     x.configs_count = 1;
     x.configs[0].index = 1;
+    x.configs[0].level = CONSENSUS_LEVEL_FIRST;
     x.configs[0].servers_count = rules->voters_count + rules->learners_count;
     for (uint32_t i = 0; i < x.configs[0].servers_count; i++) {
         struct consensus_server *to = &x.configs[0].servers[i];

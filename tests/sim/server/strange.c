@@ -40,6 +40,7 @@ static bool has_tail(uint8_t kind)
  */
 
 static const struct consensus_config pair = {
+    .level = CONSENSUS_LEVEL_FIRST,
     .servers_count = 2,
     .removed_count = 1,
     .servers = { { .id = { { 1 } },

@@ -30,6 +30,8 @@ struct world {
     struct server servers[AUTOPILOT_SERVERS_MAX];
     size_t count;
     char held[AUTOPILOT_WHY_MAX]; /* as last printed */
+    char old[AUTOPILOT_WHY_MAX];
+    uint32_t level; /* of commands in use */
 };
 
 static void *world_open(const char *file)
@@ -40,6 +42,7 @@ static void *world_open(const char *file)
     w->pilot = autopilot_new();
     w->settings = (struct autopilot_settings){ true, 200, 10000, 250, 0 };
     w->now_ms = 1000;
+    w->level = 1;
     autopilot_lead(w->pilot, w->now_ms);
     return w;
 }
@@ -78,6 +81,7 @@ static struct server *server_of(struct world *w, const char *name)
                                  .disk = id_of(1),
                                  .disk_seen = id_of(1),
                                  .status = AUTOPILOT_ALIVE,
+                                 .level = 1,
                                  .match = LAST_INDEX } };
     (void)snprintf(s->a.name, sizeof s->a.name, "%s", name);
     return s;
@@ -125,7 +129,7 @@ static bool set_word(struct server *s, const char *word)
     return true;
 }
 
-/* server s2 voter failed silent [behind=300] [disk=2] [name=s1] */
+/* server s2 voter failed silent [behind=300] [disk=2] [name=s1] [level=2] */
 static bool set_server(struct world *w, const struct script_command *c)
 {
     struct server *s = server_of(w, c->words[1]);
@@ -141,6 +145,7 @@ static bool set_server(struct world *w, const struct script_command *c)
     memcpy(s->a.name, copy, sizeof copy);
     s->a.match = LAST_INDEX - script_number(c, "behind", LAST_INDEX - s->a.match);
     s->a.disk_seen = id_of(script_number(c, "disk", s->a.disk_seen.b[15]));
+    s->a.level = (uint32_t)script_number(c, "level", s->a.level);
     return true;
 }
 
@@ -163,6 +168,7 @@ static void input_of(struct world *w, struct autopilot_server room[], struct aut
         .absent_ms = 60000,
         .voters_max = 5,
         .servers_max = 7,
+        .level = w->level,
         .may_change = !w->is_busy,
         .servers = room,
         .servers_count = w->count,
@@ -205,6 +211,12 @@ static void step(struct world *w, struct autopilot_output *out, struct mu_buf *t
         memcpy(w->held, out->held, sizeof w->held);
         if (out->held[0] != '\0') {
             mu_buf_addf(to, "[%llu] not removed: %s\n", (unsigned long long)w->now_ms, out->held);
+        }
+    }
+    if (strcmp(out->old, w->old) != 0) {
+        memcpy(w->old, out->old, sizeof w->old);
+        if (out->old[0] != '\0') {
+            mu_buf_addf(to, "[%llu] not added: %s\n", (unsigned long long)w->now_ms, out->old);
         }
     }
 }
@@ -254,6 +266,8 @@ static bool world_run(void *data, const struct script_command *c, struct mu_buf 
         run(w, script_ms(c->words[1]), out);
     } else if (strcmp(word, "health") == 0) {
         health(w, out);
+    } else if (strcmp(word, "level") == 0 && c->words_count == 2) {
+        w->level = (uint32_t)strtoul(c->words[1], NULL, 10);
     } else if (strcmp(word, "busy") == 0) {
         w->is_busy = true;
     } else if (strcmp(word, "idle") == 0) {

@@ -31,7 +31,9 @@ static inline void fixture_options(struct consensus_options *o)
 static inline struct consensus *fixture_core(const struct consensus_options *options,
                                              uint8_t voters, uint64_t last)
 {
-    struct consensus_config config = { .index = 1, .servers_count = voters };
+    struct consensus_config config = { .index = 1,
+                                       .level = CONSENSUS_LEVEL_FIRST,
+                                       .servers_count = voters };
     const struct consensus_run runs[] = { { 1, 1 } };
     struct consensus_loaded loaded = {
         .hard = { .term = 1, .cluster = fixture_id(77) },

@@ -41,6 +41,7 @@ static inline void model_config(uint64_t index, uint64_t term, struct consensus_
 {
     memset(out, 0, sizeof *out);
     out->index = index;
+    out->level = CONSENSUS_LEVEL_FIRST;
     out->servers_count = 1 + (uint32_t)(index % 3);
     for (uint32_t i = 0; i < out->servers_count; i++) {
         out->servers[i].id = model_id((uint8_t)(1 + i));

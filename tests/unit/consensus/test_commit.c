@@ -41,7 +41,7 @@ static uint64_t twin_value(const struct consensus_config *config, const uint64_t
 
 static void draw(struct mu_rand *r, struct consensus_config *config)
 {
-    *config = (struct consensus_config){ .index = 1 };
+    *config = (struct consensus_config){ .index = 1, .level = CONSENSUS_LEVEL_FIRST };
     config->servers_count = 1 + (uint32_t)mu_rand_below(r, 9);
     config->is_joint = mu_rand_below(r, 2) == 0;
     for (uint32_t i = 0; i < config->servers_count; i++) {
@@ -91,7 +91,9 @@ static void votes_have_a_majority_of_every_set(void **state)
 /* CCF#3948: five of the union of {a b c} and {c d e}, with one of the old set only. */
 static void a_majority_of_the_union_is_not_enough(void **state)
 {
-    struct consensus_config config = { .index = 1, .servers_count = 5, .is_joint = true };
+    struct consensus_config config = {
+        .index = 1, .level = CONSENSUS_LEVEL_FIRST, .servers_count = 5, .is_joint = true
+    };
 
     (void)state;
     for (uint32_t i = 0; i < 5; i++) {

@@ -23,7 +23,9 @@ static struct mu_id id_of(uint8_t n)
 
 static struct consensus_config three(void)
 {
-    struct consensus_config config = { .index = 1, .servers_count = 3 };
+    struct consensus_config config = { .index = 1,
+                                       .level = CONSENSUS_LEVEL_FIRST,
+                                       .servers_count = 3 };
 
     for (uint8_t i = 0; i < 3; i++) {
         config.servers[i].id = id_of((uint8_t)(i + 1));
@@ -62,9 +64,17 @@ static struct consensus_config with_removed(void)
     return config;
 }
 
+static struct consensus_config with_level(void)
+{
+    struct consensus_config config = with_removed();
+
+    config.level = 7;
+    return config;
+}
+
 static void what_was_encoded_comes_back(void **state)
 {
-    const struct consensus_config all[] = { three(), joint(), with_removed() };
+    const struct consensus_config all[] = { three(), joint(), with_removed(), with_level() };
 
     (void)state;
     for (size_t i = 0; i < MU_LEN(all); i++) {
@@ -80,7 +90,7 @@ static void what_was_encoded_comes_back(void **state)
 
 static void every_truncation_is_refused(void **state)
 {
-    const struct consensus_config all[] = { joint(), with_removed() };
+    const struct consensus_config all[] = { joint(), with_removed(), with_level() };
 
     (void)state;
     for (size_t k = 0; k < MU_LEN(all); k++) {
@@ -115,6 +125,52 @@ static void the_first_form_is_still_read(void **state)
     assert_true(config.servers[0].is_voter);
     assert_int_equal(config.removed_count, 0);
     assert_int_equal(consensus_config_encode(&config, bytes), size);
+}
+
+/* Bytes as they lie in logs. Those of the first level are what servers that know none can read. */
+static void levels_are_stored_above_the_first(void **state)
+{
+    uint8_t bytes[CONSENSUS_CONFIG_BYTES_MAX] = { 2, 0, 1, 0, 0x2c, 1, 0, 0 };
+    uint8_t again[CONSENSUS_CONFIG_BYTES_MAX];
+    struct consensus_config config;
+    struct mu_err err = MU_ERR_NONE;
+    size_t size = 8 + 2 * 16 + 8 + 4;
+
+    (void)state;
+    bytes[8] = 1;                    /* id */
+    bytes[8 + 16] = 101;             /* disk */
+    bytes[8 + 32] = 1;               /* joined at */
+    bytes[8 + 2 * 16 + 8 + 1] = 0x1; /* voter */
+    assert_int_equal(consensus_config_decode(mu_span_of(bytes, size), 1, &config, NULL), MU_OK);
+    assert_int_equal(config.level, 300);
+    assert_int_equal(consensus_config_encode(&config, again), size);
+    assert_memory_equal(bytes, again, size);
+    config.level = CONSENSUS_LEVEL_FIRST;
+    assert_int_equal(consensus_config_encode(&config, again), size - 4);
+    assert_int_equal(again[0], 1);
+    bytes[4] = CONSENSUS_LEVEL_FIRST; /* has another form */
+    bytes[5] = 0;
+    assert_int_equal(consensus_config_decode(mu_span_of(bytes, size), 1, &config, NULL),
+                     MU_INVALID);
+    bytes[0] = 3;
+    assert_int_equal(consensus_config_decode(mu_span_of(bytes, size), 1, &config, &err),
+                     MU_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "configuration 1: version 3, written by a newer muster"));
+}
+
+static void a_level_never_falls(void **state)
+{
+    struct consensus_config before = with_level();
+    struct consensus_config next = before;
+
+    (void)state;
+    next.is_forced = false;
+    next.level = before.level + 1;
+    assert_true(consensus__config_follows(&before, &next));
+    next.level = before.level - 1;
+    assert_false(consensus__config_follows(&before, &next));
+    next.level = 0;
+    assert_int_equal(consensus_config_check(&next, NULL), MU_INVALID);
 }
 
 static void as_many_removed_disks_as_there_is_room_for(void **state)
@@ -247,7 +303,9 @@ static void rules_are_checked(void **state)
 
 static void ten_voters_are_too_many(void **state)
 {
-    struct consensus_config config = { .index = 1, .servers_count = 10 };
+    struct consensus_config config = { .index = 1,
+                                       .level = CONSENSUS_LEVEL_FIRST,
+                                       .servers_count = 10 };
 
     (void)state;
     for (uint8_t i = 0; i < 10; i++) {
@@ -266,7 +324,7 @@ static void ten_voters_are_too_many(void **state)
 /* Of servers a to e: V votes, L learns, o votes in the outgoing set, b in both, - is not there. */
 static struct consensus_config config_of(const char *roles)
 {
-    struct consensus_config config = { .index = 1 };
+    struct consensus_config config = { .index = 1, .level = CONSENSUS_LEVEL_FIRST };
 
     for (uint8_t i = 0; roles[i] != '\0'; i++) {
         struct consensus_server *s = &config.servers[config.servers_count];
@@ -513,6 +571,8 @@ int main(void)
         cmocka_unit_test(what_was_encoded_comes_back),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(the_first_form_is_still_read),
+        cmocka_unit_test(levels_are_stored_above_the_first),
+        cmocka_unit_test(a_level_never_falls),
         cmocka_unit_test(as_many_removed_disks_as_there_is_room_for),
         cmocka_unit_test(damage_is_refused_or_means_something_else),
         cmocka_unit_test(rules_are_checked),

@@ -8,7 +8,7 @@
 static struct consensus *leader_new(uint8_t voters)
 {
     struct consensus_options options;
-    struct consensus_effects fx;
+    struct consensus_effects fx = { 0 }; /* alone it hears no ack */
 
     fixture_options(&options);
     struct consensus *c = fixture_core(&options, voters, 5);

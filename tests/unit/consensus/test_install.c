@@ -23,7 +23,8 @@ static const struct consensus_config *config_of_three(void)
 {
     static struct consensus_config config;
 
-    config = (struct consensus_config){ .index = 1, .servers_count = 3 };
+    config =
+        (struct consensus_config){ .index = 1, .level = CONSENSUS_LEVEL_FIRST, .servers_count = 3 };
     for (uint8_t i = 0; i < 3; i++) {
         config.servers[i].id = fixture_id((uint8_t)(i + 1));
         config.servers[i].disk = fixture_disk((uint8_t)(i + 1));

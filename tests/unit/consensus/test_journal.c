@@ -250,7 +250,9 @@ static void a_reset_brings_its_configuration(void **state)
     struct memory_disk *d = memory_disk_new();
     struct model *m = model_new();
     struct model_write *mw = mu_new(sizeof *mw);
-    struct consensus_config config = { .index = 997, .servers_count = 1 };
+    struct consensus_config config = { .index = 997,
+                                       .level = CONSENSUS_LEVEL_FIRST,
+                                       .servers_count = 1 };
     struct consensus_config got;
     struct opened o;
 

@@ -5,7 +5,8 @@
 #include "record.h"
 
 /* Of server 1, alone or with two others, behind an install: the log begins behind entry 10. */
-static void log_make(struct memory_disk *d, uint32_t servers, struct mu_span record)
+static void log_make_of(struct memory_disk *d, uint32_t servers, uint32_t level,
+                        struct mu_span record)
 {
     struct rig *r = mu_new(sizeof *r);
     struct consensus_store_options options = { .server = { { 1 } },
@@ -13,7 +14,7 @@ static void log_make(struct memory_disk *d, uint32_t servers, struct mu_span rec
                                                .spares_count = 1,
                                                .wake = on_wake,
                                                .wake_data = r };
-    struct consensus_config config = { .index = 7, .servers_count = servers };
+    struct consensus_config config = { .index = 7, .level = level, .servers_count = servers };
     struct consensus_write w = {
         .seq = 1, .first = 1, .reset_index = 10, .reset_term = 3, .reset_config = &config
     };
@@ -42,6 +43,11 @@ static void log_make(struct memory_disk *d, uint32_t servers, struct mu_span rec
     consensus_opened_deinit(&opened);
     memory_crash(d);
     mu_free(r);
+}
+
+static void log_make(struct memory_disk *d, uint32_t servers, struct mu_span record)
+{
+    log_make_of(d, servers, CONSENSUS_LEVEL_FIRST, record);
 }
 
 static void state_and_log_are_of_one_history_or_refused(void **state)
@@ -99,6 +105,40 @@ static void state_and_log_are_of_one_history_or_refused(void **state)
     }
 }
 
+static void a_log_of_a_higher_level_is_left_to_who_understands_it(void **state)
+{
+    static const struct {
+        uint32_t level, level_max; /* of the log, of the server; 0: it was not told */
+        bool opens;
+    } cases[] = {
+        { 1, 0, true }, { 2, 0, false }, { 3, 2, false }, { 3, 3, true }, { 3, 4, true }
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct memory_disk *d = memory_disk_new();
+        struct rig *r = mu_new(sizeof *r);
+        struct consensus_driver_options options = options_of(r);
+        struct mu_err err = MU_ERR_NONE;
+
+        log_make_of(d, 3, cases[i].level, MU_SPAN_NONE);
+        options.expect = 0;
+        options.applied = 10;
+        options.applied_term = 3;
+        options.level_max = cases[i].level_max;
+        enum mu_code rc = rig_try(r, d, &options, &err);
+
+        if (rc != (cases[i].opens ? MU_OK : MU_UNSUPPORTED) ||
+            (rc != MU_OK && strstr(err.text, "the cluster uses commands of level") == NULL)) {
+            fail_msg("%u, %u: %s", cases[i].level, cases[i].level_max, err.text);
+        }
+        consensus__node_deinit(&r->node);
+        assert_int_equal(d->open_count, 0);
+        mu_free(r);
+        memory_disk_free(d);
+    }
+}
+
 static void a_promise_that_is_none_is_refused_with_the_directory(void **state)
 {
     struct memory_disk *d = memory_disk_new();
@@ -146,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(state_and_log_are_of_one_history_or_refused),
+        cmocka_unit_test(a_log_of_a_higher_level_is_left_to_who_understands_it),
         cmocka_unit_test(a_promise_that_is_none_is_refused_with_the_directory),
         cmocka_unit_test(a_server_without_a_cluster_says_so),
     };

@@ -61,7 +61,7 @@ static void store_close(struct consensus_store *store)
 /* Servers 1 to 3 with disks 11 to 13; `own` is the first one's, as the store drew it. */
 static void config_of_three(const struct mu_id *own, struct consensus_config *out)
 {
-    *out = (struct consensus_config){ .servers_count = 3 };
+    *out = (struct consensus_config){ .level = CONSENSUS_LEVEL_FIRST, .servers_count = 3 };
     for (uint8_t i = 0; i < 3; i++) {
         out->servers[i].id = id_of((uint8_t)(i + 1));
         out->servers[i].disk = i == 0 ? *own : id_of((uint8_t)(i + 11));
@@ -275,6 +275,10 @@ static void the_same_log_and_peers_give_the_same_entry(void **state)
     assert_int_equal(consensus_config_encode(&two, second), bytes);
     assert_memory_equal(first, second, bytes);
     assert_int_equal(one.removed_count, 1);
+    assert_int_equal(one.level, CONSENSUS_LEVEL_FIRST);
+    seen.config.level = 5; /* what the log holds may need it */
+    consensus_recovery_config(&seen, pair, 2, &two);
+    assert_int_equal(two.level, 5);
 }
 
 /* One bit: what is written over a byte could be what it was. */

@@ -39,7 +39,9 @@ static void snapshot_of(struct consensus_msg *m)
         m->snapshot.bytes = sizeof bytes;
         return;
     }
-    config = (struct consensus_config){ .index = 99, .servers_count = 1 };
+    config = (struct consensus_config){ .index = 99,
+                                        .level = CONSENSUS_LEVEL_FIRST,
+                                        .servers_count = 1 };
     config.servers[0].id = model_id(1);
     config.servers[0].disk = model_id(2);
     config.servers[0].is_voter = true;
@@ -104,6 +106,7 @@ static struct consensus_msg msg_of(enum consensus_msg_kind kind)
         m.alive.last_index = 53;
         m.alive.applied = 54;
         m.alive.is_store_slow = true;
+        m.alive.level = 55;
         m.alive.is_copy = true;
         break;
     case CONSENSUS_TIMEOUT_NOW:
@@ -223,6 +226,35 @@ static void every_kind_comes_back_as_it_was(void **state)
         assert_memory_equal(&got.bootstrap, &want, sizeof want);
         mu_buf_deinit(&bytes);
     }
+}
+
+/* The recorded frame of one that was built before there were levels. */
+static void a_server_that_knows_no_levels_understands_the_first(void **state)
+{
+    static const uint8_t before[] = {
+        // clang-format off
+        0x08, 0x00, 0x00, 0x00, 0x41, 0x10, 0x43, 0x87, 0x0a, 0x10, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x5a, 0x10, 0x05, 0x1a, 0x10, 0x01, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x5a, 0x22, 0x10,
+        0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x5a,
+        0x2a, 0x10, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x5a, 0x30, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 0x62, 0x11, 0x09, 0x33, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x10, 0x34, 0x18, 0x35, 0x20, 0x36, 0x28, 0x01,
+        // clang-format on
+    };
+    struct consensus_msg m = msg_of(CONSENSUS_HEARTBEAT_RES);
+    struct mu_buf bytes = MU_BUF_NONE;
+    struct consensus_frame got;
+
+    (void)state;
+    assert_int_equal(decode(mu_span_of(before, sizeof before), &got), MU_OK);
+    assert_int_equal(got.msg.alive.level, CONSENSUS_LEVEL_FIRST);
+    m.alive.level = 0; /* absent */
+    m.alive.is_copy = false;
+    consensus__wire_encode(&m, NULL, &bytes);
+    assert_int_equal(bytes.bytes, sizeof before);
+    assert_memory_equal(bytes.data, before, sizeof before);
+    mu_buf_deinit(&bytes);
 }
 
 static void entries_travel_as_their_records(void **state)
@@ -419,6 +451,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_comes_back_as_it_was),
+        cmocka_unit_test(a_server_that_knows_no_levels_understands_the_first),
         cmocka_unit_test(entries_travel_as_their_records),
         cmocka_unit_test(the_chain_of_a_log_stays_at_home),
         cmocka_unit_test(cut_or_changed_bytes_are_refused),

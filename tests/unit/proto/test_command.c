@@ -1030,6 +1030,29 @@ static void stamping_refuses_what_a_log_must_not_hold(void **state)
     mu_free(huge);
 }
 
+/* By the first bytes of what was encoded or stamped. */
+static void kinds_and_levels_are_told_by_the_first_bytes(void **state)
+{
+    const struct command c = { .kind = COMMAND_SESSION_DESTROY };
+    struct mu_buf b = MU_BUF_NONE, to = MU_BUF_NONE;
+
+    (void)state;
+    assert_int_equal(command_encode(&c, &b, NULL), MU_OK);
+    assert_int_equal(command_kind_of(mu_buf_span(&b)), COMMAND_SESSION_DESTROY);
+    assert_int_equal(command_stamp(mu_buf_span(&b), NULL, 77, &to, NULL), MU_OK);
+    assert_int_equal(command_kind_of(mu_buf_span(&to)), COMMAND_SESSION_DESTROY);
+    assert_int_equal(command_level(mu_buf_span(&to)), COMMAND_LEVEL_FIRST);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(command_kind_of(mu_span_of(b.data, i)), COMMAND_NONE);
+    }
+    b.data[1] = 127; /* a kind that there is not */
+    assert_int_equal(command_kind_of(mu_buf_span(&b)), COMMAND_NONE);
+    assert_int_equal(command_level(mu_buf_span(&b)), COMMAND_LEVEL_FIRST);
+    assert_int_equal(command_level_max(), COMMAND_LEVEL_FIRST);
+    mu_buf_deinit(&b);
+    mu_buf_deinit(&to);
+}
+
 static void kinds_have_names(void **state)
 {
     (void)state;
@@ -1055,6 +1078,7 @@ int main(void)
         cmocka_unit_test(lists_and_keys_are_bounded),
         cmocka_unit_test(stamping_changes_stamp_and_origin_only),
         cmocka_unit_test(stamping_refuses_what_a_log_must_not_hold),
+        cmocka_unit_test(kinds_and_levels_are_told_by_the_first_bytes),
         cmocka_unit_test(kinds_have_names),
     };
 
