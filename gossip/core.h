@@ -44,6 +44,7 @@ struct gossip__suspicion {
     unsigned accusers_count;
     enum gossip__evidence evidence; /* the weightiest one heard */
     bool is_unheard;                /* nobody spoke to us: confirmations cannot come either */
+    bool is_told;                   /* others say that it is dead, who had all the time it takes */
 };
 
 struct gossip__suspicion_terms {
@@ -260,6 +261,8 @@ uint64_t gossip__suspicion_doubt_ms(const struct gossip_profile *p);
 bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const char *from,
                                enum gossip__evidence evidence);
 /* How far it is: those who joined the first accuser, and how many are waited for. */
+/* Others declare it dead. True: too early for us to believe it; the deadline says until when. */
+bool gossip__suspicion_told(struct gossip *g, struct gossip__member *m);
 void gossip__suspicion_count(const struct gossip *g, const struct gossip__member *m,
                              unsigned *confirmations, unsigned *wanted);
 /* Would our accusation change anything? */

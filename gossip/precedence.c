@@ -565,6 +565,44 @@ void gossip__conclude_suspect(struct gossip *g, struct gossip__member *m,
 /* -- 4.3 dead(i, from) --------------------------------------------------------------------------
  */
 
+static void bury(struct gossip *g, struct gossip__member *m, const char *from, bool has_left)
+{
+    gossip__count(g, GOSSIP_COUNT_DEATHS);
+    gossip__member_move(g, m, has_left ? GOSSIP__GONE : GOSSIP__DEAD,
+                        has_left ? "it says so" : said_by(g, "declared", from));
+    gossip__record(
+        g, m,
+        (struct gossip_record){ .change = has_left ? GOSSIP_CHANGE_LEFT : GOSSIP_CHANGE_DEAD,
+                                .by = has_left ? NULL : from });
+    if (g->probe.target == m) {
+        gossip__probe_abandon(g, "it is gone");
+    }
+    gossip__serf_gone(g, m);
+}
+
+/* Deviation from the reference: whoever is declared dead was suspected first, for two probe
+ * intervals and more, and we would know. Where we do not, the word comes from a part of the network
+ * that was cut off, and it may be our neighbour. He hears it too, and has an interval to deny it.
+ */
+static bool is_given_notice(struct gossip *g, struct gossip__member *m, const char *from)
+{
+    if (m->state == GOSSIP__ALIVE) {
+        gossip__member_move(g, m, GOSSIP__SUSPECT, said_by(g, "declared dead", from));
+        gossip__record(g, m,
+                       (struct gossip_record){ .change = GOSSIP_CHANGE_SUSPECTED,
+                                               .by = from,
+                                               .way = gossip__way_of(GOSSIP__SILENT) });
+        gossip__suspicion_start(g, m, from, GOSSIP__SILENT);
+    }
+    return gossip__suspicion_told(g, m);
+}
+
+static bool is_known_dead(const struct gossip__member *m)
+{
+    return m->state == GOSSIP__DEAD ||
+           (m->state == GOSSIP__SUSPECT && m->dealings->suspicion->is_told);
+}
+
 void gossip__on_dead(struct gossip *g, const struct gossip__dead *d, struct mu_span bytes,
                      const struct gossip__source *src)
 {
@@ -582,28 +620,21 @@ void gossip__on_dead(struct gossip *g, const struct gossip__dead *d, struct mu_s
         return;
     }
     raise(m, d->incarnation);
-    if (m->state == GOSSIP__GONE || (m->state == GOSSIP__DEAD && !has_left)) {
+    if (m->state == GOSSIP__GONE || (is_known_dead(m) && !has_left)) {
         return;
     }
-    gossip__count(g, GOSSIP_COUNT_DEATHS);
-    gossip__member_move(g, m, has_left ? GOSSIP__GONE : GOSSIP__DEAD,
-                        has_left ? "it says so" : said_by(g, "declared", d->from));
-    gossip__record(
-        g, m,
-        (struct gossip_record){ .change = has_left ? GOSSIP_CHANGE_LEFT : GOSSIP_CHANGE_DEAD,
-                                .by = has_left ? NULL : d->from });
-    (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
-    if (g->probe.target == m) {
-        gossip__probe_abandon(g, "it is gone");
+    if (has_left || !is_given_notice(g, m, d->from)) {
+        bury(g, m, d->from, has_left);
     }
-    gossip__serf_gone(g, m);
+    (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
 }
 
 void gossip__conclude_dead(struct gossip *g, struct gossip__member *m, bool has_left)
 {
-    struct gossip__source src = { .addr = MU_ADDR_NONE };
     struct gossip__part part = dead_part(g, m);
 
+    MU_ASSERT(m != g->self && m->state != GOSSIP__GONE);
     part.dead.from = has_left ? m->card->name : g->self->card->name;
-    gossip__on_dead(g, &part.dead, gossip__part_encode(&part, &g->step), &src);
+    bury(g, m, part.dead.from, has_left);
+    (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, gossip__part_encode(&part, &g->step), NULL);
 }

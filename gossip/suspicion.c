@@ -39,6 +39,16 @@ uint64_t gossip__hash_name(const char *name)
 /* -- arithmetic ---------------------------------------------------------------------------------
  */
 
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static unsigned periods_of(const struct gossip_profile *p, enum gossip__evidence evidence)
 {
     switch (evidence) {
@@ -189,8 +199,13 @@ static unsigned deadline_set(struct gossip *g, struct gossip__member *m)
         s->is_unheard ? t.max_ms : gossip__suspicion_timeout(&t, confirmations_of(m));
 
     g->is_suspicion_new = true;
-    s->prompt_ms = s->is_unheard ? GOSSIP__NEVER : s->since_ms + s->postponed_ms + t.min_ms;
+    s->prompt_ms =
+        s->is_unheard || s->is_told ? GOSSIP__NEVER : s->since_ms + s->postponed_ms + t.min_ms;
     s->deadline_ms = s->since_ms + s->postponed_ms + patience_ms;
+    if (s->is_told && !s->is_unheard) {
+        s->deadline_ms =
+            sooner(s->deadline_ms, s->since_ms + s->postponed_ms + g->profile.probe_ms);
+    }
     return t.wanted;
 }
 
@@ -260,6 +275,17 @@ bool gossip__suspicion_confirm(struct gossip *g, struct gossip__member *m, const
     return true;
 }
 
+/* A refutation is everywhere within a probe interval. He is not called upon: at the end of a
+ * partition there may be as many as the other part has members, and all of ours would call. */
+bool gossip__suspicion_told(struct gossip *g, struct gossip__member *m)
+{
+    struct gossip__suspicion *s = m->dealings->suspicion;
+
+    s->is_told = true;
+    (void)deadline_set(g, m);
+    return s->deadline_ms > g->now_ms;
+}
+
 void gossip__suspicion_count(const struct gossip *g, const struct gossip__member *m,
                              unsigned *confirmations, unsigned *wanted)
 {
@@ -292,20 +318,14 @@ static struct gossip__suspicion *suspicion_of(struct mu_link *link)
     return MU_CONTAINER(link, struct gossip__suspicion, link);
 }
 
-static uint64_t sooner(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 static uint64_t last_call(const struct gossip *g, const struct gossip__suspicion *s)
 {
     uint64_t half = (g->profile.probe_timeout_ms + 1) / 2;
     uint64_t first = s->deadline_ms > CALLS * half ? s->deadline_ms - CALLS * half : 0;
+
+    if (s->is_told) {
+        return GOSSIP__NEVER;
+    }
 
     return later(first, s->called_ms + half);
 }

@@ -39,6 +39,18 @@ class Isolation(Wires):
         self.assertEqual([self.failed(n) for n in others], [["s5"]] * 4)
         self.assertEqual(self.failed("s5"), [])
 
+    def test_two_parts_miss_each_other_only(self):
+        self.start_all()
+        left, right = self.names[:3], self.names[3:]
+        self.cut(right)
+        for here, there in ((left, right), (right, left)):
+            wait_for("each to miss the other part", lambda h=here, t=there: all(
+                set(self.failed(n)) >= set(t) for n in h))
+        self.cut(right, "")
+        wait_for("all to know all again", self.all_alive)
+        for here, there in ((left, right), (right, left)):
+            self.assertEqual([sorted(self.failed(n)) for n in here], [there] * len(here))
+
     def test_a_quarter_lost_everywhere(self):
         """Events get to all meanwhile, and nobody is declared failed."""
         self.start_all()

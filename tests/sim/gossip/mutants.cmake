@@ -49,7 +49,7 @@ gossip_mutant(refutes_not_above precedence.c scripts
     "    self->incarnation = accused >= self->incarnation ? accused + 1 : self->incarnation + 1;"
     "    self->incarnation = accused >= self->incarnation ? accused : self->incarnation;")
 gossip_mutant(dead_stays_dead precedence.c scripts
-    "(m->state == GOSSIP__DEAD && !has_left)"
+    "(is_known_dead(m) && !has_left)"
     "m->state == GOSSIP__DEAD")
 gossip_mutant(incarnation_may_jump precedence.c "scene poisoned_incarnation"
     "         incarnation - m->incarnation <= JUMP_MAX)) {"
@@ -92,6 +92,9 @@ gossip_mutant(one_accuser_confirms_itself suspicion.c scripts
 gossip_mutant(accused_anew_is_the_old_story precedence.c scripts
     "    bool is_anew = m->state == GOSSIP__SUSPECT && s->incarnation > m->incarnation;"
     "    bool is_anew = false;")
+gossip_mutant(neighbours_are_buried_at_a_strangers_word precedence.c scripts
+    "    if (has_left || !is_given_notice(g, m, d->from)) {"
+    "    if (true) {")
 gossip_mutant(suspects_are_called_at_the_end_only suspicion.c scripts
     "    return later(s->prompt_ms, g->suspect_called_ms + g->profile.probe_ms);"
     "    return GOSSIP__NEVER;")

@@ -173,6 +173,20 @@ static inline void bench_say_dead(struct bench *b, const char *node, uint64_t in
     bench_packet(b, "teller", 100, part);
 }
 
+/* Declared dead by another who had accused it for long enough. */
+static inline void bench_bury(struct bench *b, const char *node, uint64_t incarnation,
+                              const char *from)
+{
+    bench_say_suspect(b, node, incarnation, from, GOSSIP__SILENT);
+    struct gossip__member *m = gossip__member_find(b->g, node);
+
+    if (m != NULL && m->state == GOSSIP__SUSPECT) {
+        assert_true(b->g->now_ms >= b->g->profile.probe_ms);
+        gossip__suspicion_backdate(b->g, m, b->g->now_ms - b->g->profile.probe_ms);
+    }
+    bench_say_dead(b, node, incarnation, from);
+}
+
 static inline void bench_say_intent(struct bench *b, const char *node, uint64_t ltime,
                                     enum gossip__part_kind kind, bool prune)
 {
@@ -190,7 +204,7 @@ static inline void bench_member(struct bench *b, const char *node, unsigned host
     if (state == GOSSIP__SUSPECT) {
         bench_say_suspect(b, node, 10, "judge", GOSSIP__SILENT);
     } else if (state == GOSSIP__DEAD) {
-        bench_say_dead(b, node, 10, "judge");
+        bench_bury(b, node, 10, "judge");
     } else if (state == GOSSIP__GONE) {
         bench_say_dead(b, node, 10, node);
     }

@@ -192,7 +192,7 @@ static void the_dead_are_told_for_free(void **unused)
 
     (void)unused;
     members(&b, 3);
-    bench_say_dead(&b, "n3", 10, "n1");
+    bench_bury(&b, "n3", 10, "n1");
     gossip__rumor_forget(b.g, gossip__member_find(b.g, "n3"));
     put(&b, "obituary");
     struct gossip__letter l = letter_to(&b, "n3");
@@ -285,7 +285,7 @@ static void picks_are_distinct_and_complete(void **unused)
         char name[16];
 
         (void)snprintf(name, sizeof name, "n%u", i);
-        bench_say_dead(&b, name, 10, "n1");
+        bench_bury(&b, name, 10, "n1");
     }
     for (unsigned round = 0; round < 50; round++) {
         struct gossip__member *target = gossip__member_find(b.g, "n1");
@@ -309,7 +309,7 @@ static void a_rumor_that_everybody_left_has_does_not_stay(void **unused)
 
     (void)unused;
     members(&b, 2);
-    bench_say_dead(&b, "n2", 10, "n1"); /* it may still hear gossip for a while */
+    bench_bury(&b, "n2", 10, "n1"); /* it may still hear gossip for a while */
     for (size_t i = 0; i < b.g->list_count; i++) {
         gossip__rumor_forget(b.g, b.g->list[i]);
     }

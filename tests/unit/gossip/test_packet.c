@@ -173,7 +173,7 @@ static void a_member_that_talks_while_held_dead_is_told(void **unused)
     mu_arena_init(&arena, 1 << 20);
     bench_open(&b);
     bench_member(&b, "x", 1, GOSSIP__ALIVE);
-    bench_say_dead(&b, "x", 1 << 21, "judge"); /* above what its packets will say */
+    bench_bury(&b, "x", 1 << 21, "judge"); /* above what its packets will say */
     bench_packet(&b, "x", 1, part);
     assert_int_equal(bench_sent(&b, GOSSIP__PART_DEAD, &arena, &told), 1);
     assert_int_equal(told.dead.incarnation, 1 << 21);

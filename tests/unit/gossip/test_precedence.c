@@ -53,8 +53,8 @@ static void about_another(void **unused)
         { "left, at more: raised",                GOSSIP__GONE,    SAY_SUSPECT, 15, GOSSIP__GONE,    15, "",         false, false },
         /* 4.3 dead and left */
         { "alive, dead at less",                  GOSSIP__ALIVE,   SAY_DEAD,     9, GOSSIP__ALIVE,   10, "",         false, false },
-        { "alive, declared dead",                 GOSSIP__ALIVE,   SAY_DEAD,    10, GOSSIP__DEAD,    10, "failed x", true,  false },
-        { "suspect, declared dead",               GOSSIP__SUSPECT, SAY_DEAD,    10, GOSSIP__DEAD,    10, "failed x", true,  false },
+        { "alive, declared dead: given notice",   GOSSIP__ALIVE,   SAY_DEAD,    10, GOSSIP__SUSPECT, 10, "",         true,  false },
+        { "just suspected, declared dead",        GOSSIP__SUSPECT, SAY_DEAD,    10, GOSSIP__SUSPECT, 10, "",         true,  false },
         { "dead, again, higher: raised",          GOSSIP__DEAD,    SAY_DEAD,    14, GOSSIP__DEAD,    14, "",         false, false },
         { "left, declared dead: still left",      GOSSIP__GONE,    SAY_DEAD,    14, GOSSIP__GONE,    14, "",         false, false },
         { "alive, says that it left",             GOSSIP__ALIVE,   SAY_LEFT,    10, GOSSIP__GONE,    10, "left x",   true,  false },
@@ -455,7 +455,7 @@ static void an_id_belongs_to_one_living_member(void **unused)
     assert_null(gossip__member_find(b.g, "y"));
     assert_non_null(strstr(mu_buf_text(&b.log), "with this agent's ID"));
 
-    bench_say_dead(&b, "x", 10, "judge"); /* renamed: the old name is gone */
+    bench_bury(&b, "x", 10, "judge"); /* renamed: the old name is gone */
     part.alive.node_id = bench_id(1);
     bench_packet(&b, "y", 2, part);
     assert_non_null(gossip__member_find(b.g, "y"));
@@ -536,6 +536,40 @@ static void accusing_back_is_limited(void **unused)
     mu_arena_deinit(&arena);
 }
 
+/* What was suspected for long enough is believed dead at once; what was not has a probe interval to
+ * deny it, however often it is declared. */
+static void who_is_declared_dead_unsuspected_has_an_interval_to_deny_it(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    for (int denies = 0; denies <= 1; denies++) {
+        bench_open(&b);
+        bench_member(&b, "x", 1, GOSSIP__ALIVE);
+        struct gossip__member *x = gossip__member_find(b.g, "x");
+
+        bench_say_dead(&b, "x", 10, "a");
+        uint64_t until_ms = x->dealings->suspicion->since_ms + b.g->profile.probe_ms;
+
+        bench_run(&b, until_ms - b.now_ms - 1);
+        bench_say_dead(&b, "x", 10, "b");
+        assert_int_equal(x->state, GOSSIP__SUSPECT);
+        if (denies) {
+            bench_say_alive(&b, "x", 1, 11);
+        }
+        bench_run(&b, 1);
+        assert_int_equal(x->state, denies ? GOSSIP__ALIVE : GOSSIP__DEAD);
+        assert_string_equal(bench_notices(&b), denies ? "" : "failed x");
+        bench_close(&b);
+    }
+    bench_open(&b);
+    bench_member(&b, "x", 1, GOSSIP__SUSPECT);
+    b.now_ms += b.g->profile.probe_ms;
+    bench_say_dead(&b, "x", 10, "a");
+    assert_string_equal(bench_notices(&b), "failed x");
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -555,6 +589,7 @@ int main(void)
         cmocka_unit_test(the_predicate_is_asked_for_every_alive),
         cmocka_unit_test(who_lives_in_no_allowed_network_is_passed_over),
         cmocka_unit_test(accusing_back_is_limited),
+        cmocka_unit_test(who_is_declared_dead_unsuspected_has_an_interval_to_deny_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,7 +112,7 @@ static void who_is_gone_is_forgotten_by_the_new_time(void **unused)
     (void)unused;
     bench_open(&b);
     bench_member(&b, "x", 1, GOSSIP__ALIVE);
-    bench_say_dead(&b, "x", 10, "judge");
+    bench_bury(&b, "x", 10, "judge");
     uint64_t failed_ms = b.now_ms;
 
     bench_run(&b, 60000);
@@ -136,7 +136,7 @@ static void plans_and_scores_fit_the_new_profile(void **unused)
     bench_open(&b);
     bench_member(&b, "x", 1, GOSSIP__ALIVE);
     bench_member(&b, "y", 2, GOSSIP__ALIVE);
-    bench_say_dead(&b, "y", 10, "judge");
+    bench_bury(&b, "y", 10, "judge");
     gossip__health_add(b.g, 7);
     assert_true(b.g->sync_at_ms != GOSSIP__NEVER && b.g->reconnect_at_ms != GOSSIP__NEVER);
     p.awareness_max = 3;

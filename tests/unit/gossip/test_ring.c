@@ -149,7 +149,7 @@ static void two_alone_ask_after_each_other_in_every_round(void **unused)
 
 static void say_dead(struct circle *c, size_t at)
 {
-    bench_say_dead(&c->b, c->order[at]->card->name, c->order[at]->incarnation, "judge");
+    bench_bury(&c->b, c->order[at]->card->name, c->order[at]->incarnation, "judge");
 }
 
 static void who_is_gone_is_passed_over(void **unused)

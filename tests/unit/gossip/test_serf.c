@@ -20,7 +20,7 @@ static void to_status(struct bench *b, enum gossip_status status)
     case GOSSIP_STATUS_ALIVE: break;
     case GOSSIP_STATUS_LEAVING: bench_say_intent(b, "x", 21, GOSSIP__PART_LEAVE, false); break;
     case GOSSIP_STATUS_LEFT: bench_say_dead(b, "x", 10, "x"); break;
-    case GOSSIP_STATUS_FAILED: bench_say_dead(b, "x", 10, "judge"); break;
+    case GOSSIP_STATUS_FAILED: bench_bury(b, "x", 10, "judge"); break;
     }
     assert_int_equal(find(b, "x")->status, status);
 }
@@ -35,7 +35,7 @@ static void say(struct bench *b, enum what what, uint64_t ltime)
     case LEAVE: bench_say_intent(b, "x", ltime, GOSSIP__PART_LEAVE, false); break;
     case LEAVE_PRUNE: bench_say_intent(b, "x", ltime, GOSSIP__PART_LEAVE, true); break;
     case JOIN: bench_say_intent(b, "x", ltime, GOSSIP__PART_JOIN, false); break;
-    case CORE_DEAD: bench_say_dead(b, "x", 10, "judge"); break;
+    case CORE_DEAD: bench_bury(b, "x", 10, "judge"); break;
     case CORE_LEFT: bench_say_dead(b, "x", 10, "x"); break;
     case CORE_ALIVE: bench_say_alive(b, "x", 1, 11); break;
     case CORE_TAGS:
@@ -323,7 +323,11 @@ static void members_are_reaped_in_their_time(void **unused)
         part.alive = bench_alive("x", 1, 10);
         part.alive.meta = mu_span_of(rows[i].meta, bytes);
         bench_packet(&b, "teller", 100, part);
-        bench_say_dead(&b, "x", 10, rows[i].status == GOSSIP_STATUS_LEFT ? "x" : "judge");
+        if (rows[i].status == GOSSIP_STATUS_LEFT) {
+            bench_say_dead(&b, "x", 10, "x");
+        } else {
+            bench_bury(&b, "x", 10, "judge");
+        }
         uint64_t at = b.now_ms + rows[i].keep_ms;
         struct gossip_forgetting told;
 
@@ -355,10 +359,10 @@ static void comings_and_goings_are_counted(void **unused)
     uint64_t joined = b.g->counters[GOSSIP_COUNT_MEMBERS_JOINED]; /* ourselves */
 
     bench_member(&b, "x", 1, GOSSIP__ALIVE);
-    bench_say_dead(&b, "x", 10, "judge");
+    bench_bury(&b, "x", 10, "judge");
     b.now_ms += 59999;
     bench_say_alive(&b, "x", 1, 11); /* it flaps */
-    bench_say_dead(&b, "x", 11, "judge");
+    bench_bury(&b, "x", 11, "judge");
     b.now_ms += 60000;
     bench_say_alive(&b, "x", 1, 12); /* that was a failure of its own */
     bench_say_dead(&b, "x", 12, "x");
