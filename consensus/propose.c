@@ -121,7 +121,7 @@ static enum consensus_refusal refusal_of(const struct consensus *c,
     return CONSENSUS_NOT_REFUSED;
 }
 
-/* All or none: and what is refused gives its handle back. */
+/* What is refused gives its handle back. */
 static void refuse_one(struct consensus *c, const struct consensus_proposal *p,
                        enum consensus_outcome outcome, enum consensus_refusal why)
 {
@@ -130,6 +130,7 @@ static void refuse_one(struct consensus *c, const struct consensus_proposal *p,
     consensus__drop(c, p->handle);
 }
 
+/* All of them; by its level a command is refused by itself. */
 static void refuse(struct consensus *c, const struct consensus_event *ev,
                    enum consensus_outcome outcome, enum consensus_refusal why)
 {
