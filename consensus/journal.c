@@ -15,7 +15,6 @@
 #include "base/mem.h"
 #include "base/wire.h"
 
-#define POINT_BYTES      (64U * 1024)  /* a read walks at most this far to its first entry */
 #define BATCH_BYTES_KEPT (256U * 1024) /* of the buffer, between batches */
 #define HARD_BYTES       (8U + 8U + 16U + 16U + POSITION_BYTES + 8U)
 #define BASE_BYTES       (8U + 8U + 4U + 4U + 8U + 8U)
@@ -187,7 +186,7 @@ void consensus__journal_note_place(struct consensus_journal *j, uint64_t index, 
     uint64_t segment = current(j)->number;
 
     if (!is_forced && last != NULL && last->segment == segment &&
-        offset - last->offset < POINT_BYTES) {
+        offset - last->offset < CONSENSUS_POINT_BYTES) {
         return;
     }
     MU_ASSERT(last == NULL || last->index < index);

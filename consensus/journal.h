@@ -91,6 +91,8 @@ struct consensus_segment {
                     they are */
 };
 
+#define CONSENSUS_POINT_BYTES (64U * 1024) /* a read walks at most this far to its first entry */
+
 struct consensus_point {
     uint64_t index, segment, offset;
 };

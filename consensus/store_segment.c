@@ -159,12 +159,20 @@ static enum mu_code cross_check(const struct segment_store *s, struct mu_err *er
                    s->log.disk.ops->path(s->log.disk.self), ours, theirs);
 }
 
+/* A segment may be left long before its end: behind its last point lies about as much as between
+ * two of them. */
 static uint64_t log_bytes(const struct consensus_journal *j)
 {
+    uint64_t newest = j->segments_count > 0 ? j->segments[j->segments_count - 1].number : 0;
     uint64_t bytes = j->offset;
 
-    for (size_t i = 0; i + 1 < j->segments_count; i++) {
-        bytes += j->segments[i].bytes;
+    for (size_t i = 0; i < j->points_count; i++) {
+        const struct consensus_point *p = &j->points[i];
+        bool is_last = i + 1 == j->points_count || p[1].segment != p->segment;
+
+        if (is_last && p->segment != newest) {
+            bytes += p->offset + CONSENSUS_POINT_BYTES;
+        }
     }
     return bytes;
 }

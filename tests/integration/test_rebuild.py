@@ -232,8 +232,11 @@ class Rebuilds(ClusterTest):
 
     def test_a_log_that_is_whole_leads_there_alone(self):
         server = self.formed(servers=1, args=[]).agents["s1"]
+        log = os.path.join(server.data, "consensus")
         for i in range(150):
             server.ok("PUT", f"/v1/kv/k{i}", f"value {i}")
+            if i == 80:  # the log goes on in it, and its first segment stays nearly empty
+                wait_for("a spare", lambda: any(n.startswith("spare-0") for n in os.listdir(log)))
         server.ok("PUT", "/v1/kv/big/149", VALUE[149:])
         self.spoil(self.settled(server), lambda count: [0])
         server.start()
