@@ -346,7 +346,7 @@ static void on_calls(void *data)
 /* Where states are not asked for, none may differ. */
 void calls_begin(struct world *w)
 {
-    for (size_t i = FAULT_ask; i < FAULTS_COUNT; i++) {
+    for (size_t i = FAULT_ask; i < FAULT_versions; i++) {
         if (below(w, i == FAULT_plain || i == FAULT_halves ? 8 : 2) != 0) {
             w->options.off |= UINT64_C(1) << i;
         }

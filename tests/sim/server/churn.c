@@ -41,6 +41,7 @@ static void ask(struct world *w, struct server *leader, enum consensus_change_ki
 
     if (kind == CONSENSUS_ADD) {
         change.disk = s->node.identity.disk;
+        change.level = s->level_max;
     }
     world_say(w, "churn: %s asks to %s %s", leader->name,
               kind == CONSENSUS_ADD       ? "add"
@@ -65,6 +66,7 @@ static void wipe(struct world *w, uint64_t term)
     s->is_torn = false;
     s->is_hurt = s->is_state_hurt = s->is_remade = s->is_noted = s->is_refused = false;
     s->deaths = 0;
+    version_wiped(s);
     s->joins = true;
     w->churn.is_wiped = true;
     server_start(s);

@@ -158,10 +158,23 @@ static void session_command(const struct op *op, struct mu_buf *value, struct co
     }
 }
 
+static void newer_command(const struct op *op, struct mu_buf *value, struct command_txn_op *set,
+                          struct command *c)
+{
+    value_make(op->number, value);
+    *set = (struct command_txn_op){ .verb = COMMAND_TXN_SET,
+                                    .key = mu_span_text(keys[op->key]),
+                                    .value = mu_buf_span(value) };
+    c->kind = COMMAND_TXN_CATALOG;
+    c->txn.ops = set;
+    c->txn.ops_count = 1;
+}
+
 static void command_make(struct op *op)
 {
     struct mu_buf value = MU_BUF_NONE;
     struct mu_err err = MU_ERR_NONE;
+    struct command_txn_op set;
     struct command c = { .kind = COMMAND_NONE };
 
     if (op->kind == OP_GET) {
@@ -171,6 +184,8 @@ static void command_make(struct op *op)
         c.kind = COMMAND_REGISTER;
         c.reg.node.name = MU_SPAN_LIT(NODE_NAME);
         c.reg.node.address = MU_SPAN_LIT("127.0.0.1");
+    } else if (op->kind == OP_NEWER) {
+        newer_command(op, &value, &set, &c);
     } else if (op->kind >= OP_ACQUIRE) {
         session_command(op, &value, &c);
     } else {
@@ -199,7 +214,7 @@ static enum op_kind kind_draw(struct world *w, const struct client *c, size_t ke
     if (kind >= OP_ACQUIRE && c->session == 0) {
         kind = w->has_node ? OP_SESSION : OP_REGISTER;
     }
-    return kind;
+    return kind == OP_PUT && versions_draw_newer(w) ? OP_NEWER : kind;
 }
 
 static struct op *op_new(struct world *w, struct client *c)
@@ -448,6 +463,7 @@ static void history_add(const struct world *w, struct linear_history *h, const s
         [OP_DELETE] = LINEAR_DELETE,
         [OP_DELETE_CAS] = LINEAR_DELETE_CAS,
         [OP_DELETE_TREE] = LINEAR_DELETE,
+        [OP_NEWER] = LINEAR_PUT,
         [OP_ACQUIRE] = LINEAR_ACQUIRE,
         [OP_RELEASE] = LINEAR_RELEASE,
         [OP_DESTROY] = LINEAR_EXPIRE,

@@ -71,6 +71,7 @@ struct disk {
     uint64_t trips_in; /* such requests of the log from now; 0: none does */
     enum disk_call trips_call;
     enum mu_code trips_code;
+    bool has_tripped;  /* one did, in this life */
     bool is_read_only; /* the directory of the log */
     struct disk_sums sums;
 };
@@ -417,6 +418,7 @@ void disk_revive(struct disk *d, bool lost)
     d->is_dead = false;
     d->is_locked = false;
     d->trips_in = 0;
+    d->has_tripped = false;
     for (size_t i = 0; i < DISK_DIRS; i++) {
         struct dir *dir = &d->dirs[i];
 
@@ -494,6 +496,7 @@ enum mu_code disk_trips(struct disk *d, enum disk_call call, struct mu_err *err)
         return mu_fail(err, MU_READ_ONLY, "read-only file system");
     }
     if (is_meant && d->trips_in > 0 && --d->trips_in == 0) {
+        d->has_tripped = true;
         return mu_fail(err, d->trips_code, "%s",
                        d->trips_code == MU_FULL ? "no space left on device" : "input/output error");
     }
@@ -790,6 +793,11 @@ enum mu_code disk_list(struct disk *d, enum disk_dir dir, mu_dir_fn *each, void 
     }
     mu_free(copy);
     return rc;
+}
+
+bool disk_has_tripped(const struct disk *d)
+{
+    return d->has_tripped;
 }
 
 bool disk_has(const struct disk *d, enum disk_dir dir, const char *name)

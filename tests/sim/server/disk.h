@@ -100,6 +100,7 @@ void disk_trip(struct disk *d, enum disk_call call, uint64_t in, enum mu_code co
 void disk_freeze(struct disk *d, bool is_read_only);
 /* MU_OK: this one does not fail. */
 enum mu_code disk_trips(struct disk *d, enum disk_call call, struct mu_err *err);
+bool disk_has_tripped(const struct disk *d); /* has one failed so, since it was revived? */
 /* One bit where batches are, late: where the last ones are. False: there are none. */
 bool disk_rot_log(struct disk *d, bool is_late);
 /* Files as they lie on the platter, by whoever looks at it from outside. */

@@ -16,6 +16,9 @@ static enum mu_code log_list(void *self, mu_dir_fn *each, void *data, struct mu_
 static enum mu_code log_open(void *self, const char *name, bool create, int *file, uint64_t *bytes,
                              struct mu_err *err)
 {
+    if (create && disk_has_tripped(self) && disk_has(self, DISK_LOG, name)) {
+        return mu_fail(err, MU_IO, "%s: it is there", name); /* it could not be removed */
+    }
     MU_ASSERT(!create || disk_is_dead(self) || !disk_has(self, DISK_LOG, name));
     enum mu_code rc = disk_trips(self, create ? DISK_CALL_CREATE : DISK_CALL_OPEN, err);
 

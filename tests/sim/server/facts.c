@@ -76,11 +76,11 @@ static void oracle_apply(struct world *w, const struct consensus_entry_view *e, 
         world_fail(w, "the oracle cannot apply %llu: %s", U(e->index), err.text);
     }
     catalog_changes_free(changes);
-    mu_free(result.text);
     struct catalog_applied applied = catalog_applied(w->oracle);
 
     fact->code = result.code;
     fact->did_apply = result.did_apply;
+    catalog_result_free(&result);
     memcpy(fact->hash, applied.hash, sizeof fact->hash);
 }
 
@@ -167,6 +167,7 @@ static void fact_new(struct world *w, const struct consensus_entry_view *e, uint
     struct fact *fact = &w->facts[w->facts_count++];
 
     *fact = (struct fact){ .term = e->term, .content = content };
+    version_raised(w, e->index, e->level);
     oracle_apply(w, e, fact);
     if (e->is_command) {
         op_committed(w, e, fact);

@@ -323,6 +323,7 @@ static void look_at(struct server *s)
         world_fail(w, "I14: %s: a recount of all rows does not give the hash at %llu", s->name,
                    U(applied.index));
     }
+    version_check(s, applied.index, catalog_schema(c));
     fact_state(s, &applied);
     platter_whole(s, &applied);
     catalog_close(c);
@@ -374,6 +375,7 @@ void judge(struct world *w)
     if (!world_run_until(w, all_down, w->now + SETTLE_S * SECOND)) {
         world_fail(w, "liveness: a server does not stop");
     }
+    versions_judge(w);
     for (size_t i = 0; i < w->servers_count; i++) {
         if (!w->servers[i].is_refused) {
             look_at(&w->servers[i]);

@@ -29,7 +29,7 @@
 struct sums {
     uint64_t runs, steps, seconds, entries, acked, reads, unknown, copies, crashes, cuts, refused,
         exports, installs, resumed, completed, rebuilt_log, rebuilt_leader, reads_leased, platters,
-        scrubs, scrub_finds, sheds, hash;
+        scrubs, scrub_finds, sheds, upgrades, downgrades, raised, outdated, hash;
     uint64_t bad[FAULTS_COUNT];
 };
 
@@ -74,6 +74,10 @@ static uint64_t run(const struct world_options *options, struct sums *sums)
     sums->scrubs += w->sums.scrubs;
     sums->scrub_finds += w->sums.scrub_finds;
     sums->sheds += w->sums.sheds;
+    sums->upgrades += w->sums.upgrades;
+    sums->downgrades += w->sums.downgrades;
+    sums->raised += w->sums.raised;
+    sums->outdated += w->sums.outdated;
     sums->hash = sums->hash * 31 + hash;
     for (size_t i = 0; i < FAULTS_COUNT; i++) {
         sums->bad[i] += w->bad[i];
@@ -273,13 +277,14 @@ static void report(const struct words *words, const struct sums *sums, double cp
         "logs refused, %llu snapshots made, %llu installed, %llu resumed, %llu completed at a "
         "start, %llu states made anew of the log and %llu of a leader, %llu reads by lease, %llu "
         "platters looked at, %llu times all read again, damage found %llu times so, %llu segments "
-        "shed, "
+        "shed, %llu upgrades and %llu ways back, the level risen in %llu runs, "
         "hash %016llx, %.1f cluster-hours in a minute of a processor\n",
         U(sums->runs), U(sums->steps), U(sums->seconds), U(sums->entries), U(sums->acked),
         U(sums->reads), U(sums->unknown), U(sums->copies), U(sums->crashes), U(sums->cuts),
         U(sums->refused), U(sums->exports), U(sums->installs), U(sums->resumed), U(sums->completed),
         U(sums->rebuilt_log), U(sums->rebuilt_leader), U(sums->reads_leased), U(sums->platters),
-        U(sums->scrubs), U(sums->scrub_finds), U(sums->sheds), U(sums->hash),
+        U(sums->scrubs), U(sums->scrub_finds), U(sums->sheds), U(sums->upgrades),
+        U(sums->downgrades), U(sums->raised), U(sums->hash),
         (double)sums->seconds / 60 / (cpu_s + 0.001));
     for (size_t i = 0; words->shows_faults && i < FAULTS_COUNT; i++) {
         (void)printf("%8llu %s\n", U(sums->bad[i]), world_fault_text(i));
@@ -304,6 +309,10 @@ static bool marks(const struct sums *s)
         { "damage found so", s->scrub_finds },
         { "segments shed", s->sheds },
         { "platters looked at", s->platters },
+        { "servers upgraded to the next version", s->upgrades },
+        { "and gone back", s->downgrades },
+        { "levels risen", s->raised },
+        { "servers that went back too late", s->outdated },
     };
 
     return marks_print(counts, MU_LEN(counts)) == 0;

@@ -96,7 +96,8 @@ bool model_apply(struct world *w, uint64_t index, struct op *op, enum mu_code *c
     *code = MU_OK;
     switch (op->kind) {
     case OP_GET: MU_UNREACHABLE_CODE();
-    case OP_PUT: put(w, op->key, then); break;
+    case OP_PUT:
+    case OP_NEWER: put(w, op->key, then); break;
     case OP_CAS: /* of 0: only a new key */
         may = op->cas == now.modified;
         if (may) {

@@ -18,6 +18,9 @@ function(server_mutant name path old new)
     target_include_directories(mutant_${name} PRIVATE ${folder} ${CMAKE_SOURCE_DIR}/agent/include)
     target_link_libraries(mutant_${name} PRIVATE sim_server_main sim_server_apply given_sqlite3
         muster_messages given_protobuf_c muster_flags)
+    if(path MATCHES "^catalog/")
+        next_version(mutant_${name})
+    endif()
     # a mutant may leave a variable or function unused
     target_compile_options(mutant_${name} PRIVATE -w)
     add_dependencies(mutants mutant_${name})
@@ -117,6 +120,20 @@ server_mutant(lock_taken_from_its_holder catalog/kv.c
 server_mutant(session_ends_and_keeps_its_locks catalog/session.c
     "        rc = catalog__mvcc_held(c, session->v[SESSION_ID].bytes, HELD_CHUNK, &arena, &held, err);"
     "        held.count = 0;"
+    LONG)
+
+# -- two versions (1.10, 2.20) -------------------------------------------------------------------------
+
+server_mutant(schema_ahead_of_its_level catalog/db.c
+    "    const struct schema *to = catalog__schema_at(level);"
+    "    const struct schema *to = catalog__schema_at(level + 1);")
+server_mutant(level_never_reaches_the_state agent/apply.c
+    "        rc = rc == MU_OK && entries[i].level > 0 "
+    "        rc = rc == MU_OK && entries[i].level > 99 "
+    LONG)
+server_mutant(snapshot_without_its_schema catalog/snapshot.c
+    "        rc = catalog__stream_begin(&e.writer, &applied, schema->level, err);"
+    "        rc = catalog__stream_begin(&e.writer, &applied, 1, err);"
     LONG)
 
 # -- snapshots (2.12) ---------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ static enum mu_code state_open(struct server *s, struct mu_err *err)
     if (rc == MU_FULL && disk_remove(s->disk, DISK_LOG, CONSENSUS_BALLAST_NAME, NULL) == MU_OK) {
         rc = catalog_open(&s->catalog, &options, err);
     }
+    rc = rc == MU_OK ? version_takes(s, s->catalog, err) : rc;
     if (rc == MU_OK) {
         s->opened = catalog_applied(s->catalog);
         rc = catalog_reader_open(&s->reader, path, NULL, err);
@@ -79,6 +80,8 @@ static enum mu_code node_open(struct server *s, const struct catalog_applied *ne
         .applied = s->opened.index,
         .applied_term = s->opened.term,
         .durable_applied = s->lacks_state ? 0 : catalog_durable(s->catalog),
+        .state_level = s->lacks_state ? 0 : catalog_schema(s->catalog).level,
+        .level_max = s->level_max,
         .lacks_state = s->lacks_state,
         .state_is_copy = s->is_copy,
         .next_applied = next->index,

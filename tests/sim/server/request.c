@@ -108,8 +108,8 @@ static bool try_again(struct request *r, enum mu_code code)
     struct world *w = r->server->world;
 
     r->may_be = r->may_be || code == MU_LOST;
-    if (r->asker != NULL || r->is_read || r->server->is_dying || w->is_calm ||
-        w->now > r->began + HOLD_MS * MS) {
+    if (code == MU_UNSUPPORTED || r->asker != NULL || r->is_read || r->server->is_dying ||
+        w->is_calm || w->now > r->began + HOLD_MS * MS) {
         return false;
     }
     r->state = REQUEST_PAUSES;

@@ -181,6 +181,7 @@ static void on_applied(void *data, const struct apply_report *report)
                    U(s->applied.index), U(report->applied.index), U(report->durable));
     }
     s->applied = report->applied;
+    version_check(s, report->applied.index, report->schema);
     fact_state(s, &report->applied);
     s->durable_told = report->durable > s->durable_told ? report->durable : s->durable_told;
     if (s->has_begun) {
@@ -223,7 +224,7 @@ static void dies(struct server *s, const char *what, const char *why)
         return;
     }
     world_say(w, "%s: %s: %s", s->name, what, why);
-    if (!s->is_excused && !server_is_hurt(s) && !is_leaving(s)) {
+    if (!version_is_outdated(s, why) && !s->is_excused && !server_is_hurt(s) && !is_leaving(s)) {
         world_fail(w, "%s: a server dies without a cause: %s: %s", s->name, what, why);
     }
     w->sums.deaths++;
@@ -411,6 +412,7 @@ const struct consensus_callbacks server_callbacks = {
     .formed = on_formed,
     .dead = on_dead,
     .is_relief = is_relief,
+    .level = version_level,
     .snapshot = snaps_order,
     .relieved = on_relieved,
     .surveyed = scrubs_surveyed,
@@ -429,6 +431,10 @@ static void open_failed(struct server *s)
 
     world_say(w, "%s: does not open: %s: %s", s->name, mu_code_text(s->open_code),
               s->open_error.text);
+    if (version_is_outdated(s, s->open_error.text)) {
+        server_crash(s, false, mu_rand_below(&w->version_rand, SECOND));
+        return;
+    }
     if (is_damage && !server_is_hurt(s) && !(w->options.is_beyond && s->lacks_state)) {
         world_fail(w, "%s: refuses what no fault has touched: %s", s->name, s->open_error.text);
     }
@@ -460,6 +466,7 @@ static void check_opened(struct server *s)
                    U(s->opened.index), U(facts_last(w)));
     }
     s->applied = s->opened;
+    version_check(s, s->opened.index, catalog_schema(s->catalog));
     s->durable_told = catalog_durable(s->catalog);
     if (s->durable_told > s->opened.index) {
         world_fail(w, "%s: %llu is said to be durable, of %llu", s->name, U(s->durable_told),
@@ -490,6 +497,7 @@ void server_state_replace(struct server *s, struct catalog *catalog)
     s->applied = s->opened = catalog_applied(catalog);
     s->world->sums.rebuilt_leader += s->lacks_state;
     s->lacks_state = s->is_remade = s->is_noted = false;
+    version_check(s, s->applied.index, catalog_schema(catalog));
     fact_state(s, &s->applied);
     if (s->applied.index < s->durable_told && !server_is_hurt(s)) {
         world_fail(s->world, "%s: a state of %llu takes the place of one of %llu", s->name,
@@ -551,6 +559,7 @@ void server_start(struct server *s)
     event_cancel(s->world, &s->restart);
     world_say(s->world, "%s: starts%s", s->name, s->was_cut ? " after a power cut" : "");
     disk_revive(s->disk, s->was_cut);
+    version_choose(s);
     late_start(s);
     wounds_start(s);
     s->was_cut_once = s->was_cut_once || s->was_cut;

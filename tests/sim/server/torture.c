@@ -411,6 +411,7 @@ void torture_begin(struct world *w)
     late_begin(w);
     wounds_begin(w);
     calls_begin(w);
+    versions_begin(w);
     if (o->is_small) {
         small_shape(w);
     }
@@ -433,6 +434,7 @@ void torture_end(struct world *w)
     wounds_end(w);
     calls_end(w);
     small_end(w);
+    versions_end(w);
     memset(w->is_cut, 0, sizeof w->is_cut);
     w->loss = w->twice = w->slow = w->flip = 0;
     w->delay_us = MS;

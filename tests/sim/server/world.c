@@ -212,6 +212,7 @@ static void random_begin(struct world *w)
     mu_rand_seed(&w->scrub_rand, mu_rand_u64(&seeds));
     mu_rand_seed(&w->calls_rand, mu_rand_u64(&seeds));
     mu_rand_seed(&w->wound_rand, mu_rand_u64(&seeds));
+    mu_rand_seed(&w->version_rand, mu_rand_u64(&seeds));
 }
 
 /* In some runs nearly nothing is written to the log, or all of it. */

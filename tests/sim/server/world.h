@@ -24,6 +24,7 @@
  *   wounds.c    damage to the files of a log, aimed at what lies where in them: scars.c
  *   strange.c   frames that no muster sends
  *   calls.c     calls that nobody expects, at moments in which nobody should be disturbed
+ *   versions.c  servers of two versions: upgraded, and back
  *   small.c     small disks, snapshots installed, and writes that never pause
  *   churn.c     servers that leave and come back on a blank disk
  *   judge.c     what must be true once everything is healed
@@ -65,27 +66,28 @@
 #define SERVER_DIR_BYTES  8
 
 /* What may go wrong. Each is off in every second run. */
-#define WORLD_FAULTS(X)                                                                     \
-    X(crash)                                                                                \
-    X(power)                                                                                \
-    X(stop)                                                                                 \
-    X(pause)                                                                                \
-    X(cut)                                                                                  \
-    X(loss)                                                                                 \
-    X(twice)                                                                                \
-    X(delay)                                                                                \
-    X(flip)                                                                                 \
-    X(clock)                                                                                \
-    X(stall)                                                                                \
-    X(full)                                                                                 \
-    X(sync)                                                                                 \
-    X(read)                                                                                 \
-    X(rot)                                                                                  \
-    X(churn)                                                                                \
-    X(transfer)                                                                             \
-    X(lag)                                                                                  \
-    X(midst) X(anew) X(error) X(aim) X(differ) X(strange) X(crowd) X(ask) X(young) X(plain) \
-        X(halves) X(wound) X(fumble) X(call) X(frozen) X(sizes)
+#define WORLD_FAULTS(X)                                                                      \
+    X(crash)                                                                                 \
+    X(power)                                                                                 \
+    X(stop)                                                                                  \
+    X(pause)                                                                                 \
+    X(cut)                                                                                   \
+    X(loss)                                                                                  \
+    X(twice)                                                                                 \
+    X(delay)                                                                                 \
+    X(flip)                                                                                  \
+    X(clock)                                                                                 \
+    X(stall)                                                                                 \
+    X(full)                                                                                  \
+    X(sync)                                                                                  \
+    X(read)                                                                                  \
+    X(rot)                                                                                   \
+    X(churn)                                                                                 \
+    X(transfer)                                                                              \
+    X(lag)                                                                                   \
+    X(midst)                                                                                 \
+    X(anew) X(error) X(aim) X(differ) X(strange) X(crowd) X(ask) X(young) X(plain) X(halves) \
+        X(wound) X(fumble) X(call) X(frozen) X(sizes) X(versions)
 
 enum world_fault {
 #define WORLD_ENUM(name) FAULT_##name,
@@ -168,22 +170,25 @@ struct server {
 
     enum server_state state;
     uint32_t life;
-    bool is_dying;      /* its disk is dead, it is being taken apart */
-    bool is_excused;    /* a fault was told that it may die of */
-    bool stays_excused; /* in its next life too: an error that is repeated */
-    bool is_told_full;  /* a request failed as if there were no room */
-    bool is_hurt;       /* its log may be damaged */
-    bool is_torn;       /* also what was newest there, and nothing tells of */
-    bool is_state_hurt; /* its state may be; over when that was made anew */
-    bool differs;       /* its sums are not what its state adds up to */
-    bool is_remade;     /* its state is not to be used and not there again yet */
-    bool is_noted;      /* that was written down: no crash may undo it */
-    bool lacks_state;   /* what the log has no more comes from a leader */
-    bool is_copy;       /* its state, as it was opened: of another, and not proven */
-    bool is_refused;    /* it will not start again, and has said why */
-    unsigned deaths;    /* of damage */
-    bool joins;         /* an empty disk waits to be added, it does not form a cluster */
-    bool was_cut;       /* the power was, since it ran last */
+    bool is_dying;       /* its disk is dead, it is being taken apart */
+    bool is_excused;     /* a fault was told that it may die of */
+    bool stays_excused;  /* in its next life too: an error that is repeated */
+    bool is_told_full;   /* a request failed as if there were no room */
+    bool is_hurt;        /* its log may be damaged */
+    bool is_torn;        /* also what was newest there, and nothing tells of */
+    bool is_state_hurt;  /* its state may be; over when that was made anew */
+    bool differs;        /* its sums are not what its state adds up to */
+    bool is_remade;      /* its state is not to be used and not there again yet */
+    bool is_noted;       /* that was written down: no crash may undo it */
+    bool lacks_state;    /* what the log has no more comes from a leader */
+    bool is_copy;        /* its state, as it was opened: of another, and not proven */
+    bool is_refused;     /* it will not start again, and has said why */
+    unsigned deaths;     /* of damage */
+    uint32_t level_max;  /* of commands that it understands; 0: there is one version */
+    uint32_t level_said; /* the highest that this disk ever understood */
+    bool is_too_old;     /* the cluster has gone on: next time it is the newer version */
+    bool joins;          /* an empty disk waits to be added, it does not form a cluster */
+    bool was_cut;        /* the power was, since it ran last */
     bool was_cut_once;
     uint64_t restart_at;
     struct event restart, exit;
@@ -245,6 +250,7 @@ enum op_kind {
     OP_DELETE,
     OP_DELETE_CAS,
     OP_DELETE_TREE,
+    OP_NEWER,    /* a PUT, by the kind of command that only the newer version knows */
     OP_ACQUIRE,  /* a lock */
     OP_RELEASE,  /* it */
     OP_SESSION,  /* what locks are taken for */
@@ -313,10 +319,11 @@ struct world {
     struct mu_rand rand, net_rand, disk_rand;
     struct mu_rand more_rand; /* for what came later: it moves no draw of old seeds */
     struct mu_rand scrub_rand;
-    struct mu_rand late_rand;  /* late.c */
-    struct mu_rand calls_rand; /* calls.c */
-    struct mu_rand wound_rand; /* wounds.c */
-    uint64_t now;              /* microseconds */
+    struct mu_rand late_rand;    /* late.c */
+    struct mu_rand calls_rand;   /* calls.c */
+    struct mu_rand wound_rand;   /* wounds.c */
+    struct mu_rand version_rand; /* versions.c */
+    uint64_t now;                /* microseconds */
     struct mu_heap events;
     uint64_t steps, hash;
     uint64_t until;
@@ -356,7 +363,9 @@ struct world {
     uint64_t told;              /* the highest index a client knows of */
     struct mu_id leaders[4096]; /* by term: I1 */
 
-    struct event torture, anew, lone, late, calls, wound;
+    struct event torture, anew, lone, late, calls, wound, version_tick;
+    uint64_t raised_at;    /* the entry with which the level rose; 0: none */
+    bool is_upgraded;      /* nobody starts the older version any more */
     struct server *misled; /* it expects one more than there are; NULL: nobody does */
     struct {
         struct server *victim; /* leaves and comes back; NULL: nobody */
@@ -379,6 +388,7 @@ struct world {
         uint64_t reads_leased;
         uint64_t platters; /* looked at */
         uint64_t scrubs, scrub_finds, sheds;
+        uint64_t upgrades, downgrades, raised, outdated; /* of versions */
     } sums;
 };
 
@@ -546,7 +556,7 @@ uint64_t facts_last(const struct world *w);
 
 void platter_said(struct server *s, struct mu_span message); /* to a peer; whatever becomes of it */
 void platter_committed(struct server *leader, uint64_t index);
-void platter_left(struct server *s);  /* it has ended in the middle */
+void platter_left(struct server *s); /* it has ended in the middle */
 /* It has stopped, with this state, and was read again before. */
 void platter_whole(struct server *s, const struct catalog_applied *state);
 
@@ -631,6 +641,25 @@ void marks_relieved(void);                /* a log gave its reserve to the state
 void marks_faults(const struct world *w); /* a run has ended */
 /* How many were never seen. */
 unsigned marks_print(const struct marks_count *counts, size_t counts_count);
+
+/* -- versions.c ----------------------------------------------------------------------------------
+ */
+
+void versions_begin(struct world *w);
+void versions_end(struct world *w);
+void versions_judge(struct world *w);
+bool versions_draw_newer(struct world *w);
+uint32_t version_level(void *data, struct mu_span command);
+void version_choose(struct server *s); /* it is about to start */
+void version_wiped(struct server *s);
+/* Would its binary open this state? Errors: MU_UNSUPPORTED. */
+enum mu_code version_takes(const struct server *s, const struct catalog *catalog,
+                           struct mu_err *err);
+/* Is this why it may not go on, and is that right? */
+bool version_is_outdated(struct server *s, const char *why);
+void version_raised(struct world *w, uint64_t index, uint32_t level);
+/* Its state, behind this entry, is laid out so. */
+void version_check(const struct server *s, uint64_t index, struct catalog_schema schema);
 
 /* -- small.c -------------------------------------------------------------------------------------
  */
