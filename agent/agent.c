@@ -230,6 +230,7 @@ static void on_entries(void *data, const struct consensus_entry_view *entries, s
             .index = entries[i].index,
             .term = entries[i].term,
             .ticket = entries[i].ticket,
+            .level = entries[i].level,
             .command = entries[i].is_command ? entries[i].bytes : MU_SPAN_NONE,
         };
     }
@@ -345,6 +346,7 @@ enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied
         .applied = a->applied.index,
         .applied_term = a->applied.term,
         .durable_applied = a->durable_at_start,
+        .state_level = a->schema.level,
         .lacks_state = a->lacks_state,
         .state_is_copy = a->state_is_copy,
         .next_applied = next->index,

@@ -56,6 +56,7 @@ struct outcome {
     struct catalog_changes *changes;
     struct catalog_applied applied;
     struct catalog_history history;
+    struct catalog_schema schema;
     uint64_t durable, bytes;
 };
 
@@ -147,6 +148,15 @@ static void sum_note(struct apply *a, uint64_t index, struct outcome *o)
     memcpy(sum->hash, now.hash, sizeof sum->hash);
 }
 
+/* Where the state stands, behind a transaction or a checkpoint. */
+static void stand_note(const struct apply *a, struct outcome *o)
+{
+    o->applied = catalog_applied(a->catalog);
+    o->history = catalog_history(a->catalog);
+    o->schema = catalog_schema(a->catalog);
+    o->bytes = catalog_bytes(a->catalog);
+}
+
 /* One transaction over entries[0..count). Without effect when it fails. */
 static enum mu_code run_entries(struct apply *a, const struct apply_entry *entries, size_t count,
                                 struct outcome *o, struct mu_err *err)
@@ -164,6 +174,8 @@ static enum mu_code run_entries(struct apply *a, const struct apply_entry *entri
         o->entries_bytes += entries[i].command.bytes;
         rc = catalog_apply(a->catalog, entries[i].index, entries[i].term, entries[i].command,
                            &r.result, err);
+        rc = rc == MU_OK && entries[i].level > 0 ? catalog_raise(a->catalog, entries[i].level, err)
+                                                 : rc;
         if (rc != MU_OK) {
             catalog_rollback(a->catalog);
             return mu_wrap(err, rc, "applying entry %llu", (unsigned long long)entries[i].index);
@@ -234,9 +246,7 @@ static enum mu_code run_order(struct apply *a, const struct order *o, size_t *at
             outcome_free(out);
             return rc;
         }
-        out->applied = catalog_applied(a->catalog);
-        out->history = catalog_history(a->catalog);
-        out->bytes = catalog_bytes(a->catalog);
+        stand_note(a, out);
         out->durable = a->durable;
         a->is_dirty = true;
         a->gives_back = false; /* not before the next second without work */
@@ -251,9 +261,7 @@ static void durable_post(struct apply *a, uint64_t before)
     if (a->durable != before) {
         struct outcome *out = mu_new(sizeof *out);
 
-        out->applied = catalog_applied(a->catalog);
-        out->history = catalog_history(a->catalog);
-        out->bytes = catalog_bytes(a->catalog);
+        stand_note(a, out);
         out->durable = a->durable;
         outcome_post(a, out);
     }
@@ -470,6 +478,7 @@ void apply_collect(struct apply *a)
             .changes = o->changes,
             .applied = o->applied,
             .history = o->history,
+            .schema = o->schema,
             .durable = o->durable,
             .bytes = o->bytes,
         };

@@ -28,6 +28,7 @@ struct apply; /* opaque */
 struct apply_entry {
     uint64_t index, term;
     uint64_t ticket;        /* 0: nobody here waits for its result */
+    uint32_t level;         /* of commands that are allowed from here on; 0: as before */
     struct mu_span command; /* empty: only the applied index moves */
 };
 
@@ -44,8 +45,9 @@ struct apply_report { /* of one transaction */
     size_t sums_count;
     struct catalog_applied applied;
     struct catalog_history history; /* how long that of the keys is */
-    uint64_t durable;               /* applied index that is flushed in the state file */
-    uint64_t bytes;                 /* of that file, in use; 0: not known */
+    struct catalog_schema schema;
+    uint64_t durable; /* applied index that is flushed in the state file */
+    uint64_t bytes;   /* of that file, in use; 0: not known */
 };
 
 typedef void apply_done_fn(void *data, const struct apply_report *report);

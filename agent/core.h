@@ -80,9 +80,10 @@ struct agent {
     /* on servers */
     struct consensus_driver *consensus;
     struct apply *apply;
-    struct catalog_applied applied; /* as last reported by the apply thread */
-    uint64_t awaited;               /* somebody waits for this index, or did */
-    struct timer rest;              /* set: entries are held back until it fires */
+    struct catalog_applied applied; /* as last reported by the apply thread, as is: */
+    struct catalog_schema schema;
+    uint64_t awaited;  /* somebody waits for this index, or did */
+    struct timer rest; /* set: entries are held back until it fires */
     struct catalog_reader *reader;
     struct catalog_watch *watch;
     struct catalog_cache *cache;

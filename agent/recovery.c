@@ -166,6 +166,9 @@ static enum mu_code look(struct recovery *r, struct mu_err *err)
     } else {
         position_of_log(&r->seen, &r->position);
     }
+    if (state_rc == MU_UNSUPPORTED) { /* nothing is wrong with it: a newer version can go on */
+        return mu_fail(err, state_rc, "%s", state_why.text);
+    }
     if (state_rc != MU_OK) {
         damage_add(&r->position, state_rc, state_why.text);
     } else {

@@ -53,11 +53,23 @@ static void on_restored(struct agent *a)
     }
 }
 
+static void schema_note(struct agent *a, struct catalog_schema schema)
+{
+    if (schema.version != a->schema.version) {
+        mu_log(MU_INFO, "agent.server",
+               "The state has a newer schema: versions of muster that do not know it cannot be "
+               "started on it any more",
+               mu_kv_u("schema", schema.version), mu_kv_u("level", schema.level));
+    }
+    a->schema = schema;
+}
+
 static void on_applied(void *data, const struct apply_report *report)
 {
     struct agent *a = data;
 
     a->applied = report->applied;
+    schema_note(a, report->schema);
     if (a->consensus != NULL) {
         consensus_driver_weigh(a->consensus, report->bytes);
         consensus_driver_applied(a->consensus, report->applied.index, report->durable, report->sums,
@@ -218,6 +230,7 @@ static enum mu_code state_take(struct agent *a, struct catalog *catalog, struct 
 {
     a->applied = catalog_applied(catalog);
     a->durable_at_start = catalog_durable(catalog);
+    a->schema = catalog_schema(catalog);
     a->apply = apply_new(a->loop, catalog, on_applied, on_storage_failed, on_state_full, a);
     return catalog_reader_open(&a->reader, a->state_path, NULL, err);
 }
@@ -276,6 +289,7 @@ static enum mu_code state_look(struct agent *a, uint64_t generation, struct mu_e
         state_let_go(a);
         a->lacks_state = true;
         a->applied = (struct catalog_applied){ .index = 0 };
+        a->schema = (struct catalog_schema){ 0 };
         a->durable_at_start = 0;
         return MU_OK;
     }

@@ -194,7 +194,8 @@ static void stats_raft(struct agent *a, struct mu_json_out *o)
     mu_json_text(o, "snapshot_version_max", "1");
     mu_json_text(o, "snapshot_version_min", "0");
     mu_json_text(o, "state", role_text(s.role));
-    put_u(o, "state_rebuilds", a->rebuilds); /* ours: since the process was started */
+    put_u(o, "state_rebuilds", a->rebuilds);     /* ours: since the process was started */
+    put_u(o, "state_schema", a->schema.version); /* ours: how its file is laid out */
     put_hash(a, o); /* ours: equal on all servers that are at one applied_index */
     put_u(o, "term", s.term);
     if (consensus_driver_waits(a->consensus)[0] != '\0') {

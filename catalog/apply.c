@@ -10,6 +10,7 @@
 #include "base/addr.h"
 #include "base/mem.h"
 #include "core.h"
+#include "schema.h"
 
 static catalog_apply_fn *const functions[] = {
     [COMMAND_REGISTER] = catalog__register,
@@ -113,6 +114,22 @@ static enum mu_code apply_once(struct catalog *c, const struct command *command,
     return rc == MU_OK && has_origin ? catalog__origin_note(c, &command->origin, result, err) : rc;
 }
 
+/* The configuration that allows this kind has brought the tables that came with it. If not, this is
+ * no state of that log. */
+static enum mu_code schema_check(const struct catalog *c, struct mu_span bytes, struct mu_err *err)
+{
+    uint32_t level = command_level(bytes);
+
+    if (level <= c->now.schema->level ||
+        catalog__schema_at(level)->version <= c->now.schema->version) {
+        return MU_OK;
+    }
+    return mu_fail(err, MU_CORRUPT,
+                   "command '%s' needs level %u, the state has schema version %lld, of level %u",
+                   command_kind_text(command_kind_of(bytes)), level,
+                   (long long)c->now.schema->version, c->now.schema->level);
+}
+
 static enum mu_code apply_command(struct catalog *c, struct mu_span bytes,
                                   struct catalog_result *result, struct mu_err *err)
 {
@@ -151,7 +168,9 @@ enum mu_code catalog_apply(struct catalog *c, uint64_t index, uint64_t term, str
         return MU_OK;
     }
     mu_arena_reset(&c->arena);
-    enum mu_code rc = apply_command(c, command, result, err);
+    enum mu_code rc = schema_check(c, command, err);
+
+    rc = rc == MU_OK ? apply_command(c, command, result, err) : rc;
 
     c->has_applied = true;
     return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "entry %llu", (unsigned long long)index);

@@ -103,6 +103,7 @@ MU_MUST_CHECK enum mu_code catalog__requests_prune(struct catalog *c, size_t max
 
 /* Everything in memory that a rollback takes back. */
 struct state {
+    const struct schema *schema; /* of the file (schema.h) */
     uint64_t index, term, stamp_ms;
     struct hash_sum sum;
     struct counters counters;

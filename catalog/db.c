@@ -17,15 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "address.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "core.h"
 #include "mvcc.h"
-
-#define SCHEMA_VERSION 6
-#define SCHEMA_OLDEST  4          /* that is brought up to date */
-#define APPLICATION_ID 0x6d757374 /* "must" */
+#include "schema.h"
 
 /* When the WAL is written back, in pages (spec/consensus.md 3.4). Fewer, larger checkpoints halve
  * the cost of writing; idle ones keep a restart short. */
@@ -71,77 +67,6 @@ static enum mu_code sync_dir_of(const struct catalog_files *files, const char *p
 
     mu_free(copy);
     return rc;
-}
-
-static enum mu_code create_schema(struct catalog *c, struct mu_err *err)
-{
-    struct mu_buf sql = MU_BUF_NONE;
-
-    mu_buf_addf(&sql,
-                "BEGIN IMMEDIATE; %s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
-                catalog__row_schema(), APPLICATION_ID, SCHEMA_VERSION);
-    enum mu_code rc = catalog__exec(&c->db, mu_buf_text(&sql), err);
-
-    mu_buf_deinit(&sql);
-    return rc;
-}
-
-/* New tables are empty, or no part of the replicated state: it means what it meant. */
-static enum mu_code upgrade(struct catalog *c, int64_t version, struct mu_err *err)
-{
-    struct mu_buf sql = MU_BUF_NONE;
-    struct rows rows = { .db = NULL };
-
-    mu_buf_addf(&sql, "BEGIN IMMEDIATE; %s PRAGMA user_version=%d",
-                catalog__row_schema_since(version), SCHEMA_VERSION);
-    enum mu_code rc = catalog__exec(&c->db, mu_buf_text(&sql), err);
-
-    rc = rc == MU_OK ? catalog__rows_init(&rows, &c->db, &c->now.sum, err) : rc;
-    rc = rc == MU_OK ? catalog__addresses_fill(&rows, err) : rc;
-    catalog__rows_deinit(&rows);
-    rc = rc == MU_OK ? catalog__exec(&c->db, "COMMIT", err) : rc;
-    mu_buf_deinit(&sql);
-    return rc; /* closing rolls back what is open */
-}
-
-/* Ours, of this schema; or empty, then it becomes so. */
-static enum mu_code settle_schema(struct catalog *c, struct mu_err *err)
-{
-    int64_t application = 0;
-    int64_t version = 0;
-    int64_t tables = 0;
-    enum mu_code rc = catalog__exec_number(&c->db, "PRAGMA application_id", &application, err);
-
-    if (rc == MU_OK) {
-        rc = catalog__exec_number(&c->db, "PRAGMA user_version", &version, err);
-    }
-    if (rc == MU_OK) {
-        rc = catalog__exec_number(&c->db, "SELECT count(*) FROM sqlite_schema", &tables, err);
-    }
-    if (rc != MU_OK) {
-        return rc;
-    }
-    if (application == 0 && version == 0 && tables == 0) {
-        return create_schema(c, err);
-    }
-    if (application != APPLICATION_ID) {
-        return mu_fail(err, MU_FOREIGN, "state %s: a database of another program", c->db.path);
-    }
-    if (version > SCHEMA_VERSION) {
-        return mu_fail(err, MU_UNSUPPORTED,
-                       "state %s: schema version %lld is newer than %d, which this binary knows",
-                       c->db.path, (long long)version, SCHEMA_VERSION);
-    }
-    if (version <= 0) {
-        return mu_fail(err, MU_CORRUPT, "state %s: schema version %lld was never written",
-                       c->db.path, (long long)version);
-    }
-    if (version < SCHEMA_OLDEST) {
-        return mu_fail(err, MU_UNSUPPORTED,
-                       "state %s: schema version %lld is older than %d, which this binary knows",
-                       c->db.path, (long long)version, SCHEMA_OLDEST);
-    }
-    return version < SCHEMA_VERSION ? upgrade(c, version, err) : MU_OK;
 }
 
 static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
@@ -199,7 +124,9 @@ static enum mu_code prepare_all(struct catalog *c, struct mu_err *err)
     for (size_t i = 0; rc == MU_OK && i < MU_LEN(statements); i++) {
         rc = catalog__prepare(&c->db, statements[i].sql, statements[i].to, err);
     }
-    return rc == MU_OK ? catalog__rows_init(&c->rows, &c->db, &c->now.sum, err) : rc;
+    return rc == MU_OK
+               ? catalog__rows_init(&c->rows, &c->db, &c->now.sum, c->now.schema->tables, err)
+               : rc;
 }
 
 static enum mu_code load_applied(struct catalog *c, struct mu_err *err)
@@ -262,7 +189,7 @@ static enum mu_code open_all(struct catalog *c, const struct catalog_options *op
         rc = catalog__connection_open(&c->db, options->path, role, vfs, cache_bytes, err);
     }
     if (rc == MU_OK) {
-        rc = settle_schema(c, err);
+        rc = catalog__schema_settle(c, err);
     }
     if (rc == MU_OK) {
         rc = prepare_all(c, err);
@@ -365,6 +292,11 @@ struct catalog_applied catalog_applied(const struct catalog *c)
     return applied;
 }
 
+struct catalog_schema catalog_schema(const struct catalog *c)
+{
+    return (struct catalog_schema){ (uint32_t)c->now.schema->version, c->now.schema->level };
+}
+
 uint64_t catalog_durable(const struct catalog *c)
 {
     return c->durable;
@@ -388,6 +320,26 @@ enum mu_code catalog_begin(struct catalog *c, struct mu_err *err)
         catalog_rollback(c);
     }
     return rc;
+}
+
+enum mu_code catalog_raise(struct catalog *c, uint32_t level, struct mu_err *err)
+{
+    const struct schema *to = catalog__schema_at(level);
+
+    MU_ASSERT(c->in_transaction);
+    if (to->version <= c->now.schema->version) {
+        return MU_OK;
+    }
+    c->has_applied = true;
+    enum mu_code rc = catalog__schema_climb(c, to, err);
+
+    /* Those that a rollback leaves behind are prepared anew by SQLite when the tables are back. */
+    rc = rc == MU_OK ? catalog__rows_more(&c->rows, to->tables, err) : rc;
+    if (rc != MU_OK) {
+        return mu_wrap(err, rc, "schema version %lld", (long long)to->version);
+    }
+    c->now.schema = to;
+    return MU_OK;
 }
 
 static enum mu_code store_applied(struct catalog *c, struct mu_err *err)
@@ -589,7 +541,7 @@ enum mu_code catalog_census(struct catalog *c, struct mu_buf *to, bool *adds_up,
     MU_ASSERT(!c->in_transaction);
     enum mu_code rc = catalog__rows_census(&c->db, &census, err);
 
-    for (size_t t = 1; rc == MU_OK && t < ROW_TABLES_COUNT; t++) {
+    for (size_t t = 1; rc == MU_OK && t < c->now.schema->tables; t++) {
         catalog__hash_add(&total, census.sums[t]);
         mu_buf_addf(to, "%s%s %llu rows %016llx", t > 1 ? ", " : "",
                     catalog__row_table_name((enum row_table)t),

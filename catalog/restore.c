@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "schema.h"
 #include "stream.h"
 
 #define STAGED_MS UINT64_C(600000)
@@ -163,7 +164,7 @@ static enum mu_code rows_out(struct catalog *c, struct mu_err *err)
     struct counters *k = &c->now.counters;
     enum mu_code rc = MU_OK;
 
-    for (size_t t = 1; rc == MU_OK && t < ROW_TABLES_COUNT; t++) {
+    for (size_t t = 1; rc == MU_OK && t < c->now.schema->tables; t++) {
         if (!is_kept((enum row_table)t)) {
             rc = catalog__rows_clear(&c->db, (enum row_table)t, err);
         }
@@ -361,7 +362,9 @@ static enum mu_code try(struct catalog *c, const struct command_restore *meant,
     struct restoring r = { .catalog = c, .source = { .catalog = c } };
     enum mu_code rc = point_set(c, is_alone, err);
 
-    r.reader = (struct stream_reader){ .source = staged_source, .data = &r.source, .out = &r.info };
+    r.reader = (struct stream_reader){
+        .source = staged_source, .data = &r.source, .tables = c->now.schema->tables, .out = &r.info
+    };
     mu_arena_init(&r.source.arena, 0);
     rc = rc == MU_OK ? replace(&r, meant, err) : rc;
     if (r.is_bad) { /* the same on every server: nothing was restored */

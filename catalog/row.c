@@ -5,15 +5,11 @@
 #include <string.h>
 
 #include "address.h"
+#include "schema.h"
 
-/* -- the schema -------------------------------------------------------------------------------- */
+/* -- the tables -------------------------------------------------------------------------------- */
 
-/* Keys are explicit everywhere: no rowid of SQLite's choosing, so no reuse of one can differ
- * between servers. Only the history is a rowid table, under an id that we count: a put appends at
- * its right edge, and its rows may be large. Secondary indexes of tables WITHOUT ROWID end in the
- * table's key, so reads by them come in the order of nodes and ids.
- *
- * Columns of bytes have no type: what is bound comes back, nothing is converted. */
+/* How they lie in the file is in schema.c. */
 #define IDX_LIST   "name, value"
 #define NODES_LIST "key, name, id, uuid, address, ip, tagged, meta, created, modified"
 #define SERVICES_LIST                                                              \
@@ -43,64 +39,6 @@
     "one, cleanup, contact_ns, trailing, quorum, stable_ns, zone_tag, no_migration, " \
     "version_tag, created, modified"
 
-#define COORDINATES_TABLE                                                               \
-    "CREATE TABLE coordinates(node PRIMARY KEY, at NOT NULL, created INTEGER NOT NULL," \
-    " modified INTEGER NOT NULL) WITHOUT ROWID;"
-
-/* address.c; service is empty in that of a node. */
-#define ADDRESSES_TABLE \
-    "CREATE TABLE addresses(ip, node, service, PRIMARY KEY(ip, node, service)) WITHOUT ROWID;"
-
-static const char schema[] =
-    "CREATE TABLE applied(one INTEGER PRIMARY KEY CHECK (one = 1), idx INTEGER NOT NULL,"
-    " term INTEGER NOT NULL, stamp INTEGER NOT NULL, hash NOT NULL);"
-    "CREATE TABLE idx(name PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE nodes(key PRIMARY KEY, name NOT NULL, id, uuid, address NOT NULL, ip, tagged,"
-    " meta, created INTEGER NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX nodes_uuid ON nodes(uuid) WHERE uuid IS NOT NULL;"
-    "CREATE INDEX nodes_ip ON nodes(ip) WHERE ip IS NOT NULL;"
-    "CREATE TABLE services(node, key, name_key NOT NULL, id NOT NULL, name NOT NULL,"
-    " kind NOT NULL, tags NOT NULL, address NOT NULL, ip, port INTEGER NOT NULL, tagged NOT NULL,"
-    " meta, weight_passing INTEGER NOT NULL, weight_warning INTEGER NOT NULL,"
-    " tag_override INTEGER NOT NULL, proxy NOT NULL, connect NOT NULL, created INTEGER NOT NULL,"
-    " modified INTEGER NOT NULL, PRIMARY KEY(node, key)) WITHOUT ROWID;"
-    "CREATE INDEX services_name ON services(name_key);"
-    "CREATE INDEX services_ip ON services(ip) WHERE ip IS NOT NULL;"
-    "CREATE TABLE checks(node, key, service_name_key NOT NULL, service_key NOT NULL,"
-    " status NOT NULL, id NOT NULL, name NOT NULL, notes NOT NULL, output NOT NULL,"
-    " service_id NOT NULL, service_name NOT NULL, service_tags NOT NULL, type NOT NULL,"
-    " definition NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL,"
-    " PRIMARY KEY(node, key)) WITHOUT ROWID;"
-    "CREATE INDEX checks_service ON checks(service_name_key, node, service_key);"
-    "CREATE INDEX checks_status ON checks(status);"
-    "CREATE TABLE kv_hist_1(id INTEGER PRIMARY KEY, prev INTEGER NOT NULL, op INTEGER NOT NULL,"
-    " create_rev INTEGER, version INTEGER, lease INTEGER, idx INTEGER NOT NULL, flags INTEGER,"
-    " session, lock_idx INTEGER, create_idx INTEGER, key NOT NULL, value);"
-    "CREATE TABLE kv_cur_1(key PRIMARY KEY, id INTEGER NOT NULL, op INTEGER NOT NULL,"
-    " create_rev INTEGER, version INTEGER, lease INTEGER, idx INTEGER NOT NULL, session,"
-    " lock_idx INTEGER, create_idx INTEGER, digest INTEGER) WITHOUT ROWID;"
-    "CREATE TABLE kv_locks_1(session, key, PRIMARY KEY(session, key)) WITHOUT ROWID;"
-    "CREATE TABLE kv_dead_1(id INTEGER PRIMARY KEY, key NOT NULL);"
-    "CREATE TABLE sessions(id PRIMARY KEY, node NOT NULL, name NOT NULL, node_name NOT NULL,"
-    " lock_delay INTEGER NOT NULL, behavior NOT NULL, ttl NOT NULL, node_checks NOT NULL,"
-    " service_checks, created INTEGER NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX sessions_node ON sessions(node);"
-    "CREATE TABLE lock_delays(key PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX lock_delays_until ON lock_delays(until);"
-    "CREATE TABLE autopilot(one INTEGER PRIMARY KEY CHECK (one = 1), cleanup INTEGER NOT NULL,"
-    " contact_ns INTEGER NOT NULL, trailing INTEGER NOT NULL, quorum INTEGER NOT NULL,"
-    " stable_ns INTEGER NOT NULL, zone_tag NOT NULL, no_migration INTEGER NOT NULL,"
-    " version_tag NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL);"
-    "CREATE TABLE origins(id PRIMARY KEY, boot INTEGER NOT NULL, high INTEGER NOT NULL,"
-    " idx INTEGER NOT NULL, seen NOT NULL, effect NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE outcomes(id, seq INTEGER, code INTEGER NOT NULL, applied INTEGER NOT NULL, text,"
-    " data, PRIMARY KEY(id, seq)) WITHOUT ROWID;"
-    "CREATE TABLE requests(id PRIMARY KEY, idx INTEGER NOT NULL, stamp INTEGER NOT NULL,"
-    " digest NOT NULL, code INTEGER NOT NULL, applied INTEGER NOT NULL, text, data) WITHOUT ROWID;"
-    "CREATE INDEX requests_idx ON requests(idx);"
-    "CREATE TABLE staged(at INTEGER PRIMARY KEY, id NOT NULL, data NOT NULL);" COORDINATES_TABLE
-        ADDRESSES_TABLE "INSERT INTO applied VALUES(1, 0, 0, 0, zeroblob(16));";
-
 static const struct table {
     const char *name, *columns;
     size_t columns_count, keys_count;
@@ -124,16 +62,6 @@ static const struct table {
     [ROW_KV_DEAD_1]   = { "kv_dead_1",   DEAD_LIST,     DEAD_COLUMNS,    1, { "id" } },
     [ROW_STAGED]      = { "staged",      STAGED_LIST,   STAGED_COLUMNS,  1, { "at" } },
 }; // clang-format on
-
-const char *catalog__row_schema(void)
-{
-    return schema;
-}
-
-const char *catalog__row_schema_since(int64_t version)
-{
-    return version < 5 ? COORDINATES_TABLE ADDRESSES_TABLE : ADDRESSES_TABLE;
-}
 
 const char *catalog__row_table_name(enum row_table table)
 {
@@ -223,27 +151,44 @@ static enum mu_code prepare(const struct connection *db, const struct table *t, 
     return rc;
 }
 
-enum mu_code catalog__rows_init(struct rows *r, const struct connection *db, struct hash_sum *sum,
-                                struct mu_err *err)
+static enum mu_code prepare_all(struct rows *r, size_t table, struct mu_err *err)
+{
+    const struct {
+        sqlite3_stmt **to;
+        sql_fn *make;
+    } all[] = {
+        { &r->find[table], sql_find }, { &r->add[table], sql_add },
+        { &r->put[table], sql_put },   { &r->remove[table], sql_remove },
+        { &r->scan[table], sql_scan },
+    };
+    /* the last is for keys of two columns */
+    size_t count = tables[table].keys_count > 1 ? MU_LEN(all) : MU_LEN(all) - 1;
+    enum mu_code rc = MU_OK;
+
+    for (size_t i = 0; rc == MU_OK && i < count; i++) {
+        if (*all[i].to == NULL) {
+            rc = prepare(r->db, &tables[table], all[i].make, all[i].to, err);
+        }
+    }
+    return rc;
+}
+
+enum mu_code catalog__rows_more(struct rows *r, size_t tables_count, struct mu_err *err)
 {
     enum mu_code rc = MU_OK;
 
-    *r = (struct rows){ .db = db, .sum = sum };
-    for (size_t i = 1; rc == MU_OK && i < ROW_TABLES_COUNT; i++) {
-        const struct {
-            sqlite3_stmt **to;
-            sql_fn *make;
-        } all[] = {
-            { &r->find[i], sql_find },     { &r->add[i], sql_add },   { &r->put[i], sql_put },
-            { &r->remove[i], sql_remove }, { &r->scan[i], sql_scan },
-        };
-        /* the last is for keys of two columns */
-        size_t count = tables[i].keys_count > 1 ? MU_LEN(all) : MU_LEN(all) - 1;
-
-        for (size_t k = 0; rc == MU_OK && k < count; k++) {
-            rc = prepare(db, &tables[i], all[k].make, all[k].to, err);
-        }
+    for (size_t i = 1; rc == MU_OK && i < tables_count; i++) {
+        rc = prepare_all(r, i, err);
     }
+    return rc;
+}
+
+enum mu_code catalog__rows_init(struct rows *r, const struct connection *db, struct hash_sum *sum,
+                                size_t tables_count, struct mu_err *err)
+{
+    *r = (struct rows){ .db = db, .sum = sum };
+    enum mu_code rc = catalog__rows_more(r, tables_count, err);
+
     return rc == MU_OK ? catalog__addresses_init(r, err) : rc;
 }
 
@@ -417,9 +362,10 @@ enum mu_code catalog__rows_all(const struct connection *db, enum row_table table
 enum mu_code catalog__rows_each(const struct connection *db, row_fn *each, void *data,
                                 struct mu_err *err)
 {
-    enum mu_code rc = MU_OK;
+    const struct schema *schema = NULL;
+    enum mu_code rc = catalog__schema_of(db, &schema, err);
 
-    for (size_t table = 1; rc == MU_OK && table < ROW_TABLES_COUNT; table++) {
+    for (size_t table = 1; rc == MU_OK && table < schema->tables; table++) {
         const struct table *t = &tables[table];
         sqlite3_stmt *s = NULL;
         bool has_row = false;

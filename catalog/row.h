@@ -1,10 +1,11 @@
 /* row.h - rows of replicated state as data: described once, read, written and hashed by one code.
  *
- * A table is a name, its columns and how many of them are its key. From that description come the
- * statements, the state hash, the recount and the dump, so that a column cannot be written without
- * being hashed. Rows are arrays of row_value in the order of the columns; the enums below name the
- * places. In tables of catalog objects the last two columns are the indexes of creation and of the
- * last change: two rows that agree in all others are the same to a user.
+ * A table is a name, its columns and how many of them are its key; schema.h says since when it is.
+ * From that description come the statements, the state hash, the recount and the dump, so that a
+ * column cannot be written without being hashed. Rows are arrays of row_value in the order of the
+ * columns; the enums below name the places. In tables of catalog objects the last two columns are
+ * the indexes of creation and of the last change: two rows that agree in all others are the same to
+ * a user.
  *
  * Memory:  rows that are read are copied into the arena; rows that are written are borrowed.
  * Errors:  MU_IO, MU_FULL, MU_CORRUPT.
@@ -228,16 +229,18 @@ struct rows {
     sqlite3_stmt *address_add, *address_remove; /* address.c */
 };
 
-/* The whole schema, as statements. */
-const char *catalog__row_schema(void);
-const char *catalog__row_schema_since(int64_t version); /* what it has beside version 4 or 5 */
 const char *catalog__row_table_name(enum row_table table);
 /* "key, name, id, ...", for other statements that select whole rows. */
 const char *catalog__row_columns(enum row_table table);
 size_t catalog__row_columns_count(enum row_table table);
 
+/* Of the tables whose numbers are below tables_count: the file has no others (schema.h). */
 MU_MUST_CHECK enum mu_code catalog__rows_init(struct rows *r, const struct connection *db,
-                                              struct hash_sum *sum, struct mu_err *err);
+                                              struct hash_sum *sum, size_t tables_count,
+                                              struct mu_err *err);
+/* The file has more tables by now. */
+MU_MUST_CHECK enum mu_code catalog__rows_more(struct rows *r, size_t tables_count,
+                                              struct mu_err *err);
 void catalog__rows_deinit(struct rows *r);
 
 /* -- reading ----------------------------------------------------------------------------------- */
@@ -277,7 +280,7 @@ bool catalog__row_same(const struct row *a, const struct row *b, size_t count);
 
 /* -- all rows ---------------------------------------------------------------------------------- */
 
-/* Each row of each table, in the order of tables and keys; values are views. */
+/* Each row of each table that the file has, in the order of tables and keys; values are views. */
 typedef void row_fn(void *data, enum row_table table, const struct row_value *values, size_t count);
 MU_MUST_CHECK enum mu_code catalog__rows_each(const struct connection *db, row_fn *each, void *data,
                                               struct mu_err *err);

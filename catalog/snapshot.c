@@ -5,6 +5,7 @@
 
 #include "core.h"
 #include "reader.h"
+#include "schema.h"
 #include "stream.h"
 
 /* In one transaction of an import: the WAL is written back in between. */
@@ -32,12 +33,15 @@ enum mu_code catalog_export(struct catalog_reader *r, catalog_sink_fn *sink, voi
                             struct catalog_snapshot *out, struct mu_err *err)
 {
     struct exporting e = { .writer = { .sink = sink, .data = data, .out = out }, .err = err };
+    const struct schema *schema = NULL;
     struct catalog_applied applied;
     /* Begins the transaction: index and rows are of one moment (row 48). */
     enum mu_code rc = catalog_reader_applied(r, &applied, err);
 
+    rc = rc == MU_OK ? catalog__schema_of(r->db, &schema, err) : rc;
     if (rc == MU_OK) {
-        rc = catalog__stream_begin(&e.writer, &applied, err);
+        e.writer.tables = schema->tables;
+        rc = catalog__stream_begin(&e.writer, &applied, schema->level, err);
     }
     if (rc == MU_OK) {
         rc = catalog__rows_each(r->db, export_row, &e, err);
@@ -103,6 +107,21 @@ static enum mu_code judge(struct catalog *c, const struct catalog_snapshot *s, c
     return MU_OK;
 }
 
+/* The stream says which tables it has: those that it has no rows of, too, for commands behind it.
+ */
+static enum mu_code tables_in(struct catalog *c, struct stream_reader *r, struct mu_err *err)
+{
+    if (!catalog__schema_has_level(r->out->level)) {
+        return mu_fail(err, MU_UNSUPPORTED,
+                       "a snapshot with tables of level %u, which this binary does not know",
+                       r->out->level);
+    }
+    enum mu_code rc = catalog_raise(c, r->out->level, err);
+
+    r->tables = c->now.schema->tables;
+    return rc;
+}
+
 enum mu_code catalog_import(struct catalog *c, catalog_source_fn *source, void *data,
                             const uint8_t *hash, struct catalog_snapshot *out, struct mu_err *err)
 {
@@ -111,6 +130,7 @@ enum mu_code catalog_import(struct catalog *c, catalog_source_fn *source, void *
 
     MU_ASSERT(c->now.index == 0 && !c->in_transaction);
     rc = rc == MU_OK ? catalog_begin(c, err) : rc;
+    rc = rc == MU_OK ? tables_in(c, &r, err) : rc;
     rc = rc == MU_OK ? rows_in(c, &r, err) : rc;
     rc = rc == MU_OK ? judge(c, out, hash, err) : rc;
     if (rc == MU_OK) {
@@ -133,7 +153,9 @@ enum mu_code catalog_import(struct catalog *c, catalog_source_fn *source, void *
 enum mu_code catalog_inspect(catalog_source_fn *source, void *data, struct catalog_snapshot *out,
                              struct mu_err *err)
 {
-    struct stream_reader r = { .source = source, .data = data, .out = out };
+    struct stream_reader r = {
+        .source = source, .data = data, .tables = ROW_TABLES_COUNT, .out = out
+    };
     struct hash_sum sum = { 0, 0 };
     uint8_t found[HASH_BYTES];
     bool has_row = true;

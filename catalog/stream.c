@@ -6,6 +6,7 @@
 #include "base/crc.h"
 #include "base/limits.h"
 #include "base/wire.h"
+#include "proto/command.h"
 
 #define MAGIC      UINT64_C(0x31706e7372747375) /* "ustrsnp1" */
 #define VERSION    1U
@@ -42,16 +43,16 @@ static enum mu_code block_put(struct stream_writer *w, struct mu_err *err)
 }
 
 enum mu_code catalog__stream_begin(struct stream_writer *w, const struct catalog_applied *applied,
-                                   struct mu_err *err)
+                                   uint32_t level, struct mu_err *err)
 {
     uint8_t head[HEAD_BYTES];
     struct mu_wr wr = mu_wr_of(head, sizeof head);
 
     (void)crypto_generichash_init(&w->hash, NULL, 0, sizeof w->out->hash);
-    *w->out = (struct catalog_snapshot){ .applied = *applied };
+    *w->out = (struct catalog_snapshot){ .applied = *applied, .level = level };
     mu_wr_u64le(&wr, MAGIC);
     mu_wr_u32le(&wr, VERSION);
-    mu_wr_u32le(&wr, 0);
+    mu_wr_u32le(&wr, level > COMMAND_LEVEL_FIRST ? level : 0);
     mu_wr_u64le(&wr, applied->index);
     mu_wr_u64le(&wr, applied->term);
     mu_wr_u64le(&wr, applied->stamp_ms);
@@ -115,8 +116,8 @@ enum mu_code catalog__stream_end(struct stream_writer *w, struct mu_err *err)
 
     if (rc == MU_OK) {
         mu_buf_add_byte(&w->block, 0);
-        mu_buf_add_byte(&w->block, ROW_TABLES_COUNT - 1);
-        for (size_t i = 1; i < ROW_TABLES_COUNT; i++) {
+        mu_buf_add_byte(&w->block, (uint8_t)(w->tables - 1));
+        for (size_t i = 1; i < w->tables; i++) {
             w->out->tables[i].name = catalog__row_table_name((enum row_table)i);
             mu_buf_add_byte(&w->block, (uint8_t)i);
             add_u64(&w->block, w->out->tables[i].rows);
@@ -177,7 +178,8 @@ enum mu_code catalog__stream_open(struct stream_reader *r, struct mu_err *err)
     uint64_t magic = mu_rd_u64le(&rd);
     uint32_t version = mu_rd_u32le(&rd);
 
-    mu_rd_skip(&rd, 4);
+    r->out->level = mu_rd_u32le(&rd);
+    r->out->level = r->out->level > 0 ? r->out->level : COMMAND_LEVEL_FIRST;
     applied->index = mu_rd_u64le(&rd);
     applied->term = mu_rd_u64le(&rd);
     applied->stamp_ms = mu_rd_u64le(&rd);
@@ -276,7 +278,8 @@ static enum mu_code take_row(struct stream_reader *r, uint8_t table, struct row 
     size_t left = r->rows.left;
     uint8_t count = mu_rd_u8(&r->rows);
 
-    if (table >= ROW_TABLES_COUNT) {
+    if (table >=
+        r->tables) { /* in these words, always: they become a part of the state (restore.c) */
         return mu_fail(err, MU_UNSUPPORTED, "a snapshot with table %u, which this binary lacks",
                        table);
     }

@@ -4,8 +4,8 @@
 
 #include <sodium.h>
 
-#include "catalog/snapshot.h"
 #include "base/wire.h"
+#include "catalog/snapshot.h"
 #include "row.h"
 
 /* A block is closed when it has so much; one row may be larger. */
@@ -14,6 +14,7 @@
 struct stream_writer {
     catalog_sink_fn *sink;
     void *data;
+    size_t tables; /* that the state has; numbers below it */
     struct mu_buf block;
     crypto_generichash_state hash;
     struct catalog_snapshot *out; /* borrowed */
@@ -21,7 +22,7 @@ struct stream_writer {
 
 MU_MUST_CHECK enum mu_code catalog__stream_begin(struct stream_writer *w,
                                                  const struct catalog_applied *applied,
-                                                 struct mu_err *err);
+                                                 uint32_t level, struct mu_err *err);
 MU_MUST_CHECK enum mu_code catalog__stream_row(struct stream_writer *w, enum row_table table,
                                                const struct row_value *values, size_t count,
                                                struct mu_err *err);
@@ -30,6 +31,7 @@ MU_MUST_CHECK enum mu_code catalog__stream_end(struct stream_writer *w, struct m
 struct stream_reader {
     catalog_source_fn *source;
     void *data;
+    size_t tables; /* that it may have rows of */
     struct mu_buf block;
     struct mu_rd rows; /* of the block, not read yet */
     crypto_generichash_state hash;

@@ -154,6 +154,27 @@ static enum mu_code check_level(const struct consensus_node *n, struct mu_err *e
                    n->options.dir, level, level_max(n));
 }
 
+/* The state has what only an entry behind such a configuration can have asked for, or one that
+ * would be behind it in another cluster. */
+static enum mu_code check_state_level(const struct consensus_node *n, struct mu_err *err)
+{
+    const struct consensus_loaded *l = &n->opened.loaded;
+    uint32_t level = CONSENSUS_LEVEL_FIRST;
+
+    for (size_t i = 0; i < l->configs_count && l->configs[i].index <= n->options.applied; i++) {
+        level = l->configs[i].level;
+    }
+    if (n->takes_next || n->options.state_level <= level) {
+        return MU_OK;
+    }
+    return mu_fail(err, MU_CORRUPT,
+                   "%s: the state was made for commands of level %u, and up to entry %llu the log "
+                   "allows level %u: they are not of one cluster, or one of them is an old copy; "
+                   "move the data directory away and let the server join as a new one",
+                   n->options.dir, n->options.state_level, (unsigned long long)n->options.applied,
+                   level);
+}
+
 static void identify(struct consensus_node *n)
 {
     n->identity = (struct consensus_identity){
@@ -194,6 +215,7 @@ enum mu_code consensus__node_open(struct consensus_node *n,
     rc = state_lost(n, err);
     rc = rc == MU_OK ? check_applied(n, err) : rc;
     rc = rc == MU_OK ? check_level(n, err) : rc;
+    rc = rc == MU_OK ? check_state_level(n, err) : rc;
     return rc == MU_OK ? consensus__node_bootstrap_open(n, err) : rc;
 }
 

@@ -53,6 +53,16 @@ bool consensus__node_can_deliver(const struct consensus_node *n)
 
 /* -- where entries come from --------------------------------------------------------------- */
 
+/* Its payload was read before, when it came in or when the log was opened. */
+static uint32_t level_of_config(struct mu_span payload, uint64_t index)
+{
+    struct consensus_config config;
+    enum mu_code rc = consensus_config_decode(payload, index, &config, NULL);
+
+    MU_ASSERT(rc == MU_OK);
+    return config.level;
+}
+
 static bool from_tail(const struct consensus_node *n, uint64_t index,
                       struct consensus_entry_view *out)
 {
@@ -69,6 +79,9 @@ static bool from_tail(const struct consensus_node *n, uint64_t index,
     };
     if (out->is_command && e.handle != 0) {
         out->bytes = consensus__pool_payload(&n->pool, e.handle);
+    }
+    if (e.kind == CONSENSUS_CONFIG) {
+        out->level = level_of_config(consensus__pool_payload(&n->pool, e.handle), index);
     }
     return true;
 }
@@ -90,6 +103,7 @@ static bool from_replay(struct consensus_node *n, uint64_t index, struct consens
         .term = r.term,
         .is_command = r.kind == CONSENSUS_COMMAND,
         .bytes = r.kind == CONSENSUS_COMMAND ? r.payload : MU_SPAN_NONE,
+        .level = r.kind == CONSENSUS_CONFIG ? level_of_config(r.payload, r.index) : 0,
     };
     return true;
 }

@@ -64,8 +64,9 @@ struct catalog_result {
 void catalog_result_free(struct catalog_result *result);
 
 /* Create or open. Checks pragmas by reading them back, the schema version, and that no other
- * process has it open. Errors: MU_IO, MU_FULL, MU_CORRUPT, MU_FOREIGN (another process has it open,
- * or another program made it), MU_UNSUPPORTED (newer schema). */
+ * process has it open. An older schema is brought up to what came with its level of commands.
+ * Errors: MU_IO, MU_FULL, MU_CORRUPT, MU_FOREIGN (another process has it open, or another program
+ * made it), MU_UNSUPPORTED (newer schema). */
 MU_MUST_CHECK enum mu_code catalog_open(struct catalog **out, const struct catalog_options *options,
                                         struct mu_err *err);
 void catalog_close(struct catalog *c); /* NULL is fine; writes nothing */
@@ -76,6 +77,13 @@ struct catalog_history {
     uint64_t compacted_rev; /* up to which superseded versions are gone */
 };
 struct catalog_history catalog_history(const struct catalog *c);
+
+/* How the file is laid out. */
+struct catalog_schema {
+    uint32_t version; /* that older binaries compare with what they know */
+    uint32_t level;   /* of commands that it came with (proto/command.h) */
+};
+struct catalog_schema catalog_schema(const struct catalog *c); /* inside a transaction: its own */
 
 struct catalog_applied catalog_applied(const struct catalog *c); /* inside a transaction: its own */
 
@@ -91,6 +99,11 @@ MU_MUST_CHECK enum mu_code catalog_begin(struct catalog *c, struct mu_err *err);
 MU_MUST_CHECK enum mu_code catalog_apply(struct catalog *c, uint64_t index, uint64_t term,
                                          struct mu_span command, struct catalog_result *result,
                                          struct mu_err *err);
+
+/* From the entry applied last on, all servers of the cluster understand commands of this level: the
+ * schema is brought up to what came with it, in this transaction. Commands of that level are not
+ * applied before (MU_CORRUPT). A lower one changes nothing. */
+MU_MUST_CHECK enum mu_code catalog_raise(struct catalog *c, uint32_t level, struct mu_err *err);
 
 /* Commit. *changes receives what the transaction touched, *given* to the caller (end it with
  * catalog_changes_free()). */

@@ -4,13 +4,15 @@
  * order of their keys, values by kind; nothing depends on SQLite's version, its pages or on tables
  * of one server alone. So the hash of a stream names a state (spec/consensus.md 2.12).
  *
- *   head   72 B: magic u64 | version u32 | 0 u32 | index u64 | term u64 | stamp u64 |
+ *   head   72 B: magic u64 | version u32 | level u32 | index u64 | term u64 | stamp u64 |
  *                state hash 16 | 0 u64 | crc u32 | 0 u32
  *   block        bytes u32 | crc u32 | rows: table u8 | columns u8 | values
  *                value: kind u8 | nothing, or i64, or bytes u32 and so many
  *   last block   bytes u32 | crc u32 | 0 u8 | tables u8 | of each: table u8 | rows u64
  *
- * Little-endian; each crc is CRC-32C of what follows it in the block, or precedes it in the head.
+ * The level is that of the commands whose tables it has, 0 for the first: a state without them gets
+ * them before its rows (catalog/schema.h). Little-endian; each crc is CRC-32C of what follows it in
+ * the block, or precedes it in the head.
  *
  * Thread:  any, with a reader or a catalog of its own. These calls block for as long as it takes.
  * Memory:  a block at a time.
@@ -28,6 +30,7 @@ struct catalog_reader;
 
 struct catalog_snapshot {
     struct catalog_applied applied;
+    uint32_t level;   /* of commands that its tables came with */
     uint64_t bytes;   /* of the stream */
     uint8_t hash[32]; /* BLAKE2b-256 of all of it */
     struct {

@@ -30,6 +30,7 @@ struct consensus_entry_view {
     uint64_t index, term;
     bool is_command;      /* else a no-op or a configuration: only the index moves */
     struct mu_span bytes; /* of a command */
+    uint32_t level;       /* of a configuration: of the commands that it allows; else 0 */
     uint64_t ticket;      /* of the proposal on this server that it came from; 0: none */
 };
 
@@ -79,6 +80,7 @@ struct consensus_driver_options {
     void *callbacks_data;
     uint64_t applied, applied_term; /* what the state contains already */
     uint64_t durable_applied;
+    uint32_t state_level; /* of commands: that the state was made for; 0: the first */
     /* There is no state, or none that may be used; `applied` is 0. What the log does not hold any
      * more comes from the leader; without others that could have it, it is not opened. */
     bool lacks_state;

@@ -66,6 +66,9 @@ static void oracle_apply(struct world *w, const struct consensus_entry_view *e, 
         rc = catalog_apply(w->oracle, e->index, e->term, e->is_command ? e->bytes : MU_SPAN_NONE,
                            &result, &err);
     }
+    if (rc == MU_OK && e->level > 0) {
+        rc = catalog_raise(w->oracle, e->level, &err);
+    }
     if (rc == MU_OK) {
         rc = catalog_commit(w->oracle, &changes, &err);
     }

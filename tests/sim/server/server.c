@@ -360,6 +360,7 @@ static void on_entries(void *data, const struct consensus_entry_view *entries, s
             .index = entries[i].index,
             .term = entries[i].term,
             .ticket = entries[i].index, /* every result is looked at */
+            .level = entries[i].level,
             .command = entries[i].is_command ? entries[i].bytes : MU_SPAN_NONE,
         };
     }

@@ -121,7 +121,7 @@ static void push(struct world *w, uint64_t index, uint64_t ticket, const char *k
     struct mu_buf command = MU_BUF_NONE;
 
     encode(key, has_cas, &command);
-    struct apply_entry e = { index, 1, ticket, mu_buf_span(&command) };
+    struct apply_entry e = { index, 1, ticket, 0, mu_buf_span(&command) };
 
     apply_push(w->apply, &e, 1);
     mu_buf_deinit(&command); /* it was copied */
@@ -171,7 +171,7 @@ static void what_is_held_is_applied_in_company(void **state)
         struct mu_buf command = MU_BUF_NONE;
 
         encode("k", false, &command);
-        struct apply_entry e = { i, 1, i, mu_buf_span(&command) };
+        struct apply_entry e = { i, 1, i, 0, mu_buf_span(&command) };
 
         apply_hold(w->apply, &e, 1);
         mu_buf_deinit(&command);
@@ -195,7 +195,7 @@ static void what_a_step_leaves_is_not_slept_over(void **state)
     encode("k", false, &command);
     for (unsigned i = 0; i < BATCHES; i++) {
         for (size_t k = 0; k < MU_LEN(batch); k++) {
-            batch[k] = (struct apply_entry){ ++index, 1, 0, mu_buf_span(&command) };
+            batch[k] = (struct apply_entry){ ++index, 1, 0, 0, mu_buf_span(&command) };
         }
         apply_hold(w->apply, batch, MU_LEN(batch));
     }
@@ -216,7 +216,7 @@ static void what_is_held_is_applied_before_the_end(void **state)
     struct catalog_options options = { .path = w->path };
 
     encode("k", false, &command);
-    struct apply_entry e = { 1, 1, 1, mu_buf_span(&command) };
+    struct apply_entry e = { 1, 1, 1, 0, mu_buf_span(&command) };
 
     apply_hold(w->apply, &e, 1);
     mu_buf_deinit(&command);
@@ -286,9 +286,9 @@ static void a_restore_has_a_transaction_of_its_own(void **state)
     encode("k", false, &put);
     assert_int_equal(command_encode(&c, &restore, NULL), MU_OK);
     struct apply_entry entries[] = {
-        { 1, 1, 1, mu_buf_span(&put) },     { 2, 1, 2, mu_buf_span(&put) },
-        { 3, 1, 3, mu_buf_span(&restore) }, { 4, 1, 4, mu_buf_span(&restore) },
-        { 5, 1, 5, mu_buf_span(&put) },
+        { 1, 1, 1, 0, mu_buf_span(&put) },     { 2, 1, 2, 0, mu_buf_span(&put) },
+        { 3, 1, 3, 0, mu_buf_span(&restore) }, { 4, 1, 4, 0, mu_buf_span(&restore) },
+        { 5, 1, 5, 0, mu_buf_span(&put) },
     };
 
     apply_push(w->apply, entries, MU_LEN(entries));
@@ -302,7 +302,7 @@ static void a_restore_has_a_transaction_of_its_own(void **state)
 static void bytes_that_are_no_command_stop_the_server(void **state)
 {
     struct world *w = *state;
-    struct apply_entry e = { 1, 1, 1, MU_SPAN_LIT("\xff\xff nonsense") };
+    struct apply_entry e = { 1, 1, 1, 0, MU_SPAN_LIT("\xff\xff nonsense") };
 
     apply_push(w->apply, &e, 1);
     while (w->failure[0] == '\0') {

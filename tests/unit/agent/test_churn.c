@@ -90,7 +90,7 @@ static void push(struct day *d, struct command *c)
         fail_msg("%s", err.text);
     }
     d->index++;
-    struct apply_entry e = { d->index, 1, d->index, mu_buf_span(&bytes) };
+    struct apply_entry e = { d->index, 1, d->index, 0, mu_buf_span(&bytes) };
 
     apply_push(d->apply, &e, 1);
     mu_buf_deinit(&bytes);

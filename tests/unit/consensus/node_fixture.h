@@ -39,6 +39,8 @@ struct rig {
     void *net_data;
 
     uint64_t given, given_term;
+    uint32_t level; /* of the configuration that was given last, as is: */
+    uint64_t level_index;
     bool is_ready;
     unsigned dead_count, answers, read_only_count;
     char dead[MU_ERR_TEXT_MAX];
@@ -129,6 +131,11 @@ static inline void on_apply(void *data, const struct consensus_entry_view *entri
         assert_int_equal(entries[i].index, r->given + 1);
         r->given = entries[i].index;
         r->given_term = entries[i].term;
+        if (entries[i].level > 0) {
+            assert_false(entries[i].is_command);
+            r->level = entries[i].level;
+            r->level_index = entries[i].index;
+        }
     }
 }
 

@@ -27,6 +27,34 @@ static void a_lone_server_commits_and_finds_it_again(void **state)
     rig_free(r);
 }
 
+/* With the entries comes what their configurations allow, from memory and from the log. */
+static void the_level_comes_with_its_entry(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct rig *r = mu_new(sizeof *r);
+    struct consensus_driver_options options = options_of(r);
+
+    (void)state;
+    rig_open(r, d);
+    run_until(r, is_ready);
+    STEP_UNTIL(r, r->level > 0);
+    assert_int_equal(r->level, CONSENSUS_LEVEL_FIRST);
+    uint64_t first = r->level_index;
+
+    for (unsigned boot = 0; boot < 2; boot++) { /* the first of them raises it, alone as it is */
+        uint64_t risen = boot == 0 ? 0 : r->level_index;
+
+        rig_close(r);
+        memory_crash(d);
+        memset(r, 0, sizeof *r);
+        options.level_max = 3;
+        rig_start(r, d, &options);
+        STEP_UNTIL(r, r->level == 3);
+        assert_true(risen == 0 ? r->level_index > first : r->level_index == risen);
+    }
+    rig_free(r);
+}
+
 /* Whole when the log was opened, and not when the state wants it: nothing is made up. */
 static void entries_that_cannot_be_read_back_end_the_server(void **state)
 {
@@ -217,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(a_lone_server_commits_and_finds_it_again),
+        BOTH(the_level_comes_with_its_entry),
         BOTH(entries_that_cannot_be_read_back_end_the_server),
         BOTH(a_failed_flush_ends_the_server_once_with_the_reason),
         BOTH(a_full_disk_refuses_clients_by_name),

@@ -139,6 +139,56 @@ static void a_log_of_a_higher_level_is_left_to_who_understands_it(void **state)
     }
 }
 
+/* The layout of a state is at most what the log before it has asked for (catalog/schema.h). */
+static void a_state_of_a_higher_level_than_its_log_is_refused(void **state)
+{
+    static const struct {
+        const char *why;
+        uint32_t log, state;
+        uint64_t next; /* a state that an install left complete */
+        bool opens;
+    } cases[] = {
+        { "of no level yet", 1, 0, 0, true },
+        { "both of the first", 1, 1, 0, true },
+        { "both of a later one", 2, 2, 0, true },
+        { "nothing of the state came with it", 3, 2, 0, true },
+        { "a copy of another cluster's", 1, 2, 0, false },
+        { "the same, of a later one", 2, 3, 0, false },
+        { "but another takes its place", 1, 2, 10, true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct memory_disk *d = memory_disk_new();
+        struct rig *r = mu_new(sizeof *r);
+        struct consensus_driver_options options = options_of(r);
+        struct mu_err err = MU_ERR_NONE;
+        char text[128];
+
+        log_make_of(d, 3, cases[i].log, MU_SPAN_NONE);
+        options.expect = 0;
+        options.applied = cases[i].next > 0 ? 5 : 10;
+        options.applied_term = cases[i].next > 0 ? 2 : 3;
+        options.next_applied = cases[i].next;
+        options.next_applied_term = 3;
+        options.level_max = 3;
+        options.state_level = cases[i].state;
+        (void)snprintf(text, sizeof text,
+                       "/disk: the state was made for commands of level %u, and up to entry 10 the "
+                       "log allows level %u",
+                       cases[i].state, cases[i].log);
+        enum mu_code rc = rig_try(r, d, &options, &err);
+
+        if (rc != (cases[i].opens ? MU_OK : MU_CORRUPT) ||
+            (rc != MU_OK && strstr(err.text, text) == NULL)) {
+            fail_msg("%s: %s", cases[i].why, err.text);
+        }
+        consensus__node_deinit(&r->node);
+        mu_free(r);
+        memory_disk_free(d);
+    }
+}
+
 static void a_promise_that_is_none_is_refused_with_the_directory(void **state)
 {
     struct memory_disk *d = memory_disk_new();
@@ -187,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(state_and_log_are_of_one_history_or_refused),
         cmocka_unit_test(a_log_of_a_higher_level_is_left_to_who_understands_it),
+        cmocka_unit_test(a_state_of_a_higher_level_than_its_log_is_refused),
         cmocka_unit_test(a_promise_that_is_none_is_refused_with_the_directory),
         cmocka_unit_test(a_server_without_a_cluster_says_so),
     };
