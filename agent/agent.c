@@ -353,6 +353,7 @@ enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied
         .next_applied_term = next->term,
         .trailing_entries = (uint32_t)c->raft_trailing_logs,
         .has_leases = c->has_read_leases,
+        .poll_us = (uint32_t)c->write_poll_us,
         .level_max = agent__level_max(a),
     };
     enum mu_code rc = consensus_driver_new(&a->consensus, a->loop, &options, err);

@@ -196,6 +196,7 @@ const struct config_item config_items[] = {
     { .key = "performance.raft_multiplier", INT, AT(c.raft_multiplier), .fallback = 1, .min = 1, .max = 10, .help = "Scales the times of elections and heartbeats." },
     { .key = "performance.leave_drain_time", MS, AT(c.leave_drain_ms), .fallback = S(5), AT_LEAST(0), .help = "How long a leaving server still answers." },
     { .key = "performance.rpc_hold_timeout", MS, AT(c.rpc_hold_ms), .fallback = S(7), AT_LEAST(0), LIVE, .help = "How long a request waits for a leader." },
+    { .key = "performance.write_poll_us", INT, AT(c.write_poll_us), .fallback = 500, .min = 0, .max = 10000, .help = "How long a server looks for what a write waits for (disks, other servers) before it sleeps, in microseconds, while writes follow each other closely and were mostly faster than that. Saves the time that processors take to wake, at the price of one of them while there are writes; 0: it always sleeps." },
     { .key = "performance.grpc_keepalive_*", ANY, LATER, .help = "Keep-alive of internal gRPC connections." },
 
     { .key = "limits.http_max_conns_per_client", INT, AT(c.http_max_conns_per_client), .fallback = MU_HTTP_PER_CLIENT, AT_LEAST(1), LIVE, .help = "HTTP connections of one address." },

@@ -3,12 +3,14 @@
  *   iteration of the loop:  timers | prepare: turn | poll: sockets, the store's bell | ...
  *
  * What callers want while sockets and timers are served is noted and done in the next prepare,
- * before the loop may sleep; an idle handle keeps it from sleeping while something is noted.
+ * before the loop may sleep; an idle handle keeps it from sleeping while something is noted. The
+ * same handle keeps it awake while what writes wait for is about to come (vigil.h).
  *
  * After a pause (SIGSTOP, a frozen machine) timers run before sockets are read. A timer that is
  * late by more than pause_ms therefore lets one poll without waiting pass first: what arrived
  * meanwhile is heard before silence is believed (spec/consensus.md 2.17).
  */
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -20,6 +22,7 @@
 #include "base/mem.h"
 #include "node.h"
 #include "proto/bell.h"
+#include "vigil.h"
 
 #define DEV_SEGMENT_BYTES (1024U * 1024)
 #define DEV_BALLAST_BYTES (1024U * 1024)
@@ -34,9 +37,10 @@ struct consensus_driver {
     uv_timer_t timer;
     struct mu_bell *bell; /* the store has something to say */
     uv_prepare_t prepare; /* turns */
-    uv_idle_t idle;       /* active: something is noted, do not sleep */
+    uv_idle_t idle;       /* active: something is noted, or about to come: do not sleep */
     uv_check_t check;     /* active: a late timer waits for one poll */
     unsigned handles_open;
+    struct consensus_vigil vigil;
     uint64_t aimed_ms;        /* of the timer; UINT64_MAX: it is not running */
     atomic_bool is_listening; /* the bell may be rung */
 
@@ -52,11 +56,6 @@ static struct consensus_driver *driver_of(void *data)
 
     MU_ASSERT(d != NULL && d->magic == MAGIC);
     return d;
-}
-
-static void on_idle(uv_idle_t *handle)
-{
-    (void)handle; /* it is there to keep the poll from waiting */
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -87,15 +86,48 @@ static bool must_stop(const struct consensus_driver *d)
            (!d->is_leaving || consensus__node_has_left(&d->node));
 }
 
+static bool must_turn(const struct consensus_driver *d)
+{
+    return consensus__node_has_work(&d->node) || must_stop(d) ||
+           uv_is_active((const uv_handle_t *)&d->check);
+}
+
+/* While this handle is active the poll does not wait. For what is about to come the loop turns on,
+ * after whoever else wants this processor. */
+static void on_idle(uv_idle_t *handle)
+{
+    struct consensus_driver *d = driver_of(handle->data);
+
+    if (must_turn(d)) {
+        return;
+    }
+    uint64_t now_ns = mu_clock_ns();
+
+    if (now_ns < d->vigil.until_ns) {
+        (void)sched_yield();
+        uint64_t then_ns = mu_clock_ns();
+
+        consensus__vigil_yielded(&d->vigil, then_ns, then_ns - now_ns);
+    } else {
+        (void)uv_idle_stop(&d->idle);
+    }
+}
+
 static void settle(struct consensus_driver *d)
 {
+    uint64_t now_ns = mu_clock_ns();
+    uint64_t mark = 0;
+
     if (d->node.phase == CONSENSUS_NODE_STOPPED) {
         return; /* the handles are going */
     }
     timer_aim(d);
-    if (consensus__node_has_work(&d->node) || must_stop(d)) {
+    bool is_awaited = consensus__node_awaits(&d->node, &mark);
+
+    consensus__vigil_look(&d->vigil, now_ns, mark, is_awaited);
+    if (must_turn(d) || now_ns < d->vigil.until_ns) {
         (void)uv_idle_start(&d->idle, on_idle);
-    } else if (!uv_is_active((uv_handle_t *)&d->check)) {
+    } else {
         (void)uv_idle_stop(&d->idle);
     }
 }
@@ -224,6 +256,7 @@ enum mu_code consensus_driver_new(struct consensus_driver **out, struct uv_loop_
     d->magic = MAGIC;
     d->loop = loop;
     d->dir = mu_strdup(options->dir);
+    d->vigil.limit_ns = (uint64_t)options->poll_us * 1000;
     d->aimed_ms = UINT64_MAX;
     own.dir = d->dir;
     struct consensus_store_options store_options = {

@@ -693,6 +693,16 @@ bool consensus__node_has_work(const struct consensus_node *n)
              !n->is_formed_told || consensus__node_can_deliver(n)));
 }
 
+bool consensus__node_awaits(const struct consensus_node *n, uint64_t *mark)
+{
+    bool is_writing = !mu_list_empty(&n->flights);
+    uint64_t last = is_writing ? MU_CONTAINER(n->flights.prev, struct consensus_flight, link)->seq
+                               : n->persisted_seq;
+
+    *mark = last + n->persisted_seq + n->tickets.oldest + n->tickets.next; /* they only count up */
+    return is_writing || n->tickets.oldest < n->tickets.next;
+}
+
 void consensus__node_turn(struct consensus_node *n, uint64_t now_ms)
 {
     MU_ASSERT(!n->is_feeding);

@@ -160,6 +160,9 @@ void consensus__node_start(struct consensus_node *n, uint64_t now_ms);
 /* Do what was noted. Work in one turn is bounded: has_work() then still says true. */
 void consensus__node_turn(struct consensus_node *n, uint64_t now_ms);
 bool consensus__node_has_work(const struct consensus_node *n);
+/* Is there a write that is not durable yet, or somebody who waits for an answer? *mark is another
+ * one when some of it has come, or more is awaited. */
+bool consensus__node_awaits(const struct consensus_node *n, uint64_t *mark);
 /* When silence means something; UINT64_MAX: never. */
 uint64_t consensus__node_wake_at(const struct consensus_node *n);
 uint64_t consensus__node_pause_ms(const struct consensus_node *n);

@@ -116,6 +116,7 @@ struct config {
     } autopilot;
     int64_t raft_multiplier, raft_trailing_logs;
     int64_t command_level_max; /* 0: what the version knows */
+    int64_t write_poll_us;
     struct {
         int64_t interval_ms; /* 0: only when asked for */
         int64_t bytes_per_second;

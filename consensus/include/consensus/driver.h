@@ -98,7 +98,8 @@ struct consensus_driver_options {
     uint32_t level_max;        /* of commands that this server understands; 0: the first */
     uint32_t chunk_bytes;      /* of a snapshot in one message; 0: CONSENSUS_CHUNK_BYTES */
     uint32_t cache_bytes;      /* of entries kept in memory when nobody needs them; 0: 512 KiB */
-    uint64_t seed;             /* of election times and of ids; 0: the system's */
+    uint32_t poll_us; /* how long the loop looks for what a write waits for; 0: it sleeps */
+    uint64_t seed;    /* of election times and of ids; 0: the system's */
 };
 
 /* Opens the log. Errors: MU_IO, MU_FULL, MU_CORRUPT (file, offset and what to do), MU_FOREIGN (the

@@ -57,6 +57,43 @@ static void any_number_and_size_fits_one_turn(void **state)
     }
 }
 
+static bool is_quiet(struct rig *r)
+{
+    uint64_t mark = 0;
+
+    return !consensus__node_awaits(&r->node, &mark);
+}
+
+/* From the proposal to its answer; what comes meanwhile shows in the mark. */
+static void a_write_is_awaited_until_it_is_answered(void **state)
+{
+    struct memory_disk *d = memory_disk_new();
+    struct rig *r = mu_new(sizeof *r);
+    uint8_t command[10] = { 0 };
+    struct many m = { .count = 0 };
+    uint64_t mark = 0;
+    uint64_t before = 0;
+
+    (void)state;
+    rig_open(r, d);
+    run_until(r, is_ready);
+    STEP_UNTIL(r, is_quiet(r));
+    (void)consensus__node_awaits(&r->node, &before);
+    for (unsigned i = 1; i <= 3; i++) {
+        (void)consensus__node_propose(&r->node, mu_span_of(command, sizeof command), false, on_one,
+                                      &m);
+        assert_true(consensus__node_awaits(&r->node, &mark));
+        assert_true(mark > before);
+        before = mark;
+        STEP_UNTIL(r, m.count >= i);
+        STEP_UNTIL(r, is_quiet(r));
+        (void)consensus__node_awaits(&r->node, &mark);
+        assert_true(mark > before);
+        before = mark;
+    }
+    rig_free(r);
+}
+
 /* -- asked from inside an answer ------------------------------------------------------------- */
 
 struct again {
@@ -458,6 +495,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_and_size_fits_one_turn),
+        cmocka_unit_test(a_write_is_awaited_until_it_is_answered),
         cmocka_unit_test(a_read_from_inside_an_answer_waits_for_the_next_turn),
         cmocka_unit_test(a_read_from_inside_news_waits_for_the_next_turn),
         cmocka_unit_test(each_question_to_a_dead_server_is_answered_once),
