@@ -3,13 +3,19 @@
  * A card never changes: who has something new to say gets another one. So it can have several
  * holders: records, and those of other cores that share a pool. A pool finds a card by its content,
  * written down as bytes.
+ *
+ * Cores that share one may be stepped by several threads. Who holds a card may give it to others as
+ * it likes; to find one, and to be the last who leaves it, takes the lock of the pool: or one would
+ * be found that another is just about to free.
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "core.h"
 
 struct gossip_cards {
+    pthread_mutex_t lock; /* of all below */
     struct mu_table *by_content;
     struct mu_buf key; /* scratch */
 };
@@ -18,6 +24,7 @@ struct gossip_cards *gossip_cards_new(void)
 {
     struct gossip_cards *pool = mu_new(sizeof *pool);
 
+    MU_ASSERT(pthread_mutex_init(&pool->lock, NULL) == 0);
     pool->by_content = mu_table_new();
     return pool;
 }
@@ -30,6 +37,7 @@ void gossip_cards_free(struct gossip_cards *pool)
     MU_ASSERT(mu_table_count(pool->by_content) == 0); /* else a core still runs */
     mu_table_free(pool->by_content);
     mu_buf_deinit(&pool->key);
+    MU_ASSERT(pthread_mutex_destroy(&pool->lock) == 0);
     mu_free(pool);
 }
 
@@ -116,23 +124,36 @@ static struct gossip__card *ours(const struct gossip__card *c)
 
 const struct gossip__card *gossip__card_join(const struct gossip__card *c)
 {
-    ours(c)->holders++;
+    (void)atomic_fetch_add_explicit(&ours(c)->holders, 1, memory_order_relaxed);
     return c;
+}
+
+static void lock(struct gossip_cards *pool)
+{
+    MU_ASSERT(pthread_mutex_lock(&pool->lock) == 0);
+}
+
+static void unlock(struct gossip_cards *pool)
+{
+    MU_ASSERT(pthread_mutex_unlock(&pool->lock) == 0);
 }
 
 const struct gossip__card *gossip__card_of(struct gossip_cards *pool, const struct gossip__alive *a)
 {
-    struct gossip__card *c =
-        pool != NULL ? mu_table_find(pool->by_content, content(pool, a)) : NULL;
+    if (pool == NULL) {
+        return gossip__card_join(card_new(a));
+    }
+    lock(pool);
+    struct gossip__card *c = mu_table_find(pool->by_content, content(pool, a));
 
     if (c == NULL) {
         c = card_new(a);
         c->pool = pool;
-        if (pool != NULL) {
-            (void)mu_table_put(pool->by_content, mu_buf_span(&pool->key), c);
-        }
+        (void)mu_table_put(pool->by_content, mu_buf_span(&pool->key), c);
     }
-    return gossip__card_join(c);
+    (void)gossip__card_join(c);
+    unlock(pool);
+    return c;
 }
 
 bool gossip__card_says(const struct gossip__card *c, const struct gossip__alive *a)
@@ -143,17 +164,45 @@ bool gossip__card_says(const struct gossip__card *c, const struct gossip__alive 
            strcmp(c->name, a->node) == 0;
 }
 
+/* True: others still hold it. */
+static bool leave_to_others(struct gossip__card *c)
+{
+    unsigned holders = atomic_load_explicit(&c->holders, memory_order_relaxed);
+
+    while (holders > 1) {
+        if (atomic_compare_exchange_weak_explicit(&c->holders, &holders, holders - 1,
+                                                  memory_order_release, memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Unless somebody found it meanwhile. True: it is out of its pool, and nobody's. */
+static bool leave_last(struct gossip__card *c)
+{
+    struct gossip_cards *pool = c->pool;
+
+    lock(pool);
+    bool is_last = atomic_fetch_sub_explicit(&c->holders, 1, memory_order_acq_rel) == 1;
+
+    if (is_last) {
+        struct gossip__alive a = alive_of(c);
+
+        MU_ASSERT(mu_table_remove(pool->by_content, content(pool, &a)) == c);
+    }
+    unlock(pool);
+    return is_last;
+}
+
 void gossip__card_leave(const struct gossip__card *held)
 {
     struct gossip__card *c = ours(held);
 
-    if (c == NULL || --c->holders > 0) {
+    if (c == NULL || leave_to_others(c)) {
         return;
     }
-    if (c->pool != NULL) {
-        struct gossip__alive a = alive_of(c);
-
-        MU_ASSERT(mu_table_remove(c->pool->by_content, content(c->pool, &a)) == c);
+    if (c->pool == NULL || leave_last(c)) {
+        mu_free(c);
     }
-    mu_free(c);
 }

@@ -7,6 +7,7 @@
 #ifndef GOSSIP_CORE_H
 #define GOSSIP_CORE_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "base/arena.h"
@@ -63,7 +64,7 @@ uint64_t gossip__suspicion_timeout(const struct gossip__suspicion_terms *t, unsi
 
 struct gossip__card {
     struct gossip_cards *pool; /* NULL: nobody shares it */
-    unsigned holders;
+    atomic_uint holders;
     uint32_t name_hash, id_hash; /* under the key of this process */
     uint64_t spread;             /* gossip__hash_name(): equal everywhere */
     const char *name;

@@ -149,12 +149,13 @@ struct gossip_options {
     bool no_coordinates;             /* neither kept nor told */
     bool has_coordinate;
     struct coordinate coordinate; /* where we were before we stopped */
-    struct gossip_cards *cards;   /* shared with other cores of this thread; NULL: not */
+    struct gossip_cards *cards;   /* shared with other cores; NULL: not */
 };
 
 /* What members say of themselves (name, address, ids, tags) never changes in place, so many cores
- * in one thread can hold one copy: a simulated cluster of ten thousand nodes has a hundred million
- * records. The pool must outlive its cores. */
+ * can hold one copy: a simulated cluster of ten thousand nodes has a hundred million records. The
+ * cores of a pool may be stepped by different threads at once, each by one at a time. The pool must
+ * outlive its cores. */
 struct gossip_cards *gossip_cards_new(void);
 void gossip_cards_free(struct gossip_cards *pool); /* NULL is fine */
 size_t gossip_cards_count(const struct gossip_cards *pool);
