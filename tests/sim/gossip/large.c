@@ -26,7 +26,7 @@ struct large {
     size_t watched;                /* whose crash is waited for; SIZE_MAX: nobody's */
     uint64_t knowing, first_ms, false_alarms;
     uint64_t virtual_ms; /* all of it, and what it took: */
-    double worked;
+    double worked, took; /* seconds of processors, and of the clock */
 };
 
 static size_t node_named(const char *name)
@@ -71,9 +71,11 @@ static double wall_s(void)
 static void run(struct large *l, uint64_t ms)
 {
     clock_t began = clock();
+    double wall = wall_s();
 
     world_run(l->world, ms);
     l->worked += (double)(clock() - began) / CLOCKS_PER_SEC;
+    l->took += wall_s() - wall;
     l->virtual_ms += ms;
 }
 
@@ -141,7 +143,8 @@ static void open_world(struct large *l)
     struct world_options options = { .seed = l->options->seed,
                                      .profile = gossip_profile_lan,
                                      .latency_us_min = 100,
-                                     .latency_us_max = 500 };
+                                     .latency_us_max = 500,
+                                     .threads = l->options->threads };
     uint64_t nodes = l->options->nodes;
     double before = resident_bytes();
     clock_t began = clock();
@@ -174,16 +177,16 @@ static bool rest(struct large *l)
     uint64_t bytes = counted(l, GOSSIP_COUNT_BYTES_OUT);
     double per = (double)(l->options->nodes * l->options->seconds);
     double worked = l->worked;
-    double wall = wall_s();
+    double took = l->took;
 
     run(l, l->options->seconds * 1000);
     if (!l->options->is_quiet) {
         (void)printf("at rest                %.2f datagrams/s, %.0f bytes/s a node; %.2f simulated "
-                     "seconds a second of the processor, %.2f a second\n",
+                     "seconds a second, %.2f a second of a processor\n",
                      (double)(counted(l, GOSSIP_COUNT_PACKETS_OUT) - packets) / per,
                      (double)(counted(l, GOSSIP_COUNT_BYTES_OUT) - bytes) / per,
-                     (double)l->options->seconds / (l->worked - worked + 1e-9),
-                     (double)l->options->seconds / (wall_s() - wall + 1e-9));
+                     (double)l->options->seconds / (l->took - took + 1e-9),
+                     (double)l->options->seconds / (l->worked - worked + 1e-9));
         (void)fflush(stdout);
     }
     return l->false_alarms == 0 || fails(l, "a living member was declared failed at rest");
@@ -300,6 +303,7 @@ static bool churn(struct large *l)
     uint64_t rate = l->options->churn > 0 ? l->options->churn : l->options->nodes / CHURN_PART;
     uint64_t mean = 60000 / (rate > 0 ? rate : 1);
     double worked = l->worked;
+    double took = l->took;
     uint64_t before = l->virtual_ms;
     uint64_t packets = counted(l, GOSSIP_COUNT_PACKETS_OUT);
     uint64_t bytes = counted(l, GOSSIP_COUNT_BYTES_OUT);
@@ -314,8 +318,10 @@ static bool churn(struct large *l)
     }
     crashed = l->down_first + l->down_count - crashed;
     back = l->down_first - back;
-    double speed = (double)(l->virtual_ms - before) / 1000 / (l->worked - worked + 1e-9);
-    double per = (double)(l->virtual_ms - before) / 1000 * (double)l->options->nodes;
+    double seconds = (double)(l->virtual_ms - before) / 1000;
+    double speed = seconds / (l->took - took + 1e-9);
+    double per_processor = seconds / (l->worked - worked + 1e-9);
+    double per = seconds * (double)l->options->nodes;
     uint64_t over = world_now_ms(l->world);
 
     packets = counted(l, GOSSIP_COUNT_PACKETS_OUT) - packets;
@@ -330,16 +336,17 @@ static bool churn(struct large *l)
     if (!l->options->is_quiet) {
         (void)printf("churn                  %zu crashed and %zu came back in %llu s, %llu %% "
                      "loss, %llu false alarms; all see the truth %.2f s later; %.2f datagrams/s, "
-                     "%.0f bytes/s a node; %.2f simulated seconds a second of the processor\n",
+                     "%.0f bytes/s a node; %.2f simulated seconds a second, %.2f a second of a "
+                     "processor\n",
                      crashed, back, (unsigned long long)l->options->seconds,
                      (unsigned long long)l->options->loss, (unsigned long long)l->false_alarms,
                      (double)(world_now_ms(l->world) - over) / 1000, (double)packets / per,
-                     (double)bytes / per, speed);
+                     (double)bytes / per, speed, per_processor);
     }
     return l->false_alarms == 0 || fails(l, "a living member was declared failed under churn");
 }
 
-bool large_run(const struct large_options *o)
+bool large_run(const struct large_options *o, uint64_t *hash)
 {
     struct large l = { .options = o, .watched = SIZE_MAX };
     size_t down_max = o->trials + o->seconds * o->nodes + 1; /* churn crashes one a turn at most */
@@ -352,11 +359,12 @@ bool large_run(const struct large_options *o)
     bool is_good = rest(&l) && events(&l) && crashes(&l) && churn(&l);
 
     if (!o->is_quiet) {
-        (void)printf("together               %.0f simulated seconds in %.0f of the processor, %.0f "
-                     "in all; %.0f MB at the end\n",
-                     (double)l.virtual_ms / 1000, l.worked, wall_s() - wall,
-                     resident_bytes() / 1e6);
+        (void)printf(
+            "together               %.0f simulated seconds in %.0f, %.0f of a processor; %.0f "
+            "in all; %.0f MB at the end\n",
+            (double)l.virtual_ms / 1000, l.took, l.worked, wall_s() - wall, resident_bytes() / 1e6);
     }
+    *hash = world_hash(l.world);
     world_free(l.world);
     mu_free(l.down);
     mu_free(l.down_ms);

@@ -6,8 +6,10 @@
  *              [--crashes at once] [--within ms]    fails when all know of them later than that
  *   sim_gossip --space [--seed S] [--seconds T] [--loss percent]   estimated round trip times
  *   sim_gossip --large --nodes N [--seed S] [--trials R] [--seconds T]
- *              [--churn a-minute] [--loss percent]     thousands of them
- *   sim_gossip --scale --nodes N [--seed S] [--trials R] [--seconds T]
+ *              [--churn a-minute] [--loss percent] [--threads N]     thousands of them
+ *   sim_gossip --same [--nodes N] [--seed S] [--trials R] [--seconds T] [--threads N]
+ *              fails when runs by up to N threads are not as with each step in its turn
+ *   sim_gossip --scale --nodes N [--seed S] [--trials R] [--seconds T] [--threads N]
  *              [--only K]                  each kind of fault, or the K-th, as JSON
  *   sim_gossip --scale --events --nodes N [--seed S] [--trials R] [--only K] [--loss percent]
  *              [--within ms]               events alone; fails when one comes late
@@ -22,6 +24,7 @@
  *   sim_gossip --calibrate                  the model of memberlist against its known figures
  *
  * --json: what is measured, as a line for programs.
+ * --threads: the same by so many; 0: each step in its turn. Else as many as there are processors.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +38,7 @@
 #include "forming.h"
 #include "large.h"
 #include "measure.h"
+#include "same.h"
 #include "scale.h"
 #include "slow.h"
 #include "space.h"
@@ -44,15 +48,20 @@
 #define FRESH_SEEDS     4
 #define TORTURE_SECONDS 120
 #define SPACE_SECONDS   300
+#define THREADS_MAX     4
+#define SAME_THREADS    3
+#define SAME_SEEDS      6
+#define SAME_SECONDS    30
 #define LARGE_NODES     150 /* of the default run: thousands take minutes */
 
 struct arguments {
     uint64_t nodes, seed, seconds, trials, loss, churn, start, through, within, only, crashes, slow;
+    uint64_t threads;
     enum measure_end end;
     enum alarms_scenario scenario;
     enum subject_rules rules;
     bool has_seed, is_quiet, is_space, is_verbose, has_icmp, is_json, is_alarms, calibrates,
-        is_large, is_forming, is_scale, is_events, has_loss;
+        is_large, is_forming, is_scale, is_events, has_loss, is_same, has_threads;
 };
 
 /* Runs that failed once: a key used while a node was away, of which its next change hid that it
@@ -62,13 +71,15 @@ static const uint64_t kept_seeds[] = { 943975723389, 455656122341, 1024361507886
 /* One seed; twice when `twice`, and then with the same hash. */
 static bool run_seed(uint64_t seed, uint64_t seconds, bool twice, bool verbose)
 {
-    struct torture_result first = torture_run(seed, seconds, verbose);
+    struct torture_options o = { .seed = seed, .seconds = seconds, .is_verbose = verbose };
+    struct torture_result first = torture_run(&o);
 
+    o.is_verbose = false;
     if (!first.agreed) {
         (void)printf("seed %llu: %s\n", (unsigned long long)seed, first.why_not);
         return false;
     }
-    if (twice && torture_run(seed, seconds, false).hash != first.hash) {
+    if (twice && torture_run(&o).hash != first.hash) {
         (void)printf("seed %llu: two runs differ\n", (unsigned long long)seed);
         return false;
     }
@@ -87,8 +98,9 @@ static int run_test(uint64_t fresh, uint64_t seconds)
     const struct large_options large = {
         .nodes = LARGE_NODES, .seed = fresh_seed(), .seconds = 60, .trials = 3, .is_quiet = true
     };
-    int failed =
-        !space_run(1, SPACE_SECONDS, 0) + !space_run(2, SPACE_SECONDS, 0.1) + !large_run(&large);
+    uint64_t hash;
+    int failed = !space_run(1, SPACE_SECONDS, 0) + !space_run(2, SPACE_SECONDS, 0.1) +
+                 !large_run(&large, &hash);
 
     for (uint64_t seed = 1; seed <= FIXED_SEEDS; seed++) {
         failed += !run_seed(seed, seconds, seed <= 3, false);
@@ -164,6 +176,7 @@ static bool take_flag(struct arguments *a, const char *word)
         { "--calibrate", &a->calibrates }, { "--large", &a->is_large },
         { "--space", &a->is_space },       { "--forming", &a->is_forming },
         { "--scale", &a->is_scale },       { "--events", &a->is_events },
+        { "--same", &a->is_same },
     };
 
     for (size_t i = 0; i < MU_LEN(flags); i++) {
@@ -181,10 +194,11 @@ static bool take_number(struct arguments *a, const char *word, const char *next)
         const char *word;
         uint64_t *at;
     } numbers[] = {
-        { "--nodes", &a->nodes },   { "--seed", &a->seed },       { "--seconds", &a->seconds },
-        { "--trials", &a->trials }, { "--loss", &a->loss },       { "--churn", &a->churn },
-        { "--start", &a->start },   { "--through", &a->through }, { "--within", &a->within },
-        { "--only", &a->only },     { "--crashes", &a->crashes }, { "--slow", &a->slow },
+        { "--nodes", &a->nodes },     { "--seed", &a->seed },       { "--seconds", &a->seconds },
+        { "--trials", &a->trials },   { "--loss", &a->loss },       { "--churn", &a->churn },
+        { "--start", &a->start },     { "--through", &a->through }, { "--within", &a->within },
+        { "--only", &a->only },       { "--crashes", &a->crashes }, { "--slow", &a->slow },
+        { "--threads", &a->threads },
     };
 
     for (size_t i = 0; i < MU_LEN(numbers); i++) {
@@ -192,15 +206,26 @@ static bool take_number(struct arguments *a, const char *word, const char *next)
             *numbers[i].at = number(next);
             a->has_seed = a->has_seed || numbers[i].at == &a->seed;
             a->has_loss = a->has_loss || numbers[i].at == &a->loss;
+            a->has_threads = a->has_threads || numbers[i].at == &a->threads;
             return true;
         }
     }
     return false;
 }
 
+/* One thread carries out what the others prepare: many would wait for it. */
+static uint64_t threads_of_machine(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return processors < 1 ? 1 : processors < THREADS_MAX ? (uint64_t)processors : THREADS_MAX;
+}
+
 static struct arguments parse(int argc, char **argv)
 {
-    struct arguments a = { .seed = 1, .seconds = 0, .trials = 100, .crashes = 1 };
+    struct arguments a = {
+        .seed = 1, .trials = 100, .crashes = 1, .threads = threads_of_machine()
+    };
 
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
@@ -283,16 +308,31 @@ int main(int argc, char **argv)
     if (a.slow > 0) {
         return run_slow(&a) ? 0 : 1;
     }
+    if (a.is_same) {
+        const struct same_options same = { .seed = a.seed,
+                                           .seeds = a.trials != 100 ? a.trials : SAME_SEEDS,
+                                           .seconds = a.seconds > 0 ? a.seconds : SAME_SECONDS,
+                                           .nodes = a.nodes > 0 ? a.nodes : LARGE_NODES,
+                                           .threads =
+                                               a.has_threads ? (unsigned)a.threads : SAME_THREADS };
+
+        return same_run(&same) ? 0 : 1;
+    }
     if (a.is_large) {
         want_large_pages(argv);
         const struct large_options large = { .nodes = a.nodes > 0 ? a.nodes : 10000,
                                              .seed = a.seed,
                                              .churn = a.churn,
                                              .loss = a.loss,
+                                             .threads = (unsigned)a.threads,
                                              .seconds = a.seconds > 0 ? a.seconds : 60,
                                              .trials = a.trials != 100 ? a.trials : 5 };
 
-        return large_run(&large) ? 0 : 1;
+        uint64_t hash;
+        bool is_good = large_run(&large, &hash);
+
+        (void)printf("hash %016llx\n", (unsigned long long)hash);
+        return is_good ? 0 : 1;
     }
     if (a.is_scale) {
         want_large_pages(argv);
@@ -302,6 +342,7 @@ int main(int argc, char **argv)
                                              .trials = a.trials != 100 ? a.trials : 20,
                                              .only = a.only,
                                              .has_loss = a.has_loss,
+                                             .threads = (unsigned)a.threads,
                                              .loss = (double)a.loss / 100,
                                              .is_events = a.is_events,
                                              .within_ms = a.within };

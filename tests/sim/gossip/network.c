@@ -332,16 +332,27 @@ static const char *end_text(enum gossip_end end)
     return text[end];
 }
 
+static bool is_cut_off(const struct world *w, const struct sim_connection *c,
+                       const struct sim_event *e)
+{
+    const struct sim_node *to = w->nodes[c->ends[e->side].node];
+    const struct sim_node *from = w->nodes[c->ends[1 - e->side].node];
+
+    return e->seq != 0 &&
+           (!sim_link_ok(w, from, to, SIM_CUT_TCP) || !sim_link_ok(w, to, from, SIM_CUT_TCP));
+}
+
+static bool is_in_turn(const struct sim_connection *c, const struct sim_event *e)
+{
+    return e->seq == 0 || e->seq == c->ends[e->side].delivered + 1;
+}
+
 /* Cut on the way, or before its turn: later. Given up after half a minute, as a reset. */
 static bool is_late(struct world *w, struct sim_connection *c, struct sim_event e)
 {
-    struct sim_end *end = &c->ends[e.side];
-    const struct sim_node *to = w->nodes[end->node];
-    const struct sim_node *from = w->nodes[c->ends[1 - e.side].node];
-    bool is_cut = e.seq != 0 && (!sim_link_ok(w, from, to, SIM_CUT_TCP) ||
-                                 !sim_link_ok(w, to, from, SIM_CUT_TCP));
+    bool is_cut = is_cut_off(w, c, &e);
 
-    if (!is_cut && (e.seq == 0 || e.seq == end->delivered + 1)) {
+    if (!is_cut && is_in_turn(c, &e)) {
         return false;
     }
     if (is_cut && e.tries++ == SEGMENT_TRIES) {
@@ -351,6 +362,30 @@ static bool is_late(struct world *w, struct sim_connection *c, struct sim_event 
     }
     e.at_us = w->now_us + (is_cut ? SEGMENT_US : OUT_OF_TURN_US);
     sim_push(w, e);
+    return true;
+}
+
+static struct gossip_event told(const struct world *w, const struct sim_connection *c,
+                                const struct sim_event *e)
+{
+    struct gossip_event ev = { .kind = e->stream_kind };
+
+    ev.stream.id = c->ends[e->side].id;
+    ev.stream.from = sim_addr(w->nodes[c->ends[1 - e->side].node]->host);
+    ev.stream.data = mu_span_of(e->data, e->bytes);
+    ev.stream.end = e->end;
+    ev.stream.text = end_text(e->end);
+    return ev;
+}
+
+bool sim_stream_will(const struct world *w, const struct sim_event *e, struct gossip_event *out)
+{
+    const struct sim_connection *c = connection_find(w, e->mark);
+
+    if (c == NULL || !c->ends[e->side].is_open || is_cut_off(w, c, e) || !is_in_turn(c, e)) {
+        return false;
+    }
+    *out = told(w, c, e);
     return true;
 }
 
@@ -367,14 +402,9 @@ bool sim_stream_event(struct world *w, const struct sim_event *e, struct gossip_
     }
     struct sim_end *end = &c->ends[e->side];
 
+    *out = told(w, c, e);
     end->delivered += e->seq != 0;
-    out->kind = e->stream_kind;
     w->source = c->ends[1 - e->side].node;
-    out->stream.id = end->id;
-    out->stream.from = sim_addr(w->nodes[c->ends[1 - e->side].node]->host);
-    out->stream.data = mu_span_of(e->data, e->bytes);
-    out->stream.end = e->end;
-    out->stream.text = end_text(e->end);
     if (e->stream_kind == GOSSIP_EV_STREAM_CLOSED) {
         end->is_open = false;
         if (c->ends[1 - e->side].is_open) {

@@ -17,7 +17,7 @@ enum sim_kind {
 };
 
 struct sim_event {
-    uint64_t at_us, order;
+    uint64_t at_us, order; /* by sim_pop() */
     enum sim_kind kind;
     uint32_t node, life; /* whom it is for; nothing happens to a later life of that node */
     struct mu_addr addr;
@@ -42,13 +42,6 @@ struct sim_due {
 struct sim_heap {
     struct sim_due *items;
     size_t count, room;
-};
-
-#define SIM_SOON 16
-
-struct sim_soon { /* those that come before all in the heap, in their order: a ring */
-    struct sim_due items[SIM_SOON];
-    size_t first, count;
 };
 
 struct sim_wake { /* of a node */
@@ -82,8 +75,9 @@ struct sim_node {
     struct gossip *core;
     struct world *world;
     enum world_life life_kind;
-    uint32_t life; /* counts up with each start */
-    uint32_t host; /* number of its address */
+    uint32_t life;  /* counts up with each start */
+    uint32_t host;  /* number of its address */
+    uint32_t turns; /* of it, that ahead.c knows of */
     unsigned group;
     double loss_to;
     uint64_t clogged_us; /* its messages wait until then */
@@ -111,15 +105,16 @@ struct sim_node {
     struct mu_table *records;
 };
 
+struct sim_ahead; /* ahead.c */
+
 struct world {
     struct world_options options;
+    struct sim_ahead *ahead; /* NULL: each step in its turn */
     struct mu_rand rand;
     uint64_t now_us, order;
-    struct sim_soon soon;
     struct sim_heap dues;
     /* Wakes apart: nearly every step of a node moves its one, and few of them ever come. */
     struct sim_wheel wakes;
-    uint32_t announced;       /* the wake that was last made ready for; plus one */
     struct sim_event *events; /* those due, and free places */
     size_t events_room;
     uint32_t *events_free; /* places */
@@ -187,8 +182,37 @@ void sim_connect(struct world *w, struct sim_event *e);
 void sim_streams_cut(struct world *w, struct sim_node *node, bool tell_peers);
 /* Is the stream event still meant for anybody? Fills in what the core is told. */
 bool sim_stream_event(struct world *w, const struct sim_event *e, struct gossip_event *out);
+/* Would it be, were it its turn, and what would the core be told? Nothing happens yet. */
+bool sim_stream_will(const struct world *w, const struct sim_event *e, struct gossip_event *out);
 
+/* When a core wants to be woken, in the time of the world. */
+uint64_t sim_wake_us(const struct gossip_effects *fx, uint64_t now_us);
+
+/* One step of a core, at that time. */
+void sim_step(struct gossip *g, struct gossip_event *ev, uint64_t at_us,
+              struct gossip_effects *out);
+/* One step of a core now, and what comes of it. */
 void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev);
+/* What a packet, a failure to send or a wake is to the core. */
+struct gossip_event sim_event_for(const struct sim_event *e);
+/* It is time for this event. `ahead`: what came of the core's step, if that was taken before. */
+void sim_turn(struct world *w, struct sim_event *e, const struct gossip_effects *ahead);
+
+/* ahead.c: steps before their turn */
+struct sim_ahead *sim_ahead_new(struct world *w, unsigned threads);
+void sim_ahead_free(struct sim_ahead *a); /* NULL is fine */
+void sim_ahead_run(struct sim_ahead *a, uint64_t until_us);
+
+/* fetch.c: what these steps will look at, into the cache. Nobody else may work on these cores. */
+struct sim_step {
+    const struct gossip *core;
+    const uint8_t *data; /* of a packet; NULL: there is none */
+    bool is_wake;
+    uint32_t name_hash; /* of who sent the packet; 0: nobody we know */
+};
+
+void sim_fetch(const struct sim_step *steps, size_t count);
+
 void sim_check(struct world *w, struct sim_node *n);
 void sim_check_notice(struct world *w, struct sim_node *n, const struct gossip_notice *notice);
 void sim_records_free(struct sim_node *n);

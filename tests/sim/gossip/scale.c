@@ -386,12 +386,20 @@ static void settle(struct scale *s, struct tally *seen)
 
 struct load {
     uint64_t packets, bytes, ms;
-    clock_t worked;
+    double wall_s;
 };
+
+static double wall_s(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
 
 static struct load load_now(const struct scale *s)
 {
-    struct load l = { s->packets, s->bytes, world_now_ms(s->world), clock() };
+    struct load l = { s->packets, s->bytes, world_now_ms(s->world), wall_s() };
     struct gossip_summary sum;
 
     for (size_t i = 0; i < s->nodes; i++) {
@@ -413,7 +421,7 @@ static void load_print(const struct scale *s, const struct load *since)
     (void)printf(", \"seconds\": %.0f, \"datagrams\": %.2f, \"bytes\": %.0f, \"speed\": %.2f",
                  seconds, (double)(now.packets - since->packets) / per,
                  (double)(now.bytes - since->bytes) / per,
-                 seconds / ((double)(now.worked - since->worked) / CLOCKS_PER_SEC + 1e-9));
+                 seconds / (now.wall_s - since->wall_s + 1e-9));
 }
 
 static bool condition_run(struct scale *s, const struct condition *c)
@@ -556,7 +564,8 @@ static void scale_begin(struct scale *s)
     struct world_options options = { .seed = s->options->seed,
                                      .profile = gossip_profile_lan,
                                      .latency_us_min = 100,
-                                     .latency_us_max = 500 };
+                                     .latency_us_max = 500,
+                                     .threads = s->options->threads };
     size_t room = s->options->nodes + 1; /* a newcomer */
 
     mu_rand_seed(&s->rand, s->options->seed);

@@ -16,6 +16,7 @@ struct scale_options {
     double loss;        /* instead of what each kind of fault loses */
     bool is_events;     /* events alone, as many as trials, of each kind of fault */
     uint64_t within_ms; /* who has one later has it too late; 0: never */
+    unsigned threads;   /* of the world; 0: each step in its turn */
 };
 
 /* Prints a line of JSON for each; tests/sim/run --gossip makes tables of them. False: a crash or an

@@ -487,18 +487,24 @@ static void act(struct torture *t)
 /* -- a run --------------------------------------------------------------------------------------
  */
 
-static void begin(struct torture *t, uint64_t seed)
+#define FAR_US 5000
+
+static void begin(struct torture *t, const struct torture_options *o)
 {
+    uint64_t seed = o->seed;
     struct world_options options = { .seed = seed,
                                      .profile = gossip_profile_lan,
                                      .latency_us_min = 50,
                                      .latency_us_max = 500,
                                      .reorder_us_max = 2000000,
-                                     .is_checked = true };
+                                     .is_checked = !o->is_far,
+                                     .threads = o->threads };
 
     mu_rand_seed(&t->rand, seed ^ 0x5eed);
     options.has_icmp = below(t, 2) == 0;
     options.latency_us_max += (uint32_t)below(t, 20000);
+    options.latency_us_min += o->is_far ? FAR_US : 0;
+    options.latency_us_max += o->is_far ? FAR_US : 0;
     size_t keys = below(t, 4);
 
     t->changes_keys = keys == 0;
@@ -561,14 +567,14 @@ static bool settles(struct torture *t, struct mu_buf *why)
            keys_agree(t, why);
 }
 
-struct torture_result torture_run(uint64_t seed, uint64_t seconds, bool verbose)
+struct torture_result torture_run(const struct torture_options *o)
 {
-    struct torture t = { .verbose = verbose };
+    struct torture t = { .verbose = o->is_verbose };
     struct torture_result result = { .steps = 0 };
     struct mu_buf why = MU_BUF_NONE;
 
-    begin(&t, seed);
-    for (uint64_t ms = 0; ms < seconds * 1000;) {
+    begin(&t, o);
+    for (uint64_t ms = 0; ms < o->seconds * 1000;) {
         uint64_t wait = 100 + below(&t, below(&t, 3) == 0 ? 10000 : 2000);
 
         world_run(t.world, wait);

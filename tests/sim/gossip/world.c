@@ -73,6 +73,9 @@ struct world *world_new(const struct world_options *options)
     w->names = mu_table_new();
     w->cards = gossip_cards_new();
     w->connections = mu_table_new();
+    if (options->threads > 0 && options->trace == NULL) {
+        w->ahead = sim_ahead_new(w, options->threads);
+    }
     return w;
 }
 
@@ -108,6 +111,7 @@ void world_free(struct world *w)
 {
     struct mu_table_at at = { .started = false };
 
+    sim_ahead_free(w->ahead);
     for (size_t i = 0; i < w->nodes_count; i++) {
         node_free(w->nodes[i]);
     }
@@ -217,13 +221,18 @@ struct mu_addr world_addr(const struct world *w, size_t node)
 /* -- one step of one core -----------------------------------------------------------------------
  */
 
-static void aim(struct world *w, struct sim_node *n, uint64_t wake_at_ms)
+uint64_t sim_wake_us(const struct gossip_effects *fx, uint64_t now_us)
 {
-    uint64_t at = (wake_at_ms - CLOCK_OFFSET_MS) * 1000;
+    uint64_t at = (fx->wake_at_ms - CLOCK_OFFSET_MS) * 1000;
 
+    return at > now_us ? at : now_us;
+}
+
+static void aim(struct world *w, struct sim_node *n, const struct gossip_effects *fx)
+{
     n->wake_mark++;
-    if (wake_at_ms != 0) {
-        sim_wake_at(w, w->hosts[n->host], at > w->now_us ? at : w->now_us);
+    if (fx->wake_at_ms != 0) {
+        sim_wake_at(w, w->hosts[n->host], sim_wake_us(fx, w->now_us));
     } else {
         sim_wake_never(w, w->hosts[n->host]);
     }
@@ -247,40 +256,44 @@ static void on_notices(struct world *w, struct sim_node *n, const struct gossip_
 
 static void stop(struct world *w, struct sim_node *n, enum world_life how, bool tell_peers);
 
-void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
+void sim_step(struct gossip *g, struct gossip_event *ev, uint64_t at_us, struct gossip_effects *out)
+{
+    ev->now_ms = at_us / 1000 + CLOCK_OFFSET_MS;
+    ev->now_ns = at_us * 1000 + CLOCK_OFFSET_MS * 1000000ULL;
+    gossip_step(g, ev, out);
+}
+
+static void carry_out(struct world *w, struct sim_node *n, enum gossip_event_kind kind,
+                      const struct gossip_effects *fx)
 {
     struct sim_key_work work;
-    struct gossip_effects fx;
     bool is_over = false;
 
-    ev->now_ms = world_now_ms(w) + CLOCK_OFFSET_MS;
-    ev->now_ns = w->now_us * 1000 + CLOCK_OFFSET_MS * 1000000ULL;
     hash_u64(w, w->now_us);
-    hash_u64(w, (uint64_t)ev->kind << 32 | w->hosts[n->host]);
-    gossip_step(n->core, ev, &fx);
-    for (size_t i = 0; i < fx.sends_count; i++) {
-        sim_hash(w, fx.sends[i].data.data, fx.sends[i].data.bytes);
+    hash_u64(w, (uint64_t)kind << 32 | w->hosts[n->host]);
+    for (size_t i = 0; i < fx->sends_count; i++) {
+        sim_hash(w, fx->sends[i].data.data, fx->sends[i].data.bytes);
         MU_ASSERT(!gossip__seal_sends(n->core) ||
-                  (fx.sends[i].data.data[3] & GOSSIP__FLAG_SEALED) != 0);
-        sim_datagram(w, n, &fx.sends[i]);
+                  (fx->sends[i].data.data[3] & GOSSIP__FLAG_SEALED) != 0);
+        sim_datagram(w, n, &fx->sends[i]);
     }
-    for (size_t i = 0; i < fx.streams_count; i++) {
-        hash_u64(w, fx.streams[i].verb);
-        sim_stream_op(w, n, &fx.streams[i]);
+    for (size_t i = 0; i < fx->streams_count; i++) {
+        hash_u64(w, fx->streams[i].verb);
+        sim_stream_op(w, n, &fx->streams[i]);
     }
-    sim_keys_gather(&fx, &work);
-    on_notices(w, n, &fx);
+    sim_keys_gather(fx, &work);
+    on_notices(w, n, fx);
     if (w->heard != NULL) {
-        w->heard(w->hearer, w->hosts[n->host], &fx);
+        w->heard(w->hearer, w->hosts[n->host], fx);
     }
-    for (size_t i = 0; i < fx.dones_count; i++) {
-        is_over = is_over || fx.dones[i].id == DONE_LEAVE;
+    for (size_t i = 0; i < fx->dones_count; i++) {
+        is_over = is_over || fx->dones[i].id == DONE_LEAVE;
         if (w->done != NULL) {
-            w->done(w->listener, w->hosts[n->host], &fx.dones[i]);
+            w->done(w->listener, w->hosts[n->host], &fx->dones[i]);
         }
     }
-    aim(w, n, fx.wake_at_ms);
-    n->incarnation = fx.incarnation;
+    aim(w, n, fx);
+    n->incarnation = fx->incarnation;
     n->issued_max = n->incarnation > n->issued_max ? n->incarnation : n->issued_max;
     if (w->options.is_checked) {
         sim_check(w, n);
@@ -290,6 +303,14 @@ void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
     } else {
         sim_keys_do(w, n, &work);
     }
+}
+
+void sim_feed(struct world *w, struct sim_node *n, struct gossip_event *ev)
+{
+    struct gossip_effects fx;
+
+    sim_step(n->core, ev, w->now_us, &fx);
+    carry_out(w, n, ev->kind, &fx);
 }
 
 static void print_line(void *data, enum mu_log_level level, const char *fmt, va_list args)
@@ -645,37 +666,39 @@ static void hold(struct sim_node *n, struct sim_event e)
     n->held[n->held_count++] = e;
 }
 
-static void handle(struct world *w, struct sim_node *n, const struct sim_event *e)
+struct gossip_event sim_event_for(const struct sim_event *e)
 {
     struct gossip_event ev = { .kind = GOSSIP_EV_WAKE };
 
-    w->packet_from = e->kind == SIM_PACKET ? &e->addr : NULL;
-    switch (e->kind) {
-    case SIM_PACKET:
+    if (e->kind == SIM_PACKET) {
         ev.kind = GOSSIP_EV_PACKET;
         ev.packet.from = e->addr;
         ev.packet.data = mu_span_of(e->data, e->bytes);
-        sim_feed(w, n, &ev);
-        break;
-    case SIM_SEND_FAILED:
+    } else if (e->kind == SIM_SEND_FAILED) {
         ev.kind = GOSSIP_EV_SEND_FAILED;
         ev.failed.to = e->addr;
         ev.failed.is_remote = true;
+    }
+    return ev;
+}
+
+/* `ahead`: NULL, or what came of it already. */
+static void handle(struct world *w, struct sim_node *n, const struct sim_event *e,
+                   const struct gossip_effects *ahead)
+{
+    struct gossip_event ev = sim_event_for(e);
+    bool is_new = e->kind == SIM_STREAM ? sim_stream_event(w, e, &ev)
+                                        : e->kind != SIM_WAKE || e->mark == n->wake_mark;
+
+    MU_ASSERT(ahead == NULL || is_new);
+    if (!is_new && e->kind == SIM_STREAM) {
+        return; /* its data is cared for */
+    }
+    w->packet_from = e->kind == SIM_PACKET ? &e->addr : NULL;
+    if (ahead != NULL) {
+        carry_out(w, n, ev.kind, ahead);
+    } else if (is_new) {
         sim_feed(w, n, &ev);
-        break;
-    case SIM_WAKE:
-        if (e->mark == n->wake_mark) {
-            sim_feed(w, n, &ev);
-        }
-        break;
-    case SIM_STREAM:
-        if (!sim_stream_event(w, e, &ev)) {
-            return; /* its data is cared for */
-        }
-        sim_feed(w, n, &ev);
-        break;
-    case SIM_RESUME:
-    case SIM_CONNECT: break; /* not for a core */
     }
     w->source = SIZE_MAX;
     w->packet_from = NULL;
@@ -695,17 +718,22 @@ static void resume(struct world *w, struct sim_node *n)
     for (size_t k = 0; k < MU_LEN(order); k++) {
         for (size_t i = 0; i < count; i++) {
             if (held[i].kind == order[k]) {
-                handle(w, n, &held[i]);
+                handle(w, n, &held[i], NULL);
             }
         }
     }
     mu_free(held);
 }
 
-static void dispatch(struct world *w, struct sim_event *e)
+void sim_turn(struct world *w, struct sim_event *e, const struct gossip_effects *ahead)
 {
     struct sim_node *n = w->nodes[e->node];
 
+    w->now_us = e->at_us > w->now_us ? e->at_us : w->now_us;
+    bool is_early = w->now_us < n->clogged_us && e->kind != SIM_WAKE;
+
+    /* What was taken ahead finds nothing changed since. */
+    MU_ASSERT(ahead == NULL || (e->life == n->life && n->life_kind == WORLD_RUNNING && !is_early));
     if (e->life != n->life) {
         mu_free(e->data);
     } else if (e->kind == SIM_CONNECT) {
@@ -714,11 +742,11 @@ static void dispatch(struct world *w, struct sim_event *e)
         resume(w, n);
     } else if (n->life_kind == WORLD_PAUSED) {
         hold(n, *e);
-    } else if (w->now_us < n->clogged_us && e->kind != SIM_WAKE) {
+    } else if (is_early) {
         e->at_us = n->clogged_us;
         sim_push(w, *e);
     } else {
-        handle(w, n, e);
+        handle(w, n, e, ahead);
     }
 }
 
@@ -727,9 +755,11 @@ void world_run(struct world *w, uint64_t ms)
     uint64_t until = w->now_us + ms * 1000;
     struct sim_event e;
 
-    while (sim_pop(w, until, &e)) {
-        w->now_us = e.at_us > w->now_us ? e.at_us : w->now_us;
-        dispatch(w, &e);
+    if (w->ahead != NULL) {
+        sim_ahead_run(w->ahead, until);
+    }
+    while (w->ahead == NULL && sim_pop(w, until, &e)) {
+        sim_turn(w, &e, NULL);
     }
     w->now_us = until;
 }

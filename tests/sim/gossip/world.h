@@ -41,6 +41,9 @@ struct world_options {
     bool remembers_all;   /* members of earlier lives are known in later ones, gone or not */
     bool is_checked;      /* the rules of 18.2; costs O(members) a step */
     struct mu_buf *trace; /* "[ms] name: line"; NULL: none */
+    /* Steps of nodes that cannot know of each other yet are taken together, by so many threads;
+     * what happens is the same. 0: each step in its turn, as with a trace. */
+    unsigned threads;
 };
 
 enum world_life {
