@@ -211,13 +211,14 @@ static uint64_t laggards_limit(const struct consensus *c, uint64_t limit)
     return limit;
 }
 
-/* Who has caught up behind its snapshot is a follower like any other. */
-static void pins_release(struct consensus *c, uint64_t limit)
+/* Who has caught up behind its snapshot is a follower like any other. Not by what is durable here:
+ * that moves on in leaps, and the next one would take what it is still to get. */
+static void pins_release(struct consensus *c)
 {
     for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
         struct consensus__peer *p = &c->peers[i];
 
-        if (p->state != CONSENSUS_SNAPSHOT && p->match >= limit) {
+        if (p->state != CONSENSUS_SNAPSHOT && p->match >= c->commit) {
             p->snap_pinned_ms = 0;
         }
     }
@@ -240,7 +241,7 @@ uint64_t consensus__compact_to(struct consensus *c)
     uint64_t limit = trailing_limit(c);
 
     if (c->role == CONSENSUS_LEADER) {
-        pins_release(c, limit);
+        pins_release(c);
         limit = snapshots_limit(c, laggards_limit(c, limit));
     }
     uint64_t asked = max_u64(c->log.compact_asked, c->log.base_index);

@@ -449,6 +449,9 @@ mutant(sheds_for_nobody compact.c scripts
 mutant(compacts_behind_a_transfer compact.c scripts
     "        limit = held_up(c, limit, s->pin_index, bytes);"
     "        (void)s;")
+mutant(pins_until_the_state_is_durable compact.c scripts
+    "p->match >= c->commit) {"
+    "p->match >= trailing_limit(c)) {")
 mutant(pins_for_ever compact.c scripts
     "            p->snap_pinned_ms = 0;"
     "            (void)p;")
