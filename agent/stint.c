@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-#define RESTS_FOR_WAITS 4U
+#define RESTS_FOR_WAITS 12U
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {

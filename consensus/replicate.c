@@ -15,11 +15,11 @@
 /* How often a peer that was too far behind is asked again. */
 #define SNAPSHOT_RETRIES_MS(c) (10 * (uint64_t)(c)->options.election_ms_min)
 
-/* Clients press when so many of their entries wait for a commit that goes on. Then, for each entry
- * of theirs, a peer that is far behind is sent this many old ones: it comes closer by all but one.
- */
+/* Clients press when so many of their entries wait for a commit that goes on. Then a peer that is
+ * far behind is sent three old ones for two of theirs: it comes closer by one. */
 #define PRESSING_ENTRIES 8U
-#define OLD_FOR_NEW      2U
+#define OLD_ENTRIES      3U
+#define FOR_NEW_ENTRIES  2U
 #define ENTRY_WEIGHT     256U /* bytes that cost what an entry does besides its own */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
@@ -597,7 +597,8 @@ void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev
         bytes += ev->fetched.entries[i].bytes;
     }
     c->counters.entries_reread += ev->fetched.count;
-    p->fetch_load = c->office.load + consensus__load(ev->fetched.count, bytes) / OLD_FOR_NEW;
+    p->fetch_load =
+        c->office.load + consensus__load(ev->fetched.count, bytes) * FOR_NEW_ENTRIES / OLD_ENTRIES;
     struct consensus_msg *m = append_req(c, p, p->next - 1);
 
     m->append.entries = ev->fetched.entries;

@@ -20,8 +20,8 @@ static void rests_follow_from_waits(void **state)
     } cases[] = {
         // clang-format off
         { "a processor of its own: no rest",          0,                      1000, 0     },
-        { "four times as long as it waited",          5000,                   100,  2000  },
-        { "what is below a millisecond adds up",      125,                    100,  50    },
+        { "twelve times as long as it waited",        5000,                   100,  6000  },
+        { "what is below a millisecond adds up",      42,                     100,  50    },
         { "one long wait counts no more than a rest", UINT64_C(3600) * 1000000, 1,  100   },
         { "whoever waits for the end gets it",        10000,                  2000, 30000 },
     }; // clang-format on
