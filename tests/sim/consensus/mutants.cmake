@@ -431,6 +431,10 @@ mutant(copy_is_never_proven sums.c scripts
 mutant(copy_is_proven_by_what_was_before sums.c scripts
     "    c->sums.head = c->sums.count = 0;"
     "")
+mutant(split_outlives_who_differed sums.c scripts
+    "    } else if (is_complete(c)) {
+        c->office.is_split = false;"
+    "    } else if (is_complete(c)) {")
 mutant(copies_prove_each_other sums.c scripts
     "        (is_right(c, c->self) || all_voters_in(consensus__config(c), equal_to(c, c->self)))) {"
     "        consensus__quorum_of(consensus__config(c), equal_to(c, c->self))) {")

@@ -64,7 +64,8 @@ static void wipe(struct world *w, uint64_t term)
     s->durable_told = s->match_told = s->voted_term = 0;
     s->wiped_term = term;
     s->is_torn = false;
-    s->is_hurt = s->is_state_hurt = s->is_remade = s->is_noted = s->is_refused = false;
+    s->is_hurt = s->is_state_hurt = s->is_remade = s->is_doubted = s->is_refused = false;
+    s->noted = 0;
     s->deaths = 0;
     version_wiped(s);
     s->joins = true;

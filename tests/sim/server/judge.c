@@ -10,10 +10,12 @@
 #include "agent/snapshot_files.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "core.h" /* states that differ */
 #include "world.h"
 
 #define SETTLE_S 60 /* a stalled disk alone made a log wait that long; without it, seconds */
 #define SERVE_S  3
+#define ASKED_S  2 /* by then a leader has asked everybody for a sum */
 #define REST_S   25
 #define QUIET_S  20
 
@@ -163,6 +165,57 @@ static void serve(struct world *w)
     w->is_calm = true;
     if (w->sums.acked + w->sums.reads == before) {
         world_fail(w, "liveness: no client is served in %d s", SERVE_S);
+    }
+}
+
+/* -- one state -----------------------------------------------------------------------------------
+ */
+
+static void must_be_taken_in(struct world *w)
+{
+    raise(w);
+    if (!world_run_until(w, churn_is_done, w->now + SETTLE_S * SECOND)) {
+        world_fail(w, "liveness: %s is not taken in again", w->churn.victim->name);
+    }
+}
+
+static bool is_split(const struct world *w)
+{
+    const struct server *leader = leader_now(w);
+
+    return leader != NULL && leader->node.core->office.is_split;
+}
+
+static bool is_of_one_state(struct world *w)
+{
+    return leader_now(w) != NULL && !is_split(w);
+}
+
+/* Somebody has decided which states are wrong (late.c), and that must be enough. What a server said
+ * of its state stands for as long as it neither says otherwise nor has another one: also when its
+ * log is refused, or when it was down and has no sum of that entry any more. It joins as a new one
+ * then, as deploy/docs/operations.md has it; not where a majority, or its new state, could tell. */
+static void must_be_of_one_state(struct world *w)
+{
+    bool was_doubted = false;
+
+    for (size_t i = 0; i < w->servers_count; i++) {
+        was_doubted = was_doubted || w->servers[i].is_doubted;
+    }
+    if (!was_doubted) {
+        return;
+    }
+    raise(w);
+    must_settle(w, "all servers, of which one was odd");
+    world_run(w, w->now + ASKED_S * SECOND);
+    for (size_t i = 0; i < w->servers_count; i++) {
+        if (w->servers[i].is_doubted && is_split(w)) {
+            churn_server(w, &w->servers[i]);
+            must_be_taken_in(w);
+        }
+    }
+    if (!world_run_until(w, is_of_one_state, w->now + SETTLE_S * SECOND)) {
+        world_fail(w, "liveness: writes stay stopped, and no state is left that differs");
     }
 }
 
@@ -341,12 +394,10 @@ void judge(struct world *w)
         return;
     }
     if (!churn_is_done(w)) {
-        raise(w);
-        if (!world_run_until(w, churn_is_done, w->now + SETTLE_S * SECOND)) {
-            world_fail(w, "liveness: %s is not taken in again", w->churn.victim->name);
-        }
+        must_be_taken_in(w);
     }
     if (world_is_formed(w)) {
+        must_be_of_one_state(w);
         bury(w);
     } else {
         forgive(w);

@@ -210,9 +210,9 @@ void late_end(struct world *w)
         struct server *s = &w->servers[i];
 
         if (s->differs) {
-            s->is_excused = true;
+            s->is_excused = s->is_doubted = true;
             s->differs = false;
-            if (server_is_up(s)) { /* else its next life adds up anew */
+            if (server_is_up(s)) { /* else its next life adds up anew; judge.c sees to the rest */
                 server_state_bad(s, "somebody has decided that it is the wrong one");
             }
         }

@@ -107,10 +107,27 @@ static enum mu_code next_take(struct server *s, const char *dir, const struct ca
     s->world->sums.completed++;
     s->generation++;
     state_let_go(s);
-    s->lacks_state = s->is_noted = false;
+    s->lacks_state = s->is_doubted = false;
+    s->noted = 0;
     enum mu_code rc = snapshot_generation_set(dir, s->generation, err);
 
     return rc == MU_OK ? state_open(s, err) : rc;
+}
+
+/* Instead of a state that was said to be bad only the next one may be used: a copy, which an
+ * install put in its place without the process that ended hearing of it. That one is not bad. */
+static void noted_look(struct server *s, bool is_wanted)
+{
+    if (s->noted != 0 && s->generation == s->noted + 1 && s->is_copy) {
+        s->noted = 0;
+        s->is_remade = s->is_doubted = false;
+    }
+    if (!server_is_hurt(s) && (is_wanted ? !s->is_remade : s->noted != 0)) {
+        world_fail(s->world,
+                   is_wanted ? "%s: a good state is to be made anew"
+                             : "%s: a state is used that was said to be bad",
+                   s->name);
+    }
 }
 
 /* What there is of the state may be of no use: it was said at the last stop, or is found now. */
@@ -124,12 +141,7 @@ static enum mu_code state_look(struct server *s, const char *dir, struct mu_err 
     if (rc != MU_OK) {
         return rc;
     }
-    if (!server_is_hurt(s) && (is_wanted ? !s->is_remade : s->is_noted)) {
-        world_fail(s->world,
-                   is_wanted ? "%s: a good state is to be made anew"
-                             : "%s: a state is used that was said to be bad",
-                   s->name);
-    }
+    noted_look(s, is_wanted);
     rc = is_wanted ? MU_CORRUPT : state_open(s, why);
     if (rc == MU_CORRUPT) {
         if (!is_wanted && !s->is_state_hurt) {
@@ -154,7 +166,8 @@ static enum mu_code state_anew(struct server *s, const char *dir, const struct m
     rc = rc == MU_OK ? snapshot_state_remove(dir, s->generation, err) : rc;
     if (rc == MU_OK) { /* what was durable of the state is given up, what was hurt is gone */
         s->durable_told = 0;
-        s->is_state_hurt = s->is_noted = s->differs = false;
+        s->is_state_hurt = s->is_doubted = s->differs = false;
+        s->noted = 0;
         rc = state_open(s, err);
     }
     s->lacks_state = s->node.lacks_state;

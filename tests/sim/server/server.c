@@ -257,7 +257,7 @@ void server_state_bad(struct server *s, const char *why)
         server_state_failed(s, err.text);
         return;
     }
-    s->is_noted = true;
+    s->noted = s->generation;
     dies(s, "the state is not to be trusted", why);
 }
 
@@ -496,7 +496,8 @@ void server_state_replace(struct server *s, struct catalog *catalog)
     threads_apply_end(s);
     s->applied = s->opened = catalog_applied(catalog);
     s->world->sums.rebuilt_leader += s->lacks_state;
-    s->lacks_state = s->is_remade = s->is_noted = false;
+    s->lacks_state = s->is_remade = s->is_doubted = false;
+    s->noted = 0;
     version_check(s, s->applied.index, catalog_schema(catalog));
     fact_state(s, &s->applied);
     if (s->applied.index < s->durable_told && !server_is_hurt(s)) {

@@ -179,7 +179,7 @@ struct server {
     bool is_state_hurt;  /* its state may be; over when that was made anew */
     bool differs;        /* its sums are not what its state adds up to */
     bool is_remade;      /* its state is not to be used and not there again yet */
-    bool is_noted;       /* that was written down: no crash may undo it */
+    bool is_doubted;     /* somebody has decided against its state, which is still there */
     bool lacks_state;    /* what the log has no more comes from a leader */
     bool is_copy;        /* its state, as it was opened: of another, and not proven */
     bool is_refused;     /* it will not start again, and has said why */
@@ -208,6 +208,7 @@ struct server {
     struct scrubs *scrubs;
     uint64_t scrub_passes; /* to their end, of this life */
     uint64_t generation;   /* of the state */
+    uint64_t noted;        /* that one is not to be used: no crash may undo it; 0: none */
     struct apply *apply;
     struct consensus_node node;
     bool has_node, has_begun;
