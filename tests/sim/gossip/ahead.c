@@ -32,7 +32,7 @@
 #define TURNS      1024 /* taken up at a time: a power of two */
 #define GROUP      8    /* claimed at a time */
 #define LOOKS      400  /* before a thread gives the processor away, */
-#define GIVES      20   /* and so often before it sleeps */
+#define GIVES      2000 /* and so often before it sleeps: to wake takes as long as a turn */
 #define LINE_BYTES 64
 
 /* A step that was taken. The datagrams are the core's, until its next step: then, kept here. */
