@@ -3,9 +3,9 @@
  * What reads or makes a whole state takes all that a processor gives, and so do those who serve
  * clients. A fair share of a busy machine is too much for work that nobody waits for. How busy it
  * is the work knows by how long it itself, ready to run, was kept waiting for a processor: it rests
- * twelve times as long, which leaves it a third of a processor where several threads want each.
- * Where there is a processor for it, it never rests; nor for a slow disk: if this server is what a
- * majority waits for, nobody writes, and it comes as soon as it can.
+ * twelve times as long. (Four times left it 0.6 of a processor where several threads wanted each of
+ * two: it waits far less than they do.) Where there is one for it, it never rests; nor for a slow
+ * disk: if this server is what a majority waits for, nobody writes, and it comes as soon as it can.
  *
  *   begin -> (work -> look -> 0) ... -> (work -> look -> rest so long) -> (work -> look ...
  *

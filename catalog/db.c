@@ -338,7 +338,6 @@ enum mu_code catalog_raise(struct catalog *c, uint32_t level, struct mu_err *err
     if (rc != MU_OK) {
         return mu_wrap(err, rc, "schema version %lld", (long long)to->version);
     }
-    c->now.schema = to;
     return MU_OK;
 }
 

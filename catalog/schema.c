@@ -128,38 +128,36 @@ bool catalog__schema_has_level(uint32_t level)
 
 /* -- from one to the next ---------------------------------------------------------------------- */
 
-static enum mu_code fill(struct catalog *c, const struct schema *from, const struct schema *to,
+static enum mu_code fill(struct catalog *c, const struct schema *first_new, const struct schema *to,
                          struct mu_err *err)
 {
     struct rows rows = { .db = NULL };
     enum mu_code rc = catalog__rows_init(&rows, &c->db, &c->now.sum, to->tables, err);
 
-    for (const struct schema *s = from + 1; rc == MU_OK && s <= to; s++) {
+    for (const struct schema *s = first_new; rc == MU_OK && s <= to; s++) {
         rc = s->fill != NULL ? s->fill(&rows, err) : MU_OK;
     }
     catalog__rows_deinit(&rows);
     return rc;
 }
 
-/* from: NULL, the file is empty. */
-static enum mu_code climb(struct catalog *c, const struct schema *from, const struct schema *to,
-                          struct mu_err *err)
+enum mu_code catalog__schema_climb(struct catalog *c, const struct schema *to, struct mu_err *err)
 {
+    const struct schema *first_new = c->now.schema != NULL ? c->now.schema + 1 : schemas;
     struct mu_buf sql = MU_BUF_NONE;
 
-    for (const struct schema *s = from != NULL ? from + 1 : schemas; s <= to; s++) {
+    for (const struct schema *s = first_new; s <= to; s++) {
         mu_buf_add_text(&sql, s->sql);
     }
     mu_buf_addf(&sql, "PRAGMA user_version=%lld", (long long)to->version);
     enum mu_code rc = catalog__exec(&c->db, mu_buf_text(&sql), err);
 
     mu_buf_deinit(&sql);
-    return rc == MU_OK && from != NULL ? fill(c, from, to, err) : rc;
-}
-
-enum mu_code catalog__schema_climb(struct catalog *c, const struct schema *to, struct mu_err *err)
-{
-    return climb(c, c->now.schema, to, err);
+    rc = rc == MU_OK ? fill(c, first_new, to, err) : rc;
+    if (rc == MU_OK) {
+        c->now.schema = to;
+    }
+    return rc;
 }
 
 /* -- opening ----------------------------------------------------------------------------------- */
@@ -169,10 +167,9 @@ static enum mu_code create(struct catalog *c, struct mu_err *err)
     char sql[48];
 
     (void)snprintf(sql, sizeof sql, "PRAGMA application_id=%d; COMMIT", APPLICATION_ID);
-    c->now.schema = catalog__schema_at(COMMAND_LEVEL_FIRST);
     enum mu_code rc = catalog__exec(&c->db, "BEGIN IMMEDIATE", err);
 
-    rc = rc == MU_OK ? climb(c, NULL, c->now.schema, err) : rc;
+    rc = rc == MU_OK ? catalog__schema_climb(c, catalog__schema_at(COMMAND_LEVEL_FIRST), err) : rc;
     return rc == MU_OK ? catalog__exec(&c->db, sql, err) : rc; /* closing rolls back what is open */
 }
 
@@ -180,13 +177,15 @@ static enum mu_code create(struct catalog *c, struct mu_err *err)
  * binary's no more than the rest. */
 static enum mu_code upgrade(struct catalog *c, const struct schema *from, struct mu_err *err)
 {
-    c->now.schema = catalog__schema_at(from->level);
-    if (c->now.schema == from) {
+    const struct schema *to = catalog__schema_at(from->level);
+
+    c->now.schema = from;
+    if (to == from) {
         return MU_OK;
     }
     enum mu_code rc = catalog__exec(&c->db, "BEGIN IMMEDIATE", err);
 
-    rc = rc == MU_OK ? climb(c, from, c->now.schema, err) : rc;
+    rc = rc == MU_OK ? catalog__schema_climb(c, to, err) : rc;
     return rc == MU_OK ? catalog__exec(&c->db, "COMMIT", err) : rc;
 }
 

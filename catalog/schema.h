@@ -43,7 +43,7 @@ bool catalog__schema_has_level(uint32_t level);
  * the level of its own version allows. Errors: MU_FOREIGN, MU_UNSUPPORTED, MU_CORRUPT, MU_IO,
  * MU_FULL. */
 MU_MUST_CHECK enum mu_code catalog__schema_settle(struct catalog *c, struct mu_err *err);
-/* Inside a transaction. */
+/* From the file's version, or none while it is empty. Inside a transaction. */
 MU_MUST_CHECK enum mu_code catalog__schema_climb(struct catalog *c, const struct schema *to,
                                                  struct mu_err *err);
 
