@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "world.h"
 
@@ -60,22 +61,14 @@ static void on_heard(void *data, size_t node, const struct gossip_effects *fx)
 /* -- measuring ----------------------------------------------------------------------------------
  */
 
-static double wall_s(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void run(struct large *l, uint64_t ms)
 {
     clock_t began = clock();
-    double wall = wall_s();
+    uint64_t began_ns = mu_clock_ns();
 
     world_run(l->world, ms);
     l->worked += (double)(clock() - began) / CLOCKS_PER_SEC;
-    l->took += wall_s() - wall;
+    l->took += (double)(mu_clock_ns() - began_ns) / 1e9;
     l->virtual_ms += ms;
 }
 
@@ -350,7 +343,7 @@ bool large_run(const struct large_options *o, uint64_t *hash)
 {
     struct large l = { .options = o, .watched = SIZE_MAX };
     size_t down_max = o->trials + o->seconds * o->nodes + 1; /* churn crashes one a turn at most */
-    double wall = wall_s();
+    uint64_t began_ns = mu_clock_ns();
 
     mu_rand_seed(&l.rand, o->seed);
     l.down = mu_new_array(down_max, sizeof *l.down);
@@ -362,7 +355,8 @@ bool large_run(const struct large_options *o, uint64_t *hash)
         (void)printf(
             "together               %.0f simulated seconds in %.0f, %.0f of a processor; %.0f "
             "in all; %.0f MB at the end\n",
-            (double)l.virtual_ms / 1000, l.took, l.worked, wall_s() - wall, resident_bytes() / 1e6);
+            (double)l.virtual_ms / 1000, l.took, l.worked, (double)(mu_clock_ns() - began_ns) / 1e9,
+            resident_bytes() / 1e6);
     }
     *hash = world_hash(l.world);
     world_free(l.world);

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "world.h"
@@ -385,21 +385,12 @@ static void settle(struct scale *s, struct tally *seen)
  */
 
 struct load {
-    uint64_t packets, bytes, ms;
-    double wall_s;
+    uint64_t packets, bytes, ms, clock_ns;
 };
-
-static double wall_s(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static struct load load_now(const struct scale *s)
 {
-    struct load l = { s->packets, s->bytes, world_now_ms(s->world), wall_s() };
+    struct load l = { s->packets, s->bytes, world_now_ms(s->world), mu_clock_ns() };
     struct gossip_summary sum;
 
     for (size_t i = 0; i < s->nodes; i++) {
@@ -421,7 +412,7 @@ static void load_print(const struct scale *s, const struct load *since)
     (void)printf(", \"seconds\": %.0f, \"datagrams\": %.2f, \"bytes\": %.0f, \"speed\": %.2f",
                  seconds, (double)(now.packets - since->packets) / per,
                  (double)(now.bytes - since->bytes) / per,
-                 seconds / (now.wall_s - since->wall_s + 1e-9));
+                 seconds / ((double)(now.clock_ns - since->clock_ns) / 1e9 + 1e-9));
 }
 
 static bool condition_run(struct scale *s, const struct condition *c)

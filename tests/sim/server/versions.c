@@ -18,7 +18,7 @@
 #define LEVEL_OLD    1
 #define LEVEL_NEW    2
 #define NEWER_SCHEMA "schema version is newer"
-#define EACH         4 /* so manieth run has them */
+#define EACH         4 /* one of so many runs has them */
 
 static uint64_t below(struct world *w, uint64_t bound)
 {
