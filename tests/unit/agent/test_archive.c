@@ -12,37 +12,10 @@
 #include "base/assert.h"
 #include "catalog/query.h"
 #include "catalog/watch.h"
+#include "memory_stream.h"
 #include "proto/command.h"
 
 #define SERVERS "\"Configuration\":{\"Servers\":[]},\"ConfigurationIndex\":0"
-
-struct stream {
-    struct mu_buf bytes;
-    size_t at;
-};
-
-static enum mu_code sink(void *data, struct mu_span bytes, struct mu_err *err)
-{
-    struct stream *s = data;
-
-    (void)err;
-    mu_buf_add_span(&s->bytes, bytes);
-    return MU_OK;
-}
-
-static enum mu_code source(void *data, void *to, size_t room, size_t *got, struct mu_err *err)
-{
-    struct stream *s = data;
-    size_t left = s->bytes.bytes - s->at;
-
-    (void)err;
-    *got = left < room ? left : room;
-    if (*got > 0) {
-        memcpy(to, s->bytes.data + s->at, *got);
-    }
-    s->at += *got;
-    return MU_OK;
-}
 
 static enum mu_code collect(void *data, struct mu_span bytes, struct mu_err *err)
 {
@@ -88,19 +61,19 @@ static void put_key(struct catalog *c, uint64_t index)
 }
 
 /* The stream of a small state, and what is known of it. */
-static void make_state(struct stream *s, struct catalog_snapshot *info)
+static void make_state(struct memory_stream *s, struct catalog_snapshot *info)
 {
     const struct catalog_options options = { .path = NULL };
     struct mu_err err = MU_ERR_NONE;
     struct catalog_reader *reader;
     struct catalog *c;
 
-    *s = (struct stream){ .bytes = MU_BUF_NONE };
+    *s = (struct memory_stream){ .bytes = MU_BUF_NONE };
     must(catalog_open(&c, &options, &err), &err);
     put_key(c, 1);
     put_key(c, 2);
     must(catalog_reader_open(&reader, NULL, c, &err), &err);
-    must(catalog_export(reader, sink, s, info, &err), &err);
+    must(catalog_export(reader, memory_stream_sink, s, info, &err), &err);
     catalog_reader_release(reader);
     catalog_reader_close(reader);
     catalog_close(c);
@@ -110,10 +83,11 @@ static void make_archive(struct mu_buf *to)
 {
     struct mu_err err = MU_ERR_NONE;
     struct catalog_snapshot info;
-    struct stream s;
+    struct memory_stream s;
 
     make_state(&s, &info);
-    must(archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, collect, to, &err), &err);
+    must(archive_write(&info, MU_SPAN_LIT(SERVERS), memory_stream_source, &s, collect, to, &err),
+         &err);
     mu_buf_deinit(&s.bytes);
 }
 
@@ -123,11 +97,13 @@ static void is_read_as_it_was_written(void **state)
     struct mu_err err = MU_ERR_NONE;
     struct archive_contents c;
     struct catalog_snapshot info;
-    struct stream s;
+    struct memory_stream s;
 
     (void)state;
     make_state(&s, &info);
-    must(archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, collect, &archive, &err), &err);
+    must(archive_write(&info, MU_SPAN_LIT(SERVERS), memory_stream_source, &s, collect, &archive,
+                       &err),
+         &err);
     must(archive_read_bytes(mu_buf_span(&archive), &c, &err), &err);
     assert_string_equal(c.id, "3-2-1600000000002");
     assert_int_equal(c.version, 1);
@@ -143,13 +119,14 @@ static void a_stream_of_another_length_is_not_written(void **state)
 {
     struct mu_buf archive = MU_BUF_NONE;
     struct catalog_snapshot info;
-    struct stream s;
+    struct memory_stream s;
 
     (void)state;
     make_state(&s, &info);
     s.bytes.bytes--;
-    assert_int_equal(
-        archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, collect, &archive, NULL), MU_IO);
+    assert_int_equal(archive_write(&info, MU_SPAN_LIT(SERVERS), memory_stream_source, &s, collect,
+                                   &archive, NULL),
+                     MU_IO);
     mu_buf_deinit(&archive);
     mu_buf_deinit(&s.bytes);
 }
@@ -157,12 +134,13 @@ static void a_stream_of_another_length_is_not_written(void **state)
 static void what_the_sink_says_ends_it(void **state)
 {
     struct catalog_snapshot info;
-    struct stream s;
+    struct memory_stream s;
 
     (void)state;
     make_state(&s, &info);
-    assert_int_equal(archive_write(&info, MU_SPAN_LIT(SERVERS), source, &s, no_room, NULL, NULL),
-                     MU_FULL);
+    assert_int_equal(
+        archive_write(&info, MU_SPAN_LIT(SERVERS), memory_stream_source, &s, no_room, NULL, NULL),
+        MU_FULL);
     mu_buf_deinit(&s.bytes);
 }
 

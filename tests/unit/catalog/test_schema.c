@@ -3,6 +3,7 @@
 #include "base/crc.h"
 #include "catalog/snapshot.h"
 #include "fixture.h"
+#include "memory_stream.h"
 #include "schema.h"
 
 #include <sodium.h>
@@ -188,40 +189,12 @@ static void readers_go_on(void **state)
 
 /* -- snapshots --------------------------------------------------------------------------------- */
 
-struct stream {
-    struct mu_buf bytes;
-    size_t at;
-};
-
-static enum mu_code sink(void *data, struct mu_span bytes, struct mu_err *err)
-{
-    struct stream *s = data;
-
-    (void)err;
-    mu_buf_add_span(&s->bytes, bytes);
-    return MU_OK;
-}
-
-static enum mu_code source(void *data, void *to, size_t room, size_t *got, struct mu_err *err)
-{
-    struct stream *s = data;
-    size_t left = s->bytes.bytes - s->at;
-
-    (void)err;
-    *got = left < room ? left : room;
-    if (*got > 0) {
-        memcpy(to, s->bytes.data + s->at, *got);
-    }
-    s->at += *got;
-    return MU_OK;
-}
-
-static void export_of(struct fixture *f, struct stream *s)
+static void export_of(struct fixture *f, struct memory_stream *s)
 {
     struct catalog_snapshot info;
 
-    *s = (struct stream){ .bytes = MU_BUF_NONE };
-    CHECK(catalog_export(f->reader, sink, s, &info, err));
+    *s = (struct memory_stream){ .bytes = MU_BUF_NONE };
+    CHECK(catalog_export(f->reader, memory_stream_sink, s, &info, err));
     catalog_reader_release(f->reader);
     assert_int_equal(info.level, catalog_schema(f->catalog).level);
 }
@@ -230,12 +203,12 @@ static void export_of(struct fixture *f, struct stream *s)
 static void must_come_back(struct fixture *f, uint32_t version)
 {
     struct catalog_snapshot info;
-    struct stream s, again;
+    struct memory_stream s, again;
     struct fixture g;
 
     export_of(f, &s);
     fixture_init(&g, true);
-    CHECK(catalog_import(g.catalog, source, &s, NULL, &info, err));
+    CHECK(catalog_import(g.catalog, memory_stream_source, &s, NULL, &info, err));
     must_have(&g, version);
     fixture_reopen(&g);
     must_have(&g, version);
@@ -287,7 +260,7 @@ static void a_snapshot_of_an_unknown_level_is_refused(void **state)
     struct mu_err why = MU_ERR_NONE;
     struct catalog_snapshot info;
     struct fixture f, g;
-    struct stream s;
+    struct memory_stream s;
 
     (void)state;
     fixture_init(&f, false);
@@ -300,7 +273,8 @@ static void a_snapshot_of_an_unknown_level_is_refused(void **state)
     for (unsigned i = 0; i < 4; i++) {
         s.bytes.data[64 + i] = (uint8_t)(crc >> (8 * i));
     }
-    assert_int_equal(catalog_import(g.catalog, source, &s, NULL, &info, &why), MU_UNSUPPORTED);
+    assert_int_equal(catalog_import(g.catalog, memory_stream_source, &s, NULL, &info, &why),
+                     MU_UNSUPPORTED);
     assert_string_equal(why.text,
                         "importing a state: a snapshot with tables of level 3, which this "
                         "binary does not know");
@@ -334,7 +308,7 @@ static struct catalog_result restore(struct fixture *f, const struct mu_buf *str
 static void a_restore_keeps_the_schema(void **state)
 {
     struct fixture older, f, g;
-    struct stream s, t;
+    struct memory_stream s, t;
 
     (void)state;
     fixture_init(&f, true);

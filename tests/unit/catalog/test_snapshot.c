@@ -3,36 +3,8 @@
  * text. */
 #include "catalog/snapshot.h"
 #include "fixture.h"
+#include "memory_stream.h"
 #include "random_commands.h"
-
-struct stream {
-    struct mu_buf bytes;
-    size_t at, step; /* step: how much a read gives at most; 0: all */
-};
-
-static enum mu_code sink(void *data, struct mu_span bytes, struct mu_err *err)
-{
-    struct stream *s = data;
-
-    (void)err;
-    mu_buf_add_span(&s->bytes, bytes);
-    return MU_OK;
-}
-
-static enum mu_code source(void *data, void *to, size_t room, size_t *got, struct mu_err *err)
-{
-    struct stream *s = data;
-    size_t left = s->bytes.bytes - s->at;
-
-    (void)err;
-    *got = left < room ? left : room;
-    *got = s->step > 0 && s->step < *got ? s->step : *got;
-    if (*got > 0) {
-        memcpy(to, s->bytes.data + s->at, *got);
-    }
-    s->at += *got;
-    return MU_OK;
-}
 
 static void fill(struct fixture *f, uint64_t seed, uint64_t entries)
 {
@@ -60,10 +32,10 @@ static void fill(struct fixture *f, uint64_t seed, uint64_t entries)
     mu_arena_deinit(&arena);
 }
 
-static void export_of(struct fixture *f, struct stream *s, struct catalog_snapshot *info)
+static void export_of(struct fixture *f, struct memory_stream *s, struct catalog_snapshot *info)
 {
-    *s = (struct stream){ .bytes = MU_BUF_NONE };
-    CHECK(catalog_export(f->reader, sink, s, info, err));
+    *s = (struct memory_stream){ .bytes = MU_BUF_NONE };
+    CHECK(catalog_export(f->reader, memory_stream_sink, s, info, err));
     catalog_reader_release(f->reader);
     assert_int_equal(info->bytes, s->bytes.bytes);
 }
@@ -85,7 +57,7 @@ static void comes_back_as_it_was(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 4; seed++) {
         struct catalog_snapshot info, again;
-        struct stream s, other;
+        struct memory_stream s, other;
         struct fixture f, g;
         uint8_t recount[16];
 
@@ -94,7 +66,7 @@ static void comes_back_as_it_was(void **state)
         fill(&f, seed, 40 * seed * seed);
         export_of(&f, &s, &info);
         s.step = seed == 3 ? 1 : 0;
-        CHECK(catalog_import(g.catalog, source, &s, info.hash, &again, err));
+        CHECK(catalog_import(g.catalog, memory_stream_source, &s, info.hash, &again, err));
         assert_memory_equal(&info, &again, sizeof info);
         assert_int_equal(catalog_applied(g.catalog).index, f.index);
         must_dump_alike(&f, &g);
@@ -117,14 +89,14 @@ static void is_there_after_a_restart(void **state)
 {
     struct catalog_snapshot info, again;
     struct fixture f, g;
-    struct stream s;
+    struct memory_stream s;
 
     (void)state;
     fixture_init(&f, false);
     fixture_init(&g, true);
     fill(&f, 7, 500);
     export_of(&f, &s, &info);
-    CHECK(catalog_import(g.catalog, source, &s, info.hash, &again, err));
+    CHECK(catalog_import(g.catalog, memory_stream_source, &s, info.hash, &again, err));
     assert_int_equal(catalog_durable(g.catalog), 500);
     fixture_close(&g);
     fixture_open(&g);
@@ -135,17 +107,17 @@ static void is_there_after_a_restart(void **state)
 }
 
 /* Both ways of reading it; importing takes long, so it is asked now and then. */
-static enum mu_code judge(struct stream *t, const uint8_t *hash, bool imports)
+static enum mu_code judge(struct memory_stream *t, const uint8_t *hash, bool imports)
 {
     struct catalog_snapshot seen;
-    enum mu_code rc = catalog_inspect(source, t, &seen, NULL);
+    enum mu_code rc = catalog_inspect(memory_stream_source, t, &seen, NULL);
 
     t->at = 0;
     if (imports) {
         struct fixture g;
 
         fixture_init(&g, false);
-        assert_int_equal(catalog_import(g.catalog, source, t, hash, &seen, NULL), rc);
+        assert_int_equal(catalog_import(g.catalog, memory_stream_source, t, hash, &seen, NULL), rc);
         assert_int_equal(catalog_applied(g.catalog).index, 0);
         fixture_deinit(&g);
     }
@@ -158,7 +130,7 @@ static void no_other_bytes_are_taken(void **state)
     enum { IMPORTS_EVERY = 199 };
     struct catalog_snapshot info;
     struct fixture f;
-    struct stream s;
+    struct memory_stream s;
 
     (void)state;
     fixture_init(&f, false);
@@ -167,7 +139,7 @@ static void no_other_bytes_are_taken(void **state)
     size_t bytes = s.bytes.bytes;
 
     for (size_t at = 0; at < bytes; at++) {
-        struct stream cut = { .bytes = MU_BUF_NONE };
+        struct memory_stream cut = { .bytes = MU_BUF_NONE };
 
         mu_buf_add(&cut.bytes, s.bytes.data, at);
         assert_int_equal(judge(&cut, info.hash, at % IMPORTS_EVERY == 0), MU_CORRUPT);
@@ -193,7 +165,7 @@ static void another_state_is_not_the_one_meant(void **state)
     struct catalog_snapshot info, again;
     struct mu_err why = MU_ERR_NONE;
     struct fixture f, g;
-    struct stream s;
+    struct memory_stream s;
 
     (void)state;
     fixture_init(&f, false);
@@ -201,7 +173,8 @@ static void another_state_is_not_the_one_meant(void **state)
     fill(&f, 13, 40);
     export_of(&f, &s, &info);
     info.hash[0] ^= 1;
-    assert_int_equal(catalog_import(g.catalog, source, &s, info.hash, &again, &why), MU_CORRUPT);
+    assert_int_equal(catalog_import(g.catalog, memory_stream_source, &s, info.hash, &again, &why),
+                     MU_CORRUPT);
     assert_int_equal(catalog_applied(g.catalog).index, 0);
     mu_buf_deinit(&s.bytes);
     fixture_deinit(&f);
@@ -212,13 +185,13 @@ static void says_what_is_in_it(void **state)
 {
     struct catalog_snapshot info, seen;
     struct fixture f;
-    struct stream s;
+    struct memory_stream s;
 
     (void)state;
     fixture_init(&f, false);
     fill(&f, 17, 300);
     export_of(&f, &s, &info);
-    CHECK(catalog_inspect(source, &s, &seen, err));
+    CHECK(catalog_inspect(memory_stream_source, &s, &seen, err));
     assert_memory_equal(&info, &seen, sizeof info);
     assert_string_equal(seen.tables[ROW_NODES].name, "nodes");
     assert_true(seen.tables[ROW_NODES].rows > 0 && seen.tables[ROW_KV_HIST_1].rows > 0);
