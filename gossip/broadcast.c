@@ -5,7 +5,10 @@
  * remembers whom it was sent to, and prefers the others until everybody had it (7.5).
  *
  * A new rumor is told within 20 ms, then every gossip interval until its budget is spent. With
- * nothing to tell, or nobody to tell it to, nothing is due.
+ * nothing to tell, or nobody to tell it to, nothing is due. What is told of members sooner than an
+ * interval after the last tick is an advance on later ones (a leaky bucket): where there is always
+ * news of some member, as under churn in a large cluster, ticks keep the interval, and several
+ * rumors share a datagram.
  */
 #include <string.h>
 
@@ -13,6 +16,7 @@
 #include "core.h"
 
 #define PROMPT_MS     20   /* between ticks that something new brought about */
+#define ADVANCE       100  /* ticks of which members' news may be ahead of one an interval */
 #define QUEUE_MAX     4096 /* items, or twice the members: then the most sent, oldest goes */
 #define CORE_PERCENT  75   /* of a datagram, while other queues wait too (7.3) */
 #define EVENT_PERCENT 10   /* of a datagram that nobody else takes while events wait */
@@ -120,13 +124,42 @@ static void tick_at(struct gossip *g, uint64_t at)
     g->rumor_at_ms = at < g->rumor_at_ms ? at : g->rumor_at_ms;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t advance_ms(const struct gossip *g)
+{
+    return (uint64_t)ADVANCE * g->profile.gossip_ms;
+}
+
+/* What users send always goes at once, members' news as long as they are not too far ahead. */
+static uint64_t prompt_ms(const struct gossip *g, size_t queue)
+{
+    bool is_of_members = queue == GOSSIP__QUEUE_CORE || queue == GOSSIP__QUEUE_INTENT;
+    uint64_t prompt = later(g->rumor_last_ms + PROMPT_MS, g->now_ms);
+    uint64_t advance = advance_ms(g);
+
+    return is_of_members && g->rumor_even_ms > prompt + advance ? g->rumor_even_ms - advance
+                                                                : prompt;
+}
+
+/* A tick was made. Nothing is owed beyond the next one, whatever users sent meanwhile. */
+static void count_tick(struct gossip *g)
+{
+    uint64_t even = later(g->rumor_even_ms, g->now_ms) + g->profile.gossip_ms;
+    uint64_t most = g->now_ms + advance_ms(g) + g->profile.gossip_ms;
+
+    g->rumor_last_ms = g->now_ms;
+    g->rumor_even_ms = even < most ? even : most;
+}
+
 void gossip__rumor_wake(struct gossip *g)
 {
-    uint64_t prompt = g->rumor_last_ms + PROMPT_MS;
-
     for (size_t i = 0; i < GOSSIP__QUEUES; i++) {
         if (g->queues[i].count > 0) {
-            tick_at(g, prompt > g->now_ms ? prompt : g->now_ms);
+            tick_at(g, prompt_ms(g, i));
         }
     }
 }
@@ -408,7 +441,7 @@ void gossip__rumor_tick(struct gossip *g)
         gossip__letter_begin(g, &letter, &peers[i]->card->addr, peers[i]);
         sent += gossip__letter_send(g, &letter);
     }
-    g->rumor_last_ms = g->now_ms;
+    count_tick(g);
     g->has_round = sent > 0;
     /* Nobody left to tell: until something new comes, or somebody. */
     g->rumor_at_ms = GOSSIP__NEVER;

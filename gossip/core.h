@@ -1073,8 +1073,9 @@ struct gossip {
     struct gossip__queries queries;
     struct gossip__queue queues[GOSSIP__QUEUES];
     uint64_t rumor_id, rumor_last_ms;
-    size_t probe_next;   /* place in `list` */
-    uint64_t probe_turn; /* of the walk */
+    uint64_t rumor_even_ms; /* so late it would be had ticks kept the interval, or it is */
+    size_t probe_next;      /* place in `list` */
+    uint64_t probe_turn;    /* of the walk */
     struct gossip__ring ring;
     struct gossip__probe probe;
     struct gossip__leave leave;

@@ -252,6 +252,43 @@ static void news_go_out_within_20_ms_then_every_interval(void **unused)
     bench_close(&b);
 }
 
+/* Ticks within ms, with news of some member each 20 ms. */
+static unsigned ticks_in(struct bench *b, unsigned ms)
+{
+    unsigned ticks = 0;
+
+    for (unsigned i = 0; i < ms / 20; i++) {
+        uint64_t last = b->g->rumor_last_ms;
+
+        put(b, "news");
+        bench_feed(b, (struct gossip_event){ .kind = GOSSIP_EV_WAKE });
+        bench_run(b, 20);
+        ticks += b->g->rumor_last_ms != last;
+    }
+    return ticks;
+}
+
+static void news_without_end_keep_the_interval(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    members(&b, 100);
+    unsigned begin = ticks_in(&b, 1000);
+    (void)ticks_in(&b, 4000); /* the advance is used up: 100 ticks, and one each 100 ms */
+    unsigned later = ticks_in(&b, 10000);
+
+    assert_in_range(begin, 45, 50);
+    assert_in_range(later, 95, 101);
+    /* Not so what users send; and it is no debt for hours. */
+    (void)gossip__rumor_add(b.g, GOSSIP__QUEUE_EVENT, NULL, MU_SPAN_LIT("an event"), NULL);
+    assert_true(gossip__rumor_due(b.g) <= b.g->rumor_last_ms + 20);
+    bench_run(&b, 30000);
+    begin = ticks_in(&b, 1000);
+    assert_in_range(begin, 45, 50);
+    bench_close(&b);
+}
+
 static void a_queue_has_an_end(void **unused)
 {
     struct bench b;
@@ -336,6 +373,7 @@ int main(void)
         cmocka_unit_test(who_told_us_is_not_told),
         cmocka_unit_test(with_nobody_to_tell_nothing_is_queued_and_nothing_due),
         cmocka_unit_test(news_go_out_within_20_ms_then_every_interval),
+        cmocka_unit_test(news_without_end_keep_the_interval),
         cmocka_unit_test(a_queue_has_an_end),
         cmocka_unit_test(picks_are_distinct_and_complete),
         cmocka_unit_test(a_rumor_that_everybody_left_has_does_not_stay),
