@@ -42,8 +42,11 @@ static void log_put(struct shadow__log *log, uint64_t index, const struct shadow
     if (index >= log->room) {
         log->room = index * 2 + 64;
         log->at = mu_grow(log->at, log->room * sizeof *log->at);
+        log->config = mu_grow(log->config, log->room * sizeof *log->config);
+        log->config[0] = 0;
     }
     log->at[index] = *e;
+    log->config[index] = e->kind == CONSENSUS_CONFIG ? index : log->config[index - 1];
     log->last = index;
 }
 
@@ -60,8 +63,10 @@ void shadow_free(struct shadow *s)
 {
     for (uint32_t i = 0; i < SHADOW_SERVERS_MAX; i++) {
         mu_free(s->servers[i].log.at);
+        mu_free(s->servers[i].log.config);
     }
     mu_free(s->committed.at);
+    mu_free(s->committed.config);
     mu_free(s->sent);
     mu_free(s);
 }
@@ -69,16 +74,19 @@ void shadow_free(struct shadow *s)
 /* -- configurations (thesis chapter 4)
  * ------------------------------------------------------------- */
 
+/* The place of the newest up to here; 0: there is none. */
+static uint64_t config_before(const struct shadow__log *log, uint64_t index)
+{
+    return index > 0 ? log->config[index] : 0;
+}
+
 /* The newest in the log up to here: effective on append. */
 const struct consensus_config *shadow__config(const struct shadow *s,
                                               const struct shadow__server *v, uint64_t upto)
 {
-    for (uint64_t i = upto < v->log.last ? upto : v->log.last; i > 0; i--) {
-        if (v->log.at[i].kind == CONSENSUS_CONFIG) {
-            return s->config_of(s->config_data, v->log.at[i].content);
-        }
-    }
-    return NULL;
+    uint64_t at = config_before(&v->log, upto < v->log.last ? upto : v->log.last);
+
+    return at > 0 ? s->config_of(s->config_data, v->log.at[at].content) : NULL;
 }
 
 bool shadow__is_voter(const struct consensus_config *c, const struct mu_id *id)
@@ -165,11 +173,8 @@ static const char *config_made(struct shadow *s, const struct shadow__server *v,
     const struct consensus_config *before = shadow__config(s, v, index - 1);
     const struct consensus_config *next = shadow__config(s, v, index);
     bool is_own_term = shadow__term_at(v, commit) == v->term;
-    uint64_t before_at = index - 1;
+    uint64_t before_at = config_before(&v->log, index - 1);
 
-    while (before_at > 0 && v->log.at[before_at].kind != CONSENSUS_CONFIG) {
-        before_at--;
-    }
     if (before == NULL || !is_step(before, next)) {
         return shadow__no(s, "makes configuration %llu, which is no step from the last", U(index));
     }
@@ -300,11 +305,9 @@ static uint64_t offered_term(const struct shadow__server *v, uint64_t index)
 static const struct mu_id *meant_disk(const struct shadow *s, const struct shadow__server *v,
                                       uint32_t place)
 {
-    for (uint64_t i = v->log.last; i > 0; i--) {
-        const struct consensus_config *config =
-            v->log.at[i].kind == CONSENSUS_CONFIG
-                ? s->config_of(s->config_data, v->log.at[i].content)
-                : NULL;
+    for (uint64_t i = config_before(&v->log, v->log.last); i > 0;
+         i = config_before(&v->log, i - 1)) {
+        const struct consensus_config *config = s->config_of(s->config_data, v->log.at[i].content);
 
         for (uint32_t k = 0; config != NULL && k < config->servers_count; k++) {
             if (mu_id_eq(&config->servers[k].id, &s->servers[place].id)) {

@@ -12,6 +12,7 @@
 
 struct shadow__log { /* entries 1 .. last; at[0] is nothing */
     struct shadow_entry *at;
+    uint64_t *config; /* by entry: the newest configuration up to it; 0: there is none */
     uint64_t last, room;
 };
 

@@ -11,10 +11,10 @@ static uint64_t mix(uint64_t x, uint64_t v)
 
 static uint64_t mix_id(uint64_t x, const struct mu_id *id)
 {
-    for (size_t i = 0; i < sizeof id->b; i++) {
-        x = mix(x, id->b[i]);
-    }
-    return x;
+    uint64_t words[2];
+
+    memcpy(words, id->b, sizeof words);
+    return mix(mix(x, words[0]), words[1]);
 }
 
 /* Field by field what matters: a message that arrives must have been sent so. */

@@ -238,10 +238,12 @@ static void fold_effects(struct sim_world *w, const struct consensus_effects *fx
         } else if (m.kind == CONSENSUS_SNAP_OFFER) {
             m.snapshot.config = NULL;
         }
-        const unsigned char *at = (const unsigned char *)&m;
+        uint64_t words[sizeof m / sizeof(uint64_t)];
 
-        for (size_t j = 0; j < sizeof m; j++) {
-            fold(w, at[j]);
+        _Static_assert(sizeof words == sizeof m, "a message is whole words");
+        memcpy(words, &m, sizeof words);
+        for (size_t j = 0; j < MU_LEN(words); j++) {
+            fold(w, words[j]);
         }
     }
     for (size_t i = 0; i < fx->writes_count; i++) {
