@@ -423,13 +423,10 @@ void gossip__merge_free_all(struct gossip *g)
 static void merge_node(struct gossip *g, const struct gossip__node_state *n,
                        const struct gossip__source *src)
 {
-    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+    struct gossip__part part;
 
     switch (n->state) {
-    case GOSSIP__ALIVE:
-        part.alive = n->node;
-        gossip__on_alive(g, &n->node, gossip__part_encode(&part, &g->step), src);
-        break;
+    case GOSSIP__ALIVE: gossip__on_alive(g, &n->node, MU_SPAN_NONE, src); break;
     case GOSSIP__SUSPECT:
     case GOSSIP__DEAD:
         part.kind = GOSSIP__PART_SUSPECT;
