@@ -222,7 +222,8 @@ size_t gossip__member_pick(struct gossip *g, size_t want, gossip__fits_fn *fits,
 /* -- precedence.c: the tables of section 4 ------------------------------------------------------
  */
 
-/* `bytes` is the part to pass on; `a` and the others come decoded and validated. */
+/* `bytes` is the part to pass on; `a` and the others come decoded and validated. Of an alive record
+ * that came in no part there are none: most are known, and only news is encoded. */
 void gossip__on_alive(struct gossip *g, const struct gossip__alive *a, struct mu_span bytes,
                       const struct gossip__source *src);
 void gossip__on_suspect(struct gossip *g, const struct gossip__suspect *s, struct mu_span bytes,

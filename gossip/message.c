@@ -1,9 +1,9 @@
 /* message.c - protobuf messages to plain structs and back; nothing else sees the generated code.
  *
- * What nearly all datagrams are made of is written by message_plain.c, and read by message_read.c
- * where it has the form in which that writes. One function per message and direction. Decoding
- * copies, and refuses what the rules of message.h do not allow. A part of a kind we do not know is
- * no error: a later version sent it (12.4).
+ * What nearly all datagrams are made of, and the state of exchanges, is written by message_plain.c,
+ * and read by message_read.c where it has the form in which that writes. One function per message
+ * and direction. Decoding copies, and refuses what the rules of message.h do not allow. A part of a
+ * kind we do not know is no error: a later version sent it (12.4).
  */
 #include "message.h"
 
@@ -413,27 +413,6 @@ static void hello_out(PbFrame *f, const struct gossip__hello *p, struct mu_arena
     f->hello->advertised = gossip__endpoint_out(&p->advertised, arena);
 }
 
-static void state_out(PbFrame *f, const struct gossip__sync_state *p, struct mu_arena *arena)
-{
-    PbPushPull *m = mu_arena_new(arena, sizeof *m);
-
-    mu__gossip__push_pull__init(m);
-    m->n_nodes = p->nodes_count;
-    m->nodes = mu_arena_array(arena, p->nodes_count, sizeof *m->nodes);
-    for (size_t i = 0; i < p->nodes_count; i++) {
-        m->nodes[i] = mu_arena_new(arena, sizeof **m->nodes);
-        mu__gossip__node_state__init(m->nodes[i]);
-        m->nodes[i]->node = alive_out(&p->nodes[i].node, arena);
-        m->nodes[i]->state = (uint32_t)p->nodes[i].state;
-        m->nodes[i]->age_ms = p->nodes[i].age_ms;
-        m->nodes[i]->evidence = (uint32_t)p->nodes[i].evidence;
-    }
-    m->serf = gossip__serf_out(p, arena);
-    m->more = p->more;
-    f->m_case = MU__GOSSIP__FRAME__M_STATE;
-    f->state = m;
-}
-
 static void digest_out(PbFrame *f, struct gossip__digest *p, struct mu_arena *arena)
 {
     f->m_case = MU__GOSSIP__FRAME__M_DIGEST;
@@ -460,14 +439,17 @@ struct mu_span gossip__frame_encode(struct gossip__frame *frame, struct mu_arena
 {
     PbFrame m = MU__GOSSIP__FRAME__INIT;
 
+    if (frame->kind == GOSSIP__FRAME_STATE) {
+        return gossip__frame_pack(gossip__plain_state_encode(&frame->state, arena), arena);
+    }
     switch (frame->kind) {
-    case GOSSIP__FRAME_UNKNOWN: MU_UNREACHABLE_CODE(); break;
+    case GOSSIP__FRAME_UNKNOWN: /* nobody writes it; the other one is plain */
+    case GOSSIP__FRAME_STATE: MU_UNREACHABLE_CODE(); break;
     case GOSSIP__FRAME_HELLO: hello_out(&m, &frame->hello, arena); break;
     case GOSSIP__FRAME_PART:
         m.m_case = MU__GOSSIP__FRAME__M_PART;
         m.part = gossip__pb_bytes(frame->part.bytes.data, frame->part.bytes.bytes);
         break;
-    case GOSSIP__FRAME_STATE: state_out(&m, &frame->state, arena); break;
     case GOSSIP__FRAME_DIGEST: digest_out(&m, &frame->digest, arena); break;
     case GOSSIP__FRAME_REJECT: reject_out(&m, &frame->reject, arena); break;
     case GOSSIP__FRAME_REACH:
@@ -549,29 +531,8 @@ static bool digest_in(const Mu__Gossip__Digest *m, struct gossip__digest *out)
     return true;
 }
 
-/* One that was packed holds none that is. */
-static const PbFrame *unpack(struct mu_span bytes, struct mu_arena *arena)
+static bool frame_in(const PbFrame *m, struct mu_arena *arena, struct gossip__frame *out)
 {
-    const PbFrame *m = mu_pb_unpack(&mu__gossip__frame__descriptor, bytes, arena);
-
-    if (m == NULL || m->m_case != MU__GOSSIP__FRAME__M_PACKED) {
-        return m;
-    }
-    if (!gossip__packed_in(m->packed, arena, &bytes)) {
-        return NULL;
-    }
-    m = mu_pb_unpack(&mu__gossip__frame__descriptor, bytes, arena);
-    return m != NULL && m->m_case != MU__GOSSIP__FRAME__M_PACKED ? m : NULL;
-}
-
-bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__frame *out)
-{
-    const PbFrame *m = unpack(bytes, arena);
-
-    out->kind = GOSSIP__FRAME_UNKNOWN;
-    if (m == NULL) {
-        return false;
-    }
     switch (m->m_case) {
     case MU__GOSSIP__FRAME__M_HELLO:
         out->kind = GOSSIP__FRAME_HELLO;
@@ -597,9 +558,40 @@ bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct g
     case MU__GOSSIP__FRAME__M_KEYS:
         out->kind = GOSSIP__FRAME_KEYS;
         return gossip__keys_in(m->keys, arena, &out->keys);
-    case MU__GOSSIP__FRAME__M_PACKED: MU_UNREACHABLE_CODE(); break;
+    case MU__GOSSIP__FRAME__M_PACKED: return false;
     case MU__GOSSIP__FRAME__M__NOT_SET:
     case _MU__GOSSIP__FRAME__M__CASE_IS_INT_SIZE: return true;
     }
     return true;
+}
+
+bool gossip__frame_decode_any(struct mu_span bytes, struct mu_arena *arena,
+                              struct gossip__frame *out)
+{
+    const PbFrame *m = mu_pb_unpack(&mu__gossip__frame__descriptor, bytes, arena);
+
+    out->kind = GOSSIP__FRAME_UNKNOWN;
+    return m != NULL && frame_in(m, arena, out);
+}
+
+static bool is_plain_state(struct mu_span bytes, struct mu_arena *arena, struct gossip__frame *out)
+{
+    out->kind = GOSSIP__FRAME_STATE;
+    return gossip__plain_state_decode(bytes, arena, &out->state);
+}
+
+/* One that was packed holds none that is. */
+bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__frame *out)
+{
+    if (is_plain_state(bytes, arena, out)) {
+        return true;
+    }
+    const PbFrame *m = mu_pb_unpack(&mu__gossip__frame__descriptor, bytes, arena);
+
+    out->kind = GOSSIP__FRAME_UNKNOWN;
+    if (m == NULL || m->m_case != MU__GOSSIP__FRAME__M_PACKED) {
+        return m != NULL && frame_in(m, arena, out);
+    }
+    return gossip__packed_in(m->packed, arena, &bytes) &&
+           (is_plain_state(bytes, arena, out) || gossip__frame_decode_any(bytes, arena, out));
 }

@@ -49,13 +49,15 @@ struct mu_span gossip__pb_pack(const ProtobufCMessage *m, struct mu_arena *arena
 
 /* From outside: 4 or 16 bytes, and a port. False: not an address. */
 bool gossip__endpoint_of(struct mu_span ip, uint64_t port, struct mu_addr *out);
-/* As gossip__part_decode() and gossip__packet_decode(), of whatever form. */
+/* As gossip__part_decode() and so on, of whatever form; of frames, those that are not packed. */
 bool gossip__part_decode_any(struct mu_span bytes, struct mu_arena *arena,
                              struct gossip__part *out);
 bool gossip__packet_decode_any(struct mu_span bytes, struct mu_arena *arena,
                                struct gossip__packet *out);
+bool gossip__frame_decode_any(struct mu_span bytes, struct mu_arena *arena,
+                              struct gossip__frame *out);
 
-/* -- message_plain.c, message_read.c: what nearly all datagrams are made of, without protobuf-c -
+/* -- message_plain.c, message_read.c: what is nearly all that is said, without protobuf-c --------
  */
 
 #define GOSSIP__COORDINATE_VERSION 1
@@ -64,6 +66,8 @@ bool gossip__packet_decode_any(struct mu_span bytes, struct mu_arena *arena,
 #define GOSSIP__WIRE_FIXED64 1
 #define GOSSIP__WIRE_BYTES   2
 
+#define GOSSIP__STATE_NUMBER 3 /* of its field in Frame */
+
 unsigned gossip__plain_number(enum gossip__part_kind kind); /* of its field in Part; 0: none here */
 
 /* None: not of a kind that is written there. */
@@ -71,6 +75,12 @@ struct mu_span gossip__plain_encode(const struct gossip__part *part, struct mu_a
 /* False: not in its plain form, or of no such kind; nothing is said of whether it is good. */
 bool gossip__plain_decode(struct mu_span from, struct mu_arena *arena, struct gossip__part *out);
 bool gossip__plain_packet(struct mu_span from, struct mu_arena *arena, struct gossip__packet *out);
+
+/* A frame with it, that is not packed. */
+struct mu_span gossip__plain_state_encode(const struct gossip__sync_state *s,
+                                          struct mu_arena *arena);
+bool gossip__plain_state_decode(struct mu_span from, struct mu_arena *arena,
+                                struct gossip__sync_state *out);
 
 /* -- message_packed.c: frames that are compressed (11) ------------------------------------------
  */
@@ -102,7 +112,6 @@ bool gossip__query_in(const Mu__Gossip__Query *m, struct mu_arena *arena,
                       struct gossip__query *out);
 bool gossip__response_in(const Mu__Gossip__QueryResponse *m, struct gossip__response *out);
 bool gossip__relay_in(const Mu__Gossip__Relay *m, struct gossip__relay *out);
-Mu__Gossip__SerfState *gossip__serf_out(const struct gossip__sync_state *p, struct mu_arena *arena);
 bool gossip__serf_in(const Mu__Gossip__SerfState *s, struct mu_arena *arena,
                      struct gossip__sync_state *out);
 

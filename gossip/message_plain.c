@@ -1,5 +1,6 @@
-/* message_plain.c - the messages that nearly all datagrams are made of, written without protobuf-c,
- * which goes through tables of fields, twice each time, and allocates for each message.
+/* message_plain.c - the messages that nearly all datagrams are made of, and the state of exchanges,
+ * which is nearly all that goes over streams, written without protobuf-c: that goes through tables
+ * of fields, twice each time, and allocates for each message.
  *
  * On the wire they are what gossip.proto says, byte for byte as protobuf-c would write them: in the
  * order of their fields, and what is zero or empty is left out. The way back is message_read.c.
@@ -252,12 +253,17 @@ unsigned gossip__plain_number(enum gossip__part_kind kind)
 }
 
 /* What comes on top of the fields: texts and bytes of any length. */
+static size_t alive_loose(const struct gossip__alive *a)
+{
+    return strlen(a->node) + a->meta.bytes;
+}
+
 static size_t loose_bytes(const struct gossip__part *p)
 {
     switch (p->kind) {
     case GOSSIP__PART_PING: return strlen(p->ping.target) + p->ping.filling.bytes;
     case GOSSIP__PART_SUSPECT: return strlen(p->suspect.node) + strlen(p->suspect.from);
-    case GOSSIP__PART_ALIVE: return strlen(p->alive.node) + p->alive.meta.bytes;
+    case GOSSIP__PART_ALIVE: return alive_loose(&p->alive);
     case GOSSIP__PART_DEAD: return strlen(p->dead.node) + strlen(p->dead.from);
     case GOSSIP__PART_JOIN:
     case GOSSIP__PART_LEAVE: return strlen(p->intent.node);
@@ -329,5 +335,113 @@ struct mu_span gossip__packet_encode(const struct gossip__packet *p, struct mu_a
     }
     put_number(&o, 5, p->incarnation);
     MU_ASSERT(o.at == o.end);
+    return out_done(&o);
+}
+
+/* -- the state of an exchange -------------------------------------------------------------------
+ */
+
+static void put_node_state(struct out *o, const struct gossip__node_state *n)
+{
+    uint8_t *from = inner_begin(o, 1);
+    uint8_t *alive = inner_begin(o, 1);
+
+    put_alive(o, &n->node);
+    inner_end(o, alive);
+    put_number(o, 2, (uint64_t)n->state);
+    put_number(o, 3, n->age_ms);
+    put_number(o, 4, (uint64_t)n->evidence);
+    inner_end(o, from);
+}
+
+static void put_times(struct out *o, unsigned number, const struct gossip__named_time *times,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *from = inner_begin(o, number);
+
+        put_text(o, 1, times[i].node);
+        put_number(o, 2, times[i].ltime);
+        inner_end(o, from);
+    }
+}
+
+static void put_event(struct out *o, const struct gossip__user_event *e)
+{
+    uint8_t *from = inner_begin(o, 5);
+
+    put_number(o, 1, e->ltime);
+    put_text(o, 2, e->name);
+    put_bytes(o, 3, e->payload);
+    put_number(o, 4, e->coalesce);
+    inner_end(o, from);
+}
+
+static void put_tombstone(struct out *o, const struct gossip__tombstone_record *t)
+{
+    uint8_t *from = inner_begin(o, 7);
+
+    put_text(o, 1, t->node);
+    put_number(o, 2, t->incarnation);
+    put_number(o, 3, t->ltime);
+    put_number(o, 4, t->age_ms);
+    inner_end(o, from);
+}
+
+static void put_serf(struct out *o, const struct gossip__sync_state *s)
+{
+    uint8_t *from = inner_begin(o, 2);
+
+    put_number(o, 1, s->ltime);
+    put_times(o, 2, s->times, s->times_count);
+    put_times(o, 3, s->left, s->left_count);
+    put_number(o, 4, s->event_ltime);
+    for (size_t i = 0; i < s->events_count; i++) {
+        put_event(o, &s->events[i]);
+    }
+    put_number(o, 6, s->query_ltime);
+    for (size_t i = 0; i < s->pruned_count; i++) {
+        put_tombstone(o, &s->pruned[i]);
+    }
+    inner_end(o, from);
+}
+
+/* Each message is a field of the one around it. */
+static size_t state_room(const struct gossip__sync_state *s)
+{
+    size_t fields = 6 + s->nodes_count * (5 + shapes[GOSSIP__PART_ALIVE].fields) +
+                    3 * (s->times_count + s->left_count) + 5 * (s->events_count + s->pruned_count);
+    size_t loose = 0;
+
+    for (size_t i = 0; i < s->nodes_count; i++) {
+        loose += alive_loose(&s->nodes[i].node);
+    }
+    for (size_t i = 0; i < s->times_count; i++) {
+        loose += strlen(s->times[i].node);
+    }
+    for (size_t i = 0; i < s->left_count; i++) {
+        loose += strlen(s->left[i].node);
+    }
+    for (size_t i = 0; i < s->events_count; i++) {
+        loose += strlen(s->events[i].name) + s->events[i].payload.bytes;
+    }
+    for (size_t i = 0; i < s->pruned_count; i++) {
+        loose += strlen(s->pruned[i].node);
+    }
+    return fields * FIELD_BYTES + loose;
+}
+
+struct mu_span gossip__plain_state_encode(const struct gossip__sync_state *s,
+                                          struct mu_arena *arena)
+{
+    struct out o = out_of(arena, state_room(s));
+    uint8_t *from = inner_begin(&o, GOSSIP__STATE_NUMBER);
+
+    for (size_t i = 0; i < s->nodes_count; i++) {
+        put_node_state(&o, &s->nodes[i]);
+    }
+    put_serf(&o, s);
+    put_number(&o, 3, s->more);
+    inner_end(&o, from);
     return out_done(&o);
 }

@@ -1,4 +1,5 @@
-/* message_read.c - the messages that nearly all datagrams are made of, read without protobuf-c.
+/* message_read.c - the messages that nearly all datagrams are made of, and the state of exchanges,
+ * read without protobuf-c.
  *
  * Only the plain form of one, as message_plain.c writes it: fields that we know, each at most once,
  * in their order. Whatever else the format allows, and whatever breaks a rule of message.h, is not
@@ -113,24 +114,33 @@ static struct mu_span bytes(struct in *r, unsigned at)
     return field(r, at, GOSSIP__WIRE_BYTES) ? get_raw(r, get_varint(r)) : MU_SPAN_NONE;
 }
 
-/* A name that may come from outside. */
-static const char *name(struct in *r, unsigned at)
+/* A text of at most so many bytes that may come from outside; an empty one, too. */
+static const char *text(struct in *r, unsigned at, size_t bytes_max)
 {
     struct mu_span s = bytes(r, at);
 
-    if (s.bytes == 0 || s.bytes > MU_NODE_NAME_MAX || memchr(s.data, 0, s.bytes) != NULL) {
-        r->bad = true;
+    if (s.bytes == 0) {
         return "";
     }
-    char *text = mu_arena_try(r->arena, s.bytes + 1);
+    char *copy = s.bytes <= bytes_max && memchr(s.data, 0, s.bytes) == NULL
+                     ? mu_arena_try(r->arena, s.bytes + 1)
+                     : NULL;
 
-    if (text == NULL) {
+    if (copy == NULL) {
         r->bad = true;
         return "";
     }
-    memcpy(text, s.data, s.bytes);
-    r->bad = !gossip__name_ok(text);
-    return text;
+    memcpy(copy, s.data, s.bytes);
+    r->bad = !gossip__text_ok(copy, bytes_max);
+    return copy;
+}
+
+static const char *name(struct in *r, unsigned at)
+{
+    const char *n = text(r, at, MU_NODE_NAME_MAX);
+
+    r->bad = r->bad || n[0] == '\0';
+    return n;
 }
 
 static uint64_t incarnation(struct in *r, unsigned at)
@@ -148,6 +158,24 @@ static bool inner(struct in *r, unsigned at, struct in *out)
 
     *out = in_of(s, r->arena);
     return !r->bad;
+}
+
+/* Room for all fields of this number that come now, of which there are so many. */
+static void *items(struct in *r, unsigned at, size_t count_max, size_t bytes, size_t *count)
+{
+    struct in ahead = *r;
+    size_t n = 0;
+
+    while (field(&ahead, at, GOSSIP__WIRE_BYTES)) {
+        (void)get_raw(&ahead, get_varint(&ahead));
+        n++;
+    }
+    bool is_good = !ahead.bad && n <= count_max;
+    void *room = is_good ? mu_arena_try(r->arena, (n + 1) * bytes) : NULL;
+
+    r->bad = r->bad || room == NULL;
+    *count = r->bad ? 0 : n;
+    return room;
 }
 
 /* All of it was plain. */
@@ -294,20 +322,12 @@ bool gossip__plain_decode(struct mu_span from, struct mu_arena *arena, struct go
     return is_over(&in) && is_over(&r);
 }
 
-/* Views into what was read; counted first. */
+/* Views into what was read. */
 static const struct mu_span *get_parts(struct in *r, size_t *count)
 {
-    struct in again = *r;
-    struct mu_span *parts = NULL;
+    struct mu_span *parts = items(r, 4, SIZE_MAX, sizeof *parts, count);
 
-    for (*count = 0; field(&again, 4, GOSSIP__WIRE_BYTES); (*count)++) {
-        (void)get_raw(&again, get_varint(&again));
-    }
-    if (!again.bad) {
-        parts = mu_arena_try(r->arena, (*count + 1) * sizeof *parts);
-    }
-    r->bad = r->bad || parts == NULL;
-    for (size_t i = 0; i < *count && !r->bad; i++) {
+    for (size_t i = 0; i < *count; i++) {
         parts[i] = bytes(r, 4);
     }
     return parts;
@@ -323,4 +343,103 @@ bool gossip__plain_packet(struct mu_span from, struct mu_arena *arena, struct go
     out->parts = get_parts(&r, &out->parts_count);
     out->incarnation = incarnation(&r, 5);
     return is_over(&r);
+}
+
+/* -- the state of an exchange -------------------------------------------------------------------
+ */
+
+static void get_node_states(struct in *r, struct gossip__sync_state *s)
+{
+    struct in in, alive;
+
+    s->nodes = items(r, 1, GOSSIP__FRAME_RECORDS_MAX, sizeof *s->nodes, &s->nodes_count);
+    for (size_t i = 0; i < s->nodes_count && inner(r, 1, &in); i++) {
+        struct gossip__node_state *n = &s->nodes[i];
+
+        if (!inner(&in, 1, &alive)) {
+            r->bad = true;
+            return;
+        }
+        get_alive(&alive, &n->node);
+        n->state = (enum gossip__state)number(&in, 2, GOSSIP__GONE);
+        n->age_ms = number(&in, 3, UINT64_MAX);
+        n->evidence = (enum gossip__evidence)number(&in, 4, GOSSIP__STALLED);
+        r->bad = !is_over(&alive) || !is_over(&in);
+    }
+}
+
+static struct gossip__named_time *get_times(struct in *r, unsigned at, size_t *count)
+{
+    struct gossip__named_time *times =
+        items(r, at, GOSSIP__FRAME_RECORDS_MAX, sizeof *times, count);
+    struct in in;
+
+    for (size_t i = 0; i < *count && inner(r, at, &in); i++) {
+        times[i].node = name(&in, 1);
+        times[i].ltime = number(&in, 2, UINT64_MAX);
+        r->bad = !is_over(&in);
+    }
+    return times;
+}
+
+static void get_events(struct in *r, struct gossip__sync_state *s)
+{
+    struct in in;
+
+    s->events = items(r, 5, GOSSIP__FRAME_RECORDS_MAX, sizeof *s->events, &s->events_count);
+    for (size_t i = 0; i < s->events_count && inner(r, 5, &in); i++) {
+        struct gossip__user_event *e = &s->events[i];
+
+        e->ltime = number(&in, 1, UINT64_MAX);
+        e->name = text(&in, 2, GOSSIP__EVENT_NAME_MAX);
+        e->payload = bytes(&in, 3);
+        e->coalesce = number(&in, 4, 1) != 0;
+        r->bad = !is_over(&in) || e->payload.bytes > MU_GOSSIP_PACKET_MAX;
+    }
+}
+
+static void get_tombstones(struct in *r, struct gossip__sync_state *s)
+{
+    struct in in;
+
+    s->pruned = items(r, 7, GOSSIP__FRAME_RECORDS_MAX, sizeof *s->pruned, &s->pruned_count);
+    for (size_t i = 0; i < s->pruned_count && inner(r, 7, &in); i++) {
+        struct gossip__tombstone_record *t = &s->pruned[i];
+
+        t->node = name(&in, 1);
+        t->incarnation = incarnation(&in, 2);
+        t->ltime = number(&in, 3, UINT64_MAX);
+        t->age_ms = number(&in, 4, UINT64_MAX);
+        r->bad = !is_over(&in);
+    }
+}
+
+static void get_serf(struct in *r, struct gossip__sync_state *s)
+{
+    s->ltime = number(r, 1, UINT64_MAX);
+    s->times = get_times(r, 2, &s->times_count);
+    s->left = get_times(r, 3, &s->left_count);
+    s->event_ltime = number(r, 4, UINT64_MAX);
+    get_events(r, s);
+    s->query_ltime = number(r, 6, UINT64_MAX);
+    get_tombstones(r, s);
+}
+
+bool gossip__plain_state_decode(struct mu_span from, struct mu_arena *arena,
+                                struct gossip__sync_state *out)
+{
+    struct in r = in_of(from, arena);
+    struct in in, serf;
+
+    if (!inner(&r, GOSSIP__STATE_NUMBER, &in)) {
+        return false;
+    }
+    *out = (struct gossip__sync_state){ .nodes_count = 0 };
+    get_node_states(&in, out);
+    if (inner(&in, 2, &serf)) {
+        get_serf(&serf, out);
+        in.bad = !is_over(&serf);
+    }
+    out->more = number(&in, 3, 1) != 0;
+    return is_over(&in) && is_over(&r);
 }

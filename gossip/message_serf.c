@@ -24,24 +24,16 @@ static bool payload_ok(ProtobufCBinaryData payload)
 /* -- events ------------------------------------------------------------------------------------
  */
 
-static Mu__Gossip__UserEvent *user_event_out(const struct gossip__user_event *p,
-                                             struct mu_arena *arena)
-{
-    Mu__Gossip__UserEvent *m = mu_arena_new(arena, sizeof *m);
-
-    mu__gossip__user_event__init(m);
-    m->ltime = p->ltime;
-    m->name = gossip__pb_text(p->name);
-    m->payload = gossip__pb_bytes(p->payload.data, p->payload.bytes);
-    m->coalesce = p->coalesce;
-    return m;
-}
-
 void gossip__event_out(gossip__pb_part *m, const struct gossip__user_event *p,
                        struct mu_arena *arena)
 {
     m->m_case = MU__GOSSIP__PART__M_EVENT;
-    m->event = user_event_out(p, arena);
+    m->event = mu_arena_new(arena, sizeof *m->event);
+    mu__gossip__user_event__init(m->event);
+    m->event->ltime = p->ltime;
+    m->event->name = gossip__pb_text(p->name);
+    m->event->payload = gossip__pb_bytes(p->payload.data, p->payload.bytes);
+    m->event->coalesce = p->coalesce;
 }
 
 bool gossip__event_in(const Mu__Gossip__UserEvent *m, struct gossip__user_event *out)
@@ -201,48 +193,6 @@ bool gossip__relay_in(const Mu__Gossip__Relay *m, struct gossip__relay *out)
 
 /* -- the state of an exchange ------------------------------------------------------------------
  */
-
-Mu__Gossip__SerfState *gossip__serf_out(const struct gossip__sync_state *p, struct mu_arena *arena)
-{
-    Mu__Gossip__SerfState *s = mu_arena_new(arena, sizeof *s);
-
-    mu__gossip__serf_state__init(s);
-    s->ltime = p->ltime;
-    s->event_ltime = p->event_ltime;
-    s->query_ltime = p->query_ltime;
-    s->n_status_ltime = p->times_count;
-    s->status_ltime = mu_arena_array(arena, p->times_count, sizeof *s->status_ltime);
-    for (size_t i = 0; i < p->times_count; i++) {
-        s->status_ltime[i] = mu_arena_new(arena, sizeof **s->status_ltime);
-        mu__gossip__serf_state__status_ltime_entry__init(s->status_ltime[i]);
-        s->status_ltime[i]->key = gossip__pb_text(p->times[i].node);
-        s->status_ltime[i]->value = p->times[i].ltime;
-    }
-    s->n_left = p->left_count;
-    s->left = mu_arena_array(arena, p->left_count, sizeof *s->left);
-    for (size_t i = 0; i < p->left_count; i++) {
-        s->left[i] = mu_arena_new(arena, sizeof **s->left);
-        mu__gossip__serf_state__left_entry__init(s->left[i]);
-        s->left[i]->key = gossip__pb_text(p->left[i].node);
-        s->left[i]->value = p->left[i].ltime;
-    }
-    s->n_events = p->events_count;
-    s->events = mu_arena_array(arena, p->events_count, sizeof *s->events);
-    for (size_t i = 0; i < p->events_count; i++) {
-        s->events[i] = user_event_out(&p->events[i], arena);
-    }
-    s->n_pruned = p->pruned_count;
-    s->pruned = mu_arena_array(arena, p->pruned_count, sizeof *s->pruned);
-    for (size_t i = 0; i < p->pruned_count; i++) {
-        s->pruned[i] = mu_arena_new(arena, sizeof **s->pruned);
-        mu__gossip__tombstone__init(s->pruned[i]);
-        s->pruned[i]->node = gossip__pb_text(p->pruned[i].node);
-        s->pruned[i]->incarnation = p->pruned[i].incarnation;
-        s->pruned[i]->ltime = p->pruned[i].ltime;
-        s->pruned[i]->age_ms = p->pruned[i].age_ms;
-    }
-    return s;
-}
 
 bool gossip__serf_in(const Mu__Gossip__SerfState *s, struct mu_arena *arena,
                      struct gossip__sync_state *out)

@@ -220,6 +220,18 @@ static bool is_described(const struct gossip__member *m, const struct gossip__al
            memcmp(m->card->versions, a->versions, sizeof m->card->versions) == 0;
 }
 
+/* What is told on, or kept until it may be. */
+static struct mu_span part_of(struct gossip *g, const struct gossip__alive *a, struct mu_span bytes)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+
+    if (bytes.bytes > 0) {
+        return bytes;
+    }
+    part.alive = *a;
+    return gossip__part_encode(&part, &g->step);
+}
+
 static void accept_alive(struct gossip *g, struct gossip__member *m, const struct gossip__alive *a,
                          struct mu_span bytes, const struct gossip__source *src)
 {
@@ -246,7 +258,7 @@ static void accept_alive(struct gossip *g, struct gossip__member *m, const struc
                                                              : GOSSIP_CHANGE_RETURNED });
     }
     if (!src->is_old) {
-        (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, bytes, src->sender);
+        (void)gossip__rumor_add(g, GOSSIP__QUEUE_CORE, m, part_of(g, a, bytes), src->sender);
     }
     if (was == GOSSIP__SUSPECT) {
         gossip__count(g, GOSSIP_COUNT_SUSPICIONS_REFUTED);
@@ -270,7 +282,7 @@ static void claim_start(struct gossip *g, struct gossip__member *m, const struct
 {
     struct gossip__claim *claim = mu_new(sizeof *claim);
 
-    mu_buf_add_span(&claim->part, bytes);
+    mu_buf_add_span(&claim->part, part_of(g, a, bytes));
     mu_buf_add_span(&claim->meta, a->meta);
     claim->alive = *a;
     claim->alive.node = NULL; /* when it is settled: cards come and go meanwhile */

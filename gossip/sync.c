@@ -310,9 +310,9 @@ static void agree_first(const struct gossip *g, struct gossip__sync *sync)
 static const char *verify_record(struct gossip *g, struct gossip__stream *s,
                                  const struct gossip__alive *a, const struct gossip__member **held)
 {
-    struct gossip__member *m = gossip__member_find(g, a->node);
     const char *why = gossip__alive_refused(g, a, held);
     bool is_newcomer = s->sync->is_join && strcmp(a->node, s->name) == 0;
+    struct gossip__member *m = is_newcomer ? gossip__member_find(g, a->node) : NULL;
 
     if (*held != NULL) { /* its id, under another name */
         gossip__link_claimed(g, gossip__member_find(g, (*held)->card->name), &a->at);
@@ -328,7 +328,7 @@ static const char *verify_record(struct gossip *g, struct gossip__stream *s,
     if (why == NULL && is_newcomer) { /* of others such a record alone is passed over */
         why = gossip__network_refused(g, &a->at);
     }
-    if (why != NULL || !is_newcomer || m == NULL || !gossip__member_is_live(m) ||
+    if (why != NULL || m == NULL || !gossip__member_is_live(m) ||
         mu_addr_eq(&m->card->addr, &a->at) ||
         (!mu_id_is_none(&a->node_id) && mu_id_eq(&m->card->node_id, &a->node_id))) {
         return why;
@@ -423,13 +423,10 @@ void gossip__merge_free_all(struct gossip *g)
 static void merge_node(struct gossip *g, const struct gossip__node_state *n,
                        const struct gossip__source *src)
 {
-    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+    struct gossip__part part;
 
     switch (n->state) {
-    case GOSSIP__ALIVE:
-        part.alive = n->node;
-        gossip__on_alive(g, &n->node, gossip__part_encode(&part, &g->step), src);
-        break;
+    case GOSSIP__ALIVE: gossip__on_alive(g, &n->node, MU_SPAN_NONE, src); break;
     case GOSSIP__SUSPECT:
     case GOSSIP__DEAD:
         part.kind = GOSSIP__PART_SUSPECT;

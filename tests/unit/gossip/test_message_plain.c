@@ -1,4 +1,5 @@
-/* The usual messages, written and read by hand: nothing of them may differ from protobuf-c's. */
+/* The usual messages and the state of exchanges, written and read by hand: nothing of them may
+ * differ from protobuf-c's. */
 #include <protobuf-c/protobuf-c.h>
 
 #include "fixture.h"
@@ -117,6 +118,52 @@ static struct gossip__part any_part(struct mu_rand *r)
     return p;
 }
 
+static struct gossip__named_time *any_times(struct mu_rand *r, size_t *count)
+{
+    *count = mu_rand_below(r, 4);
+    struct gossip__named_time *times = mu_arena_array(&arena, *count, sizeof *times);
+
+    for (size_t i = 0; i < *count; i++) {
+        times[i] = (struct gossip__named_time){ any_name(r), any_number(r) };
+    }
+    return times;
+}
+
+/* Now and then of so many members as a chunk has. */
+static struct gossip__sync_state any_state(struct mu_rand *r)
+{
+    struct gossip__sync_state s = { .ltime = any_number(r),
+                                    .event_ltime = any_number(r),
+                                    .query_ltime = any_number(r),
+                                    .more = mu_rand_below(r, 2) == 0 };
+
+    s.nodes_count = mu_rand_below(r, 50) == 0 ? 256 : mu_rand_below(r, 4);
+    s.nodes = mu_arena_array(&arena, s.nodes_count, sizeof *s.nodes);
+    for (size_t i = 0; i < s.nodes_count; i++) {
+        s.nodes[i] =
+            (struct gossip__node_state){ any_alive(r), (enum gossip__state)mu_rand_below(r, 4),
+                                         any_number(r),
+                                         (enum gossip__evidence)mu_rand_below(r, 3) };
+    }
+    s.times = any_times(r, &s.times_count);
+    s.left = any_times(r, &s.left_count);
+    s.pruned_count = mu_rand_below(r, 3);
+    s.pruned = mu_arena_array(&arena, s.pruned_count, sizeof *s.pruned);
+    for (size_t i = 0; i < s.pruned_count; i++) {
+        s.pruned[i] =
+            (struct gossip__tombstone_record){ any_name(r), any_number(r) & GOSSIP__INCARNATION_MAX,
+                                               any_number(r), any_number(r) };
+    }
+    s.events_count = mu_rand_below(r, 3);
+    s.events = mu_arena_array(&arena, s.events_count, sizeof *s.events);
+    for (size_t i = 0; i < s.events_count; i++) {
+        s.events[i] =
+            (struct gossip__user_event){ any_number(r), mu_rand_below(r, 5) == 0 ? "" : any_name(r),
+                                         any_bytes(r, 300), mu_rand_below(r, 2) == 0 };
+    }
+    return s;
+}
+
 /* -- field by field -----------------------------------------------------------------------------
  */
 
@@ -160,6 +207,54 @@ static bool same(const struct gossip__part *a, const struct gossip__part *b)
     }
 }
 
+static bool same_times(const struct gossip__named_time *a, size_t a_count,
+                       const struct gossip__named_time *b, size_t b_count)
+{
+    bool is_same = a_count == b_count;
+
+    for (size_t i = 0; i < a_count && is_same; i++) {
+        is_same = strcmp(a[i].node, b[i].node) == 0 && a[i].ltime == b[i].ltime;
+    }
+    return is_same;
+}
+
+static bool same_pruned(const struct gossip__tombstone_record *a,
+                        const struct gossip__tombstone_record *b)
+{
+    return strcmp(a->node, b->node) == 0 && a->incarnation == b->incarnation &&
+           a->ltime == b->ltime && a->age_ms == b->age_ms;
+}
+
+static bool same_event(const struct gossip__user_event *a, const struct gossip__user_event *b)
+{
+    return a->ltime == b->ltime && strcmp(a->name, b->name) == 0 &&
+           mu_span_eq(a->payload, b->payload) && a->coalesce == b->coalesce;
+}
+
+static bool same_state(const struct gossip__sync_state *a, const struct gossip__sync_state *b)
+{
+    bool is_same = a->ltime == b->ltime && a->event_ltime == b->event_ltime &&
+                   a->query_ltime == b->query_ltime && a->more == b->more &&
+                   a->nodes_count == b->nodes_count && a->pruned_count == b->pruned_count &&
+                   a->events_count == b->events_count &&
+                   same_times(a->times, a->times_count, b->times, b->times_count) &&
+                   same_times(a->left, a->left_count, b->left, b->left_count);
+
+    for (size_t i = 0; i < a->nodes_count && is_same; i++) {
+        is_same = same_alive(&a->nodes[i].node, &b->nodes[i].node) &&
+                  a->nodes[i].state == b->nodes[i].state &&
+                  a->nodes[i].age_ms == b->nodes[i].age_ms &&
+                  a->nodes[i].evidence == b->nodes[i].evidence;
+    }
+    for (size_t i = 0; i < a->pruned_count && is_same; i++) {
+        is_same = same_pruned(&a->pruned[i], &b->pruned[i]);
+    }
+    for (size_t i = 0; i < a->events_count && is_same; i++) {
+        is_same = same_event(&a->events[i], &b->events[i]);
+    }
+    return is_same;
+}
+
 /* As protobuf-c would have written it. */
 static void assert_written_so(const ProtobufCMessageDescriptor *type, struct mu_span bytes)
 {
@@ -186,10 +281,41 @@ static bool is_taken(struct mu_span bytes)
     return true;
 }
 
+static bool is_state_taken(struct mu_span bytes)
+{
+    struct gossip__sync_state fast;
+    struct gossip__frame *any = mu_arena_new(&arena, sizeof *any);
+
+    if (!gossip__plain_state_decode(bytes, &arena, &fast)) {
+        return false;
+    }
+    if (!gossip__frame_decode_any(bytes, &arena, any) || any->kind != GOSSIP__FRAME_STATE ||
+        !same_state(&fast, &any->state)) {
+        fail_msg("a state is read in two ways");
+    }
+    return true;
+}
+
+/* The byte is another one, or it is the last: in memory of its own, so that the sanitizer sees a
+ * read past the end. */
+static bool is_taken_damaged(struct mu_span bytes, size_t at, struct mu_rand *r,
+                             bool (*is_taken_so)(struct mu_span bytes))
+{
+    size_t left = mu_rand_below(r, 2) == 0 ? bytes.bytes : at + 1;
+    uint8_t *exact = mu_new(left);
+
+    memcpy(exact, bytes.data, left);
+    exact[at] = (uint8_t)mu_rand_below(r, 256);
+    bool took = is_taken_so(mu_span_of(exact, left));
+
+    mu_free(exact);
+    return took;
+}
+
 static int set_up(void **state)
 {
     (void)state;
-    mu_arena_init(&arena, 1 << 22);
+    mu_arena_init(&arena, 1 << 24);
     return 0;
 }
 
@@ -233,17 +359,7 @@ static void what_is_damaged_is_not_taken_for_something_else(void **state)
         struct mu_span bytes = gossip__part_encode(&part, &arena);
 
         for (size_t at = 0; at < bytes.bytes; at++) {
-            uint8_t *exact = mu_new(bytes.bytes);
-            size_t left = mu_rand_below(&r, 2) == 0 ? bytes.bytes : at + 1;
-
-            memcpy(exact, bytes.data, bytes.bytes);
-            exact[at] = (uint8_t)mu_rand_below(&r, 256);
-            uint8_t *cut = mu_new(left); /* the sanitizer sees a read past it */
-
-            memcpy(cut, exact, left);
-            taken += is_taken(mu_span_of(cut, left));
-            mu_free(cut);
-            mu_free(exact);
+            taken += is_taken_damaged(bytes, at, &r, is_taken);
         }
         mu_arena_reset(&arena);
     }
@@ -330,6 +446,198 @@ static void a_packet_in_another_form_is_left_to_protobuf(void **state)
     assert_true(mu_span_eq_text(p.parts[0], "hi"));
 }
 
+static void states_are_written_and_read_as_by_protobuf(void **state)
+{
+    struct gossip__frame *any = mu_new(sizeof *any);
+    struct mu_rand r;
+
+    (void)state;
+    mu_rand_seed(&r, 4);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct gossip__sync_state s = any_state(&r);
+        struct gossip__sync_state back;
+        struct mu_span bytes = gossip__plain_state_encode(&s, &arena);
+
+        assert_written_so(&mu__gossip__frame__descriptor, bytes);
+        assert_true(gossip__plain_state_decode(bytes, &arena, &back));
+        assert_true(same_state(&s, &back));
+        assert_true(gossip__frame_decode_any(bytes, &arena, any));
+        assert_int_equal(any->kind, GOSSIP__FRAME_STATE);
+        assert_true(same_state(&s, &any->state));
+        mu_arena_reset(&arena);
+    }
+    mu_free(any);
+}
+
+static void a_damaged_state_is_not_taken_for_something_else(void **state)
+{
+    struct mu_rand r;
+    size_t taken = 0;
+
+    (void)state;
+    mu_rand_seed(&r, 5);
+    for (int i = 0; i < ROUNDS / 10; i++) {
+        struct gossip__sync_state s = any_state(&r);
+
+        s.nodes_count = s.nodes_count > 4 ? 4 : s.nodes_count;
+        struct mu_buf bytes = MU_BUF_NONE;
+
+        mu_buf_add_span(&bytes, gossip__plain_state_encode(&s, &arena));
+        for (size_t at = 0; at < bytes.bytes; at++) {
+            taken += is_taken_damaged(mu_buf_span(&bytes), at, &r, is_state_taken);
+            mu_arena_reset(&arena);
+        }
+        mu_buf_deinit(&bytes);
+    }
+    assert_true(taken > ROUNDS);
+}
+
+/* Good states in forms that we do not write, and one that we do. */
+static void other_forms_of_states_are_left_to_protobuf(void **state)
+{
+#define ONE "\x12\x05\x0a\x01x\x10\x03" /* x at 3 */
+    static const struct {
+        const char *why;
+        struct mu_span bytes;
+        bool is_plain;
+    } rows[] = {
+        // clang-format off
+        { "as we do",                MU_SPAN_LIT("\x1a\x0d\x12\x09\x08\x05" ONE "\x18\x01"), true },
+        { "fields in another order", MU_SPAN_LIT("\x1a\x0d\x18\x01\x12\x09\x08\x05" ONE), false },
+        { "the same, further in",    MU_SPAN_LIT("\x1a\x0d\x12\x09" ONE "\x08\x05\x18\x01"), false },
+        { "a value before its name", MU_SPAN_LIT("\x1a\x0d\x12\x09\x08\x05\x12\x05\x10\x03\x0a\x01x\x18\x01"), false },
+        { "a field twice",           MU_SPAN_LIT("\x1a\x0f\x12\x09\x08\x05" ONE "\x18\x01\x18\x01"), false },
+        { "a part of it twice",      MU_SPAN_LIT("\x1a\x0f\x12\x00\x12\x09\x08\x05" ONE "\x18\x01"), false },
+        { "all of it twice",         MU_SPAN_LIT("\x1a\x00\x1a\x0d\x12\x09\x08\x05" ONE "\x18\x01"), false },
+        { "a field of later ones",   MU_SPAN_LIT("\x1a\x0f\x12\x09\x08\x05" ONE "\x18\x01\x78\x01"), false },
+        { "one beside the state",    MU_SPAN_LIT("\x1a\x0d\x12\x09\x08\x05" ONE "\x18\x01\x98\x06\x01"), false },
+        { "a name with a NUL",       MU_SPAN_LIT("\x1a\x0f\x12\x0b\x08\x05\x12\x07\x0a\x03x\0z\x10\x03\x18\x01"), false },
+        { "another truth",           MU_SPAN_LIT("\x1a\x0d\x12\x09\x08\x05" ONE "\x18\x02"), false },
+    }; // clang-format on
+#undef ONE
+    struct gossip__named_time x = { "x", 3 };
+    const struct gossip__sync_state expected = {
+        .ltime = 5, .times = &x, .times_count = 1, .more = true
+    };
+    struct gossip__frame *back = mu_new(sizeof *back);
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        if (is_state_taken(rows[i].bytes) != rows[i].is_plain) {
+            fail_msg("%s: taken as plain, or not", rows[i].why);
+        }
+        if (!gossip__frame_decode(rows[i].bytes, &arena, back) ||
+            back->kind != GOSSIP__FRAME_STATE || !same_state(&back->state, &expected)) {
+            fail_msg("%s: read as something else", rows[i].why);
+        }
+    }
+    mu_free(back);
+}
+
+/* As a later version may write it. */
+static void a_packed_state_in_another_form_is_read_too(void **state)
+{
+    struct gossip__sync_state s = { .ltime = 5 };
+    struct gossip__frame *back = mu_new(sizeof *back);
+    struct mu_buf odd = MU_BUF_NONE;
+
+    (void)state;
+    s.nodes_count = 100;
+    s.nodes = mu_arena_array(&arena, s.nodes_count, sizeof *s.nodes);
+    for (size_t i = 0; i < s.nodes_count; i++) {
+        s.nodes[i].node = bench_alive("much-alike", 9, (unsigned)i);
+    }
+    mu_buf_add_span(&odd, gossip__plain_state_encode(&s, &arena));
+    mu_buf_add(&odd, "\x98\x06\x01", 3);
+    struct mu_span packed = gossip__frame_pack(mu_buf_span(&odd), &arena);
+
+    assert_true(packed.bytes < odd.bytes);
+    assert_false(is_state_taken(mu_buf_span(&odd)));
+    assert_true(gossip__frame_decode(packed, &arena, back));
+    assert_int_equal(back->kind, GOSSIP__FRAME_STATE);
+    assert_true(same_state(&back->state, &s));
+    mu_buf_deinit(&odd);
+    mu_free(back);
+}
+
+/* Of each kind so many, and not one more. */
+static void records_of_a_state_are_bounded(void **state)
+{
+    static const char *kinds[] = { "nodes", "times", "left", "pruned", "events" };
+    struct gossip__frame *back = mu_new(sizeof *back);
+
+    (void)state;
+    for (size_t k = 0; k < MU_LEN(kinds); k++) {
+        for (size_t more = 0; more < 2; more++) {
+            struct gossip__sync_state s = { .ltime = 1 };
+            size_t count = GOSSIP__FRAME_RECORDS_MAX + more;
+
+            s.nodes = mu_arena_array(&arena, count, sizeof *s.nodes);
+            s.times = s.left = mu_arena_array(&arena, count, sizeof *s.times);
+            s.pruned = mu_arena_array(&arena, count, sizeof *s.pruned);
+            s.events = mu_arena_array(&arena, count, sizeof *s.events);
+            for (size_t i = 0; i < count; i++) {
+                s.nodes[i].node = bench_alive("n", 1, 1);
+                s.times[i].node = s.pruned[i].node = s.events[i].name = "n";
+            }
+            *(size_t *[]){ &s.nodes_count, &s.times_count, &s.left_count, &s.pruned_count,
+                           &s.events_count }[k] = count;
+            struct mu_span bytes = gossip__plain_state_encode(&s, &arena);
+
+            if (is_state_taken(bytes) != (more == 0) ||
+                gossip__frame_decode(bytes, &arena, back) != (more == 0)) {
+                fail_msg("%zu %s: taken, or not", count, kinds[k]);
+            }
+            mu_arena_reset(&arena);
+        }
+    }
+    mu_free(back);
+}
+
+/* What breaks a rule is refused whichever way it is read. */
+static void rules_of_states(void **state)
+{
+    struct gossip__alive good = bench_alive("n", 1, 1);
+    struct gossip__node_state nodes[] = {
+        { good, (enum gossip__state)4, 1, GOSSIP__SILENT },
+        { good, GOSSIP__SUSPECT, 1, (enum gossip__evidence)3 },
+        { good, GOSSIP__ALIVE, 1, GOSSIP__SILENT },
+    };
+    struct gossip__named_time nobody = { "", 1 };
+    struct gossip__tombstone_record pruned[] = { { "", 1, 1, 1 }, { "n", 1ULL << 62, 1, 1 } };
+    static const uint8_t much[MU_GOSSIP_PACKET_MAX + 1];
+    struct gossip__user_event events[] = { { 1, "a\nb", MU_SPAN_NONE, false },
+                                           { 1, "e", { much, sizeof much }, false } };
+    const struct {
+        const char *why;
+        struct gossip__sync_state s;
+    } rows[] = {
+        // clang-format off
+        { "state 4",            { .nodes = &nodes[0], .nodes_count = 1 } },
+        { "evidence 3",         { .nodes = &nodes[1], .nodes_count = 1 } },
+        { "a member nowhere",   { .nodes = &nodes[2], .nodes_count = 1 } },
+        { "time of nobody",     { .times = &nobody, .times_count = 1 } },
+        { "nobody left",        { .left = &nobody, .left_count = 1 } },
+        { "nobody pruned",      { .pruned = &pruned[0], .pruned_count = 1 } },
+        { "2^62 pruned",        { .pruned = &pruned[1], .pruned_count = 1 } },
+        { "a control byte",     { .events = &events[0], .events_count = 1 } },
+        { "a large payload",    { .events = &events[1], .events_count = 1 } },
+    }; // clang-format on
+    struct gossip__frame *back = mu_new(sizeof *back);
+
+    (void)state;
+    nodes[2].node.at = MU_ADDR_NONE;
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        struct mu_span bytes = gossip__plain_state_encode(&rows[i].s, &arena);
+        bool is_refused = !is_state_taken(bytes) && !gossip__frame_decode(bytes, &arena, back);
+
+        if (!is_refused) {
+            fail_msg("%s: was accepted", rows[i].why);
+        }
+    }
+    mu_free(back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +650,16 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_packet_in_another_form_is_left_to_protobuf, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(states_are_written_and_read_as_by_protobuf, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_damaged_state_is_not_taken_for_something_else, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(other_forms_of_states_are_left_to_protobuf, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_packed_state_in_another_form_is_read_too, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(records_of_a_state_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rules_of_states, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

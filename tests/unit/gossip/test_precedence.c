@@ -409,6 +409,41 @@ static void a_claim_outlives_the_card_beside_which_it_was_made(void **unused)
     bench_close(&b);
 }
 
+static void assert_told_on(struct bench *b, struct gossip__alive alive)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+    const struct gossip__member *m = gossip__member_find(b->g, alive.node);
+    const struct gossip__rumor *rumor = gossip__dealings(m)->rumor;
+
+    part.alive = alive;
+    assert_non_null(rumor);
+    assert_true(
+        mu_span_eq(mu_span_of(rumor->data, rumor->bytes), gossip__part_encode(&part, &b->g->step)));
+}
+
+/* Records of exchanges: somebody new, and one that moved, of whom more is known a moment later. */
+static void what_came_in_no_part_is_told_on_as_one(void **unused)
+{
+    const struct gossip__source src = { .addr = bench_addr(100), .is_stream = true };
+    struct gossip__alive alive = bench_alive("y", 2, 10);
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    bench_member(&b, "x", 1, GOSSIP__ALIVE);
+    gossip__on_alive(b.g, &alive, MU_SPAN_NONE, &src);
+    assert_told_on(&b, alive);
+    alive = bench_alive("x", 9, 11);
+    alive.node_id = bench_id(1);
+    alive.meta = MU_SPAN_LIT("\x01k\x00\x01v");
+    gossip__on_alive(b.g, &alive, MU_SPAN_NONE, &src);
+    assert_int_equal(b.g->inquiries_count, 1);
+    b.now_ms += b.g->profile.probe_timeout_ms;
+    bench_feed(&b, (struct gossip_event){ .kind = GOSSIP_EV_WAKE });
+    assert_told_on(&b, alive);
+    bench_close(&b);
+}
+
 static void a_copy_is_turned_away_while_the_holder_answers(void **unused)
 {
     struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
@@ -584,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_rebuilt_node_takes_its_name_back_when_nobody_holds_it),
         cmocka_unit_test(who_is_held_gone_is_told_so_wherever_it_speaks_from),
         cmocka_unit_test(a_claim_outlives_the_card_beside_which_it_was_made),
+        cmocka_unit_test(what_came_in_no_part_is_told_on_as_one),
         cmocka_unit_test(a_copy_is_turned_away_while_the_holder_answers),
         cmocka_unit_test(an_id_belongs_to_one_living_member),
         cmocka_unit_test(the_predicate_is_asked_for_every_alive),
