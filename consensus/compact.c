@@ -178,6 +178,16 @@ static uint64_t held_up(const struct consensus *c, uint64_t limit, uint64_t want
     return max_u64(min_u64(limit, wanted), min_u64(limit, floor));
 }
 
+/* From where this peer goes on behind its snapshot: which it imports, or has. UINT64_MAX: neither.
+ */
+static uint64_t wanted_behind(const struct consensus__peer *p)
+{
+    if (p->state != CONSENSUS_SNAPSHOT) {
+        return p->match;
+    }
+    return p->snap_held > 0 ? p->snap_held : UINT64_MAX;
+}
+
 /* While a snapshot is made and sent, what lies behind it stays; then its receiver catches up. */
 static uint64_t snapshots_limit(const struct consensus *c, uint64_t limit)
 {
@@ -191,8 +201,8 @@ static uint64_t snapshots_limit(const struct consensus *c, uint64_t limit)
     for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
         const struct consensus__peer *p = &c->peers[i];
 
-        if (i != c->self && c->now_ms < p->snap_pinned_ms && p->state != CONSENSUS_SNAPSHOT) {
-            limit = held_up(c, limit, p->match, bytes);
+        if (i != c->self && c->now_ms < p->snap_pinned_ms) {
+            limit = held_up(c, limit, wanted_behind(p), bytes);
         }
     }
     return limit;

@@ -9,6 +9,10 @@
  * an entry that was committed, so whoever leads next may go on with its own export: equal streams
  * have equal hashes, and the receiver says how much it holds (spec/consensus.md 2.12).
  *
+ * Who has all of it imports it, which takes minutes where the state is large, and for ever where no
+ * write of its log completes: it steps aside then, for others in need. One of them may be who is
+ * missing for a quorum.
+ *
  * While a transfer lives, and until its receiver has caught up behind it, compaction waits
  * (compact.c): else it would finish only to need the next one (row 44).
  */
@@ -70,11 +74,13 @@ static bool is_in_need(const struct consensus *c, const struct consensus__peer *
            (!p->lacks_state || p->applied <= c->applied);
 }
 
-static struct consensus__peer *next_in_need(struct consensus *c)
+static struct consensus__peer *next_in_need(struct consensus *c, const struct consensus__peer *but)
 {
     for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
-        if (i != c->self && is_in_need(c, &c->peers[i])) {
-            return &c->peers[i];
+        struct consensus__peer *p = &c->peers[i];
+
+        if (i != c->self && p != but && is_in_need(c, p)) {
+            return p;
         }
     }
     return NULL;
@@ -210,6 +216,21 @@ static void chunks(struct consensus *c, const struct consensus__peer *p)
     }
 }
 
+/* Nothing is left to be sent, and somebody else is in need: it says when it is done, and is asked
+ * again when its turn comes. */
+static bool steps_aside(struct consensus *c, struct consensus__peer *p)
+{
+    struct consensus__sending *s = &c->office.sending;
+
+    if (s->stored < s->snap.bytes || next_in_need(c, p) == NULL) {
+        return false;
+    }
+    p->snap_held = s->snap.index;
+    p->snap_next_ms = c->now_ms + c->options.snap_timeout_ms;
+    s->to = MU_ID_NONE;
+    return true;
+}
+
 /* Silence: it is asked again where to go on, and given up after a while. Then others have their
  * turn, and it may have been helped by the log after all (row 45). */
 static void transfer_run(struct consensus *c, struct consensus__peer *p)
@@ -221,6 +242,7 @@ static void transfer_run(struct consensus *c, struct consensus__peer *p)
         consensus__note(c, CONSENSUS_T_SNAP_STALLS, &p->id, s->snap.index, s->stored,
                         s->snap.bytes);
         c->counters.snapshots_failed++;
+        p->snap_held = 0;
         p->snap_next_ms = c->now_ms + c->options.snap_timeout_ms;
         s->to = MU_ID_NONE;
         return;
@@ -246,9 +268,9 @@ void consensus__sending_run(struct consensus *c)
     if (c->lacks_state) {
         return; /* there is nothing to send: whoever is given this office has it */
     }
-    if (p == NULL || !needs_one(p)) {
+    if (p == NULL || !needs_one(p) || steps_aside(c, p)) {
         s->to = MU_ID_NONE;
-        p = next_in_need(c);
+        p = next_in_need(c, NULL);
         if (p != NULL && !is_usable_for(c, p)) {
             export_begin(c, p);
             return;
@@ -295,11 +317,16 @@ static void on_done(struct consensus *c, struct consensus__peer *p, const struct
         c->counters.messages_dropped++;
         return;
     }
-    if (consensus__is_sending_to(c, p)) {
-        c->office.sending.to = MU_ID_NONE;
+    bool is_sending = consensus__is_sending_to(c, p);
+
+    if (is_sending || p->snap_held > 0) {
         c->counters.snapshots_sent++;
         consensus__note(c, CONSENSUS_T_SNAP_SENT, &p->id, m->snapshot_res.match, 0, 0);
     }
+    if (is_sending) {
+        c->office.sending.to = MU_ID_NONE;
+    }
+    p->snap_held = 0;
     p->lacks_state = false; /* what it said before on the other connection may come yet */
     consensus__peer_acked(c, p, m->snapshot_res.match, false);
 }
@@ -311,6 +338,7 @@ static void on_refused(struct consensus *c, struct consensus__peer *p,
 
     consensus__note(c, CONSENSUS_T_SNAP_REFUSED, &p->id, s->snap.index, m->snapshot_res.fault, 0);
     c->counters.snapshots_failed++;
+    p->snap_held = 0;
     p->snap_next_ms = c->now_ms + c->options.snap_timeout_ms;
     s->to = MU_ID_NONE;
     if (m->snapshot_res.fault == CONSENSUS_SNAP_DAMAGED) {

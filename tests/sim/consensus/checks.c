@@ -551,6 +551,7 @@ void sim_check_step(struct sim_world *w, struct sim_node *n, const struct consen
     check_vote_kept(w, n);
     if (fx->made != NULL) {
         check_made(w, n);
+        sim_level_said(n, fx->made->level); /* what it raises the level to it understands itself */
     }
     if (now.role == CONSENSUS_LEADER) {
         check_leader(w, n);

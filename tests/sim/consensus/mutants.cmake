@@ -453,6 +453,12 @@ mutant(sheds_for_nobody compact.c scripts
 mutant(compacts_behind_a_transfer compact.c scripts
     "        limit = held_up(c, limit, s->pin_index, bytes);"
     "        (void)s;")
+mutant(who_imports_keeps_others_waiting snapshot.c scripts
+    "    if (s->stored < s->snap.bytes || next_in_need(c, p) == NULL) {"
+    "    if (s->stored <= s->snap.bytes || next_in_need(c, p) == NULL) {")
+mutant(who_imports_is_left_behind compact.c scripts
+    "    return p->snap_held > 0 ? p->snap_held : UINT64_MAX;"
+    "    return UINT64_MAX;")
 mutant(pins_until_the_state_is_durable compact.c scripts
     "p->match >= c->commit) {"
     "p->match >= trailing_limit(c)) {")
