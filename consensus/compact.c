@@ -178,8 +178,7 @@ static uint64_t held_up(const struct consensus *c, uint64_t limit, uint64_t want
     return max_u64(min_u64(limit, wanted), min_u64(limit, floor));
 }
 
-/* From where this peer goes on behind its snapshot: which it imports, or has. UINT64_MAX: neither.
- */
+/* Behind what this peer goes on that imports a snapshot, or has one. UINT64_MAX: neither. */
 static uint64_t wanted_behind(const struct consensus__peer *p)
 {
     if (p->state != CONSENSUS_SNAPSHOT) {
