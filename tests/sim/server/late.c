@@ -78,12 +78,15 @@ static void act_differ(struct world *w)
     }
 }
 
+/* No two go wrong in the same way: they would be a majority against one that is right. */
 void late_sums(struct server *s, const struct consensus_sum *sums, size_t count)
 {
+    size_t wrong = s->differs ? (size_t)(s - s->world->servers) + 1 : 0;
+
     for (size_t i = 0; i < count && world_has(s->world, FAULT_differ); i++) {
         struct consensus_sum sum = sums[i];
 
-        sum.hash[0] ^= s->differs;
+        sum.hash[0] ^= (uint8_t)wrong;
         consensus__node_sum(&s->node, &sum);
     }
 }
