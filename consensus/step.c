@@ -590,6 +590,21 @@ static void load_hard(struct consensus *c, const struct consensus_loaded *loaded
     }
 }
 
+/* The only voter, also in the configurations before that which are not known to be gone: a leader
+ * by one of those may have a lease from here, of which nothing is left after a crash (lease.c). */
+static bool is_alone(const struct consensus *c)
+{
+    for (uint32_t i = 0; i < c->configs_count; i++) {
+        const struct consensus_config *config = &c->configs[i];
+        const struct consensus_server *own = consensus_config_find(config, &c->options.server);
+
+        if (own == NULL || !consensus__quorum_of(config, 1U << (own - config->servers))) {
+            return false;
+        }
+    }
+    return c->self < CONSENSUS_PEERS_MAX;
+}
+
 void consensus_init(struct consensus *c, const struct consensus_options *options,
                     const struct consensus_loaded *loaded, uint64_t now_ms)
 {
@@ -629,8 +644,7 @@ void consensus_init(struct consensus *c, const struct consensus_options *options
     consensus__config_committed(c);
     consensus__timer_reset(c);
     c->quiet_until_ms = loaded->may_have_promised ? now_ms + c->options.election_ms_min : 0;
-    if (loaded->campaigns_at_once || (c->self < CONSENSUS_PEERS_MAX &&
-                                      consensus__quorum_of(consensus__config(c), 1U << c->self))) {
+    if (loaded->campaigns_at_once || is_alone(c)) {
         c->election_at_ms = now_ms; /* nobody else could be first */
     }
     c->wake_at_ms = next_wake(c);

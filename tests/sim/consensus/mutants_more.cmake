@@ -397,6 +397,9 @@ mutant(promise_forgotten_with_the_term election.c scripts
     "    c->hard.voted_for = *voted_for;
     c->promised_until_ms = 0;
     c->pending_count = 0;" LONG)
+mutant(the_only_voter_now_stands_at_once step.c scripts
+    "        if (own == NULL || !consensus__quorum_of(config, 1U << (own - config->servers))) {"
+    "        if (i + 1 == c->configs_count && (own == NULL || !consensus__quorum_of(config, 1U << (own - config->servers)))) {")
 mutant(promise_forgotten_by_a_restart step.c leases
     "    c->quiet_until_ms = loaded->may_have_promised ? now_ms + c->options.election_ms_min : 0;"
     "    c->quiet_until_ms = 0;" LONG)
