@@ -249,7 +249,8 @@ enum boot_forgery {
     BOOT_PLACE,
 };
 
-/* Of a set the members' order, disks and first one are what their receivers check. */
+/* Of a set the members' order, disks and first one are what their receivers check. What answers a
+ * forged message says as that did: forged again it must not become true. */
 void sim_forge_boot(struct consensus_bootstrap_msg *m, uint32_t forgery)
 {
     struct consensus_bootstrap_set *set = &m->set;
@@ -257,7 +258,7 @@ void sim_forge_boot(struct consensus_bootstrap_msg *m, uint32_t forgery)
 
     MU_ASSERT(forgery <= BOOT_FORGERIES);
     switch ((enum boot_forgery)forgery) {
-    case BOOT_RECEIVER: m->to.b[5] ^= 1; break;
+    case BOOT_RECEIVER: m->to.b[5]++; break;
     case BOOT_NOBODY: m->from = MU_ID_NONE; break;
     case BOOT_ITSELF: m->from = m->to; break;
     case BOOT_CROWD: set->count = CONSENSUS_VOTERS_MAX + 1; break;
@@ -271,11 +272,14 @@ void sim_forge_boot(struct consensus_bootstrap_msg *m, uint32_t forgery)
     case BOOT_EMPTY: set->count = 0; break;
     case BOOT_OTHER_FIRST: set->members[0].server.b[0] = 0; break;
     case BOOT_WHY: m->why = 99; break;
-    case BOOT_DISK: m->from_disk.b[5] ^= 1; break;
-    case BOOT_OTHER_CLUSTER: /* one asked for a promise could not know */
-        m->cluster.b[5] ^= m->kind != BOOTSTRAP_PROMISE;
-        m->expect += m->kind == BOOTSTRAP_PROMISE;
+    case BOOT_DISK: m->from_disk.b[5]++; break;
+    case BOOT_OTHER_CLUSTER:
+        if (m->kind != BOOTSTRAP_PROMISE) {
+            m->cluster.b[5]++;
+        } else { /* one asked for a promise could not know */
+            m->expect++;
+        }
         break;
-    case BOOT_PLACE: m->set.members[0].disk.b[5] ^= 1; break;
+    case BOOT_PLACE: m->set.members[0].disk.b[5]++; break;
     }
 }
