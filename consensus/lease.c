@@ -9,11 +9,11 @@
  *   have been under way for long (row 68).
  *
  * A promise outlives the term it was given in, since a newer one may be heard of from anybody. A
- * crash forgets it; so a voter that has just begun gives no vote for as long as a promise lasts, nor
- * stands at once as the only one, unless it was that before (step.c). It
- * binds nobody whom the leader itself asked to stand; a leader that has done so has no lease any
- * more in that term. A change of the configuration asks for new promises, for two changes in a row
- * could lead to a quorum that meets no one who promised.
+ * crash forgets it; so a voter that has just begun gives no vote for as long as a promise lasts,
+ * nor stands at once as the only one, unless it was that before (step.c). It binds nobody whom the
+ * leader itself asked to stand; a leader that has done so has no lease any more in that term. A
+ * change of the configuration asks for new promises, for two changes in a row could lead to a
+ * quorum that meets no one who promised.
  */
 #include "base/assert.h"
 #include "core.h"

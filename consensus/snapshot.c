@@ -227,8 +227,16 @@ static bool steps_aside(struct consensus *c, struct consensus__peer *p)
     }
     p->snap_held = s->snap.index;
     p->snap_next_ms = c->now_ms + c->options.snap_timeout_ms;
-    s->to = MU_ID_NONE;
     return true;
+}
+
+/* Others have their turn. */
+static void transfer_failed(struct consensus *c, struct consensus__peer *p)
+{
+    c->counters.snapshots_failed++;
+    p->snap_held = 0;
+    p->snap_next_ms = c->now_ms + c->options.snap_timeout_ms;
+    c->office.sending.to = MU_ID_NONE;
 }
 
 /* Silence: it is asked again where to go on, and given up after a while. Then others have their
@@ -241,10 +249,7 @@ static void transfer_run(struct consensus *c, struct consensus__peer *p)
     if (c->now_ms - s->moved_ms > c->options.snap_timeout_ms) {
         consensus__note(c, CONSENSUS_T_SNAP_STALLS, &p->id, s->snap.index, s->stored,
                         s->snap.bytes);
-        c->counters.snapshots_failed++;
-        p->snap_held = 0;
-        p->snap_next_ms = c->now_ms + c->options.snap_timeout_ms;
-        s->to = MU_ID_NONE;
+        transfer_failed(c, p);
         return;
     }
     if (p->is_blocked) {
@@ -337,10 +342,7 @@ static void on_refused(struct consensus *c, struct consensus__peer *p,
     struct consensus__sending *s = &c->office.sending;
 
     consensus__note(c, CONSENSUS_T_SNAP_REFUSED, &p->id, s->snap.index, m->snapshot_res.fault, 0);
-    c->counters.snapshots_failed++;
-    p->snap_held = 0;
-    p->snap_next_ms = c->now_ms + c->options.snap_timeout_ms;
-    s->to = MU_ID_NONE;
+    transfer_failed(c, p);
     if (m->snapshot_res.fault == CONSENSUS_SNAP_DAMAGED) {
         export_drop(c); /* here or on the way: the next one is read anew */
     }
