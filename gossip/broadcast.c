@@ -121,12 +121,7 @@ static void queue_trim(struct gossip *g, struct gossip__queue *q)
 
 static void tick_at(struct gossip *g, uint64_t at)
 {
-    g->rumor_at_ms = at < g->rumor_at_ms ? at : g->rumor_at_ms;
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
+    g->rumor_at_ms = gossip__sooner(at, g->rumor_at_ms);
 }
 
 static uint64_t advance_ms(const struct gossip *g)
@@ -138,7 +133,7 @@ static uint64_t advance_ms(const struct gossip *g)
 static uint64_t prompt_ms(const struct gossip *g, size_t queue)
 {
     bool is_of_members = queue == GOSSIP__QUEUE_CORE || queue == GOSSIP__QUEUE_INTENT;
-    uint64_t prompt = later(g->rumor_last_ms + PROMPT_MS, g->now_ms);
+    uint64_t prompt = gossip__later(g->rumor_last_ms + PROMPT_MS, g->now_ms);
     uint64_t advance = advance_ms(g);
 
     return is_of_members && g->rumor_even_ms > prompt + advance ? g->rumor_even_ms - advance
@@ -148,11 +143,11 @@ static uint64_t prompt_ms(const struct gossip *g, size_t queue)
 /* A tick was made. Nothing is owed beyond the next one, whatever users sent meanwhile. */
 static void count_tick(struct gossip *g)
 {
-    uint64_t even = later(g->rumor_even_ms, g->now_ms) + g->profile.gossip_ms;
+    uint64_t even = gossip__later(g->rumor_even_ms, g->now_ms) + g->profile.gossip_ms;
     uint64_t most = g->now_ms + advance_ms(g) + g->profile.gossip_ms;
 
     g->rumor_last_ms = g->now_ms;
-    g->rumor_even_ms = even < most ? even : most;
+    g->rumor_even_ms = gossip__sooner(even, most);
 }
 
 void gossip__rumor_wake(struct gossip *g)

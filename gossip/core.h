@@ -24,6 +24,16 @@
 
 #define GOSSIP__NEVER UINT64_MAX
 
+static inline uint64_t gossip__sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t gossip__later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 struct gossip__letter;
 struct gossip__stream;
 

@@ -2,8 +2,8 @@
  *
  * What nearly all datagrams are made of, and the state of exchanges, is written by message_plain.c,
  * and read by message_read.c where it has the form in which that writes. One function per message
- * and direction. Decoding copies, and refuses what the rules of message.h do not allow. A part of a
- * kind we do not know is no error: a later version sent it (12.4).
+ * and direction. Decoding refuses what the rules of message.h do not allow. A part of a kind we do
+ * not know is no error: a later version sent it (12.4).
  */
 #include "message.h"
 

@@ -39,16 +39,6 @@ uint64_t gossip__hash_name(const char *name)
 /* -- arithmetic ---------------------------------------------------------------------------------
  */
 
-static uint64_t sooner(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 static unsigned periods_of(const struct gossip_profile *p, enum gossip__evidence evidence)
 {
     switch (evidence) {
@@ -204,7 +194,7 @@ static unsigned deadline_set(struct gossip *g, struct gossip__member *m)
     s->deadline_ms = s->since_ms + s->postponed_ms + patience_ms;
     if (s->is_told && !s->is_unheard) {
         s->deadline_ms =
-            sooner(s->deadline_ms, s->since_ms + s->postponed_ms + g->profile.probe_ms);
+            gossip__sooner(s->deadline_ms, s->since_ms + s->postponed_ms + g->profile.probe_ms);
     }
     return t.wanted;
 }
@@ -327,12 +317,12 @@ static uint64_t last_call(const struct gossip *g, const struct gossip__suspicion
         return GOSSIP__NEVER;
     }
 
-    return later(first, s->called_ms + half);
+    return gossip__later(first, s->called_ms + half);
 }
 
 static uint64_t early_call(const struct gossip *g, const struct gossip__suspicion *s)
 {
-    return later(s->prompt_ms, g->suspect_called_ms + g->profile.probe_ms);
+    return gossip__later(s->prompt_ms, g->suspect_called_ms + g->profile.probe_ms);
 }
 
 static uint64_t earliest(const struct gossip *g)
@@ -342,8 +332,8 @@ static uint64_t earliest(const struct gossip *g)
     MU_LIST_EACH (link, &g->suspects) {
         const struct gossip__suspicion *s = suspicion_of(link);
 
-        due = sooner(due, s->deadline_ms);
-        due = sooner(due, sooner(early_call(g, s), last_call(g, s)));
+        due = gossip__sooner(due, s->deadline_ms);
+        due = gossip__sooner(due, gossip__sooner(early_call(g, s), last_call(g, s)));
     }
     return due;
 }

@@ -96,7 +96,7 @@ gossip_mutant(neighbours_are_buried_at_a_strangers_word precedence.c scripts
     "    if (has_left || !is_given_notice(g, m, d->from)) {"
     "    if (true) {")
 gossip_mutant(suspects_are_called_at_the_end_only suspicion.c scripts
-    "    return later(s->prompt_ms, g->suspect_called_ms + g->profile.probe_ms);"
+    "    return gossip__later(s->prompt_ms, g->suspect_called_ms + g->profile.probe_ms);"
     "    return GOSSIP__NEVER;")
 gossip_mutant(silence_outweighs_refusal suspicion.c scripts
     "[GOSSIP__SILENT] = 0, [GOSSIP__REFUSED] = 1,"
