@@ -89,7 +89,8 @@ uint64_t blocking_wait_ms(struct request *r)
 {
     uint64_t ms = r->read.wait_ms;
 
-    return ms + mu_rand_below(agent_rand(r->front->agent), ms / 16 + 1);
+    /* The clock counts whole milliseconds and the first may be all but over: one more. */
+    return ms + 1 + mu_rand_below(agent_rand(r->front->agent), ms / 16 + 1);
 }
 
 static void fail(struct request *r, enum mu_code code, const struct mu_err *err)

@@ -21,7 +21,8 @@ bool blocking_holds(struct request *r, uint64_t index);
 /* What the answer depends on; at most CATALOG_WAIT_TOPICS_MAX. */
 void blocking_topic(struct request *r, enum catalog_topic_kind kind, struct mu_span name);
 
-/* How long this request is held: its wait and a random part of up to a sixteenth. */
+/* How long this request is held, in ms: no shorter than its wait, and a random part of up to a
+ * sixteenth of it longer. */
 uint64_t blocking_wait_ms(struct request *r);
 
 /* Look again at a read that was woken (from the queue of the front). */

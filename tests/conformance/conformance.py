@@ -229,7 +229,7 @@ class Player:
         else:
             self.names.update(found.groupdict())
         if block.within and not block.within[0] <= ms <= block.within[1]:
-            wrong.append(f"took {ms:.0f} ms, expected {block.within[0]} to {block.within[1]}")
+            wrong.append(f"took {ms:.1f} ms, expected {block.within[0]} to {block.within[1]}")
         return "\n    ".join(wrong)
 
     def play(self, block):
