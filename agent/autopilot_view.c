@@ -37,7 +37,7 @@ void autopilot_view_configured(struct autopilot_view *view, const struct mu_id *
             .id = s->id,
             .disk = s->disk,
             .is_configured = true,
-            .is_voter = s->is_voter || s->is_voter_old,
+            .is_voter = consensus_server_votes(s),
             .is_self = mu_id_eq(&s->id, self),
         };
     }

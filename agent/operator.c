@@ -23,7 +23,7 @@ static void server_show(struct agent *a, const struct consensus_server *s,
         .id = s->id,
         .name = "(unknown)",
         .is_leader = mu_id_eq(&s->id, leader),
-        .is_voter = s->is_voter || s->is_voter_old,
+        .is_voter = consensus_server_votes(s),
     };
     (void)snprintf(out->address, sizeof out->address, "%s", s->address);
     if (agent__server_find(a, &s->id, &known)) {

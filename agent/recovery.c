@@ -58,7 +58,7 @@ void agent__recovery_servers(const struct consensus_config *config, struct recov
 
         r->id = s->id;
         r->disk = s->disk;
-        r->is_voter = s->is_voter || s->is_voter_old;
+        r->is_voter = consensus_server_votes(s);
         (void)snprintf(r->address, sizeof r->address, "%s", s->address);
     }
 }

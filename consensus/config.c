@@ -221,6 +221,11 @@ enum mu_code consensus_config_check(const struct consensus_config *config, struc
     return MU_OK;
 }
 
+bool consensus_server_votes(const struct consensus_server *server)
+{
+    return server->is_voter || server->is_voter_old;
+}
+
 const struct consensus_server *consensus_config_find(const struct consensus_config *config,
                                                      const struct mu_id *id)
 {

@@ -401,6 +401,7 @@ void consensus__on_vote_res(struct consensus *c, const struct consensus_msg *m);
 
 void consensus__lead(struct consensus *c);             /* on winning */
 void consensus__lead_run(struct consensus *c);         /* timers, commit, heartbeats, entries out */
+void consensus__push_noop(struct consensus *c);
 bool consensus__has_quorum(const struct consensus *c); /* confirmed since the last pause */
 uint64_t consensus__quorum_read_echo(const struct consensus *c);
 uint64_t consensus__office_ends_ms(const struct consensus *c);
@@ -551,6 +552,7 @@ struct consensus_sum consensus__sum_answer(struct consensus *c, const struct con
 /* Leader: once per round of heartbeats; an answer; is this peer to be told that it is the odd one?
  */
 void consensus__sum_round(struct consensus *c);
+void consensus__split_run(struct consensus *c);
 void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
                               const struct consensus_msg *m);
 bool consensus__sum_is_odd(const struct consensus *c, const struct consensus__peer *p);

@@ -64,11 +64,6 @@ void consensus__role_move(struct consensus *c, enum consensus_role to)
     c->leader_heard_ms = 0;
 }
 
-static bool is_voter(const struct consensus_server *s)
-{
-    return s->is_voter || s->is_voter_old;
-}
-
 /* Is it a voter in the newest configuration, or was it in one that a truncation may bring back? A
  * server that only an uncommitted entry has removed may be the only one with that entry: if it did
  * not stand for election, nobody could be elected (thesis 4.2.2; it does not count itself). */
@@ -78,7 +73,7 @@ static bool is_elector(const struct consensus *c)
         const struct consensus_server *s =
             consensus_config_find(&c->configs[i], &c->options.server);
 
-        if (s != NULL && mu_id_eq(&s->disk, &c->options.disk) && is_voter(s)) {
+        if (s != NULL && mu_id_eq(&s->disk, &c->options.disk) && consensus_server_votes(s)) {
             return true;
         }
     }
@@ -223,7 +218,8 @@ static void ask(struct consensus *c)
     bool is_prevote = c->role == CONSENSUS_PRE_CANDIDATE;
 
     for (uint32_t i = 0; i < now->servers_count; i++) {
-        if (i == c->self || !is_voter(&now->servers[i]) || (c->campaign.votes & BIT(i))) {
+        if (i == c->self || !consensus_server_votes(&now->servers[i]) ||
+            (c->campaign.votes & BIT(i))) {
             continue;
         }
         struct consensus_msg *m = consensus__send(
@@ -398,7 +394,8 @@ static bool count_vote(struct consensus *c, const struct consensus_msg *m)
     const struct consensus_config *now = consensus__config(c);
     struct consensus__peer *p = consensus__peer_find(c, &m->from);
 
-    if (!m->answer.is_granted || p == NULL || !is_voter(&now->servers[p - c->peers])) {
+    if (!m->answer.is_granted || p == NULL ||
+        !consensus_server_votes(&now->servers[p - c->peers])) {
         return false;
     }
     c->campaign.votes |= BIT(p - c->peers);

@@ -848,7 +848,7 @@ bool consensus__node_is_voter(const struct consensus_node *n, const struct mu_id
     const struct consensus_server *s =
         config != NULL ? consensus_config_find(config, server) : NULL;
 
-    return s != NULL && (s->is_voter || s->is_voter_old);
+    return s != NULL && consensus_server_votes(s);
 }
 
 void consensus__node_config(const struct consensus_node *n, struct consensus_config *out)

@@ -29,6 +29,16 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 /* -- leader: office ------------------------------------------------------------------------ */
 
+/* An entry of this term that does nothing. */
+void consensus__push_noop(struct consensus *c)
+{
+    uint64_t index = c->log.last_index + 1;
+
+    consensus__log_push(c, &(struct consensus_entry){
+                               .index = index, .term = c->hard.term, .kind = CONSENSUS_NOOP });
+    consensus__write_entries(c, index, 0);
+}
+
 /* On winning: a no-op of the new term at once, and everybody is probed (spec 2.1). */
 void consensus__lead(struct consensus *c)
 {
@@ -49,12 +59,7 @@ void consensus__lead(struct consensus *c)
             consensus__peer_begin(c, &c->peers[i]);
         }
     }
-    consensus__log_push(c, &(struct consensus_entry){
-                               .index = c->office.first_index,
-                               .term = c->hard.term,
-                               .kind = CONSENSUS_NOOP,
-                           });
-    consensus__write_entries(c, c->office.first_index, 0);
+    consensus__push_noop(c);
 }
 
 static uint64_t quorum_acked_ms(const struct consensus *c)
@@ -391,6 +396,7 @@ void consensus__lead_run(struct consensus *c)
     consensus__peers_part(c);
     consensus__change_run(c);
     consensus__level_run(c);
+    consensus__split_run(c);
     if (c->now_ms >= c->office.heartbeat_at_ms) {
         c->office.is_heartbeat_due = true;
     }

@@ -9,7 +9,7 @@ static void status_peers(const struct consensus *c, struct consensus_status *out
     for (uint32_t i = 0; i < now->servers_count; i++) {
         const struct consensus__peer *p = &c->peers[i];
 
-        if (now->servers[i].is_voter || now->servers[i].is_voter_old) {
+        if (consensus_server_votes(&now->servers[i])) {
             out->voters[out->voters_count++] = now->servers[i].id;
         }
         if (i == c->self || c->role != CONSENSUS_LEADER) {

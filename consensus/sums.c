@@ -7,7 +7,9 @@
  * All of a round are asked about one index, so that the leader can tell who agrees with whom, and
  * not only who differs from itself. Who is not among a quorum of equals is the odd one and stops,
  * also when that is the leader. While everybody in sight has answered and there is no such quorum,
- * nobody knows which state is right: no proposal is taken, and it is said aloud.
+ * nobody knows which state is right: no proposal is taken, and it is said aloud. When somebody
+ * comes back that could tell, had its start not made it forget the sum, the leader goes on to the
+ * next sum by entries without commands.
  *
  * Who took a snapshot of another's state is no witness for it: an odd leader would be a majority
  * with the first laggard that it serves, and the good states be given up. So a copy does not count
@@ -141,9 +143,7 @@ static bool is_right(const struct consensus *c, uint32_t like)
 static bool all_voters_in(const struct consensus_config *config, uint32_t bits)
 {
     for (uint32_t i = 0; i < config->servers_count; i++) {
-        bool is_voter = config->servers[i].is_voter || config->servers[i].is_voter_old;
-
-        if (is_voter && (bits & BIT(i)) == 0) {
+        if (consensus_server_votes(&config->servers[i]) && (bits & BIT(i)) == 0) {
             return false;
         }
     }
@@ -162,13 +162,16 @@ static void prove(struct consensus *c)
     }
 }
 
+static bool is_there(const struct consensus *c, uint32_t i)
+{
+    return c->peers[i].acked_ms + c->options.election_ms_min > c->now_ms;
+}
+
 /* Has everybody answered that is there to answer? */
 static bool is_complete(const struct consensus *c)
 {
     for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
-        bool is_there = c->peers[i].acked_ms + c->options.election_ms_min > c->now_ms;
-
-        if (i != c->self && is_there && c->peers[i].sum.index != c->office.asked.index) {
+        if (i != c->self && is_there(c, i) && c->peers[i].sum.index != c->office.asked.index) {
             return false;
         }
     }
@@ -255,16 +258,51 @@ void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
     judge_again(c, is_news);
 }
 
+static bool is_late(const struct consensus *c)
+{
+    return c->now_ms - c->office.asked_ms >= c->options.election_ms_min;
+}
+
 /* A new round when the last one is over, or has waited long enough for somebody. */
 void consensus__sum_round(struct consensus *c)
 {
     struct consensus__office *o = &c->office;
-    bool is_over = is_complete(c) || c->now_ms - o->asked_ms >= c->options.election_ms_min;
+    bool is_over = is_complete(c) || is_late(c);
 
     if (c->sums.newest.index > o->asked.index && (o->asked.index == 0 || is_over)) {
         o->asked = c->sums.newest;
         o->asked_ms = c->now_ms;
         prove(c); /* alone it needs nobody's answer */
+    }
+}
+
+/* A voter in sight has this entry in its state, and no sum for it: it was started again since. */
+static bool is_forgotten(const struct consensus *c)
+{
+    const struct consensus_config *config = consensus__config(c);
+
+    for (uint32_t i = 0; i < config->servers_count; i++) {
+        const struct consensus__peer *p = &c->peers[i];
+
+        if (i != c->self && consensus_server_votes(&config->servers[i]) && is_there(c, i) &&
+            !p->lacks_state && p->sum.index != c->office.asked.index &&
+            p->applied >= c->office.asked.index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Who could end a split has forgotten the sum, and while no proposal is taken the owner makes no
+ * other. So the log goes on to the next one without commands: an entry whenever this server has
+ * applied all, as long as there is somebody that it may help. */
+void consensus__split_run(struct consensus *c)
+{
+    if (c->office.is_split && c->sums.newest.index == c->office.asked.index &&
+        c->applied == c->log.last_index && is_late(c) && is_forgotten(c) &&
+        !c->office.transfer.is_running && consensus__health(c) == CONSENSUS_STORE_OK &&
+        consensus__write_has_room(c) && consensus__log_has_room(c, 1, 0, CONSENSUS_TAIL_RESERVED)) {
+        consensus__push_noop(c);
     }
 }
 

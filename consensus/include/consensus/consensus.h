@@ -96,6 +96,8 @@ MU_MUST_CHECK enum mu_code consensus_config_decode(struct mu_span bytes, uint64_
  * learner of one set. */
 MU_MUST_CHECK enum mu_code consensus_config_check(const struct consensus_config *config,
                                                   struct mu_err *err);
+/* A voter of either set: the voters, or those before a joint step. */
+bool consensus_server_votes(const struct consensus_server *server);
 const struct consensus_server *consensus_config_find(const struct consensus_config *config,
                                                      const struct mu_id *id); /* NULL: absent */
 bool consensus_config_has_removed(const struct consensus_config *config, const struct mu_id *disk);

@@ -435,6 +435,15 @@ mutant(split_outlives_who_differed sums.c scripts
     "    } else if (is_complete(c)) {
         c->office.is_split = false;"
     "    } else if (is_complete(c)) {")
+mutant(split_waits_for_a_forgotten_sum replicate.c scripts
+    "    consensus__split_run(c);"
+    "")
+mutant(split_fills_the_log sums.c scripts
+    "c->applied == c->log.last_index && is_late(c) && is_forgotten(c) &&"
+    "c->applied == c->log.last_index && is_late(c) &&")
+mutant(split_goes_on_while_it_asks sums.c scripts
+    "    if (c->office.is_split && c->sums.newest.index == c->office.asked.index &&"
+    "    if (c->office.is_split &&")
 mutant(copies_prove_each_other sums.c scripts
     "        (is_right(c, c->self) || all_voters_in(consensus__config(c), equal_to(c, c->self)))) {"
     "        consensus__quorum_of(consensus__config(c), equal_to(c, c->self))) {")

@@ -93,7 +93,7 @@ bool shadow__is_voter(const struct consensus_config *c, const struct mu_id *id)
 {
     for (uint32_t i = 0; c != NULL && i < c->servers_count; i++) {
         if (mu_id_eq(&c->servers[i].id, id)) {
-            return c->servers[i].is_voter || c->servers[i].is_voter_old;
+            return consensus_server_votes(&c->servers[i]);
         }
     }
     return false;

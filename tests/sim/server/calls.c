@@ -143,8 +143,7 @@ static void ask_look(struct world *w, struct server *s)
     consensus__node_config(&s->node, &now);
     const struct consensus_server *as = consensus_config_find(&now, &of->id);
 
-    if (consensus__node_is_voter(&s->node, &of->id) !=
-        (as != NULL && (as->is_voter || as->is_voter_old))) {
+    if (consensus__node_is_voter(&s->node, &of->id) != (as != NULL && consensus_server_votes(as))) {
         world_fail(w, "%s: says two things of whether %s votes", s->name, of->name);
     }
     if (consensus__node_pause_ms(&s->node) == 0 || consensus__node_wake_at(&s->node) == 0) {
