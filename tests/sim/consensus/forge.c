@@ -191,7 +191,8 @@ uint32_t sim_forgery_even(const struct sim_message *m, uint64_t luck)
     return (uint32_t)at + 1;
 }
 
-/* Of a term that is news it would tell the truth about that. */
+/* Of a term that is news it would tell the truth about that. The next entry is looked at only where
+ * there is room for it, and a configuration contradicts none that is not known. */
 bool sim_forgery_is_one(const struct sim_node *n, const struct sim_message *m)
 {
     const struct consensus *c = n->core;
@@ -199,10 +200,11 @@ bool sim_forgery_is_one(const struct sim_node *n, const struct sim_message *m)
         !mu_id_is_none(&c->leader) && c->role != CONSENSUS_LEADER && m->msg.term == c->hard.term;
 
     enum proof proof = forgeries[m->forgery - 1].proof;
-    bool is_next = m->msg.kind == CONSENSUS_APPEND_REQ &&
-                   m->msg.append.prev_index == c->log.last_index &&
-                   m->msg.append.prev_term == consensus__log_last_term(c) &&
-                   !consensus__is_resetting(c) && consensus__write_has_room(c);
+    bool is_next =
+        m->msg.kind == CONSENSUS_APPEND_REQ && m->msg.append.prev_index == c->log.last_index &&
+        m->msg.append.prev_term == consensus__log_last_term(c) && !consensus__is_resetting(c) &&
+        consensus__write_has_room(c) && consensus__log_has_room(c, 1, 0, 0) &&
+        consensus__config_below(c, c->log.last_index + 1) != NULL;
 
     return m->msg.term <= c->hard.term && (proof != LED || is_led) &&
            (proof != NEXT_ENTRY || (is_led && is_next));

@@ -83,7 +83,7 @@ void drive_kinds_options(const struct drive *d, struct consensus_options *o)
         o->snap_timeout_ms = 500;
     }
     if (d->plan.rate[DRIVE_hectic] > 0) {
-        o->runs_max = 24; /* few, but more than states are behind, and fail one after the other */
+        o->runs_max = 64; /* few, but more than states are behind, and fail one after the other */
         o->writes_max = 2 * CONSENSUS_WRITES_RESERVED;
         o->with_trace = later(d, 102, 2) == 0;
     }
