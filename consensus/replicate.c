@@ -15,6 +15,9 @@
 /* How often a peer that was too far behind is asked again. */
 #define SNAPSHOT_RETRIES_MS(c) (10 * (uint64_t)(c)->options.election_ms_min)
 
+/* How long a server without a state leads for nobody. */
+#define STATELESS_MS(c) (8 * (uint64_t)(c)->options.election_ms_min)
+
 /* Clients press when so many of their entries wait for a commit that goes on. Then a peer that is
  * far behind is sent three old ones for two of theirs: it comes closer by one. */
 #define PRESSING_ENTRIES 8U
@@ -115,6 +118,20 @@ bool consensus__stall_ends_office(const struct consensus *c)
     return !consensus__quorum_of(consensus__config(c), UINT32_C(1) << c->self);
 }
 
+/* For how long it has brought its log to nobody with a state, for which alone it leads without one.
+ */
+static uint64_t idle_ms(const struct consensus *c)
+{
+    uint64_t moved_ms = c->office.since_ms;
+
+    for (uint32_t i = 0; i < consensus__config(c)->servers_count; i++) {
+        if (i != c->self && !c->peers[i].lacks_state && c->peers[i].moved_ms > moved_ms) {
+            moved_ms = c->peers[i].moved_ms;
+        }
+    }
+    return c->now_ms - moved_ms;
+}
+
 static bool must_step_down(struct consensus *c)
 {
     uint64_t stall_ms = consensus__stall_ms(c);
@@ -126,6 +143,11 @@ static bool must_step_down(struct consensus *c)
     }
     if (stall_ms > c->options.stall_ms && consensus__stall_ends_office(c)) {
         consensus__step_down(c, CONSENSUS_T_DISK_STALLED, stall_ms);
+        return true;
+    }
+    /* Somebody may not hear it who has a state, and would be elected by those who do. */
+    if (c->lacks_state && idle_ms(c) > STATELESS_MS(c)) {
+        consensus__step_down(c, CONSENSUS_T_BRINGS_NOBODY, idle_ms(c));
         return true;
     }
     return false;

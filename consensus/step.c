@@ -333,9 +333,12 @@ static void on_stop(struct consensus *c)
     }
 }
 
-/* Not the leader, or no more. */
-static void stop_finish(struct consensus *c)
+/* Once it is not the leader, or no more. */
+static void stop_run(struct consensus *c)
 {
+    if (!c->is_stopping || c->role == CONSENSUS_LEADER) {
+        return;
+    }
     c->is_stopping = false;
     c->is_stopped = true;
     c->is_elector = false;
@@ -456,12 +459,11 @@ static void settle(struct consensus *c)
     if (!c->is_elector && c->role != CONSENSUS_LEADER) { /* e.g. a removed leader, deposed */
         consensus__role_move(c, CONSENSUS_OBSERVER);
     }
+    stop_run(c); /* who stops begins no campaign, though it may be time for one */
     consensus__election_run(c);
     if (c->role == CONSENSUS_LEADER) {
         consensus__lead_run(c);
-    }
-    if (c->is_stopping && c->role != CONSENSUS_LEADER) {
-        stop_finish(c);
+        stop_run(c);
     }
     if (!c->is_stopped) {
         consensus__membership_run(c);

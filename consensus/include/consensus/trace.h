@@ -22,6 +22,7 @@
     X(CAMPAIGN,        DEBUG, "stands for term {a}, last entry {b} of term {c}") \
     X(HOLDS_BACK,      DEBUG, "does not campaign: its store does not complete its writes") \
     X(QUORUM_LOST,     WARN,  "no quorum heard for {a} ms, steps down from term {b}") \
+    X(BRINGS_NOBODY,   WARN,  "nobody with a state has taken entries for {a} ms, steps down from term {b}") \
     X(DISK_STALLED,    WARN,  "its disk has completed nothing for {a} ms, steps down from term {b}") \
     X(DISK_FULL,       WARN,  "its disk is full or read-only and another server's is not, steps down from term {b}") \
     X(PAUSED,          WARN,  "this process stood still for {a} ms") \

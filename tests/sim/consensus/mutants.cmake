@@ -405,6 +405,15 @@ mutant(lost_state_needs_none install.c scripts
     "        return false; /* the log leads there from a state that is lost */"
     "")
 
+mutant(who_stops_still_campaigns step.c scripts
+    "    stop_run(c); /* who stops begins no campaign, though it may be time for one */
+    consensus__election_run(c);"
+    "    consensus__election_run(c);
+    stop_run(c);")
+mutant(stateless_leads_nobody_for_ever replicate.c scripts
+    "    if (c->lacks_state && idle_ms(c) > STATELESS_MS(c)) {"
+    "    if (false) {")
+
 # -- the states compared (spec 3.6) ----------------------------------------------------------------------
 
 mutant(odd_state_goes_on sums.c scripts
