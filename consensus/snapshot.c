@@ -21,6 +21,9 @@
 #include "base/assert.h"
 #include "core.h"
 
+/* After which silence it is asked again. */
+#define RETRY_MS(c) (4 * (uint64_t)(c)->options.heartbeat_ms)
+
 static const char *const faults[] = {
     [CONSENSUS_SNAP_OK] = "nothing is wrong",
     [CONSENSUS_SNAP_DAMAGED] = "its bytes fail their checks",
@@ -244,7 +247,7 @@ static void transfer_failed(struct consensus *c, struct consensus__peer *p)
 static void transfer_run(struct consensus *c, struct consensus__peer *p)
 {
     struct consensus__sending *s = &c->office.sending;
-    uint64_t retry_ms = 4 * (uint64_t)c->options.heartbeat_ms;
+    uint64_t retry_ms = RETRY_MS(c);
 
     if (c->now_ms - s->moved_ms > c->options.snap_timeout_ms) {
         consensus__note(c, CONSENSUS_T_SNAP_STALLS, &p->id, s->snap.index, s->stored,
@@ -334,6 +337,9 @@ static void on_done(struct consensus *c, struct consensus__peer *p, const struct
     p->snap_held = 0;
     p->lacks_state = false; /* what it said before on the other connection may come yet */
     consensus__peer_acked(c, p, m->snapshot_res.match, false);
+    if (needs_one(p)) { /* it has the entries, but not durably yet: its acks will tell */
+        p->snap_next_ms = c->now_ms + RETRY_MS(c);
+    }
 }
 
 static void on_refused(struct consensus *c, struct consensus__peer *p,

@@ -405,6 +405,9 @@ mutant(lost_state_needs_none install.c scripts
     "        return false; /* the log leads there from a state that is lost */"
     "")
 
+mutant(snapshot_offered_again_at_each_no snapshot.c scripts
+    "    if (needs_one(p)) { /* it has the entries, but not durably yet: its acks will tell */"
+    "    if (false) {")
 mutant(who_stops_still_campaigns step.c scripts
     "    stop_run(c); /* who stops begins no campaign, though it may be time for one */
     consensus__election_run(c);"
