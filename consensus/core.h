@@ -342,6 +342,7 @@ struct consensus {
     struct consensus__campaign campaign;
     struct consensus__reads reads;
     struct consensus__install install;
+    uint64_t install_attempts;
     struct consensus__counters counters;
     struct consensus__sums sums;
 

@@ -151,7 +151,8 @@ static void begin(struct consensus *c, const struct consensus_msg *m)
         .config = *m->snapshot.config,
         .state = CONSENSUS_INSTALL_OPENS,
     };
-    consensus__snap_order(c, CONSENSUS_SNAP_OPEN, &m->snapshot.snap);
+    c->install.snap.attempt = ++c->install_attempts;
+    consensus__snap_order(c, CONSENSUS_SNAP_OPEN, &c->install.snap);
     consensus__note(c, CONSENSUS_T_INSTALL_BEGINS, &m->from, m->snapshot.snap.index,
                     m->snapshot.snap.bytes, 0);
 }
@@ -250,12 +251,14 @@ static void on_switched(struct consensus *c)
     }
 }
 
-/* Which answer belongs to which state; any other is to an order that was given up. */
+/* Which answer belongs to which state; any other is to an order that was given up. So is one of an
+ * earlier attempt at the same stream: behind its orders lie those of what was taken in between. */
 void consensus__on_install(struct consensus *c, const struct consensus_event *ev)
 {
     struct consensus__install *i = &c->install;
 
-    if (i->state == CONSENSUS_INSTALL_NONE || !consensus_snap_eq(&i->snap, &ev->snapshot.snap)) {
+    if (i->state == CONSENSUS_INSTALL_NONE || !consensus_snap_eq(&i->snap, &ev->snapshot.snap) ||
+        i->snap.attempt != ev->snapshot.snap.attempt) {
         return;
     }
     if (ev->snapshot.what == CONSENSUS_SNAP_OPENED && i->state == CONSENSUS_INSTALL_OPENS) {

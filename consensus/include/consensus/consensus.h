@@ -158,10 +158,11 @@ struct consensus_run {
 #define CONSENSUS_CHUNK_BYTES   (256U * 1024)
 #define CONSENSUS_CHUNKS_WINDOW 4 /* sent and not yet stored */
 
-struct consensus_snap {   /* two are the same stream if all of it is equal */
+struct consensus_snap {   /* two are the same stream if all but `attempt` is equal */
     uint64_t index, term; /* of the last entry in the state */
     uint64_t bytes;       /* of the stream; > 0 */
     uint8_t hash[CONSENSUS_HASH_BYTES];
+    uint64_t attempt; /* to take it, here: what is said of an order repeats it. Never sent */
 };
 bool consensus_snap_eq(const struct consensus_snap *a, const struct consensus_snap *b);
 

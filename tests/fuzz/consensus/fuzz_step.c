@@ -396,7 +396,8 @@ static void order_done(struct world *w)
     case CONSENSUS_SNAP_EXPORT:
         ev.snapshot.what =
             fails || c->applied == 0 ? CONSENSUS_SNAP_EXPORT_FAILED : CONSENSUS_SNAP_EXPORTED;
-        ev.snapshot.snap = (struct consensus_snap){ c->applied, 1, 1 + byte(w) % 40, { 0 } };
+        ev.snapshot.snap =
+            (struct consensus_snap){ .index = c->applied, .term = 1, .bytes = 1 + byte(w) % 40 };
         break;
     case CONSENSUS_SNAP_OPEN:
         ev.snapshot.what = fails ? CONSENSUS_SNAP_LOST : CONSENSUS_SNAP_OPENED;

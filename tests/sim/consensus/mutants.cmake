@@ -405,6 +405,9 @@ mutant(lost_state_needs_none install.c scripts
     "        return false; /* the log leads there from a state that is lost */"
     "")
 
+mutant(answer_to_an_earlier_attempt install.c scripts
+    "        i->snap.attempt != ev->snapshot.snap.attempt) {"
+    "        false) {")
 mutant(snapshot_offered_again_at_each_no snapshot.c scripts
     "    if (needs_one(p)) { /* it has the entries, but not durably yet: its acks will tell */"
     "    if (false) {")

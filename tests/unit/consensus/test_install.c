@@ -71,7 +71,9 @@ static void answer(struct consensus *c, enum consensus_snap_event what, uint64_t
     struct consensus_event ev = { .now_ms = c->now_ms, .kind = CONSENSUS_EV_SNAPSHOT };
 
     ev.snapshot.what = what;
-    ev.snapshot.snap = (struct consensus_snap){ .index = index, .term = 2, .bytes = BYTES };
+    ev.snapshot.snap = (struct consensus_snap){
+        .index = index, .term = 2, .bytes = BYTES, .attempt = c->install.snap.attempt
+    };
     ev.snapshot.offset = offset;
     consensus_step(c, &ev, fx);
     consensus__check(c);

@@ -32,7 +32,9 @@ static void snapshot_of(struct consensus_msg *m)
     static const uint8_t bytes[] = "bytes of a state";
 
     m->snapshot.session = 101;
-    m->snapshot.snap = (struct consensus_snap){ 102, 103, 104, { 105, [31] = 106 } };
+    m->snapshot.snap = (struct consensus_snap){
+        .index = 102, .term = 103, .bytes = 104, .hash = { 105, [31] = 106 }
+    };
     if (m->kind == CONSENSUS_SNAP_CHUNK) {
         m->snapshot.offset = 7;
         m->snapshot.data = mu_span_of(bytes, sizeof bytes);
