@@ -400,8 +400,8 @@ void consensus__on_vote_res(struct consensus *c, const struct consensus_msg *m);
 
 /* -- replicate.c --------------------------------------------------------------------------- */
 
-void consensus__lead(struct consensus *c);             /* on winning */
-void consensus__lead_run(struct consensus *c);         /* timers, commit, heartbeats, entries out */
+void consensus__lead(struct consensus *c);     /* on winning */
+void consensus__lead_run(struct consensus *c); /* timers, commit, heartbeats, entries out */
 void consensus__push_noop(struct consensus *c);
 bool consensus__has_quorum(const struct consensus *c); /* confirmed since the last pause */
 uint64_t consensus__quorum_read_echo(const struct consensus *c);
@@ -413,6 +413,7 @@ void consensus__on_fetched(struct consensus *c, const struct consensus_event *ev
 void consensus__commit_to(struct consensus *c, uint64_t index);
 /* That the own disk completes nothing. */
 bool consensus__stall_ends_office(const struct consensus *c);
+bool consensus__has_stalled(const struct consensus *c); /* for so long that it does */
 /* PERSISTED alone would change nothing. */
 bool consensus__may_persist_late(const struct consensus *c);
 /* Somebody waits at another server for the commit of this entry. */

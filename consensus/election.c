@@ -266,15 +266,20 @@ void consensus__campaign_at_once(struct consensus *c)
     c->campaign.transfer_term = asked_in;
 }
 
+static void hold_back(struct consensus *c)
+{
+    consensus__note(c, CONSENSUS_T_HOLDS_BACK, NULL, 0, 0, 0);
+    consensus__role_move(c, CONSENSUS_FOLLOWER);
+    c->leader = MU_ID_NONE;
+    consensus__timer_reset(c);
+}
+
 static void timeout(struct consensus *c)
 {
     enum consensus_health health = consensus__health(c);
 
     if (health != CONSENSUS_STORE_OK && health != CONSENSUS_STORE_FULL) {
-        consensus__note(c, CONSENSUS_T_HOLDS_BACK, NULL, 0, 0, 0);
-        consensus__role_move(c, CONSENSUS_FOLLOWER);
-        c->leader = MU_ID_NONE;
-        consensus__timer_reset(c);
+        hold_back(c);
         return;
     }
     if (c->floor_index != 0) { /* it would win over those who have what it lost */
@@ -299,6 +304,17 @@ static bool is_asking(const struct consensus *c)
     return c->role == CONSENSUS_PRE_CANDIDATE || c->role == CONSENSUS_CANDIDATE;
 }
 
+/* Whose disk has come to a standstill since it asked would only add an entry that it cannot write,
+ * and give up the office at once. */
+static void win(struct consensus *c)
+{
+    if (consensus__has_stalled(c)) {
+        hold_back(c);
+    } else {
+        consensus__lead(c);
+    }
+}
+
 void consensus__election_run(struct consensus *c)
 {
     if (c->role == CONSENSUS_LEADER || c->role == CONSENSUS_OBSERVER) {
@@ -318,7 +334,7 @@ void consensus__election_run(struct consensus *c)
     }
     if (c->role == CONSENSUS_CANDIDATE &&
         consensus__quorum_of(consensus__config(c), c->campaign.votes)) {
-        consensus__lead(c);
+        win(c);
     }
     if (is_asking(c) && c->campaign.has_asked && c->now_ms >= c->campaign.ask_at_ms) {
         ask(c);

@@ -132,17 +132,20 @@ static uint64_t idle_ms(const struct consensus *c)
     return c->now_ms - moved_ms;
 }
 
+bool consensus__has_stalled(const struct consensus *c)
+{
+    return consensus__stall_ms(c) > c->options.stall_ms && consensus__stall_ends_office(c);
+}
+
 static bool must_step_down(struct consensus *c)
 {
-    uint64_t stall_ms = consensus__stall_ms(c);
-
     if (c->now_ms >= consensus__office_ends_ms(c)) {
         consensus__step_down(c, CONSENSUS_T_QUORUM_LOST,
                              c->now_ms + c->options.election_ms_min - consensus__office_ends_ms(c));
         return true;
     }
-    if (stall_ms > c->options.stall_ms && consensus__stall_ends_office(c)) {
-        consensus__step_down(c, CONSENSUS_T_DISK_STALLED, stall_ms);
+    if (consensus__has_stalled(c)) {
+        consensus__step_down(c, CONSENSUS_T_DISK_STALLED, consensus__stall_ms(c));
         return true;
     }
     /* Somebody may not hear it who has a state, and would be elected by those who do. */
