@@ -312,6 +312,9 @@ bool gossip__name_ok(const char *name);
 /* Sets part->bytes too. */
 struct mu_span gossip__part_encode(struct gossip__part *part, struct mu_arena *arena);
 bool gossip__part_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__part *out);
+/* The bytes that say what an encoded part says: of a death that another one declares all but who
+ * does, else all. The gist of one kind is never that of another. */
+struct mu_span gossip__part_gist(struct mu_span part);
 
 /* The parts are packed as they are: part->bytes of each. */
 struct mu_span gossip__packet_encode(const struct gossip__packet *packet, struct mu_arena *arena);

@@ -322,6 +322,28 @@ bool gossip__plain_decode(struct mu_span from, struct mu_arena *arena, struct go
     return is_over(&in) && is_over(&r);
 }
 
+struct mu_span gossip__part_gist(struct mu_span part)
+{
+    struct in r = in_of(part, NULL);
+    struct in in;
+
+    if (!inner(&r, gossip__plain_number(GOSSIP__PART_DEAD), &in) || !is_over(&r)) {
+        return part;
+    }
+    const uint8_t *begin = in.at;
+    bool has_incarnation = number(&in, 1, UINT64_MAX) > 0; /* no part begins with its field */
+    struct mu_span node = bytes(&in, 2);
+    const uint8_t *end = in.at;
+    struct mu_span from = bytes(&in, 3);
+    bool has_left = mu_span_eq(node, from);
+    bool are_texts = from.bytes > 0 && memchr(from.data, 0, from.bytes) == NULL && node.bytes > 0 &&
+                     memchr(node.data, 0, node.bytes) == NULL;
+
+    return is_over(&in) && has_incarnation && !has_left && are_texts
+               ? mu_span_of(begin, (size_t)(end - begin))
+               : part;
+}
+
 /* Views into what was read. */
 static const struct mu_span *get_parts(struct in *r, size_t *count)
 {

@@ -20,6 +20,7 @@
 #define KEY_AT       16
 #define CRC_AT       20
 #define VERSION_CORE 1
+#define HASHES       16 /* parts that are looked for at a time */
 
 /* -- header -------------------------------------------------------------------------------------
  */
@@ -206,9 +207,12 @@ static void on_intent(struct gossip *g, const struct gossip__part *p,
 {
     bool is_new = p->kind == GOSSIP__PART_LEAVE ? gossip__serf_leave_intent(g, &p->intent)
                                                 : gossip__serf_join_intent(g, &p->intent);
+    const struct gossip__member *m = gossip__member_find(g, p->intent.node);
 
+    if (is_new || (m != NULL && p->intent.ltime <= m->status_ltime)) {
+        gossip__heard_keep(g, m, p->bytes);
+    }
     if (is_new) {
-        gossip__heard_keep(g, gossip__member_find(g, p->intent.node), p->bytes);
         (void)gossip__rumor_add(g, GOSSIP__QUEUE_INTENT, NULL, p->bytes, src->sender);
     }
 }
@@ -292,6 +296,34 @@ static bool body_of(struct gossip *g, struct mu_span data, bool *is_sealed, stru
     return gossip__seal_takes_clear(g);
 }
 
+/* Up to HASHES of the parts of a packet, in turn. */
+static void take_parts(struct gossip *g, const struct gossip__packet *p,
+                       const struct mu_span *parts, size_t count, struct gossip__source *src)
+{
+    uint64_t hashes[HASHES];
+
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = gossip__heard_hash(parts[i]);
+        __builtin_prefetch(gossip__heard_place(g, hashes[i]));
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct gossip__part part;
+        uint64_t changes = g->members.changes;
+
+        if (gossip__heard(g, hashes[i])) {
+            continue;
+        }
+        if (gossip__part_decode(parts[i], &g->in, &part)) {
+            gossip__on_part(g, &part, src);
+        } else {
+            gossip__count(g, GOSSIP_COUNT_PARTS_MALFORMED);
+        }
+        if (g->members.changes != changes) { /* the part may have brought it in, or out */
+            src->sender = other_named(g, p->from);
+        }
+    }
+}
+
 void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_span data)
 {
     struct mu_span body;
@@ -327,21 +359,10 @@ void gossip__on_packet(struct gossip *g, const struct mu_addr *from, struct mu_s
         gossip__link_heard(g, src.sender, from);
         gossip__health_heard(g);
     }
-    for (size_t i = 0; i < p.parts_count; i++) {
-        struct gossip__part part;
-        uint64_t changes = g->members.changes;
+    for (size_t i = 0; i < p.parts_count; i += HASHES) {
+        size_t left = p.parts_count - i;
 
-        if (gossip__heard(g, p.parts[i])) {
-            continue;
-        }
-        if (gossip__part_decode(p.parts[i], &g->in, &part)) {
-            gossip__on_part(g, &part, &src);
-        } else {
-            gossip__count(g, GOSSIP_COUNT_PARTS_MALFORMED);
-        }
-        if (g->members.changes != changes) { /* the part may have brought it in, or out */
-            src.sender = other_named(g, p.from);
-        }
+        take_parts(g, &p, p.parts + i, left < HASHES ? left : HASHES, &src);
     }
     answer_stale(g, src.sender, &p, from);
 }

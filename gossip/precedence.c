@@ -465,6 +465,8 @@ void gossip__on_alive(struct gossip *g, const struct gossip__alive *a, struct mu
         accept_alive(g, m, a, bytes, src);
     } else if (m->state != GOSSIP__ALIVE) {
         gossip__accuse(g, m, &a->at);
+    } else {
+        gossip__heard_keep(g, m, bytes);
     }
 }
 
@@ -556,7 +558,7 @@ void gossip__on_suspect(struct gossip *g, const struct gossip__suspect *s, struc
         }
         break;
     case GOSSIP__DEAD:
-    case GOSSIP__GONE: break;
+    case GOSSIP__GONE: gossip__heard_keep(g, m, bytes); break;
     }
 }
 
@@ -633,6 +635,7 @@ void gossip__on_dead(struct gossip *g, const struct gossip__dead *d, struct mu_s
     }
     raise(m, d->incarnation);
     if (m->state == GOSSIP__GONE || (is_known_dead(m) && !has_left)) {
+        gossip__heard_keep(g, m, bytes);
         return;
     }
     if (has_left || !is_given_notice(g, m, d->from)) {

@@ -23,7 +23,7 @@ static bool is_heard(const struct bench *b, struct gossip__part part)
     struct mu_arena arena;
 
     mu_arena_init(&arena, 0);
-    bool heard = gossip__heard(b->g, gossip__part_encode(&part, &arena));
+    bool heard = gossip__heard(b->g, gossip__heard_hash(gossip__part_encode(&part, &arena)));
 
     mu_arena_deinit(&arena);
     return heard;
@@ -81,7 +81,7 @@ static void what_is_said_of_ourselves_is_always_read(void **unused)
     bench_close(&b);
 }
 
-static void so_is_what_changed_nothing_at_first(void **unused)
+static void so_is_what_is_said_of_a_stranger(void **unused)
 {
     struct bench b;
 
@@ -92,6 +92,68 @@ static void so_is_what_changed_nothing_at_first(void **unused)
     bench_member(&b, "m", 1, GOSSIP__ALIVE);
     bench_packet(&b, "teller", 100, word(GOSSIP__PART_DEAD, 10, "x"));
     assert_int_equal(gossip__member_find(b.g, "m")->state, GOSSIP__SUSPECT);
+    bench_close(&b);
+}
+
+static void what_made_no_difference_need_not_be_read_again(void **unused)
+{
+    const struct gossip__part words[] = {
+        word(GOSSIP__PART_ALIVE, 4, ""),
+        word(GOSSIP__PART_JOIN, 5, ""),
+    };
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    bench_packet(&b, "teller", 100, word(GOSSIP__PART_ALIVE, 10, ""));
+    bench_packet(&b, "teller", 100, word(GOSSIP__PART_JOIN, 9, ""));
+    for (size_t i = 0; i < MU_LEN(words); i++) {
+        assert_false(is_heard(&b, words[i]));
+        bench_packet(&b, "teller", 100, words[i]);
+        assert_true(is_heard(&b, words[i]));
+    }
+    bench_bury(&b, "m", 10, "x");
+    assert_false(is_heard(&b, words[0])); /* the dead is told what we hold of it */
+    bench_packet(&b, "teller", 100, word(GOSSIP__PART_SUSPECT, 10, "y"));
+    assert_true(is_heard(&b, word(GOSSIP__PART_SUSPECT, 10, "y")));
+    assert_false(is_heard(&b, word(GOSSIP__PART_SUSPECT, 11, "y")));
+    bench_close(&b);
+}
+
+static void who_declares_a_death_makes_no_difference(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    bench_member(&b, "m", 1, GOSSIP__ALIVE);
+    bench_bury(&b, "m", 10, "x");
+    assert_int_equal(gossip__member_find(b.g, "m")->state, GOSSIP__DEAD);
+    bench_packet(&b, "teller", 100, word(GOSSIP__PART_DEAD, 10, "y"));
+    assert_true(is_heard(&b, word(GOSSIP__PART_DEAD, 10, "z")));
+    assert_false(is_heard(&b, word(GOSSIP__PART_DEAD, 11, "z")));
+    assert_false(is_heard(&b, word(GOSSIP__PART_DEAD, 10, "m"))); /* it has left */
+    bench_packet(&b, "teller", 100, word(GOSSIP__PART_DEAD, 10, "m"));
+    assert_int_equal(gossip__member_find(b.g, "m")->state, GOSSIP__GONE);
+    bench_close(&b);
+}
+
+static void words_beyond_the_table_push_out_the_oldest(void **unused)
+{
+    struct bench b;
+    size_t kept = 0;
+
+    (void)unused;
+    bench_open(&b);
+    for (uint64_t i = 1; i <= 4 * GOSSIP__HEARD; i++) {
+        bench_packet(&b, "teller", 100, word(GOSSIP__PART_JOIN, i, ""));
+        bench_packet(&b, "teller", 100, word(GOSSIP__PART_ALIVE, 10, ""));
+        assert_true(is_heard(&b, word(GOSSIP__PART_ALIVE, 10, "")));
+    }
+    for (uint64_t i = 1; i <= 4 * GOSSIP__HEARD; i++) {
+        kept += is_heard(&b, word(GOSSIP__PART_JOIN, i, ""));
+    }
+    assert_in_range(kept, GOSSIP__HEARD / 2, GOSSIP__HEARD);
     bench_close(&b);
 }
 
@@ -116,7 +178,10 @@ int main(void)
         cmocka_unit_test(what_was_taken_need_not_be_read_again),
         cmocka_unit_test(a_word_is_read_again_when_its_subject_has_changed),
         cmocka_unit_test(what_is_said_of_ourselves_is_always_read),
-        cmocka_unit_test(so_is_what_changed_nothing_at_first),
+        cmocka_unit_test(so_is_what_is_said_of_a_stranger),
+        cmocka_unit_test(what_made_no_difference_need_not_be_read_again),
+        cmocka_unit_test(who_declares_a_death_makes_no_difference),
+        cmocka_unit_test(words_beyond_the_table_push_out_the_oldest),
         cmocka_unit_test(nothing_is_kept_of_one_that_is_forgotten),
     };
 

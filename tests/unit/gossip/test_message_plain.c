@@ -395,6 +395,38 @@ static void other_forms_are_left_to_protobuf(void **state)
     }
 }
 
+static void the_gist_of_a_death_is_whose_it_is(void **state)
+{
+    static const struct {
+        struct mu_span bytes;
+        const char *why; /* all of it counts; NULL: only what is in front of who says so */
+    } rows[] = {
+        // clang-format off
+        { MU_SPAN_LIT("\x3a\x08\x08\x07\x12\x01x\x1a\x01y"),         NULL },
+        { MU_SPAN_LIT("\x3a\x0b\x08\x07\x12\x01x\x1a\x04yyyy"),      NULL },
+        { MU_SPAN_LIT("\x3a\x08\x08\x07\x12\x01x\x1a\x01x"),         "it has left" },
+        { MU_SPAN_LIT("\x2a\x08\x08\x07\x12\x01x\x1a\x01y"),         "a suspicion" },
+        { MU_SPAN_LIT("\x3a\x06\x12\x01x\x1a\x01y"),                 "no incarnation" },
+        { MU_SPAN_LIT("\x3a\x05\x08\x07\x12\x01x"),                 "by nobody" },
+        { MU_SPAN_LIT("\x3a\x08\x12\x01x\x1a\x01y\x08\x07"),         "fields in another order" },
+        { MU_SPAN_LIT("\x3a\x0a\x08\x07\x12\x01x\x1a\x01y\x78\x01"), "a field of later versions" },
+        { MU_SPAN_LIT("\x3a\x08\x08\x09\x12\x01x\x1a\x01z\x3a\x08\x08\x07\x12\x01x\x1a\x01y"), "two" },
+        { MU_SPAN_LIT("\x3a\x0a\x08\x07\x12\x03x\0z\x1a\x01x"),     "a name with a NUL" },
+        { MU_SPAN_LIT("\x3a\x09\x08\x07\x12\x01x\x1a\x01y"),         "cut off" },
+        { MU_SPAN_LIT(""),                                            "nothing" },
+    }; // clang-format on
+    const struct mu_span gist = MU_SPAN_LIT("\x08\x07\x12\x01x");
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        struct mu_span whole = rows[i].bytes;
+
+        if (!mu_span_eq(gossip__part_gist(whole), rows[i].why == NULL ? gist : whole)) {
+            fail_msg("row %zu: %s", i, rows[i].why == NULL ? "all of it" : rows[i].why);
+        }
+    }
+}
+
 static void packets_are_written_and_read_as_by_protobuf(void **state)
 {
     struct mu_rand r;
@@ -646,6 +678,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_damaged_is_not_taken_for_something_else, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(other_forms_are_left_to_protobuf, set_up, tear_down),
+        cmocka_unit_test(the_gist_of_a_death_is_whose_it_is),
         cmocka_unit_test_setup_teardown(packets_are_written_and_read_as_by_protobuf, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_packet_in_another_form_is_left_to_protobuf, set_up,
