@@ -58,8 +58,13 @@ enum mu_code rebuild_wanted(const char *data_dir, uint64_t generation, bool *wan
 enum mu_code rebuild_done(const char *data_dir, struct mu_err *err)
 {
     char *path = note_path(data_dir);
+    struct mu_buf beside = MU_BUF_NONE;
     enum mu_code rc = mu_file_remove(path, err);
 
+    /* A power cut may bring back what was left of a note that could not be written. */
+    mu_buf_addf(&beside, "%s.tmp", path);
+    rc = rc == MU_OK ? mu_file_remove(mu_buf_text(&beside), err) : rc;
+    mu_buf_deinit(&beside);
     mu_free(path);
     return rc;
 }
