@@ -149,6 +149,7 @@ struct drive {
     uint64_t heal_at;
     uint64_t clog_until[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t stall_until[SIM_NODES_MAX];
+    uint64_t sockets_until;       /* what waits for servers whose pause was cut short, at last */
     struct sim_node *misled;      /* is told another number of servers than the rest; NULL: none */
     uint64_t slow_ms;             /* what every write takes, at last; 0: as planned */
     bool is_wiped[SIM_NODES_MAX]; /* and never taken in again: servers do not come and go */

@@ -82,6 +82,9 @@ static void heal(struct drive *d, uint32_t bits)
             d->w->is_cut[i][j] &= !((bits >> j) & 1U);
         }
         if (n->paused_until > d->w->now) {
+            if (n->paused_until > d->sockets_until) {
+                d->sockets_until = n->paused_until;
+            }
             n->paused_until = d->w->now;
         }
         if (n->is_up && n->dead != NULL && drive_is_odd(n)) {
@@ -272,12 +275,13 @@ static void must_rise(struct drive *d)
 static void must_rest(struct drive *d)
 {
     uint32_t bits = all_intact(d);
+    uint64_t begins_at = d->sockets_until > d->w->now ? d->sockets_until : d->w->now;
     uint64_t leaders = 0;
     uint64_t writes = 0;
     uint64_t terms = 0;
 
     /* a preferred server is given the office after a minute, by the slowest clock two */
-    sim_run_until(d->w, d->w->now + (has_priorities(d) ? 130000 : 1000));
+    sim_run_until(d->w, begins_at + (has_priorities(d) ? 130000 : 1000));
     for (int round = 0; round < 2; round++) {
         uint64_t writes_now = 0;
         uint64_t terms_now = 0;

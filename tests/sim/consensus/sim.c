@@ -9,7 +9,7 @@
  *   sim_consensus --tape "123 off loss"    the same with less in it
  *   sim_consensus --kept FILE              a tape a line, # comments; each twice
  *   sim_consensus --shrink 123             a smaller tape that fails in the same way
- *   sim_consensus --silent 1               without the story
+ *   sim_consensus --silent 1               without the story: the seed of a failure alone
  *   sim_consensus --seeds 2000 --marks 1   what was reached, and fails if something never was
  */
 #include <signal.h>
@@ -33,7 +33,7 @@ struct story { /* the last lines of a traced run */
 
 static struct story story;
 static const struct tape *running;
-static bool is_telling, is_silent;
+static bool is_telling, is_silent, is_child;
 static const char *program;
 
 static void remember(void *data, const char *line)
@@ -130,7 +130,11 @@ static void on_abort(int signal_number)
     static char text[TAPE_BYTES];
 
     (void)signal_number;
-    if (is_silent || running == NULL) {
+    if (is_child || running == NULL) {
+        _exit(1);
+    }
+    if (is_silent) {
+        (void)fprintf(stderr, "repeat with: %s --tape %llu\n", program, U(running->seed));
         _exit(1);
     }
     if (is_telling) {
@@ -223,7 +227,7 @@ static void run_kept(const char *path)
 
 static void run_once(const struct tape *t, struct tape *happened)
 {
-    is_silent = true; /* this is a child; its end is its answer */
+    is_child = true; /* its end is its answer */
     (void)run(t, happened);
 }
 
