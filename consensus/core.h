@@ -465,6 +465,7 @@ bool consensus__log_is_crowded(const struct consensus *c);
 uint64_t consensus__log_hint(const struct consensus *c, uint64_t index, uint64_t term);
 bool consensus__log_has_room(const struct consensus *c, size_t count, uint64_t bytes,
                              uint32_t keep);
+bool consensus__log_is_full(const struct consensus *c); /* no place for one entry more */
 void consensus__log_push(struct consensus *c, const struct consensus_entry *e);
 void consensus__log_truncate(struct consensus *c, uint64_t first); /* drop first and all behind */
 void consensus__log_trim(struct consensus *c); /* of the tail what nobody needs */

@@ -266,34 +266,46 @@ void consensus__campaign_at_once(struct consensus *c)
     c->campaign.transfer_term = asked_in;
 }
 
-static void hold_back(struct consensus *c)
+/* No campaign, and no office; perhaps later. */
+static void stay_out(struct consensus *c)
 {
-    consensus__note(c, CONSENSUS_T_HOLDS_BACK, NULL, 0, 0, 0);
     consensus__role_move(c, CONSENSUS_FOLLOWER);
     c->leader = MU_ID_NONE;
     consensus__timer_reset(c);
+}
+
+/* Why not, if for a reason that may begin during a campaign. Whose disk stands still would only add
+ * an entry that it cannot write, and give up the office at once; whose memory is full of what it
+ * was asked for and has not applied has no place for that entry. */
+static bool is_unfit(struct consensus *c, bool has_stalled)
+{
+    if (has_stalled) {
+        consensus__note(c, CONSENSUS_T_HOLDS_BACK, NULL, 0, 0, 0);
+        return true;
+    }
+    if (consensus__log_is_full(c)) {
+        consensus__note(c, CONSENSUS_T_FULL, NULL, c->applied, c->commit, 0);
+        return true;
+    }
+    return false;
 }
 
 static void timeout(struct consensus *c)
 {
     enum consensus_health health = consensus__health(c);
 
-    if (health != CONSENSUS_STORE_OK && health != CONSENSUS_STORE_FULL) {
-        hold_back(c);
+    if (is_unfit(c, health != CONSENSUS_STORE_OK && health != CONSENSUS_STORE_FULL)) {
+        stay_out(c);
         return;
     }
     if (c->floor_index != 0) { /* it would win over those who have what it lost */
         consensus__note(c, CONSENSUS_T_HOLED, NULL, c->log.last_index, c->floor_index,
                         c->floor_term);
-        consensus__role_move(c, CONSENSUS_FOLLOWER);
-        c->leader = MU_ID_NONE;
-        consensus__timer_reset(c);
+        stay_out(c);
         return;
     }
     if (consensus__is_installing(c)) { /* its log, or its state, is about to begin anew */
-        consensus__role_move(c, CONSENSUS_FOLLOWER);
-        c->leader = MU_ID_NONE;
-        consensus__timer_reset(c);
+        stay_out(c);
         return;
     }
     prevote_begin(c);
@@ -304,12 +316,10 @@ static bool is_asking(const struct consensus *c)
     return c->role == CONSENSUS_PRE_CANDIDATE || c->role == CONSENSUS_CANDIDATE;
 }
 
-/* Whose disk has come to a standstill since it asked would only add an entry that it cannot write,
- * and give up the office at once. */
 static void win(struct consensus *c)
 {
-    if (consensus__has_stalled(c)) {
-        hold_back(c);
+    if (is_unfit(c, consensus__has_stalled(c))) {
+        stay_out(c);
     } else {
         consensus__lead(c);
     }

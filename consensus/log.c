@@ -206,10 +206,15 @@ bool consensus__log_has_room(const struct consensus *c, size_t count, uint64_t b
            c->log.tail_bytes + bytes <= c->options.tail_bytes_max;
 }
 
+bool consensus__log_is_full(const struct consensus *c)
+{
+    return c->log.last_index + 1 - c->log.tail_first >= c->options.tail_entries;
+}
+
 void consensus__log_push(struct consensus *c, const struct consensus_entry *e)
 {
     MU_ASSERT(e->index == c->log.last_index + 1);
-    MU_ASSERT(e->index - c->log.tail_first < c->options.tail_entries);
+    MU_ASSERT(!consensus__log_is_full(c));
     runs_push(c, e->index, e->term);
     c->log.last_index = e->index;
     consensus__marks_push(c, e->index, e->bytes);

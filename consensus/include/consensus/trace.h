@@ -20,6 +20,7 @@
     X(TERM,            DEBUG, "term {a} -> {b}, heard from {p}") \
     X(TIMEOUT,         DEBUG, "no leader heard in time, asks for pre-votes for term {a}, last entry {b} of term {c}") \
     X(CAMPAIGN,        DEBUG, "stands for term {a}, last entry {b} of term {c}") \
+    X(FULL,            INFO,  "does not lead: it has applied {a} of {b}, and its memory is full") \
     X(HOLDS_BACK,      DEBUG, "does not campaign: its store does not complete its writes") \
     X(QUORUM_LOST,     WARN,  "no quorum heard for {a} ms, steps down from term {b}") \
     X(BRINGS_NOBODY,   WARN,  "nobody with a state has taken entries for {a} ms, steps down from term {b}") \

@@ -157,6 +157,9 @@ mutant(failed_disk_goes_on step.c scripts
 mutant(stalled_disk_keeps_office replicate.c scripts
     "    if (stall_ms > c->options.stall_ms &&"
     "    if (false &&" LONG)
+mutant(leads_with_a_full_memory election.c scripts
+    "    if (consensus__log_is_full(c)) {"
+    "    if (false) {" LONG)
 mutant(lone_server_gives_way_to_nobody replicate.c scripts
     "    return !consensus__quorum_of(consensus__config(c), UINT32_C(1) << c->self);"
     "    return true;" LONG)

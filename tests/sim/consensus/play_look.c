@@ -173,6 +173,7 @@ bool play_set(struct play *p, const struct script_command *c)
     o->apply_lag_max = (uint32_t)script_number(c, "apply_lag", o->apply_lag_max);
     o->reads_max = (uint32_t)script_number(c, "reads", o->reads_max);
     o->cache_bytes = (uint32_t)script_number(c, "cache_bytes", o->cache_bytes);
+    o->tail_entries = (uint32_t)script_number(c, "tail", o->tail_entries);
     o->runs_max = (uint32_t)script_number(c, "runs", o->runs_max);
     o->trailing_entries = (uint32_t)script_number(c, "trailing", o->trailing_entries);
     o->trailing_bytes = (uint32_t)script_number(c, "trailing_bytes", o->trailing_bytes);
