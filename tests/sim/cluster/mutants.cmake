@@ -36,7 +36,7 @@ cluster_mutant(learners_stay_learners agent/autopilot.c
     "        if (!s->is_configured || s->is_voter || !t->is_healthy ||"
     "        if (true || !s->is_configured || s->is_voter || !t->is_healthy ||")
 cluster_mutant(returned_servers_stay_outside agent/autopilot.c
-    "        if (!s->is_configured && s->is_fresh && s->status == AUTOPILOT_ALIVE &&"
-    "        if (false && s->is_fresh && s->status == AUTOPILOT_ALIVE &&")
+    "    return !s->is_configured && s->is_fresh && s->status == AUTOPILOT_ALIVE &&"
+    "    return false && s->is_fresh && s->status == AUTOPILOT_ALIVE &&")
 
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mutants.list CONTENT "${cluster_mutant_rows}")

@@ -56,8 +56,8 @@ mutant(slow_writes_not_measured write.c scripts
     "        flush_measure(c, age > late_ms ? age - late_ms : 0);"
     "" LONG)
 mutant(read_only_disk_campaigns election.c scripts
-    "    if (health != CONSENSUS_STORE_OK && health != CONSENSUS_STORE_FULL) {"
-    "    if (health == CONSENSUS_STORE_SLOW || health == CONSENSUS_STORE_FAILED) {" LONG)
+    "    if (is_unfit(c, health != CONSENSUS_STORE_OK && health != CONSENSUS_STORE_FULL)) {"
+    "    if (is_unfit(c, health == CONSENSUS_STORE_SLOW || health == CONSENSUS_STORE_FAILED)) {" LONG)
 mutant(read_only_disk_raises_hopes election.c scripts
     "        why = CONSENSUS_VOTE_DISK; /* who"
     "        is_granted = true; /* who" LONG)
@@ -68,8 +68,8 @@ mutant(read_only_disk_keeps_office transfer.c scripts
     "    return c->health == CONSENSUS_STORE_FULL || c->health == CONSENSUS_STORE_READ_ONLY;"
     "    return c->health == CONSENSUS_STORE_FULL;" LONG)
 mutant(slow_disk_campaigns election.c scripts
-    "    if (health != CONSENSUS_STORE_OK && health != CONSENSUS_STORE_FULL) {"
-    "    if (false) {" LONG)
+    "    if (is_unfit(c, health != CONSENSUS_STORE_OK && health != CONSENSUS_STORE_FULL)) {"
+    "    if (is_unfit(c, false)) {" LONG)
 mutant(term_not_written election.c sim
     "    c->writes.vote_seq = c->writes.next_seq;
     consensus__write_hard(c);
@@ -155,8 +155,8 @@ mutant(failed_disk_goes_on step.c scripts
     "        consensus__die(c, CONSENSUS_DEATH_STORE); /*"
     "        /*" LONG)
 mutant(stalled_disk_keeps_office replicate.c scripts
-    "    if (stall_ms > c->options.stall_ms &&"
-    "    if (false &&" LONG)
+    "    return consensus__stall_ms(c) > c->options.stall_ms && consensus__stall_ends_office(c);"
+    "    return false;" LONG)
 mutant(leads_with_a_full_memory election.c scripts
     "    if (consensus__log_is_full(c)) {"
     "    if (false) {" LONG)
