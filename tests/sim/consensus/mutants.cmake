@@ -6,8 +6,8 @@
 # `sim` must find it among fixed seeds, `scripts` must show another story, `explore` must reach it in
 # small bounds, `fuzz` must trip over it by steps nobody thought of, a unit test must say so. The
 # sources stay clean: a mutant is a copy of one file with the text replaced, linked before the
-# library. LONG ones are built and run by tests/sim/run --mutants only, which also fails when one no
-# longer fits its file. TOLD ones are looked for by the scripts, too. Where a line of known_faults names
+# library. LONG ones are built and run by tests/sim/run --mutants only; the tests, too, fail when one
+# no longer fits its file. TOLD ones are looked for by the scripts, too. Where a line of known_faults names
 # scripts and a mutant that scripts look for, one of just these scripts must show another story.
 
 set(mutant_dir ${CMAKE_CURRENT_BINARY_DIR}/mutants)
@@ -29,7 +29,7 @@ endfunction()
 function(mutant name file by old new)
     mutant_source(fits consensus/${file} ${mutant_dir}/${name}.c "${old}" "${new}")
     if("LONG" IN_LIST ARGN AND NOT fits)
-        # says so when it is asked for; whoever changes the core is not held up by it
+        # the build goes on without it, and the tests fail
         set(mutant_rows "${mutant_rows}${name} ${by} stale ${file}\n" PARENT_SCOPE)
         return()
     endif()
