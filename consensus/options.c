@@ -70,7 +70,8 @@ enum mu_code consensus_options_check(const struct consensus_options *o, struct m
         return mu_fail(err, MU_INVALID, "stall %u ms: less than twice the election's %u",
                        o->stall_ms, o->election_ms_min);
     }
-    if (o->tail_entries < 2 * CONSENSUS_TAIL_RESERVED || o->runs_max < 2 || o->reads_max < 1 ||
+    /* half of the tail stays when it is trimmed, and a proposal has to fit behind that */
+    if (o->tail_entries <= 2 * CONSENSUS_TAIL_RESERVED || o->runs_max < 2 || o->reads_max < 1 ||
         o->inflight_max < 1 || o->inflight_bytes_max < 1 || o->proposals_max < 1 ||
         o->writes_max < 2 * CONSENSUS_WRITES_RESERVED) {
         return mu_fail(err, MU_INVALID, "a ring is too small");
