@@ -351,3 +351,10 @@ void coalescer_flush(struct coalescer *c, uint64_t now_ms, coalescer_emit_fn *em
         flush_users(c, emit, data);
     }
 }
+
+void coalescer_flush_all(struct coalescer *c, coalescer_emit_fn *emit, void *data)
+{
+    flush_held(c, UINT64_MAX);
+    flush_members(c, emit, data);
+    flush_users(c, emit, data);
+}

@@ -41,5 +41,7 @@ void coalescer_user(struct coalescer *c, uint64_t now_ms, const struct gossip_us
 uint64_t coalescer_due(const struct coalescer *c); /* the next window ends then; 0: none is open */
 typedef void coalescer_emit_fn(void *data, struct handler_event *event);
 void coalescer_flush(struct coalescer *c, uint64_t now_ms, coalescer_emit_fn *emit, void *data);
+/* All there is, also what is not due: whose agent leaves has no later. */
+void coalescer_flush_all(struct coalescer *c, coalescer_emit_fn *emit, void *data);
 
 #endif

@@ -155,6 +155,7 @@ struct agent {
 
     /* leaving and stopping */
     struct timer leave_timer; /* leave.c */
+    bool has_left;            /* the others know: only our own handlers are waited for */
     struct {                  /* member.c: servers of an older epoch, to be told */
         struct mu_addr at[CONSENSUS_PEERS_MAX];
         size_t count;
@@ -523,6 +524,9 @@ void agent__metrics_look(void *agent);
 void agent__handlers_open(struct agent *a);
 void agent__handlers_reload(struct agent *a); /* the configuration has others now */
 void agent__handlers_close(struct agent *a);  /* kills those that run */
+/* All that happened is told to them at once, and `done` called when they have run, or after so many
+ * milliseconds; never after agent__handlers_close(). Without handlers from within. */
+void agent__handlers_settle(struct agent *a, uint64_t ms, void (*done)(void *data), void *data);
 void agent__handlers_notice(struct agent *a, const struct gossip_notice *notice);
 void agent__handlers_event(struct agent *a, const struct gossip_user_event *event);
 void agent__handlers_query(struct agent *a, const struct gossip_query *query);
@@ -568,6 +572,7 @@ void agent__ipc_traffic(const struct agent *a, uint64_t *accepted, uint64_t *com
 void agent__ipc_event(struct agent *a, const struct gossip_user_event *event);
 void agent__ipc_query(struct agent *a, const struct gossip_query *query);
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice);
+void agent__ipc_flush(struct agent *a); /* what clients would be told later, now */
 
 /* -- metrics_sink_uv.c: figures to statsd and statsite, where they are configured ----------------
  */

@@ -61,9 +61,14 @@ struct handlers {
     size_t running, slow;   /* scripts; those that gave their place away */
     size_t next;            /* whose turn it is */
     struct agent__handler_counts counts;
+    /* The agent leaves: this is called when all have run, or when the time for it is over. */
+    void (*settled)(void *data);
+    void *settled_data;
+    struct timer patience;
 };
 
 static void pump(struct handlers *h);
+static void settle_look(struct handlers *h);
 static void handler_free(struct handler *one);
 
 /* -- one script -------------------------------------------------------------------------------- */
@@ -148,6 +153,7 @@ static void on_done(void *data, const struct process_result *result)
         handler_free(one);
     }
     pump(h);
+    settle_look(h);
 }
 
 /* One byte more than may be answered, so that a larger output is refused, not cut. */
@@ -325,6 +331,63 @@ void agent__each_handler(const struct agent *a, agent__handler_fn *each, void *d
     }
 }
 
+/* -- leaving ----------------------------------------------------------------------------------- */
+
+static bool has_work(const struct handlers *h)
+{
+    for (size_t i = 0; i < h->count; i++) {
+        if (h->items[i]->process != NULL || h->items[i]->queue_count > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void settle_end(struct handlers *h)
+{
+    void (*settled)(void *data) = h->settled;
+
+    h->settled = NULL;
+    timer_cancel(&h->patience);
+    settled(h->settled_data);
+}
+
+static void settle_look(struct handlers *h)
+{
+    if (h->settled != NULL && !has_work(h)) {
+        settle_end(h);
+    }
+}
+
+static void on_patience(void *data)
+{
+    struct handlers *h = data;
+
+    for (size_t i = 0; i < h->count; i++) {
+        if (h->items[i]->process != NULL) {
+            mu_logf(MU_WARN, "agent", "Script '%s' still runs while the agent ends: killed",
+                    h->items[i]->rule.script);
+        }
+    }
+    settle_end(h);
+}
+
+void agent__handlers_settle(struct agent *a, uint64_t ms, void (*done)(void *data), void *data)
+{
+    struct handlers *h = a->handlers;
+
+    if (h == NULL) {
+        done(data);
+        return;
+    }
+    timer_cancel(&h->flush);
+    coalescer_flush_all(h->coalescer, dispatch, h);
+    h->settled = done;
+    h->settled_data = data;
+    timer_set(a->timers, &h->patience, ms, on_patience, h);
+    settle_look(h);
+}
+
 /* -- life -------------------------------------------------------------------------------------- */
 
 static struct handler *handler_new(struct handlers *h, const char *text)
@@ -452,6 +515,7 @@ void agent__handlers_close(struct agent *a)
     }
     a->handlers = NULL;
     timer_cancel(&h->flush);
+    timer_cancel(&h->patience);
     for (size_t i = 0; i < h->count; i++) {
         handler_kill(h->items[i]);
     }

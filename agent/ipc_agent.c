@@ -327,6 +327,14 @@ static void on_flush(void *data)
     flush_aim(a);
 }
 
+void agent__ipc_flush(struct agent *a)
+{
+    if (agent__ipc_is_open(a)) {
+        timer_cancel(&a->ipc->flush);
+        coalescer_flush_all(a->ipc->coalescer, tell, a);
+    }
+}
+
 void agent__ipc_notice(struct agent *a, const struct gossip_notice *notice)
 {
     const char *type = handler_event_type(notice->kind);

@@ -1,7 +1,7 @@
 /* leave.c - going in order, and having gone: what this server does when it is no member any more.
  *
  *   RUNNING --> leadership given away, if it leads --> gossip tells the others --> answered
- *           --> a server: out of consensus' configuration --> ended
+ *           --> a server: out of consensus' configuration --> its own handlers have run --> ended
  *
  * The leader takes a server that left out of the configuration at once. Until then this one stays,
  * for it may be needed to decide that; but not for ever, since there may be no leader to do it.
@@ -20,7 +20,8 @@
 #include "core.h"
 #include "requests.h"
 
-#define REMOVAL_MS 5000U /* how long the leader may take to remove us */
+#define REMOVAL_MS  5000U /* how long the leader may take to remove us, */
+#define HANDLERS_MS 5000U /* and then our handlers to run for our own leave */
 
 struct parting {
     struct agent *agent;
@@ -85,12 +86,25 @@ static void leave_answer(struct leaving *l)
     mu_free(l);
 }
 
-static void leave_end(void *data)
+static void on_handlers_settled(void *data)
 {
     struct agent *a = data;
 
     mu_log(MU_INFO, "agent", "Graceful leave complete");
     agent__end(a, AGENT_LEFT);
+}
+
+/* Gone for the others. Whoever follows what happens here hears of that, too: a handler may have to
+ * take this node out of a load balancer. */
+static void leave_end(void *data)
+{
+    struct agent *a = data;
+
+    if (!a->has_left) {
+        a->has_left = true;
+        agent__ipc_flush(a);
+        agent__handlers_settle(a, HANDLERS_MS, on_handlers_settled, a);
+    }
 }
 
 /* There are others, and they have not decided yet that this server is out. */

@@ -38,7 +38,8 @@ class Life(SerfAgentsTest):
                          ["==> Caught signal: interrupt", "==> Gracefully shutting down agent..."])
         wait_for("n2 to be left", lambda: n1.rows()["n2"] == "left")
         self.assertRegex(n2.log_text(), r"(?s)requesting graceful leave from Serf\n.*serf: EventMemberLeave: "
-                                        r"n2 .*\n.*agent: requesting serf shutdown\n.*agent: shutdown complete\n")
+                                        r"n2 .*\n.*agent: Received event: member-leave\n"
+                                        r".*agent: requesting serf shutdown\n.*agent: shutdown complete\n")
         n2.start()
         wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive")
         self.assertEqual(n2.terminate(signal.SIGTERM), 1)  # 75
@@ -55,6 +56,20 @@ class Life(SerfAgentsTest):
         self.assertNotIn("Gracefully", stays.log_text())
         self.assertEqual(n1.serf("leave"), (0, "Graceful leave complete\n"))  # 76
         self.assertEqual(n1.wait(), 0)
+
+    def test_who_leaves_runs_its_own_handlers(self):
+        n1 = self.agent("n1")
+        n2, heard = self.listener("n2", "-join", n1.address)
+        wait_for("the two", lambda: len(n1.rows()) == len(n2.rows()) == 2)
+        self.assertEqual(n2.terminate(signal.SIGINT), 0)
+        self.assertEqual(heard().splitlines()[-1], "member-leave: n2 ")
+        alone, heard = self.listener("alone")
+        self.assertEqual(alone.serf("leave"), (0, "Graceful leave complete\n"))
+        self.assertEqual(alone.wait(), 0)
+        self.assertEqual(heard().splitlines()[-1], "member-leave: alone ")
+        n3 = self.agent("n3", "-event-handler", "member-leave=exec sleep 1000")
+        self.assertEqual(n3.terminate(signal.SIGINT), 0)
+        self.assertIn("Script 'exec sleep 1000' still runs while the agent ends: killed\n", n3.log_text())
 
     def test_who_lives_is_not_forced_out(self):
         n1, heard = self.listener("n1")

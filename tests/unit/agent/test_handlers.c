@@ -328,6 +328,30 @@ static void of_user_events_the_latest_counts(void **state)
     coalescer_free(c); /* with what waits */
 }
 
+static void who_leaves_is_told_all_at_once(void **state)
+{
+    struct coalescer *c = coalescer_new();
+    struct mu_buf told = MU_BUF_NONE;
+
+    (void)state;
+    coalescer_damp(c, true);
+    for (unsigned i = 0; i < COALESCE_FLAPS; i++) {
+        hear(c, 1000 + 1000 * i, "member-failed", "a");
+        hear(c, 1500 + 1000 * i, "member-join", "a"); /* the last of these is held */
+    }
+    hear(c, 5000, "member-leave", "b");
+    user(c, 5000, 5, "deploy", "new");
+    coalescer_flush_all(c, write_down, &told);
+    assert_string_equal(mu_buf_text(&told),
+                        "member-join a |member-leave b |user:deploy new|");
+    assert_int_equal(coalescer_due(c), 0);
+    mu_buf_clear(&told);
+    coalescer_flush_all(c, write_down, &told);
+    assert_int_equal(told.bytes, 0);
+    mu_buf_deinit(&told);
+    coalescer_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +362,7 @@ int main(void)
         cmocka_unit_test(members_are_told_together),
         cmocka_unit_test(who_comes_and_goes_is_held_back),
         cmocka_unit_test(of_user_events_the_latest_counts),
+        cmocka_unit_test(who_leaves_is_told_all_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
