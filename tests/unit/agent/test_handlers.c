@@ -342,8 +342,7 @@ static void who_leaves_is_told_all_at_once(void **state)
     hear(c, 5000, "member-leave", "b");
     user(c, 5000, 5, "deploy", "new");
     coalescer_flush_all(c, write_down, &told);
-    assert_string_equal(mu_buf_text(&told),
-                        "member-join a |member-leave b |user:deploy new|");
+    assert_string_equal(mu_buf_text(&told), "member-join a |member-leave b |user:deploy new|");
     assert_int_equal(coalescer_due(c), 0);
     mu_buf_clear(&told);
     coalescer_flush_all(c, write_down, &told);
