@@ -585,6 +585,7 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
         },
         .bind = c->serf_lan_bind.ip_bytes > 0 ? c->serf_lan_bind : c->bind_addr,
         .state_dir = state_dir,
+        .serf_snapshot = c->serf.snapshot,
         .rejoin_after_leave = c->rejoin_after_leave,
     };
 

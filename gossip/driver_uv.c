@@ -227,6 +227,7 @@ enum mu_code gossip_driver_new(struct gossip_driver **out, struct uv_loop_s *loo
         d->keeper.path = mu_arena_printf(&d->arena, "%s/members", options->state_dir);
     }
     d->options.state_dir = NULL;
+    d->options.serf_snapshot = copy_text(d, options->serf_snapshot);
     d->streams = gossip__streams_new(d);
     *out = d;
     return MU_OK;

@@ -51,21 +51,23 @@ static void line_close(struct mu_buf *to, size_t start)
     mu_buf_addf(to, " #%08x\n", mu_crc32c(0, to->data + start, to->bytes - start));
 }
 
-/* "NAME ADDR:PORT": names may hold blanks, so the last one separates. */
-static bool read_peer(struct mu_span rest, struct mu_arena *arena, struct gossip_known *out)
+/* Names may hold blanks, so the last one separates. */
+bool gossip__state_peer(struct mu_span text, struct mu_span *name, struct mu_addr *addr)
 {
-    size_t cut = rest.bytes;
+    char copy[MU_NODE_NAME_MAX + 1] = "";
+    size_t cut = text.bytes;
 
-    while (cut > 0 && rest.data[cut - 1] != ' ') {
+    while (cut > 0 && text.data[cut - 1] != ' ') {
         cut--;
     }
     if (cut < 2 || cut - 1 > MU_NODE_NAME_MAX ||
-        mu_addr_parse(mu_span_sub(rest, cut, rest.bytes), 0, &out->addr, NULL) != MU_OK ||
-        out->addr.port == 0) {
+        mu_addr_parse(mu_span_sub(text, cut, text.bytes), 0, addr, NULL) != MU_OK ||
+        addr->port == 0) {
         return false;
     }
-    out->name = mu_arena_text(arena, rest.data, cut - 1);
-    return strlen(out->name) == cut - 1 && gossip__name_ok(out->name);
+    *name = mu_span_sub(text, 0, cut - 1);
+    memcpy(copy, name->data, name->bytes);
+    return strlen(copy) == name->bytes && gossip__name_ok(copy);
 }
 
 /* The numbers, error first; the adjustment is not kept, since its window is not. */
@@ -119,11 +121,14 @@ static bool read_line(struct mu_span line, struct mu_arena *arena, struct gossip
         return out->has_coordinate;
     }
     bool is_peer = mu_span_eq_text(word, "alive") || mu_span_eq_text(word, "failed");
+    struct gossip_known *peer = &out->known[out->known_count];
+    struct mu_span name;
 
     if (!is_peer || out->known_count == GOSSIP__KNOWN_MAX ||
-        !read_peer(rest, arena, &out->known[out->known_count])) {
+        !gossip__state_peer(rest, &name, &peer->addr)) {
         return false;
     }
+    peer->name = mu_arena_text(arena, name.data, name.bytes);
     out->known_count++;
     return true;
 }

@@ -46,4 +46,7 @@ void gossip__state_begin(struct mu_buf *to, const struct gossip__clocks *clocks,
 void gossip__state_add_coordinate(struct mu_buf *to, const struct coordinate *c);
 void gossip__state_add(struct mu_buf *to, const struct gossip_view *member);
 
+/* "NAME ADDR:PORT", as Serf writes it, too; the name is a view into it. */
+bool gossip__state_peer(struct mu_span text, struct mu_span *name, struct mu_addr *addr);
+
 #endif

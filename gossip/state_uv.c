@@ -11,8 +11,13 @@
  * Who left stays alone at its next starts, unless it is told to rejoin; whom it knew, and that it
  * left, stay in the file until it has found somebody again. Serf's file, which only grows, is read
  * with the same result in any order of starts.
+ *
+ * Who comes from Serf has no file of ours at the first start: what its own says is taken over,
+ * once, for from then on there is ours (serf_snapshot.h).
  */
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -20,6 +25,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "driver_parts.h"
+#include "serf_snapshot.h"
 
 #define PAUSE_MS     250
 #define EPOCH_2020_S 1577836800LL /* the seed of an incarnation without a file (3, item 3) */
@@ -188,6 +194,54 @@ void gossip__keeper_free(struct gossip_driver *d)
 /* -- reading ------------------------------------------------------------------------------------
  */
 
+/* Nothing but a file: opening a pipe would wait for somebody who writes. */
+static enum mu_code serf_file_read(const char *path, struct mu_buf *to, struct mu_err *err)
+{
+    struct stat at;
+
+    if (stat(path, &at) != 0) {
+        return mu_fail(err, mu_file_code(errno), "%s: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(at.st_mode)) {
+        return mu_fail(err, MU_INVALID, "%s is not a file", path);
+    }
+    return mu_file_read(path, GOSSIP__SERF_SNAPSHOT_MAX, to, err);
+}
+
+static void serf_taken(const struct gossip_driver *d, const struct gossip__serf_snapshot *s)
+{
+    const char *path = d->options.serf_snapshot;
+
+    if (s->kept.skipped > 0) {
+        mu_log(MU_WARN, d->module, "serf: Skipped what is unknown in Serf's snapshot",
+               mu_kv("file", path), mu_kv_u("lines", s->kept.skipped),
+               mu_kv_u("first_line", s->skipped_line), mu_kv_span("begins", s->skipped_text));
+    }
+    mu_log(MU_INFO, d->module, "serf: Took over Serf's snapshot", mu_kv("file", path),
+           mu_kv_u("members", s->kept.known_count),
+           mu_kv("has_left", s->kept.has_left ? "true" : "false"));
+}
+
+/* Whatever is wrong with it, we start: without it we would, too. */
+static void read_serf(struct gossip_driver *d)
+{
+    const char *path = d->options.serf_snapshot;
+    struct gossip__serf_snapshot s;
+    struct mu_buf text = MU_BUF_NONE;
+    struct mu_err err = MU_ERR_NONE;
+    enum mu_code rc = serf_file_read(path, &text, &err);
+
+    if (rc == MU_OK) {
+        gossip__serf_snapshot_read(mu_buf_span(&text), d->options.core.name, &d->keeper.arena, &s);
+        serf_taken(d, &s);
+        d->keeper.last = s.kept;
+    } else if (rc != MU_NOT_FOUND) {
+        mu_log(MU_WARN, d->module, "serf: Cannot read Serf's snapshot, starting without it",
+               mu_kv("file", path), mu_kv("error", err.text));
+    }
+    mu_buf_deinit(&text);
+}
+
 static enum mu_code read_last(struct gossip_driver *d, struct mu_err *err)
 {
     struct gossip__keeper *k = &d->keeper;
@@ -200,6 +254,9 @@ static enum mu_code read_last(struct gossip_driver *d, struct mu_err *err)
             mu_log(MU_WARN, d->module, "Skipped damaged lines", mu_kv("file", k->path),
                    mu_kv_u("lines", k->last.skipped));
         }
+    }
+    if (rc == MU_NOT_FOUND && d->options.serf_snapshot != NULL) {
+        read_serf(d);
     }
     mu_buf_deinit(&text);
     return rc == MU_NOT_FOUND ? MU_OK : rc;

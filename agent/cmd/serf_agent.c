@@ -254,7 +254,7 @@ static void keep(const struct said *s, struct config *c)
         s->keyring_file != NULL ? mu_arena_strdup(&c->arena, s->keyring_file) : NULL;
     c->serf.reconnect_ms = s->reconnect_ms;
     c->serf.tombstone_ms = s->tombstone_ms;
-    c->serf.has_snapshot = s->snapshot != NULL;
+    c->serf.snapshot = s->snapshot != NULL ? mu_arena_strdup(&c->arena, s->snapshot) : NULL;
     c->serf.has_no_vote = s->no_resolution;
     c->serf.wants_plain_names = s->validate_names;
     c->serf.has_no_compression = s->no_compression;
@@ -416,7 +416,7 @@ static void banner_make(const struct config *c, struct mu_buf *to)
     mu_buf_addf(to, "    %27s: '%s%s'\n", "RPC addr", c->serf.rpc_path != NULL ? SERF_SOCKET : "",
                 c->serf.rpc_path != NULL ? c->serf.rpc_path : text);
     add_label(to, "Encrypted", is_sealed ? "true" : "false");
-    add_label(to, "Snapshot", c->serf.has_snapshot ? "true" : "false");
+    add_label(to, "Snapshot", c->serf.snapshot != NULL ? "true" : "false");
     add_label(to, "Profile", c->serf.profile);
     add_label(to, "Message Compression Enabled", c->serf.has_no_compression ? "false" : "true");
     if (c->discover != NULL) {

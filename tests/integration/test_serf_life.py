@@ -126,6 +126,63 @@ class Life(SerfAgentsTest):
             wait_for(f"n2 to be back after {ends}",
                      lambda: n1.rows()["n2"] == "alive" and n2.rows().get("n1") == "alive")
 
+    def says(self, agent, line):
+        wait_for(f"{agent.name} to say {line!r}", lambda: line in agent.log_text())
+
+    def test_a_snapshot_that_serf_left(self):
+        """Whoever changes the program is back without -join, hears nothing twice, and can go back."""
+        n1 = self.agent("n1")
+        for name in ("before", "latest"):
+            self.assertEqual(n1.serf("event", "-coalesce=false", name)[0], 0)
+        lines = ["alive: n2 127.0.0.1:1", "alive: gone 127.0.0.1:1", f"alive: n1 {n1.address}:{self.all.port}",
+                 "clock: 6", "event-clock: 1", 'coordinate: {"Vec":[0]}', "what: is this", "event-clock: 2",
+                 "query-clock: 4", "not-alive: gone"]
+        snapshot = self.file("n2.snapshot", "\n".join(lines) + "\n")
+        members = f"{snapshot}.muster/gossip/members"
+        n2, heard = self.listener("n2", "-snapshot", snapshot)
+        wait_for("the two", lambda: len(n1.rows()) == len(n2.rows()) == 2)
+        self.says(n2, f"[INFO] serf: Took over Serf's snapshot: file={snapshot} members=1 has_left=false\n")
+        self.says(n2, f'[WARN] serf: Skipped what is unknown in Serf\'s snapshot: file={snapshot} lines=1 '
+                      'first_line=7 begins="what: is this"\n')
+        self.says(n2, f"Attempting re-join to previously known node: n1: {lines[2].split()[-1]}\n")
+        self.assertNotIn("previously known node: gone", n2.log_text())
+        self.assertEqual(n1.serf("event", "-coalesce=false", "after")[0], 0)
+        wait_for("the next event", lambda: "user:after" in heard())
+        self.assertEqual([line for line in heard().splitlines() if "user:" in line], ["user:after "])
+        wait_for("it to be kept", lambda: "event-clock 4 " in self.read(members))
+        self.assertRegex(self.read(members), r"\nquery-clock ([5-9]|\d\d+) ")
+        self.assertEqual(self.read(snapshot), "\n".join(lines) + "\n")
+        n2.kill()
+        wait_for("n2 to be failed", lambda: n1.rows()["n2"] == "failed")
+        n2.start()
+        wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive" and len(n2.rows()) == 2)
+        self.assertEqual(n2.log_text().count("Took over Serf's snapshot"), 1, "once")
+
+    def test_who_left_serf_stays_alone(self):
+        n1 = self.agent("n1")
+        snapshot = self.file("n2.snapshot", f"alive: n1 {n1.address}:{self.all.port}\nclock: 3\nleave\nclock: 4\n")
+        plain = ["-profile", "local", "-snapshot", snapshot]
+        n2 = self.agent("n2", *plain)
+        self.says(n2, "members=1 has_left=true\n")
+        other = self.agent("other", "-join", n1.address)
+        wait_for("the other one", lambda: len(other.rows()) > 1)  # by then n2 would be back, too
+        self.assertEqual(n2.rows(), {"n2": "alive"})
+        self.assertNotIn("n2", n1.rows())
+        n2.terminate(signal.SIGTERM)
+        n2.args = plain + ["-rejoin"]
+        n2.start()
+        wait_for("n2 to be back", lambda: n1.rows()["n2"] == "alive" and n2.rows().get("n1") == "alive")
+
+    def test_a_snapshot_that_cannot_be_read(self):
+        """No file of Serf's is worth not to start."""
+        pipe = os.path.join(self.all.dir, "pipe")
+        os.mkfifo(pipe)
+        n1 = self.agent("n1", "-snapshot", pipe)
+        self.says(n1, f"[WARN] serf: Cannot read Serf's snapshot, starting without it: file={pipe} ")
+        n2 = self.agent("n2", "-snapshot", os.path.join(self.all.dir, "none"))
+        self.says(n2, "agent: Serf agent starting\n")
+        self.assertNotIn("Serf's snapshot", n2.log_text())
+
     def test_a_name_that_is_held(self):
         """80: the newcomer ends, and says who holds its name; it asks for a while before, for the
         holder may be itself, a moment ago."""

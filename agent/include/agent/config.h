@@ -141,13 +141,14 @@ struct config {
     } serf_rpc;
     /* `serf agent`: gossip and the serf command's port; no catalog, no HTTP, no DNS. */
     struct {
-        bool is_on, has_snapshot;
+        bool is_on;
         bool has_no_vote;         /* of two living nodes of one name both stay */
         bool wants_plain_names;   /* of itself and of others: config_is_plain_name() */
         bool has_no_compression;  /* shown, and nothing else: packets are small anyway */
         struct mu_pairs tags;     /* all that this node has */
         const char *profile;      /* "lan", "wan", "local" */
         const char *keyring_file; /* NULL: in the data directory */
+        const char *snapshot;     /* as Serf is told: its own file; NULL: nothing is kept */
         const char *rpc_path;     /* of a unix socket instead of serf_rpc_addrs; NULL: none */
         const char *tags_file;    /* NULL: tags set at run time are gone with the process */
         uint16_t advertise_port;  /* 0: that of bind */

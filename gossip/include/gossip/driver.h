@@ -20,6 +20,8 @@ struct gossip_driver_options {
     struct gossip_options core; /* incarnation, boot_id, seed: set by the driver itself */
     struct mu_addr bind;        /* UDP and TCP; port 0: any free one, the same for both */
     const char *state_dir;      /* where incarnation and known peers are kept; NULL: nowhere */
+    const char *serf_snapshot;  /* a file of Serf's: read when state_dir holds nothing yet, and left
+                                 * as it is; need not be there; NULL: none */
     bool rejoin_after_leave;
 };
 
