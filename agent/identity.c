@@ -218,16 +218,23 @@ static bool source_towards(const struct mu_addr *to, struct mu_addr *out)
     return is_found;
 }
 
-/* The first join target that is a literal tells which way the cluster lies. */
-static bool first_target(const struct config *c, uint8_t ip_bytes, struct mu_addr *out)
+static bool first_literal(const char *const *list, size_t count, uint8_t ip_bytes,
+                          struct mu_addr *out)
 {
-    for (size_t i = 0; i < c->retry_join_count; i++) {
-        if (mu_addr_parse(mu_span_text(c->retry_join[i]), 1, out, NULL) == MU_OK &&
+    for (size_t i = 0; i < count; i++) {
+        if (mu_addr_parse(mu_span_text(list[i]), 1, out, NULL) == MU_OK &&
             out->ip_bytes == ip_bytes) {
             return true;
         }
     }
     return false;
+}
+
+/* The first join target that is a literal tells which way the cluster lies. */
+static bool first_target(const struct config *c, uint8_t ip_bytes, struct mu_addr *out)
+{
+    return first_literal(c->serf.start_join, c->serf.start_join_count, ip_bytes, out) ||
+           first_literal(c->retry_join, c->retry_join_count, ip_bytes, out);
 }
 
 /* How well others can reach an address of an interface, as far as one can tell from here. */

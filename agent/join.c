@@ -1,9 +1,12 @@
-/* join.c - finding the others: the retry_join loop.
+/* join.c - finding the others: the retry_join loop, and start_join of `serf agent` before it.
  *
  * `join` means retry_join. Tries after 0.2, 0.4, 0.8 ... s up to retry_interval; only those a whole
  * interval apart count towards retry_max (DESIGN 3). Servers also try the nodes of their catalog,
  * so that a cluster whose machines were all restarted finds itself without a list. A client agent
  * that lost every server tries each second.
+ *
+ * start_join has one try, whose end is the owner's: it is not for scripts to wait for. Only a name
+ * that is held is asked for again, with the pauses of the loop, since our dead self may hold it.
  */
 #include <string.h>
 
@@ -21,7 +24,8 @@
 struct join {
     struct agent *agent;
     bool is_running; /* a join is under way: its callback comes */
-    bool is_joined;  /* some other member was contacted in this life */
+    bool is_joined;  /* somebody of the loop's list was contacted in this life */
+    bool is_first;   /* start_join is what is tried; the loop's list comes when it is done */
     bool is_closed;
     bool has_lost; /* client: no server is alive */
     uint64_t pause_ms;
@@ -29,6 +33,8 @@ struct join {
     uint64_t conflict_ms; /* since when somebody else holds our name; 0: nobody does */
     char *conflict;       /* who */
     struct timer timer;
+    agent_join_first_fn *first_done; /* NULL: nobody waits for start_join */
+    void *first_data;
 };
 
 static void join_try(void *data);
@@ -77,16 +83,26 @@ static void addresses_of_catalog(struct agent *a, struct addresses *l)
     }
 }
 
+/* How many are configured, of what is tried now. */
+static size_t given_count(const struct join *j)
+{
+    const struct config *c = j->agent->config;
+
+    return j->is_first ? c->serf.start_join_count : c->retry_join_count;
+}
+
 static void addresses_gather(struct agent *a, struct addresses *l)
 {
     const struct config *c = a->config;
+    const char **list = a->join->is_first ? c->serf.start_join : c->retry_join;
+    size_t count = given_count(a->join);
 
     mu_arena_init(&l->arena, 0);
     l->count = 0;
-    l->room = c->retry_join_count + CATALOG_NODES_MAX;
+    l->room = count + CATALOG_NODES_MAX;
     l->items = mu_arena_array(&l->arena, l->room, sizeof *l->items);
-    for (size_t i = 0; i < c->retry_join_count; i++) {
-        address_add(l, c->retry_join[i]);
+    for (size_t i = 0; i < count; i++) {
+        address_add(l, list[i]);
     }
     if (agent_is_server(a)) {
         addresses_of_catalog(a, l);
@@ -97,7 +113,7 @@ static void addresses_gather(struct agent *a, struct addresses *l)
 
 static bool wants_more(const struct join *j)
 {
-    return j->has_lost || (!j->is_joined && j->agent->config->retry_join_count > 0);
+    return j->has_lost || (!j->is_joined && given_count(j) > 0);
 }
 
 static uint64_t pause_of(const struct join *j)
@@ -113,6 +129,21 @@ static uint64_t pause_of(const struct join *j)
 }
 
 /* In the words of Consul or Serf, which scripts look for. */
+static void say_joining(const struct join *j)
+{
+    const struct config *c = j->agent->config;
+
+    if (j->first_done != NULL) {
+        return; /* the owner has said it */
+    }
+    if (c->serf.is_on) {
+        mu_logf(MU_INFO, "agent", "Joining cluster...(replay: %s)",
+                c->serf.replays ? "true" : "false");
+    } else if (c->retry_join_count > 0) {
+        mu_log(MU_INFO, "agent", "Joining cluster...");
+    }
+}
+
 static void say_joined(const struct agent *a, unsigned contacted)
 {
     if (a->config->serf.is_on) {
@@ -186,6 +217,36 @@ void agent__join_conflict(struct agent *a, const char *text)
 /* -- the answer to a try ------------------------------------------------------------------------
  */
 
+/* Who waits hears it here, once; false: nobody does. */
+static bool tell_first(struct join *j, unsigned contacted, enum mu_code code, const char *why)
+{
+    agent_join_first_fn *done = j->first_done;
+
+    if (done == NULL) {
+        return false;
+    }
+    j->first_done = NULL;
+    done(j->first_data, contacted, code, why);
+    return true;
+}
+
+static void on_contact(struct join *j, unsigned contacted)
+{
+    j->has_lost = false;
+    j->conflict_ms = 0;
+    if (!tell_first(j, contacted, MU_OK, "")) {
+        say_joined(j->agent, contacted);
+    }
+    if (!j->is_first) {
+        j->is_joined = true;
+        return;
+    }
+    j->is_first = false;
+    j->pause_ms = FIRST_MS;
+    j->whole_tries = 0;
+    agent_join_configured(j->agent);
+}
+
 static void on_joined(void *data, unsigned contacted, const char *why)
 {
     struct join *j = data;
@@ -197,17 +258,19 @@ static void on_joined(void *data, unsigned contacted, const char *why)
         return;
     }
     if (contacted > 0) {
-        say_joined(a, contacted);
-        j->is_joined = true;
-        j->has_lost = false;
-        j->conflict_ms = 0;
+        on_contact(j, contacted);
         return;
     }
     if (!wants_more(j) || a->phase >= AGENT_LEAVING) {
         return;
     }
+    bool is_held = j->conflict != NULL && strstr(why, j->conflict) != NULL;
+
+    if (tell_first(j, 0, is_held ? MU_CONFLICT : MU_UNREACHABLE, why) && !is_held) {
+        return; /* the owner ends us */
+    }
     say_failed(j, why);
-    if (has_waited(j) && strstr(why, j->conflict) != NULL) {
+    if (has_waited(j) && is_held) {
         give_up(j); /* notices of it are fewer than tries */
         return;
     }
@@ -232,12 +295,7 @@ static void join_try(void *data)
     }
     addresses_gather(a, &l);
     if (l.count > 0) {
-        if (a->config->serf.is_on) {
-            mu_logf(MU_INFO, "agent", "Joining cluster...(replay: %s)",
-                    a->config->serf.replays ? "true" : "false");
-        } else if (a->config->retry_join_count > 0) {
-            mu_log(MU_INFO, "agent", "Joining cluster...");
-        }
+        say_joining(j);
         j->is_running = true;
         gossip_driver_join(a->gossip, l.items, l.count, a->config->serf.replays, on_joined, j);
     }
@@ -247,6 +305,17 @@ static void join_try(void *data)
 void agent_join_configured(struct agent *a)
 {
     timer_set(a->timers, &a->join->timer, 0, join_try, a->join);
+}
+
+void agent_join_first(struct agent *a, agent_join_first_fn *done, void *data)
+{
+    struct join *j = a->join;
+
+    MU_ASSERT(a->config->serf.start_join_count > 0);
+    j->is_first = true;
+    j->first_done = done;
+    j->first_data = data;
+    agent_join_configured(a);
 }
 
 void agent__join_soon(struct agent *a)

@@ -349,6 +349,38 @@ static void print_banner(struct cli *cli, const struct process *p)
     }
 }
 
+/* Nothing is logged before this has come, as with Serf (serf-surface 4). */
+static void on_first_join(void *data, unsigned contacted, enum mu_code code, const char *why)
+{
+    struct process *p = data;
+
+    if (p->state != RUNNING) {
+        return;
+    }
+    if (code != MU_OK && code != MU_CONFLICT) {
+        say(p, "%s", why);
+        stop(p, 1);
+        return;
+    }
+    if (code == MU_OK) {
+        (void)fprintf(p->out, "    Join completed. Synced with %u initial agents\n", contacted);
+    }
+    serf_agent_show_log();
+}
+
+static void start_as_serf(struct process *p)
+{
+    mu_log(MU_INFO, "agent", "Serf agent starting");
+    serf_agent_started(p->config);
+    if (p->config->serf.start_join_count > 0) {
+        say(p, "Joining cluster...(replay: %s)", p->config->serf.replays ? "true" : "false");
+        agent_join_first(p->agent, on_first_join, p);
+    } else {
+        serf_agent_show_log();
+        agent_join_configured(p->agent);
+    }
+}
+
 /* The order of agent-behaviour 1.1: what others rely on comes up before them. */
 static enum mu_code start(struct process *p, struct mu_err *err)
 {
@@ -366,11 +398,9 @@ static enum mu_code start(struct process *p, struct mu_err *err)
         rc = web_start(p->web, err);
     }
     if (rc == MU_OK && p->config->serf.is_on) {
-        serf_agent_started(p->config);
-    }
-    if (rc == MU_OK) {
-        mu_log(MU_INFO, "agent",
-               p->config->serf.is_on ? "Serf agent starting" : "Consul agent running!");
+        start_as_serf(p);
+    } else if (rc == MU_OK) {
+        mu_log(MU_INFO, "agent", "Consul agent running!");
         agent_join_configured(p->agent);
     }
     return rc;

@@ -67,9 +67,9 @@ const struct ipc_value *serf_members(struct serf_client *c);
 
 struct config;
 int serf_run_agent(struct cli *cli, int argc, const char *const *argv);
-/* It runs: says so, then what its log held back until now. */
-void serf_agent_started(const struct config *c);
-void serf_agent_log(enum mu_log_level level); /* in Serf's form; from now on at that level */
+void serf_agent_started(const struct config *c); /* says that it runs, and how */
+void serf_agent_show_log(void);                  /* what was held back until now, and from now on */
+void serf_agent_log(enum mu_log_level level);    /* in Serf's form; from now on at that level */
 
 /* -- what commands have in common ---------------------------------------------------------------
  */

@@ -90,9 +90,8 @@ static void put_rest(struct said *s, struct mu_json_out *o)
     put_said(o, "encrypt", s->encrypt);
     put_said(o, "log_level", s->log_level);
     put_said(o, "discover", s->discover);
-    mu_json_key(o, "retry_join"); /* both are tried until one answers (DESIGN 3) */
+    mu_json_key(o, "retry_join");
     mu_json_open(o, '[');
-    put_items(o, &s->start_join);
     put_items(o, &s->retry_join);
     mu_json_close(o, ']');
     mu_json_key(o, "event_handlers");
@@ -264,6 +263,12 @@ static void keep(const struct said *s, struct config *c)
     c->serf.tags_file = s->tags_file != NULL ? mu_arena_strdup(&c->arena, s->tags_file) : NULL;
     c->serf.advertise_port = s->advertise_port;
     c->serf.replays = s->replay;
+    c->serf.start_join =
+        mu_arena_array(&c->arena, s->start_join.count + 1, sizeof *c->serf.start_join);
+    for (size_t i = 0; i < s->start_join.count; i++) {
+        c->serf.start_join[c->serf.start_join_count++] =
+            mu_arena_strdup(&c->arena, s->start_join.items[i]);
+    }
     c->serf.event_bytes = (unsigned)s->event_limit;
     c->serf.query_bytes = (unsigned)s->query_limit;
     c->serf.response_bytes = (unsigned)s->response_limit;
@@ -337,8 +342,8 @@ static enum mu_code load(struct config **out, int argc, const char *const *argv,
 
 /* -- running it -------------------------------------------------------------------------------- */
 
-/* Lines under each other, with Serf's indentation. Those from before the agent runs wait until it
- * does (4). */
+/* Lines under each other, with Serf's indentation. Those from before the agent runs, and has joined
+ * who it was told to, wait until it has (4). */
 static struct screen {
     pthread_mutex_t lock; /* taken under the log's, by its taps */
     FILE *to;
@@ -422,7 +427,6 @@ static void banner_make(const struct config *c, struct mu_buf *to)
     if (c->discover != NULL) {
         add_label(to, "mDNS cluster", c->discover);
     }
-    mu_buf_add_text(to, "\n==> Log data will now stream in as it occurs:\n\n");
 }
 
 void serf_agent_started(const struct config *c)
@@ -430,12 +434,18 @@ void serf_agent_started(const struct config *c)
     struct mu_buf banner = MU_BUF_NONE;
 
     banner_make(c, &banner);
-    pthread_mutex_lock(&screen.lock);
     (void)fwrite(banner.data, 1, banner.bytes, screen.to);
+    (void)fflush(screen.to);
+    mu_buf_deinit(&banner);
+}
+
+void serf_agent_show_log(void)
+{
+    pthread_mutex_lock(&screen.lock);
+    (void)fprintf(screen.to, "\n==> Log data will now stream in as it occurs:\n\n");
     held_write(&screen);
     screen.has_started = true;
     pthread_mutex_unlock(&screen.lock);
-    mu_buf_deinit(&banner);
 }
 
 static void print_help(FILE *to)

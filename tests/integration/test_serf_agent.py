@@ -339,9 +339,9 @@ class SerfAgents(SerfAgentsTest):
             late = self.agent(name, "-join", n1.address, "-event-handler",
                               f"user=echo $SERF_SELF_NAME $SERF_USER_EVENT >>{out}", *flag)
             wait_for("the join", lambda a=late: len(a.rows()) > 1)
-            self.assertRegex(late.log_text(), rf"agent: Joining cluster\.\.\.\(replay: "
-                             f"{'true' if flag else 'false'}\\)")
-            self.assertIn("agent: Join completed. Synced with 1 initial agents", late.log_text())
+            head = f"\n==> Joining cluster...(replay: {'true' if flag else 'false'})\n"
+            wait_for("its words", lambda a=late, h=head: h + "    Join completed. Synced with 1 initial agents\n"
+                     "\n==> Log data will now stream in as it occurs:\n\n" in a.log_text())
         self.assertEqual(n1.serf("event", "-coalesce=false", "after")[0], 0)
         wait_for("the last event", lambda: "without after\n" in self.read(out))
         wait_for("the first event", lambda: "with before\n" in self.read(out))

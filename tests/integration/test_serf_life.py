@@ -196,6 +196,29 @@ class Life(SerfAgentsTest):
         self.assertTrue(n2.running())
         self.assertIn(f"{n2.address}:{self.all.port}  alive", n1.serf("members", "-name=n2")[1])
 
+    def test_nobody_to_join(self):
+        """-join has one try, and says what Serf says; who came before it is not left waiting."""
+        nobody = [self.all.address(), self.all.address()]
+        refused = "".join(f"\t* Failed to join {ip}: dial tcp {ip}:{self.all.port}: connect: connection refused\n"
+                          for ip in nobody)
+        conf = self.file("start.json", {"start_join": [nobody[1]], "replay_on_join": True})
+        alone = SerfAgent(self.all, "alone", self.all.address(), False,
+                          ["-config-file", conf, "-join", nobody[0]])
+        run = subprocess.run(alone.command(), capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(run.returncode, 1, run.stdout)
+        head, _, tail = run.stdout.partition("    Message Compression Enabled: true\n")
+        self.assertEqual(tail.splitlines()[:2] + sorted(tail.splitlines()[2:4]) + tail.splitlines()[4:],
+                         ["==> Joining cluster...(replay: true)", "==> 2 errors occurred:"]
+                         + sorted(refused.splitlines()) + ["", ""], run.stdout)
+        n1 = self.agent("n1")
+        n2 = self.agent("n2", "-join", nobody[0], "-join", n1.address, "-retry-join", nobody[1])
+        wait_for("the start's own", lambda: "\n==> Joining cluster...(replay: false)\n"
+                 "    Join completed. Synced with 1 initial agents\n"
+                 "\n==> Log data will now stream in as it occurs:\n\n" in n2.log_text())
+        wait_for("the other list to be tried on its own", lambda: "agent: Join failed: 1 error occurred:"
+                 f"  * Failed to join {nobody[1]}: " in n2.log_text())
+        self.assertEqual(n2.rows(), {"n1": "alive", "n2": "alive"})
+
     def test_what_handlers_are_told(self):
         n1, heard = self.listener("n1", "-tag", "role=web", "-tag", "v=1")
         conf = self.file("n2.json", {"tags": {"role": "db"}})

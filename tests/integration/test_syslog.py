@@ -66,7 +66,7 @@ class Syslog(ClusterTest):
         with open(path, "w") as f:
             f.write('{"syslog_facility": "local3", "log_level": "warn"}')
         n1 = self.serf_agent("-syslog", "-config-file", path)
-        n1.args += ["-join", self.all.address()]  # where nobody is: a warning
+        n1.args += ["-retry-join", self.all.address()]  # where nobody is: a warning
         n1.start()
         # local3 is 19, a warning 4: 19 * 8 + 4
         line = wait_for("a line", lambda: first.heard("Join failed"))[0]

@@ -65,6 +65,14 @@ MU_MUST_CHECK enum mu_code agent_new(struct agent **out, struct uv_loop_s *loop,
  * this and agent_join_configured(). */
 MU_MUST_CHECK enum mu_code agent_start(struct agent *a, struct mu_err *err);
 void agent_join_configured(struct agent *a); /* begin the retry_join loop */
+
+/* `serf agent`: try each address of start_join once, and begin the loop when one answered. MU_OK:
+ * `contacted` of them did. MU_CONFLICT: another node holds our name or id, it is tried again for a
+ * while. MU_UNREACHABLE: none did, and `why` has a line of each. Does not come when this agent
+ * leaves or stops before. */
+typedef void agent_join_first_fn(void *data, unsigned contacted, enum mu_code code,
+                                 const char *why);
+void agent_join_first(struct agent *a, agent_join_first_fn *done, void *data);
 typedef void agent_stopped_fn(void *data);
 /* Give away what others can take over, leadership of the servers above all, while everything still
  * works: before the front doors are closed. Takes at most an election timeout; `done` never comes

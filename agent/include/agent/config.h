@@ -153,6 +153,8 @@ struct config {
         const char *tags_file;    /* NULL: tags set at run time are gone with the process */
         uint16_t advertise_port;  /* 0: that of bind */
         bool replays;             /* the first join delivers events that were sent before it */
+        const char **start_join;  /* one try, before the log is shown */
+        size_t start_join_count;
         unsigned event_bytes, query_bytes, response_bytes;        /* limits; 0: the protocol's */
         int64_t broadcast_timeout_ms, reconnect_ms, tombstone_ms; /* 0: the profile's */
     } serf;
