@@ -8,14 +8,16 @@
 #include "base/clock.h"
 #include "ipc_session.h"
 
-#define LINE_BYTES 4096U /* longer ones are cut */
+#define LINE_BYTES 4096U               /* longer ones are cut */
+#define MODULE     "agent.serf.serf: " /* of gossip's lines, where `serf agent` was started */
 
 static const char *const level_names[] = {
     [MU_TRACE] = "TRACE", [MU_DEBUG] = "DEBUG", [MU_INFO] = "INFO",
     [MU_WARN] = "WARN",   [MU_ERROR] = "ERR",
 };
 
-/* What stands behind stamp and level; a line of another form is taken whole. */
+/* What stands behind stamp and level, and a module of ours where one of Serf's follows; a line of
+ * another form is taken whole. */
 static struct mu_span sentence_of(struct mu_span line)
 {
     struct mu_span rest = line;
@@ -28,7 +30,9 @@ static struct mu_span sentence_of(struct mu_span line)
     while (rest.bytes > 0 && rest.data[0] == ' ') {
         rest = mu_span_sub(rest, 1, rest.bytes);
     }
-    return rest;
+    return mu_span_starts(rest, MU_SPAN_LIT(MODULE))
+               ? mu_span_sub(rest, strlen(MODULE), rest.bytes - strlen(MODULE))
+               : rest;
 }
 
 /* Local time, as Serf's. */

@@ -19,7 +19,6 @@
 #include "gossip/keyring.h"
 #include "serf_agent.h"
 
-#define MODULE           "agent.serf.serf: " /* of gossip's lines, in our log */
 #define EVENT_BYTES_SANE 9216
 
 /* -- as our own configuration ------------------------------------------------------------------ */
@@ -353,19 +352,9 @@ static struct screen {
 
 static void line_add(struct mu_buf *to, enum mu_log_level level, struct mu_span line)
 {
-    size_t start = to->bytes;
-
     mu_buf_add_text(to, "    ");
     ipc_log_text(level, (uint64_t)mu_clock_wall_ns(), line, to);
     mu_buf_add_byte(to, '\n');
-    uint8_t *module = memmem(to->data + start, to->bytes - start, MODULE, strlen(MODULE));
-
-    if (module != NULL) { /* what follows begins with a module of Serf's */
-        size_t behind = (size_t)(to->data + to->bytes - module) - strlen(MODULE);
-
-        memmove(module, module + strlen(MODULE), behind);
-        to->bytes -= strlen(MODULE);
-    }
 }
 
 static void held_write(struct screen *s)

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from cluster import PATIENCE, main, wait_equal, wait_for
-from serf_agents import SerfAgent, SerfAgentsTest
+from serf_agents import ENVIRONMENT, SerfAgent, SerfAgentsTest
 
 
 class Life(SerfAgentsTest):
@@ -218,6 +218,18 @@ class Life(SerfAgentsTest):
         wait_for("the other list to be tried on its own", lambda: "agent: Join failed: 1 error occurred:"
                  f"  * Failed to join {nobody[1]}: " in n2.log_text())
         self.assertEqual(n2.rows(), {"n1": "alive", "n2": "alive"})
+
+    def test_monitor_and_console_say_the_same(self):
+        n1 = self.agent("n1")
+        n2 = self.agent("n2", "-join", n1.address)
+        monitor = subprocess.Popen(["serf", "monitor", f"-rpc-addr={n1.address}:7373"], text=True,
+                                   stdout=subprocess.PIPE, env=ENVIRONMENT)
+        line = next(line for line in monitor.stdout if "EventMemberJoin: n2" in line)
+        monitor.terminate()
+        monitor.wait()
+        monitor.stdout.close()
+        self.assertRegex(line, rf"^\d{{4}}/\S+ \S+ \[INFO\] serf: EventMemberJoin: n2 {n2.address}\n$")
+        self.assertIn(line[20:], n1.log_text())  # behind the time
 
     def test_what_handlers_are_told(self):
         n1, heard = self.listener("n1", "-tag", "role=web", "-tag", "v=1")

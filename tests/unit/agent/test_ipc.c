@@ -609,6 +609,11 @@ static void test_monitor(void **state)
         { MU_ERROR, "2026-11-20T08:38:03.000Z [ERROR] agent: it broke: why=x",
           " [ERR] agent: it broke: why=x" },
         { MU_INFO, "2026-11-20T08:38:03.000Z [INFO]  agent: [x] y", " [INFO] agent: [x] y" },
+        { MU_INFO,
+          "2026-11-20T08:38:03.000Z [INFO]  agent.serf.serf: serf: EventMemberJoin: n2 ::1",
+          " [INFO] serf: EventMemberJoin: n2 ::1" },
+        { MU_INFO, "2026-11-20T08:38:03.000Z [INFO]  agent: no agent.serf.serf: here",
+          " [INFO] agent: no agent.serf.serf: here" },
         { MU_WARN, "{\"@level\":\"warn\"}", " [WARN] {\"@level\":\"warn\"}" },
     };
     struct world w;
