@@ -123,7 +123,9 @@ static void judge(struct handler *one, const struct process_result *result)
         mu_logf(MU_ERROR, "agent", "Error invoking script '%s': %s", one->rule.script, result->why);
     }
     if (result->left_others && !one->said_left) {
-        mu_logf(MU_WARN, "agent", "Script '%s' left processes that held its output: killed",
+        mu_logf(MU_WARN, "agent",
+                "Script '%s' left processes that held its output: it is closed, and those of its "
+                "process group are killed",
                 one->rule.script);
     }
     one->said_slow = one->is_slow;

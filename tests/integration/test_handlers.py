@@ -196,7 +196,8 @@ esac
         wait_for("a good handler beside the bad ones", lambda: "== user" in self.heard(h))
         self.k1.ok("GET", "/v1/agent/members")
         for sentence in ("Script 'trap '' TERM INT;", "exec yes flood' did not end in time and was killed",
-                         "left processes that held its output: killed", "exit status 7"):
+                         "left processes that held its output: it is closed, and those of its process group are killed",
+                         "exit status 7"):
             wait_for(sentence, lambda s=sentence: s in self.k1.log_text())
         wait_for("the kill of the one that hangs",
                  lambda: self.k1.log_text().count("did not end in time") == 2)
@@ -235,7 +236,8 @@ esac
             self.assertEqual((self.count("slow"), self.count("left")), (2 * bad, bad))
             for sentence in (f"Script '{slow}' slow, execution exceeding 1s",
                              f"Script '{left}' slow, execution exceeding 1s",
-                             f"Script '{left}' left processes that held its output: killed"):
+                             f"Script '{left}' left processes that held its output: it is closed, and "
+                             "those of its process group are killed"):
                 self.assertEqual(self.k1.log_text().count(sentence), said, sentence)
 
     def test_many_that_hang(self):

@@ -3,8 +3,9 @@
  * A program runs as the leader of a session of its own, with our environment, standard input from
  * `input` and its output and errors on one pipe. What it does not read is dropped when it ends;
  * what it writes is taken at a bounded pace, so that a flood costs the program its time and not us
- * ours. Whoever still holds the pipe a while after it ended (a child of the child), and whoever is
- * there when its time is over, is killed with its whole group.
+ * ours. When its time is over it is killed with its whole group. A while after it ended the pipe is
+ * closed, whoever still holds it (a child of the child), and the group is killed, too. Who has left
+ * the group, for a session of its own, lives on.
  *
  *   start -> (done callback), or start -> process_cancel(). The object frees itself.
  *
@@ -30,7 +31,7 @@ struct process_result {
     const char *why;       /* in words: "exit status 3", "signal: killed"; "" at success */
     int status;            /* exit status; 128 and the signal's number if one ended it */
     bool is_timed_out;     /* its time was over: it was killed */
-    bool left_others;      /* some of its children held its output and were killed */
+    bool left_others;      /* somebody held its output when it had ended; its group was killed */
     struct mu_span output; /* the last of it, when kept */
     uint64_t output_bytes; /* of all it wrote */
 };

@@ -217,6 +217,19 @@ static void children_that_hold_its_output(void **state)
     end(&w);
 }
 
+/* They are out of reach, and keep nobody waiting. */
+static void children_that_left_its_session(void **state)
+{
+    struct world w = { .is_done = false };
+
+    (void)state;
+    run(&w, "setsid sleep 1000 & echo $!", (struct process_options){ .timeout_ms = 0 });
+    assert_true(w.result.left_others);
+    assert_int_equal(w.result.status, 0);
+    assert_int_equal(kill((pid_t)strtol(mu_buf_text(&w.output), NULL, 10), SIGKILL), 0);
+    end(&w);
+}
+
 static void children_with_an_output_of_their_own(void **state)
 {
     struct world w = { .is_done = false };
@@ -263,6 +276,7 @@ int main(void)
         cmocka_unit_test(its_time_is_over),
         cmocka_unit_test(a_signal_ended_it),
         cmocka_unit_test(children_that_hold_its_output),
+        cmocka_unit_test(children_that_left_its_session),
         cmocka_unit_test(children_with_an_output_of_their_own),
         cmocka_unit_test(what_cannot_be_started),
         cmocka_unit_test(cancelled),
