@@ -2,8 +2,10 @@
  *
  * One socket a family, on port 5353 beside other responders (SO_REUSEADDR), in the group of each
  * interface that is up and can do multicast; of the one interface that holds `bind_addr` where
- * that is no wildcard, or that `mdns.interface` names. Interfaces are looked at again before each
- * question: they come late on some machines. Whatever fails on one interface leaves the others.
+ * that is no wildcard, or that `mdns.interface` names. Agents on loopback find those of their
+ * machine: Linux carries groups there, though the interface does not say so. Interfaces are looked
+ * at again before each question: they come late on some machines. Whatever fails on one interface
+ * leaves the others.
  */
 #include <errno.h>
 #include <ifaddrs.h>
@@ -87,6 +89,9 @@ static bool is_wanted(const struct agent *a, const struct ifaddrs *i, const stru
     }
     if (c->mdns.interface != NULL) {
         return strcmp(c->mdns.interface, i->ifa_name) == 0;
+    }
+    if (is_loopback && mu_addr_is_loopback(bind)) {
+        return bind->ip_bytes == addr->ip_bytes; /* it holds all of 127.0.0.0/8, and lists one */
     }
     if (!mu_addr_is_any(bind)) {
         return mu_addr_eq_ip(bind, addr);
@@ -181,9 +186,9 @@ static enum mu_code socket_open(struct mdns_socket *s, const struct mu_addr *gro
     return MU_OK;
 }
 
-/* `interface` 0: the routing table says. */
+/* `interface` 0: the routing table says. From `own` of IPv4, where it is given. */
 static void send_to(struct discover *d, const struct mu_addr *to, unsigned interface,
-                    const struct mu_buf *message)
+                    const struct mu_addr *own, const struct mu_buf *message)
 {
     bool is_v4 = to->ip_bytes == 4;
     int fd = is_v4 ? d->v4.fd : d->v6.fd;
@@ -195,6 +200,9 @@ static void send_to(struct discover *d, const struct mu_addr *to, unsigned inter
     } control = { .room = { 0 } };
     struct in_pktinfo info = { .ipi_ifindex = (int)interface };
 
+    if (own != NULL && own->ip_bytes == 4) {
+        memcpy(&info.ipi_spec_dst, own->ip, 4);
+    }
     mu_addr_to_sockaddr(to, &at);
     struct msghdr m = { .msg_name = &at,
                         .msg_namelen =
@@ -224,14 +232,16 @@ static void send_to_all(struct discover *d, const struct mu_addr *group,
                         const struct mu_buf *message)
 {
     for (size_t i = 0; i < d->links_count; i++) {
-        bool is_known = d->links[i].addr.ip_bytes != group->ip_bytes;
+        const struct mdns_link *l = &d->links[i];
+        bool is_known = l->addr.ip_bytes != group->ip_bytes;
 
         for (size_t k = 0; k < i; k++) {
-            is_known = is_known || (d->links[k].interface == d->links[i].interface &&
+            is_known = is_known || (d->links[k].interface == l->interface &&
                                     d->links[k].addr.ip_bytes == group->ip_bytes);
         }
-        if (!is_known) {
-            send_to(d, group, d->links[i].interface, message);
+        if (!is_known) { /* from loopback the kernel would take the address of another interface */
+            send_to(d, group, l->interface, mu_addr_is_loopback(&l->addr) ? &l->addr : NULL,
+                    message);
         }
     }
 }
@@ -266,15 +276,16 @@ static void on_question(struct discover *d, const struct mdns_asked *asked,
                         const struct mu_addr *from, unsigned interface)
 {
     bool is_legacy = from->port != MDNS_PORT;
+    bool is_shared = mu_addr_is_loopback(from); /* the address and the port are everybody's here */
     struct mu_buf answer = MU_BUF_NONE;
 
     if (!mdns_is_on_link(d->links, d->links_count, from)) {
         return; /* or anybody could have us write to anybody */
     }
     mdns_answer(&d->self, is_legacy ? asked : NULL, &answer);
-    if (is_legacy || asked->wants_unicast ||
-        !mdns_may_answer(&d->mdns, timers_now(d->agent->timers))) {
-        send_to(d, from, from->ip_bytes == 16 ? interface : 0, &answer);
+    if (is_legacy || (!is_shared && (asked->wants_unicast ||
+                                     !mdns_may_answer(&d->mdns, timers_now(d->agent->timers))))) {
+        send_to(d, from, from->ip_bytes == 16 ? interface : 0, NULL, &answer);
     } else {
         send_to_all(d, from->ip_bytes == 4 ? &group_v4 : &group_v6, &answer);
     }
@@ -488,6 +499,19 @@ static void host_set(struct discover *d)
     }
 }
 
+static void warn_of_no_link(const struct config *c)
+{
+    char bind[MU_ADDR_TEXT_MAX];
+
+    mu_addr_ip_text(&c->bind_addr, bind);
+    mu_log(
+        MU_WARN, MODULE,
+        "No interface to find others on yet: it must be up, and be the one that is named or hold "
+        "the address that is bound",
+        mu_kv("cluster", c->discover), mu_kv("bind_addr", bind),
+        mu_kv("interface", c->mdns.interface != NULL ? c->mdns.interface : "any"));
+}
+
 enum mu_code agent__discover_open(struct agent *a, struct mu_err *err)
 {
     const struct config *c = a->config;
@@ -511,8 +535,7 @@ enum mu_code agent__discover_open(struct agent *a, struct mu_err *err)
     }
     links_look(d);
     if (d->links_count == 0) {
-        mu_log(MU_WARN, MODULE, "No interface to find others on yet",
-               mu_kv("cluster", c->discover));
+        warn_of_no_link(c);
     }
     socket_start(d, &d->v4);
     socket_start(d, &d->v6);

@@ -76,6 +76,21 @@ class Discover(ClusterTest):
             self.assertIn("                   mDNS cluster: web\n", agent.log_text())
         self.assertIn(struct.pack(">HHH", 10, 1, 7946), ask("10.77.0.4"))
 
+    def test_on_loopback(self):
+        """All ask and answer from one address and one port there, some at the same time."""
+        cluster = self.cluster()
+        cluster.port = 7946
+        names = [f"n{i}" for i in range(1, 6)]
+        for i, name in enumerate(names):
+            agent = SerfAgent(cluster, name, f"127.77.2.{6 + i}", False, ["-discover", "web", "-profile", "local"])
+            cluster.agents[name] = agent
+            agent.start()
+        for agent in cluster.agents.values():
+            wait_for("the others", lambda a=agent: a.rows() == dict.fromkeys(names, "alive"))
+        wait_for("one to say so", lambda: any("agent.mdns: Joined " in a.log_text() for a in cluster.agents.values()))
+        for agent in cluster.agents.values():
+            self.assertNotIn("[WARN] agent.mdns", agent.log_text())
+
     def test_over_ipv6(self):
         cluster = self.cluster()
         agents = [cluster.add(f"n{i}", False, ["-discover", "web"], address=f"fd77::{i}")

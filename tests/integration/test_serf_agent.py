@@ -547,7 +547,8 @@ class SerfAgents(SerfAgentsTest):
         """What the log said before the agent ran is told when it does, not with the next line."""
         n1 = self.agent("n1", "-log-level", "WARN", "-discover", "none", "-mdns-iface", "nope")
         self.assertRegex(n1.log_text(), r"==> Log data will now stream in as it occurs:\n\n    \d{4}/.*"
-                                        r"\[WARN\] agent\.mdns: No interface to find others on yet: ")
+                                        r"\[WARN\] agent\.mdns: No interface to find others on yet: .*: cluster=none "
+                                        rf"bind_addr={n1.address} interface=nope\n")
 
     def test_refused(self):
         missing = os.path.join(self.all.dir, "missing")
