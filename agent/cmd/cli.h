@@ -85,6 +85,7 @@ struct cli {
     FILE *in, *out, *err;
     const char *(*env)(const char *name); /* getenv, or a test's */
     const struct cli_command *command;    /* the one that runs */
+    const char *serf_words;               /* typed before a command of Serf's; NULL: muster serf */
     struct cli_client client;
 };
 

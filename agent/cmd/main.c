@@ -44,8 +44,10 @@ int main(int argc, char **argv)
         return 1;
     }
     const char *const *words = (const char *const *)argv + 1;
-    int status = is_called(argv[0], "serf") ? cmd_serf(&cli, NULL, argc - 1, words)
-                                            : cli_main(&cli, argc - 1, words);
+    bool is_serf = is_called(argv[0], "serf");
+
+    cli.serf_words = is_serf ? "serf" : NULL;
+    int status = is_serf ? cmd_serf(&cli, NULL, argc - 1, words) : cli_main(&cli, argc - 1, words);
 
     /* What could not be printed was not done. */
     return fflush(stdout) == 0 || status != 0 ? status : 1;

@@ -39,12 +39,18 @@ int serf_fail(struct cli *cli, const char *prefix, const char *text)
     return 1;
 }
 
-static void print_help(const struct cli_command *command, FILE *to)
+const char *serf_words(const struct cli *cli)
+{
+    return cli->serf_words != NULL ? cli->serf_words : "muster serf";
+}
+
+static void print_help(const struct cli *cli, FILE *to)
 {
     struct mu_buf text = MU_BUF_NONE;
 
-    cli_help(command, &text);
-    (void)fprintf(to, "Usage: muster serf %s", mu_buf_text(&text) + strlen("Usage: muster "));
+    cli_help(cli->command, &text);
+    (void)fprintf(to, "Usage: %s %s", serf_words(cli),
+                  mu_buf_text(&text) + strlen("Usage: muster "));
     mu_buf_deinit(&text);
 }
 
@@ -53,7 +59,7 @@ int serf_usage(struct cli *cli, const char *sentence)
     if (sentence != NULL) {
         (void)fprintf(cli->out, "%s\n\n", sentence);
     }
-    print_help(cli->command, cli->out);
+    print_help(cli, cli->out);
     return 1;
 }
 
@@ -138,7 +144,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argc,
     } else if (rc == MU_OK) {
         status = command->run(cli, options, argc - at, argv + at);
     } else if (rc == MU_NOT_FOUND) {
-        print_help(command, cli->err);
+        print_help(cli, cli->err);
     } else {
         serf_print_flag_error(cli, &err);
         status = serf_usage(cli, NULL);
@@ -156,6 +162,7 @@ int cmd_serf_same(struct cli *cli, const void *options, int argc, const char *co
     for (int i = 0; i < argc; i++) {
         words[i + 1] = argv[i];
     }
+    cli->serf_words = "muster";
     int status = cmd_serf(cli, options, argc + 1, words);
 
     mu_free(words);

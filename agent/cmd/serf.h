@@ -69,7 +69,9 @@ struct config;
 int serf_run_agent(struct cli *cli, int argc, const char *const *argv);
 void serf_agent_started(const struct config *c); /* says that it runs, and how */
 void serf_agent_show_log(void);                  /* what was held back until now, and from now on */
-void serf_agent_log(enum mu_log_level level);    /* in Serf's form; from now on at that level */
+/* What stands before the name of a command in "Usage: ...": as it was typed. */
+const char *serf_words(const struct cli *cli);
+void serf_agent_log(enum mu_log_level level); /* in Serf's form; from now on at that level */
 
 /* -- what commands have in common ---------------------------------------------------------------
  */

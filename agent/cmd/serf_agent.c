@@ -437,13 +437,15 @@ void serf_agent_show_log(void)
     pthread_mutex_unlock(&screen.lock);
 }
 
-static void print_help(FILE *to)
+static void print_help(const struct cli *cli, FILE *to)
 {
-    (void)fprintf(to, "Usage: muster serf agent [options]\n\n"
-                      "  Run an agent that gossips and answers the serf command, without a catalog."
-                      "\n\nOptions:\n\n"
-                      "  -config-file=<path>\n     A JSON file; repeatable.\n\n"
-                      "  -config-dir=<path>\n     A directory of them; repeatable.\n\n");
+    (void)fprintf(to,
+                  "Usage: %s agent [options]\n\n"
+                  "  Run an agent that gossips and answers the serf command, without a catalog."
+                  "\n\nOptions:\n\n"
+                  "  -config-file=<path>\n     A JSON file; repeatable.\n\n"
+                  "  -config-dir=<path>\n     A directory of them; repeatable.\n\n",
+                  serf_words(cli));
     said_print_flags(to);
 }
 
@@ -456,11 +458,11 @@ int serf_run_agent(struct cli *cli, int argc, const char *const *argv)
 
     if (wants_help && rc != MU_OK) {
         serf_print_flag_error(cli, &err);
-        print_help(cli->out);
+        print_help(cli, cli->out);
         return 1;
     }
     if (wants_help) {
-        print_help(cli->err);
+        print_help(cli, cli->err);
         return 0;
     }
     if (rc != MU_OK) {

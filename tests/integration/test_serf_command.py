@@ -235,6 +235,9 @@ class Command(ClusterTest):
         os.symlink(os.path.realpath(MUSTER), link)
         done = subprocess.run([link, "version"], capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stdout.split("\n")[0]), (0, "0.8.2-dev"))
+        for words in (["join"], ["agent"]):
+            helped = subprocess.run([link, *words, "-h"], capture_output=True, text=True)
+            self.assertEqual(helped.stderr.split(" [")[0], "Usage: serf " + words[0])
 
 if __name__ == "__main__":
     main()

@@ -866,6 +866,23 @@ static void serf_s_commands_refuse_words_too(void **state)
     }
 }
 
+/* `muster query` is not sent to `muster serf query`; a link named serf is told by its test. */
+static void usage_shows_what_was_typed(void **state)
+{
+    const char *bare[ARGS_MAX] = { "query", NULL };
+    const char *under_serf[ARGS_MAX] = { "serf", "query", NULL };
+    struct ran r;
+
+    (void)state;
+    run_with_input(&r, bare, "");
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(r.out, "\nUsage: muster query [options] NAME [PAYLOAD]\n"));
+    ran_free(&r);
+    run_with_input(&r, under_serf, "");
+    assert_non_null(strstr(r.out, "\nUsage: muster serf query [options] NAME [PAYLOAD]\n"));
+    ran_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -889,6 +906,7 @@ int main(void)
         cmocka_unit_test(every_row_is_sane),
         cmocka_unit_test(no_word_and_no_flag_is_ignored),
         cmocka_unit_test(serf_s_commands_refuse_words_too),
+        cmocka_unit_test(usage_shows_what_was_typed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
