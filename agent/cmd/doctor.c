@@ -402,8 +402,12 @@ static int print_diagnosis(struct cli *cli, const struct answer *a)
                       a->members - a->silent.count, a->members + a->failed.count);
         return 1;
     }
-    (void)fprintf(cli->out, "%" PRIu64 " members answered, every way between them carries.\n",
-                  a->members);
+    if (a->members == 1) {
+        (void)fprintf(cli->out, "1 member answered, no other is alive.\n");
+    } else {
+        (void)fprintf(cli->out, "%" PRIu64 " members answered, every way between them carries.\n",
+                      a->members);
+    }
     return 0;
 }
 

@@ -1,5 +1,8 @@
 /* muster keyring */
 #include "keyring.h"
+
+#include <string.h>
+
 #include "base/assert.h"
 #include "commands.h"
 
@@ -106,6 +109,31 @@ static void add_relays(struct cli_call *c, uint64_t relay_factor)
     }
 }
 
+/* "dc1 (LAN) error: 3/3 nodes reported failure" */
+static bool has_failed_everywhere(const char *error)
+{
+    static const char before[] = " error: ";
+    const char *counts = strstr(error, before);
+    struct mu_span rest;
+
+    if (counts == NULL) {
+        return false;
+    }
+    struct mu_span failed = mu_span_split(mu_span_text(counts + strlen(before)), '/', &rest, NULL);
+
+    return mu_span_eq(failed, mu_span_split(rest, ' ', &rest, NULL));
+}
+
+const char *keyring_error(const struct cli_call *c)
+{
+    return c->status == 500 && strstr(c->error, "(encryption not enabled)") != NULL &&
+                   has_failed_everywhere(c->error)
+               ? "encryption is not enabled, so there are no keys: it is switched on by the same "
+                 "encrypt = \"KEY\" in the configuration of every agent, with a KEY of muster "
+                 "keygen"
+               : c->error;
+}
+
 static int list(struct cli *cli, const struct options *o)
 {
     struct cli_call c;
@@ -119,7 +147,7 @@ static int list(struct cli *cli, const struct options *o)
         cli_call_param(&c, "local-only", "true");
     }
     status = cli_send(cli, &c) ? print_pools(cli, &c, o->lists_primary)
-                               : cli_fail(cli, "error: %s", c.error);
+                               : cli_fail(cli, "error: %s", keyring_error(&c));
     cli_call_deinit(&c);
     return status;
 }
@@ -153,7 +181,7 @@ static int change(struct cli *cli, const struct options *o, const char *method, 
 
     (void)fprintf(cli->out, "==> %s gossip encryption key...\n", what);
     if (!keyring_change(cli, &c, method, key, o->relay_factor)) {
-        status = cli_fail(cli, "error: %s", c.error);
+        status = cli_fail(cli, "error: %s", keyring_error(&c));
     }
     cli_call_deinit(&c);
     return status;

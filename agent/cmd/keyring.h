@@ -21,4 +21,8 @@ extern const struct mu_json_shape keyring_pool_shape;
 bool keyring_change(struct cli *cli, struct cli_call *c, const char *method, const char *key,
                     uint64_t relay_factor);
 
+/* What to say of a call that failed: its error, or, when no member has keys, how there come to be
+ * some. */
+const char *keyring_error(const struct cli_call *c);
+
 #endif

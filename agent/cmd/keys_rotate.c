@@ -71,7 +71,7 @@ static enum seen look(struct rotation *r)
     if (!cli_send(r->cli, &c)) {
         bool is_clear = strstr(c.error, "encryption not enabled") != NULL;
 
-        (void)snprintf(r->why, sizeof r->why, "%s", c.error);
+        (void)snprintf(r->why, sizeof r->why, "%s", keyring_error(&c));
         seen = c.status == 500 && !is_clear ? SEEN_IN_PART : SEEN_NEVER;
     } else if (cli_read_tree(&c, &keyring_pool_shape, &r->pools, &r->root, &r->arena, &err) !=
                MU_OK) {

@@ -286,8 +286,14 @@ class Keys(ClusterTest):
         self.assertNotIn("to go on", unreached)
         clear = self.cluster(servers=1, clients=0)
         clear.start().wait_ready()
-        self.assertIn("encryption not enabled",
-                      clear.agents["s1"].cli("keys", "rotate", check=1).stderr)
+        for words in (("keys", "rotate"), ("keyring", "-list"), ("keyring", "-install", K1)):
+            self.assertEqual(
+                clear.agents["s1"].cli(*words, check=1).stderr,
+                "error: encryption is not enabled, so there are no keys: it is switched on by the same "
+                'encrypt = "KEY" in the configuration of every agent, with a KEY of muster keygen\n')
+        self.assertIn("Keyring is empty (encryption not enabled)",
+                      clear.agents["s1"].get("/v1/operator/keyring").text)
+        self.assertEqual(clear.agents["s1"].cli("doctor").stdout, "1 member answered, no other is alive.\n")
 
     def test_rotation_waits_for_who_does_not_answer(self):
         cluster = self.sealed(clients=1)
