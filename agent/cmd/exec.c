@@ -433,6 +433,11 @@ static int listen_on(struct run *r)
     }
     (void)fprintf(r->cli->out, "%u / %u node(s) completed / acknowledged\n", r->ended,
                   r->acknowledged);
+    if (r->acknowledged == 0) {
+        (void)cli_fail(r->cli, "Nobody took it: agents run commands only where disable_remote_exec "
+                               "= false is configured (it is true unless set), and -node, -service "
+                               "and -tag may leave none.");
+    }
     return r->has_failed || r->ended < r->acknowledged ? 2 : 0;
 }
 

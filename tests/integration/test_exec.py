@@ -58,6 +58,7 @@ class Exec(ClusterTest):
         run = self.run_exec("-node=k2", "true")
         self.assertEqual((run.returncode, run.stdout),
                          (0, "0 / 0 node(s) completed / acknowledged\n"))
+        self.assertIn("only where disable_remote_exec = false is configured", run.stderr)
         for words, error in (((), "Must specify a command to execute\n"),
                              (("-tag=x", "y"), "Cannot provide tag filter without service filter.\n")):
             run = self.run_exec(*words)
