@@ -603,8 +603,9 @@ enum mu_code agent__gossip_start(struct agent *a, struct mu_err *err)
     mu_arena_deinit(&t.arena);
     mu_buf_deinit(&pool);
     mu_free(state_dir);
-    return rc == MU_OK ? MU_OK
-                       : mu_wrap(err, rc, "%s",
-                                 c->serf.is_on ? "Failed to start the Serf agent"
-                                               : "Failed to start lan serf");
+    return rc == MU_OK
+               ? MU_OK
+               : mu_wrap(err, rc, "%s",
+                         c->serf.is_on ? "Failed to start the Serf agent: Error creating Serf"
+                                       : "Failed to start lan serf");
 }

@@ -570,7 +570,9 @@ class SerfAgents(SerfAgentsTest):
                 (["-bind", "127.0.0.1:bar"],
                  "==> Invalid bind address: address tcp/bar: unknown port\n"),
                 (["-bind", "192.0.2.77"],
-                 "==> Failed to start the Serf agent: listen tcp 192.0.2.77:7946: bind: "),
+                 "==> Failed to start the Serf agent: Error creating Serf: listen tcp 192.0.2.77:7946: bind: "),
+                (["-tag", "big=" + "x" * 600], "==> Failed to start the Serf agent: Error creating Serf: Encoded "
+                 "length of tags exceeds limit of 512 bytes\n"),
                 (["-iface", "nope"], "==> Invalid network interface: route ip+net: no such network "
                                      "interface\n"),
                 (["-iface", "lo", "-bind", "192.0.2.77"],
