@@ -9,6 +9,7 @@
  *     |                          | ABORT             (index 1 durable)          |
  *     '------ record cleared ----+--- RELEASING <-------------------------------'
  *    FREE, PINGING -- a leader has added this disk --> ADOPTING, without a set
+ *    BOUND -- the same, after nobody decided for long --> ADOPTING, and silent about the promise
  *
  * Why it is safe: a set is adopted by anybody only after its coordinator has, the coordinator only
  * after *all* of the set have durably promised it, and a promise binds until the coordinator, which
@@ -52,6 +53,7 @@ struct consensus_bootstrap {
     struct consensus_bootstrap_set asked;     /* PINGING */
     uint32_t answers;                         /* bits of the set: PONG or PROMISED */
     bool was_told;                            /* BOUND: that nobody decides */
+    struct mu_id broken;                      /* cluster of a promise that was not kept */
     struct consensus_bootstrap_candidate candidates[CANDIDATES_MAX];
     size_t candidates_count;
 
@@ -547,10 +549,11 @@ static void on_abort(struct consensus_bootstrap *b, const struct consensus_boots
 
 /* ADOPT by whoever has adopted it. ABORT by its coordinator when that knows nothing of it (presumed
  * abort: it would, durably), and by whoever belongs to another cluster now: it was released from
- * the set by its coordinator, or never promised it and never will. Else the question stays open. */
+ * the set by its coordinator, or never promised it and never will. Who broke its promise knows
+ * nothing. Else the question stays open. */
 static void on_ask(struct consensus_bootstrap *b, const struct consensus_bootstrap_msg *m)
 {
-    if (mu_id_is_none(&m->cluster)) {
+    if (mu_id_is_none(&m->cluster) || mu_id_eq(&m->cluster, &b->broken)) {
         return;
     }
     if (b->phase == ADOPTED) {
@@ -622,8 +625,11 @@ static void on_adopted(struct consensus_bootstrap *b)
     }
 }
 
-/* Only who is bound to nobody may: a promise binds until its set is decided. But if it is that set
- * which invites, somebody has adopted it: ask at once. */
+/* A promise binds until its set is decided. If it is that set which invites, somebody has adopted
+ * it: ask at once. But where nobody decides for long, a cluster that is there goes before one that
+ * was asked for: the coordinator may be gone for good, or everybody of the set whose word counts may
+ * have another disk by now. That breaks the promise and harms nothing: this server never acted for
+ * its set, in which it is one that lost its disk. */
 static void on_invited(struct consensus_bootstrap *b, const struct mu_id *cluster)
 {
     if (mu_id_is_none(cluster)) {
@@ -631,15 +637,19 @@ static void on_invited(struct consensus_bootstrap *b, const struct mu_id *cluste
     }
     if (b->phase == BOUND && mu_id_eq(cluster, &b->record.cluster)) {
         b->act_at_ms = b->now_ms;
+        return;
     }
-    if (b->phase == PINGING) {
+    if (b->phase == BOUND && b->was_told) {
+        b->broken = b->record.cluster;
+        note(b, BOOTSTRAP_N_BROKEN, BOOTSTRAP_BOUND, &b->record.coordinator, 0, 0);
+    } else if (b->phase == PINGING) {
         phase_move(b, FREE, 0);
+    } else if (b->phase != FREE) {
+        return;
     }
-    if (b->phase == FREE) {
-        b->record = (struct consensus_bootstrap_record){ .cluster = *cluster };
-        phase_move(b, ADOPTING, UINT64_MAX);
-        b->has_join = true;
-    }
+    b->record = (struct consensus_bootstrap_record){ .cluster = *cluster };
+    phase_move(b, ADOPTING, UINT64_MAX);
+    b->has_join = true;
 }
 
 static void on_candidates(struct consensus_bootstrap *b,
@@ -671,6 +681,9 @@ void consensus_bootstrap_init(struct consensus_bootstrap *b,
     b->phase = FREE;
     if (!mu_id_is_none(cluster)) {
         b->cluster = *cluster;
+        if (record->is_promised && !mu_id_eq(&record->cluster, cluster)) {
+            b->broken = record->cluster;
+        }
         phase_move(b, ADOPTED, UINT64_MAX);
     } else if (record->is_promised) {
         b->record = *record;

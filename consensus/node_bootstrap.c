@@ -56,6 +56,7 @@ static void waits_note(struct consensus_node *n, const struct consensus_bootstra
                        "promised to form a cluster, and %s, which decides, does not answer", peer);
         break;
     case BOOTSTRAP_N_RELEASED:
+    case BOOTSTRAP_N_BROKEN:
     case BOOTSTRAP_N_ADOPTED:
     case BOOTSTRAP_N_JOINED: n->waits[0] = '\0'; break;
     case BOOTSTRAP_N_PROPOSED:
@@ -100,6 +101,12 @@ static void notice_log(const struct consensus_bootstrap_notice *b)
         mu_log(MU_WARN, CONSENSUS_LOG_MODULE,
                "Promised to form a cluster, and the server that decides does not answer: if it is "
                "gone for good, muster operator bootstrap-reset frees this one",
+               mu_kv("coordinator", peer));
+        break;
+    case BOOTSTRAP_N_BROKEN:
+        mu_log(MU_WARN, CONSENSUS_LOG_MODULE,
+               "Joins the cluster that added it and breaks its promise to a server that did not "
+               "decide: should that one come back, it cannot count on this one",
                mu_kv("coordinator", peer));
         break;
     case BOOTSTRAP_N_ADOPTED:

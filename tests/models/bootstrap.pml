@@ -6,6 +6,9 @@
  * comes to nobody more than TWICE, since whoever was released may promise the same set again. PING
  * and PONG change nothing that lasts and are left out; a refusal is a coordinator that is late.
  *
+ * A leader of a cluster that is there may add anybody at any time: who is free joins it, and who is
+ * bound breaks its promise, of which it says nothing from then on.
+ *
  * Safety: of two sets that somebody has adopted no server is in both; nobody adopts twice.
  * Liveness (settles): in the end nobody is bound to a set that is decided by nobody.
  *
@@ -22,6 +25,7 @@
 #define TWICE 2
 #endif
 
+#define OTHER     (TRIES + 1) /* the cluster that is there */
 #define BIT(i)    (1 << (i))
 #define FREE      0
 #define BINDING   1 /* the promise is on its way to the disk */
@@ -44,12 +48,13 @@ byte record[N];  /* disk */
 byte cluster[N]; /* disk */
 byte heard[N * (TRIES + 1)]; /* how often PROMISE came */
 byte crashes;
+bool has_cluster; /* there is one already */
 bool hides; /* the lowest is out of sight of the others */
 
 #define IN(i, u)     ((members[u] & BIT(i)) != 0)
 #define WOULD(u)     (coordinator[u] == 0 || hides)
 #define HAS(i, u)    (phase[i] == ADOPTED && cluster[i] == u)
-#define HAS_OTHER(i, u) (phase[i] == ADOPTED && cluster[i] != u && IN(i, u))
+#define HAS_OTHER(i, u) (phase[i] == ADOPTED && cluster[i] != u && IN(i, u) && record[i] != u)
 
 /* Who is bound asks all of the set, again and again: anybody who has adopted it says so, its
  * coordinator when it knows nothing of it, and whoever belongs to another cluster. */
@@ -161,6 +166,9 @@ proctype Server(byte i)
     MEETS(2)
     :: atomic { phase[i] == BOUND && HEARS_ADOPT(set[i]) -> phase[i] = ADOPTING }
     :: atomic { phase[i] == BOUND && HEARS_ABORT(set[i]) -> phase[i] = RELEASING }
+    /* a leader has added it */
+    :: atomic { (phase[i] == FREE || phase[i] == BOUND) && has_cluster ->
+                set[i] = OTHER; phase[i] = ADOPTING }
 #ifdef FREES_ITSELF
     :: atomic { phase[i] == BOUND -> phase[i] = RELEASING }
 #endif
@@ -179,6 +187,10 @@ proctype Gossip() /* views change for ever */
 
 init
 {
+    if
+    :: has_cluster = true
+    :: true
+    fi;
     atomic { run Server(0); run Server(1); run Server(2); run Gossip() }
 }
 

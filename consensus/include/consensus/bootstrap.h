@@ -32,7 +32,7 @@ struct consensus_bootstrap_set {
 };
 
 /* What must survive a restart of a fresh server; kept by the store as opaque bytes, replaced as a
- * whole, atomically. Obsolete once the log has a cluster. */
+ * whole, atomically. Once the log has a cluster, another one here is a promise that was broken. */
 struct consensus_bootstrap_record {
     bool is_promised;
     struct mu_id cluster;     /* promised to this uuid */
@@ -122,6 +122,7 @@ enum consensus_bootstrap_notice_kind {
     BOOTSTRAP_N_ABORTED,   /* our set was given up */
     BOOTSTRAP_N_RELEASED,  /* peer gave its set up: free again */
     BOOTSTRAP_N_UNDECIDED, /* promised, and peer, which decides, does not answer */
+    BOOTSTRAP_N_BROKEN,    /* the same, and it joins a cluster that is there instead */
     BOOTSTRAP_N_ADOPTED,   /* a: servers in the set */
     BOOTSTRAP_N_JOINED,    /* a cluster that is there, as a learner */
 };

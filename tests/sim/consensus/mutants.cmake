@@ -278,6 +278,18 @@ mutant(set_adopted_by_majority bootstrap.c scripts
         adopt(b);"
     "    if (bits_count(b->answers) * 2 > b->record.set.count) {
         adopt(b);")
+mutant(promise_kept_for_ever bootstrap.c scripts
+    "    if (b->phase == BOUND && b->was_told) {"
+    "    if (false) {")
+mutant(promise_broken_at_once bootstrap.c scripts
+    "    if (b->phase == BOUND && b->was_told) {"
+    "    if (b->phase == BOUND) {")
+mutant(broken_promise_is_spoken_of bootstrap.c scripts
+    "    if (mu_id_is_none(&m->cluster) || mu_id_eq(&m->cluster, &b->broken)) {"
+    "    if (mu_id_is_none(&m->cluster)) {")
+mutant(broken_promise_forgotten_by_restart bootstrap.c scripts
+    "            b->broken = record->cluster;"
+    "            b->broken = MU_ID_NONE;")
 
 # -- the same kinds of faults, found by searching everything (4.6) ------------------------------------
 

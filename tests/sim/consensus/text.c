@@ -64,6 +64,7 @@ void sim_say_boot_notice(struct sim_world *w, const struct sim_node *n,
     case BOOTSTRAP_N_ABORTED: sim_say(w, n, "gives its set up"); break;
     case BOOTSTRAP_N_RELEASED: sim_say(w, n, "is released by %s", peer); break;
     case BOOTSTRAP_N_UNDECIDED: sim_say(w, n, "has promised, and %s does not decide", peer); break;
+    case BOOTSTRAP_N_BROKEN: sim_say(w, n, "breaks its promise to %s", peer); break;
     case BOOTSTRAP_N_ADOPTED:
         sim_say(w, n, "adopts a set of %llu", (unsigned long long)x->a);
         break;
