@@ -627,9 +627,9 @@ static void on_adopted(struct consensus_bootstrap *b)
 
 /* A promise binds until its set is decided. If it is that set which invites, somebody has adopted
  * it: ask at once. But where nobody decides for long, a cluster that is there goes before one that
- * was asked for: the coordinator may be gone for good, or everybody of the set whose word counts may
- * have another disk by now. That breaks the promise and harms nothing: this server never acted for
- * its set, in which it is one that lost its disk. */
+ * was asked for: the coordinator may be gone for good, or everybody of the set whose word counts
+ * may have another disk by now. That breaks the promise and harms nothing: this server never acted
+ * for its set, in which it is one that lost its disk. */
 static void on_invited(struct consensus_bootstrap *b, const struct mu_id *cluster)
 {
     if (mu_id_is_none(cluster)) {

@@ -14,7 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define BACKLOG 1024
+#define BACKLOG       1024
+#define ACCEPTED_TURN 64
 
 struct listener {
     union {
@@ -25,6 +26,7 @@ struct listener {
     } h;
     struct listeners *all;
     bool is_pipe;
+    bool is_held;    /* has one that waits for the next turn */
     char where[128]; /* "tcp 127.0.0.1:8500" */
 };
 
@@ -70,8 +72,27 @@ static void on_connection(uv_stream_t *stream, int status)
 {
     struct listener *l = stream->data;
 
-    if (status == 0) {
-        l->all->accept(l->all->data, stream, l->is_pipe);
+    if (status != 0) {
+        return;
+    }
+    if (l->all->accepted == ACCEPTED_TURN) {
+        l->is_held = true; /* libuv waits for uv_accept() before it goes on with this listener */
+        return;
+    }
+    l->all->accepted++;
+    l->all->accept(l->all->data, stream, l->is_pipe);
+}
+
+void listeners_turn(struct listeners *ls)
+{
+    ls->accepted = 0;
+    for (size_t i = 0; i < ls->count; i++) {
+        struct listener *l = ls->items[i];
+
+        if (l->is_held) {
+            l->is_held = false;
+            on_connection(&l->h.stream, 0);
+        }
     }
 }
 

@@ -406,6 +406,7 @@ static void on_turn(uv_prepare_t *turn)
     bool is_more;
 
     clock_update(s);
+    listeners_turn(&s->listeners);
     is_more = front_turn(s->front);
     for (unsigned i = 0; i < ROUNDS_MAX && !mu_list_empty(&s->touched); i++) {
         touched_round(s);

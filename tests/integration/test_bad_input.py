@@ -175,6 +175,20 @@ class Start(ClusterTest):
         s1.ok("PUT", "/v1/kv/still", "alive")
         self.assertEqual(s1.dig("s1.node.consul"), [s1.address])
 
+    def test_a_crowd_that_has_gone_is_none(self):
+        cluster = self.cluster(servers=1, clients=0)
+        cluster.start().wait_ready()
+        s1 = cluster.agents["s1"]
+        s1.send(signal.SIGSTOP)
+        for _ in range(400):  # 200 of one address are a crowd
+            with socket.create_connection((s1.address, 8500)):
+                pass
+        with socket.create_connection((s1.address, 8500)) as client:
+            client.settimeout(PATIENCE)
+            client.sendall(b"GET /v1/status/leader HTTP/1.0\r\n\r\n")
+            s1.send(signal.SIGCONT)
+            self.assertRegex(client.recv(65536), rb"^HTTP/1\.. 200 ")
+
     def test_strangers_at_the_rpc_port_are_counted_and_said_a_few_times(self):
         cluster = self.cluster(servers=1, clients=0)
         cluster.start().wait_ready()

@@ -449,6 +449,18 @@ class SerfAgents(SerfAgentsTest):
         self.assertIn("    Advertise addr: '10.9.8.7:99'\n", named.log_text())
         self.assertIn("10.9.8.7:99  alive", named.serf("members")[1])
 
+    def test_a_crowd_that_has_gone_is_none(self):
+        n1 = self.agent("n1")
+        n1.send(signal.SIGSTOP)
+        for _ in range(600):  # 256 are a crowd
+            with socket.create_connection((n1.address, 7373)):
+                pass
+        with socket.create_connection((n1.address, 7373)) as client:
+            client.settimeout(PATIENCE)
+            client.sendall(b"\x82\xa7Command\xa9handshake\xa3Seq\x00\x81\xa7Version\x01")
+            n1.send(signal.SIGCONT)
+            self.assertIn(b"\xa5Error\xa0", client.recv(65536))
+
     def test_unix_socket(self):
         """The control port as a file that only this user opens; one that was left is replaced."""
         path = os.path.join(self.all.dir, "serf.sock")
