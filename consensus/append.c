@@ -95,8 +95,17 @@ static bool config_fits(struct consensus *c, const struct consensus_msg *m, uint
     return true;
 }
 
+/* What will be dropped counts as free: at least one fits, for something is. It may be more than the
+ * memory holds, which forgets what is durable. */
+static bool fits_instead(const struct consensus *c, uint64_t first, uint32_t count)
+{
+    uint64_t kept = first > c->log.tail_first ? first - c->log.tail_first : 0;
+
+    return kept + count <= c->options.tail_entries;
+}
+
 /* How many of the rest fit into memory and into the store's queue. What does not is simply not
- * acknowledged. What will be dropped for them counts as free. */
+ * acknowledged. */
 static uint32_t fitting(struct consensus *c, const struct consensus_msg *m, uint32_t skip)
 {
     uint64_t first = m->append.prev_index + 1 + skip;
@@ -111,7 +120,8 @@ static uint32_t fitting(struct consensus *c, const struct consensus_msg *m, uint
         const struct consensus_entry *e = &m->append.entries[i];
         bool is_config = e->kind == CONSENSUS_CONFIG;
 
-        if (!is_overwriting && !consensus__log_has_room(c, count + 1, bytes, 0)) {
+        if (is_overwriting ? !fits_instead(c, first, count + 1)
+                           : !consensus__log_has_room(c, count + 1, bytes, 0)) {
             break;
         }
         bytes += e->bytes;

@@ -257,7 +257,10 @@ mutant(transfer_takes_proposals propose.c scripts
 mutant(transfer_begins_reads read.c scripts
     "    if (c->office.transfer.is_running) { /* or"
     "    if (false) { /* or")
-
+mutant(takes_instead_more_than_it_holds append.c scripts
+    "    return kept + count <= c->options.tail_entries;"
+    "    (void)kept;
+    return count > 0;")
 
 # -- bootstrap (2.10) ------------------------------------------------------------------------------------
 
