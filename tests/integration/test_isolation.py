@@ -1,12 +1,16 @@
 """Networks that part, lose and come back, between real agents: who is cut off is missed, nobody else
 is, and he blames nobody; all find together again by themselves."""
 
+import os
 import re
+import signal
+import time
 
 from cluster import main, wait_for
 from wires import Wires
 
 EVENTS = 20
+HARD_S = int(os.environ.get("MUSTER_TEST_HARD_SECONDS", "20"))  # 300 are what wish 10 asks for
 
 
 class Isolation(Wires):
@@ -62,6 +66,29 @@ class Isolation(Wires):
             wait_for(f"event {i} to get to all", lambda i=i: all(
                 f'"Name":"lost-{i}"' in self.get(n, "/v1/event/list") for n in self.names))
         self.assertEqual([self.failed(n) for n in self.names], [[]] * 5)
+
+    def test_who_lives_is_not_called_dead_and_who_is_dead_is(self):
+        """Wish 10: a fifth of all packets is lost, and one stands still for a second, again and
+        again. Then some are killed for good: what is dead already does not slow that down."""
+        self.start_all()
+        self.switch.wire("*", "*", "loss=20")
+        stopped = self.processes["s5"]
+        ends_at = time.monotonic() + HARD_S
+        while time.monotonic() < ends_at:
+            stopped.send_signal(signal.SIGSTOP)
+            time.sleep(1)  # how long it stands still
+            stopped.send_signal(signal.SIGCONT)
+            time.sleep(2)
+        self.assertEqual([self.failed(n) for n in self.names], [[]] * 5)
+        self.switch.wire("*", "*")
+        alive = list(self.names)
+        for dead in ("s5", "s4", "s3"):
+            alive.remove(dead)
+            killed_at = time.monotonic()
+            self.processes[dead].kill()
+            wait_for(f"{dead} to be missed", lambda d=dead: all(d in self.failed(n) for n in alive))
+            print(f"{dead} missed after {time.monotonic() - killed_at:.1f} s")
+        self.assertEqual([self.failed(n) for n in alive], [["s5", "s4", "s3"]] * 2)
 
 
 if __name__ == "__main__":
