@@ -89,6 +89,7 @@ struct rpc {
     uint64_t faults_said;      /* of these, in log lines so far */
     uint64_t faults_minute_ms; /* when the time began in which so many lines were written */
     unsigned faults_lines;
+    uint64_t faults_gist[MU_RPC_FAULT_LINES]; /* of each line: said once in that time */
     size_t handles; /* open uv handles; the last one to close ends us */
     bool is_listening, is_closing;
     struct mu_addr address;

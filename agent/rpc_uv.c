@@ -14,12 +14,16 @@
  */
 #include "rpc.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <uv.h>
 
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/table.h"
 #include "proto/h2.h"
 #include "proto/tls.h"
 #include "rpc_codec.h"
@@ -34,7 +38,6 @@
 #define HEADERS_BYTES (16U * 1024)
 #define KEEPALIVE_S   30U
 /* Anybody can knock: so many lines about it in so long, and then how many there were. */
-#define FAULT_LINES    8U
 #define FAULT_PAUSE_MS 60000U
 
 /* A connection and its socket. */
@@ -310,8 +313,30 @@ static void say_alert(struct line *l)
     }
 }
 
+/* Who does what: a stranger has another port each time. */
+static uint64_t fault_gist(const char *what, const char *from, const char *error)
+{
+    const char *port = strrchr(from, ':');
+    char text[512];
+
+    (void)snprintf(text, sizeof text, "%.*s %s %s", port != NULL ? (int)(port - from) : 0, from,
+                   what, error);
+    return mu_table_hash_whole(mu_span_text(text));
+}
+
+static bool is_said(const struct rpc *r, uint64_t gist)
+{
+    for (unsigned i = 0; i < r->faults_lines; i++) {
+        if (r->faults_gist[i] == gist) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void fault(struct rpc *r, const char *what, const char *from, const char *error)
 {
+    uint64_t gist = fault_gist(what, from, error);
     uint64_t now_ms = uv_now(hub_of(r)->listener.loop);
 
     r->faults++;
@@ -319,10 +344,10 @@ static void fault(struct rpc *r, const char *what, const char *from, const char 
         r->faults_minute_ms = now_ms;
         r->faults_lines = 0;
     }
-    if (r->faults_lines == FAULT_LINES) {
+    if (r->faults_lines == MU_RPC_FAULT_LINES || is_said(r, gist)) {
         return;
     }
-    r->faults_lines++;
+    r->faults_gist[r->faults_lines++] = gist;
     mu_log(MU_WARN, "agent.rpc", what, mu_kv("from", from), mu_kv("error", error),
            mu_kv_u("times", r->faults - r->faults_said));
     r->faults_said = r->faults;

@@ -46,6 +46,7 @@
 /* A message: a command, or an HTTP answer of many instances, with its envelope. The connection is
  * closed on a larger one. */
 #define MU_RPC_MESSAGE_MAX     (8U * 1024 * 1024)
+#define MU_RPC_FAULT_LINES     8    /* a minute about strangers, each thing once */
 #define MU_RPC_CONNECTIONS_MAX 8192 /* incoming; the newest is closed */
 #define MU_RPC_FORWARDS_MAX    4096 /* requests in flight from one client agent: 429 */
 
