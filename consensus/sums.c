@@ -9,7 +9,8 @@
  * also when that is the leader. While everybody in sight has answered and there is no such quorum,
  * nobody knows which state is right: no proposal is taken, and it is said aloud. When somebody
  * comes back that could tell, had its start not made it forget the sum, the leader goes on to the
- * next sum by entries without commands.
+ * next sum by entries without commands. What somebody said stands also when he is gone, but not
+ * when he has said that his state is: nobody could go by that any more.
  *
  * Who took a snapshot of another's state is no witness for it: an odd leader would be a majority
  * with the first laggard that it serves, and the good states be given up. So a copy does not count
@@ -242,6 +243,9 @@ void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
     if (p->is_copy != m->alive.is_copy) {
         p->is_copy = m->alive.is_copy;
         p->sum = (struct consensus_sum){ .index = 0 }; /* of another state, or taken for granted */
+    }
+    if (m->alive.lacks_state) { /* what it has said was of a state that is gone */
+        p->sum = (struct consensus_sum){ .index = 0 };
     }
     if (said->index == 0 && is_silent_copy(c, m)) {
         said = asked;

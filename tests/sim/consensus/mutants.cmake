@@ -461,6 +461,9 @@ mutant(copy_is_never_proven sums.c scripts
 mutant(copy_is_proven_by_what_was_before sums.c scripts
     "    c->sums.head = c->sums.count = 0;"
     "")
+mutant(split_outlives_a_lost_state sums.c scripts
+    "    if (m->alive.lacks_state) { /* what it has said"
+    "    if (false) { /* what it has said")
 mutant(split_outlives_who_differed sums.c scripts
     "    } else if (is_complete(c)) {
         c->office.is_split = false;"
