@@ -9,6 +9,7 @@
 
 #include <uv.h>
 
+#include "agent/turnstile.h"
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -17,11 +18,12 @@
 
 #define READ_BYTES    (64U * 1024)
 #define BACKLOG       1024
-#define ACCEPTED_TURN 64U /* see on_connection() */
 #define LISTENERS_MAX 16U
 #define SOCKET_MODE   0600   /* of a unix socket: who may open it controls this agent */
 #define WRITE_MS      10000U /* a client that takes nothing for so long is gone (spec 9.8) */
 #define PARTING_MS    2000U  /* how long one that had its last answer may take to hang up */
+
+_Static_assert(LISTENERS_MAX <= TURNSTILE_LISTENERS_MAX, "all may wait");
 
 union handle {
     uv_handle_t any;
@@ -49,10 +51,9 @@ struct ipc_port {
     uv_loop_t *loop;
     struct ipc_host host;
     union handle listeners[LISTENERS_MAX];
-    bool is_held[LISTENERS_MAX]; /* has one that waits for the next turn */
     size_t listeners_count;
-    size_t accepted; /* since there was a turn */
-    uv_idle_t turn;  /* runs while a client is behind with its requests, or a listener held */
+    struct turnstile turnstile;
+    uv_idle_t turn; /* runs while a client is behind with its requests, or a listener held */
     struct mu_link clients;
     size_t clients_count;
     size_t held;    /* bytes of all clients */
@@ -237,23 +238,12 @@ static void settle(struct client *c)
     }
 }
 
-static void accept_held(struct ipc_port *p)
-{
-    p->accepted = 0;
-    for (size_t i = 0; i < p->listeners_count; i++) {
-        if (p->is_held[i]) {
-            p->is_held[i] = false;
-            on_connection(&p->listeners[i].stream, 0);
-        }
-    }
-}
-
 static void on_turn(uv_idle_t *turn)
 {
     struct ipc_port *p = turn->data;
     bool is_anyone_behind = false;
 
-    accept_held(p);
+    turnstile_turn(&p->turnstile, on_connection);
     MU_LIST_EACH (link, &p->clients) {
         struct client *c = MU_CONTAINER(link, struct client, place);
 
@@ -337,25 +327,15 @@ static struct client *client_new(struct ipc_port *p, bool is_pipe)
     return c;
 }
 
-/* libuv accepts without end what comes faster than we are. Between a few and the next few those
- * that have hung up are heard: they would be counted, and a client that stays be sent away for
- * them. It does not go on with a listener whose connection was not accepted. */
-static bool hold(struct ipc_port *p, const uv_stream_t *listener)
-{
-    if (p->accepted < ACCEPTED_TURN) {
-        p->accepted++;
-        return false;
-    }
-    p->is_held[(const union handle *)listener - p->listeners] = true;
-    (void)uv_idle_start(&p->turn, on_turn);
-    return true;
-}
-
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct ipc_port *p = listener->data;
 
-    if (status != 0 || hold(p, listener)) {
+    if (status != 0) {
+        return;
+    }
+    if (!turnstile_pass(&p->turnstile, listener)) {
+        (void)uv_idle_start(&p->turn, on_turn);
         return;
     }
     bool is_pipe = listener->type == UV_NAMED_PIPE;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "agent/config.h"
+#include "agent/turnstile.h"
 #include "base/err.h"
 
 struct uv_loop_s;
@@ -24,7 +25,7 @@ struct listeners {
     struct listener *items[LISTENERS_MAX];
     size_t count;
     size_t open_count; /* handles that are not closed yet */
-    size_t accepted;   /* in this turn */
+    struct turnstile turnstile;
     void (*accept)(void *data, struct uv_stream_s *listener, bool is_pipe);
     void (*closed)(void *data); /* all of them, after listeners_close() */
     void *data;
@@ -34,8 +35,7 @@ struct listeners {
  * them. */
 MU_MUST_CHECK enum mu_code listeners_open(struct listeners *ls, struct uv_loop_s *loop,
                                           const struct config *config, struct mu_err *err);
-/* Once in a turn of the loop: accepts what had to wait for it. A turn accepts a few only, so that
- * between these and the next those are heard that have hung up. */
+/* Once in a turn of the loop: accepts what had to wait for it. */
 void listeners_turn(struct listeners *ls);
 /* `closed` comes from the loop once all are; never when none was open. */
 void listeners_close(struct listeners *ls);

@@ -14,8 +14,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define BACKLOG       1024
-#define ACCEPTED_TURN 64
+#define BACKLOG 1024
+
+_Static_assert(LISTENERS_MAX <= TURNSTILE_LISTENERS_MAX, "all may wait");
 
 struct listener {
     union {
@@ -26,7 +27,6 @@ struct listener {
     } h;
     struct listeners *all;
     bool is_pipe;
-    bool is_held;    /* has one that waits for the next turn */
     char where[128]; /* "tcp 127.0.0.1:8500" */
 };
 
@@ -43,6 +43,7 @@ static void on_closed(uv_handle_t *handle)
 
 void listeners_close(struct listeners *ls)
 {
+    ls->turnstile.held_count = 0;
     for (size_t i = 0; i < ls->count; i++) {
         uv_close(&ls->items[i]->h.handle, on_closed);
     }
@@ -72,28 +73,14 @@ static void on_connection(uv_stream_t *stream, int status)
 {
     struct listener *l = stream->data;
 
-    if (status != 0) {
-        return;
+    if (status == 0 && turnstile_pass(&l->all->turnstile, stream)) {
+        l->all->accept(l->all->data, stream, l->is_pipe);
     }
-    if (l->all->accepted == ACCEPTED_TURN) {
-        l->is_held = true; /* libuv waits for uv_accept() before it goes on with this listener */
-        return;
-    }
-    l->all->accepted++;
-    l->all->accept(l->all->data, stream, l->is_pipe);
 }
 
 void listeners_turn(struct listeners *ls)
 {
-    ls->accepted = 0;
-    for (size_t i = 0; i < ls->count; i++) {
-        struct listener *l = ls->items[i];
-
-        if (l->is_held) {
-            l->is_held = false;
-            on_connection(&l->h.stream, 0);
-        }
-    }
+    turnstile_turn(&ls->turnstile, on_connection);
 }
 
 /* libuv reports a taken port only here. */
