@@ -240,12 +240,9 @@ void consensus__on_sum_answer(struct consensus *c, struct consensus__peer *p,
     const struct consensus_sum *asked = &c->office.asked;
     const struct consensus_sum *said = &m->alive.sum;
 
-    if (p->is_copy != m->alive.is_copy) {
+    if (p->is_copy != m->alive.is_copy || m->alive.lacks_state) {
         p->is_copy = m->alive.is_copy;
         p->sum = (struct consensus_sum){ .index = 0 }; /* of another state, or taken for granted */
-    }
-    if (m->alive.lacks_state) { /* what it has said was of a state that is gone */
-        p->sum = (struct consensus_sum){ .index = 0 };
     }
     if (said->index == 0 && is_silent_copy(c, m)) {
         said = asked;

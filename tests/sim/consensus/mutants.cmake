@@ -462,8 +462,8 @@ mutant(copy_is_proven_by_what_was_before sums.c scripts
     "    c->sums.head = c->sums.count = 0;"
     "")
 mutant(split_outlives_a_lost_state sums.c scripts
-    "    if (m->alive.lacks_state) { /* what it has said"
-    "    if (false) { /* what it has said")
+    "    if (p->is_copy != m->alive.is_copy || m->alive.lacks_state) {"
+    "    if (p->is_copy != m->alive.is_copy) {")
 mutant(split_outlives_who_differed sums.c scripts
     "    } else if (is_complete(c)) {
         c->office.is_split = false;"
