@@ -148,18 +148,13 @@ static void make_odd(struct drive *d, const struct sim_node *other, struct conse
 /* Does it count somebody as alive whose disk is lost? What that one had said may come late. */
 static bool hears_the_dead(struct drive *d, const struct sim_node *n)
 {
-    const struct consensus *c = n->core;
-    const struct consensus_config *now = consensus_config_now(c);
+    const struct consensus_config *now = consensus_config_now(n->core);
 
     for (uint32_t i = 0; i < now->servers_count; i++) {
-        const struct sim_node *other = node_of(d, &now->servers[i]);
-        uint32_t at = 0;
+        const struct consensus__peer *p = consensus__peer_find(n->core, &now->servers[i].id);
 
-        while (at < c->peers_count && !mu_id_eq(&c->peers[at].id, &now->servers[i].id)) {
-            at++;
-        }
-        if (other == NULL && at < c->peers_count && c->peers[at].acked_ms != 0 &&
-            c->peers[at].acked_ms + c->options.election_ms_min >= c->now_ms) {
+        if (node_of(d, &now->servers[i]) == NULL && p != NULL && p->acked_ms != 0 &&
+            p->acked_ms + n->core->options.election_ms_min >= n->core->now_ms) {
             return true;
         }
     }
@@ -176,9 +171,7 @@ void drive_change(struct drive *d)
     what.kind = (enum consensus_change_kind)drive_below(d, CONSENSUS_REPLACE + 1);
     what.priority = (uint8_t)drive_below(d, 3);
 
-    /* Whose disk was just lost may still count as heard: wait until it does not. */
-    if (n == NULL || d->w->now < d->wiped_at + 4 * (uint64_t)d->w->options.election_ms_min ||
-        hears_the_dead(d, n)) {
+    if (n == NULL || hears_the_dead(d, n)) {
         return;
     }
     const struct consensus_config *now = consensus_config_now(n->core);

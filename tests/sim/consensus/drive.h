@@ -153,7 +153,6 @@ struct drive {
     struct sim_node *misled;      /* is told another number of servers than the rest; NULL: none */
     uint64_t slow_ms;             /* what every write takes, at last; 0: as planned */
     bool is_wiped[SIM_NODES_MAX]; /* and never taken in again: servers do not come and go */
-    uint64_t wiped_at;
     struct sim_message *history[HISTORY];
     uint32_t history_next;
     uint64_t last_committed; /* by on_result */

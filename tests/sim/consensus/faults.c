@@ -421,24 +421,11 @@ static void do_swizzle(struct drive *d)
     }
 }
 
-/* What a server said before its disk was lost makes it count as heard again. */
-static void heard_again(struct drive *d, const struct sim_message *m)
-{
-    for (uint32_t i = 0; i < d->w->nodes_count && d->wiped_at > 0; i++) {
-        const struct sim_node *n = &d->w->nodes[i];
-
-        if (mu_id_eq(&n->id, &m->msg.from) && !mu_id_eq(&n->disk.id, &m->msg.from_disk)) {
-            d->wiped_at = d->w->now;
-        }
-    }
-}
-
 static void do_replay(struct drive *d)
 {
     struct sim_message *m = d->history[drive_below(d, HISTORY)];
 
     if (m != NULL) {
-        heard_again(d, m);
         sim_net_schedule(d->w, sim_message_copy(d->w, m), 0);
     }
 }
@@ -504,7 +491,6 @@ static void do_wipe(struct drive *d)
             }
             sim_node_wipe(d->w, n);
             n->expect = 0;
-            d->wiped_at = d->w->now;
             d->restart_at[n->place] = d->w->now + drive_shrunk(d, 1000);
         }
         return;
