@@ -199,3 +199,18 @@ void gossip__state_add(struct mu_buf *to, const struct gossip_view *member)
     mu_buf_addf(to, "%s %s %s", is_failed ? "failed" : "alive", member->name, addr);
     line_close(to, start);
 }
+
+void gossip__state_write(struct mu_buf *to, const struct gossip__kept *kept)
+{
+    gossip__state_begin(to, &kept->clocks, kept->has_left);
+    if (kept->has_coordinate) {
+        gossip__state_add_coordinate(to, &kept->coordinate);
+    }
+    for (size_t i = 0; i < kept->known_count; i++) {
+        struct gossip_view peer = { .name = kept->known[i].name,
+                                    .addr = kept->known[i].addr,
+                                    .status = GOSSIP_STATUS_FAILED };
+
+        gossip__state_add(to, &peer);
+    }
+}

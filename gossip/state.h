@@ -46,6 +46,9 @@ void gossip__state_begin(struct mu_buf *to, const struct gossip__clocks *clocks,
 void gossip__state_add_coordinate(struct mu_buf *to, const struct coordinate *c);
 void gossip__state_add(struct mu_buf *to, const struct gossip_view *member);
 
+/* What was kept, whole; all that it knows as failed, since nobody of them was heard yet. */
+void gossip__state_write(struct mu_buf *to, const struct gossip__kept *kept);
+
 /* "NAME ADDR:PORT", as Serf writes it, too; the name is a view into it. */
 bool gossip__state_peer(struct mu_span text, struct mu_span *name, struct mu_addr *addr);
 

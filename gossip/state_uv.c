@@ -266,21 +266,10 @@ static enum mu_code read_last(struct gossip_driver *d, struct mu_err *err)
 static enum mu_code write_first(struct gossip_driver *d, struct mu_err *err)
 {
     struct gossip__keeper *k = &d->keeper;
+    struct gossip__kept first = k->last;
 
-    struct gossip__clocks clocks = k->last.clocks;
-
-    clocks.incarnation = k->reserved;
-    gossip__state_begin(&k->text, &clocks, k->last.has_left);
-    if (k->last.has_coordinate) {
-        gossip__state_add_coordinate(&k->text, &k->last.coordinate);
-    }
-    for (size_t i = 0; i < k->last.known_count; i++) {
-        struct gossip_view peer = { .name = k->last.known[i].name,
-                                    .addr = k->last.known[i].addr,
-                                    .status = GOSSIP_STATUS_FAILED };
-
-        gossip__state_add(&k->text, &peer);
-    }
+    first.clocks.incarnation = k->reserved;
+    gossip__state_write(&k->text, &first);
     return mu_file_replace(k->path, mu_buf_span(&k->text), 0600, err);
 }
 
