@@ -164,6 +164,18 @@ class Agent:
     def send(self, number):
         self.process.send_signal(number)
 
+    def meets_a_crowd(self, port, count, request):
+        """Its first answer to one who asks behind `count` that came while it stood still, and went."""
+        self.send(signal.SIGSTOP)
+        for _ in range(count):
+            with socket.create_connection((self.address, port)):
+                pass
+        with socket.create_connection((self.address, port)) as client:
+            client.settimeout(PATIENCE)
+            client.sendall(request)
+            self.send(signal.SIGCONT)
+            return client.recv(65536)
+
     def kill(self):
         self.process.kill()
         self.process.wait()

@@ -179,15 +179,8 @@ class Start(ClusterTest):
         cluster = self.cluster(servers=1, clients=0)
         cluster.start().wait_ready()
         s1 = cluster.agents["s1"]
-        s1.send(signal.SIGSTOP)
-        for _ in range(400):  # 200 of one address are a crowd
-            with socket.create_connection((s1.address, 8500)):
-                pass
-        with socket.create_connection((s1.address, 8500)) as client:
-            client.settimeout(PATIENCE)
-            client.sendall(b"GET /v1/status/leader HTTP/1.0\r\n\r\n")
-            s1.send(signal.SIGCONT)
-            self.assertRegex(client.recv(65536), rb"^HTTP/1\.. 200 ")
+        answer = s1.meets_a_crowd(8500, 400, b"GET /v1/status/leader HTTP/1.0\r\n\r\n")
+        self.assertRegex(answer, rb"^HTTP/1\.. 200 ")  # 200 of one address are a crowd
 
     def test_strangers_at_the_rpc_port_are_counted_and_said_once(self):
         cluster = self.cluster(servers=1, clients=0)
