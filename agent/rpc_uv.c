@@ -37,7 +37,7 @@
 #define WINDOW_BYTES  (8U * 1024 * 1024)
 #define HEADERS_BYTES (16U * 1024)
 #define KEEPALIVE_S   30U
-/* Anybody can knock: so many lines about it in so long, and then how many there were. */
+/* Anybody can knock: MU_RPC_FAULT_LINES about it in so long, and then how many there were. */
 #define FAULT_PAUSE_MS 60000U
 
 /* A connection and its socket. */
