@@ -283,6 +283,7 @@ void agent__metrics_look(void *data)
     mu_sample_add(&a->metrics.intent_queue, (double)s.intent_queue);
     mu_sample_add(&a->metrics.event_queue, (double)s.event_queue);
     mu_sample_add(&a->metrics.query_queue, (double)s.query_queue);
+    gossip_driver_warn_of_depths(a->gossip);
     timer_set(a->timers, &a->metrics.look, AGENT__LOOK_MS, agent__metrics_look, a);
 }
 

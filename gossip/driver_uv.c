@@ -18,7 +18,8 @@
 #include "base/mem.h"
 #include "driver_parts.h"
 
-#define PORT_TRIES 32 /* for a number that is free for UDP and TCP alike */
+#define DEPTH_WARN 128 /* of a queue (spec/gossip.md 7.4) */
+#define PORT_TRIES 32  /* for a number that is free for UDP and TCP alike */
 
 /* On every clock that goes on in suspend: waking up is a pause, too. */
 uint64_t gossip__now(void)
@@ -498,6 +499,26 @@ void gossip_driver_counters(const struct gossip_driver *d, uint64_t out[GOSSIP_C
 void gossip_driver_each_accuser(const struct gossip_driver *d, gossip_accuser_fn *each, void *data)
 {
     gossip_each_accuser(d->core, each, data);
+}
+
+void gossip_driver_warn_of_depths(const struct gossip_driver *d)
+{
+    struct gossip_summary s;
+
+    gossip_summarize(d->core, &s);
+    const struct {
+        const char *name;
+        size_t depth;
+    } queues[] = { { "Intent", s.intent_queue },
+                   { "Event", s.event_queue },
+                   { "Query", s.query_queue } };
+
+    for (size_t i = 0; i < MU_LEN(queues); i++) {
+        if (queues[i].depth > DEPTH_WARN) {
+            mu_logf(MU_WARN, d->module, "serf: %s queue depth: %zu", queues[i].name,
+                    queues[i].depth);
+        }
+    }
 }
 
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d)

@@ -155,5 +155,7 @@ void gossip_driver_counters(const struct gossip_driver *d, uint64_t out[GOSSIP_C
 const struct mu_sample *gossip_driver_sample(const struct gossip_driver *d,
                                              enum gossip_sample which);
 struct gossip_stats gossip_driver_stats(const struct gossip_driver *d);
+/* A line of the log, Serf's, for each queue that is longer than 128 words. */
+void gossip_driver_warn_of_depths(const struct gossip_driver *d);
 
 #endif

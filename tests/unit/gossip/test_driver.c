@@ -398,6 +398,46 @@ static void an_event_and_a_query_reach_everybody(void **unused)
     cluster_close(&c);
 }
 
+static void keep_line(void *data, enum mu_log_level level, struct mu_span line)
+{
+    if (level == MU_WARN) {
+        mu_buf_add_span(data, line);
+        mu_buf_add_text(data, "\n");
+    }
+}
+
+static bool a_has_many_words(const struct cluster *c)
+{
+    return gossip_driver_stats(c->nodes[0].driver).event_queue > 128;
+}
+
+static void a_long_queue_is_worth_a_word(void **unused)
+{
+    struct mu_buf lines = MU_BUF_NONE;
+    struct mu_err err = MU_ERR_NONE;
+    struct cluster c;
+
+    (void)unused;
+    cluster_open(&c);
+    three_start(&c);
+    mu_log_set_tap(keep_line, &lines, MU_WARN);
+    gossip_driver_warn_of_depths(c.nodes[0].driver);
+    assert_int_equal(lines.bytes, 0);
+    for (unsigned i = 0; i < 300; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "e%u", i);
+        assert_int_equal(gossip_driver_event(c.nodes[0].driver, name, MU_SPAN_NONE, false, &err),
+                         MU_OK);
+    }
+    until(&c, a_has_many_words);
+    gossip_driver_warn_of_depths(c.nodes[0].driver);
+    mu_log_set_tap(NULL, NULL, MU_WARN);
+    assert_non_null(strstr(mu_buf_text(&lines), "serf: Event queue depth: "));
+    mu_buf_deinit(&lines);
+    cluster_close(&c);
+}
+
 static void a_stopped_one_is_detected_and_comes_back(void **unused)
 {
     struct cluster c;
@@ -782,6 +822,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_join_and_see_tags),
         cmocka_unit_test(an_event_and_a_query_reach_everybody),
+        cmocka_unit_test(a_long_queue_is_worth_a_word),
         cmocka_unit_test(a_stopped_one_is_detected_and_comes_back),
         cmocka_unit_test(one_that_leaves_is_left_and_does_not_rejoin),
         cmocka_unit_test(a_failed_one_is_forced_out),
