@@ -57,6 +57,26 @@ class Life(SerfAgentsTest):
         self.assertEqual(n1.serf("leave"), (0, "Graceful leave complete\n"))  # 76
         self.assertEqual(n1.wait(), 0)
 
+    def test_the_dead_do_not_hide_who_dies(self):
+        """Wish 10: the first to die is missed, nineteen at once are, and so is one among twenty dead."""
+        first = self.agent("n1")
+        others = [self.agent(f"n{i}", "-join", first.address) for i in range(2, 26)]
+        lives = [first, *others[:3]]
+        for n in lives:
+            wait_for("all to know all", lambda n=n: list(n.rows().values()) == ["alive"] * 25)
+        took = []
+        for dead in (others[-1:], others[4:-1], others[3:4]):  # one; nineteen; one among twenty
+            killed_at = time.monotonic()
+            for n in dead:
+                n.kill()
+            for n in lives:
+                wait_for("them to be missed", lambda n=n: all(
+                    n.rows()[d.name] == "failed" for d in dead))
+            took.append(time.monotonic() - killed_at)
+        print("missed after %.1f s; nineteen after %.1f; among twenty dead after %.1f" % tuple(took))
+        self.assertEqual([n for n, status in first.rows().items() if status == "alive"],
+                         [n.name for n in lives])
+
     def test_who_leaves_runs_its_own_handlers(self):
         n1 = self.agent("n1")
         n2, heard = self.listener("n2", "-join", n1.address)
