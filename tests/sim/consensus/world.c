@@ -8,6 +8,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+#define LANES 4 /* that the hash of a message has */
+
 /* -- logs ---------------------------------------------------------------------------------- */
 
 const struct sim_entry *sim_log_at(const struct sim_log *log, uint64_t index)
@@ -222,10 +224,34 @@ void sim_persist(struct sim_world *w, struct sim_node *n, size_t count)
 
 /* -- effects ------------------------------------------------------------------------------- */
 
+static uint64_t folded(uint64_t hash, uint64_t v)
+{
+    hash = (hash ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
 static void fold(struct sim_world *w, uint64_t v)
 {
-    w->hash = (w->hash ^ v) * UINT64_C(0x9e3779b97f4a7c15);
-    w->hash ^= w->hash >> 29;
+    w->hash = folded(w->hash, v);
+}
+
+/* Many: by lanes, which the processor works on at the same time. */
+static void fold_words(struct sim_world *w, const uint64_t *words, size_t count)
+{
+    uint64_t lanes[LANES] = { 0 };
+    size_t at = 0;
+
+    for (; at + LANES <= count; at += LANES) {
+        for (size_t i = 0; i < LANES; i++) {
+            lanes[i] = folded(lanes[i], words[at + i]);
+        }
+    }
+    for (size_t i = 0; i < LANES; i++) {
+        fold(w, lanes[i]);
+    }
+    for (; at < count; at++) {
+        fold(w, words[at]);
+    }
 }
 
 static void fold_effects(struct sim_world *w, const struct consensus_effects *fx)
@@ -242,9 +268,7 @@ static void fold_effects(struct sim_world *w, const struct consensus_effects *fx
 
         _Static_assert(sizeof words == sizeof m, "a message is whole words");
         memcpy(words, &m, sizeof words);
-        for (size_t j = 0; j < MU_LEN(words); j++) {
-            fold(w, words[j]);
-        }
+        fold_words(w, words, MU_LEN(words));
     }
     for (size_t i = 0; i < fx->writes_count; i++) {
         fold(w, fx->writes[i].seq);
