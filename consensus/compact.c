@@ -115,25 +115,33 @@ void consensus__marks_reset(struct consensus *c)
     c->log.compact_asked = c->log.base_index;
 }
 
+/* How many marks are at no later an index, and of no more bytes: they ascend in both. */
+static uint32_t marks_until(const struct consensus__log *log, uint64_t index, uint64_t bytes)
+{
+    uint32_t from = 0;
+    uint32_t to = log->marks_count;
+
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        const struct consensus__mark *m = &log->marks[middle];
+
+        if (m->index <= index && m->bytes <= bytes) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return from;
+}
+
 /* The highest index known to have at least `bytes` of the log between it and `index`; 0: none. */
 static uint64_t back(const struct consensus__log *log, uint64_t index, uint64_t bytes)
 {
-    uint64_t at = index == log->last_index ? log->bytes : 0;
-    uint64_t found = 0;
+    uint32_t here = marks_until(log, index, UINT64_MAX);
+    uint64_t at = index == log->last_index ? log->bytes : here > 0 ? log->marks[here - 1].bytes : 0;
+    uint32_t found = at < bytes ? 0 : marks_until(log, index, at - bytes);
 
-    for (uint32_t i = 0; at == 0 && i < log->marks_count; i++) {
-        uint32_t newest = log->marks_count - 1 - i;
-
-        if (log->marks[newest].index <= index) {
-            at = log->marks[newest].bytes;
-        }
-    }
-    for (uint32_t i = 0; i < log->marks_count && log->marks[i].index <= index; i++) {
-        if (log->marks[i].bytes + bytes <= at) {
-            found = log->marks[i].index;
-        }
-    }
-    return found;
+    return found > 0 ? log->marks[found - 1].index : 0;
 }
 
 /* -- what may go --------------------------------------------------------------------------- */

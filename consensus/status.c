@@ -107,6 +107,10 @@ static void check_log(const struct consensus *c)
     /* what must stay in memory: above applied, or not durable */
     MU_ASSERT(c->log.tail_first <= c->writes.stable + 1);
     MU_ASSERT(consensus__log_last_term(c) <= c->hard.term);
+    for (uint32_t i = 1; i < c->log.marks_count; i++) { /* searched by halves */
+        MU_ASSERT(c->log.marks[i].index > c->log.marks[i - 1].index);
+        MU_ASSERT(c->log.marks[i].bytes >= c->log.marks[i - 1].bytes);
+    }
 }
 
 static void check_indexes(const struct consensus *c)

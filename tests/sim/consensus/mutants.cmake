@@ -486,6 +486,12 @@ mutant(copies_prove_each_other sums.c scripts
 mutant(compacts_what_is_not_durable compact.c sim
     "    uint64_t durable = c->durable_applied;"
     "    uint64_t durable = c->applied;")
+mutant(marks_of_any_size compact.c scripts
+    "        if (m->index <= index && m->bytes <= bytes) {"
+    "        if (m->index <= index) {")
+mutant(marks_of_any_index compact.c scripts
+    "        if (m->index <= index && m->bytes <= bytes) {"
+    "        if (m->bytes <= bytes) {")
 mutant(sheds_what_is_not_durable compact.c unit_step
     "    return c->log.shed_to <= c->durable_applied ? c->log.shed_to : 0;"
     "    return c->log.shed_to <= c->applied ? c->log.shed_to : 0;")
