@@ -216,6 +216,14 @@ static bool is_overtaken(const struct consensus *c)
            c->now_ms - c->office.overtaken_ms > 2 * (uint64_t)c->options.slow_ms;
 }
 
+/* As long as a leader's first entry is not committed others may lack much of what came before, and
+ * nobody who does could be elected: who gets on with it has the time it takes. */
+static bool is_catching_up(const struct consensus *c, const struct consensus__peer *p)
+{
+    return c->commit < c->office.first_index && p->match < c->log.last_index &&
+           c->now_ms - p->moved_ms <= c->options.election_ms_min;
+}
+
 /* A server whose disk is full, takes no writes or does not complete them leads only as long as
  * nobody else could (spec 2.15): one that has all that is committed and said so lately, with a
  * healthy disk. */
@@ -225,7 +233,7 @@ static bool should_yield_disk(const struct consensus *c)
     uint32_t i = best(c, is_fit);
 
     return (has_no_room(c) || (is_slow && is_overtaken(c))) && i != CONSENSUS_PEERS_MAX &&
-           c->peers[i].match >= c->commit;
+           c->peers[i].match >= c->commit && !is_catching_up(c, &c->peers[i]);
 }
 
 /* A server whose state is lost leads because nobody else could be elected: its log is the longest.
