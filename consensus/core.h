@@ -139,6 +139,7 @@ struct consensus__peer {
     uint64_t snap_next_ms;   /* not before: after a transfer that failed */
     uint64_t snap_pinned_ms; /* until then compaction waits for it: it was sent a snapshot */
     uint64_t snap_held;      /* entry of one of which it has all bytes; it imports it; or 0 */
+    uint64_t snap_wanted;    /* given up as silent: the byte it was at, plus one; or 0 */
     uint64_t fetch_ms;       /* when old entries were asked of the store last, for it */
     uint64_t fetch_load; /* while clients press: not again before office.load has come to this */
     struct consensus_sum sum; /* as it said last */

@@ -182,6 +182,7 @@ static void transfer_begin(struct consensus *c, struct consensus__peer *p)
     s->asked_ms = 0;
     s->is_asking = true;
     s->stored = s->sent = 0;
+    p->snap_wanted = 0;
     p->snap_pinned_ms = c->now_ms + c->options.snap_pin_ms;
     consensus__note(c, CONSENSUS_T_SNAP_SENDS, &p->id, s->snap.index, s->snap.bytes, 0);
 }
@@ -253,6 +254,7 @@ static void transfer_run(struct consensus *c, struct consensus__peer *p)
         consensus__note(c, CONSENSUS_T_SNAP_STALLS, &p->id, s->snap.index, s->stored,
                         s->snap.bytes);
         transfer_failed(c, p);
+        p->snap_wanted = s->stored + 1;
         return;
     }
     if (p->is_blocked) {
@@ -318,6 +320,17 @@ static void on_want(struct consensus *c, const struct consensus_msg *m)
     }
 }
 
+/* Silent for so long that it was given up, and gets on after all: it has its turn at once. What it
+ * said before may come late, and says nothing new. */
+static void on_late_want(const struct consensus *c, struct consensus__peer *p,
+                         const struct consensus_msg *m)
+{
+    if (p->snap_wanted > 0 && m->snapshot_res.offset >= p->snap_wanted) {
+        p->snap_wanted = 0;
+        p->snap_next_ms = c->now_ms;
+    }
+}
+
 static void on_done(struct consensus *c, struct consensus__peer *p, const struct consensus_msg *m)
 {
     if (m->snapshot_res.match > c->log.last_index) {
@@ -367,6 +380,8 @@ void consensus__on_snap_res(struct consensus *c, const struct consensus_msg *m)
     case CONSENSUS_SNAP_WANT:
         if (consensus__is_sending_to(c, p)) {
             on_want(c, m);
+        } else {
+            on_late_want(c, p, m);
         }
         break;
     case CONSENSUS_SNAP_DONE: on_done(c, p, m); break;

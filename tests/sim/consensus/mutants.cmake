@@ -486,6 +486,14 @@ mutant(copies_prove_each_other sums.c scripts
 mutant(compacts_what_is_not_durable compact.c sim
     "    uint64_t durable = c->durable_applied;"
     "    uint64_t durable = c->applied;")
+mutant(late_disk_waits_for_its_turn snapshot.c scripts
+    "m->snapshot_res.offset >= p->snap_wanted) {"
+    "m->snapshot_res.offset < p->snap_wanted) {")
+mutant(gives_a_full_disk_to_who_lags transfer.c scripts
+    "p->match < c->log.last_index &&
+           c->now_ms - p->moved_ms"
+    "p->match < c->commit &&
+           c->now_ms - p->moved_ms")
 mutant(marks_of_any_size compact.c scripts
     "        if (m->index <= index && m->bytes <= bytes) {"
     "        if (m->index <= index) {")
