@@ -326,6 +326,8 @@ enum mu_code agent__consensus_open(struct agent *a, const struct catalog_applied
         .timing = c->is_dev ? CONSENSUS_FAST : CONSENSUS_LAN,
         .multiplier = (unsigned)c->raft_multiplier,
         .expect = c->is_bootstrap ? 1 : (unsigned)c->bootstrap_expect,
+        .was_member = a->data.was_member,
+        .awaits_view = true,
         .transport = &agent__transport,
         .transport_self = a,
         .callbacks = {

@@ -12,6 +12,11 @@
 
 #define NOTE       "set-aside" /* holds the folder's name */
 #define NOTE_BYTES 64
+#define MARK       "was-a-member"
+
+static const char mark_text[] =
+    "This server belonged to a cluster, and waits to be added to it again. A new cluster is formed "
+    "by servers with empty data directories.\n";
 
 static const char *const moved_folders[] = { "consensus", "state" };
 
@@ -81,6 +86,24 @@ static enum mu_code move_all(const char *data_dir, const char *to, struct mu_err
     return rc;
 }
 
+static enum mu_code mark_put(const char *data_dir, struct mu_err *err)
+{
+    char *mark = path_of(data_dir, MARK);
+    enum mu_code rc = mu_file_replace(mark, MU_SPAN_LIT(mark_text), 0644, err);
+
+    mu_free(mark);
+    return rc;
+}
+
+bool aside_was_member(const char *data_dir)
+{
+    char *mark = path_of(data_dir, MARK);
+    bool is_there = access(mark, F_OK) == 0;
+
+    mu_free(mark);
+    return is_there;
+}
+
 enum mu_code aside_finish(const char *data_dir, bool *moved, struct mu_err *err)
 {
     char *note = path_of(data_dir, NOTE);
@@ -92,6 +115,9 @@ enum mu_code aside_finish(const char *data_dir, bool *moved, struct mu_err *err)
         rc = move_all(data_dir, mu_buf_text(&to), err);
     } else if (rc == MU_NOT_FOUND) {
         rc = MU_OK;
+    }
+    if (rc == MU_OK && *moved) {
+        rc = mark_put(data_dir, err);
     }
     if (rc == MU_OK && *moved) {
         rc = mu_file_remove(note, err);

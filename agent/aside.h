@@ -20,6 +20,9 @@
 
 /* Decide it, durably; `to` is a folder's name. What lies there already is deleted. */
 MU_MUST_CHECK enum mu_code aside_begin(const char *data_dir, const char *to, struct mu_err *err);
+/* Has this directory held the state of a server that was set aside? It then forms no cluster by
+ * itself: the one that it was in may still live, and add it. */
+bool aside_was_member(const char *data_dir);
 /* Do what was decided; false in `moved`: nothing was. */
 MU_MUST_CHECK enum mu_code aside_finish(const char *data_dir, bool *moved, struct mu_err *err);
 

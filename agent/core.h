@@ -58,6 +58,7 @@ struct agent {
         bool is_node_new;   /* not yet what the directory says: agent__identity_keep() */
         uint64_t boot;      /* drawn at each start */
         bool was_set_aside; /* at this start: aside.h */
+        bool was_member;    /* of a cluster whose state was set aside, now or before */
     } data;
     struct mu_addr advertise, advertise_wan; /* chosen; advertise has the serf_lan port */
 
@@ -496,6 +497,7 @@ void agent__join_open(struct agent *a);
 void agent__join_close(struct agent *a);
 void agent__join_soon(struct agent *a); /* what stood in the way is gone: try at once */
 void agent__join_lost(struct agent *a); /* no server is alive any more: client agents rejoin */
+bool agent__is_to_ask(const struct agent *a);  /* none of retry_join was tried yet */
 bool agent__has_joined(const struct agent *a); /* somebody took us in, or came to us */
 void agent__join_conflict(struct agent *a,
                           const char *text); /* our name or id is held by another */

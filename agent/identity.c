@@ -129,6 +129,7 @@ static enum mu_code dir_open(struct agent *a, struct mu_err *err)
     }
     if (rc == MU_OK) {
         rc = aside_finish(a->data.dir, &a->data.was_set_aside, err);
+        a->data.was_member = aside_was_member(a->data.dir);
     }
     for (size_t i = 0; i < MU_LEN(folders) && rc == MU_OK; i++) {
         char *path = agent__data_path(a, folders[i]);

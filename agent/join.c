@@ -25,6 +25,7 @@ struct join {
     struct agent *agent;
     bool is_running; /* a join is under way: its callback comes */
     bool is_joined;  /* somebody of the loop's list was contacted in this life */
+    bool has_tried;  /* or all of it was tried once */
     bool is_first;   /* start_join is what is tried; the loop's list comes when it is done */
     bool is_closed;
     bool has_lost; /* client: no server is alive */
@@ -257,6 +258,8 @@ static void on_joined(void *data, unsigned contacted, const char *why)
         join_free(j);
         return;
     }
+    j->has_tried |= !j->is_first;
+    agent__peers_refresh(a);
     if (contacted > 0) {
         on_contact(j, contacted);
         return;
@@ -338,6 +341,11 @@ void agent__join_lost(struct agent *a)
     mu_log(MU_WARN, "agent.client", "No server is alive any more, looking for one");
     j->has_lost = true;
     join_again(j);
+}
+
+bool agent__is_to_ask(const struct agent *a)
+{
+    return a->join != NULL && a->config->retry_join_count > 0 && !a->join->has_tried;
 }
 
 bool agent__has_joined(const struct agent *a)

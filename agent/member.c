@@ -84,9 +84,11 @@ static void tags_of_agent(struct agent *a, struct tags *t)
     if (c->ports.serf_wan > 0) {
         tag_add_number(t, "wan_join_port", c->ports.serf_wan);
     }
-    if (c->is_bootstrap) {
+    bool may_form = !mu_id_is_none(&id.cluster) || !a->data.was_member;
+
+    if (may_form && c->is_bootstrap) {
         tag_add(t, "bootstrap", "1");
-    } else if (c->bootstrap_expect > 0) {
+    } else if (may_form && c->bootstrap_expect > 0) {
         tag_add_number(t, "expect", c->bootstrap_expect);
     }
     tag_add_id(t, "mu_disk", &id.disk);

@@ -242,6 +242,13 @@ static void peer_refresh(struct agent *a, struct peer *p)
     peer_tell(p);
 }
 
+static bool forms_alone(const struct agent *a)
+{
+    struct consensus_identity id = consensus_driver_identity(a->consensus);
+
+    return a->config->is_bootstrap && mu_id_is_none(&id.cluster);
+}
+
 void agent__peers_refresh(struct agent *a)
 {
     struct candidates c = { .count = 0 };
@@ -251,6 +258,9 @@ void agent__peers_refresh(struct agent *a)
     }
     MU_LIST_EACH (place, &a->peers->list) {
         peer_refresh(a, MU_CONTAINER(place, struct peer, place));
+    }
+    if (forms_alone(a) && agent__is_to_ask(a)) {
+        return; /* they may tell of a cluster: it must not form another beside it */
     }
     agent__each_server(a, add_candidate, &c);
     consensus_driver_candidates(a->consensus, c.items, c.count);

@@ -53,6 +53,7 @@ struct consensus_bootstrap {
     struct consensus_bootstrap_set asked;     /* PINGING */
     uint32_t answers;                         /* bits of the set: PONG or PROMISED */
     bool was_told;                            /* BOUND: that nobody decides */
+    bool has_view;                            /* CANDIDATES came */
     struct mu_id broken;                      /* cluster of a promise that was not kept */
     struct consensus_bootstrap_candidate candidates[CANDIDATES_MAX];
     size_t candidates_count;
@@ -161,8 +162,14 @@ static enum consensus_bootstrap_why objection(const struct consensus_bootstrap *
                                               const struct consensus_bootstrap_set *set,
                                               const struct mu_id *coordinator)
 {
+    if (b->options.was_member) {
+        return BOOTSTRAP_WAS_MEMBER;
+    }
     if (b->options.expect == 0) {
         return BOOTSTRAP_NOT_EXPECTED;
+    }
+    if (b->options.awaits_view && !b->has_view) {
+        return BOOTSTRAP_UNTOLD;
     }
     for (size_t i = 0; i < b->candidates_count; i++) {
         const struct consensus_bootstrap_candidate *k = &b->candidates[i];
@@ -516,7 +523,7 @@ static void on_promised(struct consensus_bootstrap *b, const struct consensus_bo
 static void on_refused(struct consensus_bootstrap *b, const struct consensus_bootstrap_msg *m)
 {
     enum consensus_bootstrap_why why =
-        m->why <= BOOTSTRAP_NOT_EXPECTED ? (enum consensus_bootstrap_why)m->why : BOOTSTRAP_FREE;
+        m->why <= BOOTSTRAP_UNTOLD ? (enum consensus_bootstrap_why)m->why : BOOTSTRAP_FREE;
 
     if (b->phase == PROMISING && mu_id_eq(&b->record.cluster, &m->cluster) &&
         place_of(&b->record.set, &m->from, &m->from_disk) >= 0) {
@@ -655,6 +662,7 @@ static void on_invited(struct consensus_bootstrap *b, const struct mu_id *cluste
 static void on_candidates(struct consensus_bootstrap *b,
                           const struct consensus_bootstrap_candidate *at, size_t count)
 {
+    b->has_view = true;
     b->candidates_count = 0;
     for (size_t i = 0; i < count && b->candidates_count < CANDIDATES_MAX; i++) {
         if (!mu_id_eq(&at[i].server, &b->options.server) && !mu_id_is_none(&at[i].server)) {

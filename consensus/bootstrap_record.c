@@ -23,6 +23,8 @@ const char *consensus_bootstrap_why_text(enum consensus_bootstrap_why why)
         [BOOTSTRAP_BOUND] = "promised to another set",
         [BOOTSTRAP_EXISTS] = "a cluster exists already: waits to be added to it",
         [BOOTSTRAP_NOT_EXPECTED] = "bootstrap_expect is not set",
+        [BOOTSTRAP_WAS_MEMBER] = "belonged to a cluster: waits to be added to it again",
+        [BOOTSTRAP_UNTOLD] = "asks those first that it is to join",
     };
 
     MU_ASSERT((size_t)why < MU_LEN(texts)); /* a peer's is looked at first */

@@ -20,6 +20,8 @@ enum mu_code consensus__node_bootstrap_open(struct consensus_node *n, struct mu_
         .server = n->options.server,
         .disk = n->opened.disk,
         .expect = n->options.expect,
+        .was_member = n->options.was_member,
+        .awaits_view = n->options.awaits_view,
         .retry_ms = RETRY_MS,
         .patience_ms = PATIENCE_MS,
         .seed = mu_rand_u64(&n->rand),

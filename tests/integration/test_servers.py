@@ -22,11 +22,11 @@ class Members(ClusterTest):
         cluster = self.cluster(servers=servers, clients=clients, args=[*QUICK, *args])
         return cluster.start().wait_ready()
 
-    def add(self, cluster, name):
+    def add(self, cluster, name, *args):
         joins = []
         for server in cluster.servers()[:3]:
             joins += ["-retry-join", server.address]
-        return cluster.add(name, True, [*joins, *QUICK]).start()
+        return cluster.add(name, True, [*joins, *QUICK, *args]).start()
 
     def healthy(self, agent):
         return agent.get("/v1/operator/autopilot/health").status == 200
@@ -124,6 +124,41 @@ class Members(ClusterTest):
         back = next(s for s in cluster.servers() if not s.running())
         back.start()
         wait_for("it to be a voter again", lambda: back.name in voters(last), PATIENCE * 2)
+
+    def test_who_left_forms_no_other_cluster(self):
+        """Enough of them for one come back while the one that stayed is away: they wait for it."""
+        cluster = self.start()
+        s1 = cluster.agents["s1"]
+        self.add(cluster, "s4", "-bootstrap-expect", "3")
+        wait_for("four voters", lambda: len(voters(s1)) == 4, PATIENCE * 2)
+        s1.ok("PUT", "/v1/kv/precious", "1")
+        left = [s for s in cluster.servers() if s is not s1]
+        for one in left:
+            one.ok("PUT", "/v1/agent/leave")
+            self.assertEqual(one.wait(), 0)
+            wait_for("it to be out", lambda n=one.name: n not in peers(s1))
+        s1.kill()
+        for one in left:
+            one.start()
+        for one in left:
+            wait_for("it to say what it waits for", lambda o=one: "belonged to a cluster: waits to be "
+                     "added to it again" in o.log_text())
+            wait_for("them to see each other", lambda o=one: list(
+                o.members().values()).count(1) == 3)
+            self.assertEqual(one.get("/v1/status/leader").text, '""')
+        s1.start()
+        wait_for("four voters again", lambda: len(voters(s1)) == 4, PATIENCE * 3)
+        for one in left:
+            wait_for("what was kept", lambda o=one: o.get("/v1/kv/precious?stale&raw").text == "1")
+
+    def test_one_that_shall_begin_a_cluster_joins_the_one_that_lives(self):
+        cluster = self.start()
+        s1 = cluster.agents["s1"]
+        s1.ok("PUT", "/v1/kv/precious", "1")
+        s4 = self.add(cluster, "s4", "-bootstrap")
+        wait_for("it to be a voter", lambda: "s4" in voters(s1), PATIENCE * 2)
+        wait_for("what the cluster has", lambda: s4.get("/v1/kv/precious?raw").text == "1")
+        self.assertEqual(len(voters(s4)), 4)
 
     def test_one_that_was_away_while_all_changed_is_taken_in_again(self):
         cluster = self.start()

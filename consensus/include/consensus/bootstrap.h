@@ -81,6 +81,8 @@ enum consensus_bootstrap_why {
     BOOTSTRAP_BOUND,        /* promised to another set */
     BOOTSTRAP_EXISTS,       /* a cluster exists: waits to be added */
     BOOTSTRAP_NOT_EXPECTED, /* bootstrap_expect is 0 */
+    BOOTSTRAP_WAS_MEMBER,   /* it belonged to a cluster, which may add it again */
+    BOOTSTRAP_UNTOLD,       /* gossip has not said yet who is in sight */
 };
 const char *consensus_bootstrap_why_text(enum consensus_bootstrap_why why);
 
@@ -157,6 +159,8 @@ struct consensus_bootstrap_effects {
 struct consensus_bootstrap_options {
     struct mu_id server, disk;
     uint32_t expect;      /* 0: never forms a cluster by itself */
+    bool was_member;      /* nor one that belonged to a cluster */
+    bool awaits_view;     /* until CANDIDATES came once it forms none */
     uint32_t retry_ms;    /* between tries; 100 */
     uint32_t patience_ms; /* a coordinator's, until it aborts; 1000 */
     uint64_t seed;

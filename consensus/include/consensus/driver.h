@@ -74,6 +74,8 @@ struct consensus_driver_options {
     enum consensus_timing timing;
     unsigned multiplier; /* performance.raft_multiplier, 1..10: scales all times */
     unsigned expect;     /* bootstrap_expect; 1 for -bootstrap and -dev; 0: never bootstraps */
+    bool was_member;     /* of a cluster that it left: nor does it then; others may add it */
+    bool awaits_view;    /* nor before consensus_driver_candidates() */
     const struct consensus_transport *transport; /* borrowed until stopped */
     void *transport_self;
     struct consensus_callbacks callbacks;

@@ -310,10 +310,84 @@ static void verdicts_of_strangers_are_ignored(void **state)
     mu_free(b);
 }
 
+/* What it says that it waits for, after this; BOOTSTRAP_FREE with `forms`: it forms one alone. */
+static enum consensus_bootstrap_why told(struct consensus_bootstrap *b,
+                                         const struct consensus_bootstrap_event *ev, bool *forms)
+{
+    struct consensus_bootstrap_effects fx;
+    enum consensus_bootstrap_why why = BOOTSTRAP_FREE;
+
+    consensus_bootstrap_step(b, ev, &fx);
+    for (size_t i = 0; i < fx.notices_count; i++) {
+        if (fx.notices[i].kind == BOOTSTRAP_N_WAITING) {
+            why = fx.notices[i].why;
+        }
+    }
+    *forms = fx.record != NULL || fx.adopt != NULL;
+    return why;
+}
+
+static struct consensus_bootstrap *alone(struct consensus_bootstrap_options options)
+{
+    struct consensus_bootstrap *b = mu_new(consensus_bootstrap_bytes());
+    struct consensus_bootstrap_record none = { .is_promised = false };
+
+    options.server = id_of(1);
+    options.disk = id_of(101);
+    options.retry_ms = 100;
+    options.patience_ms = 1000;
+    consensus_bootstrap_init(b, &options, &none, &(struct mu_id){ { 0 } }, 1);
+    return b;
+}
+
+static void who_belonged_to_a_cluster_forms_none(void **state)
+{
+    struct consensus_bootstrap *b =
+        alone((struct consensus_bootstrap_options){ .expect = 1, .was_member = true });
+    struct consensus_bootstrap_event wake = { .kind = BOOTSTRAP_EV_WAKE, .now_ms = 2 };
+    bool forms;
+
+    (void)state;
+    assert_int_equal(told(b, &wake, &forms), BOOTSTRAP_WAS_MEMBER);
+    for (wake.now_ms = 100; wake.now_ms < 100000; wake.now_ms += 1000) {
+        (void)told(b, &wake, &forms);
+        assert_false(forms);
+    }
+    mu_free(b);
+}
+
+static void who_awaits_its_view_forms_none_before(void **state)
+{
+    struct consensus_bootstrap_candidate seen = {
+        .server = id_of(2), .disk = id_of(102), .cluster = id_of(77), .is_alive = true
+    };
+    struct consensus_bootstrap_event ev = { .kind = BOOTSTRAP_EV_WAKE, .now_ms = 2 };
+    bool forms;
+
+    (void)state;
+    for (size_t count = 0; count < 2; count++) {
+        struct consensus_bootstrap *b =
+            alone((struct consensus_bootstrap_options){ .expect = 1, .awaits_view = true });
+
+        ev.kind = BOOTSTRAP_EV_WAKE;
+        assert_int_equal(told(b, &ev, &forms), BOOTSTRAP_UNTOLD);
+        assert_false(forms);
+        ev.now_ms = 20000;
+        assert_int_equal(told(b, &ev, &forms), BOOTSTRAP_FREE);
+        assert_false(forms);
+        ev.kind = BOOTSTRAP_EV_CANDIDATES;
+        ev.candidates.at = &seen;
+        ev.candidates.count = count;
+        assert_int_equal(told(b, &ev, &forms), count > 0 ? BOOTSTRAP_EXISTS : BOOTSTRAP_FREE);
+        assert_int_equal(forms, count == 0);
+        mu_free(b);
+    }
+}
+
 static void every_reason_has_words(void **state)
 {
     (void)state;
-    for (int i = BOOTSTRAP_FREE; i <= BOOTSTRAP_NOT_EXPECTED; i++) {
+    for (int i = BOOTSTRAP_FREE; i <= BOOTSTRAP_UNTOLD; i++) {
         assert_in_range(strlen(consensus_bootstrap_why_text((enum consensus_bootstrap_why)i)), 10,
                         80);
     }
@@ -330,6 +404,8 @@ int main(void)
         cmocka_unit_test(at_most_nine_become_voters),
         cmocka_unit_test(improper_promises_bind_nobody),
         cmocka_unit_test(verdicts_of_strangers_are_ignored),
+        cmocka_unit_test(who_belonged_to_a_cluster_forms_none),
+        cmocka_unit_test(who_awaits_its_view_forms_none_before),
         cmocka_unit_test(every_reason_has_words),
     };
 
