@@ -206,6 +206,8 @@ bool consensus__journal_is_pressed(const struct consensus_journal *j); /* and it
 
 #define CONSENSUS_JOURNAL_NAME_MAX 32
 #define CONSENSUS_FILL_NAME        "spare.part"
+/* What its user can do about a directory that nothing can go on from. */
+#define CONSENSUS_START_OVER "muster recover -rejoin lets the server start over as a new one"
 void consensus__journal_name(uint64_t number, char out[CONSENSUS_JOURNAL_NAME_MAX]);
 void consensus__journal_spare_name(uint64_t number, char out[CONSENSUS_JOURNAL_NAME_MAX]);
 /* "log-<16 hex>.seg", "spare-<16 hex>.seg". */

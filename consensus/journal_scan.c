@@ -13,9 +13,7 @@
 #include "base/mem.h"
 
 /* What to do is the same for all damage until a server can be repaired by its peers. */
-#define ADVICE                                                                           \
-    "; the log is damaged and is left as it is: restore this file from before, or move " \
-    "the data directory away and let the server join as a new one"
+#define ADVICE "; the log is damaged and is left as it is: " CONSENSUS_START_OVER
 
 enum mu_code consensus__journal_damage(const struct consensus_journal *j, uint64_t number,
                                        uint64_t offset, const char *what, struct mu_err *err)

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/wire.h"
+#include "journal.h"
 
 #define META_MAGIC 0x6174656d7473756dULL /* "mustmeta" */
 #define SUM_BYTES  16U
@@ -123,7 +124,7 @@ enum mu_code consensus__meta_decode(struct mu_span bytes, struct consensus_meta 
         is_zero(mu_span_sub(bytes, CONSENSUS_META_SLOT, CONSENSUS_META_SLOT))) {
         return mu_fail(err, MU_NOT_FOUND, "nothing was written yet");
     }
-    return mu_fail(err, MU_CORRUPT, "neither of its two copies is intact");
+    return mu_fail(err, MU_CORRUPT, "neither of its two copies is intact: " CONSENSUS_START_OVER);
 }
 
 /* -- the file ------------------------------------------------------------------------------ */
@@ -147,13 +148,38 @@ static enum mu_code read_file(const struct consensus_disk *disk, struct consensu
     return rc == MU_OK ? consensus__meta_decode(mu_span_of(bytes, there), out, err) : rc;
 }
 
+static enum mu_code is_log(void *data, const char *name, struct mu_err *err)
+{
+    bool *has_logs = data;
+    uint64_t number;
+
+    (void)err;
+    *has_logs = *has_logs || consensus__journal_name_parse(name, "log-", &number);
+    return MU_OK;
+}
+
+/* It is not there: nothing was written yet, or it is lost. */
+static enum mu_code missing(const struct consensus_disk *disk, struct mu_err *err)
+{
+    bool has_logs = false;
+    enum mu_code rc = disk->ops->list(disk->self, is_log, &has_logs, err);
+
+    if (rc != MU_OK || !has_logs) {
+        return rc != MU_OK ? rc : MU_NOT_FOUND;
+    }
+    return mu_fail(err, MU_CORRUPT,
+                   "%s holds a log, but its file \"" CONSENSUS_META_NAME
+                   "\" is missing or blank: restore it, or " CONSENSUS_START_OVER,
+                   disk->ops->path(disk->self));
+}
+
 enum mu_code consensus__meta_load(const struct consensus_disk *disk, const struct mu_id *server,
                                   struct consensus_meta *out, struct mu_err *err)
 {
     enum mu_code rc = read_file(disk, out, err);
 
     if (rc == MU_NOT_FOUND) {
-        return rc;
+        return missing(disk, err);
     }
     if (rc != MU_OK) {
         return mu_wrap(err, rc, "%s/%s", disk->ops->path(disk->self), CONSENSUS_META_NAME);

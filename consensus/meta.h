@@ -51,7 +51,8 @@ void consensus__meta_encode(const struct consensus_meta *m, uint8_t slot[CONSENS
 MU_MUST_CHECK enum mu_code consensus__meta_decode(struct mu_span bytes, struct consensus_meta *out,
                                                   struct mu_err *err);
 
-/* Read it, or MU_NOT_FOUND when this directory has none yet. `server`: who we are. */
+/* Read it, or MU_NOT_FOUND when this directory has neither it nor a log yet. `server`: who we are.
+ */
 MU_MUST_CHECK enum mu_code consensus__meta_load(const struct consensus_disk *disk,
                                                 const struct mu_id *server,
                                                 struct consensus_meta *out, struct mu_err *err);

@@ -73,22 +73,11 @@ static enum mu_code reserve_new(struct segment_store *s, struct mu_err *err)
     return consensus__ballast_take(&s->log.ballast, disk, 0, err);
 }
 
-static enum mu_code is_log(void *data, const char *name, struct mu_err *err)
-{
-    bool *has_logs = data;
-    uint64_t number;
-
-    (void)err;
-    *has_logs = *has_logs || consensus__journal_name_parse(name, "log-", &number);
-    return MU_OK;
-}
-
 /* Who this disk is: as meta says, or made now. */
 static enum mu_code identify(struct segment_store *s, struct consensus_opened *out,
                              struct mu_err *err)
 {
     const struct consensus_disk *disk = &s->log.disk;
-    bool has_logs = false;
     enum mu_code rc = disk->ops->lock(disk->self, CONSENSUS_META_NAME, err);
 
     rc = rc == MU_OK ? sizes_settle(s, out, err) : rc;
@@ -104,18 +93,10 @@ static enum mu_code identify(struct segment_store *s, struct consensus_opened *o
     if (rc != MU_NOT_FOUND) {
         return rc;
     }
-    rc = disk->ops->list(disk->self, is_log, &has_logs, err);
-    if (rc == MU_OK && has_logs) {
-        return mu_fail(err, MU_CORRUPT,
-                       "%s holds a log, but its file \"" CONSENSUS_META_NAME "\" is missing or "
-                       "blank: restore it, or move the data directory away and let the server "
-                       "join as a new one",
-                       disk->ops->path(disk->self));
-    }
     s->log.meta = (struct consensus_meta){ .server = s->options.server,
                                            .disk = mu_id_drawn(&s->rand),
                                            .boot_count = 1 };
-    rc = rc == MU_OK ? reserve_new(s, err) : rc;
+    rc = reserve_new(s, err);
     return rc == MU_OK ? consensus__meta_save(disk, &s->log.meta, err) : rc;
 }
 

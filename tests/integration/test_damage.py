@@ -124,7 +124,7 @@ class Damage(ClusterTest):
         flip(path, 20)  # the head of the file
         victim.start()
         self.assertEqual(victim.wait(), 1)
-        self.assertRegex(victim.log_text(), re.escape(path) + r" at byte \d+: .*restore this file")
+        self.assertRegex(victim.log_text(), re.escape(path) + r" at byte \d+: .*recover -rejoin")
         self.assertTrue(cluster.leader().put("/v1/kv/a", b"b").status == 200)
 
 

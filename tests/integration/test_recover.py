@@ -119,6 +119,24 @@ class Recover(ClusterTest):
         self.wait_same([s2, s3])
         self.assertEqual(cluster.leader().name, "s1")
 
+    def test_a_log_without_its_meta_starts_over(self):
+        cluster = self.start()
+        s3 = cluster.agents["s3"]
+        s3.kill()
+        os.remove(os.path.join(s3.data, "consensus", "meta"))
+        s3.start()
+        self.assertEqual(s3.wait(), 1)
+        self.assertRegex(s3.log_text(), 'holds a log, but its file ."meta." is missing or blank: restore '
+                                        "it, or muster recover -rejoin lets the server start over")
+        words = [MUSTER, "recover", "-rejoin", "-yes", "-data-dir", s3.data]
+        run = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        s3.start()
+        s1 = cluster.agents["s1"]
+        self.write(s1, "afterwards")
+        wait_for("it to take part on its new disk", lambda: "s3" in voters(s3), PATIENCE * 3)
+        self.wait_same([s1, s3])
+
     def test_other_survivors_join_what_goes_furthest(self):
         cluster = self.start(servers=5)
         s1, s2, *lost = cluster.servers()

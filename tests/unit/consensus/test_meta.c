@@ -104,7 +104,8 @@ static void rot_of_both_slots_is_reported(void **state)
     bytes->data[40] ^= 1;
     bytes->data[CONSENSUS_META_SLOT + 90] ^= 1;
     assert_int_equal(load(d, &got, &err), MU_CORRUPT);
-    assert_string_equal(err.text, "/disk/meta: neither of its two copies is intact");
+    assert_string_equal(err.text, "/disk/meta: neither of its two copies is intact: "
+                                  "muster recover -rejoin lets the server start over as a new one");
     memory_disk_free(d);
 }
 
