@@ -149,7 +149,7 @@ struct drive {
     uint64_t heal_at;
     uint64_t clog_until[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t stall_until[SIM_NODES_MAX];
-    uint64_t sockets_until;       /* what waits for servers whose pause was cut short, at last */
+    uint64_t late_until;          /* what was under way when all was healed has come by then */
     struct sim_node *misled;      /* is told another number of servers than the rest; NULL: none */
     uint64_t slow_ms;             /* what every write takes, at last; 0: as planned */
     bool is_wiped[SIM_NODES_MAX]; /* and never taken in again: servers do not come and go */
@@ -174,6 +174,7 @@ void drive_draw(struct drive *d, const struct tape *tape);
 void drive_act(struct drive *d);
 /* From now on the network and the disks of all servers are as good as they get. */
 void drive_calm(struct drive *d);
+void drive_await(struct drive *d, uint64_t at); /* nothing rests before */
 /* All messages that were kept, however old, arrive once more. */
 void drive_replay_all(struct drive *d);
 

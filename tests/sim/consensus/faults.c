@@ -677,6 +677,11 @@ void drive_act(struct drive *d)
     }
 }
 
+void drive_await(struct drive *d, uint64_t at)
+{
+    d->late_until = at > d->late_until ? at : d->late_until;
+}
+
 void drive_calm(struct drive *d)
 {
     d->is_calm = true;
@@ -691,6 +696,12 @@ void drive_calm(struct drive *d)
     d->plan.disk_ms = 2;
     d->plan.apply_ms = 2;
     d->heal_at = 0;
+    for (uint32_t i = 0; i < d->w->nodes_count; i++) {
+        drive_await(d, d->stall_until[i]);
+        for (uint32_t j = 0; j < d->w->nodes_count; j++) {
+            drive_await(d, d->clog_until[i][j]);
+        }
+    }
     memset(d->clog_until, 0, sizeof d->clog_until);
     memset(d->stall_until, 0, sizeof d->stall_until);
 }

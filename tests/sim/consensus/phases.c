@@ -82,9 +82,7 @@ static void heal(struct drive *d, uint32_t bits)
             d->w->is_cut[i][j] &= !((bits >> j) & 1U);
         }
         if (n->paused_until > d->w->now) {
-            if (n->paused_until > d->sockets_until) {
-                d->sockets_until = n->paused_until;
-            }
+            drive_await(d, n->paused_until);
             n->paused_until = d->w->now;
         }
         if (n->is_up && n->dead != NULL && drive_is_odd(n)) {
@@ -275,7 +273,7 @@ static void must_rise(struct drive *d)
 static void must_rest(struct drive *d)
 {
     uint32_t bits = all_intact(d);
-    uint64_t begins_at = d->sockets_until > d->w->now ? d->sockets_until : d->w->now;
+    uint64_t begins_at = d->late_until > d->w->now ? d->late_until : d->w->now;
     uint64_t leaders = 0;
     uint64_t writes = 0;
     uint64_t terms = 0;
