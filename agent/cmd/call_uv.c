@@ -176,7 +176,10 @@ static enum mu_code take_address(struct cli *cli, struct asker *a, struct mu_err
     while (bytes > 0 && address[bytes - 1] == '/') {
         bytes--;
     }
-    mu_buf_addf(&a->url, "http://%.*s", (int)bytes, address);
+    /* a port alone is one of this machine; "::1" would be no port */
+    bool is_port = address[0] == ':' && address[1] != ':';
+
+    mu_buf_addf(&a->url, "http://%s%.*s", is_port ? "localhost" : "", (int)bytes, address);
     a->base = mu_buf_text(&a->url);
     return MU_OK;
 }

@@ -52,6 +52,10 @@ void serf_close(struct serf_client *c);
 /* A request: serf_begin(), its body into c->out (if it has one), serf_send(). Its number. */
 uint64_t serf_begin(struct serf_client *c, const char *command);
 void serf_send(struct serf_client *c);
+/* "host", "host:port" or "[ip6]:port", an error in Go's words. In ":port" the host is empty;
+ * without a port it stays as it is. */
+MU_MUST_CHECK enum mu_code serf_address(const char *text, struct mu_span *host, uint16_t *port,
+                                        struct mu_err *err);
 /* The next header, and the body behind it: `has_body` is of the answer to the last request, records
  * of streams have one. A body comes behind an error, too, of commands that answer with one. False:
  * c->error says why; an error of the agent's, or "client closed". What was read before is gone. */

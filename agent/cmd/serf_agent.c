@@ -54,10 +54,10 @@ static enum mu_code put_addresses(struct said *s, struct mu_json_out *o, struct 
 
     advertise.port = bind.port;
     if (rc == MU_OK && s->advertise != NULL) {
-        rc = said_address(s, "advertise", s->advertise, &advertise, err);
+        rc = said_address(s, "Invalid advertise address", s->advertise, &advertise, err);
     }
     if (rc == MU_OK && s->rpc_addr != NULL && serf_socket_path(s->rpc_addr) == NULL) {
-        rc = said_address(s, "RPC", s->rpc_addr, &rpc, err);
+        rc = said_address(s, "Error starting RPC listener: listen tcp", s->rpc_addr, &rpc, err);
     }
     if (rc != MU_OK) {
         return rc;

@@ -52,7 +52,8 @@ struct said_address {
 
 /* Where gossip is bound: -bind, a name looked up, and -iface. */
 MU_MUST_CHECK enum mu_code said_bind(struct said *s, struct said_address *out, struct mu_err *err);
-/* "10.0.0.1", "name:99"; what is not said stays as `out` has it. `what` is for errors. */
+/* "10.0.0.1", "name:99"; what is not said stays as `out` has it, but ":99" means all addresses
+ * where there is one to listen at. `what` stands before errors. */
 MU_MUST_CHECK enum mu_code said_address(struct said *s, const char *what, const char *text,
                                         struct said_address *out, struct mu_err *err);
 /* Tags that were set when the agent ran before; a file that is not there holds none. */

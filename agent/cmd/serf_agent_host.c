@@ -17,7 +17,7 @@
 #include "gossip/keyring.h"
 #include "serf_agent.h"
 
-#define BIND_ANY "0.0.0.0"
+#define ALL_ADDRESSES "0.0.0.0"
 
 /* -- names ------------------------------------------------------------------------------------- */
 
@@ -33,7 +33,7 @@ static enum mu_code look_up(struct said *s, const char *what, const char **host,
         return MU_OK;
     }
     if (getaddrinfo(*host, NULL, &hints, &all) != 0) {
-        return mu_fail(err, MU_INVALID, "Invalid %s address: lookup %s: no such host", what, *host);
+        return mu_fail(err, MU_INVALID, "%s: lookup %s: no such host", what, *host);
     }
     for (const struct addrinfo *a = all; a != NULL; a = a->ai_next) {
         if (mu_addr_from_sockaddr(a->ai_addr, &addr) &&
@@ -51,13 +51,13 @@ enum mu_code said_address(struct said *s, const char *what, const char *text,
                           struct said_address *out, struct mu_err *err)
 {
     struct mu_span host;
-    const char *colon = strrchr(text, ':');
+    enum mu_code rc = serf_address(text, &host, &out->port, err);
 
-    if (!mu_addr_split(mu_span_text(text), &host, &out->port)) {
-        return mu_fail(err, MU_INVALID, "Invalid %s address: address tcp/%s: unknown port", what,
-                       colon != NULL ? colon + 1 : text);
+    if (rc != MU_OK) {
+        return mu_wrap(err, rc, "%s", what);
     }
     if (host.bytes == 0) {
+        out->host = out->host != NULL ? ALL_ADDRESSES : NULL;
         return MU_OK;
     }
     out->host = mu_arena_text(&s->arena, host.data, host.bytes);
@@ -99,7 +99,7 @@ static enum mu_code bind_to_iface(struct said *s, struct said_address *at, struc
 {
     struct mu_addr wanted = MU_ADDR_NONE, found = MU_ADDR_NONE;
     char text[MU_ADDR_TEXT_MAX];
-    bool is_any = strcmp(at->host, BIND_ANY) == 0;
+    bool is_any = strcmp(at->host, ALL_ADDRESSES) == 0;
 
     if (if_nametoindex(s->iface) == 0) {
         return mu_fail(err, MU_INVALID,
@@ -125,9 +125,9 @@ enum mu_code said_bind(struct said *s, struct said_address *out, struct mu_err *
 {
     enum mu_code rc = MU_OK;
 
-    *out = (struct said_address){ BIND_ANY, SERF_PORT };
+    *out = (struct said_address){ ALL_ADDRESSES, SERF_PORT };
     if (s->bind != NULL) {
-        rc = said_address(s, "bind", s->bind, out, err);
+        rc = said_address(s, "Invalid bind address", s->bind, out, err);
     }
     return rc == MU_OK && s->iface != NULL ? bind_to_iface(s, out, err) : rc;
 }

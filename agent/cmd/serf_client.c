@@ -81,6 +81,31 @@ static bool dial_path(struct serf_client *c, const char *path)
     return c->fd >= 0;
 }
 
+static enum mu_code bad_port(const char *port, struct mu_err *err)
+{
+    bool is_number = port[0] != '\0' && port[strspn(port, "0123456789")] == '\0';
+
+    return mu_fail(err, MU_INVALID,
+                   is_number ? "address %.64s: invalid port" : "address tcp/%.64s: unknown port",
+                   port);
+}
+
+enum mu_code serf_address(const char *text, struct mu_span *host, uint16_t *port,
+                          struct mu_err *err)
+{
+    const char *colon = strrchr(text, ':');
+
+    if (text[0] == '[' && strchr(text, ']') == NULL) {
+        return mu_fail(err, MU_INVALID, "address %.64s: missing ']' in address", text);
+    }
+    if (text[0] != '[' && strchr(text, ':') != colon) {
+        return mu_fail(err, MU_INVALID, "address %.64s: too many colons in address", text);
+    }
+    return mu_addr_split_open(mu_span_text(text), host, port)
+               ? MU_OK
+               : bad_port(colon != NULL ? colon + 1 : text, err);
+}
+
 static bool dial(struct serf_client *c, const char *addr)
 {
     static const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
@@ -91,16 +116,23 @@ static bool dial(struct serf_client *c, const char *addr)
     if (serf_socket_path(addr) != NULL) {
         return dial_path(c, serf_socket_path(addr));
     }
+    struct mu_err err = MU_ERR_NONE;
     struct mu_span span;
 
-    if (!mu_addr_split(mu_span_text(addr), &span, &port) || span.bytes >= sizeof host) {
-        (void)snprintf(c->error, sizeof c->error, "dial tcp: address %s: missing port in address",
-                       addr);
+    enum mu_code rc = serf_address(addr, &span, &port, &err);
+
+    if (rc != MU_OK) {
+        (void)mu_wrap(&err, rc, "dial tcp");
+        return fail(c, err.text);
+    }
+    if (span.bytes >= sizeof host) {
+        (void)snprintf(c->error, sizeof c->error, "dial tcp: lookup %s: no such host", addr);
         return false;
     }
     (void)snprintf(host, sizeof host, "%.*s", MU_SPAN_FMT(span));
     (void)snprintf(port_text, sizeof port_text, "%u", port);
-    if (getaddrinfo(host, port_text, &hints, &found) != 0) {
+    /* no host: this machine */
+    if (getaddrinfo(host[0] != '\0' ? host : NULL, port_text, &hints, &found) != 0) {
         (void)snprintf(c->error, sizeof c->error, "dial tcp: lookup %s: no such host", host);
         return false;
     }

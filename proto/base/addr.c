@@ -50,7 +50,7 @@ bool mu_addr_parse_ip(struct mu_span text, struct mu_addr *out)
     return true;
 }
 
-bool mu_addr_split(struct mu_span text, struct mu_span *host, uint16_t *port)
+bool mu_addr_split_open(struct mu_span text, struct mu_span *host, uint16_t *port)
 {
     size_t colons = 0;
     size_t last = 0;
@@ -71,9 +71,6 @@ bool mu_addr_split(struct mu_span text, struct mu_span *host, uint16_t *port)
         }
         *host = mu_span_sub(*host, 1, host->bytes - 2);
     }
-    if (host->bytes == 0) {
-        return false;
-    }
     if (has_port) {
         uint64_t value = 0;
 
@@ -83,6 +80,17 @@ bool mu_addr_split(struct mu_span text, struct mu_span *host, uint16_t *port)
         }
         *port = (uint16_t)value;
     }
+    return true;
+}
+
+bool mu_addr_split(struct mu_span text, struct mu_span *host, uint16_t *port)
+{
+    uint16_t found = *port;
+
+    if (!mu_addr_split_open(text, host, &found) || host->bytes == 0) {
+        return false;
+    }
+    *port = found;
     return true;
 }
 

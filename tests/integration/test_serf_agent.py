@@ -449,6 +449,27 @@ class SerfAgents(SerfAgentsTest):
         self.assertIn("    Advertise addr: '10.9.8.7:99'\n", named.log_text())
         self.assertIn("10.9.8.7:99  alive", named.serf("members")[1])
 
+    def test_a_port_alone(self):
+        """It listens at all addresses, and a client takes it for this machine's."""
+        gossip, rpc = gossip_port(), gossip_port()
+        n1 = SerfAgent(self.all, "n1", self.all.address(), False, [])
+        self.all.agents["n1"] = n1
+        conf = self.file("ports.json", {"bind": f":{gossip}", "rpc_addr": f":{rpc}"})
+        for words in (["-bind", f":{gossip}", "-rpc-addr", f":{rpc}"], ["-config-file", conf]):
+            n1.command = lambda: [MUSTER, "serf", "agent", "-node", "n1", *words]
+            n1.start()
+            for program in (["serf"], [MUSTER, "serf"]):
+                for at in ("", n1.address):
+                    wait_for(f"n1 at '{at}'", lambda: " alive" in subprocess.run(
+                        [*program, "members", f"-rpc-addr={at}:{rpc}"], capture_output=True, text=True,
+                        env=ENVIRONMENT, timeout=PATIENCE).stdout)
+            n1.terminate()
+        nobody = gossip_port()
+        for at in (f":{nobody}", "127.0.0.1:bar", "127.0.0.1:99999", "::1:7373", "[::1"):
+            said = [subprocess.run([*program, "members", f"-rpc-addr={at}"], capture_output=True, text=True,
+                                   env=ENVIRONMENT, timeout=PATIENCE) for program in (["serf"], [MUSTER, "serf"])]
+            self.assertEqual((said[1].returncode, said[1].stdout), (1, said[0].stdout))
+
     def test_a_crowd_that_has_gone_is_none(self):
         n1 = self.agent("n1")
         handshake = b"\x82\xa7Command\xa9handshake\xa3Seq\x00\x81\xa7Version\x01"
@@ -574,6 +595,11 @@ class SerfAgents(SerfAgentsTest):
                  "==> Invalid bind address: lookup no.such.invalid: no such host\n"),
                 (["-bind", "127.0.0.1:bar"],
                  "==> Invalid bind address: address tcp/bar: unknown port\n"),
+                (["-bind", "127.0.0.1:99999"],
+                 "==> Invalid bind address: address 99999: invalid port\n"),
+                (["-bind", "::1"], "==> Invalid bind address: address ::1: too many colons in address\n"),
+                (["-rpc-addr", "::1:7373"], "==> Error starting RPC listener: listen tcp: address ::1:7373: too "
+                                            "many colons in address\n"),
                 (["-bind", "192.0.2.77"],
                  "==> Failed to start the Serf agent: Error creating Serf: listen tcp 192.0.2.77:7946: bind: "),
                 (["-tag", "big=" + "x" * 600], "==> Failed to start the Serf agent: Error creating Serf: Encoded "

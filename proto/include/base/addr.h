@@ -32,6 +32,8 @@ MU_MUST_CHECK enum mu_code mu_addr_parse(struct mu_span text, uint16_t port, str
 /* Split "host", "host:port", "[v6]:port", bare v6. host is a view into text; port stays as given
  * when there is none. False: a port that is not 1..65535, or an empty host. */
 bool mu_addr_split(struct mu_span text, struct mu_span *host, uint16_t *port);
+/* The same, and "" and ":port" are taken: the host is empty, which the caller gives a meaning. */
+bool mu_addr_split_open(struct mu_span text, struct mu_span *host, uint16_t *port);
 
 void mu_addr_ip_text(const struct mu_addr *a, char out[MU_ADDR_TEXT_MAX]); /* "::1" */
 void mu_addr_text(const struct mu_addr *a, char out[MU_ADDR_TEXT_MAX]);    /* "[::1]:80" */

@@ -91,6 +91,34 @@ static void hosts_and_ports_are_split(void **state)
     }
 }
 
+static void a_host_may_be_left_out_where_it_has_a_meaning(void **state)
+{
+    static const struct {
+        const char *text, *host; /* NULL: refused */
+        unsigned port;           /* 7 is what was there before */
+    } cases[] = {
+        // clang-format off
+        { ":80", "", 80 },
+        { "", "", 7 },
+        { "web:80", "web", 80 },
+        { ":0", NULL, 7 },
+        { ":", NULL, 7 },
+        { "[]:80", NULL, 7 },
+    }; // clang-format on
+
+    (void)state;
+    for (size_t i = 0; i < MU_LEN(cases); i++) {
+        struct mu_span host = MU_SPAN_NONE;
+        uint16_t port = 7;
+        bool is_split = mu_addr_split_open(mu_span_text(cases[i].text), &host, &port);
+
+        if (is_split != (cases[i].host != NULL) || port != cases[i].port ||
+            (is_split && !mu_span_eq_text(host, cases[i].host))) {
+            fail_msg("'%s' gave '%.*s', port %u", cases[i].text, MU_SPAN_FMT(host), (unsigned)port);
+        }
+    }
+}
+
 static void addresses_with_ports_are_read_and_written(void **state)
 {
     static const struct {
@@ -233,6 +261,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(literals_are_read_and_written),
         cmocka_unit_test(hosts_and_ports_are_split),
+        cmocka_unit_test(a_host_may_be_left_out_where_it_has_a_meaning),
         cmocka_unit_test(addresses_with_ports_are_read_and_written),
         cmocka_unit_test(kinds_are_told_apart),
         cmocka_unit_test(sockaddrs_go_and_come_back),

@@ -651,6 +651,27 @@ static void a_unix_socket_is_asked_too(void **state)
     ran_free(&r);
 }
 
+static void a_port_alone_is_one_of_this_machine(void **state)
+{
+    static const struct exchange exchanges[EXCHANGES_MAX] = {
+        { "PUT /v1/agent/leave", NULL, 200, "" },
+    };
+    char address[64];
+    struct server s;
+    struct ran r;
+
+    (void)state;
+    server_start(&s, exchanges);
+    (void)snprintf(address, sizeof address, ":%u", s.port);
+    run_with(&r, address, NULL);
+    server_stop(&s);
+    assert_string_equal(r.err, "");
+    assert_string_equal(r.out, "Graceful leave complete\n");
+    mu_buf_deinit(&s.seen);
+    mu_buf_deinit(&s.headers);
+    ran_free(&r);
+}
+
 static void nobody_there_is_said_in_go_s_words(void **state)
 {
     static const struct exchange none[EXCHANGES_MAX] = { { NULL, NULL, 0, NULL } };
@@ -899,6 +920,7 @@ int main(void)
         cmocka_unit_test(a_token_comes_from_flag_or_environment),
         cmocka_unit_test(what_cannot_be_asked_says_why),
         cmocka_unit_test(a_unix_socket_is_asked_too),
+        cmocka_unit_test(a_port_alone_is_one_of_this_machine),
         cmocka_unit_test(nobody_there_is_said_in_go_s_words),
         cmocka_unit_test(the_list_is_printed),
         cmocka_unit_test(the_version_is_consul_s_with_ours),
