@@ -17,7 +17,7 @@ struct reader {
 
 static enum ipc_got read_value(struct reader *r, struct ipc_value *out, unsigned depth);
 
-static enum ipc_got read_bytes(struct reader *r, size_t bytes, struct ipc_value *out)
+static enum ipc_got read_text(struct reader *r, size_t bytes, bool is_bytes, struct ipc_value *out)
 {
     if (bytes > r->bytes_max) {
         return IPC_BAD;
@@ -26,6 +26,7 @@ static enum ipc_got read_bytes(struct reader *r, size_t bytes, struct ipc_value 
         return IPC_MORE;
     }
     out->kind = IPC_TEXT;
+    out->is_bytes = is_bytes;
     out->text = mu_span_of(r->at, bytes);
     r->at += bytes;
     r->left -= bytes;
@@ -129,7 +130,7 @@ static enum ipc_got read_form(struct reader *r, uint8_t first, struct ipc_value 
         return IPC_MORE;
     }
     if (form->kind == IPC_TEXT) {
-        return read_bytes(r, (size_t)raw, out);
+        return read_text(r, (size_t)raw, first <= 0xc6, out);
     }
     if (form->kind == IPC_LIST || form->kind == IPC_MAP) {
         return read_many(r, form->kind, (size_t)raw, out, depth);
@@ -154,7 +155,7 @@ static enum ipc_got read_value(struct reader *r, struct ipc_value *out, unsigned
         return read_many(r, IPC_LIST, first & 0x0f, out, depth);
     }
     if (first <= 0xbf) {
-        return read_bytes(r, first & 0x1f, out);
+        return read_text(r, first & 0x1f, false, out);
     }
     if (first >= 0xe0) {
         return read_number(IPC_SINT, first, 1, out);

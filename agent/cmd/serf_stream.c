@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/flags.h"
+#include "base/mem.h"
 #include "base/table.h"
 #include "serf.h"
 
@@ -473,34 +474,93 @@ const struct cli_options serf_monitor_options = CLI_OPTIONS(monitor_rows, struct
 
 static void print_value(FILE *to, const struct ipc_value *v);
 
-/* In Go's syntax, as the stock command prints what it got. */
-static void print_many(FILE *to, const struct ipc_value *v)
+static int compare_keys(const void *a, const void *b)
 {
-    bool is_map = v->kind == IPC_MAP;
+    const struct ipc_value *const *x = a, *const *y = b;
 
-    (void)fputs(is_map ? "map[interface {}]interface {}{" : "[]interface {}{", to);
-    for (size_t i = 0; i < v->many.count; i++) {
-        (void)fputs(i > 0 ? ", " : "", to);
-        if (is_map) {
-            print_value(to, &v->many.items[2 * i]);
-            (void)fputc(':', to);
-            print_value(to, &v->many.items[2 * i + 1]);
-        } else {
-            print_value(to, &v->many.items[i]);
+    return mu_span_cmp((*x)->text, (*y)->text);
+}
+
+/* By name, as Go prints maps; a key that is no text stands for none. */
+static void print_map(FILE *to, const struct ipc_value *map)
+{
+    const struct ipc_value **keys = mu_new_array(map->many.count + 1, sizeof *keys);
+    size_t count = 0;
+
+    for (size_t i = 0; i < map->many.count; i++) {
+        const struct ipc_value *key = &map->many.items[2 * i];
+
+        if (key->kind == IPC_TEXT) {
+            keys[count++] = key;
         }
+    }
+    qsort(keys, count, sizeof *keys, compare_keys);
+    (void)fputs("map[interface {}]interface {}{", to);
+    for (size_t i = 0; i < count; i++) {
+        (void)fputs(i > 0 ? ", " : "", to);
+        print_value(to, &keys[i][0]);
+        (void)fputc(':', to);
+        print_value(to, &keys[i][1]);
+    }
+    (void)fputc('}', to);
+    mu_free(keys);
+}
+
+static void print_list(FILE *to, const struct ipc_value *list)
+{
+    (void)fputs("[]interface {}{", to);
+    for (size_t i = 0; i < list->many.count; i++) {
+        (void)fputs(i > 0 ? ", " : "", to);
+        print_value(to, &list->many.items[i]);
     }
     (void)fputc('}', to);
 }
 
+static void print_letter(FILE *to, uint8_t byte)
+{
+    static const char marked[] = "\a\b\f\n\r\t\v\"\\", letters[] = "abfnrtv\"\\";
+    const char *at = byte != '\0' ? strchr(marked, byte) : NULL;
+
+    if (at != NULL) {
+        (void)fprintf(to, "\\%c", letters[at - marked]);
+    } else if (byte < ' ' || byte == 0x7f) {
+        (void)fprintf(to, "\\x%02x", byte);
+    } else {
+        (void)fputc(byte, to);
+    }
+}
+
+/* In quotes; what is no UTF-8 is written byte by byte. */
 static void print_text(FILE *to, struct mu_span text)
 {
-    struct mu_buf quoted = MU_BUF_NONE;
-    struct mu_json_out o;
+    (void)fputc('"', to);
+    while (text.bytes > 0) {
+        size_t sound = mu_span_utf8_prefix(text);
 
-    mu_json_out_init(&o, &quoted, false);
-    mu_json_put_span(&o, text);
-    (void)fwrite(quoted.data, 1, quoted.bytes, to);
-    mu_buf_deinit(&quoted);
+        for (size_t i = 0; i < sound; i++) {
+            print_letter(to, text.data[i]);
+        }
+        if (sound < text.bytes) {
+            (void)fprintf(to, "\\x%02x", text.data[sound++]);
+        }
+        text = mu_span_sub(text, sound, text.bytes);
+    }
+    (void)fputc('"', to);
+}
+
+static void print_bytes(FILE *to, const char *type, struct mu_span bytes)
+{
+    (void)fprintf(to, "%s{", type);
+    for (size_t i = 0; i < bytes.bytes; i++) {
+        (void)fprintf(to, "%s0x%x", i > 0 ? ", " : "", bytes.data[i]);
+    }
+    (void)fputc('}', to);
+}
+
+/* A number of one byte has a sign for Go's reader, which is why it is decimal. */
+static void print_unsigned(FILE *to, uint64_t u)
+{
+    (void)fprintf(to, u <= INT8_MAX ? "%llu" : "0x%llx", (unsigned long long)u);
 }
 
 static void print_value(FILE *to, const struct ipc_value *v)
@@ -508,40 +568,45 @@ static void print_value(FILE *to, const struct ipc_value *v)
     switch (v->kind) {
     case IPC_NIL: (void)fputs("interface {}(nil)", to); break;
     case IPC_BOOL: (void)fputs(v->yes ? "true" : "false", to); break;
-    case IPC_UINT: (void)fprintf(to, "0x%llx", (unsigned long long)v->u); break;
+    case IPC_UINT: print_unsigned(to, v->u); break;
     case IPC_SINT: (void)fprintf(to, "%lld", (long long)v->i); break;
     case IPC_FLOAT: (void)fprintf(to, "%g", v->f); break;
-    case IPC_TEXT: print_text(to, v->text); break;
-    case IPC_LIST:
-    case IPC_MAP: print_many(to, v); break;
+    case IPC_LIST: print_list(to, v); break;
+    case IPC_MAP: print_map(to, v); break;
+    case IPC_TEXT:
+        if (v->is_bytes) {
+            print_bytes(to, "[]uint8", v->text);
+        } else {
+            print_text(to, v->text);
+        }
+        break;
     }
 }
 
-static void print_bytes(FILE *to, struct mu_span bytes)
+/* What is not inside of another value goes by a shorter name. */
+static void print_field(FILE *to, const struct ipc_value *v)
 {
-    (void)fputs("[]byte{", to);
-    for (size_t i = 0; i < bytes.bytes; i++) {
-        (void)fprintf(to, "%s0x%02x", i > 0 ? ", " : "", bytes.data[i]);
+    if (v->kind == IPC_NIL) {
+        (void)fputs("<nil>", to);
+    } else if (v->kind == IPC_TEXT && v->is_bytes) {
+        print_bytes(to, "[]byte", v->text);
+    } else {
+        print_value(to, v);
     }
-    (void)fputc('}', to);
 }
 
+/* In Go's syntax, as the stock command prints what it got. */
 static void print_event(FILE *to, const struct ipc_value *event)
 {
     (void)fputs("Event Info:\n", to);
     for (size_t i = 0; i < event->many.count; i++) {
         const struct ipc_value *key = &event->many.items[2 * i];
 
-        if (key->kind != IPC_TEXT) {
-            continue;
+        if (key->kind == IPC_TEXT) {
+            (void)fprintf(to, "\t%.*s: ", MU_SPAN_FMT(key->text));
+            print_field(to, &key[1]);
+            (void)fputc('\n', to);
         }
-        (void)fprintf(to, "\t%.*s: ", MU_SPAN_FMT(key->text));
-        if (mu_span_eq_text(key->text, "Payload") && key[1].kind == IPC_TEXT) {
-            print_bytes(to, key[1].text);
-        } else {
-            print_value(to, &key[1]);
-        }
-        (void)fputc('\n', to);
     }
 }
 
@@ -555,7 +620,7 @@ static void print_record(struct cli *cli, const struct serf_reply *reply, uint64
     (void)fflush(cli->out);
 }
 
-/* Ask for one of the two; false: told. Lines of the log may come before the second answer. */
+/* Ask for one of the two; false: told. Events may come before the second answer. */
 static bool begin_stream(struct serf_client *c, const char *command, const char *field,
                          const char *value, const char *prefix)
 {
@@ -573,7 +638,7 @@ static bool begin_stream(struct serf_client *c, const char *command, const char 
         if (reply.seq == c->seq) {
             return true;
         }
-        print_record(c->cli, &reply, reply.seq);
+        print_record(c->cli, &reply, c->seq);
     }
 }
 
@@ -586,20 +651,16 @@ int serf_run_monitor(struct cli *cli, const void *options, int argc, const char 
     (void)argc;
     (void)argv;
     if (serf_open(&c, cli, &o->flags) &&
+        begin_stream(&c, "stream", "Type", "*", "Error starting stream") &&
         begin_stream(&c, "monitor", "LogLevel", o->level != NULL ? o->level : "DEBUG",
                      "Error starting monitor")) {
         uint64_t logs = c.seq;
 
-        /* The other way round than the stock command, so that no event comes before the answer. */
-        bool ok = begin_stream(&c, "stream", "Type", "*", "Error starting stream");
-
-        while (ok && serf_read(&c, true, &reply)) {
+        while (serf_read(&c, true, &reply)) {
             print_record(cli, &reply, logs);
         }
-        if (ok) {
-            (void)fprintf(cli->out, "\nRemote side ended the monitor! This usually means that the\n"
-                                    "remote side has exited or crashed.\n");
-        }
+        (void)fprintf(cli->out, "\nRemote side ended the monitor! This usually means that the\n"
+                                "remote side has exited or crashed.\n");
     }
     serf_close(&c);
     return 1;

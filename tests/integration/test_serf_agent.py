@@ -470,6 +470,53 @@ class SerfAgents(SerfAgentsTest):
                                    env=ENVIRONMENT, timeout=PATIENCE) for program in (["serf"], [MUSTER, "serf"])]
             self.assertEqual((said[1].returncode, said[1].stdout), (1, said[0].stdout))
 
+    def test_monitors_say_the_same(self):
+        """Fields of a record come in any order; within them both programs agree to the byte."""
+        conf = self.file("auth.json", {"rpc_auth": "sesame", "tags": {"b": "2", "a": "1"}})
+        n1 = SerfAgent(self.all, "n1", self.all.address(), False, ["-profile", "local", "-config-file", conf])
+        self.all.agents["n1"] = n1
+        n1.start()
+        key = {"SERF_RPC_AUTH": "sesame"}
+        wait_for("n1", lambda: n1.serf("members", env=key)[0] == 0)
+        said = []
+        for program in (["serf"], [MUSTER, "serf"]):
+            words = [*program, "monitor", f"-rpc-addr={n1.address}:7373"]
+            for more, env, text in (([], {}, "Error starting stream: Authentication required\n"),
+                                    (["-log-level=foo"], key, "Error starting monitor: Unknown log level: FOO\n")):
+                run = subprocess.run([*words, *more], capture_output=True, text=True, timeout=PATIENCE,
+                                     env={**ENVIRONMENT, **env})
+                self.assertEqual((run.returncode, run.stdout), (1, text), words)
+            path = os.path.join(self.all.dir, f"monitor{len(said)}")
+            said.append(path)
+            with open(path, "w") as to:
+                monitor = subprocess.Popen(words, stdout=to, env={**ENVIRONMENT, **key})
+            self.addCleanup(monitor.wait)
+            self.addCleanup(monitor.kill)
+        for path in said:
+            wait_for("the stream", lambda: "agent: Serf agent starting" in self.read(path))
+        for words in (["event", "-coalesce=false", "nothing"],
+                      ["event", "-coalesce=false", 'a"b\\é', "pl\n\x01"],
+                      ["query", "-timeout=200ms", "ask"],
+                      ["tags", "-set", "c=d\t\x01"]):
+            code, out = n1.serf(*words, env=key)
+            self.assertEqual(code, 0, out)
+
+        def events(path):
+            records = self.read(path).split("Event Info:\n")[1:]
+            return [sorted(re.match(r"(\t.*\n)*", r).group(0).splitlines()) for r in records]
+
+        def updated(path):
+            return [e for e in events(path) if '\tEvent: "member-update"' in e]
+        for path in said:
+            wait_for("the update", lambda: updated(path))
+        nothing, other, asked = ([e for e in events(said[1]) if any(f'\t{w}' == line for line in e)]
+                                 for w in ('Name: "nothing"', r'Name: "a\"b\\é"', 'Name: "ask"'))
+        self.assertIn("\tPayload: <nil>", nothing[0])
+        self.assertIn("\tPayload: []byte{0x70, 0x6c, 0xa, 0x1}", other[0])
+        self.assertIn("\tLTime: 1", asked[0])
+        for event in (nothing[0], other[0], asked[0], *updated(said[1])):
+            self.assertIn(event, events(said[0]))
+
     def test_a_crowd_that_has_gone_is_none(self):
         n1 = self.agent("n1")
         handshake = b"\x82\xa7Command\xa9handshake\xa3Seq\x00\x81\xa7Version\x01"

@@ -27,6 +27,7 @@ enum ipc_kind { IPC_NIL, IPC_BOOL, IPC_UINT, IPC_SINT, IPC_FLOAT, IPC_TEXT, IPC_
 
 struct ipc_value {
     enum ipc_kind kind;
+    bool is_bytes; /* TEXT: written as bytes */
     union {
         bool yes;
         uint64_t u;
