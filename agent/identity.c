@@ -79,6 +79,12 @@ static enum mu_code format_write(const struct agent *a, struct mu_err *err)
     return rc;
 }
 
+/* `serf agent` was told of a file beside it. */
+static const char *dir_word(const struct agent *a)
+{
+    return a->config->serf.is_on ? "directory" : "data_dir";
+}
+
 static enum mu_code dir_claim(struct agent *a, struct mu_err *err)
 {
     struct strangers s = { .names = MU_BUF_NONE };
@@ -88,9 +94,9 @@ static enum mu_code dir_claim(struct agent *a, struct mu_err *err)
         rc = agent__format_check(a->data.dir, err);
     } else if (rc == MU_OK && s.count > 0) {
         rc = mu_fail(err, MU_FOREIGN,
-                     "data_dir \"%s\" is not empty and not of muster (it holds %s%s): name an "
+                     "%s \"%s\" is not empty and not of muster (it holds %s%s): name an "
                      "empty or new directory",
-                     a->data.dir, mu_buf_text(&s.names), s.count > 5 ? ", ..." : "");
+                     dir_word(a), a->data.dir, mu_buf_text(&s.names), s.count > 5 ? ", ..." : "");
     } else if (rc == MU_OK) {
         rc = format_write(a, err);
     }
@@ -111,7 +117,7 @@ static enum mu_code dir_open(struct agent *a, struct mu_err *err)
         a->data.dir = mu_strdup(a->config->data_dir);
         rc = mu_dir_make(a->data.dir, err);
         if (rc == MU_INVALID) {
-            rc = mu_fail(err, rc, "data_dir \"%s\" is not a directory", a->data.dir);
+            rc = mu_fail(err, rc, "%s \"%s\" is not a directory", dir_word(a), a->data.dir);
         }
     }
     if (rc == MU_OK) {
@@ -125,7 +131,8 @@ static enum mu_code dir_open(struct agent *a, struct mu_err *err)
     rc = mu_file_lock(lock, &a->data.lock_fd, err);
     mu_free(lock);
     if (rc == MU_FOREIGN) {
-        return mu_fail(err, rc, "data_dir \"%s\" is in use by another running agent", a->data.dir);
+        return mu_fail(err, rc, "%s \"%s\" is in use by another running agent", dir_word(a),
+                       a->data.dir);
     }
     if (rc == MU_OK) {
         rc = aside_finish(a->data.dir, &a->data.was_set_aside, err);
@@ -346,6 +353,12 @@ enum mu_code agent__identity_open(struct agent *a, struct mu_err *err)
 {
     enum mu_code rc = dir_open(a, err);
 
+    if (rc != MU_OK && a->config->serf.snapshot != NULL) {
+        rc = mu_wrap(err, rc,
+                     "Failed to start the Serf agent: Error creating Serf: Failed to setup "
+                     "snapshot %s",
+                     a->config->serf.snapshot);
+    }
     a->data.boot = mu_rand_u64(&a->rand) | 1; /* never 0: that means unknown */
     if (rc == MU_OK) {
         rc = node_id_open(a, err);

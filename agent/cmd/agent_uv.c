@@ -442,6 +442,13 @@ static int run(struct cli *cli, struct process *p)
     return p->status;
 }
 
+/* Serf says also this where it says the rest. */
+static int refuse(struct cli *cli, const struct config *config, const char *why)
+{
+    (void)fprintf(config->serf.is_on ? cli->out : cli->err, "==> %s\n", why);
+    return 1;
+}
+
 static int run_with_config(struct cli *cli, struct config *config, bool *starts_over)
 {
     struct process p = { .config = config, .log_fd = -1, .out = cli->out };
@@ -451,15 +458,15 @@ static int run_with_config(struct cli *cli, struct config *config, bool *starts_
 
     *starts_over = false;
     if (open_log(&p, &err) != MU_OK) {
-        return cli_fail(cli, "==> %s", err.text);
+        return refuse(cli, config, err.text);
     }
     if (config->is_realtime) {
         realtime_begin();
     }
     if (uv_loop_init(&p.loop) != 0) {
-        status = cli_fail(cli, "==> the system gives no event loop");
+        status = refuse(cli, config, "the system gives no event loop");
     } else if (agent_new(&p.agent, &p.loop, config, &owner, &err) != MU_OK) {
-        status = cli_fail(cli, "==> %s", err.text);
+        status = refuse(cli, config, err.text);
         (void)uv_run(&p.loop, UV_RUN_DEFAULT);
         (void)uv_loop_close(&p.loop);
     } else {

@@ -631,6 +631,8 @@ class SerfAgents(SerfAgentsTest):
                 (["-encrypt", "%"], "illegal base64 data at input byte 0"),
                 (["-event-handler", "foo=bar"], "==> Invalid event script: Event 'foo' invoking 'bar'\n"),
                 (["-log-level", "LOUD"], "LOUD"),
+                (["-snapshot", "/proc/nope/x"], "==> Failed to start the Serf agent: Error creating Serf: Failed to "
+                 "setup snapshot /proc/nope/x: create directory /proc/nope: "),
                 (["-tag", "bad"], "==> Error: Invalid tag: 'bad'\n"),
                 (["-tag", "=bad"], "==> Error: Invalid tag: '=bad'\n"),
                 (["-tag", "mu_x=1"], "Tag 'mu_x' is the agent's own"),
