@@ -597,8 +597,8 @@ static enum mu_code check_sinks(struct config_draft *d, struct mu_err *err)
         const char *key;
         const char **address;
     } sinks[] = {
-        { "statsd_address", &d->c.statsd_address },
-        { "statsite_address", &d->c.statsite_address },
+        { "telemetry.statsd_address", &d->c.statsd_address },
+        { "telemetry.statsite_address", &d->c.statsite_address },
     };
 
     for (size_t i = 0; i < MU_LEN(sinks); i++) {
@@ -608,8 +608,8 @@ static enum mu_code check_sinks(struct config_draft *d, struct mu_err *err)
         *sinks[i].address = is_said(*sinks[i].address) ? *sinks[i].address : NULL;
         if (*sinks[i].address != NULL &&
             (!mu_addr_split(mu_span_text(*sinks[i].address), &host, &port) || port == 0)) {
-            return mu_fail(err, MU_INVALID, "telemetry.%s: '%.64s' is not host:port", sinks[i].key,
-                           *sinks[i].address);
+            return mu_fail(err, MU_INVALID, "%s: '%.64s' is not host:port",
+                           config__said_key(&d->c, config__find(sinks[i].key)), *sinks[i].address);
         }
     }
     return MU_OK;

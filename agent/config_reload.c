@@ -79,6 +79,20 @@ static bool same_value(enum config_type type, const void *a, const void *b)
     MU_UNREACHABLE_CODE();
 }
 
+/* Several rows of ours may be one option of Serf's. */
+static void add_once(struct mu_buf *to, const char *key)
+{
+    struct mu_span rest = mu_buf_span(to);
+
+    while (rest.bytes > 0) {
+        if (mu_span_eq_text(mu_span_split(rest, ',', &rest, NULL), key)) {
+            return;
+        }
+        rest = mu_span_sub(rest, rest.bytes > 0, rest.bytes); /* the blank */
+    }
+    mu_buf_addf(to, "%s%s", to->bytes > 0 ? ", " : "", key);
+}
+
 void config_needs_restart(const struct config *c, const struct config *fresh, struct mu_buf *to)
 {
     for (size_t i = 0; i < config_items_count; i++) {
@@ -89,7 +103,7 @@ void config_needs_restart(const struct config *c, const struct config *fresh, st
         }
         if (!same_value(item->type, (const uint8_t *)c + item->to,
                         (const uint8_t *)fresh + item->to)) {
-            mu_buf_addf(to, "%s%s", to->bytes > 0 ? ", " : "", item->key);
+            add_once(to, config__said_key(c, item));
         }
     }
 }

@@ -44,6 +44,11 @@ bool config__is_group(const char *key)
     return false;
 }
 
+const char *config__said_key(const struct config *c, const struct config_item *item)
+{
+    return c->serf.is_on && item->serf_key != NULL ? item->serf_key : item->key;
+}
+
 bool config__is_given(const struct config_draft *d, const char *key)
 {
     const struct config_item *item = config__find(key);

@@ -49,6 +49,7 @@ struct config_item {
     const char *text;           /* the default of a text */
     const char *instead;        /* a name that gave way: what to write today */
     const char *example;        /* JSON, for deploy/example.json */
+    const char *serf_key;       /* what `serf agent` calls it; NULL: the same */
     const char *help;           /* one sentence */
 };
 
@@ -85,6 +86,8 @@ struct config_draft {
 void config__fallbacks(struct config_draft *d);
 /* The row of a dotted key, folded; NULL: none. */
 const struct config_item *config__find(const char *key);
+/* Its key as the sources of `c` have it. */
+const char *config__said_key(const struct config *c, const struct config_item *item);
 bool config__is_group(const char *key); /* are there rows below it? */
 /* Was the option given by any source? */
 bool config__is_given(const struct config_draft *d, const char *key);

@@ -160,6 +160,33 @@ class SerfAgents(SerfAgentsTest):
                       "invalid keys: bogus\n", n1.log_text())
         self.assertIn("v=9", members())
 
+    def test_settings_by_their_own_names(self):
+        """What needs a restart, and what another agent holds, is told in the words of the files."""
+        snapshot = os.path.join(self.all.dir, "s")
+        conf = self.file("a.json", {"snapshot_path": snapshot})
+        n1 = SerfAgent(self.all, "n1", self.all.address(), False, ["-config-file", conf])
+        self.all.agents["n1"] = n1
+        base = n1.command()
+        n1.command = lambda: [w for w in base if w not in ("-rpc-addr", f"{n1.address}:7373", "-bind",
+                                                           f"{n1.address}:{self.all.port}")]
+        first = {"bind": f"{n1.address}:{self.all.port}", "rpc_addr": f"{n1.address}:7373",
+                 "snapshot_path": snapshot, "encrypt_key": K[0]}
+        self.file("a.json", first)
+        n1.start()
+        wait_for("n1", lambda: n1.rows())
+        self.assertIn(f'Failed to setup snapshot {snapshot}: directory "{snapshot}.muster" is in use by another '
+                      "running agent\n", self.refused("-snapshot", snapshot))
+        other = self.all.address()
+        self.file("a.json", {"bind": f"{other}:1", "rpc_addr": f"{other}:2", "snapshot_path": "/other",
+                             "encrypt_key": K[1], "retry_max_attempts": 7, "rpc_auth": "x",
+                             "advertise": other, "statsd_addr": "127.0.0.1:9"})
+        n1.send(signal.SIGHUP)
+        wait_for("the warning", lambda: re.search("take effect: settings=.*\n", n1.log_text()))
+        said = re.search(r'take effect: settings="(.*)"\n', n1.log_text()).group(1)
+        self.assertEqual(sorted(said.split(", ")),
+                         ["advertise", "bind", "encrypt_key", "retry_max_attempts", "rpc_addr", "rpc_auth",
+                          "snapshot_path", "statsd_addr"])
+
     def refusals(self, agent, flag, why):
         """What `keys` says when each of the three refuses, for this reason."""
         code, out = agent.serf("keys", flag)
@@ -680,6 +707,8 @@ class SerfAgents(SerfAgentsTest):
                                    "'float64', value: '1'\n"),
                 ({"start_join": ["a", 1]}, "* 'start_join[1]' expected type 'string', got "
                                            "unconvertible type 'float64', value: '1'\n"),
+                ({"statsd_addr": "nope"}, "==> statsd_addr: 'nope' is not host:port\n"),
+                ({"statsite_addr": "nope"}, "==> statsite_addr: 'nope' is not host:port\n"),
                 ({"broadcast_timeout": "x"}, ': time: invalid duration "x"\n'),
                 ({"user_event_size_limit": 10000}, "user event size limit exceeds limit of 9216 bytes"),
                 ({"user_event_size_limit": 1025}, "at most 1024 fit"),
