@@ -4,6 +4,7 @@
  * Each source fills the same struct, files in the order of the command line, then flags; what they
  * come to is one fragment of our own configuration. A reload goes the same way.
  */
+#include <ctype.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,11 +84,21 @@ static int64_t at_least(int64_t ms)
     return ms > 0 && ms < 1000 ? 1000 : ms;
 }
 
+static const char *upper(struct said *s, const char *text)
+{
+    char *copy = mu_arena_strdup(&s->arena, text);
+
+    for (char *at = copy; *at != '\0'; at++) {
+        *at = (char)toupper((unsigned char)*at);
+    }
+    return copy;
+}
+
 static void put_rest(struct said *s, struct mu_json_out *o)
 {
     put_said(o, "node_name", s->node);
     put_said(o, "encrypt", s->encrypt);
-    put_said(o, "log_level", s->log_level);
+    put_said(o, "log_level", s->log_level != NULL ? upper(s, s->log_level) : NULL);
     put_said(o, "discover", s->discover);
     mu_json_key(o, "retry_join");
     mu_json_open(o, '[');

@@ -657,7 +657,8 @@ class SerfAgents(SerfAgentsTest):
                 (["-protocol", "1"], "Protocol version '1' too low. Must be in range: [2, 5]\n"),
                 (["-encrypt", "%"], "illegal base64 data at input byte 0"),
                 (["-event-handler", "foo=bar"], "==> Invalid event script: Event 'foo' invoking 'bar'\n"),
-                (["-log-level", "LOUD"], "LOUD"),
+                (["-log-level", "loud"],
+                 "==> Invalid log level: LOUD. Valid log levels are: [TRACE DEBUG INFO WARN ERR]\n"),
                 (["-snapshot", "/proc/nope/x"], "==> Failed to start the Serf agent: Error creating Serf: Failed to "
                  "setup snapshot /proc/nope/x: create directory /proc/nope: "),
                 (["-tag", "bad"], "==> Error: Invalid tag: 'bad'\n"),
