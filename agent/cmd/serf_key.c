@@ -81,16 +81,23 @@ static void print_keys(struct cli *cli, const struct ipc_value *answer)
     const struct ipc_value *keys = serf_find(answer, "Keys");
     const struct ipc_value *nodes = serf_find(answer, "NumNodes");
     unsigned long long total = nodes != NULL && nodes->kind == IPC_UINT ? nodes->u : 0;
+    struct cli_table t;
 
     (void)fputc('\n', cli->out);
+    cli_table_init(&t, 2, 2);
     for (size_t i = 0; keys != NULL && keys->kind == IPC_MAP && i < keys->many.count; i++) {
         const struct ipc_value *key = &keys->many.items[2 * i];
 
         if (key->kind == IPC_TEXT && key[1].kind == IPC_UINT) {
-            (void)fprintf(cli->out, "%.*s  [%llu/%llu]\n", MU_SPAN_FMT(key->text),
-                          (unsigned long long)key[1].u, total);
+            char count[64];
+
+            (void)snprintf(count, sizeof count, "[%llu/%llu]", (unsigned long long)key[1].u, total);
+            cli_table_cell_span(&t, key->text);
+            cli_table_cell(&t, count);
         }
     }
+    cli_table_print(&t, cli->out);
+    cli_table_deinit(&t);
 }
 
 static int run_row(struct serf_client *c, const struct key_row *row, const char *key)
@@ -130,7 +137,7 @@ int serf_run_keys(struct cli *cli, const void *options, int argc, const char *co
     (void)argc;
     (void)argv;
     for (size_t i = 0; i < MU_LEN(keys); i++) {
-        if (keys[i] != NULL) {
+        if (keys[i] != NULL && keys[i][0] != '\0') {
             count++;
             row = &rows[i];
             key = keys[i];

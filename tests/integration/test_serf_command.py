@@ -206,6 +206,7 @@ class Command(ClusterTest):
     def test_keys(self):
         at = self.start()
         self.usage(at, "keys")
+        self.usage(at, "keys", "-install", "")
         self.both(at, "keys", "-list", code=1)
         self.both(at, "keys", "-install=ZZZZ", code=1)
         self.both(at, "keys", "-install=abc", code=1, same=str)
@@ -217,6 +218,9 @@ class Command(ClusterTest):
         at = sealed.agents["s1"].address
         self.assertEqual(self.both(at, "keys", "-list", same=str).split("\n")[-2], f"{key}  [1/1]")
         other = base64.b64encode(bytes([1]) * 16).decode()
+        self.both(at, "keys", "-install", other)
+        self.assertEqual(sorted(self.both(at, "keys", "-list").split("\n")[3:5]),
+                         [f"{key}  [1/1]", f"{other}                      [1/1]"])
         for words in (["-install", other], ["-use", other], ["-remove", other], ["-remove", key],
                       ["-install", "c2hvcnQ="]):
             self.both(at, "keys", *words, code=int(words[-1] in ("c2hvcnQ=",) or
