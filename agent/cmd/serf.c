@@ -125,6 +125,15 @@ static bool is_one_of(const char *word, const char *const *words)
     return false;
 }
 
+/* Others drop words that they have no use for, as Serf's do: `serf leave n2` takes this node away,
+ * not n2, and of `serf tags -set a=b c=d` half would be lost. Rather a question than that. */
+static bool refuses_words(const struct cli_command *command)
+{
+    static const char *const names[] = { "leave", "tags", NULL };
+
+    return is_one_of(command->name, names);
+}
+
 static int run(struct cli *cli, const struct cli_command *command, int argc,
                const char *const *argv)
 {
@@ -135,8 +144,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argc,
     cli->command = command;
     enum mu_code rc = cli_read(cli, command, argc, argv, options, &at, &err);
 
-    if (rc == MU_OK && argc > at && command->arguments[0] == '\0') {
-        /* `serf leave n2` takes this node away, not n2: rather a question than that */
+    if (rc == MU_OK && argc > at && refuses_words(command)) {
         char text[64];
 
         (void)snprintf(text, sizeof text, "Too many arguments (expected 0, got %d)", argc - at);

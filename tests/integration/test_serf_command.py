@@ -111,6 +111,10 @@ class Command(ClusterTest):
         out = self.both(at, "info", same=steady)
         self.assertIn("\tmembers = 3\n", out)
         self.both(at, "info", "-format=json", same=steady)
+        self.both(at, "members", "-status=alive", "extra", same=rows)  # a word too many is dropped
+        self.both(at, "info", "extra", same=steady)
+        for words in (["keygen", "extra"], ["version", "extra"]):
+            self.assertEqual([run(program, at, words)[0] for program in (STOCK, OURS)], [0, 0])
 
         def way(text):  # it is measured on and on
             return re.sub(r"rtt: \d+\.\d{3} ms", "rtt: # ms", text)
@@ -216,7 +220,7 @@ class Command(ClusterTest):
         sealed = self.cluster(servers=1, clients=0, args=["-encrypt", key])
         sealed.start().wait_ready()
         at = sealed.agents["s1"].address
-        self.assertEqual(self.both(at, "keys", "-list", same=str).split("\n")[-2], f"{key}  [1/1]")
+        self.assertEqual(self.both(at, "keys", "-list", "extra", same=str).split("\n")[-2], f"{key}  [1/1]")
         other = base64.b64encode(bytes([1]) * 16).decode()
         self.both(at, "keys", "-install", other)
         self.assertEqual(sorted(self.both(at, "keys", "-list").split("\n")[3:5]),
