@@ -491,6 +491,10 @@ class SerfAgents(SerfAgentsTest):
                         [*program, "members", f"-rpc-addr={at}:{rpc}"], capture_output=True, text=True,
                         env=ENVIRONMENT, timeout=PATIENCE).stdout)
             n1.terminate()
+        n1.command = lambda: [MUSTER, "serf", "agent", "-node", "n1", "-bind", f"{n1.address}:{gossip}",
+                              "-rpc-addr", f"{n1.address}:7373", "-advertise", ":99"]
+        n1.start()
+        wait_for("its own address", lambda: f"n1  {n1.address}:99  alive" in n1.serf("members")[1])
         nobody = gossip_port()
         for at in (f":{nobody}", "127.0.0.1:bar", "127.0.0.1:99999", "::1:7373", "[::1"):
             said = [subprocess.run([*program, "members", f"-rpc-addr={at}"], capture_output=True, text=True,
