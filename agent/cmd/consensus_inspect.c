@@ -19,6 +19,18 @@ static const struct cli_option rows[] = {
 
 const struct cli_options cmd_consensus_inspect_options = CLI_OPTIONS(rows, struct options);
 
+static enum mu_code write_bundle(const char *path, struct mu_span text, struct mu_err *err)
+{
+    struct mu_buf target = MU_BUF_NONE;
+    enum mu_code rc = mu_file_target(path, &target, err);
+
+    if (rc == MU_OK) {
+        rc = mu_file_replace(mu_buf_text(&target), text, 0644, err);
+    }
+    mu_buf_deinit(&target);
+    return rc;
+}
+
 static int print(struct cli *cli, const struct options *o, const struct recovery_position *p)
 {
     struct mu_buf text = MU_BUF_NONE;
@@ -37,8 +49,7 @@ static int print(struct cli *cli, const struct options *o, const struct recovery
     if (p->damage[0] != '\0') {
         status =
             cli_fail(cli, "Error: %s: %s", p->is_unread ? "cannot be read" : "damaged", p->damage);
-    } else if (o->bundle != NULL &&
-               mu_file_replace(o->bundle, mu_buf_span(&text), 0644, &err) != MU_OK) {
+    } else if (o->bundle != NULL && write_bundle(o->bundle, mu_buf_span(&text), &err) != MU_OK) {
         status = cli_fail(cli, "Error writing the bundle: %s", err.text);
     }
     mu_buf_deinit(&text);

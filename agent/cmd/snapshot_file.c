@@ -22,15 +22,3 @@ FILE *snapshot_file_open(struct cli *cli, const char *path)
     }
     return file;
 }
-
-bool snapshot_file_may_be(struct cli *cli, const char *path)
-{
-    struct stat at;
-
-    if (stat(path, &at) != 0 || S_ISREG(at.st_mode)) { /* creating one may fail yet */
-        return true;
-    }
-    (void)cli_fail(cli, "Error creating snapshot file: %s: %s", path,
-                   S_ISDIR(at.st_mode) ? strerror(EISDIR) : "not a regular file");
-    return false;
-}

@@ -9,7 +9,6 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "commands.h"
-#include "snapshot_file.h"
 
 static enum mu_code file_source(void *data, void *to, size_t room, size_t *got, struct mu_err *err)
 {
@@ -120,7 +119,9 @@ static int save(struct cli *cli, const char *path, const char *part)
 
 int cmd_snapshot_save(struct cli *cli, const void *options, int argc, const char *const *argv)
 {
-    struct mu_buf part = MU_BUF_NONE;
+    struct mu_buf path = MU_BUF_NONE, part = MU_BUF_NONE;
+    struct mu_err err = MU_ERR_NONE;
+    int status;
 
     (void)options;
     if (argc == 0) {
@@ -129,14 +130,15 @@ int cmd_snapshot_save(struct cli *cli, const void *options, int argc, const char
     if (argc > 1) {
         return cli_too_many(cli, 1, argc, argv);
     }
-    if (!snapshot_file_may_be(cli, argv[0])) {
-        return 1;
+    if (mu_file_target(argv[0], &path, &err) == MU_OK) {
+        mu_buf_addf(&part, "%s.unverified", mu_buf_text(&path));
+        watch_signals(mu_buf_text(&part));
+        status = save(cli, mu_buf_text(&path), mu_buf_text(&part));
+        watch_signals(NULL);
+    } else {
+        status = cli_fail(cli, "Error creating snapshot file: %s", err.text);
     }
-    mu_buf_addf(&part, "%s.unverified", argv[0]);
-    watch_signals(mu_buf_text(&part));
-    int status = save(cli, argv[0], mu_buf_text(&part));
-
-    watch_signals(NULL);
+    mu_buf_deinit(&path);
     mu_buf_deinit(&part);
     return status;
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,34 @@ enum mu_code mu_file_replace(const char *path, struct mu_span bytes, unsigned mo
 enum mu_code mu_file_swap(const char *path, struct mu_span bytes, unsigned mode, struct mu_err *err)
 {
     return replace(path, bytes, mode, false, err);
+}
+
+/* Append what the symbolic link leads to. */
+static enum mu_code add_linked(const char *link, struct mu_buf *to, struct mu_err *err)
+{
+    char target[PATH_MAX];
+
+    if (realpath(link, target) == NULL) {
+        return mu_fail(err, mu_file_code(errno), "%s: a symbolic link that leads to no file: %s",
+                       link, strerror(errno));
+    }
+    mu_buf_add_text(to, target);
+    return MU_OK;
+}
+
+enum mu_code mu_file_target(const char *path, struct mu_buf *to, struct mu_err *err)
+{
+    struct stat at;
+
+    if (stat(path, &at) == 0 && !S_ISREG(at.st_mode)) {
+        return mu_fail(err, MU_INVALID, "%s: %s", path,
+                       S_ISDIR(at.st_mode) ? strerror(EISDIR) : "not a regular file");
+    }
+    if (lstat(path, &at) == 0 && S_ISLNK(at.st_mode)) {
+        return add_linked(path, to, err);
+    }
+    mu_buf_add_text(to, path); /* creating one may fail yet */
+    return MU_OK;
 }
 
 enum mu_code mu_file_remove(const char *path, struct mu_err *err)

@@ -71,6 +71,8 @@ class Damage(ClusterTest):
         path, offset = self.written_into(victim, value(KEYS // 2))
         before = len(victim.log_text())
         bundle = os.path.join(cluster.dir, "bundle")
+        with open(bundle + ".kept", "w"):
+            os.symlink("bundle.kept", bundle)
         clean = victim.cli("consensus", "inspect", "-data-dir", victim.data, check=0)
         self.assertEqual(clean.stderr, "")
         flip(path, offset)
@@ -81,6 +83,7 @@ class Damage(ClusterTest):
         self.assertEqual(seen.stdout, clean.stdout)
         self.assertRegex(seen.stderr, re.escape(path) + r" at byte \d+: ")
         self.assertIn("Nothing is lost by it", seen.stderr)
+        self.assertTrue(os.path.islink(bundle))
         with open(bundle) as f:
             self.assertEqual(f.read(), clean.stdout)
 

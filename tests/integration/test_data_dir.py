@@ -172,6 +172,20 @@ class DataDir(ClusterTest):
 
 
 class Archives(ClusterTest):
+    def saves_through_a_link(self, server, where, saved):
+        link = os.path.join(where, "link")
+        os.symlink("saved", link)
+        os.truncate(saved, 0)
+        server.cli("snapshot", "save", link, check=0)
+        self.assertEqual(os.readlink(link), "saved")
+        server.cli("snapshot", "inspect", saved, check=0)
+        broken = os.path.join(where, "leads-nowhere")
+        os.symlink("none", broken)
+        run = server.cli("snapshot", "save", broken)
+        self.assertEqual((run.returncode, run.stderr),
+                         (1, f"Error creating snapshot file: {broken}: a symbolic link that leads "
+                             "to no file: No such file or directory\n"))
+
     def test_files_that_cannot_be_are_named(self):
         cluster = self.cluster(servers=1, clients=0)
         cluster.start().wait_ready()
@@ -189,6 +203,7 @@ class Archives(ClusterTest):
         saved = os.path.join(cluster.dir, "saved")
         server.cli("snapshot", "save", saved, check=0)
         self.assertEqual(os.stat(saved).st_mode & 0o777, 0o600)
+        self.saves_through_a_link(server, cluster.dir, saved)
         with open(saved, "rb") as f:
             bytes_ = f.read()
         broken = os.path.join(cluster.dir, "broken")

@@ -27,6 +27,11 @@ MU_MUST_CHECK enum mu_code mu_file_replace(const char *path, struct mu_span byte
 MU_MUST_CHECK enum mu_code mu_file_swap(const char *path, struct mu_span bytes, unsigned mode,
                                         struct mu_err *err);
 
+/* The file to replace where a user named `path`: what its symbolic links lead to, which stay, or
+ * the path itself while nothing has that name. MU_INVALID: a device, a pipe or a directory, which
+ * would be replaced by a file; MU_NOT_FOUND: a link that leads nowhere. Appends to `to`. */
+MU_MUST_CHECK enum mu_code mu_file_target(const char *path, struct mu_buf *to, struct mu_err *err);
+
 /* Remove; an absent file is fine. The directory is flushed. */
 MU_MUST_CHECK enum mu_code mu_file_remove(const char *path, struct mu_err *err);
 

@@ -144,6 +144,50 @@ static void a_write_that_fails_changes_nothing(void **state)
     expect_names(w, "a ");
 }
 
+static void expect_target(struct world *w, const char *name, const char *expected)
+{
+    char wanted[64];
+    struct mu_buf target = MU_BUF_NONE;
+
+    assert_int_equal(mu_file_target(at(w, name), &target, NULL), MU_OK);
+    (void)snprintf(wanted, sizeof wanted, "%s/%s", w->dir, expected);
+    assert_string_equal(mu_buf_text(&target), wanted);
+    mu_buf_deinit(&target);
+}
+
+static void expect_no_target(const char *path, enum mu_code code, const char *why)
+{
+    struct mu_buf target = MU_BUF_NONE;
+    struct mu_err err = MU_ERR_NONE;
+
+    assert_int_equal(mu_file_target(path, &target, &err), code);
+    assert_non_null(strstr(err.text, why));
+    assert_int_equal(target.bytes, 0);
+}
+
+static void links_lead_to_what_is_replaced(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(mkdir(at(w, "dir"), 0755), 0);
+    assert_int_equal(mu_file_replace(at(w, "dir/file"), MU_SPAN_LIT("x"), 0644, NULL), MU_OK);
+    assert_int_equal(symlink("dir/file", at(w, "link")), 0);
+    assert_int_equal(symlink("link", at(w, "link-to-link")), 0);
+    assert_int_equal(symlink("none", at(w, "broken")), 0);
+    assert_int_equal(symlink("dir", at(w, "link-to-dir")), 0);
+    assert_int_equal(symlink("/dev/null", at(w, "link-to-device")), 0);
+    expect_target(w, "dir/file", "dir/file");
+    expect_target(w, "new", "new");
+    expect_target(w, "link", "dir/file");
+    expect_target(w, "link-to-link", "dir/file");
+    expect_target(w, "link-to-dir/new", "link-to-dir/new");
+    expect_no_target(at(w, "broken"), MU_NOT_FOUND,
+                     "/broken: a symbolic link that leads to no file: No such file or directory");
+    expect_no_target(at(w, "link-to-dir"), MU_INVALID, "/link-to-dir: Is a directory");
+    expect_no_target(at(w, "link-to-device"), MU_INVALID, "/link-to-device: not a regular file");
+    expect_no_target("/dev/null", MU_INVALID, "/dev/null: not a regular file");
+}
+
 static void reading_has_a_bound(void **state)
 {
     struct world *w = *state;
@@ -286,6 +330,7 @@ int main(void)
         IN_A_WORLD(a_file_is_replaced_whole),
         IN_A_WORLD(what_cannot_be_replaced_stays),
         IN_A_WORLD(a_write_that_fails_changes_nothing),
+        IN_A_WORLD(links_lead_to_what_is_replaced),
         IN_A_WORLD(reading_has_a_bound),
         IN_A_WORLD(files_are_removed),
         IN_A_WORLD(directories_are_made_with_their_parents),
