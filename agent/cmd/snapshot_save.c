@@ -1,6 +1,8 @@
 /* muster snapshot save */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +33,7 @@ static int verify(struct cli *cli, FILE *file, struct archive_contents *contents
                : cli_fail(cli, "Error verifying snapshot file: %s", err.text);
 }
 
+static const int enders[] = { SIGINT, SIGTERM, SIGHUP };
 static const char *unfinished; /* while it is being written */
 
 static void on_signal(int number)
@@ -46,9 +49,9 @@ static void watch_signals(const char *part)
 
     unfinished = part;
     to.sa_handler = part != NULL ? on_signal : SIG_DFL;
-    (void)sigaction(SIGINT, &to, NULL);
-    (void)sigaction(SIGTERM, &to, NULL);
-    (void)sigaction(SIGHUP, &to, NULL);
+    for (size_t i = 0; i < MU_LEN(enders); i++) {
+        (void)sigaction(enders[i], &to, NULL);
+    }
 }
 
 static int fetch(struct cli *cli, FILE *file)
@@ -89,18 +92,38 @@ static enum mu_code move(const char *from, const char *to, struct mu_err *err)
     return rc;
 }
 
-/* The file appears when it was checked, whole and flushed, or not at all. */
-static int save(struct cli *cli, const char *path, const char *part)
+/* A file of our own beside `path`, however many save to it, and its name; -1: errno says why not.
+ */
+static int create(const char *path, struct mu_buf *part)
+{
+    sigset_t ending, before;
+
+    (void)sigemptyset(&ending);
+    for (size_t i = 0; i < MU_LEN(enders); i++) {
+        (void)sigaddset(&ending, enders[i]);
+    }
+    mu_buf_addf(part, "%s.unverified.XXXXXX", path);
+    (void)mu_buf_text(part);                        /* ends it with a NUL */
+    (void)sigprocmask(SIG_BLOCK, &ending, &before); /* between its making and its watch */
+    int fd = mkostemp((char *)part->data, O_CLOEXEC);
+
+    if (fd >= 0) {
+        watch_signals(mu_buf_text(part));
+    }
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return fd;
+}
+
+/* Into the new file, and from its name to `path`. */
+static int fill(struct cli *cli, int fd, const char *part, const char *path)
 {
     struct mu_err err = MU_ERR_NONE;
-    FILE *file = fopen(part, "w+be");
+    FILE *file = fdopen(fd, "w+b");
 
-    if (file == NULL || fchmod(fileno(file), 0600) != 0) {
+    if (file == NULL || fchmod(fd, 0600) != 0) {
         int why = errno;
 
-        if (file != NULL) {
-            (void)fclose(file);
-        }
+        (void)(file != NULL ? fclose(file) : close(fd));
         return cli_fail(cli, "Error creating snapshot file: %s: %s", part, strerror(why));
     }
     int status = fetch(cli, file);
@@ -111,15 +134,31 @@ static int save(struct cli *cli, const char *path, const char *part)
     if (status == 0 && move(part, path, &err) != MU_OK) {
         status = cli_fail(cli, "Error renaming snapshot file: %s", err.text);
     }
-    if (status != 0) {
-        (void)unlink(part);
+    return status;
+}
+
+/* The file appears when it was checked, whole and flushed, or not at all. */
+static int save(struct cli *cli, const char *path)
+{
+    struct mu_buf part = MU_BUF_NONE;
+    int fd = create(path, &part), status;
+
+    if (fd >= 0) {
+        status = fill(cli, fd, mu_buf_text(&part), path);
+        if (status != 0) {
+            (void)unlink(mu_buf_text(&part));
+        }
+        watch_signals(NULL);
+    } else {
+        status = cli_fail(cli, "Error creating snapshot file: %s: %s", path, strerror(errno));
     }
+    mu_buf_deinit(&part);
     return status;
 }
 
 int cmd_snapshot_save(struct cli *cli, const void *options, int argc, const char *const *argv)
 {
-    struct mu_buf path = MU_BUF_NONE, part = MU_BUF_NONE;
+    struct mu_buf path = MU_BUF_NONE;
     struct mu_err err = MU_ERR_NONE;
     int status;
 
@@ -130,15 +169,9 @@ int cmd_snapshot_save(struct cli *cli, const void *options, int argc, const char
     if (argc > 1) {
         return cli_too_many(cli, 1, argc, argv);
     }
-    if (mu_file_target(argv[0], &path, &err) == MU_OK) {
-        mu_buf_addf(&part, "%s.unverified", mu_buf_text(&path));
-        watch_signals(mu_buf_text(&part));
-        status = save(cli, mu_buf_text(&path), mu_buf_text(&part));
-        watch_signals(NULL);
-    } else {
-        status = cli_fail(cli, "Error creating snapshot file: %s", err.text);
-    }
+    status = mu_file_target(argv[0], &path, &err) == MU_OK
+                 ? save(cli, mu_buf_text(&path))
+                 : cli_fail(cli, "Error creating snapshot file: %s", err.text);
     mu_buf_deinit(&path);
-    mu_buf_deinit(&part);
     return status;
 }

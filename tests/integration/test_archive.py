@@ -1,6 +1,7 @@
 """Snapshots for operators: what is saved while others write is whole, as new as what was
 acknowledged before, and nothing that was cut or changed passes for one."""
 
+import glob
 import hashlib
 import io
 import json
@@ -19,6 +20,11 @@ NAMES = ["meta.json", "state.bin", "SHA256SUMS"]
 def unpack(data):
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
         return {m.name: tar.extractfile(m).read() for m in tar.getmembers()}
+
+
+def begun(path):
+    """Files of saves to this path that are not over."""
+    return glob.glob(glob.escape(path) + ".*")
 
 
 class Archives(ClusterTest):
@@ -111,6 +117,22 @@ class Archives(ClusterTest):
         with open(path, "rb") as f:
             self.assertIn(b"written while there was a leader", self.whole(f.read())[1])
 
+    def test_saves_to_one_name_do_not_meet(self):
+        cluster = self.cluster(servers=1, clients=0).start().wait_ready()
+        server = cluster.agents["s1"]
+        saved = os.path.join(cluster.dir, "saved")
+        env = {**os.environ, "CONSUL_HTTP_ADDR": f"{server.address}:8500"}
+        server.send(signal.SIGSTOP)
+        runs = [subprocess.Popen([MUSTER, "snapshot", "save", saved], env=env) for _ in range(2)]
+        for run in runs:
+            self.addCleanup(run.kill)
+        wait_for("both to have begun", lambda: len(begun(saved)) == 2)
+        self.assertEqual([os.stat(name).st_mode & 0o777 for name in begun(saved)], [0o600] * 2)
+        server.send(signal.SIGCONT)
+        self.assertEqual([run.wait(PATIENCE) for run in runs], [0, 0])
+        server.cli("snapshot", "inspect", saved, check=0)
+        self.assertEqual(begun(saved), [])
+
     def test_a_save_that_is_ended_leaves_nothing(self):
         cluster = self.cluster(servers=1, clients=0).start().wait_ready()
         server = cluster.agents["s1"]
@@ -120,17 +142,17 @@ class Archives(ClusterTest):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             run = subprocess.Popen([MUSTER, "snapshot", "save", saved], env=env)
             self.addCleanup(run.kill)
-            wait_for("it to have begun", lambda: os.path.exists(saved + ".unverified"))
+            wait_for("it to have begun", lambda: begun(saved))
             run.send_signal(number)
             self.assertEqual(run.wait(PATIENCE), -number)
-            self.assertFalse(os.path.exists(saved + ".unverified"))
+            self.assertEqual(begun(saved), [])
         server.send(signal.SIGCONT)
         late = server.cli("snapshot", "save", saved, "-stale")
         self.assertEqual((late.returncode, late.stderr),
                          (1, "Too many arguments (expected 1, got 2)\n"
                              "Options come before the arguments: -stale\n"))
         server.cli("snapshot", "save", "-stale", saved, check=0)
-        self.assertFalse(os.path.exists(saved + ".unverified"))
+        self.assertEqual(begun(saved), [])
 
 
 if __name__ == "__main__":
