@@ -1,9 +1,11 @@
 /* The executable: `muster`, or whatever name it is linked under. */
+#include <fcntl.h>
 #include <nss.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
@@ -32,8 +34,20 @@ static bool is_called(const char *path, const char *name)
     return path != NULL && strcmp(slash != NULL ? slash + 1 : path, name) == 0;
 }
 
+/* Whoever started us may have closed them. The next thing opened would have that number then, and
+ * what is printed would go into it. */
+static void standard_files_open(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+            exit(EXIT_FAILURE); /* and there is nowhere to say why */
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
+    standard_files_open();
     struct cli cli = { .in = stdin, .out = stdout, .err = stderr, .env = from_environment };
 
     /* A reader that went away shows as an error of write, on sockets and on our own output. */
