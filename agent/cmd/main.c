@@ -1,4 +1,5 @@
 /* The executable: `muster`, or whatever name it is linked under. */
+#include <errno.h>
 #include <fcntl.h>
 #include <nss.h>
 #include <signal.h>
@@ -45,6 +46,18 @@ static void standard_files_open(void)
     }
 }
 
+/* What could not be printed was not done. */
+static int output_end(int status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return status;
+    }
+    (void)fprintf(stderr, "Error writing to standard output: %s\n",
+                  errno != 0 ? strerror(errno) : "a part of it was not taken");
+    return status != 0 ? status : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     standard_files_open();
@@ -63,6 +76,5 @@ int main(int argc, char **argv)
     cli.serf_words = is_serf ? "serf" : NULL;
     int status = is_serf ? cmd_serf(&cli, NULL, argc - 1, words) : cli_main(&cli, argc - 1, words);
 
-    /* What could not be printed was not done. */
-    return fflush(stdout) == 0 || status != 0 ? status : 1;
+    return output_end(status);
 }

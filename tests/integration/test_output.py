@@ -43,5 +43,27 @@ class Closed(ClusterTest):
             self.assertEqual(server.process.wait(PATIENCE), 1)  # a server leaves nobody
 
 
+class Full(ClusterTest):
+    def test_what_could_not_be_printed_is_said(self):
+        for words in (["version"], ["kv", "-help"], ["keygen"]):
+            with open("/dev/full", "w") as full:
+                run = subprocess.run([MUSTER, *words], stdout=full, stderr=subprocess.PIPE,
+                                     text=True, timeout=PATIENCE)
+            self.assertEqual(
+                (run.returncode, run.stderr),
+                (1, "Error writing to standard output: No space left on device\n"), words)
+
+    def test_so_is_what_was_too_much_for_one_write(self):
+        cluster = self.cluster(servers=1, clients=0).start().wait_ready()
+        server = cluster.agents["s1"]
+        server.ok("PUT", "/v1/kv/big", "x" * 100000)
+        with open("/dev/full", "w") as full:
+            run = subprocess.run([MUSTER, "kv", "export"], stdout=full, stderr=subprocess.PIPE,
+                                 text=True, timeout=PATIENCE, env={
+                                     **os.environ, "CONSUL_HTTP_ADDR": f"{server.address}:8500"})
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(run.stderr, "^Error writing to standard output: [^\n]+\n$")
+
+
 if __name__ == "__main__":
     main()
