@@ -21,6 +21,7 @@
 
 #define ADDRESS_DEFAULT "127.0.0.1:8500"
 #define TOKEN_BYTES_MAX 4096
+#define REDIRECTS_MAX   10
 
 /* -- the question ------------------------------------------------------------------------------ */
 
@@ -51,6 +52,7 @@ static void add_escaped(struct mu_buf *to, const char *text, const char *kept)
 void cli_call_add(struct cli_call *c, const char *segment, bool keeps_slashes)
 {
     add_escaped(&c->target, segment, keeps_slashes ? "-_.~$&+:=@/" : "-_.~$&+:=@");
+    c->key = keeps_slashes ? segment : c->key;
 }
 
 void cli_call_param(struct cli_call *c, const char *name, const char *value)
@@ -213,11 +215,30 @@ static uint64_t file_bytes(FILE *file)
     return fstat(fileno(file), &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
 }
 
+/* What stands behind "Error ...: " when the answer is not 200. */
+static void say_status(struct cli_call *c, const struct http_client_response *response,
+                       struct mu_span location)
+{
+    if (location.bytes == 0) {
+        (void)snprintf(c->error, sizeof c->error, "Unexpected response code: %u (%.*s)", c->status,
+                       MU_SPAN_FMT(response->body));
+    } else if (c->key == NULL) {
+        (void)snprintf(c->error, sizeof c->error, "Unexpected response code: %u (it leads to %.*s)",
+                       c->status, MU_SPAN_FMT(location));
+    } else {
+        (void)snprintf(c->error, sizeof c->error,
+                       "Unexpected response code: %u (a key with //, /./ or /../ in its path "
+                       "cannot be asked for: \"%s\" leads to %.*s)",
+                       c->status, c->key, MU_SPAN_FMT(location));
+    }
+}
+
 static void on_answer(void *data, enum mu_code code, const struct http_client_response *response,
                       const struct mu_err *err)
 {
     struct pending *p = data;
     struct cli_call *c = p->call;
+    struct mu_span location = MU_SPAN_NONE;
 
     p->is_done = true;
     c->code = code;
@@ -233,12 +254,21 @@ static void on_answer(void *data, enum mu_code code, const struct http_client_re
         if (mu_span_eq_fold(response->headers[i].name, MU_SPAN_LIT("X-Muster-Needs-Restart"))) {
             mu_buf_add_span(&c->needs_restart, response->headers[i].value);
         }
+        if (mu_span_eq_fold(response->headers[i].name, MU_SPAN_LIT("Location"))) {
+            location = response->headers[i].value;
+        }
     }
     mu_buf_add_span(&c->answer, response->body);
     if (c->status != 200) {
-        (void)snprintf(c->error, sizeof c->error, "Unexpected response code: %u (%.*s)", c->status,
-                       MU_SPAN_FMT(response->body));
+        say_status(c, response, location);
     }
+}
+
+/* Only a question can be asked elsewhere: what writes would become a GET there, and another key is
+ * not the one that was meant. */
+static unsigned redirects_max(const struct cli_call *c)
+{
+    return c->key == NULL && strcmp(c->method, "GET") == 0 ? REDIRECTS_MAX : 0;
 }
 
 enum mu_code asker_open(struct cli *cli, struct asker *a, struct mu_err *err)
@@ -271,7 +301,7 @@ void asker_ask(struct asker *a, struct cli_call *c, struct uv_loop_s *loop,
         .source = c->from != NULL ? on_source : NULL,
         .source_bytes = c->from != NULL ? file_bytes(c->from) : 0,
         .part = c->to != NULL ? on_part : NULL,
-        .redirects_max = c->from != NULL ? 0 : 10, /* a file is read once */
+        .redirects_max = redirects_max(c),
     };
     struct pending p = { .call = c };
     struct http_client *client = http_client_start(loop, &request, on_answer, &p);

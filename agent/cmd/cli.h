@@ -115,6 +115,7 @@ struct cli_call {
     const char *method;   /* "GET" */
     struct mu_buf target; /* "/v1/kv/a?raw" */
     bool has_query;
+    const char *key;     /* in the target; borrowed, NULL: none */
     struct mu_span body; /* borrowed */
     FILE *from;          /* instead of `body`: all of the file; NULL: none */
     FILE *to;            /* takes the answer of status 200, `answer` stays empty; NULL: none */
@@ -129,7 +130,8 @@ struct cli_call {
 
 void cli_call_init(struct cli_call *c, const char *method, const char *path);
 void cli_call_deinit(struct cli_call *c);
-/* Append to the path, escaped; '/' stays as it is in a key. */
+/* Append to the path, escaped. '/' stays as it is in a key, and a redirect is an error then: it
+ * would lead to another key. */
 void cli_call_add(struct cli_call *c, const char *segment, bool keeps_slashes);
 void cli_call_param(struct cli_call *c, const char *name, const char *value); /* NULL: no value */
 /* ?node-meta=key:value of each key=value. */

@@ -420,6 +420,9 @@ int cmd_lock(struct cli *cli, const void *options, int argc, const char *const *
     if (argc < 2) {
         return cli_fail(cli, "Key prefix and child command must be specified");
     }
+    if (argv[0][0] == '\0') {
+        return cli_fail(cli, "Key prefix must not be empty");
+    }
     if (argv[0][0] == '/') {
         return cli_fail(cli, "Key prefix must not begin with a '/'");
     }

@@ -30,7 +30,7 @@ struct exchange {
     const char *request; /* "PUT /v1/kv/a?cas=0" */
     const char *body;    /* NULL: none is expected */
     unsigned status;
-    const char *answer; /* NULL: the connection is cut */
+    const char *answer; /* of 301: where to; NULL: the connection is cut */
 };
 
 struct server {
@@ -82,8 +82,12 @@ static void answer(struct server *s, int fd, const struct exchange *e)
         mu_buf_clear(&s->headers);
         mu_buf_add(&s->headers, text, head);
         if (e->answer != NULL) {
-            mu_buf_addf(&out, "HTTP/1.1 %u X\r\nContent-Length: %zu\r\n\r\n%s", e->status,
-                        strlen(e->answer), e->answer);
+            bool is_moved = e->status == 301;
+            const char *content = is_moved ? "" : e->answer;
+
+            mu_buf_addf(&out, "HTTP/1.1 %u X\r\n%s%s%sContent-Length: %zu\r\n\r\n%s", e->status,
+                        is_moved ? "Location: " : "", is_moved ? e->answer : "",
+                        is_moved ? "\r\n" : "", strlen(content), content);
             ssize_t put = write(fd, out.data, out.bytes);
 
             MU_ASSERT(put == (ssize_t)out.bytes);
@@ -389,6 +393,29 @@ static void kv_delete(void **state)
         { "both",        { "kv", "delete", "-cas", "-recurse", "a" }, { { NULL } }, 1, "", "Cannot specify both -cas and -recurse!\n" },
         { "index alone", { "kv", "delete", "-modify-index=1", "a" }, { { NULL } }, 1, "", "Cannot specify -modify-index without -cas!\n" },
         { "cas alone",   { "kv", "delete", "-cas", "a" }, { { NULL } }, 1, "", "Cannot delete a key that does not exist. Provide a -modify-index greater than than 0.\n" },
+    }; // clang-format on
+
+    (void)state;
+    check_rows(rows, MU_LEN(rows));
+}
+
+#define MOVED(key, to)                                                                            \
+    "Unexpected response code: 301 (a key with //, /./ or /../ in its path cannot be asked for: " \
+    "\"" key "\" leads to " to ")\n"
+
+/* What would be answered there is about another key, and a GET. */
+static void a_key_that_is_moved_is_an_error(void **state)
+{
+    static const struct row rows[] = {
+        // clang-format off
+        { "put",    { "kv", "put", "a//1", "x" }, { { "PUT /v1/kv/a//1", "x", 301, "/v1/kv/a/1" } }, 1, "", "Error! Failed writing data: " MOVED("a//1", "/v1/kv/a/1") },
+        { "delete", { "kv", "delete", "a//1" }, { { "DELETE /v1/kv/a//1", NULL, 301, "/v1/kv/a/1" } }, 1, "", "Error deleting key a//1: " MOVED("a//1", "/v1/kv/a/1") },
+        { "get",    { "kv", "get", "a/../b" }, { { "GET /v1/kv/a/../b", NULL, 301, "/v1/kv/b" } }, 1, "", "Error querying Consul agent: " MOVED("a/../b", "/v1/kv/b") },
+        { "export", { "kv", "export", "a//" }, { { "GET /v1/kv/a//?recurse", NULL, 301, "/v1/kv/a/?recurse" } }, 1, "", "Error querying Consul agent: " MOVED("a//", "/v1/kv/a/?recurse") },
+        { "import", { "kv", "import", "[{\"key\":\"a//1\"}]" }, { { "PUT /v1/kv/a//1", NULL, 301, "/v1/kv/a/1" } }, 1, "", "Error! Failed writing data for key a//1: " MOVED("a//1", "/v1/kv/a/1") },
+        { "a write elsewhere", { "reload" }, { { "PUT /v1/agent/reload", NULL, 301, "/x" } }, 1, "", "Error reloading: Unexpected response code: 301 (it leads to /x)\n" },
+        { "a question elsewhere", { "catalog", "datacenters" }, { { "GET /v1/catalog/datacenters", NULL, 301, "/x" }, { "GET /x", NULL, 200, "[\"dc1\"]" } }, 0, "dc1\n", "" },
+        { "a lock", { "lock", "", "true" }, { { NULL } }, 1, "", "Key prefix must not be empty\n" },
     }; // clang-format on
 
     (void)state;
@@ -911,6 +938,7 @@ int main(void)
         cmocka_unit_test(kv_export),
         cmocka_unit_test(kv_import),
         cmocka_unit_test(kv_delete),
+        cmocka_unit_test(a_key_that_is_moved_is_an_error),
         cmocka_unit_test(members),
         cmocka_unit_test(joining_and_leaving),
         cmocka_unit_test(catalog),
