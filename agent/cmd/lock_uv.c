@@ -64,6 +64,7 @@ struct run {
     struct http_client *renewal; /* NULL: none under way */
     uint64_t renewed_ms;
     struct process *process; /* NULL: none runs */
+    const char *program;     /* that it is */
     struct lock_guard guard;
     bool was_told; /* to end, by a signal */
     bool has_paused;
@@ -201,7 +202,7 @@ static void on_ended(void *data, const struct process_result *result)
     r->lock.is_over = true;
     r->status = result->code == MU_OK ? result->status : 1;
     if (result->code != MU_OK) {
-        (void)cli_fail(r->lock.cli, "Error running handler: %s", result->why);
+        (void)cli_fail(r->lock.cli, "Error running handler: %s: %s", r->program, result->why);
     } else if (result->status != 0 && r->lock.is_verbose) {
         (void)cli_fail(r->lock.cli, "Handler ended: %s", result->why);
     }
@@ -230,6 +231,7 @@ static void child_start(struct run *r, const char *const *args)
     static const struct mu_pair held = { MU_SPAN_LIT("CONSUL_LOCK_HELD"), MU_SPAN_LIT("true") };
     const struct mu_pairs env = { (struct mu_pair *)(uintptr_t)&held, 1 };
 
+    r->program = args[0];
     r->process = process_start(
         &r->loop, &(struct process_options){ .argv = args,
                                              .env = &env,
@@ -427,10 +429,12 @@ int cmd_lock(struct cli *cli, const void *options, int argc, const char *const *
         return cli_fail(cli, "Key prefix must not begin with a '/'");
     }
     if (!number_read(o->limit, 1, &r.lock.limit) || r.lock.limit == 0) {
-        return cli_fail(cli, "Lock holder limit must be between 1 and %u", NUMBER_MAX);
+        return cli_fail(cli, "Lock holder limit must be between 1 and %u, not \"%s\"", NUMBER_MAX,
+                        o->limit);
     }
     if (!number_read(o->retries, RETRIES, &r.lock.retries)) {
-        return cli_fail(cli, "Number for 'monitor-retry' must be between 0 and %u", NUMBER_MAX);
+        return cli_fail(cli, "Number for 'monitor-retry' must be between 0 and %u, not \"%s\"",
+                        NUMBER_MAX, o->retries);
     }
     if (!limit_read(cli, o, &limit_ms)) {
         return 1;

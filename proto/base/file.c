@@ -219,6 +219,9 @@ enum mu_code mu_file_target(const char *path, struct mu_buf *to, struct mu_err *
 {
     struct stat at;
 
+    if (path[0] == '\0') {
+        return mu_fail(err, MU_INVALID, "the name of the file is empty");
+    }
     if (stat(path, &at) == 0 && !S_ISREG(at.st_mode)) {
         return mu_fail(err, MU_INVALID, "%s: %s", path,
                        S_ISDIR(at.st_mode) ? strerror(EISDIR) : "not a regular file");

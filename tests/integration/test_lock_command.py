@@ -99,6 +99,13 @@ class Lock(ClusterTest):
         plain = agent.cli("lock", "-shell=false", "app/lock", "echo", "$HOME", "a  b")
         self.assertEqual((plain.returncode, plain.stdout), (0, "$HOME a  b\n"))
         self.assertEqual(agent.cli("lock", "app/lock", "exit", "5").returncode, 0)
+        absent = agent.cli("lock", "-shell=false", "app/lock", "no-such-command")
+        self.assertEqual(absent.stderr, "Error running handler: no-such-command: no such file or "
+                                        "directory\n")
+        moved = agent.cli("lock", "app//lock", "true", check=1)
+        self.assertRegex(moved.stderr, "^Lock acquisition failed: Unexpected response code: 301 "
+                                       r"\(a key with //, .*\"app//lock/.lock\" leads to "
+                                       r"/v1/kv/app/lock/.lock\?[^ ]*\)\n$")
         for words, text in ((["app/lock"], "must be specified"), (["/app", "x"], "must not begin"),
                             (["-n", "0", "app", "x"], "limit"), (["-try", "x", "a", "b"], "duration")):
             run = agent.cli("lock", *words, check=1)

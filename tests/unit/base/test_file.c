@@ -185,6 +185,7 @@ static void links_lead_to_what_is_replaced(void **state)
                      "/broken: a symbolic link that leads to no file: No such file or directory");
     expect_no_target(at(w, "link-to-dir"), MU_INVALID, "/link-to-dir: Is a directory");
     expect_no_target(at(w, "link-to-device"), MU_INVALID, "/link-to-device: not a regular file");
+    expect_no_target("", MU_INVALID, "the name of the file is empty");
     expect_no_target("/dev/null", MU_INVALID, "/dev/null: not a regular file");
 }
 

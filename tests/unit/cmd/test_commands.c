@@ -399,6 +399,21 @@ static void kv_delete(void **state)
     check_rows(rows, MU_LEN(rows));
 }
 
+static void lock_and_snapshot(void **state)
+{
+    static const struct row rows[] = {
+        // clang-format off
+        { "no number",  { "lock", "-n=x", "p", "true" }, { { NULL } }, 1, "", "Lock holder limit must be between 1 and 1000000, not \"x\"\n" },
+        { "none",       { "lock", "-n=0", "p", "true" }, { { NULL } }, 1, "", "Lock holder limit must be between 1 and 1000000, not \"0\"\n" },
+        { "no retries", { "lock", "-monitor-retry=x", "p", "true" }, { { NULL } }, 1, "", "Number for 'monitor-retry' must be between 0 and 1000000, not \"x\"\n" },
+        { "no prefix",  { "lock", "", "true" }, { { NULL } }, 1, "", "Key prefix must not be empty\n" },
+        { "no file",    { "snapshot", "save", "" }, { { NULL } }, 1, "", "Error creating snapshot file: the name of the file is empty\n" },
+    }; // clang-format on
+
+    (void)state;
+    check_rows(rows, MU_LEN(rows));
+}
+
 #define MOVED(key, to)                                                                            \
     "Unexpected response code: 301 (a key with //, /./ or /../ in its path cannot be asked for: " \
     "\"" key "\" leads to " to ")\n"
@@ -415,7 +430,6 @@ static void a_key_that_is_moved_is_an_error(void **state)
         { "import", { "kv", "import", "[{\"key\":\"a//1\"}]" }, { { "PUT /v1/kv/a//1", NULL, 301, "/v1/kv/a/1" } }, 1, "", "Error! Failed writing data for key a//1: " MOVED("a//1", "/v1/kv/a/1") },
         { "a write elsewhere", { "reload" }, { { "PUT /v1/agent/reload", NULL, 301, "/x" } }, 1, "", "Error reloading: Unexpected response code: 301 (it leads to /x)\n" },
         { "a question elsewhere", { "catalog", "datacenters" }, { { "GET /v1/catalog/datacenters", NULL, 301, "/x" }, { "GET /x", NULL, 200, "[\"dc1\"]" } }, 0, "dc1\n", "" },
-        { "a lock", { "lock", "", "true" }, { { NULL } }, 1, "", "Key prefix must not be empty\n" },
     }; // clang-format on
 
     (void)state;
@@ -938,6 +952,7 @@ int main(void)
         cmocka_unit_test(kv_export),
         cmocka_unit_test(kv_import),
         cmocka_unit_test(kv_delete),
+        cmocka_unit_test(lock_and_snapshot),
         cmocka_unit_test(a_key_that_is_moved_is_an_error),
         cmocka_unit_test(members),
         cmocka_unit_test(joining_and_leaving),
