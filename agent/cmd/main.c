@@ -53,8 +53,10 @@ static int output_end(int status)
     if (fflush(stdout) == 0 && ferror(stdout) == 0) {
         return status;
     }
-    (void)fprintf(stderr, "Error writing to standard output: %s\n",
-                  errno != 0 ? strerror(errno) : "a part of it was not taken");
+    if (errno != EPIPE) { /* who reads has what he wanted */
+        (void)fprintf(stderr, "Error writing to standard output: %s\n",
+                      errno != 0 ? strerror(errno) : "a part of it was not taken");
+    }
     return status != 0 ? status : EXIT_FAILURE;
 }
 
