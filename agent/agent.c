@@ -77,6 +77,11 @@ struct local *agent_local(struct agent *a)
     return a->local;
 }
 
+uint64_t agent_restores(const struct agent *a)
+{
+    return a->restores;
+}
+
 struct catalog_watch *agent_watch(struct agent *a)
 {
     return a->watch;

@@ -81,6 +81,7 @@ struct agent {
     /* on servers */
     struct consensus_driver *consensus;
     struct apply *apply;
+    uint64_t restores;              /* agent_restores() */
     struct catalog_applied applied; /* as last reported by the apply thread, as is: */
     struct catalog_schema schema;
     uint64_t awaited;  /* somebody waits for this index, or did */

@@ -76,13 +76,16 @@ static void on_applied(void *data, const struct apply_report *report)
                                  report->sums_count);
     }
     if (report->changes != NULL) {
+        bool is_restore = was_restored(report->changes);
+
+        a->restores += is_restore;
         catalog_reader_release(a->reader); /* what is read from now on sees the commit */
         catalog_watch_fire(a->watch, report->changes);
         if (a->sessions != NULL) {
             agent__sessions_changed(a, report->changes);
             agent__leader_nodes_changed(a, report->changes);
         }
-        if (was_restored(report->changes)) {
+        if (is_restore) {
             on_restored(a);
         }
     } else {

@@ -58,7 +58,8 @@ void blocking_topic(struct request *r, enum catalog_topic_kind kind, struct mu_s
 static bool parks_at(const struct request *r, uint64_t index)
 {
     return r->read.index > 0 && index <= r->read.index && !r->is_last_look && !r->is_half_closed &&
-           !r->front->is_stopping;
+           !r->front->is_stopping &&
+           r->restores == agent_restores(r->front->agent); /* after one indexes may begin anew */
 }
 
 bool blocking_holds(struct request *r, uint64_t index)
@@ -260,6 +261,7 @@ void blocking_read(struct request *r, request_read_fn *fn)
     bool is_cached = r->read.is_cached && !r->read.must_revalidate;
 
     r->evaluate = fn;
+    r->restores = agent_restores(r->front->agent);
     bool is_local = r->read.mode == AGENT_STALE || is_cached;
 
     if (is_local && !agent_view_now(r->front->agent).is_behind) {

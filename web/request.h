@@ -159,6 +159,7 @@ struct request {
     struct agent_forward *forward;
     struct catalog_wait *wait;
     struct deadline deadline;
+    uint64_t restores;                  /* agent_restores() when it came */
     uint64_t until_ms;                  /* of the wait for another hash; 0: not yet */
     bool is_last_look;                  /* the deadline passed: answer whatever is there */
     bool was_fresh;                     /* max_stale sent it to the leader */

@@ -47,13 +47,13 @@ def members_of(data):
 
 
 class Waiter(threading.Thread):
-    """A blocking read from where things stand now."""
+    """A blocking read from where things stand now, or ahead of it, as of another cluster."""
 
-    def __init__(self, agent, path):
+    def __init__(self, agent, path, ahead=0):
         super().__init__()
         self.agent = agent
         self.path = path
-        self.before = agent.http("GET", path).index
+        self.before = agent.http("GET", path).index + ahead
         self.after = None
         self.start()
 
@@ -184,10 +184,13 @@ class Restores(ClusterTest):
         new = self.formed(servers=1).agents["s1"]
         new.ok("PUT", "/v1/kv/count", "of the new one")
         waiter = Waiter(new, "/v1/kv/count")
+        ahead = Waiter(new, "/v1/kv/count", 1000000)
         self.assertLess(waiter.before, row["ModifyIndex"])
         new.ok("PUT", "/v1/snapshot", data)
         waiter.join()
+        ahead.join()
         self.assertGreater(waiter.after, row["ModifyIndex"])
+        self.assertLess(ahead.after, ahead.before)
         self.assertEqual(new.ok("GET", "/v1/kv/count").json()[0], row)
         self.assertEqual(new.ok("PUT", f"/v1/kv/count?cas={row['ModifyIndex']}", "x").text, "true")
         again = new.ok("GET", "/v1/kv/count")

@@ -241,6 +241,8 @@ void agent_read_cancel(struct agent_read *r); /* no callback after this */
  * (unless it is behind), and the re-evaluation of a read that a watch woke. Servers only. */
 struct agent_view agent_view_now(struct agent *a);
 struct catalog_watch *agent_watch(struct agent *a); /* servers only */
+/* How often a snapshot took the place of the state in this life; before watches of it fire. */
+uint64_t agent_restores(const struct agent *a);
 struct catalog_cache *agent_cache(struct agent *a); /* servers only */
 
 /* -- forwarding: on client agents ---------------------------------------------------------------
