@@ -15,11 +15,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core.h"
+#include "reconcile_command.h"
 
 #define FIRST_MS          200U
 #define LOST_MS           1000U
 #define CONFLICT_MS       30000U /* the holder of our name may be our own dead self */
 #define CATALOG_NODES_MAX 16     /* addresses of the catalog tried besides the configured ones */
+#define CATALOG_LOOKS_MAX 256    /* nodes of it looked at for that */
 
 struct join {
     struct agent *agent;
@@ -66,6 +68,24 @@ static void address_add(struct addresses *l, const char *text)
     }
 }
 
+/* Another one that gossip has known: whoever was only registered has no agent to ask. */
+static bool is_member(struct agent *a, struct mu_arena *arena, struct mu_span name)
+{
+    struct catalog_checks checks = { .count = 0 };
+    struct mu_err err = MU_ERR_NONE;
+
+    if (mu_span_eq_text(name, a->config->node_name) ||
+        catalog_query_node_checks(a->reader, arena, name, &checks, &err) != MU_OK) {
+        return false;
+    }
+    for (size_t i = 0; i < checks.count; i++) {
+        if (mu_span_eq_text(checks.items[i].id, RECONCILE_HEALTH)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The state from before the restart knows where the others lived. */
 static void addresses_of_catalog(struct agent *a, struct addresses *l)
 {
@@ -76,8 +96,8 @@ static void addresses_of_catalog(struct agent *a, struct addresses *l)
         mu_log(MU_WARN, "agent", "Cannot read the catalog's nodes", mu_kv("error", err.text));
         return;
     }
-    for (size_t i = 0; i < nodes.count && i < CATALOG_NODES_MAX; i++) {
-        if (!mu_span_eq_text(nodes.items[i].name, a->config->node_name)) {
+    for (size_t i = 0; i < nodes.count && i < CATALOG_LOOKS_MAX && l->count < l->room; i++) {
+        if (is_member(a, &l->arena, nodes.items[i].name)) {
             address_add(l, mu_arena_text(&l->arena, nodes.items[i].address.data,
                                          nodes.items[i].address.bytes));
         }

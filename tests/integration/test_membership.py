@@ -1,5 +1,6 @@
 """Servers that come, go, move, lose their disks, and give leadership away in time."""
 
+import json
 import os
 import shutil
 import signal
@@ -53,6 +54,19 @@ def add_server(cluster, name, address=None):
 
 
 class Membership(ClusterTest):
+    def test_who_was_only_registered_is_not_asked_to_join(self):
+        cluster = self.cluster(servers=1, clients=1)
+        cluster.start().wait_ready()
+        s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
+        outside = cluster.address()
+        s1.ok("PUT", "/v1/catalog/register", json.dumps({"Node": "external", "Address": outside}))
+        for agent in (k1, s1):
+            agent.kill()
+        mark = len(s1.log_text())
+        s1.start()
+        wait_for("it to ask whom it knows", lambda: f"Failed to join {k1.address}" in s1.log_text()[mark:])
+        self.assertNotIn(outside, s1.log_text()[mark:])
+
     def test_a_fourth_server_becomes_one(self):
         cluster = self.cluster(servers=3, clients=0)
         cluster.start().wait_ready()
