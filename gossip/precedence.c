@@ -213,10 +213,10 @@ static void conflict(struct gossip *g, struct gossip__member *m, const struct go
 /* -- 4.1 alive(i) about another -----------------------------------------------------------------
  */
 
+/* As users see it: who only began anew is the same to them (13.3). */
 static bool is_described(const struct gossip__member *m, const struct gossip__alive *a)
 {
-    return mu_addr_eq(&m->card->addr, &a->at) && m->card->boot_id == a->boot_id &&
-           mu_span_eq(m->card->meta, a->meta) &&
+    return mu_addr_eq(&m->card->addr, &a->at) && mu_span_eq(m->card->meta, a->meta) &&
            memcmp(m->card->versions, a->versions, sizeof m->card->versions) == 0;
 }
 
@@ -364,7 +364,8 @@ static void on_alive_self(struct gossip *g, const struct gossip__alive *a,
         return;
     }
     if (a->incarnation < self->incarnation ||
-        (a->incarnation == self->incarnation && is_described(self, a)) ||
+        (a->incarnation == self->incarnation && a->boot_id == self->card->boot_id &&
+         is_described(self, a)) ||
         jumps_too_far(g, self, a->incarnation)) {
         return;
     }

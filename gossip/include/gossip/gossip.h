@@ -59,7 +59,7 @@ struct gossip_view {
 
 enum gossip_notice_kind {
     GOSSIP_JOINED,      /* new, or back from failed or left */
-    GOSSIP_UPDATED,     /* tags, address or boot id changed */
+    GOSSIP_UPDATED,     /* tags, address or versions changed */
     GOSSIP_FAILED,      /* declared dead by suspicion */
     GOSSIP_LEFT,        /* said so itself, or was forced */
     GOSSIP_REAPED,      /* forgotten */

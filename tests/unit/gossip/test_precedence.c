@@ -95,6 +95,26 @@ static void about_another(void **unused)
     }
 }
 
+static void who_only_began_anew_is_the_same_to_users(void **unused)
+{
+    struct gossip__part part = { .kind = GOSSIP__PART_ALIVE };
+    struct bench b;
+
+    (void)unused;
+    bench_open(&b);
+    bench_member(&b, "x", 1, GOSSIP__ALIVE);
+    part.alive = bench_alive("x", 1, 11);
+    part.alive.boot_id = 77;
+    bench_packet(&b, "x", 1, part);
+    assert_int_equal(gossip__member_find(b.g, "x")->card->boot_id, 77);
+    assert_string_equal(bench_notices(&b), "");
+    part.alive.incarnation = 12;
+    part.alive.meta = MU_SPAN_LIT("\1k\0\1v");
+    bench_packet(&b, "x", 1, part);
+    assert_string_equal(bench_notices(&b), "updated x");
+    bench_close(&b);
+}
+
 static void about_somebody_unknown(void **unused)
 {
     struct bench b;
@@ -609,6 +629,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(about_another),
+        cmocka_unit_test(who_only_began_anew_is_the_same_to_users),
         cmocka_unit_test(about_somebody_unknown),
         cmocka_unit_test(about_ourselves),
         cmocka_unit_test(a_refutation_goes_to_the_accuser_at_once),
