@@ -125,6 +125,12 @@ static void warn_node_name(struct config *c)
     }
 }
 
+/* What `serf agent` was given comes as JSON, where U+FFFD stands for bytes that are not. */
+static bool is_said_in_utf8(const char *name)
+{
+    return mu_span_is_utf8(mu_span_text(name)) && strstr(name, "\xef\xbf\xbd") == NULL;
+}
+
 static enum mu_code check_node(struct config_draft *d, struct mu_err *err)
 {
     char host[256];
@@ -140,6 +146,9 @@ static enum mu_code check_node(struct config_draft *d, struct mu_err *err)
     if (strlen(d->c.node_name) > MU_NODE_NAME_MAX) {
         return mu_fail(err, MU_INVALID, "node_name cannot be longer than %d bytes",
                        MU_NODE_NAME_MAX);
+    }
+    if (!is_said_in_utf8(d->c.node_name)) {
+        return mu_fail(err, MU_INVALID, "node_name \"%s\" is not UTF-8", d->c.node_name);
     }
     warn_node_name(&d->c);
     if (d->c.node_id != NULL && d->c.node_id[0] == '\0') {

@@ -562,8 +562,8 @@ bool agent__own_http(const struct agent *a, struct mu_buf *to); /* our own URL; 
 /* -- ipc_agent.c: the serf command's port ---------------------------------------------------------
  */
 
-#define AGENT_USER_TAGS_MAX 24 /* set through it */
-#define AGENT_SERF_TAGS_MAX 64 /* of a `serf agent`, which has no others */
+#define AGENT_USER_TAGS_MAX 24  /* set through it, but for a `serf agent`, which has no others */
+#define AGENT_TAGS_MAX      128 /* more keys, each another, never fit MU_GOSSIP_META_MAX bytes */
 
 /* Gossip has started. MU_IO: a port that was configured is taken. */
 MU_MUST_CHECK enum mu_code agent__ipc_open(struct agent *a, struct mu_err *err);

@@ -9,8 +9,7 @@
 #include "core.h"
 #include "level.h"
 
-#define TAGS_MAX (64 + AGENT_USER_TAGS_MAX)
-#define TELL_MS  1000U /* until servers of an older epoch are told, all that came meanwhile */
+#define TELL_MS 1000U /* until servers of an older epoch are told, all that came meanwhile */
 
 struct mu_span agent__tag(const struct mu_pairs *tags, const char *key)
 {
@@ -26,13 +25,13 @@ struct mu_span agent__tag(const struct mu_pairs *tags, const char *key)
 
 struct tags {
     struct mu_arena arena;
-    struct mu_pair items[TAGS_MAX];
+    struct mu_pair items[AGENT_TAGS_MAX];
     size_t count;
 };
 
 static void tag_add(struct tags *t, const char *key, const char *value)
 {
-    MU_ASSERT(t->count < TAGS_MAX);
+    MU_ASSERT(t->count < AGENT_TAGS_MAX);
     t->items[t->count].key = mu_span_text(key);
     t->items[t->count++].value = mu_span_text(mu_arena_strdup(&t->arena, value));
 }
@@ -116,7 +115,7 @@ static void tags_make(struct agent *a, struct tags *t)
         tags_of_agent(a, t);
     }
     for (size_t i = 0; i < user.count; i++) {
-        MU_ASSERT(t->count < TAGS_MAX);
+        MU_ASSERT(t->count < AGENT_TAGS_MAX);
         t->items[t->count++] = user.items[i];
     }
 }
@@ -362,7 +361,7 @@ static void member_show(const struct gossip_view *from, struct mu_pair *room,
     to->degraded = NULL;
     to->tags = (struct mu_pairs){ room, 0 };
     memcpy(to->versions, consul_versions, sizeof to->versions);
-    for (size_t i = 0; i < from->tags.count && to->tags.count < TAGS_MAX; i++) {
+    for (size_t i = 0; i < from->tags.count && to->tags.count < AGENT_TAGS_MAX; i++) {
         if (!mu_span_starts(from->tags.items[i].key, MU_SPAN_LIT("mu_"))) {
             room[to->tags.count++] = from->tags.items[i];
         }
@@ -387,7 +386,7 @@ static void walk_link(void *data, const struct gossip_link *link)
 static void walk_member(void *data, const struct gossip_view *m)
 {
     struct member_walk *w = data;
-    struct mu_pair room[TAGS_MAX];
+    struct mu_pair room[AGENT_TAGS_MAX];
     struct agent_member member;
 
     member_show(m, room, &member);
@@ -411,7 +410,7 @@ void agent_each_member(struct agent *a, agent_member_fn *each, void *data)
 
 bool agent_find_member(struct agent *a, const char *name, struct agent_member *out)
 {
-    static struct mu_pair room[TAGS_MAX]; /* a view until the next call, as the header says */
+    static struct mu_pair room[AGENT_TAGS_MAX]; /* a view until the next call, as the header says */
     struct gossip_view view;
 
     if (!gossip_driver_find(a->gossip, name, &view)) {

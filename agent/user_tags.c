@@ -106,11 +106,6 @@ static void tag_put(struct mu_arena *arena, struct mu_pairs *to, const struct mu
     to->count += at == to->count;
 }
 
-static size_t tags_max(const struct agent *a)
-{
-    return a->config->serf.is_on ? AGENT_SERF_TAGS_MAX : AGENT_USER_TAGS_MAX;
-}
-
 /* Those that `serf agent` was given, until others are set. */
 struct mu_pairs agent__user_tags(const struct agent *a)
 {
@@ -134,13 +129,10 @@ static enum mu_code judge(struct user_tags *u, struct change *c, struct mu_err *
     for (size_t i = 0; i < c->set.count; i++) {
         tag_put(&c->arena, &c->after, &c->set.items[i]);
     }
-    if (c->after.count > tags_max(a)) {
-        return mu_fail(err, MU_TOO_BIG, "More than %zu tags", tags_max(a));
+    if (!a->config->serf.is_on && c->after.count > AGENT_USER_TAGS_MAX) {
+        return mu_fail(err, MU_TOO_BIG, "More than %d tags", AGENT_USER_TAGS_MAX);
     }
-    return a->config->serf.tags_file != NULL && gossip_tags_bytes(&c->after) > MU_GOSSIP_META_MAX
-               ? mu_fail(err, MU_TOO_BIG, "Encoded length of tags exceeds limit of %d bytes",
-                         MU_GOSSIP_META_MAX)
-               : MU_OK;
+    return gossip_tags_check(&c->after, err);
 }
 
 /* -- the end of a change ----------------------------------------------------------------------- */

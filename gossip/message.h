@@ -327,7 +327,8 @@ bool gossip__packet_decode(struct mu_span bytes, struct mu_arena *arena,
 struct mu_span gossip__frame_encode(struct gossip__frame *frame, struct mu_arena *arena);
 bool gossip__frame_decode(struct mu_span bytes, struct mu_arena *arena, struct gossip__frame *out);
 
-/* Tags (tags.c); gossip_tags_bytes() says beforehand that they fit. */
+/* Tags (tags.c); gossip_tags_check() says beforehand that they fit. */
+size_t gossip__tags_bytes(const struct mu_pairs *tags);
 struct mu_span gossip__tags_encode(const struct mu_pairs *tags, struct mu_arena *arena);
 /* Views into `meta`, items in the arena. False: not such bytes. */
 bool gossip__tags_decode(struct mu_span meta, struct mu_arena *arena, struct mu_pairs *out);

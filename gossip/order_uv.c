@@ -449,9 +449,10 @@ struct mu_pairs gossip__pairs_copy(struct mu_arena *arena, const struct mu_pairs
 enum mu_code gossip_driver_set_tags(struct gossip_driver *d, const struct mu_pairs *tags,
                                     struct mu_err *err)
 {
-    if (gossip_tags_bytes(tags) > MU_GOSSIP_META_MAX) {
-        return mu_fail(err, MU_TOO_BIG, "Encoded length of tags exceeds limit of %d bytes",
-                       MU_GOSSIP_META_MAX);
+    enum mu_code rc = gossip_tags_check(tags, err);
+
+    if (rc != MU_OK) {
+        return rc;
     }
     struct order *o = order_new(d, ORDER_TAGS);
 

@@ -155,7 +155,7 @@ size_t gossip__others_live(const struct gossip *g)
 
 static enum mu_code options_check(const struct gossip_options *o, struct mu_err *err)
 {
-    size_t tags = gossip_tags_bytes(&o->tags);
+    enum mu_code rc;
 
     if (o->name == NULL || !gossip__name_ok(o->name)) {
         return mu_fail(err, MU_INVALID, "node name '%s' is not 1 to %d bytes of text",
@@ -165,9 +165,9 @@ static enum mu_code options_check(const struct gossip_options *o, struct mu_err 
         mu_addr_is_multicast(&o->advertise)) {
         return mu_fail(err, MU_INVALID, "no address that others can reach is given to advertise");
     }
-    if (tags > MU_GOSSIP_META_MAX) {
-        return mu_fail(err, MU_TOO_BIG, "Encoded length of tags exceeds limit of %d bytes",
-                       MU_GOSSIP_META_MAX);
+    rc = gossip_tags_check(&o->tags, err);
+    if (rc != MU_OK) {
+        return rc;
     }
     if (o->event_size_limit > GOSSIP_EVENT_BYTES_MAX || o->query_size_limit > GOSSIP_QUERY_BYTES ||
         o->response_size_limit > GOSSIP_RESPONSE_LARGE_BYTES) {
@@ -344,7 +344,7 @@ static void on_tags(struct gossip *g, const struct mu_pairs *tags)
 {
     struct gossip__alive a = gossip__member_record(g->self);
 
-    MU_ASSERT(gossip_tags_bytes(tags) <= MU_GOSSIP_META_MAX);
+    MU_ASSERT(gossip__tags_bytes(tags) <= MU_GOSSIP_META_MAX);
     a.meta = gossip__tags_encode(tags, &g->step);
     if (mu_span_eq(a.meta, g->self->card->meta) || g->leave.stage != GOSSIP__LEAVE_NONE) {
         return;

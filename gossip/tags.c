@@ -10,20 +10,47 @@
 #include "gossip/gossip.h"
 #include "message.h"
 
-size_t gossip_tags_bytes(const struct mu_pairs *tags)
+size_t gossip__tags_bytes(const struct mu_pairs *tags)
 {
     size_t bytes = 0;
 
     for (size_t i = 0; i < tags->count; i++) {
-        const struct mu_pair *p = &tags->items[i];
-
-        if (p->key.bytes > UINT8_MAX || p->value.bytes > MU_GOSSIP_META_MAX ||
-            !mu_span_is_utf8(p->key) || !mu_span_is_utf8(p->value)) {
-            return SIZE_MAX;
-        }
-        bytes += 3 + p->key.bytes + p->value.bytes;
+        bytes += 3 + tags->items[i].key.bytes + tags->items[i].value.bytes;
     }
     return bytes;
+}
+
+static enum mu_code tag_check(const struct mu_pair *tag, struct mu_err *err)
+{
+    struct mu_span shown = mu_span_sub(tag->key, 0, 64);
+
+    if (tag->key.bytes > UINT8_MAX) {
+        return mu_fail(err, MU_TOO_BIG, "The key of tag '%.*s...' has %zu bytes, at most %d fit",
+                       MU_SPAN_FMT(shown), tag->key.bytes, UINT8_MAX);
+    }
+    if (!mu_span_is_utf8(tag->key)) {
+        return mu_fail(err, MU_INVALID, "The key of tag '%.*s' is not UTF-8", MU_SPAN_FMT(shown));
+    }
+    return mu_span_is_utf8(tag->value)
+               ? MU_OK
+               : mu_fail(err, MU_INVALID, "The value of tag '%.*s' is not UTF-8",
+                         MU_SPAN_FMT(shown));
+}
+
+enum mu_code gossip_tags_check(const struct mu_pairs *tags, struct mu_err *err)
+{
+    if (gossip__tags_bytes(tags) > MU_GOSSIP_META_MAX) {
+        return mu_fail(err, MU_TOO_BIG, "Encoded length of tags exceeds limit of %d bytes",
+                       MU_GOSSIP_META_MAX);
+    }
+    for (size_t i = 0; i < tags->count; i++) {
+        enum mu_code rc = tag_check(&tags->items[i], err);
+
+        if (rc != MU_OK) {
+            return rc;
+        }
+    }
+    return MU_OK;
 }
 
 static int pair_cmp(const struct mu_pair *a, const struct mu_pair *b)
@@ -52,7 +79,7 @@ struct mu_span gossip__tags_encode(const struct mu_pairs *tags, struct mu_arena 
         mu_wr_u16be(&w, (uint16_t)sorted[i]->value.bytes);
         mu_wr_span(&w, sorted[i]->value);
     }
-    MU_ASSERT(mu_wr_ok(&w)); /* callers ask gossip_tags_bytes() first */
+    MU_ASSERT(mu_wr_ok(&w)); /* callers ask gossip_tags_check() first */
     return mu_wr_done(&w);
 }
 

@@ -13,7 +13,7 @@
 
 #define SERF_PORT     7946
 #define SERF_RPC_PORT 7373
-#define SERF_TAGS_MAX 64 /* more never fit 512 bytes */
+#define SERF_TAGS_MAX 128 /* more keys, each another, never fit 512 bytes */
 
 struct said {
     struct mu_arena arena;

@@ -295,6 +295,32 @@ class SerfAgents(SerfAgentsTest):
                          (1, "Error setting tags: Failed to write tags file: rename to "), out)
         self.assertEqual(tags(), {"role=db"})
 
+    def test_as_many_tags_as_fit(self):
+        n1 = self.agent("n1", *(f"-tag={i:02x}=" for i in range(70)))
+        self.assertEqual(n1.serf("tags", *(f"-set={i:02x}=" for i in range(70, 100)))[0], 0)
+        n2 = self.agent("n2", "-join", n1.address)
+        tags = lambda: set(n2.serf("members", "-name=n1")[1].split("alive", 1)[1].strip().split(","))
+        wait_for("all", lambda: tags() == {f"{i:02x}=" for i in range(100)})
+        self.assertEqual(n1.serf("tags", "-set=x1=", "-set=x2=", "-set=x3=")[1],
+                         "Error setting tags: Encoded length of tags exceeds limit of 512 bytes\n")
+
+    def test_text_that_is_not_utf8_is_named(self):
+        n1 = self.agent("n1")
+
+        def said(*words):
+            run = subprocess.run(words, capture_output=True, timeout=PATIENCE, env=ENVIRONMENT)
+            return run.returncode, run.stdout + run.stderr
+
+        rpc = f"-rpc-addr={n1.address}:7373"
+        self.assertEqual(said("serf", "tags", rpc, "-set", b"k=\xff"),
+                         (1, b"Error setting tags: The value of tag 'k' is not UTF-8\n"))
+        self.assertEqual(said("serf", "tags", rpc, "-set", b"n\xff=v"),
+                         (1, b"Error setting tags: The key of tag 'n\xff' is not UTF-8\n"))
+        code, out = said(MUSTER, "serf", "agent", "-tag", b"k=\xff", "-bind", self.all.address())
+        self.assertEqual((code, b"The value of tag 'k' is not UTF-8" in out), (1, True), out)
+        code, out = said(MUSTER, "serf", "agent", "-node", b"z\xff")
+        self.assertEqual((code, b"node_name \"z\xef\xbf\xbd\" is not UTF-8" in out), (1, True), out)
+
     def ask_to_tag(self, agent, tag):
         """It is asked, and has read that: what came behind it is answered."""
         setter = subprocess.Popen(["serf", "tags", f"-rpc-addr={agent.address}:7373", "-set", tag],

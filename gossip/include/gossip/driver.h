@@ -57,7 +57,7 @@ void gossip_driver_leave(struct gossip_driver *d, gossip_left_fn *left, void *da
 MU_MUST_CHECK enum mu_code gossip_driver_force_leave(struct gossip_driver *d, const char *name,
                                                      bool prune, struct mu_err *err);
 
-/* Replace our tags; others see it as an update. MU_TOO_BIG above MU_GOSSIP_META_MAX encoded. */
+/* Replace our tags; others see it as an update. Errors: those of gossip_tags_check(). */
 MU_MUST_CHECK enum mu_code gossip_driver_set_tags(struct gossip_driver *d,
                                                   const struct mu_pairs *tags, struct mu_err *err);
 

@@ -122,7 +122,7 @@ struct gossip_options {
     const char *pool;  /* "dc1/lan": with the label it makes the cluster id (12.3) */
     const char *label; /* may be NULL */
     struct mu_addr advertise;
-    struct mu_pairs tags; /* copied; encoded at most MU_GOSSIP_META_MAX bytes */
+    struct mu_pairs tags; /* copied; those that gossip_tags_check() takes */
     struct gossip_profile profile;
     uint64_t incarnation; /* to start from (3, item 3) */
     uint64_t seed;
@@ -238,7 +238,7 @@ enum gossip_event_kind {
     GOSSIP_EV_FORCE_LEAVE, /* an unknown name changes nothing */
     GOSSIP_EV_SPREAD,      /* done when what was said until now has left this node */
     GOSSIP_EV_WIDTH,       /* measure a way for a second or so; done with a gossip_width */
-    GOSSIP_EV_TAGS,        /* at most MU_GOSSIP_META_MAX encoded: gossip_tags_bytes() */
+    GOSSIP_EV_TAGS,        /* those that gossip_tags_check() takes */
     GOSSIP_EV_PROFILE,     /* other times from now on: gossip_profile_check() first */
     GOSSIP_EV_KEYS,        /* another keyring, or another strictness */
     GOSSIP_EV_USER_EVENT,  /* send one: gossip_event_check() first */
@@ -382,8 +382,9 @@ MU_MUST_CHECK enum mu_code gossip_new(struct gossip **out, const struct gossip_o
 void gossip_step(struct gossip *g, const struct gossip_event *ev, struct gossip_effects *fx);
 void gossip_free(struct gossip *g); /* NULL is fine */
 
-/* Encoded size of tags; SIZE_MAX: a key or value that cannot be encoded (over 255 or 512 bytes). */
-size_t gossip_tags_bytes(const struct mu_pairs *tags);
+/* MU_TOO_BIG: over MU_GOSSIP_META_MAX bytes encoded, in the words of Serf, or a key over 255;
+ * MU_INVALID: not UTF-8. */
+MU_MUST_CHECK enum mu_code gossip_tags_check(const struct mu_pairs *tags, struct mu_err *err);
 
 /* MU_INVALID, MU_TOO_BIG in the words of Serf. */
 MU_MUST_CHECK enum mu_code gossip_event_check(const struct gossip *g, const char *name,

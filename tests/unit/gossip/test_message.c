@@ -448,7 +448,7 @@ static void tags_are_sorted_and_bounded(void **unused)
     mu_arena_init(&arena, 0);
     struct mu_span meta = gossip__tags_encode(&tags, &arena);
 
-    assert_int_equal(meta.bytes, gossip_tags_bytes(&tags));
+    assert_int_equal(meta.bytes, gossip__tags_bytes(&tags));
     assert_true(gossip__tags_decode(meta, &arena, &back));
     assert_int_equal(back.count, 3);
     assert_true(mu_span_eq_text(back.items[0].key, "dc"));
@@ -465,13 +465,40 @@ static void tags_are_sorted_and_bounded(void **unused)
     assert_false(gossip__tags_decode(MU_SPAN_LIT("\x01\xff\x00\x00"), &arena, &back));
 
     memset(big, 'v', sizeof big);
-    items[0].value =
-        mu_span_of(big, sizeof big - 3 - 4 - gossip_tags_bytes(&(struct mu_pairs){ items + 1, 2 }));
-    assert_int_equal(gossip_tags_bytes(&tags), MU_GOSSIP_META_MAX);
+    items[0].value = mu_span_of(big, sizeof big - 3 - 4 -
+                                         gossip__tags_bytes(&(struct mu_pairs){ items + 1, 2 }));
+    assert_int_equal(gossip__tags_bytes(&tags), MU_GOSSIP_META_MAX);
     (void)gossip__tags_encode(&tags, &arena);
-    items[0].key = mu_span_of(big, 256);
-    assert_true(gossip_tags_bytes(&tags) == SIZE_MAX);
+    assert_int_equal(gossip_tags_check(&tags, NULL), MU_OK);
+    items[0].value.bytes++;
+    assert_int_equal(gossip_tags_check(&tags, NULL), MU_TOO_BIG);
     mu_arena_deinit(&arena);
+}
+
+static void why_tags_are_refused_is_said(void **unused)
+{
+    static char big[256];
+    const struct {
+        struct mu_pair tag;
+        const char *why;
+    } rows[] = {
+        { { MU_SPAN_LIT("k\xff"), MU_SPAN_LIT("v") }, "The key of tag 'k\xff' is not UTF-8" },
+        { { MU_SPAN_LIT("k"), MU_SPAN_LIT("\xff") }, "The value of tag 'k' is not UTF-8" },
+        { { mu_span_of(big, 256), MU_SPAN_NONE },
+          "The key of tag 'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk...' "
+          "has "
+          "256 bytes, at most 255 fit" },
+    };
+
+    (void)unused;
+    memset(big, 'k', sizeof big);
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        struct mu_pair tag = rows[r].tag;
+        struct mu_err err = MU_ERR_NONE;
+
+        assert_int_not_equal(gossip_tags_check(&(struct mu_pairs){ &tag, 1 }, &err), MU_OK);
+        assert_string_equal(err.text, rows[r].why);
+    }
 }
 
 int main(void)
@@ -487,6 +514,7 @@ int main(void)
         cmocka_unit_test(memory_for_strangers_is_bounded),
         cmocka_unit_test(a_record_says_what_there_is),
         cmocka_unit_test(tags_are_sorted_and_bounded),
+        cmocka_unit_test(why_tags_are_refused_is_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
