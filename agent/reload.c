@@ -127,6 +127,13 @@ static enum mu_code sealing_judge(const struct agent *a, const struct config *fr
                          clear);
 }
 
+static enum mu_code tags_judge(const struct config *fresh, struct mu_err *err)
+{
+    enum mu_code rc = gossip_tags_check(&fresh->serf.tags, err);
+
+    return rc == MU_OK ? MU_OK : mu_wrap(err, rc, "Failed to update tags");
+}
+
 static enum mu_code judge(const struct agent *a, const struct defined *d,
                           const struct config *fresh, struct mu_err *err)
 {
@@ -134,7 +141,7 @@ static enum mu_code judge(const struct agent *a, const struct defined *d,
     enum mu_code rc = room_judge(l, d, err);
 
     rc = rc == MU_OK ? sealing_judge(a, fresh, err) : rc;
-
+    rc = rc == MU_OK ? tags_judge(fresh, err) : rc;
     for (size_t i = 0; i < fresh->services_count && rc == MU_OK; i++) {
         rc = service_judge(&fresh->services[i], err);
     }

@@ -159,6 +159,14 @@ class SerfAgents(SerfAgentsTest):
         self.assertIn(f"==> Error decoding '{conf}/b.json': 1 error(s) decoding:\n\n* '' has "
                       "invalid keys: bogus\n", n1.log_text())
         self.assertIn("v=9", members())
+        self.file("conf.d/b.json", {"tags": {"v": 600 * "a"},
+                                    "event_handlers": [f"user:c=echo c >>{out}"]})
+        n1.send(signal.SIGHUP)
+        wait_for("the refusal", lambda: "==> Failed to update tags: Encoded length of tags exceeds "
+                 "limit of 512 bytes\n==> Failed to reload configs\n" in n1.log_text())
+        self.assertIn("v=9", members())
+        self.assertIn("user:b", n1.serf("info", env=key)[1])
+        self.assertNotIn("user:c", n1.serf("info", env=key)[1])
 
     def test_settings_by_their_own_names(self):
         """What needs a restart, and what another agent holds, is told in the words of the files."""
