@@ -152,9 +152,10 @@ enum mu_code gossip_event_check(const struct gossip *g, const char *name, struct
     size_t room = gossip__part_room(g);
     unsigned limit = g->events.size_limit < room ? g->events.size_limit : (unsigned)room;
 
-    if (!gossip__text_ok(name, GOSSIP__EVENT_NAME_MAX)) {
-        return mu_fail(err, MU_INVALID, "user event name is not text of at most %d bytes",
-                       GOSSIP__EVENT_NAME_MAX);
+    enum mu_code rc = gossip__text_check(name, GOSSIP__EVENT_NAME_MAX, "user event name", err);
+
+    if (rc != MU_OK) {
+        return rc;
     }
     if (strlen(name) + payload.bytes > limit) {
         return mu_fail(err, MU_TOO_BIG,

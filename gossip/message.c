@@ -47,6 +47,23 @@ bool gossip__text_ok(const char *text, size_t bytes_max)
     return is_ascii || mu_span_is_utf8(s);
 }
 
+enum mu_code gossip__text_check(const char *text, size_t bytes_max, const char *what,
+                                struct mu_err *err)
+{
+    struct mu_span s = mu_span_text(text), shown = mu_span_sub(s, 0, 64);
+
+    if (s.bytes > bytes_max) {
+        return mu_fail(err, MU_INVALID, "%s '%.*s%s' has %zu bytes, at most %zu are taken", what,
+                       MU_SPAN_FMT(shown), shown.bytes < s.bytes ? "..." : "", s.bytes, bytes_max);
+    }
+    if (!mu_span_is_utf8(s)) {
+        return mu_fail(err, MU_INVALID, "%s '%s' is not UTF-8", what, text);
+    }
+    return gossip__text_ok(text, bytes_max)
+               ? MU_OK
+               : mu_fail(err, MU_INVALID, "%s '%s' has a control character", what, text);
+}
+
 bool gossip__name_ok(const char *name)
 {
     return name[0] != '\0' && gossip__text_ok(name, MU_NODE_NAME_MAX);

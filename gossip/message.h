@@ -113,6 +113,9 @@ struct gossip__intent {
 
 #define GOSSIP__EVENT_NAME_MAX 255        /* bytes, of events and queries */
 #define GOSSIP__QUERY_MS_MAX   (86400000) /* a day */
+#define GOSSIP__FILTERS_MAX    32
+#define GOSSIP__NODES_MAX      256 /* names in one filter */
+#define GOSSIP__EXPR_MAX       255 /* bytes, of its tag and of its pattern */
 
 struct gossip__user_event {
     uint64_t ltime;
@@ -306,6 +309,9 @@ struct gossip__frame {
 
 /* UTF-8 of at most so many bytes, without control characters: it reaches log lines. */
 bool gossip__text_ok(const char *text, size_t bytes_max);
+/* The same, and why not; `what` is the subject of that sentence. */
+MU_MUST_CHECK enum mu_code gossip__text_check(const char *text, size_t bytes_max, const char *what,
+                                              struct mu_err *err);
 /* A node name as it may come from outside. */
 bool gossip__name_ok(const char *name);
 

@@ -12,10 +12,6 @@
 #include "message_pb.h"
 #include "proto/pb.h"
 
-#define FILTERS_MAX 32
-#define NODES_MAX   256 /* names in one filter */
-#define EXPR_MAX    255
-
 static bool payload_ok(ProtobufCBinaryData payload)
 {
     return payload.len <= MU_GOSSIP_PACKET_MAX;
@@ -102,7 +98,7 @@ static bool filter_in(const Mu__Gossip__Filter *m, struct mu_arena *arena,
     *out = (struct gossip__filter){ .nodes_count = 0 };
     switch (m->f_case) {
     case MU__GOSSIP__FILTER__F_NODES:
-        if (m->nodes->n_name > NODES_MAX) {
+        if (m->nodes->n_name > GOSSIP__NODES_MAX) {
             return false;
         }
         out->nodes = mu_arena_array(arena, m->nodes->n_name + 1, sizeof *out->nodes);
@@ -116,7 +112,8 @@ static bool filter_in(const Mu__Gossip__Filter *m, struct mu_arena *arena,
     case MU__GOSSIP__FILTER__F_TAG:
         out->tag = m->tag->tag;
         out->expr = m->tag->expr;
-        return gossip__text_ok(out->tag, EXPR_MAX) && gossip__text_ok(out->expr, EXPR_MAX);
+        return gossip__text_ok(out->tag, GOSSIP__EXPR_MAX) &&
+               gossip__text_ok(out->expr, GOSSIP__EXPR_MAX);
     case MU__GOSSIP__FILTER__F__NOT_SET:
     case _MU__GOSSIP__FILTER__F__CASE_IS_INT_SIZE: return true;
     }
@@ -134,7 +131,7 @@ bool gossip__query_in(const Mu__Gossip__Query *m, struct mu_arena *arena, struct
                                    .name = m->name,
                                    .payload = gossip__pb_span(m->payload) };
     if (m->origin == NULL || !gossip__endpoint_in(m->origin, &out->origin) ||
-        !gossip__name_ok(m->origin_node) || m->n_filters > FILTERS_MAX ||
+        !gossip__name_ok(m->origin_node) || m->n_filters > GOSSIP__FILTERS_MAX ||
         m->relay_factor > UINT8_MAX || !gossip__text_ok(m->name, GOSSIP__EVENT_NAME_MAX) ||
         !payload_ok(m->payload) || m->timeout_ms > GOSSIP__QUERY_MS_MAX) {
         return false;

@@ -405,6 +405,54 @@ static struct gossip__part query_part(const struct gossip *g, const struct gossi
     return part;
 }
 
+static enum mu_code nodes_check(const struct gossip_query_filter *f, struct mu_err *err)
+{
+    enum mu_code rc = MU_OK;
+
+    if (f->nodes_count > GOSSIP__NODES_MAX) {
+        return mu_fail(err, MU_TOO_BIG, "query filter names %zu nodes, at most %d are taken",
+                       f->nodes_count, GOSSIP__NODES_MAX);
+    }
+    for (size_t i = 0; i < f->nodes_count && rc == MU_OK; i++) {
+        rc = f->nodes[i][0] == '\0'
+                 ? mu_fail(err, MU_INVALID, "query filter has an empty node name")
+                 : gossip__text_check(f->nodes[i], MU_NODE_NAME_MAX, "query filter's node name",
+                                      err);
+    }
+    return rc;
+}
+
+static enum mu_code filter_check(const struct gossip_query_filter *f, struct mu_err *err)
+{
+    if (f->tag == NULL) {
+        return nodes_check(f, err);
+    }
+    enum mu_code rc = gossip__text_check(f->tag, GOSSIP__EXPR_MAX, "query filter's tag", err);
+
+    return rc == MU_OK
+               ? gossip__text_check(f->expr, GOSSIP__EXPR_MAX, "query filter's pattern", err)
+               : rc;
+}
+
+/* What members decode (message_serf.c). */
+static enum mu_code params_check(const struct gossip_query_params *p, struct mu_err *err)
+{
+    enum mu_code rc = gossip__text_check(p->name, GOSSIP__EVENT_NAME_MAX, "query name", err);
+
+    if (rc == MU_OK && p->timeout_ms > GOSSIP__QUERY_MS_MAX) {
+        rc = mu_fail(err, MU_INVALID, "query timeout of %llu ms is over a day, %d ms",
+                     (unsigned long long)p->timeout_ms, GOSSIP__QUERY_MS_MAX);
+    }
+    if (rc == MU_OK && p->filters_count > GOSSIP__FILTERS_MAX) {
+        rc = mu_fail(err, MU_TOO_BIG, "query has %zu filters, at most %d are taken",
+                     p->filters_count, GOSSIP__FILTERS_MAX);
+    }
+    for (size_t i = 0; i < p->filters_count && rc == MU_OK; i++) {
+        rc = filter_check(&p->filters[i], err);
+    }
+    return rc;
+}
+
 enum mu_code gossip_query_check(const struct gossip *g, const struct gossip_query_params *p,
                                 struct mu_err *err)
 {
@@ -414,7 +462,7 @@ enum mu_code gossip_query_check(const struct gossip *g, const struct gossip_quer
     unsigned limit = said < room ? said : (unsigned)room;
     struct mu_arena arena;
     struct gossip__part again;
-    enum mu_code rc = MU_OK;
+    enum mu_code rc;
 
     if (is_internal(p->name) && !p->is_internal && !is_ping) {
         return mu_fail(err, MU_DENIED, "Queries cannot contain the '%s' prefix", INTERNAL_PREFIX);
@@ -425,11 +473,10 @@ enum mu_code gossip_query_check(const struct gossip *g, const struct gossip_quer
     mu_arena_init(&arena, CHECK_BYTES_MAX);
     struct gossip__part part = query_part(g, p, UINT32_MAX, &arena);
 
-    if (part.bytes.bytes > limit) {
-        rc = mu_fail(err, MU_TOO_BIG, "query exceeds limit of %u bytes", limit);
-    } else if (!gossip__part_decode(part.bytes, &arena, &again)) {
-        rc = mu_fail(err, MU_INVALID, "query has a name, filter or timeout nobody would take");
-    }
+    rc = part.bytes.bytes > limit
+             ? mu_fail(err, MU_TOO_BIG, "query exceeds limit of %u bytes", limit)
+             : params_check(p, err);
+    MU_ASSERT(rc != MU_OK || gossip__part_decode(part.bytes, &arena, &again));
     mu_arena_deinit(&arena);
     return rc;
 }

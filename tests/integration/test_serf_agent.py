@@ -324,6 +324,8 @@ class SerfAgents(SerfAgentsTest):
                          (1, b"Error setting tags: The value of tag 'k' is not UTF-8\n"))
         self.assertEqual(said("serf", "tags", rpc, "-set", b"n\xff=v"),
                          (1, b"Error setting tags: The key of tag 'n\xff' is not UTF-8\n"))
+        self.assertEqual(said("serf", "event", rpc, b"n\xff"),
+                         (1, b"Error sending event: user event name 'n\xff' is not UTF-8\n"))
         code, out = said(MUSTER, "serf", "agent", "-tag", b"k=\xff", "-bind", self.all.address())
         self.assertEqual((code, b"The value of tag 'k' is not UTF-8" in out), (1, True), out)
         code, out = said(MUSTER, "serf", "agent", "-node", b"z\xff")

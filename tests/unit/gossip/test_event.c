@@ -123,6 +123,53 @@ static void sizes_are_refused_in_the_known_words(void **unused)
     struct mu_err err = MU_ERR_NONE;
 
     assert_int_equal(gossip_event_check(b.g, "two\nlines", MU_SPAN_NONE, &err), MU_INVALID);
+    assert_string_equal(err.text, "user event name 'two\nlines' has a control character");
+    assert_int_equal(gossip_event_check(b.g, "n\xff", MU_SPAN_NONE, &err), MU_INVALID);
+    assert_string_equal(err.text, "user event name 'n\xff' is not UTF-8");
+    bench_close(&b);
+}
+
+static void why_a_query_is_refused_is_said(void **unused)
+{
+    static char big[301];
+    const char *names[] = { big }, *none[] = { "" };
+    const struct gossip_query_filter node = { .nodes = names, .nodes_count = 1 },
+                                     nobody = { .nodes = none, .nodes_count = 1 },
+                                     tag = { .tag = "role", .expr = big }, many[33] = { 0 };
+    const struct {
+        struct gossip_query_params query;
+        const char *why; /* with X for 64 of those in `big` */
+    } rows[] = {
+        { { .name = big }, "query name 'X...' has 300 bytes, at most 255 are taken" },
+        { { .name = "n\xff" }, "query name 'n\xff' is not UTF-8" },
+        { { .name = "n", .timeout_ms = 86400001 },
+          "query timeout of 86400001 ms is over a day, 86400000 ms" },
+        { { .name = "n", .filters = &node, .filters_count = 1 },
+          "query filter's node name 'X...' has 300 bytes, at most 128 are taken" },
+        { { .name = "n", .filters = &nobody, .filters_count = 1 },
+          "query filter has an empty node name" },
+        { { .name = "n", .filters = &tag, .filters_count = 1 },
+          "query filter's pattern 'X...' has 300 bytes, at most 255 are taken" },
+        { { .name = "n", .filters = many, .filters_count = MU_LEN(many) },
+          "query has 33 filters, at most 32 are taken" },
+        { { .name = "n", .payload = { (const uint8_t *)big, 300 }, .timeout_ms = 86400000 }, "" },
+    };
+    struct bench b;
+
+    (void)unused;
+    memset(big, 'x', sizeof big - 1);
+    bench_open(&b);
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        const char *gap = strchr(rows[i].why, 'X');
+        struct mu_buf why = MU_BUF_NONE;
+        struct mu_err err = MU_ERR_NONE;
+
+        mu_buf_addf(&why, "%.*s%.*s%s", gap != NULL ? (int)(gap - rows[i].why) : 0, rows[i].why,
+                    gap != NULL ? 64 : 0, big, gap != NULL ? gap + 1 : rows[i].why);
+        (void)!gossip_query_check(b.g, &rows[i].query, &err);
+        assert_string_equal(err.text, mu_buf_text(&why));
+        mu_buf_deinit(&why);
+    }
     bench_close(&b);
 }
 
@@ -248,6 +295,7 @@ int main(void)
         cmocka_unit_test(events_of_one_time_are_bounded),
         cmocka_unit_test(what_an_earlier_life_had_is_not_delivered_again),
         cmocka_unit_test(sizes_are_refused_in_the_known_words),
+        cmocka_unit_test(why_a_query_is_refused_is_said),
         cmocka_unit_test(a_query_is_answered_once_and_in_time),
         cmocka_unit_test(open_queries_are_bounded),
         cmocka_unit_test(the_default_timeout_grows_with_the_members),
