@@ -131,8 +131,8 @@ static enum mu_code host_query(void *data, const struct gossip_query_params *par
     const struct agent *a = data;
     struct gossip_query_params all = *params;
 
-    /* One that may answer more than a datagram takes may be answered so. */
-    all.takes_large = all.takes_large || a->config->serf.response_bytes > GOSSIP_RESPONSE_BYTES;
+    /* As with Serf, whose limit counts is who answers. */
+    all.takes_own = a->config->serf.is_on && !all.takes_large;
     return gossip_driver_query(a->gossip, &all, replied, replied_data, id, err);
 }
 

@@ -4,9 +4,9 @@
  *     | -- hello (deliver), the Response ------> |   of a query of its own that takes such ones
  *     | <- done -------------------------------- |   also when it has it already, or is over
  *
- * Only with the asker's consent (GOSSIP__QUERY_LARGE), and only to a member at its address: else
- * whoever sends one datagram would let all of us connect to a third. Until it is confirmed or the
- * query is over the answer stays with the open query, and is sent again behind a growing pause:
+ * Only with the asker's consent (GOSSIP__QUERY_LARGE or _OWN), and only to a member at its address:
+ * else whoever sends one datagram would let all of us connect to a third. Until it is confirmed or
+ * the query is over the answer stays with the open query, and is sent again behind a growing pause:
  * the asker may be busy with the answers of all the others.
  */
 #include <string.h>
@@ -26,8 +26,8 @@ size_t gossip__answer_limit(const struct gossip *g, const struct gossip__open_qu
     bool is_member = asker != NULL && mu_addr_eq(&asker->card->addr, &q->origin);
     size_t limit = g->queries.response_limit;
 
-    if (q->takes_large && (q->is_ours || is_member)) {
-        return limit > GOSSIP_RESPONSE_BYTES ? limit : GOSSIP_RESPONSE_LARGE_BYTES;
+    if ((q->takes_large || q->takes_own) && (q->is_ours || is_member)) {
+        return q->takes_own || limit > GOSSIP_RESPONSE_BYTES ? limit : GOSSIP_RESPONSE_LARGE_BYTES;
     }
     return limit < GOSSIP_RESPONSE_BYTES ? limit : GOSSIP_RESPONSE_BYTES;
 }

@@ -976,7 +976,7 @@ struct gossip__open_query { /* received: may be answered until its deadline */
     struct mu_addr origin;
     uint32_t id;
     uint8_t relay_factor;
-    bool is_ours, is_answered, takes_large;
+    bool is_ours, is_answered, takes_large, takes_own;
     /* our answer that no datagram takes, until the asker has it; answer.c */
     struct mu_buf large;   /* the encoded part; empty: none */
     uint64_t large_at_ms;  /* when it is sent; GOSSIP__NEVER: there is none, or it is under way: */
@@ -989,7 +989,7 @@ struct gossip__asked { /* ours, running */
     struct mu_link link;
     uint64_t owner_id, ltime, deadline_ms, resend_ms;
     uint32_t id;
-    bool takes_large;
+    bool takes_more;                   /* than GOSSIP_RESPONSE_BYTES, by stream */
     struct mu_table *acked, *answered; /* names */
     size_t bytes;
     uint8_t data[]; /* the encoded part */

@@ -133,6 +133,7 @@ struct gossip__filter { /* both NULL: nobody passes */
 #define GOSSIP__QUERY_ACK   1 /* flags */
 #define GOSSIP__QUERY_QUIET 2 /* not to be passed on */
 #define GOSSIP__QUERY_LARGE 4 /* answers may also come by stream; who is older ignores it */
+#define GOSSIP__QUERY_OWN   8 /* the same, as large as who answers has set, and no larger */
 
 struct gossip__query {
     uint64_t ltime;

@@ -181,7 +181,7 @@ static void answer(struct gossip *g, struct gossip__open_query *q, uint32_t flag
     struct mu_span bytes = gossip__part_encode(&part, &g->step);
 
     if (bytes.bytes > GOSSIP_RESPONSE_BYTES ||
-        (q->takes_large && bytes.bytes > gossip__part_room(g))) {
+        ((q->takes_large || q->takes_own) && bytes.bytes > gossip__part_room(g))) {
         gossip__answer_queue(g, q, bytes);
         return;
     }
@@ -221,6 +221,7 @@ static struct gossip__open_query *open_new(struct gossip *g, const struct gossip
     o->deadline_ms = g->now_ms + q->timeout_ms;
     o->is_ours = is_ours;
     o->takes_large = (q->flags & GOSSIP__QUERY_LARGE) != 0;
+    o->takes_own = (q->flags & GOSSIP__QUERY_OWN) != 0;
     o->large_at_ms = GOSSIP__NEVER;
     memcpy(o->from, q->origin_node, name_bytes);
     mu_list_push_back(&g->queries.open, &o->link);
@@ -383,8 +384,9 @@ static struct gossip__part query_part(const struct gossip *g, const struct gossi
     q->id = id;
     q->origin = g->self->card->addr;
     q->origin_node = g->self->card->name;
-    q->flags =
-        (p->wants_acks ? GOSSIP__QUERY_ACK : 0U) | (p->takes_large ? GOSSIP__QUERY_LARGE : 0U);
+    q->flags = (p->wants_acks ? GOSSIP__QUERY_ACK : 0U) |
+               (p->takes_large ? GOSSIP__QUERY_LARGE : 0U) |
+               (p->takes_own ? GOSSIP__QUERY_OWN : 0U);
     q->relay_factor = p->relay_factor;
     q->timeout_ms = p->timeout_ms > 0 ? p->timeout_ms : gossip_query_timeout_ms(g);
     q->name = p->name;
@@ -506,7 +508,7 @@ void gossip__on_ask(struct gossip *g, uint64_t owner_id, const struct gossip_que
     a->deadline_ms = g->now_ms + part.query.timeout_ms;
     a->resend_ms =
         p->wants_acks || p->is_internal ? g->now_ms + part.query.timeout_ms / 2 : GOSSIP__NEVER;
-    a->takes_large = p->takes_large;
+    a->takes_more = p->takes_large || p->takes_own;
     a->acked = mu_table_new();
     a->answered = mu_table_new();
     a->bytes = part.bytes.bytes;
@@ -558,7 +560,7 @@ void gossip__on_response(struct gossip *g, const struct gossip__response *r)
         if (a->ltime != r->ltime || a->id != r->id) {
             continue;
         }
-        if (r->payload.bytes > GOSSIP_RESPONSE_BYTES && !a->takes_large) {
+        if (r->payload.bytes > GOSSIP_RESPONSE_BYTES && !a->takes_more) {
             gossip__count(g, GOSSIP_COUNT_PARTS_MALFORMED);
             return;
         }

@@ -431,6 +431,12 @@ class SerfAgents(SerfAgentsTest):
         out = wait_for("the long answer", lambda: [t for t in [n1.serf("query", "much")[1]]
                                                    if "Response from 'n1'" in t])[0]
         self.assertIn("Response from 'n1': " + 3000 * "x" + "\n", out)
+        self.assertNotIn("Response from 'n2'", out)  # whose own limit is 1024
+        out = wait_for("it elsewhere", lambda: [t for t in [n2.serf("query", "much")[1]]
+                                                if "Response from 'n1'" in t])[0]
+        self.assertIn("Response from 'n1': " + 3000 * "x" + "\n", out)
+        self.assertIn("Total Acks: 2\nTotal Responses: 1\n", out)
+        wait_for("why", lambda: "response exceeds limit of 1024 bytes" in n2.log_text())
         self.assertIn("Total Responses: 0", n1.serf("query", "-node=n1", "more")[1])
         wait_for("why", lambda: "response exceeds limit of 4000 bytes" in n1.log_text())
 

@@ -144,8 +144,8 @@ struct gossip_options {
     unsigned event_size_limit;       /* bytes of a user event; 0: GOSSIP_EVENT_BYTES */
     unsigned query_size_limit;       /* of a query; 0: GOSSIP_QUERY_BYTES, which is the most */
     unsigned response_size_limit;    /* of an answer of ours; 0: GOSSIP_RESPONSE_BYTES. Above that
-                                      * only to queries that take large ones, up to
-                                      * GOSSIP_RESPONSE_LARGE_BYTES, which is what they get else */
+                                      * only to queries that take more, up to
+                                      * GOSSIP_RESPONSE_LARGE_BYTES */
     bool no_coordinates;             /* neither kept nor told */
     bool has_coordinate;
     struct coordinate coordinate; /* where we were before we stopped */
@@ -202,7 +202,9 @@ struct gossip_query_params {
     uint64_t timeout_ms;   /* 0: by the number of members */
     unsigned relay_factor; /* 0..255: copies of each answer through others */
     bool wants_acks;
-    bool takes_large; /* answers up to GOSSIP_RESPONSE_LARGE_BYTES, by stream when need be */
+    bool takes_large; /* answers up to GOSSIP_RESPONSE_LARGE_BYTES, by stream when need be; up to
+                       * what who answers has set, if that is more than GOSSIP_RESPONSE_BYTES */
+    bool takes_own;   /* the same only of those who have set more */
     bool is_internal; /* may have a name with Serf's own prefix */
 };
 

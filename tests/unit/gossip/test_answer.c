@@ -127,6 +127,40 @@ static void only_a_member_that_takes_it_gets_one(void **unused)
     }
 }
 
+static void what_who_answers_has_set_counts(void **unused)
+{
+    static const struct {
+        unsigned limit;
+        uint32_t flags;
+        size_t bytes;
+        const char *error; /* NULL: it goes */
+    } rows[] = {
+        { 0, GOSSIP__QUERY_OWN, 2000, "response exceeds limit of 1024 bytes" },
+        { 500, GOSSIP__QUERY_OWN, 800, "response exceeds limit of 500 bytes" },
+        { 4096, 0, 2000, "response exceeds limit of 1024 bytes" },
+        { 4096, GOSSIP__QUERY_OWN, 4096, "response exceeds limit of 4096 bytes" },
+        { 4096, GOSSIP__QUERY_OWN, 4000, NULL },
+        { 4096, GOSSIP__QUERY_LARGE, 4096, "response exceeds limit of 4096 bytes" },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < MU_LEN(rows); i++) {
+        struct mu_err err = MU_ERR_NONE;
+        struct bench b = { .now_ms = START_MS };
+        struct gossip_options options = bench_options(&b);
+
+        options.response_size_limit = rows[i].limit;
+        bench_open_with(&b, &options);
+        bench_say_alive(&b, "teller", 100, 50);
+        ask(&b, 7, rows[i].flags);
+        assert_int_equal(respond(&b, 7, rows[i].bytes, &err),
+                         rows[i].error == NULL ? MU_OK : MU_TOO_BIG);
+        assert_string_equal(err.text, rows[i].error == NULL ? "" : rows[i].error);
+        assert_int_equal(opened(&b), rows[i].error == NULL);
+        bench_close(&b);
+    }
+}
+
 static void who_is_busy_gets_it_later(void **unused)
 {
     struct gossip__frame busy = { .kind = GOSSIP__FRAME_REJECT };
@@ -246,10 +280,13 @@ static void the_asker_takes_what_it_asked_for_once(void **unused)
     struct bench b;
 
     (void)unused;
-    for (uint32_t takes = 0; takes < 2; takes++) {
+    for (uint32_t way = 0; way < 3; way++) {
+        uint32_t takes = way > 0;
+
         bench_open(&b);
         bench_say_alive(&b, "teller", 100, 50);
-        params.takes_large = takes == 1;
+        params.takes_large = way == 1;
+        params.takes_own = way == 2;
         ev.query.id = 5;
         ev.query.params = &params;
         bench_feed(&b, ev);
@@ -277,6 +314,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_a_member_that_takes_it_gets_one),
+        cmocka_unit_test(what_who_answers_has_set_counts),
         cmocka_unit_test(who_is_busy_gets_it_later),
         cmocka_unit_test(they_are_bounded),
         cmocka_unit_test(the_asker_takes_what_it_asked_for_once),
