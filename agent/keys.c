@@ -23,6 +23,9 @@ struct key_call {
     struct agent *agent;
     uint64_t query; /* 0: none is running */
     struct gossip_key_report report;
+    struct mu_table *answered; /* names */
+    const char **silent;       /* in the end; before that all who are asked */
+    size_t silent_count;
     struct mu_arena arena;
     struct timer timer; /* for what fails at once */
     struct mu_err err;
@@ -33,15 +36,32 @@ struct key_call {
 /* -- the answer ---------------------------------------------------------------------------------
  */
 
+/* Nobody was asked without a query. */
+static void keep_silent(struct key_call *c)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < c->silent_count; i++) {
+        if (mu_table_find(c->answered, mu_span_text(c->silent[i])) == NULL) {
+            c->silent[count++] = c->silent[i];
+        }
+    }
+    c->silent_count = c->query != 0 ? count : 0;
+}
+
 static void call_end(struct key_call *c, enum mu_code code)
 {
     const struct gossip_key_report *r = &c->report;
     struct agent_key keys[GOSSIP_KEY_REPORT_KEYS];
+
+    keep_silent(c);
     struct agent_keys_report report = { .nodes = r->nodes,
                                         .responses = r->responses,
                                         .errors = r->errors,
                                         .messages = r->messages.items,
                                         .messages_count = r->messages.count,
+                                        .silent = c->silent,
+                                        .silent_count = c->silent_count,
                                         .keys = keys,
                                         .keys_count = r->keys_count };
 
@@ -54,6 +74,8 @@ static void call_end(struct key_call *c, enum mu_code code)
     timer_cancel(&c->timer);
     c->done(c->data, code, &report, &c->err);
     sodium_memzero(keys, sizeof keys);
+    mu_free(c->silent);
+    mu_table_free(c->answered);
     mu_arena_deinit(&c->arena);
     sodium_memzero(c, sizeof *c);
     mu_free(c);
@@ -72,6 +94,7 @@ static void on_reply(void *data, const struct gossip_reply *reply)
 
     if (reply->kind == GOSSIP_REPLY_RESPONSE) {
         gossip_key_report_add(&c->report, reply->from, reply->payload);
+        (void)mu_table_put(c->answered, mu_span_text(reply->from), c);
     }
     if (reply->kind == GOSSIP_REPLY_DONE || gossip_key_report_is_whole(&c->report)) {
         gossip_driver_query_forget(c->agent->gossip, c->query);
@@ -91,6 +114,16 @@ static size_t calls_count(const struct agent *a)
         count++;
     }
     return count;
+}
+
+static void note_asked(void *data, const struct gossip_view *m)
+{
+    struct key_call *c = data;
+
+    if (m->status == GOSSIP_STATUS_ALIVE || m->status == GOSSIP_STATUS_LEAVING) {
+        c->silent = mu_grow(c->silent, (c->silent_count + 1) * sizeof *c->silent);
+        c->silent[c->silent_count++] = mu_arena_strdup(&c->arena, m->name);
+    }
 }
 
 static enum mu_code ask(struct key_call *c, enum gossip_key_op op, struct mu_span text,
@@ -124,6 +157,7 @@ static enum mu_code ask(struct key_call *c, enum gossip_key_op op, struct mu_spa
     };
 
     gossip_key_report_init(&c->report, op, gossip_driver_stats(a->gossip).alive, &c->arena);
+    gossip_driver_each(a->gossip, note_asked, c);
     rc = gossip_driver_query(a->gossip, &params, on_reply, c, &c->query, &c->err);
     sodium_memzero(&key, sizeof key);
     sodium_memzero(payload.data, payload.bytes);
@@ -139,6 +173,7 @@ void agent_keys(struct agent *a, enum agent_key_op op, struct mu_span key, unsig
     c->agent = a;
     c->done = done;
     c->data = data;
+    c->answered = mu_table_new();
     mu_arena_init(&c->arena, 0);
     mu_list_push_back(&a->key_calls, &c->place);
     if (ask(c, (enum gossip_key_op)op, key, relay_factor) != MU_OK) {

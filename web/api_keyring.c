@@ -13,7 +13,7 @@
 static void answer_failures(struct request *r, const struct agent_keys_report *report,
                             const struct mu_err *err)
 {
-    size_t count = 1 + report->errors;
+    size_t count = 1 + report->errors + report->silent_count;
     struct mu_buf text = MU_BUF_NONE;
 
     mu_buf_addf(&text, "%zu error%s occurred:\n\t* %s (LAN) error: %s\n", count,
@@ -21,6 +21,9 @@ static void answer_failures(struct request *r, const struct agent_keys_report *r
     for (size_t i = 0; i < report->messages_count && report->errors > 0; i++) {
         mu_buf_addf(&text, "\t* %.*s: %.*s\n", MU_SPAN_FMT(report->messages[i].key),
                     MU_SPAN_FMT(report->messages[i].value));
+    }
+    for (size_t i = 0; i < report->silent_count; i++) {
+        mu_buf_addf(&text, "\t* %s: no answer\n", report->silent[i]);
     }
     mu_buf_add_text(&text, "\n");
     answer_text(r, 500, mu_buf_text(&text));

@@ -300,8 +300,15 @@ class Keys(ClusterTest):
         s1, k1 = cluster.agents["s1"], cluster.agents["k1"]
         k1.send(signal.SIGSTOP)
         run = s1.cli("keys", "rotate", "-key", K2, "-timeout", "0s", check=1)
-        self.assertIn("nodes reported success", run.stderr)
+        self.assertIn("1/2 nodes reported success\n\t* k1: no answer\n", run.stderr)
         self.assertNotIn("to go on", run.stderr)  # nothing was asked for
+        for words in (("-list",), ("-install", K3)):
+            k1.send(signal.SIGCONT)
+            says("k1", 1, lambda: s1.members()["k1"])
+            k1.send(signal.SIGSTOP)
+            run = s1.cli("keyring", *words, check=1)
+            self.assertIn("2 errors occurred:\n\t* dc1 (LAN) error: 1/2 nodes reported success\n"
+                          "\t* k1: no answer\n", run.stderr)
         k1.send(signal.SIGCONT)
         says("k1", 1, lambda: s1.members()["k1"])
         run = s1.cli("keys", "rotate", "-key", K2, check=0)

@@ -25,6 +25,8 @@ struct agent_keys_report {
     size_t nodes, responses, errors; /* asked; answered; of these with an error */
     const struct mu_pair *messages;  /* node, and what it says */
     size_t messages_count;
+    const char *const *silent; /* living members that were asked and did not answer */
+    size_t silent_count;
     const struct agent_key *keys; /* of LIST */
     size_t keys_count;
 };
