@@ -210,10 +210,15 @@ static bool has_waited(const struct join *j)
 
 static void give_up(struct join *j)
 {
-    mu_log(MU_ERROR, "agent",
-           "Giving up: this node's name or id stays taken. Stop the other node, or start this "
-           "one with another -node (its id: with another -node-id, or on an empty -data-dir)",
-           mu_kv("conflict", j->conflict));
+    mu_log(
+        MU_ERROR, "agent",
+        j->agent->config->serf.is_on
+            ? "Giving up: this node's name or id stays taken. Stop the other node, or start "
+              "this one with another -node (its id: without the .muster directory of its -snapshot)"
+            : "Giving up: this node's name or id stays taken. Stop the other node, or start "
+              "this one with another -node (its id: with another -node-id, or on an empty "
+              "-data-dir)",
+        mu_kv("conflict", j->conflict));
     agent__end(j->agent, AGENT_FAILED);
 }
 

@@ -213,6 +213,8 @@ class Life(SerfAgentsTest):
         run = subprocess.run(late.command(), capture_output=True, text=True, timeout=2 * PATIENCE)
         self.assertEqual(run.returncode, 1, run.stdout)
         self.assertRegex(run.stdout, rf"Giving up: .* held by 'n2' at {n2.address}:{self.all.port} ")
+        self.assertIn("start this one with another -node (its id: without the .muster directory "
+                      "of its -snapshot)", run.stdout)
         self.assertTrue(n2.running())
         self.assertIn(f"{n2.address}:{self.all.port}  alive", n1.serf("members", "-name=n2")[1])
 
