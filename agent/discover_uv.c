@@ -91,7 +91,9 @@ static bool is_wanted(const struct agent *a, const struct ifaddrs *i, const stru
         return strcmp(c->mdns.interface, i->ifa_name) == 0;
     }
     if (is_loopback && mu_addr_is_loopback(bind)) {
-        return bind->ip_bytes == addr->ip_bytes; /* it holds all of 127.0.0.0/8, and lists one */
+        /* It holds all of 127.0.0.0/8, and lists one. To groups of IPv6 Linux has no route there:
+         * agents on ::1 ask by IPv4, too. */
+        return addr->ip_bytes == 4 || bind->ip_bytes == 16;
     }
     if (!mu_addr_is_any(bind)) {
         return mu_addr_eq_ip(bind, addr);
@@ -292,6 +294,12 @@ static void on_question(struct discover *d, const struct mdns_asked *asked,
     mu_buf_deinit(&answer);
 }
 
+/* On loopback agents of both families hear each other, and one cannot send to the other. */
+static bool is_of_use(const struct discover *d, const struct mu_addr *found)
+{
+    return !mu_addr_is_loopback(found) || found->ip_bytes == d->self.at.ip_bytes;
+}
+
 static void on_answer(struct discover *d, struct mu_span message, const struct mu_addr *from)
 {
     struct mu_addr found[MDNS_FOUND_MAX];
@@ -301,7 +309,7 @@ static void on_answer(struct discover *d, struct mu_span message, const struct m
         count = mdns_found(message, d->self.cluster, found, MDNS_FOUND_MAX);
     }
     for (size_t i = 0; i < count; i++) {
-        if (!is_member(d->agent, &found[i])) { /* as we are ourselves */
+        if (is_of_use(d, &found[i]) && !is_member(d->agent, &found[i])) { /* as we are ourselves */
             mdns_hear(&d->mdns, &found[i], timers_now(d->agent->timers));
         }
     }

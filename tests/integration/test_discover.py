@@ -91,6 +91,22 @@ class Discover(ClusterTest):
         for agent in cluster.agents.values():
             self.assertNotIn("[WARN] agent.mdns", agent.log_text())
 
+    def test_on_loopback_of_ipv6(self):
+        """Where no group of IPv6 has a route on lo; those on 127.0.0.1 are no company."""
+        cluster = self.cluster()
+        agents = []
+        for i, at in enumerate(("[::1]:7946", "[::1]:7947", "127.77.3.1:7946"), 1):
+            agent = SerfAgent(cluster, f"n{i}", f"127.77.3.{i}", False, [
+                "-bind", at, "-discover", "web", "-profile", "local"])
+            cluster.agents[agent.name] = agent
+            cluster.port = 7946
+            agents.append(agent.start())
+        for agent in agents[:2]:
+            wait_for("the other", lambda a=agent: a.rows() == {"n1": "alive", "n2": "alive"})
+        self.assertEqual(agents[2].rows(), {"n3": "alive"})
+        for agent in agents:
+            self.assertNotIn("Failed to join", agent.log_text())
+
     def test_over_ipv6(self):
         cluster = self.cluster()
         agents = [cluster.add(f"n{i}", False, ["-discover", "web"], address=f"fd77::{i}")
