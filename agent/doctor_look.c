@@ -87,7 +87,10 @@ static void add_leaderless(struct agent *a, const struct consensus_status *s, st
     struct voters v = { .status = s };
 
     if (s->voters_count == 0) {
-        add_state(to, "no-leader", "there is no cluster yet: not enough servers have met");
+        const char *why = consensus_driver_waits(a->consensus);
+
+        add_statef(to, "no-leader", "there is no cluster yet: %s",
+                   why[0] != '\0' ? why : "one is being formed");
         return;
     }
     agent__each_server(a, count_voter, &v);

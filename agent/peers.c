@@ -36,6 +36,8 @@ struct peers {
     struct mu_link list;
     struct rpc_link *calls; /* to the leader */
     struct mu_id calls_to;
+    struct mu_id odd; /* the server last named for what it expects: */
+    unsigned odd_expect;
 };
 
 static void channel_dial(struct channel *c);
@@ -242,11 +244,30 @@ static void peer_refresh(struct agent *a, struct peer *p)
     peer_tell(p);
 }
 
-static bool forms_alone(const struct agent *a)
+static bool is_fresh(const struct agent *a)
 {
     struct consensus_identity id = consensus_driver_identity(a->consensus);
 
-    return a->config->is_bootstrap && mu_id_is_none(&id.cluster);
+    return mu_id_is_none(&id.cluster);
+}
+
+/* As long as they differ no cluster is formed: whoever wrote one of the numbers must know which. */
+static void name_odd(void *data, const struct agent__server *server)
+{
+    struct agent *a = data;
+    struct peers *p = a->peers;
+    unsigned own = a->config->is_bootstrap ? 1 : (unsigned)a->config->bootstrap_expect;
+
+    if (own == 0 || !server->is_alive || server->is_self || server->expect == 0 ||
+        server->expect == own || !mu_id_is_none(&server->cluster) ||
+        (mu_id_eq(&p->odd, &server->node) && p->odd_expect == server->expect)) {
+        return;
+    }
+    p->odd = server->node;
+    p->odd_expect = server->expect;
+    mu_log(MU_ERROR, "agent.server",
+           "Member has a conflicting expect value. All nodes should expect the same number.",
+           mu_kv("member", server->name), mu_kv_u("expects", server->expect), mu_kv_u("here", own));
 }
 
 void agent__peers_refresh(struct agent *a)
@@ -259,7 +280,10 @@ void agent__peers_refresh(struct agent *a)
     MU_LIST_EACH (place, &a->peers->list) {
         peer_refresh(a, MU_CONTAINER(place, struct peer, place));
     }
-    if (forms_alone(a) && agent__is_to_ask(a)) {
+    if (is_fresh(a)) {
+        agent__each_server(a, name_odd, a);
+    }
+    if (a->config->is_bootstrap && is_fresh(a) && agent__is_to_ask(a)) {
         return; /* they may tell of a cluster: it must not form another beside it */
     }
     agent__each_server(a, add_candidate, &c);

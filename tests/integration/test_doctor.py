@@ -455,7 +455,7 @@ class Members(ClusterTest):
         early = cluster.add("s1", True, ["-bootstrap-expect", "3"]).start()
         lonely = cluster.add("k1", False).start()
         wait_for("the early one", lambda: (
-            "s1: no-leader: there is no cluster yet: not enough servers have met.\n"
+            "s1: no-leader: there is no cluster yet: fewer servers than expected are in sight.\n"
             in early.cli("doctor").stdout))
         wait_for("the lonely one", lambda: (
             "k1: no-servers: no server is alive.\n" in lonely.cli("doctor").stdout))

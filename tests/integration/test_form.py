@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 
@@ -18,6 +19,17 @@ class Form(ClusterTest):
             for agent in cluster.agents.values():
                 wait_for(f"{agent.name} to see five members alive",
                          lambda a=agent: sorted(a.members().values()) == [1] * 5)
+
+    def test_who_expects_another_number_is_named(self):
+        cluster = self.cluster(servers=3, clients=0)
+        s1, s2, s3 = cluster.servers()
+        s3.args[s3.args.index("-bootstrap-expect") + 1] = "2"
+        cluster.start()
+        wait_for("it to be named", lambda: re.search(
+            r"\[ERROR\] agent.server: Member has a conflicting expect value. All nodes should expect "
+            r"the same number.: member=s3 expects=2 here=3\n", s1.log_text()))
+        wait_for("the doctor to say why", lambda: "there is no cluster yet: another server has a "
+                 "different bootstrap_expect" in s2.cli("doctor").stdout)
 
     def test_register_on_each_and_resolve_on_every_agent(self):
         cluster = self.cluster(servers=3, clients=2)
