@@ -43,7 +43,7 @@ static unsigned periods_of(const struct gossip_profile *p, enum gossip__evidence
 {
     switch (evidence) {
     case GOSSIP__SILENT: return p->suspicion_mult;
-    case GOSSIP__STALLED: return 4 * p->suspicion_mult;
+    case GOSSIP__STALLED: return p->stalled_mult * p->suspicion_mult;
     case GOSSIP__REFUSED: return PERIODS_MIN;
     }
     MU_UNREACHABLE_CODE();

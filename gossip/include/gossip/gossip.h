@@ -79,6 +79,7 @@ struct gossip_notice {
 struct gossip_profile { /* spec/gossip.md 2.1; all in milliseconds unless named otherwise */
     uint32_t probe_ms, probe_timeout_ms, gossip_ms, push_pull_ms, stream_ms;
     uint32_t suspicion_mult, suspicion_max_mult, retransmit_mult;
+    uint32_t stalled_mult; /* of suspicion_mult, for a process that stands still (6) */
     uint32_t indirect_checks, gossip_nodes, awareness_max;
     uint32_t query_ms; /* the unit of query timeouts (13.7) */
     uint32_t gossip_to_dead_ms, reclaim_ms, reconnect_ms, reconnect_timeout_ms, tombstone_ms;

@@ -21,6 +21,7 @@ static void profiles_are_checked(void **unused)
         { "S of 0",                offsetof(struct gossip_profile, awareness_max),      0,   MU_INVALID },
         { "S of 1",                offsetof(struct gossip_profile, awareness_max),      1,   MU_OK },
         { "no patience",           offsetof(struct gossip_profile, suspicion_mult),     0,   MU_INVALID },
+        { "none with who stands still", offsetof(struct gossip_profile, stalled_mult),  0,   MU_INVALID },
         { "no patience at first",  offsetof(struct gossip_profile, suspicion_max_mult), 0,   MU_INVALID },
         { "nothing is repeated",   offsetof(struct gossip_profile, retransmit_mult),    0,   MU_INVALID },
         { "datagrams too small",   offsetof(struct gossip_profile, packet_bytes),       1023, MU_INVALID },

@@ -80,6 +80,25 @@ static void our_terms_by_evidence_and_size(void **unused)
     }
 }
 
+static void who_stands_still_has_time_in_every_profile(void **unused)
+{
+    static const struct {
+        const struct gossip_profile *profile;
+        uint64_t reference_ms, min_ms;
+    } rows[] = { { &gossip_profile_lan, 4000, 4000 },
+                 { &gossip_profile_wan, 30000, 30000 },
+                 { &gossip_profile_local, 3000, 6000 } };
+
+    (void)unused;
+    for (size_t r = 0; r < MU_LEN(rows); r++) {
+        struct gossip__suspicion_terms t =
+            gossip__suspicion_terms(rows[r].profile, 3, 2, GOSSIP__STALLED);
+
+        assert_int_equal(t.min_ms, rows[r].min_ms);
+        assert_true(t.min_ms >= rows[r].reference_ms);
+    }
+}
+
 static void min_is_never_under_two_periods(void **unused)
 {
     struct gossip_profile p = gossip_profile_lan;
@@ -439,6 +458,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_worked_values_of_the_reference),
         cmocka_unit_test(our_terms_by_evidence_and_size),
+        cmocka_unit_test(who_stands_still_has_time_in_every_profile),
         cmocka_unit_test(min_is_never_under_two_periods),
         cmocka_unit_test(only_distinct_accusers_count),
         cmocka_unit_test(the_weightiest_evidence_counts),
