@@ -101,6 +101,10 @@ static bool servers_agree(struct cluster *c, char *why)
                            U(s->node->seen.commit + 1), U(s->node->seen.last_index));
             return false;
         }
+        if (s->node->queue_count > 0) { /* what others have committed already */
+            (void)snprintf(why, WHY_BYTES, "%s still writes", s->node->name);
+            return false;
+        }
         if (applied.index != c->facts_last) {
             (void)snprintf(why, WHY_BYTES, "%s has applied %llu of %llu", s->node->name,
                            U(applied.index), U(c->facts_last));
